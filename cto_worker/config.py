@@ -1,0 +1,138 @@
+"""The settings: one frozen value, read once from the environment and validated at start.
+
+Nothing else reads ``os.environ``. README.md lists every setting in one table, kept equal to this class by a test.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+
+from cto_worker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENV_PREFIX = "CTO_"
+# A Unix socket's path must fit a field of 104 (macOS) or 108 (Linux) bytes, with its closing zero.
+_MAX_SOCKET_PATH_BYTES = 103
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, with its default. The environment variable of ``port`` is ``CTO_PORT``, and so on."""
+
+    host: str = "127.0.0.1"
+    port: int = 3000
+    redis_url: str = ""  # empty: the embedded store
+    data_dir: Path = Path(".cto")  # where the embedded store keeps its data
+    auth: str = "required"
+    cors_origins: tuple[str, ...] = ()
+    market: str = "paper"
+    retention_days: int = 7
+    log_format: str = "console"
+    worker_concurrency: int = 100  # operations at once per worker process
+    flower_port: int = 5555
+    paper_latency_ms: int = 400  # per transfer or buy
+    paper_failure_rate: float = 0.0  # 0–1
+    paper_balance_sol: float = 100.0  # SOL in each paper wallet when it is opened
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read and validate the environment. A variable that is set to nothing counts as not set.
+
+        Raises :class:`ConfigError` naming every wrong variable and what it may be.
+        """
+        given = {name: value for name, value in environ.items() if name.startswith(ENV_PREFIX) and value}
+        try:
+            settings = cls(**_EnvironmentSchema(unknown=EXCLUDE).load(given))
+        except ValidationError as error:
+            lines = [f"  {name}={given[name]!r}: {' '.join(texts)}" for name, texts in _messages(error)]
+            raise ConfigError("\n".join(["wrong settings in the environment:", *lines])) from error
+        if settings.embedded and len(os.fsencode(settings.socket_path)) > _MAX_SOCKET_PATH_BYTES:
+            raise ConfigError(
+                f"CTO_DATA_DIR is too long for a Unix socket in it ({settings.socket_path}): "
+                f"choose a shorter path, so that this one has at most {_MAX_SOCKET_PATH_BYTES} bytes"
+            )
+        return settings
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this system runs its own store."""
+        return not self.redis_url
+
+    @property
+    def socket_path(self) -> Path:
+        """Where the embedded store listens: a Unix socket that only this user can open."""
+        return self.data_dir.absolute() / "store.sock"
+
+    @property
+    def store_url(self) -> str:
+        """The store's URL as redis-py takes it."""
+        return self.redis_url or f"unix://{self.socket_path}"
+
+    @property
+    def celery_url(self) -> str:
+        """The store's URL as Celery takes it, for broker and results alike."""
+        return self.redis_url or f"redis+socket://{self.socket_path}"
+
+    @property
+    def base_url(self) -> str:
+        """Where this machine's clients find the gateway."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared only
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def retention_s(self) -> int:
+        """How long a job is kept, counted from its last event, in seconds."""
+        return self.retention_days * 86_400
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the gateway."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def _messages(error: ValidationError) -> list[tuple[str, list[str]]]:
+    messages = error.normalized_messages()
+    return sorted((name, texts) for name, texts in messages.items())
+
+
+class _Words(fields.String):
+    """Comma-separated words; read as a tuple."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+class _EnvironmentSchema(Schema):
+    host = fields.String(data_key="CTO_HOST")
+    port = fields.Integer(data_key="CTO_PORT", validate=validate.Range(1, 65_535))
+    redis_url = fields.String(
+        data_key="CTO_REDIS_URL",
+        validate=validate.Regexp(
+            r"(redis|rediss)://.+", error="Must be like redis://127.0.0.1:6379/0, or empty for the embedded store."
+        ),
+    )
+    data_dir = fields.Function(deserialize=Path, data_key="CTO_DATA_DIR")
+    auth = fields.String(data_key="CTO_AUTH", validate=validate.OneOf(["required", "off"]))
+    cors_origins = _Words(data_key="CTO_CORS_ORIGINS")
+    market = fields.String(data_key="CTO_MARKET", validate=validate.OneOf(["paper"]))
+    retention_days = fields.Integer(data_key="CTO_RETENTION_DAYS", validate=validate.Range(1, 3_650))
+    log_format = fields.String(data_key="CTO_LOG_FORMAT", validate=validate.OneOf(["console", "json"]))
+    worker_concurrency = fields.Integer(data_key="CTO_WORKER_CONCURRENCY", validate=validate.Range(1, 2_000))
+    flower_port = fields.Integer(data_key="CTO_FLOWER_PORT", validate=validate.Range(1, 65_535))
+    paper_latency_ms = fields.Integer(data_key="CTO_PAPER_LATENCY_MS", validate=validate.Range(0, 600_000))
+    paper_failure_rate = fields.Float(data_key="CTO_PAPER_FAILURE_RATE", validate=validate.Range(0, 1))
+    paper_balance_sol = fields.Float(data_key="CTO_PAPER_BALANCE_SOL", validate=validate.Range(0, 1_000_000))

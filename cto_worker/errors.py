@@ -1,0 +1,98 @@
+"""Every error this project raises on purpose descends from :class:`CtoError`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class CtoError(Exception):
+    """The root. Never raised itself."""
+
+
+class ConfigError(CtoError):
+    """A setting is missing or wrong. The message names the variable and how to mend it."""
+
+
+class InvalidEventError(CtoError):
+    """Bytes that should be a progress event are none. Raised by :func:`cto_worker.events.decode`."""
+
+
+class InvalidRequestError(CtoError):
+    """A request to start an operation breaks the schema.
+
+    ``fields`` maps each offending field to a list of messages, as marshmallow gives them.
+    """
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        super().__init__("; ".join(f"{name}: {_flat(messages)}" for name, messages in fields.items()))
+        self.fields = fields
+
+
+class IdempotencyConflictError(CtoError):
+    """An idempotency key came back with another request. ``job_id`` is the job of the first one."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__("this Idempotency-Key was used with a different request")
+        self.job_id = job_id
+
+
+class JobNotFoundError(CtoError):
+    """No such job, or not this caller's."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"no job {job_id}")
+        self.job_id = job_id
+
+
+class JobEndedError(CtoError):
+    """A write about a job that has its terminal event already; the store refused it."""
+
+
+class FencedError(CtoError):
+    """A write with another fencing token (``attempt``) than the job's owner holds; the store refused it.
+
+    The run that gets this has lost its job and must stop at once, before it sends anything.
+    """
+
+
+class SequenceError(CtoError):
+    """An event whose ``seq`` is not the next one; the store refused it."""
+
+
+class MarketError(CtoError):
+    """The market could not answer. Says nothing about whether an order was executed."""
+
+
+class OrderRejectedError(MarketError):
+    """The market refuses an order before anything was sent, so nothing can have moved.
+
+    ``code`` is stable and machine-readable, e.g. ``insufficient_funds``.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class OperationFailed(CtoError):  # noqa: N818 - this name is what Celery's metadata and Flower show
+    """An operation ended ``failed``; Celery's result metadata carries it as the task's exception.
+
+    ``code`` is the event's ``errorCode``; ``result`` is the operation's result as in the REST status.
+    """
+
+    def __init__(self, message: str, code: str = "", result: dict[str, Any] | None = None) -> None:
+        super().__init__(message, code, result)
+        self.message = message
+        self.code = code
+        self.result = result
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+def _flat(messages: Any) -> str:
+    if isinstance(messages, dict):
+        return ", ".join(f"{key}: {_flat(value)}" for key, value in messages.items())
+    if isinstance(messages, list):
+        return " ".join(str(message) for message in messages)
+    return str(messages)

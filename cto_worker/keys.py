@@ -1,0 +1,61 @@
+"""Every key, channel and time-to-live in the store. Lua scripts get what they need of these as arguments.
+
+Celery's own keys (the queue ``cto`` and ``celery-task-meta-*``) lie beside them in the same database.
+"""
+
+from __future__ import annotations
+
+QUEUE = "cto"
+TASK_NAME = "cto_worker.run_operation"
+
+CHANNEL_PREFIX = "cto:room:"  # + room: a pub/sub channel that carries the room's events
+OPEN_PREFIX = "cto:open:"  # + room: sorted set of the room's jobs that have not ended, by serial number
+LIST_PREFIX = "cto:jobs:"  # + owner + ":" + status or "all": sorted set of jobs, by serial number
+SERIAL = "cto:serial"  # counter: every job's place in the order of acceptance
+
+EVERYONE = "*"  # the owner under whose lists every job is found; no user id can be this
+ADMIN_ROOM = "admin_launches"
+
+IDEMPOTENCY_TTL_S = 86_400
+PACE_RUNS = 20  # earlier runs from which the remaining time is learned
+
+
+def job(job_id: str) -> str:
+    """Hash: the job record. Fields: request, user, rooms, serial, status, attempt, claimant, seq, progress, cancel."""
+    return f"cto:job:{job_id}"
+
+
+def events(job_id: str) -> str:
+    """Stream: the job's history. The entry of ``seq`` n has the id ``n-0`` and one field, ``event``."""
+    return f"cto:events:{job_id}"
+
+
+def meta(job_id: str) -> str:
+    """String: Celery's own result metadata of the job (celery.backends.base, ``task_keyprefix``)."""
+    return f"celery-task-meta-{job_id}"
+
+
+def idempotency(caller: str, key: str) -> str:
+    """Hash: job and fingerprint of the request that first came with this Idempotency-Key."""
+    return f"cto:idempotency:{caller}:{key}"
+
+
+def pace(mode: str, platform: str) -> str:
+    """List: milliseconds per transfer or buy of the last runs of this mode on this platform, newest first."""
+    return f"cto:pace:{mode}:{platform}"
+
+
+def user_room(user_id: str) -> str:
+    """The room of one user's jobs."""
+    return f"user_{user_id}"
+
+
+def job_room(job_id: str) -> str:
+    """The room of one job."""
+    return f"job_{job_id}"
+
+
+def rooms(job_id: str, user_id: str, socket_user_id: str | None) -> list[str]:
+    """Every room that gets a job's events, each once."""
+    users = dict.fromkeys([user_id, socket_user_id or user_id])
+    return [job_room(job_id), *(user_room(user) for user in users if user), ADMIN_ROOM]

@@ -1,0 +1,155 @@
+"""A request to start an operation: one schema, whichever way it comes in (REST, Python, Celery by name)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import base58
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from cto_worker.errors import InvalidRequestError
+from cto_worker.events import Mode
+from cto_worker.money import to_lamports
+
+DEFAULT_WALLET_COUNT = 5
+MAX_WALLETS = 50
+MAX_BUY_SOL = 1_000_000
+MIN_LAMPORTS_PER_WALLET = 10_000
+MAX_SAFE_INTEGER = 2**53 - 1  # what JavaScript can hold exactly
+PUBLIC_KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationRequest:
+    """What the user wants bought. Made only by :func:`parse_request`, so it is valid wherever it is met."""
+
+    token_address: str  # mint, base58
+    user_id: str
+    user_chat_id: int
+    mode: Mode
+    buy_amount: float  # SOL to spend in all
+    wallets: tuple[str, ...] | None = None  # addresses to buy with
+    wallet_count: int | None = None  # or how many of the user's operation wallets
+    platform: str | None = None
+    socket_user_id: str | None = None
+    slippage_bps: int | None = None  # overrides the platform's strategy
+
+    @property
+    def buy_lamports(self) -> int:
+        """``buy_amount`` in lamports."""
+        return to_lamports(self.buy_amount)
+
+    @property
+    def buyers(self) -> int:
+        """How many wallets buy."""
+        return len(self.wallets) if self.wallets else self.wallet_count or DEFAULT_WALLET_COUNT
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the request as the JSON object it came as: camelCase, only the fields that were given."""
+        dumped = _SCHEMA.dump(self)
+        return {name: value for name, value in dumped.items() if value is not None}
+
+
+def parse_request(document: Any) -> OperationRequest:
+    """Validate a JSON value and return the request.
+
+    Raises :class:`InvalidRequestError` that names every offending field; nothing is coerced or guessed.
+    """
+    try:
+        loaded = _SCHEMA.load(document)
+    except ValidationError as error:
+        raise InvalidRequestError(error.normalized_messages()) from error
+    return OperationRequest(**loaded)
+
+
+def usable_fields(document: Any) -> dict[str, Any]:
+    """Return those fields of a refused document that are right on their own, by their Python names.
+
+    A refusal is told to whom it concerns; this finds out what can be told.
+    """
+    if not isinstance(document, dict):
+        return {}
+    usable = {}
+    for name, field in _SCHEMA.fields.items():
+        if (field.data_key or name) in document:
+            try:
+                usable[name] = field.deserialize(document[field.data_key or name])
+            except ValidationError:
+                continue
+    return usable
+
+
+class _Amount(fields.Float):
+    """A JSON number; a string with digits in it is none."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str | bytes):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+def _public_key(text: str) -> None:
+    try:
+        size = len(base58.b58decode(text))
+    except ValueError as error:
+        raise ValidationError("Not base58.") from error
+    if size != PUBLIC_KEY_BYTES:
+        raise ValidationError(f"Must decode to {PUBLIC_KEY_BYTES} bytes, not {size}.")
+
+
+def _distinct(wallets: list[str]) -> None:
+    if len(set(wallets)) < len(wallets):
+        raise ValidationError("The same wallet is named twice.")
+
+
+# 32 bytes are 32 to 44 base58 digits; the length is checked first because decoding takes quadratic time.
+_PUBLIC_KEY = [validate.Length(32, 44), _public_key]
+_USER_ID = validate.Regexp(
+    r"[A-Za-z0-9_.:@+-]{1,64}\Z", error="Must be 1 to 64 letters, digits or any of _ . : @ + -"
+)
+
+
+class _RequestSchema(Schema):
+    token_address = fields.String(required=True, data_key="tokenAddress", validate=_PUBLIC_KEY)
+    user_id = fields.String(required=True, data_key="userId", validate=_USER_ID)
+    user_chat_id = fields.Integer(
+        required=True,
+        strict=True,
+        data_key="userChatId",
+        validate=validate.Range(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER),
+    )
+    mode = fields.Enum(Mode, required=True, by_value=True)
+    buy_amount = _Amount(
+        required=True,
+        data_key="buyAmount",
+        validate=validate.Range(0, MAX_BUY_SOL, min_inclusive=False),
+    )
+    wallets = fields.List(
+        fields.String(validate=_PUBLIC_KEY), validate=[validate.Length(1, MAX_WALLETS), _distinct]
+    )
+    wallet_count = fields.Integer(strict=True, data_key="walletCount", validate=validate.Range(1, MAX_WALLETS))
+    platform = fields.String(
+        validate=validate.Regexp(
+            r"[a-z0-9_-]{1,32}\Z", error="Must be 1 to 32 small letters, digits, _ or -, like pumpfun."
+        )
+    )
+    socket_user_id = fields.String(data_key="socketUserId", validate=_USER_ID)
+    slippage_bps = fields.Integer(strict=True, data_key="slippageBps", validate=validate.Range(0, 10_000))
+
+    @validates_schema
+    def _wallets_once(self, data: dict[str, Any], **_: Any) -> None:
+        if "wallets" in data and "wallet_count" in data:
+            raise ValidationError("Give wallets or walletCount, not both.", "walletCount")
+
+    @validates_schema
+    def _enough_per_wallet(self, data: dict[str, Any], **_: Any) -> None:
+        count = len(data.get("wallets", ())) or data.get("wallet_count", DEFAULT_WALLET_COUNT)
+        if to_lamports(data["buy_amount"]) < count * MIN_LAMPORTS_PER_WALLET:
+            raise ValidationError(
+                f"Too little for {count} wallets: each needs {MIN_LAMPORTS_PER_WALLET} lamports at least.",
+                "buyAmount",
+            )
+
+
+_SCHEMA = _RequestSchema()
