@@ -1,0 +1,1 @@
+"""Runs CTO operations. Knows nothing of HTTP."""

@@ -1,6 +1,6 @@
 """The settings: one frozen value, read once from the environment and validated at start.
 
-Nothing else reads ``os.environ``. README.md lists every setting in one table, kept equal to this class by a test.
+Nothing else reads ``os.environ``. README.md lists every setting in one table; a test keeps the two equal.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ class _EnvironmentSchema(Schema):
     redis_url = fields.String(
         data_key="CTO_REDIS_URL",
         validate=validate.Regexp(
-            r"(redis|rediss)://.+", error="Must be like redis://127.0.0.1:6379/0, or empty for the embedded store."
+            r"(redis|rediss)://.+",
+            error="Must be like redis://127.0.0.1:6379/0, or empty for the embedded store.",
         ),
     )
     data_dir = fields.Function(deserialize=Path, data_key="CTO_DATA_DIR")

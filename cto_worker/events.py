@@ -221,5 +221,7 @@ _DETAIL_CHECKS = {
 
 def _checked(wire_name: str, value: Any, check: Any) -> Any:
     if not check(value):
-        raise InvalidEventError(f"{wire_name}: {str(value)[:80]!r} is missing, of the wrong type or out of range")
+        raise InvalidEventError(
+            f"{wire_name}: {str(value)[:80]!r} is missing, of the wrong type or out of range"
+        )
     return value

@@ -21,7 +21,10 @@ PACE_RUNS = 20  # earlier runs from which the remaining time is learned
 
 
 def job(job_id: str) -> str:
-    """Hash: the job record. Fields: request, user, rooms, serial, status, attempt, claimant, seq, progress, cancel."""
+    """Hash: the job record.
+
+    Fields: request, user, rooms, serial, status, attempt, claimant, seq, progress, cancel.
+    """
     return f"cto:job:{job_id}"
 
 

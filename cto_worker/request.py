@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import base58
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
@@ -11,6 +11,9 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from cto_worker.errors import InvalidRequestError
 from cto_worker.events import Mode
 from cto_worker.money import to_lamports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEFAULT_WALLET_COUNT = 5
 MAX_WALLETS = 50
@@ -104,7 +107,7 @@ def _distinct(wallets: list[str]) -> None:
 
 
 # 32 bytes are 32 to 44 base58 digits; the length is checked first because decoding takes quadratic time.
-_PUBLIC_KEY = [validate.Length(32, 44), _public_key]
+_PUBLIC_KEY: list[Callable[[Any], Any]] = [validate.Length(32, 44), _public_key]
 _USER_ID = validate.Regexp(
     r"[A-Za-z0-9_.:@+-]{1,64}\Z", error="Must be 1 to 64 letters, digits or any of _ . : @ + -"
 )
@@ -128,7 +131,9 @@ class _RequestSchema(Schema):
     wallets = fields.List(
         fields.String(validate=_PUBLIC_KEY), validate=[validate.Length(1, MAX_WALLETS), _distinct]
     )
-    wallet_count = fields.Integer(strict=True, data_key="walletCount", validate=validate.Range(1, MAX_WALLETS))
+    wallet_count = fields.Integer(
+        strict=True, data_key="walletCount", validate=validate.Range(1, MAX_WALLETS)
+    )
     platform = fields.String(
         validate=validate.Regexp(
             r"[a-z0-9_-]{1,32}\Z", error="Must be 1 to 32 small letters, digits, _ or -, like pumpfun."
