@@ -23,7 +23,7 @@ PACE_RUNS = 20  # earlier runs from which the remaining time is learned
 def job(job_id: str) -> str:
     """Hash: the job record.
 
-    Fields: request, user, rooms, serial, status, attempt, claimant, seq, progress, cancel.
+    Fields: request, user, rooms, serial, status, attempt, claimant, seq, progress, created (ms), cancel.
     """
     return f"cto:job:{job_id}"
 

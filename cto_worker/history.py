@@ -1,0 +1,173 @@
+"""What the journal holds, read: one round trip per question.
+
+Events are handed on as the JSON bytes the worker wrote; nothing here decodes what its caller only passes on.
+A question about an unknown job is answered ``None``, never as if the job waited.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cto_worker import keys
+from cto_worker.events import JobStatus
+from cto_worker.store import script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis import Redis
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as its status page shows it, derived from Celery's result metadata and the stream."""
+
+    job_id: str
+    user_id: str
+    status: JobStatus
+    events: list[bytes]  # the whole history, oldest first
+    phase: int
+    progress: float
+    result: dict[str, Any] | None  # of the operation; ``None`` until the end
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One event and what is needed to place it."""
+
+    job_id: str
+    user_id: str
+    seq: int
+    event: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counts over the jobs asked about. ``average_progress`` is over those found, 0–100."""
+
+    total: int
+    queued: int
+    active: int
+    completed: int
+    failed: int
+    not_found: int
+    average_progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """A line in a list of jobs."""
+
+    job_id: str
+    status: JobStatus
+    created_ms: int  # ms since the epoch
+    event: bytes  # the latest
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Jobs, newest first, and where the next page begins (``None``: this is the last)."""
+
+    jobs: list[JobSummary]
+    cursor: int | None
+
+
+class History:
+    """Questions to the journal. Any method may raise ``redis.exceptions.RedisError``."""
+
+    def __init__(self, store: Redis) -> None:
+        self._store = store
+        self._view = script(store, "view")
+        self._stats = script(store, "stats")
+        self._page = script(store, "page")
+        self._open = script(store, "open")
+        self._events = script(store, "events")
+
+    def view(self, job_id: str) -> JobView | None:
+        """Everything about one job."""
+        found = self._view(keys=[keys.job(job_id), keys.events(job_id), keys.meta(job_id)])
+        if not found:
+            return None
+        user_id, meta, events = found
+        metadata = json.loads(meta)
+        latest = json.loads(events[-1])
+        return JobView(
+            job_id=job_id,
+            user_id=user_id.decode(),
+            status=_status(metadata["status"], latest["attempt"]),
+            events=events,
+            phase=latest["phase"],
+            progress=latest["progress"],
+            result=_operation_result(metadata),
+        )
+
+    def latest(self, job_id: str) -> StoredEvent | None:
+        """The latest event of one job."""
+        found = self._events(keys=[keys.job(job_id), keys.events(job_id)], args=["latest"])
+        if not found:
+            return None
+        user_id, seq, events = found
+        return StoredEvent(job_id, user_id.decode(), int(seq), events[0])
+
+    def events(self, job_id: str, after: int = 0) -> list[StoredEvent] | None:
+        """The events of one job with ``seq`` > ``after``, oldest first."""
+        found = self._events(keys=[keys.job(job_id), keys.events(job_id)], args=[after])
+        if not found:
+            return None
+        user_id, first_seq, events = found
+        user = user_id.decode()
+        return [StoredEvent(job_id, user, seq, event) for seq, event in enumerate(events, int(first_seq))]
+
+    def stats(self, job_ids: Sequence[str], user_id: str | None = None) -> Stats:
+        """Count jobs by status; those of other users than ``user_id``, if given, count as not found."""
+        *counts, progress = self._stats(keys=[keys.job(job_id) for job_id in job_ids], args=[user_id or ""])
+        queued, active, completed, failed, not_found = map(int, counts)
+        found = len(job_ids) - not_found
+        return Stats(
+            total=len(job_ids),
+            queued=queued,
+            active=active,
+            completed=completed,
+            failed=failed,
+            not_found=not_found,
+            average_progress=round(float(progress) / found, 2) if found else 0.0,
+        )
+
+    def page(
+        self, user_id: str | None, status: JobStatus | None, limit: int, cursor: int | None = None
+    ) -> Page:
+        """One page of a user's jobs (``None``: everybody's), in ``status`` if given."""
+        index = f"{keys.LIST_PREFIX}{user_id or keys.EVERYONE}:{status or 'all'}"
+        rows, next_cursor = self._page(
+            keys=[index], args=[limit, cursor or "", keys.job(""), keys.events("")]
+        )
+        jobs = [
+            JobSummary(job_id.decode(), JobStatus(state.decode()), int(created), event)
+            for job_id, state, created, event in rows
+        ]
+        return Page(jobs, int(next_cursor) if next_cursor else None)
+
+    def open_jobs(self, room: str) -> list[StoredEvent]:
+        """The latest event of every job of a room that has not ended, oldest job first."""
+        rows = self._open(keys=[keys.OPEN_PREFIX + room], args=[keys.job(""), keys.events("")])
+        return [
+            StoredEvent(job_id.decode(), user.decode(), int(seq), event) for job_id, user, seq, event in rows
+        ]
+
+
+_ENDED = {"SUCCESS": JobStatus.COMPLETED, "FAILURE": JobStatus.FAILED}
+
+
+def _status(celery_state: str, attempt: int) -> JobStatus:
+    return _ENDED.get(celery_state) or (JobStatus.ACTIVE if attempt else JobStatus.WAITING)
+
+
+def _operation_result(metadata: dict[str, Any]) -> dict[str, Any] | None:
+    result: dict[str, Any] | None = None
+    if metadata["status"] == "SUCCESS":
+        result = metadata["result"]
+    elif metadata["status"] == "FAILURE":
+        result = metadata["result"]["exc_message"][2]
+    return result

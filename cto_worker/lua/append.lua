@@ -1,0 +1,66 @@
+-- One step of a job: checked, recorded, published, all or nothing.
+-- KEYS: job, events, meta, pace
+-- ARGV: see RedisJournal.append
+-- Returns 1 when somebody has asked to cancel the job, else 0
+local job, events, meta, pace = unpack(KEYS)
+local job_id, seq, attempt, progress, status, event, retention_s, channel_prefix,
+  result, date_done, open_prefix, list_prefix, step_ms, pace_runs, job_prefix = unpack(ARGV)
+
+local now = redis.call("HMGET", job, "seq", "attempt", "status", "progress", "cancel", "rooms", "user", "serial")
+local last_seq, owner, was, last_progress, cancel, rooms, user, serial = unpack(now)
+if not last_seq then
+  return redis.error_reply("NOTFOUND no such job")
+end
+if last_seq == seq and redis.call("XREVRANGE", events, "+", "-", "COUNT", 1)[1][2][2] == event then
+  return cancel and 1 or 0 -- the answer to this very step was lost, and it came again
+end
+if was == "completed" or was == "failed" then
+  return redis.error_reply("ENDED the job has its terminal event")
+end
+if owner ~= attempt then
+  return redis.error_reply("FENCED the job belongs to attempt " .. owner)
+end
+if tonumber(seq) ~= last_seq + 1 or tonumber(progress) < tonumber(last_progress) then
+  return redis.error_reply("SEQUENCE the latest event has seq " .. last_seq .. " and progress " .. last_progress)
+end
+
+local terminal = status == "completed" or status == "failed"
+local state = (status == "completed" and "SUCCESS") or (status == "failed" and "FAILURE") or "PROGRESS"
+local is = terminal and status or "active"
+local metadata = '{"status":"' .. state .. '","result":' .. (terminal and result or event)
+  .. ',"traceback":null,"children":[],"date_done":' .. (terminal and '"' .. date_done .. '"' or "null")
+  .. ',"task_id":"' .. job_id .. '"}'
+
+redis.call("XADD", events, seq .. "-0", "event", event)
+redis.call("HSET", job, "seq", seq, "progress", progress, "status", is)
+redis.call("SET", meta, metadata, "EX", retention_s)
+redis.call("EXPIRE", job, retention_s)
+redis.call("EXPIRE", events, retention_s)
+
+if is ~= was then
+  for _, list in ipairs({ list_prefix .. user, list_prefix .. "*" }) do
+    redis.call("ZREM", list .. ":" .. was, job_id)
+    for _, old in ipairs(redis.call("ZRANGE", list .. ":" .. is, 0, 1)) do
+      if redis.call("EXISTS", job_prefix .. old) == 0 then
+        redis.call("ZREM", list .. ":" .. is, old) -- expired, as in create.lua
+      end
+    end
+    redis.call("ZADD", list .. ":" .. is, serial, job_id)
+    redis.call("EXPIRE", list .. ":" .. is, 2 * retention_s)
+  end
+end
+for room in string.gmatch(rooms, "%S+") do
+  if terminal then
+    redis.call("ZREM", open_prefix .. room, job_id)
+  end
+  redis.call("PUBLISH", channel_prefix .. room, event)
+end
+if terminal then
+  redis.call("PUBLISH", meta, metadata) -- what wakes Celery's own AsyncResult.get() of other clients
+  if step_ms ~= "" then
+    redis.call("LPUSH", pace, step_ms)
+    redis.call("LTRIM", pace, 0, pace_runs - 1)
+    redis.call("EXPIRE", pace, 2 * retention_s)
+  end
+end
+return cancel and 1 or 0

@@ -1,0 +1,52 @@
+-- Records a job with its first event; or finds the job the same submission made before.
+-- KEYS: job, events, meta, serial counter, idempotency key ("" when the caller gave none)
+-- ARGV: see RedisJournal.create
+-- Returns {job id, 1 when new, fingerprint of the request the job was made from, status}
+local job, events, meta, serial_counter, idempotency = unpack(KEYS)
+local job_id, event, request, user, progress, created_ms, rooms, retention_s, fingerprint, idempotency_ttl_s,
+  channel_prefix, open_prefix, list_prefix, job_prefix = unpack(ARGV)
+
+if idempotency ~= "" then
+  local first = redis.call("HMGET", idempotency, "job", "fingerprint")
+  if first[1] then
+    return { first[1], 0, first[2], redis.call("HGET", job_prefix .. first[1], "status") }
+  end
+end
+if redis.call("EXISTS", job) == 1 then
+  return { job_id, 0, fingerprint, redis.call("HGET", job, "status") }
+end
+
+local serial = redis.call("INCR", serial_counter)
+redis.call("HSET", job, "request", request, "user", user, "rooms", rooms, "serial", serial,
+  "status", "waiting", "attempt", 0, "seq", 1, "progress", progress, "created", created_ms)
+redis.call("EXPIRE", job, retention_s)
+redis.call("XADD", events, "1-0", "event", event)
+redis.call("EXPIRE", events, retention_s)
+redis.call("SET", meta, '{"status":"PROGRESS","result":' .. event
+  .. ',"traceback":null,"children":[],"date_done":null,"task_id":"' .. job_id .. '"}', "EX", retention_s)
+if idempotency ~= "" then
+  redis.call("HSET", idempotency, "job", job_id, "fingerprint", fingerprint)
+  redis.call("EXPIRE", idempotency, idempotency_ttl_s)
+end
+
+-- An index outlives its jobs. Each new job looks at the two oldest, so what has expired is cleared as fast
+-- as it is added.
+local index_ttl_s = 2 * retention_s
+local function index(key)
+  for _, old in ipairs(redis.call("ZRANGE", key, 0, 1)) do
+    if redis.call("EXISTS", job_prefix .. old) == 0 then
+      redis.call("ZREM", key, old)
+    end
+  end
+  redis.call("ZADD", key, serial, job_id)
+  redis.call("EXPIRE", key, index_ttl_s)
+end
+for _, owner in ipairs({ user, "*" }) do
+  index(list_prefix .. owner .. ":all")
+  index(list_prefix .. owner .. ":waiting")
+end
+for room in string.gmatch(rooms, "%S+") do
+  index(open_prefix .. room)
+  redis.call("PUBLISH", channel_prefix .. room, event)
+end
+return { job_id, 1, fingerprint, "waiting" }

@@ -1,0 +1,11 @@
+-- KEYS: job, events, meta. Returns {user, Celery's metadata, every event}, or nothing
+local user = redis.call("HGET", KEYS[1], "user")
+local meta = user and redis.call("GET", KEYS[3])
+if not meta then
+  return false
+end
+local events = redis.call("XRANGE", KEYS[2], "-", "+")
+for place, entry in ipairs(events) do
+  events[place] = entry[2][2]
+end
+return #events > 0 and { user, meta, events } or false

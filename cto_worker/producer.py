@@ -1,0 +1,46 @@
+"""Starting an operation: the job is recorded first, then its message sent."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from cto_worker.events import JobStatus, dumps
+from cto_worker.journal import Created, Idempotency
+from cto_worker.request import parse_request
+from cto_worker.story import opening_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cto_worker.journal import Journal
+
+
+class Producer:
+    """Records jobs and sends their messages. ``send(job_id, document)`` puts one message on the queue."""
+
+    def __init__(self, journal: Journal, send: Callable[[str, dict[str, Any]], None]) -> None:
+        self._journal = journal
+        self._send = send
+
+    def submit(self, document: Any, *, caller: str = "service", idempotency_key: str = "") -> Created:
+        """Start the operation that ``document`` (a JSON object, see the contract) describes.
+
+        The same key of the same caller stands for the same job for a day: a repeated submission returns the
+        first one's job. Should the first have failed after recording it, its message is sent now.
+
+        Raises :class:`~cto_worker.errors.InvalidRequestError` (nothing recorded),
+        :class:`~cto_worker.errors.IdempotencyConflictError`, or the store's and the broker's own errors
+        (then submit again with the same key).
+        """
+        request = parse_request(document)
+        recorded = request.to_document()
+        idempotency = None
+        if idempotency_key:
+            fingerprint = hashlib.sha256(dumps(sorted(recorded.items()))).hexdigest()
+            idempotency = Idempotency(caller, idempotency_key, fingerprint)
+        created = self._journal.create(opening_event(str(uuid4()), request), recorded, idempotency)
+        if created.status is JobStatus.WAITING:
+            self._send(created.job_id, recorded)
+        return created

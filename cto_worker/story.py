@@ -1,0 +1,176 @@
+"""The story of one operation, told event by event: numbering, progress and the true counts so far."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from cto_worker.events import Details, Phase, ProgressEvent, Status
+from cto_worker.market import OutcomeStatus
+from cto_worker.money import to_sol
+
+if TYPE_CHECKING:
+    from cto_worker.journal import Journal
+    from cto_worker.market import Outcome
+    from cto_worker.request import OperationRequest
+
+UNKNOWN_PLATFORM = "unknown"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has been done so far. Money in lamports, tokens in base units."""
+
+    successful_buys: int = 0
+    failed_buys: int = 0
+    unknown_buys: int = 0
+    spent_lamports: int = 0
+    tokens: int = 0
+    wallets: set[str] = field(default_factory=set)  # those that have sent a transfer or buy
+    signatures: list[str] = field(default_factory=list)  # confirmed, in order
+
+    def add(self, outcome: Outcome) -> None:
+        """Count what one transfer or buy cost and brought."""
+        self.spent_lamports += outcome.spent_lamports
+        self.tokens += outcome.tokens
+        if outcome.status is OutcomeStatus.CONFIRMED:
+            self.signatures.append(outcome.signature)
+
+
+def opening_event(job_id: str, request: OperationRequest) -> ProgressEvent:
+    """The event written at acceptance: ``seq`` 1, ``attempt`` 0, no worker yet."""
+    return _event(
+        job_id,
+        request,
+        Phase.STARTED,
+        seq=1,
+        attempt=0,
+        status=Status.STARTED,
+        details=Details(current_operation="Waiting for a worker"),
+    )
+
+
+class Story:
+    """Tells one run's events to the journal. Every event carries the tally as it stands."""
+
+    def __init__(
+        self, journal: Journal, job_id: str, request: OperationRequest, *, attempt: int, seq: int
+    ) -> None:
+        self.tally = Tally()
+        self.platform = request.platform or UNKNOWN_PLATFORM
+        self._journal = journal
+        self._job_id = job_id
+        self._request = request
+        self._attempt = attempt
+        self._seq = seq
+
+    def tell(
+        self,
+        phase: Phase,
+        current_operation: str,
+        *,
+        progress: float | None = None,
+        remaining_ms: int | None = None,
+    ) -> bool:
+        """Journal an event of a phase, at the phase's own progress unless another is given.
+
+        Returns whether somebody has asked to cancel. Raises what :meth:`Journal.append` raises.
+        """
+        details = self._details(current_operation=current_operation, estimated_time_remaining=remaining_ms)
+        return self._append(phase, Status.IN_PROGRESS, details, progress=progress)
+
+    def end(
+        self, summary: str, result: dict[str, Any], *, error: tuple[str, str] | None, step_ms: float | None
+    ) -> None:
+        """Journal the terminal event. ``error`` is code and text, ``None`` for success."""
+        code, text = error or (None, None)
+        self._append(
+            Phase.ENDED,
+            Status.FAILED if error else Status.COMPLETED,
+            self._details(error=text, error_code=code),
+            summary=summary,
+            result=result,
+            step_ms=step_ms,
+        )
+
+    def _details(self, **more: Any) -> Details:
+        tally = self.tally
+        return Details(
+            successful_buys=tally.successful_buys,
+            failed_buys=tally.failed_buys,
+            unknown_buys=tally.unknown_buys or None,
+            total_spent=to_sol(tally.spent_lamports),
+            wallets_used=len(tally.wallets),
+            transaction_signatures=tuple(tally.signatures),
+            **more,
+        )
+
+    def _append(  # noqa: PLR0913 - an event and what goes with it into the journal
+        self,
+        phase: Phase,
+        status: Status,
+        details: Details,
+        *,
+        progress: float | None = None,
+        summary: str = "",
+        result: dict[str, Any] | None = None,
+        step_ms: float | None = None,
+    ) -> bool:
+        event = _event(
+            self._job_id,
+            self._request,
+            phase,
+            seq=self._seq + 1,
+            attempt=self._attempt,
+            status=status,
+            details=details,
+            platform=self.platform,
+            progress=progress,
+            summary=summary,
+        )
+        cancel = self._journal.append(event, result, step_ms)
+        self._seq = event.seq
+        return cancel
+
+
+def _event(  # noqa: PLR0913 - an event has many fields
+    job_id: str,
+    request: OperationRequest,
+    phase: Phase,
+    *,
+    seq: int,
+    attempt: int,
+    status: Status,
+    details: Details,
+    platform: str = "",
+    progress: float | None = None,
+    summary: str = "",
+) -> ProgressEvent:
+    words = {
+        "mode": request.mode,
+        "platform": platform,
+        "amount": format(Decimal(str(request.buy_amount)), "f"),
+        "outcome": "Failed" if status is Status.FAILED else "Completed",
+        "summary": summary,
+    }
+    return ProgressEvent(
+        job_id=job_id,
+        seq=seq,
+        attempt=attempt,
+        token_address=request.token_address,
+        user_id=request.user_id,
+        user_chat_id=request.user_chat_id,
+        phase=phase.number,
+        phase_title=phase.title.format_map(words),
+        phase_description=phase.description.format_map(words),
+        progress=phase.progress if progress is None else progress,
+        status=status,
+        timestamp=time.time_ns() // 1_000_000,
+        mode=request.mode,
+        platform=platform or request.platform or UNKNOWN_PLATFORM,
+        buy_amount=request.buy_amount,
+        socket_user_id=request.socket_user_id,
+        details=details,
+    )

