@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,24 +65,39 @@ def parse_request(document: Any) -> OperationRequest:
         loaded = _SCHEMA.load(document)
     except ValidationError as error:
         raise InvalidRequestError(error.normalized_messages()) from error
+    if "wallets" in loaded:
+        loaded["wallets"] = tuple(loaded["wallets"])
     return OperationRequest(**loaded)
 
 
-def usable_fields(document: Any) -> dict[str, Any]:
-    """Return those fields of a refused document that are right on their own, by their Python names.
+def recorded_request(document: bytes) -> OperationRequest:
+    """Return a request from its recorded JSON (:meth:`OperationRequest.to_document`), validated already."""
+    fields = {_NAMES[name]: value for name, value in json.loads(document).items()}
+    fields["mode"] = Mode(fields["mode"])
+    if "wallets" in fields:
+        fields["wallets"] = tuple(fields["wallets"])
+    return OperationRequest(**fields)
 
-    A refusal is told to whom it concerns; this finds out what can be told.
+
+def refused_request(document: Any) -> OperationRequest:
+    """Return what can be told of a refused document: the fields that are right on their own, neutral others.
+
+    It is for reporting the refusal to whom it concerns, and must never be run.
     """
-    if not isinstance(document, dict):
-        return {}
-    usable = {}
-    for name, field in _SCHEMA.fields.items():
-        if (field.data_key or name) in document:
-            try:
-                usable[name] = field.deserialize(document[field.data_key or name])
-            except ValidationError:
-                continue
-    return usable
+    usable: dict[str, Any] = {
+        "token_address": "",
+        "user_id": "",
+        "user_chat_id": 0,
+        "mode": Mode.STANDARD,
+        "buy_amount": 0,
+    }
+    if isinstance(document, dict):
+        for name, field in _SCHEMA.fields.items():
+            wire_name = field.data_key or name
+            if wire_name in document:
+                with suppress(ValidationError):
+                    usable[name] = field.deserialize(document[wire_name])
+    return OperationRequest(**usable)
 
 
 class _Amount(fields.Float):
@@ -158,3 +175,4 @@ class _RequestSchema(Schema):
 
 
 _SCHEMA = _RequestSchema()
+_NAMES = {field.data_key or name: name for name, field in _SCHEMA.fields.items()}

@@ -28,7 +28,7 @@ class Tally:
     unknown_buys: int = 0
     spent_lamports: int = 0
     tokens: int = 0
-    wallets: set[str] = field(default_factory=set)  # those that have sent a transfer or buy
+    wallets: set[str] = field(default_factory=set)  # those that have sent a buy
     signatures: list[str] = field(default_factory=list)  # confirmed, in order
 
     def add(self, outcome: Outcome) -> None:
@@ -37,6 +37,17 @@ class Tally:
         self.tokens += outcome.tokens
         if outcome.status is OutcomeStatus.CONFIRMED:
             self.signatures.append(outcome.signature)
+
+    def add_buy(self, wallet: str, outcome: Outcome) -> None:
+        """Count how one buy ended."""
+        if outcome.signature:
+            self.wallets.add(wallet)
+        if outcome.status is OutcomeStatus.CONFIRMED:
+            self.successful_buys += 1
+        elif outcome.status is OutcomeStatus.FAILED:
+            self.failed_buys += 1
+        else:
+            self.unknown_buys += 1
 
 
 def opening_event(job_id: str, request: OperationRequest) -> ProgressEvent:

@@ -1,0 +1,43 @@
+"""Logging: every line of this process, ours and the libraries', in one format on standard error."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from cto_worker.config import Settings
+
+QUIET = ("geventwebsocket", "engineio", "socketio", "amqp")  # they log each packet at INFO
+
+
+def configure(settings: Settings, level: int = logging.INFO) -> None:
+    """Set up the root logger; ``CTO_LOG_FORMAT`` picks ``console`` or ``json`` lines.
+
+    What is bound with ``structlog.contextvars`` (a worker binds ``job_id`` and ``attempt``) is on every line.
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[Any] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if settings.log_format == "json"
+        else [structlog.dev.ConsoleRenderer(colors=False)]
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
