@@ -9,6 +9,7 @@ QUEUE = "cto"
 TASK_NAME = "cto_worker.run_operation"
 
 CHANNEL_PREFIX = "cto:room:"  # + room: a pub/sub channel that carries the room's events
+GATEWAY_PREFIX = "cto:gateway:"  # + a gateway's own id: the channel that wakes its relay
 OPEN_PREFIX = "cto:open:"  # + room: sorted set of the room's jobs that have not ended, by serial number
 LIST_PREFIX = "cto:jobs:"  # + owner + ":" + status or "all": sorted set of jobs, by serial number
 SERIAL = "cto:serial"  # counter: every job's place in the order of acceptance

@@ -1,0 +1,50 @@
+"""Who may join what."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from cto_worker import keys
+from cto_worker.errors import CtoError
+
+if TYPE_CHECKING:
+    from api.auth import Caller
+    from cto_worker.history import History
+
+_ROOM = re.compile(r"(?P<kind>user|job)_(?P<id>[A-Za-z0-9_.:@+-]{1,128})\Z")
+
+
+class RoomError(CtoError):
+    """A room that cannot be joined. ``code`` is ``invalid_room``, ``forbidden`` or ``job_not_found``."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def room_name(arguments: tuple[Any, ...]) -> str:
+    """Return the room that a client's message names. Raises :class:`RoomError` ``invalid_room``."""
+    if len(arguments) == 1 and isinstance(arguments[0], str):
+        room = arguments[0]
+        if room == keys.ADMIN_ROOM or _ROOM.match(room):
+            return room
+    raise RoomError("invalid_room", "give one string: user_<userId>, job_<jobId> or admin_launches")
+
+
+def check_allowed(caller: Caller, room: str, history: History) -> None:
+    """Raise :class:`RoomError` unless the caller may join: a job's room only when the job is known to it."""
+    if room == keys.ADMIN_ROOM:
+        if not caller.sees_everything:
+            raise RoomError("forbidden", "admin_launches is for admins")
+        return
+    match = _ROOM.match(room)
+    if match is None:
+        raise RoomError("invalid_room", f"no such room: {room}")
+    if match["kind"] == "user":
+        if not caller.may_see(match["id"]):
+            raise RoomError("forbidden", "you may only join your own room")
+        return
+    latest = history.latest(match["id"])
+    if latest is None or not caller.may_see(latest.user_id):
+        raise RoomError("job_not_found", f"no job {match['id']}")

@@ -1,0 +1,70 @@
+"""The gateway's composition root: ``python -m api.wsgi``. The only place that knows eventlet."""
+
+from __future__ import annotations
+
+import eventlet
+
+eventlet.monkey_patch()
+
+# Everything below must be imported after the patch.
+import logging  # noqa: E402
+import sys  # noqa: E402
+import threading  # noqa: E402
+
+from api.app import create_app  # noqa: E402
+from api.auth import check_startable  # noqa: E402
+from api.relay import Relay  # noqa: E402
+from api.sockets import emitter, make_socketio, register  # noqa: E402
+from cto_worker import logs  # noqa: E402
+from cto_worker.broker import celery_app, make_producer  # noqa: E402
+from cto_worker.config import Settings  # noqa: E402
+from cto_worker.errors import ConfigError  # noqa: E402
+from cto_worker.history import History  # noqa: E402
+from cto_worker.journal import RedisJournal  # noqa: E402
+from cto_worker.store import connect  # noqa: E402
+
+EX_CONFIG = 78  # sysexits.h: a supervisor must not start it again
+MAX_SOCKETS = 20_000  # eventlet's own limit of 1,024 counts every connection, REST too
+MAX_URL_BYTES = 32_768  # 500 job ids and room to spare
+
+log = logging.getLogger("api.wsgi")
+
+
+def main() -> None:
+    """Serve until a signal ends the process."""
+    try:
+        settings = Settings.from_env()
+        check_startable(settings)
+    except ConfigError as error:
+        print(f"The gateway does not start: {error}", file=sys.stderr)  # noqa: T201 - no logging yet
+        sys.exit(EX_CONFIG)
+    logs.configure(settings)
+    store = connect(settings)
+    history = History(store)
+    app = create_app(
+        settings,
+        store,
+        history,
+        RedisJournal(store, settings.retention_s),
+        make_producer(settings, store, celery_app(settings)),
+    )
+    socketio = make_socketio(app, settings, async_mode="eventlet")
+    relay = Relay(store, history, emitter(socketio))
+    register(socketio, relay, history)
+    threading.Thread(target=relay.run, name="relay", daemon=True).start()
+    log.info("serving on %s", settings.base_url)
+    try:
+        socketio.run(
+            app,
+            host=settings.host,
+            port=settings.port,
+            max_size=MAX_SOCKETS,
+            url_length_limit=MAX_URL_BYTES,
+            log_output=False,
+        )
+    except OSError as error:
+        sys.exit(f"The gateway cannot listen on {settings.host}:{settings.port}: {error}. Is CTO_PORT taken?")
+
+
+if __name__ == "__main__":
+    main()
