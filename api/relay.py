@@ -15,7 +15,7 @@ import logging
 import sys
 import threading
 from collections import OrderedDict
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -112,8 +112,10 @@ class Relay:
                 threading.Event().wait(RECONNECT_S)
 
     def stop(self) -> None:
-        """Make :meth:`run` return within a second."""
+        """Make :meth:`run` return."""
         self._stopped = True
+        with suppress(RedisError):
+            self._store.publish(self._own_channel, b"")
 
     @contextmanager
     def _subscribed(self, room: str) -> Iterator[None]:

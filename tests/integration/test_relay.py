@@ -1,0 +1,220 @@
+"""The relay on a real store: order, once each, snapshots, gaps, and what is no event."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from api.relay import Relay, RelayUnavailableError
+from cto_worker import keys
+from cto_worker.events import Mode, ProgressEvent, Status, encode
+from cto_worker.history import History
+from cto_worker.journal import RedisJournal
+
+FIRST = ProgressEvent(
+    job_id="j1",
+    seq=1,
+    attempt=0,
+    token_address="So11111111111111111111111111111111111111112",
+    user_id="7",
+    user_chat_id=1,
+    phase=1,
+    phase_title="t",
+    phase_description="d",
+    progress=10,
+    status=Status.STARTED,
+    timestamp=1_700_000_000_000,
+    mode=Mode.STANDARD,
+    platform="unknown",
+    buy_amount=0.5,
+)
+
+
+def event(seq, job_id="j1", **changes):
+    status = Status.STARTED if seq == 1 else Status.IN_PROGRESS
+    return replace(
+        FIRST, **{"job_id": job_id, "seq": seq, "attempt": int(seq > 1), "status": status, **changes}
+    )
+
+
+class Inbox:
+    """What each socket was sent, as (job, seq)."""
+
+    def __init__(self):
+        self.received = {}
+        self._changed = threading.Condition()
+
+    def emit(self, document, sids):
+        with self._changed:
+            for sid in sids:
+                self.received.setdefault(sid, []).append((document["jobId"], document["seq"]))
+            self._changed.notify_all()
+
+    def has(self, sid, expected, timeout_s=5):
+        with self._changed:
+            arrived = self._changed.wait_for(lambda: expected[-1] in self.received.get(sid, []), timeout_s)
+        assert arrived, f"{sid} got {self.received.get(sid)}"
+        assert self.received[sid] == expected
+
+
+@pytest.fixture
+def inbox():
+    return Inbox()
+
+
+@pytest.fixture
+def journal(store):
+    return RedisJournal(store, retention_s=100)
+
+
+@pytest.fixture
+def relay(store, inbox):
+    relay = Relay(store, History(store), inbox.emit)
+    thread = threading.Thread(target=relay.run)
+    thread.start()
+    yield relay
+    relay.stop()
+    thread.join()
+
+
+def begin(journal, job_id="j1", **changes):
+    journal.create(event(1, job_id, **changes), {})
+    journal.claim(job_id, "me")
+
+
+def wait_until(condition, timeout_s=5):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        threading.Event().wait(0.01)
+
+
+def test_a_member_gets_every_event_of_its_room_in_order(relay, journal, inbox):
+    relay.join("socket", "user_7")
+    begin(journal)
+    for seq in range(2, 200):
+        journal.append(event(seq))
+    inbox.has("socket", [("j1", seq) for seq in range(1, 200)])
+
+
+def test_a_socket_in_every_room_of_a_job_gets_each_event_once(relay, journal, inbox):
+    begin(journal, socket_user_id="9")
+    for room in ("user_7", "user_9", "job_j1", "admin_launches"):
+        relay.join("socket", room)
+    for seq in range(2, 50):
+        journal.append(event(seq, socket_user_id="9"))
+    inbox.has("socket", [("j1", seq) for seq in range(1, 50)])
+
+
+def test_joining_shows_the_latest_event_of_open_jobs_only(relay, journal, inbox):
+    begin(journal)
+    journal.append(event(2))
+    begin(journal, "j2")
+    begin(journal, "ended")
+    journal.append(event(2, "ended", status=Status.COMPLETED, progress=100), {})
+    begin(journal, "others", user_id="8")
+    relay.join("socket", "user_7")
+    assert inbox.received == {"socket": [("j1", 2), ("j2", 1)]}
+
+
+def test_members_of_other_rooms_get_nothing(relay, journal, inbox):
+    relay.join("mine", "user_7")
+    relay.join("other", "user_8")
+    begin(journal)
+    inbox.has("mine", [("j1", 1)])
+    assert "other" not in inbox.received
+
+
+def test_who_has_left_gets_nothing_more(relay, journal, inbox):
+    begin(journal)
+    relay.join("stays", "user_7")
+    relay.join("leaves", "user_7")
+    relay.leave("leaves", "user_7")
+    journal.append(event(2))
+    inbox.has("stays", [("j1", 1), ("j1", 2)])
+    assert inbox.received["leaves"] == [("j1", 1)]
+
+
+def test_channels_of_rooms_without_members_are_dropped(relay, store):
+    relay.join("socket", "user_7")
+    assert store.pubsub_channels("cto:room:*") == [b"cto:room:user_7"]
+    relay.forget("socket")
+    wait_until(lambda: store.pubsub_channels("cto:room:*") == [])
+
+
+def test_a_job_watched_while_it_grows_has_no_hole_and_no_repeat(relay, journal, inbox):
+    """Sockets join at every moment of a job; each gets its snapshot and then every later event."""
+    begin(journal)
+    sockets = [f"socket-{number}" for number in range(40)]
+
+    def write():
+        for seq in range(2, 400):
+            journal.append(event(seq))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    for socket in sockets:
+        relay.join(socket, "user_7")
+    writer.join()
+    journal.append(event(400, status=Status.COMPLETED, progress=100), {})
+    for socket in sockets:
+        wait_until(lambda socket=socket: ("j1", 400) in inbox.received.get(socket, []))
+        seqs = [seq for _, seq in inbox.received[socket]]
+        assert seqs == list(range(seqs[0], 401))
+
+
+def test_what_pub_sub_lost_is_read_from_the_journal(relay, journal, store, inbox):
+    relay.join("socket", "user_7")
+    begin(journal)
+    inbox.has("socket", [("j1", 1)])
+    for client in store.client_list(_type="pubsub"):
+        store.client_kill_filter(_id=client["id"])
+    for seq in range(2, 20):
+        journal.append(event(seq))
+    begin(journal, "born meanwhile")
+    wait_until(lambda: len(inbox.received["socket"]) == 20)
+    journal.append(event(20))
+    wait_until(lambda: len(inbox.received["socket"]) == 21)
+    assert [seq for job, seq in inbox.received["socket"] if job == "j1"] == list(range(1, 21))
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"{", b"\xff\xfe", b"null", b'{"jobId":"j1"}', b"NaN", b"[" * 50_000, b"x" * 1_000_000]
+)
+def test_a_message_that_is_no_event_is_logged_and_skipped(relay, journal, store, inbox, caplog, payload):
+    relay.join("socket", "user_7")
+    store.publish(keys.CHANNEL_PREFIX + "user_7", payload)
+    begin(journal)
+    inbox.has("socket", [("j1", 1)])
+    assert "is no event" in caplog.text
+
+
+def test_a_stale_or_repeated_message_is_dropped(relay, journal, store, inbox):
+    relay.join("socket", "user_7")
+    begin(journal)
+    journal.append(event(2))
+    for seq in (1, 2, 1):
+        store.publish(keys.CHANNEL_PREFIX + "user_7", encode(event(seq)))
+    journal.append(event(3))
+    inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
+
+
+def test_a_terminal_event_brought_again_is_dropped(relay, journal, store, inbox):
+    relay.join("socket", "user_7")
+    begin(journal)
+    end = event(2, status=Status.FAILED, progress=100)
+    journal.append(end, {})
+    store.publish(keys.CHANNEL_PREFIX + "user_7", encode(end))
+    begin(journal, "next")
+    inbox.has("socket", [("j1", 1), ("j1", 2), ("next", 1)])
+
+
+def test_joining_without_a_running_relay_is_refused(store, inbox, monkeypatch):
+    monkeypatch.setattr("api.relay.JOIN_TIMEOUT_S", 0.05)
+    relay = Relay(store, History(store), inbox.emit)
+    with pytest.raises(RelayUnavailableError):
+        relay.join("socket", "user_7")
+    assert inbox.received == {}
