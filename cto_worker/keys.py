@@ -63,3 +63,29 @@ def rooms(job_id: str, user_id: str, socket_user_id: str | None) -> list[str]:
     """Every room that gets a job's events, each once."""
     users = dict.fromkeys([user_id, socket_user_id or user_id])
     return [job_room(job_id), *(user_room(user) for user in users if user), ADMIN_ROOM]
+
+
+# The paper market's own. They last as long as the market does; only what became of an intent expires.
+
+PAPER_LEDGER = "cto:paper:ledger"  # stream: every movement, one entry each
+PAPER_INTENT_TTL_S = 90 * 86_400
+
+
+def paper_wallets(user_id: str) -> str:
+    """Hash: address → lamports, of a user's funding wallet and operation wallets."""
+    return f"cto:paper:wallets:{user_id}"
+
+
+def paper_tokens(user_id: str) -> str:
+    """Hash: address + ":" + mint → base units, of a user's wallets."""
+    return f"cto:paper:tokens:{user_id}"
+
+
+def paper_curve(mint: str) -> str:
+    """Hash: lamports and base units that a bonding curve has gained and sold: ``sol``, ``sold``."""
+    return f"cto:paper:curve:{mint}"
+
+
+def paper_intent(intent_id: str) -> str:
+    """Hash: what became of an intent: signature, status, spent, tokens, error_code, error, at_ms."""
+    return f"cto:paper:intent:{intent_id}"

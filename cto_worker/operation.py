@@ -95,7 +95,7 @@ def execute(operation: Operation, plan: Plan) -> None:
     """Phase 4: every transfer, then every buy; one event when it begins and one after each."""
     begun_s = time.monotonic()
     pending, total = plan.steps, len(plan.steps)
-    progress = float(Phase.EXECUTING.progress)
+    progress: float = Phase.EXECUTING.progress
     while pending:
         _proceed(
             operation, Phase.EXECUTING, pending[0].description, progress=progress, steps_left=len(pending)
@@ -198,7 +198,7 @@ def _result(operation: Operation, error: tuple[str, str] | None) -> dict[str, An
     tally, request = operation.story.tally, operation.request
     result: dict[str, Any] = {
         "success": error is None,
-        "mode": request.mode,
+        "mode": request.mode.value,
         "platform": operation.story.platform,
         "buyAmount": request.buy_amount,
         "successfulBuys": tally.successful_buys,
@@ -220,7 +220,7 @@ def _step_result(step: Step, outcome: Outcome) -> dict[str, Any]:
     document: dict[str, Any] = {
         "kind": "buy" if isinstance(step.intent, Buy) else "transfer",
         "wallet": step.wallet,
-        "status": outcome.status,
+        "status": outcome.status.value,
         "signature": outcome.signature or None,  # an order that was refused before it was sent has none
         "spent": to_sol(outcome.spent_lamports),
         "tokens": outcome.tokens,

@@ -1,0 +1,108 @@
+-- Executes a transfer or a buy on the paper market: once per intent, all or nothing.
+-- KEYS: intent, wallets, tokens, curve, ledger
+-- ARGV: see PaperMarket.submit. Every number is an integer below 2^53, which a Lua number holds exactly
+local intent, wallets, tokens, curve, ledger = unpack(KEYS)
+local kind, intent_id, signature, user, source, target = unpack(ARGV, 1, 6)
+local lamports, min_tokens, network_fee, priority_fee = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local fails, ttl_s = ARGV[11] == "1", ARGV[12]
+local virtual_lamports, virtual_tokens, for_sale, fee_bps = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
+
+if redis.call("EXISTS", intent) == 1 then
+  return
+end
+
+local function integer(number)
+  return string.format("%.0f", number)
+end
+
+-- floor(a * b / c) for b < c < 2^51, by long division over the bits of a: no step leaves 2^53
+local function multiply_divide(a, b, c)
+  local quotient, remainder = 0, 0
+  for bit = 50, 0, -1 do
+    quotient, remainder = quotient * 2, remainder * 2
+    if math.floor(a / 2 ^ bit) % 2 == 1 then
+      remainder = remainder + b
+    end
+    while remainder >= c do
+      quotient, remainder = quotient + 1, remainder - c
+    end
+  end
+  return quotient
+end
+
+local time = redis.call("TIME")
+local function record(status, spent, bought, error_code, error)
+  redis.call("HSET", intent, "signature", signature, "status", status, "spent", integer(spent), "tokens", integer(bought),
+    "error_code", error_code, "error", error, "at_ms", integer(time[1] * 1000 + math.floor(time[2] / 1000)))
+  redis.call("EXPIRE", intent, ttl_s)
+end
+
+local postings = {}
+local function post(account, asset, amount)
+  if amount ~= 0 then
+    postings[#postings + 1] = '["' .. account .. '","' .. asset .. '",' .. integer(amount) .. "]"
+  end
+end
+local function enter(entry_kind)
+  redis.call("XADD", ledger, "*", "kind", entry_kind, "intent", intent_id, "user", user,
+    "postings", "[" .. table.concat(postings, ",") .. "]")
+end
+
+local function pay(address, amount)
+  redis.call("HINCRBY", wallets, address, integer(-amount))
+  post(address, "SOL", -amount)
+end
+local function pay_fees()
+  post("network_fees", "SOL", network_fee)
+  post("priority_fees", "SOL", priority_fee)
+end
+local function fail(error_code, error)
+  pay(source, network_fee + priority_fee)
+  pay_fees()
+  enter("failed_" .. kind)
+  record("failed", network_fee + priority_fee, 0, error_code, error)
+end
+
+local fees = network_fee + priority_fee
+local balance = tonumber(redis.call("HGET", wallets, source) or "0")
+if balance < fees then
+  return record("failed", 0, 0, "insufficient_funds", "the wallet cannot pay the fees, so nothing was sent")
+end
+if fails then
+  return fail("transaction_failed", "the transaction failed on the chain")
+end
+if balance < lamports + fees then
+  return fail("insufficient_funds", "the wallet no longer holds the amount")
+end
+
+if kind == "transfer" then
+  pay(source, lamports + fees)
+  redis.call("HINCRBY", wallets, target, integer(lamports))
+  post(target, "SOL", lamports)
+  pay_fees()
+  enter(kind)
+  return record("confirmed", fees, 0, "", "")
+end
+
+local state = redis.call("HMGET", curve, "sol", "sold")
+local gained, sold = tonumber(state[1] or "0"), tonumber(state[2] or "0")
+local platform_fee = math.ceil(lamports * fee_bps / 10000)
+local net = lamports - platform_fee
+local bought = multiply_divide(virtual_tokens - sold, net, virtual_lamports + gained + net)
+if bought > for_sale - sold then
+  return fail("insufficient_liquidity", "the curve has fewer tokens left than that")
+end
+if bought < min_tokens then
+  return fail("slippage_exceeded", "the price has moved further than the slippage limit allows")
+end
+pay(source, lamports + fees)
+redis.call("HINCRBY", curve, "sol", integer(net))
+redis.call("HINCRBY", curve, "sold", integer(bought))
+redis.call("HINCRBY", tokens, source .. ":" .. target, integer(bought))
+post("curve:" .. target, "SOL", net)
+post("platform_fees", "SOL", platform_fee)
+pay_fees()
+post("curve:" .. target, target, -bought)
+post(source, target, bought)
+enter(kind)
+record("confirmed", lamports + fees, bought, "", "")
