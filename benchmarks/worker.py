@@ -1,0 +1,118 @@
+"""The worker: operations against no-op tasks, and how many operations at once."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from statistics import median
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from benchmarks.system import BODY, client, embedded_store, process, resident_mb, wait_until
+from benchmarks.noop import NOOP
+from cto_worker import keys
+from cto_worker.broker import celery_app, make_producer
+from cto_worker.config import Settings
+from cto_worker.history import History
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Worker:
+    """One worker process, and the queue it takes messages from when it is told to."""
+
+    def __init__(self, environment: dict[str, str], pid: int) -> None:
+        settings = Settings.from_env(environment)
+        self.pid = pid
+        self.store = client(environment)
+        self.app = celery_app(settings)
+        self.producer = make_producer(settings, self.store, self.app)
+        self.history = History(self.store)
+
+    def pause(self) -> None:
+        """Have the worker leave the queue alone."""
+        self.app.control.cancel_consumer(keys.QUEUE, reply=True, timeout=5)
+
+    def resume(self) -> None:
+        """Have the worker take messages."""
+        self.app.control.add_consumer(keys.QUEUE)
+
+    def drained(self) -> bool:
+        """Whether every message has been taken, by a thread that has finished."""
+        return not self.store.llen(keys.QUEUE) and not self.store.hlen("unacked")
+
+
+@contextmanager
+def running_worker(**settings: str) -> Iterator[Worker]:
+    """Run a store and a worker with these settings."""
+    with embedded_store() as environment:
+        environment |= settings
+        arguments = ["-m", "celery", "--app", "benchmarks.worker_app", "worker", "--pool", "threads"]
+        arguments += ["--queues", keys.QUEUE, "--loglevel", "warning"]
+        with process(arguments, environment) as child:
+            worker = Worker(environment, child.pid)
+            wait_until(lambda: worker.app.control.ping(timeout=0.5))
+            yield worker
+
+
+def operations_against_noops(count: int = 1_000, rounds: int = 3) -> tuple[float, float]:
+    """Operations/s and no-op tasks/s of one worker: zero latency, one wallet, prefunded."""
+    operations, noops = [], []
+    with running_worker() as worker:
+        for _ in range(rounds):
+            noops.append(_noops_per_s(worker, count))
+            operations.append(_operations_per_s(worker, count))
+    return median(operations), median(noops)
+
+
+def _noops_per_s(worker: Worker, count: int) -> float:
+    worker.pause()
+    for _ in range(count):
+        worker.app.send_task(NOOP, args=[BODY], queue=keys.QUEUE, task_id=str(uuid4()))
+    begun_s = time.perf_counter()
+    worker.resume()
+    wait_until(worker.drained)
+    return count / (time.perf_counter() - begun_s)
+
+
+def _operations_per_s(worker: Worker, count: int) -> float:
+    worker.pause()
+    jobs = [worker.producer.submit(BODY).job_id for _ in range(count)]
+    begun_s = time.perf_counter()
+    worker.resume()
+    wait_until(worker.drained)
+    wait_until(lambda: worker.history.stats(jobs[-500:]).completed == len(jobs[-500:]))
+    elapsed_s = time.perf_counter() - begun_s
+    if sum(worker.history.stats(jobs[at : at + 500]).completed for at in range(0, count, 500)) < count:
+        raise RuntimeError("not every operation completed")
+    return count / elapsed_s
+
+
+def operations_at_once(
+    at_once: int = 500, waves: int = 5, operation_s: float = 2.5
+) -> tuple[float, float, float]:
+    """Operations/s of one process with 500 of 2.5 s at once; the same while it is full; its memory in MB.
+
+    While it is full: from the moment the first wave has ended until as many are left as it can hold.
+    """
+    latency_ms = str(round(operation_s * 1000))
+    with running_worker(CTO_PAPER_LATENCY_MS=latency_ms, CTO_WORKER_CONCURRENCY=str(at_once)) as worker:
+        worker.pause()
+        jobs = [worker.producer.submit(BODY | {"userId": f"user-{n % 50}"}).job_id for n in range(at_once * waves)]
+        begun_s = time.perf_counter()
+        worker.resume()
+        ended_s = {}
+        completed = f"{keys.LIST_PREFIX}{keys.EVERYONE}:completed"
+
+        def all_done() -> bool:
+            done = worker.store.zcard(completed)
+            ended_s.setdefault(done, time.perf_counter())
+            return done == len(jobs)
+
+        wait_until(all_done, interval_s=0.02)
+        memory_mb = resident_mb(worker.pid)
+    first = min(done for done in ended_s if done >= at_once)
+    last = max(done for done in ended_s if done <= len(jobs) - at_once)
+    full = (last - first) / (ended_s[last] - ended_s[first])
+    return len(jobs) / (ended_s[len(jobs)] - begun_s), full, memory_mb
