@@ -192,8 +192,9 @@ class Relay:
                         self._replay(stored.job_id, 0)
 
     def _replay(self, job_id: str, after: int) -> None:
-        for stored in self._history.events(job_id, after) or ():
-            self._deliver(decode(stored.event), stored.event)
+        stored = self._history.events(job_id, after)
+        for payload in stored.events if stored else ():
+            self._deliver(decode(payload), payload)
 
     def _deliver(self, event: ProgressEvent, payload: bytes) -> None:
         job_id = event.job_id

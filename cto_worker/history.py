@@ -44,6 +44,14 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredEvents:
+    """A stretch of one job's history, oldest first."""
+
+    user_id: str
+    events: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """Counts over the jobs asked about. ``average_progress`` is over those found, 0–100."""
 
@@ -111,14 +119,13 @@ class History:
         user_id, seq, events = found
         return StoredEvent(job_id, user_id.decode(), int(seq), events[0])
 
-    def events(self, job_id: str, after: int = 0) -> list[StoredEvent] | None:
-        """The events of one job with ``seq`` > ``after``, oldest first."""
+    def events(self, job_id: str, after: int = 0) -> StoredEvents | None:
+        """The events of one job with ``seq`` > ``after``."""
         found = self._events(keys=[keys.job(job_id), keys.events(job_id)], args=[after])
         if not found:
             return None
-        user_id, first_seq, events = found
-        user = user_id.decode()
-        return [StoredEvent(job_id, user, seq, event) for seq, event in enumerate(events, int(first_seq))]
+        user_id, _, events = found
+        return StoredEvents(user_id.decode(), events)
 
     def stats(self, job_ids: Sequence[str], user_id: str | None = None) -> Stats:
         """Count jobs by status; those of other users than ``user_id``, if given, count as not found."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ MAX_BUY_SOL = 1_000_000
 MIN_LAMPORTS_PER_WALLET = 10_000
 MAX_SAFE_INTEGER = 2**53 - 1  # what JavaScript can hold exactly
 PUBLIC_KEY_BYTES = 32
+USER_ID = re.compile(r"[A-Za-z0-9_.:@+-]{1,64}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +127,7 @@ def _distinct(wallets: list[str]) -> None:
 
 # 32 bytes are 32 to 44 base58 digits; the length is checked first because decoding takes quadratic time.
 _PUBLIC_KEY: list[Callable[[Any], Any]] = [validate.Length(32, 44), _public_key]
-_USER_ID = validate.Regexp(
-    r"[A-Za-z0-9_.:@+-]{1,64}\Z", error="Must be 1 to 64 letters, digits or any of _ . : @ + -"
-)
+_USER_ID = validate.Regexp(USER_ID, error="Must be 1 to 64 letters, digits or any of _ . : @ + -")
 
 
 class _RequestSchema(Schema):

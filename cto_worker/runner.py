@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -11,6 +10,7 @@ from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
 
 from cto_worker.errors import CtoError, InvalidRequestError
+from cto_worker.job_id import JOB_ID
 from cto_worker.operation import Operation, conclude, run
 from cto_worker.request import OperationRequest, parse_request, recorded_request, refused_request
 from cto_worker.story import Story, opening_event
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from cto_worker.market import Market
 
 log = logging.getLogger(__name__)
-
-JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 
 
 def run_job(job_id: str, document: Any, journal: Journal, market: Market) -> dict[str, Any] | None:

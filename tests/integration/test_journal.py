@@ -55,7 +55,8 @@ class Real:
         self.store = store
 
     def events(self, job_id):
-        return [decode(stored.event) for stored in History(self.store).events(job_id) or []]
+        stored = History(self.store).events(job_id)
+        return [decode(event) for event in stored.events] if stored else []
 
     def metadata(self, job_id):
         return json.loads(self.store.get(keys.meta(job_id)))

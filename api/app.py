@@ -1,0 +1,74 @@
+"""The Flask app: REST, health and the live page, put together from their parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, jsonify, request, send_from_directory
+from flask_cors import CORS
+
+from api import errors, jobs
+from api.auth import check_origin
+from api.body import MAX_BODY_BYTES
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from cto_worker.config import Settings
+    from cto_worker.history import History
+    from cto_worker.journal import Journal
+    from cto_worker.producer import Producer
+
+STATIC = Path(__file__).parent / "static"
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def create_app(
+    settings: Settings, store: Redis, history: History, journal: Journal, producer: Producer
+) -> Flask:
+    """Return the app. It serves whoever :func:`api.auth.caller` lets in."""
+    app = Flask("api", static_folder=str(STATIC), static_url_path="/static")
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
+    errors.register(app)
+    if settings.cors_origins:
+        CORS(
+            app,
+            resources="/api/*",
+            origins=list(settings.cors_origins),
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"],
+            expose_headers=["ETag", "Location", "Retry-After"],
+        )
+
+    @app.before_request
+    def _refuse_foreign_pages() -> None:
+        origin = None if request.method in {"GET", "HEAD", "OPTIONS"} else request.headers.get("Origin")
+        check_origin(settings, request.host, origin)
+
+    @app.after_request
+    def _secure(response: Response) -> Response:
+        response.headers.update(SECURITY_HEADERS)
+        return response
+
+    @app.get("/")
+    def page() -> Response:
+        return send_from_directory(STATIC, "index.html")
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        """Answer as long as the process can. Never asks the store."""
+        return jsonify(success=True, data={"status": "alive"})
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        """Answer when the store does; else 503."""
+        store.ping()
+        return jsonify(success=True, data={"status": "ready"})
+
+    app.register_blueprint(jobs.blueprint(history, journal, producer))
+    return app

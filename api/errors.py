@@ -1,0 +1,102 @@
+"""Every failure becomes one JSON shape: ``{"success": false, "error": {"code", "message", "details"?}}``."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from flask import jsonify
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+from werkzeug.exceptions import HTTPException
+
+from api.auth import ForbiddenError
+from cto_worker.errors import (
+    CtoError,
+    IdempotencyConflictError,
+    InvalidRequestError,
+    JobEndedError,
+    JobNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 2
+
+
+class BadRequestError(CtoError):
+    """A request that is malformed. ``details`` may name the offending fields."""
+
+    def __init__(
+        self, code: str, message: str, *, fields: dict[str, list[str]] | None = None, http_status: int = 400
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.details = {"fields": fields} if fields else None
+        self.http_status = http_status
+
+
+def failure(http_status: int, code: str, message: str, details: dict[str, Any] | None = None) -> Response:
+    """Return the answer for one failure."""
+    error: dict[str, Any] = {"code": code, "message": message}
+    if details:
+        error["details"] = details
+    response = jsonify(success=False, error=error)
+    response.status_code = http_status
+    return response
+
+
+# What each of our own errors is to a client.
+_ANSWERS: dict[type[CtoError], tuple[int, str]] = {
+    InvalidRequestError: (400, "invalid_request"),
+    JobNotFoundError: (404, "job_not_found"),
+    JobEndedError: (409, "job_ended"),
+    IdempotencyConflictError: (409, "idempotency_conflict"),
+}
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+
+
+def register(app: Flask) -> None:
+    """Have every exception that leaves a view answered in this shape."""
+    app.register_error_handler(CtoError, _ours)
+    app.register_error_handler(RedisError, _store)
+    app.register_error_handler(OperationalError, _store)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _ours(error: CtoError) -> Response:
+    if isinstance(error, BadRequestError):
+        return failure(error.http_status, error.code, str(error), error.details)
+    if isinstance(error, ForbiddenError):
+        return failure(403, error.code, str(error))
+    if type(error) not in _ANSWERS:
+        return _unexpected(error)
+    details = {"fields": error.fields} if isinstance(error, InvalidRequestError) else None
+    return failure(*_ANSWERS[type(error)], str(error), details)
+
+
+def _store(error: Exception) -> Response:
+    # One that is full, read-only or loading answers with an error of its own: out of reach, all the same.
+    log.warning("the store is out of reach: %s", error)
+    response = failure(503, "store_unavailable", "the store is out of reach: try again")
+    response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    code = _HTTP_CODES.get(status, error.name.lower().replace(" ", "_"))
+    response = failure(status, code, error.description or error.name)
+    for header, value in error.get_headers():
+        if header in {"Allow", "Retry-After"}:
+            response.headers[header] = value
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("a view broke", exc_info=error)
+    return failure(500, "internal_error", "something broke on our side; its log says more")

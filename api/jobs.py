@@ -1,0 +1,167 @@
+"""REST: starting, reading and cancelling jobs. Events are passed on as the bytes the worker wrote."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, jsonify, request, url_for
+
+from api.auth import caller
+from api.body import idempotency_key, integer, json_object, query, wrong
+from api.errors import BadRequestError
+from cto_worker.errors import JobNotFoundError
+from cto_worker.events import JobStatus, dumps
+from cto_worker.job_id import JOB_ID
+from cto_worker.request import USER_ID
+
+if TYPE_CHECKING:
+    from cto_worker.history import History, JobSummary
+    from cto_worker.journal import Journal
+    from cto_worker.producer import Producer
+
+MAX_STATS = 500
+MAX_LIMIT, DEFAULT_LIMIT = 100, 20
+MAX_INTEGER = 10**15 - 1
+
+
+def blueprint(  # noqa: C901, PLR0915 - a list of routes
+    history: History, journal: Journal, producer: Producer
+) -> Blueprint:
+    """Return the routes under ``/api/cto``."""
+    routes = Blueprint("jobs", __name__, url_prefix="/api/cto")
+
+    @routes.post("/jobs")
+    def submit() -> tuple[Response, int, dict[str, str]]:
+        query(request, ())
+        document = json_object(request)
+        # A user's keys are its own; every service shares one space, as it acts for any user.
+        owner = caller().user_id or "service"
+        created = producer.submit(document, caller=owner, idempotency_key=idempotency_key(request))
+        status_url = url_for("jobs.status", job_id=created.job_id)
+        data = {"jobId": created.job_id, "status": created.status, "statusUrl": status_url}
+        return jsonify(success=True, data=data), 202 if created.new else 200, {"Location": status_url}
+
+    @routes.get("/job/<job_id>/status")
+    def status(job_id: str) -> Response:
+        query(request, ())
+        view = history.view(_checked(job_id))
+        if view is None or not caller().may_see(view.user_id):
+            raise JobNotFoundError(job_id)
+        return _json(
+            b'{"success":true,"data":{"jobId":"', job_id.encode(),
+            b'","status":"', view.status.encode(),
+            b'","progressEvents":[', b",".join(view.events),
+            b'],"latestProgress":', view.events[-1],
+            b',"operationResult":', dumps(view.result),
+            b',"currentPhase":', dumps(view.phase),
+            b',"currentProgress":', dumps(view.progress), b"}}",
+        )  # fmt: skip
+
+    @routes.get("/job/<job_id>/latest")
+    def latest(job_id: str) -> Response:
+        query(request, ())
+        stored = history.latest(_checked(job_id))
+        if stored is None or not caller().may_see(stored.user_id):
+            raise JobNotFoundError(job_id)
+        response = _json(b'{"success":true,"data":', stored.event, b"}")
+        response.set_etag(str(stored.seq))
+        response.headers["Cache-Control"] = "no-cache"
+        response.make_conditional(request)
+        return response
+
+    @routes.get("/job/<job_id>/events")
+    def events(job_id: str) -> Response:
+        after = integer(query(request, ["after"]), "after", 0, MAX_INTEGER, 0)
+        stored = history.events(_checked(job_id), after)
+        if stored is None or not caller().may_see(stored.user_id):
+            raise JobNotFoundError(job_id)
+        return _json(
+            b'{"success":true,"data":{"jobId":"', job_id.encode(),
+            b'","events":[', b",".join(stored.events), b"]}}",
+        )  # fmt: skip
+
+    @routes.get("/jobs/stats")
+    def stats() -> Response:
+        """Count each id once, however often it is named."""
+        text = query(request, ["jobIds"]).get("jobIds", "")
+        job_ids = list(dict.fromkeys(text.split(",")))
+        if len(job_ids) > MAX_STATS:
+            raise wrong("jobIds", f"At most {MAX_STATS} ids.")
+        if not all(JOB_ID.match(job_id) for job_id in job_ids):
+            raise wrong("jobIds", "Must be job ids, separated by commas.")
+        who = caller()
+        counted = history.stats(job_ids, None if who.sees_everything else who.user_id)
+        data = {
+            "total": counted.total,
+            "queued": counted.queued,
+            "active": counted.active,
+            "completed": counted.completed,
+            "failed": counted.failed,
+            "notFound": counted.not_found,
+            "averageProgress": counted.average_progress,
+        }
+        return jsonify(success=True, data=data)
+
+    @routes.get("/jobs")
+    def jobs() -> Response:
+        """List the caller's jobs; who may see everything gets everybody's, or those of ``userId``."""
+        who = caller()
+        parameters = query(
+            request, ["status", "limit", "cursor", *(["userId"] if who.sees_everything else [])]
+        )
+        wanted = parameters.get("status")
+        if wanted is not None and wanted not in list(JobStatus):
+            raise wrong("status", f"Must be one of: {', '.join(JobStatus)}.")
+        user_id = parameters.get("userId") if who.sees_everything else who.user_id
+        if user_id is not None and not USER_ID.match(user_id):
+            raise wrong("userId", "Must be a user id.")
+        page = history.page(
+            user_id,
+            JobStatus(wanted) if wanted else None,
+            integer(parameters, "limit", 1, MAX_LIMIT, DEFAULT_LIMIT),
+            integer(parameters, "cursor", 1, MAX_INTEGER, 0) or None,
+        )
+        cursor = None if page.cursor is None else str(page.cursor)
+        return _json(
+            b'{"success":true,"data":{"jobs":[', b",".join(map(_summary, page.jobs)),
+            b'],"nextCursor":', dumps(cursor), b"}}",
+        )  # fmt: skip
+
+    @routes.post("/job/<job_id>/cancel")
+    def cancel(job_id: str) -> tuple[Response, int]:
+        query(request, ())
+        stored = history.latest(_checked(job_id))
+        if stored is None or not caller().may_see(stored.user_id):
+            raise JobNotFoundError(job_id)
+        standing = journal.request_cancel(job_id)
+        return jsonify(success=True, data={"jobId": job_id, "status": standing, "cancelRequested": True}), 202
+
+    return routes
+
+
+def _checked(job_id: str) -> str:
+    if not JOB_ID.match(job_id):
+        text = "Must be 1 to 128 letters, digits, _ or -."
+        raise BadRequestError("invalid_job_id", f"jobId: {text}", fields={"jobId": [text]})
+    return job_id
+
+
+def _summary(job: JobSummary) -> bytes:
+    latest = json.loads(job.event)
+    fields = ("tokenAddress", "userId", "mode", "platform", "buyAmount")
+    return dumps(
+        {
+            "jobId": job.job_id,
+            "status": job.status,
+            "createdAt": job.created_ms,
+            "currentPhase": latest["phase"],
+            "currentProgress": latest["progress"],
+            **{name: latest[name] for name in fields},
+            "latestProgress": latest,
+        }
+    )
+
+
+def _json(*parts: bytes) -> Response:
+    return Response(b"".join(parts), mimetype="application/json")
