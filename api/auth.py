@@ -53,7 +53,7 @@ def check_startable(settings: Settings) -> None:
     if settings.auth == "required":
         raise ConfigError(
             "CTO_AUTH=required needs tokens, which this version does not have yet. "
-            "Set CTO_AUTH=off: every caller on this machine may then do everything, no other machine anything."
+            "Set CTO_AUTH=off: then every caller on this machine may do everything, and no other."
         )
     if not settings.loopback:
         raise ConfigError(

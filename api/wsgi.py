@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import eventlet
+import warnings
+
+warnings.filterwarnings("ignore", "\nEventlet is deprecated")  # docs/decisions/0004 answers it
+import eventlet  # noqa: E402
 
 eventlet.monkey_patch()
 
@@ -36,7 +39,7 @@ def main() -> None:
         settings = Settings.from_env()
         check_startable(settings)
     except ConfigError as error:
-        print(f"The gateway does not start: {error}", file=sys.stderr)  # noqa: T201 - no logging yet
+        sys.stderr.write(f"The gateway does not start: {error}\n")
         sys.exit(EX_CONFIG)
     logs.configure(settings)
     store = connect(settings)

@@ -1,0 +1,260 @@
+"""The ``cto`` command. Each command reads its options and calls the module that does it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from api.client import Gateway
+from api.demo import PUMPFUN, demo
+from api.doctor import examine
+from api.up import up
+from api.watch import Bars, Lines, bars, watch
+from cto_worker import ledger
+from cto_worker.config import Settings
+from cto_worker.errors import CtoError
+from cto_worker.money import to_sol
+from cto_worker.store import connect
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+at_url = click.option("--url", help="Where the gateway is, if not where the settings say.")
+
+
+class _Group(click.Group):
+    """Shows our own errors as one message, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CtoError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cto")
+def main() -> None:
+    """Run CTO operations and watch them live. Settings are CTO_* environment variables; see the README."""
+
+
+@main.command("up")
+@click.option("--no-flower", is_flag=True, help="Leave Flower out.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
+def _up(*, no_flower: bool, workers: int) -> None:
+    """Run the whole system in the foreground until Ctrl-C."""
+    sys.exit(up(Settings.from_env(), workers=workers, flower=not no_flower))
+
+
+@main.command("submit")
+@click.option("--token", default=PUMPFUN, show_default=True, help="Mint of the token to buy.")
+@click.option("--user", default="demo", show_default=True, help="The owner.")
+@click.option("--chat", type=int, default=1, show_default=True, help="The owner's Telegram chat.")
+@click.option("--mode", default="standard", show_default=True, help="standard or prefunded.")
+@click.option("--amount", type=float, default=1.0, show_default=True, help="SOL to spend in all.")
+@click.option("--wallets", type=int, help="How many wallets buy (default 5).")
+@click.option("--wallet", "addresses", multiple=True, help="An address to buy with; may be repeated.")
+@click.option("--platform", help="Where to buy, if it is not to be detected.")
+@click.option("--slippage-bps", type=int, help="How far the price may move, in basis points.")
+@click.option("--socket-user", help="A second user whose room gets the events.")
+@click.option("--idempotency-key", help="The same key starts the same job.")
+@click.option("--watch", "then_watch", is_flag=True, help="Show its progress until it ends.")
+@as_json
+@at_url
+def _submit(  # noqa: PLR0913 - one parameter per option
+    *,
+    token: str,
+    user: str,
+    chat: int,
+    mode: str,
+    amount: float,
+    wallets: int | None,
+    addresses: tuple[str, ...],
+    platform: str | None,
+    slippage_bps: int | None,
+    socket_user: str | None,
+    idempotency_key: str | None,
+    then_watch: bool,
+    as_json: bool,
+    url: str | None,
+) -> None:
+    """Start an operation."""
+    optional = {
+        "wallets": list(addresses) or None,
+        "walletCount": wallets,
+        "platform": platform,
+        "slippageBps": slippage_bps,
+        "socketUserId": socket_user,
+    }
+    document = {
+        "tokenAddress": token,
+        "userId": user,
+        "userChatId": chat,
+        "mode": mode,
+        "buyAmount": amount,
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
+    created = _gateway(url).post("/api/cto/jobs", document, headers)
+    if then_watch:
+        _show((created["jobId"],), url, as_json=as_json)
+    else:
+        click.echo(json.dumps(created) if as_json else created["jobId"])
+
+
+@main.command("watch")
+@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@as_json
+@at_url
+def _watch(*, jobs: tuple[str, ...], as_json: bool, url: str | None) -> None:
+    """Show the progress of jobs until they end; exit with 1 if one failed."""
+    _show(jobs, url, as_json=as_json)
+
+
+@main.command("jobs")
+@click.option("--status", help="waiting, active, completed or failed.")
+@click.option("--user", help="Only this owner's.")
+@click.option("--limit", type=int, default=20, show_default=True, help="At most so many.")
+@click.option("--cursor", help="Where the page before said that this one begins.")
+@as_json
+@at_url
+def _jobs(  # noqa: PLR0913 - one parameter per option
+    *, status: str | None, user: str | None, limit: int, cursor: str | None, as_json: bool, url: str | None
+) -> None:
+    """List jobs, newest first."""
+    page = _gateway(url).get("/api/cto/jobs", status=status, userId=user, limit=limit, cursor=cursor)
+    if as_json:
+        click.echo(json.dumps(page))
+        return
+    table = Table("job", "owner", "mode", "platform", "SOL", "status", "%")
+    for job in page["jobs"]:
+        table.add_row(
+            job["jobId"],
+            job["userId"],
+            job["mode"],
+            job["platform"],
+            f"{job['buyAmount']:g}",
+            job["status"],
+            f"{job['currentProgress']:g}",
+        )
+    Console().print(table)
+    if page["nextCursor"]:
+        click.echo(f"more: cto jobs --cursor {page['nextCursor']}")
+
+
+@main.command("cancel")
+@click.argument("job")
+@as_json
+@at_url
+def _cancel(*, job: str, as_json: bool, url: str | None) -> None:
+    """Stop a job before its next transfer or buy."""
+    answer = _gateway(url).post(f"/api/cto/job/{job}/cancel")
+    click.echo(json.dumps(answer) if as_json else f"{job} stops before its next transfer or buy")
+
+
+@main.command("doctor")
+@as_json
+def _doctor(*, as_json: bool) -> None:
+    """Check configuration, store, gateway and workers; exit with 1 if something is wrong."""
+    wrong = False
+    findings = []
+    for finding in examine(Settings.from_env()):
+        wrong = wrong or not finding.right
+        findings.append(asdict(finding))
+        if not as_json:
+            click.echo(f"{'ok   ' if finding.right else 'WRONG'} {finding.check:<14} {finding.text}")
+            if finding.mend:
+                click.echo(f"{'':<20} → {finding.mend}")
+    if as_json:
+        click.echo(json.dumps(findings))
+    sys.exit(wrong)
+
+
+@main.group("market")
+def _market() -> None:
+    """Look into the paper market."""
+
+
+@_market.command("wallets")
+@click.option("--user", default="demo", show_default=True)
+@as_json
+def _wallets(*, user: str, as_json: bool) -> None:
+    """Show a user's wallets and what they hold."""
+    with connect(Settings.from_env()) as store:
+        wallets = ledger.wallets(store, user)
+    if as_json:
+        click.echo(json.dumps(wallets))
+        return
+    table = Table("wallet", "kind", "SOL", "tokens")
+    for wallet in wallets:
+        tokens = "\n".join(f"{amount / 10**6:,.6f} {mint}" for mint, amount in wallet["tokens"].items())
+        table.add_row(wallet["address"], wallet["kind"], f"{to_sol(wallet['lamports']):.9f}", tokens)
+    Console().print(table)
+
+
+@_market.command("ledger")
+@click.option("--user", help="Only this user's entries; the audit is of everything.")
+@click.option("--limit", type=click.IntRange(1), help="Only the latest entries.")
+@as_json
+def _ledger(*, user: str | None, limit: int | None, as_json: bool) -> None:
+    """Show every movement, and whether the books balance; exit with 1 if they do not."""
+    with connect(Settings.from_env()) as store:
+        entries = [entry for entry in ledger.entries(store) if user in {None, entry.user_id}]
+        audit = ledger.audit(store)
+    shown = entries[-limit:] if limit else entries
+    balanced = not audit.discrepancies
+    if as_json:
+        document = {
+            "entries": [asdict(entry) for entry in shown],
+            "audit": asdict(audit),
+            "balanced": balanced,
+        }
+        click.echo(json.dumps(document))
+    else:
+        table = Table("entry", "kind", "user", "account", "asset", "amount")
+        for entry in shown:
+            for posting in entry.postings:
+                table.add_row(
+                    entry.entry_id,
+                    entry.kind,
+                    entry.user_id,
+                    posting.account,
+                    posting.asset,
+                    str(posting.amount),
+                )
+        Console().print(table)
+        for account, lamports in audit.totals_lamports.items():
+            click.echo(f"{account:<14} {to_sol(lamports):>20.9f} SOL")
+        for discrepancy in audit.discrepancies:
+            click.echo(f"WRONG {discrepancy}")
+        click.echo(f"{audit.entries} entries; the books {'balance' if balanced else 'do NOT balance'}")
+    sys.exit(not balanced)
+
+
+@main.command("demo")
+@click.option("--keep", is_flag=True, help="Go on running when the operations have ended.")
+def _demo(*, keep: bool) -> None:
+    """Start everything, run a few operations of both modes, and show them."""
+    demo(Console(), keep=keep)
+
+
+def _gateway(url: str | None) -> Gateway:
+    return Gateway(url or Settings.from_env().base_url)
+
+
+def _show(job_ids: tuple[str, ...], url: str | None, *, as_json: bool) -> None:
+    console = Console()
+    if console.is_terminal and not as_json:
+        with bars(console) as progress:
+            last = watch(_gateway(url), job_ids, Bars(progress))
+    else:
+        last = watch(_gateway(url), job_ids, Lines(console, as_json=as_json))
+    sys.exit(any(event["status"] == "failed" for event in last))
+
+
+if __name__ == "__main__":
+    main()

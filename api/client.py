@@ -1,0 +1,56 @@
+"""A REST client for the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+
+from cto_worker.errors import CtoError
+
+TIMEOUT_S = 10.0
+
+
+class GatewayError(CtoError):
+    """The gateway refused, or there is none. ``code`` is that of its answer, or ``unreachable``."""
+
+    def __init__(self, code: str, message: str, fields: dict[str, list[str]] | None = None) -> None:
+        lines = [f"  {name}: {' '.join(map(str, texts))}" for name, texts in (fields or {}).items()]
+        super().__init__(
+            "\n".join([f"{code}: {message}", *lines]) if not lines else "\n".join([code, *lines])
+        )
+        self.code = code
+
+
+class Gateway:
+    """A gateway at a base URL, e.g. ``http://127.0.0.1:3000``."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._session = requests.Session()
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Return the ``data`` of an answer. Raises :class:`GatewayError`."""
+        return self._ask(
+            "GET", path, params={name: value for name, value in query.items() if value is not None}
+        )
+
+    def post(self, path: str, document: Any = None, headers: dict[str, str] | None = None) -> Any:
+        """Send a JSON document and return the ``data`` of the answer. Raises :class:`GatewayError`."""
+        return self._ask("POST", path, json=document, headers=headers)
+
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            response = self._session.request(method, self.url + path, timeout=TIMEOUT_S, **options)
+            answer = response.json()
+        except requests.ConnectionError as error:
+            raise GatewayError(
+                "unreachable", f"no gateway at {self.url}: start one with `CTO_AUTH=off cto up`"
+            ) from error
+        except (requests.RequestException, ValueError) as error:
+            raise GatewayError("unreachable", f"{self.url} does not answer as a gateway: {error}") from error
+        if not answer.get("success"):
+            refusal = answer["error"]
+            fields = (refusal.get("details") or {}).get("fields")
+            raise GatewayError(refusal["code"], refusal["message"], fields)
+        return answer["data"]

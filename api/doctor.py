@@ -1,0 +1,128 @@
+"""``cto doctor``: what is wrong, and how to mend it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import RedisError
+
+from api.auth import check_startable
+from api.client import Gateway, GatewayError
+from cto_worker import keys
+from cto_worker.broker import celery_app
+from cto_worker.errors import ConfigError
+from cto_worker.store import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from redis import Redis
+
+    from cto_worker.config import Settings
+
+WORKER_REPLY_S = 2.0
+OLDEST_REDIS = (7, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found. ``mend`` says what to do when it is not ``right``."""
+
+    check: str
+    right: bool
+    text: str
+    mend: str = ""
+
+
+class _Wrong(Exception):  # noqa: N818 - a finding, not an error
+    def __init__(self, text: str, mend: str) -> None:
+        super().__init__(text)
+        self.mend = mend
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Check the configuration, the store, the gateway and the workers, in that order."""
+    with connect(settings) as store:
+        checks: dict[str, Callable[[], str]] = {
+            "configuration": lambda: _configuration(settings),
+            "store": lambda: _store(store, settings),
+            "durability": lambda: _durability(store),
+            "eviction": lambda: _eviction(store),
+            "gateway": lambda: _gateway(settings),
+            "workers": lambda: _workers(settings),
+            "queue": lambda: f"{store.llen(keys.QUEUE)} messages wait",
+        }
+        for name, check in checks.items():
+            yield _finding(name, check)
+
+
+def _finding(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, right=True, text=check())
+    except _Wrong as wrong:
+        return Finding(name, right=False, text=str(wrong), mend=wrong.mend)
+    except RedisError as error:
+        mend = "start it with `CTO_AUTH=off cto up`, or set CTO_REDIS_URL to one that runs"
+        return Finding(name, right=False, text=f"the store is out of reach: {error}", mend=mend)
+
+
+def _configuration(settings: Settings) -> str:
+    try:
+        check_startable(settings)
+    except ConfigError as error:
+        raise _Wrong(str(error), "set CTO_AUTH=off and CTO_HOST=127.0.0.1") from error
+    return f"authorization {settings.auth}, market {settings.market}"
+
+
+def _store(store: Redis, settings: Settings) -> str:
+    info: Any = store.info("server")
+    where = f"embedded in {settings.data_dir.absolute()}" if settings.embedded else "at CTO_REDIS_URL"
+    if "valkey_version" in info:
+        return f"Valkey {info['valkey_version']}, {where}"
+    version = str(info["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
+        raise _Wrong(f"Redis {version} is too old", "use Redis 7.2 or later, or any Valkey")
+    return f"Redis {version}, {where}"
+
+
+def _durability(store: Redis) -> str:
+    if _option(store, "appendonly") != "yes":
+        raise _Wrong("what is written may be lost with the store", "run the store with `appendonly yes`")
+    return f"append-only file, fsync {_option(store, 'appendfsync')}"
+
+
+def _eviction(store: Redis) -> str:
+    policy = _option(store, "maxmemory-policy")
+    if policy != "noeviction":
+        raise _Wrong(
+            f"the store may evict jobs ({policy})", "run the store with `maxmemory-policy noeviction`"
+        )
+    return "never"
+
+
+def _option(store: Redis, name: str) -> str:
+    answer: Any = store.config_get(name)
+    value: str = answer.get(name, "")
+    return value
+
+
+def _gateway(settings: Settings) -> str:
+    gateway = Gateway(settings.base_url)
+    try:
+        gateway.get("/healthz")
+        gateway.get("/readyz")
+    except GatewayError as error:
+        raise _Wrong(str(error), "start it with `CTO_AUTH=off cto up`, and look at what it prints") from error
+    return f"answers at {settings.base_url}"
+
+
+def _workers(settings: Settings) -> str:
+    with celery_app(settings) as app:
+        queues = app.control.inspect(timeout=WORKER_REPLY_S).active_queues() or {}
+    names = [name for name, taken in queues.items() if any(queue["name"] == keys.QUEUE for queue in taken)]
+    if not names:
+        raise _Wrong(
+            f"no worker takes from the queue {keys.QUEUE}", "start one: it is part of `CTO_AUTH=off cto up`"
+        )
+    return ", ".join(sorted(names))

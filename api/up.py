@@ -1,0 +1,122 @@
+"""``cto up``: the whole system in the foreground, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from honcho.environ import parse_procfile
+
+from api.auth import check_startable
+from api.supervisor import Spec, Supervisor
+from cto_worker.embedded import answers
+from cto_worker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cto_worker.config import Settings
+
+PROBE_S = 0.5
+
+
+def up(settings: Settings, *, workers: int = 1, flower: bool = True) -> int:
+    """Run everything and return the exit status. Raises :class:`ConfigError` before anything is started."""
+    check_startable(settings)
+    ports = {"CTO_PORT": settings.port}
+    if flower:
+        ports["CTO_FLOWER_PORT"] = settings.flower_port
+    for name, port in ports.items():
+        _check_free(settings.host, port, name)
+    if settings.embedded and answers(settings):
+        raise ConfigError(
+            f"another system is running in {settings.data_dir.absolute()}: stop it, or set CTO_DATA_DIR"
+        )
+    announced = False
+
+    def announce() -> None:
+        nonlocal announced
+        if not announced and _gateway_answers(settings):
+            announced = True
+            for line in _where(settings, flower=flower):
+                supervisor.say(line)
+
+    specs = processes(settings, workers=workers, flower=flower)
+    supervisor = Supervisor(specs, _environ(settings), every_tick=announce)
+    supervisor.say(f"starting {', '.join(spec.name for spec in specs)}; Ctrl-C stops everything")
+    return supervisor.run()
+
+
+def processes(settings: Settings, *, workers: int = 1, flower: bool = True) -> list[Spec]:
+    """The Procfile's processes, after the embedded store if there is one."""
+    lines = parse_procfile(procfile().read_text()).processes
+    specs = []
+    if settings.embedded:
+        command = [sys.executable, "-m", "cto_worker.embedded"]
+        specs.append(Spec("store", command, ready=lambda: answers(settings)))
+    for name, line in lines.items():
+        command = shlex.split(line)
+        if name == "worker":
+            # Celery needs a name of its own for each worker.
+            names = [f"worker.{number}" for number in range(1, workers + 1)] if workers > 1 else ["worker"]
+            specs += [Spec(one, [*command, "--hostname", f"{one}@%h"]) for one in names]
+        elif name != "flower" or flower:
+            specs.append(Spec(name, command))
+    return specs
+
+
+def procfile() -> Path:
+    """Where the Procfile lies: beside this package in a checkout, inside it when installed from a wheel."""
+    package = Path(__file__).parent
+    inside = package / "Procfile"
+    return inside if inside.exists() else package.parent / "Procfile"
+
+
+def _environ(settings: Settings) -> dict[str, str]:
+    programs = Path(sys.executable).parent  # where this environment's celery and python are
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", "")]),
+        "PYTHONUNBUFFERED": "1",
+        "CTO_DATA_DIR": str(settings.data_dir.absolute()),
+        "FLOWER_PORT": str(settings.flower_port),
+    }
+
+
+def _where(settings: Settings, *, flower: bool) -> list[str]:
+    lines = [
+        f"live page   {settings.base_url}/",
+        f"REST        {settings.base_url}/api/cto/jobs",
+        f"Socket.IO   {settings.base_url}/socket.io/",
+    ]
+    if flower:
+        lines.append(f"Flower      http://127.0.0.1:{settings.flower_port}/")
+    lines.append(
+        f"store       {settings.data_dir.absolute()}" if settings.embedded else "store       CTO_REDIS_URL"
+    )
+    return [*lines, "ready: try `cto submit --watch` in another terminal"]
+
+
+def _check_free(host: str, port: int, name: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"port {port} on {host} is taken ({error.strerror}): stop what uses it, "
+                f"or choose another: {name}={port + 1} cto up"
+            ) from error
+
+
+def _gateway_answers(settings: Settings) -> bool:
+    try:
+        with urlopen(f"{settings.base_url}/healthz", timeout=PROBE_S) as answer:  # noqa: S310 - our own address
+            return bool(answer.status == 200)  # noqa: PLR2004 - OK
+    except (URLError, OSError):
+        return False

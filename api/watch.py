@@ -1,0 +1,151 @@
+"""``cto watch``: the progress of jobs in the terminal, live, one bar each."""
+
+from __future__ import annotations
+
+import json
+import queue
+from typing import TYPE_CHECKING, Any, Protocol
+
+import socketio
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from api.client import GatewayError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from api.client import Gateway
+
+ENDED = ("completed", "failed")
+QUIET_S = 5.0  # without an event for so long, the journal is asked
+
+
+class Screen(Protocol):
+    """Shows events."""
+
+    def show(self, event: dict[str, Any]) -> None:
+        """Show one event; they come in ``seq`` order within a job."""
+
+
+class Lines:
+    """One line per event, for logs and pipes; or the event's own JSON, for scripts."""
+
+    def __init__(self, console: Console, *, as_json: bool = False) -> None:
+        self._console = console
+        self._as_json = as_json
+
+    def show(self, event: dict[str, Any]) -> None:
+        """See :class:`Screen`."""
+        line = json.dumps(event) if self._as_json else describe(event)
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class Bars:
+    """One live bar per job."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, Any] = {}
+
+    def show(self, event: dict[str, Any]) -> None:
+        """See :class:`Screen`."""
+        job_id = event["jobId"]
+        if job_id not in self._tasks:
+            self._tasks[job_id] = self._progress.add_task("", total=100, job=job_id[:8], text="")
+        task = self._tasks[job_id]
+        colour = {"completed": "green", "failed": "red"}.get(event["status"], "cyan")
+        self._progress.update(
+            task,
+            completed=event["progress"],
+            mode=event["mode"],
+            token=f"{event['tokenAddress'][:4]}…{event['tokenAddress'][-4:]}",
+            text=f"[{colour}]{_words(event)}[/]",
+        )
+        if event["status"] in ENDED:
+            self._progress.stop_task(task)
+
+
+def bars(console: Console) -> Progress:
+    """Return the live display that :class:`Bars` draws on; use it as a context manager."""
+    return Progress(
+        TextColumn("{task.fields[job]}"),
+        TextColumn("[dim]{task.fields[token]} {task.fields[mode]:<9}[/]"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[text]}"),
+        console=console,
+    )
+
+
+def watch(gateway: Gateway, job_ids: Sequence[str], screen: Screen) -> list[dict[str, Any]]:
+    """Show every event of these jobs from the first on, each once, until all have ended. Return the last.
+
+    Raises :class:`GatewayError` for an unknown job, and when the gateway cannot be reached at the start.
+    """
+    latest = {job_id: gateway.get(f"/api/cto/job/{job_id}/latest") for job_id in job_ids}
+    seen = dict.fromkeys(job_ids, 0)
+    arrived: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    client = socketio.Client()
+    client.on("worker_progress", arrived.put)
+    # After every connection, the first too: a reconnecting client has left its rooms.
+    client.on("connect", lambda: [client.emit("join_room", f"job_{job_id}") for job_id in job_ids])
+    client.connect(gateway.url, wait_timeout=10)
+    try:
+        while any(_unfinished(latest[job_id], seen[job_id]) for job_id in job_ids):
+            for event in _next(gateway, arrived, seen):
+                seen[event["jobId"]] = event["seq"]
+                latest[event["jobId"]] = event
+                screen.show(event)
+    finally:
+        client.disconnect()
+    return [latest[job_id] for job_id in job_ids]
+
+
+def _next(
+    gateway: Gateway, arrived: queue.SimpleQueue[dict[str, Any]], seen: dict[str, int]
+) -> list[dict[str, Any]]:
+    """Return what follows on what was seen: the event that arrived, or the journal's when there is a gap."""
+    behind = [job_id for job_id, seq in seen.items() if seq == 0]
+    if not behind:
+        try:
+            event = arrived.get(timeout=QUIET_S)
+        except queue.Empty:
+            behind = list(seen)
+        else:
+            if event["seq"] == seen[event["jobId"]] + 1:
+                return [event]
+            behind = [event["jobId"]] if event["seq"] > seen[event["jobId"]] else []
+    missing = []
+    for job_id in behind:
+        try:
+            missing += gateway.get(f"/api/cto/job/{job_id}/events", after=seen[job_id])["events"]
+        except GatewayError as error:
+            if error.code != "unreachable":
+                raise  # a gateway that is being restarted is waited for
+    return missing
+
+
+def _unfinished(latest: dict[str, Any], seen: int) -> bool:
+    return latest["status"] not in ENDED or seen < latest["seq"]
+
+
+def describe(event: dict[str, Any]) -> str:
+    """Return an event as one line of text."""
+    return f"{event['jobId'][:8]} {event['progress']:>6.2f} %  {event['mode']:<9} {_words(event)}"
+
+
+def _words(event: dict[str, Any]) -> str:
+    details = event.get("details", {})
+    if event["status"] == "failed":
+        return f"failed: {details.get('errorCode')}: {details.get('error')}"
+    if event["status"] == "completed":
+        return f"completed: {event['phaseDescription']}"
+    words = [
+        f"{event['phase']}/{event['totalPhases']} {details.get('currentOperation') or event['phaseTitle']}"
+    ]
+    if details.get("estimatedTimeRemaining") is not None:
+        words.append(f"about {details['estimatedTimeRemaining'] / 1000:.1f} s left")
+    return ", ".join(words)
