@@ -1,0 +1,58 @@
+# The one entry: `make` alone tells what there is. Needs Python 3.11 or later with venv, and the package registries.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell \
+	$(name) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(name))))
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+NODE_DIR := tests/acceptance/node
+LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test bench lock clean
+
+help: ## Show what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## Set up, run the whole system and a few operations, show them, stop
+	@$(BIN)/cto demo
+
+up: $(VENV)/.installed ## Set up and run the whole system until Ctrl-C, for this machine only
+	@CTO_AUTH=off $(BIN)/cto up
+
+test: $(VENV)/.tools $(NODE_DIR)/node_modules/.installed ## Set up and run every check
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n auto
+
+bench: $(VENV)/.tools ## Measure; see benchmarks/README.md
+	$(BIN)/python -m benchmarks
+
+lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and package.json allow
+	$(BIN)/$(LOCK) --upgrade --group build pyproject.toml --output-file requirements.lock
+	$(BIN)/$(LOCK) --upgrade --group build --group dev pyproject.toml --constraint requirements.lock --output-file requirements-dev.lock
+	cd $(NODE_DIR) && PATH="$(abspath $(BIN)):$$PATH" npm update --package-lock-only
+
+clean: ## Remove everything that was set up
+	rm -rf $(VENV) $(NODE_DIR)/node_modules .cto
+
+# Every package comes pinned and with its hash; the project itself is installed last, from here.
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --require-hashes --requirement requirements.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.tools: requirements-dev.lock $(VENV)/.installed
+	$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later, with its venv module, is needed: install it, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "Setting up with $(PYTHON) …"
+	@"$(PYTHON)" -m venv $(VENV)
+
+$(NODE_DIR)/node_modules/.installed: $(NODE_DIR)/package-lock.json $(VENV)/.tools
+	cd $(NODE_DIR) && PATH="$(abspath $(BIN)):$$PATH" npm ci --silent --no-audit --no-fund
+	@touch $@
