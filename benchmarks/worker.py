@@ -99,7 +99,9 @@ def operations_at_once(
     latency_ms = str(round(operation_s * 1000))
     with running_worker(CTO_PAPER_LATENCY_MS=latency_ms, CTO_WORKER_CONCURRENCY=str(at_once)) as worker:
         worker.pause()
-        jobs = [worker.producer.submit(BODY | {"userId": f"user-{n % 50}"}).job_id for n in range(at_once * waves)]
+        jobs = [
+            worker.producer.submit(BODY | {"userId": f"user-{n % 50}"}).job_id for n in range(at_once * waves)
+        ]
         begun_s = time.perf_counter()
         worker.resume()
         ended_s = {}
