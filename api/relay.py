@@ -78,12 +78,13 @@ class Relay:
         """
         with self._subscribed(room), self._delivery:
             opened = self._history.open_jobs(room)
-            self._members.setdefault(room, set()).add(sid)
             floors = self._floors.setdefault(sid, {})
             for stored in opened:
-                if floors.get(stored.job_id, 0) < stored.seq:
-                    floors[stored.job_id] = stored.seq
+                event = decode(stored.event)
+                if self._sent(sid, event) < event.seq:
+                    floors[event.job_id] = event.seq
                     self._emit(json.loads(stored.event), [sid])
+            self._members.setdefault(room, set()).add(sid)
 
     def leave(self, sid: str, room: str) -> None:
         """Take a socket out of a room. Harmless when it is not in it."""
@@ -116,6 +117,13 @@ class Relay:
         self._stopped = True
         with suppress(RedisError):
             self._store.publish(self._own_channel, b"")
+
+    def _sent(self, sid: str, event: ProgressEvent) -> int:
+        """The latest seq of the event's job that this socket has, 0 for none."""
+        floor = self._floors[sid].get(event.job_id, 0)
+        if any(sid in self._members.get(room, ()) for room in _rooms(event)):
+            return max(floor, self._relayed.get(event.job_id, 0))
+        return floor
 
     @contextmanager
     def _subscribed(self, room: str) -> Iterator[None]:
@@ -198,8 +206,7 @@ class Relay:
 
     def _deliver(self, event: ProgressEvent, payload: bytes) -> None:
         job_id = event.job_id
-        rooms = keys.rooms(job_id, event.user_id, event.socket_user_id)
-        sids = set[str]().union(*(self._members.get(room, ()) for room in rooms))
+        sids = set[str]().union(*(self._members.get(room, ()) for room in _rooms(event)))
         recipients = [sid for sid in sids if self._floors[sid].get(job_id, 0) < event.seq]
         if recipients:
             self._emit(json.loads(payload), recipients)
@@ -210,3 +217,7 @@ class Relay:
         if event.status.terminal:
             for sid in sids:
                 self._floors[sid].pop(job_id, None)
+
+
+def _rooms(event: ProgressEvent) -> list[str]:
+    return keys.rooms(event.job_id, event.user_id, event.socket_user_id)

