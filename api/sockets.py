@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
 MAX_MESSAGE_BYTES = 32_768
+MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets: what a stock Python client takes
 NAMESPACE = "/"
 
 _has_callback: ContextVar[bool] = ContextVar("has_callback", default=True)
@@ -48,6 +49,7 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
         max_http_buffer_size=MAX_MESSAGE_BYTES,
     )
     _note_callbacks(socketio.server)
+    _bound_payloads(socketio.server.eio)
     return socketio
 
 
@@ -116,3 +118,26 @@ def _note_callbacks(server: Any) -> None:
         handle(*arguments)
 
     server._handle_event_internal = note_and_handle  # noqa: SLF001
+
+
+def _bound_payloads(server: Any) -> None:
+    """Have one answer to a polling client carry no more packets than every stock client reads.
+
+    Engine.IO empties a client's queue into one payload with ``get(block=False)``; the Python client then refuses
+    a payload of more than 16 packets, and loses them. So the queue says that it is empty after as many.
+    """
+    queue_class, empty = type(server.create_queue()), server.get_queue_empty_exception()
+
+    class PayloadQueue(queue_class):  # type: ignore[misc,valid-type]  # that of the server's async mode
+        _left = MAX_PAYLOAD_PACKETS
+
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, FBT002
+            if block:
+                self._left = MAX_PAYLOAD_PACKETS
+            elif self._left == 1:
+                raise empty
+            else:
+                self._left -= 1
+            return super().get(block, timeout)
+
+    server.create_queue = PayloadQueue

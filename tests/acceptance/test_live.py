@@ -66,6 +66,19 @@ def test_rest_tells_the_same_story(system, connect_client, user):
     assert page["operationResult"]["totalSpent"] == page["latestProgress"]["details"]["totalSpent"]
 
 
+@pytest.mark.parametrize(("kind", "transport"), CLIENTS)
+def test_a_burst_loses_nothing(system, connect_client, user, kind, transport):
+    """A polling client fetches more at once than the stock Python client reads in one payload."""
+    jobs = [f"burst-{user}-{number}" for number in range(20)]
+    body = {"tokenAddress": "x", "userId": user, "userChatId": 1, "mode": "standard", "buyAmount": 1}
+    client = connect_client(kind, transport, f"user_{user}")
+    with celery_app(system.settings) as celery:
+        for job_id in jobs:  # refused at once: two events each, as fast as they can be written
+            celery.send_task("cto_worker.run_operation", args=[body], queue="cto", task_id=job_id)
+    client.wait_for(lambda client: client.ended() >= set(jobs))
+    assert all(client.events(job_id) == journal(system, job_id) for job_id in jobs)
+
+
 @pytest.mark.parametrize("kind", ["node", "python"])
 def test_a_page_opened_in_the_middle_sees_where_things_stand(system, connect_client, user, kind):
     watching = connect_client("python", "websocket", f"user_{user}")
