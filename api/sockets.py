@@ -128,7 +128,7 @@ def _bound_payloads(server: Any) -> None:
     """
     queue_class, empty = type(server.create_queue()), server.get_queue_empty_exception()
 
-    class PayloadQueue(queue_class):  # type: ignore[misc,valid-type]  # that of the server's async mode
+    class PayloadQueue(queue_class):  # type: ignore[misc,valid-type]  # of the server's async mode
         _left = MAX_PAYLOAD_PACKETS
 
         def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, FBT002
