@@ -123,8 +123,8 @@ def _note_callbacks(server: Any) -> None:
 def _bound_payloads(server: Any) -> None:
     """Have one answer to a polling client carry no more packets than every stock client reads.
 
-    Engine.IO empties a client's queue into one payload with ``get(block=False)``; the Python client then refuses
-    a payload of more than 16 packets, and loses them. So the queue says that it is empty after as many.
+    Engine.IO empties a client's queue into one payload with ``get(block=False)``; the Python client refuses a
+    payload of more than 16 packets, and so loses them. Therefore the queue calls itself empty after as many.
     """
     queue_class, empty = type(server.create_queue()), server.get_queue_empty_exception()
 

@@ -1,0 +1,222 @@
+// The live page. Speaks Engine.IO 4 and Socket.IO 5 over a WebSocket by itself, so that it needs no build and no library.
+// Protocols: https://socket.io/docs/v4/engine-io-protocol/ and https://socket.io/docs/v4/socket-io-protocol/
+
+const KEPT_JOBS = 200;
+const FIRST_RETRY_MS = 500;
+const LONGEST_RETRY_MS = 10_000;
+const ENDED = new Set(["completed", "failed"]);
+const $ = (id) => document.getElementById(id);
+
+const jobs = new Map(); // job id → { latest, events (seq → event), node }
+let room = new URLSearchParams(location.search).get("room") || "admin_launches";
+let send = () => {};
+
+// --- connection ---
+
+function connect(retryMs = FIRST_RETRY_MS) {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const socket = new WebSocket(`${scheme}://${location.host}/socket.io/?EIO=4&transport=websocket`);
+  let silence; // a server that does not ping in time is gone, whatever the socket says
+  let patienceMs = 20_000;
+  let nextRetryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
+  const heard = () => {
+    clearTimeout(silence);
+    silence = setTimeout(() => socket.close(), patienceMs);
+  };
+  heard();
+  socket.onmessage = ({ data }) => {
+    heard();
+    if (data[0] === "0") { // opened
+      const { pingInterval, pingTimeout } = JSON.parse(data.slice(1));
+      patienceMs = pingInterval + pingTimeout;
+      socket.send("40");
+    } else if (data === "2") { // ping
+      socket.send("3");
+    } else if (data.startsWith("40")) { // in the namespace
+      nextRetryMs = FIRST_RETRY_MS;
+      show("live", "live");
+      send = (...message) => socket.send(`420${JSON.stringify(message)}`);
+      send("join_room", room);
+    } else if (data.startsWith("42")) { // event
+      const [name, payload] = JSON.parse(data.slice(2));
+      if (name === "worker_progress") take(payload);
+    } else if (data.startsWith("430")) { // answer to our join or leave
+      const [answer] = JSON.parse(data.slice(3));
+      tell($("room-error"), answer.success ? "" : `${answer.error.code}: ${answer.error.message}`);
+    }
+  };
+  socket.onclose = () => {
+    clearTimeout(silence);
+    send = () => {};
+    show("lost", "connection lost, trying again");
+    setTimeout(() => connect(nextRetryMs), nextRetryMs * (0.5 + Math.random() / 2));
+  };
+}
+
+function show(state, text) {
+  $("connection").dataset.state = state;
+  $("connection").textContent = text;
+}
+
+function tell(node, text) {
+  node.textContent = text;
+  node.hidden = !text;
+}
+
+// --- jobs ---
+
+function take(event) {
+  let job = jobs.get(event.jobId);
+  if (!job) {
+    job = { latest: event, events: new Map(), node: newNode(event.jobId) };
+    jobs.set(event.jobId, job);
+    $("jobs").prepend(job.node);
+    if (jobs.size > KEPT_JOBS) forgetOldest();
+  }
+  job.events.set(event.seq, event);
+  if (event.seq >= job.latest.seq) job.latest = event;
+  draw(job);
+  $("empty").hidden = true;
+}
+
+function forgetOldest() {
+  const [id, { node }] = jobs.entries().next().value;
+  node.remove();
+  jobs.delete(id);
+}
+
+function newNode(jobId) {
+  const node = $("job").content.firstElementChild.cloneNode(true);
+  node.querySelector(".cancel").onclick = () => cancel(jobId);
+  node.querySelector("details").ontoggle = ({ target }) => target.open && loadHistory(jobId);
+  return node;
+}
+
+function draw({ latest, events, node }) {
+  const details = latest.details ?? {};
+  const ended = ENDED.has(latest.status);
+  const find = (name) => node.querySelector(name);
+  node.dataset.status = latest.status;
+  find(".token").textContent = shorten(latest.tokenAddress);
+  find(".token").title = latest.tokenAddress;
+  find(".facts").textContent =
+    `${latest.buyAmount} SOL · ${latest.mode} · ${latest.platform} · user ${latest.userId}`;
+  find(".result").textContent = ended ? latest.status : "";
+  find(".cancel").hidden = ended;
+  const bar = find(".progress");
+  bar.setAttribute("aria-valuenow", latest.progress);
+  bar.setAttribute("aria-label", `Progress of ${shorten(latest.tokenAddress)}`);
+  find(".fill").style.width = `${latest.progress}%`;
+  find(".phase").textContent = ended ? latest.phaseTitle
+    : `${latest.phase}/5 ${latest.phaseTitle}: ${details.currentOperation ?? ""}`;
+  find(".time").textContent = time(latest, details, ended);
+  find(".counts").textContent = counts(details);
+  tell(find(".error"), details.errorCode ? `${details.errorCode}: ${details.error}` : "");
+  if (find("details").open) drawLog(events, find(".log"));
+}
+
+function time(latest, details, ended) {
+  const at = new Date(latest.timestamp).toLocaleTimeString();
+  if (!ended && details.estimatedTimeRemaining !== undefined) {
+    return `about ${Math.ceil(details.estimatedTimeRemaining / 1000)} s left · ${at}`;
+  }
+  return at;
+}
+
+function counts(details) {
+  if (details.totalSpent === undefined) return "";
+  const words = [`${details.successfulBuys} bought`, `${details.failedBuys} failed`];
+  if (details.unknownBuys) words.push(`${details.unknownBuys} unknown`);
+  words.push(`${details.totalSpent.toFixed(6)} SOL spent`, `${details.walletsUsed} wallets`);
+  return words.join(" · ");
+}
+
+function drawLog(events, log) {
+  const rows = [...events.values()].sort((a, b) => a.seq - b.seq).map((event) => {
+    const row = document.createElement("li");
+    const text = event.details?.error ?? event.details?.currentOperation ?? event.phaseDescription;
+    for (const cell of [event.seq, `${event.progress.toFixed(0)} %`, text]) {
+      row.append(Object.assign(document.createElement("span"), { textContent: cell }));
+    }
+    return row;
+  });
+  log.replaceChildren(...rows);
+}
+
+async function loadHistory(jobId) {
+  const job = jobs.get(jobId);
+  const answer = await ask("GET", `/api/cto/job/${jobId}/events`);
+  for (const event of answer.data?.events ?? []) job.events.set(event.seq, event);
+  draw(job);
+}
+
+async function cancel(jobId) {
+  const answer = await ask("POST", `/api/cto/job/${jobId}/cancel`);
+  const job = jobs.get(jobId);
+  if (answer.success) job.node.querySelector(".cancel").disabled = true;
+  else tell(job.node.querySelector(".error"), answer.error.message);
+}
+
+function shorten(address) {
+  return address.length > 14 ? `${address.slice(0, 6)}…${address.slice(-6)}` : address;
+}
+
+// --- REST ---
+
+async function ask(method, path, body) {
+  try {
+    const response = await fetch(path, {
+      method,
+      headers: body ? { "Content-Type": "application/json" } : {},
+      body: body && JSON.stringify(body),
+    });
+    return await response.json();
+  } catch {
+    return { success: false, error: { code: "unreachable", message: "The gateway does not answer." } };
+  }
+}
+
+$("start").onsubmit = async (submission) => {
+  submission.preventDefault();
+  const form = submission.target;
+  const body = Object.fromEntries(new FormData(form));
+  for (const name of ["userChatId", "buyAmount", "walletCount"]) body[name] = Number(body[name]);
+  const answer = await ask("POST", "/api/cto/jobs", body);
+  const wrong = answer.error?.details?.fields ?? {};
+  for (const input of form.elements) {
+    if (input.name) input.setAttribute("aria-invalid", String(input.name in wrong));
+  }
+  const lines = Object.entries(wrong).map(([name, texts]) => `${name}: ${[texts].flat(3).join(" ")}`);
+  tell($("form-error"), answer.success ? "" : lines.join("\n") || answer.error.message);
+};
+
+$("watch").onsubmit = (submission) => {
+  submission.preventDefault();
+  send("leave_room", room);
+  room = new FormData(submission.target).get("room").trim();
+  history.replaceState(null, "", `?room=${encodeURIComponent(room)}`);
+  jobs.clear();
+  $("jobs").replaceChildren();
+  $("empty").hidden = false;
+  send("join_room", room);
+};
+
+// --- a random token: 32 bytes in base58, ending in "pump" ---
+
+const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+const SUFFIX = "pump";
+
+function randomToken() {
+  const bytes = crypto.getRandomValues(new Uint8Array(31)); // below 2^248, so that the suffix cannot overflow
+  let number = bytes.reduce((sum, byte) => sum * 256n + BigInt(byte), 1n); // a leading one keeps it at 32 bytes
+  const size = 58n ** BigInt(SUFFIX.length);
+  const suffix = [...SUFFIX].reduce((sum, digit) => sum * 58n + BigInt(BASE58.indexOf(digit)), 0n);
+  number = number - (number % size) + suffix;
+  let text = "";
+  for (; number > 0n; number /= 58n) text = BASE58[Number(number % 58n)] + text;
+  return text;
+}
+
+$("new-token").onclick = () => { $("start").elements.tokenAddress.value = randomToken(); };
+$("watch").elements.room.value = room;
+connect();
