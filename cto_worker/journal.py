@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol
 
 from redis.exceptions import ResponseError
@@ -25,7 +24,7 @@ from cto_worker.errors import (
     OperationFailed,
     SequenceError,
 )
-from cto_worker.events import JobStatus, Mode, ProgressEvent, Status, dumps, encode
+from cto_worker.events import JobStatus, ProgressEvent, Status, dumps, encode
 from cto_worker.store import script
 
 if TYPE_CHECKING:
@@ -61,6 +60,14 @@ class Claim:
     request: bytes  # the request document, JSON
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the store answers to a step it has taken."""
+
+    cancel: bool  # somebody has asked to cancel the job
+    step_ms: float | None  # what a transfer or buy took in recent runs of the event's mode and platform
+
+
 class Journal(Protocol):
     """What is written about jobs."""
 
@@ -80,14 +87,14 @@ class Journal(Protocol):
 
     def append(
         self, event: ProgressEvent, result: dict[str, Any] | None = None, step_ms: float | None = None
-    ) -> bool:
+    ) -> Receipt:
         """Append one event; a terminal one brings the operation's ``result``. Repeating the last is harmless.
 
         ``step_ms``, given with a terminal event, is how long a transfer or buy took on average; later runs
-        learn their remaining time from it.
+        learn their remaining time from it, as the median of the last twenty.
 
-        Returns whether somebody has asked to cancel the job. Raises :class:`FencedError`,
-        :class:`JobEndedError`, :class:`SequenceError` or :class:`JobNotFoundError`; then nothing was written.
+        Raises :class:`FencedError`, :class:`JobEndedError`, :class:`SequenceError` or
+        :class:`JobNotFoundError`; then nothing was written.
         """
 
     def request_cancel(self, job_id: str) -> JobStatus:
@@ -95,9 +102,6 @@ class Journal(Protocol):
 
         Raises :class:`JobNotFoundError` or :class:`JobEndedError`.
         """
-
-    def step_ms(self, mode: Mode, platform: str) -> float | None:
-        """Milliseconds per transfer or buy: the median of recent runs, ``None`` before the first."""
 
 
 class RedisJournal:
@@ -152,10 +156,10 @@ class RedisJournal:
 
     def append(
         self, event: ProgressEvent, result: dict[str, Any] | None = None, step_ms: float | None = None
-    ) -> bool:
+    ) -> Receipt:
         """See :meth:`Journal.append`."""
         try:
-            cancel = self._append(
+            cancel, learned = self._append(
                 keys=[
                     keys.job(event.job_id),
                     keys.events(event.job_id),
@@ -182,7 +186,7 @@ class RedisJournal:
             )
         except ResponseError as error:
             raise _refusal(error, event) from error
-        return bool(cancel)
+        return Receipt(bool(cancel), float(learned) if learned else None)
 
     def request_cancel(self, job_id: str) -> JobStatus:
         """See :meth:`Journal.request_cancel`."""
@@ -192,11 +196,6 @@ class RedisJournal:
         if JobStatus(status.decode()).ended:
             raise JobEndedError(f"job {job_id} has ended: {status.decode()}")
         return JobStatus(status.decode())
-
-    def step_ms(self, mode: Mode, platform: str) -> float | None:
-        """See :meth:`Journal.step_ms`."""
-        samples: Any = self._store.lrange(keys.pace(mode, platform), 0, -1)
-        return median(float(sample) for sample in samples) if samples else None
 
 
 def celery_result(event: ProgressEvent, result: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import structlog
 if TYPE_CHECKING:
     from cto_worker.config import Settings
 
-QUIET = ("geventwebsocket", "engineio", "socketio", "amqp")  # they log each packet at INFO
+# They tell each packet, or each task with all that went in and came out; the runner tells a task in one line.
+QUIET = ("engineio", "socketio", "celery.app.trace", "celery.worker.strategy")
 
 
 def configure(settings: Settings, level: int = logging.INFO) -> None:

@@ -15,8 +15,8 @@ from cto_worker.errors import (
     JobNotFoundError,
     SequenceError,
 )
-from cto_worker.events import JobStatus, Mode, ProgressEvent, Status, dumps, encode
-from cto_worker.journal import Claim, Created, Idempotency, celery_result
+from cto_worker.events import JobStatus, ProgressEvent, Status, dumps, encode
+from cto_worker.journal import Claim, Created, Idempotency, Receipt, celery_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +73,7 @@ class MemoryJournal:
 
     def append(
         self, event: ProgressEvent, result: dict[str, Any] | None = None, step_ms: float | None = None
-    ) -> bool:
+    ) -> Receipt:
         """See :meth:`cto_worker.journal.Journal.append`."""
         self.before_append(event)
         job = self.jobs.get(event.job_id)
@@ -81,7 +81,7 @@ class MemoryJournal:
             raise JobNotFoundError(event.job_id)
         last = job.events[-1]
         if event == last:
-            return job.cancel
+            return self._receipt(job, event)
         if job.status.ended:
             raise JobEndedError(f"job {event.job_id} has ended")
         if event.attempt != job.attempt:
@@ -95,7 +95,7 @@ class MemoryJournal:
             samples = self._samples.setdefault(keys.pace(event.mode, event.platform), [])
             samples.insert(0, step_ms)
             del samples[keys.PACE_RUNS :]
-        return job.cancel
+        return self._receipt(job, event)
 
     def request_cancel(self, job_id: str) -> JobStatus:
         """See :meth:`cto_worker.journal.Journal.request_cancel`."""
@@ -107,10 +107,9 @@ class MemoryJournal:
         job.cancel = True
         return job.status
 
-    def step_ms(self, mode: Mode, platform: str) -> float | None:
-        """See :meth:`cto_worker.journal.Journal.step_ms`."""
-        samples = self._samples.get(keys.pace(mode, platform))
-        return median(samples) if samples else None
+    def _receipt(self, job: MemoryJob, event: ProgressEvent) -> Receipt:
+        samples = self._samples.get(keys.pace(event.mode, event.platform))
+        return Receipt(job.cancel, median(samples) if samples else None)
 
     def _show(self, event: ProgressEvent, result: dict[str, Any]) -> None:
         states = {Status.COMPLETED: "SUCCESS", Status.FAILED: "FAILURE"}

@@ -18,7 +18,6 @@ from cto_worker.plan import check_funds, make_plan
 from cto_worker.story import UNKNOWN_PLATFORM, Story
 
 if TYPE_CHECKING:
-    from cto_worker.journal import Journal
     from cto_worker.market import Account, Market
     from cto_worker.plan import Plan, Step
     from cto_worker.request import OperationRequest
@@ -38,7 +37,6 @@ class Operation:
     job_id: str
     request: OperationRequest
     market: Market
-    journal: Journal
     story: Story
     done: list[tuple[Step, Outcome]] = field(default_factory=list)
     started_s: float = field(default_factory=time.monotonic)
@@ -81,12 +79,11 @@ def validate(operation: Operation) -> Account:
 
 def detect(operation: Operation, account: Account) -> Plan:
     """Phase 3: where the token trades, and the plan for buying it there, its full fees covered."""
-    request, market, story = operation.request, operation.market, operation.story
+    request, market = operation.request, operation.market
     strategy = market.strategy(request.platform) if request.platform else market.detect(request.token_address)
-    story.platform = strategy.platform
+    operation.story.platform = strategy.platform
     plan = make_plan(operation.job_id, request, account, strategy, market)
-    operation.learned_ms = operation.journal.step_ms(request.mode, strategy.platform)
-    _proceed(operation, Phase.DETECTING, "Choosing the buying strategy", steps_left=len(plan.steps))
+    _proceed(operation, Phase.DETECTING, "Choosing the buying strategy")
     check_funds(plan, account)
     return plan
 
@@ -183,7 +180,9 @@ def _tell(
     remaining_ms = None
     if operation.learned_ms is not None and steps_left is not None:
         remaining_ms = round(operation.learned_ms * steps_left)
-    return operation.story.tell(phase, current_operation, progress=progress, remaining_ms=remaining_ms)
+    receipt = operation.story.tell(phase, current_operation, progress=progress, remaining_ms=remaining_ms)
+    operation.learned_ms = receipt.step_ms
+    return receipt.cancel
 
 
 def _summary(operation: Operation) -> str:

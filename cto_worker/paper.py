@@ -70,10 +70,6 @@ class PaperMarket:
 
     def detect(self, token_address: str) -> Strategy:
         """See :meth:`cto_worker.market.Market.detect`. Launchpads mark their mints by the ending."""
-        with _store_errors():
-            sold: Any = self._store.hget(keys.paper_curve(token_address), "sold")
-        if int(sold or 0) >= curve.TOKENS_FOR_SALE:
-            raise OrderRejectedError("token_not_tradable", f"{token_address} is sold out on its curve")
         return STRATEGIES[_SUFFIXES.get(token_address[-4:], "raydium")]
 
     def strategy(self, platform: str) -> Strategy:

@@ -9,7 +9,7 @@ from uuid import uuid4
 from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
 
-from cto_worker.errors import CtoError, InvalidRequestError
+from cto_worker.errors import CtoError, InvalidRequestError, OperationFailed
 from cto_worker.job_id import JOB_ID
 from cto_worker.operation import Operation, conclude, run
 from cto_worker.request import OperationRequest, parse_request, recorded_request, refused_request
@@ -28,7 +28,7 @@ def run_job(job_id: str, document: Any, journal: Journal, market: Market) -> dic
     A job that was sent by bare name is recorded now. A document that is no request ends the job ``failed``,
     ``errorCode`` ``invalid_request``.
 
-    Raises :class:`~cto_worker.errors.OperationFailed` once the job's terminal event says so;
+    Raises :class:`OperationFailed` once the job's terminal event says so;
     :class:`InvalidRequestError`, with nothing recorded, when the message's id cannot be a job's; and what the
     journal raises: then this run stops, and the job is as its last event says.
     """
@@ -51,12 +51,19 @@ def run_job(job_id: str, document: Any, journal: Journal, market: Market) -> dic
     else:
         request = recorded_request(claim.request)
     story = Story(journal, job_id, request, attempt=claim.attempt, seq=claim.seq)
-    operation = Operation(job_id, request, market, journal, story)
+    operation = Operation(job_id, request, market, story)
     with bound_contextvars(job_id=job_id, attempt=claim.attempt):
         if refusal:
             log.warning("refused: %s", refusal)
             return conclude(operation, ("invalid_request", str(refusal)))
-        return _run(operation)
+        log.info("begun: %s, %s SOL, user %s", request.mode, request.buy_amount, request.user_id)
+        try:
+            result = _run(operation)
+        except OperationFailed as failure:
+            log.info("failed: %s", failure)
+            raise
+        log.info("completed: %s of %s SOL spent", result["totalSpent"], request.buy_amount)
+        return result
 
 
 def _run(operation: Operation) -> dict[str, Any]:

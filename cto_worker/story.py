@@ -12,7 +12,7 @@ from cto_worker.market import OutcomeStatus
 from cto_worker.money import to_sol
 
 if TYPE_CHECKING:
-    from cto_worker.journal import Journal
+    from cto_worker.journal import Journal, Receipt
     from cto_worker.market import Outcome
     from cto_worker.request import OperationRequest
 
@@ -84,10 +84,10 @@ class Story:
         *,
         progress: float | None = None,
         remaining_ms: int | None = None,
-    ) -> bool:
+    ) -> Receipt:
         """Journal an event of a phase, at the phase's own progress unless another is given.
 
-        Returns whether somebody has asked to cancel. Raises what :meth:`Journal.append` raises.
+        Raises what :meth:`Journal.append` raises.
         """
         details = self._details(current_operation=current_operation, estimated_time_remaining=remaining_ms)
         return self._append(phase, Status.IN_PROGRESS, details, progress=progress)
@@ -128,7 +128,7 @@ class Story:
         summary: str = "",
         result: dict[str, Any] | None = None,
         step_ms: float | None = None,
-    ) -> bool:
+    ) -> Receipt:
         event = _event(
             self._job_id,
             self._request,
@@ -141,9 +141,9 @@ class Story:
             progress=progress,
             summary=summary,
         )
-        cancel = self._journal.append(event, result, step_ms)
+        receipt = self._journal.append(event, result, step_ms)
         self._seq = event.seq
-        return cancel
+        return receipt
 
 
 def _event(  # noqa: PLR0913 - an event has many fields

@@ -1,18 +1,30 @@
 -- One step of a job: checked, recorded, published, all or nothing.
 -- KEYS: job, events, meta, pace
 -- ARGV: see RedisJournal.append
--- Returns 1 when somebody has asked to cancel the job, else 0
+-- Returns {1 when somebody has asked to cancel the job, else 0; the median pace of recent runs, or ""}
 local job, events, meta, pace = unpack(KEYS)
 local job_id, seq, attempt, progress, status, event, retention_s, channel_prefix,
   result, date_done, open_prefix, list_prefix, step_ms, pace_runs, job_prefix = unpack(ARGV)
 
+local function median(samples)
+  table.sort(samples, function(one, other) return tonumber(one) < tonumber(other) end)
+  local middle = math.floor(#samples / 2)
+  if #samples % 2 == 1 then
+    return samples[middle + 1]
+  end
+  return #samples > 0 and tostring((samples[middle] + samples[middle + 1]) / 2) or ""
+end
+
 local now = redis.call("HMGET", job, "seq", "attempt", "status", "progress", "cancel", "rooms", "user", "serial")
 local last_seq, owner, was, last_progress, cancel, rooms, user, serial = unpack(now)
+local function receipt()
+  return { cancel and 1 or 0, median(redis.call("LRANGE", pace, 0, -1)) }
+end
 if not last_seq then
   return redis.error_reply("NOTFOUND no such job")
 end
 if last_seq == seq and redis.call("XREVRANGE", events, "+", "-", "COUNT", 1)[1][2][2] == event then
-  return cancel and 1 or 0 -- the answer to this very step was lost, and it came again
+  return receipt() -- the answer to this very step was lost, and it came again
 end
 if was == "completed" or was == "failed" then
   return redis.error_reply("ENDED the job has its terminal event")
@@ -63,4 +75,4 @@ if terminal then
     redis.call("EXPIRE", pace, 2 * retention_s)
   end
 end
-return cancel and 1 or 0
+return receipt()

@@ -18,7 +18,7 @@ from cto_worker.errors import (
 )
 from cto_worker.events import Details, JobStatus, Mode, ProgressEvent, Status, decode
 from cto_worker.history import History
-from cto_worker.journal import Idempotency, RedisJournal
+from cto_worker.journal import Idempotency, Receipt, RedisJournal
 from cto_worker.memory_journal import MemoryJournal
 
 FIRST = ProgressEvent(
@@ -152,7 +152,7 @@ def test_events_are_appended_in_order(book, started):
 
 
 def test_repeating_the_last_event_is_harmless(book, started):
-    assert started.append(SECOND) is False
+    assert started.append(SECOND) == Receipt(cancel=False, step_ms=None)
     assert book.events("j1") == [FIRST, SECOND]
 
 
@@ -208,15 +208,15 @@ def test_failure_carries_an_exception_with_the_result(book, started):
 
 def test_a_cancellation_is_told_with_every_later_step(started):
     assert started.request_cancel("j1") is JobStatus.ACTIVE
-    assert started.append(SECOND) is True
-    assert started.append(replace(SECOND, seq=3)) is True
+    assert started.append(SECOND).cancel
+    assert started.append(replace(SECOND, seq=3)).cancel
 
 
 def test_a_waiting_job_can_be_cancelled(journal):
     journal.create(FIRST, {})
     assert journal.request_cancel("j1") is JobStatus.WAITING
     journal.claim("j1", "me")
-    assert journal.append(SECOND) is True
+    assert journal.append(SECOND).cancel
 
 
 def test_an_unknown_job_cannot_be_cancelled(journal):
@@ -231,12 +231,16 @@ def test_an_ended_job_cannot_be_cancelled(started):
 
 
 def test_the_pace_is_the_median_of_the_last_twenty_runs(journal):
-    assert journal.step_ms(Mode.STANDARD, "bonk") is None
-    for run in range(25):
-        job_id = f"run-{run}"
+    def run(number, platform, step_ms):
+        job_id = f"run-{number}"
         journal.create(replace(FIRST, job_id=job_id), {})
         journal.claim(job_id, "me")
-        journal.append(replace(SECOND, job_id=job_id, platform="bonk"))
-        journal.append(replace(COMPLETED, job_id=job_id, platform="bonk"), {}, step_ms=float(run))
-    assert journal.step_ms(Mode.STANDARD, "bonk") == 14.5
-    assert journal.step_ms(Mode.PREFUNDED, "bonk") is None
+        begun = journal.append(replace(SECOND, job_id=job_id, platform=platform))
+        journal.append(replace(COMPLETED, job_id=job_id, platform=platform), {}, step_ms)
+        return begun.step_ms
+
+    assert [run(n, "bonk", float(n)) for n in range(4)] == [None, 0, 0.5, 1]
+    for number in range(4, 25):
+        run(number, "bonk", float(number))
+    assert run(25, "bonk", None) == 14.5
+    assert run(26, "pumpfun", None) is None

@@ -213,11 +213,11 @@ def test_an_unknown_wallet_is_refused(market, account):
     assert refusal.value.code == "wallet_unknown"
 
 
-def test_a_sold_out_token_is_not_tradable(market, store, account):
+def test_a_curve_that_is_sold_out_sells_nothing(market, store, account):
     store.hset(keys.paper_curve(MINT), mapping={"sol": 0, "sold": curve.TOKENS_FOR_SALE})
     with pytest.raises(OrderRejectedError) as refusal:
-        market.detect(MINT)
-    assert refusal.value.code == "token_not_tradable"
+        market.prepare(buy())
+    assert refusal.value.code == "insufficient_liquidity"
 
 
 def test_a_transfer_costs_the_network_fee(market, store, account):
@@ -255,7 +255,7 @@ def test_latency_runs_from_submission(store, settings):
 
 def test_a_store_out_of_reach_is_a_market_error(settings, tmp_path):
     market = PaperMarket(connect(replace(settings, data_dir=tmp_path)), settings)
-    for ask in (lambda: market.account("7", 1), lambda: market.detect(MINT), lambda: market.prepare(buy())):
+    for ask in (lambda: market.account("7", 1), lambda: market.prepare(buy())):
         with pytest.raises(MarketError):
             ask()
 
