@@ -43,8 +43,7 @@ def celery_app(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,  # a message is taken only when a thread is free for it
         worker_hijack_root_logger=False,
-        worker_send_task_events=True,  # for Flower
-        task_send_sent_event=True,
+        worker_send_task_events=False,  # they cost, and Flower turns them on in every worker it finds
         task_track_started=False,
         broker_connection_retry_on_startup=True,
         broker_connection_timeout=RESULT_TIMEOUT_S,

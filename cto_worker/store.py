@@ -32,7 +32,6 @@ def connect(settings: Settings, max_connections: int = 50) -> Redis:
     pool = ConnectionPool.from_url(
         settings.store_url,
         max_connections=max_connections,
-        # T
         socket_timeout=TIMEOUT_S,
         **({} if settings.embedded else {"socket_connect_timeout": TIMEOUT_S, "socket_keepalive": True}),
         health_check_interval=HEALTH_CHECK_S,
