@@ -47,7 +47,7 @@ class Worker:
 def running_worker(**settings: str) -> Iterator[Worker]:
     """Run a store and a worker with these settings."""
     with embedded_store() as environment:
-        arguments = ["-m", "celery", "--app", "benchmarks.worker_app", "worker", "--pool", "threads"]
+        arguments = ["-m", "celery", "--app", "benchmarks.worker_app", "worker"]
         arguments += ["--queues", keys.QUEUE, "--loglevel", "warning"]
         with process(arguments, environment | settings) as child:
             worker = Worker(environment, child.pid)

