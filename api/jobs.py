@@ -10,8 +10,9 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from api.auth import caller
 from api.body import idempotency_key, integer, json_object, query, wrong
 from api.errors import BadRequestError
+from cto_worker.cancelling import cancel as cancel_job
 from cto_worker.errors import JobNotFoundError
-from cto_worker.events import JobStatus, dumps
+from cto_worker.events import JobStatus, decode, dumps
 from cto_worker.job_id import JOB_ID
 from cto_worker.request import USER_ID
 
@@ -134,7 +135,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
         stored = history.latest(_checked(job_id))
         if stored is None or not caller().may_see(stored.user_id):
             raise JobNotFoundError(job_id)
-        standing = journal.request_cancel(job_id)
+        standing = cancel_job(journal, job_id, decode(stored.event))
         return jsonify(success=True, data={"jobId": job_id, "status": standing, "cancelRequested": True}), 202
 
     return routes

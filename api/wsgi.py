@@ -23,7 +23,7 @@ from cto_worker.broker import celery_app, make_producer  # noqa: E402
 from cto_worker.config import Settings  # noqa: E402
 from cto_worker.errors import ConfigError  # noqa: E402
 from cto_worker.history import History  # noqa: E402
-from cto_worker.journal import RedisJournal  # noqa: E402
+from cto_worker.redis_journal import RedisJournal  # noqa: E402
 from cto_worker.store import connect  # noqa: E402
 
 EX_CONFIG = 78  # sysexits.h: a supervisor must not start it again
@@ -48,7 +48,7 @@ def main() -> None:
         settings,
         store,
         history,
-        RedisJournal(store, settings.retention_s),
+        RedisJournal(store, settings),
         make_producer(settings, store, celery_app(settings)),
     )
     socketio = make_socketio(app, settings, async_mode="eventlet")

@@ -2,24 +2,65 @@
 
 from __future__ import annotations
 
-from celery.signals import setup_logging
+import logging
+import sys
+import threading
+
+from celery.signals import setup_logging, worker_init, worker_ready, worker_shutting_down
+from redis.exceptions import RedisError
 
 from cto_worker import logs
-from cto_worker.broker import celery_app
+from cto_worker.broker import celery_app, make_send
 from cto_worker.config import Settings
-from cto_worker.journal import RedisJournal
+from cto_worker.errors import ConfigError
+from cto_worker.lease import LeaseKeeper
 from cto_worker.paper import PaperMarket
-from cto_worker.store import connect
+from cto_worker.recovery import Sweeper
+from cto_worker.redis_journal import RedisJournal
+from cto_worker.runner import Runner
+from cto_worker.store import check_durable, connect
 from cto_worker.tasks import register
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
+_KEEPERS_CONNECTIONS = 2  # which operations cannot take away
+EX_CONFIG = 78  # sysexits.h
+
+log = logging.getLogger(__name__)
 
 settings = Settings.from_env()
 store = connect(settings, settings.worker_concurrency + _SPARE_CONNECTIONS)
 app = celery_app(settings)
-register(app, RedisJournal(store, settings.retention_s), PaperMarket(store, settings))
+send = make_send(app)
+own_journal = RedisJournal(connect(settings, _KEEPERS_CONNECTIONS), settings)
+keeper = LeaseKeeper(own_journal, settings.lease_ms)
+sweeper = Sweeper(own_journal, settings.lease_ms, send)
+runner = Runner(RedisJournal(store, settings), PaperMarket(store, settings), keeper, send, settings.crash_at)
+register(app, runner)
 
 
 @setup_logging.connect
 def _configure_logging(loglevel: int, **_: object) -> None:
     logs.configure(settings, loglevel)
+
+
+@worker_init.connect
+def _check_store(**_: object) -> None:
+    """Refuse to run where money could move twice; a store that is not there yet is waited for by Celery."""
+    try:
+        check_durable(store)
+    except ConfigError as error:
+        sys.stderr.write(f"The worker does not start: {error}\n")
+        sys.exit(EX_CONFIG)
+    except RedisError as error:
+        log.warning("cannot check the store yet: %s", error)
+
+
+@worker_ready.connect
+def _keep_and_sweep(**_: object) -> None:
+    threading.Thread(target=keeper.run, name="lease keeper", daemon=True).start()
+    threading.Thread(target=sweeper.run, name="sweeper", daemon=True).start()
+
+
+@worker_shutting_down.connect
+def _hand_over(**_: object) -> None:
+    runner.stopping.set()

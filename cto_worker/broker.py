@@ -8,10 +8,12 @@ from celery import Celery
 from kombu import Queue  # type: ignore[attr-defined]
 
 from cto_worker import keys
-from cto_worker.journal import RedisJournal
 from cto_worker.producer import Producer
+from cto_worker.redis_journal import RedisJournal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from redis import Redis
 
     from cto_worker.config import Settings
@@ -30,7 +32,7 @@ def celery_app(settings: Settings) -> Celery:
     keepalive = {} if settings.embedded else {"socket_keepalive": True}
     app.conf.update(
         task_default_queue=keys.QUEUE,
-        task_queues=[Queue(keys.QUEUE)],
+        task_queues=[Queue(keys.QUEUE), Queue(keys.RESUMED_QUEUE)],
         task_create_missing_queues=False,
         task_acks_late=False,  # one TCP reset would run an unacknowledged task twice, in parallel
         task_ignore_result=True,  # the journal writes the metadata
@@ -65,15 +67,15 @@ def celery_app(settings: Settings) -> Celery:
     return app
 
 
-def make_producer(settings: Settings, store: Redis, app: Celery) -> Producer:
-    """Return a producer that journals in ``store`` and sends through ``app``."""
+def make_send(app: Celery) -> Callable[[str, dict[str, Any], bool], None]:
+    """Return the function that puts a job's message on the queue of new or of resumed jobs."""
 
-    def send(job_id: str, document: dict[str, Any]) -> None:
+    def send(job_id: str, document: dict[str, Any], resumed: bool) -> None:  # noqa: FBT001 - which queue
         app.send_task(
             keys.TASK_NAME,
             args=[document],
             task_id=job_id,
-            queue=keys.QUEUE,
+            queue=keys.RESUMED_QUEUE if resumed else keys.QUEUE,
             ignore_result=True,
             retry=True,
             retry_policy={
@@ -84,4 +86,14 @@ def make_producer(settings: Settings, store: Redis, app: Celery) -> Producer:
             },
         )
 
-    return Producer(RedisJournal(store, settings.retention_s), send)
+    return send
+
+
+def make_producer(settings: Settings, store: Redis, app: Celery) -> Producer:
+    """Return a producer that journals in ``store`` and sends through ``app``."""
+    send = make_send(app)
+    return Producer(
+        RedisJournal(store, settings),
+        lambda job_id, document: send(job_id, document, False),
+        settings.crash_at,
+    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
+from cto_worker.crash import CRASH_POINTS
 from cto_worker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,10 +38,17 @@ class Settings:
     retention_days: int = 7
     log_format: str = "console"
     worker_concurrency: int = 100  # operations at once per worker process
+    lease_ms: int = 6_000  # how long a job stays with a worker that has fallen silent
+    replicas: int = 0  # replicas of the store that must have an intent on disk before it is submitted
     flower_port: int = 5555
     paper_latency_ms: int = 400  # per transfer or buy
     paper_failure_rate: float = 0.0  # 0–1
     paper_balance_sol: float = 100.0  # SOL in each paper wallet when it is opened
+    paper_timeout_ms: int = 10_000  # how long an outcome is waited for
+    paper_lost_rate: float = 0.0  # 0–1: executed, but the reply to the submission is lost
+    paper_silent_rate: float = 0.0  # 0–1: executed, but no outcome is told before the time-out
+    paper_late_rate: float = 0.0  # 0–1: executed only after the time-out
+    crash_at: str = ""  # for tests: where a worker kills itself, see crash.py
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -133,7 +141,20 @@ class _EnvironmentSchema(Schema):
     retention_days = fields.Integer(data_key="CTO_RETENTION_DAYS", validate=validate.Range(1, 3_650))
     log_format = fields.String(data_key="CTO_LOG_FORMAT", validate=validate.OneOf(["console", "json"]))
     worker_concurrency = fields.Integer(data_key="CTO_WORKER_CONCURRENCY", validate=validate.Range(1, 2_000))
+    lease_ms = fields.Integer(data_key="CTO_LEASE_MS", validate=validate.Range(1_000, 600_000))
+    replicas = fields.Integer(data_key="CTO_REPLICAS", validate=validate.Range(0, 10))
     flower_port = fields.Integer(data_key="CTO_FLOWER_PORT", validate=validate.Range(1, 65_535))
     paper_latency_ms = fields.Integer(data_key="CTO_PAPER_LATENCY_MS", validate=validate.Range(0, 600_000))
     paper_failure_rate = fields.Float(data_key="CTO_PAPER_FAILURE_RATE", validate=validate.Range(0, 1))
     paper_balance_sol = fields.Float(data_key="CTO_PAPER_BALANCE_SOL", validate=validate.Range(0, 1_000_000))
+    paper_timeout_ms = fields.Integer(data_key="CTO_PAPER_TIMEOUT_MS", validate=validate.Range(0, 600_000))
+    paper_lost_rate = fields.Float(data_key="CTO_PAPER_LOST_RATE", validate=validate.Range(0, 1))
+    paper_silent_rate = fields.Float(data_key="CTO_PAPER_SILENT_RATE", validate=validate.Range(0, 1))
+    paper_late_rate = fields.Float(data_key="CTO_PAPER_LATE_RATE", validate=validate.Range(0, 1))
+    crash_at = fields.String(
+        data_key="CTO_CRASH_AT",
+        validate=validate.Regexp(
+            rf"({'|'.join(CRASH_POINTS)})(:always)?\Z",
+            error=f"Must be one of {', '.join(CRASH_POINTS)}, and :always behind it for every attempt.",
+        ),
+    )

@@ -55,6 +55,18 @@ class FencedError(CtoError):
     """
 
 
+class LeaseLostError(CtoError):
+    """A run could not renew its lease in time, so another may have the job. It must stop at once."""
+
+
+class HandedOver(CtoError):  # noqa: N818 - no error either
+    """The worker is to stop, and gives its jobs up at their next step boundary. Nothing is lost by it."""
+
+
+class NotDurableError(CtoError):
+    """The store cannot promise that an intent is on disk, so nothing may be submitted for it."""
+
+
 class SequenceError(CtoError):
     """An event whose ``seq`` is not the next one; the store refused it."""
 

@@ -68,6 +68,11 @@ class Phase(Enum):
         self.title = title
         self.description = description
 
+    @classmethod
+    def of(cls, number: int) -> Phase:
+        """Return the phase with this number."""
+        return next(phase for phase in cls if phase.number == number)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:

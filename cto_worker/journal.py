@@ -1,36 +1,30 @@
 """The journal: every write about a job, each one atomic step in the store.
 
-One step appends the event to the job's stream, writes Celery's result metadata (so that ``AsyncResult``,
-Flower and REST read the same truth), publishes the event to the job's rooms and renews the job's expiry.
-The store itself refuses what must not happen: an event out of sequence, one of a worker that no longer owns
-the job, one after the end. Reading is :mod:`cto_worker.history`; the twin for unit tests is
-:mod:`cto_worker.memory_journal`.
+A job belongs to the one run that has claimed it, for as long as that renews its lease; the lease counts in
+the store's own time. Each claim has a number, the fencing token ``attempt``, and every write carries it. One
+step appends the event to the job's stream, writes Celery's result metadata (so that ``AsyncResult``, Flower
+and REST read the same truth), publishes the event to the job's rooms, records what has become of the
+operation's intents and renews the job's expiry. The store itself refuses what must not happen: an event out
+of sequence, one of a worker that no longer owns the job, one after the end. This page is the port;
+:mod:`cto_worker.redis_journal` keeps it in the store, :mod:`cto_worker.memory_journal` is the twin for unit
+tests. Reading is :mod:`cto_worker.history`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from redis.exceptions import ResponseError
-
-from cto_worker import keys
-from cto_worker.errors import (
-    FencedError,
-    IdempotencyConflictError,
-    JobEndedError,
-    JobNotFoundError,
-    OperationFailed,
-    SequenceError,
-)
-from cto_worker.events import JobStatus, ProgressEvent, Status, dumps, encode
-from cto_worker.store import script
+from cto_worker.errors import OperationFailed
+from cto_worker.events import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
-    from redis import Redis
+    from cto_worker.events import JobStatus, ProgressEvent
+    from cto_worker.intents import IntentLog, IntentRecord
+    from cto_worker.market import Order
+    from cto_worker.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +50,11 @@ class Claim:
     """A job that now belongs to this run alone."""
 
     attempt: int  # the fencing token, carried by every event of this run
-    seq: int  # of the latest event
+    latest: ProgressEvent
     request: bytes  # the request document, JSON
+    log: IntentLog | None  # of the runs before; ``None`` when nothing was planned yet
+    stalls: int = 0  # takeovers since the job last got further
+    elapsed_ms: int = 0  # since the first claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +63,24 @@ class Receipt:
 
     cancel: bool  # somebody has asked to cancel the job
     step_ms: float | None  # what a transfer or buy took in recent runs of the event's mode and platform
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a job stood when its cancellation was asked for."""
+
+    status: JobStatus
+    attempt: int  # 0: no run has claimed it yet
+    request: bytes  # JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A job that nobody works on: its message must be sent again."""
+
+    job_id: str
+    request: bytes
+    attempt: int  # of the run that has lost the job; 0 when none has had it
 
 
 class Journal(Protocol):
@@ -80,122 +95,59 @@ class Journal(Protocol):
         """
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:
-        """Take a waiting job for the run named ``claimant``. Asking again with the same name is harmless.
+        """Take a job for the run named ``claimant``. Asking again with the same name is harmless.
 
-        Returns ``None`` when the job is unknown, has been taken by another run or has ended.
+        Returns ``None`` when the job is unknown, belongs to another run or has ended.
         """
 
-    def append(
-        self, event: ProgressEvent, result: dict[str, Any] | None = None, step_ms: float | None = None
+    def append(  # noqa: PLR0913 - an event and what is recorded with it
+        self,
+        event: ProgressEvent,
+        result: dict[str, Any] | None = None,
+        step_ms: float | None = None,
+        *,
+        plan: Plan | None = None,
+        records: Mapping[str, IntentRecord] | None = None,
+        review: bool = False,
     ) -> Receipt:
         """Append one event; a terminal one brings the operation's ``result``. Repeating the last is harmless.
 
-        ``step_ms``, given with a terminal event, is how long a transfer or buy took on average; later runs
-        learn their remaining time from it, as the median of the last twenty.
+        ``plan`` and ``records`` (by intent id) go into the intent log in the same step. ``step_ms``, given
+        with a terminal event, is how long a transfer or buy took on average; later runs learn their
+        remaining time from it, as the median of the last twenty. ``review`` lists an ended job for an
+        operator.
 
         Raises :class:`FencedError`, :class:`JobEndedError`, :class:`SequenceError` or
         :class:`JobNotFoundError`; then nothing was written.
         """
 
-    def request_cancel(self, job_id: str) -> JobStatus:
+    def intend(self, job_id: str, attempt: int, intent_id: str, order: Order) -> bool:
+        """Record an order that is about to be submitted, and return once that is on disk.
+
+        Returns ``False``, with nothing recorded, when somebody has asked to cancel the job. Raises what
+        :meth:`append` raises, and :class:`NotDurableError`; then nothing may be submitted.
+        """
+
+    def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+        """Record that an order has been submitted. Raises what :meth:`append` raises."""
+
+    def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
+        """Renew the leases of these jobs (id → attempt). Returns whether each is still that attempt's."""
+
+    def release(self, job_id: str, attempt: int) -> bytes | None:
+        """Give a job up, so that another run may take it at once. Returns its request, JSON.
+
+        ``None`` when it was not this attempt's to give up.
+        """
+
+    def due(self) -> list[Orphan]:
+        """Return the jobs that nobody works on, though it is their turn; each again after a while."""
+
+    def request_cancel(self, job_id: str) -> Standing:
         """Ask for a job to stop before its next transfer or buy. Returns where it stands.
 
         Raises :class:`JobNotFoundError` or :class:`JobEndedError`.
         """
-
-
-class RedisJournal:
-    """The journal in Redis or Valkey. Any method may raise ``redis.exceptions.RedisError``."""
-
-    def __init__(self, store: Redis, retention_s: int) -> None:
-        self._store = store
-        self._retention_s = retention_s
-        self._create = script(store, "create")
-        self._claim = script(store, "claim")
-        self._append = script(store, "append")
-        self._cancel = script(store, "cancel")
-
-    def create(
-        self, event: ProgressEvent, request: dict[str, Any], idempotency: Idempotency | None = None
-    ) -> Created:
-        """See :meth:`Journal.create`."""
-        rooms = keys.rooms(event.job_id, event.user_id, event.socket_user_id)
-        job_id, new, fingerprint, status = self._create(
-            keys=[
-                keys.job(event.job_id),
-                keys.events(event.job_id),
-                keys.meta(event.job_id),
-                keys.SERIAL,
-                keys.idempotency(idempotency.caller, idempotency.key) if idempotency else "",
-            ],
-            args=[
-                event.job_id,
-                encode(event),
-                dumps(request),
-                event.user_id,
-                event.progress,
-                event.timestamp,
-                " ".join(rooms),
-                self._retention_s,
-                idempotency.fingerprint if idempotency else "",
-                keys.IDEMPOTENCY_TTL_S,
-                keys.CHANNEL_PREFIX,
-                keys.OPEN_PREFIX,
-                keys.LIST_PREFIX,
-                keys.job(""),
-            ],
-        )
-        if idempotency and fingerprint.decode() != idempotency.fingerprint:
-            raise IdempotencyConflictError(job_id.decode())
-        return Created(job_id.decode(), bool(new), JobStatus(status.decode()))
-
-    def claim(self, job_id: str, claimant: str) -> Claim | None:
-        """See :meth:`Journal.claim`."""
-        claimed = self._claim(keys=[keys.job(job_id)], args=[claimant])
-        return Claim(int(claimed[0]), int(claimed[1]), claimed[2]) if claimed else None
-
-    def append(
-        self, event: ProgressEvent, result: dict[str, Any] | None = None, step_ms: float | None = None
-    ) -> Receipt:
-        """See :meth:`Journal.append`."""
-        try:
-            cancel, learned = self._append(
-                keys=[
-                    keys.job(event.job_id),
-                    keys.events(event.job_id),
-                    keys.meta(event.job_id),
-                    keys.pace(event.mode, event.platform),
-                ],
-                args=[
-                    event.job_id,
-                    event.seq,
-                    event.attempt,
-                    event.progress,
-                    event.status,
-                    encode(event),
-                    self._retention_s,
-                    keys.CHANNEL_PREFIX,
-                    dumps(celery_result(event, result or {})) if event.status.terminal else "",
-                    datetime.now(UTC).isoformat() if event.status.terminal else "",
-                    keys.OPEN_PREFIX,
-                    keys.LIST_PREFIX,
-                    "" if step_ms is None else step_ms,
-                    keys.PACE_RUNS,
-                    keys.job(""),
-                ],
-            )
-        except ResponseError as error:
-            raise _refusal(error, event) from error
-        return Receipt(bool(cancel), float(learned) if learned else None)
-
-    def request_cancel(self, job_id: str) -> JobStatus:
-        """See :meth:`Journal.request_cancel`."""
-        status = self._cancel(keys=[keys.job(job_id)])
-        if status is None:
-            raise JobNotFoundError(job_id)
-        if JobStatus(status.decode()).ended:
-            raise JobEndedError(f"job {job_id} has ended: {status.decode()}")
-        return JobStatus(status.decode())
 
 
 def celery_result(event: ProgressEvent, result: dict[str, Any]) -> dict[str, Any]:
@@ -211,16 +163,3 @@ def celery_result(event: ProgressEvent, result: dict[str, Any]) -> dict[str, Any
         "exc_message": [event.details.error or "", event.details.error_code or "", result],
         "exc_module": OperationFailed.__module__,
     }
-
-
-_REFUSALS: dict[str, Callable[[ProgressEvent], Exception]] = {
-    "NOTFOUND": lambda event: JobNotFoundError(event.job_id),
-    "ENDED": lambda event: JobEndedError(f"job {event.job_id} has ended"),
-    "FENCED": lambda event: FencedError(f"job {event.job_id} is no longer owned by attempt {event.attempt}"),
-    "SEQUENCE": lambda event: SequenceError(f"job {event.job_id}: {event.seq} is not the next seq"),
-}
-
-
-def _refusal(error: ResponseError, event: ProgressEvent) -> Exception:
-    make = _REFUSALS.get(str(error).split(" ", 1)[0])
-    return make(event) if make else error

@@ -6,6 +6,9 @@ Celery's own keys (the queue ``cto`` and ``celery-task-meta-*``) lie beside them
 from __future__ import annotations
 
 QUEUE = "cto"
+RESUMED_QUEUE = (
+    "cto.resumed"  # jobs to be taken over: money may be on its way, so they do not queue behind new ones
+)
 TASK_NAME = "cto_worker.run_operation"
 
 CHANNEL_PREFIX = "cto:room:"  # + room: a pub/sub channel that carries the room's events
@@ -13,18 +16,25 @@ GATEWAY_PREFIX = "cto:gateway:"  # + a gateway's own id: the channel that wakes 
 OPEN_PREFIX = "cto:open:"  # + room: sorted set of the room's jobs that have not ended, by serial number
 LIST_PREFIX = "cto:jobs:"  # + owner + ":" + status or "all": sorted set of jobs, by serial number
 SERIAL = "cto:serial"  # counter: every job's place in the order of acceptance
+CLAIMED = "cto:claimed"  # string: the highest serial number that a worker has claimed
+DUE = "cto:due"  # sorted set: jobs that have not ended, by when (the store's ms) a sweep must look at them
+REVIEW = "needs_review"  # beside the statuses, a list of its own: ended jobs of which an intent is unknown
 
 EVERYONE = "*"  # the owner under whose lists every job is found; no user id can be this
 ADMIN_ROOM = "admin_launches"
 
 IDEMPOTENCY_TTL_S = 86_400
+MESSAGE_GRACE_MS = 8_000  # a waiting job whose turn has passed for so long has lost its message
+SWEEP_LIMIT = 200  # jobs that one sweep sends again at most
 PACE_RUNS = 20  # earlier runs from which the remaining time is learned
 
 
 def job(job_id: str) -> str:
     """Hash: the job record.
 
-    Fields: request, user, rooms, serial, status, attempt, claimant, seq, progress, created (ms), cancel.
+    Fields: request, user, rooms, serial, status, attempt, claimant, seq, progress, created (ms), cancel;
+    lease (the store's time, in ms, until which the job is its claimant's), begun (ms, of the first claim),
+    released (1 when its last owner gave it up in order), stalls (takeovers since it last got further).
     """
     return f"cto:job:{job_id}"
 
@@ -32,6 +42,11 @@ def job(job_id: str) -> str:
 def events(job_id: str) -> str:
     """Stream: the job's history. The entry of ``seq`` n has the id ``n-0`` and one field, ``event``."""
     return f"cto:events:{job_id}"
+
+
+def intents(job_id: str) -> str:
+    """Hash: the job's intent log. ``plan``: every step, in order; an intent's id: its latest record."""
+    return f"cto:intents:{job_id}"
 
 
 def meta(job_id: str) -> str:

@@ -88,6 +88,8 @@ class Outcome:
 class Market(Protocol):
     """Where operations trade. Every method may raise :class:`~cto_worker.errors.MarketError`."""
 
+    patience_s: float  # how long an outcome is worth waiting for
+
     def account(self, user_id: str, wallet_count: int) -> Account:
         """Return the user's account, with at least ``wallet_count`` operation wallets in it.
 
@@ -121,8 +123,8 @@ class Market(Protocol):
     def submit(self, order: Order) -> None:
         """Send an order. Idempotent: the same order sent again executes nothing more."""
 
-    def outcome(self, order: Order) -> Outcome:
-        """Wait until the market knows what became of a submitted order, up to the market's time-out.
+    def outcome(self, order: Order, *, wait_s: float) -> Outcome:
+        """Wait until the market knows what became of a submitted order, at most so long.
 
         ``UNKNOWN`` when it does not know by then, or when the order never reached it.
         """

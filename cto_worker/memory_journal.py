@@ -16,10 +16,21 @@ from cto_worker.errors import (
     SequenceError,
 )
 from cto_worker.events import JobStatus, ProgressEvent, Status, dumps, encode
-from cto_worker.journal import Claim, Created, Idempotency, Receipt, celery_result
+from cto_worker.intents import (
+    PLAN,
+    IntentRecord,
+    IntentStatus,
+    decode_log,
+    encode_plan,
+    encode_record,
+)
+from cto_worker.journal import Claim, Created, Idempotency, Orphan, Receipt, Standing, celery_result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from cto_worker.market import Order
+    from cto_worker.plan import Plan
 
 
 @dataclass(slots=True)
@@ -28,20 +39,34 @@ class MemoryJob:
 
     request: bytes
     events: list[ProgressEvent]
+    due_ms: int
     status: JobStatus = JobStatus.WAITING
     attempt: int = 0
     claimant: str = ""
     cancel: bool = False
+    lease_ms: int = 0  # until when it is its claimant's
+    released: bool = False
+    stalls: int = 0
+    begun_ms: int | None = None
+    review: bool = False
+    log: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class MemoryJournal:
-    """Implements :class:`cto_worker.journal.Journal`. ``before_append`` may raise, or change anything."""
+    """Implements :class:`cto_worker.journal.Journal`. Its clock, in ms, moves only when a test moves it.
+
+    ``before_append`` and ``before_intent`` may raise, or change anything.
+    """
 
     jobs: dict[str, MemoryJob] = field(default_factory=dict)
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)  # as Celery's backend would hold it
     published: list[bytes] = field(default_factory=list)
     before_append: Callable[[ProgressEvent], None] = lambda _: None
+    before_intent: Callable[[str], None] = lambda _: None
+    lease_ms: int = 6_000
+    now_ms: int = 1_000_000
+    queued: bool = False  # whether messages wait in the queue
     _keys: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     _samples: dict[str, list[float]] = field(default_factory=dict)
 
@@ -59,37 +84,54 @@ class MemoryJournal:
                 return Created(first[0], new=False, status=self.jobs[first[0]].status)
         if event.job_id in self.jobs:
             return Created(event.job_id, new=False, status=self.jobs[event.job_id].status)
-        self.jobs[event.job_id] = MemoryJob(dumps(request), [event])
+        self.jobs[event.job_id] = MemoryJob(dumps(request), [event], self.now_ms + keys.MESSAGE_GRACE_MS)
         self._show(event, {})
         return Created(event.job_id, new=True, status=JobStatus.WAITING)
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:
         """See :meth:`cto_worker.journal.Journal.claim`."""
         job = self.jobs.get(job_id)
-        if job is None or job.status.ended or (job.attempt and job.claimant != claimant):
+        if job is None or job.status.ended:
             return None
-        job.attempt, job.claimant = 1, claimant
-        return Claim(job.attempt, job.events[-1].seq, job.request)
+        if job.claimant != claimant:
+            if job.attempt and job.lease_ms > self.now_ms:
+                return None
+            job.stalls += bool(job.attempt and not job.released)
+            job.attempt, job.claimant = job.attempt + 1, claimant
+        job.released = False
+        job.lease_ms = job.due_ms = self.now_ms + self.lease_ms
+        job.begun_ms = self.now_ms if job.begun_ms is None else job.begun_ms
+        log = decode_log(job.log)
+        return Claim(job.attempt, job.events[-1], job.request, log, job.stalls, self.now_ms - job.begun_ms)
 
-    def append(
-        self, event: ProgressEvent, result: dict[str, Any] | None = None, step_ms: float | None = None
+    def append(  # noqa: PLR0913 - see Journal
+        self,
+        event: ProgressEvent,
+        result: dict[str, Any] | None = None,
+        step_ms: float | None = None,
+        *,
+        plan: Plan | None = None,
+        records: Mapping[str, IntentRecord] | None = None,
+        review: bool = False,
     ) -> Receipt:
         """See :meth:`cto_worker.journal.Journal.append`."""
         self.before_append(event)
         job = self.jobs.get(event.job_id)
-        if job is None:
-            raise JobNotFoundError(event.job_id)
-        last = job.events[-1]
-        if event == last:
+        if job and event == job.events[-1]:
             return self._receipt(job, event)
-        if job.status.ended:
-            raise JobEndedError(f"job {event.job_id} has ended")
-        if event.attempt != job.attempt:
-            raise FencedError(f"job {event.job_id} is no longer owned by attempt {event.attempt}")
+        job = self._owned(event.job_id, event.attempt)
+        last = job.events[-1]
         if event.seq != last.seq + 1 or event.progress < last.progress:
             raise SequenceError(f"job {event.job_id}: {event.seq} is not the next seq")
         job.events.append(event)
         job.status = JobStatus(event.status) if event.status.terminal else JobStatus.ACTIVE
+        job.review = review
+        if plan is not None or records:
+            job.stalls = 0
+        if plan is not None:
+            job.log[PLAN] = encode_plan(plan)
+        for intent_id, record in (records or {}).items():
+            job.log[intent_id] = encode_record(record)
         self._show(event, result or {})
         if step_ms is not None:
             samples = self._samples.setdefault(keys.pace(event.mode, event.platform), [])
@@ -97,7 +139,54 @@ class MemoryJournal:
             del samples[keys.PACE_RUNS :]
         return self._receipt(job, event)
 
-    def request_cancel(self, job_id: str) -> JobStatus:
+    def intend(self, job_id: str, attempt: int, intent_id: str, order: Order) -> bool:
+        """See :meth:`cto_worker.journal.Journal.intend`."""
+        self.before_intent(intent_id)
+        job = self._owned(job_id, attempt)
+        record = encode_record(IntentRecord(IntentStatus.INTENDED, order))
+        if job.cancel and job.log.get(intent_id) != record:
+            return False
+        job.log[intent_id] = record
+        return True
+
+    def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+        """See :meth:`cto_worker.journal.Journal.submitted`."""
+        job = self._owned(job_id, attempt)
+        job.log[intent_id] = encode_record(IntentRecord(IntentStatus.SUBMITTED, order))
+
+    def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
+        """See :meth:`cto_worker.journal.Journal.renew`."""
+        renewed = {}
+        for job_id, attempt in owned.items():
+            job = self.jobs.get(job_id)
+            renewed[job_id] = bool(job and job.attempt == attempt and not job.status.ended)
+            if job and renewed[job_id]:
+                job.lease_ms = job.due_ms = self.now_ms + self.lease_ms
+        return renewed
+
+    def release(self, job_id: str, attempt: int) -> bytes | None:
+        """See :meth:`cto_worker.journal.Journal.release`."""
+        job = self.jobs.get(job_id)
+        if job is None or job.attempt != attempt or job.status.ended:
+            return None
+        job.lease_ms, job.released = 0, True
+        job.due_ms = self.now_ms + keys.MESSAGE_GRACE_MS
+        return job.request
+
+    def due(self) -> list[Orphan]:
+        """See :meth:`cto_worker.journal.Journal.due`."""
+        order = list(self.jobs)
+        reached = max((order.index(name) for name, job in self.jobs.items() if job.attempt), default=-1)
+        orphans = []
+        for job_id, job in self.jobs.items():
+            if job.status.ended or job.due_ms > self.now_ms:
+                continue
+            job.due_ms = self.now_ms + keys.MESSAGE_GRACE_MS
+            if job.attempt or not self.queued or order.index(job_id) < reached:
+                orphans.append(Orphan(job_id, job.request, job.attempt))
+        return orphans
+
+    def request_cancel(self, job_id: str) -> Standing:
         """See :meth:`cto_worker.journal.Journal.request_cancel`."""
         job = self.jobs.get(job_id)
         if job is None:
@@ -105,7 +194,17 @@ class MemoryJournal:
         if job.status.ended:
             raise JobEndedError(f"job {job_id} has ended: {job.status}")
         job.cancel = True
-        return job.status
+        return Standing(job.status, job.attempt, job.request)
+
+    def _owned(self, job_id: str, attempt: int) -> MemoryJob:
+        job = self.jobs.get(job_id)
+        if job is None:
+            raise JobNotFoundError(job_id)
+        if job.status.ended:
+            raise JobEndedError(f"job {job_id} has ended")
+        if attempt != job.attempt:
+            raise FencedError(f"job {job_id} is no longer owned by attempt {attempt}")
+        return job
 
     def _receipt(self, job: MemoryJob, event: ProgressEvent) -> Receipt:
         samples = self._samples.get(keys.pace(event.mode, event.platform))

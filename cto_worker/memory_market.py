@@ -28,6 +28,7 @@ class MemoryMarket:
     silent: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
     user_exists: bool = True
+    patience_s: float = 0.0
     balances: dict[str, int] = field(default_factory=lambda: {FUNDING: BALANCE_LAMPORTS})
     prepared: dict[str, Transfer | Buy] = field(default_factory=dict)
     executed: dict[str, Outcome] = field(default_factory=dict)  # by intent
@@ -81,7 +82,7 @@ class MemoryMarket:
         if _any(self.lost, order.intent_id):
             raise MarketError("told to lose the reply")
 
-    def outcome(self, order: Order) -> Outcome:
+    def outcome(self, order: Order, *, wait_s: float) -> Outcome:  # noqa: ARG002 - it knows at once
         """See :meth:`cto_worker.market.Market.outcome`."""
         self._break("outcome")
         unknown = Outcome(OutcomeStatus.UNKNOWN, order.signature)

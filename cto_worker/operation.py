@@ -7,22 +7,29 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cto_worker.errors import MarketError, OperationFailed, OrderRejectedError
 from cto_worker.events import Phase
-from cto_worker.market import Buy, Outcome, OutcomeStatus, Strategy, Transfer
+from cto_worker.hold import Hold
+from cto_worker.intents import settled
+from cto_worker.market import Buy, Outcome, OutcomeStatus, Strategy
 from cto_worker.money import to_sol
 from cto_worker.plan import check_funds, make_plan
 from cto_worker.story import UNKNOWN_PLATFORM, Story
 
 if TYPE_CHECKING:
-    from cto_worker.market import Account, Market
+    from cto_worker.intents import IntentLog, IntentRecord
+    from cto_worker.market import Account, Market, Order
     from cto_worker.plan import Plan, Step
     from cto_worker.request import OperationRequest
 
 log = logging.getLogger(__name__)
+
+MAX_STALLS = 5  # takeovers in a row without getting further, before a job is parked
+ASK_SLICE_S = 0.5  # how soon a run that waits for an outcome notices that it must stop
 
 # What any platform takes at least: one order per wallet, no priority fee. Phase 2 knows no more than that.
 _CHEAPEST = Strategy(UNKNOWN_PLATFORM, slippage_bps=0, max_order_lamports=2**63, priority_fee_lamports=0)
@@ -38,10 +45,13 @@ class Operation:
     request: OperationRequest
     market: Market
     story: Story
+    hold: Hold = field(default_factory=Hold)
+    log: IntentLog | None = None  # of the runs before this one
     done: list[tuple[Step, Outcome]] = field(default_factory=list)
-    started_s: float = field(default_factory=time.monotonic)
+    started_s: float = field(default_factory=time.monotonic)  # of the first run, on this process's clock
     learned_ms: float | None = None  # how long a transfer or buy took in earlier runs
     measured_ms: float | None = None  # how long it took in this one, on average
+    in_flight: tuple[Step, Order] | None = None  # sent, perhaps, and its outcome not recorded
 
 
 class _Cancelled(Exception):  # noqa: N818 - a decision, not an error
@@ -51,12 +61,17 @@ class _Cancelled(Exception):  # noqa: N818 - a decision, not an error
 def run(operation: Operation) -> dict[str, Any]:
     """Run phases 2 to 5 and return the operation's result, as the REST status shows it.
 
-    Raises :class:`OperationFailed`, with the same result in it, once the job's ``failed`` event is written.
-    What the journal raises ends the run at once: then this run no longer owns the job, or cannot tell.
+    A run that takes a job over goes on where the intent log ends. Raises :class:`OperationFailed`, with the
+    same result in it, once the job's ``failed`` event is written, and :class:`HandedOver` at the next step
+    boundary when this worker is to stop. What the journal raises ends the run at once: then this run no
+    longer owns the job, or cannot tell.
     """
     try:
-        account = validate(operation)
-        plan = detect(operation, account)
+        if operation.log:
+            plan = operation.log.plan
+        else:
+            account = validate(operation)
+            plan = detect(operation, account)
         execute(operation, plan)
         error = verdict(operation)
     except _Cancelled:
@@ -85,43 +100,115 @@ def detect(operation: Operation, account: Account) -> Plan:
     plan = make_plan(operation.job_id, request, account, strategy, market)
     _proceed(operation, Phase.DETECTING, "Choosing the buying strategy")
     check_funds(plan, account)
+    operation.hold.reached("before_plan")
     return plan
 
 
 def execute(operation: Operation, plan: Plan) -> None:
-    """Phase 4: every transfer, then every buy; one event when it begins and one after each."""
-    begun_s = time.monotonic()
-    pending, total = plan.steps, len(plan.steps)
-    progress: float = Phase.EXECUTING.progress
+    """Phase 4: every transfer, then every buy; one event when it begins and one after each.
+
+    The plan goes into the intent log with the first event, each outcome with the event after it.
+    """
+    pending = recount(operation, plan.steps)
+    begun_s, inherited, total = time.monotonic(), len(operation.done), len(plan.steps)
+    new: dict[str, Any] = {} if operation.log else {"plan": plan}
     while pending:
-        _proceed(
-            operation, Phase.EXECUTING, pending[0].description, progress=progress, steps_left=len(pending)
-        )
         step, *rest = pending
-        outcome = carry_out(operation.market, step.intent)
+        progress = _progress(pending, total)
+        order: Order | None
+        record = _record_of(operation, step)
+        if record and record.order:
+            _tell(operation, Phase.EXECUTING, f"Asking what became of: {step.description}", progress=progress)
+            order, outcome = record.order, follow_up(operation, step, record.order)
+        else:
+            _proceed(
+                operation,
+                Phase.EXECUTING,
+                step.description,
+                progress=progress,
+                steps_left=len(pending),
+                **new,
+            )
+            operation.hold.reached("after_outcome" if "records" in new else "after_plan")
+            order, outcome = carry_out(operation, step)
+        operation.hold.reached("before_outcome")
         pending = settle(operation, step, outcome, rest)
-        progress = round(Phase.EXECUTING.progress + _SPAN * (total - len(pending)) / total, 2)
-    operation.measured_ms = (time.monotonic() - begun_s) * 1000 / len(operation.done)
-    _tell(operation, Phase.EXECUTING, "Finishing", progress=progress, steps_left=0)
+        new = {"records": {step.intent.intent_id: settled(order, outcome)}}
+    if len(operation.done) > inherited:
+        operation.measured_ms = (time.monotonic() - begun_s) * 1000 / (len(operation.done) - inherited)
+    _tell(operation, Phase.EXECUTING, "Finishing", progress=_progress(pending, total), steps_left=0, **new)
+    operation.in_flight = None
+    operation.hold.reached("before_end")
 
 
-def carry_out(market: Market, intent: Transfer | Buy) -> Outcome:
-    """Prepare, submit, and ask what became of it; what may have been submitted is never called failed."""
+def recount(operation: Operation, steps: list[Step]) -> list[Step]:
+    """Count again what earlier runs have settled, from the log alone. Returns what is left to do."""
+    pending = steps
+    while pending and (record := _record_of(operation, pending[0])) and record.outcome:
+        pending = settle(operation, pending[0], record.outcome, pending[1:])
+    return pending
+
+
+def carry_out(operation: Operation, step: Step) -> tuple[Order | None, Outcome]:
+    """Prepare, record the intent, submit, ask; what may have been submitted is never called failed."""
+    market, intent = operation.market, step.intent
     try:
         order = market.prepare(intent)
     except OrderRejectedError as refusal:
-        return Outcome(OutcomeStatus.FAILED, "", error_code=refusal.code, error=str(refusal))
+        return None, Outcome(OutcomeStatus.FAILED, "", error_code=refusal.code, error=str(refusal))
     except MarketError as failure:
-        return Outcome(OutcomeStatus.FAILED, "", error_code="market_unavailable", error=str(failure))
+        return None, Outcome(OutcomeStatus.FAILED, "", error_code="market_unavailable", error=str(failure))
+    operation.hold.reached("before_intent")
+    if not operation.story.intend(intent.intent_id, order):
+        raise _Cancelled
+    return order, send(operation, step, order)
+
+
+def follow_up(operation: Operation, step: Step, order: Order) -> Outcome:
+    """Find out what became of an order of an earlier run.
+
+    When the market knows nothing of it the same bytes are sent again: they execute once, whenever they
+    arrive.
+    """
+    operation.in_flight = step, order
+    with suppress(MarketError):
+        outcome = operation.market.outcome(order, wait_s=0)
+        if outcome.status is not OutcomeStatus.UNKNOWN:
+            return outcome
+    return send(operation, step, order)
+
+
+def send(operation: Operation, step: Step, order: Order) -> Outcome:
+    """Submit an order whose intent is on disk, and wait for its outcome."""
+    operation.in_flight = step, order
+    operation.hold.check()
+    operation.hold.reached("after_intent")
     try:
-        market.submit(order)
+        operation.market.submit(order)
     except MarketError:
-        log.warning("submitting %s failed; asking what became of it", intent.intent_id, exc_info=True)
-    try:
-        return market.outcome(order)
-    except MarketError:
-        log.warning("no outcome of %s", intent.intent_id, exc_info=True)
-        return Outcome(OutcomeStatus.UNKNOWN, order.signature)
+        log.warning("submitting %s failed; asking what became of it", order.intent_id, exc_info=True)
+    else:
+        operation.hold.reached("after_submit")
+        operation.story.submitted(order.intent_id, order)
+        operation.hold.reached("after_submitted")
+    return ask(operation, order)
+
+
+def ask(operation: Operation, order: Order) -> Outcome:
+    """Wait until the market says what became of an order, but not for ever: then it is ``UNKNOWN``."""
+    ends_s = time.monotonic() + operation.market.patience_s
+    while True:
+        wait_s = min(ASK_SLICE_S, max(0.0, ends_s - time.monotonic()))
+        try:
+            outcome = operation.market.outcome(order, wait_s=wait_s)
+        except MarketError:
+            log.warning("no outcome of %s", order.intent_id, exc_info=True)
+            outcome = Outcome(OutcomeStatus.UNKNOWN, order.signature)
+            operation.hold.pause(wait_s)
+        if outcome.status is not OutcomeStatus.UNKNOWN or time.monotonic() >= ends_s:
+            return outcome
+        operation.hold.check()
+        operation.hold.give_up()
 
 
 def settle(operation: Operation, step: Step, outcome: Outcome, rest: list[Step]) -> list[Step]:
@@ -153,20 +240,77 @@ def verdict(operation: Operation) -> tuple[str, str] | None:
 
 
 def conclude(operation: Operation, error: tuple[str, str] | None) -> dict[str, Any]:
-    """Phase 5: write the terminal event with the complete result, and return that or raise."""
+    """Phase 5: write the terminal event with the complete result, and return that or raise.
+
+    An intent whose outcome is not recorded by now is ``unknown``, and the job is listed for an operator.
+    """
+    records = _abandon(operation)
     result = _result(operation, error)
     step_ms = None if error else operation.measured_ms
-    operation.story.end(_summary(operation), result, error=error, step_ms=step_ms)
+    operation.story.end(
+        _summary(operation),
+        result,
+        error=error,
+        step_ms=step_ms,
+        records=records,
+        review=any(outcome.status is OutcomeStatus.UNKNOWN for _, outcome in operation.done),
+    )
+    operation.hold.reached("after_end")
     if error:
         code, text = error
         raise OperationFailed(text, code, result)
     return result
 
 
+def park(operation: Operation) -> dict[str, Any]:
+    """End a job that five runs in a row have got no further with. Nothing is asked of the market.
+
+    Raises :class:`OperationFailed` ``needs_review``.
+    """
+    if operation.log:
+        pending = recount(operation, operation.log.plan.steps)
+        record = _record_of(operation, pending[0]) if pending else None
+        if record and record.order:
+            operation.in_flight = pending[0], record.order
+    text = f"{MAX_STALLS} runs in a row were lost without getting further"
+    return conclude(operation, ("needs_review", text))
+
+
+def cancel_waiting(job_id: str, request: OperationRequest, story: Story) -> None:
+    """End a job that no worker has begun. Raises :class:`OperationFailed` ``cancelled``."""
+    nowhere = cast("Market", None)  # concluding asks no market
+    conclude(Operation(job_id, request, nowhere, story), ("cancelled", "Cancelled before it began"))
+
+
+def _abandon(operation: Operation) -> dict[str, IntentRecord]:
+    """Count a step that may have been sent and was never settled. Returns its record."""
+    if operation.in_flight is None:
+        return {}
+    step, order = operation.in_flight
+    last = operation.done[-1] if operation.done else None
+    if last and last[0] is step:
+        return {order.intent_id: settled(order, last[1])}
+    outcome = Outcome(OutcomeStatus.UNKNOWN, order.signature)
+    settle(operation, step, outcome, [])
+    return {order.intent_id: settled(order, outcome)}
+
+
+def _record_of(operation: Operation, step: Step) -> IntentRecord | None:
+    return operation.log.records.get(step.intent.intent_id) if operation.log else None
+
+
+def _progress(pending: list[Step], total: int) -> float:
+    return round(Phase.EXECUTING.progress + _SPAN * (total - len(pending)) / total, 2)
+
+
 def _proceed(operation: Operation, phase: Phase, current_operation: str, **more: Any) -> None:
-    """Tell what comes next, unless the job is to be cancelled before that."""
-    if _tell(operation, phase, current_operation, **more):
+    """Tell what comes next, unless the job is to be cancelled before that, or handed over."""
+    cancelled = _tell(operation, phase, current_operation, **more)
+    operation.in_flight = None
+    if cancelled:
         raise _Cancelled
+    operation.hold.check()
+    operation.hold.give_up()
 
 
 def _tell(
@@ -174,13 +318,13 @@ def _tell(
     phase: Phase,
     current_operation: str,
     *,
-    progress: float | None = None,
     steps_left: int | None = None,
+    **more: Any,
 ) -> bool:
     remaining_ms = None
     if operation.learned_ms is not None and steps_left is not None:
         remaining_ms = round(operation.learned_ms * steps_left)
-    receipt = operation.story.tell(phase, current_operation, progress=progress, remaining_ms=remaining_ms)
+    receipt = operation.story.tell(phase, current_operation, remaining_ms=remaining_ms, **more)
     operation.learned_ms = receipt.step_ms
     return receipt.cancel
 

@@ -3,16 +3,20 @@
 It behaves as a market does: buys move the price, slippage limits make buys fail once it has moved, failed
 transactions still cost fees, and an order is executed at most once however often it is sent. Every user
 exists; each wallet is opened with ``CTO_PAPER_BALANCE_SOL``. ``CTO_PAPER_LATENCY_MS`` is the time from
-submission until an outcome is known; ``CTO_PAPER_FAILURE_RATE`` the part of transactions that fail, picked by
-the intent's id, so that the same intent always meets the same fate.
+submission until an outcome is known; ``CTO_PAPER_FAILURE_RATE`` the part of transactions that fail, picked
+by the intent's id, so that the same intent always meets the same fate. ``CTO_PAPER_LOST_RATE`` and its like
+are the parts of which the market executes but the reply is lost, or no outcome comes in time, or execution
+itself is late.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 from contextlib import contextmanager
+from enum import Enum, auto
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +45,13 @@ STRATEGIES = {
     "raydium": Strategy("raydium", 100, 10 * LAMPORTS_PER_SOL, 20_000),
 }
 _SUFFIXES = {"pump": "pumpfun", "bonk": "bonk"}
+AFTER_TIMEOUT_S = 1.0  # how long after the time-out a silent or late order comes to light
+
+
+class _Fate(Enum):
+    LOST = auto()  # executed, but the reply to the submission is lost
+    SILENT = auto()  # executed, but no outcome is told in time
+    LATE = auto()  # executed after the time-out
 
 
 class PaperMarket:
@@ -51,6 +62,12 @@ class PaperMarket:
         self._balance_lamports = to_lamports(settings.paper_balance_sol)
         self._latency_ms = settings.paper_latency_ms
         self._failure_rate = settings.paper_failure_rate
+        self._fates = {
+            _Fate.LOST: settings.paper_lost_rate,
+            _Fate.SILENT: settings.paper_silent_rate,
+            _Fate.LATE: settings.paper_late_rate,
+        }
+        self.patience_s = (settings.paper_latency_ms + settings.paper_timeout_ms) / 1000
         self._open = script(store, "paper_open")
         self._quote = script(store, "paper_quote")
         self._submit = script(store, "paper_submit")
@@ -109,6 +126,46 @@ class PaperMarket:
 
     def submit(self, order: Order) -> None:
         """See :meth:`cto_worker.market.Market.submit`. Of several orders for one intent the first counts."""
+        fate = self._fate(order.intent_id)
+        if fate is _Fate.LATE:
+            late = threading.Timer(self.patience_s + AFTER_TIMEOUT_S, self._execute, [order])
+            late.daemon = True
+            late.start()
+            return
+        self._execute(order)
+        if fate is _Fate.LOST:
+            raise MarketError("the paper market was told to lose this reply")
+
+    def outcome(self, order: Order, *, wait_s: float) -> Outcome:
+        """See :meth:`cto_worker.market.Market.outcome`.
+
+        ``UNKNOWN`` when nothing was ever submitted for the order's intent, or another order than this one.
+        """
+        with _store_errors():
+            signature, status, spent, tokens, code, error, age_ms = self._outcome(
+                keys=[keys.paper_intent(order.intent_id)]
+            )
+        unknown = Outcome(OutcomeStatus.UNKNOWN, order.signature)
+        if signature is None or signature.decode() != order.signature:
+            time.sleep(wait_s)
+            return unknown
+        hidden_s = (self._latency_ms - age_ms) / 1000
+        if self._fate(order.intent_id) is _Fate.SILENT:
+            hidden_s += self.patience_s + AFTER_TIMEOUT_S
+        if hidden_s > 0:
+            time.sleep(min(hidden_s, wait_s))
+        if hidden_s > wait_s:
+            return unknown
+        return Outcome(
+            status=OutcomeStatus(status.decode()),
+            signature=order.signature,
+            spent_lamports=int(spent),
+            tokens=int(tokens),
+            error_code=code.decode(),
+            error=error.decode(),
+        )
+
+    def _execute(self, order: Order) -> None:
         fields = json.loads(order.payload)
         user_id, target = fields["user"], fields["target"]
         with _store_errors():
@@ -140,27 +197,14 @@ class PaperMarket:
                 ],
             )
 
-    def outcome(self, order: Order) -> Outcome:
-        """See :meth:`cto_worker.market.Market.outcome`.
-
-        ``UNKNOWN`` when nothing was ever submitted for the order's intent, or another order than this one.
-        """
-        with _store_errors():
-            signature, status, spent, tokens, code, error, age_ms = self._outcome(
-                keys=[keys.paper_intent(order.intent_id)]
-            )
-        if signature is None or signature.decode() != order.signature:
-            return Outcome(OutcomeStatus.UNKNOWN, order.signature)
-        if age_ms < self._latency_ms:
-            time.sleep((self._latency_ms - age_ms) / 1000)
-        return Outcome(
-            status=OutcomeStatus(status.decode()),
-            signature=order.signature,
-            spent_lamports=int(spent),
-            tokens=int(tokens),
-            error_code=code.decode(),
-            error=error.decode(),
-        )
+    def _fate(self, intent_id: str) -> _Fate | None:
+        """What befalls an intent's messages, picked by its id."""
+        left = _chance(f"fate of {intent_id}")
+        for fate, rate in self._fates.items():
+            if left < rate:
+                return fate
+            left -= rate
+        return None
 
 
 @contextmanager

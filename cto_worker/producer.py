@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from cto_worker.crash import crash_point
 from cto_worker.events import JobStatus, dumps
 from cto_worker.journal import Created, Idempotency
 from cto_worker.request import parse_request
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 class Producer:
     """Records jobs and sends their messages. ``send(job_id, document)`` puts one message on the queue."""
 
-    def __init__(self, journal: Journal, send: Callable[[str, dict[str, Any]], None]) -> None:
+    def __init__(
+        self, journal: Journal, send: Callable[[str, dict[str, Any]], None], crash_at: str = ""
+    ) -> None:
         self._journal = journal
         self._send = send
+        self._crash_at = crash_at
 
     def submit(self, document: Any, *, caller: str = "service", idempotency_key: str = "") -> Created:
         """Start the operation that ``document`` (a JSON object, see the contract) describes.
@@ -41,6 +45,7 @@ class Producer:
             fingerprint = hashlib.sha256(dumps(sorted(recorded.items()))).hexdigest()
             idempotency = Idempotency(caller, idempotency_key, fingerprint)
         created = self._journal.create(opening_event(str(uuid4()), request), recorded, idempotency)
+        crash_point("after_record", self._crash_at, attempt=1)
         if created.status is JobStatus.WAITING:
             self._send(created.job_id, recorded)
         return created

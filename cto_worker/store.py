@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as StoreConnectionError
+from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as StoreTimeoutError
 from redis.retry import Retry
+
+from cto_worker.errors import ConfigError, NotDurableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 5.0  # a store that does not answer by then is out of reach
 HEALTH_CHECK_S = 5.0
+DURABLE_TIMEOUT_MS = 3_000  # an intent that is not on disk by then must not be submitted
 # Every command we send is safe to repeat: the journal and the paper market recognize what they did already.
 RETRIES = 2
 RETRY_BASE_S, RETRY_CAP_S = 0.05, 0.5
@@ -47,3 +51,44 @@ def script(store: Redis, name: str) -> Callable[..., Any]:
     source = (files("cto_worker") / "lua" / f"{name}.lua").read_text()
     run: Callable[..., Any] = store.register_script(source)
     return run
+
+
+def durably(
+    store: Redis, write: Any, *, keys: list[str], args: list[Any], replicas: int
+) -> tuple[Any, int, int]:
+    """Run a script and wait until what it wrote is on disk, in one round trip on one connection.
+
+    Returns the script's answer, and on how many stores (this one, replicas) all of the connection's writes
+    are on disk (https://valkey.io/commands/waitaof/). Raises :class:`NotDurableError` when the store keeps
+    no append-only file, and what the script raises.
+    """
+
+    def ask() -> list[Any]:
+        with store.pipeline(transaction=False) as pipeline:
+            pipeline.execute_command("EVALSHA", write.sha, len(keys), *keys, *args)
+            pipeline.execute_command("WAITAOF", 1, replicas, DURABLE_TIMEOUT_MS)
+            return pipeline.execute(raise_on_error=False)
+
+    answer, durable = ask()
+    if isinstance(answer, NoScriptError):
+        store.script_load(write.script)
+        answer, durable = ask()
+    if isinstance(answer, Exception):
+        raise answer
+    if isinstance(durable, ResponseError):
+        raise NotDurableError(
+            f"the store cannot keep an intent safe ({durable}): run it with `appendonly yes`; "
+            "it must be Valkey, or Redis 7.2 or later"
+        ) from durable
+    return answer, int(durable[0]), int(durable[1])
+
+
+def check_durable(store: Redis) -> None:
+    """Raise :class:`ConfigError` when the store keeps no append-only file: no intent is safe in it."""
+    try:
+        store.execute_command("WAITAOF", 1, 0, DURABLE_TIMEOUT_MS)
+    except ResponseError as error:
+        raise ConfigError(
+            f"the store cannot promise that an intent is on disk before money moves ({error}): run it with "
+            "`appendonly yes`; it must be Valkey, or Redis 7.2 or later"
+        ) from error

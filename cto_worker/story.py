@@ -12,8 +12,12 @@ from cto_worker.market import OutcomeStatus
 from cto_worker.money import to_sol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cto_worker.intents import IntentRecord
     from cto_worker.journal import Journal, Receipt
-    from cto_worker.market import Outcome
+    from cto_worker.market import Order, Outcome
+    from cto_worker.plan import Plan
     from cto_worker.request import OperationRequest
 
 UNKNOWN_PLATFORM = "unknown"
@@ -67,33 +71,55 @@ class Story:
     """Tells one run's events to the journal. Every event carries the tally as it stands."""
 
     def __init__(
-        self, journal: Journal, job_id: str, request: OperationRequest, *, attempt: int, seq: int
+        self, journal: Journal, job_id: str, request: OperationRequest, *, attempt: int, latest: ProgressEvent
     ) -> None:
         self.tally = Tally()
-        self.platform = request.platform or UNKNOWN_PLATFORM
+        self.platform = latest.platform
         self._journal = journal
         self._job_id = job_id
         self._request = request
         self._attempt = attempt
-        self._seq = seq
+        self._latest = latest
 
-    def tell(
+    def tell(  # noqa: PLR0913 - an event and what goes with it into the journal
         self,
         phase: Phase,
         current_operation: str,
         *,
         progress: float | None = None,
         remaining_ms: int | None = None,
+        plan: Plan | None = None,
+        records: Mapping[str, IntentRecord] | None = None,
     ) -> Receipt:
         """Journal an event of a phase, at the phase's own progress unless another is given.
 
-        Raises what :meth:`Journal.append` raises.
+        A run that takes a job over repeats phases before the first transfer; neither phase nor progress is
+        then told as less than it was. ``plan`` and ``records`` go into the intent log. Raises what
+        :meth:`Journal.append` raises.
         """
         details = self._details(current_operation=current_operation, estimated_time_remaining=remaining_ms)
-        return self._append(phase, Status.IN_PROGRESS, details, progress=progress)
+        if phase.number < self._latest.phase:
+            phase = Phase.of(self._latest.phase)
+        told = max(self._latest.progress, phase.progress if progress is None else progress)
+        return self._append(phase, Status.IN_PROGRESS, details, progress=told, plan=plan, records=records)
 
-    def end(
-        self, summary: str, result: dict[str, Any], *, error: tuple[str, str] | None, step_ms: float | None
+    def intend(self, intent_id: str, order: Order) -> bool:
+        """Have an order on disk before it is submitted. See :meth:`Journal.intend`."""
+        return self._journal.intend(self._job_id, self._attempt, intent_id, order)
+
+    def submitted(self, intent_id: str, order: Order) -> None:
+        """Record that it has been submitted. See :meth:`Journal.submitted`."""
+        self._journal.submitted(self._job_id, self._attempt, intent_id, order)
+
+    def end(  # noqa: PLR0913 - an event and what goes with it into the journal
+        self,
+        summary: str,
+        result: dict[str, Any],
+        *,
+        error: tuple[str, str] | None,
+        step_ms: float | None,
+        records: Mapping[str, IntentRecord] | None = None,
+        review: bool = False,
     ) -> None:
         """Journal the terminal event. ``error`` is code and text, ``None`` for success."""
         code, text = error or (None, None)
@@ -104,6 +130,8 @@ class Story:
             summary=summary,
             result=result,
             step_ms=step_ms,
+            records=records,
+            review=review,
         )
 
     def _details(self, **more: Any) -> Details:
@@ -118,7 +146,7 @@ class Story:
             **more,
         )
 
-    def _append(  # noqa: PLR0913 - an event and what goes with it into the journal
+    def _append(
         self,
         phase: Phase,
         status: Status,
@@ -126,14 +154,13 @@ class Story:
         *,
         progress: float | None = None,
         summary: str = "",
-        result: dict[str, Any] | None = None,
-        step_ms: float | None = None,
+        **recorded: Any,
     ) -> Receipt:
         event = _event(
             self._job_id,
             self._request,
             phase,
-            seq=self._seq + 1,
+            seq=self._latest.seq + 1,
             attempt=self._attempt,
             status=status,
             details=details,
@@ -141,8 +168,8 @@ class Story:
             progress=progress,
             summary=summary,
         )
-        receipt = self._journal.append(event, result, step_ms)
-        self._seq = event.seq
+        receipt = self._journal.append(event, **recorded)
+        self._latest = event
         return receipt
 
 

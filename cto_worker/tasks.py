@@ -10,13 +10,11 @@ from celery.exceptions import Ignore
 
 from cto_worker import keys
 from cto_worker.errors import OperationFailed
-from cto_worker.runner import run_job
 
 if TYPE_CHECKING:
     from celery import Celery
 
-    from cto_worker.journal import Journal
-    from cto_worker.market import Market
+    from cto_worker.runner import Runner
 
 
 class JournalledTask(Task):  # type: ignore[misc]  # Celery ships no types
@@ -34,7 +32,7 @@ class JournalledTask(Task):  # type: ignore[misc]  # Celery ships no types
         return self.app.AsyncResult(task_id, task_name=self.name, **options)
 
 
-def register(app: Celery, journal: Journal, market: Market) -> None:
+def register(app: Celery, runner: Runner) -> None:
     """Add the task to a worker's app."""
 
     @app.task(
@@ -42,7 +40,7 @@ def register(app: Celery, journal: Journal, market: Market) -> None:
     )
     def run_operation(task: JournalledTask, *args: Any, **kwargs: Any) -> dict[str, Any]:
         document = args[0] if len(args) == 1 and not kwargs else None  # None is refused as no object
-        result = run_job(task.request.id, document, journal, market)
+        result = runner.run_job(task.request.id, document)
         if result is None:
             raise Ignore  # neither success nor failure: the job's own run tells that
         return result

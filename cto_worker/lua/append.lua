@@ -1,10 +1,11 @@
 -- One step of a job: checked, recorded, published, all or nothing.
--- KEYS: job, events, meta, pace
--- ARGV: see RedisJournal.append
+-- KEYS: job, events, meta, pace, intents, due
+-- ARGV: see RedisJournal.append; at the end what is new in the intent log, as field, value, ...
 -- Returns {1 when somebody has asked to cancel the job, else 0; the median pace of recent runs, or ""}
-local job, events, meta, pace = unpack(KEYS)
+local job, events, meta, pace, intents, due = unpack(KEYS)
 local job_id, seq, attempt, progress, status, event, retention_s, channel_prefix,
-  result, date_done, open_prefix, list_prefix, step_ms, pace_runs, job_prefix = unpack(ARGV)
+  result, date_done, open_prefix, list_prefix, step_ms, pace_runs, job_prefix, review = unpack(ARGV)
+local FIRST_INTENT = 17
 
 local function median(samples)
   table.sort(samples, function(one, other) return tonumber(one) < tonumber(other) end)
@@ -48,6 +49,11 @@ redis.call("HSET", job, "seq", seq, "progress", progress, "status", is)
 redis.call("SET", meta, metadata, "EX", retention_s)
 redis.call("EXPIRE", job, retention_s)
 redis.call("EXPIRE", events, retention_s)
+if #ARGV >= FIRST_INTENT then
+  redis.call("HSET", intents, unpack(ARGV, FIRST_INTENT))
+  redis.call("HSET", job, "stalls", 0) -- the job has got further
+end
+redis.call("EXPIRE", intents, retention_s)
 
 if is ~= was then
   for _, list in ipairs({ list_prefix .. user, list_prefix .. "*" }) do
@@ -59,6 +65,10 @@ if is ~= was then
     end
     redis.call("ZADD", list .. ":" .. is, serial, job_id)
     redis.call("EXPIRE", list .. ":" .. is, 2 * retention_s)
+    if terminal and review ~= "" then
+      redis.call("ZADD", list .. ":" .. review, serial, job_id)
+      redis.call("EXPIRE", list .. ":" .. review, 2 * retention_s)
+    end
   end
 end
 for room in string.gmatch(rooms, "%S+") do
@@ -68,6 +78,7 @@ for room in string.gmatch(rooms, "%S+") do
   redis.call("PUBLISH", channel_prefix .. room, event)
 end
 if terminal then
+  redis.call("ZREM", due, job_id)
   redis.call("PUBLISH", meta, metadata) -- what wakes Celery's own AsyncResult.get() of other clients
   if step_ms ~= "" then
     redis.call("LPUSH", pace, step_ms)

@@ -1,17 +1,36 @@
--- Takes a waiting job for one run. The first event of the run, not the claim, makes the job active.
--- KEYS: job. ARGV: claimant
--- Returns {attempt, latest seq, request}, or nothing when the job is not to be had
-local job, claimant = KEYS[1], ARGV[1]
-local attempt, owner, seq, request, status = unpack(
-  redis.call("HMGET", job, "attempt", "claimant", "seq", "request", "status"))
+-- Takes a job for one run: a waiting one, or one whose owner let its lease run out or gave it up.
+-- The first event of the run, not the claim, makes a waiting job active.
+-- KEYS: job, events, intents, due, claimed. ARGV: job id, claimant, lease in ms
+-- Returns {attempt, latest event, request, stalls, ms since the first claim, the intent log as field, value, ...},
+-- or nothing when the job is not to be had
+local job, events, intents, due, claimed = unpack(KEYS)
+local job_id, claimant, lease_ms = unpack(ARGV)
+local attempt, owner, request, status, lease, released, stalls, begun, serial = unpack(redis.call("HMGET", job,
+  "attempt", "claimant", "request", "status", "lease", "released", "stalls", "begun", "serial"))
 if not attempt or status == "completed" or status == "failed" then
   return false
 end
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+stalls = tonumber(stalls or "0")
 if owner ~= claimant then
   if attempt ~= "0" then
-    return false
+    if tonumber(lease) > now then
+      return false
+    end
+    if released ~= "1" then
+      stalls = stalls + 1
+    end
   end
-  attempt = "1"
-  redis.call("HSET", job, "attempt", attempt, "claimant", claimant)
+  attempt = attempt + 1
 end
-return { attempt, seq, request }
+begun = begun or now
+local until_ms = string.format("%.0f", now + lease_ms)
+redis.call("HSET", job, "attempt", attempt, "claimant", claimant, "lease", until_ms, "released", 0, "stalls", stalls,
+  "begun", string.format("%.0f", begun))
+redis.call("ZADD", due, until_ms, job_id)
+if tonumber(serial) > tonumber(redis.call("GET", claimed) or "0") then
+  redis.call("SET", claimed, serial)
+end
+local latest = redis.call("XREVRANGE", events, "+", "-", "COUNT", 1)[1][2][2]
+return { attempt, latest, request, stalls, now - begun, redis.call("HGETALL", intents) }

@@ -7,7 +7,7 @@ import pytest
 from api.app import create_app
 from cto_worker.broker import celery_app, make_producer
 from cto_worker.history import History
-from cto_worker.journal import RedisJournal
+from cto_worker.redis_journal import RedisJournal
 
 MINT = "So11111111111111111111111111111111111111112"
 
@@ -20,7 +20,7 @@ def body():
 
 @pytest.fixture
 def journal(store, settings):
-    return RedisJournal(store, settings.retention_s)
+    return RedisJournal(store, settings)
 
 
 @pytest.fixture

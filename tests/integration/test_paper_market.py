@@ -53,7 +53,7 @@ def transfer(number=1, lamports=SOL):
 def execute(market, intent):
     order = market.prepare(intent)
     market.submit(order)
-    return market.outcome(order)
+    return market.outcome(order, wait_s=0.1)
 
 
 def balanced(store):
@@ -138,7 +138,7 @@ def test_a_buy_fails_when_the_price_has_moved_past_its_limit(market, store, acco
     slow = market.prepare(buy(1, slippage_bps=100))
     execute(market, buy(2, wallet=2))
     market.submit(slow)
-    outcome = market.outcome(slow)
+    outcome = market.outcome(slow, wait_s=0.1)
     assert (outcome.status, outcome.error_code) == (OutcomeStatus.FAILED, "slippage_exceeded")
     assert outcome.spent_lamports == NETWORK_FEE_LAMPORTS + 1_000, "a failed transaction costs its fees"
     assert outcome.tokens == 0
@@ -149,7 +149,7 @@ def test_a_wide_limit_lets_the_same_buy_through(market, account):
     slow = market.prepare(buy(1, slippage_bps=1_000))
     execute(market, buy(2, wallet=2))
     market.submit(slow)
-    assert market.outcome(slow).status is OutcomeStatus.CONFIRMED
+    assert market.outcome(slow, wait_s=0.1).status is OutcomeStatus.CONFIRMED
 
 
 def test_preparing_moves_nothing(market, store, account):
@@ -172,13 +172,13 @@ def test_of_two_orders_for_one_intent_one_is_executed(market, store, account):
     assert first.signature != second.signature
     market.submit(first)
     market.submit(second)
-    assert market.outcome(first).status is OutcomeStatus.CONFIRMED
-    assert market.outcome(second).status is OutcomeStatus.UNKNOWN
+    assert market.outcome(first, wait_s=0.1).status is OutcomeStatus.CONFIRMED
+    assert market.outcome(second, wait_s=0.1).status is OutcomeStatus.UNKNOWN
     assert len([entry for entry in ledger.entries(store) if entry.kind == "buy"]) == 1
 
 
 def test_what_was_never_submitted_has_no_outcome(market, account):
-    assert market.outcome(market.prepare(buy())).status is OutcomeStatus.UNKNOWN
+    assert market.outcome(market.prepare(buy()), wait_s=0.1).status is OutcomeStatus.UNKNOWN
 
 
 def test_signatures_are_well_formed_and_unique(market, account):
@@ -203,7 +203,7 @@ def test_a_wallet_emptied_meanwhile_fails_on_the_chain(market, store, account):
     late = market.prepare(buy(1, lamports=60 * SOL))
     execute(market, buy(2, lamports=60 * SOL, slippage_bps=10_000, token_address="x"))
     market.submit(late)
-    assert market.outcome(late).error_code == "insufficient_funds"
+    assert market.outcome(late, wait_s=0.1).error_code == "insufficient_funds"
     assert balanced(store)
 
 
@@ -249,7 +249,7 @@ def test_latency_runs_from_submission(store, settings):
     for order in orders:
         market.submit(order)
     for order in orders:
-        market.outcome(order)
+        market.outcome(order, wait_s=1)
     assert 0.15 < time.monotonic() - begun < 0.39, "two at once take no longer than one"
 
 

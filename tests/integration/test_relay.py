@@ -10,9 +10,10 @@ from waiting import wait_until
 
 from api.relay import Relay, RelayUnavailableError
 from cto_worker import keys
+from cto_worker.config import Settings
 from cto_worker.events import Mode, ProgressEvent, Status, encode
 from cto_worker.history import History
-from cto_worker.journal import RedisJournal
+from cto_worker.redis_journal import RedisJournal
 
 FIRST = ProgressEvent(
     job_id="j1",
@@ -67,7 +68,7 @@ def inbox():
 
 @pytest.fixture
 def journal(store):
-    return RedisJournal(store, retention_s=100)
+    return RedisJournal(store, Settings())
 
 
 @pytest.fixture

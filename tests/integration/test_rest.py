@@ -15,7 +15,7 @@ from cto_worker.broker import celery_app, make_producer
 from cto_worker.config import Settings
 from cto_worker.events import Phase
 from cto_worker.history import History
-from cto_worker.journal import RedisJournal
+from cto_worker.redis_journal import RedisJournal
 from cto_worker.request import parse_request
 from cto_worker.store import connect
 from cto_worker.story import Story, opening_event
@@ -49,7 +49,7 @@ def record(journal, body):
         if not begun:
             return None
         claim = journal.claim(job_id, "me")
-        story = Story(journal, job_id, request, attempt=claim.attempt, seq=claim.seq)
+        story = Story(journal, job_id, request, attempt=claim.attempt, latest=claim.latest)
         story.tell(Phase.VALIDATING, "Checking 5 wallets")
         return story
 
@@ -355,7 +355,7 @@ def lonely(tmp_path_factory):
     store = connect(settings)
     celery = celery_app(settings)
     producer = make_producer(settings, store, celery)
-    app = create_app(settings, store, History(store), RedisJournal(store, 100), producer)
+    app = create_app(settings, store, History(store), RedisJournal(store, settings), producer)
     app.testing = False
     yield app.test_client(), server, settings
     if server.is_running():

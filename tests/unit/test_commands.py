@@ -47,7 +47,8 @@ def test_each_of_several_workers_has_a_name_of_its_own():
 def test_every_queue_has_a_consumer():
     words = shlex.split(PROCFILE["worker"])
     consumed = words[words.index("--queues") + 1].split(",")
-    assert [queue.name for queue in celery_app(Settings()).conf.task_queues] == consumed == [keys.QUEUE]
+    queues = [queue.name for queue in celery_app(Settings()).conf.task_queues]
+    assert queues == consumed == [keys.QUEUE, keys.RESUMED_QUEUE]
 
 
 def test_ci_runs_make_test_and_nothing_else():

@@ -1,0 +1,35 @@
+"""Cancelling a job: at once while it waits, before its next transfer or buy while it runs."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cto_worker.errors import FencedError, JobEndedError, OperationFailed
+from cto_worker.events import JobStatus
+from cto_worker.operation import cancel_waiting
+from cto_worker.request import recorded_request
+from cto_worker.story import Story
+
+if TYPE_CHECKING:
+    from cto_worker.events import ProgressEvent
+    from cto_worker.journal import Journal
+
+
+def cancel(journal: Journal, job_id: str, latest: ProgressEvent) -> JobStatus:
+    """Ask for a job to stop, and end it here when no worker has begun it. Returns where it stands then.
+
+    Raises :class:`~cto_worker.errors.JobNotFoundError` or :class:`~cto_worker.errors.JobEndedError`.
+    """
+    standing = journal.request_cancel(job_id)
+    if standing.attempt:
+        return standing.status
+    request = recorded_request(standing.request)
+    story = Story(journal, job_id, request, attempt=0, latest=latest)
+    # A worker that claims it meanwhile has the store refuse this, and finds the request to cancel.
+    with suppress(FencedError, JobEndedError):
+        try:
+            cancel_waiting(job_id, request, story)
+        except OperationFailed:
+            return JobStatus.FAILED
+    return JobStatus.ACTIVE

@@ -1,0 +1,41 @@
+"""A run's hold on its job: whether it may go on, asked before every step."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cto_worker.crash import crash_point
+from cto_worker.errors import HandedOver
+
+if TYPE_CHECKING:
+    from cto_worker.lease import Lease
+
+
+@dataclass(slots=True)
+class Hold:
+    """What may end a run from outside: its lease, and its worker's stopping."""
+
+    lease: Lease | None = None  # ``None``: nobody else can have the job
+    stopping: threading.Event = field(default_factory=threading.Event)  # set once the worker is to stop
+    crash_at: str = ""  # see crash.py
+
+    def check(self) -> None:
+        """Raise :class:`~cto_worker.errors.LeaseLostError` unless the job still is this run's."""
+        if self.lease:
+            self.lease.check()
+
+    def give_up(self) -> None:
+        """Raise :class:`~cto_worker.errors.HandedOver` when the worker is to stop."""
+        if self.stopping.is_set():
+            raise HandedOver("this worker is to stop")
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not longer than the worker may go on."""
+        self.stopping.wait(seconds)
+
+    def reached(self, point: str) -> None:
+        """Pass a crash point."""
+        if self.crash_at and self.lease:
+            crash_point(point, self.crash_at, self.lease.attempt)

@@ -1,0 +1,231 @@
+"""The journal in Redis or Valkey: each write is one Lua script, so one atomic step."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import ResponseError
+
+from cto_worker import keys
+from cto_worker.errors import (
+    FencedError,
+    IdempotencyConflictError,
+    JobEndedError,
+    JobNotFoundError,
+    NotDurableError,
+    SequenceError,
+)
+from cto_worker.events import JobStatus, decode, dumps, encode
+from cto_worker.intents import (
+    PLAN,
+    IntentRecord,
+    IntentStatus,
+    decode_log,
+    encode_plan,
+    encode_record,
+)
+from cto_worker.journal import Claim, Created, Orphan, Receipt, Standing, celery_result
+from cto_worker.store import durably, script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from redis import Redis
+
+    from cto_worker.config import Settings
+    from cto_worker.events import ProgressEvent
+    from cto_worker.journal import Idempotency
+    from cto_worker.market import Order
+    from cto_worker.plan import Plan
+
+
+class RedisJournal:
+    """Implements :class:`~cto_worker.journal.Journal`. Any method may raise a ``RedisError``."""
+
+    def __init__(self, store: Redis, settings: Settings) -> None:
+        self._store = store
+        self._retention_s = settings.retention_s
+        self._lease_ms = settings.lease_ms
+        self._replicas = settings.replicas
+        self._create = script(store, "create")
+        self._claim = script(store, "claim")
+        self._append = script(store, "append")
+        self._intend = script(store, "intend")
+        self._renew = script(store, "renew")
+        self._release = script(store, "release")
+        self._due = script(store, "due")
+        self._cancel = script(store, "cancel")
+
+    def create(
+        self, event: ProgressEvent, request: dict[str, Any], idempotency: Idempotency | None = None
+    ) -> Created:
+        """See :meth:`Journal.create`."""
+        rooms = keys.rooms(event.job_id, event.user_id, event.socket_user_id)
+        job_id, new, fingerprint, status = self._create(
+            keys=[
+                keys.job(event.job_id),
+                keys.events(event.job_id),
+                keys.meta(event.job_id),
+                keys.SERIAL,
+                keys.idempotency(idempotency.caller, idempotency.key) if idempotency else "",
+                keys.DUE,
+            ],
+            args=[
+                event.job_id,
+                encode(event),
+                dumps(request),
+                event.user_id,
+                event.progress,
+                event.timestamp,
+                " ".join(rooms),
+                self._retention_s,
+                idempotency.fingerprint if idempotency else "",
+                keys.IDEMPOTENCY_TTL_S,
+                keys.CHANNEL_PREFIX,
+                keys.OPEN_PREFIX,
+                keys.LIST_PREFIX,
+                keys.job(""),
+                keys.MESSAGE_GRACE_MS,
+            ],
+        )
+        if idempotency and fingerprint.decode() != idempotency.fingerprint:
+            raise IdempotencyConflictError(job_id.decode())
+        return Created(job_id.decode(), bool(new), JobStatus(status.decode()))
+
+    def claim(self, job_id: str, claimant: str) -> Claim | None:
+        """See :meth:`Journal.claim`."""
+        claimed = self._claim(
+            keys=[
+                keys.job(job_id),
+                keys.events(job_id),
+                keys.intents(job_id),
+                keys.DUE,
+                keys.CLAIMED,
+            ],
+            args=[job_id, claimant, self._lease_ms],
+        )
+        if not claimed:
+            return None
+        attempt, latest, request, stalls, elapsed_ms, log = claimed
+        fields = {name.decode(): text for name, text in zip(*[iter(log)] * 2, strict=True)}
+        return Claim(int(attempt), decode(latest), request, decode_log(fields), int(stalls), int(elapsed_ms))
+
+    def append(  # noqa: PLR0913 - see Journal
+        self,
+        event: ProgressEvent,
+        result: dict[str, Any] | None = None,
+        step_ms: float | None = None,
+        *,
+        plan: Plan | None = None,
+        records: Mapping[str, IntentRecord] | None = None,
+        review: bool = False,
+    ) -> Receipt:
+        """See :meth:`Journal.append`."""
+        new: list[Any] = [] if plan is None else [PLAN, encode_plan(plan)]
+        for intent_id, record in (records or {}).items():
+            new += [intent_id, encode_record(record)]
+        with _refusals(event.job_id, event.attempt):
+            cancel, learned = self._append(
+                keys=[
+                    keys.job(event.job_id),
+                    keys.events(event.job_id),
+                    keys.meta(event.job_id),
+                    keys.pace(event.mode, event.platform),
+                    keys.intents(event.job_id),
+                    keys.DUE,
+                ],
+                args=[
+                    event.job_id,
+                    event.seq,
+                    event.attempt,
+                    event.progress,
+                    event.status,
+                    encode(event),
+                    self._retention_s,
+                    keys.CHANNEL_PREFIX,
+                    dumps(celery_result(event, result or {})) if event.status.terminal else "",
+                    datetime.now(UTC).isoformat() if event.status.terminal else "",
+                    keys.OPEN_PREFIX,
+                    keys.LIST_PREFIX,
+                    "" if step_ms is None else step_ms,
+                    keys.PACE_RUNS,
+                    keys.job(""),
+                    keys.REVIEW if review else "",
+                    *new,
+                ],
+            )
+        return Receipt(bool(cancel), float(learned) if learned else None)
+
+    def intend(self, job_id: str, attempt: int, intent_id: str, order: Order) -> bool:
+        """See :meth:`Journal.intend`."""
+        record = IntentRecord(IntentStatus.INTENDED, order)
+        with _refusals(job_id, attempt):
+            recorded, local, replicas = durably(
+                self._store,
+                self._intend,
+                keys=[keys.job(job_id), keys.intents(job_id)],
+                args=[attempt, intent_id, encode_record(record), 1],
+                replicas=self._replicas,
+            )
+        if recorded and (local < 1 or replicas < self._replicas):
+            raise NotDurableError(
+                f"the intent is on disk in {local} of 1 store and {replicas} of {self._replicas} replicas"
+            )
+        return bool(recorded)
+
+    def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+        """See :meth:`Journal.submitted`."""
+        record = IntentRecord(IntentStatus.SUBMITTED, order)
+        with _refusals(job_id, attempt):
+            self._intend(
+                keys=[keys.job(job_id), keys.intents(job_id)],
+                args=[attempt, intent_id, encode_record(record), 0],
+            )
+
+    def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
+        """See :meth:`Journal.renew`."""
+        pairs = [word for pair in owned.items() for word in pair]
+        renewed = self._renew(keys=[keys.DUE], args=[self._lease_ms, keys.job(""), *pairs])
+        return dict(zip(owned, map(bool, renewed), strict=True))
+
+    def release(self, job_id: str, attempt: int) -> bytes | None:
+        """See :meth:`Journal.release`."""
+        request: bytes | None = self._release(
+            keys=[keys.job(job_id), keys.DUE], args=[job_id, attempt, keys.MESSAGE_GRACE_MS]
+        )
+        return request
+
+    def due(self) -> list[Orphan]:
+        """See :meth:`Journal.due`."""
+        rows = self._due(
+            keys=[keys.DUE, keys.CLAIMED, keys.QUEUE],
+            args=[keys.SWEEP_LIMIT, keys.MESSAGE_GRACE_MS, keys.job("")],
+        )
+        return [Orphan(job_id.decode(), request, int(attempt)) for job_id, request, attempt in rows]
+
+    def request_cancel(self, job_id: str) -> Standing:
+        """See :meth:`Journal.request_cancel`."""
+        found = self._cancel(keys=[keys.job(job_id)])
+        if found is None:
+            raise JobNotFoundError(job_id)
+        status = JobStatus(found[0].decode())
+        if status.ended:
+            raise JobEndedError(f"job {job_id} has ended: {status}")
+        return Standing(status, int(found[1]), found[2])
+
+
+@contextmanager
+def _refusals(job_id: str, attempt: int) -> Iterator[None]:
+    """Turn what the store answers to a write that must not happen into our own errors."""
+    try:
+        yield
+    except ResponseError as error:
+        errors: dict[str, Exception] = {
+            "NOTFOUND": JobNotFoundError(job_id),
+            "ENDED": JobEndedError(f"job {job_id} has ended"),
+            "FENCED": FencedError(f"job {job_id} is no longer owned by attempt {attempt}"),
+            "SEQUENCE": SequenceError(f"job {job_id}: {error}"),
+        }
+        raise errors.get(str(error).split(" ", 1)[0], error) from error
