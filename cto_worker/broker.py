@@ -48,6 +48,8 @@ def celery_app(settings: Settings) -> Celery:
         worker_send_task_events=False,  # they cost, and Flower turns them on in every worker it finds
         task_track_started=False,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_channel_error_retry=True,  # a full or read-only store is waited for, like one that is gone
         broker_connection_timeout=RESULT_TIMEOUT_S,
         broker_transport_options={
             **visibility,

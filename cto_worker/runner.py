@@ -20,6 +20,7 @@ from cto_worker.errors import (
     HandedOver,
     InvalidRequestError,
     LeaseLostError,
+    NotDurableError,
     OperationFailed,
 )
 from cto_worker.hold import Hold
@@ -56,8 +57,8 @@ class Runner:
         ``failed``, ``errorCode`` ``invalid_request``. A worker that is to stop leaves its jobs to others.
 
         Raises :class:`OperationFailed` once the job's terminal event says so;
-        :class:`InvalidRequestError`, with nothing recorded, when the message's id cannot be a job's; and what
-        the store raises: then this run stops, and another will take the job over.
+        and :class:`InvalidRequestError`, with nothing recorded, when the message's id cannot be a job's.
+        ``None`` also when this run has lost the job or the store: then another takes the job over.
         """
         if not JOB_ID.match(job_id):
             raise InvalidRequestError(
@@ -106,8 +107,8 @@ class Runner:
         except HandedOver:
             self._hand_over(operation.job_id, claim.attempt)
             return None
-        except (FencedError, LeaseLostError) as lost:
-            log.warning("stopped: %s", lost)
+        except (FencedError, LeaseLostError, NotDurableError, RedisError) as lost:
+            log.warning("stopped, to be taken over: %s", lost)
             return None
         log.info("completed: %s of %s SOL spent", result["totalSpent"], request.buy_amount)
         return result

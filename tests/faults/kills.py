@@ -1,0 +1,156 @@
+"""Workers killed over and over in the middle of buying: with the intent log, and without.
+
+``make soak`` prints the table that docs/reliability.md shows. Kills come at random moments while jobs are
+in phase 4; a new worker is started after each. Resumption: from a kill to the first event of the next run of
+each job that the killed worker had.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+from celery import Celery
+from waiting import wait_until
+
+from faults.criteria import check
+from faults.parts import BIN, Part, System
+
+TESTS = Path(__file__).parents[1]
+WALLETS = 6
+AT_ONCE = 8  # jobs kept going
+
+
+def with_log(kills):
+    """Kill this system's workers. Returns its row of the table."""
+    system = System(CTO_LEASE_MS="6000", CTO_PAPER_LATENCY_MS="100")
+    try:
+        workers, jobs, killed_ms = [system.worker(), system.worker()], [], []
+        for _ in range(kills):
+            while sum(not _ended(system, job_id) for job_id in jobs[-3 * AT_ONCE :]) < AT_ONCE:
+                jobs.append(system.submit(walletCount=WALLETS))
+            wait_until(lambda: any(_buying(system, job_id) for job_id in jobs[-3 * AT_ONCE :]))
+            threading.Event().wait(random.uniform(0, 0.5))
+            victim = workers.pop(random.randrange(2))
+            killed_ms.append(time.time_ns() // 10**6)
+            victim.kill()
+            workers.append(system.worker())
+        system.ended(jobs, timeout_s=120)
+        seen = check(system, jobs)
+        waits = _resumptions(system, jobs, killed_ms)
+        return {
+            "kills": kills,
+            "jobs": len(jobs),
+            "jobs ended": seen["jobs"],
+            "takeovers": seen["takeovers"],
+            "executions per planned step, at most": seen["executions_max"],
+            "resumed after, median s": round(median(waits), 1),
+            "resumed after, worst s": round(max(waits), 1),
+        }
+    finally:
+        system.close()
+
+
+def without(kills):
+    """Kill workers of a plain Celery task that acknowledges late. Returns its row."""
+    system = System(CTO_PAPER_LATENCY_MS="100")
+    try:
+        env = system.env | {"PYTHONPATH": str(TESTS)}
+        started = 0
+
+        def worker():
+            nonlocal started
+            started += 1
+            log = system.directory / f"plain{started}.log"
+            command = [BIN / "celery", "--app", "faults.plain_app", "worker", "--queues", "plain"]
+            part = Part([*command, "--hostname", f"p{started}@test", "--loglevel", "info"], env, log)
+            system.workers.append(part)
+            wait_until(lambda: "ready." in log.read_text())
+            return part
+
+        sender = Celery("sender", broker=system.settings.celery_url, set_as_current=False)
+        workers, jobs, kill_times = [worker(), worker()], 0, []
+        mint = "So11111111111111111111111111111111111111112"
+        for _ in range(kills):
+            while jobs - system.client.scard("plain:ended") < AT_ONCE:
+                jobs += 1
+                sender.send_task(
+                    "plain.buy", args=["7", mint, 2 * WALLETS, 10**6], queue="plain", task_id=f"job-{jobs}"
+                )
+            threading.Event().wait(random.uniform(0, 0.5))
+            victim = workers.pop(random.randrange(2))
+            kill_times.append(time.time())
+            victim.kill()
+            workers.append(worker())
+        try:
+            wait_until(lambda: system.client.scard("plain:ended") == jobs, 120)
+        except AssertionError:
+            pass  # the table says how many
+        executed = Counter(int(count) for count in system.client.hvals("plain:executed"))
+        waits = _gaps(system, kill_times)
+        return {
+            "kills": kills,
+            "jobs": jobs,
+            "jobs ended": system.client.scard("plain:ended"),
+            "steps executed twice or more": sum(n for times, n in executed.items() if times > 1),
+            "executions per planned step, at most": max(executed),
+            "resumed after, median s": round(median(waits), 1) if waits else "-",
+            "resumed after, worst s": round(max(waits), 1) if waits else "-",
+        }
+    finally:
+        system.close()
+
+
+def _ended(system, job_id):
+    return system.told(job_id)[-1]["status"] in {"completed", "failed"}
+
+
+def _buying(system, job_id):
+    last = system.told(job_id)[-1]
+    return last["phase"] == 4 and last["attempt"] > 0
+
+
+def _resumptions(system, jobs, killed_ms):
+    """Seconds from a kill to the next run's first event, for every takeover."""
+    waits = []
+    for job_id in jobs:
+        told = system.told(job_id)
+        for before, after in pairwise(told):
+            if before["attempt"] and after["attempt"] > before["attempt"]:
+                # The owner died after its last event, give or take the event it was writing.
+                since = [ms for ms in killed_ms if before["timestamp"] - 200 <= ms <= after["timestamp"]]
+                waits.append((after["timestamp"] - min(since)) / 1000)
+    return waits
+
+
+def _gaps(system, kill_times):
+    """Seconds without any step of a job that was under way at a kill."""
+    steps = {}
+    for line in system.client.lrange("plain:steps", 0, -1):
+        job_id, at = line.decode().split()
+        steps.setdefault(job_id, []).append(float(at))
+    waits = []
+    for times in steps.values():
+        for before, after in pairwise(times):
+            kills = [at for at in kill_times if before - 0.2 <= at <= after]
+            if kills and after - before > 1:
+                waits.append(after - min(kills))
+    return waits
+
+
+def main():
+    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    for name, run in (("lease and intent log", with_log), ("acks_late, no log", without)):
+        print(f"{name}:")
+        for what, figure in run(kills).items():
+            print(f"  {what:<40} {figure}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""The parts of a system under attack, each a process of its own, ended only by the id it was started with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from redis.exceptions import RedisError
+from waiting import wait_until
+
+from cto_worker.broker import celery_app, make_producer
+from cto_worker.cancelling import cancel
+from cto_worker.config import Settings
+from cto_worker.embedded import answers
+from cto_worker.errors import JobEndedError
+from cto_worker.events import decode
+from cto_worker.history import History
+from cto_worker.redis_journal import RedisJournal
+from cto_worker.store import connect
+
+BIN = Path(sys.executable).parent
+WORKER = [BIN / "celery", "--app", "cto_worker.app", "worker", "--queues", "cto,cto.resumed"]
+MINT = "So11111111111111111111111111111111111111112"
+BODY = {
+    "tokenAddress": MINT,
+    "userId": "7",
+    "userChatId": 1,
+    "mode": "standard",
+    "buyAmount": 0.05,
+    "walletCount": 3,
+    "slippageBps": 10_000,
+}
+LEASE_MS = 2_000
+
+
+class Part:
+    """A process and everything it has started, in a process group of their own."""
+
+    def __init__(self, command, env, log):
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    @property
+    def alive(self):
+        return self.process.poll() is None
+
+    def signal(self, number):
+        os.killpg(self.process.pid, number)
+
+    def kill(self):
+        if self.alive:
+            self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def terminate(self, timeout_s=15):
+        """Ask it to end; return the seconds that took."""
+        begun_s = time.monotonic()
+        self.signal(signal.SIGTERM)
+        self.process.wait(timeout_s)
+        return time.monotonic() - begun_s
+
+
+class System:
+    """A store, and as many workers as the test starts."""
+
+    def __init__(self, **settings):
+        self.directory = Path(tempfile.mkdtemp(prefix="cto-f-"))
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("CTO_")}
+        self.env = {
+            **clean,
+            "CTO_DATA_DIR": str(self.directory),
+            "CTO_AUTH": "off",
+            "CTO_LEASE_MS": str(LEASE_MS),
+            "CTO_PAPER_LATENCY_MS": "50",
+            "CTO_WORKER_CONCURRENCY": "20",
+            **settings,
+        }
+        self.settings = Settings.from_env(self.env)
+        self.workers = []
+        self.started = 0
+        self.store = self.start_store()
+        self.client = connect(self.settings)
+        self.history = History(self.client)
+        self.celery = celery_app(self.settings)
+        self.producer = make_producer(self.settings, self.client, self.celery)
+
+    def start_store(self):
+        store = Part([sys.executable, "-m", "cto_worker.embedded"], self.env, self.directory / "store.log")
+        wait_until(lambda: answers(self.settings))
+        return store
+
+    def restart_store(self, down_s):
+        """Kill the store as a power cut would, and start it again after a while."""
+        self.store.kill()
+        threading.Event().wait(down_s)
+        self.store = self.start_store()
+
+    def worker(self, *, wait=True, **settings):
+        """Start a worker; with settings of its own if given."""
+        self.started += 1
+        name = f"w{self.started}"
+        log = self.directory / f"{name}.log"
+        command = [*WORKER, "--hostname", f"{name}@test", "--loglevel", "info"]
+        worker = Part(command, self.env | settings, log)
+        self.workers.append(worker)
+        if wait:
+            wait_until(lambda: f"{name}@test ready" in log.read_text() or not worker.alive)
+        return worker
+
+    def submit(self, **changes):
+        return self.producer.submit(BODY | changes).job_id
+
+    def submit_once(self, key, **changes):
+        """The same key gives the same job, however often it is tried."""
+        return self.producer.submit(BODY | changes, idempotency_key=key).job_id
+
+    def cancel(self, job_id):
+        latest = decode(self.history.latest(job_id).event)
+        with contextlib.suppress(JobEndedError):
+            cancel(RedisJournal(self.client, self.settings), job_id, latest)
+
+    def told(self, job_id):
+        """A job's events so far."""
+        stored = self.history.events(job_id)
+        return [json.loads(event) for event in stored.events] if stored else []
+
+    def reaches(self, job_id, seq, timeout_s=60):
+        """Wait until a job has so many events."""
+        wait_until(lambda: len(self.told(job_id)) >= seq, timeout_s)
+
+    def ended(self, job_ids, timeout_s=60):
+        """Wait until all of these jobs have ended, through any trouble with the store."""
+
+        def all_ended():
+            try:
+                stats = [self.history.stats(job_ids[at : at + 500]) for at in range(0, len(job_ids), 500)]
+            except RedisError:
+                return False
+            return sum(part.completed + part.failed for part in stats) == len(job_ids)
+
+        wait_until(all_ended, timeout_s)
+
+    def logs(self):
+        return "\n".join(log.read_text() for log in sorted(self.directory.glob("*.log")))
+
+    def close(self):
+        for part in [*self.workers, self.store]:
+            if part.alive:
+                part.signal(signal.SIGCONT)
+            part.kill()
+        self.celery.close()
+        self.client.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def random_worker(system):
+    return random.choice([worker for worker in system.workers if worker.alive])

@@ -1,0 +1,71 @@
+"""A proxy between a worker and its store: it cuts, black-holes and delays their links."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Proxy:
+    """Listens on one Unix socket and forwards to another."""
+
+    def __init__(self, listen_at: Path, forward_to: Path):
+        self.forward_to = forward_to
+        self.delay_s = 0.0
+        self.black_hole = threading.Event()  # while set, bytes are taken and never delivered
+        self.links = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(listen_at))
+        self.listener.listen(200)
+        self.carriers = []
+        self.acceptor = threading.Thread(target=self._accept, daemon=True)
+        self.acceptor.start()
+
+    def cut(self):
+        """Close every link there is."""
+        links, self.links = self.links, []
+        for link in links:
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        """Close everything, and return once nobody uses it any more."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.acceptor.join()
+        self.cut()
+        for carrier in self.carriers:
+            carrier.join()
+
+    def _accept(self):
+        with self.listener, contextlib.suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                carrier = threading.Thread(target=self._carry, args=(near,), daemon=True)
+                self.carriers.append(carrier)
+                carrier.start()
+
+    def _carry(self, near):
+        with near, socket.socket(socket.AF_UNIX) as far:
+            far.connect(str(self.forward_to))
+            self.links += [near, far]
+            back = threading.Thread(target=self._pump, args=(far, near), daemon=True)
+            back.start()
+            self._pump(near, far)
+            back.join()
+
+    def _pump(self, one, other):
+        with contextlib.suppress(OSError):
+            while data := one.recv(65_536):
+                if self.delay_s:
+                    time.sleep(self.delay_s)
+                if not self.black_hole.is_set():
+                    other.sendall(data)
+        for link in (one, other):
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)

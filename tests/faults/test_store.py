@@ -1,0 +1,104 @@
+"""A store that dies, cuts its clients off, is full, or refuses writes."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from waiting import wait_until
+
+from faults.criteria import check
+from faults.proxy import Proxy
+
+
+@pytest.mark.parametrize("down_s", [0.2, 3, 8])
+def test_the_store_dies_in_the_middle_of_jobs(system, down_s):
+    workers = [system.worker(), system.worker()]
+    jobs = [system.submit(mode=mode, walletCount=10) for mode in ("standard", "prefunded") * 3]
+    wait_until(lambda: system.told(jobs[0])[-1]["phase"] == 4)
+    system.restart_store(down_s)
+    system.ended(jobs)
+    assert check(system, jobs)["completed"] == len(jobs)
+    assert all(worker.alive for worker in workers)
+
+
+def test_clients_cut_off_every_two_seconds(system):
+    system.worker()
+    system.worker()
+    jobs = [system.submit(mode=mode, walletCount=20) for mode in ("standard", "prefunded") * 10]
+    ended = threading.Event()
+
+    def cut():
+        while not ended.wait(2):
+            system.client.client_kill_filter(_type="normal", skipme=True)
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    try:
+        system.ended(jobs)
+    finally:
+        ended.set()
+        cutter.join()
+    assert check(system, jobs)["completed"] == len(jobs)
+
+
+@pytest.mark.parametrize(
+    ("setting", "bad", "good"),
+    [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")],
+    ids=["full", "read-only"],
+)
+def test_a_store_that_refuses_writes_moves_no_money_and_recovers(system, setting, bad, good):
+    system.worker()
+    jobs = [system.submit(mode=mode, walletCount=10) for mode in ("standard", "prefunded") * 3]
+    wait_until(lambda: system.told(jobs[0])[-1]["phase"] == 4)
+    system.client.config_set(setting, bad)
+    moved = system.client.xlen("cto:paper:ledger")
+    wait_until(lambda: "maxmemory" in system.logs() or "NOREPLICAS" in system.logs())
+    assert system.client.xlen("cto:paper:ledger") == moved
+    system.client.config_set(setting, good)
+    system.ended(jobs)
+    assert check(system, jobs)["completed"] == len(jobs)
+
+
+def test_a_slow_store_slows_jobs_and_no_more(system, build):
+    near = build()  # the same store, through the proxy
+    near.store.kill()
+    near.settings.socket_path.unlink(missing_ok=True)
+    proxy = Proxy(near.settings.socket_path, system.settings.socket_path)
+    try:
+        near.worker()
+        job_id = near.submit(walletCount=3)
+        near.reaches(job_id, 5)
+        proxy.delay_s = 0.2
+        near.reaches(job_id, 7)
+        proxy.black_hole.set()
+        threading.Event().wait(4)  # longer than a lease: the time itself is what is tried
+        proxy.black_hole.clear()
+        proxy.delay_s = 0.0
+        proxy.cut()
+        system.ended([job_id])
+        assert check(system, [job_id])["completed"]
+    finally:
+        proxy.close()
+
+
+def test_a_worker_refuses_a_store_that_keeps_nothing(system):
+    system.client.config_set("appendonly", "no")
+    worker = system.worker()
+    assert worker.process.wait(20) == 78
+    assert "appendonly yes" in worker.log.read_text()
+
+
+def test_a_store_that_stops_keeping_has_nothing_submitted(system):
+    system.worker()
+    system.client.config_set("appendonly", "no")
+    job_id = system.submit()
+    wait_until(lambda: "appendonly yes" in system.logs())
+    assert all(entry_kind == b"deposit" for entry_kind in kinds(system))
+    system.client.config_set("appendonly", "yes")
+    system.ended([job_id])
+    assert check(system, [job_id])["completed"]
+
+
+def kinds(system):
+    return [fields[b"kind"] for _, fields in system.client.xrange("cto:paper:ledger")]
