@@ -8,22 +8,22 @@ from dataclasses import asdict
 from typing import Any
 
 import click
+from redis.exceptions import RedisError
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from api.client import Gateway
 from api.demo import PUMPFUN, demo
 from api.doctor import examine
+from api.market_cli import market
+from api.options import as_json, at_url
 from api.up import up
 from api.watch import Bars, Lines, bars, watch
-from cto_worker import ledger
+from cto_worker import review
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
 from cto_worker.money import to_sol
 from cto_worker.store import connect
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
-at_url = click.option("--url", help="Where the gateway is, if not where the settings say.")
 
 
 class _Group(click.Group):
@@ -34,12 +34,17 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except CtoError as error:
             raise click.ClickException(str(error)) from error
+        except RedisError as error:
+            raise click.ClickException(f"the store is out of reach: {error}") from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="cto")
 def main() -> None:
     """Run CTO operations and watch them live. Settings are CTO_* environment variables; see the README."""
+
+
+main.add_command(market)
 
 
 @main.command("up")
@@ -116,7 +121,7 @@ def _watch(*, jobs: tuple[str, ...], as_json: bool, url: str | None) -> None:
 
 
 @main.command("jobs")
-@click.option("--status", help="waiting, active, completed or failed.")
+@click.option("--status", help="waiting, active, completed, failed or needs_review.")
 @click.option("--user", help="Only this owner's.")
 @click.option("--limit", type=int, default=20, show_default=True, help="At most so many.")
 @click.option("--cursor", help="Where the page before said that this one begins.")
@@ -130,7 +135,10 @@ def _jobs(  # noqa: PLR0913 - one parameter per option
     if as_json:
         click.echo(json.dumps(page))
         return
-    table = Table("job", "owner", "mode", "platform", "SOL", "status", "%")
+    # Whoever names a job to another command copies its id from here: whole, also where a line has 80 columns.
+    job_id = Column("job", no_wrap=True)
+    others = ("owner", "mode", "platform", "SOL", "status", "%")
+    table = Table(job_id, *others, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for job in page["jobs"]:
         table.add_row(
             job["jobId"],
@@ -156,6 +164,38 @@ def _cancel(*, job: str, as_json: bool, url: str | None) -> None:
     click.echo(json.dumps(answer) if as_json else f"{job} stops before its next transfer or buy")
 
 
+@main.command("resolve")
+@click.argument("job")
+@click.option("--intent", help="The unknown intent that you can tell about.")
+@click.option("--executed/--not-executed", default=None, help="What became of it.")
+@as_json
+def _resolve(*, job: str, intent: str | None, executed: bool | None, as_json: bool) -> None:
+    """Show an ended job's unknown intents, or tell what became of one of them.
+
+    Without one left the job needs nobody any more and leaves the list that
+    `cto jobs --status needs_review` shows.
+    """
+    if (intent is None) != (executed is None):
+        raise click.UsageError("--intent and either --executed or --not-executed go together.")
+    with connect(Settings.from_env()) as store:
+        if intent is not None and executed is not None:
+            review.resolve(store, job, intent, executed=executed)
+        unknown = review.unknown_intents(store, job)
+        closed = not unknown and review.close(store, job)
+    if as_json:
+        intents = [_unknown_intent(one) for one in unknown]
+        click.echo(json.dumps({"jobId": job, "needsReview": bool(unknown), "unknownIntents": intents}))
+        return
+    if intent is not None:
+        click.echo(f"{intent}: {'executed' if executed else 'not executed'}")
+    if unknown:
+        _show_unknown(job, unknown)
+    elif closed or intent is not None:
+        click.echo(f"no intent of {job} is unknown: it is off the list")
+    else:
+        click.echo(f"{job} needs nobody")
+
+
 @main.command("doctor")
 @as_json
 def _doctor(*, as_json: bool) -> None:
@@ -174,72 +214,33 @@ def _doctor(*, as_json: bool) -> None:
     sys.exit(wrong)
 
 
-@main.group("market")
-def _market() -> None:
-    """Look into the paper market."""
-
-
-@_market.command("wallets")
-@click.option("--user", default="demo", show_default=True)
-@as_json
-def _wallets(*, user: str, as_json: bool) -> None:
-    """Show a user's wallets and what they hold."""
-    with connect(Settings.from_env()) as store:
-        wallets = ledger.wallets(store, user)
-    if as_json:
-        click.echo(json.dumps(wallets))
-        return
-    table = Table("wallet", "kind", "SOL", "tokens")
-    for wallet in wallets:
-        tokens = "\n".join(f"{amount / 10**6:,.6f} {mint}" for mint, amount in wallet["tokens"].items())
-        table.add_row(wallet["address"], wallet["kind"], f"{to_sol(wallet['lamports']):.9f}", tokens)
-    Console().print(table)
-
-
-@_market.command("ledger")
-@click.option("--user", help="Only this user's entries; the audit is of everything.")
-@click.option("--limit", type=click.IntRange(1), help="Only the latest entries.")
-@as_json
-def _ledger(*, user: str | None, limit: int | None, as_json: bool) -> None:
-    """Show every movement, and whether the books balance; exit with 1 if they do not."""
-    with connect(Settings.from_env()) as store:
-        entries = [entry for entry in ledger.entries(store) if user in {None, entry.user_id}]
-        audit = ledger.audit(store)
-    shown = entries[-limit:] if limit else entries
-    balanced = not audit.discrepancies
-    if as_json:
-        document = {
-            "entries": [asdict(entry) for entry in shown],
-            "audit": asdict(audit),
-            "balanced": balanced,
-        }
-        click.echo(json.dumps(document))
-    else:
-        table = Table("entry", "kind", "user", "account", "asset", "amount")
-        for entry in shown:
-            for posting in entry.postings:
-                table.add_row(
-                    entry.entry_id,
-                    entry.kind,
-                    entry.user_id,
-                    posting.account,
-                    posting.asset,
-                    str(posting.amount),
-                )
-        Console().print(table)
-        for account, lamports in audit.totals_lamports.items():
-            click.echo(f"{account:<14} {to_sol(lamports):>20.9f} SOL")
-        for discrepancy in audit.discrepancies:
-            click.echo(f"WRONG {discrepancy}")
-        click.echo(f"{audit.entries} entries; the books {'balance' if balanced else 'do NOT balance'}")
-    sys.exit(not balanced)
-
-
 @main.command("demo")
 @click.option("--keep", is_flag=True, help="Go on running when the operations have ended.")
 def _demo(*, keep: bool) -> None:
     """Start everything, run a few operations of both modes, and show them."""
     demo(Console(), keep=keep)
+
+
+def _unknown_intent(intent: review.UnknownIntent) -> dict[str, Any]:
+    return {
+        "intentId": intent.intent_id,
+        "description": intent.description,
+        "kind": intent.kind,
+        "wallet": intent.wallet,
+        "lamports": intent.lamports,
+        "signature": intent.signature,
+    }
+
+
+def _show_unknown(job: str, unknown: list[review.UnknownIntent]) -> None:
+    table = Table("step", "kind", Column("wallet", overflow="fold"), "SOL")
+    for one in unknown:
+        table.add_row(one.description, one.kind, one.wallet, f"{to_sol(one.lamports):.9f}")
+    Console().print(table)
+    click.echo("Ask the market, or an explorer, for each signature; then tell whether it was executed:")
+    for one in unknown:  # not in the table, which would break such long words
+        click.echo(f"\n{one.signature}\n  cto resolve {job} --intent {one.intent_id} --executed")
+    click.echo("\nor --not-executed.")
 
 
 def _gateway(url: str | None) -> Gateway:

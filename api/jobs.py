@@ -10,6 +10,7 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from api.auth import caller
 from api.body import idempotency_key, integer, json_object, query, wrong
 from api.errors import BadRequestError
+from cto_worker import keys
 from cto_worker.cancelling import cancel as cancel_job
 from cto_worker.errors import JobNotFoundError
 from cto_worker.events import JobStatus, decode, dumps
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MAX_STATS = 500
 MAX_LIMIT, DEFAULT_LIMIT = 100, 20
 MAX_INTEGER = 10**15 - 1
+FILTERS = (*JobStatus, keys.REVIEW)
 
 
 def blueprint(  # noqa: C901, PLR0915 - a list of routes
@@ -112,14 +114,14 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
             request, ["status", "limit", "cursor", *(["userId"] if who.sees_everything else [])]
         )
         wanted = parameters.get("status")
-        if wanted is not None and wanted not in list(JobStatus):
-            raise wrong("status", f"Must be one of: {', '.join(JobStatus)}.")
+        if wanted is not None and wanted not in FILTERS:
+            raise wrong("status", f"Must be one of: {', '.join(FILTERS)}.")
         user_id = parameters.get("userId") if who.sees_everything else who.user_id
         if user_id is not None and not USER_ID.match(user_id):
             raise wrong("userId", "Must be a user id.")
         page = history.page(
             user_id,
-            JobStatus(wanted) if wanted else None,
+            wanted,
             integer(parameters, "limit", 1, MAX_LIMIT, DEFAULT_LIMIT),
             integer(parameters, "cursor", 1, MAX_INTEGER, 0) or None,
         )

@@ -46,16 +46,22 @@ class Worker:
 @contextmanager
 def running_worker(**settings: str) -> Iterator[Worker]:
     """Run a store and a worker with these settings."""
-    with embedded_store() as environment:
-        arguments = ["-m", "celery", "--app", "benchmarks.worker_app", "worker"]
-        arguments += ["--queues", keys.QUEUE, "--loglevel", "warning"]
-        with process(arguments, environment | settings) as child:
-            worker = Worker(environment, child.pid)
-            wait_until(lambda: worker.app.control.ping(timeout=0.5))
-            yield worker
+    with embedded_store() as environment, worker_on(environment | settings) as worker:
+        yield worker
 
 
-def operations_against_noops(count: int = 1_000, rounds: int = 3) -> tuple[float, float]:
+@contextmanager
+def worker_on(environment: dict[str, str]) -> Iterator[Worker]:
+    """Run a worker on a store that is running."""
+    arguments = ["-m", "celery", "--app", "benchmarks.worker_app", "worker"]
+    arguments += ["--queues", f"{keys.QUEUE},{keys.RESUMED_QUEUE}", "--loglevel", "warning"]
+    with process(arguments, environment) as child:
+        worker = Worker(environment, child.pid)
+        wait_until(lambda: worker.app.control.ping(timeout=0.5))
+        yield worker
+
+
+def operations_against_noops(count: int = 1_000, rounds: int = 5) -> tuple[float, float]:
     """Operations/s and no-op tasks/s of one worker: zero latency, one wallet, prefunded."""
     operations, noops = [], []
     with running_worker() as worker:

@@ -48,6 +48,24 @@ class JobEndedError(CtoError):
     """A write about a job that has its terminal event already; the store refused it."""
 
 
+class JobNotEndedError(CtoError):
+    """A job that has no terminal event yet, so nothing about it can be resolved."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} has not ended: its worker still asks what became of its intents")
+
+
+class IntentNotFoundError(CtoError):
+    """Nothing was ever sent, or about to be sent, under this intent id."""
+
+    def __init__(self, job_id: str, intent_id: str) -> None:
+        super().__init__(f"job {job_id} has sent nothing for an intent {intent_id}")
+
+
+class IntentNotUnknownError(CtoError):
+    """What became of an intent is known already; nobody may say otherwise."""
+
+
 class FencedError(CtoError):
     """A write with another fencing token (``attempt``) than the job's owner holds; the store refused it.
 

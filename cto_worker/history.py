@@ -142,10 +142,11 @@ class History:
             average_progress=round(float(progress) / found, 2) if found else 0.0,
         )
 
-    def page(
-        self, user_id: str | None, status: JobStatus | None, limit: int, cursor: int | None = None
-    ) -> Page:
-        """One page of a user's jobs (``None``: everybody's), in ``status`` if given."""
+    def page(self, user_id: str | None, status: str | None, limit: int, cursor: int | None = None) -> Page:
+        """One page of a user's jobs (``None``: everybody's), in ``status`` if given.
+
+        ``status`` is a :class:`JobStatus`, or :data:`keys.REVIEW` for the ended jobs that need an operator.
+        """
         index = f"{keys.LIST_PREFIX}{user_id or keys.EVERYONE}:{status or 'all'}"
         rows, next_cursor = self._page(
             keys=[index], args=[limit, cursor or "", keys.job(""), keys.events("")]

@@ -239,10 +239,11 @@ def verdict(operation: Operation) -> tuple[str, str] | None:
     return ("all_buys_failed", "; ".join(["No buy succeeded", *reasons][:4]))
 
 
-def conclude(operation: Operation, error: tuple[str, str] | None) -> dict[str, Any]:
+def conclude(operation: Operation, error: tuple[str, str] | None, *, review: bool = False) -> dict[str, Any]:
     """Phase 5: write the terminal event with the complete result, and return that or raise.
 
-    An intent whose outcome is not recorded by now is ``unknown``, and the job is listed for an operator.
+    An intent whose outcome is not recorded by now is ``unknown``, and the job is listed for an operator;
+    with ``review`` it is listed anyway.
     """
     records = _abandon(operation)
     result = _result(operation, error)
@@ -253,7 +254,7 @@ def conclude(operation: Operation, error: tuple[str, str] | None) -> dict[str, A
         error=error,
         step_ms=step_ms,
         records=records,
-        review=any(outcome.status is OutcomeStatus.UNKNOWN for _, outcome in operation.done),
+        review=review or any(outcome.status is OutcomeStatus.UNKNOWN for _, outcome in operation.done),
     )
     operation.hold.reached("after_end")
     if error:
@@ -263,9 +264,9 @@ def conclude(operation: Operation, error: tuple[str, str] | None) -> dict[str, A
 
 
 def park(operation: Operation) -> dict[str, Any]:
-    """End a job that five runs in a row have got no further with. Nothing is asked of the market.
+    """End a job that five runs in a row have got no further with, and list it for an operator.
 
-    Raises :class:`OperationFailed` ``needs_review``.
+    Nothing is asked of the market. Raises :class:`OperationFailed` ``needs_review``.
     """
     if operation.log:
         pending = recount(operation, operation.log.plan.steps)
@@ -273,7 +274,7 @@ def park(operation: Operation) -> dict[str, Any]:
         if record and record.order:
             operation.in_flight = pending[0], record.order
     text = f"{MAX_STALLS} runs in a row were lost without getting further"
-    return conclude(operation, ("needs_review", text))
+    return conclude(operation, ("needs_review", text), review=True)
 
 
 def cancel_waiting(job_id: str, request: OperationRequest, story: Story) -> None:

@@ -121,7 +121,7 @@ QUERIES = {
     "/api/cto/jobs": {
         "limit": ["0", "101", "-1", "x", "", "1.0", "1e1", "٣", " 5", "9" * 30],
         "cursor": ["0", "-1", "x", "", "1.5", "9" * 30, "*"],
-        "status": ["", "Waiting", "queued", "all", "*", "waiting,active"],
+        "status": ["", "Waiting", "queued", "all", "*", "waiting,active", "review", "NEEDS_REVIEW"],
         "userId": ["", "a b", "*", "x" * 65],
         "page": ["2"],
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 
 import pytest
@@ -19,8 +20,11 @@ from cto_worker.errors import (
 )
 from cto_worker.events import Details, JobStatus, Mode, ProgressEvent, Status, decode
 from cto_worker.history import History
-from cto_worker.journal import Idempotency, Receipt
+from cto_worker.intents import PLAN, IntentLog, IntentRecord, IntentStatus, decode_record, settled
+from cto_worker.journal import Idempotency, Orphan, Receipt
+from cto_worker.market import Buy, Order, Outcome, OutcomeStatus, Transfer
 from cto_worker.memory_journal import MemoryJournal
+from cto_worker.plan import Plan, Step
 from cto_worker.redis_journal import RedisJournal
 
 FIRST = ProgressEvent(
@@ -46,6 +50,14 @@ COMPLETED = replace(SECOND, seq=3, phase=5, progress=100, status=Status.COMPLETE
 FAILED = replace(
     COMPLETED, status=Status.FAILED, details=Details(error="no SOL", error_code="insufficient_funds")
 )
+LEASE_MS = 60_000  # so long that only a test that lets time pass sees its end
+GRACE_MS = keys.MESSAGE_GRACE_MS
+BUY = Buy("j1:w1:buy.1", "7", "w1", FIRST.token_address, 10, 500, 1)
+TRANSFER = Transfer("j1:w1:transfer", "7", "funding", "w1", 11)
+TRADE = Plan([Step(TRANSFER, "w1", "Distributing"), Step(BUY, "w1", "Buying")], {"funding": 12})
+ORDER = Order(TRANSFER.intent_id, "signature", b"\x00exact bytes\xff")
+CONFIRMED_OUTCOME = Outcome(OutcomeStatus.CONFIRMED, "signature", 5, 0)
+UNKNOWN_OUTCOME = Outcome(OutcomeStatus.UNKNOWN, "signature")
 KEY = Idempotency("service", "key-1", "fingerprint")
 
 
@@ -53,7 +65,7 @@ class Real:
     """The journal in the store, and what can be read there."""
 
     def __init__(self, store):
-        self.journal = RedisJournal(store, Settings())
+        self.journal = RedisJournal(store, Settings(lease_ms=LEASE_MS))
         self.store = store
 
     def events(self, job_id):
@@ -63,12 +75,38 @@ class Real:
     def metadata(self, job_id):
         return json.loads(self.store.get(keys.meta(job_id)))
 
+    def records(self, job_id):
+        fields = {name.decode(): text for name, text in self.store.hgetall(keys.intents(job_id)).items()}
+        return {name: decode_record(name, text) for name, text in fields.items() if name != PLAN}
+
+    def let_pass(self, ms):
+        """Everything that counts in the store's time was so much earlier."""
+        for job_id in self.store.zrange(keys.DUE, 0, -1):
+            self.store.zincrby(keys.DUE, -ms, job_id)
+            for name in ("lease", "begun"):
+                if self.store.hexists(keys.job(job_id.decode()), name):
+                    self.store.hincrby(keys.job(job_id.decode()), name, -ms)
+
+    def put_a_message_in_the_queue(self):
+        self.store.lpush(keys.QUEUE, "a message")
+
+    def for_review(self):
+        lists = [
+            [
+                job_id.decode()
+                for job_id in self.store.zrange(f"{keys.LIST_PREFIX}{owner}:{keys.REVIEW}", 0, -1)
+            ]
+            for owner in (FIRST.user_id, keys.EVERYONE)
+        ]
+        assert lists[0] == lists[1]
+        return lists[0]
+
 
 class Twin:
     """The same, in memory."""
 
     def __init__(self):
-        self.journal = MemoryJournal()
+        self.journal = MemoryJournal(lease_ms=LEASE_MS)
 
     def events(self, job_id):
         return self.journal.jobs[job_id].events if job_id in self.journal.jobs else []
@@ -76,10 +114,29 @@ class Twin:
     def metadata(self, job_id):
         return self.journal.metadata[job_id]
 
+    def records(self, job_id):
+        log = self.journal.jobs[job_id].log
+        return {name: decode_record(name, text) for name, text in log.items() if name != PLAN}
+
+    def let_pass(self, ms):
+        self.journal.now_ms += ms
+
+    def put_a_message_in_the_queue(self):
+        self.journal.queued = True
+
+    def for_review(self):
+        return [job_id for job_id, job in self.journal.jobs.items() if job.review]
+
 
 @pytest.fixture(params=["real", "twin"])
 def book(request):
-    return Twin() if request.param == "twin" else Real(request.getfixturevalue("store"))
+    if request.param == "twin":
+        yield Twin()
+        return
+    store = request.getfixturevalue("store")
+    store.config_set("appendfsync", "always")  # as cto_worker.embedded has it; an intent waits for the disk
+    yield Real(store)
+    store.config_set("appendfsync", "everysec")
 
 
 @pytest.fixture
@@ -246,3 +303,418 @@ def test_the_pace_is_the_median_of_the_last_twenty_runs(journal):
         run(number, "bonk", float(number))
     assert run(25, "bonk", None) == 14.5
     assert run(26, "pumpfun", None) is None
+
+
+# Leases
+
+
+def planned(started):
+    """The job's plan is recorded. Returns the event it was recorded with."""
+    event = replace(SECOND, seq=3, phase=4, progress=70)
+    started.append(event, plan=TRADE)
+    return event
+
+
+def test_a_job_can_be_taken_over_when_its_lease_has_run_out_and_not_before(book, started):
+    book.let_pass(LEASE_MS - 5_000)
+    assert started.claim("j1", "you") is None
+    book.let_pass(5_001)
+    claim = started.claim("j1", "you")
+    assert (claim.attempt, claim.latest, json.loads(claim.request)) == (2, SECOND, {"a": 1})
+    assert (claim.log, claim.stalls) == (None, 1)
+    assert LEASE_MS <= claim.elapsed_ms < LEASE_MS + 5_000, "counted from the first claim"
+    assert started.claim("j1", "a third") is None
+
+
+def test_a_lost_answer_to_a_takeover_comes_again(book, started):
+    book.let_pass(LEASE_MS + 1)
+    claim = started.claim("j1", "you")
+    book.let_pass(LEASE_MS // 2)
+    again = started.claim("j1", "you")
+    assert replace(again, elapsed_ms=claim.elapsed_ms) == claim
+    book.let_pass(LEASE_MS // 2 + 1)
+    assert started.claim("j1", "me") is None, "asking again has renewed the lease"
+    assert started.due() == []
+
+
+def test_a_lost_job_is_not_its_old_claimants_again_for_the_asking(book, started):
+    book.let_pass(LEASE_MS + 1)
+    started.claim("j1", "you")
+    assert started.claim("j1", "me") is None
+
+
+def test_each_takeover_without_getting_further_is_a_stall(book, started):
+    for stalls in (1, 2, 3):
+        book.let_pass(LEASE_MS + 1)
+        claim = started.claim("j1", f"run {stalls}")
+        assert (claim.attempt, claim.stalls) == (stalls + 1, stalls)
+        started.append(replace(SECOND, seq=stalls + 2, attempt=claim.attempt))
+
+
+@pytest.mark.parametrize("recorded", [{"plan": TRADE}, {"records": {"i": settled(ORDER, CONFIRMED_OUTCOME)}}])
+def test_what_goes_into_the_log_with_an_event_begins_the_count_of_stalls_anew(book, started, recorded):
+    book.let_pass(LEASE_MS + 1)
+    assert started.claim("j1", "you").stalls == 1
+    started.append(replace(SECOND, seq=3, attempt=2), **recorded)
+    book.let_pass(LEASE_MS + 1)
+    assert started.claim("j1", "a third").stalls == 1
+
+
+def test_an_intent_alone_is_no_progress(book, started):
+    book.let_pass(LEASE_MS + 1)
+    started.claim("j1", "you")
+    started.intend("j1", 2, ORDER.intent_id, ORDER)
+    started.submitted("j1", 2, ORDER.intent_id, ORDER)
+    book.let_pass(LEASE_MS + 1)
+    assert started.claim("j1", "a third").stalls == 2
+
+
+def test_renewing_keeps_a_job(book, started):
+    for _ in range(3):
+        book.let_pass(LEASE_MS - 5_000)
+        assert started.renew({"j1": 1}) == {"j1": True}
+    assert started.claim("j1", "you") is None
+    assert started.due() == []
+
+
+def test_a_lease_that_has_run_out_can_be_renewed_until_another_takes_the_job(book, started):
+    book.let_pass(LEASE_MS + 1)
+    assert started.renew({"j1": 1}) == {"j1": True}
+    assert started.claim("j1", "you") is None
+
+
+def test_renewing_tells_of_each_job_whether_it_is_kept(book, started):
+    for job_id in ("j2", "j3"):
+        started.create(replace(FIRST, job_id=job_id), {})
+        started.claim(job_id, "me")
+    started.append(replace(COMPLETED, job_id="j3", seq=2), {})
+    book.let_pass(LEASE_MS + 1)
+    started.claim("j2", "you")
+    owned = {"j2": 1, "j1": 1, "j3": 1, "nothing": 1}
+    assert started.renew(owned) == {"j2": False, "j1": True, "j3": False, "nothing": False}
+    assert started.renew({}) == {}
+
+
+def test_renewing_anothers_job_does_not_lengthen_its_lease(book, started):
+    book.let_pass(LEASE_MS + 1)
+    started.claim("j1", "you")
+    book.let_pass(LEASE_MS // 2)
+    assert started.renew({"j1": 1}) == {"j1": False}
+    book.let_pass(LEASE_MS // 2 + 1)
+    assert started.claim("j1", "a third").attempt == 3
+
+
+STALE_WRITES = {
+    "append": lambda journal: journal.append(replace(SECOND, seq=4, phase=4, progress=80)),
+    "append with records": lambda journal: journal.append(
+        replace(SECOND, seq=4, progress=80), records={"i": settled(ORDER, CONFIRMED_OUTCOME)}
+    ),
+    "end": lambda journal: journal.append(replace(COMPLETED, seq=4), {}, review=True),
+    "intend": lambda journal: journal.intend("j1", 1, ORDER.intent_id, ORDER),
+    "intend another": lambda journal: journal.intend("j1", 1, BUY.intent_id, replace(ORDER, payload=b"x")),
+    "submitted": lambda journal: journal.submitted("j1", 1, ORDER.intent_id, replace(ORDER, payload=b"x")),
+}
+
+
+@pytest.mark.parametrize("write", STALE_WRITES.values(), ids=STALE_WRITES)
+def test_no_write_of_a_run_that_has_lost_its_job_changes_anything(book, started, write):
+    planned(started)
+    started.intend("j1", 1, ORDER.intent_id, ORDER)
+    book.let_pass(LEASE_MS + 1)
+    log = started.claim("j1", "you").log
+    before = (book.events("j1"), book.metadata("j1"), book.records("j1"))
+    with pytest.raises(FencedError):
+        write(started)
+    assert (book.events("j1"), book.metadata("j1"), book.records("j1")) == before
+    assert started.claim("j1", "you").log == log
+    assert book.for_review() == []
+
+
+@pytest.mark.parametrize("write", STALE_WRITES.values(), ids=STALE_WRITES)
+def test_no_write_changes_anything_about_a_job_that_has_ended(book, started, write):
+    planned(started)
+    started.append(replace(COMPLETED, seq=4, details=Details(current_operation="the true end")), {})
+    before = (book.events("j1"), book.metadata("j1"), book.records("j1"))
+    with pytest.raises(JobEndedError):
+        write(started)
+    assert (book.events("j1"), book.metadata("j1"), book.records("j1")) == before
+
+
+def test_a_repeated_last_event_of_a_lost_run_is_answered_and_changes_nothing(book, started):
+    book.let_pass(LEASE_MS + 1)
+    started.claim("j1", "you")
+    assert started.append(SECOND) == Receipt(cancel=False, step_ms=None)
+    assert book.events("j1") == [FIRST, SECOND]
+    with pytest.raises(FencedError):
+        started.append(replace(SECOND, timestamp=1))
+
+
+# The intent log
+
+
+@pytest.mark.parametrize("name", ["intend", "submitted"])
+def test_nothing_is_recorded_of_an_unknown_job(journal, name):
+    with pytest.raises(JobNotFoundError):
+        getattr(journal, name)("nothing", 1, ORDER.intent_id, ORDER)
+
+
+def test_the_log_comes_back_with_the_claim(book, started):
+    planned(started)
+    assert started.intend("j1", 1, TRANSFER.intent_id, ORDER) is True
+    started.submitted("j1", 1, TRANSFER.intent_id, ORDER)
+    done = settled(ORDER, CONFIRMED_OUTCOME)
+    refused = settled(None, Outcome(OutcomeStatus.FAILED, "", error_code="insufficient_funds", error="no"))
+    started.append(
+        replace(SECOND, seq=4, progress=71), records={TRANSFER.intent_id: done, "j1:w2:transfer": refused}
+    )
+    order = replace(ORDER, intent_id=BUY.intent_id)
+    started.intend("j1", 1, BUY.intent_id, order)
+    book.let_pass(LEASE_MS + 1)
+    claim = started.claim("j1", "you")
+    assert claim.log == IntentLog(
+        Plan(TRADE.steps, {}),
+        {
+            TRANSFER.intent_id: done,
+            "j1:w2:transfer": refused,
+            BUY.intent_id: IntentRecord(IntentStatus.INTENDED, order),
+        },
+    )
+    assert claim.log.records[BUY.intent_id].order.payload == b"\x00exact bytes\xff"
+    assert claim.latest.seq == 4
+
+
+def test_an_intent_goes_from_intended_over_submitted_to_its_outcome(book, started):
+    planned(started)
+    statuses = []
+
+    def note():
+        statuses.append(book.records("j1")[ORDER.intent_id].status)
+
+    started.intend("j1", 1, ORDER.intent_id, ORDER)
+    note()
+    started.submitted("j1", 1, ORDER.intent_id, ORDER)
+    note()
+    started.append(
+        replace(SECOND, seq=4, progress=80), records={ORDER.intent_id: settled(ORDER, UNKNOWN_OUTCOME)}
+    )
+    note()
+    assert statuses == ["intended", "submitted", "unknown"]
+
+
+def test_a_repeated_intent_is_harmless(book, started):
+    planned(started)
+    for _ in range(2):
+        assert started.intend("j1", 1, ORDER.intent_id, ORDER) is True
+    assert book.records("j1") == {ORDER.intent_id: IntentRecord(IntentStatus.INTENDED, ORDER)}
+
+
+def test_no_intent_is_recorded_once_a_cancellation_was_asked_for(book, started):
+    planned(started)
+    started.request_cancel("j1")
+    assert started.intend("j1", 1, ORDER.intent_id, ORDER) is False
+    assert book.records("j1") == {}
+
+
+def test_a_lost_answer_to_an_intent_comes_again_though_the_job_was_cancelled_meanwhile(book, started):
+    planned(started)
+    started.intend("j1", 1, ORDER.intent_id, ORDER)
+    started.request_cancel("j1")
+    assert started.intend("j1", 1, ORDER.intent_id, ORDER) is True
+    assert started.intend("j1", 1, ORDER.intent_id, replace(ORDER, payload=b"other bytes")) is False
+    assert book.records("j1")[ORDER.intent_id].order == ORDER
+
+
+def test_what_was_submitted_is_recorded_though_the_job_was_cancelled_meanwhile(book, started):
+    planned(started)
+    started.intend("j1", 1, ORDER.intent_id, ORDER)
+    started.request_cancel("j1")
+    started.submitted("j1", 1, ORDER.intent_id, ORDER)
+    assert book.records("j1")[ORDER.intent_id].status is IntentStatus.SUBMITTED
+
+
+@pytest.mark.parametrize(
+    "event", [replace(SECOND, seq=5, progress=80), replace(SECOND, seq=4, progress=80, attempt=2)]
+)
+def test_an_event_that_is_refused_leaves_the_log_as_it_was(book, started, event):
+    planned(started)
+    with pytest.raises((SequenceError, FencedError)):
+        started.append(event, records={ORDER.intent_id: settled(ORDER, UNKNOWN_OUTCOME)})
+    assert book.records("j1") == {}
+
+
+# Giving a job up
+
+
+def test_a_job_that_was_given_up_can_be_taken_at_once_and_that_is_no_stall(book, started):
+    assert json.loads(started.release("j1", 1)) == {"a": 1}
+    claim = started.claim("j1", "you")
+    assert (claim.attempt, claim.stalls) == (2, 0)
+    book.let_pass(LEASE_MS + 1)
+    assert started.claim("j1", "a third").stalls == 1, "the next loss is one again"
+
+
+def test_a_job_that_was_given_up_is_swept_up_when_its_message_is_lost(book, started):
+    started.release("j1", 1)
+    assert started.due() == []
+    book.let_pass(GRACE_MS + 1)
+    assert [(orphan.job_id, orphan.attempt) for orphan in started.due()] == [("j1", 1)]
+
+
+def test_a_job_can_be_given_up_only_by_its_owner_and_before_its_end(book, started):
+    assert started.release("nothing", 1) is None
+    book.let_pass(LEASE_MS + 1)
+    started.claim("j1", "you")
+    assert started.release("j1", 1) is None
+    assert started.claim("j1", "a third") is None
+    started.append(replace(COMPLETED, attempt=2), {})
+    assert started.release("j1", 2) is None
+    book.let_pass(LEASE_MS + GRACE_MS)
+    assert started.due() == []
+
+
+# Orphans
+
+
+def orphans(journal):
+    return sorted(orphan.job_id for orphan in journal.due())
+
+
+def test_a_job_whose_lease_has_run_out_is_an_orphan(book, started):
+    book.let_pass(LEASE_MS - 5_000)
+    assert started.due() == []
+    book.let_pass(5_001)
+    assert started.due() == [Orphan("j1", b'{"a":1}', 1)]
+
+
+def test_a_job_whose_message_was_lost_is_an_orphan(book, journal):
+    journal.create(FIRST, {"a": 1})
+    assert journal.due() == []
+    book.let_pass(GRACE_MS + 1)
+    assert journal.due() == [Orphan("j1", b'{"a":1}', 0)]
+
+
+def test_an_orphan_is_found_once_in_a_while(book, journal):
+    for job_id in ("j1", "j2"):
+        journal.create(replace(FIRST, job_id=job_id), {})
+    journal.claim("j2", "me")
+    book.let_pass(LEASE_MS + 1)
+    assert orphans(journal) == ["j1", "j2"]
+    assert orphans(journal) == []
+    book.let_pass(GRACE_MS - 5_000)
+    assert orphans(journal) == []
+    book.let_pass(5_001)
+    assert orphans(journal) == ["j1", "j2"]
+
+
+def test_an_orphan_that_is_claimed_is_none_any_more(book, started):
+    book.let_pass(LEASE_MS + 1)
+    assert orphans(started) == ["j1"]
+    started.claim("j1", "you")
+    book.let_pass(LEASE_MS - 5_000)
+    assert orphans(started) == []
+
+
+def test_a_job_that_waits_its_turn_in_the_queue_is_not_sent_again(book, journal):
+    journal.create(FIRST, {})
+    book.put_a_message_in_the_queue()
+    book.let_pass(GRACE_MS + 1)
+    assert orphans(journal) == []
+
+
+def test_a_waiting_job_that_was_passed_over_is_sent_again(book, journal):
+    """The queue is served in order: when a later job was taken, an earlier one's message is lost."""
+    for job_id in ("j1", "j2", "j3"):
+        journal.create(replace(FIRST, job_id=job_id), {})
+    book.put_a_message_in_the_queue()
+    journal.claim("j2", "me")
+    book.let_pass(GRACE_MS + 1)
+    assert orphans(journal) == ["j1"]
+
+
+def test_a_claim_out_of_order_does_not_make_the_queue_seem_less_far(book, journal):
+    for job_id in ("j1", "j2", "j3"):
+        journal.create(replace(FIRST, job_id=job_id), {})
+    book.put_a_message_in_the_queue()
+    journal.claim("j3", "me")
+    journal.claim("j1", "me")
+    book.let_pass(GRACE_MS + 1)
+    assert orphans(journal) == ["j2"]
+
+
+def test_a_job_that_was_begun_is_sent_again_however_long_the_queue_is(book, started):
+    book.put_a_message_in_the_queue()
+    book.let_pass(LEASE_MS + 1)
+    assert orphans(started) == ["j1"]
+
+
+@pytest.mark.parametrize("terminal", [COMPLETED, FAILED], ids=["completed", "failed"])
+def test_a_job_that_has_ended_is_no_orphan(book, started, terminal):
+    started.append(terminal, {})
+    book.let_pass(LEASE_MS + GRACE_MS)
+    assert started.due() == []
+
+
+def test_what_has_ended_or_expired_is_looked_at_no_more(store):
+    book = Real(store)
+    for job_id in ("ended", "expired", "odd"):
+        book.journal.create(replace(FIRST, job_id=job_id), {})
+    book.journal.claim("ended", "me")
+    book.journal.append(replace(COMPLETED, job_id="ended", seq=2), {})
+    assert store.zscore(keys.DUE, "ended") is None
+    store.delete(keys.job("expired"))
+    store.hset(keys.job("odd"), "status", "failed")  # had its end been written without leaving `due`
+    book.let_pass(LEASE_MS + 1)
+    assert book.journal.due() == []
+    assert store.zcard(keys.DUE) == 0
+
+
+def test_one_sweep_takes_only_so_many(store):
+    book = Real(store)
+    for number in range(keys.SWEEP_LIMIT + 1):
+        book.journal.create(replace(FIRST, job_id=f"j{number}"), {})
+    book.let_pass(GRACE_MS + 1)
+    assert [len(book.journal.due()) for _ in range(3)] == [keys.SWEEP_LIMIT, 1, 0]
+
+
+def test_of_many_sweeps_at_once_one_finds_an_orphan(store):
+    book, found = Real(store), []
+    for number in range(20):
+        book.journal.create(replace(FIRST, job_id=f"j{number}"), {})
+    book.let_pass(GRACE_MS + 1)
+    threads = [threading.Thread(target=lambda: found.extend(book.journal.due())) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == len(set(found)) == 20
+
+
+def test_of_many_runs_at_once_one_takes_a_job_over(store):
+    book, claims = Real(store), []
+    book.journal.create(FIRST, {})
+    book.journal.claim("j1", "me")
+    book.let_pass(LEASE_MS + 1)
+
+    def take(number):
+        claims.append(book.journal.claim("j1", f"run {number}"))
+
+    threads = [threading.Thread(target=take, args=[number]) for number in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [claim.attempt for claim in claims if claim] == [2]
+
+
+# Review
+
+
+def test_a_job_that_ends_in_doubt_is_listed_for_an_operator(book, started):
+    started.append(FAILED, {}, review=True)
+    assert book.for_review() == ["j1"]
+    assert book.metadata("j1")["status"] == "FAILURE"
+
+
+def test_a_job_that_ends_for_sure_is_not_listed(book, started):
+    started.append(COMPLETED, {})
+    assert book.for_review() == []

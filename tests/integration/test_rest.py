@@ -238,6 +238,23 @@ def test_the_list_by_status_and_owner(rest, record):
     assert listed("userId=8&status=active") == []
 
 
+def test_the_jobs_that_need_review_are_a_list_beside_the_statuses(rest, record):
+    done = record("done")
+    complete(record("other"))
+    done.end("done", {"unknownBuys": 1}, error=None, step_ms=None, review=True)
+    parked = record("parked", userId="8")
+    parked.end("lost", {}, error=("needs_review", "Lost"), step_ms=None, review=True)
+
+    def listed(query):
+        return [(job["jobId"], job["status"]) for job in data(rest.get(f"/api/cto/jobs?{query}"))["jobs"]]
+
+    assert listed("status=needs_review") == [("parked", "failed"), ("done", "completed")]
+    assert listed("status=needs_review&userId=8") == [("parked", "failed")]
+    assert listed("status=completed") == [("other", "completed"), ("done", "completed")]
+    page = data(rest.get("/api/cto/jobs?status=needs_review&limit=1"))
+    assert listed(f"status=needs_review&cursor={page['nextCursor']}") == [("done", "completed")]
+
+
 def test_an_item_of_the_list(rest, record):
     record("j1")
     (job,) = data(rest.get("/api/cto/jobs"))["jobs"]

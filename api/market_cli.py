@@ -1,0 +1,78 @@
+"""``cto market``: the paper market's wallets and ledger, read from the store."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from api.options import as_json
+from cto_worker import ledger
+from cto_worker.config import Settings
+from cto_worker.money import to_sol
+from cto_worker.store import connect
+
+
+@click.group()
+def market() -> None:
+    """Look into the paper market."""
+
+
+@market.command("wallets")
+@click.option("--user", default="demo", show_default=True)
+@as_json
+def _wallets(*, user: str, as_json: bool) -> None:
+    """Show a user's wallets and what they hold."""
+    with connect(Settings.from_env()) as store:
+        wallets = ledger.wallets(store, user)
+    if as_json:
+        click.echo(json.dumps(wallets))
+        return
+    table = Table("wallet", "kind", "SOL", "tokens")
+    for wallet in wallets:
+        tokens = "\n".join(f"{amount / 10**6:,.6f} {mint}" for mint, amount in wallet["tokens"].items())
+        table.add_row(wallet["address"], wallet["kind"], f"{to_sol(wallet['lamports']):.9f}", tokens)
+    Console().print(table)
+
+
+@market.command("ledger")
+@click.option("--user", help="Only this user's entries; the audit is of everything.")
+@click.option("--limit", type=click.IntRange(1), help="Only the latest entries.")
+@as_json
+def _ledger(*, user: str | None, limit: int | None, as_json: bool) -> None:
+    """Show every movement, and whether the books balance; exit with 1 if they do not."""
+    with connect(Settings.from_env()) as store:
+        entries = [entry for entry in ledger.entries(store) if user in {None, entry.user_id}]
+        audit = ledger.audit(store)
+    shown = entries[-limit:] if limit else entries
+    balanced = not audit.discrepancies
+    if as_json:
+        document = {
+            "entries": [asdict(entry) for entry in shown],
+            "audit": asdict(audit),
+            "balanced": balanced,
+        }
+        click.echo(json.dumps(document))
+    else:
+        table = Table("entry", "kind", "user", "account", "asset", "amount")
+        for entry in shown:
+            for posting in entry.postings:
+                table.add_row(
+                    entry.entry_id,
+                    entry.kind,
+                    entry.user_id,
+                    posting.account,
+                    posting.asset,
+                    str(posting.amount),
+                )
+        Console().print(table)
+        for account, lamports in audit.totals_lamports.items():
+            click.echo(f"{account:<14} {to_sol(lamports):>20.9f} SOL")
+        for discrepancy in audit.discrepancies:
+            click.echo(f"WRONG {discrepancy}")
+        click.echo(f"{audit.entries} entries; the books {'balance' if balanced else 'do NOT balance'}")
+    sys.exit(not balanced)

@@ -1,0 +1,108 @@
+"""``python -m benchmarks [journal] [gateway] [worker]``: measure, and print one table of ratios.
+
+A target that is missed is told, never an error: speed is not a test. A benchmark that breaks is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmarks import gateway, journal, worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+AT_ONCE, OPERATION_S = 500, 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One ratio. At most one of the two targets is set."""
+
+    what: str
+    measured: str
+    ratio: float
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def target(self) -> str:
+        """The target in words."""
+        if self.at_least is not None:
+            return f"≥ {self.at_least:g}"
+        return "–" if self.at_most is None else f"≤ {self.at_most:g}"
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is met. The ratio counts as it is printed: what is behind that is noise."""
+        if self.at_least is None and self.at_most is None:
+            return "–"
+        shown = round(self.ratio, 2)
+        met = shown >= self.at_least if self.at_least is not None else shown <= self.at_most
+        return "met" if met else "MISSED"
+
+
+def journal_lines() -> Iterator[Line]:
+    """What a step costs."""
+    for fsync in ("always", "everysec"):
+        step, bare = journal.step_against_bare_write(fsync)
+        what = f"Journal step / bare SET + PUBLISH, time (fsync {fsync})"
+        yield Line(what, f"{step:.3f} / {bare:.3f} ms", step / bare, at_most=1.5)
+    for fsync in ("always", "everysec"):
+        late, early = journal.late_against_early(fsync)
+        what = f"Step at event 900–1,000 / at 10–110, time (fsync {fsync})"
+        yield Line(what, f"{late:.3f} / {early:.3f} ms", late / early, at_most=1.1)
+
+
+def gateway_lines() -> Iterator[Line]:
+    """What an answer costs."""
+    status, bare = gateway.status_against_bare_view()
+    what = "Status of a job / view with one Redis GET, requests/s"
+    yield Line(what, f"{status:,.0f} / {bare:,.0f}", status / bare, at_least=0.8)
+    statistics, status = gateway.stats_against_status()
+    what = "Statistics of 500 jobs / status of one, time"
+    yield Line(what, f"{statistics:.2f} / {status:.2f} ms", statistics / status, at_most=3)
+
+
+def worker_lines() -> Iterator[Line]:
+    """What an operation costs."""
+    operations, noops = worker.operations_against_noops()
+    what = "Operations / no-op tasks, per s"
+    yield Line(what, f"{operations:.0f} / {noops:.0f}", operations / noops, at_least=0.5)
+    _, full, memory_mb = worker.operations_at_once(AT_ONCE, operation_s=OPERATION_S)
+    ideal = AT_ONCE / OPERATION_S
+    what = f"{AT_ONCE} operations of {OPERATION_S:g} s at once / without any overhead, per s"
+    yield Line(what, f"{full:.0f} / {ideal:.0f}, {memory_mb:.0f} MB", full / ideal)
+
+
+GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
+    "journal": journal_lines,
+    "gateway": gateway_lines,
+    "worker": worker_lines,
+}
+
+
+def main() -> None:
+    """Measure the groups that are named, or all; print each line as soon as it is known."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, as ratios.")
+    parser.add_argument("groups", nargs="*", metavar="group", help=f"one of: {', '.join(GROUPS)}")
+    wanted = parser.parse_args().groups
+    if unknown := set(wanted) - set(GROUPS):
+        parser.error(f"no such group: {', '.join(sorted(unknown))}")
+    _print_row("what", "measured", "ratio", "target", "")
+    _print_row(*(":---", ":---", "---:", "---:", ":---"))
+    for name, lines in GROUPS.items():
+        if not wanted or name in wanted:
+            for line in lines():
+                _print_row(line.what, line.measured, f"{line.ratio:.2f}", line.target, line.verdict)
+
+
+def _print_row(what: str, measured: str, ratio: str, target: str, verdict: str) -> None:
+    # Markdown, so that README.md can hold the very lines.
+    print(f"| {what:<62} | {measured:<21} | {ratio:>5} | {target:>6} | {verdict:<6} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

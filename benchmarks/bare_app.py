@@ -1,0 +1,39 @@
+"""The server to compare the gateway with: ``python -m benchmarks.bare_app``. One view, one Redis GET.
+
+It runs on the gateway's own server with the gateway's own settings; only what is behind it differs.
+"""
+
+from __future__ import annotations
+
+import api.wsgi  # isort: skip - it patches the standard library, so it comes before everything else
+
+from flask import Flask, Response
+
+from api.sockets import make_socketio
+from cto_worker import keys
+from cto_worker.config import Settings
+from cto_worker.store import connect
+
+
+def main() -> None:
+    """Serve Celery's metadata of a job, as it lies in the store."""
+    settings = Settings.from_env()
+    store = connect(settings)
+    app = Flask("bare")
+
+    @app.get("/bare/<job_id>")
+    def bare(job_id: str) -> Response:
+        return Response(store.get(keys.meta(job_id)), mimetype="application/json")
+
+    make_socketio(app, settings, async_mode="eventlet").run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        max_size=api.wsgi.MAX_SOCKETS,
+        url_length_limit=api.wsgi.MAX_URL_BYTES,
+        log_output=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The gateway: a finished job's status beside a view with one Redis GET, and 500 jobs beside one."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack, contextmanager
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.http_client import Connections
+from benchmarks.system import BODY, embedded_store, process, wait_until
+from benchmarks.worker import worker_on
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+JOBS = 500  # as many as one question about statistics may name
+AT_ONCE = 8  # enough to keep a server busy while an answer travels
+
+
+def status_against_bare_view(count: int = 2_000, rounds: int = 5) -> tuple[float, float]:
+    """Status requests/s of the gateway; requests/s of a Flask view with one Redis GET on the same server."""
+    with embedded_store() as environment, ExitStack() as stack:
+        job = _finished_jobs(environment, 1)[0]
+        gateway = stack.enter_context(_serving("api.wsgi", environment))
+        bare = stack.enter_context(_serving("benchmarks.bare_app", environment))
+        status, bare_view = f"/api/cto/job/{job}/status", f"/bare/{job}"
+        gateway.requests_per_s(status, AT_ONCE * 20)
+        bare.requests_per_s(bare_view, AT_ONCE * 20)
+        statuses, bare_views = [], []
+        for _ in range(rounds):
+            bare_views.append(bare.requests_per_s(bare_view, count))
+            statuses.append(gateway.requests_per_s(status, count))
+    return median(statuses), median(bare_views)
+
+
+def stats_against_status(rounds: int = 300) -> tuple[float, float]:
+    """Milliseconds of one question about the statistics of 500 jobs; of one about the status of one of them.
+
+    One connection, and the two in turn.
+    """
+    with embedded_store() as environment:
+        jobs = _finished_jobs(environment, JOBS)
+        statistics = f"/api/cto/jobs/stats?jobIds={','.join(jobs)}"
+        with _serving("api.wsgi", environment) as gateway:
+            if b'"completed":500' not in gateway.get(statistics):
+                raise RuntimeError("not the statistics of 500 completed jobs")
+            pairs = [
+                (gateway.ms(statistics), gateway.ms(f"/api/cto/job/{jobs[at % JOBS]}/status"))
+                for at in range(rounds)
+            ]
+    return median(pair[0] for pair in pairs), median(pair[1] for pair in pairs)
+
+
+def _finished_jobs(environment: dict[str, str], count: int) -> list[str]:
+    """Run jobs to their end; their ids."""
+    with worker_on(environment) as worker:
+        jobs = [worker.producer.submit(BODY).job_id for _ in range(count)]
+        wait_until(lambda: worker.history.stats(jobs).completed == count, interval_s=0.1)
+    return jobs
+
+
+@contextmanager
+def _serving(module: str, environment: dict[str, str]) -> Iterator[Connections]:
+    """Run a server as a process of its own; connections to it."""
+    port = _free_port()
+    with process(["-m", module], environment | {"CTO_PORT": str(port)}):
+        wait_until(lambda: _listens(port))
+        connections = Connections(port, AT_ONCE)
+        try:
+            yield connections
+        finally:
+            connections.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
