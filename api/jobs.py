@@ -56,9 +56,9 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
             b'","status":"', view.status.encode(),
             b'","progressEvents":[', b",".join(view.events),
             b'],"latestProgress":', view.events[-1],
-            b',"operationResult":', dumps(view.result),
-            b',"currentPhase":', dumps(view.phase),
-            b',"currentProgress":', dumps(view.progress), b"}}",
+            b',"operationResult":', view.result_json,
+            b',"currentPhase":', view.phase,
+            b',"currentProgress":', view.progress, b"}}",
         )  # fmt: skip
 
     @routes.get("/job/<job_id>/latest")

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from cto_worker.errors import FencedError, JobEndedError, OperationFailed
 from cto_worker.events import JobStatus
 from cto_worker.operation import cancel_waiting
-from cto_worker.request import recorded_request
-from cto_worker.story import Story
+from cto_worker.story import Story, request_of
 
 if TYPE_CHECKING:
     from cto_worker.events import ProgressEvent
@@ -24,7 +23,7 @@ def cancel(journal: Journal, job_id: str, latest: ProgressEvent) -> JobStatus:
     standing = journal.request_cancel(job_id)
     if standing.attempt:
         return standing.status
-    request = recorded_request(standing.request)
+    request = request_of(latest)
     story = Story(journal, job_id, request, attempt=0, latest=latest)
     # A worker that claims it meanwhile has the store refuse this, and finds the request to cancel.
     with suppress(FencedError, JobEndedError):

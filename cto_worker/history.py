@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cto_worker import keys
-from cto_worker.events import JobStatus
+from cto_worker.events import JobStatus, dumps
 from cto_worker.store import script
 
 if TYPE_CHECKING:
@@ -28,9 +28,15 @@ class JobView:
     user_id: str
     status: JobStatus
     events: list[bytes]  # the whole history, oldest first
-    phase: int
-    progress: float
-    result: dict[str, Any] | None  # of the operation; ``None`` until the end
+    phase: bytes  # JSON, like the next two
+    progress: bytes
+    result_json: bytes  # of the operation; ``null`` until the end
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """The operation's result; ``None`` until the end."""
+        result: dict[str, Any] | None = json.loads(self.result_json)
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +104,15 @@ class History:
         found = self._view(keys=[keys.job(job_id), keys.events(job_id), keys.meta(job_id)])
         if not found:
             return None
-        user_id, meta, events = found
-        metadata = json.loads(meta)
-        latest = json.loads(events[-1])
+        user_id, status, phase, progress, metadata, events = found
         return JobView(
             job_id=job_id,
             user_id=user_id.decode(),
-            status=_status(metadata["status"], latest["attempt"]),
+            status=JobStatus(status.decode()),
             events=events,
-            phase=latest["phase"],
-            progress=latest["progress"],
-            result=_operation_result(metadata),
+            phase=phase,
+            progress=progress,
+            result_json=_result_json(metadata),
         )
 
     def latest(self, job_id: str) -> StoredEvent | None:
@@ -165,17 +169,14 @@ class History:
         ]
 
 
-_ENDED = {"SUCCESS": JobStatus.COMPLETED, "FAILURE": JobStatus.FAILED}
+_SUCCESS, _AFTER_RESULT = b'{"status":"SUCCESS","result":', b',"traceback":'
 
 
-def _status(celery_state: str, attempt: int) -> JobStatus:
-    return _ENDED.get(celery_state) or (JobStatus.ACTIVE if attempt else JobStatus.WAITING)
-
-
-def _operation_result(metadata: dict[str, Any]) -> dict[str, Any] | None:
-    result: dict[str, Any] | None = None
-    if metadata["status"] == "SUCCESS":
-        result = metadata["result"]
-    elif metadata["status"] == "FAILURE":
-        result = metadata["result"]["exc_message"][2]
-    return result
+def _result_json(metadata: bytes) -> bytes:
+    """Cut the operation's result out of Celery's metadata, as ``append.lua`` puts it together."""
+    if metadata.startswith(_SUCCESS):
+        return metadata[len(_SUCCESS) : metadata.rindex(_AFTER_RESULT)]
+    document = json.loads(metadata)
+    if document["status"] == "FAILURE":
+        return dumps(document["result"]["exc_message"][2])
+    return b"null"

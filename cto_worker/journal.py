@@ -71,7 +71,6 @@ class Standing:
 
     status: JobStatus
     attempt: int  # 0: no run has claimed it yet
-    request: bytes  # JSON
 
 
 @dataclass(frozen=True, slots=True)

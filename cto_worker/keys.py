@@ -18,13 +18,14 @@ LIST_PREFIX = "cto:jobs:"  # + owner + ":" + status or "all": sorted set of jobs
 SERIAL = "cto:serial"  # counter: every job's place in the order of acceptance
 CLAIMED = "cto:claimed"  # string: the highest serial number that a worker has claimed
 DUE = "cto:due"  # sorted set: jobs that have not ended, by when (the store's ms) a sweep must look at them
-REVIEW = "needs_review"  # beside the statuses, a list of its own: ended jobs of which an intent is unknown
+REVIEW = "needs_review"  # beside the statuses, a list of its own: ended jobs that an operator must look at
 
 EVERYONE = "*"  # the owner under whose lists every job is found; no user id can be this
 ADMIN_ROOM = "admin_launches"
 
 IDEMPOTENCY_TTL_S = 86_400
 MESSAGE_GRACE_MS = 8_000  # a waiting job whose turn has passed for so long has lost its message
+RESUME_GRACE_MS = 2_500  # the same for a job that is to be taken over
 SWEEP_LIMIT = 200  # jobs that one sweep sends again at most
 PACE_RUNS = 20  # earlier runs from which the remaining time is learned
 
@@ -32,9 +33,10 @@ PACE_RUNS = 20  # earlier runs from which the remaining time is learned
 def job(job_id: str) -> str:
     """Hash: the job record.
 
-    Fields: request, user, rooms, serial, status, attempt, claimant, seq, progress, created (ms), cancel;
-    lease (the store's time, in ms, until which the job is its claimant's), begun (ms, of the first claim),
-    released (1 when its last owner gave it up in order), stalls (takeovers since it last got further).
+    Fields: request, user, rooms, serial, status, attempt, claimant, seq, phase, progress, created (ms),
+    cancel; lease (the store's time, in ms, until which the job is its claimant's), begun (ms, of the first
+    claim), released (1 when its last owner gave it up in order), stalls (takeovers since it last got
+    further).
     """
     return f"cto:job:{job_id}"
 
@@ -60,7 +62,10 @@ def idempotency(caller: str, key: str) -> str:
 
 
 def pace(mode: str, platform: str) -> str:
-    """List: milliseconds per transfer or buy of the last runs of this mode on this platform, newest first."""
+    """Hash: milliseconds per transfer or buy of the last runs of this mode on this platform.
+
+    Fields: samples (newest first, separated by spaces), median.
+    """
     return f"cto:pace:{mode}:{platform}"
 
 

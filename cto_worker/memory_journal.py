@@ -159,7 +159,9 @@ class MemoryJournal:
         renewed = {}
         for job_id, attempt in owned.items():
             job = self.jobs.get(job_id)
-            renewed[job_id] = bool(job and job.attempt == attempt and not job.status.ended)
+            renewed[job_id] = bool(
+                job and job.attempt == attempt and not job.status.ended and not job.released
+            )
             if job and renewed[job_id]:
                 job.lease_ms = job.due_ms = self.now_ms + self.lease_ms
         return renewed
@@ -170,7 +172,7 @@ class MemoryJournal:
         if job is None or job.attempt != attempt or job.status.ended:
             return None
         job.lease_ms, job.released = 0, True
-        job.due_ms = self.now_ms + keys.MESSAGE_GRACE_MS
+        job.due_ms = self.now_ms + keys.RESUME_GRACE_MS
         return job.request
 
     def due(self) -> list[Orphan]:
@@ -181,7 +183,7 @@ class MemoryJournal:
         for job_id, job in self.jobs.items():
             if job.status.ended or job.due_ms > self.now_ms:
                 continue
-            job.due_ms = self.now_ms + keys.MESSAGE_GRACE_MS
+            job.due_ms = self.now_ms + (keys.RESUME_GRACE_MS if job.attempt else keys.MESSAGE_GRACE_MS)
             if job.attempt or not self.queued or order.index(job_id) < reached:
                 orphans.append(Orphan(job_id, job.request, job.attempt))
         return orphans
@@ -194,7 +196,7 @@ class MemoryJournal:
         if job.status.ended:
             raise JobEndedError(f"job {job_id} has ended: {job.status}")
         job.cancel = True
-        return Standing(job.status, job.attempt, job.request)
+        return Standing(job.status, job.attempt)
 
     def _owned(self, job_id: str, attempt: int) -> MemoryJob:
         job = self.jobs.get(job_id)

@@ -146,6 +146,8 @@ def recount(operation: Operation, steps: list[Step]) -> list[Step]:
     pending = steps
     while pending and (record := _record_of(operation, pending[0])) and record.outcome:
         pending = settle(operation, pending[0], record.outcome, pending[1:])
+    if pending and record and record.order:
+        operation.in_flight = pending[0], record.order
     return pending
 
 
@@ -170,7 +172,6 @@ def follow_up(operation: Operation, step: Step, order: Order) -> Outcome:
     When the market knows nothing of it the same bytes are sent again: they execute once, whenever they
     arrive.
     """
-    operation.in_flight = step, order
     with suppress(MarketError):
         outcome = operation.market.outcome(order, wait_s=0)
         if outcome.status is not OutcomeStatus.UNKNOWN:
@@ -269,10 +270,7 @@ def park(operation: Operation) -> dict[str, Any]:
     Nothing is asked of the market. Raises :class:`OperationFailed` ``needs_review``.
     """
     if operation.log:
-        pending = recount(operation, operation.log.plan.steps)
-        record = _record_of(operation, pending[0]) if pending else None
-        if record and record.order:
-            operation.in_flight = pending[0], record.order
+        recount(operation, operation.log.plan.steps)
     text = f"{MAX_STALLS} runs in a row were lost without getting further"
     return conclude(operation, ("needs_review", text), review=True)
 

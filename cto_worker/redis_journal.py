@@ -77,6 +77,7 @@ class RedisJournal:
                 encode(event),
                 dumps(request),
                 event.user_id,
+                event.phase,
                 event.progress,
                 event.timestamp,
                 " ".join(rooms),
@@ -140,6 +141,7 @@ class RedisJournal:
                     event.job_id,
                     event.seq,
                     event.attempt,
+                    event.phase,
                     event.progress,
                     event.status,
                     encode(event),
@@ -193,15 +195,15 @@ class RedisJournal:
     def release(self, job_id: str, attempt: int) -> bytes | None:
         """See :meth:`Journal.release`."""
         request: bytes | None = self._release(
-            keys=[keys.job(job_id), keys.DUE], args=[job_id, attempt, keys.MESSAGE_GRACE_MS]
+            keys=[keys.job(job_id), keys.DUE], args=[job_id, attempt, keys.RESUME_GRACE_MS]
         )
         return request
 
     def due(self) -> list[Orphan]:
         """See :meth:`Journal.due`."""
         rows = self._due(
-            keys=[keys.DUE, keys.CLAIMED, keys.QUEUE],
-            args=[keys.SWEEP_LIMIT, keys.MESSAGE_GRACE_MS, keys.job("")],
+            keys=[keys.DUE, keys.CLAIMED, keys.QUEUE, keys.RESUMED_QUEUE],
+            args=[keys.SWEEP_LIMIT, keys.MESSAGE_GRACE_MS, keys.RESUME_GRACE_MS, keys.job("")],
         )
         return [Orphan(job_id.decode(), request, int(attempt)) for job_id, request, attempt in rows]
 
@@ -213,7 +215,7 @@ class RedisJournal:
         status = JobStatus(found[0].decode())
         if status.ended:
             raise JobEndedError(f"job {job_id} has ended: {status}")
-        return Standing(status, int(found[1]), found[2])
+        return Standing(status, int(found[1]))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
 
@@ -19,6 +20,8 @@ from cto_worker.errors import (
     FencedError,
     HandedOver,
     InvalidRequestError,
+    JobEndedError,
+    JobNotFoundError,
     LeaseLostError,
     NotDurableError,
     OperationFailed,
@@ -26,17 +29,30 @@ from cto_worker.errors import (
 from cto_worker.hold import Hold
 from cto_worker.job_id import JOB_ID
 from cto_worker.operation import MAX_STALLS, Operation, conclude, park, run
-from cto_worker.request import OperationRequest, parse_request, recorded_request, refused_request
-from cto_worker.story import Story, opening_event
+from cto_worker.request import parse_request, recorded_request, refused_request
+from cto_worker.story import Story, opening_event, request_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from cto_worker.journal import Claim, Journal
-    from cto_worker.lease import LeaseKeeper
+    from cto_worker.lease import Lease, LeaseKeeper
     from cto_worker.market import Market
+    from cto_worker.request import OperationRequest
 
 log = logging.getLogger(__name__)
+
+RETRY_S = 1.0  # how soon a store out of reach is asked again
+REFUSED = "refused"  # what is recorded in place of a request that is none: this name, and why
+# What ends a run that no longer has its job, or cannot reach the store: another takes the job over.
+_LOST = (FencedError, JobEndedError, JobNotFoundError, LeaseLostError, NotDurableError, RedisError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    claim: Claim
+    claimed_s: float  # this process's clock before the claim was sent
 
 
 @dataclass(slots=True)
@@ -56,67 +72,87 @@ class Runner:
         A job that was sent by bare name is recorded now. A document that is no request ends the job
         ``failed``, ``errorCode`` ``invalid_request``. A worker that is to stop leaves its jobs to others.
 
-        Raises :class:`OperationFailed` once the job's terminal event says so;
-        and :class:`InvalidRequestError`, with nothing recorded, when the message's id cannot be a job's.
+        Raises :class:`OperationFailed` once the job's terminal event says so, and
+        :class:`InvalidRequestError`, with nothing recorded, when the message's id cannot be a job's.
         ``None`` also when this run has lost the job or the store: then another takes the job over.
         """
         if not JOB_ID.match(job_id):
             raise InvalidRequestError(
                 {"jobId": [f"Must be 1 to 128 letters, digits, _ or -, not {job_id[:80]!r}."]}
             )
-        claimed_s, claimant, refusal = time.monotonic(), str(uuid4()), None
+        with bound_contextvars(job_id=job_id):
+            taken = self._take_in_the_end(job_id, document)
+            if taken is None:
+                log.info("taken already, or to be left to another worker")
+                return None
+            with bound_contextvars(attempt=taken.claim.attempt):
+                return self._run(job_id, taken)
+
+    def _take_in_the_end(self, job_id: str, document: Any) -> _Taken | None:
+        """Take the job; a store out of reach is waited for, as nobody else may know of this message."""
+        while True:
+            try:
+                return self._take(job_id, document)
+            except RedisError as error:
+                log.warning("cannot take the job yet: %s", error)
+                if self.stopping.wait(RETRY_S):
+                    raise
+
+    def _take(self, job_id: str, document: Any) -> _Taken | None:
+        claimed_s, claimant = time.monotonic(), str(uuid4())
         claim = self.journal.claim(job_id, claimant)
         if claim is None:
             request, refusal = _read(document)
-            recorded = {} if refusal else request.to_document()
+            recorded = {REFUSED: refusal} if refusal else request.to_document()
             if not self.journal.create(opening_event(job_id, request), recorded).new:
-                log.info("job %s has been taken already; nothing to do", job_id)
                 return None
             claim = self.journal.claim(job_id, claimant)
-            if claim is None:
-                return None
-        else:
-            request, refusal = _recorded(claim.request, document)
-        with bound_contextvars(job_id=job_id, attempt=claim.attempt):
-            keeping = self.keeper.keeping(job_id, claim.attempt, claimed_s) if self.keeper else nullcontext()
-            with keeping as lease:
+        return _Taken(claim, claimed_s) if claim else None
+
+    def _run(self, job_id: str, taken: _Taken) -> dict[str, Any] | None:
+        claim = taken.claim
+        try:
+            with self._keeping(job_id, taken) as lease:
                 hold = Hold(lease, self.stopping, self.crash_at)
                 hold.reached("after_claim")
+                recorded = json.loads(claim.request)
+                refusal = recorded.get(REFUSED)
+                request = request_of(claim.latest) if refusal else recorded_request(claim.request)
                 story = Story(self.journal, job_id, request, attempt=claim.attempt, latest=claim.latest)
                 started_s = time.monotonic() - claim.elapsed_ms / 1000
                 operation = Operation(
                     job_id, request, self.market, story, hold, claim.log, started_s=started_s
                 )
-                return self._run(operation, claim, refusal)
-
-    def _run(
-        self, operation: Operation, claim: Claim, refusal: InvalidRequestError | None
-    ) -> dict[str, Any] | None:
-        request = operation.request
-        try:
-            if refusal:
-                log.warning("refused: %s", refusal)
-                return conclude(operation, ("invalid_request", str(refusal)))
-            if claim.stalls >= MAX_STALLS:
-                return park(operation)
-            log.info("begun: %s, %s SOL, user %s", request.mode, request.buy_amount, request.user_id)
-            result = _guarded(operation)
+                if refusal:
+                    return conclude(operation, ("invalid_request", refusal))
+                if claim.stalls >= MAX_STALLS:
+                    return park(operation)
+                log.info("begun: %s, %s SOL, user %s", request.mode, request.buy_amount, request.user_id)
+                result = _guarded(operation)
+                log.info("completed: %s of %s SOL spent", result["totalSpent"], request.buy_amount)
+                return result
         except OperationFailed as failure:
             log.info("failed: %s", failure)
             raise
         except HandedOver:
-            self._hand_over(operation.job_id, claim.attempt)
-            return None
-        except (FencedError, LeaseLostError, NotDurableError, RedisError) as lost:
+            self._hand_over(job_id, claim.attempt)
+        except _LOST as lost:
             log.warning("stopped, to be taken over: %s", lost)
-            return None
-        log.info("completed: %s of %s SOL spent", result["totalSpent"], request.buy_amount)
-        return result
+        return None
+
+    def _keeping(self, job_id: str, taken: _Taken) -> AbstractContextManager[Lease | None]:
+        if self.keeper is None:
+            return nullcontext()
+        return self.keeper.keeping(job_id, taken.claim.attempt, taken.claimed_s)
 
     def _hand_over(self, job_id: str, attempt: int) -> None:
-        document = self.journal.release(job_id, attempt)
-        if document is not None:
-            self.send(job_id, json.loads(document), True)
+        try:
+            document = self.journal.release(job_id, attempt)
+            if document is not None:
+                self.send(job_id, json.loads(document), True)
+        except (RedisError, OperationalError) as error:
+            log.warning("cannot hand over, so the lease runs out: %s", error)
+        else:
             log.info("handed over")
 
 
@@ -131,15 +167,10 @@ def _guarded(operation: Operation) -> dict[str, Any]:
         return conclude(operation, ("internal_error", "The operation broke; its operators have been told"))
 
 
-def _read(document: Any) -> tuple[OperationRequest, InvalidRequestError | None]:
+def _read(document: Any) -> tuple[OperationRequest, str]:
+    """The request in a message, and why it is refused, or ""."""
     try:
-        return parse_request(document), None
+        return parse_request(document), ""
     except InvalidRequestError as refusal:
-        return refused_request(document), refusal
-
-
-def _recorded(recorded: bytes, document: Any) -> tuple[OperationRequest, InvalidRequestError | None]:
-    """The request as it was recorded; nothing was, when it came by bare name and was refused."""
-    if recorded == b"{}":
-        return _read(document)
-    return recorded_request(recorded), None
+        log.warning("refused: %s", refusal)
+        return refused_request(document), str(refusal)

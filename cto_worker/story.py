@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cto_worker.events import Details, Phase, ProgressEvent, Status
 from cto_worker.market import OutcomeStatus
 from cto_worker.money import to_sol
+from cto_worker.request import OperationRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from cto_worker.journal import Journal, Receipt
     from cto_worker.market import Order, Outcome
     from cto_worker.plan import Plan
-    from cto_worker.request import OperationRequest
 
 UNKNOWN_PLATFORM = "unknown"
 
@@ -64,6 +64,18 @@ def opening_event(job_id: str, request: OperationRequest) -> ProgressEvent:
         attempt=0,
         status=Status.STARTED,
         details=Details(current_operation="Waiting for a worker"),
+    )
+
+
+def request_of(event: ProgressEvent) -> OperationRequest:
+    """A job's request as far as its events tell it: for ending the job, never for running it."""
+    return OperationRequest(
+        token_address=event.token_address,
+        user_id=event.user_id,
+        user_chat_id=event.user_chat_id,
+        mode=event.mode,
+        buy_amount=event.buy_amount,
+        socket_user_id=event.socket_user_id,
     )
 
 

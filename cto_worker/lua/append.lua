@@ -3,9 +3,9 @@
 -- ARGV: see RedisJournal.append; at the end what is new in the intent log, as field, value, ...
 -- Returns {1 when somebody has asked to cancel the job, else 0; the median pace of recent runs, or ""}
 local job, events, meta, pace, intents, due = unpack(KEYS)
-local job_id, seq, attempt, progress, status, event, retention_s, channel_prefix,
+local job_id, seq, attempt, phase, progress, status, event, retention_s, channel_prefix,
   result, date_done, open_prefix, list_prefix, step_ms, pace_runs, job_prefix, review = unpack(ARGV)
-local FIRST_INTENT = 17
+local FIRST_INTENT = 18
 
 local function median(samples)
   table.sort(samples, function(one, other) return tonumber(one) < tonumber(other) end)
@@ -19,7 +19,7 @@ end
 local now = redis.call("HMGET", job, "seq", "attempt", "status", "progress", "cancel", "rooms", "user", "serial")
 local last_seq, owner, was, last_progress, cancel, rooms, user, serial = unpack(now)
 local function receipt()
-  return { cancel and 1 or 0, median(redis.call("LRANGE", pace, 0, -1)) }
+  return { cancel and 1 or 0, redis.call("HGET", pace, "median") or "" }
 end
 if not last_seq then
   return redis.error_reply("NOTFOUND no such job")
@@ -45,7 +45,7 @@ local metadata = '{"status":"' .. state .. '","result":' .. (terminal and result
   .. ',"task_id":"' .. job_id .. '"}'
 
 redis.call("XADD", events, seq .. "-0", "event", event)
-redis.call("HSET", job, "seq", seq, "progress", progress, "status", is)
+redis.call("HSET", job, "seq", seq, "phase", phase, "progress", progress, "status", is)
 redis.call("SET", meta, metadata, "EX", retention_s)
 redis.call("EXPIRE", job, retention_s)
 redis.call("EXPIRE", events, retention_s)
@@ -81,8 +81,14 @@ if terminal then
   redis.call("ZREM", due, job_id)
   redis.call("PUBLISH", meta, metadata) -- what wakes Celery's own AsyncResult.get() of other clients
   if step_ms ~= "" then
-    redis.call("LPUSH", pace, step_ms)
-    redis.call("LTRIM", pace, 0, pace_runs - 1)
+    -- The median is taken here, once, and not by every step that reads it.
+    local samples = { step_ms }
+    for sample in string.gmatch(redis.call("HGET", pace, "samples") or "", "%S+") do
+      if #samples < tonumber(pace_runs) then
+        samples[#samples + 1] = sample
+      end
+    end
+    redis.call("HSET", pace, "samples", table.concat(samples, " "), "median", median(samples))
     redis.call("EXPIRE", pace, 2 * retention_s)
   end
 end

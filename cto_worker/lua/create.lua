@@ -3,7 +3,7 @@
 -- ARGV: see RedisJournal.create
 -- Returns {job id, 1 when new, fingerprint of the request the job was made from, status}
 local job, events, meta, serial_counter, idempotency, due = unpack(KEYS)
-local job_id, event, request, user, progress, created_ms, rooms, retention_s, fingerprint, idempotency_ttl_s,
+local job_id, event, request, user, phase, progress, created_ms, rooms, retention_s, fingerprint, idempotency_ttl_s,
   channel_prefix, open_prefix, list_prefix, job_prefix, grace_ms = unpack(ARGV)
 
 if idempotency ~= "" then
@@ -18,7 +18,7 @@ end
 
 local serial = redis.call("INCR", serial_counter)
 redis.call("HSET", job, "request", request, "user", user, "rooms", rooms, "serial", serial,
-  "status", "waiting", "attempt", 0, "seq", 1, "progress", progress, "created", created_ms)
+  "status", "waiting", "attempt", 0, "seq", 1, "phase", phase, "progress", progress, "created", created_ms)
 redis.call("EXPIRE", job, retention_s)
 local time = redis.call("TIME")
 redis.call("ZADD", due, string.format("%.0f", time[1] * 1000 + math.floor(time[2] / 1000) + grace_ms), job_id)

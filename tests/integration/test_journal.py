@@ -600,10 +600,16 @@ def test_an_orphan_is_found_once_in_a_while(book, journal):
     book.let_pass(LEASE_MS + 1)
     assert orphans(journal) == ["j1", "j2"]
     assert orphans(journal) == []
-    book.let_pass(GRACE_MS - 5_000)
-    assert orphans(journal) == []
-    book.let_pass(5_001)
+    book.let_pass(keys.RESUME_GRACE_MS + 1)
+    assert orphans(journal) == ["j2"], "what has begun is looked at more often"
+    book.let_pass(GRACE_MS - keys.RESUME_GRACE_MS)
     assert orphans(journal) == ["j1", "j2"]
+
+
+def test_a_renewal_on_its_way_does_not_take_a_given_up_job_back(started):
+    started.release("j1", 1)
+    assert started.renew({"j1": 1}) == {"j1": False}
+    assert started.claim("j1", "you")
 
 
 def test_an_orphan_that_is_claimed_is_none_any_more(book, started):

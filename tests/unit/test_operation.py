@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from redis.exceptions import ConnectionError as StoreConnectionError
 
 from cto_worker.errors import OperationFailed
 from cto_worker.events import JobStatus, Mode, Status, dumps
@@ -373,3 +374,39 @@ def test_the_result_is_json(journal):
     result = run(journal, MemoryMarket(failing=("wallet-2",)), mode="standard")
     assert dumps(result)
     assert told(journal)[-1].details.total_spent == result["totalSpent"]
+
+
+def test_a_refused_job_that_is_taken_over_keeps_its_owner_and_its_reason(journal):
+    class Died(BaseException):
+        pass
+
+    def die(_):
+        raise Died
+
+    journal.before_append = die
+    with pytest.raises(Died):
+        Runner(journal, MemoryMarket()).run_job("bad-1", BODY | {"buyAmount": -1})
+    journal.before_append = lambda _: None
+    journal.now_ms += journal.lease_ms + 1
+    (orphan,) = journal.due()
+    with pytest.raises(OperationFailed, match="buyAmount"):
+        Runner(journal, MemoryMarket()).run_job("bad-1", orphan.request)
+    assert told(journal, "bad-1")[-1].user_id == "7"
+
+
+def test_a_store_out_of_reach_when_a_message_arrives_is_waited_for(journal, monkeypatch):
+    monkeypatch.setattr("cto_worker.runner.RETRY_S", 0.01)
+    claim, asked = journal.claim, []
+
+    class Flaky(MemoryJournal):
+        def claim(self, job_id, claimant):
+            asked.append(job_id)
+            if len(asked) < 3:
+                raise StoreConnectionError
+            return claim(job_id, claimant)
+
+        create, append, intend, submitted = (
+            staticmethod(getattr(journal, name)) for name in ("create", "append", "intend", "submitted")
+        )
+
+    assert Runner(Flaky(), MemoryMarket()).run_job("bare-1", BODY)["success"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as StoreConnectionError
 
 from cto_worker.cancelling import cancel
-from cto_worker.errors import JobEndedError, OperationFailed
+from cto_worker.errors import OperationFailed
 from cto_worker.events import JobStatus, Mode, Status, encode
 from cto_worker.intents import IntentStatus, decode_log
 from cto_worker.lease import LeaseKeeper
@@ -126,7 +126,7 @@ class World:
             )
         except OperationFailed as failure:
             return failure.result
-        except (Died, JobEndedError):  # the latter: its job is another's by now, and has ended
+        except Died:
             return None
 
     def let_the_lease_run_out(self):
