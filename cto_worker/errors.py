@@ -81,6 +81,10 @@ class HandedOver(CtoError):  # noqa: N818 - no error either
     """The worker is to stop, and gives its jobs up at their next step boundary. Nothing is lost by it."""
 
 
+class Cancelled(CtoError):  # noqa: N818 - no error either
+    """Somebody has asked to cancel the job, and nothing of its next step has been sent."""
+
+
 class NotDurableError(CtoError):
     """The store cannot promise that an intent is on disk, so nothing may be submitted for it."""
 

@@ -81,6 +81,7 @@ class Details:
     successful_buys: int | None = None
     failed_buys: int | None = None
     unknown_buys: int | None = None  # sent, but the market has not said what became of them
+    unknown_transfers: int | None = None  # the same; the buys they were for are not tried, and in no count
     total_spent: float | None = None  # SOL so far, fees included
     wallets_used: int | None = None
     error: str | None = None
@@ -214,6 +215,7 @@ _DETAIL_CHECKS = {
     "successful_buys": _count,
     "failed_buys": _count,
     "unknown_buys": _count,
+    "unknown_transfers": _count,
     "total_spent": _amount,
     "wallets_used": _count,
     "error": _text,

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from cto_worker.errors import MarketError, OperationFailed, OrderRejectedError
+from cto_worker.errors import Cancelled, MarketError, OperationFailed, OrderRejectedError
 from cto_worker.events import Phase
 from cto_worker.hold import Hold
 from cto_worker.intents import settled
 from cto_worker.market import Buy, Outcome, OutcomeStatus, Strategy
-from cto_worker.money import to_sol
 from cto_worker.plan import check_funds, make_plan
+from cto_worker.result import result_of, summary_of
+from cto_worker.step import carry_out, follow_up
 from cto_worker.story import UNKNOWN_PLATFORM, Story
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_STALLS = 5  # takeovers in a row without getting further, before a job is parked
-ASK_SLICE_S = 0.5  # how soon a run that waits for an outcome notices that it must stop
 
 # What any platform takes at least: one order per wallet, no priority fee. Phase 2 knows no more than that.
 _CHEAPEST = Strategy(UNKNOWN_PLATFORM, slippage_bps=0, max_order_lamports=2**63, priority_fee_lamports=0)
@@ -54,10 +53,6 @@ class Operation:
     in_flight: tuple[Step, Order] | None = None  # sent, perhaps, and its outcome not recorded
 
 
-class _Cancelled(Exception):  # noqa: N818 - a decision, not an error
-    pass
-
-
 def run(operation: Operation) -> dict[str, Any]:
     """Run phases 2 to 5 and return the operation's result, as the REST status shows it.
 
@@ -74,7 +69,7 @@ def run(operation: Operation) -> dict[str, Any]:
             plan = detect(operation, account)
         execute(operation, plan)
         error = verdict(operation)
-    except _Cancelled:
+    except Cancelled:
         error = ("cancelled", "Cancelled on request")
     except OrderRejectedError as refusal:
         error = (refusal.code, str(refusal))
@@ -151,67 +146,6 @@ def recount(operation: Operation, steps: list[Step]) -> list[Step]:
     return pending
 
 
-def carry_out(operation: Operation, step: Step) -> tuple[Order | None, Outcome]:
-    """Prepare, record the intent, submit, ask; what may have been submitted is never called failed."""
-    market, intent = operation.market, step.intent
-    try:
-        order = market.prepare(intent)
-    except OrderRejectedError as refusal:
-        return None, Outcome(OutcomeStatus.FAILED, "", error_code=refusal.code, error=str(refusal))
-    except MarketError as failure:
-        return None, Outcome(OutcomeStatus.FAILED, "", error_code="market_unavailable", error=str(failure))
-    operation.hold.reached("before_intent")
-    if not operation.story.intend(intent.intent_id, order):
-        raise _Cancelled
-    return order, send(operation, step, order)
-
-
-def follow_up(operation: Operation, step: Step, order: Order) -> Outcome:
-    """Find out what became of an order of an earlier run.
-
-    When the market knows nothing of it the same bytes are sent again: they execute once, whenever they
-    arrive.
-    """
-    with suppress(MarketError):
-        outcome = operation.market.outcome(order, wait_s=0)
-        if outcome.status is not OutcomeStatus.UNKNOWN:
-            return outcome
-    return send(operation, step, order)
-
-
-def send(operation: Operation, step: Step, order: Order) -> Outcome:
-    """Submit an order whose intent is on disk, and wait for its outcome."""
-    operation.in_flight = step, order
-    operation.hold.check()
-    operation.hold.reached("after_intent")
-    try:
-        operation.market.submit(order)
-    except MarketError:
-        log.warning("submitting %s failed; asking what became of it", order.intent_id, exc_info=True)
-    else:
-        operation.hold.reached("after_submit")
-        operation.story.submitted(order.intent_id, order)
-        operation.hold.reached("after_submitted")
-    return ask(operation, order)
-
-
-def ask(operation: Operation, order: Order) -> Outcome:
-    """Wait until the market says what became of an order, but not for ever: then it is ``UNKNOWN``."""
-    ends_s = time.monotonic() + operation.market.patience_s
-    while True:
-        wait_s = min(ASK_SLICE_S, max(0.0, ends_s - time.monotonic()))
-        try:
-            outcome = operation.market.outcome(order, wait_s=wait_s)
-        except MarketError:
-            log.warning("no outcome of %s", order.intent_id, exc_info=True)
-            outcome = Outcome(OutcomeStatus.UNKNOWN, order.signature)
-            operation.hold.pause(wait_s)
-        if outcome.status is not OutcomeStatus.UNKNOWN or time.monotonic() >= ends_s:
-            return outcome
-        operation.hold.check()
-        operation.hold.give_up()
-
-
 def settle(operation: Operation, step: Step, outcome: Outcome, rest: list[Step]) -> list[Step]:
     """Count a finished step and return what is left to do: a wallet that got no SOL buys nothing."""
     operation.done.append((step, outcome))
@@ -223,7 +157,10 @@ def settle(operation: Operation, step: Step, outcome: Outcome, rest: list[Step])
     if outcome.status is OutcomeStatus.CONFIRMED:
         return rest
     left = [other for other in rest if other.wallet != step.wallet]
-    tally.failed_buys += len(rest) - len(left)
+    if outcome.status is OutcomeStatus.FAILED:
+        tally.failed_buys += len(rest) - len(left)
+    else:
+        tally.unknown_transfers += 1
     return left
 
 
@@ -232,8 +169,11 @@ def verdict(operation: Operation) -> tuple[str, str] | None:
     tally = operation.story.tally
     if tally.successful_buys:
         return None
-    if tally.unknown_buys:
-        return ("outcome_unknown", "The market has confirmed no buy, and does not say what became of some")
+    if tally.unknown_buys or tally.unknown_transfers:
+        return (
+            "outcome_unknown",
+            "No buy is confirmed, and the market does not say what became of some order",
+        )
     reasons = dict.fromkeys(
         f"{outcome.error_code}: {outcome.error}" for _, outcome in operation.done if outcome.error
     )
@@ -247,10 +187,10 @@ def conclude(operation: Operation, error: tuple[str, str] | None, *, review: boo
     with ``review`` it is listed anyway.
     """
     records = _abandon(operation)
-    result = _result(operation, error)
+    result = result_of(operation, error)
     step_ms = None if error else operation.measured_ms
     operation.story.end(
-        _summary(operation),
+        summary_of(operation),
         result,
         error=error,
         step_ms=step_ms,
@@ -307,7 +247,7 @@ def _proceed(operation: Operation, phase: Phase, current_operation: str, **more:
     cancelled = _tell(operation, phase, current_operation, **more)
     operation.in_flight = None
     if cancelled:
-        raise _Cancelled
+        raise Cancelled
     operation.hold.check()
     operation.hold.give_up()
 
@@ -326,47 +266,3 @@ def _tell(
     receipt = operation.story.tell(phase, current_operation, remaining_ms=remaining_ms, **more)
     operation.learned_ms = receipt.step_ms
     return receipt.cancel
-
-
-def _summary(operation: Operation) -> str:
-    tally = operation.story.tally
-    counts = [f"{tally.successful_buys} buys succeeded", f"{tally.failed_buys} failed"]
-    if tally.unknown_buys:
-        counts.append(f"{tally.unknown_buys} unknown")
-    return f"{', '.join(counts)}; {to_sol(tally.spent_lamports):.9g} SOL spent"
-
-
-def _result(operation: Operation, error: tuple[str, str] | None) -> dict[str, Any]:
-    tally, request = operation.story.tally, operation.request
-    result: dict[str, Any] = {
-        "success": error is None,
-        "mode": request.mode.value,
-        "platform": operation.story.platform,
-        "buyAmount": request.buy_amount,
-        "successfulBuys": tally.successful_buys,
-        "failedBuys": tally.failed_buys,
-        "unknownBuys": tally.unknown_buys,
-        "totalSpent": to_sol(tally.spent_lamports),
-        "tokensBought": tally.tokens,
-        "walletsUsed": len(tally.wallets),
-        "transactionSignatures": tally.signatures,
-        "durationMs": round((time.monotonic() - operation.started_s) * 1000),
-        "steps": [_step_result(step, outcome) for step, outcome in operation.done],
-    }
-    if error:
-        result["errorCode"], result["error"] = error
-    return result
-
-
-def _step_result(step: Step, outcome: Outcome) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "kind": "buy" if isinstance(step.intent, Buy) else "transfer",
-        "wallet": step.wallet,
-        "status": outcome.status.value,
-        "signature": outcome.signature or None,  # an order that was refused before it was sent has none
-        "spent": to_sol(outcome.spent_lamports),
-        "tokens": outcome.tokens,
-    }
-    if outcome.error_code:
-        document["errorCode"], document["error"] = outcome.error_code, outcome.error
-    return document

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_S = 1.0  # how soon a store out of reach is asked again
+MAX_REFUSAL = 500  # characters told of why a message was refused
 REFUSED = "refused"  # what is recorded in place of a request that is none: this name, and why
 # What ends a run that no longer has its job, or cannot reach the store: another takes the job over.
 _LOST = (FencedError, JobEndedError, JobNotFoundError, LeaseLostError, NotDurableError, RedisError)
@@ -172,5 +173,7 @@ def _read(document: Any) -> tuple[OperationRequest, str]:
     try:
         return parse_request(document), ""
     except InvalidRequestError as refusal:
-        log.warning("refused: %s", refusal)
-        return refused_request(document), str(refusal)
+        # What a stranger sent may be long, or no text that can be written down.
+        text = str(refusal).encode(errors="backslashreplace").decode()[:MAX_REFUSAL]
+        log.warning("refused: %s", text)
+        return refused_request(document), text

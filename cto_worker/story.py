@@ -30,6 +30,7 @@ class Tally:
     successful_buys: int = 0
     failed_buys: int = 0
     unknown_buys: int = 0
+    unknown_transfers: int = 0
     spent_lamports: int = 0
     tokens: int = 0
     wallets: set[str] = field(default_factory=set)  # those that have sent a buy
@@ -152,6 +153,7 @@ class Story:
             successful_buys=tally.successful_buys,
             failed_buys=tally.failed_buys,
             unknown_buys=tally.unknown_buys or None,
+            unknown_transfers=tally.unknown_transfers or None,
             total_spent=to_sol(tally.spent_lamports),
             wallets_used=len(tally.wallets),
             transaction_signatures=tuple(tally.signatures),

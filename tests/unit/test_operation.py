@@ -410,3 +410,18 @@ def test_a_store_out_of_reach_when_a_message_arrives_is_waited_for(journal, monk
         )
 
     assert Runner(Flaky(), MemoryMarket()).run_job("bare-1", BODY)["success"]
+
+
+def test_a_transfer_without_an_outcome_is_told_as_unknown_and_not_as_failed_buys(journal):
+    result = run(journal, MemoryMarket(silent=("transfer",)), mode="standard")
+    fails_with(journal, result, "outcome_unknown")
+    assert (result["failedBuys"], result["unknownBuys"], result["unknownTransfers"]) == (0, 0, 3)
+    assert told(journal)[-1].details.unknown_transfers == 3
+    assert journal.jobs["j1"].review
+
+
+def test_a_refusal_is_told_in_few_words_that_can_be_written_down(journal):
+    long = {f"field-{number}\ud800": 1 for number in range(10_000)}
+    with pytest.raises(OperationFailed):
+        Runner(journal, MemoryMarket()).run_job("bad-1", BODY | long)
+    assert 0 < len(told(journal, "bad-1")[-1].details.error) <= 500

@@ -1,0 +1,81 @@
+"""One step of phase 4: prepare an order, record the intent, submit it, and find out what became of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cto_worker.errors import Cancelled, MarketError, OrderRejectedError
+from cto_worker.market import Outcome, OutcomeStatus
+
+if TYPE_CHECKING:
+    from cto_worker.market import Order
+    from cto_worker.operation import Operation
+    from cto_worker.plan import Step
+
+log = logging.getLogger(__name__)
+
+ASK_SLICE_S = 0.5  # how soon a run that waits for an outcome notices that it must stop
+
+
+def carry_out(operation: Operation, step: Step) -> tuple[Order | None, Outcome]:
+    """Prepare, record the intent, submit, ask; what may have been submitted is never called failed."""
+    market, intent = operation.market, step.intent
+    try:
+        order = market.prepare(intent)
+    except OrderRejectedError as refusal:
+        return None, Outcome(OutcomeStatus.FAILED, "", error_code=refusal.code, error=str(refusal))
+    except MarketError as failure:
+        return None, Outcome(OutcomeStatus.FAILED, "", error_code="market_unavailable", error=str(failure))
+    operation.hold.reached("before_intent")
+    if not operation.story.intend(intent.intent_id, order):
+        raise Cancelled
+    return order, send(operation, step, order)
+
+
+def follow_up(operation: Operation, step: Step, order: Order) -> Outcome:
+    """Find out what became of an order of an earlier run.
+
+    When the market knows nothing of it the same bytes are sent again: they execute once, whenever they
+    arrive.
+    """
+    with suppress(MarketError):
+        outcome = operation.market.outcome(order, wait_s=0)
+        if outcome.status is not OutcomeStatus.UNKNOWN:
+            return outcome
+    return send(operation, step, order)
+
+
+def send(operation: Operation, step: Step, order: Order) -> Outcome:
+    """Submit an order whose intent is on disk, and wait for its outcome."""
+    operation.in_flight = step, order
+    operation.hold.check()
+    operation.hold.reached("after_intent")
+    try:
+        operation.market.submit(order)
+    except MarketError:
+        log.warning("submitting %s failed; asking what became of it", order.intent_id, exc_info=True)
+    else:
+        operation.hold.reached("after_submit")
+        operation.story.submitted(order.intent_id, order)
+        operation.hold.reached("after_submitted")
+    return ask(operation, order)
+
+
+def ask(operation: Operation, order: Order) -> Outcome:
+    """Wait until the market says what became of an order, but not for ever: then it is ``UNKNOWN``."""
+    ends_s = time.monotonic() + operation.market.patience_s
+    while True:
+        wait_s = min(ASK_SLICE_S, max(0.0, ends_s - time.monotonic()))
+        try:
+            outcome = operation.market.outcome(order, wait_s=wait_s)
+        except MarketError:
+            log.warning("no outcome of %s", order.intent_id, exc_info=True)
+            outcome = Outcome(OutcomeStatus.UNKNOWN, order.signature)
+            operation.hold.pause(wait_s)
+        if outcome.status is not OutcomeStatus.UNKNOWN or time.monotonic() >= ends_s:
+            return outcome
+        operation.hold.check()
+        operation.hold.give_up()
