@@ -180,12 +180,13 @@ def test_a_job_sent_by_bare_name_is_the_same_to_everybody(system, connect_client
 
 
 def test_a_doubled_message_is_run_once(system, user):
-    job_id = system.submit(userId=user)
+    job_id = system.submit(userId=user, walletCount=40, buyAmount=0.4)
     with celery_app(system.settings) as celery:
         for _ in range(10):
             celery.send_task("cto_worker.run_operation", args=[{}], queue="cto", task_id=job_id)
     told = system.ended(job_id)["progressEvents"]
     assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
+    assert {event["attempt"] for event in told} == {0, 1}
     wait = system.submit(userId=user)  # when this has run, the doubled messages have been handled too
     system.ended(wait)
     assert system.get(f"/api/cto/job/{job_id}/status")["progressEvents"] == told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -10,19 +11,25 @@ from waiting import wait_until
 from faults.criteria import check
 from faults.proxy import Proxy
 
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))  # `make soak` does ten
 
+
+@pytest.mark.timeout(120 + 60 * ROUNDS)
 @pytest.mark.parametrize("down_s", [0.2, 3, 8])
 def test_the_store_dies_in_the_middle_of_jobs(system, down_s):
     workers = [system.worker(), system.worker()]
-    jobs = [system.submit(mode=mode, walletCount=10) for mode in ("standard", "prefunded") * 3]
-    wait_until(lambda: system.told(jobs[0])[-1]["phase"] == 4)
-    system.restart_store(down_s)
-    system.ended(jobs)
+    jobs = []
+    for _ in range(ROUNDS):
+        jobs += [system.submit(mode=mode, walletCount=10) for mode in ("standard", "prefunded") * 3]
+        wait_until(lambda job_id=jobs[-1]: system.told(job_id)[-1]["phase"] == 4)
+        system.restart_store(down_s)
+        system.ended(jobs)
     assert check(system, jobs)["completed"] == len(jobs)
     assert all(worker.alive for worker in workers)
 
 
-def test_clients_cut_off_every_two_seconds(system):
+def test_clients_cut_off_every_two_seconds(build):
+    system = build(CTO_PAPER_LATENCY_MS="300")
     system.worker()
     system.worker()
     jobs = [system.submit(mode=mode, walletCount=20) for mode in ("standard", "prefunded") * 10]
