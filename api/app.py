@@ -35,7 +35,8 @@ def create_app(
 ) -> Flask:
     """Return the app. It serves whoever :func:`api.auth.caller` lets in."""
     app = Flask("api", static_folder=str(STATIC), static_url_path="/static")
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    # One more than is allowed: Werkzeug reads a body of unknown length so far and cuts the rest off silently.
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     errors.register(app)
     if settings.cors_origins:

@@ -73,9 +73,16 @@ def check_origin(settings: Settings, host: str, origin: str | None) -> None:
     ``host`` and ``origin`` are the request's headers. Raises :class:`ForbiddenError` ``host_not_allowed`` for
     a name that was rebound to this machine, ``origin_not_allowed`` for a page of another origin.
     """
-    if urlsplit(f"//{host}").hostname not in LOOPBACK_NAMES:
+    if _hostname(host) not in LOOPBACK_NAMES:
         raise ForbiddenError(
             "host_not_allowed", "without authorization the gateway answers to loopback names only"
         )
     if origin and origin not in {f"http://{host}", f"https://{host}", *settings.cors_origins}:
         raise ForbiddenError("origin_not_allowed", f"{origin} is not in CTO_CORS_ORIGINS")
+
+
+def _hostname(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:  # such as "[": no name at all
+        return None

@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from werkzeug.exceptions import RequestEntityTooLarge
+
 from api.errors import BadRequestError
 
 if TYPE_CHECKING:
@@ -21,13 +23,16 @@ def json_object(request: Request) -> dict[str, Any]:
     """Return the body as a JSON object.
 
     Raises :class:`BadRequestError` ``unsupported_media_type`` or ``invalid_json``; NaN, infinities, repeated
-    names, lone surrogates and whatever else is not JSON are refused rather than guessed at.
+    names, lone surrogates and whatever else is not JSON are refused rather than guessed at. Raises
+    ``werkzeug.exceptions.RequestEntityTooLarge`` beyond :data:`MAX_BODY_BYTES`.
     """
     if request.mimetype != "application/json":
         raise BadRequestError(
             "unsupported_media_type", "send Content-Type: application/json", http_status=415
         )
     body = request.get_data()
+    if len(body) > MAX_BODY_BYTES:
+        raise RequestEntityTooLarge
     try:
         document = json.loads(body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_object)
         json.dumps(

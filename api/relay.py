@@ -80,8 +80,8 @@ class Relay:
             opened = self._history.open_jobs(room)
             floors = self._floors.setdefault(sid, {})
             for stored in opened:
-                event = decode(stored.event)
-                if self._sent(sid, event) < event.seq:
+                event = _decoded(stored.event, f"job {stored.job_id}")
+                if event and self._sent(sid, event) < event.seq:
                     floors[event.job_id] = event.seq
                     self._emit(json.loads(stored.event), [sid])
             self._members.setdefault(room, set()).add(sid)
@@ -109,8 +109,13 @@ class Relay:
                     self._listen(pubsub)
             except (RedisError, OSError) as error:
                 log.warning("lost the store: %s", error)
-                self._confirmed.clear()
-                threading.Event().wait(RECONNECT_S)
+            except Exception:
+                # Without this loop the gateway would look ready and show nothing any more.
+                log.exception("the relay broke")
+            else:
+                continue
+            self._confirmed.clear()
+            threading.Event().wait(RECONNECT_S)
 
     def stop(self) -> None:
         """Make :meth:`run` return."""
@@ -176,10 +181,8 @@ class Relay:
             self._relay(channel, payload)
 
     def _relay(self, channel: str, payload: bytes) -> None:
-        try:
-            event = decode(payload)
-        except InvalidEventError as error:
-            log.warning("skipped a message on %s that is no event: %s", channel, error)
+        event = _decoded(payload, channel)
+        if event is None:
             return
         with self._delivery:
             last = self._relayed.get(event.job_id)
@@ -202,12 +205,14 @@ class Relay:
     def _replay(self, job_id: str, after: int) -> None:
         stored = self._history.events(job_id, after)
         for payload in stored.events if stored else ():
-            self._deliver(decode(payload), payload)
+            event = _decoded(payload, f"job {job_id}")
+            if event:
+                self._deliver(event, payload)
 
     def _deliver(self, event: ProgressEvent, payload: bytes) -> None:
         job_id = event.job_id
         sids = set[str]().union(*(self._members.get(room, ()) for room in _rooms(event)))
-        recipients = [sid for sid in sids if self._floors[sid].get(job_id, 0) < event.seq]
+        recipients = [sid for sid in sids if self._floors.get(sid, {}).get(job_id, 0) < event.seq]
         if recipients:
             self._emit(json.loads(payload), recipients)
         self._relayed[job_id] = _ENDED if event.status.terminal else event.seq
@@ -216,7 +221,16 @@ class Relay:
             self._relayed.popitem(last=False)
         if event.status.terminal:
             for sid in sids:
-                self._floors[sid].pop(job_id, None)
+                self._floors.get(sid, {}).pop(job_id, None)
+
+
+def _decoded(payload: bytes, where: str) -> ProgressEvent | None:
+    """The event, or ``None``: one that is none must not keep the others from their sockets."""
+    try:
+        return decode(payload)
+    except InvalidEventError as error:
+        log.warning("skipped what is no event in %s: %s", where, error)
+        return None
 
 
 def _rooms(event: ProgressEvent) -> list[str]:

@@ -8,10 +8,11 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from flask import request
+from flask_socketio import ConnectionRefusedError as Refusal
 from flask_socketio import SocketIO, emit
 from redis.exceptions import RedisError
 
-from api.auth import caller
+from api.auth import ForbiddenError, caller, check_origin
 from api.relay import RelayUnavailableError
 from api.rooms import RoomError, check_allowed, room_name
 
@@ -63,8 +64,16 @@ def emitter(socketio: SocketIO) -> Callable[[dict[str, Any], list[str]], None]:
     return send
 
 
-def register(socketio: SocketIO, relay: Relay, history: History) -> None:
-    """Handle ``join_room``, ``leave_room`` and disconnection."""
+def register(socketio: SocketIO, relay: Relay, history: History, settings: Settings) -> None:
+    """Handle connection, ``join_room``, ``leave_room`` and disconnection."""
+
+    def connect(*_: Any) -> None:
+        # Engine.IO's requests never reach Flask's own check. Its own one compares Origin with Host, which a
+        # name that was rebound to this machine passes.
+        try:
+            check_origin(settings, request.host, request.headers.get("Origin"))
+        except ForbiddenError as error:
+            raise Refusal(str(error), {"code": error.code}) from error
 
     def join_room(*arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
@@ -80,6 +89,7 @@ def register(socketio: SocketIO, relay: Relay, history: History) -> None:
     def disconnect(*_: Any) -> None:
         relay.forget(request.sid)  # type: ignore[attr-defined]
 
+    socketio.on_event("connect", connect)
     socketio.on_event("join_room", _answering(join_room))
     socketio.on_event("leave_room", _answering(leave_room))
     socketio.on_event("disconnect", disconnect)

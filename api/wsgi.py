@@ -13,6 +13,7 @@ eventlet.monkey_patch()
 import logging  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 from api.app import create_app  # noqa: E402
 from api.auth import check_startable  # noqa: E402
@@ -26,9 +27,14 @@ from cto_worker.history import History  # noqa: E402
 from cto_worker.redis_journal import RedisJournal  # noqa: E402
 from cto_worker.store import connect  # noqa: E402
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
 EX_CONFIG = 78  # sysexits.h: a supervisor must not start it again
 MAX_SOCKETS = 20_000  # eventlet's own limit of 1,024 counts every connection, REST too
 MAX_URL_BYTES = 32_768  # 500 job ids and room to spare
+# Half of what a client waits at most for "503": it may wait for a connection, and then for the store.
+STORE_TIMEOUT_S = 2.5
 
 log = logging.getLogger("api.wsgi")
 
@@ -42,7 +48,7 @@ def main() -> None:
         sys.stderr.write(f"The gateway does not start: {error}\n")
         sys.exit(EX_CONFIG)
     logs.configure(settings)
-    store = connect(settings)
+    store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history = History(store)
     app = create_app(
         settings,
@@ -52,8 +58,9 @@ def main() -> None:
         make_producer(settings, store, celery_app(settings)),
     )
     socketio = make_socketio(app, settings, async_mode="eventlet")
+    app.wsgi_app = _reading_chunks(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
     relay = Relay(store, history, emitter(socketio))
-    register(socketio, relay, history)
+    register(socketio, relay, history, settings)
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     log.info("serving on %s", settings.base_url)
     try:
@@ -67,6 +74,20 @@ def main() -> None:
         )
     except OSError as error:
         sys.exit(f"The gateway cannot listen on {settings.host}:{settings.port}: {error}. Is CTO_PORT taken?")
+
+
+def _reading_chunks(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """Have Werkzeug read a body that comes in chunks, which it takes for empty unless told that it ends.
+
+    eventlet's input does end: it puts the chunks together. Werkzeug still counts the bytes.
+    """
+
+    def read(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":  # as eventlet asks
+            environ["wsgi.input_terminated"] = True
+        return app(environ, start_response)
+
+    return read
 
 
 if __name__ == "__main__":

@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from cto_worker.config import Settings
 
 # They tell each packet, or each task with all that went in and came out; the runner tells a task in one line.
-QUIET = ("engineio", "socketio", "celery.app.trace", "celery.worker.strategy")
+QUIET = (
+    # By their full names: one that has no level of its own when it is first used gets a handler of its own,
+    # and would write every line a second time, in no format.
+    "engineio.server",
+    "engineio.client",
+    "socketio.server",
+    "socketio.client",
+    "celery.app.trace",
+    "celery.worker.strategy",
+)
 
 
 def configure(settings: Settings, level: int = logging.INFO) -> None:

@@ -27,21 +27,31 @@ RETRIES = 2
 RETRY_BASE_S, RETRY_CAP_S = 0.05, 0.5
 
 
-def connect(settings: Settings, max_connections: int = 50) -> Redis:
+def connect(
+    settings: Settings,
+    max_connections: int = 50,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    retry_timeouts: bool = True,
+) -> Redis:
     """Return a client that any number of threads may share; the connections are made when needed.
 
-    More threads than ``max_connections`` wait their turn, at most :data:`TIMEOUT_S` seconds, where redis-py's
-    default pool would raise at once.
+    More threads than ``max_connections`` wait their turn, at most ``timeout_s``, where redis-py's default
+    pool would raise at once. A store that hangs is given up after as much again, or, with
+    ``retry_timeouts``, after several times as much: whoever has a caller waiting wants that off.
     """
+    # A connection that broke is made anew in any case: that costs no time.
+    retried = (StoreConnectionError, StoreTimeoutError) if retry_timeouts else (StoreConnectionError,)
     pool = BlockingConnectionPool.from_url(
         settings.store_url,
         max_connections=max_connections,
-        timeout=TIMEOUT_S,
-        socket_timeout=TIMEOUT_S,
-        **({} if settings.embedded else {"socket_connect_timeout": TIMEOUT_S, "socket_keepalive": True}),
+        timeout=timeout_s,
+        socket_timeout=timeout_s,
+        **({} if settings.embedded else {"socket_connect_timeout": timeout_s, "socket_keepalive": True}),
         health_check_interval=HEALTH_CHECK_S,
-        retry=Retry(ExponentialWithJitterBackoff(base=RETRY_BASE_S, cap=RETRY_CAP_S), RETRIES),
-        retry_on_error=[StoreConnectionError, StoreTimeoutError],
+        # Named here too, for redis-py only ever adds to what a Retry supports by default.
+        retry=Retry(ExponentialWithJitterBackoff(base=RETRY_BASE_S, cap=RETRY_CAP_S), RETRIES, retried),
+        retry_on_error=list(retried),
     )
     return Redis(connection_pool=pool)
 

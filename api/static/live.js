@@ -2,14 +2,17 @@
 // Protocols: https://socket.io/docs/v4/engine-io-protocol/ and https://socket.io/docs/v4/socket-io-protocol/
 
 const KEPT_JOBS = 200;
+const PAST_JOBS = 20; // shown of those before the page was opened
+const STORE_RETRY_MS = 2_000;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 10_000;
 const ENDED = new Set(["completed", "failed"]);
 const $ = (id) => document.getElementById(id);
 
-const jobs = new Map(); // job id → { latest, events (seq → event), node }
+const jobs = new Map(); // job id → { latest, events (seq → event), createdAt, node }
 let room = new URLSearchParams(location.search).get("room") || "admin_launches";
-let send = () => {};
+let join = () => {};
+let leave = () => {};
 
 // --- connection ---
 
@@ -35,19 +38,22 @@ function connect(retryMs = FIRST_RETRY_MS) {
     } else if (data.startsWith("40")) { // in the namespace
       nextRetryMs = FIRST_RETRY_MS;
       show("live", "live");
-      send = (...message) => socket.send(`420${JSON.stringify(message)}`);
-      send("join_room", room);
+      join = () => socket.send(`420${JSON.stringify(["join_room", room])}`); // 0: we want an answer
+      leave = () => socket.send(`42${JSON.stringify(["leave_room", room])}`);
+      join();
     } else if (data.startsWith("42")) { // event
       const [name, payload] = JSON.parse(data.slice(2));
       if (name === "worker_progress") take(payload);
-    } else if (data.startsWith("430")) { // answer to our join or leave
+    } else if (data.startsWith("430")) { // answer to our join
       const [answer] = JSON.parse(data.slice(3));
       tell($("room-error"), answer.success ? "" : `${answer.error.code}: ${answer.error.message}`);
+      if (answer.success) catchUp();
+      else if (answer.error.code === "store_unavailable") setTimeout(() => join(), STORE_RETRY_MS);
     }
   };
   socket.onclose = () => {
     clearTimeout(silence);
-    send = () => {};
+    join = leave = () => {};
     show("lost", "connection lost, trying again");
     setTimeout(() => connect(nextRetryMs), nextRetryMs * (0.5 + Math.random() / 2));
   };
@@ -70,7 +76,7 @@ function take(event) {
   if (!job) {
     job = { latest: event, events: new Map(), node: newNode(event.jobId) };
     jobs.set(event.jobId, job);
-    $("jobs").prepend(job.node);
+    place(job, event.timestamp); // exact if it is the first event; else the list will tell
     if (jobs.size > KEPT_JOBS) forgetOldest();
   }
   job.events.set(event.seq, event);
@@ -80,13 +86,58 @@ function take(event) {
 }
 
 function forgetOldest() {
-  const [id, { node }] = jobs.entries().next().value;
-  node.remove();
-  jobs.delete(id);
+  const oldest = $("jobs").lastElementChild;
+  jobs.delete(oldest.dataset.jobId);
+  oldest.remove();
+}
+
+// Newest first.
+function place(job, createdAt) {
+  job.createdAt = createdAt;
+  const others = [...$("jobs").children].filter((node) => node !== job.node);
+  const older = others.find((node) => jobs.get(node.dataset.jobId).createdAt <= createdAt);
+  $("jobs").insertBefore(job.node, older ?? null);
+}
+
+// Joining a room brings its open jobs. What it does not: how those ended that ended while we were away, and
+// what had run before.
+async function catchUp() {
+  const watched = room;
+  const running = [...jobs.keys()].filter((id) => isRunning(id));
+  const past = await pastJobs(watched);
+  if (room !== watched) return;
+  for (const { latestProgress, createdAt } of past.toReversed()) {
+    take(latestProgress);
+    const job = jobs.get(latestProgress.jobId);
+    if (job && createdAt !== job.createdAt) place(job, createdAt);
+  }
+  await Promise.all(running.filter((id) => isRunning(id)).map(async (id) => {
+    const answer = await ask("GET", `/api/cto/job/${id}/latest`);
+    if (answer.success && jobs.has(id)) take(answer.data);
+  }));
+}
+
+function isRunning(id) {
+  const job = jobs.get(id);
+  return job !== undefined && !ENDED.has(job.latest.status);
+}
+
+async function pastJobs(watched) {
+  const [, kind, id] = /^(user|job)_(.*)$/.exec(watched) ?? [];
+  if (kind === "job") {
+    const answer = await ask("GET", `/api/cto/job/${encodeURIComponent(id)}/events`);
+    const events = answer.data?.events ?? [];
+    return events.length ? [{ latestProgress: events.at(-1), createdAt: events[0].timestamp }] : [];
+  }
+  const user = kind === "user" ? `&userId=${encodeURIComponent(id)}` : "";
+  const answer = await ask("GET", `/api/cto/jobs?limit=${PAST_JOBS}${user}`);
+  if (answer.success && watched === room) $("empty").hidden = jobs.size + answer.data.jobs.length > 0;
+  return answer.data?.jobs ?? [];
 }
 
 function newNode(jobId) {
   const node = $("job").content.firstElementChild.cloneNode(true);
+  node.dataset.jobId = jobId;
   node.querySelector(".cancel").onclick = () => cancel(jobId);
   node.querySelector("details").ontoggle = ({ target }) => target.open && loadHistory(jobId);
   return node;
@@ -192,13 +243,13 @@ $("start").onsubmit = async (submission) => {
 
 $("watch").onsubmit = (submission) => {
   submission.preventDefault();
-  send("leave_room", room);
+  leave();
   room = new FormData(submission.target).get("room").trim();
   history.replaceState(null, "", `?room=${encodeURIComponent(room)}`);
   jobs.clear();
   $("jobs").replaceChildren();
-  $("empty").hidden = false;
-  send("join_room", room);
+  $("empty").hidden = true;
+  join();
 };
 
 // --- a random token: 32 bytes in base58, ending in "pump" ---

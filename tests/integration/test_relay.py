@@ -223,3 +223,55 @@ def test_joining_without_a_running_relay_is_refused(store, inbox, monkeypatch):
     with pytest.raises(RelayUnavailableError):
         relay.join("socket", "user_7")
     assert inbox.received == {}
+
+
+def test_a_journal_entry_that_is_no_event_stops_neither_catching_up_nor_what_follows(
+    relay, journal, store, inbox, caplog
+):
+    relay.join("socket", "user_7")
+    begin(journal)
+    begin(journal, "j2")
+    inbox.has("socket", [("j1", 1), ("j2", 1)])
+    store.xadd(keys.events("j1"), {"event": b"{"}, id="2-0")
+    store.hset(keys.job("j1"), mapping={"seq": 2})
+    for client in store.client_list(_type="pubsub"):  # whoever reconnects catches up, through the bad entry
+        store.client_kill_filter(_id=client["id"])
+    wait_until(lambda: "is no event" in caplog.text)
+    journal.append(event(3))
+    journal.append(event(2, "j2"))
+    wait_until(lambda: len(inbox.received["socket"]) == 4)
+    assert set(inbox.received["socket"][2:]) == {("j1", 3), ("j2", 2)}
+    assert "the relay broke" not in caplog.text
+
+
+def test_a_job_whose_latest_entry_is_no_event_keeps_nobody_out_of_a_room(relay, journal, store, inbox):
+    begin(journal)
+    store.xadd(keys.events("j1"), {"event": b"{"}, id="2-0")
+    begin(journal, "j2")
+    relay.join("socket", "user_7")
+    assert inbox.received == {"socket": [("j2", 1)]}
+
+
+def test_whatever_breaks_the_relay_it_goes_on(store, journal, caplog):
+    class Broken(Inbox):
+        """Sending to sockets fails once, as nobody foresaw."""
+
+        def emit(self, document, sids):
+            if document["seq"] == 2 and "the relay broke" not in caplog.text:
+                raise KeyError("nobody foresaw it")
+            super().emit(document, sids)
+
+    inbox = Broken()
+    relay = Relay(store, History(store), inbox.emit)
+    thread = threading.Thread(target=relay.run)
+    thread.start()
+    try:
+        relay.join("socket", "user_7")
+        begin(journal)
+        journal.append(event(2))
+        wait_until(lambda: "the relay broke" in caplog.text)
+        journal.append(event(3))
+        inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
+    finally:
+        relay.stop()
+        thread.join()
