@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 import click
+from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Column, Table
@@ -16,9 +17,9 @@ from api.client import Gateway
 from api.demo import PUMPFUN, demo
 from api.doctor import examine
 from api.market_cli import market
-from api.options import as_json, at_url
+from api.options import as_json, at_url, print_table, program
 from api.up import up
-from api.watch import Bars, Lines, bars, watch
+from api.watch import Bars, Lines, bars, describe, watch
 from cto_worker import review
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
@@ -34,7 +35,7 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except CtoError as error:
             raise click.ClickException(str(error)) from error
-        except RedisError as error:
+        except (RedisError, OperationalError) as error:
             raise click.ClickException(f"the store is out of reach: {error}") from error
 
 
@@ -135,12 +136,8 @@ def _jobs(  # noqa: PLR0913 - one parameter per option
     if as_json:
         click.echo(json.dumps(page))
         return
-    # Whoever names a job to another command copies its id from here: whole, also where a line has 80 columns.
-    job_id = Column("job", no_wrap=True)
-    others = ("owner", "mode", "platform", "SOL", "status", "%")
-    table = Table(job_id, *others, box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for job in page["jobs"]:
-        table.add_row(
+    rows = [
+        (
             job["jobId"],
             job["userId"],
             job["mode"],
@@ -149,9 +146,11 @@ def _jobs(  # noqa: PLR0913 - one parameter per option
             job["status"],
             f"{job['currentProgress']:g}",
         )
-    Console().print(table)
+        for job in page["jobs"]
+    ]
+    print_table(("job", "owner", "mode", "platform", "SOL", "status", "%"), rows)
     if page["nextCursor"]:
-        click.echo(f"more: cto jobs --cursor {page['nextCursor']}")
+        click.echo(f"more: {program()} jobs --cursor {page['nextCursor']}")
 
 
 @main.command("cancel")
@@ -239,7 +238,7 @@ def _show_unknown(job: str, unknown: list[review.UnknownIntent]) -> None:
     Console().print(table)
     click.echo("Ask the market, or an explorer, for each signature; then tell whether it was executed:")
     for one in unknown:  # not in the table, which would break such long words
-        click.echo(f"\n{one.signature}\n  cto resolve {job} --intent {one.intent_id} --executed")
+        click.echo(f"\n{one.signature}\n  {program()} resolve {job} --intent {one.intent_id} --executed")
     click.echo("\nor --not-executed.")
 
 
@@ -252,6 +251,9 @@ def _show(job_ids: tuple[str, ...], url: str | None, *, as_json: bool) -> None:
     if console.is_terminal and not as_json:
         with bars(console) as progress:
             last = watch(_gateway(url), job_ids, Bars(progress))
+        for event in last:
+            if event["status"] == "failed":  # the bar may have had no room for why
+                click.echo(describe(event))
     else:
         last = watch(_gateway(url), job_ids, Lines(console, as_json=as_json))
     sys.exit(any(event["status"] == "failed" for event in last))

@@ -6,13 +6,18 @@ from typing import Any
 
 import requests
 
+from api.options import program
 from cto_worker.errors import CtoError
 
 TIMEOUT_S = 10.0
 
 
 class GatewayError(CtoError):
-    """The gateway refused, or there is none. ``code`` is that of its answer, or ``unreachable``."""
+    """The gateway refused, or was not asked.
+
+    ``code`` is that of its answer, ``unreachable`` when there is none, or ``invalid_request`` for what cannot
+    be sent.
+    """
 
     def __init__(self, code: str, message: str, fields: dict[str, list[str]] | None = None) -> None:
         lines = [f"  {name}: {' '.join(map(str, texts))}" for name, texts in (fields or {}).items()]
@@ -42,15 +47,29 @@ class Gateway:
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         try:
             response = self._session.request(method, self.url + path, timeout=TIMEOUT_S, **options)
-            answer = response.json()
         except requests.ConnectionError as error:
+            start = f"CTO_AUTH=off {program()} up"
             raise GatewayError(
-                "unreachable", f"no gateway at {self.url}: start one with `CTO_AUTH=off cto up`"
+                "unreachable", f"no gateway at {self.url}: start one with `{start}`"
             ) from error
-        except (requests.RequestException, ValueError) as error:
-            raise GatewayError("unreachable", f"{self.url} does not answer as a gateway: {error}") from error
+        except UnicodeEncodeError as error:  # a header is Latin-1, for one
+            text = f"{error.object!r} cannot be sent: {error.encoding} lacks some of its characters"
+            raise GatewayError("invalid_request", text) from error
+        except (requests.exceptions.InvalidJSONError, ValueError) as error:  # nan, or a URL that is none
+            raise GatewayError("invalid_request", f"this cannot be sent: {error}") from error
+        except requests.RequestException as error:
+            raise self._no_gateway(str(error)) from error
+        try:
+            answer = response.json()
+        except ValueError as error:
+            raise self._no_gateway(str(error)) from error
+        if not isinstance(answer, dict):
+            raise self._no_gateway("it is not an object")
         if not answer.get("success"):
             refusal = answer["error"]
             fields = (refusal.get("details") or {}).get("fields")
             raise GatewayError(refusal["code"], refusal["message"], fields)
         return answer["data"]
+
+    def _no_gateway(self, why: str) -> GatewayError:
+        return GatewayError("unreachable", f"{self.url} does not answer as a gateway: {why}")

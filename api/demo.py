@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,9 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from api.client import Gateway, GatewayError
+from api.options import program
+from api.supervisor import die_with_parent
 from api.watch import Bars, Lines, bars, watch
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
@@ -53,9 +57,9 @@ class DemoError(CtoError):
 def demo(console: Console, *, keep: bool = False) -> None:
     """Show everything once; raise :class:`DemoError` unless all of it ended as it should.
 
-    With ``keep`` the system goes on running until Ctrl-C.
+    With ``keep`` the system goes on running until Ctrl-C. SIGTERM and a closed terminal end everything, too.
     """
-    with tempfile.TemporaryDirectory(prefix="cto-demo-") as directory:
+    with _exit_on_signals(), tempfile.TemporaryDirectory(prefix="cto-demo-") as directory:
         environ = {**os.environ, "CTO_DATA_DIR": directory, "CTO_AUTH": "off", "CTO_REDIS_URL": ""}
         environ["CTO_PORT"] = environ.get("CTO_PORT") or str(_port(3000))
         settings = Settings.from_env(environ)
@@ -71,10 +75,10 @@ def demo(console: Console, *, keep: bool = False) -> None:
             if keep:
                 console.print(f"Still running at [bold]{settings.base_url}/[/]; Ctrl-C stops it.")
                 _wait_for_interrupt()
-    console.print(
-        "Next: [bold]CTO_AUTH=off cto up[/] keeps a system running; "
-        "[bold]cto submit --watch[/] starts an operation on it."
-    )
+    cto = escape(program())
+    console.print("Next, to keep a system running, and to start an operation on it in another terminal:")
+    console.print(f"  [bold]CTO_AUTH=off {cto} up[/]", soft_wrap=True, highlight=False)
+    console.print(f"  [bold]{cto} submit --watch[/]", soft_wrap=True, highlight=False)
 
 
 def _run_operations(console: Console, gateway: Gateway) -> None:
@@ -111,13 +115,32 @@ def _summary(last: list[dict[str, Any]]) -> Table:
 
 
 @contextmanager
+def _exit_on_signals() -> Iterator[None]:
+    """Have SIGTERM and a closed terminal raise SystemExit, so that every ``finally`` is run."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def _system(environ: dict[str, str], settings: Settings) -> Iterator[None]:
     """Run ``cto up`` for the length of the block; its output is shown only when it does not start."""
     log = Path(environ["CTO_DATA_DIR"]) / "up.log"
     command = [sys.executable, "-m", "api.cli", "up", "--no-flower"]
     with log.open("wb") as output:
         child = subprocess.Popen(  # noqa: S603 - ourselves
-            command, env=environ, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            env=environ,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - no threads yet
         )
     try:
         _wait_until_ready(child, settings, log)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from api.auth import check_startable
 from api.client import Gateway, GatewayError
+from api.options import program
 from cto_worker import keys
 from cto_worker.broker import celery_app
 from cto_worker.errors import ConfigError
@@ -62,8 +64,8 @@ def _finding(name: str, check: Callable[[], str]) -> Finding:
         return Finding(name, right=True, text=check())
     except _Wrong as wrong:
         return Finding(name, right=False, text=str(wrong), mend=wrong.mend)
-    except RedisError as error:
-        mend = "start it with `CTO_AUTH=off cto up`, or set CTO_REDIS_URL to one that runs"
+    except (RedisError, OperationalError) as error:
+        mend = f"start it with `{_up()}`, or set CTO_REDIS_URL to one that runs"
         return Finding(name, right=False, text=f"the store is out of reach: {error}", mend=mend)
 
 
@@ -71,8 +73,22 @@ def _configuration(settings: Settings) -> str:
     try:
         check_startable(settings)
     except ConfigError as error:
-        raise _Wrong(str(error), "set CTO_AUTH=off and CTO_HOST=127.0.0.1") from error
+        # Who asks is often in another terminal than the system, which got its settings there.
+        if not _runs(settings):
+            raise _Wrong(str(error), "set CTO_AUTH=off and CTO_HOST=127.0.0.1") from error
+        return (
+            f"a gateway runs at {settings.base_url} with settings of its own; "
+            f"this shell's are CTO_AUTH={settings.auth}, CTO_HOST={settings.host}"
+        )
     return f"authorization {settings.auth}, market {settings.market}"
+
+
+def _runs(settings: Settings) -> bool:
+    try:
+        Gateway(settings.base_url).get("/healthz")
+    except GatewayError:
+        return False
+    return True
 
 
 def _store(store: Redis, settings: Settings) -> str:
@@ -113,7 +129,7 @@ def _gateway(settings: Settings) -> str:
         gateway.get("/healthz")
         gateway.get("/readyz")
     except GatewayError as error:
-        raise _Wrong(str(error), "start it with `CTO_AUTH=off cto up`, and look at what it prints") from error
+        raise _Wrong(str(error), f"start it with `{_up()}`, and look at what it prints") from error
     return f"answers at {settings.base_url}"
 
 
@@ -122,7 +138,9 @@ def _workers(settings: Settings) -> str:
         queues = app.control.inspect(timeout=WORKER_REPLY_S).active_queues() or {}
     names = [name for name, taken in queues.items() if any(queue["name"] == keys.QUEUE for queue in taken)]
     if not names:
-        raise _Wrong(
-            f"no worker takes from the queue {keys.QUEUE}", "start one: it is part of `CTO_AUTH=off cto up`"
-        )
+        raise _Wrong(f"no worker takes from the queue {keys.QUEUE}", f"start one: it is part of `{_up()}`")
     return ", ".join(sorted(names))
+
+
+def _up() -> str:
+    return f"CTO_AUTH=off {program()} up"

@@ -7,10 +7,8 @@ import sys
 from dataclasses import asdict
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from api.options import as_json
+from api.options import as_json, print_table
 from cto_worker import ledger
 from cto_worker.config import Settings
 from cto_worker.money import to_sol
@@ -32,11 +30,14 @@ def _wallets(*, user: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(wallets))
         return
-    table = Table("wallet", "kind", "SOL", "tokens")
+    rows = []
     for wallet in wallets:
-        tokens = "\n".join(f"{amount / 10**6:,.6f} {mint}" for mint, amount in wallet["tokens"].items())
-        table.add_row(wallet["address"], wallet["kind"], f"{to_sol(wallet['lamports']):.9f}", tokens)
-    Console().print(table)
+        rows.append((wallet["address"], wallet["kind"], f"{to_sol(wallet['lamports']):.9f} SOL"))
+        # Below it, as two addresses do not fit on one line of most terminals.
+        rows += [
+            (f"  {mint}", "token", f"{amount / 10**6:,.6f}") for mint, amount in wallet["tokens"].items()
+        ]
+    print_table(("wallet", "kind", "holds"), rows)
 
 
 @market.command("ledger")
@@ -58,18 +59,12 @@ def _ledger(*, user: str | None, limit: int | None, as_json: bool) -> None:
         }
         click.echo(json.dumps(document))
     else:
-        table = Table("entry", "kind", "user", "account", "asset", "amount")
-        for entry in shown:
-            for posting in entry.postings:
-                table.add_row(
-                    entry.entry_id,
-                    entry.kind,
-                    entry.user_id,
-                    posting.account,
-                    posting.asset,
-                    str(posting.amount),
-                )
-        Console().print(table)
+        rows = [
+            (entry.entry_id, entry.kind, entry.user_id, str(posting.amount), posting.asset, posting.account)
+            for entry in shown
+            for posting in entry.postings
+        ]
+        print_table(("entry", "kind", "user", "amount", "asset", "account"), rows)
         for account, lamports in audit.totals_lamports.items():
             click.echo(f"{account:<14} {to_sol(lamports):>20.9f} SOL")
         for discrepancy in audit.discrepancies:

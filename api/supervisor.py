@@ -112,7 +112,7 @@ class Supervisor:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads here
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - no threads here
         )
         child.started_s = time.monotonic()
         assert child.process.stdout  # noqa: S101 - for the type checker; it is a pipe
@@ -189,8 +189,10 @@ class Supervisor:
         self._selector.close()
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def die_with_parent() -> None:
+    """Have the kernel stop this process when its parent dies (on Linux). To be called in a new child."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _signal_group(process: subprocess.Popen[bytes] | None, number: signal.Signals) -> None:

@@ -7,19 +7,17 @@ import shlex
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from honcho.environ import parse_procfile
 
 from api.auth import check_startable
+from api.options import program
 from api.supervisor import Spec, Supervisor
+from cto_worker.config import Settings
 from cto_worker.embedded import answers
 from cto_worker.errors import ConfigError
-
-if TYPE_CHECKING:
-    from cto_worker.config import Settings
 
 PROBE_S = 0.5
 
@@ -31,7 +29,7 @@ def up(settings: Settings, *, workers: int = 1, flower: bool = True) -> int:
     if flower:
         ports["CTO_FLOWER_PORT"] = settings.flower_port
     for name, port in ports.items():
-        _check_free(settings.host, port, name)
+        _check_free(settings, port, name)
     if settings.embedded and answers(settings):
         raise ConfigError(
             f"another system is running in {settings.data_dir.absolute()}: stop it, or set CTO_DATA_DIR"
@@ -98,10 +96,13 @@ def _where(settings: Settings, *, flower: bool) -> list[str]:
     lines.append(
         f"store       {settings.data_dir.absolute()}" if settings.embedded else "store       CTO_REDIS_URL"
     )
-    return [*lines, "ready: try `cto submit --watch` in another terminal"]
+    # Another terminal does not know of a port that was set in this one.
+    url = f" --url {settings.base_url}" if settings.base_url != Settings().base_url else ""
+    return [*lines, f"ready: try `{program()} submit --watch{url}` in another terminal"]
 
 
-def _check_free(host: str, port: int, name: str) -> None:
+def _check_free(settings: Settings, port: int, name: str) -> None:
+    host = settings.host
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -110,7 +111,7 @@ def _check_free(host: str, port: int, name: str) -> None:
         except OSError as error:
             raise ConfigError(
                 f"port {port} on {host} is taken ({error.strerror}): stop what uses it, "
-                f"or choose another: {name}={port + 1} cto up"
+                f"or choose another: CTO_AUTH={settings.auth} {name}={port + 1} {program()} up"
             ) from error
 
 

@@ -7,7 +7,9 @@ import queue
 from typing import TYPE_CHECKING, Any, Protocol
 
 import socketio
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
+from rich.text import Text
 
 from api.client import GatewayError
 
@@ -15,11 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
+    from rich.progress import Task
 
     from api.client import Gateway
 
 ENDED = ("completed", "failed")
 QUIET_S = 5.0  # without an event for so long, the journal is asked
+BAR_WIDTH = 16  # leaves room for some words where a line has 80 columns
 
 
 class Screen(Protocol):
@@ -39,7 +43,9 @@ class Lines:
     def show(self, event: dict[str, Any]) -> None:
         """See :class:`Screen`."""
         line = json.dumps(event) if self._as_json else describe(event)
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        # Past rich, which would read markup and emoji into what users wrote, and break long lines.
+        self._console.file.write(line + "\n")
+        self._console.file.flush()
 
 
 class Bars:
@@ -51,33 +57,48 @@ class Bars:
 
     def show(self, event: dict[str, Any]) -> None:
         """See :class:`Screen`."""
-        job_id = event["jobId"]
+        job_id, ended = event["jobId"], event["status"] in ENDED
+        shown = {
+            "token": f"{event['tokenAddress'][:4]}…{event['tokenAddress'][-4:]}",
+            "mode": event["mode"],
+            "text": _words(event),
+            "colour": {"completed": "green", "failed": "red"}.get(event["status"], "cyan"),
+        }
         if job_id not in self._tasks:
-            self._tasks[job_id] = self._progress.add_task("", total=100, job=job_id[:8], text="")
-        task = self._tasks[job_id]
-        colour = {"completed": "green", "failed": "red"}.get(event["status"], "cyan")
-        self._progress.update(
-            task,
-            completed=event["progress"],
-            mode=event["mode"],
-            token=f"{event['tokenAddress'][:4]}…{event['tokenAddress'][-4:]}",
-            text=f"[{colour}]{_words(event)}[/]",
-        )
-        if event["status"] in ENDED:
-            self._progress.stop_task(task)
+            # A new bar is drawn at once, so it needs all that the columns ask for.
+            self._tasks[job_id] = self._progress.add_task("", total=100, job=job_id[:8], **shown)
+        self._progress.update(self._tasks[job_id], completed=event["progress"], **shown)
+        if ended:
+            self._progress.stop_task(self._tasks[job_id])
+
+
+class _WordsColumn(ProgressColumn):
+    """The words of the latest event, in its colour. Not as markup: they may hold what users wrote."""
+
+    def render(self, task: Task) -> Text:
+        return Text(" ".join(task.fields["text"].split()), style=task.fields["colour"])
 
 
 def bars(console: Console) -> Progress:
-    """Return the live display that :class:`Bars` draws on; use it as a context manager."""
+    """Return the live display that :class:`Bars` draws on; use it as a context manager.
+
+    Where the line is too short, the words are cut, and nothing else.
+    """
     return Progress(
-        TextColumn("{task.fields[job]}"),
-        TextColumn("[dim]{task.fields[token]} {task.fields[mode]:<9}[/]"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[text]}"),
+        TextColumn("{task.fields[job]}", markup=False, table_column=_fixed(8)),
+        TextColumn("{task.fields[token]}", style="dim", markup=False, table_column=_fixed(9)),
+        TextColumn("{task.fields[mode]}", style="dim", markup=False, table_column=_fixed(9)),
+        BarColumn(bar_width=BAR_WIDTH, table_column=_fixed(BAR_WIDTH)),
+        TextColumn("{task.percentage:>3.0f} %", table_column=_fixed(5)),
+        TimeElapsedColumn(table_column=_fixed(7)),
+        _WordsColumn(table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         console=console,
+        expand=True,
     )
+
+
+def _fixed(width: int) -> Column:
+    return Column(no_wrap=True, min_width=width)
 
 
 def watch(gateway: Gateway, job_ids: Sequence[str], screen: Screen) -> list[dict[str, Any]]:

@@ -1,0 +1,182 @@
+"""The command line, as its users see it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import uuid
+from pathlib import Path
+
+import pytest
+import requests
+from waiting import wait_until
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture
+def elsewhere(system):
+    """Tell environments in which nothing runs yet: ``elsewhere(CTO_AUTH="required")``."""
+    directory = tempfile.mkdtemp(prefix="cto-")  # a short path, for a store's socket lies below it
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    yield lambda **settings: system.env | {"CTO_DATA_DIR": directory, "CTO_PORT": str(port)} | settings
+    shutil.rmtree(directory)
+
+
+def in_terminal(env, *arguments):
+    """Run a command in a terminal of 80 columns; return its exit status and what it wrote."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    env = {name: value for name, value in env.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
+    process = subprocess.Popen(
+        [BIN / "cto", *arguments],
+        env=env | {"TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    written = b""
+    while data := read(ours):
+        written += data
+    os.close(ours)
+    return process.wait(60), written.decode()
+
+
+def read(terminal):
+    try:
+        return os.read(terminal, 65_536)
+    except OSError as error:  # how Linux says that nobody writes any more
+        if error.errno != errno.EIO:
+            raise
+        return b""
+
+
+def test_a_job_is_watched_in_a_terminal(system):
+    status, written = in_terminal(system.env, "submit", "--watch", "--user", uuid.uuid4().hex)
+    assert status == 0, written
+    assert "━" in written
+    assert "completed" in written
+
+
+def test_why_a_job_failed_is_told_in_full(system):
+    user = uuid.uuid4().hex
+    status, written = in_terminal(system.env, "submit", "--watch", "--user", user, "--amount", "5000")
+    assert status == 1, written
+    job = json.loads(system.cto("jobs", "--user", user, "--json").stdout)["jobs"][0]
+    error = system.get(f"/api/cto/job/{job['jobId']}/latest")["details"]["error"]
+    assert error in written
+
+
+def test_doctor_finds_nothing_wrong_from_a_second_terminal(system):
+    env = {name: value for name, value in system.env.items() if name != "CTO_AUTH"}
+    done = subprocess.run([BIN / "cto", "doctor"], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "CTO_AUTH=required" in done.stdout
+    assert "WRONG" not in done.stdout
+
+
+@pytest.mark.parametrize("auth", ["off", "required"])
+def test_doctor_says_what_is_wrong_when_nothing_runs(elsewhere, auth):
+    done = subprocess.run(
+        [BIN / "cto", "doctor", "--json"],
+        env=elsewhere(CTO_AUTH=auth),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    right = {finding["check"]: finding["right"] for finding in json.loads(done.stdout)}
+    names = ("configuration", "store", "durability", "eviction", "gateway", "workers", "queue")
+    assert right == dict.fromkeys(names, False) | {"configuration": auth == "off"}
+
+
+def processes_of(directory):
+    """The processes that were started with this directory for their temporary files."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"TMPDIR={directory}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it has ended, or is another user's
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="asks Linux for the processes")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_demo_that_is_stopped_leaves_no_process(elsewhere, number):
+    directory = elsewhere()["CTO_DATA_DIR"]
+    env = elsewhere(TMPDIR=directory)
+    demo = subprocess.Popen([BIN / "cto", "demo", "--keep"], env=env, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answers(f"http://127.0.0.1:{env['CTO_PORT']}/"))
+        assert len(processes_of(directory)) > 3
+        demo.send_signal(number)
+        status = demo.wait(60)
+    finally:
+        demo.kill()
+        demo.wait()
+    assert status == (-number if number == signal.SIGKILL else 128 + number)
+    wait_until(lambda: not processes_of(directory))
+
+
+def answers(page):
+    try:
+        return requests.get(page, timeout=1).ok
+    except requests.RequestException:
+        return False
+
+
+def test_what_users_wrote_is_printed_as_it_is(system):
+    done = system.cto("submit", "--watch", "--json", "--user", "a:cat:b")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {event["userId"] for event in events} == {"a:cat:b"}
+    assert "a:cat:b" in system.cto("jobs", "--user", "a:cat:b").stdout
+
+
+def test_the_market_shows_addresses_in_full(system):
+    user = uuid.uuid4().hex
+    assert system.ended(system.submit(userId=user))["status"] == "completed"
+    wallets = json.loads(system.cto("market", "wallets", "--user", user, "--json").stdout)
+    shown = system.cto("market", "wallets", "--user", user).stdout
+    booked = system.cto("market", "ledger", "--user", user).stdout
+    for wallet in wallets:
+        assert wallet["address"] in shown
+        assert wallet["address"] in booked
+    mints = {mint for wallet in wallets for mint in wallet["tokens"]}
+    assert mints
+    assert all(mint in shown and mint in booked for mint in mints)
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("option", [("--amount", "nan"), ("--idempotency-key", "ключ")])
+def test_what_cannot_be_sent_is_an_invalid_request(system, option):
+    done = system.cto("submit", *option)
+    assert done.returncode == 1
+    assert "invalid_request" in done.stderr
+
+
+def test_hints_can_be_copied(system):
+    hint = re.search(r"try `(.*)` in another terminal", system.said())[1]
+    assert hint == f"{BIN / 'cto'} submit --watch --url {system.url}"
+    done = subprocess.run(hint, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    taken = system.cto("up")
+    assert f"CTO_AUTH=off CTO_PORT={system.settings.port + 1} {BIN / 'cto'} up" in taken.stderr

@@ -1,0 +1,77 @@
+"""What ``cto watch`` draws, and writes."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+from rich.console import Console
+
+from api.client import Gateway, GatewayError
+from api.watch import BAR_WIDTH, Bars, Lines, bars
+
+EVENT = {
+    "jobId": "0123456789abcdef",
+    "tokenAddress": "So11111111111111111111111111111111111111112",
+    "mode": "prefunded",
+    "status": "active",
+    "progress": 40.0,
+    "phase": 2,
+    "totalPhases": 5,
+    "phaseTitle": "Funding",
+    "phaseDescription": "Wallets are funded",
+}
+
+
+def drawn(event, width=80):
+    """The last line that a terminal of this width was sent."""
+    console = Console(force_terminal=True, width=width, file=io.StringIO(), color_system=None)
+    with bars(console) as progress:
+        Bars(progress).show(event)
+    plain = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", console.file.getvalue())
+    return plain.rstrip().splitlines()[-1]
+
+
+def failed(error):
+    return EVENT | {"status": "failed", "details": {"errorCode": "internal", "error": error}}
+
+
+def test_a_new_bar_is_drawn_at_once():
+    line = drawn(EVENT)
+    for words in ("01234567", "So11…1112", "prefunded", "40 %", "2/5 Funding"):
+        assert words in line
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_bar_stays_whole_beside_a_very_long_error(width):
+    line = drawn(failed("it went wrong\nin every way; " * 40) | {"progress": 100.0}, width)
+    assert line.count("━") == BAR_WIDTH
+    for words in ("01234567", "So11…1112", "prefunded", "100 %", "0:00:0", "failed: in"):
+        assert words in line
+    assert line.endswith("…")
+
+
+def test_what_users_wrote_is_no_markup_and_no_emoji():
+    assert "[red]a:cat:b[/nope]" in drawn(failed("[red]a:cat:b[/nope]"), width=160)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_lines_are_written_as_they_are(as_json):
+    console = Console(force_terminal=True, width=80, file=io.StringIO())
+    event = failed("[red]a:cat:b[/nope] " * 20)
+    Lines(console, as_json=as_json).show(event)
+    text = console.file.getvalue()
+    assert text.count("\n") == 1
+    assert "[red]a:cat:b[/nope] " * 19 in text
+    assert not as_json or json.loads(text) == event
+
+
+@pytest.mark.parametrize(
+    ("document", "headers"), [({"buyAmount": float("nan")}, None), ({}, {"Idempotency-Key": "ключ"})]
+)
+def test_what_cannot_be_sent_is_said_to_be_invalid(document, headers):
+    with pytest.raises(GatewayError) as refused:
+        Gateway("http://127.0.0.1:1").post("/api/cto/jobs", document, headers)
+    assert refused.value.code == "invalid_request"
