@@ -1,0 +1,49 @@
+"""The intent log: what a buy costs with it, and without."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from benchmarks.system import BODY, client, embedded_store
+from cto_worker.config import Settings
+from cto_worker.paper import PaperMarket
+from cto_worker.redis_journal import RedisJournal
+from cto_worker.runner import Runner
+
+if TYPE_CHECKING:
+    from cto_worker.market import Order
+
+BUYS = 50
+
+
+class NoLog(RedisJournal):
+    """A journal that records no order before it is submitted."""
+
+    def intend(self, job_id: str, attempt: int, intent_id: str, order: Order) -> bool:  # noqa: ARG002
+        return True
+
+    def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+        pass
+
+
+def buy_with_log_and_without(rounds: int = 9) -> tuple[float, float]:
+    """Milliseconds per buy at zero latency, one after the other: with the log, and without."""
+    with_log, without = [], []
+    with embedded_store() as environment:
+        settings = Settings.from_env(environment)
+        store = client(environment)
+        market = PaperMarket(store, settings)
+        for _ in range(rounds):
+            with_log.append(_ms_per_buy(Runner(RedisJournal(store, settings), market)))
+            without.append(_ms_per_buy(Runner(NoLog(store, settings), market)))
+    return median(with_log), median(without)
+
+
+def _ms_per_buy(runner: Runner) -> float:
+    body = BODY | {"walletCount": BUYS, "buyAmount": 0.05}
+    begun_s = time.perf_counter()
+    runner.run_job(str(uuid4()), body)
+    return (time.perf_counter() - begun_s) * 1000 / BUYS
