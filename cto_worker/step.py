@@ -53,19 +53,27 @@ def send(operation: Operation, step: Step, order: Order) -> Outcome:
     operation.in_flight = step, order
     operation.hold.check()
     operation.hold.reached("after_intent")
+    return ask(operation, order, sent=_submit(operation, order))
+
+
+def _submit(operation: Operation, order: Order) -> bool:
+    """Send an order and record that it was sent. Returns whether the market took it for sure."""
     try:
         operation.market.submit(order)
     except MarketError:
         log.warning("submitting %s failed; asking what became of it", order.intent_id, exc_info=True)
-    else:
-        operation.hold.reached("after_submit")
-        operation.story.submitted(order.intent_id, order)
-        operation.hold.reached("after_submitted")
-    return ask(operation, order)
+        return False
+    operation.hold.reached("after_submit")
+    operation.story.submitted(order.intent_id, order)
+    operation.hold.reached("after_submitted")
+    return True
 
 
-def ask(operation: Operation, order: Order) -> Outcome:
-    """Wait until the market says what became of an order, but not for ever: then it is ``UNKNOWN``."""
+def ask(operation: Operation, order: Order, *, sent: bool) -> Outcome:
+    """Wait until the market says what became of an order, but not for ever: then it is ``UNKNOWN``.
+
+    As long as it may not have been ``sent``, the same bytes are sent again.
+    """
     ends_s = time.monotonic() + operation.market.patience_s
     while True:
         wait_s = min(ASK_SLICE_S, max(0.0, ends_s - time.monotonic()))
@@ -79,3 +87,4 @@ def ask(operation: Operation, order: Order) -> Outcome:
             return outcome
         operation.hold.check()
         operation.hold.give_up()
+        sent = sent or _submit(operation, order)

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from api.cli import main
+from api.options import program
 from cto_worker import keys, review
 from cto_worker.errors import (
     IntentNotFoundError,
@@ -301,7 +302,9 @@ def test_the_command_shows_what_is_unknown_and_how_to_resolve_it(run, store, cto
     assert "Buying with wallet 1 of 3" in text
     assert "0.300000000" in text
     for intent_id in (FIRST, SECOND):
-        assert f"\nsignature of {intent_id}\n  cto resolve j1 --intent {intent_id} --executed\n" in text
+        assert (
+            f"\nsignature of {intent_id}\n  {program()} resolve j1 --intent {intent_id} --executed\n" in text
+        )
     assert "--not-executed" in text
     assert held(store) == before, "looking changes nothing"
     assert listed() == ["j1"]
@@ -311,7 +314,7 @@ def test_the_command_resolves_one_intent_after_the_other(run, cto, record, liste
     run("j1", "wallet-1:buy", "wallet-2:buy")
     status, text = cto("j1", "--intent", FIRST, "--executed")
     assert (status, text.splitlines()[0]) == (0, f"{FIRST}: executed")
-    assert f"cto resolve j1 --intent {SECOND} --executed" in text, "and shows what is left"
+    assert f"{program()} resolve j1 --intent {SECOND} --executed" in text, "and shows what is left"
     assert cto("j1", "--intent", SECOND, "--not-executed") == (
         0,
         f"{SECOND}: not executed\nno intent of j1 is unknown: it is off the list\n",
