@@ -124,7 +124,13 @@ def processes_of(directory):
 def test_a_demo_that_is_stopped_leaves_no_process(elsewhere, number):
     directory = elsewhere()["CTO_DATA_DIR"]
     env = elsewhere(TMPDIR=directory)
-    demo = subprocess.Popen([BIN / "cto", "demo", "--keep"], env=env, stdout=subprocess.DEVNULL)
+    demo = subprocess.Popen(
+        [BIN / "cto", "demo", "--keep"],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        # Tests that are run under nohup would hand their ignored SIGHUP on, which the demo respects.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )
     try:
         wait_until(lambda: answers(f"http://127.0.0.1:{env['CTO_PORT']}/"))
         assert len(processes_of(directory)) > 3
