@@ -129,7 +129,7 @@ def test_a_demo_that_is_stopped_leaves_no_process(elsewhere, number):
         env=env,
         stdout=subprocess.DEVNULL,
         # Tests that are run under nohup would hand their ignored SIGHUP on, which the demo respects.
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509
     )
     try:
         wait_until(lambda: answers(f"http://127.0.0.1:{env['CTO_PORT']}/"))
