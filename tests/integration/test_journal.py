@@ -7,6 +7,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+from examples import FIRST_EVENT
 
 from cto_worker import keys
 from cto_worker.config import Settings
@@ -18,7 +19,7 @@ from cto_worker.errors import (
     OperationFailed,
     SequenceError,
 )
-from cto_worker.events import Details, JobStatus, Mode, ProgressEvent, Status, decode
+from cto_worker.events import Details, JobStatus, Status, decode
 from cto_worker.history import History
 from cto_worker.intents import PLAN, IntentLog, IntentRecord, IntentStatus, decode_record, settled
 from cto_worker.journal import Idempotency, Orphan, Receipt
@@ -27,24 +28,7 @@ from cto_worker.memory_journal import MemoryJournal
 from cto_worker.plan import Plan, Step
 from cto_worker.redis_journal import RedisJournal
 
-FIRST = ProgressEvent(
-    job_id="j1",
-    seq=1,
-    attempt=0,
-    token_address="So11111111111111111111111111111111111111112",
-    user_id="7",
-    user_chat_id=1,
-    phase=1,
-    phase_title="t",
-    phase_description="d",
-    progress=10,
-    status=Status.STARTED,
-    timestamp=1_700_000_000_000,
-    mode=Mode.STANDARD,
-    platform="unknown",
-    buy_amount=0.5,
-    socket_user_id="9",
-)
+FIRST = replace(FIRST_EVENT, socket_user_id="9")
 SECOND = replace(FIRST, seq=2, attempt=1, phase=2, progress=25, status=Status.IN_PROGRESS)
 COMPLETED = replace(SECOND, seq=3, phase=5, progress=100, status=Status.COMPLETED)
 FAILED = replace(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 import pytest
+from examples import FIRST_EVENT
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,7 +26,7 @@ from hypothesis.stateful import (
 from cto_worker import keys
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError, FencedError, JobEndedError
-from cto_worker.events import Details, Mode, ProgressEvent, Status, decode
+from cto_worker.events import Details, ProgressEvent, Status, decode
 from cto_worker.intents import PLAN, IntentRecord, IntentStatus, decode_record, settled
 from cto_worker.market import Buy, Order, Outcome, OutcomeStatus, Transfer
 from cto_worker.memory_journal import MemoryJournal
@@ -50,23 +51,7 @@ class Trouble(Enum):
         return self in (Trouble.ANSWERS_LOST, Trouble.CANCELLED_AFTER_AN_INTENT)
 
 
-FIRST = ProgressEvent(
-    job_id="j1",
-    seq=1,
-    attempt=0,
-    token_address="So11111111111111111111111111111111111111112",
-    user_id="7",
-    user_chat_id=1,
-    phase=1,
-    phase_title="t",
-    phase_description="d",
-    progress=10,
-    status=Status.STARTED,
-    timestamp=1_700_000_000_000,
-    mode=Mode.STANDARD,
-    platform="pumpfun",
-    buy_amount=0.5,
-)
+FIRST = replace(FIRST_EVENT, platform="pumpfun")
 
 
 def plan_of(job_id):

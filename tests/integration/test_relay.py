@@ -6,32 +6,15 @@ import threading
 from dataclasses import replace
 
 import pytest
+from examples import FIRST_EVENT as FIRST
 from waiting import wait_until
 
 from api.relay import Relay, RelayUnavailableError
 from cto_worker import keys
 from cto_worker.config import Settings
-from cto_worker.events import Mode, ProgressEvent, Status, encode
+from cto_worker.events import Status, encode
 from cto_worker.history import History
 from cto_worker.redis_journal import RedisJournal
-
-FIRST = ProgressEvent(
-    job_id="j1",
-    seq=1,
-    attempt=0,
-    token_address="So11111111111111111111111111111111111111112",
-    user_id="7",
-    user_chat_id=1,
-    phase=1,
-    phase_title="t",
-    phase_description="d",
-    progress=10,
-    status=Status.STARTED,
-    timestamp=1_700_000_000_000,
-    mode=Mode.STANDARD,
-    platform="unknown",
-    buy_amount=0.5,
-)
 
 
 def event(seq, job_id="j1", **changes):

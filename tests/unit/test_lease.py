@@ -9,36 +9,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from examples import FIRST_EVENT as FIRST
 from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as StoreConnectionError
 from waiting import wait_until
 
 from cto_worker import keys
 from cto_worker.errors import LeaseLostError
-from cto_worker.events import JobStatus, Mode, ProgressEvent, Status
+from cto_worker.events import JobStatus
 from cto_worker.lease import MARGIN, RENEWALS_PER_LEASE, Lease, LeaseKeeper
 from cto_worker.memory_journal import MemoryJournal
 from cto_worker.recovery import Sweeper
 
 HOUR_MS = 3_600_000  # a lease so long that only a test that moves a clock sees it end
 HOUR_S = 3_600 * (1 - MARGIN)  # what a run has of it
-FIRST = ProgressEvent(
-    job_id="j1",
-    seq=1,
-    attempt=0,
-    token_address="So11111111111111111111111111111111111111112",
-    user_id="7",
-    user_chat_id=1,
-    phase=1,
-    phase_title="t",
-    phase_description="d",
-    progress=10,
-    status=Status.STARTED,
-    timestamp=1_700_000_000_000,
-    mode=Mode.STANDARD,
-    platform="unknown",
-    buy_amount=0.5,
-)
 
 
 class Faulty(MemoryJournal):
