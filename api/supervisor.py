@@ -19,7 +19,6 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-EX_CONFIG = 78  # sysexits.h: what a process answers that would only fail again
 TICK_S = 0.1
 FIRST_RESTART_S, LONGEST_RESTART_S = 0.5, 10.0
 STEADY_S = 30.0  # a process that has run for so long is started at once when it dies
@@ -66,7 +65,7 @@ class Supervisor:
     _exit_status: int = 0
 
     def run(self) -> int:
-        """Return the exit status: 0 after a stop, or the :data:`EX_CONFIG` of a process."""
+        """Return the exit status: 0 after a stop, or the :data:`os.EX_CONFIG` of a process."""
         waiting = list(self.specs)
         with _signals(self.stop):
             try:
@@ -125,8 +124,8 @@ class Supervisor:
         self._drain(child)
         _signal_group(process, signal.SIGKILL)  # what it has started, if it left anything
         child.process = None
-        if process.returncode == EX_CONFIG:
-            self._exit_status = EX_CONFIG
+        if process.returncode == os.EX_CONFIG:
+            self._exit_status = os.EX_CONFIG
             self._stopping = True
             return
         if now_s - child.started_s > STEADY_S:

@@ -11,6 +11,7 @@ eventlet.monkey_patch()
 
 # Everything below must be imported after the patch.
 import logging  # noqa: E402
+import os  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
@@ -30,7 +31,6 @@ from cto_worker.store import connect  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-EX_CONFIG = 78  # sysexits.h: a supervisor must not start it again
 MAX_SOCKETS = 20_000  # eventlet's own limit of 1,024 counts every connection, REST too
 MAX_URL_BYTES = 32_768  # 500 job ids and room to spare
 # Half of what a client waits at most for "503": it may wait for a connection, and then for the store.
@@ -46,7 +46,7 @@ def main() -> None:
         check_startable(settings)
     except ConfigError as error:
         sys.stderr.write(f"The gateway does not start: {error}\n")
-        sys.exit(EX_CONFIG)
+        sys.exit(os.EX_CONFIG)
     logs.configure(settings)
     store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history = History(store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 
@@ -23,7 +24,6 @@ from cto_worker.tasks import register
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
 _KEEPERS_CONNECTIONS = 2  # which operations cannot take away
-EX_CONFIG = 78  # sysexits.h
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def _check_store(**_: object) -> None:
         check_durable(store)
     except ConfigError as error:
         sys.stderr.write(f"The worker does not start: {error}\n")
-        sys.exit(EX_CONFIG)
+        sys.exit(os.EX_CONFIG)
     except RedisError as error:
         log.warning("cannot check the store yet: %s", error)
 

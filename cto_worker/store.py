@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 5.0  # a store that does not answer by then is out of reach
 HEALTH_CHECK_S = 5.0
+_NOT_DURABLE = (
+    "the store cannot promise that an intent is on disk before money moves ({}): "
+    "run it with `appendonly yes`; it must be Valkey, or Redis 7.2 or later"
+)
 DURABLE_TIMEOUT_MS = 3_000  # an intent that is not on disk by then must not be submitted
 # Every command we send is safe to repeat: the journal and the paper market recognize what they did already.
 RETRIES = 2
@@ -86,10 +90,7 @@ def durably(
     if isinstance(answer, Exception):
         raise answer
     if isinstance(durable, ResponseError):
-        raise NotDurableError(
-            f"the store cannot keep an intent safe ({durable}): run it with `appendonly yes`; "
-            "it must be Valkey, or Redis 7.2 or later"
-        ) from durable
+        raise NotDurableError(_NOT_DURABLE.format(durable)) from durable
     return answer, int(durable[0]), int(durable[1])
 
 
@@ -98,7 +99,4 @@ def check_durable(store: Redis) -> None:
     try:
         store.execute_command("WAITAOF", 1, 0, DURABLE_TIMEOUT_MS)
     except ResponseError as error:
-        raise ConfigError(
-            f"the store cannot promise that an intent is on disk before money moves ({error}): run it with "
-            "`appendonly yes`; it must be Valkey, or Redis 7.2 or later"
-        ) from error
+        raise ConfigError(_NOT_DURABLE.format(error)) from error
