@@ -14,7 +14,7 @@ from api.options import program
 from cto_worker import keys
 from cto_worker.broker import celery_app
 from cto_worker.errors import ConfigError
-from cto_worker.store import connect
+from cto_worker.store import check_durable, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         checks: dict[str, Callable[[], str]] = {
             "configuration": lambda: _configuration(settings),
             "store": lambda: _store(store, settings),
-            "durability": lambda: _durability(store),
+            "durability": lambda: _durability(store, settings.replicas),
             "eviction": lambda: _eviction(store),
             "gateway": lambda: _gateway(settings),
             "workers": lambda: _workers(settings),
@@ -102,10 +102,14 @@ def _store(store: Redis, settings: Settings) -> str:
     return f"Redis {version}, {where}"
 
 
-def _durability(store: Redis) -> str:
+def _durability(store: Redis, replicas: int) -> str:
     if _option(store, "appendonly") != "yes":
         raise _Wrong("what is written may be lost with the store", "run the store with `appendonly yes`")
-    return f"append-only file, fsync {_option(store, 'appendfsync')}"
+    try:
+        check_durable(store, replicas)
+    except ConfigError as error:
+        raise _Wrong("what is written may be lost with the store", str(error)) from error
+    return f"append-only file, fsync {_option(store, 'appendfsync')}, {replicas} replicas asked for"
 
 
 def _eviction(store: Redis) -> str:

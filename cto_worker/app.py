@@ -24,14 +24,23 @@ from cto_worker.tasks import register
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
 _KEEPERS_CONNECTIONS = 2  # which operations cannot take away
+# A store that hangs is given up soon: what a run still wants from it then is too late for its lease, and a
+# worker that is to stop has 15 s.
+_TIMEOUT_S = 4.0
 
 log = logging.getLogger(__name__)
 
 settings = Settings.from_env()
-store = connect(settings, settings.worker_concurrency + _SPARE_CONNECTIONS)
+store = connect(
+    settings,
+    settings.worker_concurrency + _SPARE_CONNECTIONS,
+    timeout_s=_TIMEOUT_S,
+    retry_timeouts=False,
+)
 app = celery_app(settings)
 send = make_send(app)
-own_journal = RedisJournal(connect(settings, _KEEPERS_CONNECTIONS), settings)
+own_store = connect(settings, _KEEPERS_CONNECTIONS, timeout_s=_TIMEOUT_S, retry_timeouts=False)
+own_journal = RedisJournal(own_store, settings)
 keeper = LeaseKeeper(own_journal, settings.lease_ms)
 sweeper = Sweeper(own_journal, settings.lease_ms, send)
 runner = Runner(RedisJournal(store, settings), PaperMarket(store, settings), keeper, send, settings.crash_at)
@@ -47,7 +56,7 @@ def _configure_logging(loglevel: int, **_: object) -> None:
 def _check_store(**_: object) -> None:
     """Refuse to run where money could move twice; a store that is not there yet is waited for by Celery."""
     try:
-        check_durable(store)
+        check_durable(store, settings.replicas)
     except ConfigError as error:
         sys.stderr.write(f"The worker does not start: {error}\n")
         sys.exit(os.EX_CONFIG)

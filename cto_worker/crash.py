@@ -20,7 +20,6 @@ CRASH_POINTS = (
     "after_submitted",
     "before_outcome",  # the outcome is known, but not recorded
     "after_outcome",
-    "before_end",
     "after_end",
 )
 

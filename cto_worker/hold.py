@@ -21,12 +21,12 @@ class Hold:
     stopping: threading.Event = field(default_factory=threading.Event)  # set once the worker is to stop
     crash_at: str = ""  # see crash.py
 
-    def check(self) -> None:
+    def check_owned(self) -> None:
         """Raise :class:`~cto_worker.errors.LeaseLostError` unless the job still is this run's."""
         if self.lease:
             self.lease.check()
 
-    def give_up(self) -> None:
+    def check_stopping(self) -> None:
         """Raise :class:`~cto_worker.errors.HandedOver` when the worker is to stop."""
         if self.stopping.is_set():
             raise HandedOver("this worker is to stop")

@@ -13,13 +13,15 @@ tests. Reading is :mod:`cto_worker.history`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cto_worker.errors import OperationFailed
+from cto_worker.errors import OperationFailed, SequenceError
 from cto_worker.events import Status
+from cto_worker.intents import decode_log
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from cto_worker.events import JobStatus, ProgressEvent
     from cto_worker.intents import IntentLog, IntentRecord
@@ -52,9 +54,14 @@ class Claim:
     attempt: int  # the fencing token, carried by every event of this run
     latest: ProgressEvent
     request: bytes  # the request document, JSON
-    log: IntentLog | None  # of the runs before; ``None`` when nothing was planned yet
+    recorded: Mapping[str, bytes]  # the intent log of the runs before, as the store keeps it
     stalls: int = 0  # takeovers since the job last got further
     elapsed_ms: int = 0  # since the first claim
+
+    @property
+    def log(self) -> IntentLog | None:
+        """The intent log; ``None`` when nothing was planned yet."""
+        return decode_log(self.recorded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +101,11 @@ class Journal(Protocol):
         """
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:
-        """Take a job for the run named ``claimant``. Asking again with the same name is harmless.
+        """Take a job for the run named ``claimant``, and return once that is on disk.
 
-        Returns ``None`` when the job is unknown, belongs to another run or has ended.
+        Asking again with the same name is harmless. Returns ``None`` when the job is unknown, belongs to
+        another run or has ended. Raises :class:`NotDurableError`; then the run must not begin, for a store
+        that forgets the claim would give its fencing token away again.
         """
 
     def append(  # noqa: PLR0913 - an event and what is recorded with it
@@ -105,12 +114,14 @@ class Journal(Protocol):
         result: dict[str, Any] | None = None,
         step_ms: float | None = None,
         *,
+        earlier: Sequence[ProgressEvent] = (),
         plan: Plan | None = None,
         records: Mapping[str, IntentRecord] | None = None,
         review: bool = False,
     ) -> Receipt:
         """Append one event; a terminal one brings the operation's ``result``. Repeating the last is harmless.
 
+        ``earlier`` are events right before it that need no step of their own: all are written, or none.
         ``plan`` and ``records`` (by intent id) go into the intent log in the same step. ``step_ms``, given
         with a terminal event, is how long a transfer or buy took on average; later runs learn their
         remaining time from it, as the median of the last twenty. ``review`` lists an ended job for an
@@ -120,11 +131,14 @@ class Journal(Protocol):
         :class:`JobNotFoundError`; then nothing was written.
         """
 
-    def intend(self, job_id: str, attempt: int, intent_id: str, order: Order) -> bool:
+    def intend(
+        self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
+    ) -> bool:
         """Record an order that is about to be submitted, and return once that is on disk.
 
-        Returns ``False``, with nothing recorded, when somebody has asked to cancel the job. Raises what
-        :meth:`append` raises, and :class:`NotDurableError`; then nothing may be submitted.
+        Returns ``False``, with nothing recorded, when somebody has asked to cancel the job and that is
+        heeded. Raises what :meth:`append` raises, and :class:`NotDurableError`; then nothing may be
+        submitted, though the record may be there.
         """
 
     def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
@@ -147,6 +161,13 @@ class Journal(Protocol):
 
         Raises :class:`JobNotFoundError` or :class:`JobEndedError`.
         """
+
+
+def check_order(events: Sequence[ProgressEvent]) -> None:
+    """Raise :class:`SequenceError` unless each event may follow the one before it."""
+    for one, other in pairwise(events):
+        if other.seq != one.seq + 1 or other.progress < one.progress or one.status.terminal:
+            raise SequenceError(f"job {one.job_id}: event {other.seq} cannot follow event {one.seq}")
 
 
 def celery_result(event: ProgressEvent, result: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ GATEWAY_PREFIX = "cto:gateway:"  # + a gateway's own id: the channel that wakes 
 OPEN_PREFIX = "cto:open:"  # + room: sorted set of the room's jobs that have not ended, by serial number
 LIST_PREFIX = "cto:jobs:"  # + owner + ":" + status or "all": sorted set of jobs, by serial number
 SERIAL = "cto:serial"  # counter: every job's place in the order of acceptance
+PROBE = "cto:probe"  # string: written by a worker that starts, to see whether it is kept
 CLAIMED = "cto:claimed"  # string: the highest serial number that a worker has claimed
 DUE = "cto:due"  # sorted set: jobs that have not ended, by when (the store's ms) a sweep must look at them
 REVIEW = "needs_review"  # beside the statuses, a list of its own: ended jobs that an operator must look at

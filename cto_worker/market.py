@@ -88,7 +88,7 @@ class Outcome:
 class Market(Protocol):
     """Where operations trade. Every method may raise :class:`~cto_worker.errors.MarketError`."""
 
-    patience_s: float  # how long an outcome is worth waiting for
+    patience_s: float  # how long an answer is worth waiting for
 
     def account(self, user_id: str, wallet_count: int) -> Account:
         """Return the user's account, with at least ``wallet_count`` operation wallets in it.

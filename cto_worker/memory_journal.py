@@ -13,6 +13,7 @@ from cto_worker.errors import (
     IdempotencyConflictError,
     JobEndedError,
     JobNotFoundError,
+    NotDurableError,
     SequenceError,
 )
 from cto_worker.events import JobStatus, ProgressEvent, Status, dumps, encode
@@ -20,14 +21,22 @@ from cto_worker.intents import (
     PLAN,
     IntentRecord,
     IntentStatus,
-    decode_log,
     encode_plan,
     encode_record,
 )
-from cto_worker.journal import Claim, Created, Idempotency, Orphan, Receipt, Standing, celery_result
+from cto_worker.journal import (
+    Claim,
+    Created,
+    Idempotency,
+    Orphan,
+    Receipt,
+    Standing,
+    celery_result,
+    check_order,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from cto_worker.market import Order
     from cto_worker.plan import Plan
@@ -64,6 +73,7 @@ class MemoryJournal:
     published: list[bytes] = field(default_factory=list)
     before_append: Callable[[ProgressEvent], None] = lambda _: None
     before_intent: Callable[[str], None] = lambda _: None
+    durable: bool = True  # else a claim or an intent is written, but not known to be on disk
     lease_ms: int = 6_000
     now_ms: int = 1_000_000
     queued: bool = False  # whether messages wait in the queue
@@ -101,8 +111,9 @@ class MemoryJournal:
         job.released = False
         job.lease_ms = job.due_ms = self.now_ms + self.lease_ms
         job.begun_ms = self.now_ms if job.begun_ms is None else job.begun_ms
-        log = decode_log(job.log)
-        return Claim(job.attempt, job.events[-1], job.request, log, job.stalls, self.now_ms - job.begun_ms)
+        self._be_durable()
+        elapsed_ms = self.now_ms - job.begun_ms
+        return Claim(job.attempt, job.events[-1], job.request, dict(job.log), job.stalls, elapsed_ms)
 
     def append(  # noqa: PLR0913 - see Journal
         self,
@@ -110,22 +121,26 @@ class MemoryJournal:
         result: dict[str, Any] | None = None,
         step_ms: float | None = None,
         *,
+        earlier: Sequence[ProgressEvent] = (),
         plan: Plan | None = None,
         records: Mapping[str, IntentRecord] | None = None,
         review: bool = False,
     ) -> Receipt:
         """See :meth:`cto_worker.journal.Journal.append`."""
-        self.before_append(event)
+        for one in (*earlier, event):
+            self.before_append(one)
+        check_order((*earlier, event))
         job = self.jobs.get(event.job_id)
         if job and event == job.events[-1]:
             return self._receipt(job, event)
         job = self._owned(event.job_id, event.attempt)
         last = job.events[-1]
-        if event.seq != last.seq + 1 or event.progress < last.progress:
+        if event.seq - len(earlier) != last.seq + 1 or event.progress < last.progress:
             raise SequenceError(f"job {event.job_id}: {event.seq} is not the next seq")
-        job.events.append(event)
+        job.events += [*earlier, event]
+        self.published += map(encode, earlier)
         job.status = JobStatus(event.status) if event.status.terminal else JobStatus.ACTIVE
-        job.review = review
+        job.review = review and event.status.terminal
         if plan is not None or records:
             job.stalls = 0
         if plan is not None:
@@ -139,14 +154,17 @@ class MemoryJournal:
             del samples[keys.PACE_RUNS :]
         return self._receipt(job, event)
 
-    def intend(self, job_id: str, attempt: int, intent_id: str, order: Order) -> bool:
+    def intend(
+        self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
+    ) -> bool:
         """See :meth:`cto_worker.journal.Journal.intend`."""
         self.before_intent(intent_id)
         job = self._owned(job_id, attempt)
         record = encode_record(IntentRecord(IntentStatus.INTENDED, order))
-        if job.cancel and job.log.get(intent_id) != record:
+        if job.cancel and heed_cancel and job.log.get(intent_id) != record:
             return False
         job.log[intent_id] = record
+        self._be_durable()
         return True
 
     def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
@@ -207,6 +225,10 @@ class MemoryJournal:
         if attempt != job.attempt:
             raise FencedError(f"job {job_id} is no longer owned by attempt {attempt}")
         return job
+
+    def _be_durable(self) -> None:
+        if not self.durable:
+            raise NotDurableError("told to keep nothing")
 
     def _receipt(self, job: MemoryJob, event: ProgressEvent) -> Receipt:
         samples = self._samples.get(keys.pace(event.mode, event.platform))

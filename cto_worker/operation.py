@@ -17,7 +17,7 @@ from cto_worker.intents import settled
 from cto_worker.market import Buy, Outcome, OutcomeStatus, Strategy
 from cto_worker.plan import check_funds, make_plan
 from cto_worker.result import result_of, summary_of
-from cto_worker.step import carry_out, follow_up
+from cto_worker.step import carry_out, follow_up, patiently
 from cto_worker.story import UNKNOWN_PLATFORM, Story
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class Operation:
     started_s: float = field(default_factory=time.monotonic)  # of the first run, on this process's clock
     learned_ms: float | None = None  # how long a transfer or buy took in earlier runs
     measured_ms: float | None = None  # how long it took in this one, on average
-    in_flight: tuple[Step, Order] | None = None  # sent, perhaps, and its outcome not recorded
+    in_flight: tuple[Step, Order] | None = None  # sent, perhaps, and not settled
+    unrecorded: dict[str, IntentRecord] = field(default_factory=dict)  # settled; the next event records it
 
 
 def run(operation: Operation) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def validate(operation: Operation) -> Account:
     """Phase 2: the user exists, owns the wallets, and they hold the amount plus the network's fees."""
     request = operation.request
     _proceed(operation, Phase.VALIDATING, f"Checking {request.buyers} wallets")
-    account = operation.market.account(request.user_id, request.buyers)
+    account = patiently(operation, lambda: operation.market.account(request.user_id, request.buyers))
     check_funds(make_plan(operation.job_id, request, account, _CHEAPEST, operation.market), account)
     return account
 
@@ -90,7 +91,8 @@ def validate(operation: Operation) -> Account:
 def detect(operation: Operation, account: Account) -> Plan:
     """Phase 3: where the token trades, and the plan for buying it there, its full fees covered."""
     request, market = operation.request, operation.market
-    strategy = market.strategy(request.platform) if request.platform else market.detect(request.token_address)
+    platform, token = request.platform, request.token_address
+    strategy = patiently(operation, lambda: market.strategy(platform) if platform else market.detect(token))
     operation.story.platform = strategy.platform
     plan = make_plan(operation.job_id, request, account, strategy, market)
     _proceed(operation, Phase.DETECTING, "Choosing the buying strategy")
@@ -106,7 +108,7 @@ def execute(operation: Operation, plan: Plan) -> None:
     """
     pending = recount(operation, plan.steps)
     begun_s, inherited, total = time.monotonic(), len(operation.done), len(plan.steps)
-    new: dict[str, Any] = {} if operation.log else {"plan": plan}
+    unrecorded_plan = None if operation.log else plan
     while pending:
         step, *rest = pending
         progress = _progress(pending, total)
@@ -122,18 +124,23 @@ def execute(operation: Operation, plan: Plan) -> None:
                 step.description,
                 progress=progress,
                 steps_left=len(pending),
-                **new,
+                plan=unrecorded_plan,
             )
-            operation.hold.reached("after_outcome" if "records" in new else "after_plan")
+            operation.hold.reached("after_plan" if unrecorded_plan else "after_outcome")
+            unrecorded_plan = None
             order, outcome = carry_out(operation, step)
         operation.hold.reached("before_outcome")
         pending = settle(operation, step, outcome, rest)
-        new = {"records": {step.intent.intent_id: settled(order, outcome)}}
+        operation.in_flight = None
+        operation.unrecorded = {step.intent.intent_id: settled(order, outcome)}
     if len(operation.done) > inherited:
         operation.measured_ms = (time.monotonic() - begun_s) * 1000 / (len(operation.done) - inherited)
-    _tell(operation, Phase.EXECUTING, "Finishing", progress=_progress(pending, total), steps_left=0, **new)
-    operation.in_flight = None
-    operation.hold.reached("before_end")
+    operation.story.note(
+        Phase.EXECUTING,
+        "Finishing",
+        progress=_progress(pending, total),
+        remaining_ms=_remaining_ms(operation, 0),
+    )
 
 
 def recount(operation: Operation, steps: list[Step]) -> list[Step]:
@@ -183,10 +190,11 @@ def verdict(operation: Operation) -> tuple[str, str] | None:
 def conclude(operation: Operation, error: tuple[str, str] | None, *, review: bool = False) -> dict[str, Any]:
     """Phase 5: write the terminal event with the complete result, and return that or raise.
 
-    An intent whose outcome is not recorded by now is ``unknown``, and the job is listed for an operator;
-    with ``review`` it is listed anyway.
+    An intent that is not settled by now is ``unknown``, and the job is listed for an operator; with
+    ``review`` it is listed anyway.
     """
-    records = _abandon(operation)
+    if operation.in_flight:
+        _abandon(operation, *operation.in_flight)
     result = result_of(operation, error)
     step_ms = None if error else operation.measured_ms
     operation.story.end(
@@ -194,7 +202,7 @@ def conclude(operation: Operation, error: tuple[str, str] | None, *, review: boo
         result,
         error=error,
         step_ms=step_ms,
-        records=records,
+        records=operation.unrecorded,
         review=review or any(outcome.status is OutcomeStatus.UNKNOWN for _, outcome in operation.done),
     )
     operation.hold.reached("after_end")
@@ -221,17 +229,11 @@ def cancel_waiting(job_id: str, request: OperationRequest, story: Story) -> None
     conclude(Operation(job_id, request, nowhere, story), ("cancelled", "Cancelled before it began"))
 
 
-def _abandon(operation: Operation) -> dict[str, IntentRecord]:
-    """Count a step that may have been sent and was never settled. Returns its record."""
-    if operation.in_flight is None:
-        return {}
-    step, order = operation.in_flight
-    last = operation.done[-1] if operation.done else None
-    if last and last[0] is step:
-        return {order.intent_id: settled(order, last[1])}
+def _abandon(operation: Operation, step: Step, order: Order) -> None:
+    """Settle a step that may have been sent as one whose outcome nobody knows."""
     outcome = Outcome(OutcomeStatus.UNKNOWN, order.signature)
     settle(operation, step, outcome, [])
-    return {order.intent_id: settled(order, outcome)}
+    operation.unrecorded[order.intent_id] = settled(order, outcome)
 
 
 def _record_of(operation: Operation, step: Step) -> IntentRecord | None:
@@ -244,12 +246,10 @@ def _progress(pending: list[Step], total: int) -> float:
 
 def _proceed(operation: Operation, phase: Phase, current_operation: str, **more: Any) -> None:
     """Tell what comes next, unless the job is to be cancelled before that, or handed over."""
-    cancelled = _tell(operation, phase, current_operation, **more)
-    operation.in_flight = None
-    if cancelled:
+    if _tell(operation, phase, current_operation, **more):
         raise Cancelled
-    operation.hold.check()
-    operation.hold.give_up()
+    operation.hold.check_owned()
+    operation.hold.check_stopping()
 
 
 def _tell(
@@ -260,9 +260,14 @@ def _tell(
     steps_left: int | None = None,
     **more: Any,
 ) -> bool:
-    remaining_ms = None
-    if operation.learned_ms is not None and steps_left is not None:
-        remaining_ms = round(operation.learned_ms * steps_left)
-    receipt = operation.story.tell(phase, current_operation, remaining_ms=remaining_ms, **more)
+    remaining_ms = None if steps_left is None else _remaining_ms(operation, steps_left)
+    receipt = operation.story.tell(
+        phase, current_operation, remaining_ms=remaining_ms, records=operation.unrecorded, **more
+    )
+    operation.unrecorded = {}
     operation.learned_ms = receipt.step_ms
     return receipt.cancel
+
+
+def _remaining_ms(operation: Operation, steps_left: int) -> int | None:
+    return None if operation.learned_ms is None else round(operation.learned_ms * steps_left)

@@ -14,7 +14,6 @@ from cto_worker.errors import (
     IdempotencyConflictError,
     JobEndedError,
     JobNotFoundError,
-    NotDurableError,
     SequenceError,
 )
 from cto_worker.events import JobStatus, decode, dumps, encode
@@ -22,15 +21,14 @@ from cto_worker.intents import (
     PLAN,
     IntentRecord,
     IntentStatus,
-    decode_log,
     encode_plan,
     encode_record,
 )
-from cto_worker.journal import Claim, Created, Orphan, Receipt, Standing, celery_result
+from cto_worker.journal import Claim, Created, Orphan, Receipt, Standing, celery_result, check_order
 from cto_worker.store import durably, script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from redis import Redis
 
@@ -97,7 +95,9 @@ class RedisJournal:
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:
         """See :meth:`Journal.claim`."""
-        claimed = self._claim(
+        claimed = durably(
+            self._store,
+            self._claim,
             keys=[
                 keys.job(job_id),
                 keys.events(job_id),
@@ -106,12 +106,13 @@ class RedisJournal:
                 keys.CLAIMED,
             ],
             args=[job_id, claimant, self._lease_ms],
+            replicas=self._replicas,
         )
         if not claimed:
             return None
         attempt, latest, request, stalls, elapsed_ms, log = claimed
         fields = {name.decode(): text for name, text in zip(*[iter(log)] * 2, strict=True)}
-        return Claim(int(attempt), decode(latest), request, decode_log(fields), int(stalls), int(elapsed_ms))
+        return Claim(int(attempt), decode(latest), request, fields, int(stalls), int(elapsed_ms))
 
     def append(  # noqa: PLR0913 - see Journal
         self,
@@ -119,11 +120,13 @@ class RedisJournal:
         result: dict[str, Any] | None = None,
         step_ms: float | None = None,
         *,
+        earlier: Sequence[ProgressEvent] = (),
         plan: Plan | None = None,
         records: Mapping[str, IntentRecord] | None = None,
         review: bool = False,
     ) -> Receipt:
         """See :meth:`Journal.append`."""
+        check_order((*earlier, event))
         new: list[Any] = [] if plan is None else [PLAN, encode_plan(plan)]
         for intent_id, record in (records or {}).items():
             new += [intent_id, encode_record(record)]
@@ -155,25 +158,25 @@ class RedisJournal:
                     keys.PACE_RUNS,
                     keys.job(""),
                     keys.REVIEW if review else "",
+                    len(earlier),
+                    *map(encode, earlier),
                     *new,
                 ],
             )
         return Receipt(bool(cancel), float(learned) if learned else None)
 
-    def intend(self, job_id: str, attempt: int, intent_id: str, order: Order) -> bool:
+    def intend(
+        self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
+    ) -> bool:
         """See :meth:`Journal.intend`."""
         record = IntentRecord(IntentStatus.INTENDED, order)
         with _refusals(job_id, attempt):
-            recorded, local, replicas = durably(
+            recorded = durably(
                 self._store,
                 self._intend,
                 keys=[keys.job(job_id), keys.intents(job_id)],
-                args=[attempt, intent_id, encode_record(record), 1],
+                args=[attempt, intent_id, encode_record(record), int(heed_cancel)],
                 replicas=self._replicas,
-            )
-        if recorded and (local < 1 or replicas < self._replicas):
-            raise NotDurableError(
-                f"the intent is on disk in {local} of 1 store and {replicas} of {self._replicas} replicas"
             )
         return bool(recorded)
 

@@ -25,6 +25,7 @@ from cto_worker.errors import (
     LeaseLostError,
     NotDurableError,
     OperationFailed,
+    SequenceError,
 )
 from cto_worker.hold import Hold
 from cto_worker.job_id import JOB_ID
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from cto_worker.intents import IntentLog
     from cto_worker.journal import Claim, Journal
     from cto_worker.lease import Lease, LeaseKeeper
     from cto_worker.market import Market
@@ -47,7 +49,15 @@ RETRY_S = 1.0  # how soon a store out of reach is asked again
 MAX_REFUSAL = 500  # characters told of why a message was refused
 REFUSED = "refused"  # what is recorded in place of a request that is none: this name, and why
 # What ends a run that no longer has its job, or cannot reach the store: another takes the job over.
-_LOST = (FencedError, JobEndedError, JobNotFoundError, LeaseLostError, NotDurableError, RedisError)
+_LOST = (
+    FencedError,
+    JobEndedError,
+    JobNotFoundError,
+    LeaseLostError,
+    NotDurableError,
+    RedisError,
+    SequenceError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +101,17 @@ class Runner:
 
     def _take_in_the_end(self, job_id: str, document: Any) -> _Taken | None:
         """Take the job; a store out of reach is waited for, as nobody else may know of this message."""
+        claimant = str(uuid4())
         while True:
             try:
-                return self._take(job_id, document)
-            except RedisError as error:
+                return self._take(job_id, document, claimant)
+            except (RedisError, NotDurableError) as error:
                 log.warning("cannot take the job yet: %s", error)
                 if self.stopping.wait(RETRY_S):
                     raise
 
-    def _take(self, job_id: str, document: Any) -> _Taken | None:
-        claimed_s, claimant = time.monotonic(), str(uuid4())
+    def _take(self, job_id: str, document: Any, claimant: str) -> _Taken | None:
+        claimed_s = time.monotonic()
         claim = self.journal.claim(job_id, claimant)
         if claim is None:
             request, refusal = _read(document)
@@ -116,18 +127,17 @@ class Runner:
             with self._keeping(job_id, taken) as lease:
                 hold = Hold(lease, self.stopping, self.crash_at)
                 hold.reached("after_claim")
-                recorded = json.loads(claim.request)
-                refusal = recorded.get(REFUSED)
-                request = request_of(claim.latest) if refusal else recorded_request(claim.request)
-                story = Story(self.journal, job_id, request, attempt=claim.attempt, latest=claim.latest)
-                started_s = time.monotonic() - claim.elapsed_ms / 1000
-                operation = Operation(
-                    job_id, request, self.market, story, hold, claim.log, started_s=started_s
-                )
-                if refusal:
-                    return conclude(operation, ("invalid_request", refusal))
                 if claim.stalls >= MAX_STALLS:
-                    return park(operation)
+                    # Whatever is wrong may be what is recorded, so no more of that is read than must be.
+                    stalled = self._operation(job_id, claim, request_of(claim.latest), hold)
+                    stalled.log = _readable_log(claim)
+                    return park(stalled)
+                if refusal := json.loads(claim.request).get(REFUSED):
+                    refused = self._operation(job_id, claim, request_of(claim.latest), hold)
+                    return conclude(refused, ("invalid_request", refusal))
+                request = recorded_request(claim.request)
+                operation = self._operation(job_id, claim, request, hold)
+                operation.log = claim.log
                 log.info("begun: %s, %s SOL, user %s", request.mode, request.buy_amount, request.user_id)
                 result = _guarded(operation)
                 log.info("completed: %s of %s SOL spent", result["totalSpent"], request.buy_amount)
@@ -140,6 +150,11 @@ class Runner:
         except _LOST as lost:
             log.warning("stopped, to be taken over: %s", lost)
         return None
+
+    def _operation(self, job_id: str, claim: Claim, request: OperationRequest, hold: Hold) -> Operation:
+        story = Story(self.journal, job_id, request, attempt=claim.attempt, latest=claim.latest)
+        started_s = time.monotonic() - claim.elapsed_ms / 1000
+        return Operation(job_id, request, self.market, story, hold, started_s=started_s)
 
     def _keeping(self, job_id: str, taken: _Taken) -> AbstractContextManager[Lease | None]:
         if self.keeper is None:
@@ -166,6 +181,14 @@ def _guarded(operation: Operation) -> dict[str, Any]:
         # A bug of ours must not leave its user waiting. The counts told are true all the same.
         log.exception("the operation broke")
         return conclude(operation, ("internal_error", "The operation broke; its operators have been told"))
+
+
+def _readable_log(claim: Claim) -> IntentLog | None:
+    try:
+        return claim.log
+    except (ValueError, KeyError, TypeError):
+        log.exception("the intent log cannot be read; what it tells is not counted")
+        return None
 
 
 def _read(document: Any) -> tuple[OperationRequest, str]:

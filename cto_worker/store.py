@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as StoreConnectionError
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError
 from redis.exceptions import TimeoutError as StoreTimeoutError
 from redis.retry import Retry
 
+from cto_worker import keys
 from cto_worker.errors import ConfigError, NotDurableError
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = 5.0  # a store that does not answer by then is out of reach
 HEALTH_CHECK_S = 5.0
 _NOT_DURABLE = (
-    "the store cannot promise that an intent is on disk before money moves ({}): "
-    "run it with `appendonly yes`; it must be Valkey, or Redis 7.2 or later"
+    "the store cannot promise that an intent is on disk before money moves ({}): run it and as many replicas "
+    "as CTO_REPLICAS says with `appendonly yes`; they must be Valkey, or Redis 7.2 or later"
 )
 DURABLE_TIMEOUT_MS = 3_000  # an intent that is not on disk by then must not be submitted
 # Every command we send is safe to repeat: the journal and the paper market recognize what they did already.
@@ -67,14 +68,12 @@ def script(store: Redis, name: str) -> Callable[..., Any]:
     return run
 
 
-def durably(
-    store: Redis, write: Any, *, keys: list[str], args: list[Any], replicas: int
-) -> tuple[Any, int, int]:
+def durably(store: Redis, write: Any, *, keys: list[str], args: list[Any], replicas: int) -> Any:
     """Run a script and wait until what it wrote is on disk, in one round trip on one connection.
 
-    Returns the script's answer, and on how many stores (this one, replicas) all of the connection's writes
-    are on disk (https://valkey.io/commands/waitaof/). Raises :class:`NotDurableError` when the store keeps
-    no append-only file, and what the script raises.
+    Returns the script's answer. Raises :class:`NotDurableError` unless this store and as many ``replicas``
+    have all of the connection's writes on disk (https://valkey.io/commands/waitaof/), and what the script
+    raises. An answer that is false wrote nothing, and is returned in any case.
     """
 
     def ask() -> list[Any]:
@@ -89,14 +88,28 @@ def durably(
         answer, durable = ask()
     if isinstance(answer, Exception):
         raise answer
-    if isinstance(durable, ResponseError):
-        raise NotDurableError(_NOT_DURABLE.format(durable)) from durable
-    return answer, int(durable[0]), int(durable[1])
+    if answer and (lack := _lacking(durable, replicas)):
+        raise NotDurableError(_NOT_DURABLE.format(lack))
+    return answer
 
 
-def check_durable(store: Redis) -> None:
-    """Raise :class:`ConfigError` when the store keeps no append-only file: no intent is safe in it."""
-    try:
-        store.execute_command("WAITAOF", 1, 0, DURABLE_TIMEOUT_MS)
-    except ResponseError as error:
-        raise ConfigError(_NOT_DURABLE.format(error)) from error
+def check_durable(store: Redis, replicas: int) -> None:
+    """Raise :class:`ConfigError` unless store and replicas keep what is written: else no intent is safe."""
+    with store.pipeline(transaction=False) as pipeline:
+        pipeline.set(keys.PROBE, 1, px=DURABLE_TIMEOUT_MS)
+        pipeline.execute_command("WAITAOF", 1, replicas, DURABLE_TIMEOUT_MS)
+        written, durable = pipeline.execute(raise_on_error=False)
+    if isinstance(written, Exception):
+        raise written
+    if lack := _lacking(durable, replicas):
+        raise ConfigError(_NOT_DURABLE.format(lack))
+
+
+def _lacking(durable: Any, replicas: int) -> str:
+    """What WAITAOF's answer lacks of the promise, or ""."""
+    if isinstance(durable, Exception):
+        return str(durable)
+    local, remote = map(int, durable)
+    if local < 1 or remote < replicas:
+        return f"it is on disk in {local} of 1 store and {remote} of {replicas} replicas"
+    return ""

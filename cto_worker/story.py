@@ -93,6 +93,7 @@ class Story:
         self._request = request
         self._attempt = attempt
         self._latest = latest
+        self._noted: list[ProgressEvent] = []
 
     def tell(  # noqa: PLR0913 - an event and what goes with it into the journal
         self,
@@ -116,9 +117,17 @@ class Story:
         told = max(self._latest.progress, phase.progress if progress is None else progress)
         return self._append(phase, Status.IN_PROGRESS, details, progress=told, plan=plan, records=records)
 
-    def intend(self, intent_id: str, order: Order) -> bool:
+    def note(
+        self, phase: Phase, current_operation: str, *, progress: float, remaining_ms: int | None
+    ) -> None:
+        """Tell an event together with the next one, which comes at once."""
+        details = self._details(current_operation=current_operation, estimated_time_remaining=remaining_ms)
+        event = self._next(phase, Status.IN_PROGRESS, details, progress=max(self._latest.progress, progress))
+        self._noted.append(event)
+
+    def intend(self, intent_id: str, order: Order, *, heed_cancel: bool) -> bool:
         """Have an order on disk before it is submitted. See :meth:`Journal.intend`."""
-        return self._journal.intend(self._job_id, self._attempt, intent_id, order)
+        return self._journal.intend(self._job_id, self._attempt, intent_id, order, heed_cancel=heed_cancel)
 
     def submitted(self, intent_id: str, order: Order) -> None:
         """Record that it has been submitted. See :meth:`Journal.submitted`."""
@@ -170,21 +179,24 @@ class Story:
         summary: str = "",
         **recorded: Any,
     ) -> Receipt:
-        event = _event(
+        event = self._next(phase, status, details, progress=progress, summary=summary)
+        noted, self._noted = self._noted, []
+        receipt = self._journal.append(event, earlier=noted, **recorded)
+        self._latest = event
+        return receipt
+
+    def _next(self, phase: Phase, status: Status, details: Details, **more: Any) -> ProgressEvent:
+        return _event(
             self._job_id,
             self._request,
             phase,
-            seq=self._latest.seq + 1,
+            seq=self._latest.seq + len(self._noted) + 1,
             attempt=self._attempt,
             status=status,
             details=details,
             platform=self.platform,
-            progress=progress,
-            summary=summary,
+            **more,
         )
-        receipt = self._journal.append(event, **recorded)
-        self._latest = event
-        return receipt
 
 
 def _event(  # noqa: PLR0913 - an event has many fields

@@ -23,7 +23,7 @@ def _server():
         data_dir=directory,
         unix_socket_path=settings.socket_path,
         persist=True,
-        config={"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"},
+        config={"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"},
     )
     server.start()
     yield settings

