@@ -150,11 +150,14 @@ class Journal(Protocol):
     def release(self, job_id: str, attempt: int) -> bytes | None:
         """Give a job up, so that another run may take it at once. Returns its request, JSON.
 
-        ``None`` when it was not this attempt's to give up.
+        The caller must send its message. ``None`` when it was not this attempt's to give up.
         """
 
     def due(self) -> list[Orphan]:
-        """Return the jobs that nobody works on, though it is their turn; each again after a while."""
+        """Return the jobs that nobody works on, though it is their turn; each again after a while.
+
+        Begun ones come first. The caller must send the message of each.
+        """
 
     def request_cancel(self, job_id: str) -> Standing:
         """Ask for a job to stop before its next transfer or buy. Returns where it stands.

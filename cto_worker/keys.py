@@ -18,7 +18,8 @@ LIST_PREFIX = "cto:jobs:"  # + owner + ":" + status or "all": sorted set of jobs
 SERIAL = "cto:serial"  # counter: every job's place in the order of acceptance
 PROBE = "cto:probe"  # string: written by a worker that starts, to see whether it is kept
 CLAIMED = "cto:claimed"  # string: the highest serial number that a worker has claimed
-DUE = "cto:due"  # sorted set: jobs that have not ended, by when (the store's ms) a sweep must look at them
+DUE = "cto:due"  # sorted set: begun jobs that have not ended, by when (the store's ms) a sweep looks at them
+WAITING = "cto:waiting"  # the same of the jobs that no run has claimed yet
 REVIEW = "needs_review"  # beside the statuses, a list of its own: ended jobs that an operator must look at
 
 EVERYONE = "*"  # the owner under whose lists every job is found; no user id can be this
@@ -27,7 +28,8 @@ ADMIN_ROOM = "admin_launches"
 IDEMPOTENCY_TTL_S = 86_400
 MESSAGE_GRACE_MS = 8_000  # a waiting job whose turn has passed for so long has lost its message
 RESUME_GRACE_MS = 2_500  # the same for a job that is to be taken over
-SWEEP_LIMIT = 200  # jobs that one sweep sends again at most
+RESUME_TRUST_MS = 10_000  # its message, once sent, is trusted to be among those of `RESUMED_QUEUE` so long
+SWEEP_LIMIT = 200  # begun jobs that one sweep looks at and sends again at most; and as many waiting ones
 PACE_RUNS = 20  # earlier runs from which the remaining time is learned
 
 
@@ -36,8 +38,8 @@ def job(job_id: str) -> str:
 
     Fields: request, user, rooms, serial, status, attempt, claimant, seq, phase, progress, created (ms),
     cancel; lease (the store's time, in ms, until which the job is its claimant's), begun (ms, of the first
-    claim), released (1 when its last owner gave it up in order), stalls (takeovers since it last got
-    further).
+    claim), released (1 when its last owner gave it up in order), sent (ms, when its message was last put on
+    ``RESUMED_QUEUE``; 0 while its owner keeps it), stalls (takeovers since it last got further).
     """
     return f"cto:job:{job_id}"
 

@@ -55,6 +55,7 @@ class MemoryJob:
     cancel: bool = False
     lease_ms: int = 0  # until when it is its claimant's
     released: bool = False
+    sent_ms: int = 0  # when its message was last put on the queue of resumed jobs
     stalls: int = 0
     begun_ms: int | None = None
     review: bool = False
@@ -77,6 +78,7 @@ class MemoryJournal:
     lease_ms: int = 6_000
     now_ms: int = 1_000_000
     queued: bool = False  # whether messages wait in the queue
+    resumed_queued: bool = False  # whether some wait in the queue of resumed jobs
     _keys: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     _samples: dict[str, list[float]] = field(default_factory=dict)
 
@@ -108,7 +110,7 @@ class MemoryJournal:
                 return None
             job.stalls += bool(job.attempt and not job.released)
             job.attempt, job.claimant = job.attempt + 1, claimant
-        job.released = False
+        job.released, job.sent_ms = False, 0
         job.lease_ms = job.due_ms = self.now_ms + self.lease_ms
         job.begun_ms = self.now_ms if job.begun_ms is None else job.begun_ms
         self._be_durable()
@@ -189,20 +191,25 @@ class MemoryJournal:
         job = self.jobs.get(job_id)
         if job is None or job.attempt != attempt or job.status.ended:
             return None
-        job.lease_ms, job.released = 0, True
+        job.lease_ms, job.released, job.sent_ms = 0, True, self.now_ms
         job.due_ms = self.now_ms + keys.RESUME_GRACE_MS
         return job.request
 
     def due(self) -> list[Orphan]:
         """See :meth:`cto_worker.journal.Journal.due`."""
+        orphans = []
+        for job_id in self._overdue(begun=True):
+            job = self.jobs[job_id]
+            job.due_ms = self.now_ms + keys.RESUME_GRACE_MS
+            if not self.resumed_queued or self.now_ms >= job.sent_ms + keys.RESUME_TRUST_MS:
+                job.sent_ms = self.now_ms
+                orphans.append(Orphan(job_id, job.request, job.attempt))
         order = list(self.jobs)
         reached = max((order.index(name) for name, job in self.jobs.items() if job.attempt), default=-1)
-        orphans = []
-        for job_id, job in self.jobs.items():
-            if job.status.ended or job.due_ms > self.now_ms:
-                continue
-            job.due_ms = self.now_ms + (keys.RESUME_GRACE_MS if job.attempt else keys.MESSAGE_GRACE_MS)
-            if job.attempt or not self.queued or order.index(job_id) < reached:
+        for job_id in self._overdue(begun=False):
+            job = self.jobs[job_id]
+            job.due_ms = self.now_ms + keys.MESSAGE_GRACE_MS
+            if not self.queued or order.index(job_id) < reached:
                 orphans.append(Orphan(job_id, job.request, job.attempt))
         return orphans
 
@@ -215,6 +222,14 @@ class MemoryJournal:
             raise JobEndedError(f"job {job_id} has ended: {job.status}")
         job.cancel = True
         return Standing(job.status, job.attempt)
+
+    def _overdue(self, *, begun: bool) -> list[str]:
+        overdue = [
+            (job.due_ms, job_id)
+            for job_id, job in self.jobs.items()
+            if bool(job.attempt) == begun and not job.status.ended and job.due_ms <= self.now_ms
+        ]
+        return [job_id for _, job_id in sorted(overdue)[: keys.SWEEP_LIMIT]]
 
     def _owned(self, job_id: str, attempt: int) -> MemoryJob:
         job = self.jobs.get(job_id)

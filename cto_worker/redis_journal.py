@@ -68,7 +68,7 @@ class RedisJournal:
                 keys.meta(event.job_id),
                 keys.SERIAL,
                 keys.idempotency(idempotency.caller, idempotency.key) if idempotency else "",
-                keys.DUE,
+                keys.WAITING,
             ],
             args=[
                 event.job_id,
@@ -103,6 +103,7 @@ class RedisJournal:
                 keys.events(job_id),
                 keys.intents(job_id),
                 keys.DUE,
+                keys.WAITING,
                 keys.CLAIMED,
             ],
             args=[job_id, claimant, self._lease_ms],
@@ -138,7 +139,7 @@ class RedisJournal:
                     keys.meta(event.job_id),
                     keys.pace(event.mode, event.platform),
                     keys.intents(event.job_id),
-                    keys.DUE,
+                    keys.DUE if event.attempt else keys.WAITING,
                 ],
                 args=[
                     event.job_id,
@@ -205,8 +206,14 @@ class RedisJournal:
     def due(self) -> list[Orphan]:
         """See :meth:`Journal.due`."""
         rows = self._due(
-            keys=[keys.DUE, keys.CLAIMED, keys.QUEUE, keys.RESUMED_QUEUE],
-            args=[keys.SWEEP_LIMIT, keys.MESSAGE_GRACE_MS, keys.RESUME_GRACE_MS, keys.job("")],
+            keys=[keys.DUE, keys.WAITING, keys.CLAIMED, keys.QUEUE, keys.RESUMED_QUEUE],
+            args=[
+                keys.SWEEP_LIMIT,
+                keys.MESSAGE_GRACE_MS,
+                keys.RESUME_GRACE_MS,
+                keys.RESUME_TRUST_MS,
+                keys.job(""),
+            ],
         )
         return [Orphan(job_id.decode(), request, int(attempt)) for job_id, request, attempt in rows]
 

@@ -1,9 +1,9 @@
 -- Takes a job for one run: a waiting one, or one whose owner let its lease run out or gave it up.
 -- The first event of the run, not the claim, makes a waiting job active.
--- KEYS: job, events, intents, due, claimed. ARGV: job id, claimant, lease in ms
+-- KEYS: job, events, intents, due, waiting, claimed. ARGV: job id, claimant, lease in ms
 -- Returns {attempt, latest event, request, stalls, ms since the first claim, the intent log as field, value, ...},
 -- or nothing when the job is not to be had
-local job, events, intents, due, claimed = unpack(KEYS)
+local job, events, intents, due, waiting, claimed = unpack(KEYS)
 local job_id, claimant, lease_ms = unpack(ARGV)
 local attempt, owner, request, status, lease, released, stalls, begun, serial = unpack(redis.call("HMGET", job,
   "attempt", "claimant", "request", "status", "lease", "released", "stalls", "begun", "serial"))
@@ -26,8 +26,9 @@ if owner ~= claimant then
 end
 begun = begun or now
 local until_ms = string.format("%.0f", now + lease_ms)
-redis.call("HSET", job, "attempt", attempt, "claimant", claimant, "lease", until_ms, "released", 0, "stalls", stalls,
-  "begun", string.format("%.0f", begun))
+redis.call("HSET", job, "attempt", attempt, "claimant", claimant, "lease", until_ms, "released", 0, "sent", 0,
+  "stalls", stalls, "begun", string.format("%.0f", begun))
+redis.call("ZREM", waiting, job_id)
 redis.call("ZADD", due, until_ms, job_id)
 if tonumber(serial) > tonumber(redis.call("GET", claimed) or "0") then
   redis.call("SET", claimed, serial)

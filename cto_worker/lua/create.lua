@@ -1,8 +1,8 @@
 -- Records a job with its first event; or finds the job the same submission made before.
--- KEYS: job, events, meta, serial counter, idempotency key ("" when the caller gave none), due
+-- KEYS: job, events, meta, serial counter, idempotency key ("" when the caller gave none), waiting
 -- ARGV: see RedisJournal.create
 -- Returns {job id, 1 when new, fingerprint of the request the job was made from, status}
-local job, events, meta, serial_counter, idempotency, due = unpack(KEYS)
+local job, events, meta, serial_counter, idempotency, waiting = unpack(KEYS)
 local job_id, event, request, user, phase, progress, created_ms, rooms, retention_s, fingerprint, idempotency_ttl_s,
   channel_prefix, open_prefix, list_prefix, job_prefix, grace_ms = unpack(ARGV)
 
@@ -21,7 +21,7 @@ redis.call("HSET", job, "request", request, "user", user, "rooms", rooms, "seria
   "status", "waiting", "attempt", 0, "seq", 1, "phase", phase, "progress", progress, "created", created_ms)
 redis.call("EXPIRE", job, retention_s)
 local time = redis.call("TIME")
-redis.call("ZADD", due, string.format("%.0f", time[1] * 1000 + math.floor(time[2] / 1000) + grace_ms), job_id)
+redis.call("ZADD", waiting, string.format("%.0f", time[1] * 1000 + math.floor(time[2] / 1000) + grace_ms), job_id)
 redis.call("XADD", events, "1-0", "event", event)
 redis.call("EXPIRE", events, retention_s)
 redis.call("SET", meta, '{"status":"PROGRESS","result":' .. event

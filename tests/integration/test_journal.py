@@ -65,14 +65,21 @@ class Real:
 
     def let_pass(self, ms):
         """Everything that counts in the store's time was so much earlier."""
+        for due in (keys.DUE, keys.WAITING):
+            for job_id in self.store.zrange(due, 0, -1):
+                self.store.zincrby(due, -ms, job_id)
         for job_id in self.store.zrange(keys.DUE, 0, -1):
-            self.store.zincrby(keys.DUE, -ms, job_id)
-            for name in ("lease", "begun"):
-                if self.store.hexists(keys.job(job_id.decode()), name):
-                    self.store.hincrby(keys.job(job_id.decode()), name, -ms)
+            for name in ("lease", "begun", "sent"):
+                self.store.hincrby(keys.job(job_id.decode()), name, -ms)
 
     def put_a_message_in_the_queue(self):
         self.store.lpush(keys.QUEUE, "a message")
+
+    def fill_the_queue_of_resumed_jobs(self):
+        self.store.lpush(keys.RESUMED_QUEUE, "a message")
+
+    def empty_the_queue_of_resumed_jobs(self):
+        self.store.delete(keys.RESUMED_QUEUE)
 
     def for_review(self):
         lists = [
@@ -107,6 +114,12 @@ class Twin:
 
     def put_a_message_in_the_queue(self):
         self.journal.queued = True
+
+    def fill_the_queue_of_resumed_jobs(self):
+        self.journal.resumed_queued = True
+
+    def empty_the_queue_of_resumed_jobs(self):
+        self.journal.resumed_queued = False
 
     def for_review(self):
         return [job_id for job_id, job in self.journal.jobs.items() if job.review]
@@ -663,6 +676,75 @@ def test_a_job_that_was_begun_is_sent_again_however_long_the_queue_is(book, star
     assert orphans(started) == ["j1"]
 
 
+def test_an_orphan_is_found_at_once_beside_thousands_of_jobs_whose_turn_has_not_come(book, started):
+    for number in range(2_000):
+        started.create(replace(FIRST, job_id=f"waiting {number}"), {})
+    book.put_a_message_in_the_queue()
+    book.let_pass(LEASE_MS + 1)
+    assert orphans(started) == ["j1"]
+
+
+def test_what_was_begun_is_sent_before_what_waits(book, journal):
+    for job_id in ("a waiting one", "begun"):
+        journal.create(replace(FIRST, job_id=job_id), {})
+    journal.claim("begun", "me")
+    book.let_pass(LEASE_MS + 1)
+    assert [orphan.job_id for orphan in journal.due()] == ["begun", "a waiting one"]
+
+
+def test_an_orphan_is_sent_though_the_messages_of_others_wait_to_be_resumed(book, started):
+    book.fill_the_queue_of_resumed_jobs()
+    book.let_pass(LEASE_MS + 1)
+    assert orphans(started) == ["j1"]
+
+
+@pytest.fixture
+def resent(book, started):
+    """The journal with an orphan whose message was sent again, and may wait among those of others."""
+    book.fill_the_queue_of_resumed_jobs()
+    book.let_pass(LEASE_MS + 1)
+    started.due()
+    return started
+
+
+@pytest.fixture
+def handed_over(book, started):
+    """The same with a job that its run gave up."""
+    book.fill_the_queue_of_resumed_jobs()
+    started.release("j1", 1)
+    return started
+
+
+@pytest.fixture(params=["resent", "handed_over"])
+def sent(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_a_message_to_resume_waits_its_turn_among_those_of_others_but_not_for_ever(book, sent):
+    """It may be lost all the same, and those of others may come without end."""
+    looks = keys.RESUME_TRUST_MS // (keys.RESUME_GRACE_MS + 100)
+    for _ in range(looks):
+        book.let_pass(keys.RESUME_GRACE_MS + 100)
+        assert orphans(sent) == []
+    book.let_pass(keys.RESUME_GRACE_MS + 100)
+    assert orphans(sent) == ["j1"]
+    book.let_pass(keys.RESUME_GRACE_MS + 100)
+    assert orphans(sent) == [], "it is sent anew, and trusted anew"
+
+
+def test_a_message_to_resume_is_lost_when_none_is_left_in_its_queue(book, sent):
+    book.empty_the_queue_of_resumed_jobs()
+    book.let_pass(keys.RESUME_GRACE_MS + 100)
+    assert orphans(sent) == ["j1"]
+
+
+def test_a_message_that_was_sent_for_one_loss_does_not_count_for_the_next(book, sent, monkeypatch):
+    monkeypatch.setattr(keys, "RESUME_TRUST_MS", 2 * LEASE_MS)
+    sent.claim("j1", "you")
+    book.let_pass(LEASE_MS + 1)
+    assert orphans(sent) == ["j1"]
+
+
 @pytest.mark.parametrize("terminal", [COMPLETED, FAILED], ids=["completed", "failed"])
 def test_a_job_that_has_ended_is_no_orphan(book, started, terminal):
     started.append(terminal, {})
@@ -672,24 +754,28 @@ def test_a_job_that_has_ended_is_no_orphan(book, started, terminal):
 
 def test_what_has_ended_or_expired_is_looked_at_no_more(store):
     book = Real(store)
-    for job_id in ("ended", "expired", "odd"):
+    for job_id in ("ended", "cancelled", "expired", "odd"):
         book.journal.create(replace(FIRST, job_id=job_id), {})
     book.journal.claim("ended", "me")
     book.journal.append(replace(COMPLETED, job_id="ended", seq=2), {})
     assert store.zscore(keys.DUE, "ended") is None
+    book.journal.append(replace(FAILED, job_id="cancelled", seq=2, attempt=0), {})
+    assert store.zscore(keys.WAITING, "cancelled") is None
     store.delete(keys.job("expired"))
     store.hset(keys.job("odd"), "status", "failed")  # had its end been written without leaving `due`
     book.let_pass(LEASE_MS + 1)
     assert book.journal.due() == []
-    assert store.zcard(keys.DUE) == 0
+    assert store.exists(keys.DUE, keys.WAITING) == 0
 
 
-def test_one_sweep_takes_only_so_many(store):
-    book = Real(store)
+@pytest.mark.parametrize("begun", [False, True])
+def test_one_sweep_takes_only_so_many(book, journal, begun):
     for number in range(keys.SWEEP_LIMIT + 1):
-        book.journal.create(replace(FIRST, job_id=f"j{number}"), {})
-    book.let_pass(GRACE_MS + 1)
-    assert [len(book.journal.due()) for _ in range(3)] == [keys.SWEEP_LIMIT, 1, 0]
+        journal.create(replace(FIRST, job_id=f"j{number}"), {})
+        if begun:
+            journal.claim(f"j{number}", "me")
+    book.let_pass(LEASE_MS + 1)
+    assert [len(journal.due()) for _ in range(3)] == [keys.SWEEP_LIMIT, 1, 0]
 
 
 def test_of_many_sweeps_at_once_one_finds_an_orphan(store):

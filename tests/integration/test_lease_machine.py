@@ -132,6 +132,7 @@ class LeaseMachine(RuleBasedStateMachine):
             self.store.hgetall(keys.intents(job_id)),
             self.store.get(keys.meta(job_id)),
             self.store.zscore(keys.DUE, job_id),
+            self.store.zscore(keys.WAITING, job_id),
             [(key, self.store.zscore(key, job_id)) for key in sorted(self.store.scan_iter("cto:jobs:*"))],
         )
 
@@ -307,14 +308,16 @@ class LeaseMachine(RuleBasedStateMachine):
             self.execute(run.records[run.step].order)
         run.over = True
 
-    @rule(ms=st.sampled_from([keys.MESSAGE_GRACE_MS + 1_000, LEASE_MS + 1_000]))
+    @rule(ms=st.sampled_from([keys.RESUME_GRACE_MS + 1_000, keys.MESSAGE_GRACE_MS + 1_000, LEASE_MS + 1_000]))
     def let_pass(self, ms):
         self.twin.now_ms += ms
         for job_id in JOBS:
-            if self.store.zscore(keys.DUE, job_id) is not None:
-                self.store.zincrby(keys.DUE, -ms, job_id)
-            if self.store.hexists(keys.job(job_id), "lease"):
-                self.store.hincrby(keys.job(job_id), "lease", -ms)
+            for due in (keys.DUE, keys.WAITING):
+                if self.store.zscore(due, job_id) is not None:
+                    self.store.zincrby(due, -ms, job_id)
+            for name in ("lease", "sent"):
+                if self.store.hexists(keys.job(job_id), name):
+                    self.store.hincrby(keys.job(job_id), name, -ms)
 
     @precondition(any_gave_nothing_up)
     @rule(data=st.data())
@@ -342,7 +345,14 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @rule()
     def sweep(self):
-        self.both(lambda journal: sorted(journal.due(), key=lambda orphan: orphan.job_id))
+        self.both(lambda journal: journal.due())
+
+    @rule(others=st.booleans())
+    def fill_or_empty_the_queue_of_resumed_jobs(self, others):
+        self.twin.resumed_queued = others
+        self.store.delete(keys.RESUMED_QUEUE)
+        if others:
+            self.store.lpush(keys.RESUMED_QUEUE, "another job's message")
 
     @precondition(lost)
     @rule(data=st.data(), what=st.sampled_from(["event", "end", "records", "intend", "submitted"]))
@@ -402,9 +412,11 @@ class LeaseMachine(RuleBasedStateMachine):
             assert not log or PLAN in log
 
     @invariant()
-    def what_has_ended_is_due_no_more(self):
+    def what_has_not_ended_is_due_as_begun_or_as_waiting(self):
         for job_id in JOBS:
-            assert (self.store.zscore(keys.DUE, job_id) is None) == (self.owner(job_id) is None)
+            due = [self.store.zscore(key, job_id) is not None for key in (keys.DUE, keys.WAITING)]
+            owner = self.owner(job_id)
+            assert due == [bool(owner), owner == 0]
 
 
 @pytest.fixture
