@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from cto_worker import keys
 from cto_worker.errors import CtoError
+from cto_worker.job_id import JOB_ID
 
 if TYPE_CHECKING:
     from api.auth import Caller
     from cto_worker.history import History
 
+MAX_SEQ = 10**15
 _ROOM = re.compile(r"(?P<kind>user|job)_(?P<id>[A-Za-z0-9_.:@+-]{1,128})\Z")
 
 
 class RoomError(CtoError):
-    """A room that cannot be joined. ``code`` is ``invalid_room``, ``forbidden`` or ``job_not_found``."""
+    """A room that cannot be joined, or a job that cannot be resumed. ``code`` is machine-readable."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -30,6 +32,20 @@ def room_name(arguments: tuple[Any, ...]) -> str:
         if room == keys.ADMIN_ROOM or _ROOM.match(room):
             return room
     raise RoomError("invalid_room", "give one string: user_<userId>, job_<jobId> or admin_launches")
+
+
+def resume_point(arguments: tuple[Any, ...]) -> tuple[str, int]:
+    """Return the job id and the ``seq`` that a client's ``resume`` names.
+
+    Raises :class:`RoomError` ``invalid_resume``.
+    """
+    if len(arguments) == 1 and isinstance(arguments[0], dict):
+        job_id, after = arguments[0].get("jobId"), arguments[0].get("after")
+        if isinstance(job_id, str) and JOB_ID.match(job_id) and type(after) is int and 0 <= after <= MAX_SEQ:
+            return job_id, after
+    raise RoomError(
+        "invalid_resume", "give {jobId, after}: a job's id, and the seq of its last event you have"
+    )
 
 
 def check_allowed(caller: Caller, room: str, history: History) -> None:

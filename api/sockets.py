@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from contextvars import ContextVar
+from functools import partial
+from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
 from flask import request
@@ -13,8 +16,12 @@ from flask_socketio import SocketIO, emit
 from redis.exceptions import RedisError
 
 from api.auth import ForbiddenError, caller, check_origin
-from api.relay import RelayUnavailableError
-from api.rooms import RoomError, check_allowed, room_name
+from api.frames import Frame, socketio_message, socketio_packet, text_frame
+from api.outbox import Outbox
+from api.relay import GapError, Reader, RelayUnavailableError
+from api.rooms import RoomError, check_allowed, resume_point, room_name
+from cto_worker import keys
+from cto_worker.errors import JobNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,28 +51,19 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
         cors_allowed_origins=list(settings.cors_origins) or None,
         async_handlers=False,  # a client's messages are handled in the order it sent them
         manage_session=False,
-        json=json,
+        json=_PlainJson,
         ping_interval=PING_INTERVAL_S,
         ping_timeout=PING_TIMEOUT_S,
         max_http_buffer_size=MAX_MESSAGE_BYTES,
     )
     _note_callbacks(socketio.server)
-    _bound_payloads(socketio.server.eio)
+    _join_writes(socketio.server.eio)
     return socketio
 
 
-def emitter(socketio: SocketIO) -> Callable[[dict[str, Any], list[str]], None]:
-    """Return the function with which the relay sends an event to sockets."""
-    server = socketio.server
-
-    def send(event: dict[str, Any], sids: list[str]) -> None:
-        server.emit("worker_progress", event, to=sids, namespace=NAMESPACE)
-
-    return send
-
-
 def register(socketio: SocketIO, relay: Relay, history: History, settings: Settings) -> None:
-    """Handle connection, ``join_room``, ``leave_room`` and disconnection."""
+    """Handle connection, ``join_room``, ``leave_room``, ``resume`` and disconnection."""
+    server, readers = socketio.server, dict[str, Reader]()
 
     def connect(*_: Any) -> None:
         # Engine.IO's requests never reach Flask's own check. Its own one compares Origin with Host, which a
@@ -75,23 +73,40 @@ def register(socketio: SocketIO, relay: Relay, history: History, settings: Setti
         except ForbiddenError as error:
             raise Refusal(str(error), {"code": error.code}) from error
 
-    def join_room(*arguments: Any) -> dict[str, Any]:
+        sid = request.sid  # type: ignore[attr-defined]  # Flask-SocketIO adds it
+        readers[sid] = Reader(server.eio.sockets[server.manager.eio_sid_from_sid(sid, NAMESPACE)].queue.put)
+
+    def join_room(reader: Reader, *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
         check_allowed(caller(), room, history)
-        relay.join(request.sid, room)  # type: ignore[attr-defined]  # Flask-SocketIO adds it
+        relay.join(reader, room)
         return {"success": True, "room": room}
 
-    def leave_room(*arguments: Any) -> dict[str, Any]:
+    def leave_room(reader: Reader, *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
-        relay.leave(request.sid, room)  # type: ignore[attr-defined]
+        relay.leave(reader, room)
         return {"success": True, "room": room}
+
+    def resume(reader: Reader, *arguments: Any) -> _Raw:
+        job_id, after = resume_point(arguments)
+        check_allowed(caller(), keys.job_room(job_id), history)
+        frames = relay.resume(reader, job_id, after)
+        events = b",".join(frame.payload for frame in frames).decode()
+        latest_seq = frames[-1].seq if frames else after
+        return _Raw(f'{{"success":true,"events":[{events}],"latestSeq":{latest_seq}}}')
 
     def disconnect(*_: Any) -> None:
-        relay.forget(request.sid)  # type: ignore[attr-defined]
+        reader = readers.pop(request.sid, None)  # type: ignore[attr-defined]
+        if reader:
+            relay.forget(reader)
+
+    def answering(handler: Callable[..., Any]) -> Callable[..., Any]:
+        return _answering(lambda *arguments: handler(readers[request.sid], *arguments))  # type: ignore[attr-defined]
 
     socketio.on_event("connect", connect)
-    socketio.on_event("join_room", _answering(join_room))
-    socketio.on_event("leave_room", _answering(leave_room))
+    socketio.on_event("join_room", answering(join_room))
+    socketio.on_event("leave_room", answering(leave_room))
+    socketio.on_event("resume", answering(resume))
     socketio.on_event("disconnect", disconnect)
 
 
@@ -103,6 +118,11 @@ def _answering(handler: Callable[..., dict[str, Any]]) -> Callable[..., dict[str
             return handler(*arguments)
         except RoomError as refusal:
             error = {"code": refusal.code, "message": str(refusal)}
+        except JobNotFoundError as missing:
+            error = {"code": "job_not_found", "message": str(missing)}
+        except GapError as gap:
+            error = {"code": "gap", "message": str(gap)}
+            return {"success": False, "error": error, "oldestSeq": gap.oldest_seq}
         except (RedisError, RelayUnavailableError) as failure:
             log.warning("cannot serve a room: %s", failure)
             error = {"code": "store_unavailable", "message": "the store is out of reach: try again"}
@@ -130,24 +150,103 @@ def _note_callbacks(server: Any) -> None:
     server._handle_event_internal = note_and_handle  # noqa: SLF001
 
 
-def _bound_payloads(server: Any) -> None:
-    """Have one answer to a polling client carry no more packets than every stock client reads.
+class _PlainJson:
+    """The JSON of Socket.IO packets. A :class:`_Raw` answer is JSON already."""
 
-    Engine.IO empties a client's queue into one payload with ``get(block=False)``; the Python client refuses a
-    payload of more than 16 packets, and so loses them. Therefore the queue calls itself empty after as many.
+    loads = staticmethod(json.loads)
+
+    @staticmethod
+    def dumps(data: Any, **options: Any) -> str:
+        if isinstance(data, list) and data and isinstance(data[0], _Raw):
+            return f"[{data[0]}]"
+        return json.dumps(data, **options)
+
+
+class _Raw(str):
+    __slots__ = ()
+
+
+class _Batch:
+    """All that waits for a client, as the one packet that Engine.IO writes next."""
+
+    __slots__ = ("_outbox",)
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def encode(self, b64: bool = False) -> Any:  # noqa: FBT001, FBT002 - as engineio.packet.Packet has it
+        """Return the payload of an answer to polling (``b64``), or WebSocket messages to be written."""
+        if b64:
+            items = self._outbox.take(MAX_PAYLOAD_PACKETS)
+            return "\x1e".join(
+                socketio_packet(item).decode() if isinstance(item, Frame) else item.encode(b64=True)
+                for item in items
+            )
+        return b"".join(
+            item.form(socketio_message) if isinstance(item, Frame) else text_frame(item.encode().encode())
+            for item in self._outbox.take()
+        )
+
+
+class _Writer:
+    """A WebSocket of eventlet's, as Engine.IO uses it; a batch is written as it is."""
+
+    __slots__ = ("_websocket", "close", "socket", "wait")
+
+    def __init__(self, websocket: Any) -> None:
+        self._websocket = websocket
+        self.socket, self.wait, self.close = websocket.socket, websocket.wait, websocket.close
+
+    def send(self, message: str | bytes) -> None:
+        """Send one text, or messages that are framed already."""
+        if isinstance(message, bytes):
+            self._websocket._send(message)  # noqa: SLF001 - no public method leaves a message as it is
+        else:
+            self._websocket.send(message)
+
+
+def _join_writes(server: Any) -> None:
+    """Have Engine.IO send what waits for a client in one write, each event framed once for all of them.
+
+    Engine.IO has two places for that: the queue it makes for each client, and the WebSocket class of its
+    async mode. A queue's ``get`` hands out all that waits as one packet, which knows its own wire form.
     """
-    queue_class, empty = type(server.create_queue()), server.get_queue_empty_exception()
+    empty, websocket_class = server.get_queue_empty_exception(), server._async["websocket"]  # noqa: SLF001
 
-    class PayloadQueue(queue_class):  # type: ignore[misc,valid-type]  # of the server's async mode
-        _left = MAX_PAYLOAD_PACKETS
+    class PacketQueue(Outbox):
+        """An :class:`Outbox`, as far as Engine.IO uses :class:`queue.Queue`."""
 
-        def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, FBT002
-            if block:
-                self._left = MAX_PAYLOAD_PACKETS
-            elif self._left == 1:
+        __slots__ = ()
+
+        def get(self, block: bool = True, timeout: float | None = None) -> _Batch | None:  # noqa: FBT001, FBT002
+            if not block or not self.wait(timeout):
                 raise empty
-            else:
-                self._left -= 1
-            return super().get(block, timeout)
+            return None if self.ends_now() else _Batch(self)
 
-    server.create_queue = PayloadQueue
+        def task_done(self) -> None:
+            """Do nothing: nobody waits for a queue to be worked off."""
+
+        join = task_done
+
+    class JoiningWebSocket(websocket_class):  # type: ignore[misc,valid-type]  # of the server's async mode
+        def __init__(self, handler: Any, server: Any) -> None:
+            def handle(websocket: Any) -> Any:
+                # Whoever reads nothing is cut off, for a closing message would wait behind all the others.
+                handler.__self__.queue.drop = partial(_cut_off, websocket.socket)
+                return handler(_Writer(websocket))
+
+            super().__init__(handle, server)
+
+        def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+            # A compressor costs each connection more memory than all the rest of it.
+            environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+            return super().__call__(environ, start_response)
+
+    server.create_queue = PacketQueue
+    server._async = {**server._async, "websocket": JoiningWebSocket}  # noqa: SLF001
+
+
+def _cut_off(connection: Any) -> None:
+    log.warning("dropped a client that does not read what it asked for")
+    with suppress(OSError):
+        connection.shutdown(SHUT_RDWR)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any  # noqa: E402
 from api.app import create_app  # noqa: E402
 from api.auth import check_startable  # noqa: E402
 from api.relay import Relay  # noqa: E402
-from api.sockets import emitter, make_socketio, register  # noqa: E402
+from api.sockets import make_socketio, register  # noqa: E402
 from cto_worker import logs  # noqa: E402
 from cto_worker.broker import celery_app, make_producer  # noqa: E402
 from cto_worker.config import Settings  # noqa: E402
@@ -59,7 +59,7 @@ def main() -> None:
     )
     socketio = make_socketio(app, settings, async_mode="eventlet")
     app.wsgi_app = _reading_chunks(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
-    relay = Relay(store, history, emitter(socketio))
+    relay = Relay(store, history)
     register(socketio, relay, history, settings)
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     log.info("serving on %s", settings.base_url)

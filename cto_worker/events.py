@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field, fields
 from enum import Enum, StrEnum
 from typing import Any
 
 from cto_worker.errors import InvalidEventError
+from cto_worker.job_id import JOB_ID
 
 WORKER_TYPE = "cto_operation"
 TOTAL_PHASES = 5
@@ -159,6 +161,25 @@ def decode(payload: bytes | str) -> ProgressEvent:
     event["status"] = Status(event["status"])
     event["mode"] = Mode(event["mode"])
     return ProgressEvent(**event, details=Details(**known))
+
+
+# Inside a JSON string every quote has a backslash before it, so these bytes are found where they are meant.
+_HEAD = re.compile(
+    b'{"workerType":"%b","totalPhases":%d,"jobId":"(%b)","seq":([1-9][0-9]{0,15}),'
+    % (WORKER_TYPE.encode(), TOTAL_PHASES, JOB_ID.pattern.removesuffix(r"\Z").encode())
+)
+_ENDS = tuple(b'"status":"%b"' % status.encode() for status in Status if status.terminal)
+
+
+def glance(payload: bytes) -> tuple[str, int, bool]:
+    """Return job id, ``seq``, and whether it is the last event, of what :func:`encode` wrote: at a glance.
+
+    Raises :class:`InvalidEventError` when it cannot be one; it may still be none when this does not.
+    """
+    head = _HEAD.match(payload)
+    if head is None:
+        raise InvalidEventError(f"not an event: {payload[:80]!r}")
+    return head[1].decode(), int(head[2]), any(end in payload for end in _ENDS)
 
 
 def dumps(document: Any) -> bytes:

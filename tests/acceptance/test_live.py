@@ -152,7 +152,7 @@ def test_a_message_on_the_channel_that_is_no_event_does_no_harm(system, connect_
     job_id = system.submit(userId=user)
     client.wait_for(lambda client: job_id in client.ended())
     assert client.events() == journal(system, job_id)
-    assert "is no event" in system.said()
+    assert "not an event" in system.said()
 
 
 def test_a_cancellation_stops_the_job_before_the_next_buy(system, connect_client, user):

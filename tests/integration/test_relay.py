@@ -1,4 +1,4 @@
-"""The relay on a real store: order, once each, snapshots, gaps, and what is no event."""
+"""The relay on a real store: order, once each, snapshots, gaps, and what not an event."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from dataclasses import replace
 
 import pytest
 from examples import FIRST_EVENT as FIRST
+from faults.proxy import Proxy
+from redis import Redis
 from waiting import wait_until
 
-from api.relay import Relay, RelayUnavailableError
+from api.relay import GapError, Reader, Relay, RelayUnavailableError
 from cto_worker import keys
 from cto_worker.config import Settings
+from cto_worker.errors import JobNotFoundError
 from cto_worker.events import Status, encode
 from cto_worker.history import History
 from cto_worker.redis_journal import RedisJournal
@@ -25,16 +28,19 @@ def event(seq, job_id="j1", **changes):
 
 
 class Inbox:
-    """What each socket was sent, as (job, seq)."""
+    """Readers by name, and what each was sent, as (job, seq)."""
 
     def __init__(self):
         self.received = {}
+        self._readers = {}
         self._changed = threading.Condition()
 
-    def emit(self, document, sids):
+    def __call__(self, name):
+        return self._readers.setdefault(name, Reader(lambda frame: self.put(name, frame)))
+
+    def put(self, name, frame):
         with self._changed:
-            for sid in sids:
-                self.received.setdefault(sid, []).append((document["jobId"], document["seq"]))
+            self.received.setdefault(name, []).append((frame.job_id, frame.seq))
             self._changed.notify_all()
 
     def has(self, sid, expected, timeout_s=5):
@@ -55,13 +61,18 @@ def journal(store):
 
 
 @pytest.fixture
-def relay(store, inbox):
-    relay = Relay(store, History(store), inbox.emit)
+def relay(store):
+    relay = Relay(store, History(store))
     thread = threading.Thread(target=relay.run)
     thread.start()
     yield relay
     relay.stop()
     thread.join()
+
+
+def kill_pubsub(store):
+    for client in store.client_list(_type="pubsub"):
+        store.client_kill_filter(_id=client["id"])
 
 
 def begin(journal, job_id="j1", **changes):
@@ -70,7 +81,7 @@ def begin(journal, job_id="j1", **changes):
 
 
 def test_a_member_gets_every_event_of_its_room_in_order(relay, journal, inbox):
-    relay.join("socket", "user_7")
+    relay.join(inbox("socket"), "user_7")
     begin(journal)
     for seq in range(2, 200):
         journal.append(event(seq))
@@ -80,7 +91,7 @@ def test_a_member_gets_every_event_of_its_room_in_order(relay, journal, inbox):
 def test_a_socket_in_every_room_of_a_job_gets_each_event_once(relay, journal, inbox):
     begin(journal, socket_user_id="9")
     for room in ("user_7", "user_9", "job_j1", "admin_launches"):
-        relay.join("socket", room)
+        relay.join(inbox("socket"), room)
     for seq in range(2, 50):
         journal.append(event(seq, socket_user_id="9"))
     inbox.has("socket", [("j1", seq) for seq in range(1, 50)])
@@ -90,7 +101,7 @@ def test_a_socket_that_joins_room_after_room_gets_each_event_once(relay, journal
     begin(journal, socket_user_id="9")
     seq = 1
     for room in ("user_7", "user_9", "job_j1", "admin_launches"):
-        relay.join("socket", room)
+        relay.join(inbox("socket"), room)
         for _ in range(10):
             seq += 1
             journal.append(event(seq, socket_user_id="9"))
@@ -104,13 +115,13 @@ def test_joining_shows_the_latest_event_of_open_jobs_only(relay, journal, inbox)
     begin(journal, "ended")
     journal.append(event(2, "ended", status=Status.COMPLETED, progress=100), {})
     begin(journal, "others", user_id="8")
-    relay.join("socket", "user_7")
+    relay.join(inbox("socket"), "user_7")
     assert inbox.received == {"socket": [("j1", 2), ("j2", 1)]}
 
 
 def test_members_of_other_rooms_get_nothing(relay, journal, inbox):
-    relay.join("mine", "user_7")
-    relay.join("other", "user_8")
+    relay.join(inbox("mine"), "user_7")
+    relay.join(inbox("other"), "user_8")
     begin(journal)
     inbox.has("mine", [("j1", 1)])
     assert "other" not in inbox.received
@@ -118,18 +129,18 @@ def test_members_of_other_rooms_get_nothing(relay, journal, inbox):
 
 def test_who_has_left_gets_nothing_more(relay, journal, inbox):
     begin(journal)
-    relay.join("stays", "user_7")
-    relay.join("leaves", "user_7")
-    relay.leave("leaves", "user_7")
+    relay.join(inbox("stays"), "user_7")
+    relay.join(inbox("leaves"), "user_7")
+    relay.leave(inbox("leaves"), "user_7")
     journal.append(event(2))
     inbox.has("stays", [("j1", 1), ("j1", 2)])
     assert inbox.received["leaves"] == [("j1", 1)]
 
 
-def test_channels_of_rooms_without_members_are_dropped(relay, store):
-    relay.join("socket", "user_7")
+def test_channels_of_rooms_without_members_are_dropped(relay, store, inbox):
+    relay.join(inbox("socket"), "user_7")
     assert store.pubsub_channels("cto:room:*") == [b"cto:room:user_7"]
-    relay.forget("socket")
+    relay.forget(inbox("socket"))
     wait_until(lambda: store.pubsub_channels("cto:room:*") == [])
 
 
@@ -145,7 +156,7 @@ def test_a_job_watched_while_it_grows_has_no_hole_and_no_repeat(relay, journal, 
     writer = threading.Thread(target=write)
     writer.start()
     for socket in sockets:
-        relay.join(socket, "user_7")
+        relay.join(inbox(socket), "user_7")
     writer.join()
     journal.append(event(400, status=Status.COMPLETED, progress=100), {})
     for socket in sockets:
@@ -155,14 +166,13 @@ def test_a_job_watched_while_it_grows_has_no_hole_and_no_repeat(relay, journal, 
 
 
 def test_what_pub_sub_lost_is_read_from_the_journal(relay, journal, store, inbox):
-    relay.join("socket", "user_7")
+    relay.join(inbox("socket"), "user_7")
     begin(journal)
     inbox.has("socket", [("j1", 1)])
-    for client in store.client_list(_type="pubsub"):
-        store.client_kill_filter(_id=client["id"])
+    kill_pubsub(store)
     for seq in range(2, 20):
         journal.append(event(seq))
-    begin(journal, "born meanwhile")
+    begin(journal, "born-meanwhile")
     wait_until(lambda: len(inbox.received["socket"]) == 20)
     journal.append(event(20))
     wait_until(lambda: len(inbox.received["socket"]) == 21)
@@ -173,15 +183,15 @@ def test_what_pub_sub_lost_is_read_from_the_journal(relay, journal, store, inbox
     "payload", [b"", b"{", b"\xff\xfe", b"null", b'{"jobId":"j1"}', b"NaN", b"[" * 50_000, b"x" * 1_000_000]
 )
 def test_a_message_that_is_no_event_is_logged_and_skipped(relay, journal, store, inbox, caplog, payload):
-    relay.join("socket", "user_7")
+    relay.join(inbox("socket"), "user_7")
     store.publish(keys.CHANNEL_PREFIX + "user_7", payload)
     begin(journal)
     inbox.has("socket", [("j1", 1)])
-    assert "is no event" in caplog.text
+    assert "not an event" in caplog.text
 
 
 def test_a_stale_or_repeated_message_is_dropped(relay, journal, store, inbox):
-    relay.join("socket", "user_7")
+    relay.join(inbox("socket"), "user_7")
     begin(journal)
     journal.append(event(2))
     for seq in (1, 2, 1):
@@ -191,7 +201,7 @@ def test_a_stale_or_repeated_message_is_dropped(relay, journal, store, inbox):
 
 
 def test_a_terminal_event_brought_again_is_dropped(relay, journal, store, inbox):
-    relay.join("socket", "user_7")
+    relay.join(inbox("socket"), "user_7")
     begin(journal)
     end = event(2, status=Status.FAILED, progress=100)
     journal.append(end, {})
@@ -202,24 +212,23 @@ def test_a_terminal_event_brought_again_is_dropped(relay, journal, store, inbox)
 
 def test_joining_without_a_running_relay_is_refused(store, inbox, monkeypatch):
     monkeypatch.setattr("api.relay.JOIN_TIMEOUT_S", 0.05)
-    relay = Relay(store, History(store), inbox.emit)
+    relay = Relay(store, History(store))
     with pytest.raises(RelayUnavailableError):
-        relay.join("socket", "user_7")
+        relay.join(inbox("socket"), "user_7")
     assert inbox.received == {}
 
 
 def test_a_journal_entry_that_is_no_event_stops_neither_catching_up_nor_what_follows(
     relay, journal, store, inbox, caplog
 ):
-    relay.join("socket", "user_7")
+    relay.join(inbox("socket"), "user_7")
     begin(journal)
     begin(journal, "j2")
     inbox.has("socket", [("j1", 1), ("j2", 1)])
     store.xadd(keys.events("j1"), {"event": b"{"}, id="2-0")
     store.hset(keys.job("j1"), mapping={"seq": 2})
-    for client in store.client_list(_type="pubsub"):  # whoever reconnects catches up, through the bad entry
-        store.client_kill_filter(_id=client["id"])
-    wait_until(lambda: "is no event" in caplog.text)
+    kill_pubsub(store)  # whoever reconnects catches up, through the bad entry
+    wait_until(lambda: "not an event" in caplog.text)
     journal.append(event(3))
     journal.append(event(2, "j2"))
     wait_until(lambda: len(inbox.received["socket"]) == 4)
@@ -231,7 +240,7 @@ def test_a_job_whose_latest_entry_is_no_event_keeps_nobody_out_of_a_room(relay, 
     begin(journal)
     store.xadd(keys.events("j1"), {"event": b"{"}, id="2-0")
     begin(journal, "j2")
-    relay.join("socket", "user_7")
+    relay.join(inbox("socket"), "user_7")
     assert inbox.received == {"socket": [("j2", 1)]}
 
 
@@ -239,17 +248,17 @@ def test_whatever_breaks_the_relay_it_goes_on(store, journal, caplog):
     class Broken(Inbox):
         """Sending to sockets fails once, as nobody foresaw."""
 
-        def emit(self, document, sids):
-            if document["seq"] == 2 and "the relay broke" not in caplog.text:
+        def put(self, name, frame):
+            if frame.seq == 2 and "the relay broke" not in caplog.text:
                 raise KeyError("nobody foresaw it")
-            super().emit(document, sids)
+            super().put(name, frame)
 
     inbox = Broken()
-    relay = Relay(store, History(store), inbox.emit)
+    relay = Relay(store, History(store))
     thread = threading.Thread(target=relay.run)
     thread.start()
     try:
-        relay.join("socket", "user_7")
+        relay.join(inbox("socket"), "user_7")
         begin(journal)
         journal.append(event(2))
         wait_until(lambda: "the relay broke" in caplog.text)
@@ -258,3 +267,125 @@ def test_whatever_breaks_the_relay_it_goes_on(store, journal, caplog):
     finally:
         relay.stop()
         thread.join()
+
+
+# Resuming
+
+
+def test_resuming_brings_what_is_missing_and_then_every_later_event(relay, journal, inbox):
+    begin(journal)
+    for seq in range(2, 30):
+        journal.append(event(seq))
+    frames = relay.resume(inbox("socket"), "j1", 10)
+    assert [frame.seq for frame in frames] == list(range(11, 30))
+    journal.append(event(30))
+    journal.append(event(31))
+    inbox.has("socket", [("j1", 30), ("j1", 31)])
+
+
+def test_resuming_while_the_job_grows_has_no_hole_and_no_repeat(relay, journal, inbox):
+    begin(journal)
+
+    def write():
+        for seq in range(2, 300):
+            journal.append(event(seq))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    resumed = {}
+    for number in range(40):
+        resumed[f"socket-{number}"] = [
+            frame.seq for frame in relay.resume(inbox(f"socket-{number}"), "j1", 1)
+        ]
+    writer.join()
+    journal.append(event(300, status=Status.COMPLETED, progress=100), {})
+    for socket, first in resumed.items():
+        wait_until(lambda socket=socket: ("j1", 300) in inbox.received.get(socket, []))
+        assert first + [seq for _, seq in inbox.received[socket]] == list(range(2, 301))
+
+
+def test_who_is_in_a_room_of_the_job_and_resumes_gets_no_event_twice_live(relay, journal, inbox):
+    begin(journal)
+    relay.join(inbox("socket"), "user_7")
+    journal.append(event(2))
+    inbox.has("socket", [("j1", 1), ("j1", 2)])
+    assert [frame.seq for frame in relay.resume(inbox("socket"), "j1", 0)] == [1, 2]
+    journal.append(event(3))
+    inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
+
+
+def test_what_the_journal_no_longer_has_is_told_as_a_gap(relay, journal, store, inbox):
+    begin(journal)
+    for seq in range(2, 10):
+        journal.append(event(seq))
+    store.xtrim(keys.events("j1"), minid="6-0", approximate=False)
+    with pytest.raises(GapError) as gap:
+        relay.resume(inbox("socket"), "j1", 3)
+    assert gap.value.oldest_seq == 6
+    assert [frame.seq for frame in relay.resume(inbox("socket"), "j1", 5)] == [6, 7, 8, 9]
+
+
+def test_a_job_that_nobody_knows_cannot_be_resumed(relay, inbox):
+    with pytest.raises(JobNotFoundError):
+        relay.resume(inbox("socket"), "nothing", 0)
+
+
+def test_who_joins_again_is_shown_what_it_missed_meanwhile(relay, journal, inbox):
+    begin(journal)
+    relay.join(inbox("socket"), "user_7")
+    relay.leave(inbox("socket"), "user_7")
+    journal.append(event(2))
+    journal.append(event(3))
+    relay.join(inbox("socket"), "user_7")
+    inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
+
+
+def test_who_has_left_is_not_caught_up_either(relay, journal, store, inbox):
+    begin(journal)
+    begin(journal, "j2", user_id="8")
+    relay.join(inbox("socket"), "user_7")
+    relay.join(inbox("socket"), "user_8")
+    relay.leave(inbox("socket"), "user_7")
+    kill_pubsub(store)
+    journal.append(event(2))
+    journal.append(event(2, "j2", user_id="8"))
+    inbox.has("socket", [("j1", 1), ("j2", 1), ("j2", 2)])
+
+
+def test_a_job_that_ended_while_the_store_was_lost_is_told_to_its_end(relay, journal, store, inbox):
+    relay.join(inbox("socket"), "user_7")
+    begin(journal)
+    inbox.has("socket", [("j1", 1)])
+    kill_pubsub(store)
+    journal.append(event(2))
+    journal.append(event(3, status=Status.COMPLETED, progress=100), {})
+    inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
+
+
+def test_a_link_that_has_died_in_silence_is_noticed_and_made_anew(
+    tmp_path, settings, journal, inbox, monkeypatch, caplog
+):
+    """Bytes are taken and never delivered, as by a firewall that has forgotten the connection."""
+    monkeypatch.setattr("api.relay.BEAT_S", 0.1)
+    monkeypatch.setattr("api.relay.SILENCE_S", 0.5)
+    proxy = Proxy(tmp_path / "p.sock", settings.socket_path)
+    behind = Redis.from_url(f"unix://{tmp_path}/p.sock", socket_timeout=0.5)
+    relay = Relay(behind, History(behind))
+    thread = threading.Thread(target=relay.run)
+    thread.start()
+    try:
+        relay.join(inbox("socket"), "user_7")
+        begin(journal)
+        inbox.has("socket", [("j1", 1)])
+        proxy.black_hole.set()
+        journal.append(event(2))
+        wait_until(lambda: "lost the store" in caplog.text)
+        proxy.black_hole.clear()
+        inbox.has("socket", [("j1", 1), ("j1", 2)])
+        journal.append(event(3))
+        inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
+    finally:
+        proxy.black_hole.clear()
+        relay.stop()
+        thread.join()
+        proxy.close()

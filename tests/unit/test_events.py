@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cto_worker.errors import InvalidEventError
-from cto_worker.events import Details, Mode, Phase, ProgressEvent, Status, decode, dumps, encode
+from cto_worker.events import Details, Mode, Phase, ProgressEvent, Status, decode, dumps, encode, glance
 
 text = st.text(max_size=40)
 counts = st.integers(0, 2**53)
@@ -174,3 +175,21 @@ def test_numbers_that_json_lacks_are_never_written(value):
 def test_nothing_but_the_promised_error_is_raised(payload):
     with pytest.raises(InvalidEventError):
         decode(payload)
+
+
+@given(events, st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True), st.integers(1, 10**15))
+def test_a_glance_sees_what_decoding_would(event, job_id, seq):
+    event = replace(event, job_id=job_id, seq=seq)
+    assert glance(encode(event)) == (job_id, seq, event.status.terminal)
+
+
+def test_a_glance_is_not_deceived_by_what_users_write():
+    words = '"status":"completed"' + json.dumps('"status":"completed"')
+    event = replace(EVENT, user_id=words, phase_description=words, details=Details(current_operation=words))
+    assert glance(encode(event)) == ("j1", 3, False)
+
+
+@pytest.mark.parametrize("payload", [b"", b"{}", b"null", b'{"jobId":"j1","seq":1}', encode(EVENT)[1:]])
+def test_a_glance_refuses_what_is_no_event(payload):
+    with pytest.raises(InvalidEventError):
+        glance(payload)

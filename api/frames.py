@@ -1,0 +1,68 @@
+"""One event on its way to the clients: never decoded, and put into each wire form once for all readers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cto_worker.events import glance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TEXT = 0x81  # a whole message of text (RFC 6455, section 5.2), from a server, so not masked
+_SHORT, _MEDIUM = 126, 65_536
+
+
+class Frame:
+    """An event as the worker encoded it, what the relay must know of it, and its wire forms so far."""
+
+    __slots__ = ("_forms", "job_id", "payload", "seq", "terminal")
+
+    def __init__(self, payload: bytes) -> None:
+        """Raises :class:`~cto_worker.errors.InvalidEventError` when ``payload`` is none of our events."""
+        self.payload = payload
+        self.job_id, self.seq, self.terminal = glance(payload)
+        self._forms: dict[Callable[[Frame], bytes], bytes] = {}
+
+    def form(self, render: Callable[[Frame], bytes]) -> bytes:
+        """What ``render`` makes of this frame, made once."""
+        form = self._forms.get(render)
+        if form is None:
+            form = self._forms[render] = render(self)
+        return form
+
+    @property
+    def phase(self) -> bytes:
+        """The digit of the event's phase."""
+        at = self.payload.index(b'"phase":') + 8
+        return self.payload[at : at + 1]
+
+
+def text_frame(text: bytes) -> bytes:
+    """Return a WebSocket message of text, as a server sends it."""
+    size = len(text)
+    if size < _SHORT:
+        return bytes((_TEXT, size)) + text
+    if size < _MEDIUM:
+        return bytes((_TEXT, 126)) + size.to_bytes(2, "big") + text
+    return bytes((_TEXT, 127)) + size.to_bytes(8, "big") + text
+
+
+def socketio_packet(frame: Frame) -> bytes:
+    """Return the event as an Engine.IO message (``4``) with a Socket.IO event (``2``) in it."""
+    return b'42["worker_progress",' + frame.payload + b"]"
+
+
+def socketio_message(frame: Frame) -> bytes:
+    """Return that packet as a WebSocket message."""
+    return text_frame(socketio_packet(frame))
+
+
+def websocket_message(frame: Frame) -> bytes:
+    """Return the event as the plain WebSocket door sends it."""
+    return text_frame(b'{"type":"worker_progress","event":' + frame.payload + b"}")
+
+
+def server_sent_event(frame: Frame) -> bytes:
+    """Return the event as one of a ``text/event-stream``. Its JSON has no line break in it."""
+    return b"id: %d\nevent: worker_progress\ndata: %b\n\n" % (frame.seq, frame.payload)

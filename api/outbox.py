@@ -1,0 +1,118 @@
+"""What one connection has yet to be sent. It is bounded: a slow reader harms only itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any
+
+from api.frames import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_BYTES = 2 * 1024 * 1024  # of events that one connection may be behind
+WRITE_BYTES = 256 * 1024  # what one write takes at most, so that no reader holds up the others
+_OTHER_BYTES = 64  # what anything but an event counts for
+
+counts: Counter[str] = Counter()  # of this process: events ``merged``, connections ``dropped``
+
+
+class Outbox:
+    """A queue with many writers, and one reader, which takes all that is there at once.
+
+    A ``None`` that is put says that nothing follows.
+
+    Above :data:`MAX_BYTES`, events between the first and the last of a phase are left out: what is told last
+    holds all that was told before. When that does not help, ``drop`` is called, once, and nothing more is
+    taken in: the client comes back and resumes by ``seq``.
+    """
+
+    __slots__ = ("_bytes", "_items", "_waiting", "_wake", "drop", "dropped")
+
+    def __init__(self, drop: Callable[[], object] = lambda: None) -> None:
+        self.drop = drop
+        self.dropped = False
+        self._items: deque[Any] = deque()
+        self._bytes = 0
+        self._waiting = False
+        self._wake = threading.Lock()
+        self._wake.acquire()
+
+    def put(self, item: Any) -> None:
+        """Add an event, or anything else. Never waits."""
+        if self.dropped and item is not None:
+            return
+        self._items.append(item)
+        self._bytes += _size(item)
+        if self._bytes > MAX_BYTES:
+            self._make_room()
+        if self._waiting:
+            self._waiting = False
+            self._wake.release()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until there is something to take. Returns whether there is."""
+        ends_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._items:
+            self._waiting = True
+            # A wake-up may come together with the end of a wait, and be found by the next.
+            woken = self._wake.acquire(timeout=-1 if ends_s is None else max(0.0, ends_s - time.monotonic()))
+            self._waiting = False
+            if not woken:
+                break
+        return bool(self._items)
+
+    def ends_now(self) -> bool:
+        """Whether nothing but ``None`` is left to take; then it has been taken."""
+        if self._items and self._items[0] is None:
+            self._items.clear()
+            return True
+        return False
+
+    def take(self, most: int | None = None) -> list[Any]:
+        """Take what is there up to a ``None``: so many items at most, and as much as one write takes."""
+        taken: list[Any] = []
+        size = 0
+        while self._items and self._items[0] is not None and size < WRITE_BYTES and len(taken) != most:
+            item = self._items.popleft()
+            size += _size(item)
+            taken.append(item)
+        self._bytes -= size
+        return taken
+
+    def _make_room(self) -> None:
+        before = len(self._items)
+        self._items = _merged(self._items)
+        self._bytes = sum(map(_size, self._items))
+        counts["merged"] += before - len(self._items)
+        if self._bytes > MAX_BYTES // 2:
+            self._items.clear()
+            self._bytes = 0
+            self.dropped = True
+            counts["dropped"] += 1
+            self.drop()
+
+
+def _size(item: Any) -> int:
+    return len(item.payload) if isinstance(item, Frame) else _OTHER_BYTES
+
+
+def _merged(items: deque[Any]) -> deque[Any]:
+    """Leave out every event that has both an earlier and a later one of its job's phase beside it."""
+    last = {_stretch(item): item for item in items if isinstance(item, Frame)}
+    seen = set()
+    kept: deque[Any] = deque()
+    for item in items:
+        if isinstance(item, Frame):
+            stretch = _stretch(item)
+            if stretch in seen and item is not last[stretch] and not item.terminal:
+                continue
+            seen.add(stretch)
+        kept.append(item)
+    return kept
+
+
+def _stretch(frame: Frame) -> tuple[str, bytes]:
+    return frame.job_id, frame.phase

@@ -1,0 +1,128 @@
+"""What waits for a client: in order, bounded, and merged before it is dropped."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+
+import pytest
+from examples import FIRST_EVENT
+
+from api.frames import Frame, server_sent_event, socketio_message, text_frame, websocket_message
+from api.outbox import MAX_BYTES, WRITE_BYTES, Outbox, counts
+from cto_worker.events import Details, Status, encode
+
+
+def frame(seq, phase=4, job_id="j1", status=Status.IN_PROGRESS, bulk=0):
+    details = Details(current_operation="x" * bulk)
+    return Frame(
+        encode(replace(FIRST_EVENT, job_id=job_id, seq=seq, phase=phase, status=status, details=details))
+    )
+
+
+def drained(outbox):
+    taken = []
+    while items := outbox.take():
+        taken += items
+    return taken
+
+
+def test_what_is_put_is_taken_in_order_and_once():
+    outbox, frames = Outbox(), [frame(seq) for seq in range(1, 50)]
+    for one in frames:
+        outbox.put(one)
+    assert drained(outbox) == frames
+    assert outbox.take() == []
+
+
+def test_nothing_is_taken_beyond_the_end():
+    outbox = Outbox()
+    outbox.put("a")
+    outbox.put(None)
+    outbox.put("b")
+    assert outbox.take() == ["a"]
+    assert outbox.take() == []
+    assert outbox.ends_now()
+
+
+def test_one_write_takes_so_many_items_or_bytes_at_most():
+    outbox = Outbox()
+    for seq in range(1, 21):
+        outbox.put(frame(seq, bulk=WRITE_BYTES // 10))
+    assert len(outbox.take(3)) == 3
+    assert len(outbox.take()) == 10
+
+
+def test_a_reader_that_waits_is_woken():
+    outbox, taken = Outbox(), []
+    reader = threading.Thread(target=lambda: outbox.wait() and taken.extend(outbox.take()))
+    reader.start()
+    outbox.put("a")
+    reader.join(5)
+    assert taken == ["a"]
+
+
+def test_waiting_ends_in_time_with_nothing():
+    assert not Outbox().wait(0.01)
+
+
+def test_a_full_outbox_merges_what_is_between_the_first_and_the_last_of_a_phase():
+    before = counts["merged"]
+    outbox = Outbox(pytest.fail)
+    bulk = MAX_BYTES // 100
+    story = [frame(1, 1), frame(2, 2), frame(3, 3), *(frame(seq, bulk=bulk) for seq in range(4, 120))]
+    story.append(frame(120, 5, status=Status.COMPLETED))
+    other = [frame(1, 1, "j2"), frame(2, 5, "j2", Status.FAILED)]
+    for one in [other[0], *story, other[1]]:
+        outbox.put(one)
+    taken = drained(outbox)
+    left = [one.seq for one in taken if one.job_id == "j1"]
+    assert left == sorted(left)
+    assert {1, 2, 3, 4, 119, 120} <= set(left), "no phase is skipped, and the latest is there"
+    assert [one.seq for one in taken if one.job_id == "j2"] == [1, 2]
+    assert counts["merged"] - before == 122 - len(taken) > 50
+
+
+def test_an_outbox_that_cannot_be_merged_drops_its_client_once_and_keeps_nothing():
+    dropped, before = [], counts["dropped"]
+    outbox = Outbox(lambda: dropped.append(1))
+    for number in range(300):
+        outbox.put(frame(1, job_id=f"j{number}", bulk=MAX_BYTES // 100))
+    assert dropped == [1]
+    assert outbox.take() == []
+    assert counts["dropped"] == before + 1
+    outbox.put(None)
+    assert outbox.ends_now(), "its writer still learns that it is over"
+
+
+def test_a_form_is_made_once():
+    one, made = frame(1), []
+
+    def render(frame):
+        made.append(frame)
+        return b"form"
+
+    assert one.form(render) == one.form(render) == b"form"
+    assert made == [one]
+
+
+@pytest.mark.parametrize(("size", "head"), [(1, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10)])
+def test_a_text_frame_tells_its_length(size, head):
+    framed = text_frame(b"x" * size)
+    assert len(framed) == head + size
+    assert framed[0] == 0x81
+    told = framed[1] if head == 2 else int.from_bytes(framed[2:head], "big")
+    assert told == size
+
+
+def test_every_form_holds_the_event_as_the_worker_wrote_it():
+    one = frame(7)
+    event = json.loads(one.payload)
+    assert json.loads(one.form(socketio_message).partition(b"42")[2]) == ["worker_progress", event]
+    plain = one.form(websocket_message)
+    assert json.loads(plain[plain.index(b"{") :]) == {"type": "worker_progress", "event": event}
+    lines = server_sent_event(one).decode().split("\n")
+    assert lines[:2] == ["id: 7", "event: worker_progress"]
+    assert json.loads(lines[2].removeprefix("data: ")) == event
+    assert lines[3:] == ["", ""]
