@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 from redis.exceptions import RedisError
 from waiting import wait_until
 
+from cto_worker import keys
 from cto_worker.broker import celery_app, make_producer
 from cto_worker.cancelling import cancel
 from cto_worker.config import Settings
@@ -25,6 +25,7 @@ from cto_worker.embedded import answers
 from cto_worker.errors import JobEndedError
 from cto_worker.events import decode
 from cto_worker.history import History
+from cto_worker.intents import decode_log
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.store import connect
 
@@ -40,7 +41,9 @@ BODY = {
     "walletCount": 3,
     "slippageBps": 10_000,
 }
+ENQUEUE = "import cto_worker, json, sys; cto_worker.enqueue(json.loads(sys.argv[1]))"
 LEASE_MS = 2_000
+SKEWED = Path(__file__).parent / "skewed"
 
 
 class Part:
@@ -103,7 +106,11 @@ class System:
         return store
 
     def restart_store(self, down_s):
-        """Kill the store as a power cut would, and start it again after a while."""
+        """Kill the store's process and start it again after a while.
+
+        A power cut would also lose what the kernel has not written yet. That nothing of it counts is what
+        ``WAITAOF`` is for; this does not try it.
+        """
         self.store.kill()
         threading.Event().wait(down_s)
         self.store = self.start_store()
@@ -120,8 +127,23 @@ class System:
             wait_until(lambda: f"{name}@test ready" in log.read_text() or not worker.alive)
         return worker
 
+    def skewed_worker(self, skew_s, **options):
+        """Start a worker whose wall clock is wrong."""
+        path = os.pathsep.join(filter(None, [str(SKEWED), self.env.get("PYTHONPATH")]))
+        return self.worker(PYTHONPATH=path, SKEW_S=str(skew_s), **options)
+
     def submit(self, **changes):
         return self.producer.submit(BODY | changes).job_id
+
+    def submit_and_die(self, **changes):
+        """Have a process of its own record a job and die before it sends the message. Return the job's id."""
+        known = {job.job_id for job in self.history.page(None, None, 100).jobs}
+        command = [sys.executable, "-c", ENQUEUE, json.dumps(BODY | changes)]
+        log = self.directory / "producer.log"
+        producer = Part(command, self.env | {"CTO_CRASH_AT": "after_record"}, log)
+        assert producer.process.wait(30) == -signal.SIGKILL, log.read_text()
+        (job_id,) = {job.job_id for job in self.history.page(None, None, 100).jobs} - known
+        return job_id
 
     def submit_once(self, key, **changes):
         """The same key gives the same job, however often it is tried."""
@@ -136,6 +158,11 @@ class System:
         """A job's events so far."""
         stored = self.history.events(job_id)
         return [json.loads(event) for event in stored.events] if stored else []
+
+    def intent_log(self, job_id):
+        """What is recorded of a job's steps; ``None`` when nothing was planned yet."""
+        fields = self.client.hgetall(keys.intents(job_id))
+        return decode_log({name.decode(): text for name, text in fields.items()})
 
     def reaches(self, job_id, seq, timeout_s=60):
         """Wait until a job has so many events."""
@@ -166,5 +193,5 @@ class System:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def random_worker(system):
-    return random.choice([worker for worker in system.workers if worker.alive])
+def random_worker(system, chance):
+    return chance.choice([worker for worker in system.workers if worker.alive])
