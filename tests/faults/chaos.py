@@ -13,6 +13,7 @@ from subprocess import TimeoutExpired
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from cto_worker.errors import JobEndedError
 from faults.parts import random_worker
 
 WORKERS = 2
@@ -103,7 +104,8 @@ class Chaos:
                 self.system.producer._send(job_id, {})
 
     def cancel_a_job(self):
-        self.system.cancel(self.random.choice(self.jobs))
+        with contextlib.suppress(JobEndedError):
+            self.system.cancel(self.random.choice(self.jobs))
 
     def replace_dead_workers(self):
         alive = sum(worker.alive for worker in self.system.workers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -22,7 +21,6 @@ from cto_worker.broker import celery_app, make_producer
 from cto_worker.cancelling import cancel
 from cto_worker.config import Settings
 from cto_worker.embedded import answers
-from cto_worker.errors import JobEndedError
 from cto_worker.events import decode
 from cto_worker.history import History
 from cto_worker.intents import decode_log
@@ -150,9 +148,9 @@ class System:
         return self.producer.submit(BODY | changes, idempotency_key=key).job_id
 
     def cancel(self, job_id):
+        """As the REST call does. Raises JobEndedError."""
         latest = decode(self.history.latest(job_id).event)
-        with contextlib.suppress(JobEndedError):
-            cancel(RedisJournal(self.client, self.settings), job_id, latest)
+        return cancel(RedisJournal(self.client, self.settings), job_id, latest)
 
     def told(self, job_id):
         """A job's events so far."""
