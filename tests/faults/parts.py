@@ -6,13 +6,16 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
+import requests
 from redis.exceptions import RedisError
 from waiting import wait_until
 
@@ -26,6 +29,7 @@ from cto_worker.history import History
 from cto_worker.intents import decode_log
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.store import connect
+from faults.proxy import Proxy
 
 BIN = Path(sys.executable).parent
 WORKER = [BIN / "celery", "--app", "cto_worker.app", "worker", "--queues", "cto,cto.resumed"]
@@ -41,6 +45,7 @@ BODY = {
 }
 ENQUEUE = "import cto_worker, json, sys; cto_worker.enqueue(json.loads(sys.argv[1]))"
 LEASE_MS = 2_000
+ENDED = 5  # the phase
 SKEWED = Path(__file__).parent / "skewed"
 
 
@@ -84,6 +89,7 @@ class System:
             **clean,
             "CTO_DATA_DIR": str(self.directory),
             "CTO_AUTH": "off",
+            "CTO_PORT": str(free_port()),
             "CTO_LEASE_MS": str(LEASE_MS),
             "CTO_PAPER_LATENCY_MS": "50",
             "CTO_WORKER_CONCURRENCY": "20",
@@ -91,6 +97,7 @@ class System:
         }
         self.settings = Settings.from_env(self.env)
         self.workers = []
+        self.parts = []  # any others
         self.started = 0
         self.store = self.start_store()
         self.client = connect(self.settings)
@@ -130,6 +137,30 @@ class System:
         path = os.pathsep.join(filter(None, [str(SKEWED), self.env.get("PYTHONPATH")]))
         return self.worker(PYTHONPATH=path, SKEW_S=str(skew_s), **options)
 
+    def gateway(self):
+        gateway = Part([sys.executable, "-m", "api.wsgi"], self.env, self.directory / "gateway.log")
+        self.parts.append(gateway)
+        wait_until(self.gateway_ready)
+        return gateway
+
+    def gateway_ready(self):
+        """Whether the gateway can serve."""
+        try:
+            return requests.get(f"{self.settings.base_url}/readyz", timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    @contextmanager
+    def proxied(self):
+        """A proxy before the store, and the settings with which a worker goes through it."""
+        near = self.directory / "near"
+        near.mkdir()
+        proxy = Proxy(near / self.settings.socket_path.name, self.settings.socket_path)
+        try:
+            yield proxy, {"CTO_DATA_DIR": str(near)}
+        finally:
+            proxy.close()
+
     def submit(self, **changes):
         return self.producer.submit(BODY | changes).job_id
 
@@ -166,6 +197,11 @@ class System:
         """Wait until a job has so many events."""
         wait_until(lambda: len(self.told(job_id)) >= seq, timeout_s)
 
+    def goes_on(self, job_id, seq):
+        """Whether a job has told more than so many events, or has ended."""
+        last = self.told(job_id)[-1]
+        return last["seq"] > seq or last["phase"] == ENDED
+
     def ended(self, job_ids, timeout_s=60):
         """Wait until all of these jobs have ended, through any trouble with the store."""
 
@@ -182,13 +218,19 @@ class System:
         return "\n".join(log.read_text() for log in sorted(self.directory.glob("*.log")))
 
     def close(self):
-        for part in [*self.workers, self.store]:
+        for part in [*self.workers, *self.parts, self.store]:
             if part.alive:
                 part.signal(signal.SIGCONT)
             part.kill()
         self.celery.close()
         self.client.close()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def random_worker(system, chance):
