@@ -45,7 +45,7 @@ def _wallets(*, user: str, as_json: bool) -> None:
 @click.option("--limit", type=click.IntRange(1), help="Only the latest entries.")
 @as_json
 def _ledger(*, user: str | None, limit: int | None, as_json: bool) -> None:
-    """Show every movement, and whether the books balance; exit with 1 if they do not."""
+    """Show every movement and refused order, and whether the books balance; exit with 1 if they do not."""
     with connect(Settings.from_env()) as store:
         entries = [entry for entry in ledger.entries(store) if user in {None, entry.user_id}]
         audit = ledger.audit(store)
@@ -59,10 +59,11 @@ def _ledger(*, user: str | None, limit: int | None, as_json: bool) -> None:
         }
         click.echo(json.dumps(document))
     else:
+        nothing = ledger.Posting("-", "-", 0)
         rows = [
             (entry.entry_id, entry.kind, entry.user_id, str(posting.amount), posting.asset, posting.account)
             for entry in shown
-            for posting in entry.postings
+            for posting in entry.postings or (nothing,)
         ]
         print_table(("entry", "kind", "user", "amount", "asset", "account"), rows)
         for account, lamports in audit.totals_lamports.items():

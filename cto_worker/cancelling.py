@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cto_worker.errors import FencedError, JobEndedError, OperationFailed
+from cto_worker.errors import FencedError, OperationFailed
 from cto_worker.events import JobStatus
 from cto_worker.operation import cancel_waiting
 from cto_worker.story import Story, request_of
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def cancel(journal: Journal, job_id: str, latest: ProgressEvent) -> JobStatus:
     """Ask for a job to stop, and end it here when no worker has begun it. Returns where it stands then.
 
-    Raises :class:`~cto_worker.errors.JobNotFoundError` or :class:`~cto_worker.errors.JobEndedError`.
+    Raises :class:`~cto_worker.errors.JobNotFoundError`, or :class:`~cto_worker.errors.JobEndedError`, also
+    when another call has just ended it.
     """
     standing = journal.request_cancel(job_id)
     if standing.attempt:
@@ -26,7 +27,7 @@ def cancel(journal: Journal, job_id: str, latest: ProgressEvent) -> JobStatus:
     request = request_of(latest)
     story = Story(journal, job_id, request, attempt=0, latest=latest)
     # A worker that claims it meanwhile has the store refuse this, and finds the request to cancel.
-    with suppress(FencedError, JobEndedError):
+    with suppress(FencedError):
         try:
             cancel_waiting(job_id, request, story)
         except OperationFailed:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 SOL = "SOL"
+REFUSED = "refused"  # nothing moved: another order for an intent that had been executed, or failed, already
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,13 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One movement. Its postings sum to zero for every asset."""
+    """One movement, or an order that was refused. Its postings sum to zero for every asset."""
 
     entry_id: str  # of the stream: milliseconds since the epoch and a counter
-    kind: str  # deposit, transfer, buy, failed_transfer or failed_buy
+    kind: str  # deposit, transfer, buy, failed_transfer, failed_buy or refused
     intent_id: str
     user_id: str
+    signature: str  # of the order; "" for a deposit
     postings: tuple[Posting, ...]
 
 
@@ -46,7 +48,7 @@ class Audit:
 
 
 def entries(store: Redis) -> list[Entry]:
-    """Every movement there ever was, oldest first."""
+    """Everything there ever was, oldest first."""
     rows: Any = store.xrange(keys.PAPER_LEDGER)
     return [
         Entry(
@@ -54,6 +56,7 @@ def entries(store: Redis) -> list[Entry]:
             kind=fields[b"kind"].decode(),
             intent_id=fields[b"intent"].decode(),
             user_id=fields[b"user"].decode(),
+            signature=fields.get(b"signature", b"").decode(),
             postings=tuple(Posting(*posting) for posting in json.loads(fields[b"postings"])),
         )
         for entry_id, fields in rows
@@ -67,7 +70,7 @@ def audit(store: Redis) -> Audit:
     """
     ledger = entries(store)
     found = [f"entry {entry.entry_id} does not balance" for entry in ledger if _imbalance(entry)]
-    intents = Counter(entry.intent_id for entry in ledger if entry.intent_id)
+    intents = Counter(entry.intent_id for entry in ledger if entry.intent_id and entry.kind != REFUSED)
     found += [
         f"intent {intent_id} was executed {times} times" for intent_id, times in intents.items() if times > 1
     ]

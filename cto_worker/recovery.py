@@ -36,14 +36,15 @@ class Sweeper:
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Sweep until :meth:`stop`."""
-        while not self._stopped.wait(self._interval_s):
+        """Sweep at once, then again and again until :meth:`stop`."""
+        while not self._stopped.is_set():
             try:
                 self.sweep()
             except (RedisError, OperationalError) as error:
                 log.warning("cannot look for orphaned jobs: %s", error)
             except Exception:
                 log.exception("looking for orphaned jobs broke")
+            self._stopped.wait(self._interval_s)
 
     def sweep(self) -> int:
         """Send the message of every orphan once. Returns how many there were."""

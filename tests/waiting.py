@@ -14,3 +14,11 @@ def wait_until(condition, timeout_s=60):
             return value
         assert time.monotonic() < deadline, "it did not come to pass"
         time.sleep(0.02)
+
+
+def assert_stays(condition, for_s):
+    """Look again and again, for so long, whether a condition holds."""
+    deadline = time.monotonic() + for_s
+    while time.monotonic() < deadline:
+        assert condition(), "it did not stay so"
+        time.sleep(0.02)

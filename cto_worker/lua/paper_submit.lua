@@ -1,4 +1,5 @@
 -- Executes a transfer or a buy on the paper market: once per intent, all or nothing.
+-- The same order sent again is silent; another one for the same intent is refused, and the ledger says so.
 -- KEYS: intent, wallets, tokens, curve, ledger
 -- ARGV: see PaperMarket.submit. Every number is an integer below 2^53, which a Lua number holds exactly
 local intent, wallets, tokens, curve, ledger = unpack(KEYS)
@@ -7,7 +8,17 @@ local lamports, min_tokens, network_fee, priority_fee = tonumber(ARGV[7]), tonum
 local fails, ttl_s = ARGV[11] == "1", ARGV[12]
 local virtual_lamports, virtual_tokens, for_sale, fee_bps = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
 
-if redis.call("EXISTS", intent) == 1 then
+local postings = {}
+local function enter(entry_kind)
+  redis.call("XADD", ledger, "*", "kind", entry_kind, "intent", intent_id, "user", user, "signature", signature,
+    "postings", "[" .. table.concat(postings, ",") .. "]")
+end
+
+local settled = redis.call("HGET", intent, "signature")
+if settled then
+  if settled ~= signature then
+    enter("refused")
+  end
   return
 end
 
@@ -37,15 +48,10 @@ local function record(status, spent, bought, error_code, error)
   redis.call("EXPIRE", intent, ttl_s)
 end
 
-local postings = {}
 local function post(account, asset, amount)
   if amount ~= 0 then
     postings[#postings + 1] = '["' .. account .. '","' .. asset .. '",' .. integer(amount) .. "]"
   end
-end
-local function enter(entry_kind)
-  redis.call("XADD", ledger, "*", "kind", entry_kind, "intent", intent_id, "user", user,
-    "postings", "[" .. table.concat(postings, ",") .. "]")
 end
 
 local function pay(address, amount)

@@ -192,6 +192,9 @@ def test_a_doubled_message_is_run_once(system, user):
     assert system.get(f"/api/cto/job/{job_id}/status")["progressEvents"] == told
     ledger = system.cto("market", "ledger", "--user", user, "--json")
     assert ledger.returncode == 0, ledger.stderr
+    intents = [entry["intent_id"] for entry in json.loads(ledger.stdout)["entries"] if entry["intent_id"]]
+    mine = [intent_id for intent_id in intents if intent_id.startswith(job_id)]
+    assert len(mine) == len(set(mine)) == 40, "each buy once"
 
 
 def test_a_full_worker_takes_the_next_message_when_a_thread_is_free(launch):

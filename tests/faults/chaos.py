@@ -8,50 +8,82 @@ import signal
 import threading
 import time
 from collections import Counter
-from subprocess import TimeoutExpired
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from cto_worker.crash import CRASH_POINTS
+from cto_worker.errors import JobEndedError
 from faults.parts import random_worker
 
 WORKERS = 2
+IN_WORKERS = [point for point in CRASH_POINTS if point != "after_record"]
+# The market breaks too, all the time: failed orders, lost replies, no outcome in time, late execution.
+MARKET = {
+    "CTO_PAPER_FAILURE_RATE": "0.05",
+    "CTO_PAPER_LOST_RATE": "0.05",
+    "CTO_PAPER_SILENT_RATE": "0.03",
+    "CTO_PAPER_LATE_RATE": "0.03",
+    "CTO_PAPER_TIMEOUT_MS": "2000",
+}
 
 
 class Chaos:
-    """Submits jobs and breaks things until the time is over; ``done`` counts what it did."""
+    """Submits jobs and breaks things until the time is over; ``done`` counts what it did.
 
-    def __init__(self, system, seconds, seed):
+    Workers reach the store through ``proxy``, with the settings ``through``. The same seed makes the same
+    choices.
+    """
+
+    def __init__(self, system, proxied, seconds, seed):
         self.system = system
+        self.proxy, self.through = proxied
         self.ends_s = time.monotonic() + seconds
         self.random = random.Random(seed)
         self.done = Counter()
         self.jobs = []
+        self.faults_left = []
+        self.faults = [
+            self.kill_worker,
+            self.stop_worker,
+            self.freeze_worker,
+            self.crash_worker,
+            self.skew_worker,
+            self.kill_store,
+            self.cut_clients,
+            self.cut_links,
+            self.swallow_bytes,
+            self.delay_bytes,
+            self.fill_store,
+            self.make_store_read_only,
+            self.double_messages,
+            self.cancel_a_job,
+            self.kill_producer,
+        ]
 
     def run(self):
         """Return the jobs that were accepted."""
         for _ in range(WORKERS):
-            self.system.worker()
-        faults = [
-            self.kill_worker,
-            self.stop_worker,
-            self.freeze_worker,
-            self.kill_store,
-            self.cut_clients,
-            self.fill_store,
-            self.double_messages,
-            self.cancel_a_job,
-        ]
+            self.system.worker(**self.through)
         while time.monotonic() < self.ends_s:
             self.submit(self.random.randint(1, 4))
-            fault = self.random.choice(faults)
+            fault = self.next_fault()
             with contextlib.suppress(RedisError, OperationalError):
                 fault()
                 self.done[fault.__name__] += 1
             self.replace_dead_workers()
-            threading.Event().wait(self.random.uniform(0.2, 2))
-        self.system.client.config_set("maxmemory", "0")
+            self.wait(0.2, 2)
+        self.system.worker(**self.through)  # the others may be about to kill themselves
         return self.jobs
+
+    def next_fault(self):
+        """Each once, in any order; then each once again."""
+        if not self.faults_left:
+            self.faults_left = self.random.sample(self.faults, len(self.faults))
+        return self.faults_left.pop()
+
+    def wait(self, least_s, most_s):
+        threading.Event().wait(self.random.uniform(least_s, most_s))
 
     def submit(self, count):
         """As a client does: with a key of its own, again and again until it is told of the job."""
@@ -70,15 +102,24 @@ class Chaos:
                 except (RedisError, OperationalError):
                     threading.Event().wait(0.1)
 
+    def kill_producer(self):
+        self.jobs.append(self.system.submit_and_die())
+
+    def any_worker(self):
+        self.replace_dead_workers()
+        return random_worker(self.system, self.random)
+
     def kill_worker(self):
-        random_worker(self.system).kill()
+        self.any_worker().kill()
 
     def stop_worker(self):
-        with contextlib.suppress(TimeoutExpired):
-            random_worker(self.system).terminate()
+        """Within 15 s, or the test fails; one that is frozen is thawed for it."""
+        worker = self.any_worker()
+        worker.signal(signal.SIGCONT)
+        worker.terminate()
 
     def freeze_worker(self):
-        worker = random_worker(self.system)
+        worker = self.any_worker()
         worker.signal(signal.SIGSTOP)
         threading.Timer(self.random.uniform(0.5, 5), self.thaw, [worker]).start()
 
@@ -86,16 +127,47 @@ class Chaos:
         if worker.alive:
             worker.signal(signal.SIGCONT)
 
+    def crash_worker(self):
+        """Put one in its place that kills itself at a crash point."""
+        self.kill_worker()
+        self.system.worker(CTO_CRASH_AT=self.random.choice(IN_WORKERS), **self.through)
+
+    def skew_worker(self):
+        """Put one in its place whose wall clock is an hour off."""
+        self.kill_worker()
+        self.system.skewed_worker(self.random.choice([3_600, -3_600]), **self.through)
+
     def kill_store(self):
         self.system.restart_store(self.random.choice([0.2, 1, 3]))
 
     def cut_clients(self):
         self.system.client.client_kill_filter(_type="normal", skipme=True)
 
+    def cut_links(self):
+        self.proxy.cut()
+
+    def swallow_bytes(self):
+        """Nothing gets through for a while. What was swallowed is missing, so the links must be made anew."""
+        self.proxy.black_hole.set()
+        self.wait(0.5, 5)
+        self.proxy.black_hole.clear()
+        self.proxy.cut()
+
+    def delay_bytes(self):
+        self.proxy.delay_s = self.random.uniform(0.01, 0.2)
+        self.wait(0.5, 5)
+        self.proxy.delay_s = 0.0
+
     def fill_store(self):
-        self.system.client.config_set("maxmemory", "1")
-        threading.Event().wait(self.random.uniform(0.1, 2))
-        self.system.client.config_set("maxmemory", "0")
+        self.refuse_writes("maxmemory")
+
+    def make_store_read_only(self):
+        self.refuse_writes("min-replicas-to-write")
+
+    def refuse_writes(self, setting):
+        self.system.client.config_set(setting, "1")
+        self.wait(0.1, 2)
+        self.system.client.config_set(setting, "0")
 
     def double_messages(self):
         for job_id in self.random.sample(self.jobs, min(5, len(self.jobs))):
@@ -103,9 +175,10 @@ class Chaos:
                 self.system.producer._send(job_id, {})
 
     def cancel_a_job(self):
-        self.system.cancel(self.random.choice(self.jobs))
+        with contextlib.suppress(JobEndedError):
+            self.system.cancel(self.random.choice(self.jobs))
 
     def replace_dead_workers(self):
         alive = sum(worker.alive for worker in self.system.workers)
         for _ in range(WORKERS - alive):
-            self.system.worker(wait=False)
+            self.system.worker(wait=False, **self.through)

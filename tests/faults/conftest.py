@@ -6,6 +6,8 @@ import pytest
 
 from faults.parts import System
 
+pytest.register_assert_rewrite("faults.criteria")  # so that it shows what it saw
+
 
 @pytest.fixture
 def build():

@@ -1,17 +1,18 @@
 """Workers killed over and over in the middle of buying: with the intent log, and without.
 
 ``make soak`` prints the table that docs/reliability.md shows. Kills come at random moments while jobs are
-in phase 4; a new worker is started after each. Resumption: from a kill to the first event of the next run of
-each job that the killed worker had.
+in phase 4; a new worker is started after each. Both rows are read from the market's own ledger: how many
+orders reached the market for one planned step, a transfer or buy of one job. Resumption: from a kill to the
+first event of the next run of each job that the killed worker had.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import threading
 import time
-from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -19,7 +20,7 @@ from statistics import median
 from celery import Celery
 from waiting import wait_until
 
-from faults.criteria import check
+from faults.criteria import check, check_resumed, orders_per_step
 from faults.parts import BIN, Part, System
 
 TESTS = Path(__file__).parents[1]
@@ -27,7 +28,7 @@ WALLETS = 6
 AT_ONCE = 8  # jobs kept going
 
 
-def with_log(kills):
+def with_log(kills, chance):
     """Kill this system's workers. Returns its row of the table."""
     system = System(CTO_LEASE_MS="6000", CTO_PAPER_LATENCY_MS="100")
     try:
@@ -36,20 +37,20 @@ def with_log(kills):
             while sum(not _ended(system, job_id) for job_id in jobs[-3 * AT_ONCE :]) < AT_ONCE:
                 jobs.append(system.submit(walletCount=WALLETS))
             wait_until(lambda: any(_buying(system, job_id) for job_id in jobs[-3 * AT_ONCE :]))
-            threading.Event().wait(random.uniform(0, 0.5))
-            victim = workers.pop(random.randrange(2))
+            threading.Event().wait(chance.uniform(0, 0.5))
+            victim = workers.pop(chance.randrange(2))
             killed_ms.append(time.time_ns() // 10**6)
             victim.kill()
             workers.append(system.worker())
         system.ended(jobs, timeout_s=120)
         seen = check(system, jobs)
-        waits = _resumptions(system, jobs, killed_ms)
+        waits = check_resumed(system, jobs, killed_ms)
         return {
             "kills": kills,
             "jobs": len(jobs),
             "jobs ended": seen["jobs"],
             "takeovers": seen["takeovers"],
-            "executions per planned step, at most": seen["executions_max"],
+            **_orders(orders_per_step(system)),
             "resumed after, median s": round(median(waits), 1),
             "resumed after, worst s": round(max(waits), 1),
         }
@@ -57,7 +58,7 @@ def with_log(kills):
         system.close()
 
 
-def without(kills):
+def without(kills, chance):
     """Kill workers of a plain Celery task that acknowledges late. Returns its row."""
     system = System(CTO_PAPER_LATENCY_MS="100")
     try:
@@ -83,8 +84,8 @@ def without(kills):
                 sender.send_task(
                     "plain.buy", args=["7", mint, 2 * WALLETS, 10**6], queue="plain", task_id=f"job-{jobs}"
                 )
-            threading.Event().wait(random.uniform(0, 0.5))
-            victim = workers.pop(random.randrange(2))
+            threading.Event().wait(chance.uniform(0, 0.5))
+            victim = workers.pop(chance.randrange(2))
             kill_times.append(time.time())
             victim.kill()
             workers.append(worker())
@@ -92,14 +93,14 @@ def without(kills):
             wait_until(lambda: system.client.scard("plain:ended") == jobs, 120)
         except AssertionError:
             pass  # the table says how many
-        executed = Counter(int(count) for count in system.client.hvals("plain:executed"))
+        # Each order has an intent of its own, so that the market executes it: <job>:<number>:<chance>.
+        orders = orders_per_step(system, step_of=lambda intent_id: intent_id.rpartition(":")[0])
         waits = _gaps(system, kill_times)
         return {
             "kills": kills,
             "jobs": jobs,
             "jobs ended": system.client.scard("plain:ended"),
-            "steps executed twice or more": sum(n for times, n in executed.items() if times > 1),
-            "executions per planned step, at most": max(executed),
+            **_orders(orders),
             "resumed after, median s": round(median(waits), 1) if waits else "-",
             "resumed after, worst s": round(max(waits), 1) if waits else "-",
         }
@@ -116,17 +117,12 @@ def _buying(system, job_id):
     return last["phase"] == 4 and last["attempt"] > 0
 
 
-def _resumptions(system, jobs, killed_ms):
-    """Seconds from a kill to the next run's first event, for every takeover."""
-    waits = []
-    for job_id in jobs:
-        told = system.told(job_id)
-        for before, after in pairwise(told):
-            if before["attempt"] and after["attempt"] > before["attempt"]:
-                # The owner died after its last event, give or take the event it was writing.
-                since = [ms for ms in killed_ms if before["timestamp"] - 200 <= ms <= after["timestamp"]]
-                waits.append((after["timestamp"] - min(since)) / 1000)
-    return waits
+def _orders(per_step):
+    return {
+        "planned steps": len(per_step),
+        "planned steps ordered twice or more": sum(orders > 1 for orders in per_step.values()),
+        "orders for one planned step, at most": max(per_step.values()),
+    }
 
 
 def _gaps(system, kill_times):
@@ -146,9 +142,11 @@ def _gaps(system, kill_times):
 
 def main():
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    seed = int(os.environ.get("SOAK_SEED") or random.randrange(10**6))
+    print(f"SOAK_SEED={seed}")
     for name, run in (("lease and intent log", with_log), ("acks_late, no log", without)):
         print(f"{name}:")
-        for what, figure in run(kills).items():
+        for what, figure in run(kills, random.Random(seed)).items():
             print(f"  {what:<40} {figure}")
 
 

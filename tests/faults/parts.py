@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
+import requests
 from redis.exceptions import RedisError
 from waiting import wait_until
 
+from cto_worker import keys
 from cto_worker.broker import celery_app, make_producer
 from cto_worker.cancelling import cancel
 from cto_worker.config import Settings
 from cto_worker.embedded import answers
-from cto_worker.errors import JobEndedError
 from cto_worker.events import decode
 from cto_worker.history import History
+from cto_worker.intents import decode_log
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.store import connect
+from faults.proxy import Proxy
 
 BIN = Path(sys.executable).parent
 WORKER = [BIN / "celery", "--app", "cto_worker.app", "worker", "--queues", "cto,cto.resumed"]
@@ -40,7 +43,10 @@ BODY = {
     "walletCount": 3,
     "slippageBps": 10_000,
 }
+ENQUEUE = "import cto_worker, json, sys; cto_worker.enqueue(json.loads(sys.argv[1]))"
 LEASE_MS = 2_000
+ENDED = 5  # the phase
+SKEWED = Path(__file__).parent / "skewed"
 
 
 class Part:
@@ -83,6 +89,7 @@ class System:
             **clean,
             "CTO_DATA_DIR": str(self.directory),
             "CTO_AUTH": "off",
+            "CTO_PORT": str(free_port()),
             "CTO_LEASE_MS": str(LEASE_MS),
             "CTO_PAPER_LATENCY_MS": "50",
             "CTO_WORKER_CONCURRENCY": "20",
@@ -90,6 +97,7 @@ class System:
         }
         self.settings = Settings.from_env(self.env)
         self.workers = []
+        self.parts = []  # any others
         self.started = 0
         self.store = self.start_store()
         self.client = connect(self.settings)
@@ -103,7 +111,11 @@ class System:
         return store
 
     def restart_store(self, down_s):
-        """Kill the store as a power cut would, and start it again after a while."""
+        """Kill the store's process and start it again after a while.
+
+        A power cut would also lose what the kernel has not written yet. That nothing of it counts is what
+        ``WAITAOF`` is for; this does not try it.
+        """
         self.store.kill()
         threading.Event().wait(down_s)
         self.store = self.start_store()
@@ -120,26 +132,75 @@ class System:
             wait_until(lambda: f"{name}@test ready" in log.read_text() or not worker.alive)
         return worker
 
+    def skewed_worker(self, skew_s, **options):
+        """Start a worker whose wall clock is wrong."""
+        path = os.pathsep.join(filter(None, [str(SKEWED), self.env.get("PYTHONPATH")]))
+        return self.worker(PYTHONPATH=path, SKEW_S=str(skew_s), **options)
+
+    def gateway(self):
+        gateway = Part([sys.executable, "-m", "api.wsgi"], self.env, self.directory / "gateway.log")
+        self.parts.append(gateway)
+        wait_until(self.gateway_ready)
+        return gateway
+
+    def gateway_ready(self):
+        """Whether the gateway can serve."""
+        try:
+            return requests.get(f"{self.settings.base_url}/readyz", timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    @contextmanager
+    def proxied(self):
+        """A proxy before the store, and the settings with which a worker goes through it."""
+        near = self.directory / "near"
+        near.mkdir()
+        proxy = Proxy(near / self.settings.socket_path.name, self.settings.socket_path)
+        try:
+            yield proxy, {"CTO_DATA_DIR": str(near)}
+        finally:
+            proxy.close()
+
     def submit(self, **changes):
         return self.producer.submit(BODY | changes).job_id
+
+    def submit_and_die(self, **changes):
+        """Have a process of its own record a job and die before it sends the message. Return the job's id."""
+        known = {job.job_id for job in self.history.page(None, None, 100).jobs}
+        command = [sys.executable, "-c", ENQUEUE, json.dumps(BODY | changes)]
+        log = self.directory / "producer.log"
+        producer = Part(command, self.env | {"CTO_CRASH_AT": "after_record"}, log)
+        assert producer.process.wait(30) == -signal.SIGKILL, log.read_text()
+        (job_id,) = {job.job_id for job in self.history.page(None, None, 100).jobs} - known
+        return job_id
 
     def submit_once(self, key, **changes):
         """The same key gives the same job, however often it is tried."""
         return self.producer.submit(BODY | changes, idempotency_key=key).job_id
 
     def cancel(self, job_id):
+        """As the REST call does. Raises JobEndedError."""
         latest = decode(self.history.latest(job_id).event)
-        with contextlib.suppress(JobEndedError):
-            cancel(RedisJournal(self.client, self.settings), job_id, latest)
+        return cancel(RedisJournal(self.client, self.settings), job_id, latest)
 
     def told(self, job_id):
         """A job's events so far."""
         stored = self.history.events(job_id)
         return [json.loads(event) for event in stored.events] if stored else []
 
+    def intent_log(self, job_id):
+        """What is recorded of a job's steps; ``None`` when nothing was planned yet."""
+        fields = self.client.hgetall(keys.intents(job_id))
+        return decode_log({name.decode(): text for name, text in fields.items()})
+
     def reaches(self, job_id, seq, timeout_s=60):
         """Wait until a job has so many events."""
         wait_until(lambda: len(self.told(job_id)) >= seq, timeout_s)
+
+    def goes_on(self, job_id, seq):
+        """Whether a job has told more than so many events, or has ended."""
+        last = self.told(job_id)[-1]
+        return last["seq"] > seq or last["phase"] == ENDED
 
     def ended(self, job_ids, timeout_s=60):
         """Wait until all of these jobs have ended, through any trouble with the store."""
@@ -157,7 +218,7 @@ class System:
         return "\n".join(log.read_text() for log in sorted(self.directory.glob("*.log")))
 
     def close(self):
-        for part in [*self.workers, self.store]:
+        for part in [*self.workers, *self.parts, self.store]:
             if part.alive:
                 part.signal(signal.SIGCONT)
             part.kill()
@@ -166,5 +227,11 @@ class System:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def random_worker(system):
-    return random.choice([worker for worker in system.workers if worker.alive])
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def random_worker(system, chance):
+    return chance.choice([worker for worker in system.workers if worker.alive])

@@ -34,12 +34,13 @@ app.conf.update(
 
 @app.task(name="plain.buy", bind=True)
 def buy(task, user_id, token_address, wallets, lamports):
-    """Buy with each wallet in turn, and remember which buys were made for which purpose."""
+    """Buy with each wallet in turn. The ledger tells by the intents which step of which job each was for."""
     for number, wallet in enumerate(list(market.account(user_id, wallets).wallets)[:wallets]):
-        intent = Buy(str(uuid4()), user_id, wallet, token_address, lamports, 10_000, 1_000)
+        intent = Buy(
+            f"{task.request.id}:{number}:{uuid4()}", user_id, wallet, token_address, lamports, 10_000, 1_000
+        )
         order = market.prepare(intent)
         market.submit(order)
-        store.hincrby("plain:executed", f"{task.request.id}:{number}", 1)
         market.outcome(order, wait_s=60)
         store.rpush("plain:steps", f"{task.request.id} {time.time()}")
     store.sadd("plain:ended", task.request.id)

@@ -46,14 +46,15 @@ class Proxy:
         with self.listener, contextlib.suppress(OSError):
             while True:
                 near, _ = self.listener.accept()
+                self.links.append(near)
                 carrier = threading.Thread(target=self._carry, args=(near,), daemon=True)
                 self.carriers.append(carrier)
                 carrier.start()
 
     def _carry(self, near):
-        with near, socket.socket(socket.AF_UNIX) as far:
+        # A store that is down cannot be connected to, and closes this link too.
+        with contextlib.suppress(OSError), near, socket.socket(socket.AF_UNIX) as far:
             far.connect(str(self.forward_to))
-            self.links += [near, far]
             back = threading.Thread(target=self._pump, args=(far, near), daemon=True)
             back.start()
             self._pump(near, far)

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from faults.chaos import Chaos
+from faults.chaos import MARKET, Chaos
 from faults.criteria import check
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
@@ -17,11 +17,12 @@ SEED = int(os.environ.get("SOAK_SEED") or random.randrange(10**6))
 @pytest.mark.timeout(SECONDS * 1.5 + 300)
 def test_any_faults_in_any_order(build):
     print(f"SOAK_SEED={SEED}")  # shown when it fails; the same seed makes the same choices  # noqa: T201
-    system = build(CTO_PAPER_FAILURE_RATE="0.05", CTO_PAPER_LOST_RATE="0.05")
-    chaos = Chaos(system, SECONDS, SEED)
-    jobs = chaos.run()
-    system.ended(jobs, timeout_s=60)
-    seen = check(system, jobs, unknown_allowed=True)
+    system = build(**MARKET)
+    with system.proxied() as proxied:
+        chaos = Chaos(system, proxied, SECONDS, SEED)
+        jobs = chaos.run()
+        system.ended(jobs, timeout_s=60)
+        seen = check(system, jobs, unknown_allowed=True)
     print(dict(seen), dict(chaos.done))  # noqa: T201
-    assert len(chaos.done) > 4
+    assert len(chaos.done) > 8
     assert seen["takeovers"] > 0

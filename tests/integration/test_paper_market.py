@@ -163,7 +163,7 @@ def test_an_order_sent_again_executes_nothing_more(market, store, account):
     order = market.prepare(buy())
     for _ in range(5):
         market.submit(order)
-    assert len([entry for entry in ledger.entries(store) if entry.kind == "buy"]) == 1
+    assert [entry.kind for entry in ledger.entries(store) if entry.intent_id] == ["buy"]
     assert balanced(store)
 
 
@@ -174,7 +174,11 @@ def test_of_two_orders_for_one_intent_one_is_executed(market, store, account):
     market.submit(second)
     assert market.outcome(first, wait_s=0.1).status is OutcomeStatus.CONFIRMED
     assert market.outcome(second, wait_s=0.1).status is OutcomeStatus.UNKNOWN
-    assert len([entry for entry in ledger.entries(store) if entry.kind == "buy"]) == 1
+    executed, refused = [entry for entry in ledger.entries(store) if entry.intent_id]
+    assert (executed.kind, executed.signature) == ("buy", first.signature)
+    assert (refused.kind, refused.signature, refused.postings) == ("refused", second.signature, ())
+    assert refused.intent_id == executed.intent_id
+    assert balanced(store)
 
 
 def test_what_was_never_submitted_has_no_outcome(market, account):

@@ -317,3 +317,10 @@ def test_the_sweeper_goes_on_whatever_a_sweep_raises(journal, sent, caplog):
     assert sent == [("j1", {"job": "j1"}, False)]
     for told in ("orphaned jobs: away", "orphaned jobs: gone", "ZeroDivisionError", "sending it again"):
         assert told in caplog.text
+
+
+def test_a_worker_that_has_just_started_looks_at_once(journal, sweeper, sent):
+    record(journal, "j1")
+    journal.now_ms += keys.MESSAGE_GRACE_MS + 1
+    with running(sweeper):  # whose next look is in twenty minutes
+        wait_until(lambda: sent)
