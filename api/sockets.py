@@ -15,6 +15,7 @@ from flask_socketio import ConnectionRefusedError as Refusal
 from flask_socketio import SocketIO, emit
 from redis.exceptions import RedisError
 
+from api.admission import Turns
 from api.auth import ForbiddenError, caller, check_origin
 from api.frames import Frame, socketio_message, socketio_packet, text_frame
 from api.outbox import Outbox
@@ -38,6 +39,7 @@ PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
 MAX_MESSAGE_BYTES = 32_768
 MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets: what a stock Python client takes
 NAMESPACE = "/"
+JOINS_AT_ONCE = 32  # the store's connections are 50 (cto_worker.store.connect); the rest is for REST
 
 _has_callback: ContextVar[bool] = ContextVar("has_callback", default=True)
 
@@ -63,7 +65,7 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
 
 def register(socketio: SocketIO, relay: Relay, history: History, settings: Settings) -> None:
     """Handle connection, ``join_room``, ``leave_room``, ``resume`` and disconnection."""
-    server, readers = socketio.server, dict[str, Reader]()
+    server, readers, turns = socketio.server, dict[str, Reader](), Turns(JOINS_AT_ONCE)
 
     def connect(*_: Any) -> None:
         # Engine.IO's requests never reach Flask's own check. Its own one compares Origin with Host, which a
@@ -78,8 +80,9 @@ def register(socketio: SocketIO, relay: Relay, history: History, settings: Setti
 
     def join_room(reader: Reader, *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
-        check_allowed(caller(), room, history)
-        relay.join(reader, room)
+        with turns.turn():
+            check_allowed(caller(), room, history)
+            relay.join(reader, room)
         return {"success": True, "room": room}
 
     def leave_room(reader: Reader, *arguments: Any) -> dict[str, Any]:
@@ -89,8 +92,9 @@ def register(socketio: SocketIO, relay: Relay, history: History, settings: Setti
 
     def resume(reader: Reader, *arguments: Any) -> _Raw:
         job_id, after = resume_point(arguments)
-        check_allowed(caller(), keys.job_room(job_id), history)
-        frames = relay.resume(reader, job_id, after)
+        with turns.turn():
+            check_allowed(caller(), keys.job_room(job_id), history)
+            frames = relay.resume(reader, job_id, after)
         events = b",".join(frame.payload for frame in frames).decode()
         latest_seq = frames[-1].seq if frames else after
         return _Raw(f'{{"success":true,"events":[{events}],"latestSeq":{latest_seq}}}')
@@ -101,13 +105,24 @@ def register(socketio: SocketIO, relay: Relay, history: History, settings: Setti
             relay.forget(reader)
 
     def answering(handler: Callable[..., Any]) -> Callable[..., Any]:
-        return _answering(lambda *arguments: handler(readers[request.sid], *arguments))  # type: ignore[attr-defined]
+        return _answering(partial(_act, handler, readers, relay))
 
     socketio.on_event("connect", connect)
     socketio.on_event("join_room", answering(join_room))
     socketio.on_event("leave_room", answering(leave_room))
     socketio.on_event("resume", answering(resume))
     socketio.on_event("disconnect", disconnect)
+
+
+def _act(handler: Callable[..., Any], readers: dict[str, Reader], relay: Relay, *arguments: Any) -> Any:
+    """Handle a message of the current request's client."""
+    sid = request.sid  # type: ignore[attr-defined]
+    reader = readers[sid]
+    try:
+        return handler(reader, *arguments)
+    finally:
+        if sid not in readers:
+            relay.forget(reader)  # the client went while it waited
 
 
 def _answering(handler: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -233,6 +248,7 @@ def _join_writes(server: Any) -> None:
             def handle(websocket: Any) -> Any:
                 # Whoever reads nothing is cut off, for a closing message would wait behind all the others.
                 handler.__self__.queue.drop = partial(_cut_off, websocket.socket)
+                handler.__self__.connection = websocket.socket  # for those who end the session
                 return handler(_Writer(websocket))
 
             super().__init__(handle, server)
