@@ -12,6 +12,8 @@ from http import HTTPStatus
 from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
+from werkzeug.wsgi import ClosingIterator
+
 from api.rooms import RoomError
 
 if TYPE_CHECKING:
@@ -103,20 +105,43 @@ class SilenceWatch:
 
 
 class Capacity:
-    """Refuses connections for events above a limit, so that REST still has room below the server's own."""
+    """Refuses to open more for events than a limit, whatever the transport. REST is not limited.
 
-    def __init__(self, app: Callable[..., Iterable[bytes]], load: Callable[[], int], limit: int) -> None:
-        self._app, self._load, self._limit = app, load, limit
+    ``sessions`` tells how many Engine.IO has; streams and plain WebSockets are counted here.
+    """
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], sessions: Callable[[], int], limit: int) -> None:
+        self._app, self._sessions, self._limit = app, sessions, limit
+        self._streams = 0
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve, as WSGI has it."""
-        if self._load() <= self._limit or not _stays(environ):
+        path: str = environ.get("PATH_INFO", "")
+        session = path.startswith("/socket.io/") and "sid=" not in environ.get("QUERY_STRING", "")
+        stream = path == "/ws" or path.endswith("/stream")
+        if (session or stream) and self._sessions() + self._streams >= self._limit:
+            return _too_many(start_response)
+        if not stream:
             return self._app(environ, start_response)
-        error = {"code": "too_many_connections", "message": "this gateway has no room for more: try again"}
-        status = HTTPStatus.SERVICE_UNAVAILABLE
-        headers = [("Content-Type", "application/json"), ("Retry-After", str(RETRY_AFTER_S))]
-        start_response(f"{status} {status.phrase}", headers)
-        return [json.dumps({"success": False, "error": error}).encode()]
+        self._streams += 1
+        body: Iterable[bytes] = ()
+        try:
+            body = self._app(environ, start_response)
+        finally:
+            if not body:
+                self._streams -= 1
+        return ClosingIterator(body, [self._end]) if body else body
+
+    def _end(self) -> None:
+        self._streams -= 1
+
+
+def _too_many(start_response: Callable[..., Any]) -> Iterable[bytes]:
+    error = {"code": "too_many_connections", "message": "this gateway has no room for more: try again"}
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    headers = [("Content-Type", "application/json"), ("Retry-After", str(RETRY_AFTER_S))]
+    start_response(f"{status} {status.phrase}", headers)
+    return [json.dumps({"success": False, "error": error}).encode()]
 
 
 def close_all(server: Any, within_s: float) -> None:
@@ -130,14 +155,6 @@ def close_all(server: Any, within_s: float) -> None:
     ends_s = time.monotonic() + within_s
     while server.eio.sockets and time.monotonic() < ends_s:
         time.sleep(TICK_S / 10)
-
-
-def _stays(environ: dict[str, Any]) -> bool:
-    """Whether a request opens something that stays open."""
-    path: str = environ.get("PATH_INFO", "")
-    if path.startswith("/socket.io/"):
-        return "sid=" not in environ.get("QUERY_STRING", "")
-    return path == "/ws" or path.endswith("/stream")
 
 
 def _close(session: Any) -> None:

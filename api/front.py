@@ -73,6 +73,15 @@ class Front:
         ):
             self._let_go(next(iter(self._waiting)))
 
+    def close(self) -> None:
+        """Close what is still open here. Connections that were handed over stay."""
+        for key in list(self._selector.get_map().values()):
+            self._selector.unregister(key.fileobj)
+            key.fileobj.close()  # type: ignore[union-attr]  # sockets all
+        for connection in self._undecided:
+            connection.close()
+        self._selector.close()
+
     def _welcome(self, listener: socket.socket) -> None:
         for _ in range(100):  # then the gateways' reports are read again
             try:
@@ -189,9 +198,10 @@ def open_door(path: Path) -> socket.socket:
     """Listen for gateways on a Unix socket that only this user can open: who calls there gets the clients."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    os.umask(0o177)
     door = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
     door.bind(str(path))
+    os.umask(before)
     door.listen()
     return door
 
@@ -210,7 +220,7 @@ def main() -> None:
         front = Front(listen(settings), open_door(settings.front_path))
     except OSError as error:
         sys.exit(f"The front cannot listen on {settings.host}:{settings.port}: {error}. Is CTO_PORT taken?")
-    log.info("handing over what comes to %s", settings.base_url)
+    log.info("handing over what comes to %s, process %d", settings.base_url, os.getpid())
     try:
         while True:
             front.run_once()

@@ -63,7 +63,7 @@ class HandedListener:
         threading.Thread(target=self._report, name="load", daemon=True).start()
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Return the next connection and its peer's address."""
+        """Return the next connection and its peer's address. Raises :class:`OSError` once it is closed."""
         while True:
             link = self._link or self._connect()
             select.select([link], [], [])
@@ -91,17 +91,18 @@ class HandedListener:
         self._disconnect()
 
     def _connect(self) -> socket.socket:
-        while True:
+        while not self._closed:
             link = socket.socket(socket.AF_UNIX)
             try:
-                if not self._closed:
-                    link.connect(str(self._path))
-                    link.sendall(REPORT.pack(self._number))
-                    self._link = link
-                    return link
+                link.connect(str(self._path))
+                link.sendall(REPORT.pack(self._number))
             except OSError:  # the front is being started, again or for the first time
                 link.close()
-            time.sleep(RETRY_S)
+                time.sleep(RETRY_S)
+            else:
+                self._link = link
+                return link
+        raise OSError(errno.ESHUTDOWN, "closed")  # by which eventlet's server knows that it has to end
 
     def _disconnect(self) -> None:
         link, self._link = self._link, None

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-REST_CONNECTIONS = 1_000  # beside CTO_MAX_SOCKETS; eventlet counts every connection
+REST_CONNECTIONS = 1_000  # beside CTO_MAX_SOCKETS: eventlet's own limit counts every connection
 OTHER_DESCRIPTORS = 200  # the store's connections, logs, and what else a process has open
 IDLE_S = 5.0  # a connection may be without a request so long, from its beginning or since its last one
 STALL_S = 20.0  # within a request; longer than the 15 s in which a WebSocket's client must answer a ping
@@ -86,13 +86,11 @@ def _serve(app: Flask, server: Any, settings: Settings, number: int | None) -> N
     most = _connections(settings)
     pool = eventlet.GreenPool(most + REST_CONNECTIONS)
 
-    def load() -> int:
-        connections: int = pool.running()
-        return max(connections, len(server.eio.sockets))
-
-    app.wsgi_app = Capacity(app.wsgi_app, load, most)  # type: ignore[method-assign]
+    app.wsgi_app = Capacity(app.wsgi_app, lambda: len(server.eio.sockets), most)  # type: ignore[method-assign]
     threading.Thread(target=SilenceWatch(server, NAMESPACE).run, name="silence", daemon=True).start()
-    listener = _listen(settings) if number is None else HandedListener(settings.front_path, number, load)
+    listener = (
+        _listen(settings) if number is None else HandedListener(settings.front_path, number, pool.running)
+    )
     if number is not None:
         _name_sessions(server.eio, number)
     serving = eventlet.spawn(

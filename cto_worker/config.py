@@ -30,7 +30,7 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 3000
-    max_sockets: int = 20_000  # connections to one gateway; REST has some more
+    max_sockets: int = 20_000  # clients that get events from one gateway at once
     redis_url: str = ""  # empty: the embedded store
     data_dir: Path = Path(".cto")  # where the embedded store keeps its data
     auth: str = "required"
