@@ -39,7 +39,9 @@ PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
 MAX_MESSAGE_BYTES = 32_768
 MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets: what a stock Python client takes
 NAMESPACE = "/"
-JOINS_AT_ONCE = 32  # the store's connections are 50 (cto_worker.store.connect); the rest is for REST
+JOINS_AT_ONCE = (
+    16  # the store's connections are 50 (cto_worker.store.connect): most of them stay free for REST
+)
 
 _has_callback: ContextVar[bool] = ContextVar("has_callback", default=True)
 

@@ -113,6 +113,7 @@ def _serve(app: Flask, server: Any, settings: Settings, number: int | None) -> N
     if number is not None:
         listener.close()
     close_all(server, FLUSH_S)
+    log.info("waiting for what is under way")
     with eventlet.Timeout(DRAIN_S, False):
         serving.kill(SystemExit)  # eventlet's server then accepts no more, and waits for what is under way
         serving.wait()

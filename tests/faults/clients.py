@@ -55,8 +55,8 @@ class Swarm:
     async def cancel(self):
         for client in self.clients:
             client.ended = True
-        while any(client.opening for client in self.clients):  # asyncio would lose the socket
-            await asyncio.sleep(0.01)
+        while any(client.opening for client in self.clients):  # noqa: ASYNC110 - many clients, no event
+            await asyncio.sleep(0.01)  # asyncio would lose a socket that is being opened
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
