@@ -41,11 +41,18 @@ class Outbox:
         self._wake.acquire()
 
     def put(self, item: Any) -> None:
-        """Add an event, or anything else. Never waits."""
+        """Add anything but an event. Never waits."""
+        self._add(item, _OTHER_BYTES)
+
+    def put_frame(self, frame: Frame) -> None:
+        """Add an event. Never waits."""
+        self._add(frame, len(frame.payload))
+
+    def _add(self, item: Any, size: int) -> None:
         if self.dropped and item is not None:
             return
         self._items.append(item)
-        self._bytes += _size(item)
+        self._bytes += size
         if self._bytes > MAX_BYTES:
             self._make_room()
         if self._waiting:

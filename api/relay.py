@@ -19,13 +19,14 @@ import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from redis.exceptions import ConnectionError as StoreConnectionError
 from redis.exceptions import RedisError
 
 from api.frames import Frame
+from api.subscription import Subscription
 from cto_worker import keys
 from cto_worker.errors import CtoError, InvalidEventError, JobNotFoundError
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from redis import Redis
-    from redis.client import PubSub
 
     from cto_worker.history import History
 
@@ -44,7 +44,7 @@ LISTEN_TIMEOUT_S = 1.0
 RECONNECT_S = 0.5
 BEAT_S = 2.0  # how often the relay's own heartbeat is sent through the store
 SILENCE_S = 6.0  # without any message for so long, the connection is taken for dead
-TURN_S = 0.02  # how long a burst may keep everybody else waiting; what comes within it is written at once
+TURN_S = 0.05  # how long a burst may keep everybody else waiting; what comes within it is written at once
 REMEMBERED_ENDS = 1_000  # ended jobs of which it is known who has got the end
 _ENDED = sys.maxsize  # as a cursor: nothing can follow
 
@@ -76,12 +76,13 @@ class Relay:
     def __init__(self, store: Redis, history: History) -> None:
         self._store = store
         self._history = history
-        self._members: dict[str, set[Reader]] = {}
-        self._confirmed: set[str] = set()  # rooms whose channel the store has confirmed
-        self._waiting: dict[str, set[threading.Event]] = {}  # room → those who wait for that
+        # By the channel of a room, as the store names it in every message.
+        self._members: dict[bytes, set[Reader]] = {}
+        self._confirmed: set[bytes] = set()  # subscriptions that the store has confirmed
+        self._waiting: dict[bytes, set[threading.Event]] = {}  # those who wait for that
         self._wants_changed = False  # whether the rooms that somebody is in, or waits for, have changed
         self._ends: deque[tuple[str, list[Reader]]] = deque()  # jobs ended of late, and who was told
-        self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}"
+        self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}".encode()
         # Held while events go out and while a reader takes its snapshot, so that the two never interleave.
         self._delivery = threading.RLock()
         self._stopped = False
@@ -123,12 +124,12 @@ class Relay:
     def leave(self, reader: Reader, room: str) -> None:
         """Take a reader out of a room. Harmless when it is not in it."""
         reader.rooms.discard(room)
-        members = self._members.get(room)
+        members = self._members.get(_channel(room))
         if members is None:
             return
         members.discard(reader)
         if not members:
-            del self._members[room]
+            del self._members[_channel(room)]
             self._wants_changed = True  # the loop drops the subscription when it next wakes
 
     def forget(self, reader: Reader) -> None:
@@ -140,8 +141,8 @@ class Relay:
         """Relay until :meth:`stop`. A lost connection is made again, and what was missed is caught up."""
         while not self._stopped:
             try:
-                with self._store.pubsub() as pubsub:
-                    self._listen(pubsub)
+                with Subscription(self._store) as subscription:
+                    self._listen(subscription)
             except (RedisError, OSError) as error:
                 log.warning("lost the store: %s", error)
             except Exception:
@@ -160,41 +161,41 @@ class Relay:
 
     def _enter(self, reader: Reader, room: str) -> None:
         reader.rooms.add(room)
-        self._members.setdefault(room, set()).add(reader)
+        self._members.setdefault(_channel(room), set()).add(reader)
 
     @contextmanager
     def _subscribed(self, room: str) -> Iterator[None]:
         """Have the room's channel subscribed, and keep it so for the length of the block."""
-        confirmed = threading.Event()
-        self._waiting.setdefault(room, set()).add(confirmed)
+        confirmed, channel = threading.Event(), _channel(room)
+        self._waiting.setdefault(channel, set()).add(confirmed)
         try:
-            if room not in self._confirmed:
+            if channel not in self._confirmed:
                 self._wants_changed = True
                 self._wake()
                 if not confirmed.wait(JOIN_TIMEOUT_S):
                     raise RelayUnavailableError("the store did not confirm the subscription in time")
             yield
         finally:
-            self._waiting[room].discard(confirmed)
-            if not self._waiting[room]:
-                del self._waiting[room]
+            self._waiting[channel].discard(confirmed)
+            if not self._waiting[channel]:
+                del self._waiting[channel]
                 self._wants_changed = True
 
     def _wake(self) -> None:
         self._store.publish(self._own_channel, b"")
 
-    def _listen(self, pubsub: PubSub) -> None:
-        subscribed: set[str] = set()
-        self._resubscribe(pubsub, subscribed)
+    def _listen(self, subscription: Subscription) -> None:
+        subscribed: set[bytes] = set()
+        self._resubscribe(subscription, subscribed)
         # Asked for last, so its confirmation says that every room's came before.
-        pubsub.subscribe(self._own_channel)
+        subscription.subscribe([self._own_channel])
         heard_s = beat_s = turn_s = time.monotonic()
         while not self._stopped:
-            message = pubsub.get_message(timeout=LISTEN_TIMEOUT_S)
+            replies = subscription.receive(LISTEN_TIMEOUT_S)
             now_s = time.monotonic()
-            if message:
+            if replies:
                 heard_s = now_s
-                self._take(message["type"], message["channel"].decode(), message["data"])
+                self._take(replies)
             elif now_s - heard_s > SILENCE_S:
                 raise StoreConnectionError(f"not even the own heartbeat was heard for {SILENCE_S:g} s")
             if now_s - beat_s > BEAT_S:
@@ -202,49 +203,46 @@ class Relay:
                 self._wake()
             if self._wants_changed:
                 self._wants_changed = False
-                self._resubscribe(pubsub, subscribed)
+                self._resubscribe(subscription, subscribed)
             if now_s - turn_s > TURN_S:
                 time.sleep(0)  # green threads run only when the running one lets them
                 turn_s = time.monotonic()
 
-    def _resubscribe(self, pubsub: PubSub, subscribed: set[str]) -> None:
+    def _resubscribe(self, subscription: Subscription, subscribed: set[bytes]) -> None:
         wanted = {*self._members, *self._waiting}
         gone, new = subscribed - wanted, wanted - subscribed
         self._confirmed -= gone
         subscribed ^= gone | new
-        if gone:
-            pubsub.unsubscribe(*(keys.CHANNEL_PREFIX + room for room in gone))
-        if new:
-            pubsub.subscribe(*(keys.CHANNEL_PREFIX + room for room in new))
+        subscription.unsubscribe(gone)
+        subscription.subscribe(new)
 
-    def _take(self, kind: str, channel: str, payload: bytes) -> None:
-        if channel == self._own_channel:
-            if kind == "subscribe":
-                self._catch_up()
-            return  # a message on it was to wake the loop, and has
-        room = channel.removeprefix(keys.CHANNEL_PREFIX)
-        if kind == "subscribe":
-            self._confirmed.add(room)
-            for waiter in self._waiting.get(room, ()):
-                waiter.set()
-        elif kind == "message":
-            with self._delivery:
-                for frame in _frames([payload]):
-                    self._send(frame, self._members.get(room, ()))
+    def _take(self, replies: list[Any]) -> None:
+        with self._delivery:
+            for kind, channel, payload in replies:
+                if kind == b"message":
+                    members = self._members.get(channel)
+                    if members:
+                        for frame in _frames([payload]):
+                            self._send(frame, members)
+                elif kind == b"subscribe":
+                    if channel == self._own_channel:
+                        self._catch_up()
+                    self._confirmed.add(channel)
+                    for waiter in self._waiting.get(channel, ()):
+                        waiter.set()
 
     def _catch_up(self) -> None:
         """Send what was published while the rooms' channels were not subscribed to."""
-        with self._delivery:
-            behind: dict[str, set[Reader]] = {}
-            for room, members in self._members.items():
-                for reader in members:
-                    for job_id, last in reader.cursors.items():
-                        if last != _ENDED:
-                            behind.setdefault(job_id, set()).add(reader)
-                for stored in self._history.open_jobs(room):
-                    behind.setdefault(stored.job_id, set()).update(members)
-            for job_id, readers in behind.items():
-                self._replay(job_id, readers)
+        behind: dict[str, set[Reader]] = {}
+        for channel, members in self._members.items():
+            for reader in members:
+                for job_id, last in reader.cursors.items():
+                    if last != _ENDED:
+                        behind.setdefault(job_id, set()).add(reader)
+            for stored in self._history.open_jobs(channel.decode().removeprefix(keys.CHANNEL_PREFIX)):
+                behind.setdefault(stored.job_id, set()).update(members)
+        for job_id, readers in behind.items():
+            self._replay(job_id, readers)
 
     def _send(self, frame: Frame, readers: Collection[Reader]) -> None:
         """Put an event to all of a room's readers that have not got it, what they miss before that first."""
@@ -287,6 +285,10 @@ class Relay:
             job_id, readers = self._ends.popleft()
             for reader in readers:
                 reader.cursors.pop(job_id, None)
+
+
+def _channel(room: str) -> bytes:
+    return f"{keys.CHANNEL_PREFIX}{room}".encode()
 
 
 def _frames(payloads: Iterable[bytes]) -> Iterator[Frame]:

@@ -74,7 +74,9 @@ def register(socketio: SocketIO, relay: Relay, history: History, settings: Setti
             raise Refusal(str(error), {"code": error.code}) from error
 
         sid = request.sid  # type: ignore[attr-defined]  # Flask-SocketIO adds it
-        readers[sid] = Reader(server.eio.sockets[server.manager.eio_sid_from_sid(sid, NAMESPACE)].queue.put)
+        readers[sid] = Reader(
+            server.eio.sockets[server.manager.eio_sid_from_sid(sid, NAMESPACE)].queue.put_frame
+        )
 
     def join_room(reader: Reader, *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)

@@ -31,7 +31,7 @@ def drained(outbox):
 def test_what_is_put_is_taken_in_order_and_once():
     outbox, frames = Outbox(), [frame(seq) for seq in range(1, 50)]
     for one in frames:
-        outbox.put(one)
+        outbox.put_frame(one)
     assert drained(outbox) == frames
     assert outbox.take() == []
 
@@ -49,7 +49,7 @@ def test_nothing_is_taken_beyond_the_end():
 def test_one_write_takes_so_many_items_or_bytes_at_most():
     outbox = Outbox()
     for seq in range(1, 21):
-        outbox.put(frame(seq, bulk=WRITE_BYTES // 10))
+        outbox.put_frame(frame(seq, bulk=WRITE_BYTES // 10))
     assert len(outbox.take(3)) == 3
     assert len(outbox.take()) == 10
 
@@ -75,7 +75,7 @@ def test_a_full_outbox_merges_what_is_between_the_first_and_the_last_of_a_phase(
     story.append(frame(120, 5, status=Status.COMPLETED))
     other = [frame(1, 1, "j2"), frame(2, 5, "j2", Status.FAILED)]
     for one in [other[0], *story, other[1]]:
-        outbox.put(one)
+        outbox.put_frame(one)
     taken = drained(outbox)
     left = [one.seq for one in taken if one.job_id == "j1"]
     assert left == sorted(left)
@@ -88,7 +88,7 @@ def test_an_outbox_that_cannot_be_merged_drops_its_client_once_and_keeps_nothing
     dropped, before = [], counts["dropped"]
     outbox = Outbox(lambda: dropped.append(1))
     for number in range(300):
-        outbox.put(frame(1, job_id=f"j{number}", bulk=MAX_BYTES // 100))
+        outbox.put_frame(frame(1, job_id=f"j{number}", bulk=MAX_BYTES // 100))
     assert dropped == [1]
     assert outbox.take() == []
     assert counts["dropped"] == before + 1
