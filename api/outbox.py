@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from api.frames import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 MAX_BYTES = 2 * 1024 * 1024  # of events that one connection may be behind
 WRITE_BYTES = 256 * 1024  # what one write takes at most, so that no reader holds up the others
@@ -27,12 +28,16 @@ class Outbox:
     Above :data:`MAX_BYTES`, events between the first and the last of a phase are left out: what is told last
     holds all that was told before. When that does not help, ``drop`` is called, once, and nothing more is
     taken in: the client comes back and resumes by ``seq``.
+
+    ``write_now``, if set, writes what it can of all that waits, and returns what it could not, without ever
+    waiting itself: :func:`flush` then needs not wake the reader.
     """
 
-    __slots__ = ("_bytes", "_items", "_waiting", "_wake", "drop", "dropped")
+    __slots__ = ("_bytes", "_items", "_waiting", "_wake", "drop", "dropped", "write_now")
 
     def __init__(self, drop: Callable[[], object] = lambda: None) -> None:
         self.drop = drop
+        self.write_now: Callable[[], bytes] | None = None
         self.dropped = False
         self._items: deque[Any] = deque()
         self._bytes = 0
@@ -42,22 +47,35 @@ class Outbox:
 
     def put(self, item: Any) -> None:
         """Add anything but an event. Never waits."""
-        self._add(item, _OTHER_BYTES)
-
-    def put_frame(self, frame: Frame) -> None:
-        """Add an event. Never waits."""
-        self._add(frame, len(frame.payload))
-
-    def _add(self, item: Any, size: int) -> None:
         if self.dropped and item is not None:
             return
         self._items.append(item)
-        self._bytes += size
+        self._bytes += _OTHER_BYTES
+        if self._waiting:
+            self._waiting = False
+            self._wake.release()
+
+    def put_frame(self, frame: Frame) -> None:
+        """Add an event, to be sent at the next :func:`flush`. Never waits."""
+        if self.dropped:
+            return
+        self._items.append(frame)
+        self._bytes += len(frame.payload)
         if self._bytes > MAX_BYTES:
             self._make_room()
         if self._waiting:
             self._waiting = False
+            _touched.append(self)
+
+    def flush(self) -> None:
+        """Send what waits for a reader that sleeps, or wake it."""
+        left = self.write_now() if self.write_now else b""
+        if left:
+            self._items.appendleft(left)
+        if self._items:
             self._wake.release()
+        else:
+            self._waiting = True  # it sleeps on
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until there is something to take. Returns whether there is."""
@@ -100,6 +118,26 @@ class Outbox:
             self.dropped = True
             counts["dropped"] += 1
             self.drop()
+
+
+_touched: list[Outbox] = []  # whose readers sleep, though there is something for them
+
+
+def flush() -> None:
+    """Send what has been put since the last time, each connection's in one write."""
+    touched = _touched.copy()
+    _touched.clear()
+    for outbox in touched:
+        outbox.flush()
+
+
+@contextmanager
+def flushing() -> Iterator[None]:
+    """Flush at the end of the block, however it ends."""
+    try:
+        yield
+    finally:
+        flush()
 
 
 def _size(item: Any) -> int:

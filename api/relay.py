@@ -26,6 +26,7 @@ from redis.exceptions import ConnectionError as StoreConnectionError
 from redis.exceptions import RedisError
 
 from api.frames import Frame
+from api.outbox import flush, flushing
 from api.subscription import Subscription
 from cto_worker import keys
 from cto_worker.errors import CtoError, InvalidEventError, JobNotFoundError
@@ -92,7 +93,7 @@ class Relay:
 
         Raises :class:`RelayUnavailableError` or ``redis.exceptions.RedisError``; then it is not in the room.
         """
-        with self._subscribed(room), self._delivery:
+        with self._subscribed(room), self._delivery, flushing():
             opened = self._history.open_jobs(room)
             self._enter(reader, room)
             for frame in _frames(stored.event for stored in opened):
@@ -141,7 +142,7 @@ class Relay:
         """Relay until :meth:`stop`. A lost connection is made again, and what was missed is caught up."""
         while not self._stopped:
             try:
-                with Subscription(self._store) as subscription:
+                with Subscription(self._store) as subscription, flushing():
                     self._listen(subscription)
             except (RedisError, OSError) as error:
                 log.warning("lost the store: %s", error)
@@ -205,8 +206,11 @@ class Relay:
                 self._wants_changed = False
                 self._resubscribe(subscription, subscribed)
             if now_s - turn_s > TURN_S:
+                flush()
                 time.sleep(0)  # green threads run only when the running one lets them
                 turn_s = time.monotonic()
+            elif not subscription.pending():
+                flush()
 
     def _resubscribe(self, subscription: Subscription, subscribed: set[bytes]) -> None:
         wanted = {*self._members, *self._waiting}

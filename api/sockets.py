@@ -184,27 +184,42 @@ class _Batch:
                 socketio_packet(item).decode() if isinstance(item, Frame) else item.encode(b64=True)
                 for item in items
             )
-        return b"".join(
-            item.form(socketio_message) if isinstance(item, Frame) else text_frame(item.encode().encode())
-            for item in self._outbox.take()
-        )
+        return b"".join([_message(item) for item in self._outbox.take()])
+
+
+def _message(item: Any) -> bytes:
+    if isinstance(item, Frame):
+        return item.form(socketio_message)
+    return item if isinstance(item, bytes) else text_frame(item.encode().encode())
 
 
 class _Writer:
     """A WebSocket of eventlet's, as Engine.IO uses it; a batch is written as it is."""
 
-    __slots__ = ("_websocket", "close", "socket", "wait")
+    __slots__ = ("_outbox", "_websocket", "close", "socket", "wait")
 
-    def __init__(self, websocket: Any) -> None:
-        self._websocket = websocket
+    def __init__(self, websocket: Any, outbox: Outbox) -> None:
+        self._websocket, self._outbox = websocket, outbox
         self.socket, self.wait, self.close = websocket.socket, websocket.wait, websocket.close
 
     def send(self, message: str | bytes) -> None:
         """Send one text, or messages that are framed already."""
-        if isinstance(message, bytes):
-            self._websocket._send(message)  # noqa: SLF001 - no public method leaves a message as it is
-        else:
+        if isinstance(message, str):
             self._websocket.send(message)
+            return
+        self._websocket._send(message)  # noqa: SLF001 - no public method leaves a message as it is
+        # Not earlier: until an upgrade is through, the client takes no events here.
+        self._outbox.write_now = self._write_now
+
+    def _write_now(self) -> bytes:
+        """Write what can be written at once while Engine.IO's own writer sleeps. Returns what could not."""
+        messages = b"".join([_message(item) for item in self._outbox.take()])
+        if self._websocket._sendlock.locked():  # noqa: SLF001 - an answer to a ping is being written
+            return messages
+        try:
+            return messages[self.socket.fd.send(messages) :]
+        except OSError:  # also when there is no room: the writer waits for it, or finds the connection gone
+            return messages
 
 
 def _join_writes(server: Any) -> None:
@@ -220,9 +235,11 @@ def _join_writes(server: Any) -> None:
 
         __slots__ = ()
 
-        def get(self, block: bool = True, timeout: float | None = None) -> _Batch | None:  # noqa: FBT001, FBT002
-            if not block or not self.wait(timeout):
+        def get(self, block: bool = True, timeout: float | None = None) -> _Batch | None:  # noqa: ARG002, FBT001, FBT002
+            # A timeout would cost a timer each time, and never come to pass: there is a ping before.
+            if not block:
                 raise empty
+            self.wait()
             return None if self.ends_now() else _Batch(self)
 
         def task_done(self) -> None:
@@ -234,8 +251,9 @@ def _join_writes(server: Any) -> None:
         def __init__(self, handler: Any, server: Any) -> None:
             def handle(websocket: Any) -> Any:
                 # Whoever reads nothing is cut off, for a closing message would wait behind all the others.
-                handler.__self__.queue.drop = partial(_cut_off, websocket.socket)
-                return handler(_Writer(websocket))
+                outbox = handler.__self__.queue
+                outbox.drop = partial(_cut_off, websocket.socket)
+                return handler(_Writer(websocket, outbox))
 
             super().__init__(handle, server)
 

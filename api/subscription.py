@@ -6,6 +6,9 @@ connection is redis-py's all the same: how to reach the store, and who we are, i
 
 from __future__ import annotations
 
+import fcntl
+import struct
+import termios
 from typing import TYPE_CHECKING, Any, Self
 
 import hiredis
@@ -62,3 +65,8 @@ class Subscription:
         while (reply := self._replies.gets()) is not False:
             replies.append(reply)
         return replies
+
+    def pending(self) -> bool:
+        """Whether more has come already."""
+        (waiting,) = struct.unpack("i", fcntl.ioctl(self._socket.fileno(), termios.FIONREAD, bytes(4)))
+        return bool(waiting)

@@ -10,7 +10,7 @@ import pytest
 from examples import FIRST_EVENT
 
 from api.frames import Frame, server_sent_event, socketio_message, text_frame, websocket_message
-from api.outbox import MAX_BYTES, WRITE_BYTES, Outbox, counts
+from api.outbox import MAX_BYTES, WRITE_BYTES, Outbox, counts, flush
 from cto_worker.events import Details, Status, encode
 
 
@@ -22,6 +22,7 @@ def frame(seq, phase=4, job_id="j1", status=Status.IN_PROGRESS, bulk=0):
 
 
 def drained(outbox):
+    flush()
     taken = []
     while items := outbox.take():
         taken += items
