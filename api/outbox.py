@@ -29,21 +29,30 @@ class Outbox:
     holds all that was told before. When that does not help, ``drop`` is called, once, and nothing more is
     taken in: the client comes back and resumes by ``seq``.
 
-    ``write_now``, if set, writes what it can of all that waits, and returns what it could not, without ever
-    waiting itself: :func:`flush` then needs not wake the reader.
+    A connection that can be written to without waiting needs no reader most of the time: see :meth:`begin`.
     """
 
-    __slots__ = ("_bytes", "_items", "_waiting", "_wake", "drop", "dropped", "write_now")
+    __slots__ = ("_bytes", "_items", "_start", "_waiting", "_wake", "_write_now", "drop", "dropped")
 
     def __init__(self, drop: Callable[[], object] = lambda: None) -> None:
         self.drop = drop
-        self.write_now: Callable[[], bytes] | None = None
+        self._write_now: Callable[[], bytes] | None = None
+        self._start: Callable[[], object] | None = None
         self.dropped = False
         self._items: deque[Any] = deque()
         self._bytes = 0
         self._waiting = False
         self._wake = threading.Lock()
         self._wake.acquire()
+
+    def begin(self, write_now: Callable[[], bytes], start: Callable[[], object]) -> None:
+        """Take a reader for asleep that is not even there yet, and send what waits.
+
+        ``write_now`` takes and writes what it can without waiting, and returns what of it is left;
+        ``start`` starts the reader, and is called once, when there is something left or nothing follows.
+        """
+        self._write_now, self._start = write_now, start
+        self.flush()
 
     def put(self, item: Any) -> None:
         """Add anything but an event. Never waits."""
@@ -53,7 +62,7 @@ class Outbox:
         self._bytes += _OTHER_BYTES
         if self._waiting:
             self._waiting = False
-            self._wake.release()
+            self.flush()
 
     def put_frame(self, frame: Frame) -> None:
         """Add an event, to be sent at the next :func:`flush`. Never waits."""
@@ -69,13 +78,16 @@ class Outbox:
 
     def flush(self) -> None:
         """Send what waits for a reader that sleeps, or wake it."""
-        left = self.write_now() if self.write_now else b""
+        left = self._write_now() if self._write_now else b""
         if left:
             self._items.appendleft(left)
-        if self._items:
-            self._wake.release()
-        else:
+        if not self._items:
             self._waiting = True  # it sleeps on
+        elif self._start:
+            start, self._start = self._start, None
+            start()
+        else:
+            self._wake.release()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until there is something to take. Returns whether there is."""

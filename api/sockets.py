@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import suppress
 from contextvars import ContextVar
-from functools import partial
-from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
 from flask import request
@@ -16,8 +13,7 @@ from flask_socketio import SocketIO, emit
 from redis.exceptions import RedisError
 
 from api.auth import ForbiddenError, caller, check_origin
-from api.frames import Frame, socketio_message, socketio_packet, text_frame
-from api.outbox import Outbox
+from api.engine import lean
 from api.relay import GapError, Reader, RelayUnavailableError
 from api.rooms import RoomError, check_allowed, resume_point, room_name
 from cto_worker import keys
@@ -36,7 +32,6 @@ log = logging.getLogger(__name__)
 
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
 MAX_MESSAGE_BYTES = 32_768
-MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets: what a stock Python client takes
 NAMESPACE = "/"
 
 _has_callback: ContextVar[bool] = ContextVar("has_callback", default=True)
@@ -57,7 +52,7 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
         max_http_buffer_size=MAX_MESSAGE_BYTES,
     )
     _note_callbacks(socketio.server)
-    _join_writes(socketio.server.eio)
+    lean(socketio.server.eio)
     return socketio
 
 
@@ -166,107 +161,3 @@ class _PlainJson:
 
 class _Raw(str):
     __slots__ = ()
-
-
-class _Batch:
-    """All that waits for a client, as the one packet that Engine.IO writes next."""
-
-    __slots__ = ("_outbox",)
-
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
-
-    def encode(self, b64: bool = False) -> Any:  # noqa: FBT001, FBT002 - as engineio.packet.Packet has it
-        """Return the payload of an answer to polling (``b64``), or WebSocket messages to be written."""
-        if b64:
-            items = self._outbox.take(MAX_PAYLOAD_PACKETS)
-            return "\x1e".join(
-                socketio_packet(item).decode() if isinstance(item, Frame) else item.encode(b64=True)
-                for item in items
-            )
-        return b"".join([_message(item) for item in self._outbox.take()])
-
-
-def _message(item: Any) -> bytes:
-    if isinstance(item, Frame):
-        return item.form(socketio_message)
-    return item if isinstance(item, bytes) else text_frame(item.encode().encode())
-
-
-class _Writer:
-    """A WebSocket of eventlet's, as Engine.IO uses it; a batch is written as it is."""
-
-    __slots__ = ("_outbox", "_websocket", "close", "socket", "wait")
-
-    def __init__(self, websocket: Any, outbox: Outbox) -> None:
-        self._websocket, self._outbox = websocket, outbox
-        self.socket, self.wait, self.close = websocket.socket, websocket.wait, websocket.close
-
-    def send(self, message: str | bytes) -> None:
-        """Send one text, or messages that are framed already."""
-        if isinstance(message, str):
-            self._websocket.send(message)
-            return
-        self._websocket._send(message)  # noqa: SLF001 - no public method leaves a message as it is
-        # Not earlier: until an upgrade is through, the client takes no events here.
-        self._outbox.write_now = self._write_now
-
-    def _write_now(self) -> bytes:
-        """Write what can be written at once while Engine.IO's own writer sleeps. Returns what could not."""
-        messages = b"".join([_message(item) for item in self._outbox.take()])
-        if self._websocket._sendlock.locked():  # noqa: SLF001 - an answer to a ping is being written
-            return messages
-        try:
-            return messages[self.socket.fd.send(messages) :]
-        except OSError:  # also when there is no room: the writer waits for it, or finds the connection gone
-            return messages
-
-
-def _join_writes(server: Any) -> None:
-    """Have Engine.IO send what waits for a client in one write, each event framed once for all of them.
-
-    Engine.IO has two places for that: the queue it makes for each client, and the WebSocket class of its
-    async mode. A queue's ``get`` hands out all that waits as one packet, which knows its own wire form.
-    """
-    empty, websocket_class = server.get_queue_empty_exception(), server._async["websocket"]  # noqa: SLF001
-
-    class PacketQueue(Outbox):
-        """An :class:`Outbox`, as far as Engine.IO uses :class:`queue.Queue`."""
-
-        __slots__ = ()
-
-        def get(self, block: bool = True, timeout: float | None = None) -> _Batch | None:  # noqa: ARG002, FBT001, FBT002
-            # A timeout would cost a timer each time, and never come to pass: there is a ping before.
-            if not block:
-                raise empty
-            self.wait()
-            return None if self.ends_now() else _Batch(self)
-
-        def task_done(self) -> None:
-            """Do nothing: nobody waits for a queue to be worked off."""
-
-        join = task_done
-
-    class JoiningWebSocket(websocket_class):  # type: ignore[misc,valid-type]  # of the server's async mode
-        def __init__(self, handler: Any, server: Any) -> None:
-            def handle(websocket: Any) -> Any:
-                # Whoever reads nothing is cut off, for a closing message would wait behind all the others.
-                outbox = handler.__self__.queue
-                outbox.drop = partial(_cut_off, websocket.socket)
-                return handler(_Writer(websocket, outbox))
-
-            super().__init__(handle, server)
-
-        def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-            # A compressor costs each connection more memory than all the rest of it.
-            environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
-            return super().__call__(environ, start_response)
-
-    server.create_queue = PacketQueue
-    server._async = {**server._async, "websocket": JoiningWebSocket}  # noqa: SLF001
-
-
-def _cut_off(connection: Any) -> None:
-    log.warning("dropped a client that does not read what it asked for")
-    with suppress(OSError):
-        connection.shutdown(SHUT_RDWR)
