@@ -17,6 +17,8 @@ import sys  # noqa: E402
 import threading  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
+from eventlet.wsgi import HttpProtocol  # noqa: E402
+
 from api.app import create_app  # noqa: E402
 from api.auth import check_startable  # noqa: E402
 from api.relay import Relay  # noqa: E402
@@ -73,9 +75,17 @@ def main() -> None:
             max_size=MAX_SOCKETS,
             url_length_limit=MAX_URL_BYTES,
             log_output=False,
+            protocol=_SmallBuffers,
         )
     except OSError as error:
         sys.exit(f"The gateway cannot listen on {settings.host}:{settings.port}: {error}. Is CTO_PORT taken?")
+
+
+class _SmallBuffers(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
+    """A connection keeps its buffers as long as it lives, and a WebSocket never uses them again."""
+
+    rbufsize = 1_024
+    wbufsize = 2_048  # what is larger is written past it
 
 
 def _collect_rarely() -> None:
