@@ -1,0 +1,178 @@
+"""What is measured, and on both servers in the same way: a fresh server each time, warmed up first."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from statistics import median, quantiles
+from typing import TYPE_CHECKING
+
+from benchmarks.relay.crowd import Visit, crowd
+from benchmarks.relay.jobs import Publisher, job, side_by_side
+from benchmarks.relay.servers import SERVERS
+from benchmarks.system import embedded_store
+from benchmarks.table import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.relay.crowd import Crowd
+    from benchmarks.relay.servers import Server
+    from cto_worker.events import ProgressEvent
+
+ROUNDS = 3
+SETTLE_S = 1.0
+
+Figures = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One server, its clients, and who publishes."""
+
+    server: Server
+    crowd: Crowd
+    publisher: Publisher
+
+    def deliveries_per_s(self, events: list[ProgressEvent], each: int, clients: int) -> float:
+        """Publish all at once, until every client has got ``each`` events."""
+        packed = self.publisher.packed(events)
+        self.crowd.reset()
+        begun_ns = self.publisher.publish(packed)
+        last_ns = self.crowd.arrival(each).last_ns
+        return each * clients / ((last_ns - begun_ns) / 1e9)
+
+
+def burst() -> Iterator[Line]:
+    """A room for every client."""
+    clients, length = 1_000, 30
+
+    def measure(scene: Scene) -> Figures:
+        users = _join(scene.crowd, clients)
+        scene.deliveries_per_s(_jobs(users, 5), 5, clients)
+        return (scene.deliveries_per_s(_jobs(users, length), length, clients),)
+
+    (ours,), (nodes,) = _in_turn(measure)
+    what = f"{clients * length:,} events at once to {clients:,} clients, deliveries/s"
+    yield Line(what, f"{ours:,.0f} / {nodes:,.0f}", ours / nodes, at_least=2)
+
+
+def room() -> Iterator[Line]:
+    """One room for all clients."""
+    clients, jobs, length = 500, 20, 20
+
+    def measure(scene: Scene) -> Figures:
+        user = "crowded"
+        scene.crowd.join([_visit(user)] * clients)
+        scene.deliveries_per_s(_jobs([user], length), length, clients)
+        return (scene.deliveries_per_s(_jobs([user] * jobs, length), jobs * length, clients),)
+
+    (ours,), (nodes,) = _in_turn(measure)
+    what = f"{jobs * length} events at once to a room of {clients}, deliveries/s"
+    yield Line(what, f"{ours:,.0f} / {nodes:,.0f}", ours / nodes, at_least=5)
+
+
+def latency() -> Iterator[Line]:
+    """The time from PUBLISH to the client's socket, when there is little to do."""
+    clients, per_s, length = 1_000, 200, 2
+
+    def measure(scene: Scene) -> Figures:
+        users = _join(scene.crowd, clients)
+        scene.deliveries_per_s(_jobs(users, 5), 5, clients)
+        events = _jobs(users, length)
+        scene.crowd.reset(latencies=True)
+        scene.publisher.publish_at(per_s, events)
+        found = scene.crowd.arrival(length).latencies_ms
+        if len(found) != len(events):
+            raise RuntimeError(f"{len(found)} of {len(events)} events say when they were sent")
+        return median(found), quantiles(found, n=100)[98]
+
+    (ours, our_99th), (nodes, nodes_99th) = _in_turn(measure)
+    what = f"{per_s} events/s to {clients:,} clients, time until one is there"
+    yield Line(f"{what}: median", f"{ours:.2f} / {nodes:.2f} ms", ours / nodes, at_most=1)
+    yield Line(f"{what}: p99", f"{our_99th:.2f} / {nodes_99th:.2f} ms", our_99th / nodes_99th, at_most=1)
+
+
+def join() -> Iterator[Line]:
+    """What a client costs that has joined its room and hears nothing."""
+    clients, before = 2_000, 300
+
+    def measure(scene: Scene) -> Figures:
+        _join(scene.crowd, before)
+        time.sleep(SETTLE_S)
+        memory_kb, cpu_s = scene.server.memory_kb, scene.server.cpu_s
+        _join(scene.crowd, clients, first=before)
+        joined_s = scene.server.cpu_s
+        time.sleep(SETTLE_S)
+        return (scene.server.memory_kb - memory_kb) / clients, (joined_s - cpu_s) / clients * 1000
+
+    (our_kb, our_ms), (nodes_kb, nodes_ms) = _in_turn(measure)
+    yield Line(
+        "Memory of a client with a room", f"{our_kb:.1f} / {nodes_kb:.1f} kB", our_kb / nodes_kb, at_most=1
+    )
+    what = "CPU of a client that connects and joins"
+    yield Line(what, f"{our_ms:.2f} / {nodes_ms:.2f} ms", our_ms / nodes_ms, at_most=1)
+
+
+def foreign() -> Iterator[Line]:
+    """What events cost a gateway that has nobody to send them to."""
+    clients, length, strangers = 100, 30, 1_000
+
+    def measure(scene: Scene) -> Figures:
+        users = _join(scene.crowd, clients)
+        scene.deliveries_per_s(_jobs(users, 5), 5, clients)
+
+        def cpu_ms(events: list[ProgressEvent], each: int) -> float:
+            packed = scene.publisher.packed(events)
+            begun_s = scene.server.cpu_s
+            scene.crowd.reset()
+            scene.publisher.publish(packed)
+            scene.crowd.arrival(each)
+            time.sleep(SETTLE_S)
+            return (scene.server.cpu_s - begun_s) * 1e6 / len(events)
+
+        own = cpu_ms(_jobs(users, length), length)
+        elsewhere = _jobs([f"stranger{number}" for number in range(strangers)], length)
+        return cpu_ms(elsewhere, 0), own
+
+    (ours, our_own), (nodes, nodes_own) = _in_turn(measure)
+    what = "CPU of 1,000 events for users elsewhere / for its own"
+    yield Line(f"{what}, gateway", f"{ours:.1f} / {our_own:.1f} ms", ours / our_own, at_most=0.01)
+    yield Line(f"{what}, Node", f"{nodes:.1f} / {nodes_own:.1f} ms", nodes / nodes_own)
+
+
+ROWS: dict[str, Callable[[], Iterator[Line]]] = {
+    "burst": burst,
+    "room": room,
+    "latency": latency,
+    "join": join,
+    "foreign": foreign,
+}
+
+
+def _in_turn(measure: Callable[[Scene], Figures]) -> tuple[Figures, Figures]:
+    """The medians of the gateway's figures, and of Node's."""
+    rounds: list[list[Figures]] = [[] for _ in SERVERS]
+    with embedded_store("everysec") as environment:
+        publisher = Publisher(environment)
+        for _ in range(ROUNDS):
+            for serve, figures in zip(SERVERS, rounds, strict=True):
+                with serve(environment) as server, crowd(server.port) as clients:
+                    figures.append(measure(Scene(server, clients, publisher)))
+    ours, nodes = (tuple(median(column) for column in zip(*figures, strict=True)) for figures in rounds)
+    return ours, nodes
+
+
+def _join(clients: Crowd, count: int, first: int = 0) -> list[str]:
+    """Have so many clients join, each the room of a user of its own; the users."""
+    users = [f"user{number}" for number in range(first, first + count)]
+    clients.join([_visit(user) for user in users])
+    return users
+
+
+def _visit(user: str) -> Visit:
+    return Visit((f'["join_room","user_{user}"]',))
+
+
+def _jobs(users: list[str], length: int) -> list[ProgressEvent]:
+    return side_by_side([job(user, length) for user in users])
