@@ -40,13 +40,13 @@ def job(user_id: str, length: int) -> list[ProgressEvent]:
             status=Status.IN_PROGRESS,
             platform="raydium",
             details=Details(
-                successful_buys=0,
+                successful_buys=1,
                 failed_buys=0,
-                total_spent=0.0,
-                wallets_used=0,
-                transaction_signatures=(),
+                total_spent=0.00010005,
+                wallets_used=1,
+                transaction_signatures=("5" * 88,),
                 estimated_time_remaining=400,
-                current_operation="Buying from wallet 1 of 1",
+                current_operation="Buying from wallet 2 of 2",
             ),
         )
         for seq in range(2, length)

@@ -34,13 +34,15 @@ class Scene:
     crowd: Crowd
     publisher: Publisher
 
-    def deliveries_per_s(self, events: list[ProgressEvent], each: int, clients: int) -> float:
-        """Publish all at once, until every client has got ``each`` events."""
+    def deliver(self, events: list[ProgressEvent], each: int, clients: int) -> Figures:
+        """Publish all at once, until every client has got ``each``: deliveries/s; µs of CPU of one."""
         packed = self.publisher.packed(events)
         self.crowd.reset()
+        cpu_s = self.server.cpu_s
         begun_ns = self.publisher.publish(packed)
         last_ns = self.crowd.arrival(each).last_ns
-        return each * clients / ((last_ns - begun_ns) / 1e9)
+        cpu_s = self.server.cpu_s - cpu_s
+        return each * clients / ((last_ns - begun_ns) / 1e9), cpu_s * 1e6 / (each * clients)
 
 
 def burst() -> Iterator[Line]:
@@ -49,12 +51,11 @@ def burst() -> Iterator[Line]:
 
     def measure(scene: Scene) -> Figures:
         users = _join(scene.crowd, clients)
-        scene.deliveries_per_s(_jobs(users, 5), 5, clients)
-        return (scene.deliveries_per_s(_jobs(users, length), length, clients),)
+        scene.deliver(_jobs(users, 5), 5, clients)
+        return scene.deliver(_jobs(users, length), length, clients)
 
-    (ours,), (nodes,) = _in_turn(measure)
-    what = f"{clients * length:,} events at once to {clients:,} clients, deliveries/s"
-    yield Line(what, f"{ours:,.0f} / {nodes:,.0f}", ours / nodes, at_least=2)
+    what = f"{clients * length:,} events at once to {clients:,} clients"
+    yield from _deliveries(what, _in_turn(measure), at_least=2)
 
 
 def room() -> Iterator[Line]:
@@ -64,12 +65,11 @@ def room() -> Iterator[Line]:
     def measure(scene: Scene) -> Figures:
         user = "crowded"
         scene.crowd.join([_visit(user)] * clients)
-        scene.deliveries_per_s(_jobs([user], length), length, clients)
-        return (scene.deliveries_per_s(_jobs([user] * jobs, length), jobs * length, clients),)
+        scene.deliver(_jobs([user], length), length, clients)
+        return scene.deliver(_jobs([user] * jobs, length), jobs * length, clients)
 
-    (ours,), (nodes,) = _in_turn(measure)
-    what = f"{jobs * length} events at once to a room of {clients}, deliveries/s"
-    yield Line(what, f"{ours:,.0f} / {nodes:,.0f}", ours / nodes, at_least=5)
+    what = f"{jobs * length} events at once to a room of {clients}"
+    yield from _deliveries(what, _in_turn(measure), at_least=5)
 
 
 def latency() -> Iterator[Line]:
@@ -78,7 +78,7 @@ def latency() -> Iterator[Line]:
 
     def measure(scene: Scene) -> Figures:
         users = _join(scene.crowd, clients)
-        scene.deliveries_per_s(_jobs(users, 5), 5, clients)
+        scene.deliver(_jobs(users, 5), 5, clients)
         events = _jobs(users, length)
         scene.crowd.reset(latencies=True)
         scene.publisher.publish_at(per_s, events)
@@ -120,7 +120,7 @@ def foreign() -> Iterator[Line]:
 
     def measure(scene: Scene) -> Figures:
         users = _join(scene.crowd, clients)
-        scene.deliveries_per_s(_jobs(users, 5), 5, clients)
+        scene.deliver(_jobs(users, 5), 5, clients)
 
         def cpu_ms(events: list[ProgressEvent], each: int) -> float:
             packed = scene.publisher.packed(events)
@@ -161,6 +161,12 @@ def _in_turn(measure: Callable[[Scene], Figures]) -> tuple[Figures, Figures]:
                     figures.append(measure(Scene(server, clients, publisher)))
     ours, nodes = (tuple(median(column) for column in zip(*figures, strict=True)) for figures in rounds)
     return ours, nodes
+
+
+def _deliveries(what: str, figures: tuple[Figures, Figures], at_least: float) -> Iterator[Line]:
+    (ours, our_us), (nodes, nodes_us) = figures
+    yield Line(f"{what}: deliveries/s", f"{ours:,.0f} / {nodes:,.0f}", ours / nodes, at_least=at_least)
+    yield Line(f"{what}: CPU of one", f"{our_us:.1f} / {nodes_us:.1f} µs", our_us / nodes_us)
 
 
 def _join(clients: Crowd, count: int, first: int = 0) -> list[str]:
