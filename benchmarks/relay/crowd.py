@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 AT_ONCE = 40  # connections being made at a time, unless told otherwise: eventlet lets 50 wait
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0  # Node takes a minute to recover 5,000 connections
 
 
 @dataclass(frozen=True, slots=True)

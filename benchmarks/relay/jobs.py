@@ -8,7 +8,7 @@ from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from benchmarks.system import BODY, client
+from benchmarks.system import BODY
 from cto_worker import keys
 from cto_worker.events import Details, Status, encode
 from cto_worker.request import parse_request
@@ -17,12 +17,18 @@ from cto_worker.story import opening_event
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from redis import Redis
+
     from cto_worker.events import ProgressEvent
+    from cto_worker.redis_journal import RedisJournal
 
 _PIPELINED = 200
 # As append.lua does it: the event goes to the store once, and from there to every room.
 _PUBLISH = 'for place = 2, #ARGV do redis.call("PUBLISH", ARGV[place], ARGV[1]) end'
 _REQUEST = parse_request(BODY)
+
+
+_JOURNALED = 50  # events that a job in the journal may get to
 
 
 def job(user_id: str, length: int) -> list[ProgressEvent]:
@@ -67,11 +73,28 @@ def side_by_side(jobs: Iterable[list[ProgressEvent]]) -> list[ProgressEvent]:
     return [event for event in chain.from_iterable(zip_longest(*jobs)) if event]
 
 
+class Journaled:
+    """A job of a user's in the journal, which publishes what it records; it does not end."""
+
+    def __init__(self, journal: RedisJournal, user_id: str) -> None:
+        self._journal = journal
+        self._opening, *self._steps = job(user_id, _JOURNALED)[:-1]
+        self.job_id = self._opening.job_id
+        journal.create(self._opening, _REQUEST.to_document())
+
+    def go_on(self, count: int) -> None:
+        """Record so many more events."""
+        if not self._journal.claim(self.job_id, str(uuid4())):
+            raise RuntimeError("somebody else has claimed the job")
+        *earlier, last = self._steps[:count]
+        self._journal.append(last, earlier=earlier)
+
+
 class Publisher:
     """Publishes as fast as the store takes it, or event by event."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._connection = client(environment).connection_pool.get_connection()
+    def __init__(self, store: Redis) -> None:
+        self._connection = store.connection_pool.get_connection()
         self._connection.send_command("SCRIPT", "LOAD", _PUBLISH)
         self._sha = self._connection.read_response()
 

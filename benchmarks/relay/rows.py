@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from statistics import median, quantiles
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.relay.crowd import Visit, crowd
-from benchmarks.relay.jobs import Publisher, job, side_by_side
+from benchmarks.relay.jobs import Journaled, Publisher, job, side_by_side
 from benchmarks.relay.servers import SERVERS
-from benchmarks.system import embedded_store
+from benchmarks.system import client, embedded_store
 from benchmarks.table import Line
+from cto_worker.config import Settings
+from cto_worker.events import dumps
+from cto_worker.redis_journal import RedisJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from cto_worker.events import ProgressEvent
 
 ROUNDS = 3
-SETTLE_S = 1.0
 
 Figures = tuple[float, ...]
 
@@ -33,6 +35,7 @@ class Scene:
     server: Server
     crowd: Crowd
     publisher: Publisher
+    journal: RedisJournal
 
     def deliver(self, events: list[ProgressEvent], each: int, clients: int) -> Figures:
         """Publish all at once, until every client has got ``each``: deliveries/s; µs of CPU of one."""
@@ -99,11 +102,11 @@ def join() -> Iterator[Line]:
 
     def measure(scene: Scene) -> Figures:
         _join(scene.crowd, before)
-        time.sleep(SETTLE_S)
+        scene.server.rest()
         memory_kb, cpu_s = scene.server.memory_kb, scene.server.cpu_s
         _join(scene.crowd, clients, first=before)
         joined_s = scene.server.cpu_s
-        time.sleep(SETTLE_S)
+        scene.server.rest()
         return (scene.server.memory_kb - memory_kb) / clients, (joined_s - cpu_s) / clients * 1000
 
     (our_kb, our_ms), (nodes_kb, nodes_ms) = _in_turn(measure)
@@ -128,7 +131,7 @@ def foreign() -> Iterator[Line]:
             scene.crowd.reset()
             scene.publisher.publish(packed)
             scene.crowd.arrival(each)
-            time.sleep(SETTLE_S)
+            scene.server.rest()
             return (scene.server.cpu_s - begun_s) * 1e6 / len(events)
 
         own = cpu_ms(_jobs(users, length), length)
@@ -141,25 +144,60 @@ def foreign() -> Iterator[Line]:
     yield Line(f"{what}, Node", f"{nodes:.1f} / {nodes_own:.1f} ms", nodes / nodes_own)
 
 
+def resume() -> Iterator[Line]:
+    """All clients come back, each to a job that has got further without it. One round: it takes minutes."""
+    clients, missed = 5_000, 20
+    at_once = 500  # as many as wait before Node's door
+
+    def measure(scene: Scene) -> Figures:
+        users = _join(scene.crowd, clients)
+        scene.crowd.reset()
+        jobs = [Journaled(scene.journal, user) for user in users]
+        scene.crowd.arrival(1)
+        left = scene.crowd.leave()
+        scene.server.rest()
+        for journaled in jobs:
+            journaled.go_on(missed)
+        scene.server.rest()
+        if scene.server.recovers:
+            visits = [Visit(auth=dumps({"pid": pid, "offset": offset}).decode()) for pid, offset in left]
+        else:
+            visits = [
+                Visit((_ask("resume", {"jobId": job.job_id, "after": 1}), _ask("join_room", f"user_{user}")))
+                for job, user in zip(jobs, users, strict=True)
+            ]
+        scene.crowd.reset()
+        begun_ns = time.monotonic_ns()
+        scene.crowd.join(visits, at_once=at_once)
+        return ((scene.crowd.arrival(missed).last_ns - begun_ns) / 1e9,)
+
+    (ours,), (nodes,) = _in_turn(measure, rounds=1, RECOVERY="1")
+    what = f"{clients:,} clients come back to {missed} events each, time"
+    yield Line(what, f"{ours:.1f} / {nodes:.1f} s", ours / nodes, at_most=1)
+
+
 ROWS: dict[str, Callable[[], Iterator[Line]]] = {
     "burst": burst,
     "room": room,
     "latency": latency,
     "join": join,
     "foreign": foreign,
+    "resume": resume,
 }
 
 
-def _in_turn(measure: Callable[[Scene], Figures]) -> tuple[Figures, Figures]:
+def _in_turn(
+    measure: Callable[[Scene], Figures], rounds: int = ROUNDS, **settings: str
+) -> tuple[Figures, Figures]:
     """The medians of the gateway's figures, and of Node's."""
-    rounds: list[list[Figures]] = [[] for _ in SERVERS]
-    with embedded_store("everysec") as environment:
-        publisher = Publisher(environment)
-        for _ in range(ROUNDS):
-            for serve, figures in zip(SERVERS, rounds, strict=True):
-                with serve(environment) as server, crowd(server.port) as clients:
-                    figures.append(measure(Scene(server, clients, publisher)))
-    ours, nodes = (tuple(median(column) for column in zip(*figures, strict=True)) for figures in rounds)
+    measured: list[list[Figures]] = [[] for _ in SERVERS]
+    with embedded_store() as environment, client(environment) as store:
+        publisher, journal = Publisher(store), RedisJournal(store, Settings())
+        for _ in range(rounds):
+            for serve, figures in zip(SERVERS, measured, strict=True):
+                with serve(environment | settings) as server, crowd(server.port) as clients:
+                    figures.append(measure(Scene(server, clients, publisher, journal)))
+    ours, nodes = (tuple(median(column) for column in zip(*figures, strict=True)) for figures in measured)
     return ours, nodes
 
 
@@ -177,7 +215,11 @@ def _join(clients: Crowd, count: int, first: int = 0) -> list[str]:
 
 
 def _visit(user: str) -> Visit:
-    return Visit((f'["join_room","user_{user}"]',))
+    return Visit((_ask("join_room", f"user_{user}"),))
+
+
+def _ask(event: str, argument: Any) -> str:
+    return dumps([event, argument]).decode()
 
 
 def _jobs(users: list[str], length: int) -> list[ProgressEvent]:

