@@ -4,9 +4,10 @@ The journal is the truth; a published event is only a hint that it has grown. Ea
 job, the ``seq`` it has got so far: what comes again is dropped, what is missing is read from the journal
 first. So every reader gets each event once and in order, however many rooms bring it there.
 
-The relay subscribes only to the channels of rooms that somebody is in. Its pub/sub connection has one owner,
-the loop in :meth:`Relay.run`; others tell it what they want and wake it through a channel of its own. On that
-channel it also hears its own heartbeat: a link that has died in silence is noticed by its absence.
+One loop, :meth:`Relay.run`, does all of this: it owns the pub/sub connection, which carries only the channels
+of rooms that somebody is in, and nothing is sent to a reader but by it. Who wants to join or to resume leaves
+a request, and wakes the loop through a channel of its own. On that channel it also hears its own heartbeat: a
+link that has died in silence is noticed by its absence.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -36,11 +37,12 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from cto_worker.history import History
+    from cto_worker.history import History, StoredEvent, StoredEvents
 
 log = logging.getLogger(__name__)
 
 JOIN_TIMEOUT_S = 5.0
+ADMITTED_AT_ONCE = 100  # readers that join or resume, before events go out again
 LISTEN_TIMEOUT_S = 1.0
 RECONNECT_S = 0.5
 BEAT_S = 2.0  # how often the relay's own heartbeat is sent through the store
@@ -71,6 +73,20 @@ class Reader:
     cursors: dict[str, int] = field(default_factory=dict)  # job → seq of the latest event put
 
 
+@dataclass(eq=False, slots=True)
+class _Request:
+    """To join a room, or, with ``after``, to resume the job whose room it is."""
+
+    reader: Reader
+    room: str
+    job_id: str = ""
+    after: int | None = None
+    frames: list[Frame] = field(default_factory=list)
+    error: Exception | None = None
+    given_up: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
+
+
 class Relay:
     """Who is in which room, and the loop that brings them their events."""
 
@@ -80,12 +96,12 @@ class Relay:
         # By the channel of a room, as the store names it in every message.
         self._members: dict[bytes, set[Reader]] = {}
         self._confirmed: set[bytes] = set()  # subscriptions that the store has confirmed
-        self._waiting: dict[bytes, set[threading.Event]] = {}  # those who wait for that
-        self._wants_changed = False  # whether the rooms that somebody is in, or waits for, have changed
+        self._asked: deque[_Request] = deque()  # not yet seen by the loop
+        self._waiting: list[_Request] = []  # for their channel's confirmation
+        self._woken = False  # whether somebody has woken the loop since it last looked
+        self._left = False  # whether a room has lost its last member since then
         self._ends: deque[tuple[str, list[Reader]]] = deque()  # jobs ended of late, and who was told
         self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}".encode()
-        # Held while events go out and while a reader takes its snapshot, so that the two never interleave.
-        self._delivery = threading.RLock()
         self._stopped = False
 
     def join(self, reader: Reader, room: str) -> None:
@@ -93,15 +109,7 @@ class Relay:
 
         Raises :class:`RelayUnavailableError` or ``redis.exceptions.RedisError``; then it is not in the room.
         """
-        with self._subscribed(room), self._delivery, flushing():
-            opened = self._history.open_jobs(room)
-            self._enter(reader, room)
-            for frame in _frames(stored.event for stored in opened):
-                if frame.job_id in reader.cursors:
-                    self._replay(frame.job_id, [reader])  # it follows the job already, or once did
-                else:
-                    reader.put(frame)
-                    reader.cursors[frame.job_id] = frame.seq
+        self._ask(_Request(reader, room))
 
     def resume(self, reader: Reader, job_id: str, after: int) -> list[Frame]:
         """Put a reader into a job's room, and return the job's events with ``seq`` > ``after``.
@@ -109,18 +117,7 @@ class Relay:
         What follows them is put. Raises :class:`GapError` when events after ``after`` are gone,
         :class:`~cto_worker.errors.JobNotFoundError`, and what :meth:`join` raises.
         """
-        room = keys.job_room(job_id)
-        with self._subscribed(room), self._delivery:
-            stored = self._history.events(job_id, after)
-            if stored is None:
-                raise JobNotFoundError(job_id)
-            frames = list(_frames(stored.events))
-            if frames and frames[0].seq > after + 1:
-                raise GapError(job_id, frames[0].seq)
-            reached = [_ENDED if frame.terminal else frame.seq for frame in frames[-1:]]
-            reader.cursors[job_id] = max(after, reader.cursors.get(job_id, 0), *reached)
-            self._enter(reader, room)
-        return frames
+        return self._ask(_Request(reader, keys.job_room(job_id), job_id, after))
 
     def leave(self, reader: Reader, room: str) -> None:
         """Take a reader out of a room. Harmless when it is not in it."""
@@ -131,7 +128,7 @@ class Relay:
         members.discard(reader)
         if not members:
             del self._members[_channel(room)]
-            self._wants_changed = True  # the loop drops the subscription when it next wakes
+            self._left = True  # the loop drops the subscription when it next wakes
 
     def forget(self, reader: Reader) -> None:
         """Take a reader that is gone out of every room."""
@@ -164,23 +161,21 @@ class Relay:
         reader.rooms.add(room)
         self._members.setdefault(_channel(room), set()).add(reader)
 
-    @contextmanager
-    def _subscribed(self, room: str) -> Iterator[None]:
-        """Have the room's channel subscribed, and keep it so for the length of the block."""
-        confirmed, channel = threading.Event(), _channel(room)
-        self._waiting.setdefault(channel, set()).add(confirmed)
-        try:
-            if channel not in self._confirmed:
-                self._wants_changed = True
+    def _ask(self, request: _Request) -> list[Frame]:
+        self._asked.append(request)
+        if not self._woken:
+            self._woken = True
+            try:
                 self._wake()
-                if not confirmed.wait(JOIN_TIMEOUT_S):
-                    raise RelayUnavailableError("the store did not confirm the subscription in time")
-            yield
-        finally:
-            self._waiting[channel].discard(confirmed)
-            if not self._waiting[channel]:
-                del self._waiting[channel]
-                self._wants_changed = True
+            except BaseException:
+                self._woken, request.given_up = False, True
+                raise
+        if not request.done.wait(JOIN_TIMEOUT_S):
+            request.given_up = True
+            raise RelayUnavailableError("the store did not confirm the subscription in time")
+        if request.error:
+            raise request.error
+        return request.frames
 
     def _wake(self) -> None:
         self._store.publish(self._own_channel, b"")
@@ -202,9 +197,10 @@ class Relay:
             if now_s - beat_s > BEAT_S:
                 beat_s = now_s
                 self._wake()
-            if self._wants_changed:
-                self._wants_changed = False
+            if self._asked or self._left:
                 self._resubscribe(subscription, subscribed)
+            if self._waiting:
+                self._admit()
             if now_s - turn_s > TURN_S:
                 flush()
                 time.sleep(0)  # green threads run only when the running one lets them
@@ -213,7 +209,10 @@ class Relay:
                 flush()
 
     def _resubscribe(self, subscription: Subscription, subscribed: set[bytes]) -> None:
-        wanted = {*self._members, *self._waiting}
+        self._woken = self._left = False
+        while self._asked:
+            self._waiting.append(self._asked.popleft())
+        wanted = {*self._members, *(_channel(request.room) for request in self._waiting)}
         gone, new = subscribed - wanted, wanted - subscribed
         self._confirmed -= gone
         subscribed ^= gone | new
@@ -221,19 +220,68 @@ class Relay:
         subscription.subscribe(new)
 
     def _take(self, replies: list[Any]) -> None:
-        with self._delivery:
-            for kind, channel, payload in replies:
-                if kind == b"message":
-                    members = self._members.get(channel)
-                    if members:
-                        for frame in _frames([payload]):
-                            self._send(frame, members)
-                elif kind == b"subscribe":
-                    if channel == self._own_channel:
-                        self._catch_up()
-                    self._confirmed.add(channel)
-                    for waiter in self._waiting.get(channel, ()):
-                        waiter.set()
+        for kind, channel, payload in replies:
+            if kind == b"message":
+                members = self._members.get(channel)
+                if members:
+                    for frame in _frames([payload]):
+                        self._send(frame, members)
+            elif kind == b"subscribe":
+                if channel == self._own_channel:
+                    self._catch_up()
+                self._confirmed.add(channel)
+
+    def _admit(self) -> None:
+        """Serve the requests whose channels are confirmed, with one question to the journal for many."""
+        ready = []
+        for request in self._waiting:
+            if _channel(request.room) in self._confirmed:
+                ready.append(request)
+            self._left |= request.given_up
+        self._waiting = [request for request in self._waiting if not request.given_up]
+        for first in range(0, len(ready), ADMITTED_AT_ONCE):
+            if first:
+                flush()
+                time.sleep(0)
+            self._serve(ready[first : first + ADMITTED_AT_ONCE])
+        self._waiting = [request for request in self._waiting if not request.done.is_set()]
+
+    def _serve(self, requests: list[_Request]) -> None:
+        joining = [request for request in requests if request.after is None]
+        resuming = [request for request in requests if request.after is not None]
+        opened = self._history.open_jobs_of([request.room for request in joining])
+        missed = self._history.events_of([(request.job_id, request.after or 0) for request in resuming])
+        for request, jobs in zip(joining, opened, strict=True):
+            self._show(request, jobs)
+        for request, stored in zip(resuming, missed, strict=True):
+            self._bring(request, stored)
+        for request in requests:
+            request.done.set()
+
+    def _show(self, request: _Request, opened: list[StoredEvent]) -> None:
+        if request.given_up:
+            return
+        reader = request.reader
+        self._enter(reader, request.room)
+        for frame in _frames(stored.event for stored in opened):
+            if frame.job_id in reader.cursors:
+                self._replay(frame.job_id, [reader])  # it follows the job already, or once did
+            else:
+                reader.put(frame)
+                reader.cursors[frame.job_id] = frame.seq
+
+    def _bring(self, request: _Request, stored: StoredEvents | None) -> None:
+        if stored is None:
+            request.error = JobNotFoundError(request.job_id)
+            return
+        frames, after, cursors = list(_frames(stored.events)), request.after or 0, request.reader.cursors
+        if frames and frames[0].seq > after + 1:
+            request.error = GapError(request.job_id, frames[0].seq)
+        elif not request.given_up:
+            reached = [_ENDED if frame.terminal else frame.seq for frame in frames[-1:]]
+            cursors[request.job_id] = max(after, cursors.get(request.job_id, 0), *reached)
+            self._enter(request.reader, request.room)
+            request.frames = frames
 
     def _catch_up(self) -> None:
         """Send what was published while the rooms' channels were not subscribed to."""
