@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter, deque
+from contextlib import suppress
+from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
 from api.frames import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from socket import socket
+
+log = logging.getLogger(__name__)
 
 MAX_BYTES = 2 * 1024 * 1024  # of events that one connection may be behind
 WRITE_BYTES = 256 * 1024  # what one write takes at most, so that no reader holds up the others
-_OTHER_BYTES = 64  # what anything but an event counts for
+_OTHER_BYTES = 64  # what anything but an event and bytes counts for
 
 counts: Counter[str] = Counter()  # of this process: events ``merged``, connections ``dropped``
 
@@ -92,11 +98,20 @@ class Outbox:
             self._bytes = 0
             self.dropped = True
             counts["dropped"] += 1
+            log.warning("dropped a client that does not read what it asked for")
             self.drop()
 
 
+def cut_off(connection: socket) -> None:
+    """End a connection at once: a closing message would wait behind all the others."""
+    with suppress(OSError):
+        connection.shutdown(SHUT_RDWR)
+
+
 def _size(item: Any) -> int:
-    return len(item.payload) if isinstance(item, Frame) else _OTHER_BYTES
+    if isinstance(item, Frame):
+        return len(item.payload)
+    return len(item) if isinstance(item, bytes) else _OTHER_BYTES
 
 
 def _merged(items: deque[Any]) -> deque[Any]:

@@ -94,7 +94,7 @@ class Relay:
         with self._subscribed(room), self._delivery:
             opened = self._history.open_jobs(room)
             self._enter(reader, room)
-            for frame in _frames(stored.event for stored in opened):
+            for frame in frames_of(stored.event for stored in opened):
                 if frame.job_id in reader.cursors:
                     self._replay(frame.job_id, [reader])  # it follows the job already, or once did
                 else:
@@ -112,7 +112,7 @@ class Relay:
             stored = self._history.events(job_id, after)
             if stored is None:
                 raise JobNotFoundError(job_id)
-            frames = list(_frames(stored.events))
+            frames = list(frames_of(stored.events))
             if frames and frames[0].seq > after + 1:
                 raise GapError(job_id, frames[0].seq)
             reached = [_ENDED if frame.terminal else frame.seq for frame in frames[-1:]]
@@ -229,7 +229,7 @@ class Relay:
                 waiter.set()
         elif kind == "message":
             with self._delivery:
-                for frame in _frames([payload]):
+                for frame in frames_of([payload]):
                     self._send(frame, self._members.get(room, ()))
 
     def _catch_up(self) -> None:
@@ -267,10 +267,10 @@ class Relay:
         """Put what the journal holds of a job to all of its readers among these that have not got it."""
         after = min(reader.cursors.get(job_id, 0) for reader in readers)
         stored = self._history.events(job_id, after)
-        frames = list(_frames(stored.events)) if stored else []
+        frames = list(frames_of(stored.events)) if stored else []
         if not frames:
             return
-        rooms = _rooms(frames[0])
+        rooms = rooms_of(frames[0])
         members = [reader for reader in readers if not rooms.isdisjoint(reader.rooms)]
         for frame in frames:
             for reader in members:
@@ -289,7 +289,7 @@ class Relay:
                 reader.cursors.pop(job_id, None)
 
 
-def _frames(payloads: Iterable[bytes]) -> Iterator[Frame]:
+def frames_of(payloads: Iterable[bytes]) -> Iterator[Frame]:
     """The events; what is none must not keep the others from their readers."""
     for payload in payloads:
         try:
@@ -298,6 +298,7 @@ def _frames(payloads: Iterable[bytes]) -> Iterator[Frame]:
             log.warning("skipped: %s", error)
 
 
-def _rooms(frame: Frame) -> set[str]:
+def rooms_of(frame: Frame) -> set[str]:
+    """Every room that gets this event."""
     event = json.loads(frame.payload)
     return set(keys.rooms(frame.job_id, event.get("userId"), event.get("socketUserId")))
