@@ -125,3 +125,12 @@ def test_every_form_holds_the_event_as_the_worker_wrote_it():
     lines = server_sent_event(one).decode().split("\n")
     assert lines[:2] == ["event: worker_progress", f"data: {one.payload.decode()}"]
     assert lines[2:] == ["", ""]
+
+
+def test_long_answers_to_a_client_that_reads_nothing_are_bounded_too():
+    drops = []
+    outbox = Outbox(lambda: drops.append(1))
+    for _ in range(MAX_BYTES // 100_000 + 1):
+        outbox.put(b"x" * 100_000)
+    assert drops == [1]
+    assert drained(outbox) == []
