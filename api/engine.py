@@ -11,16 +11,14 @@ import logging
 import queue
 import time
 from collections import deque
-from contextlib import suppress
 from functools import partial
-from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
 from engineio.packet import PING, Packet
 from engineio.socket import Socket
 
 from api.frames import Frame, socketio_message, socketio_packet, text_frame
-from api.outbox import Outbox
+from api.outbox import Outbox, cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,8 +121,7 @@ def _lean_websocket(base: Any) -> Any:
         def __init__(self, handler: Any, server: Any) -> None:
             def handle(websocket: Any) -> Any:
                 outbox = handler.__self__.queue  # of the engineio.socket.Socket whose method the handler is
-                # Whoever reads nothing is cut off, for a closing message would wait behind all the others.
-                outbox.drop = partial(_cut_off, websocket.socket)
+                outbox.drop = partial(cut_off, websocket.socket)
                 return handler(_Writer(websocket, outbox))
 
             super().__init__(handle, server)
@@ -135,12 +132,6 @@ def _lean_websocket(base: Any) -> Any:
             return super().__call__(environ, start_response)
 
     return LeanWebSocket
-
-
-def _cut_off(connection: Any) -> None:
-    log.warning("dropped a client that does not read what it asked for")
-    with suppress(OSError):
-        connection.shutdown(SHUT_RDWR)
 
 
 class _LazyWriter:

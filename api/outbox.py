@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter, deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
 from api.frames import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from socket import socket
 
-MAX_BYTES = 2 * 1024 * 1024  # of events that one connection may be behind
+log = logging.getLogger(__name__)
+
+MAX_BYTES = 4 * 1024 * 1024  # that one connection may be behind: more than the longest job's whole history
 WRITE_BYTES = 256 * 1024  # what one write takes at most, so that no reader holds up the others
-_OTHER_BYTES = 64  # what anything but an event counts for
+_OTHER_BYTES = 64  # what anything but an event counts for, beside its text
 
 counts: Counter[str] = Counter()  # of this process: events ``merged``, connections ``dropped``
 
@@ -56,10 +61,12 @@ class Outbox:
 
     def put(self, item: Any) -> None:
         """Add anything but an event. Never waits."""
+        if self._bytes > MAX_BYTES:  # one answer alone may be larger
+            self._make_room()
         if self.dropped and item is not None:
             return
         self._items.append(item)
-        self._bytes += _OTHER_BYTES
+        self._bytes += _size(item)
         if self._waiting:
             self._waiting = False
             self.flush()
@@ -129,6 +136,7 @@ class Outbox:
             self._bytes = 0
             self.dropped = True
             counts["dropped"] += 1
+            log.warning("dropped a client that does not read what it asked for")
             self.drop()
 
 
@@ -152,8 +160,17 @@ def flushing() -> Iterator[None]:
         flush()
 
 
+def cut_off(connection: socket) -> None:
+    """End a connection at once: a closing message would wait behind all the others."""
+    with suppress(OSError):
+        connection.shutdown(SHUT_RDWR)
+
+
 def _size(item: Any) -> int:
-    return len(item.payload) if isinstance(item, Frame) else _OTHER_BYTES
+    if isinstance(item, Frame):
+        return len(item.payload)
+    text = item if isinstance(item, bytes) else getattr(item, "data", None)
+    return len(text) + _OTHER_BYTES if isinstance(text, bytes | str) else _OTHER_BYTES
 
 
 def _merged(items: deque[Any]) -> deque[Any]:

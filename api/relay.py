@@ -224,7 +224,7 @@ class Relay:
             if kind == b"message":
                 members = self._members.get(channel)
                 if members:
-                    for frame in _frames([payload]):
+                    for frame in frames_of([payload]):
                         self._send(frame, members)
             elif kind == b"subscribe":
                 if channel == self._own_channel:
@@ -263,7 +263,7 @@ class Relay:
             return
         reader = request.reader
         self._enter(reader, request.room)
-        for frame in _frames(stored.event for stored in opened):
+        for frame in frames_of(stored.event for stored in opened):
             if frame.job_id in reader.cursors:
                 self._replay(frame.job_id, [reader])  # it follows the job already, or once did
             else:
@@ -274,7 +274,7 @@ class Relay:
         if stored is None:
             request.error = JobNotFoundError(request.job_id)
             return
-        frames, after, cursors = list(_frames(stored.events)), request.after or 0, request.reader.cursors
+        frames, after, cursors = list(frames_of(stored.events)), request.after or 0, request.reader.cursors
         if frames and frames[0].seq > after + 1:
             request.error = GapError(request.job_id, frames[0].seq)
         elif not request.given_up:
@@ -317,10 +317,10 @@ class Relay:
         """Put what the journal holds of a job to all of its readers among these that have not got it."""
         after = min(reader.cursors.get(job_id, 0) for reader in readers)
         stored = self._history.events(job_id, after)
-        frames = list(_frames(stored.events)) if stored else []
+        frames = list(frames_of(stored.events)) if stored else []
         if not frames:
             return
-        rooms = _rooms(frames[0])
+        rooms = rooms_of(frames[0])
         members = [reader for reader in readers if not rooms.isdisjoint(reader.rooms)]
         for frame in frames:
             for reader in members:
@@ -343,7 +343,7 @@ def _channel(room: str) -> bytes:
     return f"{keys.CHANNEL_PREFIX}{room}".encode()
 
 
-def _frames(payloads: Iterable[bytes]) -> Iterator[Frame]:
+def frames_of(payloads: Iterable[bytes]) -> Iterator[Frame]:
     """The events; what is none must not keep the others from their readers."""
     for payload in payloads:
         try:
@@ -352,6 +352,7 @@ def _frames(payloads: Iterable[bytes]) -> Iterator[Frame]:
             log.warning("skipped: %s", error)
 
 
-def _rooms(frame: Frame) -> set[str]:
+def rooms_of(frame: Frame) -> set[str]:
+    """Every room that gets this event."""
     event = json.loads(frame.payload)
     return set(keys.rooms(frame.job_id, event.get("userId"), event.get("socketUserId")))

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import logging
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from flask import request
 from flask_socketio import ConnectionRefusedError as Refusal
 from flask_socketio import SocketIO, emit
-from redis.exceptions import RedisError
 
 from api.auth import ForbiddenError, caller, check_origin
 from api.engine import lean
-from api.relay import GapError, Reader, RelayUnavailableError
-from api.rooms import RoomError, check_allowed, resume_point, room_name
+from api.relay import Reader
+from api.rooms import check_allowed, refusal, resume_point, room_name
 from cto_worker import keys
-from cto_worker.errors import JobNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +24,6 @@ if TYPE_CHECKING:
     from api.relay import Relay
     from cto_worker.config import Settings
     from cto_worker.history import History
-
-log = logging.getLogger(__name__)
 
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
 MAX_MESSAGE_BYTES = 32_768
@@ -113,22 +108,11 @@ def _answering(handler: Callable[..., dict[str, Any]]) -> Callable[..., dict[str
     def answer(*arguments: Any) -> dict[str, Any]:
         try:
             return handler(*arguments)
-        except RoomError as refusal:
-            error = {"code": refusal.code, "message": str(refusal)}
-        except JobNotFoundError as missing:
-            error = {"code": "job_not_found", "message": str(missing)}
-        except GapError as gap:
-            error = {"code": "gap", "message": str(gap)}
-            return {"success": False, "error": error, "oldestSeq": gap.oldest_seq}
-        except (RedisError, RelayUnavailableError) as failure:
-            log.warning("cannot serve a room: %s", failure)
-            error = {"code": "store_unavailable", "message": "the store is out of reach: try again"}
-        except Exception:
-            log.exception("a Socket.IO handler broke")
-            error = {"code": "internal_error", "message": "something broke on our side"}
+        except Exception as failure:  # noqa: BLE001 - whatever it is, refusal tells it
+            error, more = refusal(failure)
         if not _has_callback.get():
             emit("room_error", error)
-        return {"success": False, "error": error}
+        return {"success": False, "error": error, **more}
 
     return answer
 

@@ -17,12 +17,18 @@ import sys  # noqa: E402
 import threading  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
+from eventlet.websocket import (  # noqa: E402
+    FailedConnectionError,
+    RFC6455WebSocket,
+    WebSocketWSGI,
+)
 from eventlet.wsgi import HttpProtocol  # noqa: E402
 
+from api import streams, websockets  # noqa: E402
 from api.app import create_app  # noqa: E402
 from api.auth import check_startable  # noqa: E402
 from api.relay import Relay  # noqa: E402
-from api.sockets import make_socketio, register  # noqa: E402
+from api.sockets import MAX_MESSAGE_BYTES, make_socketio, register  # noqa: E402
 from cto_worker import logs  # noqa: E402
 from cto_worker.broker import celery_app, make_producer  # noqa: E402
 from cto_worker.config import Settings  # noqa: E402
@@ -61,9 +67,12 @@ def main() -> None:
         make_producer(settings, store, celery_app(settings)),
     )
     socketio = make_socketio(app, settings, async_mode="eventlet")
-    app.wsgi_app = _reading_chunks(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
+    app.wsgi_app = _adapted(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
     relay = Relay(store, history)
     register(socketio, relay, history, settings)
+    _bound_messages()
+    app.register_blueprint(streams.blueprint(relay, history))
+    app.register_blueprint(websockets.blueprint(relay, history, settings, _upgrade))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     _collect_rarely()
     log.info("serving on %s", settings.base_url)
@@ -74,6 +83,7 @@ def main() -> None:
             port=settings.port,
             max_size=MAX_SOCKETS,
             url_length_limit=MAX_URL_BYTES,
+            minimum_chunk_size=1,  # a stream's events go out when they come
             log_output=False,
             protocol=_SmallBuffers,
         )
@@ -97,18 +107,53 @@ def _collect_rarely() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def _reading_chunks(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Have Werkzeug read a body that comes in chunks, which it takes for empty unless told that it ends.
+def _adapted(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """Tell Werkzeug and the streams what eventlet knows.
 
-    eventlet's input does end: it puts the chunks together. Werkzeug still counts the bytes.
+    Werkzeug takes a body that comes in chunks for empty unless told that it ends. eventlet's input does end:
+    it puts the chunks together. Werkzeug still counts the bytes. The connection has Werkzeug's name for it.
     """
 
-    def read(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def adapted(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ["werkzeug.socket"] = environ["eventlet.input"].get_socket()
         if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":  # as eventlet asks
             environ["wsgi.input_terminated"] = True
         return app(environ, start_response)
 
-    return read
+    return adapted
+
+
+def _upgrade(handle: Callable[[Any], None]) -> Callable[..., Iterable[bytes]]:
+    """A WSGI application that accepts a WebSocket. Compression is not offered (docs/decisions/0006)."""
+    accept = WebSocketWSGI(handle, MAX_MESSAGE_BYTES)
+    accept.support_legacy_versions = False
+
+    def upgrade(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+        return accept(environ, start_response)  # type: ignore[no-any-return]
+
+    return upgrade
+
+
+def _bound_messages() -> None:
+    """Have eventlet's limit hold for a message of many frames too, and text that is none closed with 1007."""
+
+    class Message(RFC6455WebSocket.Message):  # type: ignore[misc]
+        size = 0
+
+        def push(self, data: bytes, final: bool = False) -> None:  # noqa: FBT001, FBT002
+            self.size += len(data)
+            if self.size > self.max_frame_length:
+                raise FailedConnectionError(1009, f"A message has at most {self.max_frame_length} bytes")
+            super().push(data, final)
+
+        def getvalue(self) -> str | bytes:
+            try:
+                return super().getvalue()  # type: ignore[no-any-return]
+            except UnicodeDecodeError:
+                raise FailedConnectionError(1007, "Text must be UTF-8") from None
+
+    RFC6455WebSocket.Message = Message
 
 
 if __name__ == "__main__":

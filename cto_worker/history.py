@@ -164,6 +164,13 @@ class History:
         ]
         return Page(jobs, int(next_cursor) if next_cursor else None)
 
+    def jobs_after(self, user_id: str, job_id: str | None) -> list[str]:
+        """The ids of a user's jobs accepted after that job, oldest first; all when it is not known."""
+        serial: Any = self._store.hget(keys.job(job_id), "serial") if job_id else None
+        index, after = f"{keys.LIST_PREFIX}{user_id}:all", f"({int(serial or 0)}"
+        found: Any = self._store.zrange(index, after, "+inf", byscore=True, offset=0, num=-1)
+        return [later.decode() for later in found]
+
     def open_jobs(self, room: str) -> list[StoredEvent]:
         """The latest event of every job of a room that has not ended, oldest job first."""
         return self.open_jobs_of([room])[0]
