@@ -32,7 +32,7 @@ _WRITER = "Socket._websocket_handler.<locals>.writer"  # engineio's name for wha
 def lean(server: Any) -> None:
     """Put a server on this diet, before its first client comes."""
     mode = server._async  # noqa: SLF001 - the table; there is no public way to give another
-    pings = _Pings(server, mode["thread"])
+    pings = _pings(server, mode["thread"])
     server.create_queue = PacketQueue
     server._async = {  # noqa: SLF001
         **mode,
@@ -167,17 +167,17 @@ class _PingLater:
         self.start = start
 
 
-class _Pings:
-    """One thread for everybody's next ping, instead of one each. All wait equally long, so in a queue."""
+class _Later:
+    """One thread for what happens to every client after the same time, instead of one each."""
 
-    def __init__(self, server: Any, thread: Any) -> None:
-        self._server, self._thread = server, thread
-        self._due: deque[tuple[float, Any]] = deque()
+    def __init__(self, server: Any, thread: Any, after_s: float, act: Callable[[Any], object]) -> None:
+        self._server, self._thread, self._after_s, self._act = server, thread, after_s, act
+        self._due: deque[tuple[float, Any]] = deque()  # all wait equally long, so the first is due first
         self._runs = False
 
     def add(self, client: Any) -> None:
-        """Send this client a ping when the interval is over."""
-        self._due.append((time.monotonic() + self._server.ping_interval, client))
+        """Let it happen to this client when the time is over."""
+        self._due.append((time.monotonic() + self._after_s, client))
         if not self._runs:
             self._runs = True
             self._thread(target=self._run).start()
@@ -185,18 +185,29 @@ class _Pings:
     def _run(self) -> None:
         while True:
             while not self._due:
-                self._server.sleep(self._server.ping_interval)
+                self._server.sleep(self._after_s)
             due_s, client = self._due.popleft()
             self._server.sleep(max(0.0, due_s - time.monotonic()))
             if not client.closing and not client.closed:
-                client.last_ping = time.time()
                 try:
-                    client.send(Packet(PING))
+                    self._act(client)
                 except Exception:
                     log.exception("a ping broke")  # one client's, and nobody else's
 
 
-def _task(thread: Any, pings: _Pings, target: Any, args: Any = (), kwargs: Any = None) -> Any:
+def _pings(server: Any, thread: Any) -> _Later:
+    """Pings, and the look for their answers: Engine.IO itself looks only now and then."""
+
+    def ping(client: Any) -> None:
+        client.last_ping = time.time()
+        client.send(Packet(PING))
+        answers.add(client)
+
+    answers = _Later(server, thread, server.ping_timeout + 0.1, lambda client: client.check_ping_timeout())
+    return _Later(server, thread, server.ping_interval, ping)
+
+
+def _task(thread: Any, pings: _Later, target: Any, args: Any = (), kwargs: Any = None) -> Any:
     """Return what Engine.IO starts and joins in place of a green thread."""
     make = partial(thread, target=target, args=args, kwargs=kwargs)
     if getattr(target, "__func__", None) is Socket._send_ping:  # noqa: SLF001 - to know one task from another

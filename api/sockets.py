@@ -12,6 +12,7 @@ from flask_socketio import SocketIO, emit
 
 from api.auth import ForbiddenError, caller, check_origin
 from api.engine import lean
+from api.outbox import Outbox
 from api.relay import Reader
 from api.rooms import check_allowed, refusal, resume_point, room_name
 from cto_worker import keys
@@ -53,7 +54,7 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
 
 def register(socketio: SocketIO, relay: Relay, history: History, settings: Settings) -> None:
     """Handle connection, ``join_room``, ``leave_room``, ``resume`` and disconnection."""
-    server, readers = socketio.server, dict[str, Reader]()
+    server, readers, outboxes = socketio.server, dict[str, Reader](), dict[str, Outbox]()
 
     def connect(*_: Any) -> None:
         # Engine.IO's requests never reach Flask's own check. Its own one compares Origin with Host, which a
@@ -64,9 +65,8 @@ def register(socketio: SocketIO, relay: Relay, history: History, settings: Setti
             raise Refusal(str(error), {"code": error.code}) from error
 
         sid = request.sid  # type: ignore[attr-defined]  # Flask-SocketIO adds it
-        readers[sid] = Reader(
-            server.eio.sockets[server.manager.eio_sid_from_sid(sid, NAMESPACE)].queue.put_frame
-        )
+        outbox = server.eio.sockets[server.manager.eio_sid_from_sid(sid, NAMESPACE)].queue
+        readers[sid], outboxes[sid] = Reader(outbox.put_frame), outbox
 
     def join_room(reader: Reader, *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
@@ -87,10 +87,13 @@ def register(socketio: SocketIO, relay: Relay, history: History, settings: Setti
         latest_seq = frames[-1].seq if frames else after
         return _Raw(f'{{"success":true,"events":[{events}],"latestSeq":{latest_seq}}}')
 
-    def disconnect(*_: Any) -> None:
-        reader = readers.pop(request.sid, None)  # type: ignore[attr-defined]
-        if reader:
-            relay.forget(reader)
+    def disconnect(reason: str = "", *_: Any) -> None:
+        sid = request.sid  # type: ignore[attr-defined]
+        if sid in readers:
+            relay.forget(readers.pop(sid))
+            outbox = outboxes.pop(sid)
+            if reason == server.reason.PING_TIMEOUT:
+                outbox.drop()  # it may read nothing, and so no goodbye either
 
     def answering(handler: Callable[..., Any]) -> Callable[..., Any]:
         return _answering(lambda *arguments: handler(readers[request.sid], *arguments))  # type: ignore[attr-defined]
