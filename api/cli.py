@@ -51,9 +51,10 @@ main.add_command(market)
 @main.command("up")
 @click.option("--no-flower", is_flag=True, help="Leave Flower out.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
-def _up(*, no_flower: bool, workers: int) -> None:
+@click.option("--gateways", type=click.IntRange(1, 64), default=1, show_default=True, help="Gateways.")
+def _up(*, no_flower: bool, workers: int, gateways: int) -> None:
     """Run the whole system in the foreground until Ctrl-C."""
-    sys.exit(up(Settings.from_env(), workers=workers, flower=not no_flower))
+    sys.exit(up(Settings.from_env(), workers=workers, gateways=gateways, flower=not no_flower))
 
 
 @main.command("submit")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import request
 from flask_socketio import ConnectionRefusedError as Refusal
 from flask_socketio import SocketIO, emit
 
+from api.admission import Turns
 from api.auth import ForbiddenError, caller, check_origin
 from api.engine import lean
 from api.outbox import Outbox
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
 MAX_MESSAGE_BYTES = 32_768
 NAMESPACE = "/"
+LOOKUPS_AT_ONCE = 32  # of jobs that clients ask for; the store's other connections stay free for REST
 
 _has_callback: ContextVar[bool] = ContextVar("has_callback", default=True)
 
@@ -55,6 +58,7 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
 def register(socketio: SocketIO, relay: Relay, history: History, settings: Settings) -> None:
     """Handle connection, ``join_room``, ``leave_room``, ``resume`` and disconnection."""
     server, readers, outboxes = socketio.server, dict[str, Reader](), dict[str, Outbox]()
+    turns = Turns(LOOKUPS_AT_ONCE)
 
     def connect(*_: Any) -> None:
         # Engine.IO's requests never reach Flask's own check. Its own one compares Origin with Host, which a
@@ -70,7 +74,8 @@ def register(socketio: SocketIO, relay: Relay, history: History, settings: Setti
 
     def join_room(reader: Reader, *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
-        check_allowed(caller(), room, history)
+        with turns.turn():
+            check_allowed(caller(), room, history)
         relay.join(reader, room)
         return {"success": True, "room": room}
 
@@ -81,7 +86,8 @@ def register(socketio: SocketIO, relay: Relay, history: History, settings: Setti
 
     def resume(reader: Reader, *arguments: Any) -> _Raw:
         job_id, after = resume_point(arguments)
-        check_allowed(caller(), keys.job_room(job_id), history)
+        with turns.turn():
+            check_allowed(caller(), keys.job_room(job_id), history)
         frames = relay.resume(reader, job_id, after)
         events = b",".join(frame.payload for frame in frames).decode()
         latest_seq = frames[-1].seq if frames else after
@@ -96,13 +102,24 @@ def register(socketio: SocketIO, relay: Relay, history: History, settings: Setti
                 outbox.drop()  # it may read nothing, and so no goodbye either
 
     def answering(handler: Callable[..., Any]) -> Callable[..., Any]:
-        return _answering(lambda *arguments: handler(readers[request.sid], *arguments))  # type: ignore[attr-defined]
+        return _answering(partial(_act, handler, readers, relay))
 
     socketio.on_event("connect", connect)
     socketio.on_event("join_room", answering(join_room))
     socketio.on_event("leave_room", answering(leave_room))
     socketio.on_event("resume", answering(resume))
     socketio.on_event("disconnect", disconnect)
+
+
+def _act(handler: Callable[..., Any], readers: dict[str, Reader], relay: Relay, *arguments: Any) -> Any:
+    """Handle a message of the current request's client."""
+    sid = request.sid  # type: ignore[attr-defined]
+    reader = readers[sid]
+    try:
+        return handler(reader, *arguments)
+    finally:
+        if sid not in readers:
+            relay.forget(reader)  # the client went while it waited
 
 
 def _answering(handler: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

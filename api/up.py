@@ -22,7 +22,7 @@ from cto_worker.errors import ConfigError
 PROBE_S = 0.5
 
 
-def up(settings: Settings, *, workers: int = 1, flower: bool = True) -> int:
+def up(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool = True) -> int:
     """Run everything and return the exit status. Raises :class:`ConfigError` before anything is started."""
     check_startable(settings)
     ports = {"CTO_PORT": settings.port}
@@ -43,14 +43,14 @@ def up(settings: Settings, *, workers: int = 1, flower: bool = True) -> int:
             for line in _where(settings, flower=flower):
                 supervisor.say(line)
 
-    specs = processes(settings, workers=workers, flower=flower)
+    specs = processes(settings, workers=workers, gateways=gateways, flower=flower)
     supervisor = Supervisor(specs, _environ(settings), every_tick=announce)
     supervisor.say(f"starting {', '.join(spec.name for spec in specs)}; Ctrl-C stops everything")
     return supervisor.run()
 
 
-def processes(settings: Settings, *, workers: int = 1, flower: bool = True) -> list[Spec]:
-    """The Procfile's processes, after the embedded store if there is one."""
+def processes(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool = True) -> list[Spec]:
+    """The Procfile's processes, after the embedded store if there is one. Several gateways have a front."""
     lines = parse_procfile(procfile().read_text()).processes
     specs = []
     if settings.embedded:
@@ -62,6 +62,12 @@ def processes(settings: Settings, *, workers: int = 1, flower: bool = True) -> l
             # Celery needs a name of its own for each worker.
             names = [f"worker.{number}" for number in range(1, workers + 1)] if workers > 1 else ["worker"]
             specs += [Spec(one, [*command, "--hostname", f"{one}@%h"]) for one in names]
+        elif name == "gateway" and gateways > 1:
+            specs.append(Spec("front", [sys.executable, "-m", "api.front"]))
+            specs += [
+                Spec(f"gateway.{number}", [*command, "--number", str(number)])
+                for number in range(1, gateways + 1)
+            ]
         elif name != "flower" or flower:
             specs.append(Spec(name, command))
     return specs

@@ -10,13 +10,17 @@ import eventlet  # noqa: E402
 eventlet.monkey_patch()
 
 # Everything below must be imported after the patch.
+import argparse  # noqa: E402
 import gc  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
+import signal  # noqa: E402
+import socket  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
+import eventlet.wsgi  # noqa: E402
 from eventlet.websocket import (  # noqa: E402
     FailedConnectionError,
     RFC6455WebSocket,
@@ -25,10 +29,12 @@ from eventlet.websocket import (  # noqa: E402
 from eventlet.wsgi import HttpProtocol  # noqa: E402
 
 from api import streams, websockets  # noqa: E402
+from api.admission import Capacity, SilenceWatch, close_all  # noqa: E402
 from api.app import create_app  # noqa: E402
 from api.auth import check_startable  # noqa: E402
+from api.listeners import BACKLOG, HandedListener, OwnListener, allow_descriptors  # noqa: E402
 from api.relay import Relay  # noqa: E402
-from api.sockets import MAX_MESSAGE_BYTES, make_socketio, register  # noqa: E402
+from api.sockets import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register  # noqa: E402
 from cto_worker import logs  # noqa: E402
 from cto_worker.broker import celery_app, make_producer  # noqa: E402
 from cto_worker.config import Settings  # noqa: E402
@@ -40,7 +46,13 @@ from cto_worker.store import connect  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-MAX_SOCKETS = 20_000  # eventlet's own limit of 1,024 counts every connection, REST too
+    from flask import Flask
+
+REST_CONNECTIONS = 1_000  # beside CTO_MAX_SOCKETS: eventlet's own limit counts every connection
+OTHER_DESCRIPTORS = 200  # the store's connections, logs, and what else a process has open
+IDLE_S = 5.0  # a connection may be without a request so long, from its beginning or since its last one
+STALL_S = 20.0  # within a request; longer than the 15 s in which a WebSocket's client must answer a ping
+FLUSH_S, DRAIN_S = 1.0, 8.0  # on SIGTERM: to send what waits for clients; for the requests under way
 MAX_URL_BYTES = 32_768  # 500 job ids and room to spare
 # Half of what a client waits at most for "503": it may wait for a connection, and then for the store.
 STORE_TIMEOUT_S = 2.5
@@ -49,7 +61,10 @@ log = logging.getLogger("api.wsgi")
 
 
 def main() -> None:
-    """Serve until a signal ends the process."""
+    """Serve until a signal ends the process; a gateway with a number serves what the front hands over."""
+    parser = argparse.ArgumentParser(description="Serve REST, Socket.IO and the live page.")
+    parser.add_argument("--number", type=int, help="which of several gateways behind the front this is")
+    number = parser.parse_args().number
     try:
         settings = Settings.from_env()
         check_startable(settings)
@@ -75,20 +90,95 @@ def main() -> None:
     app.register_blueprint(websockets.blueprint(relay, history, settings, _upgrade))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     _collect_rarely()
-    log.info("serving on %s", settings.base_url)
+    _serve(app, socketio.server, settings, number)
+
+
+def _serve(app: Flask, server: Any, settings: Settings, number: int | None) -> None:
+    """Serve until SIGTERM or SIGINT, and then until what is under way has ended."""
+    most = _connections(settings)
+    pool = eventlet.GreenPool(most + REST_CONNECTIONS)
+
+    app.wsgi_app = Capacity(app.wsgi_app, lambda: len(server.eio.sockets), most)  # type: ignore[method-assign]
+    threading.Thread(target=SilenceWatch(server, NAMESPACE).run, name="silence", daemon=True).start()
+    listener = (
+        _listen(settings) if number is None else HandedListener(settings.front_path, number, pool.running)
+    )
+    if number is not None:
+        _name_sessions(server.eio, number)
+    serving = eventlet.spawn(
+        eventlet.wsgi.server,
+        listener,
+        app,
+        custom_pool=pool,
+        # Behind the front a client's next request may be for a session of another gateway.
+        keepalive=IDLE_S if number is None else False,
+        socket_timeout=STALL_S,
+        protocol=_SmallBuffers,
+        minimum_chunk_size=1,  # a stream's events go out when they come
+        url_length_limit=MAX_URL_BYTES,
+        log_output=False,
+        debug=False,
+    )
+    log.info("serving on %s, process %d", settings.base_url, os.getpid())
+    _wait_for_signal(serving)
+    if serving.dead:
+        sys.exit("The gateway can accept no more connections.")
+    log.info("draining %d connections", pool.running())
+    if number is not None:
+        listener.close()
+    close_all(server, FLUSH_S)
+    log.info("waiting for what is under way")
+    with eventlet.Timeout(DRAIN_S, False):
+        serving.kill(SystemExit)  # eventlet's server then accepts no more, and waits for what is under way
+        serving.wait()
+    os._exit(0)  # whoever is still there does not read
+
+
+def _connections(settings: Settings) -> int:
+    """How many connections for events fit into CTO_MAX_SOCKETS and this process's limit of open files."""
+    others = REST_CONNECTIONS + OTHER_DESCRIPTORS
+    room = allow_descriptors(settings.max_sockets + others) - others
+    if room < settings.max_sockets:
+        log.info("the limit of open files leaves room for %d of CTO_MAX_SOCKETS connections", room)
+    return min(settings.max_sockets, max(room, 1))
+
+
+def _listen(settings: Settings) -> OwnListener:
     try:
-        socketio.run(
-            app,
-            host=settings.host,
-            port=settings.port,
-            max_size=MAX_SOCKETS,
-            url_length_limit=MAX_URL_BYTES,
-            minimum_chunk_size=1,  # a stream's events go out when they come
-            log_output=False,
-            protocol=_SmallBuffers,
-        )
+        family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[
+            0
+        ]
+        return OwnListener(eventlet.listen(address, family, backlog=BACKLOG, reuse_port=False))
     except OSError as error:
         sys.exit(f"The gateway cannot listen on {settings.host}:{settings.port}: {error}. Is CTO_PORT taken?")
+
+
+def _name_sessions(server: Any, number: int) -> None:
+    """Have the ids of Engine.IO sessions begin with the number by which the front finds their gateway."""
+    generate_id = server.generate_id
+    server.generate_id = lambda: f"{number}.{generate_id()}"
+
+
+def _wait_for_signal(serving: Any) -> None:
+    """Return when the process is told to end, or when the server has ended by itself.
+
+    A green thread that waits for bytes is woken at once, where a signal's handler would find eventlet asleep.
+    """
+    waking, woken = socket.socketpair()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    woken.setblocking(False)
+    signal.set_wakeup_fd(woken.fileno())
+    ends = threading.Event()
+
+    def hear() -> None:
+        waking.recv(1)
+        ends.set()
+
+    threading.Thread(target=hear, name="signals", daemon=True).start()
+    serving.link(lambda _: ends.set())
+    ends.wait()
+    signal.set_wakeup_fd(-1)
 
 
 class _SmallBuffers(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types

@@ -30,6 +30,7 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 3000
+    max_sockets: int = 20_000  # clients that get events from one gateway at once
     redis_url: str = ""  # empty: the embedded store
     data_dir: Path = Path(".cto")  # where the embedded store keeps its data
     auth: str = "required"
@@ -62,9 +63,11 @@ class Settings:
         except ValidationError as error:
             lines = [f"  {name}={given[name]!r}: {' '.join(texts)}" for name, texts in _messages(error)]
             raise ConfigError("\n".join(["wrong settings in the environment:", *lines])) from error
-        if settings.embedded and len(os.fsencode(settings.socket_path)) > _MAX_SOCKET_PATH_BYTES:
+        paths = [settings.front_path, *([settings.socket_path] if settings.embedded else [])]
+        longest = max(paths, key=lambda path: len(os.fsencode(path)))
+        if len(os.fsencode(longest)) > _MAX_SOCKET_PATH_BYTES:
             raise ConfigError(
-                f"CTO_DATA_DIR is too long for a Unix socket in it ({settings.socket_path}): "
+                f"CTO_DATA_DIR is too long for a Unix socket in it ({longest}): "
                 f"choose a shorter path, so that this one has at most {_MAX_SOCKET_PATH_BYTES} bytes"
             )
         return settings
@@ -78,6 +81,11 @@ class Settings:
     def socket_path(self) -> Path:
         """Where the embedded store listens: a Unix socket that only this user can open."""
         return self.data_dir.absolute() / "store.sock"
+
+    @property
+    def front_path(self) -> Path:
+        """Where gateways that share one address get their connections. Each system has a port of its own."""
+        return self.data_dir.absolute() / f"{self.port}.sock"
 
     @property
     def store_url(self) -> str:
@@ -127,6 +135,7 @@ class _Words(fields.String):
 class _EnvironmentSchema(Schema):
     host = fields.String(data_key="CTO_HOST")
     port = fields.Integer(data_key="CTO_PORT", validate=validate.Range(1, 65_535))
+    max_sockets = fields.Integer(data_key="CTO_MAX_SOCKETS", validate=validate.Range(1, 1_000_000))
     redis_url = fields.String(
         data_key="CTO_REDIS_URL",
         validate=validate.Regexp(

@@ -137,11 +137,19 @@ class System:
         path = os.pathsep.join(filter(None, [str(SKEWED), self.env.get("PYTHONPATH")]))
         return self.worker(PYTHONPATH=path, SKEW_S=str(skew_s), **options)
 
-    def gateway(self):
-        gateway = Part([sys.executable, "-m", "api.wsgi"], self.env, self.directory / "gateway.log")
+    def gateway(self, number=None, **settings):
+        """Start a gateway; one of several behind a front if it has a number."""
+        command = [sys.executable, "-m", "api.wsgi", *([] if number is None else ["--number", str(number)])]
+        log = self.directory / f"gateway{number or ''}.log"
+        gateway = Part(command, self.env | settings, log)
         self.parts.append(gateway)
-        wait_until(self.gateway_ready)
+        wait_until(lambda: "serving on" in log.read_text() and self.gateway_ready())
         return gateway
+
+    def front(self):
+        front = Part([sys.executable, "-m", "api.front"], self.env, self.directory / "front.log")
+        self.parts.append(front)
+        return front
 
     def gateway_ready(self):
         """Whether the gateway can serve."""

@@ -44,6 +44,13 @@ def test_each_of_several_workers_has_a_name_of_its_own():
     assert len({spec.command[-1] for spec in workers}) == 3
 
 
+def test_several_gateways_have_numbers_and_a_front():
+    specs = processes(Settings(), gateways=2, flower=False)
+    assert [spec.name for spec in specs] == ["store", "worker", "front", "gateway.1", "gateway.2"]
+    line = shlex.split(PROCFILE["gateway"])
+    assert [spec.command for spec in specs[3:]] == [[*line, "--number", number] for number in ("1", "2")]
+
+
 def test_every_queue_has_a_consumer():
     words = shlex.split(PROCFILE["worker"])
     consumed = words[words.index("--queues") + 1].split(",")

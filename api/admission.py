@@ -1,0 +1,162 @@
+"""Who is let in, when, and who has to go: so that many clients harm neither the store nor each other."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.wsgi import ClosingIterator
+
+from api.rooms import RoomError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+log = logging.getLogger(__name__)
+
+TURN_TIMEOUT_S = 9.0  # with a join's own time-outs less than the 15 s in which a client must answer a ping
+SILENT_TICKS, TICK_S = 8, 0.5  # 4 s at least, 4.5 s at most, and 5 s are promised
+RETRY_AFTER_S = 5
+
+
+class Turns:
+    """Lets so many in at once; the others wait in the order in which they came."""
+
+    def __init__(self, at_once: int) -> None:
+        self._free = at_once
+        self._waiting: deque[threading.Event] = deque()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def turn(self, timeout_s: float = TURN_TIMEOUT_S) -> Iterator[None]:
+        """Take a turn for the length of the block. Raises :class:`~api.rooms.RoomError` ``busy``."""
+        self._take(timeout_s)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._pass_on()
+
+    def _take(self, timeout_s: float) -> None:
+        called = threading.Event()
+        with self._lock:
+            if self._free and not self._waiting:
+                self._free -= 1
+                return
+            self._waiting.append(called)
+        if called.wait(timeout_s):
+            return
+        with self._lock:
+            if called.is_set():  # just as it gave up
+                self._pass_on()
+            else:
+                self._waiting.remove(called)
+        raise RoomError("busy", "too many clients join at once: try again")
+
+    def _pass_on(self) -> None:
+        if self._waiting:
+            self._waiting.popleft().set()  # a turn goes from hand to hand: nobody can come between
+        else:
+            self._free += 1
+
+
+class SilenceWatch:
+    """Closes the sessions that do not ask to be let into the namespace within 5 s, which nobody can use.
+
+    Time is counted in turns of this thread: a gateway that is too busy to read what its clients have sent in
+    time is slow at counting too.
+    """
+
+    def __init__(self, server: Any, namespace: str) -> None:
+        """``server`` is python-socketio's, which has no limit of its own."""
+        self._server, self._namespace = server, namespace
+        self._ticks = 0
+        self._new: deque[tuple[int, str]] = deque()  # tick and session, oldest first
+        connect = server.eio.handlers["connect"]
+
+        def note_and_connect(eio_sid: str, environ: dict[str, Any]) -> Any:
+            self._new.append((self._ticks, eio_sid))
+            return connect(eio_sid, environ)
+
+        server.eio.on("connect", note_and_connect)
+
+    def run(self) -> None:
+        """Watch until the process ends."""
+        while True:
+            time.sleep(TICK_S)
+            self.tick()
+
+    def tick(self) -> None:
+        """Count one turn, and close what has been silent for too many of them."""
+        self._ticks += 1
+        while self._new and self._ticks - self._new[0][0] > SILENT_TICKS:
+            eio_sid = self._new.popleft()[1]
+            session = self._server.eio.sockets.get(eio_sid)
+            if session and not self._server.manager.sid_from_eio_sid(eio_sid, self._namespace):
+                log.info("closed a session that was never used")
+                _close(session)
+
+
+class Capacity:
+    """Refuses to open more for events than a limit, whatever the transport. REST is not limited.
+
+    ``sessions`` tells how many Engine.IO has; streams and plain WebSockets are counted here.
+    """
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], sessions: Callable[[], int], limit: int) -> None:
+        self._app, self._sessions, self._limit = app, sessions, limit
+        self._streams = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Serve, as WSGI has it."""
+        path: str = environ.get("PATH_INFO", "")
+        session = path.startswith("/socket.io/") and "sid=" not in environ.get("QUERY_STRING", "")
+        stream = path == "/ws" or path.endswith("/stream")
+        if (session or stream) and self._sessions() + self._streams >= self._limit:
+            return _too_many(start_response)
+        if not stream:
+            return self._app(environ, start_response)
+        self._streams += 1
+        body: Iterable[bytes] = ()
+        try:
+            body = self._app(environ, start_response)
+        finally:
+            if not body:
+                self._streams -= 1
+        return ClosingIterator(body, [self._end]) if body else body
+
+    def _end(self) -> None:
+        self._streams -= 1
+
+
+def _too_many(start_response: Callable[..., Any]) -> Iterable[bytes]:
+    error = {"code": "too_many_connections", "message": "this gateway has no room for more: try again"}
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    headers = [("Content-Type", "application/json"), ("Retry-After", str(RETRY_AFTER_S))]
+    start_response(f"{status} {status.phrase}", headers)
+    return [json.dumps({"success": False, "error": error}).encode()]
+
+
+def close_all(server: Any, within_s: float) -> None:
+    """Have every session end as if the connection had broken: then stock clients come back by themselves.
+
+    They would not after a ``disconnect`` packet of Socket.IO's, and stock Python clients not after a closing
+    packet of Engine.IO's either. What waits for a client is sent first, if it takes it in time.
+    """
+    for session in list(server.eio.sockets.values()):
+        session.queue.put(None)
+    ends_s = time.monotonic() + within_s
+    while server.eio.sockets and time.monotonic() < ends_s:
+        time.sleep(TICK_S / 10)
+
+
+def _close(session: Any) -> None:
+    """End an Engine.IO session without waiting for its client."""
+    session.close(wait=False, abort=True)
+    session.queue.drop()

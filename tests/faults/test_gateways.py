@@ -1,0 +1,349 @@
+"""Gateways that are killed, told to stop, and kept busy by more clients than anybody invited."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from statistics import quantiles
+
+import pytest
+import requests
+from waiting import wait_until
+
+from api.listeners import allow_descriptors
+from faults.clients import NodeWatcher, PythonWatcher, Swarm
+from faults.parts import BIN, BODY, Part, free_port
+
+STOCK = [(kind, transport) for kind in (NodeWatcher, PythonWatcher) for transport in ("websocket", "polling")]
+MARGIN_S = 2.0  # what a busy machine may add to a time that is promised
+
+
+@pytest.fixture
+def swarm_of():
+    """Make swarms of clients: ``swarm_of(port)``."""
+    allow_descriptors(8_000)
+    swarms = []
+
+    def make(port):
+        swarms.append(Swarm(port))
+        return swarms[-1]
+
+    yield make
+    for swarm in swarms:
+        swarm.close()
+
+
+@pytest.fixture
+def watch():
+    """Connect stock clients: ``watch(NodeWatcher or PythonWatcher, url, transport, jobs)``."""
+    watchers = []
+
+    def watch(kind, *arguments):
+        watchers.append(kind(*arguments))
+        return watchers[-1]
+
+    yield watch
+    for watcher in watchers:
+        watcher.close()
+
+
+class Up:
+    """``cto up`` with several gateways."""
+
+    def __init__(self, *arguments, **settings):
+        self.directory = Path(tempfile.mkdtemp(prefix="cto-f-"))
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("CTO_")}
+        env = {
+            **clean,
+            "CTO_DATA_DIR": str(self.directory),
+            "CTO_PORT": str(self.port),
+            "CTO_AUTH": "off",
+            **settings,
+        }
+        self.log = self.directory / "up.log"
+        self.part = Part([BIN / "cto", "up", "--no-flower", *arguments], env, self.log)
+
+    def said(self):
+        return self.log.read_text()
+
+    def submit(self, **changes):
+        answer = requests.post(f"{self.url}/api/cto/jobs", json=BODY | changes, timeout=10)
+        return answer.json()["data"]["jobId"]
+
+    def told(self, job_id):
+        answer = requests.get(f"{self.url}/api/cto/job/{job_id}/events", timeout=10)
+        return answer.json()["data"]["events"]
+
+    def ended(self, job_id):
+        return self.told(job_id)[-1]["phase"] == 5
+
+    def processes(self, name):
+        """The ids that a gateway's processes have told, the latest last."""
+        return [int(pid) for pid in re.findall(rf"{name} +\| .*serving on .*process (\d+)", self.said())]
+
+    def close(self):
+        self.part.terminate(30)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@pytest.fixture
+def up():
+    """Run ``cto up`` with two gateways until both are there."""
+    systems = []
+
+    def up(**settings):
+        system = Up("--gateways", "2", **settings)
+        systems.append(system)
+        wait_until(lambda: "ready: try" in system.said() and "ready." in system.said())
+        wait_until(lambda: all(f"gateway {number} is there" in system.said() for number in (1, 2)))
+        return system
+
+    yield up
+    for system in systems:
+        system.close()
+
+
+@contextmanager
+def asking(url):
+    """Ask REST again and again for the length of the block; the list of seconds that answers took."""
+    took_s, ends = [], threading.Event()
+
+    def ask():
+        with requests.Session() as session:
+            while not ends.wait(0.01):
+                begun_s = time.monotonic()
+                assert session.get(url, timeout=30).ok
+                took_s.append(time.monotonic() - begun_s)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield took_s
+    finally:
+        ends.set()
+        thread.join()
+
+
+def whole(client, told):
+    """Whether a client has every event of the jobs it watches, each once and in order."""
+    return all(seqs == list(range(1, told[job_id] + 1)) for job_id, seqs in client.seqs.items())
+
+
+def test_sockets_that_are_never_used_are_closed_and_harm_nobody(system, swarm_of):
+    """1,100 sockets, 500 of which never ask to be let in."""
+    system.worker(CTO_PAPER_LATENCY_MS="300")
+    system.gateway()
+    jobs = [system.submit(mode="prefunded", walletCount=50, buyAmount=0.5) for _ in range(3)]
+    swarm = swarm_of(system.settings.port)
+    healthy = swarm.add(500, "websocket", jobs[:1]) + swarm.add(100, "polling", jobs[1:2])
+    with asking(f"{system.settings.base_url}/api/cto/job/{jobs[2]}/status") as took_s:
+        wait_until(lambda: all(client.resumed for client in healthy))
+        took_s.clear()
+        silent = swarm.add(400, "websocket", silent=True) + swarm.add(100, "polling", silent=True)
+        wait_until(lambda: all(client.closed_s for client in silent), 30)
+        assert len(took_s) > 100
+        p99_s = quantiles(took_s, n=100)[-1]
+    for client in silent:
+        assert 3 < client.closed_s - client.opened_s < 5 + MARGIN_S
+    assert p99_s <= 0.5
+    system.ended(jobs)
+    told = {job_id: len(system.told(job_id)) for job_id in jobs}
+    wait_until(lambda: all(whole(client, told) for client in healthy))
+    assert {client.connections for client in healthy} == {1}, "nobody was dropped"
+
+
+@pytest.mark.parametrize("behind_front", [False, True])
+def test_connections_without_a_request_are_closed(system, behind_front):
+    if behind_front:
+        system.front()
+    system.gateway(1 if behind_front else None)
+    begun_s = time.monotonic()
+    silent = [socket.create_connection(("127.0.0.1", system.settings.port)) for _ in range(50)]
+    silent[0].sendall(b"GET /healthz")  # and no end of the line
+    for connection in silent:
+        connection.settimeout(15)
+        with suppress(ConnectionResetError):  # how a part of a line is answered that nobody has read
+            assert connection.recv(100) == b""
+        connection.close()
+    assert 4 < time.monotonic() - begun_s < 5 + MARGIN_S
+
+
+def test_above_the_limit_rest_still_answers(system, swarm_of):
+    system.gateway(CTO_MAX_SOCKETS="10")
+    swarm = swarm_of(system.settings.port)
+    clients = swarm.add(30, "websocket")
+    wait_until(lambda: sum(bool(client.connections) for client in clients) >= 10)
+    url = f"{system.settings.base_url}/socket.io/?EIO=4&transport=polling"
+    refused = requests.get(url, timeout=10)
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"]
+    assert refused.json()["error"]["code"] == "too_many_connections"
+    assert sum(bool(client.connections) for client in clients) == 10
+    assert system.gateway_ready()
+
+
+@pytest.mark.timeout(240)
+def test_thousands_come_back_at_once(system, swarm_of):
+    """2,000 clients lose their gateway, and each resumes its job on the next: nothing times out."""
+    system.worker(CTO_PAPER_LATENCY_MS="0")
+    gateway = system.gateway()
+    jobs = [system.submit(mode="prefunded", walletCount=15, buyAmount=0.15) for _ in range(20)]
+    system.ended(jobs)
+    swarm = swarm_of(system.settings.port)
+    clients = [client for job_id in jobs for client in swarm.add(100, "websocket", [job_id])]
+    wait_until(lambda: all(client.resumed for client in clients), 60)
+    gateway.kill()
+    wait_until(lambda: not any(client.resumed for client in clients))
+    system.gateway()
+    begun_s = time.monotonic()
+    with asking(f"{system.settings.base_url}/api/cto/job/{jobs[0]}/status") as took_s:
+        wait_until(lambda: all(client.resumed for client in clients), 60)
+    print(f"2,000 were back within {time.monotonic() - begun_s:.1f} s, REST {max(took_s):.2f} s at most")  # noqa: T201
+    told = {job_id: len(system.told(job_id)) for job_id in jobs}
+    assert all(whole(client, told) for client in clients)
+    assert not [client.wrong for client in clients if client.wrong]
+    assert max(client.connections for client in clients) == 2, "nobody was dropped and came again"
+
+
+@pytest.mark.timeout(240)
+def test_a_gateway_is_killed_with_its_clients(up, swarm_of, watch):
+    """200 clients and four stock ones on two gateways: each ends with every event, once and in order."""
+    system = up(CTO_PAPER_LATENCY_MS="150")
+    jobs = [system.submit(mode="prefunded", walletCount=50, buyAmount=0.5) for _ in range(10)]
+    swarm = swarm_of(system.port)
+    clients = [
+        client
+        for at in range(10)
+        for transport in ("websocket", "polling")
+        for client in swarm.add(10, transport, [jobs[at], jobs[at - 1]])
+    ]
+    stock = [watch(kind, system.url, transport, jobs[:2]) for kind, transport in STOCK]
+    everybody = clients + stock
+    wait_until(lambda: all(len(client.resumed) == 2 for client in everybody))
+    (killed,) = system.processes("gateway.1")
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: all(len(client.resumed) == 2 for client in everybody) and moved(clients))
+    assert not any(map(system.ended, jobs)), "or it was too late to lose anything"
+    wait_until(lambda: all(map(system.ended, jobs)))
+    told = {job_id: len(system.told(job_id)) for job_id in jobs}
+    wait_until(lambda: all(whole(client, told) for client in everybody))
+    again = sum(client.connections == 2 for client in clients)
+    assert 50 <= again <= 150, "each gateway had its part of them"
+    assert {client.connections for client in clients} == {1, 2}
+    wait_until(lambda: len(system.processes("gateway.1")) == 2)
+
+
+def moved(clients):
+    return sum(client.connections == 2 for client in clients) >= 50
+
+
+def test_a_front_is_killed(up, swarm_of):
+    """Who is connected does not notice; who comes finds the next front, which knows where sessions live."""
+    system = up(CTO_PAPER_LATENCY_MS="150")
+    job_id = system.submit(mode="prefunded", walletCount=40, buyAmount=0.4)
+    swarm = swarm_of(system.port)
+    clients = swarm.add(20, "websocket", [job_id])
+    wait_until(lambda: all(client.resumed for client in clients))
+    fronts = front_processes(system)
+    assert len(fronts) == 1
+    os.kill(fronts[0], signal.SIGKILL)
+    wait_until(lambda: answers(system.url))
+    late = swarm.add(20, "polling", [job_id])
+    wait_until(lambda: system.ended(job_id))
+    told = {job_id: len(system.told(job_id))}
+    wait_until(lambda: all(whole(client, told) for client in clients + late))
+    assert {client.connections for client in clients + late} == {1}
+    assert {client.sid[0] for client in late} == {"1", "2"}
+
+
+def front_processes(system):
+    return [int(pid) for pid in re.findall(r"front +\| .*handing over .*process (\d+)", system.said())]
+
+
+def answers(url):
+    try:
+        return requests.get(f"{url}/healthz", timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def test_a_gateway_that_is_told_to_stop_drains(system, swarm_of, watch):
+    """Its clients come back by themselves, on the other; what was asked of it is answered."""
+    system.worker(CTO_PAPER_LATENCY_MS="150")
+    system.front()
+    first = system.gateway(1)
+    job_id = system.submit(mode="prefunded", walletCount=50, buyAmount=0.5)
+    swarm = swarm_of(system.settings.port)
+    clients = swarm.add(20, "websocket", [job_id]) + swarm.add(20, "polling", [job_id])
+    stock = [watch(kind, system.settings.base_url, transport, [job_id]) for kind, transport in STOCK]
+    everybody = clients + stock
+    wait_until(lambda: all(client.resumed for client in everybody))
+    under_way, answered = slow_request(system.settings.port), []
+    system.gateway(2)
+    wait_until(lambda: "gateway 2 is there" in (system.directory / "front.log").read_text())
+    reader = threading.Thread(target=lambda: answered.append(under_way.recv(1_000)))
+    reader.start()
+    ends = threading.Thread(target=lambda: answered.append(first.terminate()))
+    ends.start()
+    wait_until(lambda: "under way" in first.log.read_text())
+    wait_until(lambda: sum(client.connections == 2 for client in everybody) >= 40)
+    under_way.sendall(b"{}")
+    ends.join()
+    reader.join()
+    under_way.close()
+    assert answered[0].startswith(b"HTTP/1.1 400 "), "the request under way"
+    assert answered[1] <= 10
+    system.ended([job_id])
+    told = {job_id: len(system.told(job_id))}
+    wait_until(lambda: all(whole(client, told) for client in everybody))
+    assert {client.connections for client in everybody} == {2}
+
+
+def slow_request(port):
+    """A request whose body is waited for."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection.sendall(
+        b"POST /api/cto/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    )
+    assert b"100 Continue" in connection.recv(1_000)
+    return connection
+
+
+def test_a_connection_that_is_used_again_finds_each_session(system):
+    """Browsers send requests of all their pages on the connections they have."""
+    system.front()
+    for number in (1, 2):
+        system.gateway(number)
+    url = f"{system.settings.base_url}/socket.io/?EIO=4&transport=polling"
+    sids = {}
+    while len(sids) < 2:
+        sid = open_session(url)
+        sids.setdefault(sid[0], sid)
+    with requests.Session() as browser:
+        for _ in range(3):
+            assert browser.get(f"{system.settings.base_url}/healthz", timeout=10).ok
+            for sid in sids.values():
+                assert browser.post(f"{url}&sid={sid}", data="3", timeout=10).ok
+
+
+def open_session(url):
+    return json.loads(requests.get(url, timeout=10).text[1:])["sid"]
+
+
+def test_a_draining_gateway_does_not_wait_for_ever(system):
+    gateway = system.gateway()
+    stuck = slow_request(system.settings.port)
+    assert 5 < gateway.terminate() <= 10
+    stuck.close()

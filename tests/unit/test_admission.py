@@ -1,0 +1,127 @@
+"""Who is let in, and when, without a server."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from waiting import wait_until
+
+from api.admission import SILENT_TICKS, Capacity, SilenceWatch, Turns
+from api.rooms import RoomError
+
+
+def test_turns_are_bounded_and_taken_in_order():
+    turns, leave = Turns(2), [threading.Event() for _ in range(8)]
+    inside, order = set(), []
+
+    def visit(number):
+        with turns.turn(timeout_s=30):
+            inside.add(number)
+            order.append(number)
+            leave[number].wait(30)
+            inside.discard(number)
+
+    threads = []
+    for number in range(8):
+        threads.append(threading.Thread(target=visit, args=[number]))
+        threads[-1].start()
+        wait_until(lambda number=number: number in inside if number < 2 else waiting(turns) == number - 1)
+    for number in range(8):
+        assert inside <= set(order[-2:])
+        assert len(inside) == min(2, 8 - number)
+        leave[number].set()
+        wait_until(lambda number=number: number not in inside and len(order) == min(8, number + 3))
+    for thread in threads:
+        thread.join()
+    assert order == list(range(8))
+
+
+def waiting(turns):
+    return len(turns._waiting)
+
+
+def test_who_waits_too_long_is_told_so_and_takes_no_turn_with_him():
+    turns = Turns(1)
+    with turns.turn():
+        for _ in range(3):
+            with pytest.raises(RoomError) as refusal, turns.turn(timeout_s=0.01):
+                pass
+            assert refusal.value.code == "busy"
+    with turns.turn(timeout_s=0), pytest.raises(RoomError), turns.turn(timeout_s=0.01):
+        pass
+
+
+def test_a_turn_that_fails_is_over():
+    turns = Turns(1)
+    with pytest.raises(ValueError, match="no"), turns.turn():
+        raise ValueError("no")
+    with turns.turn(timeout_s=0):
+        pass
+
+
+class Session:
+    """An Engine.IO session, as far as the watch knows it."""
+
+    closed = False
+
+    def close(self, *, wait, abort):
+        self.closed = abort and not wait
+
+
+class Engine:
+    """An Engine.IO server, as far as the watch knows it."""
+
+    def __init__(self):
+        self.sockets = {}
+        self.handlers = {"connect": self.sockets.setdefault}
+
+    def on(self, name, handler):
+        self.handlers[name] = handler
+
+
+class Server:
+    """A Socket.IO server and its manager."""
+
+    def __init__(self):
+        self.eio, self.manager, self.joined = Engine(), self, set()
+
+    def sid_from_eio_sid(self, eio_sid, namespace):
+        return eio_sid if (eio_sid, namespace) in self.joined else None
+
+
+def test_only_sessions_that_are_never_used_are_closed():
+    server = Server()
+    watch = SilenceWatch(server, "/")
+    used, silent, late = Session(), Session(), Session()
+    server.eio.handlers["connect"]("used", used)
+    server.eio.handlers["connect"]("silent", silent)
+    for tick in range(SILENT_TICKS):
+        watch.tick()
+        assert not silent.closed
+        if tick == 3:
+            server.joined.add(("used", "/"))
+            server.eio.handlers["connect"]("late", late)
+    watch.tick()
+    assert (used.closed, silent.closed, late.closed) == (False, True, False)
+
+
+def ask(capacity, path, query=""):
+    """Open something; what was answered, and the body, which is still open."""
+    said = []
+    body = capacity({"PATH_INFO": path, "QUERY_STRING": query}, lambda *start: said.append(start[0]))
+    return (said or [None])[0], body
+
+
+def test_streams_and_sessions_share_one_limit():
+    sessions = 0
+    capacity = Capacity(lambda *_: iter([b""]), lambda: sessions, 2)
+    status, stream = ask(capacity, "/api/cto/stream")
+    assert status is None
+    sessions = 1
+    for path in ("/ws", "/api/cto/job/7/stream", "/socket.io/"):
+        assert ask(capacity, path)[0] == "503 Service Unavailable"
+    assert ask(capacity, "/socket.io/", "EIO=4&sid=1")[0] is None, "a session that is there"
+    assert ask(capacity, "/api/cto/jobs")[0] is None
+    stream.close()
+    assert ask(capacity, "/socket.io/")[0] is None
