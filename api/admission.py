@@ -7,9 +7,8 @@ import logging
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http import HTTPStatus
-from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.wsgi import ClosingIterator
@@ -160,7 +159,4 @@ def close_all(server: Any, within_s: float) -> None:
 def _close(session: Any) -> None:
     """End an Engine.IO session without waiting for its client."""
     session.close(wait=False, abort=True)
-    connection = getattr(session, "connection", None)  # of a WebSocket
-    if connection:
-        with suppress(OSError):
-            connection.shutdown(SHUT_RDWR)
+    session.queue.drop()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.errors import BadRequestError
+from cto_worker.job_id import JOB_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,15 +35,22 @@ def json_object(request: Request) -> dict[str, Any]:
     if len(body) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
     try:
-        document = json.loads(body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_object)
-        json.dumps(
-            document, ensure_ascii=False
-        ).encode()  # a lone surrogate, written as \ud800, cannot be stored
-    except (ValueError, RecursionError) as error:
-        text = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise BadRequestError("invalid_json", f"the body is not JSON: {text}") from error
+        document = parsed(body.decode())
+    except ValueError as error:
+        raise BadRequestError("invalid_json", f"the body is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise BadRequestError("invalid_json", "the body must be a JSON object")
+    return document
+
+
+def parsed(text: str) -> Any:
+    """Return the JSON document that ``text`` is, read strictly. Raises ``ValueError``."""
+    try:
+        document = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
+        # A lone surrogate, written as \ud800, cannot be stored.
+        json.dumps(document, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     return document
 
 
@@ -70,6 +78,14 @@ def integer(parameters: dict[str, str], name: str, low: int, high: int, default:
     if not re.fullmatch(r"[0-9]{1,15}", text, re.ASCII) or not low <= int(text) <= high:
         raise wrong(name, f"Must be a whole number from {low} to {high}.")
     return int(text)
+
+
+def checked_job_id(job_id: str) -> str:
+    """Return a job id that came in the path. Raises :class:`BadRequestError` ``invalid_job_id``."""
+    if not JOB_ID.match(job_id):
+        text = "Must be 1 to 128 letters, digits, _ or -."
+        raise BadRequestError("invalid_job_id", f"jobId: {text}", fields={"jobId": [text]})
+    return job_id
 
 
 def idempotency_key(request: Request) -> str:

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
 
 from api.auth import ForbiddenError
+from api.relay import RelayUnavailableError
 from cto_worker.errors import (
     CtoError,
     IdempotencyConflictError,
@@ -64,6 +65,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(CtoError, _ours)
     app.register_error_handler(RedisError, _store)
     app.register_error_handler(OperationalError, _store)
+    app.register_error_handler(RelayUnavailableError, _store)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 

@@ -64,5 +64,5 @@ def websocket_message(frame: Frame) -> bytes:
 
 
 def server_sent_event(frame: Frame) -> bytes:
-    """Return the event as one of a ``text/event-stream``. Its JSON has no line break in it."""
-    return b"id: %d\nevent: worker_progress\ndata: %b\n\n" % (frame.seq, frame.payload)
+    """Return the event as one of a ``text/event-stream``, without an id. Its JSON has no line break."""
+    return b"event: worker_progress\ndata: %b\n\n" % frame.payload

@@ -1,4 +1,4 @@
-"""The front: one address for several gateways, ``python -m api.front`` (docs/decisions/0007).
+"""The front: one address for several gateways, ``python -m api.front`` (docs/decisions/0008).
 
 It accepts each connection, looks at its first line without taking it, and hands the connection itself over to
 a gateway. From then on client and gateway talk to each other with nobody between them.

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, jsonify, request, url_for
 
 from api.auth import caller
-from api.body import idempotency_key, integer, json_object, query, wrong
-from api.errors import BadRequestError
+from api.body import checked_job_id, idempotency_key, integer, json_object, query, wrong
 from cto_worker import keys
 from cto_worker.cancelling import cancel as cancel_job
 from cto_worker.errors import JobNotFoundError
@@ -48,7 +47,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
     @routes.get("/job/<job_id>/status")
     def status(job_id: str) -> Response:
         query(request, ())
-        view = history.view(_checked(job_id))
+        view = history.view(checked_job_id(job_id))
         if view is None or not caller().may_see(view.user_id):
             raise JobNotFoundError(job_id)
         return _json(
@@ -64,7 +63,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
     @routes.get("/job/<job_id>/latest")
     def latest(job_id: str) -> Response:
         query(request, ())
-        stored = history.latest(_checked(job_id))
+        stored = history.latest(checked_job_id(job_id))
         if stored is None or not caller().may_see(stored.user_id):
             raise JobNotFoundError(job_id)
         response = _json(b'{"success":true,"data":', stored.event, b"}")
@@ -76,7 +75,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
     @routes.get("/job/<job_id>/events")
     def events(job_id: str) -> Response:
         after = integer(query(request, ["after"]), "after", 0, MAX_INTEGER, 0)
-        stored = history.events(_checked(job_id), after)
+        stored = history.events(checked_job_id(job_id), after)
         if stored is None or not caller().may_see(stored.user_id):
             raise JobNotFoundError(job_id)
         return _json(
@@ -134,20 +133,13 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
     @routes.post("/job/<job_id>/cancel")
     def cancel(job_id: str) -> tuple[Response, int]:
         query(request, ())
-        stored = history.latest(_checked(job_id))
+        stored = history.latest(checked_job_id(job_id))
         if stored is None or not caller().may_see(stored.user_id):
             raise JobNotFoundError(job_id)
         standing = cancel_job(journal, job_id, decode(stored.event))
         return jsonify(success=True, data={"jobId": job_id, "status": standing, "cancelRequested": True}), 202
 
     return routes
-
-
-def _checked(job_id: str) -> str:
-    if not JOB_ID.match(job_id):
-        text = "Must be 1 to 128 letters, digits, _ or -."
-        raise BadRequestError("invalid_job_id", f"jobId: {text}", fields={"jobId": [text]})
-    return job_id
 
 
 def _summary(job: JobSummary) -> bytes:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter, deque
+from contextlib import contextmanager, suppress
+from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
 from api.frames import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from socket import socket
 
-MAX_BYTES = 2 * 1024 * 1024  # of events that one connection may be behind
+log = logging.getLogger(__name__)
+
+MAX_BYTES = 4 * 1024 * 1024  # that one connection may be behind: more than the longest job's whole history
 WRITE_BYTES = 256 * 1024  # what one write takes at most, so that no reader holds up the others
-_OTHER_BYTES = 64  # what anything but an event counts for
+_OTHER_BYTES = 64  # what anything but an event counts for, beside its text
 
 counts: Counter[str] = Counter()  # of this process: events ``merged``, connections ``dropped``
 
@@ -27,12 +33,16 @@ class Outbox:
     Above :data:`MAX_BYTES`, events between the first and the last of a phase are left out: what is told last
     holds all that was told before. When that does not help, ``drop`` is called, once, and nothing more is
     taken in: the client comes back and resumes by ``seq``.
+
+    A connection that can be written to without waiting needs no reader most of the time: see :meth:`begin`.
     """
 
-    __slots__ = ("_bytes", "_items", "_waiting", "_wake", "drop", "dropped")
+    __slots__ = ("_bytes", "_items", "_start", "_waiting", "_wake", "_write_now", "drop", "dropped")
 
     def __init__(self, drop: Callable[[], object] = lambda: None) -> None:
         self.drop = drop
+        self._write_now: Callable[[], bytes] | None = None
+        self._start: Callable[[], object] | None = None
         self.dropped = False
         self._items: deque[Any] = deque()
         self._bytes = 0
@@ -40,16 +50,50 @@ class Outbox:
         self._wake = threading.Lock()
         self._wake.acquire()
 
+    def begin(self, write_now: Callable[[], bytes], start: Callable[[], object]) -> None:
+        """Take a reader for asleep that is not even there yet, and send what waits.
+
+        ``write_now`` takes and writes what it can without waiting, and returns what of it is left;
+        ``start`` starts the reader, and is called once, when there is something left or nothing follows.
+        """
+        self._write_now, self._start = write_now, start
+        self.flush()
+
     def put(self, item: Any) -> None:
-        """Add an event, or anything else. Never waits."""
+        """Add anything but an event. Never waits."""
+        if self._bytes > MAX_BYTES:  # one answer alone may be larger
+            self._make_room()
         if self.dropped and item is not None:
             return
         self._items.append(item)
         self._bytes += _size(item)
+        if self._waiting:
+            self._waiting = False
+            self.flush()
+
+    def put_frame(self, frame: Frame) -> None:
+        """Add an event, to be sent at the next :func:`flush`. Never waits."""
+        if self.dropped:
+            return
+        self._items.append(frame)
+        self._bytes += len(frame.payload)
         if self._bytes > MAX_BYTES:
             self._make_room()
         if self._waiting:
             self._waiting = False
+            _touched.append(self)
+
+    def flush(self) -> None:
+        """Send what waits for a reader that sleeps, or wake it."""
+        left = self._write_now() if self._write_now else b""
+        if left:
+            self._items.appendleft(left)
+        if not self._items:
+            self._waiting = True  # it sleeps on
+        elif self._start:
+            start, self._start = self._start, None
+            start()
+        else:
             self._wake.release()
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -92,11 +136,41 @@ class Outbox:
             self._bytes = 0
             self.dropped = True
             counts["dropped"] += 1
+            log.warning("dropped a client that does not read what it asked for")
             self.drop()
 
 
+_touched: list[Outbox] = []  # whose readers sleep, though there is something for them
+
+
+def flush() -> None:
+    """Send what has been put since the last time, each connection's in one write."""
+    touched = _touched.copy()
+    _touched.clear()
+    for outbox in touched:
+        outbox.flush()
+
+
+@contextmanager
+def flushing() -> Iterator[None]:
+    """Flush at the end of the block, however it ends."""
+    try:
+        yield
+    finally:
+        flush()
+
+
+def cut_off(connection: socket) -> None:
+    """End a connection at once: a closing message would wait behind all the others."""
+    with suppress(OSError):
+        connection.shutdown(SHUT_RDWR)
+
+
 def _size(item: Any) -> int:
-    return len(item.payload) if isinstance(item, Frame) else _OTHER_BYTES
+    if isinstance(item, Frame):
+        return len(item.payload)
+    text = item if isinstance(item, bytes) else getattr(item, "data", None)
+    return len(text) + _OTHER_BYTES if isinstance(text, bytes | str) else _OTHER_BYTES
 
 
 def _merged(items: deque[Any]) -> deque[Any]:

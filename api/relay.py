@@ -4,9 +4,10 @@ The journal is the truth; a published event is only a hint that it has grown. Ea
 job, the ``seq`` it has got so far: what comes again is dropped, what is missing is read from the journal
 first. So every reader gets each event once and in order, however many rooms bring it there.
 
-The relay subscribes only to the channels of rooms that somebody is in. Its pub/sub connection has one owner,
-the loop in :meth:`Relay.run`; others tell it what they want and wake it through a channel of its own. On that
-channel it also hears its own heartbeat: a link that has died in silence is noticed by its absence.
+One loop, :meth:`Relay.run`, does all of this: it owns the pub/sub connection, which carries only the channels
+of rooms that somebody is in, and nothing is sent to a reader but by it. Who wants to join or to resume leaves
+a request, and wakes the loop through a channel of its own. On that channel it also hears its own heartbeat: a
+link that has died in silence is noticed by its absence.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ import sys
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from redis.exceptions import ConnectionError as StoreConnectionError
 from redis.exceptions import RedisError
 
 from api.frames import Frame
+from api.outbox import flush, flushing
+from api.subscription import Subscription
 from cto_worker import keys
 from cto_worker.errors import CtoError, InvalidEventError, JobNotFoundError
 
@@ -33,18 +36,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from redis import Redis
-    from redis.client import PubSub
 
-    from cto_worker.history import History
+    from cto_worker.history import History, StoredEvent, StoredEvents
 
 log = logging.getLogger(__name__)
 
 JOIN_TIMEOUT_S = 5.0
+ADMITTED_AT_ONCE = 100  # readers that join or resume, before events go out again
 LISTEN_TIMEOUT_S = 1.0
 RECONNECT_S = 0.5
 BEAT_S = 2.0  # how often the relay's own heartbeat is sent through the store
 SILENCE_S = 6.0  # without any message for so long, the connection is taken for dead
-TURN_S = 0.02  # how long a burst may keep everybody else waiting; what comes within it is written at once
+TURN_S = 0.05  # how long a burst may keep everybody else waiting; what comes within it is written at once
 REMEMBERED_ENDS = 1_000  # ended jobs of which it is known who has got the end
 _ENDED = sys.maxsize  # as a cursor: nothing can follow
 
@@ -70,20 +73,35 @@ class Reader:
     cursors: dict[str, int] = field(default_factory=dict)  # job → seq of the latest event put
 
 
+@dataclass(eq=False, slots=True)
+class _Request:
+    """To join a room, or, with ``after``, to resume the job whose room it is."""
+
+    reader: Reader
+    room: str
+    job_id: str = ""
+    after: int | None = None
+    frames: list[Frame] = field(default_factory=list)
+    error: Exception | None = None
+    given_up: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
+
+
 class Relay:
     """Who is in which room, and the loop that brings them their events."""
 
     def __init__(self, store: Redis, history: History) -> None:
         self._store = store
         self._history = history
-        self._members: dict[str, set[Reader]] = {}
-        self._confirmed: set[str] = set()  # rooms whose channel the store has confirmed
-        self._waiting: dict[str, set[threading.Event]] = {}  # room → those who wait for that
-        self._wants_changed = False  # whether the rooms that somebody is in, or waits for, have changed
+        # By the channel of a room, as the store names it in every message.
+        self._members: dict[bytes, set[Reader]] = {}
+        self._confirmed: set[bytes] = set()  # subscriptions that the store has confirmed
+        self._asked: deque[_Request] = deque()  # not yet seen by the loop
+        self._waiting: list[_Request] = []  # for their channel's confirmation
+        self._woken = False  # whether somebody has woken the loop since it last looked
+        self._left = False  # whether a room has lost its last member since then
         self._ends: deque[tuple[str, list[Reader]]] = deque()  # jobs ended of late, and who was told
-        self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}"
-        # Held while events go out and while a reader takes its snapshot, so that the two never interleave.
-        self._delivery = threading.RLock()
+        self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}".encode()
         self._stopped = False
 
     def join(self, reader: Reader, room: str) -> None:
@@ -91,15 +109,7 @@ class Relay:
 
         Raises :class:`RelayUnavailableError` or ``redis.exceptions.RedisError``; then it is not in the room.
         """
-        with self._subscribed(room), self._delivery:
-            opened = self._history.open_jobs(room)
-            self._enter(reader, room)
-            for frame in _frames(stored.event for stored in opened):
-                if frame.job_id in reader.cursors:
-                    self._replay(frame.job_id, [reader])  # it follows the job already, or once did
-                else:
-                    reader.put(frame)
-                    reader.cursors[frame.job_id] = frame.seq
+        self._ask(_Request(reader, room))
 
     def resume(self, reader: Reader, job_id: str, after: int) -> list[Frame]:
         """Put a reader into a job's room, and return the job's events with ``seq`` > ``after``.
@@ -107,29 +117,18 @@ class Relay:
         What follows them is put. Raises :class:`GapError` when events after ``after`` are gone,
         :class:`~cto_worker.errors.JobNotFoundError`, and what :meth:`join` raises.
         """
-        room = keys.job_room(job_id)
-        with self._subscribed(room), self._delivery:
-            stored = self._history.events(job_id, after)
-            if stored is None:
-                raise JobNotFoundError(job_id)
-            frames = list(_frames(stored.events))
-            if frames and frames[0].seq > after + 1:
-                raise GapError(job_id, frames[0].seq)
-            reached = [_ENDED if frame.terminal else frame.seq for frame in frames[-1:]]
-            reader.cursors[job_id] = max(after, reader.cursors.get(job_id, 0), *reached)
-            self._enter(reader, room)
-        return frames
+        return self._ask(_Request(reader, keys.job_room(job_id), job_id, after))
 
     def leave(self, reader: Reader, room: str) -> None:
         """Take a reader out of a room. Harmless when it is not in it."""
         reader.rooms.discard(room)
-        members = self._members.get(room)
+        members = self._members.get(_channel(room))
         if members is None:
             return
         members.discard(reader)
         if not members:
-            del self._members[room]
-            self._wants_changed = True  # the loop drops the subscription when it next wakes
+            del self._members[_channel(room)]
+            self._left = True  # the loop drops the subscription when it next wakes
 
     def forget(self, reader: Reader) -> None:
         """Take a reader that is gone out of every room."""
@@ -140,8 +139,8 @@ class Relay:
         """Relay until :meth:`stop`. A lost connection is made again, and what was missed is caught up."""
         while not self._stopped:
             try:
-                with self._store.pubsub() as pubsub:
-                    self._listen(pubsub)
+                with Subscription(self._store) as subscription, flushing():
+                    self._listen(subscription)
             except (RedisError, OSError) as error:
                 log.warning("lost the store: %s", error)
             except Exception:
@@ -160,91 +159,142 @@ class Relay:
 
     def _enter(self, reader: Reader, room: str) -> None:
         reader.rooms.add(room)
-        self._members.setdefault(room, set()).add(reader)
+        self._members.setdefault(_channel(room), set()).add(reader)
 
-    @contextmanager
-    def _subscribed(self, room: str) -> Iterator[None]:
-        """Have the room's channel subscribed, and keep it so for the length of the block."""
-        confirmed = threading.Event()
-        self._waiting.setdefault(room, set()).add(confirmed)
-        try:
-            if room not in self._confirmed:
-                self._wants_changed = True
+    def _ask(self, request: _Request) -> list[Frame]:
+        self._asked.append(request)
+        if not self._woken:
+            self._woken = True
+            try:
                 self._wake()
-                if not confirmed.wait(JOIN_TIMEOUT_S):
-                    raise RelayUnavailableError("the store did not confirm the subscription in time")
-            yield
-        finally:
-            self._waiting[room].discard(confirmed)
-            if not self._waiting[room]:
-                del self._waiting[room]
-                self._wants_changed = True
+            except BaseException:
+                self._woken, request.given_up = False, True
+                raise
+        if not request.done.wait(JOIN_TIMEOUT_S):
+            request.given_up = True
+            raise RelayUnavailableError("the store did not confirm the subscription in time")
+        if request.error:
+            raise request.error
+        return request.frames
 
     def _wake(self) -> None:
         self._store.publish(self._own_channel, b"")
 
-    def _listen(self, pubsub: PubSub) -> None:
-        subscribed: set[str] = set()
-        self._resubscribe(pubsub, subscribed)
+    def _listen(self, subscription: Subscription) -> None:
+        subscribed: set[bytes] = set()
+        self._resubscribe(subscription, subscribed)
         # Asked for last, so its confirmation says that every room's came before.
-        pubsub.subscribe(self._own_channel)
+        subscription.subscribe([self._own_channel])
         heard_s = beat_s = turn_s = time.monotonic()
         while not self._stopped:
-            message = pubsub.get_message(timeout=LISTEN_TIMEOUT_S)
+            replies = subscription.receive(LISTEN_TIMEOUT_S)
             now_s = time.monotonic()
-            if message:
+            if replies:
                 heard_s = now_s
-                self._take(message["type"], message["channel"].decode(), message["data"])
+                self._take(replies)
             elif now_s - heard_s > SILENCE_S:
                 raise StoreConnectionError(f"not even the own heartbeat was heard for {SILENCE_S:g} s")
             if now_s - beat_s > BEAT_S:
                 beat_s = now_s
                 self._wake()
-            if self._wants_changed:
-                self._wants_changed = False
-                self._resubscribe(pubsub, subscribed)
+            if self._asked or self._left:
+                self._resubscribe(subscription, subscribed)
+            if self._waiting:
+                self._admit()
             if now_s - turn_s > TURN_S:
+                flush()
                 time.sleep(0)  # green threads run only when the running one lets them
                 turn_s = time.monotonic()
+            elif not subscription.pending():
+                flush()
 
-    def _resubscribe(self, pubsub: PubSub, subscribed: set[str]) -> None:
-        wanted = {*self._members, *self._waiting}
+    def _resubscribe(self, subscription: Subscription, subscribed: set[bytes]) -> None:
+        self._woken = self._left = False
+        while self._asked:
+            self._waiting.append(self._asked.popleft())
+        wanted = {*self._members, *(_channel(request.room) for request in self._waiting)}
         gone, new = subscribed - wanted, wanted - subscribed
         self._confirmed -= gone
         subscribed ^= gone | new
-        if gone:
-            pubsub.unsubscribe(*(keys.CHANNEL_PREFIX + room for room in gone))
-        if new:
-            pubsub.subscribe(*(keys.CHANNEL_PREFIX + room for room in new))
+        subscription.unsubscribe(gone)
+        subscription.subscribe(new)
 
-    def _take(self, kind: str, channel: str, payload: bytes) -> None:
-        if channel == self._own_channel:
-            if kind == "subscribe":
-                self._catch_up()
-            return  # a message on it was to wake the loop, and has
-        room = channel.removeprefix(keys.CHANNEL_PREFIX)
-        if kind == "subscribe":
-            self._confirmed.add(room)
-            for waiter in self._waiting.get(room, ()):
-                waiter.set()
-        elif kind == "message":
-            with self._delivery:
-                for frame in _frames([payload]):
-                    self._send(frame, self._members.get(room, ()))
+    def _take(self, replies: list[Any]) -> None:
+        for kind, channel, payload in replies:
+            if kind == b"message":
+                members = self._members.get(channel)
+                if members:
+                    for frame in frames_of([payload]):
+                        self._send(frame, members)
+            elif kind == b"subscribe":
+                if channel == self._own_channel:
+                    self._catch_up()
+                self._confirmed.add(channel)
+
+    def _admit(self) -> None:
+        """Serve the requests whose channels are confirmed, with one question to the journal for many."""
+        ready = []
+        for request in self._waiting:
+            if _channel(request.room) in self._confirmed:
+                ready.append(request)
+            self._left |= request.given_up
+        self._waiting = [request for request in self._waiting if not request.given_up]
+        for first in range(0, len(ready), ADMITTED_AT_ONCE):
+            if first:
+                flush()
+                time.sleep(0)
+            self._serve(ready[first : first + ADMITTED_AT_ONCE])
+        self._waiting = [request for request in self._waiting if not request.done.is_set()]
+
+    def _serve(self, requests: list[_Request]) -> None:
+        joining = [request for request in requests if request.after is None]
+        resuming = [request for request in requests if request.after is not None]
+        opened = self._history.open_jobs_of([request.room for request in joining])
+        missed = self._history.events_of([(request.job_id, request.after or 0) for request in resuming])
+        for request, jobs in zip(joining, opened, strict=True):
+            self._show(request, jobs)
+        for request, stored in zip(resuming, missed, strict=True):
+            self._bring(request, stored)
+        for request in requests:
+            request.done.set()
+
+    def _show(self, request: _Request, opened: list[StoredEvent]) -> None:
+        if request.given_up:
+            return
+        reader = request.reader
+        self._enter(reader, request.room)
+        for frame in frames_of(stored.event for stored in opened):
+            if frame.job_id in reader.cursors:
+                self._replay(frame.job_id, [reader])  # it follows the job already, or once did
+            else:
+                reader.put(frame)
+                reader.cursors[frame.job_id] = frame.seq
+
+    def _bring(self, request: _Request, stored: StoredEvents | None) -> None:
+        if stored is None:
+            request.error = JobNotFoundError(request.job_id)
+            return
+        frames, after, cursors = list(frames_of(stored.events)), request.after or 0, request.reader.cursors
+        if frames and frames[0].seq > after + 1:
+            request.error = GapError(request.job_id, frames[0].seq)
+        elif not request.given_up:
+            reached = [_ENDED if frame.terminal else frame.seq for frame in frames[-1:]]
+            cursors[request.job_id] = max(after, cursors.get(request.job_id, 0), *reached)
+            self._enter(request.reader, request.room)
+            request.frames = frames
 
     def _catch_up(self) -> None:
         """Send what was published while the rooms' channels were not subscribed to."""
-        with self._delivery:
-            behind: dict[str, set[Reader]] = {}
-            for room, members in self._members.items():
-                for reader in members:
-                    for job_id, last in reader.cursors.items():
-                        if last != _ENDED:
-                            behind.setdefault(job_id, set()).add(reader)
-                for stored in self._history.open_jobs(room):
-                    behind.setdefault(stored.job_id, set()).update(members)
-            for job_id, readers in behind.items():
-                self._replay(job_id, readers)
+        behind: dict[str, set[Reader]] = {}
+        for channel, members in self._members.items():
+            for reader in members:
+                for job_id, last in reader.cursors.items():
+                    if last != _ENDED:
+                        behind.setdefault(job_id, set()).add(reader)
+            for stored in self._history.open_jobs(channel.decode().removeprefix(keys.CHANNEL_PREFIX)):
+                behind.setdefault(stored.job_id, set()).update(members)
+        for job_id, readers in behind.items():
+            self._replay(job_id, readers)
 
     def _send(self, frame: Frame, readers: Collection[Reader]) -> None:
         """Put an event to all of a room's readers that have not got it, what they miss before that first."""
@@ -267,10 +317,10 @@ class Relay:
         """Put what the journal holds of a job to all of its readers among these that have not got it."""
         after = min(reader.cursors.get(job_id, 0) for reader in readers)
         stored = self._history.events(job_id, after)
-        frames = list(_frames(stored.events)) if stored else []
+        frames = list(frames_of(stored.events)) if stored else []
         if not frames:
             return
-        rooms = _rooms(frames[0])
+        rooms = rooms_of(frames[0])
         members = [reader for reader in readers if not rooms.isdisjoint(reader.rooms)]
         for frame in frames:
             for reader in members:
@@ -289,7 +339,11 @@ class Relay:
                 reader.cursors.pop(job_id, None)
 
 
-def _frames(payloads: Iterable[bytes]) -> Iterator[Frame]:
+def _channel(room: str) -> bytes:
+    return f"{keys.CHANNEL_PREFIX}{room}".encode()
+
+
+def frames_of(payloads: Iterable[bytes]) -> Iterator[Frame]:
     """The events; what is none must not keep the others from their readers."""
     for payload in payloads:
         try:
@@ -298,6 +352,7 @@ def _frames(payloads: Iterable[bytes]) -> Iterator[Frame]:
             log.warning("skipped: %s", error)
 
 
-def _rooms(frame: Frame) -> set[str]:
+def rooms_of(frame: Frame) -> set[str]:
+    """Every room that gets this event."""
     event = json.loads(frame.payload)
     return set(keys.rooms(frame.job_id, event.get("userId"), event.get("socketUserId")))

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import RedisError
+
+from api.relay import GapError, RelayUnavailableError
 from cto_worker import keys
-from cto_worker.errors import CtoError
+from cto_worker.errors import CtoError, JobNotFoundError
 from cto_worker.job_id import JOB_ID
 
 if TYPE_CHECKING:
     from api.auth import Caller
     from cto_worker.history import History
+
+log = logging.getLogger(__name__)
 
 MAX_SEQ = 10**15
 _ROOM = re.compile(r"(?P<kind>user|job)_(?P<id>[A-Za-z0-9_.:@+-]{1,128})\Z")
@@ -64,3 +70,18 @@ def check_allowed(caller: Caller, room: str, history: History) -> None:
     latest = history.latest(match["id"])
     if latest is None or not caller.may_see(latest.user_id):
         raise RoomError("job_not_found", f"no job {match['id']}")
+
+
+def refusal(failure: Exception) -> tuple[dict[str, str], dict[str, int]]:
+    """Return ``{code, message}`` of what kept a client out of a room, and what else it needs to know."""
+    if isinstance(failure, RoomError):
+        return {"code": failure.code, "message": str(failure)}, {}
+    if isinstance(failure, JobNotFoundError):
+        return {"code": "job_not_found", "message": str(failure)}, {}
+    if isinstance(failure, GapError):
+        return {"code": "gap", "message": str(failure)}, {"oldestSeq": failure.oldest_seq}
+    if isinstance(failure, RedisError | RelayUnavailableError):
+        log.warning("cannot serve a room: %s", failure)
+        return {"code": "store_unavailable", "message": "the store is out of reach: try again"}, {}
+    log.error("a handler of a client's message broke", exc_info=failure)
+    return {"code": "internal_error", "message": "something broke on our side"}, {}

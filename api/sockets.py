@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-import logging
-from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
-from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
 from flask import request
 from flask_socketio import ConnectionRefusedError as Refusal
 from flask_socketio import SocketIO, emit
-from redis.exceptions import RedisError
 
 from api.admission import Turns
 from api.auth import ForbiddenError, caller, check_origin
-from api.frames import Frame, socketio_message, socketio_packet, text_frame
+from api.engine import lean
 from api.outbox import Outbox
-from api.relay import GapError, Reader, RelayUnavailableError
-from api.rooms import RoomError, check_allowed, resume_point, room_name
+from api.relay import Reader
+from api.rooms import check_allowed, refusal, resume_point, room_name
 from cto_worker import keys
-from cto_worker.errors import JobNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,15 +28,10 @@ if TYPE_CHECKING:
     from cto_worker.config import Settings
     from cto_worker.history import History
 
-log = logging.getLogger(__name__)
-
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
 MAX_MESSAGE_BYTES = 32_768
-MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets: what a stock Python client takes
 NAMESPACE = "/"
-JOINS_AT_ONCE = (
-    16  # the store's connections are 50 (cto_worker.store.connect): most of them stay free for REST
-)
+LOOKUPS_AT_ONCE = 32  # of jobs that clients ask for; the store's other connections stay free for REST
 
 _has_callback: ContextVar[bool] = ContextVar("has_callback", default=True)
 
@@ -61,13 +51,14 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
         max_http_buffer_size=MAX_MESSAGE_BYTES,
     )
     _note_callbacks(socketio.server)
-    _join_writes(socketio.server.eio)
+    lean(socketio.server.eio)
     return socketio
 
 
 def register(socketio: SocketIO, relay: Relay, history: History, settings: Settings) -> None:
     """Handle connection, ``join_room``, ``leave_room``, ``resume`` and disconnection."""
-    server, readers, turns = socketio.server, dict[str, Reader](), Turns(JOINS_AT_ONCE)
+    server, readers, outboxes = socketio.server, dict[str, Reader](), dict[str, Outbox]()
+    turns = Turns(LOOKUPS_AT_ONCE)
 
     def connect(*_: Any) -> None:
         # Engine.IO's requests never reach Flask's own check. Its own one compares Origin with Host, which a
@@ -78,13 +69,14 @@ def register(socketio: SocketIO, relay: Relay, history: History, settings: Setti
             raise Refusal(str(error), {"code": error.code}) from error
 
         sid = request.sid  # type: ignore[attr-defined]  # Flask-SocketIO adds it
-        readers[sid] = Reader(server.eio.sockets[server.manager.eio_sid_from_sid(sid, NAMESPACE)].queue.put)
+        outbox = server.eio.sockets[server.manager.eio_sid_from_sid(sid, NAMESPACE)].queue
+        readers[sid], outboxes[sid] = Reader(outbox.put_frame), outbox
 
     def join_room(reader: Reader, *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
         with turns.turn():
             check_allowed(caller(), room, history)
-            relay.join(reader, room)
+        relay.join(reader, room)
         return {"success": True, "room": room}
 
     def leave_room(reader: Reader, *arguments: Any) -> dict[str, Any]:
@@ -96,15 +88,18 @@ def register(socketio: SocketIO, relay: Relay, history: History, settings: Setti
         job_id, after = resume_point(arguments)
         with turns.turn():
             check_allowed(caller(), keys.job_room(job_id), history)
-            frames = relay.resume(reader, job_id, after)
+        frames = relay.resume(reader, job_id, after)
         events = b",".join(frame.payload for frame in frames).decode()
         latest_seq = frames[-1].seq if frames else after
         return _Raw(f'{{"success":true,"events":[{events}],"latestSeq":{latest_seq}}}')
 
-    def disconnect(*_: Any) -> None:
-        reader = readers.pop(request.sid, None)  # type: ignore[attr-defined]
-        if reader:
-            relay.forget(reader)
+    def disconnect(reason: str = "", *_: Any) -> None:
+        sid = request.sid  # type: ignore[attr-defined]
+        if sid in readers:
+            relay.forget(readers.pop(sid))
+            outbox = outboxes.pop(sid)
+            if reason == server.reason.PING_TIMEOUT:
+                outbox.drop()  # it may read nothing, and so no goodbye either
 
     def answering(handler: Callable[..., Any]) -> Callable[..., Any]:
         return _answering(partial(_act, handler, readers, relay))
@@ -133,22 +128,11 @@ def _answering(handler: Callable[..., dict[str, Any]]) -> Callable[..., dict[str
     def answer(*arguments: Any) -> dict[str, Any]:
         try:
             return handler(*arguments)
-        except RoomError as refusal:
-            error = {"code": refusal.code, "message": str(refusal)}
-        except JobNotFoundError as missing:
-            error = {"code": "job_not_found", "message": str(missing)}
-        except GapError as gap:
-            error = {"code": "gap", "message": str(gap)}
-            return {"success": False, "error": error, "oldestSeq": gap.oldest_seq}
-        except (RedisError, RelayUnavailableError) as failure:
-            log.warning("cannot serve a room: %s", failure)
-            error = {"code": "store_unavailable", "message": "the store is out of reach: try again"}
-        except Exception:
-            log.exception("a Socket.IO handler broke")
-            error = {"code": "internal_error", "message": "something broke on our side"}
+        except Exception as failure:  # noqa: BLE001 - whatever it is, refusal tells it
+            error, more = refusal(failure)
         if not _has_callback.get():
             emit("room_error", error)
-        return {"success": False, "error": error}
+        return {"success": False, "error": error, **more}
 
     return answer
 
@@ -181,90 +165,3 @@ class _PlainJson:
 
 class _Raw(str):
     __slots__ = ()
-
-
-class _Batch:
-    """All that waits for a client, as the one packet that Engine.IO writes next."""
-
-    __slots__ = ("_outbox",)
-
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
-
-    def encode(self, b64: bool = False) -> Any:  # noqa: FBT001, FBT002 - as engineio.packet.Packet has it
-        """Return the payload of an answer to polling (``b64``), or WebSocket messages to be written."""
-        if b64:
-            items = self._outbox.take(MAX_PAYLOAD_PACKETS)
-            return "\x1e".join(
-                socketio_packet(item).decode() if isinstance(item, Frame) else item.encode(b64=True)
-                for item in items
-            )
-        return b"".join(
-            item.form(socketio_message) if isinstance(item, Frame) else text_frame(item.encode().encode())
-            for item in self._outbox.take()
-        )
-
-
-class _Writer:
-    """A WebSocket of eventlet's, as Engine.IO uses it; a batch is written as it is."""
-
-    __slots__ = ("_websocket", "close", "socket", "wait")
-
-    def __init__(self, websocket: Any) -> None:
-        self._websocket = websocket
-        self.socket, self.wait, self.close = websocket.socket, websocket.wait, websocket.close
-
-    def send(self, message: str | bytes) -> None:
-        """Send one text, or messages that are framed already."""
-        if isinstance(message, bytes):
-            self._websocket._send(message)  # noqa: SLF001 - no public method leaves a message as it is
-        else:
-            self._websocket.send(message)
-
-
-def _join_writes(server: Any) -> None:
-    """Have Engine.IO send what waits for a client in one write, each event framed once for all of them.
-
-    Engine.IO has two places for that: the queue it makes for each client, and the WebSocket class of its
-    async mode. A queue's ``get`` hands out all that waits as one packet, which knows its own wire form.
-    """
-    empty, websocket_class = server.get_queue_empty_exception(), server._async["websocket"]  # noqa: SLF001
-
-    class PacketQueue(Outbox):
-        """An :class:`Outbox`, as far as Engine.IO uses :class:`queue.Queue`."""
-
-        __slots__ = ()
-
-        def get(self, block: bool = True, timeout: float | None = None) -> _Batch | None:  # noqa: FBT001, FBT002
-            if not block or not self.wait(timeout):
-                raise empty
-            return None if self.ends_now() else _Batch(self)
-
-        def task_done(self) -> None:
-            """Do nothing: nobody waits for a queue to be worked off."""
-
-        join = task_done
-
-    class JoiningWebSocket(websocket_class):  # type: ignore[misc,valid-type]  # of the server's async mode
-        def __init__(self, handler: Any, server: Any) -> None:
-            def handle(websocket: Any) -> Any:
-                # Whoever reads nothing is cut off, for a closing message would wait behind all the others.
-                handler.__self__.queue.drop = partial(_cut_off, websocket.socket)
-                handler.__self__.connection = websocket.socket  # for those who end the session
-                return handler(_Writer(websocket))
-
-            super().__init__(handle, server)
-
-        def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-            # A compressor costs each connection more memory than all the rest of it.
-            environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
-            return super().__call__(environ, start_response)
-
-    server.create_queue = PacketQueue
-    server._async = {**server._async, "websocket": JoiningWebSocket}  # noqa: SLF001
-
-
-def _cut_off(connection: Any) -> None:
-    log.warning("dropped a client that does not read what it asked for")
-    with suppress(OSError):
-        connection.shutdown(SHUT_RDWR)

@@ -11,6 +11,7 @@ eventlet.monkey_patch()
 
 # Everything below must be imported after the patch.
 import argparse  # noqa: E402
+import gc  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
@@ -20,13 +21,20 @@ import threading  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
 import eventlet.wsgi  # noqa: E402
+from eventlet.websocket import (  # noqa: E402
+    FailedConnectionError,
+    RFC6455WebSocket,
+    WebSocketWSGI,
+)
+from eventlet.wsgi import HttpProtocol  # noqa: E402
 
+from api import streams, websockets  # noqa: E402
 from api.admission import Capacity, SilenceWatch, close_all  # noqa: E402
 from api.app import create_app  # noqa: E402
 from api.auth import check_startable  # noqa: E402
 from api.listeners import BACKLOG, HandedListener, OwnListener, allow_descriptors  # noqa: E402
 from api.relay import Relay  # noqa: E402
-from api.sockets import NAMESPACE, make_socketio, register  # noqa: E402
+from api.sockets import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register  # noqa: E402
 from cto_worker import logs  # noqa: E402
 from cto_worker.broker import celery_app, make_producer  # noqa: E402
 from cto_worker.config import Settings  # noqa: E402
@@ -74,10 +82,14 @@ def main() -> None:
         make_producer(settings, store, celery_app(settings)),
     )
     socketio = make_socketio(app, settings, async_mode="eventlet")
-    app.wsgi_app = _reading_chunks(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
+    app.wsgi_app = _adapted(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
     relay = Relay(store, history)
     register(socketio, relay, history, settings)
+    _bound_messages()
+    app.register_blueprint(streams.blueprint(relay, history))
+    app.register_blueprint(websockets.blueprint(relay, history, settings, _upgrade))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
+    _collect_rarely()
     _serve(app, socketio.server, settings, number)
 
 
@@ -101,6 +113,8 @@ def _serve(app: Flask, server: Any, settings: Settings, number: int | None) -> N
         # Behind the front a client's next request may be for a session of another gateway.
         keepalive=IDLE_S if number is None else False,
         socket_timeout=STALL_S,
+        protocol=_SmallBuffers,
+        minimum_chunk_size=1,  # a stream's events go out when they come
         url_length_limit=MAX_URL_BYTES,
         log_output=False,
         debug=False,
@@ -167,18 +181,69 @@ def _wait_for_signal(serving: Any) -> None:
     signal.set_wakeup_fd(-1)
 
 
-def _reading_chunks(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Have Werkzeug read a body that comes in chunks, which it takes for empty unless told that it ends.
+class _SmallBuffers(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
+    """A connection keeps its buffers as long as it lives, and a WebSocket never uses them again."""
 
-    eventlet's input does end: it puts the chunks together. Werkzeug still counts the bytes.
+    rbufsize = 1_024
+    wbufsize = 2_048  # what is larger is written past it
+
+
+def _collect_rarely() -> None:
+    """Keep the garbage collector from looking through every connection each time a few more objects live.
+
+    What a gateway makes in quantity, events and their frames, has no cycles and goes by itself.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def _adapted(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """Tell Werkzeug and the streams what eventlet knows.
+
+    Werkzeug takes a body that comes in chunks for empty unless told that it ends. eventlet's input does end:
+    it puts the chunks together. Werkzeug still counts the bytes. The connection has Werkzeug's name for it.
     """
 
-    def read(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def adapted(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ["werkzeug.socket"] = environ["eventlet.input"].get_socket()
         if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":  # as eventlet asks
             environ["wsgi.input_terminated"] = True
         return app(environ, start_response)
 
-    return read
+    return adapted
+
+
+def _upgrade(handle: Callable[[Any], None]) -> Callable[..., Iterable[bytes]]:
+    """A WSGI application that accepts a WebSocket. Compression is not offered (docs/decisions/0006)."""
+    accept = WebSocketWSGI(handle, MAX_MESSAGE_BYTES)
+    accept.support_legacy_versions = False
+
+    def upgrade(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+        return accept(environ, start_response)  # type: ignore[no-any-return]
+
+    return upgrade
+
+
+def _bound_messages() -> None:
+    """Have eventlet's limit hold for a message of many frames too, and text that is none closed with 1007."""
+
+    class Message(RFC6455WebSocket.Message):  # type: ignore[misc]
+        size = 0
+
+        def push(self, data: bytes, final: bool = False) -> None:  # noqa: FBT001, FBT002
+            self.size += len(data)
+            if self.size > self.max_frame_length:
+                raise FailedConnectionError(1009, f"A message has at most {self.max_frame_length} bytes")
+            super().push(data, final)
+
+        def getvalue(self) -> str | bytes:
+            try:
+                return super().getvalue()  # type: ignore[no-any-return]
+            except UnicodeDecodeError:
+                raise FailedConnectionError(1007, "Text must be UTF-8") from None
+
+    RFC6455WebSocket.Message = Message
 
 
 if __name__ == "__main__":

@@ -6,42 +6,15 @@ A target that is missed is told, never an error: speed is not a test. A benchmar
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks import gateway, intents, journal, worker
+from benchmarks.table import Line, print_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 AT_ONCE, OPERATION_S = 500, 2.5
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One ratio. At most one of the two targets is set."""
-
-    what: str
-    measured: str
-    ratio: float
-    at_least: float | None = None
-    at_most: float | None = None
-
-    @property
-    def target(self) -> str:
-        """The target in words."""
-        if self.at_least is not None:
-            return f"≥ {self.at_least:g}"
-        return "–" if self.at_most is None else f"≤ {self.at_most:g}"
-
-    @property
-    def verdict(self) -> str:
-        """Whether it is met. The ratio counts as it is printed: what is behind that is noise."""
-        if self.at_least is None and self.at_most is None:
-            return "–"
-        shown = round(self.ratio, 2)
-        met = shown >= self.at_least if self.at_least is not None else shown <= self.at_most
-        return "met" if met else "MISSED"
 
 
 def journal_lines() -> Iterator[Line]:
@@ -99,17 +72,11 @@ def main() -> None:
     wanted = parser.parse_args().groups
     if unknown := set(wanted) - set(GROUPS):
         parser.error(f"no such group: {', '.join(sorted(unknown))}")
-    _print_row("what", "measured", "ratio", "target", "")
-    _print_row(*(":---", ":---", "---:", "---:", ":---"))
+    print_head()
     for name, lines in GROUPS.items():
         if not wanted or name in wanted:
             for line in lines():
-                _print_row(line.what, line.measured, f"{line.ratio:.2f}", line.target, line.verdict)
-
-
-def _print_row(what: str, measured: str, ratio: str, target: str, verdict: str) -> None:
-    # Markdown, so that README.md can hold the very lines.
-    print(f"| {what:<62} | {measured:<21} | {ratio:>5} | {target:>6} | {verdict:<6} |", flush=True)
+                line.print()
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from contextlib import ExitStack, contextmanager
 from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.http_client import Connections
-from benchmarks.system import BODY, embedded_store, process, wait_until
+from benchmarks.system import BODY, embedded_store, free_port, listens, process, wait_until
 from benchmarks.worker import worker_on
 
 if TYPE_CHECKING:
@@ -63,22 +62,11 @@ def _finished_jobs(environment: dict[str, str], count: int) -> list[str]:
 @contextmanager
 def _serving(module: str, environment: dict[str, str]) -> Iterator[Connections]:
     """Run a server as a process of its own; connections to it."""
-    port = _free_port()
+    port = free_port()
     with process(["-m", module], environment | {"CTO_PORT": str(port)}):
-        wait_until(lambda: _listens(port))
+        wait_until(lambda: listens(port))
         connections = Connections(port, AT_ONCE)
         try:
             yield connections
         finally:
             connections.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from cto_worker.store import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from redis import Redis
 
@@ -60,14 +62,19 @@ def client(environment: dict[str, str]) -> Redis:
     return connect(Settings.from_env(environment))
 
 
-@contextmanager
-def process(arguments: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def process(
+    arguments: list[str], environment: dict[str, str]
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """Run a Python module; end it with the block."""
-    log = Path(environment["CTO_DATA_DIR"]) / f"{arguments[1]}.log"
+    return program([sys.executable, *arguments], arguments[1], environment)
+
+
+@contextmanager
+def program(command: list[str], name: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program; end it with the block. What it said is shown when the block fails."""
+    log = Path(environment["CTO_DATA_DIR"]) / f"{name}.log"
     with log.open("wb") as output:
-        child = subprocess.Popen(
-            [sys.executable, *arguments], env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
+        child = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
         yield child
     except BaseException:
@@ -89,6 +96,19 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 120, interval
         if time.monotonic() > deadline:
             raise TimeoutError
         time.sleep(interval_s)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listens(port: int) -> bool:
+    """Whether somebody does."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def resident_mb(pid: int) -> float:

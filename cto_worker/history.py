@@ -125,11 +125,14 @@ class History:
 
     def events(self, job_id: str, after: int = 0) -> StoredEvents | None:
         """The events of one job with ``seq`` > ``after``."""
-        found = self._events(keys=[keys.job(job_id), keys.events(job_id)], args=[after])
-        if not found:
-            return None
-        user_id, _, events = found
-        return StoredEvents(user_id.decode(), events)
+        return self.events_of([(job_id, after)])[0]
+
+    def events_of(self, jobs: Sequence[tuple[str, int]]) -> list[StoredEvents | None]:
+        """The same of several jobs, each with its own ``after``."""
+        with self._store.pipeline(transaction=False) as pipeline:
+            for job_id, after in jobs:
+                self._events(keys=[keys.job(job_id), keys.events(job_id)], args=[after], client=pipeline)
+            return [_stored_events(found) for found in pipeline.execute()]
 
     def stats(self, job_ids: Sequence[str], user_id: str | None = None) -> Stats:
         """Count jobs by status; those of other users than ``user_id``, if given, count as not found."""
@@ -161,12 +164,37 @@ class History:
         ]
         return Page(jobs, int(next_cursor) if next_cursor else None)
 
+    def jobs_after(self, user_id: str, job_id: str | None) -> list[str]:
+        """The ids of a user's jobs accepted after that job, oldest first; all when it is not known."""
+        serial: Any = self._store.hget(keys.job(job_id), "serial") if job_id else None
+        index, after = f"{keys.LIST_PREFIX}{user_id}:all", f"({int(serial or 0)}"
+        found: Any = self._store.zrange(index, after, "+inf", byscore=True, offset=0, num=-1)
+        return [later.decode() for later in found]
+
     def open_jobs(self, room: str) -> list[StoredEvent]:
         """The latest event of every job of a room that has not ended, oldest job first."""
-        rows = self._open(keys=[keys.OPEN_PREFIX + room], args=[keys.job(""), keys.events("")])
-        return [
-            StoredEvent(job_id.decode(), user.decode(), int(seq), event) for job_id, user, seq, event in rows
-        ]
+        return self.open_jobs_of([room])[0]
+
+    def open_jobs_of(self, rooms: Sequence[str]) -> list[list[StoredEvent]]:
+        """The same of several rooms."""
+        with self._store.pipeline(transaction=False) as pipeline:
+            for room in rooms:
+                self._open(
+                    keys=[keys.OPEN_PREFIX + room], args=[keys.job(""), keys.events("")], client=pipeline
+                )
+            return [[_stored_event(row) for row in rows] for rows in pipeline.execute()]
+
+
+def _stored_events(found: Any) -> StoredEvents | None:
+    if not found:
+        return None
+    user_id, _, events = found
+    return StoredEvents(user_id.decode(), events)
+
+
+def _stored_event(row: list[Any]) -> StoredEvent:
+    job_id, user_id, seq, event = row
+    return StoredEvent(job_id.decode(), user_id.decode(), int(seq), event)
 
 
 _SUCCESS, _AFTER_RESULT = b'{"status":"SUCCESS","result":', b',"traceback":'

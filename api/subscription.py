@@ -1,0 +1,72 @@
+"""A connection to the store's pub/sub that hands out messages by the hundred.
+
+redis-py's own ``PubSub`` takes more time for each message than the relay needs for all the rest of it. The
+connection is redis-py's all the same: how to reach the store, and who we are, is settled there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import struct
+import termios
+from typing import TYPE_CHECKING, Any, Self
+
+import hiredis
+from redis.exceptions import ConnectionError as StoreConnectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from types import TracebackType
+
+    from redis import Redis
+
+READ_BYTES = 256 * 1024
+
+
+class Subscription:
+    """Use as a context manager. Errors are ``redis.exceptions.RedisError`` and ``OSError``."""
+
+    def __init__(self, store: Redis) -> None:
+        self._pool = store.connection_pool
+        self._replies = hiredis.Reader()
+
+    def __enter__(self) -> Self:
+        self._connection: Any = self._pool.get_connection()
+        self._socket: Any = self._connection._sock  # noqa: SLF001 - no public method reads more than one reply
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.disconnect()  # nobody else must get a connection that is subscribed
+        self._pool.release(self._connection)
+
+    def subscribe(self, channels: Collection[bytes]) -> None:
+        """Ask for these channels; a reply confirms each."""
+        if channels:
+            self._connection.send_command("SUBSCRIBE", *channels, check_health=False)
+
+    def unsubscribe(self, channels: Collection[bytes]) -> None:
+        """Ask for these channels no more."""
+        if channels:
+            self._connection.send_command("UNSUBSCRIBE", *channels, check_health=False)
+
+    def receive(self, timeout_s: float) -> list[Any]:
+        """Wait for replies; return all that have come, each as ``[kind, channel, payload]``."""
+        self._socket.settimeout(timeout_s)
+        try:
+            read = self._socket.recv(READ_BYTES)
+        except TimeoutError:
+            return []
+        if not read:
+            raise StoreConnectionError("the store closed the subscription")
+        self._replies.feed(read)
+        replies: list[Any] = []
+        while (reply := self._replies.gets()) is not False:
+            replies.append(reply)
+        return replies
+
+    def pending(self) -> bool:
+        """Whether more has come already."""
+        (waiting,) = struct.unpack("i", fcntl.ioctl(self._socket.fileno(), termios.FIONREAD, bytes(4)))
+        return bool(waiting)

@@ -1,0 +1,57 @@
+// The gateway's task as one would do it with the stock server: socket.io with its defaults, and a subscriber.
+// PORT=3000 STORE_SOCKET=/path/store.sock [RECOVERY=1] node relay.mjs
+import { createServer } from "node:http";
+import { createClient } from "redis";
+import { Server } from "socket.io";
+
+const CHANNEL_PREFIX = "cto:room:";
+const RECOVERY_MS = 2 * 60 * 1000; // socket.io's own default
+const { PORT, STORE_SOCKET, RECOVERY } = process.env;
+
+const http = createServer();
+const io = new Server(
+  http,
+  RECOVERY ? { connectionStateRecovery: { maxDisconnectionDuration: RECOVERY_MS } } : {},
+);
+const subscriber = createClient({ socket: { path: STORE_SOCKET } });
+subscriber.on("error", (error) => console.error(error));
+await subscriber.connect();
+
+const subscriptions = new Map(); // room → promise of its subscription
+
+function relay(message, channel) {
+  io.to(channel.slice(CHANNEL_PREFIX.length)).emit("worker_progress", JSON.parse(message));
+}
+
+function subscribed(room) {
+  if (!subscriptions.has(room)) {
+    subscriptions.set(room, subscriber.subscribe(CHANNEL_PREFIX + room, relay));
+  }
+  return subscriptions.get(room);
+}
+
+function drop(room) {
+  if (!io.of("/").adapter.rooms.has(room) && subscriptions.delete(room)) {
+    subscriber.unsubscribe(CHANNEL_PREFIX + room, relay);
+  }
+}
+
+io.of("/").adapter.on("delete-room", (room) => {
+  // Whoever may come back and recover needs what was emitted in the meantime.
+  if (RECOVERY) setTimeout(drop, RECOVERY_MS, room).unref();
+  else drop(room);
+});
+
+io.on("connection", (socket) => {
+  socket.on("join_room", async (room, answer) => {
+    socket.join(room);
+    await subscribed(room);
+    answer?.({ success: true, room });
+  });
+  socket.on("leave_room", (room, answer) => {
+    socket.leave(room);
+    answer?.({ success: true, room });
+  });
+});
+
+http.listen(Number(PORT), "127.0.0.1");

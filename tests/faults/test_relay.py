@@ -1,0 +1,259 @@
+"""What a gateway's clients see while its link to the store fails, and while one of them reads nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import socket
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+import socketio
+from examples import FIRST_EVENT
+from waiting import wait_until
+
+from cto_worker.events import Details, Status
+from cto_worker.redis_journal import RedisJournal
+from faults.parts import Part
+
+EVENTS = 5_000
+JOBS = 50
+CLIENTS = 6
+MARKER = b'"workerType":"cto_operation"'  # once in every event
+
+
+class Follower:
+    """A stock client in the room of a user: what it was sent, by job."""
+
+    def __init__(self, url, user_id, transport):
+        self.told = {}
+        self.arrivals_ms = []
+        self.client = socketio.Client(reconnection_delay=0.2, reconnection_delay_max=1)
+        self.client.on("worker_progress", self.take)
+        self.client.on("connect", self.come_back)
+        self.room = f"user_{user_id}"
+        self.joined = threading.Event()
+        self.client.connect(url, transports=[transport])
+        assert self.joined.wait(20)
+
+    def come_back(self):
+        """Resume what it follows, then join: as the contract tells every client to do."""
+        for job_id, told in list(self.told.items()):
+            self.client.emit("resume", {"jobId": job_id, "after": told[-1]}, callback=self.resumed)
+        self.client.emit(
+            "join_room", self.room, callback=lambda answer: answer["success"] and self.joined.set()
+        )
+
+    def resumed(self, answer):
+        assert answer["success"], answer
+        for event in answer["events"]:
+            self.take(event)
+
+    def take(self, event):
+        told = self.told.setdefault(event["jobId"], [])
+        if not told or event["seq"] > told[-1]:
+            told.append(event["seq"])
+        self.arrivals_ms.append(time.time() * 1000 - event["timestamp"])
+
+
+class Teller:
+    """A job that is told by the test itself: each event journalled as a worker would."""
+
+    def __init__(self, system, job_id, user_id="7"):
+        self.journal = RedisJournal(system.client, system.settings)
+        self.event = replace(FIRST_EVENT, job_id=job_id, user_id=user_id, timestamp=now_ms())
+        self.journal.create(self.event, {})
+        self.journal.claim(job_id, "me")
+
+    def tell(self, bulk=0, *, last=False):
+        more = (
+            {"status": Status.COMPLETED, "progress": 100, "phase": 5}
+            if last
+            else {"phase": 4, "progress": 70}
+        )
+        self.event = replace(
+            self.event,
+            seq=self.event.seq + 1,
+            attempt=1,
+            timestamp=now_ms(),
+            details=Details(current_operation="x" * bulk),
+            **({"status": Status.IN_PROGRESS} | more),
+        )
+        self.journal.append(self.event, {} if last else None)
+
+
+def now_ms():
+    return time.time_ns() // 1_000_000
+
+
+def tell_all(tellers, events, meanwhile):
+    """Tell so many events, evenly, and each job's end. ``meanwhile``: what to do after which part of them."""
+    for number in range(events):
+        tellers[number % len(tellers)].tell()
+        meanwhile.pop(number, lambda: None)()
+    for teller in tellers:
+        teller.tell(last=True)
+
+
+@pytest.fixture
+def followers(system):
+    """Make stock clients that follow user 7."""
+    made = []
+
+    def make(transport):
+        made.append(Follower(system.settings.base_url, "7", transport))
+        return made[-1]
+
+    yield make
+    for follower in made:
+        follower.client.shutdown()
+
+
+@pytest.mark.timeout(240)
+def test_whatever_happens_to_the_link_every_client_gets_every_event(system, followers):
+    with system.proxied() as (proxy, near):
+        gateway = Part(
+            [sys.executable, "-m", "api.wsgi"], system.env | near, system.directory / "gateway.log"
+        )
+        system.parts.append(gateway)
+        wait_until(system.gateway_ready)
+        transports = ["websocket", "websocket", "polling"]
+        watching = [followers(transports[number % 3]) for number in range(CLIENTS)]
+        tellers = [Teller(system, f"j{number}") for number in range(JOBS)]
+
+        def black_hole():
+            proxy.black_hole.set()
+            threading.Timer(5, lambda: (proxy.black_hole.clear(), proxy.cut())).start()
+
+        def restart():
+            proxy.cut()
+            system.restart_store(0.2)
+
+        tell_all(
+            tellers,
+            EVENTS,
+            {
+                1_000: lambda: system.client.client_kill_filter(_type="pubsub"),
+                2_000: black_hole,
+                4_000: restart,
+                4_500: lambda: system.client.client_kill_filter(_type="pubsub"),
+            },
+        )
+        ended_s = time.monotonic()
+        whole = {f"j{number}": list(range(1, EVENTS // JOBS + 3)) for number in range(JOBS)}
+        for follower in watching:
+            wait_until(lambda follower=follower: follower.told == whole, timeout_s=60)
+        assert time.monotonic() - ended_s <= 15
+        assert gateway.alive
+
+
+def resident_mb(part):
+    with open(f"/proc/{part.process.pid}/status") as status:  # noqa: PTH123
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
+
+
+HELLO = (
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Version: 13\r\n\r\n"
+)
+PING, PONG = b"\x81\x012", "3"
+
+
+class RawClient:
+    """A client so cheap that fifty of them cost the test nothing: it counts events, and decodes none."""
+
+    def __init__(self, port, room):
+        self.events = 0
+        self.joined = False
+        self.rest = b""
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.sendall(HELLO % port)
+        assert b"101 Switching" in self.socket.recv(1024)
+        self.say("40")
+        self.say("420" + json.dumps(["join_room", room]))
+
+    def say(self, text):
+        data, mask = text.encode(), os.urandom(4)
+        masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(data))
+        self.socket.sendall(bytes((0x81, 0x80 | len(data))) + mask + masked)
+
+    def read(self, *_):
+        """Count what has come, and answer pings."""
+        seen = self.rest + self.socket.recv(1 << 18)
+        self.events += seen.count(MARKER)
+        self.joined = self.joined or b'"success":true' in seen
+        if PING in seen:
+            self.say(PONG)
+            seen = seen.replace(PING, b"")
+        self.rest = seen[-len(MARKER) + 1 :]
+
+
+@pytest.fixture
+def crowd(system):
+    """Make raw clients that are all read from in one thread, until the test is over."""
+    made, over, selector = [], threading.Event(), selectors.DefaultSelector()
+
+    def make(count, room):
+        for _ in range(count):
+            client = RawClient(system.settings.port, room)
+            made.append(client)
+            selector.register(client.socket, selectors.EVENT_READ, client.read)
+        return made[-count:]
+
+    def read():
+        while not over.is_set():
+            for key, _ in selector.select(0.1):
+                key.data()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    yield make
+    over.set()
+    reader.join()
+    selector.close()
+    for client in made:
+        client.socket.close()
+
+
+@pytest.mark.timeout(180)
+def test_a_client_that_reads_nothing_is_dropped_and_harms_nobody(system, followers, crowd):
+    gateway = system.gateway()
+    watched = [followers("websocket") for _ in range(3)]
+    healthy = crowd(47, "user_7")
+    wait_until(lambda: all(client.joined for client in healthy))
+    before_mb = resident_mb(gateway)
+    silent = RawClient(system.settings.port, "user_7")
+    with silent.socket:
+        begun_s, dropped_s, most_mb = time.monotonic(), None, before_mb
+        teller, told = Teller(system, "j1"), 1
+        while time.monotonic() - begun_s < 22:
+            teller.tell(bulk=1_500)
+            told += 1
+            if told % 20 == 0:
+                most_mb = max(most_mb, resident_mb(gateway))
+                if dropped_s is None and gone(system.settings.port, silent.socket.getsockname()[1]):
+                    dropped_s = time.monotonic() - begun_s
+            threading.Event().wait(max(0, begun_s + told / 200 - time.monotonic()))
+        teller.tell(last=True)
+    assert dropped_s is not None, "it still holds its connection"
+    assert dropped_s <= 20
+    assert most_mb - before_mb <= 20
+    for follower in watched:
+        wait_until(lambda follower=follower: follower.told.get("j1", [0])[-1] == told + 1)
+        assert follower.told["j1"] == list(range(1, told + 2))
+        late_ms = sorted(follower.arrivals_ms)
+        assert late_ms[int(len(late_ms) * 0.99)] <= 250
+    for client in healthy:
+        wait_until(lambda client=client: client.events == told + 1)
+
+
+def gone(server_port, client_port):
+    """Whether the server's end of a connection is closed (Linux): a reader that never reads is not told."""
+    with open("/proc/net/tcp") as table:  # noqa: PTH123
+        ends = f":{server_port:04X} 0100007F:{client_port:04X} "
+        return not any(ends in line and line.split()[3] == "01" for line in table)
