@@ -29,7 +29,7 @@ def main() -> None:
         app,
         host=settings.host,
         port=settings.port,
-        max_size=api.wsgi.MAX_SOCKETS,
+        max_size=settings.max_sockets,
         url_length_limit=api.wsgi.MAX_URL_BYTES,
         log_output=False,
     )
