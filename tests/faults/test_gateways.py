@@ -156,7 +156,7 @@ def test_sockets_that_are_never_used_are_closed_and_harm_nobody(system, swarm_of
         took_s.clear()
         silent = swarm.add(400, "websocket", silent=True) + swarm.add(100, "polling", silent=True)
         wait_until(lambda: all(client.closed_s for client in silent), 30)
-        assert len(took_s) > 100
+        assert len(took_s) > 20
         p99_s = quantiles(took_s, n=100)[-1]
     for client in silent:
         assert 3 < client.closed_s - client.opened_s < 5 + MARGIN_S

@@ -63,7 +63,12 @@ def test_a_turn_that_fails_is_over():
 class Session:
     """An Engine.IO session, as far as the watch knows it."""
 
-    closed = False
+    def __init__(self):
+        self.closed = self.dropped = False
+        self.queue = self
+
+    def drop(self):
+        self.dropped = True
 
     def close(self, *, wait, abort):
         self.closed = abort and not wait
@@ -104,6 +109,7 @@ def test_only_sessions_that_are_never_used_are_closed():
             server.eio.handlers["connect"]("late", late)
     watch.tick()
     assert (used.closed, silent.closed, late.closed) == (False, True, False)
+    assert silent.dropped, "its connection too"
 
 
 def ask(capacity, path, query=""):
