@@ -81,7 +81,7 @@ class _Request:
     room: str
     job_id: str = ""
     after: int | None = None
-    frames: list[Frame] = field(default_factory=list)
+    answer: Callable[[list[Frame]], object] = lambda _: None
     error: Exception | None = None
     given_up: bool = False
     done: threading.Event = field(default_factory=threading.Event)
@@ -111,13 +111,16 @@ class Relay:
         """
         self._ask(_Request(reader, room))
 
-    def resume(self, reader: Reader, job_id: str, after: int) -> list[Frame]:
-        """Put a reader into a job's room, and return the job's events with ``seq`` > ``after``.
+    def resume(
+        self, reader: Reader, job_id: str, after: int, answer: Callable[[list[Frame]], object]
+    ) -> None:
+        """Put a reader into a job's room, and have it told the job's events with ``seq`` > ``after``.
 
-        What follows them is put. Raises :class:`GapError` when events after ``after`` are gone,
+        ``answer`` gets them, and must not wait; what follows is put after it has returned. Raises
+        :class:`GapError` when events after ``after`` are gone,
         :class:`~cto_worker.errors.JobNotFoundError`, and what :meth:`join` raises.
         """
-        return self._ask(_Request(reader, keys.job_room(job_id), job_id, after))
+        self._ask(_Request(reader, keys.job_room(job_id), job_id, after, answer))
 
     def leave(self, reader: Reader, room: str) -> None:
         """Take a reader out of a room. Harmless when it is not in it."""
@@ -161,7 +164,7 @@ class Relay:
         reader.rooms.add(room)
         self._members.setdefault(_channel(room), set()).add(reader)
 
-    def _ask(self, request: _Request) -> list[Frame]:
+    def _ask(self, request: _Request) -> None:
         self._asked.append(request)
         if not self._woken:
             self._woken = True
@@ -175,7 +178,6 @@ class Relay:
             raise RelayUnavailableError("the store did not confirm the subscription in time")
         if request.error:
             raise request.error
-        return request.frames
 
     def _wake(self) -> None:
         self._store.publish(self._own_channel, b"")
@@ -278,10 +280,14 @@ class Relay:
         if frames and frames[0].seq > after + 1:
             request.error = GapError(request.job_id, frames[0].seq)
         elif not request.given_up:
+            try:
+                request.answer(frames)
+            except Exception as error:  # noqa: BLE001 - whose answer it is gets it
+                request.error = error
+                return
             reached = [_ENDED if frame.terminal else frame.seq for frame in frames[-1:]]
             cursors[request.job_id] = max(after, cursors.get(request.job_id, 0), *reached)
             self._enter(request.reader, request.room)
-            request.frames = frames
 
     def _catch_up(self) -> None:
         """Send what was published while the rooms' channels were not subscribed to."""

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from engineio.packet import MESSAGE, Packet
 from flask import request
 from flask_socketio import ConnectionRefusedError as Refusal
 from flask_socketio import SocketIO, emit
@@ -14,7 +15,6 @@ from flask_socketio import SocketIO, emit
 from api.admission import Turns
 from api.auth import ForbiddenError, caller, check_origin
 from api.engine import lean
-from api.outbox import Outbox
 from api.relay import Reader
 from api.rooms import check_allowed, refusal, resume_point, room_name
 from cto_worker import keys
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from api.frames import Frame
+    from api.outbox import Outbox
     from api.relay import Relay
     from cto_worker.config import Settings
     from cto_worker.history import History
@@ -33,7 +35,8 @@ MAX_MESSAGE_BYTES = 32_768
 NAMESPACE = "/"
 LOOKUPS_AT_ONCE = 32  # of jobs that clients ask for; the store's other connections stay free for REST
 
-_has_callback: ContextVar[bool] = ContextVar("has_callback", default=True)
+# Of the event that is handled: the id under which its client waits for an answer, if it does.
+_packet_id: ContextVar[int | None] = ContextVar("packet_id", default=None)
 
 
 def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
@@ -45,81 +48,93 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
         cors_allowed_origins=list(settings.cors_origins) or None,
         async_handlers=False,  # a client's messages are handled in the order it sent them
         manage_session=False,
-        json=_PlainJson,
+        json=json,
         ping_interval=PING_INTERVAL_S,
         ping_timeout=PING_TIMEOUT_S,
         max_http_buffer_size=MAX_MESSAGE_BYTES,
     )
-    _note_callbacks(socketio.server)
+    _note_packet_ids(socketio.server)
     lean(socketio.server.eio)
     return socketio
 
 
 def register(socketio: SocketIO, relay: Relay, history: History, settings: Settings) -> None:
     """Handle connection, ``join_room``, ``leave_room``, ``resume`` and disconnection."""
-    server, readers, outboxes = socketio.server, dict[str, Reader](), dict[str, Outbox]()
-    turns = Turns(LOOKUPS_AT_ONCE)
+    door = _Door(socketio.server, relay, history, settings)
+    socketio.on_event("connect", door.connect)
+    for name, handler in (("join_room", door.join), ("leave_room", door.leave), ("resume", door.resume)):
+        socketio.on_event(name, _answering(partial(door.act, handler)))
+    socketio.on_event("disconnect", door.disconnect)
 
-    def connect(*_: Any) -> None:
+
+class _Door:
+    """The clients that are connected, and what they may ask for."""
+
+    def __init__(self, server: Any, relay: Relay, history: History, settings: Settings) -> None:
+        self._server, self._relay, self._history, self._settings = server, relay, history, settings
+        self._turns = Turns(LOOKUPS_AT_ONCE)
+        self._clients: dict[str, tuple[Reader, Outbox]] = {}  # by Socket.IO's id
+
+    def connect(self, *_: Any) -> None:
         # Engine.IO's requests never reach Flask's own check. Its own one compares Origin with Host, which a
         # name that was rebound to this machine passes.
         try:
-            check_origin(settings, request.host, request.headers.get("Origin"))
+            check_origin(self._settings, request.host, request.headers.get("Origin"))
         except ForbiddenError as error:
             raise Refusal(str(error), {"code": error.code}) from error
+        session = self._server.manager.eio_sid_from_sid(_sid(), NAMESPACE)
+        outbox = self._server.eio.sockets[session].queue
+        self._clients[_sid()] = Reader(outbox.put_frame), outbox
 
-        sid = request.sid  # type: ignore[attr-defined]  # Flask-SocketIO adds it
-        outbox = server.eio.sockets[server.manager.eio_sid_from_sid(sid, NAMESPACE)].queue
-        readers[sid], outboxes[sid] = Reader(outbox.put_frame), outbox
-
-    def join_room(reader: Reader, *arguments: Any) -> dict[str, Any]:
-        room = room_name(arguments)
-        with turns.turn():
-            check_allowed(caller(), room, history)
-        relay.join(reader, room)
-        return {"success": True, "room": room}
-
-    def leave_room(reader: Reader, *arguments: Any) -> dict[str, Any]:
-        room = room_name(arguments)
-        relay.leave(reader, room)
-        return {"success": True, "room": room}
-
-    def resume(reader: Reader, *arguments: Any) -> _Raw:
-        job_id, after = resume_point(arguments)
-        with turns.turn():
-            check_allowed(caller(), keys.job_room(job_id), history)
-        frames = relay.resume(reader, job_id, after)
-        events = b",".join(frame.payload for frame in frames).decode()
-        latest_seq = frames[-1].seq if frames else after
-        return _Raw(f'{{"success":true,"events":[{events}],"latestSeq":{latest_seq}}}')
-
-    def disconnect(reason: str = "", *_: Any) -> None:
-        sid = request.sid  # type: ignore[attr-defined]
-        if sid in readers:
-            relay.forget(readers.pop(sid))
-            outbox = outboxes.pop(sid)
-            if reason == server.reason.PING_TIMEOUT:
+    def disconnect(self, reason: str = "", *_: Any) -> None:
+        client = self._clients.pop(_sid(), None)
+        if client:
+            reader, outbox = client
+            self._relay.forget(reader)
+            if reason == self._server.reason.PING_TIMEOUT:
                 outbox.drop()  # it may read nothing, and so no goodbye either
 
-    def answering(handler: Callable[..., Any]) -> Callable[..., Any]:
-        return _answering(partial(_act, handler, readers, relay))
+    def act(self, handler: Callable[..., Any], *arguments: Any) -> Any:
+        """Handle a message of the current request's client."""
+        sid = _sid()
+        client = self._clients[sid]
+        try:
+            return handler(client, *arguments)
+        finally:
+            if sid not in self._clients:
+                self._relay.forget(client[0])  # it went while it waited
 
-    socketio.on_event("connect", connect)
-    socketio.on_event("join_room", answering(join_room))
-    socketio.on_event("leave_room", answering(leave_room))
-    socketio.on_event("resume", answering(resume))
-    socketio.on_event("disconnect", disconnect)
+    def join(self, client: tuple[Reader, Outbox], *arguments: Any) -> dict[str, Any]:
+        room = room_name(arguments)
+        with self._turns.turn():
+            check_allowed(caller(), room, self._history)
+        self._relay.join(client[0], room)
+        return {"success": True, "room": room}
+
+    def leave(self, client: tuple[Reader, Outbox], *arguments: Any) -> dict[str, Any]:
+        room = room_name(arguments)
+        self._relay.leave(client[0], room)
+        return {"success": True, "room": room}
+
+    def resume(self, client: tuple[Reader, Outbox], *arguments: Any) -> Any:
+        job_id, after = resume_point(arguments)
+        with self._turns.turn():
+            check_allowed(caller(), keys.job_room(job_id), self._history)
+        (reader, outbox), packet_id = client, _packet_id.get()
+
+        def answer(frames: list[Frame]) -> None:
+            if packet_id is None:
+                for frame in frames:
+                    reader.put(frame)
+            else:
+                outbox.put(_resumed(packet_id, frames, after))
+
+        self._relay.resume(reader, job_id, after, answer)
+        return self._server.not_handled  # so that python-socketio does not answer once more
 
 
-def _act(handler: Callable[..., Any], readers: dict[str, Reader], relay: Relay, *arguments: Any) -> Any:
-    """Handle a message of the current request's client."""
-    sid = request.sid  # type: ignore[attr-defined]
-    reader = readers[sid]
-    try:
-        return handler(reader, *arguments)
-    finally:
-        if sid not in readers:
-            relay.forget(reader)  # the client went while it waited
+def _sid() -> str:
+    return request.sid  # type: ignore[attr-defined,no-any-return]  # Flask-SocketIO adds it
 
 
 def _answering(handler: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -130,38 +145,30 @@ def _answering(handler: Callable[..., dict[str, Any]]) -> Callable[..., dict[str
             return handler(*arguments)
         except Exception as failure:  # noqa: BLE001 - whatever it is, refusal tells it
             error, more = refusal(failure)
-        if not _has_callback.get():
+        if _packet_id.get() is None:
             emit("room_error", error)
         return {"success": False, "error": error, **more}
 
     return answer
 
 
-def _note_callbacks(server: Any) -> None:
-    """Let handlers know whether the client waits for an answer, which python-socketio keeps to itself.
+def _resumed(packet_id: int, frames: list[Frame], after: int) -> Packet:
+    """The acknowledgement (``3``) of a ``resume``, its events as the worker wrote them."""
+    events = b",".join(frame.payload for frame in frames).decode()
+    latest_seq = frames[-1].seq if frames else after
+    answer = f'{{"success":true,"events":[{events}],"latestSeq":{latest_seq}}}'
+    return Packet(MESSAGE, f"3{packet_id}[{answer}]")
 
-    An event's packet carries an id exactly when the client gave a callback.
+
+def _note_packet_ids(server: Any) -> None:
+    """Let handlers know the id of an event's packet, which python-socketio keeps to itself.
+
+    It has one exactly when the client gave a callback.
     """
     handle = server._handle_event_internal  # noqa: SLF001 - the only place that knows; a test guards it
 
     def note_and_handle(*arguments: Any) -> None:
-        _has_callback.set(arguments[-1] is not None)
+        _packet_id.set(arguments[-1])
         handle(*arguments)
 
     server._handle_event_internal = note_and_handle  # noqa: SLF001
-
-
-class _PlainJson:
-    """The JSON of Socket.IO packets. A :class:`_Raw` answer is JSON already."""
-
-    loads = staticmethod(json.loads)
-
-    @staticmethod
-    def dumps(data: Any, **options: Any) -> str:
-        if isinstance(data, list) and data and isinstance(data[0], _Raw):
-            return f"[{data[0]}]"
-        return json.dumps(data, **options)
-
-
-class _Raw(str):
-    __slots__ = ()

@@ -127,37 +127,42 @@ class _Connection:
             return
         echo = {"id": said["id"]} if isinstance(said, dict) and "id" in said else {}
         try:
-            answer, events = self._answer(said)
+            self._handle(said, echo)
         except Exception as error:  # noqa: BLE001 - whatever it is, refusal tells it
             told, more = refusal(error)
-            answer, events = {"type": "error", **told, **more}, b""
-        self._outbox.put(text_frame(dumps(answer | echo)[:-1] + events + b"}"))
+            self._answer({"type": "error", **told, **more, **echo})
 
-    def _answer(self, said: Any) -> tuple[dict[str, Any], bytes]:
+    def _answer(self, answer: dict[str, Any], more: bytes = b"") -> None:
+        self._outbox.put(text_frame(dumps(answer)[:-1] + more + b"}"))
+
+    def _handle(self, said: Any, echo: dict[str, Any]) -> None:
         kind = said.get("type") if isinstance(said, dict) else None
         handler = self._handlers.get(kind) if isinstance(kind, str) else None
         if handler is None:
             raise RoomError("invalid_message", 'send {"type": "join", "leave" or "resume", …}')
-        return handler(said)
+        handler(said, echo)
 
-    def _join(self, said: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def _join(self, said: dict[str, Any], echo: dict[str, Any]) -> None:
         room = room_name((said.get("room"),))
         check_allowed(self._who, room, self._history)
         self._relay.join(self._reader, room)
-        return {"type": "joined", "room": room}, b""
+        self._answer({"type": "joined", "room": room, **echo})
 
-    def _leave(self, said: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def _leave(self, said: dict[str, Any], echo: dict[str, Any]) -> None:
         room = room_name((said.get("room"),))
         self._relay.leave(self._reader, room)
-        return {"type": "left", "room": room}, b""
+        self._answer({"type": "left", "room": room, **echo})
 
-    def _resume(self, said: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def _resume(self, said: dict[str, Any], echo: dict[str, Any]) -> None:
         job_id, after = resume_point((said,))
         check_allowed(self._who, keys.job_room(job_id), self._history)
-        frames = self._relay.resume(self._reader, job_id, after)
-        latest_seq = frames[-1].seq if frames else after
-        events = b',"events":[' + b",".join(frame.payload for frame in frames) + b"]"
-        return {"type": "resumed", "jobId": job_id, "latestSeq": latest_seq}, events
+
+        def answer(frames: list[Frame]) -> None:
+            latest_seq = frames[-1].seq if frames else after
+            events = b',"events":[' + b",".join(frame.payload for frame in frames) + b"]"
+            self._answer({"type": "resumed", "jobId": job_id, "latestSeq": latest_seq, **echo}, events)
+
+        self._relay.resume(self._reader, job_id, after, answer)
 
     def _fail(self, status: int, code: str, message: str) -> None:
         self._outbox.put(text_frame(dumps({"type": "error", "code": code, "message": message})))

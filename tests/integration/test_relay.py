@@ -272,12 +272,18 @@ def test_whatever_breaks_the_relay_it_goes_on(store, journal, caplog):
 # Resuming
 
 
+def resumed(relay, reader, after, job_id="j1"):
+    """The seqs with which a resume is answered."""
+    answered = []
+    relay.resume(reader, job_id, after, answered.extend)
+    return [frame.seq for frame in answered]
+
+
 def test_resuming_brings_what_is_missing_and_then_every_later_event(relay, journal, inbox):
     begin(journal)
     for seq in range(2, 30):
         journal.append(event(seq))
-    frames = relay.resume(inbox("socket"), "j1", 10)
-    assert [frame.seq for frame in frames] == list(range(11, 30))
+    assert resumed(relay, inbox("socket"), 10) == list(range(11, 30))
     journal.append(event(30))
     journal.append(event(31))
     inbox.has("socket", [("j1", 30), ("j1", 31)])
@@ -292,16 +298,15 @@ def test_resuming_while_the_job_grows_has_no_hole_and_no_repeat(relay, journal, 
 
     writer = threading.Thread(target=write)
     writer.start()
-    resumed = {}
-    for number in range(40):
-        resumed[f"socket-{number}"] = [
-            frame.seq for frame in relay.resume(inbox(f"socket-{number}"), "j1", 1)
-        ]
+    sockets = [f"socket-{number}" for number in range(40)]
+    for socket in sockets:
+        reader = inbox(socket)
+        relay.resume(reader, "j1", 1, lambda frames, reader=reader: [reader.put(frame) for frame in frames])
     writer.join()
     journal.append(event(300, status=Status.COMPLETED, progress=100), {})
-    for socket, first in resumed.items():
+    for socket in sockets:
         wait_until(lambda socket=socket: ("j1", 300) in inbox.received.get(socket, []))
-        assert first + [seq for _, seq in inbox.received[socket]] == list(range(2, 301))
+        assert [seq for _, seq in inbox.received[socket]] == list(range(2, 301))
 
 
 def test_who_is_in_a_room_of_the_job_and_resumes_gets_no_event_twice_live(relay, journal, inbox):
@@ -309,7 +314,7 @@ def test_who_is_in_a_room_of_the_job_and_resumes_gets_no_event_twice_live(relay,
     relay.join(inbox("socket"), "user_7")
     journal.append(event(2))
     inbox.has("socket", [("j1", 1), ("j1", 2)])
-    assert [frame.seq for frame in relay.resume(inbox("socket"), "j1", 0)] == [1, 2]
+    assert resumed(relay, inbox("socket"), 0) == [1, 2]
     journal.append(event(3))
     inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
 
@@ -320,14 +325,14 @@ def test_what_the_journal_no_longer_has_is_told_as_a_gap(relay, journal, store, 
         journal.append(event(seq))
     store.xtrim(keys.events("j1"), minid="6-0", approximate=False)
     with pytest.raises(GapError) as gap:
-        relay.resume(inbox("socket"), "j1", 3)
+        resumed(relay, inbox("socket"), 3)
     assert gap.value.oldest_seq == 6
-    assert [frame.seq for frame in relay.resume(inbox("socket"), "j1", 5)] == [6, 7, 8, 9]
+    assert resumed(relay, inbox("socket"), 5) == [6, 7, 8, 9]
 
 
 def test_a_job_that_nobody_knows_cannot_be_resumed(relay, inbox):
     with pytest.raises(JobNotFoundError):
-        relay.resume(inbox("socket"), "nothing", 0)
+        resumed(relay, inbox("socket"), 0, "nothing")
 
 
 def test_who_joins_again_is_shown_what_it_missed_meanwhile(relay, journal, inbox):
