@@ -20,14 +20,10 @@ import requests
 from waiting import wait_until
 
 from api.listeners import allow_descriptors
-from faults.clients import NodeWatcher, PythonWatcher, Swarm
+from faults.clients import NodeWatcher, PythonWatcher, Swarm, collect_sockets, leaves_sockets_behind
 from faults.parts import BIN, BODY, Part, free_port
 
 STOCK = [(kind, transport) for kind in (NodeWatcher, PythonWatcher) for transport in ("websocket", "polling")]
-# python-socketio's client leaves the connections of a broken session to the garbage collector.
-unclosed_sockets_are_the_clients = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
-)
 MARGIN_S = 2.0  # what a busy machine may add to a time that is promised
 
 
@@ -58,6 +54,7 @@ def watch():
     yield watch
     for watcher in watchers:
         watcher.close()
+    collect_sockets()
 
 
 class Up:
@@ -220,7 +217,7 @@ def test_thousands_come_back_at_once(system, swarm_of):
     assert max(client.connections for client in clients) == 2, "nobody was dropped and came again"
 
 
-@unclosed_sockets_are_the_clients
+@leaves_sockets_behind
 @pytest.mark.timeout(240)
 def test_a_gateway_is_killed_with_its_clients(up, swarm_of, watch):
     """200 clients and four stock ones on two gateways: each ends with every event, once and in order."""
@@ -283,7 +280,7 @@ def answers(url):
         return False
 
 
-@unclosed_sockets_are_the_clients
+@leaves_sockets_behind
 def test_a_gateway_that_is_told_to_stop_drains(system, swarm_of, watch):
     """Its clients come back by themselves, on the other; what was asked of it is answered."""
     system.worker(CTO_PAPER_LATENCY_MS="150")

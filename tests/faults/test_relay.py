@@ -18,6 +18,7 @@ from waiting import wait_until
 
 from cto_worker.events import Details, Status
 from cto_worker.redis_journal import RedisJournal
+from faults.clients import collect_sockets, leaves_sockets_behind
 from faults.parts import Part
 
 EVENTS = 5_000
@@ -111,8 +112,10 @@ def followers(system):
     yield make
     for follower in made:
         follower.client.shutdown()
+    collect_sockets()
 
 
+@leaves_sockets_behind
 @pytest.mark.timeout(240)
 def test_whatever_happens_to_the_link_every_client_gets_every_event(system, followers):
     with system.proxied() as (proxy, near):
