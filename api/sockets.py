@@ -8,9 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engineio.packet import MESSAGE, Packet
-from flask import request
 from flask_socketio import ConnectionRefusedError as Refusal
-from flask_socketio import SocketIO, emit
+from flask_socketio import SocketIO
 
 from api.admission import Turns
 from api.auth import ForbiddenError, caller, check_origin
@@ -59,12 +58,17 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
 
 
 def register(socketio: SocketIO, relay: Relay, history: History, settings: Settings) -> None:
-    """Handle connection, ``join_room``, ``leave_room``, ``resume`` and disconnection."""
-    door = _Door(socketio.server, relay, history, settings)
-    socketio.on_event("connect", door.connect)
+    """Handle connection, ``join_room``, ``leave_room``, ``resume`` and disconnection.
+
+    The handlers are python-socketio's: Flask-SocketIO would make a request context for each message, which
+    costs more than most of them, and which none of them asks for.
+    """
+    server = socketio.server
+    door = _Door(server, relay, history, settings)
+    server.on("connect", door.connect)
     for name, handler in (("join_room", door.join), ("leave_room", door.leave), ("resume", door.resume)):
-        socketio.on_event(name, _answering(partial(door.act, handler)))
-    socketio.on_event("disconnect", door.disconnect)
+        server.on(name, _answering(server, partial(door.act, handler)))
+    server.on("disconnect", door.disconnect)
 
 
 class _Door:
@@ -75,28 +79,25 @@ class _Door:
         self._turns = Turns(LOOKUPS_AT_ONCE)
         self._clients: dict[str, tuple[Reader, Outbox]] = {}  # by Socket.IO's id
 
-    def connect(self, *_: Any) -> None:
-        # Engine.IO's requests never reach Flask's own check. Its own one compares Origin with Host, which a
-        # name that was rebound to this machine passes.
+    def connect(self, sid: str, environ: dict[str, Any], *_: Any) -> None:
+        # Engine.IO's own check compares Origin with Host: a name that was rebound to this machine passes it.
         try:
-            check_origin(self._settings, request.host, request.headers.get("Origin"))
+            check_origin(self._settings, environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN"))
         except ForbiddenError as error:
             raise Refusal(str(error), {"code": error.code}) from error
-        session = self._server.manager.eio_sid_from_sid(_sid(), NAMESPACE)
-        outbox = self._server.eio.sockets[session].queue
-        self._clients[_sid()] = Reader(outbox.put_frame), outbox
+        outbox = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, NAMESPACE)].queue
+        self._clients[sid] = Reader(outbox.put_frame), outbox
 
-    def disconnect(self, reason: str = "", *_: Any) -> None:
-        client = self._clients.pop(_sid(), None)
+    def disconnect(self, sid: str, reason: str = "") -> None:
+        client = self._clients.pop(sid, None)
         if client:
             reader, outbox = client
             self._relay.forget(reader)
             if reason == self._server.reason.PING_TIMEOUT:
                 outbox.drop()  # it may read nothing, and so no goodbye either
 
-    def act(self, handler: Callable[..., Any], *arguments: Any) -> Any:
-        """Handle a message of the current request's client."""
-        sid = _sid()
+    def act(self, handler: Callable[..., Any], sid: str, *arguments: Any) -> Any:
+        """Handle a message of a client."""
         client = self._clients[sid]
         try:
             return handler(client, *arguments)
@@ -133,20 +134,16 @@ class _Door:
         return self._server.not_handled  # so that python-socketio does not answer once more
 
 
-def _sid() -> str:
-    return request.sid  # type: ignore[attr-defined,no-any-return]  # Flask-SocketIO adds it
-
-
-def _answering(handler: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+def _answering(server: Any, handler: Callable[..., Any]) -> Callable[..., Any]:
     """Turn a handler's refusals into the answer, and into ``room_error`` when the client waits for none."""
 
-    def answer(*arguments: Any) -> dict[str, Any]:
+    def answer(sid: str, *arguments: Any) -> Any:
         try:
-            return handler(*arguments)
+            return handler(sid, *arguments)
         except Exception as failure:  # noqa: BLE001 - whatever it is, refusal tells it
             error, more = refusal(failure)
         if _packet_id.get() is None:
-            emit("room_error", error)
+            server.emit("room_error", error, to=sid, namespace=NAMESPACE)
         return {"success": False, "error": error, **more}
 
     return answer
