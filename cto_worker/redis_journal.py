@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-
-from redis.exceptions import ResponseError
 
 from cto_worker import keys
 from cto_worker.errors import (
@@ -25,10 +22,11 @@ from cto_worker.intents import (
     encode_record,
 )
 from cto_worker.journal import Claim, Created, Orphan, Receipt, Standing, celery_result, check_order
-from cto_worker.store import durably, script
+from cto_worker.store import durably, refusals, script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from redis import Redis
 
@@ -228,16 +226,10 @@ class RedisJournal:
         return Standing(status, int(found[1]))
 
 
-@contextmanager
-def _refusals(job_id: str, attempt: int) -> Iterator[None]:
-    """Turn what the store answers to a write that must not happen into our own errors."""
-    try:
-        yield
-    except ResponseError as error:
-        errors: dict[str, Exception] = {
-            "NOTFOUND": JobNotFoundError(job_id),
-            "ENDED": JobEndedError(f"job {job_id} has ended"),
-            "FENCED": FencedError(f"job {job_id} is no longer owned by attempt {attempt}"),
-            "SEQUENCE": SequenceError(f"job {job_id}: {error}"),
-        }
-        raise errors.get(str(error).split(" ", 1)[0], error) from error
+def _refusals(job_id: str, attempt: int) -> AbstractContextManager[None]:
+    return refusals(
+        NOTFOUND=lambda _: JobNotFoundError(job_id),
+        ENDED=lambda _: JobEndedError(f"job {job_id} has ended"),
+        FENCED=lambda _: FencedError(f"job {job_id} is no longer owned by attempt {attempt}"),
+        SEQUENCE=lambda error: SequenceError(f"job {job_id}: {error}"),
+    )

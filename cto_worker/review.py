@@ -6,21 +6,17 @@ were when the job ended. What an operator says goes into the intent log alone.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-
-from redis.exceptions import ResponseError
 
 from cto_worker import keys
 from cto_worker.errors import IntentNotFoundError, IntentNotUnknownError, JobNotEndedError, JobNotFoundError
 from cto_worker.events import JobStatus
 from cto_worker.intents import IntentStatus, decode_log, encode_record, settled
 from cto_worker.market import Buy, Outcome, OutcomeStatus
-from cto_worker.store import script
+from cto_worker.store import refusals, script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
 
     from redis import Redis
 
@@ -111,22 +107,13 @@ def _log(store: Redis, job_id: str) -> IntentLog | None:
 
 def _record(store: Redis, job_id: str, intent_id: str = "", record: bytes = b"") -> tuple[int, int]:
     """Have the store take one step. Returns how many are still unknown, and 1 when the job left the lists."""
-    with _refusals(job_id, intent_id):
+    with refusals(
+        NOTFOUND=lambda _: JobNotFoundError(job_id),
+        NOTENDED=lambda _: JobNotEndedError(job_id),
+        NOTUNKNOWN=lambda _: IntentNotUnknownError(f"intent {intent_id} is not unknown any more"),
+    ):
         left, removed = script(store, "resolve")(
             keys=[keys.job(job_id), keys.intents(job_id)],
             args=[job_id, intent_id, record, keys.LIST_PREFIX, keys.REVIEW],
         )
     return int(left), int(removed)
-
-
-@contextmanager
-def _refusals(job_id: str, intent_id: str) -> Iterator[None]:
-    try:
-        yield
-    except ResponseError as error:
-        errors: dict[str, Exception] = {
-            "NOTFOUND": JobNotFoundError(job_id),
-            "NOTENDED": JobNotEndedError(job_id),
-            "NOTUNKNOWN": IntentNotUnknownError(f"intent {intent_id} is not unknown any more"),
-        }
-        raise errors.get(str(error).split(" ", 1)[0], error) from error

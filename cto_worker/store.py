@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as StoreConnectionError
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as StoreTimeoutError
 from redis.retry import Retry
 
@@ -16,7 +17,7 @@ from cto_worker import keys
 from cto_worker.errors import ConfigError, NotDurableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cto_worker.config import Settings
 
@@ -66,6 +67,18 @@ def script(store: Redis, name: str) -> Callable[..., Any]:
     source = (files("cto_worker") / "lua" / f"{name}.lua").read_text()
     run: Callable[..., Any] = store.register_script(source)
     return run
+
+
+@contextmanager
+def refusals(**errors: Callable[[ResponseError], Exception]) -> Iterator[None]:
+    """Raise our own error where a script refuses with ``<CODE> <text>``, by code."""
+    try:
+        yield
+    except ResponseError as error:
+        make = errors.get(str(error).split(" ", 1)[0])
+        if make is None:
+            raise
+        raise make(error) from error
 
 
 def durably(store: Redis, write: Any, *, keys: list[str], args: list[Any], replicas: int) -> Any:
