@@ -10,6 +10,7 @@ from collections import deque
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 from werkzeug.wsgi import ClosingIterator
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TURN_TIMEOUT_S = 9.0  # with a join's own time-outs less than the 15 s in which a client must answer a ping
+TURN_TIMEOUT_S = 9.0
 SILENT_TICKS, TICK_S = 8, 0.5  # 4 s at least, 4.5 s at most, and 5 s are promised
 RETRY_AFTER_S = 5
 
@@ -116,7 +117,7 @@ class Capacity:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve, as WSGI has it."""
         path: str = environ.get("PATH_INFO", "")
-        session = path.startswith("/socket.io/") and "sid=" not in environ.get("QUERY_STRING", "")
+        session = path.startswith("/socket.io/") and "sid" not in parse_qs(environ.get("QUERY_STRING", ""))
         stream = path == "/ws" or path.endswith("/stream")
         if (session or stream) and self._sessions() + self._streams >= self._limit:
             return _too_many(start_response)

@@ -167,18 +167,19 @@ def _cancel(*, job: str, as_json: bool, url: str | None) -> None:
 @main.command("resolve")
 @click.argument("job")
 @click.option("--intent", help="The unknown intent that you can tell about.")
-@click.option("--executed/--not-executed", default=None, help="What became of it.")
+@click.option("--executed", is_flag=True, help="It was executed.")
+@click.option("--not-executed", is_flag=True, help="It was not. Neither can be taken back.")
 @as_json
-def _resolve(*, job: str, intent: str | None, executed: bool | None, as_json: bool) -> None:
+def _resolve(*, job: str, intent: str | None, executed: bool, not_executed: bool, as_json: bool) -> None:
     """Show an ended job's unknown intents, or tell what became of one of them.
 
     Without one left the job needs nobody any more and leaves the list that
     `cto jobs --status needs_review` shows.
     """
-    if (intent is None) != (executed is None):
-        raise click.UsageError("--intent and either --executed or --not-executed go together.")
+    if executed + not_executed != (intent is not None):
+        raise click.UsageError("--intent and one of --executed and --not-executed go together.")
     with connect(Settings.from_env()) as store:
-        if intent is not None and executed is not None:
+        if intent is not None:
             review.resolve(store, job, intent, executed=executed)
         unknown = review.unknown_intents(store, job)
         closed = not unknown and review.close(store, job)
@@ -240,7 +241,7 @@ def _show_unknown(job: str, unknown: list[review.UnknownIntent]) -> None:
     click.echo("Ask the market, or an explorer, for each signature; then tell whether it was executed:")
     for one in unknown:  # not in the table, which would break such long words
         click.echo(f"\n{one.signature}\n  {program()} resolve {job} --intent {one.intent_id} --executed")
-    click.echo("\nor --not-executed.")
+    click.echo("\nor --not-executed. It cannot be taken back.")
 
 
 def _gateway(url: str | None) -> Gateway:

@@ -54,6 +54,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
             "gateway": lambda: _gateway(settings),
             "workers": lambda: _workers(settings),
             "queue": lambda: f"{store.llen(keys.QUEUE)} messages wait",
+            "review": lambda: _review(store),
         }
         for name, check in checks.items():
             yield _finding(name, check)
@@ -110,6 +111,13 @@ def _durability(store: Redis, replicas: int) -> str:
     except ConfigError as error:
         raise _Wrong("what is written may be lost with the store", str(error)) from error
     return f"append-only file, fsync {_option(store, 'appendfsync')}, {replicas} replicas asked for"
+
+
+def _review(store: Redis) -> str:
+    count = store.zcard(f"{keys.LIST_PREFIX}{keys.EVERYONE}:{keys.REVIEW}")
+    if count:
+        raise _Wrong(f"{count} jobs need a person", f"see `{program()} jobs --status {keys.REVIEW}`")
+    return "no job needs a person"
 
 
 def _eviction(store: Redis) -> str:

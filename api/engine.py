@@ -44,16 +44,19 @@ def lean(server: Any) -> None:
 class PacketQueue(Outbox):
     """An :class:`Outbox`, as far as Engine.IO uses :class:`queue.Queue`."""
 
-    __slots__ = ()
+    __slots__ = ("busy",)
 
-    def get(self, block: bool = True, timeout: float | None = None) -> _Batch | None:  # noqa: ARG002, FBT001, FBT002
+    def __init__(self) -> None:
+        super().__init__()
+        self.busy = False  # whether a message of the client is being handled, so that it is not pinged
+
+    def get(self, block: bool = True, timeout: float | None = None) -> _Batch | None:  # noqa: FBT001, FBT002
         """Return all that waits as one packet; ``None`` says that nothing follows.
 
-        No time-out: it would cost a timer each time, and never come to pass, for there is a ping before.
+        Raises ``queue.Empty``, upon which Engine.IO ends the session, also for a second poll beside a first.
         """
-        if not block:
+        if not block or self.sleeps or not self.wait(timeout):
             raise queue.Empty
-        self.wait()
         return None if self.ends_now() else _Batch(self)
 
     def task_done(self) -> None:
@@ -90,10 +93,12 @@ def _message(item: Any) -> bytes:
 class _Writer:
     """A WebSocket of eventlet's, as Engine.IO uses it; a batch is written as it is."""
 
-    __slots__ = ("_websocket", "close", "outbox", "socket", "wait")
+    __slots__ = ("_half_written", "_lock", "_websocket", "close", "outbox", "socket", "wait")
 
     def __init__(self, websocket: Any, outbox: Outbox) -> None:
         self._websocket, self.outbox = websocket, outbox
+        self._lock = websocket._sendlock  # noqa: SLF001 - eventlet answers a client's pings by itself
+        self._half_written = False  # whether a frame is, and so the lock is ours
         self.socket, self.wait, self.close = websocket.socket, websocket.wait, websocket.close
 
     def send(self, message: str | bytes) -> None:
@@ -101,17 +106,27 @@ class _Writer:
         if isinstance(message, str):
             self._websocket.send(message)
             return
-        self._websocket._send(message)  # noqa: SLF001 - no public method leaves a message as it is
+        if not self._half_written:
+            self._lock.acquire()
+        self._half_written = False
+        try:
+            self.socket.sendall(message)
+        finally:
+            self._lock.release()
 
     def write_now(self) -> bytes:
         """Write what can be written at once while Engine.IO's own writer sleeps. Returns what could not."""
         messages = b"".join([_message(item) for item in self.outbox.take()])
-        if self._websocket._sendlock.locked():  # noqa: SLF001 - an answer to a ping is being written
+        if not messages or not self._lock.acquire(blocking=False):
             return messages
         try:
-            return messages[self.socket.fd.send(messages) :]
+            left = messages[self.socket.fd.send(messages) :]
         except OSError:  # also when there is no room: the writer waits for it, or finds the connection gone
-            return messages
+            left = messages
+        self._half_written = 0 < len(left) < len(messages)
+        if not self._half_written:
+            self._lock.release()
+        return left
 
 
 def _lean_websocket(base: Any) -> Any:
@@ -199,12 +214,16 @@ def _pings(server: Any, thread: Any) -> _Later:
     """Pings, and the look for their answers: Engine.IO itself looks only now and then."""
 
     def ping(client: Any) -> None:
+        if client.queue.busy:  # its answer would lie unread behind the message that is handled
+            pings.add(client)
+            return
         client.last_ping = time.time()
         client.send(Packet(PING))
         answers.add(client)
 
     answers = _Later(server, thread, server.ping_timeout + 0.1, lambda client: client.check_ping_timeout())
-    return _Later(server, thread, server.ping_interval, ping)
+    pings = _Later(server, thread, server.ping_interval, ping)
+    return pings
 
 
 def _task(thread: Any, pings: _Later, target: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -34,7 +34,7 @@ class Frame:
     @property
     def phase(self) -> bytes:
         """The digit of the event's phase."""
-        at = self.payload.index(b'"phase":') + 8
+        at = self.payload.find(b'"phase":') + 8
         return self.payload[at : at + 1]
 
 

@@ -37,18 +37,21 @@ class Outbox:
     A connection that can be written to without waiting needs no reader most of the time: see :meth:`begin`.
     """
 
-    __slots__ = ("_bytes", "_items", "_start", "_waiting", "_wake", "_write_now", "drop", "dropped")
+    __slots__ = (
+        "_bytes", "_items", "_sleeps", "_start", "_touched", "_wake", "_write_now", "drop", "dropped",
+    )  # fmt: skip
 
     def __init__(self, drop: Callable[[], object] = lambda: None) -> None:
         self.drop = drop
-        self._write_now: Callable[[], bytes] | None = None
-        self._start: Callable[[], object] | None = None
         self.dropped = False
         self._items: deque[Any] = deque()
         self._bytes = 0
-        self._waiting = False
+        self._sleeps = False  # whether the reader waits for something to take
+        self._touched = False  # whether it is in the list that flush() works off
         self._wake = threading.Lock()
         self._wake.acquire()
+        self._write_now: Callable[[], bytes] | None = None
+        self._start: Callable[[], object] | None = None
 
     def begin(self, write_now: Callable[[], bytes], start: Callable[[], object]) -> None:
         """Take a reader for asleep that is not even there yet, and send what waits.
@@ -67,9 +70,7 @@ class Outbox:
             return
         self._items.append(item)
         self._bytes += _size(item)
-        if self._waiting:
-            self._waiting = False
-            self.flush()
+        self.flush()
 
     def put_frame(self, frame: Frame) -> None:
         """Add an event, to be sent at the next :func:`flush`. Never waits."""
@@ -79,31 +80,40 @@ class Outbox:
         self._bytes += len(frame.payload)
         if self._bytes > MAX_BYTES:
             self._make_room()
-        if self._waiting:
-            self._waiting = False
+        if not self._touched:
+            self._touched = True
             _touched.append(self)
 
     def flush(self) -> None:
-        """Send what waits for a reader that sleeps, or wake it."""
-        left = self._write_now() if self._write_now else b""
-        if left:
+        """Send what waits for a reader that sleeps, or wake it. One that is awake looks by itself."""
+        self._touched = False
+        if not self._items or not (self._sleeps or self._start):
+            return
+        if self._write_now and (left := self._write_now()):
             self._items.appendleft(left)
+            self._bytes += _size(left)
         if not self._items:
-            self._waiting = True  # it sleeps on
-        elif self._start:
+            return
+        if self._start:
             start, self._start = self._start, None
             start()
         else:
+            self._sleeps = False  # woken once, however often this is called before it runs
             self._wake.release()
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether a reader waits already. There must be one only."""
+        return self._sleeps
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until there is something to take. Returns whether there is."""
         ends_s = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._items:
-            self._waiting = True
+            self._sleeps = True
             # A wake-up may come together with the end of a wait, and be found by the next.
             woken = self._wake.acquire(timeout=-1 if ends_s is None else max(0.0, ends_s - time.monotonic()))
-            self._waiting = False
+            self._sleeps = False
             if not woken:
                 break
         return bool(self._items)
@@ -140,15 +150,16 @@ class Outbox:
             self.drop()
 
 
-_touched: list[Outbox] = []  # whose readers sleep, though there is something for them
+_touched: list[Outbox] = []  # to which something was put since the last flush
 
 
 def flush() -> None:
     """Send what has been put since the last time, each connection's in one write."""
-    touched = _touched.copy()
-    _touched.clear()
-    for outbox in touched:
-        outbox.flush()
+    while _touched:
+        try:
+            _touched.pop().flush()
+        except Exception:
+            log.exception("a client's events could not be sent")  # one client's, and nobody else's
 
 
 @contextmanager

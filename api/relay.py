@@ -17,7 +17,7 @@ import logging
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -71,6 +71,7 @@ class Reader:
     put: Callable[[Frame], object]
     rooms: set[str] = field(default_factory=set)
     cursors: dict[str, int] = field(default_factory=dict)  # job → seq of the latest event put
+    gone: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -96,11 +97,12 @@ class Relay:
         # By the channel of a room, as the store names it in every message.
         self._members: dict[bytes, set[Reader]] = {}
         self._confirmed: set[bytes] = set()  # subscriptions that the store has confirmed
+        self._unconfirmed: Counter[bytes] = Counter()  # SUBSCRIBE commands without an answer yet
         self._asked: deque[_Request] = deque()  # not yet seen by the loop
         self._waiting: list[_Request] = []  # for their channel's confirmation
         self._woken = False  # whether somebody has woken the loop since it last looked
         self._left = False  # whether a room has lost its last member since then
-        self._ends: deque[tuple[str, list[Reader]]] = deque()  # jobs ended of late, and who was told
+        self._ends: deque[tuple[str, list[dict[str, int]]]] = deque()  # jobs ended of late; cursors on them
         self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}".encode()
         self._stopped = False
 
@@ -134,7 +136,8 @@ class Relay:
             self._left = True  # the loop drops the subscription when it next wakes
 
     def forget(self, reader: Reader) -> None:
-        """Take a reader that is gone out of every room."""
+        """Take a reader that is gone out of every room, for good."""
+        reader.gone = True
         for room in list(reader.rooms):
             self.leave(reader, room)
 
@@ -152,6 +155,7 @@ class Relay:
             else:
                 continue
             self._confirmed.clear()
+            self._unconfirmed.clear()
             threading.Event().wait(RECONNECT_S)
 
     def stop(self) -> None:
@@ -220,6 +224,7 @@ class Relay:
         subscribed ^= gone | new
         subscription.unsubscribe(gone)
         subscription.subscribe(new)
+        self._unconfirmed.update(new)
 
     def _take(self, replies: list[Any]) -> None:
         for kind, channel, payload in replies:
@@ -231,22 +236,24 @@ class Relay:
             elif kind == b"subscribe":
                 if channel == self._own_channel:
                     self._catch_up()
-                self._confirmed.add(channel)
+                self._unconfirmed[channel] -= 1
+                if self._unconfirmed[channel] <= 0:  # else it was given up and asked for again meanwhile
+                    del self._unconfirmed[channel]
+                    self._confirmed.add(channel)
 
     def _admit(self) -> None:
         """Serve the requests whose channels are confirmed, with one question to the journal for many."""
-        ready = []
-        for request in self._waiting:
-            if _channel(request.room) in self._confirmed:
-                ready.append(request)
-            self._left |= request.given_up
+        self._left |= any(request.given_up for request in self._waiting)
         self._waiting = [request for request in self._waiting if not request.given_up]
+        ready = [request for request in self._waiting if _channel(request.room) in self._confirmed]
         for first in range(0, len(ready), ADMITTED_AT_ONCE):
             if first:
                 flush()
                 time.sleep(0)
-            self._serve(ready[first : first + ADMITTED_AT_ONCE])
-        self._waiting = [request for request in self._waiting if not request.done.is_set()]
+            try:
+                self._serve(ready[first : first + ADMITTED_AT_ONCE])
+            finally:  # what is served must not be served again after an error
+                self._waiting = [request for request in self._waiting if not request.done.is_set()]
 
     def _serve(self, requests: list[_Request]) -> None:
         joining = [request for request in requests if request.after is None]
@@ -255,15 +262,15 @@ class Relay:
         missed = self._history.events_of([(request.job_id, request.after or 0) for request in resuming])
         for request, jobs in zip(joining, opened, strict=True):
             self._show(request, jobs)
+            request.done.set()
         for request, stored in zip(resuming, missed, strict=True):
             self._bring(request, stored)
-        for request in requests:
             request.done.set()
 
     def _show(self, request: _Request, opened: list[StoredEvent]) -> None:
-        if request.given_up:
-            return
         reader = request.reader
+        if request.given_up or reader.gone:
+            return
         self._enter(reader, request.room)
         for frame in frames_of(stored.event for stored in opened):
             if frame.job_id in reader.cursors:
@@ -279,7 +286,7 @@ class Relay:
         frames, after, cursors = list(frames_of(stored.events)), request.after or 0, request.reader.cursors
         if frames and frames[0].seq > after + 1:
             request.error = GapError(request.job_id, frames[0].seq)
-        elif not request.given_up:
+        elif not (request.given_up or request.reader.gone):
             try:
                 request.answer(frames)
             except Exception as error:  # noqa: BLE001 - whose answer it is gets it
@@ -292,13 +299,19 @@ class Relay:
     def _catch_up(self) -> None:
         """Send what was published while the rooms' channels were not subscribed to."""
         behind: dict[str, set[Reader]] = {}
-        for channel, members in self._members.items():
+        rooms = [(_room(channel), set(members)) for channel, members in self._members.items()]
+        for _, members in rooms:
             for reader in members:
                 for job_id, last in reader.cursors.items():
                     if last != _ENDED:
                         behind.setdefault(job_id, set()).add(reader)
-            for stored in self._history.open_jobs(channel.decode().removeprefix(keys.CHANNEL_PREFIX)):
-                behind.setdefault(stored.job_id, set()).update(members)
+        for first in range(0, len(rooms), ADMITTED_AT_ONCE):
+            some = rooms[first : first + ADMITTED_AT_ONCE]
+            for (_, members), opened in zip(
+                some, self._history.open_jobs_of([room for room, _ in some]), strict=True
+            ):
+                for stored in opened:
+                    behind.setdefault(stored.job_id, set()).update(members)
         for job_id, readers in behind.items():
             self._replay(job_id, readers)
 
@@ -338,15 +351,19 @@ class Relay:
 
     def _end(self, job_id: str, readers: Collection[Reader]) -> None:
         """Forget the readers' cursors of a job that has ended; in a while, for its end may come again."""
-        self._ends.append((job_id, list(readers)))
+        self._ends.append((job_id, [reader.cursors for reader in readers]))
         if len(self._ends) > REMEMBERED_ENDS:
-            job_id, readers = self._ends.popleft()
-            for reader in readers:
-                reader.cursors.pop(job_id, None)
+            job_id, all_cursors = self._ends.popleft()
+            for cursors in all_cursors:
+                cursors.pop(job_id, None)
 
 
 def _channel(room: str) -> bytes:
     return f"{keys.CHANNEL_PREFIX}{room}".encode()
+
+
+def _room(channel: bytes) -> str:
+    return channel.decode().removeprefix(keys.CHANNEL_PREFIX)
 
 
 def frames_of(payloads: Iterable[bytes]) -> Iterator[Frame]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from flask_socketio import SocketIO
 
 from api.admission import Turns
 from api.auth import ForbiddenError, caller, check_origin
-from api.engine import lean
+from api.engine import PacketQueue, lean
 from api.relay import Reader
 from api.rooms import check_allowed, refusal, resume_point, room_name
 from cto_worker import keys
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from api.frames import Frame
-    from api.outbox import Outbox
     from api.relay import Relay
     from cto_worker.config import Settings
     from cto_worker.history import History
@@ -77,7 +77,7 @@ class _Door:
     def __init__(self, server: Any, relay: Relay, history: History, settings: Settings) -> None:
         self._server, self._relay, self._history, self._settings = server, relay, history, settings
         self._turns = Turns(LOOKUPS_AT_ONCE)
-        self._clients: dict[str, tuple[Reader, Outbox]] = {}  # by Socket.IO's id
+        self._clients: dict[str, tuple[Reader, PacketQueue]] = {}  # by Socket.IO's id
 
     def connect(self, sid: str, environ: dict[str, Any], *_: Any) -> None:
         # Engine.IO's own check compares Origin with Host: a name that was rebound to this machine passes it.
@@ -85,7 +85,7 @@ class _Door:
             check_origin(self._settings, environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN"))
         except ForbiddenError as error:
             raise Refusal(str(error), {"code": error.code}) from error
-        outbox = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, NAMESPACE)].queue
+        outbox = self._server.eio.sockets[self._session(sid)].queue
         self._clients[sid] = Reader(outbox.put_frame), outbox
 
     def disconnect(self, sid: str, reason: str = "") -> None:
@@ -96,28 +96,38 @@ class _Door:
             if reason == self._server.reason.PING_TIMEOUT:
                 outbox.drop()  # it may read nothing, and so no goodbye either
 
+    def _session(self, sid: str) -> str:
+        return self._server.manager.eio_sid_from_sid(sid, NAMESPACE)  # type: ignore[no-any-return]
+
     def act(self, handler: Callable[..., Any], sid: str, *arguments: Any) -> Any:
         """Handle a message of a client."""
         client = self._clients[sid]
+        outbox, session = client[1], self._server.eio.sockets.get(self._session(sid))
+        outbox.busy, pinged_s = True, session and session.last_ping
+        if pinged_s:
+            session.last_ping = None  # its answer lies unread behind this message
         try:
             return handler(client, *arguments)
         finally:
+            outbox.busy = False
+            if pinged_s:
+                session.last_ping = time.time()
             if sid not in self._clients:
                 self._relay.forget(client[0])  # it went while it waited
 
-    def join(self, client: tuple[Reader, Outbox], *arguments: Any) -> dict[str, Any]:
+    def join(self, client: tuple[Reader, PacketQueue], *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
         with self._turns.turn():
             check_allowed(caller(), room, self._history)
         self._relay.join(client[0], room)
         return {"success": True, "room": room}
 
-    def leave(self, client: tuple[Reader, Outbox], *arguments: Any) -> dict[str, Any]:
+    def leave(self, client: tuple[Reader, PacketQueue], *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
         self._relay.leave(client[0], room)
         return {"success": True, "room": room}
 
-    def resume(self, client: tuple[Reader, Outbox], *arguments: Any) -> Any:
+    def resume(self, client: tuple[Reader, PacketQueue], *arguments: Any) -> Any:
         job_id, after = resume_point(arguments)
         with self._turns.turn():
             check_allowed(caller(), keys.job_room(job_id), self._history)

@@ -122,6 +122,7 @@ class _Connection:
             return
         try:
             said = parsed(message)
+            dumps(said)  # what cannot be written again, such as 1e999, is no JSON to us
         except ValueError as error:
             self._fail(INVALID_DATA, "invalid_json", f"not JSON: {error}")
             return

@@ -83,7 +83,9 @@ def main() -> None:
     )
     socketio = make_socketio(app, settings, async_mode="eventlet")
     app.wsgi_app = _adapted(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
-    relay = Relay(store, history)
+    # Of its own, for what others ask of the store at once must not look to it as if the store were lost.
+    own_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
+    relay = Relay(own_store, History(own_store))
     register(socketio, relay, history, settings)
     _bound_messages()
     app.register_blueprint(streams.blueprint(relay, history))

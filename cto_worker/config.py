@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,23 @@ class _Words(fields.String):
         return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+_ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]+\Z")  # as browsers send it: lower case, no path, no `*`
+
+
+class _Origins(_Words):
+    """Origins of pages. One that no browser would send must not be taken for one that is allowed."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        origins = super()._deserialize(value, attr, data, **kwargs)
+        for origin in origins:
+            if not _ORIGIN.match(origin):
+                raise ValidationError(
+                    f"{origin!r} is no origin: write it as browsers do: http://localhost:5173, lower case, "
+                    "without a slash at its end, and each by itself (no *)."
+                )
+        return origins
+
+
 class _EnvironmentSchema(Schema):
     host = fields.String(data_key="CTO_HOST")
     port = fields.Integer(data_key="CTO_PORT", validate=validate.Range(1, 65_535))
@@ -145,7 +163,7 @@ class _EnvironmentSchema(Schema):
     )
     data_dir = fields.Function(deserialize=Path, data_key="CTO_DATA_DIR")
     auth = fields.String(data_key="CTO_AUTH", validate=validate.OneOf(["required", "off"]))
-    cors_origins = _Words(data_key="CTO_CORS_ORIGINS")
+    cors_origins = _Origins(data_key="CTO_CORS_ORIGINS")
     market = fields.String(data_key="CTO_MARKET", validate=validate.OneOf(["paper"]))
     retention_days = fields.Integer(data_key="CTO_RETENTION_DAYS", validate=validate.Range(1, 3_650))
     log_format = fields.String(data_key="CTO_LOG_FORMAT", validate=validate.OneOf(["console", "json"]))

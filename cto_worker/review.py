@@ -17,7 +17,6 @@ from cto_worker.market import Buy, Outcome, OutcomeStatus
 from cto_worker.store import refusals, script
 
 if TYPE_CHECKING:
-
     from redis import Redis
 
     from cto_worker.intents import IntentLog

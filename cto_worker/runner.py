@@ -126,12 +126,12 @@ class Runner:
         try:
             with self._keeping(job_id, taken) as lease:
                 hold = Hold(lease, self.stopping, self.crash_at)
-                hold.reached("after_claim")
                 if claim.stalls >= MAX_STALLS:
                     # Whatever is wrong may be what is recorded, so no more of that is read than must be.
                     stalled = self._operation(job_id, claim, request_of(claim.latest), hold)
                     stalled.log = _readable_log(claim)
                     return park(stalled)
+                hold.reached("after_claim")
                 if refusal := json.loads(claim.request).get(REFUSED):
                     refused = self._operation(job_id, claim, request_of(claim.latest), hold)
                     return conclude(refused, ("invalid_request", refusal))

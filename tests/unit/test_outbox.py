@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from examples import FIRST_EVENT
+from waiting import wait_until
 
 from api.frames import Frame, server_sent_event, socketio_message, text_frame, websocket_message
 from api.outbox import MAX_BYTES, WRITE_BYTES, Outbox, counts, flush
@@ -135,3 +136,84 @@ def test_long_answers_to_a_client_that_reads_nothing_are_bounded_too():
         outbox.put(b"x" * 100_000)
     assert drops == [1]
     assert drained(outbox) == []
+
+
+class Pipe:
+    """A connection that takes so many bytes at once, and a reader that is started when it takes no more."""
+
+    def __init__(self, room):
+        self.room, self.written, self.started = room, b"", 0
+        self.outbox = Outbox(pytest.fail)
+        self.outbox.begin(self.write_now, self.start)
+
+    def write_now(self):
+        waiting = b"".join(
+            item if isinstance(item, bytes) else item.form(socketio_message) for item in self.outbox.take()
+        )
+        taken, left = waiting[: self.room], waiting[self.room :]
+        self.room -= len(taken)
+        self.written += taken
+        return left
+
+    def start(self):
+        self.started += 1
+
+
+def test_what_a_connection_takes_at_once_wakes_nobody():
+    pipe = Pipe(10**9)
+    for seq in range(1, 11):
+        pipe.outbox.put_frame(frame(seq))
+    flush()
+    assert pipe.written == b"".join(frame(seq).form(socketio_message) for seq in range(1, 11))
+    assert pipe.started == 0
+
+
+def test_what_it_does_not_take_is_left_in_order_for_a_reader_that_is_started_once():
+    pipe, whole = Pipe(100), b"".join(frame(seq).form(socketio_message) for seq in (1, 2, 3))
+    for seq in (1, 2, 3):
+        pipe.outbox.put_frame(frame(seq))
+        flush()
+    assert pipe.started == 1
+    pipe.room = 10**9
+    assert pipe.write_now() == b""
+    assert pipe.written == whole
+
+
+def test_partial_writes_do_not_lift_the_bound():
+    for _ in range(20):
+        pipe = Pipe(10_000)
+        pipe.outbox.put_frame(frame(1, bulk=100_000))
+        flush()
+        pipe.room = 10**9
+        pipe.write_now()
+        assert pipe.outbox._bytes == 0
+
+
+def test_many_flushes_wake_a_reader_once():
+    """Else a lock would be released that nobody has taken, and whoever comes after it stay unserved."""
+    outbox, other, woken = Outbox(), Outbox(), []
+    readers = [threading.Thread(target=lambda one=one: woken.append(one.wait())) for one in (outbox, other)]
+    for reader in readers:
+        reader.start()
+    wait_until(lambda: outbox.sleeps and other.sleeps)
+    for one in (outbox, other, outbox):
+        one.put_frame(frame(1))
+        one.flush()
+    flush()
+    for reader in readers:
+        reader.join(5)
+    assert woken == [True, True]
+
+
+def test_one_that_cannot_be_sent_to_keeps_nobody_from_the_others(caplog):
+    def broken():
+        raise KeyError("nobody foresaw it")
+
+    fine = Pipe(10**9)
+    bad = Outbox()
+    bad.begin(broken, broken)
+    for outbox in (bad, fine.outbox, bad):
+        outbox.put_frame(frame(1))
+    flush()
+    assert fine.written
+    assert "could not be sent" in caplog.text

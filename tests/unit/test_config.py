@@ -1,0 +1,28 @@
+"""Settings that would be misunderstood are refused when the system starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from cto_worker.config import Settings
+from cto_worker.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        "http://localhost:5173/",
+        "localhost:5173",
+        "http://LOCALHOST:5173",
+        "*",
+        "http://a.example,https://b.example/x",
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(origins):
+    with pytest.raises(ConfigError, match="CTO_CORS_ORIGINS.*write it as browsers do"):
+        Settings.from_env({"CTO_CORS_ORIGINS": origins})
+
+
+def test_origins_are_read_as_they_are_written():
+    settings = Settings.from_env({"CTO_CORS_ORIGINS": "http://localhost:5173, https://app.example"})
+    assert settings.cors_origins == ("http://localhost:5173", "https://app.example")
