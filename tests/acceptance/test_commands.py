@@ -103,7 +103,7 @@ def test_doctor_says_what_is_wrong_when_nothing_runs(elsewhere, auth):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     right = {finding["check"]: finding["right"] for finding in json.loads(done.stdout)}
-    names = ("configuration", "store", "durability", "eviction", "gateway", "workers", "queue")
+    names = ("configuration", "store", "durability", "eviction", "gateway", "workers", "queue", "review")
     assert right == dict.fromkeys(names, False) | {"configuration": auth == "off"}
 
 

@@ -361,7 +361,7 @@ def test_the_command_prints_json(run, cto):
         (["runs"], 1, "job runs has not ended"),
         (["j1", "--intent", SECOND, "--executed"], 1, "the market says it is confirmed"),
         (["j1", "--intent", "x", "--executed"], 1, "has sent nothing for an intent x"),
-        (["j1", "--intent", FIRST], 2, "--executed or --not-executed"),
+        (["j1", "--intent", FIRST], 2, "--executed and --not-executed"),
         (["j1", "--executed"], 2, "--intent"),
         (["j1", "--not-executed"], 2, "--intent"),
     ],

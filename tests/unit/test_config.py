@@ -19,7 +19,7 @@ from cto_worker.errors import ConfigError
     ],
 )
 def test_an_origin_that_no_browser_sends_is_refused(origins):
-    with pytest.raises(ConfigError, match="CTO_CORS_ORIGINS.*write it as browsers do"):
+    with pytest.raises(ConfigError, match=r"CTO_CORS_ORIGINS.*write it as browsers do"):
         Settings.from_env({"CTO_CORS_ORIGINS": origins})
 
 
