@@ -55,7 +55,8 @@ class PacketQueue(Outbox):
 
         Raises ``queue.Empty``, upon which Engine.IO ends the session, also for a second poll beside a first.
         """
-        if not block or self.sleeps or not self.wait(timeout):
+        # A writer that is asleep while flush() writes for it is no sign that the client is gone.
+        if not block or self.sleeps or not self.wait(None if self.written_directly else timeout):
             raise queue.Empty
         return None if self.ends_now() else _Batch(self)
 
