@@ -82,7 +82,11 @@ class _Batch:
                 socketio_packet(item).decode() if isinstance(item, Frame) else item.encode(b64=True)
                 for item in items
             )
-        return b"".join([_message(item) for item in self._outbox.take()])
+        return _messages(self._outbox)
+
+
+def _messages(outbox: Outbox) -> bytes:
+    return b"".join([_message(item) for item in outbox.take()])
 
 
 def _message(item: Any) -> bytes:
@@ -117,7 +121,7 @@ class _Writer:
 
     def write_now(self) -> bytes:
         """Write what can be written at once while Engine.IO's own writer sleeps. Returns what could not."""
-        messages = b"".join([_message(item) for item in self.outbox.take()])
+        messages = _messages(self.outbox)
         if not messages or not self._lock.acquire(blocking=False):
             return messages
         try:
@@ -141,11 +145,6 @@ def _lean_websocket(base: Any) -> Any:
                 return handler(_Writer(websocket, outbox))
 
             super().__init__(handle, server)
-
-        def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-            # A compressor costs each connection more memory than all the rest of it.
-            environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
-            return super().__call__(environ, start_response)
 
     return LeanWebSocket
 

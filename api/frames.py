@@ -38,6 +38,12 @@ class Frame:
         return self.payload[at : at + 1]
 
 
+def missed(frames: list[Frame], after: int) -> bytes:
+    """Return what a ``resume`` after that ``seq`` is answered, as the members of a JSON object."""
+    events = b",".join(frame.payload for frame in frames)
+    return b'"events":[%b],"latestSeq":%d' % (events, frames[-1].seq if frames else after)
+
+
 def text_frame(text: bytes) -> bytes:
     """Return a WebSocket message of text, as a server sends it."""
     size = len(text)

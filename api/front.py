@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from api.auth import check_startable
-from api.listeners import BACKLOG, REPORT, allow_descriptors
+from api.listeners import REPORT, allow_descriptors, listen
 from cto_worker import logs
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
@@ -184,16 +184,6 @@ class Front:
         connection.close()
 
 
-def listen(settings: Settings) -> socket.socket:
-    """Listen on the system's address."""
-    family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(address)
-    listener.listen(BACKLOG)
-    return listener
-
-
 def open_door(path: Path) -> socket.socket:
     """Listen for gateways on a Unix socket that only this user can open: who calls there gets the clients."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -216,10 +206,11 @@ def main() -> None:
         sys.exit(os.EX_CONFIG)
     logs.configure(settings)
     allow_descriptors(DESCRIPTORS)
+    listener = listen(settings, "front")
     try:
-        front = Front(listen(settings), open_door(settings.front_path))
+        front = Front(listener, open_door(settings.front_path))
     except OSError as error:
-        sys.exit(f"The front cannot listen on {settings.host}:{settings.port}: {error}. Is CTO_PORT taken?")
+        sys.exit(f"The front cannot listen on {settings.front_path}: {error}. Is CTO_DATA_DIR writable?")
     log.info("handing over what comes to %s, process %d", settings.base_url, os.getpid())
     try:
         while True:

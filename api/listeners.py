@@ -8,6 +8,7 @@ import resource
 import select
 import socket
 import struct
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from cto_worker.config import Settings
+
 log = logging.getLogger(__name__)
 
 REPORT = struct.Struct("!I")  # what a gateway tells the front: its number, then, again and again, its load
@@ -24,6 +27,20 @@ REPORT_EVERY_S = 0.5
 RETRY_S = 0.1
 BACKLOG = 4_096  # connections that may wait while thousands come back at once
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+def listen(settings: Settings, who: str) -> socket.socket:
+    """Listen on the system's address, or end this process, which is called ``who``."""
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        family, _, _, _, address = found[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        sys.exit(f"The {who} cannot listen on {settings.host}:{settings.port}: {error}. Is CTO_PORT taken?")
+    return listener
 
 
 class OwnListener:

@@ -156,7 +156,7 @@ class Relay:
                 continue
             self._confirmed.clear()
             self._unconfirmed.clear()
-            threading.Event().wait(RECONNECT_S)
+            time.sleep(RECONNECT_S)
 
     def stop(self) -> None:
         """Make :meth:`run` return."""

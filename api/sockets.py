@@ -15,6 +15,7 @@ from flask_socketio import SocketIO
 from api.admission import Turns
 from api.auth import ForbiddenError, caller, check_origin
 from api.engine import PacketQueue, lean
+from api.frames import missed
 from api.relay import Reader
 from api.rooms import check_allowed, refusal, resume_point, room_name
 from cto_worker import keys
@@ -112,8 +113,6 @@ class _Door:
             outbox.busy = False
             if pinged_s:
                 session.last_ping = time.time()
-            if sid not in self._clients:
-                self._relay.forget(client[0])  # it went while it waited
 
     def join(self, client: tuple[Reader, PacketQueue], *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
@@ -161,10 +160,7 @@ def _answering(server: Any, handler: Callable[..., Any]) -> Callable[..., Any]:
 
 def _resumed(packet_id: int, frames: list[Frame], after: int) -> Packet:
     """The acknowledgement (``3``) of a ``resume``, its events as the worker wrote them."""
-    events = b",".join(frame.payload for frame in frames).decode()
-    latest_seq = frames[-1].seq if frames else after
-    answer = f'{{"success":true,"events":[{events}],"latestSeq":{latest_seq}}}'
-    return Packet(MESSAGE, f"3{packet_id}[{answer}]")
+    return Packet(MESSAGE, f'3{packet_id}[{{"success":true,{missed(frames, after).decode()}}}]')
 
 
 def _note_packet_ids(server: Any) -> None:

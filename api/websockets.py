@@ -16,7 +16,7 @@ from flask import Blueprint, Response, request
 from api.auth import caller, check_origin
 from api.body import parsed, query
 from api.errors import failure
-from api.frames import Frame, text_frame, websocket_message
+from api.frames import Frame, missed, text_frame, websocket_message
 from api.outbox import Outbox, cut_off
 from api.relay import Reader
 from api.rooms import RoomError, check_allowed, refusal, resume_point, room_name
@@ -159,9 +159,7 @@ class _Connection:
         check_allowed(self._who, keys.job_room(job_id), self._history)
 
         def answer(frames: list[Frame]) -> None:
-            latest_seq = frames[-1].seq if frames else after
-            events = b',"events":[' + b",".join(frame.payload for frame in frames) + b"]"
-            self._answer({"type": "resumed", "jobId": job_id, "latestSeq": latest_seq, **echo}, events)
+            self._answer({"type": "resumed", "jobId": job_id, **echo}, b"," + missed(frames, after))
 
         self._relay.resume(self._reader, job_id, after, answer)
 

@@ -32,7 +32,7 @@ from api import streams, websockets  # noqa: E402
 from api.admission import Capacity, SilenceWatch, close_all  # noqa: E402
 from api.app import create_app  # noqa: E402
 from api.auth import check_startable  # noqa: E402
-from api.listeners import BACKLOG, HandedListener, OwnListener, allow_descriptors  # noqa: E402
+from api.listeners import HandedListener, OwnListener, allow_descriptors, listen  # noqa: E402
 from api.relay import Relay  # noqa: E402
 from api.sockets import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register  # noqa: E402
 from cto_worker import logs  # noqa: E402
@@ -103,7 +103,9 @@ def _serve(app: Flask, server: Any, settings: Settings, number: int | None) -> N
     app.wsgi_app = Capacity(app.wsgi_app, lambda: len(server.eio.sockets), most)  # type: ignore[method-assign]
     threading.Thread(target=SilenceWatch(server, NAMESPACE).run, name="silence", daemon=True).start()
     listener = (
-        _listen(settings) if number is None else HandedListener(settings.front_path, number, pool.running)
+        OwnListener(listen(settings, "gateway"))
+        if number is None
+        else HandedListener(settings.front_path, number, pool.running)
     )
     if number is not None:
         _name_sessions(server.eio, number)
@@ -143,16 +145,6 @@ def _connections(settings: Settings) -> int:
     if room < settings.max_sockets:
         log.info("the limit of open files leaves room for %d of CTO_MAX_SOCKETS connections", room)
     return min(settings.max_sockets, max(room, 1))
-
-
-def _listen(settings: Settings) -> OwnListener:
-    try:
-        family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[
-            0
-        ]
-        return OwnListener(eventlet.listen(address, family, backlog=BACKLOG, reuse_port=False))
-    except OSError as error:
-        sys.exit(f"The gateway cannot listen on {settings.host}:{settings.port}: {error}. Is CTO_PORT taken?")
 
 
 def _name_sessions(server: Any, number: int) -> None:
@@ -204,9 +196,11 @@ def _adapted(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[byte
 
     Werkzeug takes a body that comes in chunks for empty unless told that it ends. eventlet's input does end:
     it puts the chunks together. Werkzeug still counts the bytes. The connection has Werkzeug's name for it.
+    No WebSocket is offered compression (docs/decisions/0006).
     """
 
     def adapted(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
         environ["werkzeug.socket"] = environ["eventlet.input"].get_socket()
         if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":  # as eventlet asks
             environ["wsgi.input_terminated"] = True
@@ -216,15 +210,10 @@ def _adapted(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[byte
 
 
 def _upgrade(handle: Callable[[Any], None]) -> Callable[..., Iterable[bytes]]:
-    """A WSGI application that accepts a WebSocket. Compression is not offered (docs/decisions/0006)."""
-    accept = WebSocketWSGI(handle, MAX_MESSAGE_BYTES)
-    accept.support_legacy_versions = False
-
-    def upgrade(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
-        return accept(environ, start_response)  # type: ignore[no-any-return]
-
-    return upgrade
+    """A WSGI application that accepts a WebSocket."""
+    accept: Callable[..., Iterable[bytes]] = WebSocketWSGI(handle, MAX_MESSAGE_BYTES)
+    accept.support_legacy_versions = False  # type: ignore[attr-defined]
+    return accept
 
 
 def _bound_messages() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cto_worker import keys
 from cto_worker.events import JobStatus, dumps
-from cto_worker.store import script
+from cto_worker.store import run_each, script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,10 +129,8 @@ class History:
 
     def events_of(self, jobs: Sequence[tuple[str, int]]) -> list[StoredEvents | None]:
         """The same of several jobs, each with its own ``after``."""
-        with self._store.pipeline(transaction=False) as pipeline:
-            for job_id, after in jobs:
-                self._events(keys=[keys.job(job_id), keys.events(job_id)], args=[after], client=pipeline)
-            return [_stored_events(found) for found in pipeline.execute()]
+        calls: list[Any] = [([keys.job(job_id), keys.events(job_id)], [after]) for job_id, after in jobs]
+        return [_stored_events(found) for found in run_each(self._store, self._events, calls)]
 
     def stats(self, job_ids: Sequence[str], user_id: str | None = None) -> Stats:
         """Count jobs by status; those of other users than ``user_id``, if given, count as not found."""
@@ -177,12 +175,8 @@ class History:
 
     def open_jobs_of(self, rooms: Sequence[str]) -> list[list[StoredEvent]]:
         """The same of several rooms."""
-        with self._store.pipeline(transaction=False) as pipeline:
-            for room in rooms:
-                self._open(
-                    keys=[keys.OPEN_PREFIX + room], args=[keys.job(""), keys.events("")], client=pipeline
-                )
-            return [[_stored_event(row) for row in rows] for rows in pipeline.execute()]
+        calls: list[Any] = [([keys.OPEN_PREFIX + room], [keys.job(""), keys.events("")]) for room in rooms]
+        return [[_stored_event(row) for row in rows] for rows in run_each(self._store, self._open, calls)]
 
 
 def _stored_events(found: Any) -> StoredEvents | None:

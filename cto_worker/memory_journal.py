@@ -14,7 +14,6 @@ from cto_worker.errors import (
     JobEndedError,
     JobNotFoundError,
     NotDurableError,
-    SequenceError,
 )
 from cto_worker.events import JobStatus, ProgressEvent, Status, dumps, encode
 from cto_worker.intents import (
@@ -131,14 +130,11 @@ class MemoryJournal:
         """See :meth:`cto_worker.journal.Journal.append`."""
         for one in (*earlier, event):
             self.before_append(one)
-        check_order((*earlier, event))
         job = self.jobs.get(event.job_id)
         if job and event == job.events[-1]:
             return self._receipt(job, event)
         job = self._owned(event.job_id, event.attempt)
-        last = job.events[-1]
-        if event.seq - len(earlier) != last.seq + 1 or event.progress < last.progress:
-            raise SequenceError(f"job {event.job_id}: {event.seq} is not the next seq")
+        check_order((job.events[-1], *earlier, event))
         job.events += [*earlier, event]
         self.published += map(encode, earlier)
         job.status = JobStatus(event.status) if event.status.terminal else JobStatus.ACTIVE

@@ -81,6 +81,34 @@ def refusals(**errors: Callable[[ResponseError], Exception]) -> Iterator[None]:
         raise make(error) from error
 
 
+def run_each(store: Redis, read: Any, calls: list[tuple[list[str], list[Any]]]) -> list[Any]:
+    """Run a script that only reads for each of these keys and arguments, in one round trip.
+
+    redis-py's own pipeline asks first, in another one, whether the store has the script.
+    """
+    answers = _pipelined(store, read, calls) if calls else []
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+
+
+def _pipelined(
+    store: Redis, run: Any, calls: list[tuple[list[str], list[Any]]], *more: tuple[Any, ...]
+) -> list[Any]:
+    """Run a script for each call, and then ``more`` commands. Errors are among the answers."""
+    with store.pipeline(transaction=False) as pipeline:
+        for keys, args in calls:
+            pipeline.execute_command("EVALSHA", run.sha, len(keys), *keys, *args)
+        for command in more:
+            pipeline.execute_command(*command)
+        answers: list[Any] = pipeline.execute(raise_on_error=False)
+    if any(isinstance(answer, NoScriptError) for answer in answers):
+        store.script_load(run.script)
+        return _pipelined(store, run, calls, *more)
+    return answers
+
+
 def durably(store: Redis, write: Any, *, keys: list[str], args: list[Any], replicas: int) -> Any:
     """Run a script and wait until what it wrote is on disk, in one round trip on one connection.
 
@@ -88,17 +116,7 @@ def durably(store: Redis, write: Any, *, keys: list[str], args: list[Any], repli
     have all of the connection's writes on disk (https://valkey.io/commands/waitaof/), and what the script
     raises. An answer that is false wrote nothing, and is returned in any case.
     """
-
-    def ask() -> list[Any]:
-        with store.pipeline(transaction=False) as pipeline:
-            pipeline.execute_command("EVALSHA", write.sha, len(keys), *keys, *args)
-            pipeline.execute_command("WAITAOF", 1, replicas, DURABLE_TIMEOUT_MS)
-            return pipeline.execute(raise_on_error=False)
-
-    answer, durable = ask()
-    if isinstance(answer, NoScriptError):
-        store.script_load(write.script)
-        answer, durable = ask()
+    answer, durable = _pipelined(store, write, [(keys, args)], ("WAITAOF", 1, replicas, DURABLE_TIMEOUT_MS))
     if isinstance(answer, Exception):
         raise answer
     if answer and (lack := _lacking(durable, replicas)):
