@@ -5,11 +5,10 @@ A target that is missed is told, never an error: speed is not a test. A benchmar
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
 from benchmarks import gateway, intents, journal, worker
-from benchmarks.table import Line, print_head
+from benchmarks.table import Line, measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,17 +65,8 @@ GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
 
 
 def main() -> None:
-    """Measure the groups that are named, or all; print each line as soon as it is known."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, as ratios.")
-    parser.add_argument("groups", nargs="*", metavar="group", help=f"one of: {', '.join(GROUPS)}")
-    wanted = parser.parse_args().groups
-    if unknown := set(wanted) - set(GROUPS):
-        parser.error(f"no such group: {', '.join(sorted(unknown))}")
-    print_head()
-    for name, lines in GROUPS.items():
-        if not wanted or name in wanted:
-            for line in lines():
-                line.print()
+    """Measure the groups that are named, or all."""
+    measure("python -m benchmarks", "Measure, as ratios.", GROUPS)
 
 
 if __name__ == "__main__":

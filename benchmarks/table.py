@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +41,19 @@ class Line:
         _print_row(self.what, self.measured, f"{self.ratio:.2f}", self.target, self.verdict)
 
 
-def print_head() -> None:
-    """Print what stands above the lines."""
+def measure(prog: str, description: str, groups: Mapping[str, Callable[[], Iterator[Line]]]) -> None:
+    """Measure the groups that the command line names, or all; print each line as soon as it is known."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("groups", nargs="*", metavar="group", help=f"one of: {', '.join(groups)}")
+    wanted = parser.parse_args().groups
+    if unknown := set(wanted) - set(groups):
+        parser.error(f"no such group: {', '.join(sorted(unknown))}")
     _print_row("what", "measured", "ratio", "target", "")
     _print_row(*(":---", ":---", "---:", "---:", ":---"))
+    for name, lines in groups.items():
+        if not wanted or name in wanted:
+            for line in lines():
+                line.print()
 
 
 def _print_row(what: str, measured: str, ratio: str, target: str, verdict: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 import requests
 import websocket
 from examples import FIRST_EVENT
-from waiting import wait_until
+from waiting import assert_stays, wait_until
 
 from cto_worker import keys
 from cto_worker.events import Details, encode
@@ -100,10 +100,14 @@ def test_the_stream_of_a_job_begins_where_things_stand_and_ends_with_the_job(sys
     assert late.events() == journal(system, job_id)[-1:]
 
 
+def ended(events):
+    return bool(events) and events[-1]["status"] in {"completed", "failed"}
+
+
 def test_a_stream_resumed_in_the_middle_has_no_hole_and_no_repeat(system, stream, user):
     job_id = running(system, user)
     path, events, last_event_id = f"/api/cto/job/{job_id}/stream", [], "0"
-    while not events or events[-1]["status"] not in {"completed", "failed"}:
+    while not ended(events):
         client = stream(path, last_event_id).wait_for(
             lambda client: len(client.events()) >= 5 or client.has_ended()
         )
@@ -111,7 +115,9 @@ def test_a_stream_resumed_in_the_middle_has_no_hole_and_no_repeat(system, stream
         events += client.events()
         last_event_id = client.last_event_id
         assert last_event_id == str(events[-1]["seq"])
-        time.sleep(0.05)  # events happen meanwhile
+        if not ended(events):  # and events happen meanwhile
+            told = len(events)
+            wait_until(lambda told=told: len(journal(system, job_id)) > told)
     assert events == journal(system, job_id)
     for last in (len(events), len(events) + 5):
         answer = requests.get(system.url + path, headers={"Last-Event-ID": str(last)}, timeout=10)
@@ -346,7 +352,7 @@ def test_a_peer_that_answers_no_ping_is_gone_and_one_that_does_is_not(system, pl
     wait_until(lambda: is_followed(system, f"user_{user}-dead"))
     is_left(system, f"user_{user}-dead", timeout_s=20)
     assert time.monotonic() - begun_s > 10
-    time.sleep(2)
+    assert_stays(lambda: is_followed(system, f"user_{user}-alive"), for_s=2)
     alive.send(type="leave", room=f"user_{user}-alive")
     alive.wait_for(lambda client: client.told("left"))
     dead.shutdown()

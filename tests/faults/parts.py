@@ -49,6 +49,14 @@ ENDED = 5  # the phase
 SKEWED = Path(__file__).parent / "skewed"
 
 
+def serves(url):
+    """Whether what is asked for is there."""
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
 class Part:
     """A process and everything it has started, in a process group of their own."""
 
@@ -153,10 +161,7 @@ class System:
 
     def gateway_ready(self):
         """Whether the gateway can serve."""
-        try:
-            return requests.get(f"{self.settings.base_url}/readyz", timeout=5).ok
-        except requests.RequestException:
-            return False
+        return serves(f"{self.settings.base_url}/readyz")
 
     @contextmanager
     def proxied(self):

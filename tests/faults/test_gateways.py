@@ -21,7 +21,7 @@ from waiting import wait_until
 
 from api.listeners import allow_descriptors
 from faults.clients import NodeWatcher, PythonWatcher, Swarm, collect_sockets, leaves_sockets_behind
-from faults.parts import BIN, BODY, Part, free_port
+from faults.parts import BIN, BODY, Part, free_port, serves
 
 STOCK = [(kind, transport) for kind in (NodeWatcher, PythonWatcher) for transport in ("websocket", "polling")]
 MARGIN_S = 2.0  # what a busy machine may add to a time that is promised
@@ -260,7 +260,7 @@ def test_a_front_is_killed(up, swarm_of):
     fronts = front_processes(system)
     assert len(fronts) == 1
     os.kill(fronts[0], signal.SIGKILL)
-    wait_until(lambda: answers(system.url))
+    wait_until(lambda: serves(f"{system.url}/healthz"))
     late = swarm.add(20, "polling", [job_id])
     wait_until(lambda: system.ended(job_id))
     told = {job_id: len(system.told(job_id))}
@@ -271,13 +271,6 @@ def test_a_front_is_killed(up, swarm_of):
 
 def front_processes(system):
     return [int(pid) for pid in re.findall(r"front +\| .*handing over .*process (\d+)", system.said())]
-
-
-def answers(url):
-    try:
-        return requests.get(f"{url}/healthz", timeout=5).ok
-    except requests.RequestException:
-        return False
 
 
 @leaves_sockets_behind

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import selectors
 import socket
 import sys
@@ -18,7 +17,7 @@ from waiting import wait_until
 
 from cto_worker.events import Details, Status
 from cto_worker.redis_journal import RedisJournal
-from faults.clients import collect_sockets, leaves_sockets_behind
+from faults.clients import collect_sockets, leaves_sockets_behind, masked
 from faults.parts import Part
 
 EVENTS = 5_000
@@ -181,9 +180,7 @@ class RawClient:
         self.say("420" + json.dumps(["join_room", room]))
 
     def say(self, text):
-        data, mask = text.encode(), os.urandom(4)
-        masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(data))
-        self.socket.sendall(bytes((0x81, 0x80 | len(data))) + mask + masked)
+        self.socket.sendall(masked(text))
 
     def read(self, *_):
         """Count what has come, and answer pings."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -60,14 +61,22 @@ def journal(store):
     return RedisJournal(store, Settings())
 
 
-@pytest.fixture
-def relay(store):
+@contextmanager
+def running_relay(store):
     relay = Relay(store, History(store))
     thread = threading.Thread(target=relay.run)
     thread.start()
-    yield relay
-    relay.stop()
-    thread.join()
+    try:
+        yield relay
+    finally:
+        relay.stop()
+        thread.join()
+
+
+@pytest.fixture
+def relay(store):
+    with running_relay(store) as relay:
+        yield relay
 
 
 def kill_pubsub(store):
@@ -254,19 +263,13 @@ def test_whatever_breaks_the_relay_it_goes_on(store, journal, caplog):
             super().put(name, frame)
 
     inbox = Broken()
-    relay = Relay(store, History(store))
-    thread = threading.Thread(target=relay.run)
-    thread.start()
-    try:
+    with running_relay(store) as relay:
         relay.join(inbox("socket"), "user_7")
         begin(journal)
         journal.append(event(2))
         wait_until(lambda: "the relay broke" in caplog.text)
         journal.append(event(3))
         inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
-    finally:
-        relay.stop()
-        thread.join()
 
 
 # Resuming
@@ -375,22 +378,17 @@ def test_a_link_that_has_died_in_silence_is_noticed_and_made_anew(
     monkeypatch.setattr("api.relay.SILENCE_S", 0.5)
     proxy = Proxy(tmp_path / "p.sock", settings.socket_path)
     behind = Redis.from_url(f"unix://{tmp_path}/p.sock", socket_timeout=0.5)
-    relay = Relay(behind, History(behind))
-    thread = threading.Thread(target=relay.run)
-    thread.start()
     try:
-        relay.join(inbox("socket"), "user_7")
-        begin(journal)
-        inbox.has("socket", [("j1", 1)])
-        proxy.black_hole.set()
-        journal.append(event(2))
-        wait_until(lambda: "lost the store" in caplog.text)
-        proxy.black_hole.clear()
-        inbox.has("socket", [("j1", 1), ("j1", 2)])
-        journal.append(event(3))
-        inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
+        with running_relay(behind) as relay:
+            relay.join(inbox("socket"), "user_7")
+            begin(journal)
+            inbox.has("socket", [("j1", 1)])
+            proxy.black_hole.set()
+            journal.append(event(2))
+            wait_until(lambda: "lost the store" in caplog.text)
+            proxy.black_hole.clear()
+            inbox.has("socket", [("j1", 1), ("j1", 2)])
+            journal.append(event(3))
+            inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
     finally:
-        proxy.black_hole.clear()
-        relay.stop()
-        thread.join()
         proxy.close()

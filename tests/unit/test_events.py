@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from examples import FIRST_EVENT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,22 +49,17 @@ events = st.builds(
     socket_user_id=st.none() | text,
     details=details,
 )
-EVENT = ProgressEvent(
-    job_id="j1",
+EVENT = replace(
+    FIRST_EVENT,
     seq=3,
     attempt=1,
-    token_address="So11111111111111111111111111111111111111112",
-    user_id="7",
     user_chat_id=-100,
     phase=4,
     phase_title="Executing Operation",
     phase_description="Executing standard CTO with 0.5 SOL",
     progress=70,
     status=Status.IN_PROGRESS,
-    timestamp=1_700_000_000_000,
-    mode=Mode.STANDARD,
     platform="pumpfun",
-    buy_amount=0.5,
     details=Details(successful_buys=0, transaction_signatures=("a",)),
 )
 
