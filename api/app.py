@@ -9,14 +9,15 @@ from flask import Flask, Response, jsonify, request, send_from_directory
 from flask_cors import CORS
 
 from api import errors, jobs
-from api.auth import check_origin
+from api.auth import check_origin, require_caller
 from api.body import MAX_BODY_BYTES
+from cto_worker.history import History
 
 if TYPE_CHECKING:
     from redis import Redis
 
+    from api.auth import Gate
     from cto_worker.config import Settings
-    from cto_worker.history import History
     from cto_worker.journal import Journal
     from cto_worker.producer import Producer
 
@@ -30,10 +31,8 @@ SECURITY_HEADERS = {
 }
 
 
-def create_app(
-    settings: Settings, store: Redis, history: History, journal: Journal, producer: Producer
-) -> Flask:
-    """Return the app. It serves whoever :func:`api.auth.caller` lets in."""
+def create_app(settings: Settings, gate: Gate, store: Redis, journal: Journal, producer: Producer) -> Flask:
+    """Return the app. It serves whomever the gate admits."""
     app = Flask("api", static_folder=str(STATIC), static_url_path="/static")
     # One more than is allowed: Werkzeug reads a body of unknown length so far and cuts the rest off silently.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
@@ -51,13 +50,15 @@ def create_app(
                 "If-None-Match",
                 "Last-Event-ID",
             ],
-            expose_headers=["ETag", "Location", "Retry-After"],
+            expose_headers=["ETag", "Location", "Retry-After", "WWW-Authenticate"],
         )
 
     @app.before_request
     def _refuse_foreign_pages() -> None:
         origin = None if request.method in {"GET", "HEAD", "OPTIONS"} else request.headers.get("Origin")
         check_origin(settings, request.host, origin)
+
+    require_caller(app, gate)
 
     @app.after_request
     def _secure(response: Response) -> Response:
@@ -79,5 +80,5 @@ def create_app(
         store.ping()
         return jsonify(success=True, data={"status": "ready"})
 
-    app.register_blueprint(jobs.blueprint(history, journal, producer))
+    app.register_blueprint(jobs.blueprint(History(store), journal, producer))
     return app

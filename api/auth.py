@@ -1,47 +1,30 @@
-"""Who is asking. Every route and room asks :func:`caller`, and shows what :meth:`Caller.may_see` allows."""
+"""Who is asking: what a request or a handshake says about it, and whether that can be believed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
+from flask import Flask, g, request
+
+from api.policy import Caller, Role
+from api.tokens import UnauthorizedError, make_verifier
 from cto_worker.errors import ConfigError, CtoError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cto_worker.config import Settings
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-
-
-class Role(StrEnum):
-    """What a caller may do."""
-
-    USER = "user"  # own jobs and rooms
-    ADMIN = "admin"  # see everything
-    SERVICE = "service"  # the bot backend: see everything, submit for any user
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is asking. ``user_id`` is ``None`` for a service that acts for no user of its own."""
-
-    role: Role
-    user_id: str | None = None
-
-    @property
-    def sees_everything(self) -> bool:
-        """Whether this caller may see every job."""
-        return self.role is not Role.USER
-
-    def may_see(self, user_id: str) -> bool:
-        """Whether this caller may see that user's jobs."""
-        return self.sees_everything or self.user_id == user_id
+# Whoever asks for these gets them; for everything else a caller must be known.
+PUBLIC = frozenset({"page", "static", "healthz", "readyz"})
+# A browser can send no header with these, so their token may stand in the address.
+TOKEN_IN_QUERY = frozenset({"streams.job_stream", "streams.user_stream", "websockets.websocket"})
 
 
 class ForbiddenError(CtoError):
-    """A request that is refused before anything is looked at. ``code`` is machine-readable."""
+    """What this caller may not do. ``code`` is machine-readable."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -51,34 +34,96 @@ class ForbiddenError(CtoError):
 def check_startable(settings: Settings) -> None:
     """Raise :class:`ConfigError` unless a gateway with these settings would be safe to start."""
     if settings.auth == "required":
-        raise ConfigError(
-            "CTO_AUTH=required needs tokens, which this version does not have yet. "
-            "Set CTO_AUTH=off: then every caller on this machine may do everything, and no other."
-        )
-    if not settings.loopback:
+        make_verifier(settings)
+    elif not settings.loopback:
         raise ConfigError(
             f"CTO_AUTH=off is only for this machine, but others can reach CTO_HOST={settings.host}: "
-            "set CTO_HOST=127.0.0.1."
+            "set CTO_HOST=127.0.0.1, or CTO_AUTH=required."
         )
+
+
+class Gate:
+    """Tells who a token's bearer is, and lets nobody else in."""
+
+    def __init__(self, settings: Settings, revoked: Callable[[Caller], bool]) -> None:
+        self._verify = make_verifier(settings) if settings.auth == "required" else None
+        self._revoked = revoked
+
+    def admit(self, token: Any, user_id: Any = None) -> Caller:
+        """Return who holds this token. ``user_id`` is whom the client says it is, if it says so.
+
+        Raises :class:`~api.tokens.UnauthorizedError` ``unauthorized`` (no token), ``token_revoked``, or as
+        :func:`~api.tokens.make_verifier` has it; :class:`ForbiddenError` ``user_mismatch``.
+        """
+        if self._verify is None:
+            return Caller(Role.SERVICE)
+        if not token:
+            raise UnauthorizedError("unauthorized", "send a token: Authorization: Bearer …")
+        if not isinstance(token, str):
+            raise UnauthorizedError("invalid_token", "the token is not valid: it is no text")
+        who = self._verify(token)
+        self.check(who)
+        check_speaks_for(who, user_id)
+        return who
+
+    def check(self, who: Caller) -> None:
+        """Raise :class:`~api.tokens.UnauthorizedError` ``token_revoked`` when somebody has been cut off."""
+        if self._revoked(who):
+            raise UnauthorizedError("token_revoked", "the token has been revoked: get a new one")
+
+
+def check_speaks_for(who: Caller, user_id: Any) -> None:
+    """Refuse a client that says, beside its token, that it is another user."""
+    if user_id and who.user_id and user_id != who.user_id:
+        raise ForbiddenError("user_mismatch", "userId is not the user whose token this is")
+
+
+def credentials(environ: dict[str, Any], auth: Any = None) -> tuple[Any, Any]:
+    """Return the token and the user id of a handshake: of its ``auth``, its header or its query."""
+    given = auth if isinstance(auth, dict) else {}
+    query = parse_qs(environ.get("QUERY_STRING", ""))
+    token = given.get("token") or _bearer(environ.get("HTTP_AUTHORIZATION")) or query.get("token", [""])[0]
+    return token, given.get("userId") or query.get("userId", [""])[0]
+
+
+def require_caller(app: Flask, gate: Gate) -> None:
+    """Have every route but the :data:`PUBLIC` ones know its :func:`caller`, or not be reached at all."""
+
+    @app.before_request
+    def _admit() -> None:
+        # No view answers an unknown address, nor the question of a browser that asks what it may send.
+        if request.endpoint is None or request.endpoint in PUBLIC or request.method == "OPTIONS":
+            return
+        token = _bearer(request.headers.get("Authorization"))
+        if request.endpoint in TOKEN_IN_QUERY:
+            token = token or request.args.get("token", "")
+        g.caller = gate.admit(token)
 
 
 def caller() -> Caller:
-    """The caller of the current request: without authorization, everybody is the service."""
-    return Caller(Role.SERVICE)
+    """The caller of the current request."""
+    who: Caller = g.caller
+    return who
 
 
 def check_origin(settings: Settings, host: str, origin: str | None) -> None:
-    """Refuse what a foreign web page in a local browser may send, for without tokens nothing else would.
+    """Refuse what a foreign web page may send.
 
-    ``host`` and ``origin`` are the request's headers. Raises :class:`ForbiddenError` ``host_not_allowed`` for
-    a name that was rebound to this machine, ``origin_not_allowed`` for a page of another origin.
+    ``host`` and ``origin`` are the request's headers. Raises :class:`ForbiddenError` ``origin_not_allowed``
+    for a page of another origin; without authorization also ``host_not_allowed`` for a name that was rebound
+    to this machine, as nothing else would keep its page out.
     """
-    if _hostname(host) not in LOOPBACK_NAMES:
+    if settings.auth == "off" and _hostname(host) not in LOOPBACK_NAMES:
         raise ForbiddenError(
             "host_not_allowed", "without authorization the gateway answers to loopback names only"
         )
     if origin and origin not in {f"http://{host}", f"https://{host}", *settings.cors_origins}:
         raise ForbiddenError("origin_not_allowed", f"{origin} is not in CTO_CORS_ORIGINS")
+
+
+def _bearer(header: str | None) -> str:
+    scheme, _, token = (header or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _hostname(host: str) -> str | None:

@@ -13,17 +13,21 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Column, Table
 
-from api.client import Gateway
+from api.client import Gateway, gateway
 from api.demo import PUMPFUN, demo
 from api.doctor import examine
 from api.market_cli import market
 from api.options import as_json, at_url, print_table, program
+from api.policy import Role
+from api.revocations import revoke
+from api.tokens import issue
 from api.up import up
 from api.watch import Bars, Lines, bars, describe, watch
 from cto_worker import review
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
 from cto_worker.money import to_sol
+from cto_worker.request import USER_ID
 from cto_worker.store import connect
 
 
@@ -197,6 +201,39 @@ def _resolve(*, job: str, intent: str | None, executed: bool, not_executed: bool
         click.echo(f"{job} needs nobody")
 
 
+@main.command("token")
+@click.option("--user", required=True, help="Whose token it is: its claim sub.")
+@click.option("--role", type=click.Choice(list(Role)), default=Role.USER, show_default=True)
+@click.option(
+    "--hours", type=click.FloatRange(0, 8_760), default=12, show_default=True, help="How long it lives."
+)
+def _token(*, user: str, role: str, hours: float) -> None:
+    """Print a token signed with CTO_JWT_SECRET, for development."""
+    settings = Settings.from_env()
+    if not USER_ID.match(user):
+        raise click.UsageError("--user must be 1 to 64 letters, digits, or any of _ . : @ + -")
+    click.echo(issue(settings, user, Role(role), round(hours * 3_600)))
+
+
+@main.command("revoke")
+@click.option("--jti", help="Refuse the token with this id.")
+@click.option("--user", help="Refuse every token of this user that was issued until now.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 3_650),
+    default=30,
+    show_default=True,
+    help="How long to remember it: as long as a token lives at most.",
+)
+def _revoke(*, jti: str | None, user: str | None, days: int) -> None:
+    """Cut off whoever holds a token, everywhere and within a second."""
+    if bool(jti) == bool(user):
+        raise click.UsageError("Give one of --jti and --user.")
+    with connect(Settings.from_env()) as store:
+        revoke(store, token_id=jti or "", user_id=user or "", keep_s=days * 86_400)
+    click.echo(f"refused from now on: {f'the token {jti}' if jti else f'the tokens that {user} has so far'}")
+
+
 @main.command("doctor")
 @as_json
 def _doctor(*, as_json: bool) -> None:
@@ -245,7 +282,7 @@ def _show_unknown(job: str, unknown: list[review.UnknownIntent]) -> None:
 
 
 def _gateway(url: str | None) -> Gateway:
-    return Gateway(url or Settings.from_env().base_url)
+    return gateway(Settings.from_env(), url)
 
 
 def _show(job_ids: tuple[str, ...], url: str | None, *, as_json: bool) -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 
 from api.options import program
+from api.policy import Role
+from api.tokens import issue
 from cto_worker.errors import CtoError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cto_worker.config import Settings
+
 TIMEOUT_S = 10.0
+TOKEN_S = 60  # how long a token lives that is made for one request
 
 
 class GatewayError(CtoError):
@@ -27,12 +35,27 @@ class GatewayError(CtoError):
         self.code = code
 
 
+def gateway(settings: Settings, url: str | None = None) -> Gateway:
+    """Return the gateway of these settings, or the one at ``url``, and be to it who these settings say.
+
+    That is the bearer of ``CTO_TOKEN``; or else the service, for who can sign tokens. But only to the own
+    gateway: another would learn a token that is good here.
+    """
+    own = url is None or url.rstrip("/") == settings.base_url
+    if settings.token or not (own and settings.jwt_secret and settings.auth == "required"):
+        return Gateway(url or settings.base_url, lambda: settings.token)
+    return Gateway(settings.base_url, lambda: issue(settings, "cto", Role.SERVICE, TOKEN_S))
+
+
 class Gateway:
     """A gateway at a base URL, e.g. ``http://127.0.0.1:3000``."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: Callable[[], str] = str) -> None:
+        """``token`` is asked before each request, so that it need not be one that lives long."""
         self.url = url.rstrip("/")
+        self.token = token
         self._session = requests.Session()
+        self._session.auth = self._sign  # a header of the session's would give way to one from .netrc
 
     def get(self, path: str, **query: Any) -> Any:
         """Return the ``data`` of an answer. Raises :class:`GatewayError`."""
@@ -43,6 +66,11 @@ class Gateway:
     def post(self, path: str, document: Any = None, headers: dict[str, str] | None = None) -> Any:
         """Send a JSON document and return the ``data`` of the answer. Raises :class:`GatewayError`."""
         return self._ask("POST", path, json=document, headers=headers)
+
+    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if token := self.token():
+            request.headers["Authorization"] = f"Bearer {token}"
+        return request
 
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         try:

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from api.auth import ForbiddenError
 from api.relay import RelayUnavailableError
+from api.tokens import KeysUnavailableError, UnauthorizedError
 from cto_worker.errors import (
     CtoError,
     IdempotencyConflictError,
@@ -75,6 +76,12 @@ def _ours(error: CtoError) -> Response:
         return failure(error.http_status, error.code, str(error), error.details)
     if isinstance(error, ForbiddenError):
         return failure(403, error.code, str(error))
+    if isinstance(error, UnauthorizedError):
+        response = failure(401, error.code, str(error))
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+    if isinstance(error, KeysUnavailableError):
+        return _unavailable("keys_unavailable", str(error))
     if type(error) not in _ANSWERS:
         return _unexpected(error)
     details = {"fields": error.fields} if isinstance(error, InvalidRequestError) else None
@@ -84,7 +91,11 @@ def _ours(error: CtoError) -> Response:
 def _store(error: Exception) -> Response:
     # One that is full, read-only or loading answers with an error of its own: out of reach, all the same.
     log.warning("the store is out of reach: %s", error)
-    response = failure(503, "store_unavailable", "the store is out of reach: try again")
+    return _unavailable("store_unavailable", "the store is out of reach: try again")
+
+
+def _unavailable(code: str, message: str) -> Response:
+    response = failure(503, code, message)
     response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from api.auth import caller
+from api.auth import ForbiddenError, caller
 from api.body import checked_job_id, idempotency_key, integer, json_object, query, wrong
+from api.policy import Action
 from cto_worker import keys
 from cto_worker.cancelling import cancel as cancel_job
 from cto_worker.errors import JobNotFoundError
@@ -17,6 +18,7 @@ from cto_worker.job_id import JOB_ID
 from cto_worker.request import USER_ID
 
 if TYPE_CHECKING:
+    from api.policy import Caller
     from cto_worker.history import History, JobSummary
     from cto_worker.journal import Journal
     from cto_worker.producer import Producer
@@ -36,10 +38,11 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
     @routes.post("/jobs")
     def submit() -> tuple[Response, int, dict[str, str]]:
         query(request, ())
-        document = json_object(request)
-        # A user's keys are its own; every service shares one space, as it acts for any user.
-        owner = caller().user_id or "service"
-        created = producer.submit(document, caller=owner, idempotency_key=idempotency_key(request))
+        document, who = json_object(request), caller()
+        # Whoever else gets the events gets them unasked, so only to oneself may they be sent.
+        for name in ("userId", "socketUserId"):
+            _check_submits_for(who, document.get(name))
+        created = producer.submit(document, caller=who.name, idempotency_key=idempotency_key(request))
         status_url = url_for("jobs.status", job_id=created.job_id)
         data = {"jobId": created.job_id, "status": created.status, "statusUrl": status_url}
         return jsonify(success=True, data=data), 202 if created.new else 200, {"Location": status_url}
@@ -48,7 +51,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
     def status(job_id: str) -> Response:
         query(request, ())
         view = history.view(checked_job_id(job_id))
-        if view is None or not caller().may_see(view.user_id):
+        if view is None or not caller().may(Action.READ, view.user_id):
             raise JobNotFoundError(job_id)
         return _json(
             b'{"success":true,"data":{"jobId":"', job_id.encode(),
@@ -64,7 +67,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
     def latest(job_id: str) -> Response:
         query(request, ())
         stored = history.latest(checked_job_id(job_id))
-        if stored is None or not caller().may_see(stored.user_id):
+        if stored is None or not caller().may(Action.READ, stored.user_id):
             raise JobNotFoundError(job_id)
         response = _json(b'{"success":true,"data":', stored.event, b"}")
         response.set_etag(str(stored.seq))
@@ -76,7 +79,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
     def events(job_id: str) -> Response:
         after = integer(query(request, ["after"]), "after", 0, MAX_INTEGER, 0)
         stored = history.events(checked_job_id(job_id), after)
-        if stored is None or not caller().may_see(stored.user_id):
+        if stored is None or not caller().may(Action.READ, stored.user_id):
             raise JobNotFoundError(job_id)
         return _json(
             b'{"success":true,"data":{"jobId":"', job_id.encode(),
@@ -93,7 +96,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
         if not all(JOB_ID.match(job_id) for job_id in job_ids):
             raise wrong("jobIds", "Must be job ids, separated by commas.")
         who = caller()
-        counted = history.stats(job_ids, None if who.sees_everything else who.user_id)
+        counted = history.stats(job_ids, None if who.may(Action.READ) else who.user_id)
         data = {
             "total": counted.total,
             "queued": counted.queued,
@@ -109,15 +112,13 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
     def jobs() -> Response:
         """List the caller's jobs; who may see everything gets everybody's, or those of ``userId``."""
         who = caller()
-        parameters = query(
-            request, ["status", "limit", "cursor", *(["userId"] if who.sees_everything else [])]
-        )
+        parameters = query(request, ["status", "limit", "cursor", "userId"])
         wanted = parameters.get("status")
         if wanted is not None and wanted not in FILTERS:
             raise wrong("status", f"Must be one of: {', '.join(FILTERS)}.")
-        user_id = parameters.get("userId") if who.sees_everything else who.user_id
-        if user_id is not None and not USER_ID.match(user_id):
-            raise wrong("userId", "Must be a user id.")
+        user_id = parameters.get("userId", None if who.may(Action.READ) else who.user_id)
+        if user_id is not None:
+            check_user_id(who, user_id)
         page = history.page(
             user_id,
             wanted,
@@ -134,12 +135,25 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
     def cancel(job_id: str) -> tuple[Response, int]:
         query(request, ())
         stored = history.latest(checked_job_id(job_id))
-        if stored is None or not caller().may_see(stored.user_id):
+        if stored is None or not caller().may(Action.CANCEL, stored.user_id):
             raise JobNotFoundError(job_id)
         standing = cancel_job(journal, job_id, decode(stored.event))
         return jsonify(success=True, data={"jobId": job_id, "status": standing, "cancelRequested": True}), 202
 
     return routes
+
+
+def check_user_id(who: Caller, user_id: str) -> None:
+    """Refuse a parameter ``userId`` that names nobody, or somebody whose jobs this caller may not see."""
+    if not USER_ID.match(user_id):
+        raise wrong("userId", "Must be a user id.")
+    if not who.may(Action.READ, user_id):
+        raise ForbiddenError("user_mismatch", "userId is not the user whose token this is")
+
+
+def _check_submits_for(who: Caller, user_id: Any) -> None:
+    if isinstance(user_id, str) and not who.may(Action.SUBMIT, user_id):
+        raise ForbiddenError("forbidden", f"you may not start an operation for {user_id}")
 
 
 def _summary(job: JobSummary) -> bytes:

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
+from api.auth import ForbiddenError
+from api.policy import Action
 from api.relay import GapError, RelayUnavailableError
+from api.tokens import KeysUnavailableError, UnauthorizedError
 from cto_worker import keys
 from cto_worker.errors import CtoError, JobNotFoundError
 from cto_worker.job_id import JOB_ID
 
 if TYPE_CHECKING:
-    from api.auth import Caller
+    from api.policy import Caller
     from cto_worker.history import History
 
 log = logging.getLogger(__name__)
@@ -57,29 +60,31 @@ def resume_point(arguments: tuple[Any, ...]) -> tuple[str, int]:
 def check_allowed(caller: Caller, room: str, history: History) -> None:
     """Raise :class:`RoomError` unless the caller may join: a job's room only when the job is known to it."""
     if room == keys.ADMIN_ROOM:
-        if not caller.sees_everything:
+        if not caller.may(Action.WATCH_ALL):
             raise RoomError("forbidden", "admin_launches is for admins")
         return
     match = _ROOM.match(room)
     if match is None:
         raise RoomError("invalid_room", f"no such room: {room}")
     if match["kind"] == "user":
-        if not caller.may_see(match["id"]):
+        if not caller.may(Action.READ, match["id"]):
             raise RoomError("forbidden", "you may only join your own room")
         return
     latest = history.latest(match["id"])
-    if latest is None or not caller.may_see(latest.user_id):
+    if latest is None or not caller.may(Action.READ, latest.user_id):
         raise RoomError("job_not_found", f"no job {match['id']}")
 
 
 def refusal(failure: Exception) -> tuple[dict[str, str], dict[str, int]]:
     """Return ``{code, message}`` of what kept a client out of a room, and what else it needs to know."""
-    if isinstance(failure, RoomError):
+    if isinstance(failure, RoomError | ForbiddenError | UnauthorizedError):
         return {"code": failure.code, "message": str(failure)}, {}
     if isinstance(failure, JobNotFoundError):
         return {"code": "job_not_found", "message": str(failure)}, {}
     if isinstance(failure, GapError):
         return {"code": "gap", "message": str(failure)}, {"oldestSeq": failure.oldest_seq}
+    if isinstance(failure, KeysUnavailableError):
+        return {"code": "keys_unavailable", "message": str(failure)}, {}
     if isinstance(failure, RedisError | RelayUnavailableError):
         log.warning("cannot serve a room: %s", failure)
         return {"code": "store_unavailable", "message": "the store is out of reach: try again"}, {}

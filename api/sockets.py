@@ -5,27 +5,32 @@ from __future__ import annotations
 import json
 import time
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engineio.packet import MESSAGE, Packet
 from flask_socketio import ConnectionRefusedError as Refusal
 from flask_socketio import SocketIO
+from redis.exceptions import RedisError
 
 from api.admission import Turns
-from api.auth import ForbiddenError, caller, check_origin
+from api.auth import check_origin, credentials
 from api.engine import PacketQueue, lean
 from api.frames import missed
 from api.relay import Reader
 from api.rooms import check_allowed, refusal, resume_point, room_name
 from cto_worker import keys
+from cto_worker.errors import CtoError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask import Flask
 
+    from api.auth import Gate
     from api.frames import Frame
+    from api.policy import Caller
     from api.relay import Relay
     from cto_worker.config import Settings
     from cto_worker.history import History
@@ -58,44 +63,55 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
     return socketio
 
 
-def register(socketio: SocketIO, relay: Relay, history: History, settings: Settings) -> None:
+def register(socketio: SocketIO, relay: Relay, history: History, settings: Settings, gate: Gate) -> None:
     """Handle connection, ``join_room``, ``leave_room``, ``resume`` and disconnection.
 
     The handlers are python-socketio's: Flask-SocketIO would make a request context for each message, which
     costs more than most of them, and which none of them asks for.
     """
     server = socketio.server
-    door = _Door(server, relay, history, settings)
+    door = _Door(server, relay, history, settings, gate)
     server.on("connect", door.connect)
     for name, handler in (("join_room", door.join), ("leave_room", door.leave), ("resume", door.resume)):
         server.on(name, _answering(server, partial(door.act, handler)))
     server.on("disconnect", door.disconnect)
 
 
+@dataclass(eq=False, slots=True)
+class _Client:
+    """One that is connected."""
+
+    who: Caller
+    reader: Reader
+    outbox: PacketQueue
+
+
 class _Door:
     """The clients that are connected, and what they may ask for."""
 
-    def __init__(self, server: Any, relay: Relay, history: History, settings: Settings) -> None:
+    def __init__(self, server: Any, relay: Relay, history: History, settings: Settings, gate: Gate) -> None:
         self._server, self._relay, self._history, self._settings = server, relay, history, settings
+        self._gate = gate
         self._turns = Turns(LOOKUPS_AT_ONCE)
-        self._clients: dict[str, tuple[Reader, PacketQueue]] = {}  # by Socket.IO's id
+        self._clients: dict[str, _Client] = {}  # by Socket.IO's id
 
-    def connect(self, sid: str, environ: dict[str, Any], *_: Any) -> None:
+    def connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         # Engine.IO's own check compares Origin with Host: a name that was rebound to this machine passes it.
         try:
             check_origin(self._settings, environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN"))
-        except ForbiddenError as error:
-            raise Refusal(str(error), {"code": error.code}) from error
+            who = self._gate.admit(*credentials(environ, auth))
+        except (CtoError, RedisError) as failure:
+            error, _ = refusal(failure)
+            raise Refusal(error["message"], {"code": error["code"]}) from failure
         outbox = self._server.eio.sockets[self._session(sid)].queue
-        self._clients[sid] = Reader(outbox.put_frame), outbox
+        self._clients[sid] = _Client(who, Reader(outbox.put_frame), outbox)
 
     def disconnect(self, sid: str, reason: str = "") -> None:
         client = self._clients.pop(sid, None)
         if client:
-            reader, outbox = client
-            self._relay.forget(reader)
+            self._relay.forget(client.reader)
             if reason == self._server.reason.PING_TIMEOUT:
-                outbox.drop()  # it may read nothing, and so no goodbye either
+                client.outbox.drop()  # it may read nothing, and so no goodbye either
 
     def _session(self, sid: str) -> str:
         return self._server.manager.eio_sid_from_sid(sid, NAMESPACE)  # type: ignore[no-any-return]
@@ -103,7 +119,7 @@ class _Door:
     def act(self, handler: Callable[..., Any], sid: str, *arguments: Any) -> Any:
         """Handle a message of a client."""
         client = self._clients[sid]
-        outbox, session = client[1], self._server.eio.sockets.get(self._session(sid))
+        outbox, session = client.outbox, self._server.eio.sockets.get(self._session(sid))
         outbox.busy, pinged_s = True, session and session.last_ping
         if pinged_s:
             session.last_ping = None  # its answer lies unread behind this message
@@ -114,23 +130,23 @@ class _Door:
             if pinged_s:
                 session.last_ping = time.time()
 
-    def join(self, client: tuple[Reader, PacketQueue], *arguments: Any) -> dict[str, Any]:
+    def join(self, client: _Client, *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
         with self._turns.turn():
-            check_allowed(caller(), room, self._history)
-        self._relay.join(client[0], room)
+            check_allowed(client.who, room, self._history)
+        self._relay.join(client.reader, room)
         return {"success": True, "room": room}
 
-    def leave(self, client: tuple[Reader, PacketQueue], *arguments: Any) -> dict[str, Any]:
+    def leave(self, client: _Client, *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
-        self._relay.leave(client[0], room)
+        self._relay.leave(client.reader, room)
         return {"success": True, "room": room}
 
-    def resume(self, client: tuple[Reader, PacketQueue], *arguments: Any) -> Any:
+    def resume(self, client: _Client, *arguments: Any) -> Any:
         job_id, after = resume_point(arguments)
         with self._turns.turn():
-            check_allowed(caller(), keys.job_room(job_id), self._history)
-        (reader, outbox), packet_id = client, _packet_id.get()
+            check_allowed(client.who, keys.job_room(job_id), self._history)
+        reader, outbox, packet_id = client.reader, client.outbox, _packet_id.get()
 
         def answer(frames: list[Frame]) -> None:
             if packet_id is None:

@@ -18,14 +18,15 @@ from redis.exceptions import RedisError
 from api.auth import caller
 from api.body import checked_job_id, integer, query, wrong
 from api.frames import Frame, server_sent_event
+from api.jobs import check_user_id
 from api.outbox import Outbox, cut_off
+from api.policy import Action
 from api.position import Position
 from api.relay import Reader, frames_of, rooms_of
 from api.rooms import MAX_SEQ
 from cto_worker import keys
 from cto_worker.errors import JobNotFoundError
 from cto_worker.events import dumps
-from cto_worker.request import USER_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -47,9 +48,9 @@ def blueprint(relay: Relay, history: History) -> Blueprint:
 
     @routes.get("/job/<job_id>/stream")
     def job_stream(job_id: str) -> Response:
-        parameters = _with_last_event_id(query(request, ["after"]))
+        parameters = _with_last_event_id(query(request, ["after", "token"]))
         latest = history.latest(checked_job_id(job_id))
-        if latest is None or not caller().may_see(latest.user_id):
+        if latest is None or not caller().may(Action.READ, latest.user_id):
             raise JobNotFoundError(job_id)
         after = integer(parameters, "after", 0, MAX_SEQ - 1, latest.seq - 1)
         if after >= latest.seq and Frame(latest.event).terminal:
@@ -60,13 +61,11 @@ def blueprint(relay: Relay, history: History) -> Blueprint:
     @routes.get("/stream")
     def user_stream() -> Response:
         who = caller()
-        allowed = ["after", "userId"] if who.sees_everything else ["after"]
-        parameters = _with_last_event_id(query(request, allowed))
+        parameters = _with_last_event_id(query(request, ["after", "token", "userId"]))
         user_id = parameters.get("userId", who.user_id)
         if user_id is None:
             raise wrong("userId", "Must name whose stream it is, for you are no user yourself.")
-        if not USER_ID.match(user_id):
-            raise wrong("userId", "Must be a user id.")
+        check_user_id(who, user_id)
         room = keys.user_room(user_id)
         if "after" not in parameters:
             return _Stream(history, room, _beginning(history, user_id, room)).response(relay, list)

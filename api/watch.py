@@ -113,7 +113,7 @@ def watch(gateway: Gateway, job_ids: Sequence[str], screen: Screen) -> list[dict
     client.on("worker_progress", arrived.put)
     # After every connection, the first too: a reconnecting client has left its rooms.
     client.on("connect", lambda: [client.emit("join_room", f"job_{job_id}") for job_id in job_ids])
-    client.connect(gateway.url, wait_timeout=10)
+    client.connect(gateway.url, auth=lambda: {"token": gateway.token()}, wait_timeout=10)
     try:
         while any(_unfinished(latest[job_id], seen[job_id]) for job_id in job_ids):
             for event in _next(gateway, arrived, seen):

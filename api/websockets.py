@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
 
-from api.auth import caller, check_origin
+from api.auth import caller, check_origin, check_speaks_for
 from api.body import parsed, query
 from api.errors import failure
 from api.frames import Frame, missed, text_frame, websocket_message
@@ -26,7 +26,7 @@ from cto_worker.events import dumps
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from api.auth import Caller
+    from api.policy import Caller
     from api.relay import Relay
     from cto_worker.config import Settings
     from cto_worker.history import History
@@ -56,9 +56,10 @@ def blueprint(
 
     @routes.get("/ws", websocket=True)
     def websocket() -> Response:
-        query(request, ["token"])
+        query(request, ["token", "userId"])
         check_origin(settings, request.host, request.headers.get("Origin"))
         who = caller()
+        check_speaks_for(who, request.args.get("userId", ""))
         return _Upgraded(upgrade(lambda accepted: _Connection(accepted, who, relay, history).serve()))
 
     return routes

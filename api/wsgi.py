@@ -32,9 +32,10 @@ from eventlet.wsgi import HttpProtocol  # noqa: E402
 from api import streams, websockets  # noqa: E402
 from api.admission import Capacity, SilenceWatch, close_all  # noqa: E402
 from api.app import create_app  # noqa: E402
-from api.auth import check_startable  # noqa: E402
+from api.auth import Gate, check_startable  # noqa: E402
 from api.listeners import HandedListener, OwnListener, allow_descriptors, listen  # noqa: E402
 from api.relay import Relay  # noqa: E402
+from api.revocations import Revocations  # noqa: E402
 from api.sockets import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register  # noqa: E402
 from cto_worker import logs  # noqa: E402
 from cto_worker.broker import celery_app, make_producer  # noqa: E402
@@ -74,11 +75,12 @@ def main() -> None:
         sys.exit(os.EX_CONFIG)
     logs.configure(settings)
     store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
-    history = History(store)
+    history, revocations = History(store), Revocations(store)
+    gate = Gate(settings, revocations.revoked)
     app = create_app(
         settings,
+        gate,
         store,
-        history,
         RedisJournal(store, settings),
         make_producer(settings, store, celery_app(settings)),
     )
@@ -87,11 +89,12 @@ def main() -> None:
     # Of its own, for what others ask of the store at once must not look to it as if the store were lost.
     own_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     relay = Relay(own_store, History(own_store))
-    register(socketio, relay, history, settings)
+    register(socketio, relay, history, settings, gate)
     _bound_messages()
     app.register_blueprint(streams.blueprint(relay, history))
     app.register_blueprint(websockets.blueprint(relay, history, settings, _upgrade))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
+    threading.Thread(target=revocations.run, name="revocations", daemon=True).start()
     _collect_rarely()
     _serve(app, socketio.server, settings, number)
 

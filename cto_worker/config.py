@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENV_PREFIX = "CTO_"
+SECRETS = frozenset({"CTO_JWT_SECRET", "CTO_TOKEN", "CTO_REDIS_URL"})  # never shown
 # A Unix socket's path must fit a field of 104 (macOS) or 108 (Linux) bytes, with its closing zero.
 _MAX_SOCKET_PATH_BYTES = 103
 
@@ -35,6 +36,12 @@ class Settings:
     redis_url: str = ""  # empty: the embedded store
     data_dir: Path = Path(".cto")  # where the embedded store keeps its data
     auth: str = "required"
+    jwt_secret: str = ""  # of HS256; exactly one of these three, unless auth is off
+    jwt_public_key: str = ""  # of RS256 or ES256, in PEM
+    jwks_url: str = ""  # where public keys are published
+    jwt_audience: str = ""  # empty: only tokens without an audience
+    jwt_issuer: str = ""  # empty: any
+    token: str = ""  # what the `cto` command shows to the gateway
     cors_origins: tuple[str, ...] = ()
     market: str = "paper"
     retention_days: int = 7
@@ -62,7 +69,10 @@ class Settings:
         try:
             settings = cls(**_EnvironmentSchema(unknown=EXCLUDE).load(given))
         except ValidationError as error:
-            lines = [f"  {name}={given[name]!r}: {' '.join(texts)}" for name, texts in _messages(error)]
+            lines = [
+                f"  {name}={'…' if name in SECRETS else repr(given[name])}: {' '.join(texts)}"
+                for name, texts in _messages(error)
+            ]
             raise ConfigError("\n".join(["wrong settings in the environment:", *lines])) from error
         paths = [settings.front_path, *([settings.socket_path] if settings.embedded else [])]
         longest = max(paths, key=lambda path: len(os.fsencode(path)))
@@ -163,6 +173,15 @@ class _EnvironmentSchema(Schema):
     )
     data_dir = fields.Function(deserialize=Path, data_key="CTO_DATA_DIR")
     auth = fields.String(data_key="CTO_AUTH", validate=validate.OneOf(["required", "off"]))
+    jwt_secret = fields.String(data_key="CTO_JWT_SECRET")
+    jwt_public_key = fields.String(data_key="CTO_JWT_PUBLIC_KEY")
+    jwks_url = fields.String(
+        data_key="CTO_JWKS_URL",
+        validate=validate.Regexp(r"https?://.+", error="Must begin with https:// (or http://)."),
+    )
+    jwt_audience = fields.String(data_key="CTO_JWT_AUDIENCE")
+    jwt_issuer = fields.String(data_key="CTO_JWT_ISSUER")
+    token = fields.String(data_key="CTO_TOKEN")
     cors_origins = _Origins(data_key="CTO_CORS_ORIGINS")
     market = fields.String(data_key="CTO_MARKET", validate=validate.OneOf(["paper"]))
     retention_days = fields.Integer(data_key="CTO_RETENTION_DAYS", validate=validate.Range(1, 3_650))

@@ -20,6 +20,10 @@ PROBE = "cto:probe"  # string: written by a worker that starts, to see whether i
 CLAIMED = "cto:claimed"  # string: the highest serial number that a worker has claimed
 DUE = "cto:due"  # sorted set: begun jobs that have not ended, by when (the store's ms) a sweep looks at them
 WAITING = "cto:waiting"  # the same of the jobs that no run has claimed yet
+REVOKED = (
+    "cto:revoked"  # sorted set: tokens, and users whose tokens so far, do not count, by when to forget it (s)
+)
+REVOKED_COUNT = "cto:revoked:count"  # counter: grows with every change of that set
 REVIEW = "needs_review"  # beside the statuses, a list of its own: ended jobs that an operator must look at
 
 EVERYONE = "*"  # the owner under whose lists every job is found; no user id can be this

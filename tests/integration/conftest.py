@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from api.app import create_app
+from api.auth import Gate
+from api.revocations import Revocations
 from cto_worker.broker import celery_app, make_producer
-from cto_worker.history import History
 from cto_worker.redis_journal import RedisJournal
 
 MINT = "So11111111111111111111111111111111111111112"
@@ -26,7 +27,13 @@ def journal(store, settings):
 @pytest.fixture
 def app(store, settings, journal):
     celery = celery_app(settings)
-    app = create_app(settings, store, History(store), journal, make_producer(settings, store, celery))
+    app = create_app(
+        settings,
+        Gate(settings, Revocations(store).revoked),
+        store,
+        journal,
+        make_producer(settings, store, celery),
+    )
     app.testing = False  # errors are answered, not raised
     yield app
     celery.close()

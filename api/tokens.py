@@ -1,0 +1,209 @@
+"""Tokens: JSON Web Tokens (RFC 7519) that say who is asking, and until when."""
+
+from __future__ import annotations
+
+import time
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from jwt.exceptions import (
+    ExpiredSignatureError,
+    InvalidAudienceError,
+    InvalidIssuerError,
+    MissingRequiredClaimError,
+    PyJWKClientConnectionError,
+    PyJWKSetError,
+    PyJWTError,
+)
+
+from api.policy import Caller, Role
+from cto_worker.errors import ConfigError, CtoError
+from cto_worker.request import USER_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cto_worker.config import Settings
+
+MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: as long as the hash
+MIN_RSA_BITS = 2_048  # RFC 7518, 3.3
+MAX_TOKEN_CHARS = 8_192
+CLOCK_SKEW_S = 60  # how far the clock of who issues tokens may be ahead
+JWKS_LIFESPAN_S = 300  # for so long a fetched key set holds
+JWKS_COOLDOWN_S = 10  # for so long no other is fetched because a key is unknown
+JWKS_TIMEOUT_S = 2.0
+_ASYMMETRIC = ("RS256", "ES256")
+_OPTIONS = {
+    "require": ["exp", "iat", "sub"],
+    "enforce_minimum_key_length": True,
+    "verify_iat": False,  # PyJWT allows no skew without allowing it for `exp`, too
+}
+
+
+class UnauthorizedError(CtoError):
+    """Nobody knows who is asking. ``code`` is machine-readable."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class KeysUnavailableError(CtoError):
+    """The key set at ``CTO_JWKS_URL`` cannot be fetched, so no token can be checked."""
+
+    def __init__(self) -> None:
+        super().__init__("the keys that tokens are signed with are out of reach: try again")
+
+
+def make_verifier(settings: Settings) -> Callable[[str], Caller]:
+    """Return what checks a token and tells whose it is. The settings, never a token, choose the algorithm.
+
+    It raises :class:`UnauthorizedError` ``token_expired`` or ``invalid_token``, and
+    :class:`KeysUnavailableError`. Raises :class:`ConfigError` unless the settings name exactly one good key.
+    """
+    key_of = _keys(settings)
+
+    def verify(token: str) -> Caller:
+        if len(token) > MAX_TOKEN_CHARS:
+            raise _invalid("it is too long")
+        try:
+            key, algorithm = key_of(token)
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                audience=settings.jwt_audience or None,
+                issuer=settings.jwt_issuer or None,
+                options=_OPTIONS,  # type: ignore[arg-type]  # a dictionary will do
+            )
+        except ExpiredSignatureError as error:
+            raise UnauthorizedError("token_expired", "the token has expired: get a new one") from error
+        except MissingRequiredClaimError as error:
+            raise _invalid(f"it lacks the claim {error.claim}") from error
+        except InvalidAudienceError as error:
+            raise _invalid("it is for another audience") from error
+        except InvalidIssuerError as error:
+            raise _invalid("it is from another issuer") from error
+        except (PyJWTError, ValueError, TypeError, RecursionError) as error:
+            raise _invalid("it is not one that is signed with the right key") from error
+        return _caller(claims)
+
+    return verify
+
+
+def issue(settings: Settings, user_id: str, role: Role, lifetime_s: int) -> str:
+    """Return a token signed with ``CTO_JWT_SECRET``. Raises :class:`ConfigError` when there is none."""
+    if not settings.jwt_secret:
+        raise ConfigError("only CTO_JWT_SECRET can sign tokens, and it is not set")
+    now_s = int(time.time())
+    claims: dict[str, Any] = {
+        "sub": user_id,
+        "iat": now_s,
+        "exp": now_s + lifetime_s,
+        "jti": str(uuid4()),
+        **({} if role is Role.USER else {"role": role.value}),
+        **({"aud": settings.jwt_audience} if settings.jwt_audience else {}),
+        **({"iss": settings.jwt_issuer} if settings.jwt_issuer else {}),
+    }
+    return jwt.encode(claims, _secret(settings.jwt_secret), algorithm="HS256")
+
+
+def _keys(settings: Settings) -> Callable[[str], tuple[Any, str]]:
+    """What finds the key of a token, and the one algorithm it is for."""
+    named = [settings.jwt_secret, settings.jwt_public_key, settings.jwks_url]
+    if sum(map(bool, named)) != 1:
+        raise ConfigError(
+            "CTO_AUTH=required needs exactly one of CTO_JWT_SECRET (such as `openssl rand -hex 32` prints), "
+            "CTO_JWT_PUBLIC_KEY and CTO_JWKS_URL. To try things out on this machine, set CTO_AUTH=off."
+        )
+    if settings.jwks_url:
+        return _KeySet(settings.jwks_url).key_of
+    secret, public_key = settings.jwt_secret, settings.jwt_public_key
+    key = (_secret(secret), "HS256") if secret else _public_key(public_key)
+    return lambda _: key
+
+
+def _secret(text: str) -> bytes:
+    secret = text.encode()
+    if len(secret) < MIN_SECRET_BYTES:
+        raise ConfigError(
+            f"CTO_JWT_SECRET has {len(secret)} bytes and needs {MIN_SECRET_BYTES} or more, "
+            "such as `openssl rand -hex 32` prints"
+        )
+    return secret
+
+
+def _public_key(pem: str) -> tuple[Any, str]:
+    try:
+        key = load_pem_public_key(pem.replace("\\n", "\n").encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ConfigError("CTO_JWT_PUBLIC_KEY is no public key in PEM, with line ends or \\n") from error
+    if isinstance(key, RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
+        return key, "RS256"
+    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+        return key, "ES256"
+    raise ConfigError(f"CTO_JWT_PUBLIC_KEY must be RSA with {MIN_RSA_BITS} bits or more, or EC on P-256")
+
+
+class _KeySet:
+    """The keys at an address (RFC 7517), which PyJWT keeps, and fetches again when a token names another.
+
+    Who asks while they are fetched waits; after a failure nobody does, for a while.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._client = jwt.PyJWKClient(
+            url, lifespan=JWKS_LIFESPAN_S, timeout=JWKS_TIMEOUT_S, cooldown_duration=JWKS_COOLDOWN_S
+        )
+        self._lock = Lock()
+        self._retry_s = 0.0
+
+    def key_of(self, token: str) -> tuple[Any, str]:
+        """Return a token's key, and the algorithm that the key set says it is for."""
+        key_id = jwt.get_unverified_header(token).get("kid")
+        if not isinstance(key_id, str):
+            raise _invalid("it names no key")
+        with self._lock:
+            if time.monotonic() < self._retry_s:
+                raise KeysUnavailableError
+            try:
+                key = self._client.get_signing_key(key_id)
+            except (PyJWKClientConnectionError, PyJWKSetError, ValueError) as error:
+                self._retry_s = time.monotonic() + JWKS_TIMEOUT_S
+                raise KeysUnavailableError from error
+        if key.algorithm_name not in _ASYMMETRIC:
+            raise _invalid(f"its key is for {key.algorithm_name}")
+        return key, key.algorithm_name
+
+
+def _caller(claims: dict[str, Any]) -> Caller:
+    user_id, token_id = claims["sub"], claims.get("jti")
+    if not (isinstance(user_id, str) and USER_ID.match(user_id)):
+        raise _invalid("its claim sub is no user id")
+    if not (token_id is None or isinstance(token_id, str)):
+        raise _invalid("its claim jti is no text")
+    issued_s, expires_s = (_seconds(claims, name) for name in ("iat", "exp"))
+    if issued_s > time.time() + CLOCK_SKEW_S:
+        raise _invalid("it was issued in the future")
+    try:
+        role = Role(claims.get("role", Role.USER))
+    except ValueError as error:
+        raise _invalid("its claim role is none that there is") from error
+    return Caller(role, user_id, token_id, issued_s, expires_s)
+
+
+def _seconds(claims: dict[str, Any], name: str) -> float:
+    value = claims[name]
+    if type(value) not in (int, float):
+        raise _invalid(f"its claim {name} is no number")
+    return float(value)
+
+
+def _invalid(why: str) -> UnauthorizedError:
+    return UnauthorizedError("invalid_token", f"the token is not valid: {why}")
