@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ from flask import Flask, Response, jsonify, request, send_from_directory
 from flask_cors import CORS
 
 from api import errors, jobs
-from api.auth import check_origin, require_caller
+from api.auth import check_origin, note_caller, require_caller
 from api.body import MAX_BODY_BYTES
+from api.limits import limit_requests
 from cto_worker.history import History
 
 if TYPE_CHECKING:
@@ -50,7 +52,15 @@ def create_app(settings: Settings, gate: Gate, store: Redis, journal: Journal, p
                 "If-None-Match",
                 "Last-Event-ID",
             ],
-            expose_headers=["ETag", "Location", "Retry-After", "WWW-Authenticate"],
+            expose_headers=[
+                "ETag",
+                "Location",
+                "Retry-After",
+                "WWW-Authenticate",
+                "X-RateLimit-Limit",
+                "X-RateLimit-Remaining",
+                "X-RateLimit-Reset",
+            ],
         )
 
     @app.before_request
@@ -58,12 +68,17 @@ def create_app(settings: Settings, gate: Gate, store: Redis, journal: Journal, p
         origin = None if request.method in {"GET", "HEAD", "OPTIONS"} else request.headers.get("Origin")
         check_origin(settings, request.host, origin)
 
-    require_caller(app, gate)
-
     @app.after_request
     def _secure(response: Response) -> Response:
         response.headers.update(SECURITY_HEADERS)
+        if response.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+            response.headers.pop("Retry-After", None)  # Flask-Limiter puts it everywhere
         return response
+
+    # In this order: whoever guesses tokens is counted, too.
+    note_caller(app, gate)
+    limit_requests(app, settings)
+    require_caller(app)
 
     @app.get("/")
     def page() -> Response:

@@ -86,18 +86,30 @@ def credentials(environ: dict[str, Any], auth: Any = None) -> tuple[Any, Any]:
     return token, given.get("userId") or query.get("userId", [""])[0]
 
 
-def require_caller(app: Flask, gate: Gate) -> None:
-    """Have every route but the :data:`PUBLIC` ones know its :func:`caller`, or not be reached at all."""
+def note_caller(app: Flask, gate: Gate) -> None:
+    """Have every request's caller known, or why it is not, wherever one is needed."""
 
     @app.before_request
-    def _admit() -> None:
+    def _note() -> None:
         # No view answers an unknown address, nor the question of a browser that asks what it may send.
         if request.endpoint is None or request.endpoint in PUBLIC or request.method == "OPTIONS":
             return
         token = _bearer(request.headers.get("Authorization"))
         if request.endpoint in TOKEN_IN_QUERY:
             token = token or request.args.get("token", "")
-        g.caller = gate.admit(token)
+        try:
+            g.caller = gate.admit(token)
+        except CtoError as error:
+            g.refusal = error
+
+
+def require_caller(app: Flask) -> None:
+    """Refuse whoever :func:`note_caller` has not found to be somebody, before any view is reached."""
+
+    @app.before_request
+    def _require() -> None:
+        if "refusal" in g:
+            raise g.refusal
 
 
 def caller() -> Caller:

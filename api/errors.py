@@ -58,7 +58,8 @@ _ANSWERS: dict[type[CtoError], tuple[int, str]] = {
     JobEndedError: (409, "job_ended"),
     IdempotencyConflictError: (409, "idempotency_conflict"),
 }
-_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 429: "rate_limited"}
+_HTTP_TEXTS = {429: "too many requests: try again when Retry-After has passed"}
 
 
 def register(app: Flask) -> None:
@@ -103,7 +104,7 @@ def _unavailable(code: str, message: str) -> Response:
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
     code = _HTTP_CODES.get(status, error.name.lower().replace(" ", "_"))
-    response = failure(status, code, error.description or error.name)
+    response = failure(status, code, _HTTP_TEXTS.get(status, error.description or error.name))
     for header, value in error.get_headers():
         if header in {"Allow", "Retry-After"}:
             response.headers[header] = value

@@ -43,6 +43,7 @@ class Settings:
     jwt_issuer: str = ""  # empty: any
     token: str = ""  # what the `cto` command shows to the gateway
     cors_origins: tuple[str, ...] = ()
+    rate_limit: str = "600/minute"  # REST requests of each user
     market: str = "paper"
     retention_days: int = 7
     log_format: str = "console"
@@ -183,6 +184,12 @@ class _EnvironmentSchema(Schema):
     jwt_issuer = fields.String(data_key="CTO_JWT_ISSUER")
     token = fields.String(data_key="CTO_TOKEN")
     cors_origins = _Origins(data_key="CTO_CORS_ORIGINS")
+    rate_limit = fields.String(
+        data_key="CTO_RATE_LIMIT",
+        validate=validate.Regexp(
+            r"[1-9][0-9]{0,8}/(second|minute|hour|day)\Z", error="Must be like 600/minute, or 20/second."
+        ),
+    )
     market = fields.String(data_key="CTO_MARKET", validate=validate.OneOf(["paper"]))
     retention_days = fields.Integer(data_key="CTO_RETENTION_DAYS", validate=validate.Range(1, 3_650))
     log_format = fields.String(data_key="CTO_LOG_FORMAT", validate=validate.OneOf(["console", "json"]))

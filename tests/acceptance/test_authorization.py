@@ -293,3 +293,31 @@ def test_every_message_of_a_socket_is_in_the_matrix(whole):
     _, server = whole
     handled = set(server.handlers["/"]) - {"connect", "disconnect"}
     assert handled == {name for name, _ in MESSAGES}
+
+
+def test_who_asks_too_often_is_told_when_to_come_again(launch):
+    system = launch(
+        "--no-flower",
+        CTO_AUTH="required",
+        CTO_JWT_SECRET=SECRET,
+        CTO_JWT_AUDIENCE=AUDIENCE,
+        CTO_RATE_LIMIT="20/hour",
+    ).ready()
+
+    def asked(path="/api/cto/jobs", **headers):
+        return requests.get(system.url + path, headers=headers, timeout=10)
+
+    first = asked(**bearer(CALLERS["user A"]))
+    assert (first.status_code, first.headers["X-RateLimit-Remaining"]) == (200, "19")
+    assert "Retry-After" not in first.headers
+    for _ in range(19):
+        assert asked(**bearer(CALLERS["user A"])).status_code == 200
+    refused = asked(**bearer(CALLERS["user A"]))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limited")
+    assert 0 < int(refused.headers["Retry-After"]) <= 3_600
+    assert asked(**bearer(CALLERS["user B"])).status_code == 200
+    for _ in range(30):
+        assert asked(**bearer(CALLERS["service"])).status_code == 200
+        assert asked("/healthz").status_code == 200
+    statuses = [asked(**bearer("guess")).status_code for _ in range(21)]
+    assert statuses == [401] * 20 + [429]
