@@ -6,6 +6,7 @@ const PAST_JOBS = 20; // shown of those before the page was opened
 const STORE_RETRY_MS = 2_000;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 10_000;
+const TOKEN = "cto-token"; // in the tab's own storage
 const ENDED = new Set(["completed", "failed"]);
 const $ = (id) => document.getElementById(id);
 
@@ -32,7 +33,7 @@ function connect(retryMs = FIRST_RETRY_MS) {
     if (data[0] === "0") { // opened
       const { pingInterval, pingTimeout } = JSON.parse(data.slice(1));
       patienceMs = pingInterval + pingTimeout;
-      socket.send("40");
+      socket.send(`40${JSON.stringify({ token: token() })}`);
     } else if (data === "2") { // ping
       socket.send("3");
     } else if (data.startsWith("40")) { // in the namespace
@@ -41,9 +42,20 @@ function connect(retryMs = FIRST_RETRY_MS) {
       join = () => socket.send(`420${JSON.stringify(["join_room", room])}`); // 0: we want an answer
       leave = () => socket.send(`42${JSON.stringify(["leave_room", room])}`);
       join();
+    } else if (data.startsWith("44")) { // refused
+      const refusal = JSON.parse(data.slice(2));
+      socket.onclose = null;
+      socket.close();
+      if (refusal.data?.code.endsWith("_unavailable")) setTimeout(() => connect(nextRetryMs), STORE_RETRY_MS);
+      else askWho(refusal.message);
     } else if (data.startsWith("42")) { // event
       const [name, payload] = JSON.parse(data.slice(2));
       if (name === "worker_progress") take(payload);
+      else if (name === "auth_expired") {
+        socket.onclose = null;
+        socket.close();
+        askWho(payload.message);
+      }
     } else if (data.startsWith("430")) { // answer to our join
       const [answer] = JSON.parse(data.slice(3));
       tell($("room-error"), answer.success ? "" : `${answer.error.code}: ${answer.error.message}`);
@@ -58,6 +70,49 @@ function connect(retryMs = FIRST_RETRY_MS) {
     setTimeout(() => connect(nextRetryMs), nextRetryMs * (0.5 + Math.random() / 2));
   };
 }
+
+// --- who we are ---
+
+function token() {
+  return sessionStorage.getItem(TOKEN) ?? "";
+}
+
+function askWho(why) {
+  join = leave = () => {};
+  show("lost", "not signed in");
+  tell($("sign-in-error"), token() ? why : "");
+  $("sign-in").hidden = false;
+  $("sign-in-form").elements.token.focus();
+}
+
+// The user whose token it is, as it says itself.
+function ownUser() {
+  try {
+    const payload = token().split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    const { sub, role } = JSON.parse(atob(payload));
+    return role ? undefined : sub;
+  } catch {
+    return undefined;
+  }
+}
+
+// A user may see the own room only.
+function goHome() {
+  const user = ownUser();
+  if (user === undefined) return;
+  $("start").elements.userId.value = user;
+  if (room === "admin_launches") room = `user_${user}`;
+  $("watch").elements.room.value = room;
+}
+
+$("sign-in-form").onsubmit = (submission) => {
+  submission.preventDefault();
+  sessionStorage.setItem(TOKEN, submission.target.elements.token.value.trim());
+  submission.target.reset();
+  $("sign-in").hidden = true;
+  goHome();
+  connect();
+};
 
 function show(state, text) {
   $("connection").dataset.state = state;
@@ -218,7 +273,10 @@ async function ask(method, path, body) {
   try {
     const response = await fetch(path, {
       method,
-      headers: body ? { "Content-Type": "application/json" } : {},
+      headers: {
+        ...(body && { "Content-Type": "application/json" }),
+        ...(token() && { Authorization: `Bearer ${token()}` }),
+      },
       body: body && JSON.stringify(body),
     });
     return await response.json();
@@ -270,4 +328,5 @@ function randomToken() {
 
 $("new-token").onclick = () => { $("start").elements.tokenAddress.value = randomToken(); };
 $("watch").elements.room.value = room;
+goHome();
 connect();

@@ -321,3 +321,37 @@ def test_who_asks_too_often_is_told_when_to_come_again(launch):
         assert asked("/healthz").status_code == 200
     statuses = [asked(**bearer("guess")).status_code for _ in range(21)]
     assert statuses == [401] * 20 + [429]
+
+
+def test_the_command_line_is_the_service_for_who_can_sign_and_else_the_bearer_of_a_token(guarded):
+    done = guarded.cto("submit", "--user", "A", "--watch")
+    assert done.returncode == 0, done.stderr
+    assert "completed" in done.stdout
+    user = guarded.cto("token", "--user", "B").stdout.strip()
+    guarded.env["CTO_TOKEN"] = user
+    try:
+        assert guarded.job not in guarded.cto("jobs").stdout
+        refused = guarded.cto("submit", "--user", "A")
+        assert (refused.returncode, "forbidden" in refused.stderr) == (1, True)
+        assert guarded.cto("submit", "--user", "B", "--watch").returncode == 0
+    finally:
+        del guarded.env["CTO_TOKEN"]
+    assert guarded.job in guarded.cto("jobs").stdout
+    elsewhere = guarded.cto("jobs", "--url", guarded.url.replace("127.0.0.1", "localhost"))
+    assert "unauthorized" in elsewhere.stderr  # what is signed here is shown to nobody else
+
+
+def test_a_revoked_token_and_a_revoked_users_tokens_are_refused_within_a_second(guarded):
+    def status(text):
+        return requests.get(f"{guarded.url}/api/cto/jobs", headers=bearer(text), timeout=10).status_code
+
+    of_carol, of_dave = (guarded.cto("token", "--user", user).stdout.strip() for user in ("carol", "dave"))
+    named = token("erin", jti="one")
+    assert [status(text) for text in (of_carol, of_dave, named)] == [200, 200, 200]
+    assert guarded.cto("revoke", "--user", "carol").returncode == 0
+    assert guarded.cto("revoke", "--jti", "one").returncode == 0
+    wait_until(lambda: (status(of_carol), status(named)) == (401, 401), timeout_s=1)
+    assert status(of_dave) == 200
+    assert status(token("erin", jti="two")) == 200
+    assert status(token("carol", iat=time.time() + 2)) == 200  # issued afterwards
+    assert Socket(guarded, of_carol).refused == "token_revoked"
