@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LOOKUPS_AT_ONCE = 32  # of what clients ask for; the store's other connections stay free for REST
 TURN_TIMEOUT_S = 9.0
 SILENT_TICKS, TICK_S = 8, 0.5  # 4 s at least, 4.5 s at most, and 5 s are promised
 RETRY_AFTER_S = 5
@@ -29,7 +30,7 @@ RETRY_AFTER_S = 5
 class Turns:
     """Lets so many in at once; the others wait in the order in which they came."""
 
-    def __init__(self, at_once: int) -> None:
+    def __init__(self, at_once: int = LOOKUPS_AT_ONCE) -> None:
         self._free = at_once
         self._waiting: deque[threading.Event] = deque()
         self._lock = threading.Lock()

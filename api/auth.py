@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from flask import Flask, g, request
 
 from api.policy import Caller, Role
-from api.tokens import UnauthorizedError, make_verifier
+from api.tokens import EXPIRED, UnauthorizedError, make_verifier
 from cto_worker.errors import ConfigError, CtoError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from cto_worker.config import Settings
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+REVOKED = ("token_revoked", "the token has been revoked: get a new one")
 # Whoever asks for these gets them; for everything else a caller must be known.
 PUBLIC = frozenset({"page", "static", "healthz", "readyz"})
 # A browser can send no header with these, so their token may stand in the address.
@@ -67,9 +69,11 @@ class Gate:
         return who
 
     def check(self, who: Caller) -> None:
-        """Raise :class:`~api.tokens.UnauthorizedError` ``token_revoked`` when somebody has been cut off."""
+        """Raise :class:`~api.tokens.UnauthorizedError` unless somebody who was let in once still would be."""
+        if who.expires_s <= time.time():
+            raise UnauthorizedError(*EXPIRED)
         if self._revoked(who):
-            raise UnauthorizedError("token_revoked", "the token has been revoked: get a new one")
+            raise UnauthorizedError(*REVOKED)
 
 
 def check_speaks_for(who: Caller, user_id: Any) -> None:

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from api.auth import ForbiddenError
 from api.relay import RelayUnavailableError
+from api.rooms import RoomError
 from api.tokens import KeysUnavailableError, UnauthorizedError
 from cto_worker.errors import (
     CtoError,
@@ -65,6 +66,10 @@ _HTTP_TEXTS = {429: "too many requests: try again when Retry-After has passed"}
 def register(app: Flask) -> None:
     """Have every exception that leaves a view answered in this shape."""
     app.register_error_handler(CtoError, _ours)
+    app.register_error_handler(UnauthorizedError, _unknown_caller)
+    app.register_error_handler(ForbiddenError, _forbidden)
+    app.register_error_handler(RoomError, _turned_away)
+    app.register_error_handler(KeysUnavailableError, _keys)
     app.register_error_handler(RedisError, _store)
     app.register_error_handler(OperationalError, _store)
     app.register_error_handler(RelayUnavailableError, _store)
@@ -75,18 +80,32 @@ def register(app: Flask) -> None:
 def _ours(error: CtoError) -> Response:
     if isinstance(error, BadRequestError):
         return failure(error.http_status, error.code, str(error), error.details)
-    if isinstance(error, ForbiddenError):
-        return failure(403, error.code, str(error))
-    if isinstance(error, UnauthorizedError):
-        response = failure(401, error.code, str(error))
-        response.headers["WWW-Authenticate"] = "Bearer"
-        return response
-    if isinstance(error, KeysUnavailableError):
-        return _unavailable("keys_unavailable", str(error))
     if type(error) not in _ANSWERS:
         return _unexpected(error)
     details = {"fields": error.fields} if isinstance(error, InvalidRequestError) else None
     return failure(*_ANSWERS[type(error)], str(error), details)
+
+
+def _unknown_caller(error: UnauthorizedError) -> Response:
+    response = failure(401, error.code, str(error))
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _forbidden(error: ForbiddenError) -> Response:
+    return failure(403, error.code, str(error))
+
+
+def _turned_away(error: RoomError) -> Response:
+    if error.code == "busy":
+        return _unavailable("busy", str(error))
+    response = failure(429, error.code, str(error))
+    response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def _keys(error: KeysUnavailableError) -> Response:
+    return _unavailable("keys_unavailable", str(error))
 
 
 def _store(error: Exception) -> Response:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any
-
-from redis.exceptions import RedisError
 
 from cto_worker import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from redis import Redis
 
     from api.policy import Caller
 
-log = logging.getLogger(__name__)
-
-POLL_S = 0.25  # so that all is cut off within a second, even what has just been missed
 _TOKEN, _USER = "token:", "user:"
 
 
@@ -40,10 +32,8 @@ def revoke(store: Redis, *, token_id: str = "", user_id: str = "", keep_s: int) 
 class Revocations:
     """A gateway's copy of all that is revoked, so that no request costs a question to the store."""
 
-    def __init__(self, store: Redis, changed: Callable[[], object] = lambda: None) -> None:
-        """``changed`` is called after the copy has been renewed, so that open connections can be cut off."""
+    def __init__(self, store: Redis) -> None:
         self._store = store
-        self.changed = changed
         self._count: bytes | None = None
         self._tokens: frozenset[str] | None = None  # None: the store has not been heard yet
         self._users: dict[str, int] = {}  # to the second up to which their tokens do not count
@@ -55,11 +45,11 @@ class Revocations:
         until_s = self._users.get(who.user_id or "", -1)
         return who.token_id in (self._tokens or ()) or who.issued_s <= until_s
 
-    def refresh(self) -> None:
-        """Renew the copy if anything has been revoked since. Raises ``RedisError``."""
+    def refresh(self) -> bool:
+        """Renew the copy if anything has been revoked since; return whether. Raises ``RedisError``."""
         count: Any = self._store.get(keys.REVOKED_COUNT)
         if self._tokens is not None and count == self._count:
-            return
+            return False
         names = [name.decode() for name in self._store.zrange(keys.REVOKED, 0, -1)]  # type: ignore[union-attr]
         users: dict[str, int] = {}
         for name in names:
@@ -69,13 +59,4 @@ class Revocations:
         self._users = users
         self._tokens = frozenset(name.removeprefix(_TOKEN) for name in names if name.startswith(_TOKEN))
         self._count = count
-        self.changed()
-
-    def run(self) -> None:
-        """Keep the copy true until the process ends."""
-        while True:
-            time.sleep(POLL_S)
-            try:
-                self.refresh()
-            except RedisError as error:
-                log.debug("cannot ask for revoked tokens: %s", error)
+        return True

@@ -27,7 +27,7 @@ _ROOM = re.compile(r"(?P<kind>user|job)_(?P<id>[A-Za-z0-9_.:@+-]{1,128})\Z")
 
 
 class RoomError(CtoError):
-    """A room that cannot be joined, or a job that cannot be resumed. ``code`` is machine-readable."""
+    """What a client cannot have: to be let in, a room, or to resume a job. ``code`` is machine-readable."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -14,13 +14,12 @@ from flask_socketio import ConnectionRefusedError as Refusal
 from flask_socketio import SocketIO
 from redis.exceptions import RedisError
 
-from api.admission import Turns
 from api.auth import check_origin, credentials
+from api.connections import Ending
 from api.engine import PacketQueue, lean
 from api.frames import missed
 from api.relay import Reader
-from api.rooms import check_allowed, refusal, resume_point, room_name
-from cto_worker import keys
+from api.rooms import refusal, resume_point, room_name
 from cto_worker.errors import CtoError
 
 if TYPE_CHECKING:
@@ -28,17 +27,14 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from api.auth import Gate
+    from api.connections import Connection
     from api.frames import Frame
-    from api.policy import Caller
-    from api.relay import Relay
+    from api.lobby import Lobby
     from cto_worker.config import Settings
-    from cto_worker.history import History
 
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
 MAX_MESSAGE_BYTES = 32_768
 NAMESPACE = "/"
-LOOKUPS_AT_ONCE = 32  # of jobs that clients ask for; the store's other connections stay free for REST
 
 # Of the event that is handled: the id under which its client waits for an answer, if it does.
 _packet_id: ContextVar[int | None] = ContextVar("packet_id", default=None)
@@ -63,16 +59,21 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
     return socketio
 
 
-def register(socketio: SocketIO, relay: Relay, history: History, settings: Settings, gate: Gate) -> None:
-    """Handle connection, ``join_room``, ``leave_room``, ``resume`` and disconnection.
+def register(socketio: SocketIO, lobby: Lobby, settings: Settings) -> None:
+    """Handle connection, ``join_room``, ``leave_room``, ``resume``, ``auth_refresh`` and disconnection.
 
     The handlers are python-socketio's: Flask-SocketIO would make a request context for each message, which
     costs more than most of them, and which none of them asks for.
     """
     server = socketio.server
-    door = _Door(server, relay, history, settings, gate)
+    door = _Door(server, lobby, settings)
     server.on("connect", door.connect)
-    for name, handler in (("join_room", door.join), ("leave_room", door.leave), ("resume", door.resume)):
+    for name, handler in (
+        ("join_room", door.join),
+        ("leave_room", door.leave),
+        ("resume", door.resume),
+        ("auth_refresh", door.refresh),
+    ):
         server.on(name, _answering(server, partial(door.act, handler)))
     server.on("disconnect", door.disconnect)
 
@@ -81,7 +82,7 @@ def register(socketio: SocketIO, relay: Relay, history: History, settings: Setti
 class _Client:
     """One that is connected."""
 
-    who: Caller
+    connection: Connection
     reader: Reader
     outbox: PacketQueue
 
@@ -89,27 +90,27 @@ class _Client:
 class _Door:
     """The clients that are connected, and what they may ask for."""
 
-    def __init__(self, server: Any, relay: Relay, history: History, settings: Settings, gate: Gate) -> None:
-        self._server, self._relay, self._history, self._settings = server, relay, history, settings
-        self._gate = gate
-        self._turns = Turns(LOOKUPS_AT_ONCE)
+    def __init__(self, server: Any, lobby: Lobby, settings: Settings) -> None:
+        self._server, self._lobby, self._settings = server, lobby, settings
         self._clients: dict[str, _Client] = {}  # by Socket.IO's id
 
     def connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+        outbox = self._server.eio.sockets[self._session(sid)].queue
         # Engine.IO's own check compares Origin with Host: a name that was rebound to this machine passes it.
         try:
             check_origin(self._settings, environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN"))
-            who = self._gate.admit(*credentials(environ, auth))
+            who = self._lobby.gate.admit(*credentials(environ, auth))
+            connection = self._lobby.connections.open(who, partial(self._end, sid))
         except (CtoError, RedisError) as failure:
             error, _ = refusal(failure)
             raise Refusal(error["message"], {"code": error["code"]}) from failure
-        outbox = self._server.eio.sockets[self._session(sid)].queue
-        self._clients[sid] = _Client(who, Reader(outbox.put_frame), outbox)
+        self._clients[sid] = _Client(connection, Reader(outbox.put_frame), outbox)
 
     def disconnect(self, sid: str, reason: str = "") -> None:
         client = self._clients.pop(sid, None)
         if client:
-            self._relay.forget(client.reader)
+            self._lobby.connections.close(client.connection)
+            self._lobby.relay.forget(client.reader)
             if reason == self._server.reason.PING_TIMEOUT:
                 client.outbox.drop()  # it may read nothing, and so no goodbye either
 
@@ -130,22 +131,28 @@ class _Door:
             if pinged_s:
                 session.last_ping = time.time()
 
+    def _end(self, sid: str, ending: Ending) -> None:
+        if ending is Ending.GOING_AWAY:
+            return  # see close_all
+        session = self._server.eio.sockets.get(self._session(sid))
+        said = {"code": ending.code, "message": ending.message}
+        self._server.emit("auth_expired", said, to=sid, namespace=NAMESPACE)
+        self._server.disconnect(sid, namespace=NAMESPACE)
+        if session:
+            session.queue.put(None)  # the connection is of no use to anybody then
+
     def join(self, client: _Client, *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
-        with self._turns.turn():
-            check_allowed(client.who, room, self._history)
-        self._relay.join(client.reader, room)
+        self._lobby.join(client.connection, client.reader, room)
         return {"success": True, "room": room}
 
     def leave(self, client: _Client, *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
-        self._relay.leave(client.reader, room)
+        self._lobby.relay.leave(client.reader, room)
         return {"success": True, "room": room}
 
     def resume(self, client: _Client, *arguments: Any) -> Any:
         job_id, after = resume_point(arguments)
-        with self._turns.turn():
-            check_allowed(client.who, keys.job_room(job_id), self._history)
         reader, outbox, packet_id = client.reader, client.outbox, _packet_id.get()
 
         def answer(frames: list[Frame]) -> None:
@@ -155,8 +162,13 @@ class _Door:
             else:
                 outbox.put(_resumed(packet_id, frames, after))
 
-        self._relay.resume(reader, job_id, after, answer)
+        self._lobby.resume(client.connection, reader, job_id, after, answer)
         return self._server.not_handled  # so that python-socketio does not answer once more
+
+    def refresh(self, client: _Client, *arguments: Any) -> dict[str, Any]:
+        given = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
+        self._lobby.refresh(client.connection, given.get("token"), given.get("userId"))
+        return {"success": True}
 
 
 def _answering(server: Any, handler: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, request
 from redis.exceptions import RedisError
 
-from api.auth import caller
+from api.auth import caller, check_origin
 from api.body import checked_job_id, integer, query, wrong
+from api.connections import Ending
 from api.frames import Frame, server_sent_event
 from api.jobs import check_user_id
 from api.outbox import Outbox, cut_off
 from api.policy import Action
 from api.position import Position
 from api.relay import Reader, frames_of, rooms_of
-from api.rooms import MAX_SEQ
+from api.rooms import MAX_SEQ, RoomError
 from cto_worker import keys
 from cto_worker.errors import JobNotFoundError
 from cto_worker.events import dumps
@@ -31,7 +32,8 @@ from cto_worker.events import dumps
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from api.relay import Relay
+    from api.lobby import Lobby
+    from cto_worker.config import Settings
     from cto_worker.history import History
 
 log = logging.getLogger(__name__)
@@ -42,21 +44,28 @@ HEARTBEAT = b": \n\n"
 UNHEARD_MS = 15_000  # a client that takes nothing in for so long is gone
 
 
-def blueprint(relay: Relay, history: History) -> Blueprint:
+def blueprint(lobby: Lobby, settings: Settings) -> Blueprint:
     """Return the two routes."""
     routes = Blueprint("streams", __name__, url_prefix="/api/cto")
+    history = lobby.history
+
+    @routes.before_request
+    def _refuse_foreign_pages() -> None:
+        # Whose stream it is, a foreign page cannot read; but it could take up the room of who can.
+        check_origin(settings, request.host, request.headers.get("Origin"))
 
     @routes.get("/job/<job_id>/stream")
     def job_stream(job_id: str) -> Response:
         parameters = _with_last_event_id(query(request, ["after", "token"]))
-        latest = history.latest(checked_job_id(job_id))
+        with lobby.turns.turn():
+            latest = history.latest(checked_job_id(job_id))
         if latest is None or not caller().may(Action.READ, latest.user_id):
             raise JobNotFoundError(job_id)
         after = integer(parameters, "after", 0, MAX_SEQ - 1, latest.seq - 1)
         if after >= latest.seq and Frame(latest.event).terminal:
             return Response(status=204)  # the one answer on which an EventSource does not come again
-        stream = _Stream(history, keys.job_room(job_id), Position([(job_id, after)]), only=job_id)
-        return stream.response(relay, lambda: [job_id])
+        stream = _Stream(lobby, keys.job_room(job_id), Position([(job_id, after)]), only=job_id)
+        return stream.response(lambda: [job_id])
 
     @routes.get("/stream")
     def user_stream() -> Response:
@@ -68,13 +77,13 @@ def blueprint(relay: Relay, history: History) -> Blueprint:
         check_user_id(who, user_id)
         room = keys.user_room(user_id)
         if "after" not in parameters:
-            return _Stream(history, room, _beginning(history, user_id, room)).response(relay, list)
+            with lobby.turns.turn():
+                beginning = _beginning(history, user_id, room)
+            return _Stream(lobby, room, beginning).response(list)
         position = Position.parse(parameters["after"])
         if position is None:
             raise wrong("after", "Must be the id of an event of this stream.")
-        return _Stream(history, room, position).response(
-            relay, lambda: _missed(history, user_id, room, position)
-        )
+        return _Stream(lobby, room, position).response(lambda: _missed(history, user_id, room, position))
 
     return routes
 
@@ -108,25 +117,28 @@ def _missed(history: History, user_id: str, room: str, position: Position) -> li
 class _Stream:
     """One answer that goes on: what a client misses, then what happens."""
 
-    def __init__(self, history: History, room: str, position: Position, only: str | None = None) -> None:
-        self._history = history
+    def __init__(self, lobby: Lobby, room: str, position: Position, only: str | None = None) -> None:
+        self._lobby = lobby
         self._room = room
         self._position = position
         self._only = only  # the one job whose end is the end of the stream
         self._ended = False
         self._outbox = Outbox()
+        self._reader = Reader(self._outbox.put_frame)
+        self._connection = lobby.connections.open(caller(), self._end)
 
-    def response(self, relay: Relay, missed: Callable[[], list[str]]) -> Response:
+    def response(self, missed: Callable[[], list[str]]) -> Response:
         """Join the room, then look for the jobs of which something was ``missed``, and answer."""
-        reader = Reader(self._outbox.put_frame)
         self._outbox.drop = partial(self._drop, _connection())
         try:
-            relay.join(reader, self._room)
-            response = Response(self._events(missed()), mimetype="text/event-stream")
+            self._lobby.relay.join(self._reader, self._room)
+            with self._lobby.turns.turn():
+                jobs = missed()
+            response = Response(self._events(jobs), mimetype="text/event-stream")
         except BaseException:
-            relay.forget(reader)
+            self._leave()
             raise
-        response.call_on_close(partial(relay.forget, reader))
+        response.call_on_close(self._leave)
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
         return response
@@ -137,7 +149,7 @@ class _Stream:
         try:
             for job_id in missed:
                 yield from self._catch_up(job_id)
-        except RedisError as error:
+        except (RedisError, RoomError) as error:
             log.warning("a stream ends, to be resumed: %s", error)
             return
         while not self._ended:
@@ -151,7 +163,8 @@ class _Stream:
     def _catch_up(self, job_id: str) -> Iterator[bytes]:
         """What the journal holds of a job and the client has not got."""
         # The event that it has is read again: it may have been the last.
-        stored = self._history.events(job_id, max(0, self._position.seq(job_id) - 1))
+        with self._lobby.turns.turn():
+            stored = self._lobby.history.events(job_id, max(0, self._position.seq(job_id) - 1))
         frames = list(frames_of(stored.events)) if stored else []
         if not frames or self._room not in rooms_of(frames[0]):  # forgotten since, or never its own
             self._position.end(job_id)
@@ -162,12 +175,25 @@ class _Stream:
         for frame in frames:
             yield self._sent(frame)
 
-    def _sent(self, frame: Frame) -> bytes:
+    def _sent(self, frame: Frame | bytes) -> bytes:
+        if isinstance(frame, bytes):
+            return frame
         if not self._position.move(frame):
             return b""
         self._ended = frame.terminal and self._only is not None
         position = frame.seq if self._only else self._position
         return b"id: %b\n" % str(position).encode() + frame.form(server_sent_event)
+
+    def _leave(self) -> None:
+        self._lobby.connections.close(self._connection)
+        self._lobby.relay.forget(self._reader)
+
+    def _end(self, ending: Ending) -> None:
+        if ending is not Ending.GOING_AWAY:
+            said = dumps({"code": ending.code, "message": ending.message})
+            self._outbox.put(b"event: auth_expired\ndata: %b\n\n" % said)
+        self._leave()
+        self._outbox.put(None)
 
     def _drop(self, connection: socket.socket | None) -> None:
         if connection:

@@ -38,6 +38,7 @@ CLOCK_SKEW_S = 60  # how far the clock of who issues tokens may be ahead
 JWKS_LIFESPAN_S = 300  # for so long a fetched key set holds
 JWKS_COOLDOWN_S = 10  # for so long no other is fetched because a key is unknown
 JWKS_TIMEOUT_S = 2.0
+EXPIRED = ("token_expired", "the token has expired: get a new one")
 _ASYMMETRIC = ("RS256", "ES256")
 _OPTIONS = {
     "require": ["exp", "iat", "sub"],
@@ -83,7 +84,7 @@ def make_verifier(settings: Settings) -> Callable[[str], Caller]:
                 options=_OPTIONS,  # type: ignore[arg-type]  # a dictionary will do
             )
         except ExpiredSignatureError as error:
-            raise UnauthorizedError("token_expired", "the token has expired: get a new one") from error
+            raise UnauthorizedError(*EXPIRED) from error
         except MissingRequiredClaimError as error:
             raise _invalid(f"it lacks the claim {error.claim}") from error
         except InvalidAudienceError as error:

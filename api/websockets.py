@@ -15,36 +15,35 @@ from flask import Blueprint, Response, request
 
 from api.auth import caller, check_origin, check_speaks_for
 from api.body import parsed, query
+from api.connections import Ending
 from api.errors import failure
 from api.frames import Frame, missed, text_frame, websocket_message
 from api.outbox import Outbox, cut_off
 from api.relay import Reader
-from api.rooms import RoomError, check_allowed, refusal, resume_point, room_name
-from cto_worker import keys
+from api.rooms import RoomError, refusal, resume_point, room_name
 from cto_worker.events import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from api.lobby import Lobby
     from api.policy import Caller
-    from api.relay import Relay
     from cto_worker.config import Settings
-    from cto_worker.history import History
 
 log = logging.getLogger(__name__)
 
 PING_INTERVAL_S = 10.0
 UNHEARD_S = 15.0  # without a byte for so long, not even the answer to a ping, a client is gone
 LINGER_S = 2.0  # how long a client may take to answer a closing message
+READ_BYTES = 65_536
 PING = b"\x89\x00"
 
-NORMAL, PROTOCOL_ERROR, UNSUPPORTED_DATA, INVALID_DATA, TOO_LARGE = 1000, 1002, 1003, 1007, 1009
+NORMAL, GOING_AWAY, PROTOCOL_ERROR, UNSUPPORTED_DATA = 1000, 1001, 1002, 1003
+INVALID_DATA, POLICY_VIOLATION, TOO_LARGE = 1007, 1008, 1009
 _CODES = {PROTOCOL_ERROR: "protocol_error", INVALID_DATA: "invalid_text", TOO_LARGE: "message_too_large"}
 
 
-def blueprint(
-    relay: Relay, history: History, settings: Settings, upgrade: Callable[[Callable[[Any], None]], Any]
-) -> Blueprint:
+def blueprint(lobby: Lobby, settings: Settings, upgrade: Callable[[Callable[[Any], None]], Any]) -> Blueprint:
     """Return the route. ``upgrade`` makes a WSGI application of what handles a server's WebSocket."""
     routes = Blueprint("websockets", __name__)
 
@@ -60,43 +59,54 @@ def blueprint(
         check_origin(settings, request.host, request.headers.get("Origin"))
         who = caller()
         check_speaks_for(who, request.args.get("userId", ""))
-        return _Upgraded(upgrade(lambda accepted: _Connection(accepted, who, relay, history).serve()))
+        client = _Client(lobby, who)  # counted in before it is answered, so that it can be refused
+        return _Upgraded(upgrade(client.serve), client.leave)
 
     return routes
 
 
 class _Upgraded(Response):
-    """An answer that the WebSocket's own WSGI application gives."""
+    """An answer that the WebSocket's own WSGI application gives, and what is to be done in the end."""
 
-    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+    def __init__(self, application: Callable[..., Iterable[bytes]], at_end: Callable[[], object]) -> None:
         super().__init__()
-        self._application = application
+        self._application, self._at_end = application, at_end
 
     def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
-        return self._application(environ, start_response)
+        try:
+            return self._application(environ, start_response)
+        finally:
+            self._at_end()
 
 
-class _Connection:
+class _Client:
     """One client. Its own green thread reads what it says; another writes all that waits for it.
 
-    ``websocket`` is eventlet's: ``wait`` returns a message, or ``None`` at the end; it calls ``close`` when
-    either side fails or closes.
+    Its ``websocket`` is eventlet's: ``wait`` returns a message, or ``None`` at the end; it calls ``close``
+    when either side fails or closes.
     """
 
-    def __init__(self, websocket: Any, who: Caller, relay: Relay, history: History) -> None:
-        self._websocket = websocket
-        self._who = who
-        self._relay = relay
-        self._history = history
-        self._outbox = Outbox(partial(cut_off, websocket.socket))
+    def __init__(self, lobby: Lobby, who: Caller) -> None:
+        self._lobby = lobby
+        self._websocket: Any = None
+        self._outbox = Outbox()
         self._reader = Reader(self._outbox.put_frame)
         self._closing: tuple[int, str] | None = None  # status and reason, once either side wants to close
-        self._handlers = {"join": self._join, "leave": self._leave, "resume": self._resume}
+        self._silent = threading.Event()  # whether nothing more is read from it
+        self._handlers = {
+            "join": self._join,
+            "leave": self._leave,
+            "resume": self._resume,
+            "auth_refresh": self._refresh,
+        }
+        self._connection = lobby.connections.open(who, self._end)
 
-    def serve(self) -> None:
+    def serve(self, websocket: Any) -> None:
         """Talk with the client until either side ends it."""
-        self._websocket.close = self._close
-        self._websocket.socket.settimeout(UNHEARD_S)
+        self._websocket = websocket
+        self._outbox.drop = partial(cut_off, websocket.socket)
+        websocket.close = self._close
+        websocket.socket.settimeout(UNHEARD_S)
         writer = threading.Thread(target=self._write, name="websocket writer", daemon=True)
         writer.start()
         try:
@@ -105,17 +115,33 @@ class _Connection:
         except Exception:
             log.exception("a WebSocket broke")
         finally:
-            self._relay.forget(self._reader)
-            self._outbox.put(None)
+            self._silent.set()
+            self.leave()
             writer.join()
-            self._say_goodbye()
+            websocket.websocket_closed = True  # eventlet need not
+
+    def leave(self) -> None:
+        """Have nothing more sent to the client but what waits already."""
+        self._lobby.connections.close(self._connection)
+        self._lobby.relay.forget(self._reader)
+        self._outbox.put(None)
+
+    def _end(self, ending: Ending) -> None:
+        status = GOING_AWAY if ending is Ending.GOING_AWAY else POLICY_VIOLATION
+        self._fail(status, ending.code, ending.message)
+        self.leave()
 
     def _read(self) -> None:
         while self._closing is None:
             message = self._websocket.wait()
             if message is None:
-                return
-            self._take(message)
+                break
+            if self._closing is None:
+                self._take(message)
+        self.leave()
+        # To close on unread data would destroy what was just sent.
+        while self._closing and self._websocket.socket.recv(READ_BYTES):
+            pass
 
     def _take(self, message: str | bytes) -> None:
         if isinstance(message, bytes):
@@ -141,28 +167,32 @@ class _Connection:
         kind = said.get("type") if isinstance(said, dict) else None
         handler = self._handlers.get(kind) if isinstance(kind, str) else None
         if handler is None:
-            raise RoomError("invalid_message", 'send {"type": "join", "leave" or "resume", …}')
+            raise RoomError(
+                "invalid_message", 'send {"type": "join", "leave", "resume" or "auth_refresh", …}'
+            )
         handler(said, echo)
 
     def _join(self, said: dict[str, Any], echo: dict[str, Any]) -> None:
         room = room_name((said.get("room"),))
-        check_allowed(self._who, room, self._history)
-        self._relay.join(self._reader, room)
+        self._lobby.join(self._connection, self._reader, room)
         self._answer({"type": "joined", "room": room, **echo})
 
     def _leave(self, said: dict[str, Any], echo: dict[str, Any]) -> None:
         room = room_name((said.get("room"),))
-        self._relay.leave(self._reader, room)
+        self._lobby.relay.leave(self._reader, room)
         self._answer({"type": "left", "room": room, **echo})
 
     def _resume(self, said: dict[str, Any], echo: dict[str, Any]) -> None:
         job_id, after = resume_point((said,))
-        check_allowed(self._who, keys.job_room(job_id), self._history)
 
         def answer(frames: list[Frame]) -> None:
             self._answer({"type": "resumed", "jobId": job_id, **echo}, b"," + missed(frames, after))
 
-        self._relay.resume(self._reader, job_id, after, answer)
+        self._lobby.resume(self._connection, self._reader, job_id, after, answer)
+
+    def _refresh(self, said: dict[str, Any], echo: dict[str, Any]) -> None:
+        self._lobby.refresh(self._connection, said.get("token"), said.get("userId"))
+        self._answer({"type": "auth_refreshed", **echo})
 
     def _fail(self, status: int, code: str, message: str) -> None:
         self._outbox.put(text_frame(dumps({"type": "error", "code": code, "message": message})))
@@ -182,11 +212,12 @@ class _Connection:
             while True:
                 waits = self._outbox.wait(max(0.0, ping_s - time.monotonic()))
                 if waits and self._outbox.ends_now():
-                    return
+                    break
                 ping = b""
                 if time.monotonic() >= ping_s:
                     ping, ping_s = PING, time.monotonic() + PING_INTERVAL_S
                 self._send(ping + b"".join(map(_framed, self._outbox.take())))
+            self._say_goodbye()
         except OSError:
             cut_off(self._websocket.socket)
 
@@ -194,21 +225,15 @@ class _Connection:
         self._websocket._send(frames)  # noqa: SLF001 - no public method leaves frames as they are
 
     def _say_goodbye(self) -> None:
-        """Tell why it ends, and read on a while: closing on unread data would destroy what was just sent."""
-        self._websocket.websocket_closed = True  # eventlet need not
+        """Tell why it ends, and wait a while for the client to close, too."""
         if self._closing is None:
             return
         status, reason = self._closing
         payload = struct.pack("!H", status) + reason.encode()
-        connection = self._websocket.socket
-        with suppress(OSError):
-            self._send(bytes((0x88, len(payload))) + payload)
-            connection.shutdown(SHUT_WR)
-            ends_s = time.monotonic() + LINGER_S
-            while (left_s := ends_s - time.monotonic()) > 0:
-                connection.settimeout(left_s)
-                if not connection.recv(65_536):
-                    return
+        self._send(bytes((0x88, len(payload))) + payload)
+        self._websocket.socket.shutdown(SHUT_WR)
+        if not self._silent.wait(LINGER_S):
+            cut_off(self._websocket.socket)
 
 
 def _framed(item: Frame | bytes) -> bytes:

@@ -30,10 +30,12 @@ from eventlet.websocket import (  # noqa: E402
 from eventlet.wsgi import HttpProtocol  # noqa: E402
 
 from api import streams, websockets  # noqa: E402
-from api.admission import Capacity, SilenceWatch, close_all  # noqa: E402
+from api.admission import Capacity, SilenceWatch, Turns, close_all  # noqa: E402
 from api.app import create_app  # noqa: E402
 from api.auth import Gate, check_startable  # noqa: E402
+from api.connections import Connections  # noqa: E402
 from api.listeners import HandedListener, OwnListener, allow_descriptors, listen  # noqa: E402
+from api.lobby import Lobby  # noqa: E402
 from api.relay import Relay  # noqa: E402
 from api.revocations import Revocations  # noqa: E402
 from api.sockets import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register  # noqa: E402
@@ -89,17 +91,19 @@ def main() -> None:
     # Of its own, for what others ask of the store at once must not look to it as if the store were lost.
     own_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     relay = Relay(own_store, History(own_store))
-    register(socketio, relay, history, settings, gate)
+    connections = Connections(revocations, settings.max_user_sockets)
+    lobby = Lobby(gate, connections, Turns(), relay, history)
+    register(socketio, lobby, settings)
     _bound_messages()
-    app.register_blueprint(streams.blueprint(relay, history))
-    app.register_blueprint(websockets.blueprint(relay, history, settings, _upgrade))
+    app.register_blueprint(streams.blueprint(lobby, settings))
+    app.register_blueprint(websockets.blueprint(lobby, settings, _upgrade))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
-    threading.Thread(target=revocations.run, name="revocations", daemon=True).start()
+    threading.Thread(target=connections.run, name="connections", daemon=True).start()
     _collect_rarely()
-    _serve(app, socketio.server, settings, number)
+    _serve(app, socketio.server, connections, settings, number)
 
 
-def _serve(app: Flask, server: Any, settings: Settings, number: int | None) -> None:
+def _serve(app: Flask, server: Any, connections: Connections, settings: Settings, number: int | None) -> None:
     """Serve until SIGTERM or SIGINT, and then until what is under way has ended."""
     most = _connections(settings)
     pool = eventlet.GreenPool(most + REST_CONNECTIONS)
@@ -134,6 +138,7 @@ def _serve(app: Flask, server: Any, settings: Settings, number: int | None) -> N
     log.info("draining %d connections", pool.running())
     if number is not None:
         listener.close()
+    connections.end_all()
     close_all(server, FLUSH_S)
     log.info("waiting for what is under way")
     with eventlet.Timeout(DRAIN_S, False):

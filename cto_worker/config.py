@@ -33,6 +33,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 3000
     max_sockets: int = 20_000  # clients that get events from one gateway at once
+    max_user_sockets: int = 20  # of them, for each user
     redis_url: str = ""  # empty: the embedded store
     data_dir: Path = Path(".cto")  # where the embedded store keeps its data
     auth: str = "required"
@@ -165,6 +166,7 @@ class _EnvironmentSchema(Schema):
     host = fields.String(data_key="CTO_HOST")
     port = fields.Integer(data_key="CTO_PORT", validate=validate.Range(1, 65_535))
     max_sockets = fields.Integer(data_key="CTO_MAX_SOCKETS", validate=validate.Range(1, 1_000_000))
+    max_user_sockets = fields.Integer(data_key="CTO_MAX_USER_SOCKETS", validate=validate.Range(1, 1_000_000))
     redis_url = fields.String(
         data_key="CTO_REDIS_URL",
         validate=validate.Regexp(

@@ -256,10 +256,10 @@ class EventStream(Client):
 class PlainSocket(Client):
     """A client of the WebSocket at ``/ws``: ``lines`` is what it was told, ``status`` why it ended."""
 
-    def __init__(self, system, *rooms, **options):
+    def __init__(self, system, *rooms, token="s3cret", **options):
         super().__init__()
         self.status = None
-        address = system.url.replace("http", "ws", 1) + "/ws?token=s3cret"
+        address = system.url.replace("http", "ws", 1) + f"/ws?token={token}"
         self.socket = websocket.create_connection(address, timeout=60, **options)
         for room in rooms:
             self.send(type="join", room=room)

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 
 import pytest
 import requests
 import socketio
 import websocket
-from acceptance.conftest import MINT, System, environment
+from acceptance.conftest import MINT, EventStream, PlainSocket, System, environment
 from tokens import AUDIENCE, SECRET, token, unsigned
-from waiting import wait_until
+from waiting import assert_stays, wait_until
 
 from api import streams, websockets
+from api.admission import Turns
 from api.app import create_app
 from api.auth import PUBLIC, Gate
+from api.connections import Connections
+from api.lobby import Lobby
 from api.relay import Relay
-from api.revocations import Revocations
+from api.revocations import Revocations, revoke
 from api.sockets import make_socketio, register
 from cto_worker.config import Settings
 from cto_worker.history import History
 from cto_worker.store import connect
 
+MARGIN_S = 1.0  # what a busy machine may add to a time that is promised
+GUARDED = {"CTO_AUTH": "required", "CTO_JWT_SECRET": SECRET, "CTO_JWT_AUDIENCE": AUDIENCE}
 STRANGERS = {
     "no token": None,
     "garbage": "garbage",
@@ -62,13 +68,14 @@ MESSAGES = {
     ("join_room", "admin_launches"): OPERATORS,
     ("leave_room", "user_A"): ALL,
     ("resume", "{job}"): EXCEPT_B,
+    ("auth_refresh", "the same token"): ALL,
 }
 
 
 @pytest.fixture(scope="module")
 def guarded():
     """A system that wants tokens, and a job of A's in it that has ended."""
-    env = environment(CTO_AUTH="required", CTO_JWT_SECRET=SECRET, CTO_JWT_AUDIENCE=AUDIENCE)
+    env = environment(**GUARDED)
     system = System(env, "--no-flower").ready()
     created = requests.post(
         f"{system.url}/api/cto/jobs", json=request_of("A"), headers=bearer(CALLERS["user A"]), timeout=10
@@ -99,7 +106,7 @@ def bearer(text):
 
 def ask(system, method, rule, text):
     """Send a request about A as whoever has this token; return its status and its error's code."""
-    path = rule.replace("<job_id>", system.job)
+    path = rule.replace("<job_id>", getattr(system, "job", ""))
     about_a = path in {"/api/cto/jobs", "/api/cto/stream"} and method == "GET"
     answer = requests.request(
         method,
@@ -178,13 +185,9 @@ class Socket:
     """A stock Socket.IO client; ``connect`` returns the refusal's code, or ``None``."""
 
     def __init__(self, system, text, transport="websocket", **auth):
-        self.client = socketio.SimpleClient()
         self.refusals = []
         self.inner = socketio.Client(reconnection=False)
         self.inner.on("connect_error", self.refusals.append)
-        self.events = []
-        self.inner.on("worker_progress", self.events.append)
-        self.inner.on("auth_expired", lambda told: self.events.append({"expired": told}))
         try:
             self.inner.connect(system.url, auth={"token": text, **auth}, transports=[transport])
         except socketio.exceptions.ConnectionError:
@@ -234,7 +237,10 @@ def test_a_message_is_for_whom_the_matrix_says(guarded, door):
         client = door(guarded, text)
         for (name, about), allowed in MESSAGES.items():
             about_job = about.replace("{job}", guarded.job)
-            said = {"jobId": guarded.job, "after": 0} if name == "resume" else about_job
+            said = {
+                "resume": {"jobId": guarded.job, "after": 0},
+                "auth_refresh": {"token": text},
+            }.get(name, about_job)
             code = client.ask(name, said)
             expected = None if who in allowed else {"forbidden", "job_not_found"}
             assert code is None if expected is None else code in expected, (who, name, about, code)
@@ -271,10 +277,10 @@ def whole():
     gate, history = Gate(settings, Revocations(store).revoked), History(store)
     app = create_app(settings, gate, store, None, None)
     socketio_server = make_socketio(app, settings, async_mode="threading")
-    relay = Relay(store, history)
-    register(socketio_server, relay, history, settings, gate)
-    app.register_blueprint(streams.blueprint(relay, history))
-    app.register_blueprint(websockets.blueprint(relay, history, settings, lambda _: None))
+    lobby = Lobby(gate, Connections(None, 1), Turns(), Relay(store, history), history)
+    register(socketio_server, lobby, settings)
+    app.register_blueprint(streams.blueprint(lobby, settings))
+    app.register_blueprint(websockets.blueprint(lobby, settings, lambda _: None))
     return app, socketio_server.server
 
 
@@ -298,9 +304,7 @@ def test_every_message_of_a_socket_is_in_the_matrix(whole):
 def test_who_asks_too_often_is_told_when_to_come_again(launch):
     system = launch(
         "--no-flower",
-        CTO_AUTH="required",
-        CTO_JWT_SECRET=SECRET,
-        CTO_JWT_AUDIENCE=AUDIENCE,
+        **GUARDED,
         CTO_RATE_LIMIT="20/hour",
     ).ready()
 
@@ -355,3 +359,136 @@ def test_a_revoked_token_and_a_revoked_users_tokens_are_refused_within_a_second(
     assert status(token("erin", jti="two")) == 200
     assert status(token("carol", iat=time.time() + 2)) == 200  # issued afterwards
     assert Socket(guarded, of_carol).refused == "token_revoked"
+
+
+DOORS = [("socketio", "websocket"), ("socketio", "polling"), ("plain", ""), ("stream", "")]
+
+
+class SocketIO:
+    """Somebody in A's room: what it is told beside events, and whether it may stay."""
+
+    def __init__(self, system, transport, text):
+        self.codes, self.gone = [], threading.Event()
+        self.client = socketio.Client(reconnection=False)
+        self.client.on("auth_expired", lambda told: self.codes.append(told["code"]))
+        self.client.on("disconnect", lambda *_: self.gone.set())
+        self.client.connect(system.url, auth={"token": text}, transports=[transport])
+        assert self.client.call("join_room", "user_A")["success"]
+
+    def told(self):
+        return self.codes
+
+    def ended(self):
+        return self.gone.is_set()
+
+    def refresh(self, text):
+        answer = self.client.call("auth_refresh", {"token": text})
+        return None if answer["success"] else answer["error"]["code"]
+
+    def close(self):
+        self.client.disconnect()
+        self.client.wait()
+
+
+class Raw(PlainSocket):
+    """The same at ``/ws``."""
+
+    def __init__(self, system, _, text):
+        super().__init__(system, "user_A", token=text)
+
+    def told(self, kind="error"):
+        told = super().told(kind)
+        return [line["code"] for line in told] if kind == "error" else told
+
+    def ended(self):
+        return bool(super().told("end"))
+
+    def refresh(self, text):
+        answers = len(self.lines)
+        self.send(type="auth_refresh", token=text)
+        self.wait_for(lambda client: len(client.lines) > answers)
+        return self.lines[answers].get("code")
+
+
+class Stream(EventStream):
+    """The same as a stream."""
+
+    def __init__(self, system, _, text):
+        super().__init__(system, f"/api/cto/stream?userId=A&token={text}")
+        assert self.response.status == 200, self.response.read()
+        self.reading()
+
+    def told(self):
+        return [line["auth_expired"]["code"] for line in self.lines if "auth_expired" in line]
+
+    def ended(self):
+        return self.has_ended()
+
+
+DOORS = {
+    "websocket": (SocketIO, "websocket"),
+    "polling": (SocketIO, "polling"),
+    "plain": (Raw, ""),
+    "stream": (Stream, ""),
+}
+
+
+def enter(system, door, text):
+    kind, transport = DOORS[door]
+    return kind(system, transport, text)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_when_its_token_expires_a_client_is_told_and_let_stay_no_longer(guarded, opened, door):
+    expires_s = int(time.time()) + 4
+    client = opened(enter(guarded, door, token("A", exp=expires_s)))
+    wait_until(client.ended, timeout_s=10)
+    assert 0 <= time.time() - expires_s < 1 + MARGIN_S
+    assert client.told() == ["token_expired"]
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("what", ["token", "user"])
+def test_a_revoked_client_is_cut_off_within_a_second(guarded, opened, door, what):
+    name = f"{door}-{what}"
+    client = opened(enter(guarded, door, token(name, role="admin", jti=name)))
+    other = opened(enter(guarded, door, token("A")))
+    with guarded.store() as store:
+        revoke(store, **({"token_id": name} if what == "token" else {"user_id": name}), keep_s=60)
+    wait_until(client.ended, timeout_s=1 + MARGIN_S)
+    assert client.told() == ["token_revoked"]
+    assert not other.ended()
+
+
+@pytest.mark.parametrize("door", ["websocket", "polling", "plain"])
+def test_a_new_token_in_time_lets_a_client_stay(guarded, opened, door):
+    expires_s = int(time.time()) + 3
+    client = opened(enter(guarded, door, token("A", exp=expires_s)))
+    assert client.refresh(token("B")) == "user_mismatch"
+    assert client.refresh(token("A", role="admin")) == "user_mismatch"
+    assert client.refresh("garbage") == "invalid_token"
+    assert client.refresh(token("A")) is None
+    told = len(client.told())
+    assert_stays(lambda: not client.ended(), expires_s + 1.5 - time.time())
+    assert len(client.told()) == told
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_each_user_has_so_many_connections_and_no_more(launch, opened, door):
+    system = launch("--no-flower", **GUARDED, CTO_MAX_USER_SOCKETS="3").ready()
+
+    def refusal():
+        if door in {"websocket", "polling"}:
+            socket = Socket(system, CALLERS["user A"], door)
+            socket.close()
+            return socket.refused
+        if door == "plain":
+            return handshake(system, CALLERS["user A"])[1]
+        return ask(system, "GET", "/api/cto/stream", CALLERS["user A"])[1]
+
+    clients = [opened(enter(system, door, CALLERS["user A"])) for _ in range(3)]
+    assert refusal() == "too_many_connections"
+    for who in ("admin", *["service"] * 5):
+        opened(enter(system, door, CALLERS[who]))
+    clients[0].close()
+    wait_until(lambda: refusal() is None)

@@ -1,0 +1,138 @@
+"""Who is connected for events, by whichever door: so many of each user, and as long as its token holds."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import time
+from collections import Counter
+from dataclasses import dataclass
+from enum import Enum
+from itertools import count
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+
+from api.auth import REVOKED
+from api.policy import Role
+from api.rooms import RoomError
+from api.tokens import EXPIRED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from api.policy import Caller
+    from api.revocations import Revocations
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.25  # how often tokens are looked at: all is to be cut off within a second
+
+
+class Ending(Enum):
+    """Why a connection is ended, as a code and in words."""
+
+    EXPIRED = EXPIRED
+    REVOKED = REVOKED
+    GOING_AWAY = ("going_away", "this gateway stops: connect again")
+
+    @property
+    def code(self) -> str:
+        """For machines."""
+        return self.value[0]
+
+    @property
+    def message(self) -> str:
+        """For people."""
+        return self.value[1]
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """One client. ``end`` tells it why its connection ends, ends it, and must not wait for it."""
+
+    who: Caller
+    end: Callable[[Ending], object]
+
+
+class Connections:
+    """All of one gateway's."""
+
+    def __init__(self, revocations: Revocations, of_each_user: int) -> None:
+        self._revocations = revocations
+        self._most = of_each_user
+        self._open: set[Connection] = set()
+        self._users: Counter[str] = Counter()
+        self._expiries: list[
+            tuple[float, int, Connection]
+        ] = []  # a heap; also of some that are closed or renewed
+        self._number = count()
+
+    def open(self, who: Caller, end: Callable[[Ending], object]) -> Connection:
+        """Count a client in. Raises :class:`~api.rooms.RoomError` ``too_many_connections``.
+
+        The service is not limited: it connects for all of its users.
+        """
+        if who.role is not Role.SERVICE and self._users[who.name] >= self._most:
+            raise RoomError("too_many_connections", f"you have {self._most} connections: close one of them")
+        connection = Connection(who, end)
+        self._open.add(connection)
+        self._users[who.name] += 1
+        self._watch_expiry(connection)
+        return connection
+
+    def renew(self, connection: Connection, who: Caller) -> None:
+        """Let a client stay as long as its new token holds. It must be the same user's, in the same role."""
+        if (who.user_id, who.role) != (connection.who.user_id, connection.who.role):
+            raise RoomError("user_mismatch", "the new token is not this user's, or is for another role")
+        connection.who = who
+        self._watch_expiry(connection)
+
+    def close(self, connection: Connection) -> None:
+        """Count a client out. Harmless when it has been already."""
+        if connection not in self._open:
+            return
+        self._open.remove(connection)
+        self._users[connection.who.name] -= 1
+        if not self._users[connection.who.name]:
+            del self._users[connection.who.name]
+
+    def run(self) -> None:
+        """Cut off whoever's token has expired or been revoked, until the process ends."""
+        while True:
+            time.sleep(LOOK_S)
+            try:
+                self.look()
+            except RedisError as error:
+                log.debug("cannot ask for revoked tokens: %s", error)
+            except Exception:
+                log.exception("cannot look at tokens")
+
+    def look(self) -> None:
+        """Look once. Raises ``RedisError`` when it cannot be known what is revoked."""
+        self._end_expired(time.time())
+        if self._revocations.refresh():
+            for connection in [one for one in self._open if self._revocations.revoked(one.who)]:
+                self._end(connection, Ending.REVOKED)
+
+    def end_all(self) -> None:
+        """Send everybody away, to come again to another gateway or a later one."""
+        for connection in list(self._open):
+            self._end(connection, Ending.GOING_AWAY)
+
+    def _watch_expiry(self, connection: Connection) -> None:
+        if connection.who.expires_s != float("inf"):
+            heapq.heappush(self._expiries, (connection.who.expires_s, next(self._number), connection))
+
+    def _end_expired(self, now_s: float) -> None:
+        while self._expiries and self._expiries[0][0] <= now_s:
+            connection = heapq.heappop(self._expiries)[2]
+            if connection in self._open and connection.who.expires_s <= now_s:
+                self._end(connection, Ending.EXPIRED)
+
+    def _end(self, connection: Connection, ending: Ending) -> None:
+        self.close(connection)
+        try:
+            connection.end(ending)
+        except Exception:
+            log.exception("a client could not be cut off")

@@ -1,0 +1,69 @@
+"""The lobby behind every door: Socket.IO, SSE and ``/ws`` let clients in, and ask here for what they want.
+
+Whoever joins or resumes is looked up in the store first. So many at once may be; the others wait their turn,
+so that thousands who come back together leave the store's connections to REST.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from api.rooms import check_allowed
+from cto_worker import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from api.admission import Turns
+    from api.auth import Gate
+    from api.connections import Connection, Connections
+    from api.frames import Frame
+    from api.relay import Reader, Relay
+    from cto_worker.history import History
+
+
+@dataclass(frozen=True, slots=True)
+class Lobby:
+    """What all doors share."""
+
+    gate: Gate
+    connections: Connections
+    turns: Turns
+    relay: Relay
+    history: History
+
+    def join(self, connection: Connection, reader: Reader, room: str) -> None:
+        """Let a client into a room, if it may be there.
+
+        Raises :class:`~api.rooms.RoomError`, and what :meth:`~api.relay.Relay.join` does.
+        """
+        with self.turns.turn():
+            check_allowed(connection.who, room, self.history)
+        self.relay.join(reader, room)
+
+    def resume(
+        self,
+        connection: Connection,
+        reader: Reader,
+        job_id: str,
+        after: int,
+        answer: Callable[[list[Frame]], object],
+    ) -> None:
+        """Have a client told what it missed of a job, if it still may know of it.
+
+        Raises :class:`~api.tokens.UnauthorizedError`, :class:`~api.rooms.RoomError`, and what
+        :meth:`~api.relay.Relay.resume` does.
+        """
+        self.gate.check(connection.who)
+        with self.turns.turn():
+            check_allowed(connection.who, keys.job_room(job_id), self.history)
+        self.relay.resume(reader, job_id, after, answer)
+
+    def refresh(self, connection: Connection, token: object, user_id: object = None) -> None:
+        """Let a client stay as long as a new token of its holds.
+
+        Raises :class:`~api.tokens.UnauthorizedError`, :class:`~api.auth.ForbiddenError` or
+        :class:`~api.rooms.RoomError`; then the old one still counts.
+        """
+        self.connections.renew(connection, self.gate.admit(token, user_id))
