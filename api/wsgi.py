@@ -223,6 +223,8 @@ def _adapted(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[byte
 
     def adapted(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+        # eventlet cuts idle connections off when it stops; who has a WebSocket is told first.
+        environ["eventlet.set_idle"] = lambda: None
         environ["werkzeug.socket"] = environ["eventlet.input"].get_socket()
         if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":  # as eventlet asks
             environ["wsgi.input_terminated"] = True

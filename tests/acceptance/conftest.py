@@ -222,6 +222,7 @@ class EventStream(Client):
 
     def read(self):
         kind, data = "message", ""
+        self.in_order = False  # whether the answer has ended as it should, and was not just cut off
         with suppress(OSError, http.client.HTTPException):
             while line := self.response.readline():
                 name, _, value = line.decode().rstrip("\n").partition(": ")
@@ -239,6 +240,7 @@ class EventStream(Client):
                         }
                     )
                     kind, data = "message", ""
+            self.in_order = self.response.isclosed()
         self.take({"end": True})
 
     def has_ended(self):

@@ -47,9 +47,9 @@ class Swarm:
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
 
-    def add(self, count, transport, jobs=(), *, silent=False):
+    def add(self, count, transport, jobs=(), *, silent=False, token=None):
         """Start clients; ``silent`` ones never ask to be let into the namespace."""
-        made = [Client(self.port, transport, jobs, silent=silent) for _ in range(count)]
+        made = [Client(self.port, transport, jobs, silent=silent, token=token) for _ in range(count)]
         self.clients += made
         for client in made:
             client.task = asyncio.run_coroutine_threadsafe(
@@ -78,8 +78,10 @@ class Swarm:
 class Client:
     """One client, which comes back whenever its connection breaks."""
 
-    def __init__(self, port, transport, jobs, *, silent):
+    def __init__(self, port, transport, jobs, *, silent, token):
         self.port, self.transport, self.jobs, self.silent = port, transport, jobs, silent
+        self.knock = "40" if token is None else "40" + json.dumps({"token": token})
+        self.refusals = []
         self.seqs = {job_id: [] for job_id in jobs}
         self.wrong = []  # answers that are none
         self.connections = 0  # times it was let in
@@ -155,14 +157,18 @@ class Client:
         finally:
             writer.close()
 
-    def take(self, packet):
+    def take(self, packet):  # noqa: C901 - one branch per kind of packet
         """Take one packet in; what there is to answer."""
         if packet.startswith("0"):
             self.sid = json.loads(packet[1:])["sid"]
             self.opened_s = time.monotonic()
-            return [] if self.silent else ["40"]
+            return [] if self.silent else [self.knock]
         if packet == "2":
             return ["3"]
+        if packet.startswith("44"):
+            self.refusals.append(json.loads(packet[2:])["data"]["code"])
+            self.ended = True
+            raise ConnectionError("refused")
         if packet.startswith("40"):
             self.connections += 1
             return [self.resume(number) for number in range(len(self.jobs))]

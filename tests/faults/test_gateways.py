@@ -17,6 +17,8 @@ from statistics import quantiles
 
 import pytest
 import requests
+from acceptance.conftest import EventStream, PlainSocket
+from tokens import AUDIENCE, SECRET, token
 from waiting import wait_until
 
 from api.listeners import allow_descriptors
@@ -116,12 +118,13 @@ def up():
 
 
 @contextmanager
-def asking(url):
+def asking(url, **headers):
     """Ask REST again and again for the length of the block; the list of seconds that answers took."""
     took_s, ends = [], threading.Event()
 
     def ask():
         with requests.Session() as session:
+            session.headers.update(headers)
             while not ends.wait(0.01):
                 begun_s = time.monotonic()
                 assert session.get(url, timeout=30).ok
@@ -141,23 +144,34 @@ def whole(client, told):
     return all(seqs == list(range(1, told[job_id] + 1)) for job_id, seqs in client.seqs.items())
 
 
-def test_sockets_that_are_never_used_are_closed_and_harm_nobody(system, swarm_of):
-    """1,100 sockets, 500 of which never ask to be let in."""
+def test_strangers_are_sent_away_and_harm_nobody(system, swarm_of):
+    """1,100 sockets: 600 of one user, which is as many as it may have, and 500 that never show a token."""
     system.worker(CTO_PAPER_LATENCY_MS="300")
-    system.gateway()
+    system.gateway(
+        CTO_AUTH="required", CTO_JWT_SECRET=SECRET, CTO_JWT_AUDIENCE=AUDIENCE, CTO_MAX_USER_SOCKETS="600"
+    )
     jobs = [system.submit(mode="prefunded", walletCount=50, buyAmount=0.5) for _ in range(3)]
+    owner, service = token(BODY["userId"]), token("bot", role="service")
     swarm = swarm_of(system.settings.port)
-    healthy = swarm.add(500, "websocket", jobs[:1]) + swarm.add(100, "polling", jobs[1:2])
-    with asking(f"{system.settings.base_url}/api/cto/job/{jobs[2]}/status") as took_s:
+    healthy = swarm.add(500, "websocket", jobs[:1], token=owner)
+    healthy += swarm.add(100, "polling", jobs[1:2], token=owner)
+    status = f"{system.settings.base_url}/api/cto/job/{jobs[2]}/status"
+    with asking(status, Authorization=f"Bearer {service}") as took_s:
         wait_until(lambda: all(client.resumed for client in healthy))
         took_s.clear()
         silent = swarm.add(400, "websocket", silent=True) + swarm.add(100, "polling", silent=True)
+        too_many = swarm.add(10, "websocket", token=owner) + swarm.add(10, "polling", token=owner)
+        strangers = swarm.add(10, "websocket", token="garbage") + swarm.add(10, "polling", token="garbage")
         wait_until(lambda: all(client.closed_s for client in silent), 30)
         assert len(took_s) > 20
         p99_s = quantiles(took_s, n=100)[-1]
     for client in silent:
         assert 3 < client.closed_s - client.opened_s < 5 + MARGIN_S
     assert p99_s <= 0.5
+    assert {tuple(client.refusals) for client in too_many} == {("too_many_connections",)}
+    assert {tuple(client.refusals) for client in strangers} == {("invalid_token",)}
+    (other,) = swarm.add(1, "websocket", token=token("another"))
+    wait_until(lambda: other.connections)
     system.ended(jobs)
     told = {job_id: len(system.told(job_id)) for job_id in jobs}
     wait_until(lambda: all(whole(client, told) for client in healthy))
@@ -336,6 +350,30 @@ def test_a_connection_that_is_used_again_finds_each_session(system):
 
 def open_session(url):
     return json.loads(requests.get(url, timeout=10).text[1:])["sid"]
+
+
+@pytest.mark.parametrize("door", [PlainSocket, EventStream])
+def test_who_is_connected_when_a_gateway_stops_is_told_to_come_again(system, door):
+    system.worker(CTO_PAPER_LATENCY_MS="150")
+    gateway = system.gateway()
+    system.url = system.settings.base_url
+    job_id = system.submit(mode="prefunded", walletCount=50, buyAmount=0.5)
+    clients = [
+        PlainSocket(system, "user_7")
+        if door is PlainSocket
+        else EventStream(system, f"/api/cto/job/{job_id}/stream").reading()
+        for _ in range(20)
+    ]
+    wait_until(lambda: all(client.events() for client in clients))
+    assert gateway.terminate() < 5
+    wait_until(lambda: all(client.lines[-1] in ({"end": True}, {"type": "end"}) for client in clients))
+    for client in clients:
+        if door is PlainSocket:
+            assert client.status == 1001
+            assert client.told("error")[-1]["code"] == "going_away"
+        else:
+            assert client.in_order
+        client.close()
 
 
 def test_a_draining_gateway_does_not_wait_for_ever(system):
