@@ -102,11 +102,6 @@ class Outbox:
             self._wake.release()
 
     @property
-    def written_directly(self) -> bool:
-        """Whether a reader may sleep on for ever, though much is sent."""
-        return self._write_now is not None
-
-    @property
     def sleeps(self) -> bool:
         """Whether a reader waits already. There must be one only."""
         return self._sleeps

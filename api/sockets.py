@@ -14,7 +14,6 @@ from flask_socketio import SocketIO
 
 from api.admission import Turns
 from api.auth import ForbiddenError, caller, check_origin
-from api.engine import PacketQueue, lean
 from api.frames import missed
 from api.relay import Reader
 from api.rooms import check_allowed, refusal, resume_point, room_name
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from api.engine import PacketQueue
     from api.frames import Frame
     from api.relay import Relay
     from cto_worker.config import Settings
@@ -54,7 +54,6 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
         max_http_buffer_size=MAX_MESSAGE_BYTES,
     )
     _note_packet_ids(socketio.server)
-    lean(socketio.server.eio)
     return socketio
 
 

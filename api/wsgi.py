@@ -27,12 +27,14 @@ from eventlet.websocket import (  # noqa: E402
     RFC6455WebSocket,
     WebSocketWSGI,
 )
-from eventlet.wsgi import HttpProtocol  # noqa: E402
+from eventlet.wsgi import WSGI_LOCAL, HttpProtocol  # noqa: E402
 
 from api import streams, websockets  # noqa: E402
 from api.admission import Capacity, SilenceWatch, close_all  # noqa: E402
 from api.app import create_app  # noqa: E402
 from api.auth import check_startable  # noqa: E402
+from api.doorbell import Doorbell  # noqa: E402
+from api.engine import lean  # noqa: E402
 from api.listeners import HandedListener, OwnListener, allow_descriptors, listen  # noqa: E402
 from api.relay import Relay  # noqa: E402
 from api.sockets import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register  # noqa: E402
@@ -87,10 +89,13 @@ def main() -> None:
     # Of its own, for what others ask of the store at once must not look to it as if the store were lost.
     own_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     relay = Relay(own_store, History(own_store))
+    doorbell = Doorbell(eventlet.patcher.original("select").epoll())
+    lean(socketio.server.eio, _taken, doorbell)
     register(socketio, relay, history, settings)
     _bound_messages()
     app.register_blueprint(streams.blueprint(relay, history))
     app.register_blueprint(websockets.blueprint(relay, history, settings, _upgrade))
+    threading.Thread(target=doorbell.run, name="doorbell", daemon=True).start()
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     _collect_rarely()
     _serve(app, socketio.server, settings, number)
@@ -106,7 +111,7 @@ def _serve(app: Flask, server: Any, settings: Settings, number: int | None) -> N
     listener = (
         OwnListener(listen(settings, "gateway"))
         if number is None
-        else HandedListener(settings.front_path, number, pool.running)
+        else HandedListener(settings.front_path, number, lambda: pool.running() + len(server.eio.sockets))
     )
     if number is not None:
         _name_sessions(server.eio, number)
@@ -177,7 +182,7 @@ def _wait_for_signal(serving: Any) -> None:
 
 
 class _Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
-    """A connection keeps its buffers as long as it lives, and a WebSocket never uses them again."""
+    """A connection that can be given away: then it outlives its request, of which nothing else does."""
 
     rbufsize = 1_024
 
@@ -193,7 +198,29 @@ class _Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         if "HTTP_UPGRADE" in environ:
             self.wfile.close()  # type: ignore[has-type]
             self.wfile = self.connection.makefile("wb", 1)
+        environ[_GIVE_AWAY] = self._give_away
         return environ
+
+    def _give_away(self) -> Any:
+        connection = self.conn_state[1]
+        self.conn_state[1] = self.connection = _NOTHING  # what eventlet closes when the request is over
+        WSGI_LOCAL.already_handled = True
+        return connection
+
+    def finish(self) -> None:
+        """End the connection, unless it was given away, and what keeps this object and its request alive."""
+        super().finish()
+        self.environ = None
+
+
+_GIVE_AWAY = "gateway.give_away"
+_NOTHING = socket.socket()
+_NOTHING.close()
+
+
+def _taken(environ: dict[str, Any]) -> Any:
+    """Take a request's connection away from eventlet, which answers nothing then, and closes nothing."""
+    return environ[_GIVE_AWAY]()
 
 
 def _collect_rarely() -> None:
