@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+KEPT = ("HTTP_HOST", "HTTP_ORIGIN")  # of a request, for the handler of Socket.IO's CONNECT
 MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets: what a stock Python client takes
 
 
@@ -40,11 +41,17 @@ def lean(server: Any, take: Take, doorbell: Doorbell) -> None:
     mode = server._async  # noqa: SLF001 - the table; there is no public way to give another
     pings = _pings(server, mode["thread"])
     server.create_queue = PacketQueue
+    server.on("connect", partial(_connect, server.handlers["connect"]))
     server._async = {  # noqa: SLF001
         **mode,
         "thread": partial(_task, mode["thread"], pings),
         "websocket": Upgrades(take, doorbell, mode["thread"]),
     }
+
+
+def _connect(connect: Callable[[str, dict[str, Any]], Any], sid: str, environ: dict[str, Any]) -> Any:
+    """Connect, with as little of the request as python-socketio, which keeps it, needs."""
+    return connect(sid, {name: environ[name] for name in KEPT if name in environ})
 
 
 class PacketQueue(Outbox):

@@ -90,22 +90,28 @@ class _Transport:
 
     def open(self, answer: bytes) -> None:
         """Answer the handshake, and begin; a client that has been polling must come over first."""
-        session = self._session
+        if self._session.connected:
+            self._open_another(answer)
+        else:
+            self._begin(answer)
+
+    def _open_another(self, answer: bytes) -> None:
         try:
             self._connection.sendall(answer)
-            came = not session.connected or self._comes_over()
+            came = self._comes_over()
         except (OSError, WebSocketError):
             came = False
-        if session.connected and not came:
+        if came:
+            self._begin()
+        else:
             self._connection.close()
-            return
+
+    def _begin(self, answer: bytes = b"") -> None:
+        session = self._session
         session.connected = session.upgraded = True
         session.queue.drop = partial(cut_off, self._connection)
-        session.queue.begin(self._write_now, self._start_to_write)
-        if came:
-            self._work()
-        else:
-            self._end()
+        session.queue.begin(self._write_now, self._start_to_write, answer)
+        self._work()
 
     def _comes_over(self) -> bool:
         session = self._session
@@ -141,13 +147,11 @@ class _Transport:
         if self._works:
             # What comes while something is handled waits where it is.
             self._upgrades.doorbell.unwatch(self._connection.fileno())
-        elif data:
-            self._works = True
-            self._upgrades.thread(target=self._work).start()
         else:
-            self._end()
+            self._work()
 
     def _work(self) -> None:
+        self._works = True
         try:
             self._handle_unread()
         except WebSocketError as wrong:

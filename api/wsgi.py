@@ -19,9 +19,12 @@ import socket  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 from contextlib import suppress  # noqa: E402
+from types import SimpleNamespace  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
 import eventlet.wsgi  # noqa: E402
+from eventlet.hubs import get_hub  # noqa: E402
+from eventlet.support.greenlets import greenlet  # noqa: E402
 from eventlet.websocket import (  # noqa: E402
     FailedConnectionError,
     RFC6455WebSocket,
@@ -35,6 +38,7 @@ from api.app import create_app  # noqa: E402
 from api.auth import check_startable  # noqa: E402
 from api.doorbell import Doorbell  # noqa: E402
 from api.engine import lean  # noqa: E402
+from api.head import HeadError, fields, request_line  # noqa: E402
 from api.listeners import HandedListener, OwnListener, allow_descriptors, listen  # noqa: E402
 from api.relay import Relay  # noqa: E402
 from api.sockets import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register  # noqa: E402
@@ -89,13 +93,11 @@ def main() -> None:
     # Of its own, for what others ask of the store at once must not look to it as if the store were lost.
     own_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     relay = Relay(own_store, History(own_store))
-    doorbell = Doorbell(eventlet.patcher.original("select").epoll())
-    lean(socketio.server.eio, _taken, doorbell)
+    lean(socketio.server.eio, lambda environ: environ[_PROTOCOL].give_away(), _doorbell())
     register(socketio, relay, history, settings)
     _bound_messages()
     app.register_blueprint(streams.blueprint(relay, history))
     app.register_blueprint(websockets.blueprint(relay, history, settings, _upgrade))
-    threading.Thread(target=doorbell.run, name="doorbell", daemon=True).start()
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     _collect_rarely()
     _serve(app, socketio.server, settings, number)
@@ -192,20 +194,40 @@ class _Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         with suppress(OSError):  # the client is gone
             self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
+    def parse_request(self) -> bool:
+        """Read the rest of the head. Returns whether there is a request; else the client has been told."""
+        try:
+            self.command, self.path, self.request_version = request_line(self.raw_requestline)
+            self.headers = fields(iter(self.rfile.readline, b""))
+        except HeadError:
+            self.wfile.write(_BAD_REQUEST)  # type: ignore[has-type]
+            self.close_connection = True
+            return False
+        if self.path.startswith("//"):
+            self.path = "/" + self.path.lstrip("/")  # else it would name a host when it is redirected to
+        wish = self.headers.get("Connection", "").lower()
+        self.close_connection = wish == "close" or (
+            self.request_version == "HTTP/1.0" and wish != "keep-alive"
+        )
+        return True
+
     def get_environ(self) -> dict[str, Any]:
-        """Return the request's environment; before an upgrade, give the write buffer back."""
+        """Return the request's environment, in which this object is found."""
         environ: dict[str, Any] = super().get_environ()
-        if "HTTP_UPGRADE" in environ:
-            self.wfile.close()  # type: ignore[has-type]
-            self.wfile = self.connection.makefile("wb", 1)
-        environ[_GIVE_AWAY] = self._give_away
+        environ[_PROTOCOL] = self
         return environ
 
-    def _give_away(self) -> Any:
+    def give_away(self) -> Any:
+        """Return the connection: eventlet answers nothing then, and closes nothing."""
         connection = self.conn_state[1]
-        self.conn_state[1] = self.connection = _NOTHING  # what eventlet closes when the request is over
+        self.conn_state[1] = self.connection = _NOTHING
         WSGI_LOCAL.already_handled = True
         return connection
+
+    def give_buffer_back(self) -> None:
+        """Keep no room for writing, where nothing is written through it any more."""
+        self.wfile.close()  # type: ignore[has-type]
+        self.wfile = self.connection.makefile("wb", 1)
 
     def finish(self) -> None:
         """End the connection, unless it was given away, and what keeps this object and its request alive."""
@@ -213,14 +235,22 @@ class _Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         self.environ = None
 
 
-_GIVE_AWAY = "gateway.give_away"
-_NOTHING = socket.socket()
-_NOTHING.close()
+_PROTOCOL = "gateway.protocol"
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_NOTHING = SimpleNamespace(shutdown=lambda _: None, close=lambda: None)  # a connection that is closed
 
 
-def _taken(environ: dict[str, Any]) -> Any:
-    """Take a request's connection away from eventlet, which answers nothing then, and closes nothing."""
-    return environ[_GIVE_AWAY]()
+def _doorbell() -> Doorbell:
+    """Return a doorbell that rings by itself.
+
+    eventlet's hub looks at its files with one system call for each wait, and another one after it; so it is
+    given one file that stands for all. Who answers runs at once, as those who wait for the hub do.
+    """
+    epoll = eventlet.patcher.original("select").epoll()
+    doorbell = Doorbell(epoll, lambda answer: greenlet(answer).switch())
+    hub = get_hub()
+    hub.add(hub.READ, epoll.fileno(), lambda _: doorbell.ring(), None, None)
+    return doorbell
 
 
 def _collect_rarely() -> None:
@@ -254,7 +284,12 @@ def _upgrade(handle: Callable[[Any], None]) -> Callable[..., Iterable[bytes]]:
     """A WSGI application that accepts a WebSocket."""
     accept: Callable[..., Iterable[bytes]] = WebSocketWSGI(handle, MAX_MESSAGE_BYTES)
     accept.support_legacy_versions = False  # type: ignore[attr-defined]
-    return accept
+
+    def upgrade(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ[_PROTOCOL].give_buffer_back()
+        return accept(environ, start_response)
+
+    return upgrade
 
 
 def _bound_messages() -> None:

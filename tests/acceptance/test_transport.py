@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import struct
+from contextlib import suppress
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -170,3 +172,28 @@ def test_what_is_no_handshake_is_refused(system, headers, status):
     answer = requests.get(url, headers=headers, timeout=10)
     assert answer.status_code == status
     assert status == 400 or answer.headers["Sec-WebSocket-Version"] == "13"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close", 200),
+        (b"GET /healthz HTTP/1.0", 200),
+        (b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX : y", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n folded: y", 400),
+        (b"GET /healthz HTTP/1.1\r\n" + b"X: " + b"y" * 9_000, 400),
+        (b"GET /healthz HTTP/3.0", 400),
+        (b"GET /healthz?" + b"y" * 40_000 + b" HTTP/1.1", 414),
+        (b"nonsense", 400),
+    ],
+)
+def test_a_head_is_answered_once_and_then_the_connection_is_closed(system, head, status):
+    url = urlsplit(system.url)
+    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
+        connection.sendall(head + b"\r\n\r\n")
+        answer = b""
+        with suppress(ConnectionResetError):  # it may close on what it has not read
+            while data := connection.recv(65_536):
+                answer += data
+    assert answer.split(b" ", 2)[1] == str(status).encode()
+    assert answer.count(b"HTTP/1.") == 1
