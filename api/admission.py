@@ -46,11 +46,11 @@ class Turns:
                 self._pass_on()
 
     def _take(self, timeout_s: float) -> None:
-        called = threading.Event()
         with self._lock:
             if self._free and not self._waiting:
                 self._free -= 1
                 return
+            called = threading.Event()
             self._waiting.append(called)
         if called.wait(timeout_s):
             return
@@ -118,9 +118,9 @@ class Capacity:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve, as WSGI has it."""
         path: str = environ.get("PATH_INFO", "")
-        session = path.startswith("/socket.io/") and "sid" not in parse_qs(environ.get("QUERY_STRING", ""))
         stream = path == "/ws" or path.endswith("/stream")
-        if (session or stream) and self._sessions() + self._streams >= self._limit:
+        full = self._sessions() + self._streams >= self._limit
+        if full and (stream or _opens_session(path, environ)):
             return _too_many(start_response)
         if not stream:
             return self._app(environ, start_response)
@@ -135,6 +135,10 @@ class Capacity:
 
     def _end(self) -> None:
         self._streams -= 1
+
+
+def _opens_session(path: str, environ: dict[str, Any]) -> bool:
+    return path.startswith("/socket.io/") and "sid" not in parse_qs(environ.get("QUERY_STRING", ""))
 
 
 def _too_many(start_response: Callable[..., Any]) -> Iterable[bytes]:

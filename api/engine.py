@@ -17,28 +17,42 @@ from typing import TYPE_CHECKING, Any
 from engineio.packet import PING, Packet
 from engineio.socket import Socket
 
-from api.frames import Frame, socketio_message, socketio_packet, text_frame
-from api.outbox import Outbox, cut_off
+from api.frames import Frame, socketio_packet
+from api.outbox import Outbox
+from api.transport import Upgrades
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from api.doorbell import Doorbell
+    from api.transport import Take
+
 log = logging.getLogger(__name__)
 
+# Of a request, for the handler of Socket.IO's CONNECT.
+KEPT = ("HTTP_AUTHORIZATION", "HTTP_HOST", "HTTP_ORIGIN", "QUERY_STRING")
 MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets: what a stock Python client takes
-_WRITER = "Socket._websocket_handler.<locals>.writer"  # engineio's name for what writes to a WebSocket
 
 
-def lean(server: Any) -> None:
-    """Put a server on this diet, before its first client comes."""
+def lean(server: Any, take: Take, doorbell: Doorbell) -> None:
+    """Put a server on this diet, before its first client comes.
+
+    ``take`` gives a request's connection away, as :class:`~api.transport.Upgrades` has it.
+    """
     mode = server._async  # noqa: SLF001 - the table; there is no public way to give another
     pings = _pings(server, mode["thread"])
     server.create_queue = PacketQueue
+    server.on("connect", partial(_connect, server.handlers["connect"]))
     server._async = {  # noqa: SLF001
         **mode,
         "thread": partial(_task, mode["thread"], pings),
-        "websocket": _lean_websocket(mode["websocket"]),
+        "websocket": Upgrades(take, doorbell, mode["thread"]),
     }
+
+
+def _connect(connect: Callable[[str, dict[str, Any]], Any], sid: str, environ: dict[str, Any]) -> Any:
+    """Connect, with as little of the request as is needed, for python-socketio keeps it."""
+    return connect(sid, {name: environ[name] for name in KEPT if name in environ})
 
 
 class PacketQueue(Outbox):
@@ -55,8 +69,7 @@ class PacketQueue(Outbox):
 
         Raises ``queue.Empty``, upon which Engine.IO ends the session, also for a second poll beside a first.
         """
-        # A writer that is asleep while flush() writes for it is no sign that the client is gone.
-        if not block or self.sleeps or not self.wait(None if self.written_directly else timeout):
+        if not block or self.sleeps or not self.wait(timeout):
             raise queue.Empty
         return None if self.ends_now() else _Batch(self)
 
@@ -67,110 +80,19 @@ class PacketQueue(Outbox):
 
 
 class _Batch:
-    """All that waits for a client, as the one packet that Engine.IO writes next."""
+    """What waits for a client that polls, as the one packet that it is answered."""
 
     __slots__ = ("_outbox",)
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
 
-    def encode(self, b64: bool = False) -> Any:  # noqa: FBT001, FBT002 - as engineio.packet.Packet has it
-        """Return the payload of an answer to polling (``b64``), or WebSocket messages to be written."""
-        if b64:
-            items = self._outbox.take(MAX_PAYLOAD_PACKETS)
-            return "\x1e".join(
-                socketio_packet(item).decode() if isinstance(item, Frame) else item.encode(b64=True)
-                for item in items
-            )
-        return _messages(self._outbox)
-
-
-def _messages(outbox: Outbox) -> bytes:
-    return b"".join([_message(item) for item in outbox.take()])
-
-
-def _message(item: Any) -> bytes:
-    if isinstance(item, Frame):
-        return item.form(socketio_message)
-    return item if isinstance(item, bytes) else text_frame(item.encode().encode())
-
-
-class _Writer:
-    """A WebSocket of eventlet's, as Engine.IO uses it; a batch is written as it is."""
-
-    __slots__ = ("_half_written", "_lock", "_websocket", "close", "outbox", "socket", "wait")
-
-    def __init__(self, websocket: Any, outbox: Outbox) -> None:
-        self._websocket, self.outbox = websocket, outbox
-        self._lock = websocket._sendlock  # noqa: SLF001 - eventlet answers a client's pings by itself
-        self._half_written = False  # whether a frame is, and so the lock is ours
-        self.socket, self.wait, self.close = websocket.socket, websocket.wait, websocket.close
-
-    def send(self, message: str | bytes) -> None:
-        """Send one text, or messages that are framed already."""
-        if isinstance(message, str):
-            self._websocket.send(message)
-            return
-        if not self._half_written:
-            self._lock.acquire()
-        self._half_written = False
-        try:
-            self.socket.sendall(message)
-        finally:
-            self._lock.release()
-
-    def write_now(self) -> bytes:
-        """Write what can be written at once while Engine.IO's own writer sleeps. Returns what could not."""
-        messages = _messages(self.outbox)
-        if not messages or not self._lock.acquire(blocking=False):
-            return messages
-        try:
-            left = messages[self.socket.fd.send(messages) :]
-        except OSError:  # also when there is no room: the writer waits for it, or finds the connection gone
-            left = messages
-        self._half_written = 0 < len(left) < len(messages)
-        if not self._half_written:
-            self._lock.release()
-        return left
-
-
-def _lean_websocket(base: Any) -> Any:
-    """Return the async mode's WebSocket class, changed so that it writes batches as they are."""
-
-    class LeanWebSocket(base):  # type: ignore[misc]
-        def __init__(self, handler: Any, server: Any) -> None:
-            def handle(websocket: Any) -> Any:
-                outbox = handler.__self__.queue  # of the engineio.socket.Socket whose method the handler is
-                outbox.drop = partial(cut_off, websocket.socket)
-                return handler(_Writer(websocket, outbox))
-
-            super().__init__(handle, server)
-
-    return LeanWebSocket
-
-
-class _LazyWriter:
-    """Engine.IO's writer of a WebSocket, as a task that runs only when a write cannot be done at once."""
-
-    __slots__ = ("_make", "_task", "_writer")
-
-    def __init__(self, make: Callable[[], Any], writer: _Writer) -> None:
-        self._make, self._writer = make, writer
-        self._task: Any = None
-
-    def start(self) -> None:
-        """Begin to write: once an upgrade is through, for before the client takes no events here."""
-        self._writer.outbox.begin(self._writer.write_now, self._run)
-
-    def join(self) -> None:
-        """Have it write what is left, and close the connection."""
-        self._run()
-        self._task.join()
-
-    def _run(self) -> None:
-        if self._task is None:
-            self._task = self._make()
-            self._task.start()
+    def encode(self, b64: bool = True) -> str:  # noqa: FBT001, FBT002 - as engineio.packet.Packet has it
+        """Return the payload of an answer to polling."""
+        return "\x1e".join(
+            socketio_packet(item).decode() if isinstance(item, Frame) else item.encode(b64=b64)
+            for item in self._outbox.take(MAX_PAYLOAD_PACKETS)
+        )
 
 
 class _PingLater:
@@ -228,10 +150,6 @@ def _pings(server: Any, thread: Any) -> _Later:
 
 def _task(thread: Any, pings: _Later, target: Any, args: Any = (), kwargs: Any = None) -> Any:
     """Return what Engine.IO starts and joins in place of a green thread."""
-    make = partial(thread, target=target, args=args, kwargs=kwargs)
     if getattr(target, "__func__", None) is Socket._send_ping:  # noqa: SLF001 - to know one task from another
         return _PingLater(partial(pings.add, target.__self__))
-    if target.__qualname__ == _WRITER:
-        held = [cell.cell_contents for cell in target.__closure__]
-        return _LazyWriter(make, next(value for value in held if isinstance(value, _Writer)))
-    return make()
+    return thread(target=target, args=args, kwargs=kwargs)

@@ -9,7 +9,9 @@ from cto_worker.events import glance
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TEXT = 0x81  # a whole message of text (RFC 6455, section 5.2), from a server, so not masked
+_FINAL = 0x80  # a whole message (RFC 6455, section 5.2); those of a server are not masked
+_TEXT = _FINAL | 1
+_CLOSE = 8
 _SHORT, _MEDIUM = 126, 65_536
 
 
@@ -52,6 +54,16 @@ def text_frame(text: bytes) -> bytes:
     if size < _MEDIUM:
         return bytes((_TEXT, 126)) + size.to_bytes(2, "big") + text
     return bytes((_TEXT, 127)) + size.to_bytes(8, "big") + text
+
+
+def control_frame(kind: int, payload: bytes = b"") -> bytes:
+    """Return a WebSocket's control frame, as a server sends it; its payload has 125 bytes at most."""
+    return bytes((_FINAL | kind, len(payload))) + payload
+
+
+def close_frame(status: int, reason: str) -> bytes:
+    """Return what tells the other side of a WebSocket why it ends."""
+    return control_frame(_CLOSE, status.to_bytes(2, "big") + reason.encode())
 
 
 def socketio_packet(frame: Frame) -> bytes:

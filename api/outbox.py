@@ -53,13 +53,16 @@ class Outbox:
         self._write_now: Callable[[], bytes] | None = None
         self._start: Callable[[], object] | None = None
 
-    def begin(self, write_now: Callable[[], bytes], start: Callable[[], object]) -> None:
-        """Take a reader for asleep that is not even there yet, and send what waits.
+    def begin(self, write_now: Callable[[], bytes], start: Callable[[], object], first: bytes = b"") -> None:
+        """Take a reader for asleep that is not even there yet, and send what waits, after what comes first.
 
         ``write_now`` takes and writes what it can without waiting, and returns what of it is left;
         ``start`` starts the reader, and is called once, when there is something left or nothing follows.
         """
         self._write_now, self._start = write_now, start
+        if first:
+            self._items.appendleft(first)
+            self._bytes += _size(first)
         self.flush()
 
     def put(self, item: Any) -> None:
@@ -100,11 +103,6 @@ class Outbox:
         else:
             self._sleeps = False  # woken once, however often this is called before it runs
             self._wake.release()
-
-    @property
-    def written_directly(self) -> bool:
-        """Whether a reader may sleep on for ever, though much is sent."""
-        return self._write_now is not None
 
     @property
     def sleeps(self) -> bool:

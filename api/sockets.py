@@ -16,7 +16,6 @@ from redis.exceptions import RedisError
 
 from api.auth import check_origin, credentials
 from api.connections import Ending
-from api.engine import PacketQueue, lean
 from api.frames import missed
 from api.relay import Reader
 from api.rooms import refusal, resume_point, room_name
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from api.connections import Connection
+    from api.engine import PacketQueue
     from api.frames import Frame
     from api.lobby import Lobby
     from cto_worker.config import Settings
@@ -55,7 +55,6 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
         max_http_buffer_size=MAX_MESSAGE_BYTES,
     )
     _note_packet_ids(socketio.server)
-    lean(socketio.server.eio)
     return socketio
 
 

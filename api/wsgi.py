@@ -19,21 +19,27 @@ import socket  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 from contextlib import suppress  # noqa: E402
+from types import SimpleNamespace  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
 import eventlet.wsgi  # noqa: E402
+from eventlet.hubs import get_hub  # noqa: E402
+from eventlet.support.greenlets import greenlet  # noqa: E402
 from eventlet.websocket import (  # noqa: E402
     FailedConnectionError,
     RFC6455WebSocket,
     WebSocketWSGI,
 )
-from eventlet.wsgi import HttpProtocol  # noqa: E402
+from eventlet.wsgi import WSGI_LOCAL, HttpProtocol  # noqa: E402
 
 from api import streams, websockets  # noqa: E402
 from api.admission import Capacity, SilenceWatch, Turns, close_all  # noqa: E402
 from api.app import create_app  # noqa: E402
 from api.auth import Gate, check_startable  # noqa: E402
 from api.connections import Connections  # noqa: E402
+from api.doorbell import Doorbell  # noqa: E402
+from api.engine import lean  # noqa: E402
+from api.head import HeadError, fields, request_line  # noqa: E402
 from api.listeners import HandedListener, OwnListener, allow_descriptors, listen  # noqa: E402
 from api.lobby import Lobby  # noqa: E402
 from api.relay import Relay  # noqa: E402
@@ -91,6 +97,7 @@ def main() -> None:
     # Of its own, for what others ask of the store at once must not look to it as if the store were lost.
     own_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     relay = Relay(own_store, History(own_store))
+    lean(socketio.server.eio, lambda environ: environ[_PROTOCOL].give_away(), _doorbell())
     connections = Connections(revocations, settings.max_user_sockets)
     lobby = Lobby(gate, connections, Turns(), relay, history)
     register(socketio, lobby, settings)
@@ -113,7 +120,7 @@ def _serve(app: Flask, server: Any, connections: Connections, settings: Settings
     listener = (
         OwnListener(listen(settings, "gateway"))
         if number is None
-        else HandedListener(settings.front_path, number, pool.running)
+        else HandedListener(settings.front_path, number, lambda: pool.running() + len(server.eio.sockets))
     )
     if number is not None:
         _name_sessions(server.eio, number)
@@ -185,7 +192,7 @@ def _wait_for_signal(serving: Any) -> None:
 
 
 class _Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
-    """A connection keeps its buffers as long as it lives, and a WebSocket never uses them again."""
+    """A connection that can be given away: then it outlives its request, of which nothing else does."""
 
     rbufsize = 1_024
 
@@ -195,13 +202,63 @@ class _Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         with suppress(OSError):  # the client is gone
             self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
+    def parse_request(self) -> bool:
+        """Read the rest of the head. Returns whether there is a request; else the client has been told."""
+        try:
+            self.command, self.path, self.request_version = request_line(self.raw_requestline)
+            self.headers = fields(iter(self.rfile.readline, b""))
+        except HeadError:
+            self.wfile.write(_BAD_REQUEST)  # type: ignore[has-type]
+            self.close_connection = True
+            return False
+        if self.path.startswith("//"):
+            self.path = "/" + self.path.lstrip("/")  # else it would name a host when it is redirected to
+        wish = self.headers.get("Connection", "").lower()
+        self.close_connection = wish == "close" or (
+            self.request_version == "HTTP/1.0" and wish != "keep-alive"
+        )
+        return True
+
     def get_environ(self) -> dict[str, Any]:
-        """Return the request's environment; before an upgrade, give the write buffer back."""
+        """Return the request's environment, in which this object is found."""
         environ: dict[str, Any] = super().get_environ()
-        if "HTTP_UPGRADE" in environ:
-            self.wfile.close()  # type: ignore[has-type]
-            self.wfile = self.connection.makefile("wb", 1)
+        environ[_PROTOCOL] = self
         return environ
+
+    def give_away(self) -> Any:
+        """Return the connection: eventlet answers nothing then, and closes nothing."""
+        connection = self.conn_state[1]
+        self.conn_state[1] = self.connection = _NOTHING
+        WSGI_LOCAL.already_handled = True
+        return connection
+
+    def give_buffer_back(self) -> None:
+        """Keep no room for writing, where nothing is written through it any more."""
+        self.wfile.close()  # type: ignore[has-type]
+        self.wfile = self.connection.makefile("wb", 1)
+
+    def finish(self) -> None:
+        """End the connection, unless it was given away, and what keeps this object and its request alive."""
+        super().finish()
+        self.environ = None
+
+
+_PROTOCOL = "gateway.protocol"
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_NOTHING = SimpleNamespace(shutdown=lambda _: None, close=lambda: None)  # a connection that is closed
+
+
+def _doorbell() -> Doorbell:
+    """Return a doorbell that rings by itself.
+
+    eventlet's hub looks at its files with one system call for each wait, and another one after it; so it is
+    given one file that stands for all. Who answers runs at once, as those who wait for the hub do.
+    """
+    epoll = eventlet.patcher.original("select").epoll()
+    doorbell = Doorbell(epoll, lambda answer: greenlet(answer).switch())
+    hub = get_hub()
+    hub.add(hub.READ, epoll.fileno(), lambda _: doorbell.ring(), None, None)
+    return doorbell
 
 
 def _collect_rarely() -> None:
@@ -237,7 +294,12 @@ def _upgrade(handle: Callable[[Any], None]) -> Callable[..., Iterable[bytes]]:
     """A WSGI application that accepts a WebSocket."""
     accept: Callable[..., Iterable[bytes]] = WebSocketWSGI(handle, MAX_MESSAGE_BYTES)
     accept.support_legacy_versions = False  # type: ignore[attr-defined]
-    return accept
+
+    def upgrade(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ[_PROTOCOL].give_buffer_back()
+        return accept(environ, start_response)
+
+    return upgrade
 
 
 def _bound_messages() -> None:

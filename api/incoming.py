@@ -1,0 +1,141 @@
+"""What the client of a WebSocket sends: its handshake, and messages put together from bytes (RFC 6455)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10  # what a message is
+NORMAL, PROTOCOL_ERROR, INVALID_TEXT, TOO_LARGE = 1000, 1002, 1007, 1009  # why a WebSocket is closed
+
+_FINAL, _RESERVED, _MASKED, _CONTROL = 0x80, 0x70, 0x80, 0x08
+_CONTINUED = 0
+_MOST_OF_CONTROL = 125
+_CLOSE_STATUSES = {*range(1000, 1004), *range(1007, 1012), *range(3000, 5000)}
+_SECRET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
+
+
+class HandshakeError(Exception):
+    """A request that asks for no WebSocket, or for one that is not spoken here."""
+
+    def __init__(self, status: HTTPStatus, *headers: tuple[str, str]) -> None:
+        super().__init__(status)
+        self.status, self.headers = f"{status} {status.phrase}", [("Connection", "close"), *headers]
+
+
+class WebSocketError(Exception):
+    """The client did what it must not. ``status`` and ``reason`` are what it is told on closing."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status, self.reason = status, reason
+
+
+def handshake(environ: dict[str, Any]) -> bytes:
+    """Return the answer that accepts a WebSocket. Raises :class:`HandshakeError`."""
+    asked = [part.strip() for part in environ.get("HTTP_CONNECTION", "").lower().split(",")]
+    key = environ.get("HTTP_SEC_WEBSOCKET_KEY")
+    if "upgrade" not in asked or environ.get("HTTP_UPGRADE", "").lower() != "websocket" or not key:
+        raise HandshakeError(HTTPStatus.BAD_REQUEST)
+    if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != "13":
+        raise HandshakeError(HTTPStatus.UPGRADE_REQUIRED, ("Sec-WebSocket-Version", "13"))
+    accept = base64.b64encode(hashlib.sha1(key.encode("latin-1") + _SECRET).digest())  # noqa: S324
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept
+    )
+
+
+class Incoming:
+    """Puts together one client's messages, of so many bytes at most."""
+
+    __slots__ = ("_begun", "_kind", "_limit", "_rest")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._rest = b""  # of a frame that is not whole yet
+        self._kind = _CONTINUED  # of the message that is not whole yet, if there is one
+        self._begun = b""
+
+    def read(self, data: bytes = b"") -> Iterator[tuple[int, bytes]]:
+        """Tell the messages that are whole with these bytes: what each is, and its payload.
+
+        What is not asked for comes next time. Raises :class:`WebSocketError`.
+        """
+        unread, at = self._rest + data, 0
+        try:
+            while frame := self._frame(unread, at):
+                first, payload, at = frame
+                kind = first & 15
+                if kind & _CONTROL:
+                    yield kind, payload
+                elif first & _FINAL:
+                    message, self._begun = self._begun + payload, b""
+                    kind, self._kind = kind or self._kind, _CONTINUED
+                    yield kind, message
+                else:
+                    self._kind = kind or self._kind
+                    self._begun += payload
+        finally:
+            self._rest = unread[at:]
+
+    def _frame(self, unread: bytes, at: int) -> tuple[int, bytes, int] | None:
+        """Return a frame's first byte, its payload and where it ends; ``None`` when it is not whole yet."""
+        if len(unread) < at + 2:
+            return None
+        first, size = unread[at], unread[at + 1] & ~_MASKED
+        self._check(first, unread[at + 1], size)
+        begin = at + 2
+        if size > _MOST_OF_CONTROL:
+            begin += 2 if size == _MOST_OF_CONTROL + 1 else 8
+            if len(unread) < begin:
+                return None
+            size = int.from_bytes(unread[at + 2 : begin], "big")
+        if size + (0 if first & _CONTROL else len(self._begun)) > self._limit:
+            raise WebSocketError(TOO_LARGE, f"A message has at most {self._limit} bytes")
+        begin, end = begin + 4, begin + 4 + size
+        if len(unread) < end:
+            return None
+        return first, _unmasked(unread[begin:end], unread[begin - 4 : begin]), end
+
+    def _check(self, first: int, second: int, size: int) -> None:
+        kind = first & 15
+        if first & _RESERVED or kind not in {_CONTINUED, TEXT, BINARY, CLOSE, PING, PONG}:
+            raise WebSocketError(PROTOCOL_ERROR, "A frame of no kind that is known here")
+        if not second & _MASKED:
+            raise WebSocketError(PROTOCOL_ERROR, "A client must mask its frames")
+        if kind & _CONTROL:
+            if size > _MOST_OF_CONTROL or not first & _FINAL:
+                raise WebSocketError(PROTOCOL_ERROR, "A control frame must be short and whole")
+        elif (kind == _CONTINUED) != (self._kind != _CONTINUED):
+            raise WebSocketError(PROTOCOL_ERROR, "A message must be continued, and begun, once")
+
+
+def _unmasked(payload: bytes, mask: bytes) -> bytes:
+    size = len(payload)
+    masks = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "big") ^ int.from_bytes(masks, "big")).to_bytes(size, "big")
+
+
+def text_of(payload: bytes) -> str:
+    """Return a payload of text. Raises :class:`WebSocketError` when it is none."""
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        raise WebSocketError(INVALID_TEXT, "Text must be UTF-8") from None
+
+
+def close_status(payload: bytes) -> int:
+    """Return the status with which a client closes. Raises :class:`WebSocketError` when it is none."""
+    if not payload:
+        return NORMAL
+    status = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or status not in _CLOSE_STATUSES:
+        raise WebSocketError(PROTOCOL_ERROR, "A close frame with no status that may be sent")
+    text_of(payload[2:])
+    return status

@@ -1,0 +1,239 @@
+"""The WebSocket of an Engine.IO session, on which no green thread waits for an idle client.
+
+python-engineio's own serves each in a green thread from the handshake to the end: several kilobytes of stack
+that do nothing. Here the request that opened it ends with the upgrade. A doorbell tells when the client has
+sent something, and only then a green thread runs, for as long as that takes to be handled.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from socket import SHUT_WR
+from typing import TYPE_CHECKING, Any
+
+from engineio.exceptions import SocketIsClosedError, UnknownPacketError
+from engineio.packet import NOOP, Packet
+
+from api.frames import Frame, close_frame, control_frame, socketio_message, text_frame
+from api.incoming import (
+    CLOSE,
+    PING,
+    PONG,
+    PROTOCOL_ERROR,
+    TEXT,
+    HandshakeError,
+    Incoming,
+    WebSocketError,
+    close_status,
+    handshake,
+    text_of,
+)
+from api.outbox import Outbox, cut_off
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from api.doorbell import Doorbell
+
+log = logging.getLogger(__name__)
+
+READ_BYTES = 16_384
+Take = Callable[[dict[str, Any]], Any]  # gives a request's connection away: it outlives the request
+
+
+class Upgrades:
+    """Makes WebSockets of requests, in place of the class for that in Engine.IO's async mode."""
+
+    def __init__(self, take: Take, doorbell: Doorbell, thread: Any) -> None:
+        self.doorbell, self.thread, self._take = doorbell, thread, take
+
+    def __call__(self, handler: Any, _: Any) -> Any:
+        """Return a WSGI application that opens the WebSocket of the session whose method ``handler`` is."""
+        return partial(self._upgrade, handler.__self__)
+
+    def _upgrade(self, session: Any, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        try:
+            answer = handshake(environ)
+        except HandshakeError as refused:
+            start_response(refused.status, refused.headers)
+            return []
+        transport = _Transport(self, session, self._take(environ))
+        transport.open(answer)
+        return []
+
+
+class _Transport:
+    """One client's WebSocket. All that it is sent goes through its session's outbox."""
+
+    __slots__ = (
+        "_connection",
+        "_goodbye",
+        "_incoming",
+        "_over",
+        "_session",
+        "_unread",
+        "_upgrades",
+        "_works",
+    )
+
+    def __init__(self, upgrades: Upgrades, session: Any, connection: Any) -> None:
+        self._upgrades, self._session, self._connection = upgrades, session, connection
+        self._incoming = Incoming(session.server.max_http_buffer_size)
+        self._unread = b""
+        self._works = False  # whether a green thread handles what has been read
+        self._over = False  # whether nothing more is read
+        self._goodbye = control_frame(CLOSE)
+        connection.settimeout(session.server.ping_interval + session.server.ping_timeout)
+
+    def open(self, answer: bytes) -> None:
+        """Answer the handshake, and begin; a client that has been polling must come over first."""
+        if self._session.connected:
+            self._open_another(answer)
+        else:
+            self._begin(answer)
+
+    def _open_another(self, answer: bytes) -> None:
+        try:
+            self._connection.sendall(answer)
+            came = self._comes_over()
+        except (OSError, WebSocketError):
+            came = False
+        if came:
+            self._begin()
+        else:
+            self._connection.close()
+
+    def _begin(self, answer: bytes = b"") -> None:
+        session = self._session
+        session.connected = session.upgraded = True
+        session.queue.drop = partial(cut_off, self._connection)
+        session.queue.begin(self._write_now, self._start_to_write, answer)
+        self._work()
+
+    def _comes_over(self) -> bool:
+        session = self._session
+        session.upgrading = True  # a poll that comes now is answered at once
+        try:
+            if self._next_text() != "2probe":
+                return False
+            self._connection.sendall(text_frame(b"3probe"))
+            session.queue.put(Packet(NOOP))  # ends the poll that waits
+            return self._next_text() == "5"
+        finally:
+            session.upgrading = False
+
+    def _next_text(self) -> str:
+        data = b""
+        while True:
+            for kind, payload in self._incoming.read(data):
+                if kind == TEXT:
+                    return text_of(payload)
+            data = self._connection.recv(READ_BYTES)
+            if not data:
+                raise ConnectionResetError
+
+    def _hear(self) -> None:
+        try:
+            data = self._connection.fd.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._unread += data
+        self._over = not data
+        if self._works:
+            # What comes while something is handled waits where it is.
+            self._upgrades.doorbell.unwatch(self._connection.fileno())
+        else:
+            self._work()
+
+    def _work(self) -> None:
+        self._works = True
+        try:
+            self._handle_unread()
+        except WebSocketError as wrong:
+            self._goodbye = close_frame(wrong.status, wrong.reason)
+            self._over = True
+        except SocketIsClosedError:
+            self._over = True
+        except Exception:
+            log.exception("a WebSocket broke")
+            self._over = True
+        self._works = False
+        if self._over:
+            self._end()
+        else:
+            self._upgrades.doorbell.watch(self._connection.fileno(), self._hear)
+
+    def _handle_unread(self) -> None:
+        more = True
+        while more:
+            data, self._unread = self._unread, b""
+            for kind, payload in self._incoming.read(data):
+                self._handle(kind, payload)
+            more = bool(self._unread)
+
+    def _handle(self, kind: int, payload: bytes) -> None:
+        if kind == PING:
+            self._session.queue.put(control_frame(PONG, payload))
+        elif kind == CLOSE:
+            raise WebSocketError(close_status(payload), "")
+        elif kind != PONG:
+            with suppress(UnknownPacketError):
+                self._session.receive(_packet(text_of(payload) if kind == TEXT else payload))
+
+    def _end(self) -> None:
+        """Have the writer write what is left, and finish."""
+        self._upgrades.doorbell.unwatch(self._connection.fileno())
+        self._session.queue.put(None)
+
+    def _write_now(self) -> bytes:
+        """Write what can be written at once. Returns what could not."""
+        messages = _messages(self._session.queue)
+        try:
+            return messages and messages[self._connection.fd.send(messages) :]
+        except OSError:  # also when there is no room: the writer waits for it, or finds the connection gone
+            return messages
+
+    def _start_to_write(self) -> None:
+        self._upgrades.thread(target=self._write).start()
+
+    def _write(self) -> None:
+        outbox = self._session.queue
+        try:
+            while outbox.wait() and not outbox.ends_now():
+                self._connection.sendall(_messages(outbox))
+            self._connection.fd.send(self._goodbye)
+            self._connection.shutdown(SHUT_WR)
+        except OSError:
+            log.debug("a client was gone before it was told all")
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        session = self._session
+        self._over = True
+        self._upgrades.doorbell.unwatch(self._connection.fileno())
+        self._connection.close()
+        session.close(wait=False, abort=True, reason=session.server.reason.TRANSPORT_CLOSE)
+        session.server.sockets.pop(session.sid, None)
+
+
+def _packet(message: str | bytes) -> Packet:
+    try:
+        return Packet(encoded_packet=message)
+    except ValueError:
+        raise WebSocketError(PROTOCOL_ERROR, "No packet of Engine.IO") from None
+
+
+def _messages(outbox: Outbox) -> bytes:
+    return b"".join([_message(item) for item in outbox.take()])
+
+
+def _message(item: Any) -> bytes:
+    if isinstance(item, Frame):
+        return item.form(socketio_message)
+    return item if isinstance(item, bytes) else text_frame(item.encode().encode())

@@ -1,0 +1,199 @@
+"""Socket.IO's WebSocket, spoken by hand: what stock clients never do, and what they cannot see."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from contextlib import suppress
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+import requests
+import websocket
+from waiting import wait_until
+
+LIMIT = 32_768
+PONG = websocket.ABNF.OPCODE_PONG
+
+
+@pytest.fixture
+def user():
+    return f"u-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def connect(system):
+    """Open WebSockets of Engine.IO's, or go over to one from a session that polls."""
+    opened = []
+
+    def connect(sid=None):
+        url = f"{system.url.replace('http', 'ws', 1)}/socket.io/?EIO=4&transport=websocket"
+        client = websocket.create_connection(url + (f"&sid={sid}" if sid else ""), timeout=10)
+        opened.append(client)
+        return client
+
+    yield connect
+    for client in opened:
+        client.shutdown()
+
+
+@pytest.fixture
+def joined(connect, user):
+    """A client in its room."""
+    client = connect()
+    assert client.recv().startswith("0{")
+    client.send("40")
+    assert client.recv().startswith("40{")
+    join(client, user)
+    return client
+
+
+def join(client, user):
+    client.send(f'421["join_room","user_{user}"]')
+    assert client.recv() == f'431[{{"success":true,"room":"user_{user}"}}]'
+
+
+def is_followed(system, user):
+    with system.store() as store:
+        return f"cto:room:user_{user}".encode() in store.pubsub_channels("cto:room:*")
+
+
+def closed_with(client):
+    """The status that a client is closed with, and then nothing more."""
+    client.settimeout(10)
+    while (frame := client.recv_frame()).opcode != websocket.ABNF.OPCODE_CLOSE:
+        pass
+    assert client.sock.recv(1) == b""
+    return struct.unpack("!H", frame.data[:2])[0] if frame.data else None
+
+
+def polled(system, sid=None, body=None):
+    query = {"EIO": "4", "transport": "polling"} | ({"sid": sid} if sid else {})
+    answer = requests.request(
+        "POST" if body else "GET", f"{system.url}/socket.io/", params=query, data=body, timeout=30
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def test_a_ping_of_the_clients_is_answered_between_messages_and_within_one(joined, user):
+    joined.ping("one")
+    assert joined.recv_frame().data == b"one"
+    text = f'422["leave_room","user_{user}"]'
+    joined.send_frame(websocket.ABNF.create_frame(text[:9], 1, fin=0))
+    joined.ping("two")
+    frame = joined.recv_frame()
+    assert (frame.opcode, frame.data) == (PONG, b"two")
+    joined.send_frame(websocket.ABNF.create_frame(text[9:], 0))
+    assert joined.recv().startswith('432[{"success":true')
+
+
+def test_a_message_may_come_byte_by_byte_and_many_at_once(joined, user):
+    frames = b"".join(
+        websocket.ABNF.create_frame(f'42{number}["leave_room","user_{user}"]', 1).format()
+        for number in range(50)
+    )
+    for at in range(200):
+        joined.sock.send(frames[at : at + 1])
+    joined.sock.send(frames[200:])
+    assert [joined.recv().partition("[")[0] for _ in range(50)] == [f"43{number}" for number in range(50)]
+
+
+def test_a_message_may_be_as_large_as_allowed(joined, user):
+    joined.send(f'422["leave_room","user_{user}"]'.ljust(LIMIT))
+    assert joined.recv().startswith('432[{"success":true')
+
+
+@pytest.mark.parametrize(
+    ("send", "status"),
+    [
+        (lambda client: client.send("4" * (LIMIT + 1)), 1009),
+        (lambda client: client.send(b"4\xff", opcode=1), 1007),
+        (lambda client: client.send("nonsense"), 1002),
+        (lambda client: client.sock.send(b"\x81\x013"), 1002),
+        (lambda client: client.send_close(4000), 4000),
+        (lambda client: client.send("1"), None),
+    ],
+    ids=["large", "no text", "no packet", "not masked", "close", "packet that closes"],
+)
+def test_whoever_ends_it_the_client_is_told_and_leaves_no_reader_behind(system, joined, user, send, status):
+    assert is_followed(system, user)
+    send(joined)
+    assert closed_with(joined) == status
+    wait_until(lambda: not is_followed(system, user))
+
+
+def test_a_client_that_vanishes_leaves_no_reader_behind(system, joined, user):
+    joined.sock.shutdown(socket.SHUT_RDWR)
+    wait_until(lambda: not is_followed(system, user))
+
+
+def test_a_session_comes_over_from_polling_and_what_follows_the_upgrade_at_once_is_read(
+    system, connect, user
+):
+    sid = json.loads(polled(system)[1:])["sid"]
+    polled(system, sid, "40")
+    assert polled(system, sid).startswith("40{")
+    client = connect(sid)
+    client.send("2probe")
+    assert client.recv() == "3probe"
+    assert polled(system, sid) == "6"
+    texts = "5", '420["join_room","user_7"]'
+    client.sock.send(b"".join(websocket.ABNF.create_frame(text, 1).format() for text in texts))
+    assert client.recv() == "6", "what would have ended a poll"
+    assert client.recv() == '430[{"success":true,"room":"user_7"}]'
+    join(client, user)
+
+
+@pytest.mark.parametrize("said", [["5"], ["2"], ["2probe", "2"]])
+def test_a_session_that_does_not_come_over_goes_on_polling(system, connect, said):
+    sid = json.loads(polled(system)[1:])["sid"]
+    client = connect(sid)
+    for text in said:
+        client.send(text)
+    while client.sock.recv(100):
+        pass
+    polled(system, sid, "40")
+    wait_until(lambda: "40{" in polled(system, sid))
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-WebSocket-Version": "13"}, 400),
+        ({"Sec-WebSocket-Version": "7", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}, 426),
+    ],
+)
+def test_what_is_no_handshake_is_refused(system, headers, status):
+    headers |= {"Connection": "Upgrade", "Upgrade": "websocket"}
+    url = f"{system.url}/socket.io/?EIO=4&transport=websocket"
+    answer = requests.get(url, headers=headers, timeout=10)
+    assert answer.status_code == status
+    assert status == 400 or answer.headers["Sec-WebSocket-Version"] == "13"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close", 200),
+        (b"GET /healthz HTTP/1.0", 200),
+        (b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX : y", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n folded: y", 400),
+        (b"GET /healthz HTTP/1.1\r\n" + b"X: " + b"y" * 9_000, 400),
+        (b"GET /healthz HTTP/3.0", 400),
+        (b"GET /healthz?" + b"y" * 40_000 + b" HTTP/1.1", 414),
+        (b"nonsense", 400),
+    ],
+)
+def test_a_head_is_answered_once_and_then_the_connection_is_closed(system, head, status):
+    url = urlsplit(system.url)
+    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
+        connection.sendall(head + b"\r\n\r\n")
+        answer = b""
+        with suppress(ConnectionResetError):  # it may close on what it has not read
+            while data := connection.recv(65_536):
+                answer += data
+    assert answer.split(b" ", 2)[1] == str(status).encode()
+    assert answer.count(b"HTTP/1.") == 1
