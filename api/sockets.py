@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from api.auth import check_origin, credentials
 from api.connections import Ending
+from api.floods import guard
 from api.frames import missed
 from api.relay import Reader
 from api.rooms import refusal, resume_point, room_name
@@ -55,6 +56,7 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
         max_http_buffer_size=MAX_MESSAGE_BYTES,
     )
     _note_packet_ids(socketio.server)
+    guard(socketio.server)
     return socketio
 
 

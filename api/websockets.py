@@ -17,6 +17,7 @@ from api.auth import caller, check_origin, check_speaks_for
 from api.body import parsed, query
 from api.connections import Ending
 from api.errors import failure
+from api.floods import Allowance
 from api.frames import Frame, missed, text_frame, websocket_message
 from api.outbox import Outbox, cut_off
 from api.relay import Reader
@@ -90,6 +91,7 @@ class _Client:
         self._lobby = lobby
         self._websocket: Any = None
         self._outbox = Outbox()
+        self._allowance = Allowance()
         self._reader = Reader(self._outbox.put_frame)
         self._closing: tuple[int, str] | None = None  # status and reason, once either side wants to close
         self._silent = threading.Event()  # whether nothing more is read from it
@@ -146,6 +148,9 @@ class _Client:
     def _take(self, message: str | bytes) -> None:
         if isinstance(message, bytes):
             self._fail(UNSUPPORTED_DATA, "unsupported_data", "send text, not binary")
+            return
+        if not self._allowance.spend():
+            self._fail(POLICY_VIOLATION, "too_many_messages", "you say too much: say less, and come again")
             return
         try:
             said = parsed(message)

@@ -70,10 +70,10 @@ def test_a_claim_that_is_missing_is_named(name):
         {"role": ["admin"]},
         {"role": {"admin": 1}},
         {"jti": 7},
-        {"iat": time.time() + 3_600},
+        {"iat": 99_999_999_999},
         {"iat": True},
         {"iat": "yesterday"},
-        {"nbf": time.time() + 3_600},
+        {"nbf": 99_999_999_999},
     ],
     ids=str,
 )

@@ -1,0 +1,139 @@
+"""Clients that say too much, or what they must not: they are cut off, and nobody else is harmed."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+
+import pytest
+import requests
+import websocket
+from waiting import wait_until
+
+from api.floods import BURST, PER_SECOND, Allowance
+
+PATH = "/socket.io/?EIO=4&transport="
+
+
+class Session:
+    """A Socket.IO client of raw messages that has been let in."""
+
+    def __init__(self, system):
+        address = system.url.replace("http", "ws", 1) + PATH + "websocket"
+        self.socket = websocket.create_connection(address, timeout=30)
+        assert self.socket.recv().startswith("0")
+        self.socket.send("40")
+        assert self.socket.recv().startswith("40")
+
+    def ended(self):
+        """Read until the server ends it; return what was read. Answers to pings are not waited for."""
+        texts = []
+        try:
+            while True:
+                opcode, data = self.socket.recv_data()
+                if opcode == websocket.ABNF.OPCODE_CLOSE:
+                    break
+                texts.append(data.decode())
+        except (websocket.WebSocketConnectionClosedException, ConnectionError):
+            pass
+        self.socket.shutdown()
+        return texts
+
+
+@pytest.fixture
+def healthy(system, connect_client):
+    """A client beside, which must get every event of a job that runs meanwhile."""
+    client = connect_client("node", "websocket", "user_healthy")
+    job_id = system.submit(userId="healthy", walletCount=20, buyAmount=0.5)
+    yield client
+    system.ended(job_id)
+    client.wait_for(lambda client: job_id in client.ended())
+    seqs = [event["seq"] for event in client.events(job_id)]
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_client_that_says_too_much_is_cut_off(system):
+    client = Session(system)
+    said = 0
+    with suppress(websocket.WebSocketException, OSError):
+        while said < 100 * BURST:
+            client.socket.send('42["leave_room","user_7"]')
+            said += 1
+    client.ended()
+    assert BURST <= said < 100 * BURST
+
+
+def test_a_client_may_join_as_many_rooms_as_it_may_ask_jobs_of_at_once(system):
+    client = Session(system)
+    for number in range(500):
+        client.socket.send(f'42{number}["join_room","user_{number}"]')
+        client.socket.send(f'42{number + 500}["leave_room","user_{number}"]')
+    answers = 0
+    while answers < 1_000:
+        text = client.socket.recv()
+        if text == "2":
+            client.socket.send("3")
+        else:
+            assert json.loads(text[text.index("[") :])[0]["success"]
+            answers += 1
+    client.socket.close()
+
+
+@pytest.mark.usefixtures("healthy")
+@pytest.mark.parametrize(
+    "messages",
+    [
+        ['451-["join_room",{"_placeholder":true,"num":0}]', b"x"],
+        ['4510-["join_room",{"_placeholder":true,"num":0}]'],
+        ['461-0[{"_placeholder":true,"num":0}]'],
+        [b"x"],
+        ["x" * 40_000],
+    ],
+    ids=["attachment", "ten attachments", "acknowledgement", "binary", "40 kB"],
+)
+def test_a_client_that_sends_what_it_must_not_is_cut_off(system, messages):
+    client = Session(system)
+    for message in messages:
+        client.socket.send(message) if isinstance(message, str) else client.socket.send_binary(message)
+    began_s = time.monotonic()
+    assert not any("success" in text for text in client.ended())
+    assert time.monotonic() - began_s < 5
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_polling_client_that_says_too_much_is_cut_off(system):
+    address = system.url + PATH + "polling"
+    with requests.Session() as session:
+        sid = json.loads(session.get(address, timeout=10).text[1:])["sid"]
+        address += f"&sid={sid}"
+        assert session.post(address, data="40", timeout=10).ok
+        many = "\x1e".join(['42["leave_room","user_7"]'] * 16)
+        posts = 0
+        while session.post(address, data=many, timeout=10).ok:
+            posts += 1
+            assert posts < 100 * BURST / 16
+        assert posts >= BURST / 16 - 1
+        wait_until(lambda: session.get(address, timeout=10).status_code == 400)
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_plain_websocket_that_says_too_much_is_told_and_closed(plain_socket):
+    client = plain_socket()
+    with suppress(websocket.WebSocketException, OSError):
+        while not client.told("error"):
+            client.send(type="leave", room="user_7")
+    client.wait_for(lambda client: client.told("end"))
+    assert client.told("error")[0]["code"] == "too_many_messages"
+    assert len(client.told("left")) >= BURST
+    assert client.status == 1008
+
+
+def test_an_allowance_grows_again():
+    allowance = Allowance()
+    while allowance.spend():
+        pass
+    begun_s = time.monotonic()
+    wait_until(allowance.spend, timeout_s=10)
+    assert time.monotonic() - begun_s < 3 / PER_SECOND + 1
