@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).parent / "static"
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; frame-ancestors 'none'"
+        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -71,6 +72,8 @@ def create_app(settings: Settings, gate: Gate, store: Redis, journal: Journal, p
     @app.after_request
     def _secure(response: Response) -> Response:
         response.headers.update(SECURITY_HEADERS)
+        # What a token was asked for must not be shown to the next one who asks.
+        response.headers.setdefault("Cache-Control", "no-store")
         if response.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             response.headers.pop("Retry-After", None)  # Flask-Limiter puts it everywhere
         return response

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from flask import jsonify
+from flask import jsonify, request
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
@@ -87,6 +87,7 @@ def _ours(error: CtoError) -> Response:
 
 
 def _unknown_caller(error: UnauthorizedError) -> Response:
+    log.info("refused a request from %s: %s", request.remote_addr, error.code)
     response = failure(401, error.code, str(error))
     response.headers["WWW-Authenticate"] = "Bearer"
     return response

@@ -1,0 +1,173 @@
+"""Many users at once, each of whom also asks for what is not theirs: not one event reaches a stranger."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+
+import pytest
+import requests
+import socketio
+from acceptance.conftest import MINT, PlainSocket
+from tokens import AUDIENCE, SECRET, token
+from waiting import wait_until
+
+OPERATIONS = 10_000
+USERS = 24
+SEED = 20
+
+
+class User:
+    """One user, with a stock Socket.IO client and a plain WebSocket, and a random mind of its own."""
+
+    def __init__(self, system, number, jobs, errors):
+        self.name = f"user-{number}"
+        self.system, self.jobs, self.errors = system, jobs, errors
+        self.chance = random.Random(SEED + number)
+        self.done, self.shown = Counter(), Counter()
+        text = token(self.name)
+        self.rest = requests.Session()
+        self.rest.headers["Authorization"] = f"Bearer {text}"
+        self.client = socketio.Client()
+        self.client.on("worker_progress", self.see)
+        self.client.connect(system.url, auth={"token": text}, transports=["websocket"])
+        self.plain = PlainSocket(system, f"user_{self.name}", token=text)
+
+    def see(self, event):
+        self.shown[event["userId"]] += 1
+
+    def job(self):
+        """Any job at all, and whether it is this user's."""
+        owner, job_id = self.chance.choice(self.jobs)
+        return job_id, owner == self.name
+
+    def act(self):
+        acts = [self.submit] + [self.ask] * 12 + [self.cancel, self.list, self.count] + [self.join] * 4
+        act = self.chance.choice([*acts, self.resume, self.resume, self.plain_join, self.plain_resume])
+        act()
+        self.done[act.__name__] += 1
+
+    def expect(self, right, what):
+        if not right:
+            self.errors.append((self.name, what))
+
+    def submit(self):
+        owner = self.chance.choice([self.name, self.name, "user-0"])
+        body = {
+            "tokenAddress": MINT,
+            "userId": owner,
+            "userChatId": 1,
+            "mode": "prefunded",
+            "buyAmount": 0.01,
+            "walletCount": 1,
+        }
+        answer = self.rest.post(f"{self.system.url}/api/cto/jobs", json=body, timeout=30)
+        self.expect(
+            answer.status_code == (202 if owner == self.name else 403), ("submit", owner, answer.text)
+        )
+        if answer.ok:
+            self.jobs.append((owner, answer.json()["data"]["jobId"]))
+
+    def ask(self):
+        job_id, own = self.job()
+        part = self.chance.choice(["status", "latest", "events"])
+        answer = self.rest.get(f"{self.system.url}/api/cto/job/{job_id}/{part}", timeout=30)
+        self.expect(answer.status_code == (200 if own else 404), (part, own, answer.text))
+
+    def cancel(self):
+        job_id, own = self.job()
+        answer = self.rest.post(f"{self.system.url}/api/cto/job/{job_id}/cancel", timeout=30)
+        self.expect(answer.status_code in ({202, 409} if own else {404}), ("cancel", own, answer.text))
+
+    def list(self):
+        jobs = self.rest.get(f"{self.system.url}/api/cto/jobs", timeout=30).json()["data"]["jobs"]
+        self.expect({job["userId"] for job in jobs} <= {self.name}, ("list", jobs))
+
+    def count(self):
+        some = self.chance.sample(self.jobs, min(20, len(self.jobs)))
+        ids = ",".join(job_id for _, job_id in some)
+        answer = self.rest.get(f"{self.system.url}/api/cto/jobs/stats", params={"jobIds": ids}, timeout=30)
+        foreign = sum(owner != self.name for owner, _ in some)
+        self.expect(answer.json()["data"]["notFound"] == foreign, ("stats", foreign, answer.text))
+
+    def room(self):
+        """Any room, and whether this user may be in it."""
+        job_id, own = self.job()
+        other = f"user-{self.chance.randrange(USERS)}"
+        rooms = [(f"job_{job_id}", own), (f"user_{other}", other == self.name), ("admin_launches", False)]
+        return self.chance.choice([*rooms, (f"user_{self.name}", True)])
+
+    def join(self):
+        room, own = self.room()
+        name = self.chance.choice(["join_room", "join_room", "leave_room"])
+        answer = self.client.call(name, room, timeout=30)
+        self.expect(answer["success"] == (own or name == "leave_room"), (name, room, answer))
+
+    def resume(self):
+        job_id, own = self.job()
+        answer = self.client.call("resume", {"jobId": job_id, "after": 0}, timeout=30)
+        self.expect(answer["success"] == own, ("resume", own, answer))
+        self.expect(
+            {event["userId"] for event in answer.get("events", [])} <= {self.name}, ("resume", answer)
+        )
+
+    def plain_join(self):
+        room, _ = self.room()
+        self.plain.send(type="join", room=room)
+
+    def plain_resume(self):
+        self.plain.send(type="resume", jobId=self.job()[0], after=0)
+
+    def close(self):
+        self.client.disconnect()
+        self.plain.close()
+        self.rest.close()
+
+
+@pytest.mark.timeout(300)
+def test_not_one_event_reaches_a_stranger(launch):
+    system = launch(
+        "--no-flower",
+        CTO_AUTH="required",
+        CTO_JWT_SECRET=SECRET,
+        CTO_JWT_AUDIENCE=AUDIENCE,
+        CTO_RATE_LIMIT="1000000/minute",
+        CTO_PAPER_LATENCY_MS="5",
+    ).ready()
+    jobs, errors = [], []
+    users = [User(system, number, jobs, errors) for number in range(USERS)]
+    for user in users:
+        user.submit()
+
+    def live(user):
+        for _ in range(OPERATIONS // USERS + 1):
+            user.act()
+
+    threads = [threading.Thread(target=live, args=[user]) for user in users]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors, errors[:5]
+    done = sum((user.done for user in users), Counter())
+    assert done.total() >= OPERATIONS
+    for owner, job_id in jobs[-USERS:]:
+        wait_until(
+            lambda job_id=job_id, owner=owner: (
+                requests.get(
+                    f"{system.url}/api/cto/job/{job_id}/latest",
+                    headers={"Authorization": f"Bearer {token(owner)}"},
+                    timeout=10,
+                ).json()["data"]["phase"]
+                == 5
+            )
+        )
+    for user in users:
+        told = [line for line in user.plain.lines if "event" in line or "events" in line]
+        events = [event for line in told for event in line.get("events", [line.get("event")])]
+        assert {event["userId"] for event in events} == {user.name}
+        assert set(user.shown) <= {user.name}
+    assert sum(user.shown.total() for user in users) > USERS
+    for user in users:
+        user.close()
