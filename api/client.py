@@ -96,6 +96,8 @@ class Gateway:
         if not answer.get("success"):
             refusal = answer["error"]
             fields = (refusal.get("details") or {}).get("fields")
+            if refusal["code"] == "unauthorized":
+                refusal["message"] = "set CTO_TOKEN, or CTO_JWT_SECRET to what the gateway has"
             raise GatewayError(refusal["code"], refusal["message"], fields)
         return answer["data"]
 

@@ -76,7 +76,10 @@ def _configuration(settings: Settings) -> str:
     except ConfigError as error:
         # Who asks is often in another terminal than the system, which got its settings there.
         if not _runs(settings):
-            raise _Wrong(str(error), "set CTO_AUTH=off and CTO_HOST=127.0.0.1") from error
+            raise _Wrong(
+                str(error),
+                "to try things out on this machine, set CTO_AUTH=off; docs/security.md has the rest",
+            ) from error
         return (
             f"a gateway runs at {settings.base_url} with settings of its own; "
             f"this shell's are CTO_AUTH={settings.auth}, CTO_HOST={settings.host}"
