@@ -149,8 +149,9 @@ def _serve(app: Flask, server: Any, connections: Connections, settings: Settings
     close_all(server, FLUSH_S)
     log.info("waiting for what is under way")
     with eventlet.Timeout(DRAIN_S, False):
-        serving.kill(SystemExit)  # eventlet's server then accepts no more, and waits for what is under way
-        serving.wait()
+        if number is None:  # else its listener has ended it already
+            serving.kill(SystemExit)
+        serving.wait()  # eventlet's server accepts no more, and waits for what is under way
     os._exit(0)  # whoever is still there does not read
 
 
