@@ -32,7 +32,7 @@ from eventlet.websocket import (  # noqa: E402
 )
 from eventlet.wsgi import WSGI_LOCAL, HttpProtocol  # noqa: E402
 
-from api import streams, websockets  # noqa: E402
+from api import metrics, streams, websockets  # noqa: E402
 from api.admission import Capacity, SilenceWatch, Turns, close_all  # noqa: E402
 from api.app import create_app  # noqa: E402
 from api.auth import Gate, check_startable  # noqa: E402
@@ -114,8 +114,9 @@ def _serve(app: Flask, server: Any, connections: Connections, settings: Settings
     """Serve until SIGTERM or SIGINT, and then until what is under way has ended."""
     most = _connections(settings)
     pool = eventlet.GreenPool(most + REST_CONNECTIONS)
-
-    app.wsgi_app = Capacity(app.wsgi_app, lambda: len(server.eio.sockets), most)  # type: ignore[method-assign]
+    capacity = Capacity(app.wsgi_app, lambda: len(server.eio.sockets), most)
+    app.wsgi_app = capacity  # type: ignore[method-assign]
+    app.register_blueprint(metrics.blueprint(number or 1, capacity.open))
     threading.Thread(target=SilenceWatch(server, NAMESPACE).run, name="silence", daemon=True).start()
     listener = (
         OwnListener(listen(settings, "gateway"))
