@@ -6,14 +6,16 @@ import json
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from werkzeug.wsgi import ClosingIterator
 
+from api.metrics import counts
 from api.rooms import RoomError
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Turns:
                 self._pass_on()
             else:
                 self._waiting.remove(called)
+        counts["busy"] += 1
         raise RoomError("busy", "too many clients join at once: try again")
 
     def _pass_on(self) -> None:
@@ -101,6 +104,7 @@ class SilenceWatch:
             eio_sid = self._new.popleft()[1]
             session = self._server.eio.sockets.get(eio_sid)
             if session and not self._server.manager.sid_from_eio_sid(eio_sid, self._namespace):
+                counts["silent"] += 1
                 log.info("closed a session that was never used")
                 _close(session)
 
@@ -113,28 +117,36 @@ class Capacity:
 
     def __init__(self, app: Callable[..., Iterable[bytes]], sessions: Callable[[], int], limit: int) -> None:
         self._app, self._sessions, self._limit = app, sessions, limit
-        self._streams = 0
+        self._streams: Counter[str] = Counter()  # by door
+
+    def open(self) -> dict[str, int]:
+        """How many there are, by the door they came through."""
+        return {
+            "socketio": self._sessions(),
+            **{door: self._streams[door] for door in ("stream", "websocket")},
+        }
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve, as WSGI has it."""
         path: str = environ.get("PATH_INFO", "")
-        stream = path == "/ws" or path.endswith("/stream")
-        full = self._sessions() + self._streams >= self._limit
-        if full and (stream or _opens_session(path, environ)):
+        door = "websocket" if path == "/ws" else "stream" if path.endswith("/stream") else None
+        full = self._sessions() + self._streams.total() >= self._limit
+        if full and (door or _opens_session(path, environ)):
+            counts["full"] += 1
             return _too_many(start_response)
-        if not stream:
+        if door is None:
             return self._app(environ, start_response)
-        self._streams += 1
+        self._streams[door] += 1
         body: Iterable[bytes] = ()
         try:
             body = self._app(environ, start_response)
         finally:
             if not body:
-                self._streams -= 1
-        return ClosingIterator(body, [self._end]) if body else body
+                self._end(door)
+        return ClosingIterator(body, [partial(self._end, door)]) if body else body
 
-    def _end(self) -> None:
-        self._streams -= 1
+    def _end(self, door: str) -> None:
+        self._streams[door] -= 1
 
 
 def _opens_session(path: str, environ: dict[str, Any]) -> bool:

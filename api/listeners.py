@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 REPORT = struct.Struct("!I")  # what a gateway tells the front: its number, then, again and again, its load
 REPORT_EVERY_S = 0.5
 RETRY_S = 0.1
+LEAVE_S = 0.5  # how long the front may take to notice that a gateway is leaving
 BACKLOG = 4_096  # connections that may wait while thousands come back at once
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -77,6 +78,7 @@ class HandedListener:
         self._path, self._number, self._load = path, number, load
         self._link: socket.socket | None = None
         self._closed = False
+        self._left = threading.Event()
         threading.Thread(target=self._report, name="load", daemon=True).start()
 
     def accept(self) -> tuple[socket.socket, Any]:
@@ -103,9 +105,14 @@ class HandedListener:
         return str(self._path)
 
     def close(self) -> None:
-        """Take no more connections: the front gives them to others."""
+        """Leave the front, which gives new connections to others, and wait until it has noticed.
+
+        What it has sent until then goes on to be accepted: nobody else could answer these clients any more.
+        """
         self._closed = True
-        self._disconnect()
+        if self._link:
+            _say_nothing_more(self._link)
+        self._left.wait(LEAVE_S)
 
     def _connect(self) -> socket.socket:
         while not self._closed:
@@ -118,22 +125,29 @@ class HandedListener:
                 time.sleep(RETRY_S)
             else:
                 self._link = link
+                if self._closed:  # meanwhile
+                    _say_nothing_more(link)
                 return link
+        self._left.set()
         raise OSError(errno.ESHUTDOWN, "closed")  # by which eventlet's server knows that it has to end
 
     def _disconnect(self) -> None:
         link, self._link = self._link, None
         if link:
-            with suppress(OSError):
-                link.shutdown(socket.SHUT_RDWR)  # whoever waits for it wakes up
             link.close()
 
     def _report(self) -> None:
         while not self._closed:
-            if self._link:
+            if link := self._link:
                 with suppress(OSError):
-                    self._link.sendall(REPORT.pack(self._load()))
+                    link.sendall(REPORT.pack(self._load()))
             time.sleep(REPORT_EVERY_S)
+
+
+def _say_nothing_more(link: socket.socket) -> None:
+    """Have the front close its end, and read what it has sent before."""
+    with suppress(OSError):  # it has closed already
+        link.shutdown(socket.SHUT_WR)
 
 
 def allow_descriptors(wanted: int) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from contextlib import contextmanager, suppress
 from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
 from api.frames import Frame
+from api.metrics import counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,8 +22,6 @@ log = logging.getLogger(__name__)
 MAX_BYTES = 4 * 1024 * 1024  # that one connection may be behind: more than the longest job's whole history
 WRITE_BYTES = 256 * 1024  # what one write takes at most, so that no reader holds up the others
 _OTHER_BYTES = 64  # what anything but an event counts for, beside its text
-
-counts: Counter[str] = Counter()  # of this process: events ``merged``, connections ``dropped``
 
 
 class Outbox:
@@ -79,6 +78,7 @@ class Outbox:
         """Add an event, to be sent at the next :func:`flush`. Never waits."""
         if self.dropped:
             return
+        counts["relayed"] += 1
         self._items.append(frame)
         self._bytes += len(frame.payload)
         if self._bytes > MAX_BYTES:

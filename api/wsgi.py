@@ -32,7 +32,7 @@ from eventlet.websocket import (  # noqa: E402
 )
 from eventlet.wsgi import WSGI_LOCAL, HttpProtocol  # noqa: E402
 
-from api import streams, websockets  # noqa: E402
+from api import metrics, streams, websockets  # noqa: E402
 from api.admission import Capacity, SilenceWatch, Turns, close_all  # noqa: E402
 from api.app import create_app  # noqa: E402
 from api.auth import Gate, check_startable  # noqa: E402
@@ -114,8 +114,9 @@ def _serve(app: Flask, server: Any, connections: Connections, settings: Settings
     """Serve until SIGTERM or SIGINT, and then until what is under way has ended."""
     most = _connections(settings)
     pool = eventlet.GreenPool(most + REST_CONNECTIONS)
-
-    app.wsgi_app = Capacity(app.wsgi_app, lambda: len(server.eio.sockets), most)  # type: ignore[method-assign]
+    capacity = Capacity(app.wsgi_app, lambda: len(server.eio.sockets), most)
+    app.wsgi_app = capacity  # type: ignore[method-assign]
+    app.register_blueprint(metrics.blueprint(number or 1, capacity.open))
     threading.Thread(target=SilenceWatch(server, NAMESPACE).run, name="silence", daemon=True).start()
     listener = (
         OwnListener(listen(settings, "gateway"))
@@ -149,8 +150,9 @@ def _serve(app: Flask, server: Any, connections: Connections, settings: Settings
     close_all(server, FLUSH_S)
     log.info("waiting for what is under way")
     with eventlet.Timeout(DRAIN_S, False):
-        serving.kill(SystemExit)  # eventlet's server then accepts no more, and waits for what is under way
-        serving.wait()
+        if number is None:  # else its listener has ended it already
+            serving.kill(SystemExit)
+        serving.wait()  # eventlet's server accepts no more, and waits for what is under way
     os._exit(0)  # whoever is still there does not read
 
 

@@ -15,7 +15,7 @@ from acceptance.conftest import MINT, EventStream, PlainSocket, System, environm
 from tokens import AUDIENCE, SECRET, token, unsigned
 from waiting import assert_stays, wait_until
 
-from api import streams, websockets
+from api import metrics, streams, websockets
 from api.admission import Turns
 from api.app import create_app
 from api.auth import PUBLIC, Gate
@@ -59,6 +59,7 @@ ROUTES = {
     ("POST", "/api/cto/job/<job_id>/cancel"): EXCEPT_B,
     ("GET", "/api/cto/job/<job_id>/stream"): EXCEPT_B,
     ("GET", "/api/cto/stream"): EXCEPT_B,
+    ("GET", "/metrics"): OPERATORS,
     ("GET", "/ws"): ALL,  # to be let in; each room is asked for in there
 }
 # Each message of a socket, with what it says about A's job, and who is allowed it.
@@ -118,7 +119,7 @@ def ask(system, method, rule, text):
         stream=True,
     )
     with answer:
-        if "event-stream" in answer.headers["Content-Type"]:
+        if answer.headers["Content-Type"].startswith("text/"):
             return answer.status_code, None
         document = answer.json()
         assert document["success"] or set(document["error"]) <= {"code", "message", "details"}
@@ -281,6 +282,7 @@ def whole():
     register(socketio_server, lobby, settings)
     app.register_blueprint(streams.blueprint(lobby, settings))
     app.register_blueprint(websockets.blueprint(lobby, settings, lambda _: None))
+    app.register_blueprint(metrics.blueprint(1, dict))
     return app, socketio_server.server
 
 

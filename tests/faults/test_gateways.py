@@ -320,6 +320,35 @@ def test_a_gateway_that_is_told_to_stop_drains(system, swarm_of, watch):
     assert {client.connections for client in everybody} == {2}
 
 
+def test_what_a_stopping_gateway_was_handed_is_answered(system):
+    """Two gateways hold still while many ask; then one is told to stop, and finds what waits for it."""
+    front = system.front()
+    gateways = [system.gateway(number) for number in (1, 2)]
+    wait_until(lambda: all(f"gateway {number} is there" in front.log.read_text() for number in (1, 2)))
+    for gateway in gateways:
+        gateway.signal(signal.SIGSTOP)
+    asking = [ask_for_health(system.settings.port) for _ in range(200)]
+    gateways[0].signal(signal.SIGTERM)
+    for gateway in gateways:
+        gateway.signal(signal.SIGCONT)
+    asking += [ask_for_health(system.settings.port) for _ in range(200)]
+    answers = [answer_to(connection) for connection in asking]
+    assert set(answers) == {b"HTTP/1.1 200 OK"}
+    gateways[0].process.wait(10)
+
+
+def ask_for_health(port):
+    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    return connection
+
+
+def answer_to(connection):
+    """The first line; nothing when the connection was closed unanswered."""
+    with connection, suppress(ConnectionResetError):
+        return connection.recv(1_000).partition(b"\r\n")[0]
+
+
 def slow_request(port):
     """A request whose body is waited for."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=20)

@@ -11,7 +11,8 @@ from examples import FIRST_EVENT
 from waiting import wait_until
 
 from api.frames import Frame, server_sent_event, socketio_message, text_frame, websocket_message
-from api.outbox import MAX_BYTES, WRITE_BYTES, Outbox, counts, flush
+from api.metrics import counts
+from api.outbox import MAX_BYTES, WRITE_BYTES, Outbox, flush
 from cto_worker.events import Details, Status, encode
 
 

@@ -1,0 +1,89 @@
+"""What an operator reads at ``GET /metrics``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from examples import FIRST_EVENT
+from prometheus_client.parser import text_string_to_metric_families
+
+from api import metrics
+from api.admission import Turns
+from api.frames import Frame
+from api.outbox import MAX_BYTES, Outbox, flush
+from api.rooms import RoomError
+from cto_worker.events import Details, Status, encode
+
+
+@pytest.fixture
+def scrape(app, rest):
+    """Read the metrics of gateway 2: name and door → value."""
+    app.register_blueprint(metrics.blueprint(2, lambda: {"socketio": 7, "stream": 0}))
+
+    def scrape():
+        answer = rest.get("/metrics")
+        assert answer.status_code == 200
+        assert answer.content_type.startswith("text/plain")
+        samples = [
+            sample for family in text_string_to_metric_families(answer.text) for sample in family.samples
+        ]
+        assert {sample.labels["gateway"] for sample in samples} == {"2"}
+        return {
+            (sample.name.removeprefix("cto_gateway_"), sample.labels.get("door")): sample.value
+            for sample in samples
+        }
+
+    return scrape
+
+
+def growth(scrape, act):
+    before = scrape()
+    act()
+    return {name: value - before[name, door] for (name, door), value in scrape().items() if not door}
+
+
+def big_event(job_id, seq):
+    details = Details(current_operation="x" * (MAX_BYTES // 10))
+    event = replace(FIRST_EVENT, job_id=job_id, seq=seq, status=Status.IN_PROGRESS, details=details)
+    return Frame(encode(event))
+
+
+def test_every_counter_is_there_from_the_beginning_and_says_whose_it_is(scrape):
+    read = scrape()
+    assert read["sockets", "socketio"] == 7
+    assert read["sockets", "stream"] == 0
+    assert {name for name, door in read if not door} == {
+        "events_relayed_total",
+        "events_merged_total",
+        "clients_dropped_total",
+        "turns_refused_total",
+        "silent_sessions_closed_total",
+        "full_refused_total",
+        "user_full_refused_total",
+    }
+
+
+def test_what_a_slow_reader_is_spared_and_that_it_is_dropped_is_told(scrape):
+    slow = Outbox()
+
+    def tell(jobs):
+        for seq, job_id in enumerate(jobs, 1):
+            slow.put_frame(big_event(job_id, seq))
+        flush()
+
+    spared = growth(scrape, lambda: tell(["j1"] * 11))
+    assert (spared["events_relayed_total"], spared["events_merged_total"]) == (11, 8)
+    assert spared["clients_dropped_total"] == 0
+    dropped = growth(scrape, lambda: tell(f"j{number}" for number in range(2, 20)))
+    assert (dropped["events_merged_total"], dropped["clients_dropped_total"]) == (0, 1)
+
+
+def test_who_finds_no_turn_is_counted(scrape):
+    turns = Turns(0)
+
+    def ask():
+        with pytest.raises(RoomError), turns.turn(0.01):
+            pass
+
+    assert growth(scrape, ask)["turns_refused_total"] == 1
