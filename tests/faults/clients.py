@@ -94,7 +94,7 @@ class Client:
     async def live(self):
         while True:
             with suppress(OSError, EOFError, ConnectionError, asyncio.IncompleteReadError):
-                await (self.by_websocket() if self.transport == "websocket" else self.by_polling())
+                await getattr(self, f"by_{self.transport}")()
             self.closed_s = time.monotonic()
             self.resumed = set()
             if self.silent or self.ended:
@@ -110,26 +110,70 @@ class Client:
         finally:
             self.opening = False
 
-    async def by_websocket(self):
+    async def shake_hands(self, path):
         reader, writer = await self.open()
+        key = base64.b64encode(os.urandom(16)).decode()
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
+            "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        if b" 101 " not in (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]:
+            writer.close()
+            raise ConnectionError
+        return reader, writer
+
+    async def by_websocket(self):
+        reader, writer = await self.shake_hands(f"{PATH}websocket")
         try:
-            key = base64.b64encode(os.urandom(16)).decode()
-            writer.write(
-                f"GET {PATH}websocket HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\n"
-                f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
-                "Sec-WebSocket-Version: 13\r\n\r\n".encode()
-            )
-            if b" 101 " not in (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]:
-                raise ConnectionError
             while True:
-                first, size = await reader.readexactly(2)
-                if size > 125:
-                    size = int.from_bytes(await reader.readexactly(2 if size == 126 else 8), "big")
-                text = (await reader.readexactly(size)).decode()
+                first, text = await message(reader)
                 if first != 0x81:
                     return  # closed
                 for answer in self.take(text):
                     writer.write(masked(answer))
+        finally:
+            writer.close()
+
+    async def by_plain(self):
+        """The WebSocket at ``/ws``."""
+        reader, writer = await self.shake_hands("/ws")
+        try:
+            self.connections += 1
+            for job_id in self.jobs:
+                after = max(self.seqs[job_id], default=0)
+                writer.write(masked(json.dumps({"type": "resume", "jobId": job_id, "after": after})))
+            while True:
+                first, text = await message(reader)
+                if first == 0x89:
+                    continue
+                if first != 0x81:
+                    return  # closed
+                said = json.loads(text)
+                if said["type"] == "resumed":
+                    self.resumed.add(said["jobId"])
+                for event in said.get("events", [said["event"]] if "event" in said else []):
+                    self.note(event)
+        finally:
+            writer.close()
+
+    async def by_stream(self):
+        """Server-Sent Events of the one job."""
+        (job_id,) = self.jobs
+        reader, writer = await self.open()
+        try:
+            after = max(self.seqs[job_id], default=0)
+            writer.write(
+                f"GET /api/cto/job/{job_id}/stream?after={after} HTTP/1.1\r\n"
+                f"Host: 127.0.0.1:{self.port}\r\n\r\n".encode()
+            )
+            if b" 200 " not in (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]:
+                raise ConnectionError
+            self.connections += 1
+            self.resumed.add(job_id)
+            while line := await reader.readline():
+                if line.startswith(b"data: "):
+                    self.note(json.loads(line.removeprefix(b"data: ")))
         finally:
             writer.close()
 
@@ -197,6 +241,15 @@ class Client:
 
     def note(self, event):
         self.seqs[event["jobId"]].append(event["seq"])
+
+
+async def message(reader):
+    """The first byte and the text of a WebSocket's next frame, as a server sends it."""
+    first, size = await reader.readexactly(2)
+    if size > 125:
+        size = int.from_bytes(await reader.readexactly(2 if size == 126 else 8), "big")
+    data = await reader.readexactly(size)
+    return first, data.decode() if first == 0x81 else ""
 
 
 class NodeWatcher:

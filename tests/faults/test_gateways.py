@@ -233,6 +233,32 @@ def test_thousands_come_back_at_once(system, swarm_of):
 
 @leaves_sockets_behind
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("door", ["plain", "stream"])
+def test_hundreds_come_back_at_once_by_the_other_doors(system, swarm_of, door):
+    """Whoever comes is looked up in turn, so that REST has the store to itself most of the time."""
+    system.worker(CTO_PAPER_LATENCY_MS="0")
+    first = system.gateway()
+    jobs = [system.submit(mode="prefunded", walletCount=10, buyAmount=0.5) for _ in range(10)]
+    system.ended(jobs)
+    running = system.submit(mode="prefunded", walletCount=1, buyAmount=0.5)
+    system.ended([running])
+    told = {job_id: len(system.told(job_id)) for job_id in jobs}
+    swarm = swarm_of(system.settings.port)
+    clients = [client for job_id in jobs for client in swarm.add(200, door, [job_id])]
+    wait_until(lambda: all(whole(client, told) for client in clients))
+    for client in clients:
+        client.seqs = {job_id: [] for job_id in client.seqs}
+    first.kill()
+    system.gateway()
+    with asking(f"{system.settings.base_url}/api/cto/job/{running}/status") as took_s:
+        wait_until(lambda: all(whole(client, told) for client in clients))
+        wait_until(lambda: len(took_s) > 20)
+        p99_s = quantiles(took_s, n=100)[-1]
+    assert p99_s <= 0.5
+    assert all(client.connections >= 2 for client in clients)
+
+
+@pytest.mark.timeout(240)
 def test_a_gateway_is_killed_with_its_clients(up, swarm_of, watch):
     """200 clients and four stock ones on two gateways: each ends with every event, once and in order."""
     system = up(CTO_PAPER_LATENCY_MS="150")
