@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import selectors
 import socket
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
+import requests
 import socketio
 from examples import FIRST_EVENT
 from waiting import wait_until
@@ -220,15 +223,58 @@ def crowd(system):
         client.socket.close()
 
 
+class Unread:
+    """Joins by a WebSocket, and reads nothing."""
+
+    def __init__(self, system):
+        self.server_port = system.settings.port
+        self.socket = RawClient(self.server_port, "user_7").socket
+
+    def gone(self):
+        """Whether the server's end of the connection is closed (Linux): who never reads is not told."""
+        ends = f":{self.server_port:04X} 0100007F:{self.socket.getsockname()[1]:04X} "
+        with open("/proc/net/tcp") as table:  # noqa: PTH123
+            return not any(ends in line and line.split()[3] == "01" for line in table)
+
+    def close(self):
+        self.socket.close()
+
+
+class Unpolled:
+    """Joins by polling, and never polls again."""
+
+    def __init__(self, system):
+        self.system = system
+        url = f"{system.settings.base_url}/socket.io/?EIO=4&transport=polling"
+        self.others = sessions(system)
+        url += f"&sid={json.loads(requests.get(url, timeout=10).text[1:])['sid']}"
+        for said, answer in (("40", "40{"), ('420["join_room","user_7"]', '430[{"success":true')):
+            assert requests.post(url, data=said, timeout=10).ok
+            assert requests.get(url, timeout=10).text.startswith(answer)
+
+    def gone(self):
+        """Whether its session is: to ask for it would be to poll."""
+        return sessions(self.system) == self.others
+
+    def close(self):
+        """Hold nothing open: it never does."""
+
+
+def sessions(system):
+    """How many Socket.IO clients the gateway has."""
+    told = requests.get(f"{system.settings.base_url}/metrics", timeout=10).text
+    return float(re.search(r'^cto_gateway_sockets\{.*"socketio".*\} (.*)$', told, re.MULTILINE)[1])
+
+
 @pytest.mark.timeout(180)
-def test_a_client_that_reads_nothing_is_dropped_and_harms_nobody(system, followers, crowd):
+@pytest.mark.parametrize("kind", [Unread, Unpolled])
+def test_a_client_that_reads_nothing_is_dropped_and_harms_nobody(system, followers, crowd, kind):
     gateway = system.gateway()
     watched = [followers("websocket") for _ in range(3)]
     healthy = crowd(47, "user_7")
     wait_until(lambda: all(client.joined for client in healthy))
     before_mb = resident_mb(gateway)
-    silent = RawClient(system.settings.port, "user_7")
-    with silent.socket:
+    with closing(kind(system)) as silent:
         begun_s, dropped_s, most_mb = time.monotonic(), None, before_mb
         teller, told = Teller(system, "j1"), 1
         while time.monotonic() - begun_s < 22:
@@ -236,10 +282,11 @@ def test_a_client_that_reads_nothing_is_dropped_and_harms_nobody(system, followe
             told += 1
             if told % 20 == 0:
                 most_mb = max(most_mb, resident_mb(gateway))
-                if dropped_s is None and gone(system.settings.port, silent.socket.getsockname()[1]):
+                if dropped_s is None and silent.gone():
                     dropped_s = time.monotonic() - begun_s
             threading.Event().wait(max(0, begun_s + told / 200 - time.monotonic()))
         teller.tell(last=True)
+    print(f"{kind.__name__}: gone after {dropped_s} s, {most_mb - before_mb:.1f} MB more")  # noqa: T201
     assert dropped_s is not None, "it still holds its connection"
     assert dropped_s <= 20
     assert most_mb - before_mb <= 20
@@ -250,10 +297,3 @@ def test_a_client_that_reads_nothing_is_dropped_and_harms_nobody(system, followe
         assert late_ms[int(len(late_ms) * 0.99)] <= 250
     for client in healthy:
         wait_until(lambda client=client: client.events == told + 1)
-
-
-def gone(server_port, client_port):
-    """Whether the server's end of a connection is closed (Linux): a reader that never reads is not told."""
-    with open("/proc/net/tcp") as table:  # noqa: PTH123
-        ends = f":{server_port:04X} 0100007F:{client_port:04X} "
-        return not any(ends in line and line.split()[3] == "01" for line in table)

@@ -8,6 +8,7 @@ import pytest
 from waiting import wait_until
 
 from api.admission import SILENT_TICKS, Capacity, SilenceWatch, Turns
+from api.metrics import counts
 from api.rooms import RoomError
 
 
@@ -97,7 +98,7 @@ class Server:
 
 def test_only_sessions_that_are_never_used_are_closed():
     server = Server()
-    watch = SilenceWatch(server, "/")
+    watch, before = SilenceWatch(server, "/"), counts["silent"]
     used, silent, late = Session(), Session(), Session()
     server.eio.handlers["connect"]("used", used)
     server.eio.handlers["connect"]("silent", silent)
@@ -110,6 +111,7 @@ def test_only_sessions_that_are_never_used_are_closed():
     watch.tick()
     assert (used.closed, silent.closed, late.closed) == (False, True, False)
     assert silent.dropped, "its connection too"
+    assert counts["silent"] == before + 1
 
 
 def ask(capacity, path, query=""):
@@ -120,14 +122,17 @@ def ask(capacity, path, query=""):
 
 
 def test_streams_and_sessions_share_one_limit():
-    sessions = 0
+    sessions, before = 0, counts["full"]
     capacity = Capacity(lambda *_: iter([b""]), lambda: sessions, 2)
     status, stream = ask(capacity, "/api/cto/stream")
     assert status is None
     sessions = 1
     for path in ("/ws", "/api/cto/job/7/stream", "/socket.io/"):
         assert ask(capacity, path)[0] == "503 Service Unavailable"
+    assert counts["full"] == before + 3
+    assert capacity.open() == {"socketio": 1, "stream": 1, "websocket": 0}
     assert ask(capacity, "/socket.io/", "EIO=4&sid=1")[0] is None, "a session that is there"
     assert ask(capacity, "/api/cto/jobs")[0] is None
     stream.close()
+    assert capacity.open()["stream"] == 0
     assert ask(capacity, "/socket.io/")[0] is None

@@ -1,4 +1,4 @@
-"""The queue that Engine.IO is given for each client."""
+"""The queue that Engine.IO is given for each client, and what becomes of sessions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import queue
 import threading
 
 import pytest
+import socketio
 from waiting import wait_until
+from werkzeug.test import Client
 
-from api.engine import PacketQueue
+from api.engine import PacketQueue, lean
 
 
 def test_a_poll_that_nothing_comes_for_ends():
@@ -26,3 +28,12 @@ def test_a_second_poll_beside_a_first_is_refused():
     packets.put(None)
     first.join(5)
     assert got == [None]
+
+
+def test_a_session_that_has_ended_is_kept_no_longer_though_nobody_polls_it():
+    server = socketio.Server(async_mode="threading", monitor_clients=False)
+    lean(server.eio, lambda _: None, None)
+    assert Client(socketio.WSGIApp(server)).get("/socket.io/?EIO=4&transport=polling").status_code == 200
+    (session,) = server.eio.sockets.values()
+    session.close(wait=False, abort=True)
+    assert server.eio.sockets == {}
