@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import time
 from collections import Counter, deque
@@ -11,7 +12,6 @@ from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
 
 from werkzeug.wsgi import ClosingIterator
 
@@ -27,6 +27,7 @@ LOOKUPS_AT_ONCE = 32  # of what clients ask for; the store's other connections s
 TURN_TIMEOUT_S = 9.0
 SILENT_TICKS, TICK_S = 8, 0.5  # 4 s at least, 4.5 s at most, and 5 s are promised
 RETRY_AFTER_S = 5
+_SESSION = re.compile(r"(?:^|&)sid=[^&]")  # as parse_qs finds it, with which Engine.IO looks for it
 
 
 class Turns:
@@ -112,11 +113,18 @@ class SilenceWatch:
 class Capacity:
     """Refuses to open more for events than a limit, whatever the transport. REST is not limited.
 
-    ``sessions`` tells how many Engine.IO has; streams and plain WebSockets are counted here.
+    ``sessions`` tells how many Engine.IO has; streams and plain WebSockets are counted here. ``may_open``
+    tells whether an address may open one more.
     """
 
-    def __init__(self, app: Callable[..., Iterable[bytes]], sessions: Callable[[], int], limit: int) -> None:
-        self._app, self._sessions, self._limit = app, sessions, limit
+    def __init__(
+        self,
+        app: Callable[..., Iterable[bytes]],
+        sessions: Callable[[], int],
+        limit: int,
+        may_open: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        self._app, self._sessions, self._limit, self._may_open = app, sessions, limit, may_open
         self._streams: Counter[str] = Counter()  # by door
 
     def open(self) -> dict[str, int]:
@@ -130,10 +138,19 @@ class Capacity:
         """Serve, as WSGI has it."""
         path: str = environ.get("PATH_INFO", "")
         door = "websocket" if path == "/ws" else "stream" if path.endswith("/stream") else None
-        full = self._sessions() + self._streams.total() >= self._limit
-        if full and (door or _opens_session(path, environ)):
-            counts["full"] += 1
-            return _too_many(start_response)
+        if door or _opens_session(path, environ):
+            if self._sessions() + self._streams.total() >= self._limit:
+                counts["full"] += 1
+                return _refuse(
+                    start_response,
+                    HTTPStatus.SERVICE_UNAVAILABLE,
+                    "this gateway has no room for more: try again",
+                )
+            if not self._may_open(environ.get("REMOTE_ADDR", "")):
+                counts["address_full"] += 1
+                return _refuse(
+                    start_response, HTTPStatus.TOO_MANY_REQUESTS, "too many come from your address: try again"
+                )
         if door is None:
             return self._app(environ, start_response)
         self._streams[door] += 1
@@ -150,12 +167,11 @@ class Capacity:
 
 
 def _opens_session(path: str, environ: dict[str, Any]) -> bool:
-    return path.startswith("/socket.io/") and "sid" not in parse_qs(environ.get("QUERY_STRING", ""))
+    return path.startswith("/socket.io/") and not _SESSION.search(environ.get("QUERY_STRING", ""))
 
 
-def _too_many(start_response: Callable[..., Any]) -> Iterable[bytes]:
-    error = {"code": "too_many_connections", "message": "this gateway has no room for more: try again"}
-    status = HTTPStatus.SERVICE_UNAVAILABLE
+def _refuse(start_response: Callable[..., Any], status: HTTPStatus, message: str) -> Iterable[bytes]:
+    error = {"code": "too_many_connections", "message": message}
     headers = [("Content-Type", "application/json"), ("Retry-After", str(RETRY_AFTER_S))]
     start_response(f"{status} {status.phrase}", headers)
     return [json.dumps({"success": False, "error": error}).encode()]

@@ -31,6 +31,7 @@ _COUNTERS = {  # what is counted: its name, and what it tells
     "busy": ("turns_refused", "Joins, resumes and streams that were told `busy`: their turn did not come."),
     "silent": ("silent_sessions_closed", "Socket.IO sessions closed because they never asked to be let in."),
     "full": ("full_refused", "Connections refused because the gateway has no room for more."),
+    "address_full": ("address_full_refused", "Connections refused because too many come from their address."),
     "user_full": ("user_full_refused", "Connections refused because their user has too many."),
 }
 

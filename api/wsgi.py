@@ -39,6 +39,7 @@ from api.auth import Gate, check_startable  # noqa: E402
 from api.connections import Connections  # noqa: E402
 from api.doorbell import Doorbell  # noqa: E402
 from api.engine import lean  # noqa: E402
+from api.floods import Knocks  # noqa: E402
 from api.head import HeadError, fields, request_line  # noqa: E402
 from api.listeners import HandedListener, OwnListener, allow_descriptors, listen  # noqa: E402
 from api.lobby import Lobby  # noqa: E402
@@ -114,7 +115,8 @@ def _serve(app: Flask, server: Any, connections: Connections, settings: Settings
     """Serve until SIGTERM or SIGINT, and then until what is under way has ended."""
     most = _connections(settings)
     pool = eventlet.GreenPool(most + REST_CONNECTIONS)
-    capacity = Capacity(app.wsgi_app, lambda: len(server.eio.sockets), most)
+    knocks = () if settings.auth == "off" else (Knocks(most).spend,)  # then all is one machine
+    capacity = Capacity(app.wsgi_app, lambda: len(server.eio.sockets), most, *knocks)
     app.wsgi_app = capacity  # type: ignore[method-assign]
     app.register_blueprint(metrics.blueprint(number or 1, capacity.open))
     threading.Thread(target=SilenceWatch(server, NAMESPACE).run, name="silence", daemon=True).start()

@@ -60,6 +60,7 @@ def test_every_counter_is_there_from_the_beginning_and_says_whose_it_is(scrape):
         "turns_refused_total",
         "silent_sessions_closed_total",
         "full_refused_total",
+        "address_full_refused_total",
         "user_full_refused_total",
     }
 

@@ -8,6 +8,7 @@ import pytest
 from waiting import wait_until
 
 from api.admission import SILENT_TICKS, Capacity, SilenceWatch, Turns
+from api.floods import MAX_ADDRESSES, Knocks
 from api.metrics import counts
 from api.rooms import RoomError
 
@@ -136,3 +137,31 @@ def test_streams_and_sessions_share_one_limit():
     stream.close()
     assert capacity.open()["stream"] == 0
     assert ask(capacity, "/socket.io/")[0] is None
+
+
+def test_no_address_takes_up_all_the_room():
+    knocks = Knocks(40)
+    capacity = Capacity(lambda *_: iter([b""]), lambda: 0, 40, knocks.spend)
+
+    def statuses(address, count):
+        told = []
+        environ = {"PATH_INFO": "/socket.io/", "QUERY_STRING": "EIO=4", "REMOTE_ADDR": address}
+        for _ in range(count):
+            if b"".join(capacity(environ, lambda status, _: told.append(status))) == b"":
+                told.append("opened")
+        return told
+
+    first = statuses("10.0.0.1", 15)
+    assert first[:10] == ["opened"] * 10
+    assert set(first[10:]) <= {"opened", "429 Too Many Requests"}
+    assert "429 Too Many Requests" in first
+    assert statuses("10.0.0.2", 10) == ["opened"] * 10
+
+
+def test_addresses_are_forgotten_in_the_order_in_which_they_were_last_heard_of():
+    knocks = Knocks(4)
+    assert knocks.spend("10.0.0.1")
+    for number in range(MAX_ADDRESSES + 10):
+        knocks.spend(str(number))
+    assert len(knocks._addresses) == MAX_ADDRESSES
+    assert "10.0.0.1" not in knocks._addresses
