@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, jsonify, request, send_from_directory
 from flask_cors import CORS
 
-from api import errors, jobs
+from api import asyncapi, errors, jobs, openapi
 from api.auth import check_origin, note_caller, require_caller
 from api.body import MAX_BODY_BYTES
 from api.limits import limit_requests
@@ -83,10 +83,6 @@ def create_app(settings: Settings, gate: Gate, store: Redis, journal: Journal, p
     limit_requests(app, settings)
     require_caller(app)
 
-    @app.get("/")
-    def page() -> Response:
-        return send_from_directory(STATIC, "index.html")
-
     @app.get("/healthz")
     def healthz() -> Response:
         """Answer as long as the process can. Never asks the store."""
@@ -98,5 +94,26 @@ def create_app(settings: Settings, gate: Gate, store: Redis, journal: Journal, p
         store.ping()
         return jsonify(success=True, data={"status": "ready"})
 
+    _add_pages(app)
     app.register_blueprint(jobs.blueprint(History(store), journal, producer))
     return app
+
+
+def _add_pages(app: Flask) -> None:
+    """Add the pages, and the documents that one of them shows."""
+
+    @app.get("/")
+    def page() -> Response:
+        return send_from_directory(STATIC, "index.html")
+
+    @app.get("/docs")
+    def docs() -> Response:
+        return send_from_directory(STATIC, "docs.html")
+
+    @app.get("/openapi.json")
+    def openapi_document() -> Response:
+        return jsonify(openapi.document())
+
+    @app.get("/asyncapi.json")
+    def asyncapi_document() -> Response:
+        return jsonify(asyncapi.document())

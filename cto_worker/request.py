@@ -127,37 +127,78 @@ def _distinct(wallets: list[str]) -> None:
 
 # 32 bytes are 32 to 44 base58 digits; the length is checked first because decoding takes quadratic time.
 _PUBLIC_KEY: list[Callable[[Any], Any]] = [validate.Length(32, 44), _public_key]
+_BASE58 = {"pattern": "^[1-9A-HJ-NP-Za-km-z]+$"}
 _USER_ID = validate.Regexp(USER_ID, error="Must be 1 to 64 letters, digits or any of _ . : @ + -")
 
 
-class _RequestSchema(Schema):
-    token_address = fields.String(required=True, data_key="tokenAddress", validate=_PUBLIC_KEY)
-    user_id = fields.String(required=True, data_key="userId", validate=_USER_ID)
+class RequestSchema(Schema):
+    """What :func:`parse_request` takes. The fields' metadata describe them to clients, as JSON Schema."""
+
+    token_address = fields.String(
+        required=True,
+        data_key="tokenAddress",
+        validate=_PUBLIC_KEY,
+        metadata={"description": "The mint of the token to buy", **_BASE58},
+    )
+    user_id = fields.String(
+        required=True, data_key="userId", validate=_USER_ID, metadata={"description": "Whose wallets buy"}
+    )
     user_chat_id = fields.Integer(
         required=True,
         strict=True,
         data_key="userChatId",
         validate=validate.Range(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER),
+        metadata={"description": "The user's Telegram chat"},
     )
-    mode = fields.Enum(Mode, required=True, by_value=True)
+    mode = fields.Enum(
+        Mode,
+        required=True,
+        by_value=True,
+        metadata={
+            "type": "string",
+            "description": "Where the SOL comes from: with `standard` from the user's funding wallet, "
+            "with `prefunded` from the wallets that buy",
+        },
+    )
     buy_amount = _Amount(
         required=True,
         data_key="buyAmount",
         validate=validate.Range(0, MAX_BUY_SOL, min_inclusive=False),
+        metadata={"description": "SOL to spend in all, at least 0.00001 for each wallet"},
     )
     wallets = fields.List(
-        fields.String(validate=_PUBLIC_KEY), validate=[validate.Length(1, MAX_WALLETS), _distinct]
+        fields.String(validate=_PUBLIC_KEY, metadata=_BASE58),
+        validate=[validate.Length(1, MAX_WALLETS), _distinct],
+        metadata={"description": "The wallets to buy with, instead of `walletCount`", "uniqueItems": True},
     )
     wallet_count = fields.Integer(
-        strict=True, data_key="walletCount", validate=validate.Range(1, MAX_WALLETS)
+        strict=True,
+        data_key="walletCount",
+        validate=validate.Range(1, MAX_WALLETS),
+        metadata={
+            "description": "With how many of the user's wallets to buy; without `wallets`, "
+            f"{DEFAULT_WALLET_COUNT} if not given"
+        },
     )
     platform = fields.String(
         validate=validate.Regexp(
             r"[a-z0-9_-]{1,32}\Z", error="Must be 1 to 32 small letters, digits, _ or -, like pumpfun."
-        )
+        ),
+        metadata={"description": "Where the token trades; found out if not given"},
     )
-    socket_user_id = fields.String(data_key="socketUserId", validate=_USER_ID)
-    slippage_bps = fields.Integer(strict=True, data_key="slippageBps", validate=validate.Range(0, 10_000))
+    socket_user_id = fields.String(
+        data_key="socketUserId",
+        validate=_USER_ID,
+        metadata={"description": "A second user whose room also gets the events"},
+    )
+    slippage_bps = fields.Integer(
+        strict=True,
+        data_key="slippageBps",
+        validate=validate.Range(0, 10_000),
+        metadata={
+            "description": "Basis points that the price may move; else as the platform's strategy has it"
+        },
+    )
 
     @validates_schema
     def _wallets_once(self, data: dict[str, Any], **_: Any) -> None:
@@ -174,5 +215,5 @@ class _RequestSchema(Schema):
             )
 
 
-_SCHEMA = _RequestSchema()
+_SCHEMA = RequestSchema()
 _NAMES = {field.data_key or name: name for name, field in _SCHEMA.fields.items()}
