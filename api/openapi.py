@@ -211,8 +211,8 @@ def _paths() -> dict[str, Any]:
                     parameter(
                         "query",
                         "jobIds",
-                        {"type": "array", "items": JOB_ID, "minItems": 1, "maxItems": MAX_STATS},
-                        "The jobs, separated by commas",
+                        {"type": "array", "items": JOB_ID, "minItems": 1},
+                        f"The jobs, separated by commas; {MAX_STATS} different ones at most",
                         [examples.JOB_ID],
                     )
                     | {"required": True, "style": "form", "explode": False}

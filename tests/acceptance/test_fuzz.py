@@ -1,0 +1,312 @@
+"""Whatever a user sends: nothing breaks, every answer is as it is described, and none shows another user's job."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+import requests
+import schemathesis
+import websocket
+from acceptance.conftest import MINT, PlainSocket, System, environment
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from jsonschema_rs import Draft202012Validator
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.transport import Response
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tokens import AUDIENCE, SECRET, token
+
+from api import asyncapi, openapi
+
+A, B = "fuzzer", "victim"
+GUARDED = {
+    "CTO_AUTH": "required",
+    "CTO_JWT_SECRET": SECRET,
+    "CTO_JWT_AUDIENCE": AUDIENCE,
+    "CTO_RATE_LIMIT": "1000000/minute",
+    "CTO_MAX_USER_SOCKETS": "1000",
+}
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+# What is no handshake is told so, whatever else is wrong with it; and a number in a query may be a job's id.
+LENIENT = {"/ws", "/api/cto/jobs/stats"}
+# The same examples each time, so that what fails fails again.
+BOUNDED = settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+SCHEMA = schemathesis.openapi.from_dict(openapi.document())
+OPERATIONS = {result.ok().label: result.ok() for result in SCHEMA.get_all_operations()}
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    """A system with two users, of whom A will send everything and B has the jobs."""
+    env = environment(**GUARDED)
+    system = System(env, "--no-flower").ready()
+    system.jobs = {user: [submit(system, user), submit(system, user)] for user in (A, B)}
+    yield system
+    assert system.stop() == 0
+    assert "Traceback" not in system.said()
+    shutil.rmtree(env["CTO_DATA_DIR"])
+
+
+def bearer(user):
+    return {"Authorization": f"Bearer {token(user)}"}
+
+
+def submit(system, user):
+    body = {"tokenAddress": MINT, "userId": user, "userChatId": 1, "mode": "prefunded", "buyAmount": 0.05}
+    answer = requests.post(f"{system.url}/api/cto/jobs", json=body, headers=bearer(user), timeout=10)
+    return answer.json()["data"]["jobId"]
+
+
+def send(system, case):
+    """Send a case as A. Of a stream, which does not end, take what comes first."""
+    asked = case.as_transport_kwargs(base_url=system.url, headers=bearer(A))
+    with requests.request(**asked, stream=True, timeout=10) as answer:
+        if answer.headers.get("Content-Type", "").startswith("text/event-stream"):
+            answer._content = next(answer.iter_content(None), b"")
+        return Response.from_any(answer)
+
+
+def check(system, case, answer, *, wrong=False):
+    refused = [negative_data_rejection] if wrong and case.operation.path not in LENIENT else []
+    case.validate_response(answer, checks=[*CHECKS, *refused])
+    # The id of a stream says where its client is: what it has said itself.
+    told = re.sub(r"^id: .*$", "", answer.text, flags=re.MULTILINE) if answer.status_code < 300 else ""
+    assert not [secret for secret in [B, *system.jobs[B]] if secret in told]
+
+
+def name_others(case, system, data):
+    """Have a case name jobs and users that there are, and a token that there may be."""
+    jobs = st.sampled_from([*system.jobs[A], *system.jobs[B]])
+    named = {
+        "jobId": jobs,
+        "jobIds": st.lists(jobs, min_size=1, max_size=5),
+        "userId": st.sampled_from([A, A, B]),
+        "socketUserId": st.sampled_from([A, A, B]),
+        "after": st.sampled_from(["0", "-", *(f"{job}:1" for job in system.jobs[B])]),
+        "tokenAddress": st.just(MINT),
+    }
+    for container in (case.path_parameters, case.query, case.body):
+        for name in sorted(set(container or ()) & set(named)) if isinstance(container, dict) else ():
+            if data.draw(st.integers(0, 3)):
+                container[name] = data.draw(named[name])
+
+
+# Each kind of case that can be made of an operation: one without parameters can only be asked in one way.
+KINDS = [
+    (label, mode)
+    for label, operation in OPERATIONS.items()
+    for mode in GenerationMode
+    if mode is GenerationMode.POSITIVE or operation.definition.raw.keys() & {"parameters", "requestBody"}
+]
+
+
+@pytest.mark.parametrize(("label", "mode"), KINDS, ids=[f"{label} {mode.value}" for label, mode in KINDS])
+def test_every_answer_is_as_described_and_nobody_elses(guarded, label, mode):
+    cases = OPERATIONS[label].as_strategy(generation_mode=mode)
+
+    @BOUNDED
+    @given(st.data())
+    def fuzz(data):
+        case = data.draw(cases)
+        wrong = mode is GenerationMode.NEGATIVE
+        if not wrong:
+            name_others(case, guarded, data)
+        check(guarded, case, send(guarded, case), wrong=wrong)
+
+    fuzz()
+
+
+def test_what_follows_from_a_submission_is_as_described(guarded):
+    class Following(SCHEMA.as_state_machine()):
+        def before_call(self, case):
+            """Have most submissions succeed, and none depend on those before it."""
+            case.headers.pop("Idempotency-Key", None)
+            if isinstance(case.body, dict):
+                case.body |= {"userId": A, "tokenAddress": MINT, "buyAmount": 0.1}
+                for name in ("wallets", "socketUserId"):
+                    case.body.pop(name, None)
+
+        def call(self, case, **_):
+            return send(guarded, case)
+
+        def validate_response(self, response, case, **_):
+            check(guarded, case, response)
+
+    Following.run(settings=settings(BOUNDED, max_examples=20, stateful_step_count=8))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+OVERSIZED = 40_000
+
+
+class Wire:
+    """A WebSocket of A's on which anything may be said. One that the server has closed is opened again."""
+
+    def __init__(self, system, path, first=""):
+        self.address = system.url.replace("http", "ws", 1) + path
+        self.first = first
+        self.told = []
+        self.socket = None
+
+    def say(self, payload, opcode=websocket.ABNF.OPCODE_TEXT):
+        """Say something, and take in what is told until the server has taken it in, or closed."""
+        if self.socket is None:
+            self.socket = websocket.create_connection(self.address, header=bearer(A), timeout=10)
+            if self.first:
+                self.say(self.first)
+        try:
+            self.socket.send_frame(websocket.ABNF.create_frame(payload, opcode))
+            self.socket.ping()
+            while (frame := self.socket.recv_frame()).opcode != websocket.ABNF.OPCODE_PONG:
+                if frame.opcode == websocket.ABNF.OPCODE_CLOSE:
+                    self.close()
+                    return
+                if frame.opcode == websocket.ABNF.OPCODE_TEXT:
+                    self.told.append(frame.data.decode())
+        except (OSError, websocket.WebSocketConnectionClosedException):
+            self.close()
+
+    def close(self):
+        if self.socket:
+            self.socket.shutdown()
+        self.socket = None
+
+
+@pytest.fixture
+def bystander(guarded, opened):
+    """B, who listens to his own jobs."""
+    return opened(PlainSocket(guarded, f"user_{B}", token=token(B)))
+
+
+def unharmed(guarded, bystander):
+    job_id = submit(guarded, B)
+    bystander.wait_for(
+        lambda client: any(e["jobId"] == job_id and e["phase"] == 5 for e in events_of(client))
+    )
+    assert bystander.status is None
+
+
+def events_of(client):
+    return [line["event"] for line in client.told("worker_progress")]
+
+
+def rooms_and_jobs(system):
+    jobs = st.sampled_from([*system.jobs[A], *system.jobs[B]])
+    rooms = (
+        st.sampled_from([f"user_{A}", f"user_{B}", "admin_launches"]) | jobs.map("job_{}".format) | st.text()
+    )
+    return jobs, rooms
+
+
+def as_described(schema, told):
+    """Check what was told, and that it is about nobody else."""
+    components = asyncapi.document()["components"]
+    Draft202012Validator(schema | {"components": components}).validate(told)
+    assert "internal_error" not in str(told)
+    if "event" in told or "events" in told:
+        assert B not in str(told)
+
+
+def messages(channel):
+    return {
+        name: message["payload"]
+        for name, message in asyncapi.document()["channels"][channel]["messages"].items()
+    }
+
+
+def test_nothing_that_is_said_on_a_plain_websocket_breaks_it(guarded, bystander):
+    described = messages("websocket")
+    jobs, rooms = rooms_and_jobs(guarded)
+    message = st.fixed_dictionaries(
+        {"type": st.sampled_from(["join", "leave", "resume", "auth_refresh"]) | JSON},
+        optional={
+            "room": rooms | JSON,
+            "jobId": jobs | JSON,
+            "after": st.integers(-1, 9) | JSON,
+            "token": st.sampled_from([token(A), token(B)]) | JSON,
+            "id": st.integers(),
+        },
+    )
+    text = (message | JSON).map(json.dumps) | st.text(max_size=40) | st.just(" " * OVERSIZED)
+    said = st.tuples(
+        text.map(str.encode) | st.binary(max_size=40), st.sampled_from([1, 1, 1, 1, 2, 0, 8, 9, 10])
+    )
+    wire = Wire(guarded, "/ws")
+
+    @BOUNDED
+    @given(said)
+    def fuzz(said):
+        wire.say(*said)
+        while wire.told:
+            told = json.loads(wire.told.pop())
+            as_described(described[told["type"]], told)
+
+    fuzz()
+    wire.close()
+    unharmed(guarded, bystander)
+
+
+def test_nothing_that_is_said_over_socketio_breaks_it(guarded, bystander):
+    described = messages("socketio")
+    jobs, rooms = rooms_and_jobs(guarded)
+    point = st.fixed_dictionaries({"jobId": jobs | JSON, "after": st.integers(-1, 9) | JSON})
+    argument = rooms | point | st.fixed_dictionaries({"token": st.just(token(B)) | JSON}) | JSON
+    name = st.sampled_from(
+        ["join_room", "leave_room", "resume", "auth_refresh", "worker_progress", "connect"]
+    )
+    event = st.builds(
+        lambda number, name, arguments: f"42{number}{json.dumps([name, *arguments])}",
+        st.sampled_from(["", "7", "99999999999"]),
+        name | JSON,
+        st.lists(argument, max_size=2),
+    )
+    packet = st.builds(
+        "{}{}".format, st.sampled_from(["4", "42", "45", "451-", "43", "40", "41", "6", ""]), st.text()
+    )
+    text = event | event | event | packet | st.just("42" + " " * OVERSIZED)
+    said = st.tuples(text.map(str.encode) | st.binary(max_size=40), st.sampled_from([1, 1, 1, 1, 1, 2, 0, 8]))
+    answers = {"anyOf": [described[name] for name in ("in_room", "resumed", "auth_refreshed", "refusal")]}
+    wire = Wire(guarded, "/socket.io/?EIO=4&transport=websocket", "40")
+
+    @BOUNDED
+    @given(said)
+    def fuzz(said):
+        wire.say(*said)
+        while wire.told:
+            told = wire.told.pop()
+            if told.startswith("42"):
+                name, argument = json.loads(told[2:])
+                as_described(described[name], argument)
+            elif told.startswith("43"):
+                as_described(answers, json.loads(told[told.index("[") :])[0])
+
+    fuzz()
+    wire.close()
+    unharmed(guarded, bystander)
