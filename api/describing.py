@@ -6,7 +6,7 @@ from typing import Any
 
 from api.failures import FAILURES
 
-JSON, STREAM, PAGE = "application/json", "text/event-stream", "text/html"
+JSON, STREAM, PAGE, TEXT = "application/json", "text/event-stream", "text/html", "text/plain"
 BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 BEARER_OR_QUERY = [*BEARER, {"token": []}]
 LIMITS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")

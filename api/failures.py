@@ -37,7 +37,7 @@ FAILURES: dict[int, dict[str, str]] = {
     426: {"upgrade_required": "this address speaks WebSocket only"},
     429: {
         "rate_limited": "too many requests",
-        "too_many_connections": "the user has too many connections for events",
+        "too_many_connections": "the user, or the address, has too many connections for events",
     },
     500: {"internal_error": "a defect of this system; its log says more"},
     503: {
@@ -78,6 +78,7 @@ WEBSOCKET: dict[str, tuple[int, str]] = {
     "invalid_json": (1007, "the message is no JSON"),
     "invalid_text": (1007, "the message is no UTF-8"),
     "message_too_large": (1009, "the message has more than 32 KiB"),
+    "too_many_messages": (1008, "the client says more than it may"),
     "going_away": (1001, "this gateway stops: connect again"),
     "token_expired": (1008, FAILURES[401]["token_expired"]),
     "token_revoked": (1008, FAILURES[401]["token_revoked"]),

@@ -57,7 +57,7 @@ class Knocks:
 
 
 def guard(server: Any) -> None:
-    """Have a Socket.IO server close the session of who sends binary messages, or too many of any kind."""
+    """Have a Socket.IO server close the session of who sends binary messages, too many, or none of its own."""
     eio = server.eio
     handle, disconnect = eio.handlers["message"], eio.handlers["disconnect"]
     allowances: dict[str, Allowance] = {}
@@ -68,7 +68,10 @@ def guard(server: Any) -> None:
         if not allowance.spend():
             wrong = "says too much"
         if wrong is None:
-            return handle(eio_sid, message)
+            try:
+                return handle(eio_sid, message)
+            except (LookupError, RecursionError, TypeError, ValueError):
+                wrong = "sends what is no packet of Socket.IO"
         log.warning("cut off a client that %s", wrong)
         session = eio.sockets.get(eio_sid)
         if session:

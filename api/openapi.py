@@ -14,6 +14,7 @@ from api.describing import (
     LIMITS,
     PAGE,
     STREAM,
+    TEXT,
     data,
     failure,
     operation,
@@ -84,6 +85,7 @@ _SUBMITTING = (
 )
 _STREAMING = ("origin_not_allowed", "too_many_connections", "busy")
 _EVENT_STREAM = "id: 1\nevent: worker_progress\ndata: {…}\n\n"
+_METRICS = 'cto_gateway_sockets{door="socketio",gateway="1"} 12.0\n'
 _CREATED = {
     "links": _links(),
     **data("Created", "The job", examples.CREATED, (*LIMITS, "Location")),
@@ -252,6 +254,15 @@ def _paths() -> dict[str, Any]:
             data("Health", "It can", {"status": "ready"}, ()),
             (*EVERYWHERE, "store_unavailable"),
         ),
+        "/metrics": {
+            "get": operation(
+                "Gateway",
+                "metrics",
+                "What this gateway has counted, for Prometheus; for operators only",
+                {200: response("Counters and gauges, in Prometheus' text format", TEXT, example=_METRICS)},
+                (*GUARDED, "forbidden"),
+            )
+        },
         "/openapi.json": _public("openapi", "This document", response("It", JSON, {"type": "object"})),
         "/asyncapi.json": _public(
             "asyncapi", "What is said on sockets", response("AsyncAPI 3.0", JSON, {"type": "object"})

@@ -37,6 +37,7 @@ PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
 MAX_MESSAGE_BYTES = 32_768
 NAMESPACE = "/"
 
+_ASKED = ("join_room", "leave_room", "resume", "auth_refresh")  # what a client may say
 # Of the event that is handled: the id under which its client waits for an answer, if it does.
 _packet_id: ContextVar[int | None] = ContextVar("packet_id", default=None)
 
@@ -69,12 +70,7 @@ def register(socketio: SocketIO, lobby: Lobby, settings: Settings) -> None:
     server = socketio.server
     door = _Door(server, lobby, settings)
     server.on("connect", door.connect)
-    for name, handler in (
-        ("join_room", door.join),
-        ("leave_room", door.leave),
-        ("resume", door.resume),
-        ("auth_refresh", door.refresh),
-    ):
+    for name, handler in zip(_ASKED, (door.join, door.leave, door.resume, door.refresh), strict=True):
         server.on(name, _answering(server, partial(door.act, handler)))
     server.on("disconnect", door.disconnect)
 
@@ -195,12 +191,14 @@ def _resumed(packet_id: int, frames: list[Frame], after: int) -> Packet:
 def _note_packet_ids(server: Any) -> None:
     """Let handlers know the id of an event's packet, which python-socketio keeps to itself.
 
-    It has one exactly when the client gave a callback.
+    It has one exactly when the client gave a callback. Nor does python-socketio keep clients from sending the
+    events that are its own: ``disconnect`` would end what holds a client to its token.
     """
     handle = server._handle_event_internal  # noqa: SLF001 - the only place that knows; a test guards it
 
     def note_and_handle(*arguments: Any) -> None:
-        _packet_id.set(arguments[-1])
-        handle(*arguments)
+        if arguments[3][0] in _ASKED:
+            _packet_id.set(arguments[-1])
+            handle(*arguments)
 
     server._handle_event_internal = note_and_handle  # noqa: SLF001

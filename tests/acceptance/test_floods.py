@@ -90,8 +90,17 @@ def test_a_client_may_join_as_many_rooms_as_it_may_ask_jobs_of_at_once(system):
         ['461-0[{"_placeholder":true,"num":0}]'],
         [b"x"],
         ["x" * 40_000],
+        ["42["],
+        ["42[]"],
+        ['42{"1":2}'],
+        ["4x"],
+        ["x"],
+        [""],
     ],
-    ids=["attachment", "ten attachments", "acknowledgement", "binary", "40 kB"],
+    ids=[
+        *("attachment", "ten attachments", "acknowledgement", "binary", "40 kB"),
+        *("no JSON", "no name", "no list", "no packet", "no message", "empty"),
+    ],
 )
 def test_a_client_that_sends_what_it_must_not_is_cut_off(system, messages):
     client = Session(system)
@@ -100,6 +109,17 @@ def test_a_client_that_sends_what_it_must_not_is_cut_off(system, messages):
     began_s = time.monotonic()
     assert not any("success" in text for text in client.ended())
     assert time.monotonic() - began_s < 5
+
+
+def test_a_client_cannot_say_what_only_the_server_itself_may(system):
+    client = Session(system)
+    for message in ('["disconnect"]', '["connect",{},null]', '[{"a":1}]', '[["join_room"]]'):
+        client.socket.send(f"42{message}")
+    client.socket.send('427["join_room","user_7"]')
+    while not (text := client.socket.recv()).startswith("43"):
+        pass
+    assert json.loads(text.removeprefix("437")) == [{"success": True, "room": "user_7"}]
+    client.socket.close()
 
 
 @pytest.mark.usefixtures("healthy")

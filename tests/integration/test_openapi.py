@@ -12,7 +12,7 @@ import pytest
 import schemathesis
 from jsonschema_rs import Draft202012Validator, meta
 
-from api import asyncapi, openapi, streams, websockets
+from api import asyncapi, metrics, openapi, streams, websockets
 from api.admission import Turns
 from api.auth import PUBLIC, Gate
 from api.connections import Connections
@@ -76,6 +76,7 @@ def whole(app, store, settings):
     gate, history = Gate(settings, Revocations(store).revoked), History(store)
     lobby = Lobby(gate, Connections(None, 1), Turns(), Relay(store, history), history)
     register(socketio, lobby, settings)
+    app.register_blueprint(metrics.blueprint(1, dict))
     app.register_blueprint(streams.blueprint(lobby, settings))
     app.register_blueprint(websockets.blueprint(lobby, settings, lambda _: None))
     return app, socketio.server
