@@ -244,7 +244,7 @@ def test_hundreds_come_back_at_once_by_the_other_doors(system, swarm_of, door):
     system.ended([running])
     told = {job_id: len(system.told(job_id)) for job_id in jobs}
     swarm = swarm_of(system.settings.port)
-    clients = [client for job_id in jobs for client in swarm.add(200, door, [job_id])]
+    clients = [client for job_id in jobs for client in swarm.add(60, door, [job_id])]
     wait_until(lambda: all(whole(client, told) for client in clients))
     for client in clients:
         client.seqs = {job_id: [] for job_id in client.seqs}
