@@ -48,7 +48,7 @@ def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool) -> Any:
         custom_pool=pool,
         keepalive=IDLE_S if keep_alive else False,
         socket_timeout=STALL_S,
-        protocol=_Protocol,
+        protocol=Protocol,
         minimum_chunk_size=1,  # a stream's events go out when they come
         url_length_limit=MAX_URL_BYTES,
         log_output=False,
@@ -86,7 +86,7 @@ def wait_for_signal(serving: Any) -> None:
     signal.set_wakeup_fd(-1)
 
 
-class _Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
+class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
     """A connection that can be given away: then it outlives its request, of which nothing else does."""
 
     rbufsize = 1_024

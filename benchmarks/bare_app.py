@@ -31,6 +31,7 @@ def main() -> None:
         port=settings.port,
         max_size=settings.max_sockets,
         url_length_limit=api.green.MAX_URL_BYTES,
+        protocol=api.green.Protocol,  # how it reads a request is not what is compared
         log_output=False,
     )
 
