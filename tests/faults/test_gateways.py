@@ -23,7 +23,7 @@ from waiting import wait_until
 
 from api.listeners import allow_descriptors
 from faults.clients import NodeWatcher, PythonWatcher, Swarm, collect_sockets, leaves_sockets_behind
-from faults.parts import BIN, BODY, Part, free_port, serves
+from faults.parts import BIN, BODY, Part, free_port
 
 STOCK = [(kind, transport) for kind in (NodeWatcher, PythonWatcher) for transport in ("websocket", "polling")]
 MARGIN_S = 2.0  # what a busy machine may add to a time that is promised
@@ -300,7 +300,7 @@ def test_a_front_is_killed(up, swarm_of):
     fronts = front_processes(system)
     assert len(fronts) == 1
     os.kill(fronts[0], signal.SIGKILL)
-    wait_until(lambda: serves(f"{system.url}/healthz"))
+    wait_until(lambda: all(system.said().count(f"gateway {number} is there") == 2 for number in (1, 2)))
     late = swarm.add(20, "polling", [job_id])
     wait_until(lambda: system.ended(job_id))
     told = {job_id: len(system.told(job_id))}
