@@ -125,7 +125,7 @@ class _Stream:
         self._ended = False
         self._outbox = Outbox()
         self._reader = Reader(self._outbox.put_frame)
-        self._connection = lobby.connections.open(caller(), self._end)
+        self._connection = lobby.connections.open(caller(), self._end, self._cut_off)
 
     def response(self, missed: Callable[[], list[str]]) -> Response:
         """Join the room, then look for the jobs of which something was ``missed``, and answer."""
@@ -194,6 +194,9 @@ class _Stream:
             self._outbox.put(b"event: auth_expired\ndata: %b\n\n" % said)
         self._leave()
         self._outbox.put(None)
+
+    def _cut_off(self) -> None:
+        self._outbox.drop()
 
     def _drop(self, connection: socket.socket | None) -> None:
         if connection:

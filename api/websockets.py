@@ -101,7 +101,7 @@ class _Client:
             "resume": self._resume,
             "auth_refresh": self._refresh,
         }
-        self._connection = lobby.connections.open(who, self._end)
+        self._connection = lobby.connections.open(who, self._end, self._cut_off)
 
     def serve(self, websocket: Any) -> None:
         """Talk with the client until either side ends it."""
@@ -132,6 +132,9 @@ class _Client:
         status = GOING_AWAY if ending is Ending.GOING_AWAY else POLICY_VIOLATION
         self._fail(status, ending.code, ending.message)
         self.leave()
+
+    def _cut_off(self) -> None:
+        self._outbox.drop()
 
     def _read(self) -> None:
         while self._closing is None:

@@ -112,8 +112,7 @@ def _serve(app: Flask, server: Any, connections: Connections, settings: Settings
     log.info("draining %d connections", pool.running())
     if number is not None:
         listener.close()
-    connections.end_all()
-    close_all(server, FLUSH_S)
+    close_all(server, connections, capacity, FLUSH_S)
     log.info("waiting for what is under way")
     # Behind the front its listener has told the server already that no more come.
     green.finish(serving, DRAIN_S, accepts=number is None)
