@@ -8,6 +8,11 @@ One loop, :meth:`Relay.run`, does all of this: it owns the pub/sub connection, w
 of rooms that somebody is in, and nothing is sent to a reader but by it. Who wants to join or to resume leaves
 a request, and wakes the loop through a channel of its own. On that channel it also hears its own heartbeat: a
 link that has died in silence is noticed by its absence.
+
+A heartbeat also says which job was accepted last. The store keeps the order in which it publishes: who hears
+it has been told the first event of that job, and of every job before it. So what readers lack after a broken
+link is events of jobs that they have a cursor on, and of jobs accepted after the last heartbeat heard, be
+they ended or not.
 """
 
 from __future__ import annotations
@@ -31,13 +36,14 @@ from api.outbox import flush, flushing
 from api.subscription import Subscription
 from cto_worker import keys
 from cto_worker.errors import CtoError, InvalidEventError, JobNotFoundError
+from cto_worker.store import script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from redis import Redis
 
-    from cto_worker.history import History, StoredEvent, StoredEvents
+    from cto_worker.history import AcceptedJob, History, StoredEvent, StoredEvents
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +54,7 @@ RECONNECT_S = 0.5
 BEAT_S = 2.0  # how often the relay's own heartbeat is sent through the store
 SILENCE_S = 6.0  # without any message for so long, the connection is taken for dead
 TURN_S = 0.05  # how long a burst may keep everybody else waiting; what comes within it is written at once
+JOBS_AT_ONCE = 100  # that are caught up with, before other threads run
 REMEMBERED_ENDS = 1_000  # ended jobs of which it is known who has got the end
 _ENDED = sys.maxsize  # as a cursor: nothing can follow
 
@@ -69,7 +76,7 @@ class Reader:
     """One connection. ``put`` queues an event for it, and must not wait for the client."""
 
     put: Callable[[Frame], object]
-    rooms: set[str] = field(default_factory=set)
+    rooms: dict[str, int] = field(default_factory=dict)  # → serial of the newest job when it joined
     cursors: dict[str, int] = field(default_factory=dict)  # job → seq of the latest event put
     gone: bool = False
 
@@ -103,6 +110,9 @@ class Relay:
         self._woken = False  # whether somebody has woken the loop since it last looked
         self._left = False  # whether a room has lost its last member since then
         self._ends: deque[tuple[str, list[dict[str, int]]]] = deque()  # jobs ended of late; cursors on them
+        # Serial of a job: of those up to it, whoever was to get the first event has got it. None at first.
+        self._heard: int | None = None
+        self._beat = script(store, "beat")
         self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}".encode()
         self._stopped = False
 
@@ -126,7 +136,7 @@ class Relay:
 
     def leave(self, reader: Reader, room: str) -> None:
         """Take a reader out of a room. Harmless when it is not in it."""
-        reader.rooms.discard(room)
+        reader.rooms.pop(room, None)
         members = self._members.get(_channel(room))
         if members is None:
             return
@@ -164,8 +174,8 @@ class Relay:
         with suppress(RedisError):
             self._wake()
 
-    def _enter(self, reader: Reader, room: str) -> None:
-        reader.rooms.add(room)
+    def _enter(self, reader: Reader, room: str, newest_serial: int = 0) -> None:
+        reader.rooms.setdefault(room, newest_serial)
         self._members.setdefault(_channel(room), set()).add(reader)
 
     def _ask(self, request: _Request) -> None:
@@ -184,16 +194,17 @@ class Relay:
             raise request.error
 
     def _wake(self) -> None:
-        self._store.publish(self._own_channel, b"")
+        self._beat(keys=[self._own_channel, keys.SERIAL])
 
     def _listen(self, subscription: Subscription) -> None:
         subscribed: set[bytes] = set()
         self._resubscribe(subscription, subscribed)
         # Asked for last, so its confirmation says that every room's came before.
         subscription.subscribe([self._own_channel])
+        replies = self._until_confirmed(subscription)
+        self._catch_up()  # before what follows, so that jobs appear in the order in which they were accepted
         heard_s = beat_s = turn_s = time.monotonic()
         while not self._stopped:
-            replies = subscription.receive(LISTEN_TIMEOUT_S)
             now_s = time.monotonic()
             if replies:
                 heard_s = now_s
@@ -208,11 +219,24 @@ class Relay:
             if self._waiting:
                 self._admit()
             if now_s - turn_s > TURN_S:
-                flush()
-                time.sleep(0)  # green threads run only when the running one lets them
+                _let_others_run()
                 turn_s = time.monotonic()
             elif not subscription.pending():
                 flush()
+            replies = subscription.receive(LISTEN_TIMEOUT_S)
+
+    def _until_confirmed(self, subscription: Subscription) -> list[Any]:
+        """Wait for the confirmation of all that was subscribed to. Returns what has come until then."""
+        replies: list[Any] = []
+        ends_s = time.monotonic() + SILENCE_S
+        while not self._stopped and not self._is_confirmed(replies):
+            if time.monotonic() > ends_s:
+                raise StoreConnectionError(f"the store did not confirm a subscription for {SILENCE_S:g} s")
+            replies += subscription.receive(LISTEN_TIMEOUT_S)
+        return replies
+
+    def _is_confirmed(self, replies: list[Any]) -> bool:
+        return any(kind == b"subscribe" and channel == self._own_channel for kind, channel, _ in replies)
 
     def _resubscribe(self, subscription: Subscription, subscribed: set[bytes]) -> None:
         self._woken = self._left = False
@@ -233,9 +257,9 @@ class Relay:
                 if members:
                     for frame in frames_of([payload]):
                         self._send(frame, members)
+                elif channel == self._own_channel:
+                    self._hear(int(payload))
             elif kind == b"subscribe":
-                if channel == self._own_channel:
-                    self._catch_up()
                 self._unconfirmed[channel] -= 1
                 if self._unconfirmed[channel] <= 0:  # else it was given up and asked for again meanwhile
                     del self._unconfirmed[channel]
@@ -248,8 +272,7 @@ class Relay:
         ready = [request for request in self._waiting if _channel(request.room) in self._confirmed]
         for first in range(0, len(ready), ADMITTED_AT_ONCE):
             if first:
-                flush()
-                time.sleep(0)
+                _let_others_run()
             try:
                 self._serve(ready[first : first + ADMITTED_AT_ONCE])
             finally:  # what is served must not be served again after an error
@@ -258,23 +281,25 @@ class Relay:
     def _serve(self, requests: list[_Request]) -> None:
         joining = [request for request in requests if request.after is None]
         resuming = [request for request in requests if request.after is not None]
+        # Asked for first: whatever job is newer and not among those shown now comes after joining.
+        newest_serial = self._history.newest_serial() if joining else 0
         opened = self._history.open_jobs_of([request.room for request in joining])
         missed = self._history.events_of([(request.job_id, request.after or 0) for request in resuming])
         for request, jobs in zip(joining, opened, strict=True):
-            self._show(request, jobs)
+            self._show(request, jobs, newest_serial)
             request.done.set()
         for request, stored in zip(resuming, missed, strict=True):
             self._bring(request, stored)
             request.done.set()
 
-    def _show(self, request: _Request, opened: list[StoredEvent]) -> None:
+    def _show(self, request: _Request, opened: list[StoredEvent], newest_serial: int) -> None:
         reader = request.reader
         if request.given_up or reader.gone:
             return
-        self._enter(reader, request.room)
+        self._enter(reader, request.room, newest_serial)
         for frame in frames_of(stored.event for stored in opened):
             if frame.job_id in reader.cursors:
-                self._replay(frame.job_id, [reader])  # it follows the job already, or once did
+                self._replay({frame.job_id: [reader]})  # it follows the job already, or once did
             else:
                 reader.put(frame)
                 reader.cursors[frame.job_id] = frame.seq
@@ -298,22 +323,38 @@ class Relay:
 
     def _catch_up(self) -> None:
         """Send what was published while the rooms' channels were not subscribed to."""
-        behind: dict[str, set[Reader]] = {}
-        rooms = [(_room(channel), set(members)) for channel, members in self._members.items()]
-        for _, members in rooms:
-            for reader in members:
-                for job_id, last in reader.cursors.items():
-                    if last != _ENDED:
-                        behind.setdefault(job_id, set()).add(reader)
-        for first in range(0, len(rooms), ADMITTED_AT_ONCE):
-            some = rooms[first : first + ADMITTED_AT_ONCE]
-            for (_, members), opened in zip(
-                some, self._history.open_jobs_of([room for room, _ in some]), strict=True
-            ):
-                for stored in opened:
-                    behind.setdefault(stored.job_id, set()).update(members)
-        for job_id, readers in behind.items():
-            self._replay(job_id, readers)
+        if self._heard is None:
+            self._heard = self._history.newest_serial()  # nobody was in a room before
+        self._replay_all(self._following())
+        while accepted := self._history.accepted_after(self._heard, JOBS_AT_ONCE):
+            self._replay_all({job.job_id: readers for job in accepted if (readers := self._expecting(job))})
+            self._heard = accepted[-1].serial
+
+    def _following(self) -> dict[str, set[Reader]]:
+        """The jobs that have not ended as far as the readers know, with those who have a cursor on them."""
+        following: dict[str, set[Reader]] = {}
+        for reader in {reader for members in self._members.values() for reader in members}:
+            for job_id, last in reader.cursors.items():
+                if last != _ENDED:
+                    following.setdefault(job_id, set()).add(reader)
+        return following
+
+    def _expecting(self, job: AcceptedJob) -> set[Reader]:
+        """Those who were in one of a job's rooms before it was accepted."""
+        return {
+            reader
+            for room in job.rooms
+            for reader in self._members.get(_channel(room), ())
+            if reader.rooms.get(room, job.serial) < job.serial
+        }
+
+    def _hear(self, serial: int) -> None:
+        """Take note of a heartbeat. Jobs that had ended before it are not caught up with any more."""
+        self._heard = serial
+        while len(self._ends) > REMEMBERED_ENDS:
+            job_id, all_cursors = self._ends.popleft()
+            for cursors in all_cursors:
+                cursors.pop(job_id, None)
 
     def _send(self, frame: Frame, readers: Collection[Reader]) -> None:
         """Put an event to all of a room's readers that have not got it, what they miss before that first."""
@@ -328,34 +369,47 @@ class Relay:
             elif last < before:
                 behind.append(reader)
         if behind:
-            self._replay(job_id, behind)
+            self._replay({job_id: behind})
         if frame.terminal:
             self._end(job_id, readers)
 
-    def _replay(self, job_id: str, readers: Collection[Reader]) -> None:
-        """Put what the journal holds of a job to all of its readers among these that have not got it."""
-        after = min(reader.cursors.get(job_id, 0) for reader in readers)
-        stored = self._history.events(job_id, after)
-        frames = list(frames_of(stored.events)) if stored else []
-        if not frames:
-            return
-        rooms = rooms_of(frames[0])
-        members = [reader for reader in readers if not rooms.isdisjoint(reader.rooms)]
+    def _replay_all(self, behind: dict[str, set[Reader]]) -> None:
+        """The same of many jobs, while others wait no longer than for some of them."""
+        jobs = list(behind.items())
+        for first in range(0, len(jobs), JOBS_AT_ONCE):
+            self._replay(dict(jobs[first : first + JOBS_AT_ONCE]))
+            _let_others_run()
+
+    def _replay(self, behind: Mapping[str, Collection[Reader]]) -> None:
+        """Put what the journal holds of each job to all of its readers among these that have not got it."""
+        after = [
+            (job_id, min(reader.cursors.get(job_id, 0) for reader in readers))
+            for job_id, readers in behind.items()
+        ]
+        for (job_id, readers), stored in zip(behind.items(), self._history.events_of(after), strict=True):
+            frames = list(frames_of(stored.events)) if stored else []
+            if frames:
+                rooms = rooms_of(frames[0])
+                members = [reader for reader in readers if not rooms.isdisjoint(reader.rooms)]
+                self._put(job_id, frames, members)
+
+    def _put(self, job_id: str, frames: list[Frame], readers: Collection[Reader]) -> None:
         for frame in frames:
-            for reader in members:
+            for reader in readers:
                 if frame.seq > reader.cursors.get(job_id, 0):
                     reader.put(frame)
                     reader.cursors[job_id] = _ENDED if frame.terminal else frame.seq
         if frames[-1].terminal:
-            self._end(job_id, members)
+            self._end(job_id, readers)
 
     def _end(self, job_id: str, readers: Collection[Reader]) -> None:
-        """Forget the readers' cursors of a job that has ended; in a while, for its end may come again."""
+        """Have the readers' cursors of an ended job forgotten; in a while, for its end may come again."""
         self._ends.append((job_id, [reader.cursors for reader in readers]))
-        if len(self._ends) > REMEMBERED_ENDS:
-            job_id, all_cursors = self._ends.popleft()
-            for cursors in all_cursors:
-                cursors.pop(job_id, None)
+
+
+def _let_others_run() -> None:
+    flush()
+    time.sleep(0)  # green threads run only when the running one lets them
 
 
 def _channel(room: str) -> bytes:

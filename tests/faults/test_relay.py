@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from waiting import wait_until
 from cto_worker.events import Details, Status
 from cto_worker.redis_journal import RedisJournal
 from faults.clients import collect_sockets, leaves_sockets_behind, masked
+from faults.doors import event_stream, plain_websocket, socketio_client
 from faults.parts import Part
 
 EVENTS = 5_000
@@ -114,15 +116,20 @@ def followers(system):
     collect_sockets()
 
 
+def gateway_behind(system, near):
+    """A gateway that reaches the store through a proxy."""
+    log = system.directory / "gateway.log"
+    gateway = Part([sys.executable, "-m", "api.wsgi"], system.env | near, log)
+    system.parts.append(gateway)
+    wait_until(system.gateway_ready)
+    return gateway
+
+
 @leaves_sockets_behind
 @pytest.mark.timeout(240)
 def test_whatever_happens_to_the_link_every_client_gets_every_event(system, followers):
     with system.proxied() as (proxy, near):
-        gateway = Part(
-            [sys.executable, "-m", "api.wsgi"], system.env | near, system.directory / "gateway.log"
-        )
-        system.parts.append(gateway)
-        wait_until(system.gateway_ready)
+        gateway = gateway_behind(system, near)
         transports = ["websocket", "websocket", "polling"]
         watching = [followers(transports[number % 3]) for number in range(CLIENTS)]
         tellers = [Teller(system, f"j{number}") for number in range(JOBS)]
@@ -151,6 +158,43 @@ def test_whatever_happens_to_the_link_every_client_gets_every_event(system, foll
             wait_until(lambda follower=follower: follower.told == whole, timeout_s=60)
         assert time.monotonic() - ended_s <= 15
         assert gateway.alive
+
+
+@leaves_sockets_behind
+@pytest.mark.timeout(120)
+def test_a_job_that_begins_and_ends_while_the_link_is_lost_is_told_at_every_door(system):
+    url = system.settings.base_url
+    with system.proxied() as (proxy, near), ExitStack() as clients:
+        gateway_behind(system, near)
+        doors = [
+            clients.enter_context(client)
+            for client in (
+                socketio_client(url, "7", "websocket"),
+                socketio_client(url, "7", "polling"),
+                plain_websocket(url, "7"),
+                event_stream(url, "7"),
+            )
+        ]
+        tell_whole(system, "heard")
+        for door in doors:
+            wait_until(lambda door=door: len(door.told) == 3)
+        proxy.black_hole.set()
+        tell_whole(system, "unheard")
+        proxy.black_hole.clear()
+        proxy.cut()
+        tell_whole(system, "last")
+        whole = [(job_id, seq) for job_id in ("heard", "unheard", "last") for seq in (1, 2, 3)]
+        for door in doors:
+            wait_until(lambda door=door: ("last", 3) in door.told)
+            assert door.told == whole
+    collect_sockets()
+
+
+def tell_whole(system, job_id):
+    """A job from its first event to its last."""
+    teller = Teller(system, job_id)
+    teller.tell()
+    teller.tell(last=True)
 
 
 def resident_mb(part):
