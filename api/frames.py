@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cto_worker.events import glance
+from cto_worker.events import dumps, glance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +42,11 @@ def missed(frames: list[Frame], after: int) -> bytes:
     """Return what a ``resume`` after that ``seq`` is answered, as the members of a JSON object."""
     events = b",".join(frame.payload for frame in frames)
     return b'"events":[%b],"latestSeq":%d' % (events, frames[-1].seq if frames else after)
+
+
+def gap(job_id: str, oldest_seq: int) -> bytes:
+    """Return, as a JSON object, that the events of a job before ``oldest_seq`` are gone."""
+    return dumps({"jobId": job_id, "oldestSeq": oldest_seq})
 
 
 def text_frame(text: bytes) -> bytes:

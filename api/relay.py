@@ -73,9 +73,14 @@ class GapError(CtoError):
 
 @dataclass(eq=False, slots=True)
 class Reader:
-    """One connection. ``put`` queues an event for it, and must not wait for the client."""
+    """One connection. ``put`` queues an event for it; ``gap`` a word that events are gone.
+
+    Of the latter, job and the ``seq`` of the oldest event left, which comes next. Neither may wait for the
+    client.
+    """
 
     put: Callable[[Frame], object]
+    gap: Callable[[str, int], object]
     rooms: dict[str, int] = field(default_factory=dict)  # → serial of the newest job when it joined
     cursors: dict[str, int] = field(default_factory=dict)  # job → seq of the latest event put
     gone: bool = False
@@ -394,6 +399,9 @@ class Relay:
                 self._put(job_id, frames, members)
 
     def _put(self, job_id: str, frames: list[Frame], readers: Collection[Reader]) -> None:
+        for reader in readers:
+            if frames[0].seq > reader.cursors.get(job_id, 0) + 1:
+                reader.gap(job_id, frames[0].seq)
         for frame in frames:
             for reader in readers:
                 if frame.seq > reader.cursors.get(job_id, 0):

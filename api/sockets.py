@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from api.admission import Turns
 from api.auth import check_origin, credentials
 from api.engine import PacketQueue, lean
-from api.frames import missed
+from api.frames import gap, missed
 from api.relay import Reader
 from api.rooms import check_allowed, refusal, resume_point, room_name
 from cto_worker import keys
@@ -104,7 +104,7 @@ class _Door:
             error, _ = refusal(failure)
             raise Refusal(error["message"], {"code": error["code"]}) from failure
         outbox = self._server.eio.sockets[self._session(sid)].queue
-        self._clients[sid] = _Client(who, Reader(outbox.put_frame), outbox)
+        self._clients[sid] = _Client(who, _reader(outbox), outbox)
 
     def disconnect(self, sid: str, reason: str = "") -> None:
         client = self._clients.pop(sid, None)
@@ -157,6 +157,13 @@ class _Door:
 
         self._relay.resume(reader, job_id, after, answer)
         return self._server.not_handled  # so that python-socketio does not answer once more
+
+
+def _reader(outbox: PacketQueue) -> Reader:
+    def tell_gap(job_id: str, oldest_seq: int) -> None:
+        outbox.put(Packet(MESSAGE, f'2["gap",{gap(job_id, oldest_seq).decode()}]'))
+
+    return Reader(outbox.put_frame, tell_gap)
 
 
 def _answering(server: Any, handler: Callable[..., Any]) -> Callable[..., Any]:

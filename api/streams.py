@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from api.auth import caller
 from api.body import checked_job_id, integer, query, wrong
-from api.frames import Frame, server_sent_event
+from api.frames import Frame, gap, server_sent_event
 from api.jobs import check_user_id
 from api.outbox import Outbox, cut_off
 from api.policy import Action
@@ -26,7 +26,6 @@ from api.relay import Reader, frames_of, rooms_of
 from api.rooms import MAX_SEQ
 from cto_worker import keys
 from cto_worker.errors import JobNotFoundError
-from cto_worker.events import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -118,7 +117,7 @@ class _Stream:
 
     def response(self, relay: Relay, missed: Callable[[], list[str]]) -> Response:
         """Join the room, then look for the jobs of which something was ``missed``, and answer."""
-        reader = Reader(self._outbox.put_frame)
+        reader = Reader(self._outbox.put_frame, lambda *gone: self._outbox.put(gone))
         self._outbox.drop = partial(self._drop, _connection())
         try:
             relay.join(reader, self._room)
@@ -146,7 +145,7 @@ class _Stream:
             elif self._outbox.ends_now():
                 return
             else:
-                yield b"".join(map(self._sent, self._outbox.take()))
+                yield b"".join(map(self._taken, self._outbox.take()))
 
     def _catch_up(self, job_id: str) -> Iterator[bytes]:
         """What the journal holds of a job and the client has not got."""
@@ -156,11 +155,17 @@ class _Stream:
         if not frames or self._room not in rooms_of(frames[0]):  # forgotten since, or never its own
             self._position.end(job_id)
             return
-        oldest_seq = frames[0].seq
-        if oldest_seq > self._position.seq(job_id) + 1:
-            yield b"event: gap\ndata: %b\n\n" % dumps({"jobId": job_id, "oldestSeq": oldest_seq})
+        yield self._gap(job_id, frames[0].seq)
         for frame in frames:
             yield self._sent(frame)
+
+    def _gap(self, job_id: str, oldest_seq: int) -> bytes:
+        if oldest_seq <= self._position.seq(job_id) + 1:
+            return b""
+        return b"event: gap\ndata: %b\n\n" % gap(job_id, oldest_seq)
+
+    def _taken(self, item: Frame | tuple[str, int]) -> bytes:
+        return self._sent(item) if isinstance(item, Frame) else self._gap(*item)
 
     def _sent(self, frame: Frame) -> bytes:
         if not self._position.move(frame):

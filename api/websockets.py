@@ -89,7 +89,7 @@ class _Connection:
         self._relay = relay
         self._history = history
         self._outbox = Outbox(partial(cut_off, websocket.socket))
-        self._reader = Reader(self._outbox.put_frame)
+        self._reader = Reader(self._outbox.put_frame, self._tell_gap)
         self._closing: tuple[int, str] | None = None  # status and reason, once either side wants to close
         self._handlers = {"join": self._join, "leave": self._leave, "resume": self._resume}
 
@@ -136,6 +136,9 @@ class _Connection:
 
     def _answer(self, answer: dict[str, Any], more: bytes = b"") -> None:
         self._outbox.put(text_frame(dumps(answer)[:-1] + more + b"}"))
+
+    def _tell_gap(self, job_id: str, oldest_seq: int) -> None:
+        self._answer({"type": "gap", "jobId": job_id, "oldestSeq": oldest_seq})
 
     def _handle(self, said: Any, echo: dict[str, Any]) -> None:
         kind = said.get("type") if isinstance(said, dict) else None

@@ -10,24 +10,26 @@ from contextlib import contextmanager, suppress
 import requests
 import socketio
 import websocket
-from waiting import wait_until
 
 
 class Door:
-    """What came through, as (job, seq), and other messages."""
+    """What came through in its order: events as (job, seq), gaps as ("gap", job, oldest seq)."""
 
     def __init__(self):
-        self.told, self.others = [], []
+        self.told = []
 
     def take(self, event):
         self.told.append((event["jobId"], event["seq"]))
+
+    def take_gap(self, gap):
+        self.told.append(("gap", gap["jobId"], gap["oldestSeq"]))
 
 
 @contextmanager
 def socketio_client(url, user_id, transport):
     door, client = Door(), socketio.Client()
     client.on("worker_progress", door.take)
-    client.on("gap", door.others.append)
+    client.on("gap", door.take_gap)
     client.connect(url, transports=[transport])
     try:
         assert client.call("join_room", f"user_{user_id}")["success"]
@@ -38,7 +40,7 @@ def socketio_client(url, user_id, transport):
 
 @contextmanager
 def plain_websocket(url, user_id):
-    door = Door()
+    door, joined = Door(), threading.Event()
     connection = websocket.create_connection(url.replace("http", "ws", 1) + "/ws", timeout=60)
 
     def read():
@@ -47,12 +49,14 @@ def plain_websocket(url, user_id):
                 said = json.loads(text)
                 if said["type"] == "worker_progress":
                     door.take(said["event"])
-                else:
-                    door.others.append(said)
+                elif said["type"] == "gap":
+                    door.take_gap(said)
+                elif said["type"] == "joined":
+                    joined.set()
 
     with _reading(read, lambda: connection.sock.shutdown(socket.SHUT_RDWR)):
         connection.send(json.dumps({"type": "join", "room": f"user_{user_id}"}))
-        wait_until(lambda: door.others)
+        assert joined.wait(20)
         yield door
     connection.shutdown()
 
@@ -73,11 +77,23 @@ def event_stream(url, user_id):
                         name = value
                     elif kind == b"data" and name == b"worker_progress":
                         door.take(json.loads(value))
-                    elif kind == b"data":
-                        door.others.append(json.loads(value))
+                    elif kind == b"data" and name == b"gap":
+                        door.take_gap(json.loads(value))
 
         with _reading(read, lambda: answer.raw._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)):
             yield door
+
+
+@contextmanager
+def every_door(url, user_id):
+    """A client at each door, all of them in the room of a user."""
+    with (
+        socketio_client(url, user_id, "websocket") as websocket_door,
+        socketio_client(url, user_id, "polling") as polling_door,
+        plain_websocket(url, user_id) as plain_door,
+        event_stream(url, user_id) as stream_door,
+    ):
+        yield [websocket_door, polling_door, plain_door, stream_door]
 
 
 @contextmanager

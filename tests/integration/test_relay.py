@@ -33,11 +33,17 @@ class Inbox:
 
     def __init__(self):
         self.received = {}
+        self.gaps = {}
         self._readers = {}
         self._changed = threading.Condition()
 
     def __call__(self, name):
-        return self._readers.setdefault(name, Reader(lambda frame: self.put(name, frame)))
+        return self._readers.setdefault(
+            name,
+            Reader(
+                lambda frame: self.put(name, frame), lambda *gap: self.gaps.setdefault(name, []).append(gap)
+            ),
+        )
 
     def put(self, name, frame):
         with self._changed:
@@ -88,15 +94,6 @@ def proxied(tmp_path, settings):
             yield proxy, relay
     finally:
         proxy.close()
-
-
-@contextmanager
-def broken(proxy):
-    """Nothing that the store says comes through."""
-    proxy.black_hole.set()
-    yield
-    proxy.black_hole.clear()
-    proxy.cut()
 
 
 def kill_pubsub(store):
@@ -358,6 +355,23 @@ def test_what_the_journal_no_longer_has_is_told_as_a_gap(relay, journal, store, 
     assert resumed(relay, inbox("socket"), 5) == [6, 7, 8, 9]
 
 
+def test_a_gap_is_told_to_those_who_follow_the_job_and_lack_what_is_gone(proxied, journal, store, inbox):
+    proxy, relay = proxied
+    begin(journal)
+    for name in ("behind", "abreast"):
+        relay.join(inbox(name), "user_7")
+    resumed(relay, inbox("abreast"), 8)
+    with proxy.broken():
+        for seq in range(2, 9):
+            journal.append(event(seq))
+        store.xtrim(keys.events("j1"), minid="6-0", approximate=False)
+    inbox.has("behind", [("j1", seq) for seq in (1, 6, 7, 8)])
+    journal.append(event(9))
+    inbox.has("behind", [("j1", seq) for seq in (1, 6, 7, 8, 9)])
+    inbox.has("abreast", [("j1", 1), ("j1", 9)])
+    assert inbox.gaps == {"behind": [("j1", 6)]}
+
+
 def test_a_job_that_nobody_knows_cannot_be_resumed(relay, inbox):
     with pytest.raises(JobNotFoundError):
         resumed(relay, inbox("socket"), 0, "nothing")
@@ -403,7 +417,7 @@ def test_jobs_that_began_and_ended_while_the_store_was_lost_are_told(proxied, jo
     begin_and_end(journal, "before")
     inbox.has("user_7", [("before", 1), ("before", 2)])
     jobs = [f"j{number}" for number in range(5)]
-    with broken(proxy):
+    with proxy.broken():
         for job_id in jobs:
             begin_and_end(journal, job_id, socket_user_id="9")
     begin(journal, "after")
