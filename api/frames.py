@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from typing import TYPE_CHECKING
 
+from cto_worker import keys
+from cto_worker.errors import InvalidEventError
 from cto_worker.events import dumps, glance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
+
+log = logging.getLogger(__name__)
 
 _TEXT = 0x81  # a whole message of text (RFC 6455, section 5.2), from a server, so not masked
 _SHORT, _MEDIUM = 126, 65_536
@@ -36,6 +42,21 @@ class Frame:
         """The digit of the event's phase."""
         at = self.payload.find(b'"phase":') + 8
         return self.payload[at : at + 1]
+
+
+def frames_of(payloads: Iterable[bytes]) -> Iterator[Frame]:
+    """The events; what is none must not keep the others from their readers."""
+    for payload in payloads:
+        try:
+            yield Frame(payload)
+        except InvalidEventError as error:
+            log.warning("skipped: %s", error)
+
+
+def rooms_of(frame: Frame) -> set[str]:
+    """Every room that gets this event."""
+    event = json.loads(frame.payload)
+    return set(keys.rooms(frame.job_id, event.get("userId"), event.get("socketUserId")))
 
 
 def missed(frames: list[Frame], after: int) -> bytes:

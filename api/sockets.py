@@ -18,7 +18,7 @@ from api.admission import Turns
 from api.auth import check_origin, credentials
 from api.engine import PacketQueue, lean
 from api.frames import gap, missed
-from api.relay import Reader
+from api.reader import Reader
 from api.rooms import check_allowed, refusal, resume_point, room_name
 from cto_worker import keys
 from cto_worker.errors import CtoError

@@ -17,12 +17,12 @@ from redis.exceptions import RedisError
 
 from api.auth import caller
 from api.body import checked_job_id, integer, query, wrong
-from api.frames import Frame, gap, server_sent_event
+from api.frames import Frame, frames_of, gap, rooms_of, server_sent_event
 from api.jobs import check_user_id
 from api.outbox import Outbox, cut_off
 from api.policy import Action
 from api.position import Position
-from api.relay import Reader, frames_of, rooms_of
+from api.reader import Reader
 from api.rooms import MAX_SEQ
 from cto_worker import keys
 from cto_worker.errors import JobNotFoundError

@@ -18,7 +18,7 @@ from api.body import parsed, query
 from api.errors import failure
 from api.frames import Frame, missed, text_frame, websocket_message
 from api.outbox import Outbox, cut_off
-from api.relay import Reader
+from api.reader import Reader
 from api.rooms import RoomError, check_allowed, refusal, resume_point, room_name
 from cto_worker import keys
 from cto_worker.events import dumps

@@ -12,7 +12,9 @@ from faults.proxy import Proxy
 from redis import Redis
 from waiting import wait_until
 
-from api.relay import GapError, Reader, Relay, RelayUnavailableError
+from api.joining import GapError, RelayUnavailableError
+from api.reader import Reader
+from api.relay import Relay
 from cto_worker import keys
 from cto_worker.config import Settings
 from cto_worker.errors import JobNotFoundError
@@ -175,6 +177,15 @@ def test_channels_of_rooms_without_members_are_dropped(relay, store, inbox):
     wait_until(lambda: store.pubsub_channels("cto:room:*") == [])
 
 
+def test_the_channel_of_a_room_that_nobody_got_into_is_dropped(relay, store, inbox):
+    relay.forget(inbox("gone"))
+    relay.join(inbox("gone"), "user_7")
+    wait_until(lambda: store.pubsub_channels("cto:room:*") == [])
+    with pytest.raises(JobNotFoundError):
+        resumed(relay, inbox("socket"), 0, "nothing")
+    wait_until(lambda: store.pubsub_channels("cto:room:*") == [])
+
+
 def test_a_job_watched_while_it_grows_has_no_hole_and_no_repeat(relay, journal, inbox):
     """Sockets join at every moment of a job; each gets its snapshot and then every later event."""
     begin(journal)
@@ -242,7 +253,7 @@ def test_a_terminal_event_brought_again_is_dropped(relay, journal, store, inbox)
 
 
 def test_joining_without_a_running_relay_is_refused(store, inbox, monkeypatch):
-    monkeypatch.setattr("api.relay.JOIN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("api.joining.JOIN_TIMEOUT_S", 0.05)
     relay = Relay(store, History(store))
     with pytest.raises(RelayUnavailableError):
         relay.join(inbox("socket"), "user_7")
@@ -410,7 +421,7 @@ def test_a_job_that_ended_while_the_store_was_lost_is_told_to_its_end(relay, jou
 
 
 def test_jobs_that_began_and_ended_while_the_store_was_lost_are_told(proxied, journal, inbox, monkeypatch):
-    monkeypatch.setattr("api.relay.JOBS_AT_ONCE", 2)
+    monkeypatch.setattr("api.audience.JOBS_AT_ONCE", 2)
     proxy, relay = proxied
     for room in ("user_7", "user_9", "user_8", "admin_launches"):
         relay.join(inbox(room), room)
@@ -459,7 +470,7 @@ def test_an_end_is_remembered_until_a_heartbeat_tells_that_nobody_needs_it(
     relay, journal, store, inbox, monkeypatch
 ):
     monkeypatch.setattr("api.relay.BEAT_S", 1_000)
-    monkeypatch.setattr("api.relay.REMEMBERED_ENDS", 2)
+    monkeypatch.setattr("api.audience.REMEMBERED_ENDS", 2)
     relay.join(inbox("socket"), "user_7")
     jobs = [f"j{number}" for number in range(10)]
     for job_id in jobs:
