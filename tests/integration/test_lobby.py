@@ -13,7 +13,8 @@ from api.auth import Gate
 from api.connections import Connections
 from api.lobby import Lobby
 from api.policy import Caller, Role
-from api.relay import Reader, Relay
+from api.reader import Reader
+from api.relay import Relay
 from api.revocations import Revocations
 from api.rooms import RoomError
 from cto_worker.history import History
@@ -53,7 +54,7 @@ def test_streams_wait_for_their_turn(app, settings, lobby, path):
 
 @pytest.mark.parametrize("what", ["join", "resume"])
 def test_who_joins_or_resumes_waits_for_its_turn(lobby, what):
-    reader = Reader(lambda _: None)
+    reader = Reader(lambda _: None, lambda *_: None)
     connection = lobby.connections.open(Caller(Role.USER, "7"), lambda _: None)
 
     arguments = {"join": ["job_none"], "resume": ["none", 0, lambda _: None]}[what]
