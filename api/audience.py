@@ -14,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from api.frames import frames_of, rooms_of
+from api.metrics import counts
 from api.outbox import flush
 from api.reader import ENDED
 from cto_worker import keys
@@ -43,16 +44,13 @@ class Audience:
         reader.rooms.setdefault(room, newest_serial)
         self.members.setdefault(channel_of(room), set()).add(reader)
 
-    def leave(self, reader: Reader, room: str) -> bool:
-        """Take a reader out of a room. Returns whether the room is empty now, and was not before."""
+    def leave(self, reader: Reader, room: str) -> None:
+        """Take a reader out of a room. Harmless when it is not in it."""
         reader.rooms.pop(room, None)
         members = self.members.get(channel_of(room), set())
-        if reader not in members:
-            return False
         members.discard(reader)
         if not members:
-            del self.members[channel_of(room)]
-        return not members
+            self.members.pop(channel_of(room), None)
 
     def following(self) -> dict[str, set[Reader]]:
         """The jobs that have not ended as far as the readers know, with those who have a cursor on them."""
@@ -76,14 +74,16 @@ class Audience:
         """Put an event to all of a room's readers that have not got it, what they miss before that first."""
         job_id, seq, before = frame.job_id, frame.seq, frame.seq - 1
         reached = ENDED if frame.terminal else seq
-        behind = []
+        behind, told = [], 0
         for reader in readers:
             last = reader.cursors.get(job_id, 0)
             if last == before:
                 reader.put(frame)
                 reader.cursors[job_id] = reached
+                told += 1
             elif last < before:
                 behind.append(reader)
+        counts["relayed"] += told
         if behind:
             self.replay({job_id: behind})
         if frame.terminal:
@@ -117,6 +117,7 @@ class Audience:
         for frame in frames:
             for reader in readers:
                 if frame.seq > reader.cursors.get(job_id, 0):
+                    counts["relayed"] += 1
                     reader.put(frame)
                     reader.cursors[job_id] = ENDED if frame.terminal else frame.seq
         if frames[-1].terminal:

@@ -58,7 +58,6 @@ class Joining:
         self._asked: deque[Request] = deque()  # not yet seen by the loop
         self._waiting: list[Request] = []  # for their channel's confirmation
         self._woken = False  # whether somebody has woken the loop since it last looked
-        self._vain = False  # whether there was a request since then that put nobody into its room
 
     def ask(self, request: Request) -> None:
         """Wait until a request is served. Raises what :meth:`api.relay.Relay.resume` does."""
@@ -71,18 +70,18 @@ class Joining:
                 self._woken, request.given_up = False, True
                 raise
         if not request.done.wait(JOIN_TIMEOUT_S):
-            request.given_up = self._vain = True
+            request.given_up = True
             raise RelayUnavailableError("the store did not confirm the subscription in time")
         if request.error:
             raise request.error
 
     def changed(self) -> bool:
         """Whether other channels may be needed since :meth:`channels` was asked."""
-        return bool(self._asked) or self._vain
+        return bool(self._asked)
 
     def channels(self) -> set[bytes]:
         """What must be subscribed to for those who have asked so far."""
-        self._woken = self._vain = False
+        self._woken = False
         while self._asked:
             self._waiting.append(self._asked.popleft())
         self._waiting = [request for request in self._waiting if not request.given_up]
@@ -108,14 +107,10 @@ class Joining:
         missed = self._history.events_of([(request.job_id, request.after or 0) for request in resuming])
         for request, jobs in zip(joining, opened, strict=True):
             self._show(request, jobs, newest_serial)
-            self._finish(request)
+            request.done.set()
         for request, stored in zip(resuming, missed, strict=True):
             self._bring(request, stored)
-            self._finish(request)
-
-    def _finish(self, request: Request) -> None:
-        self._vain |= request.room not in request.reader.rooms
-        request.done.set()
+            request.done.set()
 
     def _show(self, request: Request, opened: list[StoredEvent], newest_serial: int) -> None:
         reader = request.reader

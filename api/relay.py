@@ -57,7 +57,6 @@ class Relay:
         self._history = history
         self._audience = Audience(history)
         self._joining = Joining(history, self._audience, self._wake)
-        self._left = False  # whether a room has lost its last member since the loop last looked
         # Serial of a job: of those up to it, whoever was to get the first event has got it. None at first.
         self._heard: int | None = None
         self._beat = script(store, "beat")
@@ -85,7 +84,7 @@ class Relay:
 
     def leave(self, reader: Reader, room: str) -> None:
         """Take a reader out of a room. Harmless when it is not in it."""
-        self._left |= self._audience.leave(reader, room)  # the loop drops the subscription when it next wakes
+        self._audience.leave(reader, room)
 
     def forget(self, reader: Reader) -> None:
         """Take a reader that is gone out of every room, for good."""
@@ -132,8 +131,9 @@ class Relay:
             if now_s - beat_s > BEAT_S:
                 beat_s = now_s
                 self._wake()
-            if self._left or self._joining.changed():
                 self._subscribe(subscription)
+            if self._joining.changed():
+                subscription.add(self._joining.channels())
             self._joining.admit(subscription.confirmed)
             if now_s - turn_s > TURN_S:
                 let_others_run()
@@ -143,7 +143,7 @@ class Relay:
             replies = subscription.receive(LISTEN_TIMEOUT_S)
 
     def _subscribe(self, subscription: Subscription) -> None:
-        self._left = False
+        # Again with every heartbeat, for meanwhile rooms have lost their last members.
         # The own channel is the last, so that its confirmation says that every room's came before.
         subscription.carry({*self._audience.members, *self._joining.channels()}, self._own_channel)
 

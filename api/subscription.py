@@ -55,6 +55,13 @@ class Subscription:
         self._send("UNSUBSCRIBE", gone)
         self._send("SUBSCRIBE", sorted(new, key=lambda channel: channel == last))
 
+    def add(self, channels: set[bytes]) -> None:
+        """Ask for these channels, too."""
+        new = channels - self._channels
+        self._channels |= new
+        self._unconfirmed.update(new)
+        self._send("SUBSCRIBE", new)
+
     def confirm(self, channel: bytes) -> None:
         """Take note of a reply that confirms."""
         self._unconfirmed[channel] -= 1
