@@ -63,7 +63,9 @@ def guard(server: Any) -> None:
     allowances: dict[str, Allowance] = {}
 
     def check_and_handle(eio_sid: str, message: Any) -> Any:
-        allowance = allowances.setdefault(eio_sid, Allowance())
+        allowance = allowances.get(eio_sid)
+        if allowance is None:
+            allowance = allowances[eio_sid] = Allowance()
         wrong = "sends binary messages" if _is_binary(message) else None
         if not allowance.spend():
             wrong = "says too much"

@@ -46,13 +46,18 @@ class Frame:
         return self.payload[at : at + 1]
 
 
+def frame_of(payload: bytes) -> Frame | None:
+    """The event; what is none must not keep the others from their readers."""
+    try:
+        return Frame(payload)
+    except InvalidEventError as error:
+        log.warning("skipped: %s", error)
+        return None
+
+
 def frames_of(payloads: Iterable[bytes]) -> Iterator[Frame]:
-    """The events; what is none must not keep the others from their readers."""
-    for payload in payloads:
-        try:
-            yield Frame(payload)
-        except InvalidEventError as error:
-            log.warning("skipped: %s", error)
+    """The events among these."""
+    return filter(None, map(frame_of, payloads))
 
 
 def rooms_of(frame: Frame) -> set[str]:

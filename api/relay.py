@@ -24,7 +24,7 @@ from redis.exceptions import ConnectionError as StoreConnectionError
 from redis.exceptions import RedisError
 
 from api.audience import JOBS_AT_ONCE, Audience, let_others_run
-from api.frames import frames_of
+from api.frames import frame_of
 from api.joining import Joining, Request
 from api.outbox import flush, flushing
 from api.subscription import Subscription
@@ -166,7 +166,8 @@ class Relay:
             if kind == b"message":
                 members = all_members.get(channel)
                 if members:
-                    for frame in frames_of([payload]):
+                    frame = frame_of(payload)
+                    if frame:
                         self._audience.send(frame, members)
                 elif channel == self._own_channel:
                     self._heard = int(payload)

@@ -14,7 +14,7 @@ from flask_socketio import ConnectionRefusedError as Refusal
 from flask_socketio import SocketIO
 from redis.exceptions import RedisError
 
-from api.auth import check_origin, credentials
+from api.auth import check_origin
 from api.connections import Ending
 from api.floods import guard
 from api.frames import gap, missed
@@ -100,7 +100,7 @@ class _Door:
         # Engine.IO's own check compares Origin with Host: a name that was rebound to this machine passes it.
         try:
             check_origin(self._settings, environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN"))
-            who = self._lobby.gate.admit(*credentials(environ, auth))
+            who = self._lobby.gate.admit_handshake(environ, auth)
             connection = self._lobby.connections.open(who, partial(self._end, sid))
         except (CtoError, RedisError) as failure:
             error, _ = refusal(failure)
