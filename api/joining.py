@@ -64,11 +64,7 @@ class Joining:
         self._asked.append(request)
         if not self._woken:
             self._woken = True
-            try:
-                self._wake()
-            except BaseException:
-                self._woken, request.given_up = False, True
-                raise
+            self._wake()
         if not request.done.wait(JOIN_TIMEOUT_S):
             request.given_up = True
             raise RelayUnavailableError("the store did not confirm the subscription in time")

@@ -2,9 +2,9 @@
 
 The journal is the truth; a published event is only a hint that it has grown. One loop, :meth:`Relay.run`,
 owns the pub/sub connection, which carries only the channels of rooms that somebody is in, and nothing is sent
-to a reader but by it. Who wants to join or to resume (:mod:`api.joining`) wakes it through a channel of its
-own. On that channel it also hears its own heartbeat: a link that has died in silence is noticed by its
-absence.
+to a reader but by it. Who wants to join or to resume (:mod:`api.joining`) wakes it by having the store answer
+on that connection. On a channel of its own it hears its own heartbeat: a link that has died in silence is
+noticed by its absence.
 
 A heartbeat also says which job was accepted last. The store keeps the order in which it publishes: who hears
 it has been told the first event of that job, and of every job before it. So what readers lack after a broken
@@ -60,14 +60,14 @@ class Relay:
         # Serial of a job: of those up to it, whoever was to get the first event has got it. None at first.
         self._heard: int | None = None
         self._beat = script(store, "beat")
+        self._subscription: Subscription | None = None  # while there is one
         self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}".encode()
         self._stopped = False
 
     def join(self, reader: Reader, room: str) -> None:
         """Put a reader into a room and send it the latest event of each of the room's open jobs.
 
-        Raises :class:`~api.joining.RelayUnavailableError` or ``redis.exceptions.RedisError``; then it is not
-        in the room.
+        Raises :class:`~api.joining.RelayUnavailableError`; then it is not in the room.
         """
         self._joining.ask(Request(reader, room))
 
@@ -97,6 +97,7 @@ class Relay:
         while not self._stopped:
             try:
                 with Subscription(self._store) as subscription, flushing():
+                    self._subscription = subscription
                     self._listen(subscription)
             except (RedisError, OSError) as error:
                 log.warning("lost the store: %s", error)
@@ -105,16 +106,19 @@ class Relay:
                 log.exception("the relay broke")
             else:
                 continue
+            self._subscription = None
             time.sleep(RECONNECT_S)
 
     def stop(self) -> None:
         """Make :meth:`run` return."""
         self._stopped = True
-        with suppress(RedisError):
-            self._wake()
+        self._wake()
 
     def _wake(self) -> None:
-        self._beat(keys=[self._own_channel, keys.SERIAL])
+        """Have the loop look around; without a connection it will when it has one again."""
+        if self._subscription:
+            with suppress(OSError):
+                self._subscription.wake()
 
     def _listen(self, subscription: Subscription) -> None:
         self._subscribe(subscription)
@@ -130,7 +134,7 @@ class Relay:
                 raise StoreConnectionError(f"not even the own heartbeat was heard for {SILENCE_S:g} s")
             if now_s - beat_s > BEAT_S:
                 beat_s = now_s
-                self._wake()
+                self._beat(keys=[self._own_channel, keys.SERIAL])
                 self._subscribe(subscription)
             if self._joining.changed():
                 subscription.add(self._joining.channels())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import struct
 import termios
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from redis import Redis
 
 READ_BYTES = 256 * 1024
+_PING = b"*1\r\n$4\r\nPING\r\n"
+_REPLY = 3  # parts of one that says something: kind, channel and payload
 
 
 class Subscription:
@@ -30,6 +33,7 @@ class Subscription:
     def __init__(self, store: Redis) -> None:
         self._pool = store.connection_pool
         self._replies = hiredis.Reader()
+        self._writing = threading.Lock()
         self._channels: set[bytes] = set()
         self.confirmed: set[bytes] = set()  # by the store, of the channels
         self._unconfirmed: Counter[bytes] = Counter()  # SUBSCRIBE commands without an answer yet
@@ -71,7 +75,13 @@ class Subscription:
 
     def _send(self, command: str, channels: Collection[bytes]) -> None:
         if channels:
-            self._connection.send_command(command, *channels, check_health=False)
+            with self._writing:
+                self._connection.send_command(command, *channels, check_health=False)
+
+    def wake(self) -> None:
+        """Have :meth:`receive` return, in whichever thread it waits, for the store answers."""
+        with self._writing:
+            self._socket.sendall(_PING)
 
     def receive(self, timeout_s: float) -> list[Any]:
         """Wait for replies; return all that have come, each as ``[kind, channel, payload]``."""
@@ -85,7 +95,8 @@ class Subscription:
         self._replies.feed(read)
         replies: list[Any] = []
         while (reply := self._replies.gets()) is not False:
-            replies.append(reply)
+            if len(reply) == _REPLY:
+                replies.append(reply)
         return replies
 
     def pending(self) -> bool:
