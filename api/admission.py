@@ -21,6 +21,8 @@ from api.rooms import RoomError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from api.connections import Connections
+
 log = logging.getLogger(__name__)
 
 LOOKUPS_AT_ONCE = 32  # of what clients ask for; the store's other connections stay free for REST
@@ -177,17 +179,27 @@ def _refuse(start_response: Callable[..., Any], status: HTTPStatus, message: str
     return [json.dumps({"success": False, "error": error}).encode()]
 
 
-def close_all(server: Any, within_s: float) -> None:
-    """Have every session end as if the connection had broken: then stock clients come back by themselves.
+def close_all(server: Any, connections: Connections, capacity: Capacity, within_s: float) -> None:
+    """Send everybody away who gets events. What waits for a client is sent first, if it takes it in time.
 
-    They would not after a ``disconnect`` packet of Socket.IO's, and stock Python clients not after a closing
-    packet of Engine.IO's either. What waits for a client is sent first, if it takes it in time.
+    Sessions end as if the connection had broken: then stock clients come back by themselves. They would not
+    after a ``disconnect`` packet of Socket.IO's, and stock Python clients not after a closing packet of
+    Engine.IO's either.
     """
-    for session in list(server.eio.sockets.values()):
-        session.queue.put(None)
+    told: set[Any] = set()
     ends_s = time.monotonic() + within_s
-    while server.eio.sockets and time.monotonic() < ends_s:
+    while True:  # some may be coming in just now
+        connections.end_all()
+        sessions = set(server.eio.sockets.values())
+        for session in sessions - told:
+            session.queue.put(None)
+        told |= sessions
+        if not any(capacity.open().values()) or time.monotonic() > ends_s:
+            break
         time.sleep(TICK_S / 10)
+    connections.cut_off_ended()
+    for session in sessions:
+        session.queue.drop()
 
 
 def _close(session: Any) -> None:

@@ -25,6 +25,9 @@ PUBLIC = frozenset({"page", "static", "healthz", "readyz", "docs", "openapi_docu
 TOKEN_IN_QUERY = frozenset({"streams.job_stream", "streams.user_stream", "websockets.websocket"})
 
 
+_EVERYBODY = Caller(Role.SERVICE)  # without authorization
+
+
 class ForbiddenError(CtoError):
     """What this caller may not do. ``code`` is machine-readable."""
 
@@ -58,7 +61,7 @@ class Gate:
         :func:`~api.tokens.make_verifier` has it; :class:`ForbiddenError` ``user_mismatch``.
         """
         if self._verify is None:
-            return Caller(Role.SERVICE)
+            return _EVERYBODY
         if not token:
             raise UnauthorizedError("unauthorized", "send a token: Authorization: Bearer …")
         if not isinstance(token, str):
@@ -67,6 +70,10 @@ class Gate:
         self.check(who)
         check_speaks_for(who, user_id)
         return who
+
+    def admit_handshake(self, environ: dict[str, Any], auth: Any = None) -> Caller:
+        """Return whose handshake this is, by ``auth``, its header or its query. Raises as :meth:`admit`."""
+        return _EVERYBODY if self._verify is None else self.admit(*_credentials(environ, auth))
 
     def check(self, who: Caller) -> None:
         """Raise :class:`~api.tokens.UnauthorizedError` unless somebody who was let in once still would be."""
@@ -82,8 +89,7 @@ def check_speaks_for(who: Caller, user_id: Any) -> None:
         raise ForbiddenError("user_mismatch", "userId is not the user whose token this is")
 
 
-def credentials(environ: dict[str, Any], auth: Any = None) -> tuple[Any, Any]:
-    """Return the token and the user id of a handshake: of its ``auth``, its header or its query."""
+def _credentials(environ: dict[str, Any], auth: Any = None) -> tuple[Any, Any]:
     given = auth if isinstance(auth, dict) else {}
     query = parse_qs(environ.get("QUERY_STRING", ""))
     token = given.get("token") or _bearer(environ.get("HTTP_AUTHORIZATION")) or query.get("token", [""])[0]

@@ -50,10 +50,14 @@ class Ending(Enum):
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One client. ``end`` tells it why its connection ends, ends it, and must not wait for it."""
+    """One client. ``end`` tells it why its connection ends, ends it, and must not wait for it.
+
+    ``cut_off`` ends it at once, whatever waits for it.
+    """
 
     who: Caller
     end: Callable[[Ending], object]
+    cut_off: Callable[[], object]
 
 
 class Connections:
@@ -63,13 +67,16 @@ class Connections:
         self._revocations = revocations
         self._most = of_each_user
         self._open: set[Connection] = set()
+        self._sent_away: list[Connection] = []
         self._users: Counter[str] = Counter()
         self._expiries: list[
             tuple[float, int, Connection]
         ] = []  # a heap; also of some that are closed or renewed
         self._number = count()
 
-    def open(self, who: Caller, end: Callable[[Ending], object]) -> Connection:
+    def open(
+        self, who: Caller, end: Callable[[Ending], object], cut_off: Callable[[], object] = lambda: None
+    ) -> Connection:
         """Count a client in. Raises :class:`~api.rooms.RoomError` ``too_many_connections``.
 
         The service is not limited: it connects for all of its users.
@@ -77,7 +84,7 @@ class Connections:
         if who.role is not Role.SERVICE and self._users[who.name] >= self._most:
             counts["user_full"] += 1
             raise RoomError("too_many_connections", f"you have {self._most} connections: close one of them")
-        connection = Connection(who, end)
+        connection = Connection(who, end, cut_off)
         self._open.add(connection)
         self._users[who.name] += 1
         self._watch_expiry(connection)
@@ -120,7 +127,13 @@ class Connections:
     def end_all(self) -> None:
         """Send everybody away, to come again to another gateway or a later one."""
         for connection in list(self._open):
+            self._sent_away.append(connection)
             self._end(connection, Ending.GOING_AWAY)
+
+    def cut_off_ended(self) -> None:
+        """Wait no longer for those who were sent away and have not taken in what waits for them."""
+        for connection in self._sent_away:
+            connection.cut_off()
 
     def _watch_expiry(self, connection: Connection) -> None:
         if connection.who.expires_s != float("inf"):

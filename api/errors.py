@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
 
 from api.auth import ForbiddenError
-from api.relay import RelayUnavailableError
+from api.joining import RelayUnavailableError
 from api.rooms import RoomError
 from api.tokens import KeysUnavailableError, UnauthorizedError
 from cto_worker.errors import (

@@ -57,13 +57,15 @@ class Knocks:
 
 
 def guard(server: Any) -> None:
-    """Have a Socket.IO server close the session of who sends binary messages, too many, or none of its own."""
+    """Have a Socket.IO server close the session of who sends binary messages, too many, or no packet."""
     eio = server.eio
     handle, disconnect = eio.handlers["message"], eio.handlers["disconnect"]
     allowances: dict[str, Allowance] = {}
 
     def check_and_handle(eio_sid: str, message: Any) -> Any:
-        allowance = allowances.setdefault(eio_sid, Allowance())
+        allowance = allowances.get(eio_sid)
+        if allowance is None:
+            allowance = allowances[eio_sid] = Allowance()
         wrong = "sends binary messages" if _is_binary(message) else None
         if not allowance.spend():
             wrong = "says too much"

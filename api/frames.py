@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from typing import TYPE_CHECKING
 
-from cto_worker.events import glance
+from cto_worker import keys
+from cto_worker.errors import InvalidEventError
+from cto_worker.events import dumps, glance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
+
+log = logging.getLogger(__name__)
 
 _FINAL = 0x80  # a whole message (RFC 6455, section 5.2); those of a server are not masked
 _TEXT = _FINAL | 1
@@ -40,10 +46,35 @@ class Frame:
         return self.payload[at : at + 1]
 
 
+def frame_of(payload: bytes) -> Frame | None:
+    """The event; what is none must not keep the others from their readers."""
+    try:
+        return Frame(payload)
+    except InvalidEventError as error:
+        log.warning("skipped: %s", error)
+        return None
+
+
+def frames_of(payloads: Iterable[bytes]) -> Iterator[Frame]:
+    """The events among these."""
+    return filter(None, map(frame_of, payloads))
+
+
+def rooms_of(frame: Frame) -> set[str]:
+    """Every room that gets this event."""
+    event = json.loads(frame.payload)
+    return set(keys.rooms(frame.job_id, event.get("userId"), event.get("socketUserId")))
+
+
 def missed(frames: list[Frame], after: int) -> bytes:
     """Return what a ``resume`` after that ``seq`` is answered, as the members of a JSON object."""
     events = b",".join(frame.payload for frame in frames)
     return b'"events":[%b],"latestSeq":%d' % (events, frames[-1].seq if frames else after)
+
+
+def gap(job_id: str, oldest_seq: int) -> bytes:
+    """Return, as a JSON object, that the events of a job before ``oldest_seq`` are gone."""
+    return dumps({"jobId": job_id, "oldestSeq": oldest_seq})
 
 
 def text_frame(text: bytes) -> bytes:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from api.auth import Gate
     from api.connections import Connection, Connections
     from api.frames import Frame
-    from api.relay import Reader, Relay
+    from api.reader import Reader
+    from api.relay import Relay
     from cto_worker.history import History
 
 

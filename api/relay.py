@@ -1,117 +1,75 @@
 """The relay: from the store's pub/sub channels to the readers in the rooms.
 
-The journal is the truth; a published event is only a hint that it has grown. Each reader has a cursor per
-job, the ``seq`` it has got so far: what comes again is dropped, what is missing is read from the journal
-first. So every reader gets each event once and in order, however many rooms bring it there.
+The journal is the truth; a published event is only a hint that it has grown. One loop, :meth:`Relay.run`,
+owns the pub/sub connection, which carries only the channels of rooms that somebody is in, and nothing is sent
+to a reader but by it. Who wants to join or to resume (:mod:`api.joining`) wakes it by having the store answer
+on that connection. On a channel of its own it hears its own heartbeat: a link that has died in silence is
+noticed by its absence.
 
-One loop, :meth:`Relay.run`, does all of this: it owns the pub/sub connection, which carries only the channels
-of rooms that somebody is in, and nothing is sent to a reader but by it. Who wants to join or to resume leaves
-a request, and wakes the loop through a channel of its own. On that channel it also hears its own heartbeat: a
-link that has died in silence is noticed by its absence.
+A heartbeat also says which job was accepted last. The store keeps the order in which it publishes: who hears
+it has been told the first event of that job, and of every job before it. So what readers lack after a broken
+link is events of jobs that they have a cursor on, and of jobs accepted after the last heartbeat heard, be
+they ended or not.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
-import threading
 import time
-from collections import Counter, deque
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from redis.exceptions import ConnectionError as StoreConnectionError
 from redis.exceptions import RedisError
 
-from api.frames import Frame
+from api.audience import JOBS_AT_ONCE, Audience, let_others_run
+from api.frames import frame_of
+from api.joining import Joining, Request
 from api.outbox import flush, flushing
 from api.subscription import Subscription
 from cto_worker import keys
-from cto_worker.errors import CtoError, InvalidEventError, JobNotFoundError
+from cto_worker.store import script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable
 
     from redis import Redis
 
-    from cto_worker.history import History, StoredEvent, StoredEvents
+    from api.frames import Frame
+    from api.reader import Reader
+    from cto_worker.history import History
 
 log = logging.getLogger(__name__)
 
-JOIN_TIMEOUT_S = 5.0
-ADMITTED_AT_ONCE = 100  # readers that join or resume, before events go out again
 LISTEN_TIMEOUT_S = 1.0
 RECONNECT_S = 0.5
 BEAT_S = 2.0  # how often the relay's own heartbeat is sent through the store
 SILENCE_S = 6.0  # without any message for so long, the connection is taken for dead
 TURN_S = 0.05  # how long a burst may keep everybody else waiting; what comes within it is written at once
-REMEMBERED_ENDS = 1_000  # ended jobs of which it is known who has got the end
-_ENDED = sys.maxsize  # as a cursor: nothing can follow
-
-
-class RelayUnavailableError(CtoError):
-    """The store did not confirm a subscription in time."""
-
-
-class GapError(CtoError):
-    """The journal no longer holds what a reader asks for. ``oldest_seq`` is where it begins."""
-
-    def __init__(self, job_id: str, oldest_seq: int) -> None:
-        super().__init__(f"the events of job {job_id} before {oldest_seq} are gone")
-        self.oldest_seq = oldest_seq
-
-
-@dataclass(eq=False, slots=True)
-class Reader:
-    """One connection. ``put`` queues an event for it, and must not wait for the client."""
-
-    put: Callable[[Frame], object]
-    rooms: set[str] = field(default_factory=set)
-    cursors: dict[str, int] = field(default_factory=dict)  # job → seq of the latest event put
-    gone: bool = False
-
-
-@dataclass(eq=False, slots=True)
-class _Request:
-    """To join a room, or, with ``after``, to resume the job whose room it is."""
-
-    reader: Reader
-    room: str
-    job_id: str = ""
-    after: int | None = None
-    answer: Callable[[list[Frame]], object] = lambda _: None
-    error: Exception | None = None
-    given_up: bool = False
-    done: threading.Event = field(default_factory=threading.Event)
 
 
 class Relay:
-    """Who is in which room, and the loop that brings them their events."""
+    """The loop that brings readers their events, and what they ask of it."""
 
     def __init__(self, store: Redis, history: History) -> None:
         self._store = store
         self._history = history
-        # By the channel of a room, as the store names it in every message.
-        self._members: dict[bytes, set[Reader]] = {}
-        self._confirmed: set[bytes] = set()  # subscriptions that the store has confirmed
-        self._unconfirmed: Counter[bytes] = Counter()  # SUBSCRIBE commands without an answer yet
-        self._asked: deque[_Request] = deque()  # not yet seen by the loop
-        self._waiting: list[_Request] = []  # for their channel's confirmation
-        self._woken = False  # whether somebody has woken the loop since it last looked
-        self._left = False  # whether a room has lost its last member since then
-        self._ends: deque[tuple[str, list[dict[str, int]]]] = deque()  # jobs ended of late; cursors on them
+        self._audience = Audience(history)
+        self._joining = Joining(history, self._audience, self._wake)
+        # Serial of a job: of those up to it, whoever was to get the first event has got it. None at first.
+        self._heard: int | None = None
+        self._beat = script(store, "beat")
+        self._subscription: Subscription | None = None  # while there is one
         self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}".encode()
         self._stopped = False
 
     def join(self, reader: Reader, room: str) -> None:
         """Put a reader into a room and send it the latest event of each of the room's open jobs.
 
-        Raises :class:`RelayUnavailableError` or ``redis.exceptions.RedisError``; then it is not in the room.
+        Raises :class:`~api.joining.RelayUnavailableError`; then it is not in the room.
         """
-        self._ask(_Request(reader, room))
+        self._joining.ask(Request(reader, room))
 
     def resume(
         self, reader: Reader, job_id: str, after: int, answer: Callable[[list[Frame]], object]
@@ -119,21 +77,14 @@ class Relay:
         """Put a reader into a job's room, and have it told the job's events with ``seq`` > ``after``.
 
         ``answer`` gets them, and must not wait; what follows is put after it has returned. Raises
-        :class:`GapError` when events after ``after`` are gone,
+        :class:`~api.joining.GapError` when events after ``after`` are gone,
         :class:`~cto_worker.errors.JobNotFoundError`, and what :meth:`join` raises.
         """
-        self._ask(_Request(reader, keys.job_room(job_id), job_id, after, answer))
+        self._joining.ask(Request(reader, keys.job_room(job_id), job_id, after, answer))
 
     def leave(self, reader: Reader, room: str) -> None:
         """Take a reader out of a room. Harmless when it is not in it."""
-        reader.rooms.discard(room)
-        members = self._members.get(_channel(room))
-        if members is None:
-            return
-        members.discard(reader)
-        if not members:
-            del self._members[_channel(room)]
-            self._left = True  # the loop drops the subscription when it next wakes
+        self._audience.leave(reader, room)
 
     def forget(self, reader: Reader) -> None:
         """Take a reader that is gone out of every room, for good."""
@@ -146,6 +97,7 @@ class Relay:
         while not self._stopped:
             try:
                 with Subscription(self._store) as subscription, flushing():
+                    self._subscription = subscription
                     self._listen(subscription)
             except (RedisError, OSError) as error:
                 log.warning("lost the store: %s", error)
@@ -154,228 +106,85 @@ class Relay:
                 log.exception("the relay broke")
             else:
                 continue
-            self._confirmed.clear()
-            self._unconfirmed.clear()
+            self._subscription = None
             time.sleep(RECONNECT_S)
 
     def stop(self) -> None:
         """Make :meth:`run` return."""
         self._stopped = True
-        with suppress(RedisError):
-            self._wake()
-
-    def _enter(self, reader: Reader, room: str) -> None:
-        reader.rooms.add(room)
-        self._members.setdefault(_channel(room), set()).add(reader)
-
-    def _ask(self, request: _Request) -> None:
-        self._asked.append(request)
-        if not self._woken:
-            self._woken = True
-            try:
-                self._wake()
-            except BaseException:
-                self._woken, request.given_up = False, True
-                raise
-        if not request.done.wait(JOIN_TIMEOUT_S):
-            request.given_up = True
-            raise RelayUnavailableError("the store did not confirm the subscription in time")
-        if request.error:
-            raise request.error
+        self._wake()
 
     def _wake(self) -> None:
-        self._store.publish(self._own_channel, b"")
+        """Have the loop look around; without a connection it will when it has one again."""
+        if self._subscription:
+            with suppress(OSError):
+                self._subscription.wake()
 
     def _listen(self, subscription: Subscription) -> None:
-        subscribed: set[bytes] = set()
-        self._resubscribe(subscription, subscribed)
-        # Asked for last, so its confirmation says that every room's came before.
-        subscription.subscribe([self._own_channel])
+        self._subscribe(subscription)
+        replies = self._until_confirmed(subscription)
+        self._catch_up()  # before what follows, so that jobs appear in the order in which they were accepted
         heard_s = beat_s = turn_s = time.monotonic()
         while not self._stopped:
-            replies = subscription.receive(LISTEN_TIMEOUT_S)
             now_s = time.monotonic()
             if replies:
                 heard_s = now_s
-                self._take(replies)
+                self._take(replies, subscription)
             elif now_s - heard_s > SILENCE_S:
                 raise StoreConnectionError(f"not even the own heartbeat was heard for {SILENCE_S:g} s")
             if now_s - beat_s > BEAT_S:
                 beat_s = now_s
-                self._wake()
-            if self._asked or self._left:
-                self._resubscribe(subscription, subscribed)
-            if self._waiting:
-                self._admit()
+                self._beat(keys=[self._own_channel, keys.SERIAL])
+                self._subscribe(subscription)
+            if self._joining.changed():
+                subscription.add(self._joining.channels())
+            self._joining.admit(subscription.confirmed)
             if now_s - turn_s > TURN_S:
-                flush()
-                time.sleep(0)  # green threads run only when the running one lets them
+                let_others_run()
                 turn_s = time.monotonic()
             elif not subscription.pending():
                 flush()
+            replies = subscription.receive(LISTEN_TIMEOUT_S)
 
-    def _resubscribe(self, subscription: Subscription, subscribed: set[bytes]) -> None:
-        self._woken = self._left = False
-        while self._asked:
-            self._waiting.append(self._asked.popleft())
-        wanted = {*self._members, *(_channel(request.room) for request in self._waiting)}
-        gone, new = subscribed - wanted, wanted - subscribed
-        self._confirmed -= gone
-        subscribed ^= gone | new
-        subscription.unsubscribe(gone)
-        subscription.subscribe(new)
-        self._unconfirmed.update(new)
+    def _subscribe(self, subscription: Subscription) -> None:
+        # Again with every heartbeat, for meanwhile rooms have lost their last members.
+        # The own channel is the last, so that its confirmation says that every room's came before.
+        subscription.carry({*self._audience.members, *self._joining.channels()}, self._own_channel)
 
-    def _take(self, replies: list[Any]) -> None:
+    def _until_confirmed(self, subscription: Subscription) -> list[Any]:
+        """Wait for the confirmation of all that was subscribed to. Returns what has come until then."""
+        replies: list[Any] = []
+        ends_s = time.monotonic() + SILENCE_S
+        while not self._stopped and not self._is_confirmed(replies):
+            if time.monotonic() > ends_s:
+                raise StoreConnectionError(f"the store did not confirm a subscription for {SILENCE_S:g} s")
+            replies += subscription.receive(LISTEN_TIMEOUT_S)
+        return replies
+
+    def _is_confirmed(self, replies: list[Any]) -> bool:
+        return any(kind == b"subscribe" and channel == self._own_channel for kind, channel, _ in replies)
+
+    def _take(self, replies: list[Any], subscription: Subscription) -> None:
+        all_members = self._audience.members
         for kind, channel, payload in replies:
             if kind == b"message":
-                members = self._members.get(channel)
+                members = all_members.get(channel)
                 if members:
-                    for frame in frames_of([payload]):
-                        self._send(frame, members)
+                    frame = frame_of(payload)
+                    if frame:
+                        self._audience.send(frame, members)
+                elif channel == self._own_channel:
+                    self._heard = int(payload)
+                    self._audience.forget_ends()
             elif kind == b"subscribe":
-                if channel == self._own_channel:
-                    self._catch_up()
-                self._unconfirmed[channel] -= 1
-                if self._unconfirmed[channel] <= 0:  # else it was given up and asked for again meanwhile
-                    del self._unconfirmed[channel]
-                    self._confirmed.add(channel)
-
-    def _admit(self) -> None:
-        """Serve the requests whose channels are confirmed, with one question to the journal for many."""
-        self._left |= any(request.given_up for request in self._waiting)
-        self._waiting = [request for request in self._waiting if not request.given_up]
-        ready = [request for request in self._waiting if _channel(request.room) in self._confirmed]
-        for first in range(0, len(ready), ADMITTED_AT_ONCE):
-            if first:
-                flush()
-                time.sleep(0)
-            try:
-                self._serve(ready[first : first + ADMITTED_AT_ONCE])
-            finally:  # what is served must not be served again after an error
-                self._waiting = [request for request in self._waiting if not request.done.is_set()]
-
-    def _serve(self, requests: list[_Request]) -> None:
-        joining = [request for request in requests if request.after is None]
-        resuming = [request for request in requests if request.after is not None]
-        opened = self._history.open_jobs_of([request.room for request in joining])
-        missed = self._history.events_of([(request.job_id, request.after or 0) for request in resuming])
-        for request, jobs in zip(joining, opened, strict=True):
-            self._show(request, jobs)
-            request.done.set()
-        for request, stored in zip(resuming, missed, strict=True):
-            self._bring(request, stored)
-            request.done.set()
-
-    def _show(self, request: _Request, opened: list[StoredEvent]) -> None:
-        reader = request.reader
-        if request.given_up or reader.gone:
-            return
-        self._enter(reader, request.room)
-        for frame in frames_of(stored.event for stored in opened):
-            if frame.job_id in reader.cursors:
-                self._replay(frame.job_id, [reader])  # it follows the job already, or once did
-            else:
-                reader.put(frame)
-                reader.cursors[frame.job_id] = frame.seq
-
-    def _bring(self, request: _Request, stored: StoredEvents | None) -> None:
-        if stored is None:
-            request.error = JobNotFoundError(request.job_id)
-            return
-        frames, after, cursors = list(frames_of(stored.events)), request.after or 0, request.reader.cursors
-        if frames and frames[0].seq > after + 1:
-            request.error = GapError(request.job_id, frames[0].seq)
-        elif not (request.given_up or request.reader.gone):
-            try:
-                request.answer(frames)
-            except Exception as error:  # noqa: BLE001 - whose answer it is gets it
-                request.error = error
-                return
-            reached = [_ENDED if frame.terminal else frame.seq for frame in frames[-1:]]
-            cursors[request.job_id] = max(after, cursors.get(request.job_id, 0), *reached)
-            self._enter(request.reader, request.room)
+                subscription.confirm(channel)
 
     def _catch_up(self) -> None:
         """Send what was published while the rooms' channels were not subscribed to."""
-        behind: dict[str, set[Reader]] = {}
-        rooms = [(_room(channel), set(members)) for channel, members in self._members.items()]
-        for _, members in rooms:
-            for reader in members:
-                for job_id, last in reader.cursors.items():
-                    if last != _ENDED:
-                        behind.setdefault(job_id, set()).add(reader)
-        for first in range(0, len(rooms), ADMITTED_AT_ONCE):
-            some = rooms[first : first + ADMITTED_AT_ONCE]
-            for (_, members), opened in zip(
-                some, self._history.open_jobs_of([room for room, _ in some]), strict=True
-            ):
-                for stored in opened:
-                    behind.setdefault(stored.job_id, set()).update(members)
-        for job_id, readers in behind.items():
-            self._replay(job_id, readers)
-
-    def _send(self, frame: Frame, readers: Collection[Reader]) -> None:
-        """Put an event to all of a room's readers that have not got it, what they miss before that first."""
-        job_id, seq, before = frame.job_id, frame.seq, frame.seq - 1
-        reached = _ENDED if frame.terminal else seq
-        behind = []
-        for reader in readers:
-            last = reader.cursors.get(job_id, 0)
-            if last == before:
-                reader.put(frame)
-                reader.cursors[job_id] = reached
-            elif last < before:
-                behind.append(reader)
-        if behind:
-            self._replay(job_id, behind)
-        if frame.terminal:
-            self._end(job_id, readers)
-
-    def _replay(self, job_id: str, readers: Collection[Reader]) -> None:
-        """Put what the journal holds of a job to all of its readers among these that have not got it."""
-        after = min(reader.cursors.get(job_id, 0) for reader in readers)
-        stored = self._history.events(job_id, after)
-        frames = list(frames_of(stored.events)) if stored else []
-        if not frames:
-            return
-        rooms = rooms_of(frames[0])
-        members = [reader for reader in readers if not rooms.isdisjoint(reader.rooms)]
-        for frame in frames:
-            for reader in members:
-                if frame.seq > reader.cursors.get(job_id, 0):
-                    reader.put(frame)
-                    reader.cursors[job_id] = _ENDED if frame.terminal else frame.seq
-        if frames[-1].terminal:
-            self._end(job_id, members)
-
-    def _end(self, job_id: str, readers: Collection[Reader]) -> None:
-        """Forget the readers' cursors of a job that has ended; in a while, for its end may come again."""
-        self._ends.append((job_id, [reader.cursors for reader in readers]))
-        if len(self._ends) > REMEMBERED_ENDS:
-            job_id, all_cursors = self._ends.popleft()
-            for cursors in all_cursors:
-                cursors.pop(job_id, None)
-
-
-def _channel(room: str) -> bytes:
-    return f"{keys.CHANNEL_PREFIX}{room}".encode()
-
-
-def _room(channel: bytes) -> str:
-    return channel.decode().removeprefix(keys.CHANNEL_PREFIX)
-
-
-def frames_of(payloads: Iterable[bytes]) -> Iterator[Frame]:
-    """The events; what is none must not keep the others from their readers."""
-    for payload in payloads:
-        try:
-            yield Frame(payload)
-        except InvalidEventError as error:
-            log.warning("skipped: %s", error)
-
-
-def rooms_of(frame: Frame) -> set[str]:
-    """Every room that gets this event."""
-    event = json.loads(frame.payload)
-    return set(keys.rooms(frame.job_id, event.get("userId"), event.get("socketUserId")))
+        if self._heard is None:
+            self._heard = self._history.newest_serial()  # nobody was in a room before
+        self._audience.replay_all(self._audience.following())
+        while accepted := self._history.accepted_after(self._heard, JOBS_AT_ONCE):
+            expected = ((job.job_id, self._audience.expecting(job)) for job in accepted)
+            self._audience.replay_all({job_id: readers for job_id, readers in expected if readers})
+            self._heard = accepted[-1].serial

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from api.auth import ForbiddenError
+from api.joining import GapError, RelayUnavailableError
 from api.policy import Action
-from api.relay import GapError, RelayUnavailableError
 from api.tokens import KeysUnavailableError, UnauthorizedError
 from cto_worker import keys
 from cto_worker.errors import CtoError, JobNotFoundError

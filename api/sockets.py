@@ -14,11 +14,11 @@ from flask_socketio import ConnectionRefusedError as Refusal
 from flask_socketio import SocketIO
 from redis.exceptions import RedisError
 
-from api.auth import check_origin, credentials
+from api.auth import check_origin
 from api.connections import Ending
 from api.floods import guard
-from api.frames import missed
-from api.relay import Reader
+from api.frames import gap, missed
+from api.reader import Reader
 from api.rooms import refusal, resume_point, room_name
 from cto_worker.errors import CtoError
 
@@ -96,12 +96,12 @@ class _Door:
         # Engine.IO's own check compares Origin with Host: a name that was rebound to this machine passes it.
         try:
             check_origin(self._settings, environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN"))
-            who = self._lobby.gate.admit(*credentials(environ, auth))
+            who = self._lobby.gate.admit_handshake(environ, auth)
             connection = self._lobby.connections.open(who, partial(self._end, sid))
         except (CtoError, RedisError) as failure:
             error, _ = refusal(failure)
             raise Refusal(error["message"], {"code": error["code"]}) from failure
-        self._clients[sid] = _Client(connection, Reader(outbox.put_frame), outbox)
+        self._clients[sid] = _Client(connection, _reader(outbox), outbox)
 
     def disconnect(self, sid: str, reason: str = "") -> None:
         client = self._clients.pop(sid, None)
@@ -166,6 +166,13 @@ class _Door:
         given = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
         self._lobby.refresh(client.connection, given.get("token"), given.get("userId"))
         return {"success": True}
+
+
+def _reader(outbox: PacketQueue) -> Reader:
+    def tell_gap(job_id: str, oldest_seq: int) -> None:
+        outbox.put(Packet(MESSAGE, f'2["gap",{gap(job_id, oldest_seq).decode()}]'))
+
+    return Reader(outbox.put_frame, tell_gap)
 
 
 def _answering(server: Any, handler: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,12 +18,12 @@ from redis.exceptions import RedisError
 from api.auth import caller, check_origin
 from api.body import checked_job_id, integer, query, wrong
 from api.connections import Ending
-from api.frames import Frame, server_sent_event
+from api.frames import Frame, frames_of, gap, rooms_of, server_sent_event
 from api.jobs import check_user_id
 from api.outbox import Outbox, cut_off
 from api.policy import Action
 from api.position import Position
-from api.relay import Reader, frames_of, rooms_of
+from api.reader import Reader
 from api.rooms import MAX_SEQ, RoomError
 from cto_worker import keys
 from cto_worker.errors import JobNotFoundError
@@ -124,8 +124,8 @@ class _Stream:
         self._only = only  # the one job whose end is the end of the stream
         self._ended = False
         self._outbox = Outbox()
-        self._reader = Reader(self._outbox.put_frame)
-        self._connection = lobby.connections.open(caller(), self._end)
+        self._reader = Reader(self._outbox.put_frame, lambda *gone: self._outbox.put(gone))
+        self._connection = lobby.connections.open(caller(), self._end, self._cut_off)
 
     def response(self, missed: Callable[[], list[str]]) -> Response:
         """Join the room, then look for the jobs of which something was ``missed``, and answer."""
@@ -158,7 +158,7 @@ class _Stream:
             elif self._outbox.ends_now():
                 return
             else:
-                yield b"".join(map(self._sent, self._outbox.take()))
+                yield b"".join(map(self._taken, self._outbox.take()))
 
     def _catch_up(self, job_id: str) -> Iterator[bytes]:
         """What the journal holds of a job and the client has not got."""
@@ -169,15 +169,21 @@ class _Stream:
         if not frames or self._room not in rooms_of(frames[0]):  # forgotten since, or never its own
             self._position.end(job_id)
             return
-        oldest_seq = frames[0].seq
-        if oldest_seq > self._position.seq(job_id) + 1:
-            yield b"event: gap\ndata: %b\n\n" % dumps({"jobId": job_id, "oldestSeq": oldest_seq})
+        yield self._gap(job_id, frames[0].seq)
         for frame in frames:
             yield self._sent(frame)
 
-    def _sent(self, frame: Frame | bytes) -> bytes:
-        if isinstance(frame, bytes):
-            return frame
+    def _gap(self, job_id: str, oldest_seq: int) -> bytes:
+        if oldest_seq <= self._position.seq(job_id) + 1:
+            return b""
+        return b"event: gap\ndata: %b\n\n" % gap(job_id, oldest_seq)
+
+    def _taken(self, item: Frame | bytes | tuple[str, int]) -> bytes:
+        if isinstance(item, bytes):
+            return item
+        return self._sent(item) if isinstance(item, Frame) else self._gap(*item)
+
+    def _sent(self, frame: Frame) -> bytes:
         if not self._position.move(frame):
             return b""
         self._ended = frame.terminal and self._only is not None
@@ -194,6 +200,9 @@ class _Stream:
             self._outbox.put(b"event: auth_expired\ndata: %b\n\n" % said)
         self._leave()
         self._outbox.put(None)
+
+    def _cut_off(self) -> None:
+        self._outbox.drop()
 
     def _drop(self, connection: socket.socket | None) -> None:
         if connection:

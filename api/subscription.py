@@ -9,6 +9,8 @@ from __future__ import annotations
 import fcntl
 import struct
 import termios
+import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
 import hiredis
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from redis import Redis
 
 READ_BYTES = 256 * 1024
+_PING = b"*1\r\n$4\r\nPING\r\n"
+_REPLY = 3  # parts of one that says something: kind, channel and payload
 
 
 class Subscription:
@@ -29,6 +33,10 @@ class Subscription:
     def __init__(self, store: Redis) -> None:
         self._pool = store.connection_pool
         self._replies = hiredis.Reader()
+        self._writing = threading.Lock()
+        self._channels: set[bytes] = set()
+        self.confirmed: set[bytes] = set()  # by the store, of the channels
+        self._unconfirmed: Counter[bytes] = Counter()  # SUBSCRIBE commands without an answer yet
 
     def __enter__(self) -> Self:
         self._connection: Any = self._pool.get_connection()
@@ -41,15 +49,39 @@ class Subscription:
         self._connection.disconnect()  # nobody else must get a connection that is subscribed
         self._pool.release(self._connection)
 
-    def subscribe(self, channels: Collection[bytes]) -> None:
-        """Ask for these channels; a reply confirms each."""
-        if channels:
-            self._connection.send_command("SUBSCRIBE", *channels, check_health=False)
+    def carry(self, channels: set[bytes], last: bytes) -> None:
+        """Ask for these channels and no others. A reply confirms each new one, ``last`` at the end."""
+        wanted = {*channels, last}
+        gone, new = self._channels - wanted, wanted - self._channels
+        self._channels = wanted
+        self.confirmed -= gone
+        self._unconfirmed.update(new)
+        self._send("UNSUBSCRIBE", gone)
+        self._send("SUBSCRIBE", sorted(new, key=lambda channel: channel == last))
 
-    def unsubscribe(self, channels: Collection[bytes]) -> None:
-        """Ask for these channels no more."""
+    def add(self, channels: set[bytes]) -> None:
+        """Ask for these channels, too."""
+        new = channels - self._channels
+        self._channels |= new
+        self._unconfirmed.update(new)
+        self._send("SUBSCRIBE", new)
+
+    def confirm(self, channel: bytes) -> None:
+        """Take note of a reply that confirms."""
+        self._unconfirmed[channel] -= 1
+        if self._unconfirmed[channel] <= 0:  # else it was given up and asked for again meanwhile
+            del self._unconfirmed[channel]
+            self.confirmed.add(channel)
+
+    def _send(self, command: str, channels: Collection[bytes]) -> None:
         if channels:
-            self._connection.send_command("UNSUBSCRIBE", *channels, check_health=False)
+            with self._writing:
+                self._connection.send_command(command, *channels, check_health=False)
+
+    def wake(self) -> None:
+        """Have :meth:`receive` return, in whichever thread it waits, for the store answers."""
+        with self._writing:
+            self._socket.sendall(_PING)
 
     def receive(self, timeout_s: float) -> list[Any]:
         """Wait for replies; return all that have come, each as ``[kind, channel, payload]``."""
@@ -63,7 +95,8 @@ class Subscription:
         self._replies.feed(read)
         replies: list[Any] = []
         while (reply := self._replies.gets()) is not False:
-            replies.append(reply)
+            if len(reply) == _REPLY:
+                replies.append(reply)
         return replies
 
     def pending(self) -> bool:

@@ -20,7 +20,7 @@ from api.errors import failure
 from api.floods import Allowance
 from api.frames import Frame, missed, text_frame, websocket_message
 from api.outbox import Outbox, cut_off
-from api.relay import Reader
+from api.reader import Reader
 from api.rooms import RoomError, refusal, resume_point, room_name
 from cto_worker.events import dumps
 
@@ -92,7 +92,7 @@ class _Client:
         self._websocket: Any = None
         self._outbox = Outbox()
         self._allowance = Allowance()
-        self._reader = Reader(self._outbox.put_frame)
+        self._reader = Reader(self._outbox.put_frame, self._tell_gap)
         self._closing: tuple[int, str] | None = None  # status and reason, once either side wants to close
         self._silent = threading.Event()  # whether nothing more is read from it
         self._handlers = {
@@ -101,7 +101,7 @@ class _Client:
             "resume": self._resume,
             "auth_refresh": self._refresh,
         }
-        self._connection = lobby.connections.open(who, self._end)
+        self._connection = lobby.connections.open(who, self._end, self._cut_off)
 
     def serve(self, websocket: Any) -> None:
         """Talk with the client until either side ends it."""
@@ -132,6 +132,9 @@ class _Client:
         status = GOING_AWAY if ending is Ending.GOING_AWAY else POLICY_VIOLATION
         self._fail(status, ending.code, ending.message)
         self.leave()
+
+    def _cut_off(self) -> None:
+        self._outbox.drop()
 
     def _read(self) -> None:
         while self._closing is None:
@@ -167,6 +170,9 @@ class _Client:
 
     def _answer(self, answer: dict[str, Any], more: bytes = b"") -> None:
         self._outbox.put(text_frame(dumps(answer)[:-1] + more + b"}"))
+
+    def _tell_gap(self, job_id: str, oldest_seq: int) -> None:
+        self._answer({"type": "gap", "jobId": job_id, "oldestSeq": oldest_seq})
 
     def _handle(self, said: Any, echo: dict[str, Any]) -> None:
         kind = said.get("type") if isinstance(said, dict) else None

@@ -5,7 +5,7 @@ It runs on the gateway's own server with the gateway's own settings; only what i
 
 from __future__ import annotations
 
-import api.wsgi  # isort: skip - it patches the standard library, so it comes before everything else
+import api.green  # isort: skip - it patches the standard library, so it comes before everything else
 
 from flask import Flask, Response
 
@@ -30,7 +30,8 @@ def main() -> None:
         host=settings.host,
         port=settings.port,
         max_size=settings.max_sockets,
-        url_length_limit=api.wsgi.MAX_URL_BYTES,
+        url_length_limit=api.green.MAX_URL_BYTES,
+        protocol=api.green.Protocol,  # how it reads a request is not what is compared
         log_output=False,
     )
 

@@ -58,6 +58,15 @@ class StoredEvents:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptedJob:
+    """A job's place in the order of acceptance, and the rooms that get its events (none: it has expired)."""
+
+    job_id: str
+    serial: int
+    rooms: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """Counts over the jobs asked about. ``average_progress`` is over those found, 0–100."""
 
@@ -98,6 +107,7 @@ class History:
         self._page = script(store, "page")
         self._open = script(store, "open")
         self._events = script(store, "events")
+        self._accepted = script(store, "accepted")
 
     def view(self, job_id: str) -> JobView | None:
         """Everything about one job."""
@@ -168,6 +178,17 @@ class History:
         index, after = f"{keys.LIST_PREFIX}{user_id}:all", f"({int(serial or 0)}"
         found: Any = self._store.zrange(index, after, "+inf", byscore=True, offset=0, num=-1)
         return [later.decode() for later in found]
+
+    def newest_serial(self) -> int:
+        """The serial number of the job accepted last; 0 before the first."""
+        serial: Any = self._store.get(keys.SERIAL)
+        return int(serial or 0)
+
+    def accepted_after(self, serial: int, limit: int) -> list[AcceptedJob]:
+        """Everybody's jobs with higher serial numbers, ended or not, oldest first."""
+        index = f"{keys.LIST_PREFIX}{keys.EVERYONE}:all"
+        rows = self._accepted(keys=[index], args=[serial, limit, keys.job("")])
+        return [AcceptedJob(job_id.decode(), int(at), rooms.decode().split()) for job_id, at, rooms in rows]
 
     def open_jobs(self, room: str) -> list[StoredEvent]:
         """The latest event of every job of a room that has not ended, oldest job first."""

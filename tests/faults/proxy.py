@@ -34,6 +34,14 @@ class Proxy:
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
 
+    @contextlib.contextmanager
+    def broken(self):
+        """Let nothing through meanwhile, and close every link at the end."""
+        self.black_hole.set()
+        yield
+        self.black_hole.clear()
+        self.cut()
+
     def close(self):
         """Close everything, and return once nobody uses it any more."""
         self.listener.shutdown(socket.SHUT_RDWR)

@@ -12,18 +12,29 @@ import tempfile
 import threading
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from statistics import quantiles
 
 import pytest
 import requests
+import websocket
 from acceptance.conftest import EventStream, PlainSocket
+from examples import FIRST_EVENT
 from tokens import AUDIENCE, SECRET, token
 from waiting import wait_until
 
 from api.listeners import allow_descriptors
-from faults.clients import NodeWatcher, PythonWatcher, Swarm, collect_sockets, leaves_sockets_behind
-from faults.parts import BIN, BODY, Part, free_port, serves
+from cto_worker.events import Details, encode
+from faults.clients import (
+    NodeDoors,
+    NodeWatcher,
+    PythonWatcher,
+    Swarm,
+    collect_sockets,
+    leaves_sockets_behind,
+)
+from faults.parts import BIN, BODY, Part, free_port
 
 STOCK = [(kind, transport) for kind in (NodeWatcher, PythonWatcher) for transport in ("websocket", "polling")]
 MARGIN_S = 2.0  # what a busy machine may add to a time that is promised
@@ -57,6 +68,20 @@ def watch():
     for watcher in watchers:
         watcher.close()
     collect_sockets()
+
+
+@pytest.fixture
+def doors():
+    """Keep clients that are to be closed after the test: ``doors(client)`` returns it."""
+    clients = []
+
+    def keep(client):
+        clients.append(client)
+        return client
+
+    yield keep
+    for client in clients:
+        client.close()
 
 
 class Up:
@@ -244,7 +269,7 @@ def test_hundreds_come_back_at_once_by_the_other_doors(system, swarm_of, door):
     system.ended([running])
     told = {job_id: len(system.told(job_id)) for job_id in jobs}
     swarm = swarm_of(system.settings.port)
-    clients = [client for job_id in jobs for client in swarm.add(200, door, [job_id])]
+    clients = [client for job_id in jobs for client in swarm.add(60, door, [job_id])]
     wait_until(lambda: all(whole(client, told) for client in clients))
     for client in clients:
         client.seqs = {job_id: [] for job_id in client.seqs}
@@ -300,7 +325,7 @@ def test_a_front_is_killed(up, swarm_of):
     fronts = front_processes(system)
     assert len(fronts) == 1
     os.kill(fronts[0], signal.SIGKILL)
-    wait_until(lambda: serves(f"{system.url}/healthz"))
+    wait_until(lambda: all(system.said().count(f"gateway {number} is there") == 2 for number in (1, 2)))
     late = swarm.add(20, "polling", [job_id])
     wait_until(lambda: system.ended(job_id))
     told = {job_id: len(system.told(job_id))}
@@ -373,6 +398,78 @@ def answer_to(connection):
     """The first line; nothing when the connection was closed unanswered."""
     with connection, suppress(ConnectionResetError):
         return connection.recv(1_000).partition(b"\r\n")[0]
+
+
+@pytest.mark.parametrize("behind_front", [False, True])
+def test_streams_and_plain_sockets_come_back_too(system, doors, behind_front):
+    system.worker(CTO_PAPER_LATENCY_MS="150")
+    if behind_front:
+        system.front()
+    first = system.gateway(1 if behind_front else None)
+    job_id = system.submit(mode="prefunded", walletCount=50, buyAmount=0.5)
+    client = doors(NodeDoors(system.settings.base_url, job_id))
+    wait_until(lambda: all(client.seqs.values()))
+    if behind_front:
+        system.gateway(2)
+        wait_until(lambda: "gateway 2 is there" in (system.directory / "front.log").read_text())
+    assert first.terminate() < 1 + MARGIN_S
+    system.gateway(2 if behind_front else None)
+    assert system.told(job_id)[-1]["phase"] < 5, "or it was too late to lose anything"
+    system.ended([job_id])
+    seqs = list(range(1, len(system.told(job_id)) + 1))
+    wait_until(lambda: client.seqs == {"source": seqs, "socket": seqs})
+    assert {"door": "socket", "status": 1001, "reason": "going_away"} in client.endings
+    assert {"door": "source", "again": True} in client.endings
+    assert "Traceback" not in first.log.read_text()
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_what_waits_for_a_client_is_sent_first(system, doors, reads):
+    """Of 3 MB, which no connection holds. One that reads nothing does not delay the end."""
+    gateway = system.gateway()
+    small = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)]
+    stream = open_stream(system.settings.port, "/api/cto/stream?userId=7", *small[0])
+    plain = websocket.create_connection(
+        system.settings.base_url.replace("http", "ws") + "/ws", timeout=20, sockopt=small
+    )
+    plain.send('{"type":"join","room":"user_7"}')
+    assert '"joined"' in plain.recv()
+    for number in range(100):
+        told = replace(FIRST_EVENT, job_id=f"j{number}", details=Details(current_operation="x" * 30_000))
+        system.client.publish("cto:room:user_7", encode(told))
+    ends = threading.Thread(target=gateway.terminate)
+    ends.start()
+    wait_until(lambda: "draining" in gateway.log.read_text())
+    if reads:
+        body = []
+        other = threading.Thread(target=lambda: body.append(read_all(stream)))
+        other.start()
+        events = 0
+        while (frame := plain.recv_frame()).opcode == websocket.ABNF.OPCODE_TEXT:
+            events += b'"worker_progress"' in frame.data
+        other.join()
+        assert (events, frame.data) == (100, b"\x03\xe9going_away")
+        assert body[0].count(b"event: worker_progress") == 100
+        assert body[0].endswith(b"\r\n0\r\n\r\n"), "by which an EventSource knows that it has all"
+    begun_s = time.monotonic()
+    ends.join()
+    assert time.monotonic() - begun_s < 1 + MARGIN_S
+    plain.shutdown()
+    stream.close()
+
+
+def open_stream(port, path, *option):
+    connection = socket.socket()
+    connection.setsockopt(*option)
+    connection.settimeout(20)
+    connection.connect(("127.0.0.1", port))
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    assert b"id: -" in connection.recv(4_096)
+    return connection
+
+
+def read_all(connection):
+    return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
 def slow_request(port):

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -18,9 +18,11 @@ import socketio
 from examples import FIRST_EVENT
 from waiting import wait_until
 
+from cto_worker import keys
 from cto_worker.events import Details, Status
 from cto_worker.redis_journal import RedisJournal
 from faults.clients import collect_sockets, leaves_sockets_behind, masked
+from faults.doors import every_door
 from faults.parts import Part
 
 EVENTS = 5_000
@@ -117,15 +119,20 @@ def followers(system):
     collect_sockets()
 
 
+def gateway_behind(system, near):
+    """A gateway that reaches the store through a proxy."""
+    log = system.directory / "gateway.log"
+    gateway = Part([sys.executable, "-m", "api.wsgi"], system.env | near, log)
+    system.parts.append(gateway)
+    wait_until(system.gateway_ready)
+    return gateway
+
+
 @leaves_sockets_behind
 @pytest.mark.timeout(240)
 def test_whatever_happens_to_the_link_every_client_gets_every_event(system, followers):
     with system.proxied() as (proxy, near):
-        gateway = Part(
-            [sys.executable, "-m", "api.wsgi"], system.env | near, system.directory / "gateway.log"
-        )
-        system.parts.append(gateway)
-        wait_until(system.gateway_ready)
+        gateway = gateway_behind(system, near)
         transports = ["websocket", "websocket", "polling"]
         watching = [followers(transports[number % 3]) for number in range(CLIENTS)]
         tellers = [Teller(system, f"j{number}") for number in range(JOBS)]
@@ -154,6 +161,55 @@ def test_whatever_happens_to_the_link_every_client_gets_every_event(system, foll
             wait_until(lambda follower=follower: follower.told == whole, timeout_s=60)
         assert time.monotonic() - ended_s <= 15
         assert gateway.alive
+
+
+@leaves_sockets_behind
+@pytest.mark.timeout(120)
+def test_a_job_that_begins_and_ends_while_the_link_is_lost_is_told_at_every_door(system):
+    with followed_through_a_proxy(system) as (proxy, doors):
+        tell_whole(system, "heard")
+        all_told(doors, [("heard", seq) for seq in (1, 2, 3)])
+        with proxy.broken():
+            tell_whole(system, "unheard")
+        tell_whole(system, "last")
+        all_told(doors, [(job_id, seq) for job_id in ("heard", "unheard", "last") for seq in (1, 2, 3)])
+
+
+@leaves_sockets_behind
+@pytest.mark.timeout(120)
+def test_what_is_gone_when_the_link_is_back_is_told_as_a_gap_at_every_door(system):
+    with followed_through_a_proxy(system) as (proxy, doors):
+        teller = Teller(system, "j1")
+        all_told(doors, [("j1", 1)])
+        with proxy.broken():
+            for _ in range(3):
+                teller.tell()
+            system.client.xtrim(keys.events("j1"), minid="3-0", approximate=False)
+        teller.tell(last=True)
+        all_told(doors, [("j1", 1), ("gap", "j1", 3), ("j1", 3), ("j1", 4), ("j1", 5)])
+
+
+@contextmanager
+def followed_through_a_proxy(system):
+    """A gateway whose link goes through a proxy, and a client at each door that follows user 7."""
+    with system.proxied() as (proxy, near):
+        gateway_behind(system, near)
+        with every_door(system.settings.base_url, "7") as doors:
+            yield proxy, doors
+    collect_sockets()
+
+
+def all_told(doors, whole):
+    for door in doors:
+        wait_until(lambda door=door: whole[-1] in door.told)
+        assert door.told == whole
+
+
+def tell_whole(system, job_id):
+    """A job from its first event to its last."""
+    teller = Teller(system, job_id)
+    teller.tell()
+    teller.tell(last=True)
 
 
 def resident_mb(part):

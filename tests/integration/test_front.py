@@ -172,7 +172,7 @@ def test_a_gateway_that_takes_nothing_in_gets_the_rest_when_it_does(gateways, cl
     stuck.goes_on.clear()
     asking = clients(400, "GET / HTTP/1.1\r\n")
     with idle():
-        threading.Event().wait(0.5)
+        threading.Event().wait(1)
     stuck.goes_on.set()
     assert {client.recv(10) for client in asking} == {b"1"}
 

@@ -12,7 +12,9 @@ from faults.proxy import Proxy
 from redis import Redis
 from waiting import wait_until
 
-from api.relay import GapError, Reader, Relay, RelayUnavailableError
+from api.joining import GapError, RelayUnavailableError
+from api.reader import Reader
+from api.relay import Relay
 from cto_worker import keys
 from cto_worker.config import Settings
 from cto_worker.errors import JobNotFoundError
@@ -33,11 +35,17 @@ class Inbox:
 
     def __init__(self):
         self.received = {}
+        self.gaps = {}
         self._readers = {}
         self._changed = threading.Condition()
 
     def __call__(self, name):
-        return self._readers.setdefault(name, Reader(lambda frame: self.put(name, frame)))
+        return self._readers.setdefault(
+            name,
+            Reader(
+                lambda frame: self.put(name, frame), lambda *gap: self.gaps.setdefault(name, []).append(gap)
+            ),
+        )
 
     def put(self, name, frame):
         with self._changed:
@@ -62,8 +70,8 @@ def journal(store):
 
 
 @contextmanager
-def running_relay(store):
-    relay = Relay(store, History(store))
+def running_relay(store, history=None):
+    relay = Relay(store, history or History(store))
     thread = threading.Thread(target=relay.run)
     thread.start()
     try:
@@ -79,6 +87,17 @@ def relay(store):
         yield relay
 
 
+@pytest.fixture
+def proxied(tmp_path, settings):
+    """A proxy before the store, and the relay behind it."""
+    proxy = Proxy(tmp_path / "p.sock", settings.socket_path)
+    try:
+        with running_relay(Redis.from_url(f"unix://{tmp_path}/p.sock", socket_timeout=0.5)) as relay:
+            yield proxy, relay
+    finally:
+        proxy.close()
+
+
 def kill_pubsub(store):
     for client in store.client_list(_type="pubsub"):
         store.client_kill_filter(_id=client["id"])
@@ -87,6 +106,11 @@ def kill_pubsub(store):
 def begin(journal, job_id="j1", **changes):
     journal.create(event(1, job_id, **changes), {})
     journal.claim(job_id, "me")
+
+
+def begin_and_end(journal, job_id, **changes):
+    begin(journal, job_id, **changes)
+    journal.append(event(2, job_id, status=Status.COMPLETED, progress=100, **changes), {})
 
 
 def test_a_member_gets_every_event_of_its_room_in_order(relay, journal, inbox):
@@ -150,6 +174,15 @@ def test_channels_of_rooms_without_members_are_dropped(relay, store, inbox):
     relay.join(inbox("socket"), "user_7")
     assert store.pubsub_channels("cto:room:*") == [b"cto:room:user_7"]
     relay.forget(inbox("socket"))
+    wait_until(lambda: store.pubsub_channels("cto:room:*") == [])
+
+
+def test_the_channel_of_a_room_that_nobody_got_into_is_dropped(relay, store, inbox):
+    relay.forget(inbox("gone"))
+    relay.join(inbox("gone"), "user_7")
+    wait_until(lambda: store.pubsub_channels("cto:room:*") == [])
+    with pytest.raises(JobNotFoundError):
+        resumed(relay, inbox("socket"), 0, "nothing")
     wait_until(lambda: store.pubsub_channels("cto:room:*") == [])
 
 
@@ -220,7 +253,7 @@ def test_a_terminal_event_brought_again_is_dropped(relay, journal, store, inbox)
 
 
 def test_joining_without_a_running_relay_is_refused(store, inbox, monkeypatch):
-    monkeypatch.setattr("api.relay.JOIN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("api.joining.JOIN_TIMEOUT_S", 0.05)
     relay = Relay(store, History(store))
     with pytest.raises(RelayUnavailableError):
         relay.join(inbox("socket"), "user_7")
@@ -333,6 +366,23 @@ def test_what_the_journal_no_longer_has_is_told_as_a_gap(relay, journal, store, 
     assert resumed(relay, inbox("socket"), 5) == [6, 7, 8, 9]
 
 
+def test_a_gap_is_told_to_those_who_follow_the_job_and_lack_what_is_gone(proxied, journal, store, inbox):
+    proxy, relay = proxied
+    begin(journal)
+    for name in ("behind", "abreast"):
+        relay.join(inbox(name), "user_7")
+    resumed(relay, inbox("abreast"), 8)
+    with proxy.broken():
+        for seq in range(2, 9):
+            journal.append(event(seq))
+        store.xtrim(keys.events("j1"), minid="6-0", approximate=False)
+    inbox.has("behind", [("j1", seq) for seq in (1, 6, 7, 8)])
+    journal.append(event(9))
+    inbox.has("behind", [("j1", seq) for seq in (1, 6, 7, 8, 9)])
+    inbox.has("abreast", [("j1", 1), ("j1", 9)])
+    assert inbox.gaps == {"behind": [("j1", 6)]}
+
+
 def test_a_job_that_nobody_knows_cannot_be_resumed(relay, inbox):
     with pytest.raises(JobNotFoundError):
         resumed(relay, inbox("socket"), 0, "nothing")
@@ -370,25 +420,82 @@ def test_a_job_that_ended_while_the_store_was_lost_is_told_to_its_end(relay, jou
     inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
 
 
+def test_jobs_that_began_and_ended_while_the_store_was_lost_are_told(proxied, journal, inbox, monkeypatch):
+    monkeypatch.setattr("api.audience.JOBS_AT_ONCE", 2)
+    proxy, relay = proxied
+    for room in ("user_7", "user_9", "user_8", "admin_launches"):
+        relay.join(inbox(room), room)
+    begin_and_end(journal, "before")
+    inbox.has("user_7", [("before", 1), ("before", 2)])
+    jobs = [f"j{number}" for number in range(5)]
+    with proxy.broken():
+        for job_id in jobs:
+            begin_and_end(journal, job_id, socket_user_id="9")
+    begin(journal, "after")
+    told = [(job_id, seq) for job_id in jobs for seq in (1, 2)]
+    inbox.has("user_7", [("before", 1), ("before", 2), *told, ("after", 1)])
+    inbox.has("admin_launches", [("before", 1), ("before", 2), *told, ("after", 1)])
+    inbox.has("user_9", told)
+    assert "user_8" not in inbox.received
+
+
+class Interrupted(History):
+    """Lets something happen right before a reader is let in."""
+
+    happens = staticmethod(lambda: None)
+
+    def newest_serial(self):
+        self.happens()
+        return super().newest_serial()
+
+
+def test_who_joins_after_the_end_of_a_job_is_not_caught_up_with_it(store, journal, inbox):
+    history = Interrupted(store)
+
+    def break_the_link():
+        kill_pubsub(store)
+        begin_and_end(journal, "j1")
+
+    with running_relay(store, history) as relay:
+        relay.join(inbox("before"), "user_7")
+        history.happens = break_the_link
+        relay.join(inbox("after"), "user_7")
+        history.happens = lambda: None
+        begin(journal, "j2")
+        inbox.has("before", [("j1", 1), ("j1", 2), ("j2", 1)])
+        inbox.has("after", [("j2", 1)])
+
+
+def test_an_end_is_remembered_until_a_heartbeat_tells_that_nobody_needs_it(
+    relay, journal, store, inbox, monkeypatch
+):
+    monkeypatch.setattr("api.relay.BEAT_S", 1_000)
+    monkeypatch.setattr("api.audience.REMEMBERED_ENDS", 2)
+    relay.join(inbox("socket"), "user_7")
+    jobs = [f"j{number}" for number in range(10)]
+    for job_id in jobs:
+        begin_and_end(journal, job_id)
+    told = [(job_id, seq) for job_id in jobs for seq in (1, 2)]
+    inbox.has("socket", told)
+    kill_pubsub(store)
+    begin_and_end(journal, "next")
+    inbox.has("socket", [*told, ("next", 1), ("next", 2)])
+
+
 def test_a_link_that_has_died_in_silence_is_noticed_and_made_anew(
-    tmp_path, settings, journal, inbox, monkeypatch, caplog
+    proxied, journal, inbox, monkeypatch, caplog
 ):
     """Bytes are taken and never delivered, as by a firewall that has forgotten the connection."""
     monkeypatch.setattr("api.relay.BEAT_S", 0.1)
     monkeypatch.setattr("api.relay.SILENCE_S", 0.5)
-    proxy = Proxy(tmp_path / "p.sock", settings.socket_path)
-    behind = Redis.from_url(f"unix://{tmp_path}/p.sock", socket_timeout=0.5)
-    try:
-        with running_relay(behind) as relay:
-            relay.join(inbox("socket"), "user_7")
-            begin(journal)
-            inbox.has("socket", [("j1", 1)])
-            proxy.black_hole.set()
-            journal.append(event(2))
-            wait_until(lambda: "lost the store" in caplog.text)
-            proxy.black_hole.clear()
-            inbox.has("socket", [("j1", 1), ("j1", 2)])
-            journal.append(event(3))
-            inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
-    finally:
-        proxy.close()
+    proxy, relay = proxied
+    relay.join(inbox("socket"), "user_7")
+    begin(journal)
+    inbox.has("socket", [("j1", 1)])
+    proxy.black_hole.set()
+    journal.append(event(2))
+    wait_until(lambda: "lost the store" in caplog.text)
+    proxy.black_hole.clear()
+    inbox.has("socket", [("j1", 1), ("j1", 2)])
+    journal.append(event(3))
+    inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])

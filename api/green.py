@@ -1,0 +1,214 @@
+"""eventlet, and all that knows it. Importing this patches the standard library, so it comes first.
+
+It serves WSGI in green threads; what is wanted of it beyond that is changed here (docs/decisions/0004).
+"""
+
+from __future__ import annotations
+
+import warnings
+
+warnings.filterwarnings("ignore", "\nEventlet is deprecated")  # docs/decisions/0004 answers it
+import eventlet  # noqa: E402
+
+eventlet.monkey_patch()
+
+# Everything below must be imported after the patch.
+import signal  # noqa: E402
+import socket  # noqa: E402
+import threading  # noqa: E402
+from contextlib import suppress  # noqa: E402
+from types import SimpleNamespace  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
+
+import eventlet.wsgi  # noqa: E402
+from eventlet.hubs import get_hub  # noqa: E402
+from eventlet.support.greenlets import greenlet  # noqa: E402
+from eventlet.websocket import FailedConnectionError, RFC6455WebSocket, WebSocketWSGI  # noqa: E402
+from eventlet.wsgi import WSGI_LOCAL, HttpProtocol  # noqa: E402
+
+from api.doorbell import Doorbell  # noqa: E402
+from api.head import HeadError, fields, request_line  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+ASYNC_MODE = "eventlet"  # as Flask-SocketIO calls it
+IDLE_S = 5.0  # a connection may be without a request so long, from its beginning or since its last one
+STALL_S = 20.0  # within a request; longer than the 15 s in which a WebSocket's client must answer a ping
+MAX_URL_BYTES = 32_768  # 500 job ids and room to spare
+Pool = eventlet.GreenPool  # in which connections are served; ``running()`` tells how many there are
+
+
+def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool) -> Any:
+    """Serve in a green thread, which is returned, each connection in another one of the pool."""
+    return eventlet.spawn(
+        eventlet.wsgi.server,
+        listener,
+        app,
+        custom_pool=pool,
+        keepalive=IDLE_S if keep_alive else False,
+        socket_timeout=STALL_S,
+        protocol=Protocol,
+        minimum_chunk_size=1,  # a stream's events go out when they come
+        url_length_limit=MAX_URL_BYTES,
+        log_output=False,
+        debug=False,
+    )
+
+
+def finish(serving: Any, within_s: float, *, accepts: bool) -> None:
+    """Accept no more, if ``serving`` still ``accepts``, and wait for what is under way."""
+    with eventlet.Timeout(within_s, False):
+        if accepts:
+            serving.kill(SystemExit)
+        serving.wait()
+
+
+def wait_for_signal(serving: Any) -> None:
+    """Return when the process is told to end, or when the server has ended by itself.
+
+    A green thread that waits for bytes is woken at once, where a signal's handler would find eventlet asleep.
+    """
+    waking, woken = socket.socketpair()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    woken.setblocking(False)
+    signal.set_wakeup_fd(woken.fileno())
+    ends = threading.Event()
+
+    def hear() -> None:
+        waking.recv(1)
+        ends.set()
+
+    threading.Thread(target=hear, name="signals", daemon=True).start()
+    serving.link(lambda _: ends.set())
+    ends.wait()
+    signal.set_wakeup_fd(-1)
+
+
+class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
+    """A connection that can be given away: then it outlives its request, of which nothing else does."""
+
+    rbufsize = 1_024
+
+    def setup(self) -> None:
+        """Send what is written at once: Nagle's algorithm would hold the second of two writes for 40 ms."""
+        super().setup()
+        with suppress(OSError):  # the client is gone
+            self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def parse_request(self) -> bool:
+        """Read the rest of the head. Returns whether there is a request; else the client has been told."""
+        try:
+            self.command, self.path, self.request_version = request_line(self.raw_requestline)
+            self.headers = fields(iter(self.rfile.readline, b""))
+        except HeadError:
+            self.wfile.write(_BAD_REQUEST)  # type: ignore[has-type]
+            self.close_connection = True
+            return False
+        if self.path.startswith("//"):
+            self.path = "/" + self.path.lstrip("/")  # else it would name a host when it is redirected to
+        wish = self.headers.get("Connection", "").lower()
+        self.close_connection = wish == "close" or (
+            self.request_version == "HTTP/1.0" and wish != "keep-alive"
+        )
+        return True
+
+    def get_environ(self) -> dict[str, Any]:
+        """Return the request's environment, in which this object is found."""
+        environ: dict[str, Any] = super().get_environ()
+        environ[_PROTOCOL] = self
+        return environ
+
+    def give_away(self) -> Any:
+        """Return the connection: eventlet answers nothing then, and closes nothing."""
+        connection = self.conn_state[1]
+        self.conn_state[1] = self.connection = _NOTHING
+        WSGI_LOCAL.already_handled = True
+        return connection
+
+    def give_buffer_back(self) -> None:
+        """Keep no room for writing, where nothing is written through it any more."""
+        self.wfile.close()  # type: ignore[has-type]
+        self.wfile = self.connection.makefile("wb", 1)
+
+    def finish(self) -> None:
+        """End the connection, unless it was given away, and what keeps this object and its request alive."""
+        super().finish()
+        self.environ = None
+
+
+_PROTOCOL = "gateway.protocol"
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_NOTHING = SimpleNamespace(shutdown=lambda _: None, close=lambda: None)  # a connection that is closed
+
+
+def give_away(environ: dict[str, Any]) -> Any:
+    """Return a request's connection: eventlet answers nothing then, and closes nothing."""
+    return environ[_PROTOCOL].give_away()
+
+
+def doorbell() -> Doorbell:
+    """Return a doorbell that rings by itself.
+
+    eventlet's hub looks at its files with one system call for each wait, and another one after it; so it is
+    given one file that stands for all. Who answers runs at once, as those who wait for the hub do.
+    """
+    epoll = eventlet.patcher.original("select").epoll()
+    rings = Doorbell(epoll, lambda answer: greenlet(answer).switch())
+    hub = get_hub()
+    hub.add(hub.READ, epoll.fileno(), lambda _: rings.ring(), None, None)
+    return rings
+
+
+def adapted(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """Tell Werkzeug and the streams what eventlet knows.
+
+    Werkzeug takes a body that comes in chunks for empty unless told that it ends. eventlet's input does end:
+    it puts the chunks together. Werkzeug still counts the bytes. The connection has Werkzeug's name for it.
+    No WebSocket is offered compression (docs/decisions/0006).
+    """
+
+    def adapt_and_serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+        # eventlet cuts idle connections off when it stops; who has a WebSocket is told first.
+        environ["eventlet.set_idle"] = lambda: None
+        environ["werkzeug.socket"] = environ["eventlet.input"].get_socket()
+        if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":  # as eventlet asks
+            environ["wsgi.input_terminated"] = True
+        return app(environ, start_response)
+
+    return adapt_and_serve
+
+
+def upgrade(handle: Callable[[Any], None], max_bytes: int) -> Callable[..., Iterable[bytes]]:
+    """A WSGI application that accepts a WebSocket, whose messages have so many bytes at most."""
+    accept: Callable[..., Iterable[bytes]] = WebSocketWSGI(handle, max_bytes)
+    accept.support_legacy_versions = False  # type: ignore[attr-defined]
+
+    def accept_leanly(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ[_PROTOCOL].give_buffer_back()
+        return accept(environ, start_response)
+
+    return accept_leanly
+
+
+def bound_messages() -> None:
+    """Have eventlet's limit hold for a message of many frames too, and text that is none closed with 1007."""
+
+    class Message(RFC6455WebSocket.Message):  # type: ignore[misc]
+        size = 0
+
+        def push(self, data: bytes, final: bool = False) -> None:  # noqa: FBT001, FBT002
+            self.size += len(data)
+            if self.size > self.max_frame_length:
+                raise FailedConnectionError(1009, f"A message has at most {self.max_frame_length} bytes")
+            super().push(data, final)
+
+        def getvalue(self) -> str | bytes:
+            try:
+                return super().getvalue()  # type: ignore[no-any-return]
+            except UnicodeDecodeError:
+                raise FailedConnectionError(1007, "Text must be UTF-8") from None
+
+    RFC6455WebSocket.Message = Message
