@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -10,9 +11,11 @@ import pytest
 from examples import FIRST_EVENT as FIRST
 from faults.proxy import Proxy
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from waiting import wait_until
 
-from api.joining import GapError, RelayUnavailableError
+from api.joining import ADMITTED_AT_ONCE, GapError, RelayUnavailableError
 from api.reader import Reader
 from api.relay import Relay
 from cto_worker import keys
@@ -88,14 +91,43 @@ def relay(store):
 
 
 @pytest.fixture
-def proxied(tmp_path, settings):
-    """A proxy before the store, and the relay behind it."""
+def link(tmp_path, settings):
+    """A proxy before the store, and a client of the store behind it that tries everything once."""
     proxy = Proxy(tmp_path / "p.sock", settings.socket_path)
-    try:
-        with running_relay(Redis.from_url(f"unix://{tmp_path}/p.sock", socket_timeout=0.5)) as relay:
-            yield proxy, relay
-    finally:
-        proxy.close()
+    url = f"unix://{tmp_path}/p.sock"
+    with Redis.from_url(url, socket_timeout=0.5, retry=Retry(NoBackoff(), 0)) as client:
+        yield proxy, client
+    proxy.close()
+
+
+@pytest.fixture
+def proxied(link):
+    """The proxy, and a relay behind it."""
+    proxy, client = link
+    with running_relay(client) as relay:
+        yield proxy, relay
+
+
+class Interrupted(History):
+    """Lets something happen right before the journal is asked a certain thing for the nth time."""
+
+    def __init__(self, store, asked, count, happens):
+        super().__init__(store)
+        self.asked, self.count, self.happens = asked, count, happens
+
+    def newest_serial(self):
+        self.interrupt("newest_serial")
+        return super().newest_serial()
+
+    def accepted_after(self, serial, limit):
+        self.interrupt("accepted_after")
+        return super().accepted_after(serial, limit)
+
+    def interrupt(self, asked):
+        self.count -= asked == self.asked
+        if self.count == 0:
+            self.count = -1
+            self.happens()
 
 
 def kill_pubsub(store):
@@ -305,6 +337,41 @@ def test_whatever_breaks_the_relay_it_goes_on(store, journal, caplog):
         inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
 
 
+def test_a_store_lost_between_two_batches_of_joiners_costs_nobody_anything(link, journal, inbox, caplog):
+    begin(journal)
+    proxy, client = link
+    readers = [f"socket-{number}" for number in range(3 * ADMITTED_AT_ONCE - 50)]
+    answers = {name: [] for name in readers[1::2]}
+    # Asked once at the start and for each batch, of which the second fails.
+    relay = Relay(client, Interrupted(client, "newest_serial", 3, proxy.black_hole.set))
+
+    all_there = threading.Barrier(len(readers) + 1)
+
+    def ask(name):
+        all_there.wait()
+        if name in answers:
+            relay.resume(inbox(name), "j1", 0, answers[name].append)
+        else:
+            relay.join(inbox(name), "user_7")
+
+    with ThreadPoolExecutor(len(readers)) as pool:
+        asked = [pool.submit(ask, name) for name in readers]
+        all_there.wait()
+        loop = threading.Thread(target=relay.run)
+        loop.start()
+        wait_until(lambda: "lost the store" in caplog.text)
+        proxy.black_hole.clear()
+        for request in asked:
+            request.result()
+    journal.append(event(2))
+    for name in readers:
+        inbox.has(name, [("j1", 2)] if name in answers else [("j1", 1), ("j1", 2)])
+    for told in answers.values():
+        assert [[frame.seq for frame in frames] for frames in told] == [[1]]
+    relay.stop()
+    loop.join()
+
+
 # Resuming
 
 
@@ -439,31 +506,35 @@ def test_jobs_that_began_and_ended_while_the_store_was_lost_are_told(proxied, jo
     assert "user_8" not in inbox.received
 
 
-class Interrupted(History):
-    """Lets something happen right before a reader is let in."""
-
-    happens = staticmethod(lambda: None)
-
-    def newest_serial(self):
-        self.happens()
-        return super().newest_serial()
-
-
 def test_who_joins_after_the_end_of_a_job_is_not_caught_up_with_it(store, journal, inbox):
-    history = Interrupted(store)
-
     def break_the_link():
         kill_pubsub(store)
         begin_and_end(journal, "j1")
 
-    with running_relay(store, history) as relay:
+    # Asked once at the start, and then for each of the two.
+    with running_relay(store, Interrupted(store, "newest_serial", 3, break_the_link)) as relay:
         relay.join(inbox("before"), "user_7")
-        history.happens = break_the_link
         relay.join(inbox("after"), "user_7")
-        history.happens = lambda: None
         begin(journal, "j2")
         inbox.has("before", [("j1", 1), ("j1", 2), ("j2", 1)])
         inbox.has("after", [("j2", 1)])
+
+
+def test_catching_up_that_is_interrupted_goes_on_where_it_was(link, journal, inbox, monkeypatch):
+    monkeypatch.setattr("api.relay.JOBS_AT_ONCE", 2)
+    proxy, client = link
+    jobs = [f"j{number}" for number in range(9)]
+    # Asked once at the start. Of the five pages after the break the third fails.
+    history = Interrupted(client, "accepted_after", 4, proxy.black_hole.set)
+    with running_relay(client, history) as relay:
+        relay.join(inbox("socket"), "user_7")
+        with proxy.broken():
+            for job_id in jobs:
+                begin_and_end(journal, job_id)
+        wait_until(lambda: history.count < 0)
+        assert inbox.received["socket"] == [(job_id, seq) for job_id in jobs[:4] for seq in (1, 2)]
+        proxy.black_hole.clear()
+        inbox.has("socket", [(job_id, seq) for job_id in jobs for seq in (1, 2)])
 
 
 def test_an_end_is_remembered_until_a_heartbeat_tells_that_nobody_needs_it(
