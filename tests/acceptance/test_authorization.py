@@ -476,7 +476,9 @@ def test_a_new_token_in_time_lets_a_client_stay(guarded, opened, door):
 
 @pytest.mark.parametrize("door", DOORS)
 def test_each_user_has_so_many_connections_and_no_more(launch, opened, door):
-    system = launch("--no-flower", **GUARDED, CTO_MAX_USER_SOCKETS="3").ready()
+    system = launch(
+        "--no-flower", **GUARDED, CTO_MAX_USER_SOCKETS="3", CTO_RATE_LIMIT="1000000/minute"
+    ).ready()
 
     def refusal():
         if door in {"websocket", "polling"}:
