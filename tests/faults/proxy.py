@@ -28,8 +28,14 @@ class Proxy:
         self.acceptor.start()
 
     def cut(self):
-        """Close every link there is."""
+        """Close every link there is. None of them carries anything more."""
+        self._close(self._forget())
+
+    def _forget(self):
         links, self.links = self.links, []
+        return links
+
+    def _close(self, links):
         for link in links:
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
@@ -39,8 +45,9 @@ class Proxy:
         """Let nothing through meanwhile, and close every link at the end."""
         self.black_hole.set()
         yield
+        links = self._forget()  # first, for what has been read meanwhile must not get through now
         self.black_hole.clear()
-        self.cut()
+        self._close(links)
 
     def close(self):
         """Close everything, and return once nobody uses it any more."""
@@ -63,18 +70,16 @@ class Proxy:
         # A store that is down cannot be connected to, and closes this link too.
         with contextlib.suppress(OSError), near, socket.socket(socket.AF_UNIX) as far:
             far.connect(str(self.forward_to))
-            back = threading.Thread(target=self._pump, args=(far, near), daemon=True)
+            back = threading.Thread(target=self._pump, args=(far, near, near), daemon=True)
             back.start()
-            self._pump(near, far)
+            self._pump(near, far, near)
             back.join()
 
-    def _pump(self, one, other):
+    def _pump(self, one, other, link):
         with contextlib.suppress(OSError):
             while data := one.recv(65_536):
                 if self.delay_s:
                     time.sleep(self.delay_s)
-                if not self.black_hole.is_set():
+                if link in self.links and not self.black_hole.is_set():
                     other.sendall(data)
-        for link in (one, other):
-            with contextlib.suppress(OSError):
-                link.shutdown(socket.SHUT_RDWR)
+        self._close((one, other))
