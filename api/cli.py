@@ -203,7 +203,7 @@ def _resolve(*, job: str, intent: str | None, executed: bool, not_executed: bool
 
 @main.command("token")
 @click.option("--user", required=True, help="Whose token it is: its claim sub.")
-@click.option("--role", type=click.Choice(list(Role)), default=Role.USER, show_default=True)
+@click.option("--role", type=click.Choice([role.value for role in Role]), default="user", show_default=True)
 @click.option(
     "--hours", type=click.FloatRange(0, 8_760), default=12, show_default=True, help="How long it lives."
 )

@@ -343,6 +343,8 @@ def test_the_command_line_is_the_service_for_who_can_sign_and_else_the_bearer_of
     finally:
         del guarded.env["CTO_TOKEN"]
     assert guarded.job in guarded.cto("jobs").stdout
+    of_admin = guarded.cto("token", "--user", "ops", "--role", "admin").stdout.strip()
+    assert ask(guarded, "GET", "/metrics", of_admin) == (200, None)
     elsewhere = guarded.cto("jobs", "--url", guarded.url.replace("127.0.0.1", "localhost"))
     assert "unauthorized" in elsewhere.stderr  # what is signed here is shown to nobody else
 
