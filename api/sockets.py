@@ -108,6 +108,8 @@ class _Door:
         if client:
             self._lobby.connections.close(client.connection)
             self._lobby.relay.forget(client.reader)
+            if reason == self._server.reason.CLIENT_DISCONNECT:
+                client.outbox.put(None)  # who is nobody any more takes up no room
             if reason == self._server.reason.PING_TIMEOUT:
                 client.outbox.drop()  # it may read nothing, and so no goodbye either
 

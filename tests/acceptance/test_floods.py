@@ -122,6 +122,13 @@ def test_a_client_cannot_say_what_only_the_server_itself_may(system):
     client.socket.close()
 
 
+def test_who_leaves_the_namespace_takes_up_no_room_any_more(system):
+    client = Session(system)
+    client.socket.settimeout(2)  # less than a session has that was never let in
+    client.socket.send("41")
+    client.ended()
+
+
 @pytest.mark.usefixtures("healthy")
 def test_a_polling_client_that_says_too_much_is_cut_off(system):
     address = system.url + PATH + "polling"
