@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
 import time
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
-from itertools import count
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -69,10 +67,6 @@ class Connections:
         self._open: set[Connection] = set()
         self._sent_away: list[Connection] = []
         self._users: Counter[str] = Counter()
-        self._expiries: list[
-            tuple[float, int, Connection]
-        ] = []  # a heap; also of some that are closed or renewed
-        self._number = count()
 
     def open(
         self, who: Caller, end: Callable[[Ending], object], cut_off: Callable[[], object] = lambda: None
@@ -87,7 +81,6 @@ class Connections:
         connection = Connection(who, end, cut_off)
         self._open.add(connection)
         self._users[who.name] += 1
-        self._watch_expiry(connection)
         return connection
 
     def renew(self, connection: Connection, who: Caller) -> None:
@@ -95,7 +88,6 @@ class Connections:
         if (who.user_id, who.role) != (connection.who.user_id, connection.who.role):
             raise RoomError("user_mismatch", "the new token is not this user's, or is for another role")
         connection.who = who
-        self._watch_expiry(connection)
 
     def close(self, connection: Connection) -> None:
         """Count a client out. Harmless when it has been already."""
@@ -119,9 +111,11 @@ class Connections:
 
     def look(self) -> None:
         """Look once. Raises ``RedisError`` when it cannot be known what is revoked."""
-        self._end_expired(time.time())
+        now_s = time.time()
+        for connection in [one for one in list(self._open) if one.who.expires_s <= now_s]:
+            self._end(connection, Ending.EXPIRED)
         if self._revocations.refresh():
-            for connection in [one for one in self._open if self._revocations.revoked(one.who)]:
+            for connection in [one for one in list(self._open) if self._revocations.revoked(one.who)]:
                 self._end(connection, Ending.REVOKED)
 
     def end_all(self) -> None:
@@ -134,16 +128,6 @@ class Connections:
         """Wait no longer for those who were sent away and have not taken in what waits for them."""
         for connection in self._sent_away:
             connection.cut_off()
-
-    def _watch_expiry(self, connection: Connection) -> None:
-        if connection.who.expires_s != float("inf"):
-            heapq.heappush(self._expiries, (connection.who.expires_s, next(self._number), connection))
-
-    def _end_expired(self, now_s: float) -> None:
-        while self._expiries and self._expiries[0][0] <= now_s:
-            connection = heapq.heappop(self._expiries)[2]
-            if connection in self._open and connection.who.expires_s <= now_s:
-                self._end(connection, Ending.EXPIRED)
 
     def _end(self, connection: Connection, ending: Ending) -> None:
         self.close(connection)

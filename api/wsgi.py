@@ -82,7 +82,8 @@ def main() -> None:
         websockets.blueprint(lobby, settings, partial(green.upgrade, max_bytes=MAX_MESSAGE_BYTES))
     )
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
-    threading.Thread(target=connections.run, name="connections", daemon=True).start()
+    if settings.auth == "required":
+        threading.Thread(target=connections.run, name="connections", daemon=True).start()
     _collect_rarely()
     _serve(app, socketio.server, connections, settings, number)
 
