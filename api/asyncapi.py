@@ -140,6 +140,10 @@ _WEBSOCKET_ASKED = {
         ),
         _typed("auth_refreshed", "Done", {}, {}),
     ),
+    "ping": (
+        _typed("ping", "Find out whether the connection lives", {}, {"id": 7}),
+        _typed("pong", "It does", {}, {"id": 7}),
+    ),
 }
 _WEBSOCKET_REFUSAL = _typed(
     "error",

@@ -58,6 +58,23 @@ def _schema(name: str, described: dict[str, fields.Field[Any]]) -> type[Schema]:
 
 
 # One dictionary each: who reads a schema sees names as they are on the wire.
+StepResult = _schema(
+    "StepResult",
+    {
+        "kind": _one_of(["transfer", "buy"], "What was done"),
+        "wallet": _text("For which wallet"),
+        "status": _one_of(OutcomeStatus, "What became of it"),
+        "signature": fields.String(
+            required=True,
+            allow_none=True,
+            metadata={"description": "Of the transaction; null if none was sent"},
+        ),
+        "spent": _number("SOL, fees included"),
+        "tokens": _whole("Base units of the token that it bought"),
+        "errorCode": _text("Why it failed, for machines", optional=True),
+        "error": _text("The same for people", optional=True),
+    },
+)
 Details = _schema(
     "Details",
     {
@@ -72,6 +89,9 @@ Details = _schema(
         "transactionSignatures": _list(fields.String(), "Transactions confirmed so far", optional=True),
         "estimatedTimeRemaining": _whole("ms, learned from earlier runs", optional=True),
         "currentOperation": _text("What is being done now, for people", optional=True),
+        "lastStep": fields.Nested(
+            StepResult, metadata={"description": "The transfer or buy that has just ended"}
+        ),
     },
 )
 _DESCRIBING = {
@@ -114,23 +134,6 @@ _WHERE = {
     "currentProgress": _number("Of the latest event, per cent", 100),
 }
 _LATEST = {"latestProgress": fields.Nested(ProgressEvent, required=True)}
-StepResult = _schema(
-    "StepResult",
-    {
-        "kind": _one_of(["transfer", "buy"], "What was done"),
-        "wallet": _text("For which wallet"),
-        "status": _one_of(OutcomeStatus, "What became of it"),
-        "signature": fields.String(
-            required=True,
-            allow_none=True,
-            metadata={"description": "Of the transaction; null if none was sent"},
-        ),
-        "spent": _number("SOL, fees included"),
-        "tokens": _whole("Base units of the token that it bought"),
-        "errorCode": _text("Why it failed, for machines", optional=True),
-        "error": _text("The same for people", optional=True),
-    },
-)
 OperationResult = _schema(
     "OperationResult",
     {

@@ -100,6 +100,7 @@ class _Client:
             "leave": self._leave,
             "resume": self._resume,
             "auth_refresh": self._refresh,
+            "ping": self._pong,
         }
         self._connection = lobby.connections.open(who, self._end, self._cut_off)
 
@@ -179,7 +180,7 @@ class _Client:
         handler = self._handlers.get(kind) if isinstance(kind, str) else None
         if handler is None:
             raise RoomError(
-                "invalid_message", 'send {"type": "join", "leave", "resume" or "auth_refresh", …}'
+                "invalid_message", 'send {"type": "join", "leave", "resume", "auth_refresh" or "ping", …}'
             )
         handler(said, echo)
 
@@ -204,6 +205,10 @@ class _Client:
     def _refresh(self, said: dict[str, Any], echo: dict[str, Any]) -> None:
         self._lobby.refresh(self._connection, said.get("token"), said.get("userId"))
         self._answer({"type": "auth_refreshed", **echo})
+
+    def _pong(self, _: dict[str, Any], echo: dict[str, Any]) -> None:
+        # A page never sees the protocol's own pings, and so cannot tell a dead link by them.
+        self._answer({"type": "pong", **echo})
 
     def _fail(self, status: int, code: str, message: str) -> None:
         self._outbox.put(text_frame(dumps({"type": "error", "code": code, "message": message})))

@@ -91,6 +91,7 @@ class Details:
     transaction_signatures: tuple[str, ...] | None = None  # confirmed so far
     estimated_time_remaining: int | None = None  # ms
     current_operation: str | None = None
+    last_step: dict[str, Any] | None = None  # the transfer or buy that has just ended, as in the result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +246,7 @@ _DETAIL_CHECKS = {
     "transaction_signatures": lambda v: isinstance(v, list) and all(_text(item) for item in v),
     "estimated_time_remaining": _count,
     "current_operation": _text,
+    "last_step": lambda v: isinstance(v, dict) and {"kind", "wallet", "status"} <= v.keys(),
 }
 
 

@@ -16,7 +16,7 @@ from cto_worker.hold import Hold
 from cto_worker.intents import settled
 from cto_worker.market import Buy, Outcome, OutcomeStatus, Strategy
 from cto_worker.plan import check_funds, make_plan
-from cto_worker.result import result_of, summary_of
+from cto_worker.result import result_of, step_result, summary_of
 from cto_worker.step import carry_out, follow_up, patiently
 from cto_worker.story import UNKNOWN_PLATFORM, Story
 
@@ -47,6 +47,7 @@ class Operation:
     hold: Hold = field(default_factory=Hold)
     log: IntentLog | None = None  # of the runs before this one
     done: list[tuple[Step, Outcome]] = field(default_factory=list)
+    told: int = 0  # how many of these an event has told
     started_s: float = field(default_factory=time.monotonic)  # of the first run, on this process's clock
     learned_ms: float | None = None  # how long a transfer or buy took in earlier runs
     measured_ms: float | None = None  # how long it took in this one, on average
@@ -140,6 +141,7 @@ def execute(operation: Operation, plan: Plan) -> None:
         "Finishing",
         progress=_progress(pending, total),
         remaining_ms=_remaining_ms(operation, 0),
+        last_step=_last_step(operation),
     )
 
 
@@ -148,6 +150,7 @@ def recount(operation: Operation, steps: list[Step]) -> list[Step]:
     pending = steps
     while pending and (record := _record_of(operation, pending[0])) and record.outcome:
         pending = settle(operation, pending[0], record.outcome, pending[1:])
+    operation.told = len(operation.done)
     if pending and record and record.order:
         operation.in_flight = pending[0], record.order
     return pending
@@ -202,6 +205,7 @@ def conclude(operation: Operation, error: tuple[str, str] | None, *, review: boo
         result,
         error=error,
         step_ms=step_ms,
+        last_step=_last_step(operation),
         records=operation.unrecorded,
         review=review or any(outcome.status is OutcomeStatus.UNKNOWN for _, outcome in operation.done),
     )
@@ -262,11 +266,24 @@ def _tell(
 ) -> bool:
     remaining_ms = None if steps_left is None else _remaining_ms(operation, steps_left)
     receipt = operation.story.tell(
-        phase, current_operation, remaining_ms=remaining_ms, records=operation.unrecorded, **more
+        phase,
+        current_operation,
+        remaining_ms=remaining_ms,
+        last_step=_last_step(operation),
+        records=operation.unrecorded,
+        **more,
     )
     operation.unrecorded = {}
     operation.learned_ms = receipt.step_ms
     return receipt.cancel
+
+
+def _last_step(operation: Operation) -> dict[str, Any] | None:
+    """What the next event is the first to tell of."""
+    if operation.told == len(operation.done):
+        return None
+    operation.told = len(operation.done)
+    return step_result(*operation.done[-1])
 
 
 def _remaining_ms(operation: Operation, steps_left: int) -> int | None:

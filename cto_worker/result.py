@@ -40,14 +40,15 @@ def result_of(operation: Operation, error: tuple[str, str] | None) -> dict[str, 
         "walletsUsed": len(tally.wallets),
         "transactionSignatures": tally.signatures,
         "durationMs": round((time.monotonic() - operation.started_s) * 1000),
-        "steps": [_step_result(step, outcome) for step, outcome in operation.done],
+        "steps": [step_result(step, outcome) for step, outcome in operation.done],
     }
     if error:
         result["errorCode"], result["error"] = error
     return result
 
 
-def _step_result(step: Step, outcome: Outcome) -> dict[str, Any]:
+def step_result(step: Step, outcome: Outcome) -> dict[str, Any]:
+    """What became of one transfer or buy. SOL and base units."""
     document: dict[str, Any] = {
         "kind": "buy" if isinstance(step.intent, Buy) else "transfer",
         "wallet": step.wallet,

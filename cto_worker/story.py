@@ -102,6 +102,7 @@ class Story:
         *,
         progress: float | None = None,
         remaining_ms: int | None = None,
+        last_step: dict[str, Any] | None = None,
         plan: Plan | None = None,
         records: Mapping[str, IntentRecord] | None = None,
     ) -> Receipt:
@@ -111,17 +112,27 @@ class Story:
         then told as less than it was. ``plan`` and ``records`` go into the intent log. Raises what
         :meth:`Journal.append` raises.
         """
-        details = self._details(current_operation=current_operation, estimated_time_remaining=remaining_ms)
+        details = self._details(
+            current_operation=current_operation, estimated_time_remaining=remaining_ms, last_step=last_step
+        )
         if phase.number < self._latest.phase:
             phase = Phase.of(self._latest.phase)
         told = max(self._latest.progress, phase.progress if progress is None else progress)
         return self._append(phase, Status.IN_PROGRESS, details, progress=told, plan=plan, records=records)
 
     def note(
-        self, phase: Phase, current_operation: str, *, progress: float, remaining_ms: int | None
+        self,
+        phase: Phase,
+        current_operation: str,
+        *,
+        progress: float,
+        remaining_ms: int | None,
+        last_step: dict[str, Any] | None,
     ) -> None:
         """Tell an event together with the next one, which comes at once."""
-        details = self._details(current_operation=current_operation, estimated_time_remaining=remaining_ms)
+        details = self._details(
+            current_operation=current_operation, estimated_time_remaining=remaining_ms, last_step=last_step
+        )
         event = self._next(phase, Status.IN_PROGRESS, details, progress=max(self._latest.progress, progress))
         self._noted.append(event)
 
@@ -140,6 +151,7 @@ class Story:
         *,
         error: tuple[str, str] | None,
         step_ms: float | None,
+        last_step: dict[str, Any] | None = None,
         records: Mapping[str, IntentRecord] | None = None,
         review: bool = False,
     ) -> None:
@@ -148,7 +160,7 @@ class Story:
         self._append(
             Phase.ENDED,
             Status.FAILED if error else Status.COMPLETED,
-            self._details(error=text, error_code=code),
+            self._details(error=text, error_code=code, last_step=last_step),
             summary=summary,
             result=result,
             step_ms=step_ms,

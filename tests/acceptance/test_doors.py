@@ -397,3 +397,10 @@ def test_without_the_store_the_doors_say_so(launch, opened):
         assert "store_unavailable" in client.recv()
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def test_a_page_can_find_out_whether_its_plain_websocket_lives(plain_socket):
+    client = plain_socket()
+    client.send(type="ping", id=7)
+    client.wait_for(lambda client: client.told("pong"))
+    assert client.told("pong") == [{"type": "pong", "id": 7}]

@@ -245,7 +245,7 @@ def test_nothing_that_is_said_on_a_plain_websocket_breaks_it(guarded, bystander)
     described = messages("websocket")
     jobs, rooms = rooms_and_jobs(guarded)
     message = st.fixed_dictionaries(
-        {"type": st.sampled_from(["join", "leave", "resume", "auth_refresh"]) | JSON},
+        {"type": st.sampled_from(["join", "leave", "resume", "auth_refresh", "ping"]) | JSON},
         optional={
             "room": rooms | JSON,
             "jobId": jobs | JSON,

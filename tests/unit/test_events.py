@@ -28,6 +28,7 @@ details = st.builds(
     transaction_signatures=st.none() | st.lists(text, max_size=4).map(tuple),
     estimated_time_remaining=st.none() | counts,
     current_operation=st.none() | text,
+    last_step=st.none() | st.fixed_dictionaries({"kind": text, "wallet": text, "status": text}),
 )
 events = st.builds(
     ProgressEvent,

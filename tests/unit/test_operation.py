@@ -72,6 +72,13 @@ def test_a_prefunded_operation_buys_with_every_wallet(journal):
     assert [event.attempt for event in told(journal)] == [0] + [1] * 7
 
 
+def test_a_step_is_told_by_the_event_that_is_the_first_to_count_it(journal):
+    result = run(journal, MemoryMarket(failing=("wallet-2:buy",)))
+    assert [event.details.last_step for event in told(journal)] == [None] * 4 + [*result["steps"], None]
+    counted = [(event.details.successful_buys, event.details.failed_buys) for event in told(journal)[4:7]]
+    assert counted == [(1, 0), (1, 1), (2, 1)]
+
+
 def test_a_standard_operation_distributes_before_it_buys(journal):
     market = MemoryMarket()
     result = run(journal, market, mode="standard")

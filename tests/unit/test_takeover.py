@@ -175,6 +175,8 @@ def one_true_story(world):
     spent = [event.details.total_spent for event in events[1:]]
     assert spent == sorted(spent)
     assert world.journal.published == [encode(event) for event in events]
+    steps = [event.details.last_step for event in events if event.details.last_step]
+    assert steps == world.result["steps"], "each step is told once, in order"
     for intent_id, payloads in world.market.sent.items():
         assert len(set(payloads)) == 1, f"{intent_id} was sent as two different orders"
         assert world.records[intent_id].order.payload == payloads[0], "what was sent is on record"
