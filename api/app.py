@@ -6,7 +6,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, jsonify, request, send_from_directory
+from flask import Blueprint, Flask, Response, jsonify, request, send_from_directory
 from flask_cors import CORS
 
 from api import asyncapi, errors, jobs, openapi
@@ -99,8 +99,19 @@ def create_app(settings: Settings, gate: Gate, store: Redis, journal: Journal, p
     return app
 
 
+def _client_folder() -> Path:
+    """Where the browser client's modules lie: in a checkout beside this package, in a wheel inside it."""
+    package = Path(__file__).parent
+    inside = package / "client"
+    return inside if inside.exists() else package.parent / "clients" / "js" / "src"
+
+
 def _add_pages(app: Flask) -> None:
-    """Add the pages, and the documents that one of them shows."""
+    """Add the pages, what they are built on, and the documents that one of them shows."""
+    # As they are written: a browser reads modules, and so needs no build.
+    app.register_blueprint(
+        Blueprint("client", __name__, static_folder=str(_client_folder()), static_url_path="/client")
+    )
 
     @app.get("/")
     def page() -> Response:

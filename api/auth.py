@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 REVOKED = ("token_revoked", "the token has been revoked: get a new one")
 # Whoever asks for these gets them; for everything else a caller must be known.
-PUBLIC = frozenset({"page", "static", "healthz", "readyz", "docs", "openapi_document", "asyncapi_document"})
+PUBLIC = frozenset(
+    {
+        "page",
+        "static",
+        "client.static",
+        "healthz",
+        "readyz",
+        "docs",
+        "openapi_document",
+        "asyncapi_document",
+    }
+)
 # A browser can send no header with these, so their token may stand in the address.
 TOKEN_IN_QUERY = frozenset({"streams.job_stream", "streams.user_stream", "websockets.websocket"})
 

@@ -1,0 +1,75 @@
+/** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
+
+/** Whether an event is the last of its job. @param {ProgressEvent} event */
+export const hasEnded = ({ status }) => status === "completed" || status === "failed";
+
+/** One job's events, put in order: each is delivered once, and none before those that it follows. */
+export class Job {
+  /** @type {ProgressEvent | null} */ latest = null;
+  /** @type {ProgressEvent[]} */ events = [];
+  /** @type {import("./errors.js").CTOError | null} */ error = null;
+  seq = 0; // of the last event delivered
+  asked = false; // whether what is missing has been asked for
+  session = 0; // in which anything was last heard of it
+  /** @type {Map<number, ProgressEvent>} */ #held = new Map(); // what came too early
+
+  /**
+   * @param {string} jobId
+   * @param {boolean} complete whether every event counts, or only the latest
+   */
+  constructor(jobId, complete) {
+    this.jobId = jobId;
+    this.complete = complete;
+  }
+
+  get ended() {
+    return this.latest !== null && hasEnded(this.latest);
+  }
+
+  /** Whether something is missing before what has come. */
+  get hasHole() {
+    return this.#held.size > 0;
+  }
+
+  /**
+   * Take an event in, whenever and however often it comes.
+   *
+   * @param {ProgressEvent} event
+   * @returns {ProgressEvent[]} what can be delivered now, in order
+   */
+  take(event) {
+    if (event.seq <= this.seq) return [];
+    if (!this.complete) return [this.#deliver(event)];
+    this.#held.set(event.seq, event);
+    return this.#next();
+  }
+
+  /**
+   * Give up what comes before a seq: it is gone.
+   *
+   * @param {number} oldestSeq
+   * @returns {ProgressEvent[]} what can be delivered now, in order
+   */
+  skipTo(oldestSeq) {
+    for (const seq of this.#held.keys()) if (seq < oldestSeq) this.#held.delete(seq);
+    this.seq = Math.max(this.seq, oldestSeq - 1);
+    return this.#next();
+  }
+
+  #next() {
+    const ready = [];
+    for (let event; (event = this.#held.get(this.seq + 1)); ) {
+      this.#held.delete(event.seq);
+      ready.push(this.#deliver(event));
+    }
+    return ready;
+  }
+
+  /** @param {ProgressEvent} event */
+  #deliver(event) {
+    this.seq = event.seq;
+    this.latest = event;
+    if (this.complete) this.events = [...this.events, event];
+    return event;
+  }
+}

@@ -1,0 +1,99 @@
+import { CTOError, isPassing, isStale } from "./errors.js";
+
+const ATTEMPTS = 6;
+const FIRST_RETRY_MS = 500;
+const LONGEST_RETRY_MS = 8_000;
+
+/** @typedef {{ body?: unknown, headers?: Record<string, string>, signal?: AbortSignal }} Asking */
+
+/** The gateway's REST interface. Whatever fails rejects with a {@link CTOError}. */
+export class Rest {
+  /**
+   * @param {string} url
+   * @param {import("./token.js").Token} token
+   */
+  constructor(url, token) {
+    this.url = url;
+    this.token = token;
+  }
+
+  /**
+   * What the gateway answers, as a `Response` with a good status. A token that has ended is replaced once.
+   *
+   * @param {string} method
+   * @param {string} path
+   * @param {Asking} [asking]
+   */
+  async fetch(method, path, { body, headers = {}, signal } = {}) {
+    for (let renewed = false; ; renewed = true) {
+      const token = await this.token.get();
+      let response;
+      try {
+        response = await fetch(this.url + path, {
+          method,
+          signal,
+          body: body === undefined ? undefined : JSON.stringify(body),
+          headers: {
+            ...(body !== undefined && { "Content-Type": "application/json" }),
+            ...(token && { Authorization: `Bearer ${token}` }),
+            ...headers,
+          },
+        });
+      } catch {
+        throw new CTOError("unreachable", "the gateway does not answer");
+      }
+      if (response.ok) return response;
+      const error = await errorOf(response);
+      if (renewed || !isStale(error) || !this.token.renewable) throw error;
+      await this.token.renew();
+    }
+  }
+
+  /**
+   * The `data` of what the gateway answers.
+   *
+   * @param {string} method
+   * @param {string} path
+   * @param {Asking} [asking]
+   * @returns {Promise<any>}
+   */
+  async request(method, path, asking) {
+    const response = await this.fetch(method, path, asking);
+    try {
+      return (await response.json()).data;
+    } catch {
+      throw new CTOError("unreachable", "the answer was cut off");
+    }
+  }
+
+  /**
+   * The same, asked again for up to half a minute while the gateway or its store is away: for what may be said twice.
+   *
+   * @param {string} method
+   * @param {string} path
+   * @param {Asking} [asking]
+   * @returns {Promise<any>}
+   */
+  async insist(method, path, asking) {
+    for (let attempt = 1, retryMs = FIRST_RETRY_MS; ; attempt += 1, retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS)) {
+      try {
+        return await this.request(method, path, asking);
+      } catch (error) {
+        if (!(error instanceof CTOError) || !isPassing(error) || attempt === ATTEMPTS) throw error;
+        const waitMs = error.retryAfterMs ?? retryMs;
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
+      }
+    }
+  }
+}
+
+/** @param {Response} response */
+async function errorOf(response) {
+  const retryAfterMs = Number(response.headers.get("Retry-After")) * 1000 || undefined;
+  let error;
+  try {
+    ({ error } = await response.json());
+  } catch { /* not the gateway's answer, but that of something before it */ }
+  if (error) return new CTOError(error.code, error.message, { status: response.status, details: error.details, retryAfterMs });
+  return new CTOError("unreachable", `HTTP ${response.status} instead of an answer`, { status: response.status, retryAfterMs });
+}

@@ -1,0 +1,159 @@
+import { isPassing } from "../errors.js";
+import { hasEnded } from "../job.js";
+
+const INTERVAL_MS = 2_000; // of asking about everything once; the gateway's limit leaves room for ten jobs, twice over
+const GAP_MS = 200; // between two requests: many jobs are asked about less often, not the gateway more
+const PAGE = 50; // jobs looked at in a room
+const FAILURES = 3; // in a row, until the connection counts as lost
+const FOREVER_MS = 2 ** 31 - 1;
+
+/**
+ * Asking again and again, where nothing else gets through.
+ *
+ * @param {import("../types.js").Opening} opening
+ * @returns {Promise<import("../types.js").Session>}
+ */
+export async function open(opening) {
+  await opening.rest.request("GET", "/api/cto/jobs?limit=1", { signal: opening.signal });
+  return poll(opening);
+}
+
+/** Whether nobody sees the page, and so nobody minds when it learns. */
+const isHidden = () => globalThis.document?.visibilityState === "hidden";
+
+/**
+ * Tell what comes after a seq, as far as it has come.
+ *
+ * @param {Pick<import("../types.js").Opening, "rest" | "on" | "signal">} opening
+ * @param {string} jobId
+ * @param {number} after
+ * @returns {Promise<import("../types.js").ProgressEvent[]>}
+ */
+export async function askJob({ rest, on, signal }, jobId, after) {
+  const { events } = await rest.request("GET", `/api/cto/job/${jobId}/events?after=${after}`, { signal });
+  if (events.length && events[0].seq > after + 1) on.gap(jobId, events[0].seq);
+  on.resumed(jobId, events);
+  return events;
+}
+
+/**
+ * The latest event of each of a room's newest jobs, ended ones too, oldest first.
+ *
+ * @param {Pick<import("../types.js").Opening, "rest" | "signal">} opening
+ * @param {string} room
+ * @returns {Promise<import("../types.js").ProgressEvent[]>}
+ */
+export async function askRoom({ rest, signal }, room) {
+  const user = room.startsWith("user_") ? `&userId=${encodeURIComponent(room.slice("user_".length))}` : "";
+  const { jobs } = await rest.request("GET", `/api/cto/jobs?limit=${PAGE}${user}`, { signal });
+  return jobs.map((/** @type {any} */ job) => job.latestProgress).toReversed();
+}
+
+/**
+ * Ask about rooms and jobs in turn, until the session is closed or nothing answers any more.
+ *
+ * @param {Pick<import("../types.js").Opening, "rest" | "on" | "closed" | "signal">} opening
+ * @returns {import("../types.js").Session}
+ */
+function poll(opening) {
+  const { on, closed, signal } = opening;
+  /** @type {Map<string, number>} the seq got so far of each job that is followed */ const jobs = new Map();
+  /** @type {Map<string, Map<string, number>>} the same of the jobs that have not ended in each room */ const rooms = new Map();
+  /** @type {Map<string, Set<string>>} the jobs of each room that are known to have ended */ const seen = new Map();
+  let isOpen = true;
+  let failures = 0;
+  let notBeforeMs = 0; // as the gateway wants it
+  /** @type {() => void} */ let wake = () => {}; // from idling, never from keeping a distance
+
+  /** @param {number} ms */
+  const idle = (ms) => new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    wake = () => {
+      clearTimeout(timer);
+      resolve(undefined);
+    };
+  });
+  const onVisible = () => { if (!isHidden()) wake(); };
+  globalThis.document?.addEventListener?.("visibilitychange", onVisible);
+  const close = () => {
+    isOpen = false;
+    wake();
+    globalThis.document?.removeEventListener?.("visibilitychange", onVisible);
+  };
+  signal.addEventListener("abort", close);
+
+  /** @param {import("../types.js").About} about @param {() => Promise<unknown>} ask */
+  const attempt = async (about, ask) => {
+    if (!isOpen) return;
+    await new Promise((resolve) => setTimeout(resolve, Math.max(GAP_MS, notBeforeMs - Date.now())));
+    try {
+      if (isOpen) await ask();
+      failures = 0;
+    } catch (cause) {
+      const error = /** @type {import("../errors.js").CTOError} */ (cause);
+      if (!isOpen) return;
+      if (error.retryAfterMs) notBeforeMs = Date.now() + error.retryAfterMs;
+      if (error.status === 401 || (isPassing(error) && !error.retryAfterMs && (failures += 1) === FAILURES)) {
+        close();
+        closed(error);
+      } else if (!isPassing(error)) {
+        if ("room" in about) rooms.delete(about.room);
+        else jobs.delete(about.jobId);
+        on.refused(about, error);
+      }
+    }
+  };
+
+  /** @param {string} jobId @param {Map<string, number>} seqs */
+  const lookAtJob = async (jobId, seqs) => {
+    const last = (await askJob(opening, jobId, seqs.get(jobId) ?? 0)).at(-1);
+    if (!last || !seqs.has(jobId)) return;
+    if (hasEnded(last)) seqs.delete(jobId);
+    else seqs.set(jobId, last.seq);
+  };
+
+  /** @param {string} room @param {Map<string, number>} seqs */
+  const lookAtRoom = async (room, seqs) => {
+    const unseen = new Map(seqs);
+    const events = await askRoom(opening, room);
+    const past = seen.get(room) ?? new Set(events.filter(hasEnded).map(({ jobId }) => jobId));
+    for (const event of events) {
+      unseen.delete(event.jobId);
+      if (!past.has(event.jobId) || seqs.has(event.jobId)) on.event(event);
+      if (hasEnded(event)) seqs.delete(event.jobId);
+      else seqs.set(event.jobId, event.seq);
+    }
+    seen.set(room, new Set(events.filter(hasEnded).map(({ jobId }) => jobId)));
+    for (const jobId of unseen.keys()) await attempt({ jobId }, () => lookAtJob(jobId, seqs)); // older than the page
+    on.joined(room);
+  };
+
+  const run = async () => {
+    while (isOpen) {
+      const begunMs = Date.now();
+      for (const [room, seqs] of [...rooms]) await attempt({ room }, () => lookAtRoom(room, seqs));
+      for (const jobId of [...jobs.keys()]) await attempt({ jobId }, () => lookAtJob(jobId, jobs));
+      if (isOpen) await idle(begunMs + INTERVAL_MS - Date.now());
+      while (isOpen && isHidden()) await idle(FOREVER_MS);
+    }
+  };
+  void run();
+
+  return {
+    join: (room) => {
+      rooms.set(room, rooms.get(room) ?? new Map());
+      wake();
+    },
+    leave: (room) => {
+      rooms.delete(room);
+      jobs.delete(room.replace(/^job_/, ""));
+    },
+    follow: (jobId, after) => {
+      jobs.set(jobId, after);
+      wake();
+    },
+    catchUp: (jobId, after) => void attempt({ jobId }, () => askJob(opening, jobId, after)),
+    refresh: () => {}, // every request has the newest
+    close,
+  };
+}

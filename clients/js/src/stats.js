@@ -1,0 +1,41 @@
+/**
+ * @typedef {object} Stats
+ * @property {number} total
+ * @property {number} queued no worker has it yet
+ * @property {number} active
+ * @property {number} completed
+ * @property {number} failed
+ * @property {number} averageProgress per cent
+ * @property {number} successfulBuys
+ * @property {number} failedBuys
+ * @property {number} totalSpent SOL
+ */
+
+/**
+ * Count jobs by what is known of each, as `GET /api/cto/jobs/stats` does.
+ *
+ * @param {Iterable<{ latest: import("./types.js").ProgressEvent | null }>} jobs
+ * @returns {Stats}
+ */
+export function statsOf(jobs) {
+  const stats = {
+    total: 0, queued: 0, active: 0, completed: 0, failed: 0, averageProgress: 0, successfulBuys: 0, failedBuys: 0, totalSpent: 0,
+  };
+  let progress = 0;
+  for (const { latest } of jobs) {
+    stats.total += 1;
+    stats[stateOf(latest)] += 1;
+    progress += latest?.progress ?? 0;
+    stats.successfulBuys += latest?.details?.successfulBuys ?? 0;
+    stats.failedBuys += latest?.details?.failedBuys ?? 0;
+    stats.totalSpent += latest?.details?.totalSpent ?? 0;
+  }
+  stats.averageProgress = stats.total && progress / stats.total;
+  return stats;
+}
+
+/** @param {import("./types.js").ProgressEvent | null} latest */
+function stateOf(latest) {
+  if (!latest || latest.attempt === 0) return latest?.status === "failed" ? "failed" : "queued";
+  return latest.status === "completed" || latest.status === "failed" ? latest.status : "active";
+}

@@ -1,0 +1,350 @@
+import { isPassing } from "./errors.js";
+import { Job, hasEnded } from "./job.js";
+import { statsOf } from "./stats.js";
+
+const RETRY_MS = 2_000;
+const CHANGE_MS = 16; // a page that draws more often is not seen to
+const KEPT = 500; // ended jobs of a room
+
+/** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
+/** @typedef {import("./errors.js").CTOError} CTOError */
+/** @typedef {Pick<import("./ladder.js").Ladder, "isOpen" | "join" | "follow" | "catchUp">} Link */
+
+/**
+ * A job as a page shows it. A new object for every change.
+ *
+ * @typedef {object} JobView
+ * @property {string} jobId
+ * @property {ProgressEvent | null} latest null until anything is known
+ * @property {readonly ProgressEvent[]} events all so far, oldest first; empty when only the latest is asked for
+ * @property {boolean} ended
+ * @property {CTOError | null} error why nothing is known, e.g. `job_not_found`
+ */
+
+/** @typedef {{ restored: boolean }} Delivery `restored`: the page had this event before it was loaded again */
+/** @typedef {{ jobId: string, after: number, oldestSeq: number }} Gap */
+/** @typedef {{ jobs: readonly JobView[], stats: import("./stats.js").Stats, error: CTOError | null }} Snapshot */
+
+/**
+ * @typedef {object} Listeners
+ * @property {Set<(event: ProgressEvent, delivery: Delivery) => void>} progress
+ * @property {Set<(event: ProgressEvent, delivery: Delivery) => void>} complete
+ * @property {Set<(gap: Gap) => void>} gap
+ * @property {Set<(error: CTOError, jobId?: string) => void>} error
+ * @property {Set<() => void>} change
+ */
+
+/** @typedef {{ jobs: readonly string[] } | { room: string, shows: (event: ProgressEvent) => boolean }} Scope */
+
+/** Follows some jobs, or all that a room shows. Made by the client's `track…`. */
+export class Tracker {
+  /** @type {Map<string, Job>} */ #jobs = new Map();
+  /** @type {Map<string, JobView>} */ #views = new Map();
+  /** @type {Snapshot | null} */ #snapshot = null;
+  /** @type {CTOError | null} */ #error = null;
+  /** @type {Listeners} */ #listeners = { progress: new Set(), complete: new Set(), gap: new Set(), error: new Set(), change: new Set() };
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #changing;
+  /** @type {() => void} */ #resolveDone = () => {};
+  #session = 0;
+  #ready = false; // whether what was kept has been read
+  #closed = false;
+  #isBack = false; // in a room where it was before
+  #link;
+  #scope;
+  #saved;
+  #complete;
+  #newest;
+  #onClose;
+  #heardMs = Date.now(); // when the newest event was told; until there is one, when this began
+
+  /**
+   * @param {Link} link
+   * @param {Scope} scope
+   * @param {import("./saved.js").Saved} saved
+   * @param {boolean} complete whether every event counts, or only the latest of each job
+   * @param {() => Promise<ProgressEvent[]>} newest the latest events of a room's newest jobs, oldest job first
+   * @param {(rooms: string[]) => void} onClose
+   */
+  constructor(link, scope, saved, complete, newest, onClose) {
+    this.#link = link;
+    this.#scope = scope;
+    this.#saved = saved;
+    this.#complete = complete;
+    this.#newest = newest;
+    this.#onClose = onClose;
+    /** @type {Promise<void>} when every job has ended; never for a room */
+    this.done = new Promise((resolve) => { this.#resolveDone = resolve; });
+    if ("jobs" in scope) for (const jobId of scope.jobs) this.#jobs.set(jobId, new Job(jobId, complete));
+    void this.#restore();
+  }
+
+  /** Every event once, in order. Returns what unsubscribes. @param {(event: ProgressEvent, delivery: Delivery) => void} listener */
+  onProgress(listener) { return this.#listen("progress", listener); }
+
+  /** The last event of each job, exactly once. @param {(event: ProgressEvent, delivery: Delivery) => void} listener */
+  onComplete(listener) { return this.#listen("complete", listener); }
+
+  /** Events are gone for good: those after `after` and before `oldestSeq`. @param {(gap: Gap) => void} listener */
+  onGap(listener) { return this.#listen("gap", listener); }
+
+  /** A job or room is refused. @param {(error: CTOError, jobId?: string) => void} listener */
+  onError(listener) { return this.#listen("error", listener); }
+
+  /** The snapshot has changed. Told at most once a frame. @param {() => void} listener */
+  onChange(listener) { return this.#listen("change", listener); }
+
+  /** All as it stands; the same object until something changes. */
+  get snapshot() {
+    if (!this.#snapshot) {
+      const jobs = [...this.#jobs.values()].map((job) => this.#view(job));
+      this.#snapshot = { jobs, stats: statsOf(jobs), error: this.#error };
+    }
+    return this.#snapshot;
+  }
+
+  /** The same of one job. @param {string} [jobId] by default the first */
+  job(jobId) {
+    const job = jobId === undefined ? this.#jobs.values().next().value : this.#jobs.get(jobId);
+    return job && this.#view(job);
+  }
+
+  /** The rooms that it needs. */
+  get rooms() {
+    if ("room" in this.#scope) return [this.#scope.room];
+    return this.#scope.jobs.filter((jobId) => !this.#jobs.get(jobId)?.ended).map((jobId) => `job_${jobId}`);
+  }
+
+  /** Every event from now on, until all jobs have ended or this is closed. */
+  async *[Symbol.asyncIterator]() {
+    /** @type {ProgressEvent[]} */ const waiting = [];
+    let over = false;
+    let wake = () => {};
+    const off = this.onProgress((event) => {
+      waiting.push(event);
+      wake();
+    });
+    void this.done.then(() => {
+      over = true;
+      wake();
+    });
+    try {
+      for (;;) {
+        while (waiting.length) yield /** @type {ProgressEvent} */ (waiting.shift());
+        if (over) return;
+        await new Promise((resolve) => { wake = () => resolve(undefined); });
+      }
+    } finally {
+      off();
+    }
+  }
+
+  close() {
+    if (this.#closed) return;
+    const { rooms } = this;
+    this.#closed = true;
+    clearTimeout(this.#changing);
+    for (const listeners of Object.values(this.#listeners)) listeners.clear();
+    this.#onClose(rooms);
+    this.#resolveDone();
+  }
+
+  // --- what the client tells it ---
+
+  /** The connection has opened: ask for everything. */
+  opened() {
+    if (!this.#ready || this.#closed) return;
+    this.#isBack = this.#session > 0;
+    this.#session += 1;
+    if ("room" in this.#scope) this.#link.join(this.#scope.room);
+    else for (const job of this.#jobs.values()) this.#follow(job);
+  }
+
+  /** @param {ProgressEvent} event */
+  event(event) {
+    const job = this.#jobOf(event);
+    if (job) this.#take(job, event);
+  }
+
+  /** A room has told what is open in it: of what else was open it is to be seen how it went on. @param {string} room */
+  joined(room) {
+    if (!("room" in this.#scope) || this.#scope.room !== room) return;
+    for (const job of this.#jobs.values()) {
+      if (!job.ended && job.session !== this.#session) this.#catchUp(job);
+    }
+    if (this.#isBack) void this.#lookForMissed();
+    this.#isBack = false;
+  }
+
+  /** @param {string} jobId @param {readonly ProgressEvent[]} events */
+  resumed(jobId, events) {
+    const job = this.#jobs.get(jobId);
+    if (!job) return;
+    job.asked = false;
+    job.session = this.#session;
+    for (const event of events) this.#take(job, event);
+    if (job.hasHole) this.#catchUp(job);
+  }
+
+  /** @param {string} jobId @param {number} oldestSeq */
+  gap(jobId, oldestSeq) {
+    const job = this.#jobs.get(jobId);
+    if (!job) return;
+    job.asked = false;
+    if (oldestSeq <= job.seq + 1) return;
+    this.#emit("gap", { jobId, after: job.seq, oldestSeq });
+    this.#deliver(job, job.skipTo(oldestSeq));
+    if ("jobs" in this.#scope) this.#follow(job);
+    else this.#catchUp(job);
+  }
+
+  /** @param {import("./types.js").About} about @param {CTOError} error */
+  refused(about, error) {
+    const job = "jobId" in about ? this.#jobs.get(about.jobId) : undefined;
+    if (job ? false : !("room" in about && this.rooms.includes(about.room))) return;
+    if (job) job.asked = false;
+    if (isPassing(error)) {
+      setTimeout(() => this.#askAgain(job), error.retryAfterMs ?? RETRY_MS);
+      return;
+    }
+    if (job) job.error = error;
+    else this.#error = error;
+    this.#changed(job);
+    this.#emit("error", error, job?.jobId);
+    this.#checkDone();
+  }
+
+  // --- inside ---
+
+  async #restore() {
+    if ("jobs" in this.#scope) {
+      const kept = await Promise.all(this.#scope.jobs.map((jobId) => this.#saved.load(jobId)));
+      if (this.#closed) return;
+      for (const event of kept.flat()) {
+        const job = this.#jobs.get(event.jobId);
+        if (!job) continue;
+        // What was kept may begin later than the first event.
+        const ready = job.seq === 0 && event.seq > 1 ? [...job.skipTo(event.seq), ...job.take(event)] : job.take(event);
+        this.#deliver(job, ready, true);
+      }
+    } else {
+      await undefined; // listeners come first
+    }
+    this.#ready = true;
+    this.#checkDone();
+    if (this.#link.isOpen) this.opened();
+  }
+
+  /** Find the jobs that began and ended while the connection was away. */
+  async #lookForMissed() {
+    const events = await this.#newest().catch(() => []);
+    for (const event of events) if (!this.#jobs.has(event.jobId) && event.timestamp > this.#heardMs) this.event(event);
+  }
+
+  /** @param {Job | undefined} job */
+  #askAgain(job) {
+    if (this.#closed || !this.#link.isOpen) return;
+    if (job) this.#follow(job);
+    else this.opened();
+  }
+
+  /** @param {Job} job */
+  #follow(job) {
+    if (job.ended || job.error) return;
+    if ("room" in this.#scope) this.#catchUp(job);
+    else this.#link.follow(job.jobId, job.seq);
+  }
+
+  /** @param {Job} job */
+  #catchUp(job) {
+    if (job.asked) return;
+    job.asked = true;
+    this.#link.catchUp(job.jobId, job.seq);
+  }
+
+  /** @param {ProgressEvent} event */
+  #jobOf(event) {
+    const known = this.#jobs.get(event.jobId);
+    if (known || "jobs" in this.#scope || !this.#scope.shows(event)) return known;
+    const job = new Job(event.jobId, this.#complete);
+    this.#jobs.set(event.jobId, job);
+    if (this.#jobs.size > KEPT) this.#forgetOldest();
+    return job;
+  }
+
+  #forgetOldest() {
+    for (const job of this.#jobs.values()) {
+      if (!job.ended) continue;
+      this.#jobs.delete(job.jobId);
+      this.#views.delete(job.jobId);
+      return;
+    }
+  }
+
+  /** @param {Job} job @param {ProgressEvent} event */
+  #take(job, event) {
+    if (!this.#ready) return; // it will be asked for
+    job.session = this.#session;
+    this.#deliver(job, job.take(event));
+    if (job.hasHole) this.#catchUp(job);
+  }
+
+  /** @param {Job} job @param {ProgressEvent[]} events @param {boolean} [restored] */
+  #deliver(job, events, restored = false) {
+    if (!events.length) return;
+    this.#changed(job);
+    for (const event of events) {
+      this.#heardMs = Math.max(this.#heardMs, event.timestamp);
+      this.#emit("progress", event, { restored });
+      if (hasEnded(event)) this.#emit("complete", event, { restored });
+    }
+    if ("jobs" in this.#scope && !restored) this.#saved.save(job);
+    this.#checkDone();
+  }
+
+  #checkDone() {
+    if ("jobs" in this.#scope && [...this.#jobs.values()].every((job) => job.ended || job.error)) this.#resolveDone();
+  }
+
+  /** @param {Job} job @returns {JobView} */
+  #view(job) {
+    let view = this.#views.get(job.jobId);
+    if (!view) {
+      const { jobId, latest, events, ended, error } = job;
+      view = { jobId, latest, events, ended, error };
+      this.#views.set(jobId, view);
+    }
+    return view;
+  }
+
+  /** @param {Job | undefined} job */
+  #changed(job) {
+    if (job) this.#views.delete(job.jobId);
+    this.#snapshot = null;
+    this.#changing ??= setTimeout(() => {
+      this.#changing = undefined;
+      this.#emit("change");
+    }, CHANGE_MS);
+  }
+
+  /**
+   * @template {keyof Listeners} K
+   * @param {K} name
+   * @param {Listeners[K] extends Set<infer L> ? L : never} listener
+   */
+  #listen(name, listener) {
+    const listeners = /** @type {Set<any>} */ (this.#listeners[name]);
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  }
+
+  /** One listener's defect is no other's. @param {keyof Listeners} name @param {any[]} about */
+  #emit(name, ...about) {
+    for (const listener of [...this.#listeners[name]]) {
+      try {
+        /** @type {any} */ (listener)(...about);
+      } catch (error) {
+        queueMicrotask(() => { throw error; });
+      }
+    }
+  }
+}

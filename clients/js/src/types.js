@@ -1,0 +1,136 @@
+/**
+ * What crosses the wire, and what the parts of the client ask of each other. Nothing here runs.
+ *
+ * @module
+ */
+
+/**
+ * The transfer or buy that has just ended.
+ *
+ * @typedef {object} StepResult
+ * @property {"transfer" | "buy"} kind
+ * @property {string} wallet
+ * @property {"confirmed" | "failed" | "unknown"} status
+ * @property {string | null} signature null when no transaction was sent
+ * @property {number} spent SOL, fees included
+ * @property {number} tokens base units of the token
+ * @property {string} [errorCode]
+ * @property {string} [error]
+ */
+
+/**
+ * What is known so far, each only when it is known.
+ *
+ * @typedef {object} Details
+ * @property {number} [successfulBuys]
+ * @property {number} [failedBuys]
+ * @property {number} [unknownBuys]
+ * @property {number} [unknownTransfers]
+ * @property {number} [totalSpent] SOL, fees included
+ * @property {number} [walletsUsed]
+ * @property {string[]} [transactionSignatures]
+ * @property {number} [estimatedTimeRemaining] ms
+ * @property {string} [currentOperation]
+ * @property {StepResult} [lastStep]
+ * @property {string} [error]
+ * @property {string} [errorCode]
+ */
+
+/**
+ * One step of a job. `seq` is 1, 2, 3 … within the job.
+ *
+ * @typedef {object} ProgressEvent
+ * @property {"cto_operation"} workerType
+ * @property {string} jobId
+ * @property {number} seq
+ * @property {number} attempt 0 until a worker has the job
+ * @property {string} tokenAddress
+ * @property {string} userId
+ * @property {number} userChatId
+ * @property {string} [socketUserId]
+ * @property {number} phase 1–5
+ * @property {number} totalPhases 5
+ * @property {string} phaseTitle
+ * @property {string} phaseDescription
+ * @property {number} progress 0–100, never falls
+ * @property {"started" | "in_progress" | "completed" | "failed"} status
+ * @property {number} timestamp ms since 1970-01-01 UTC
+ * @property {"standard" | "prefunded"} mode
+ * @property {string} platform
+ * @property {number} buyAmount SOL
+ * @property {Details} [details]
+ */
+
+/**
+ * The body of a request to start an operation.
+ *
+ * @typedef {object} OperationRequest
+ * @property {string} tokenAddress
+ * @property {string} userId
+ * @property {number} userChatId
+ * @property {"standard" | "prefunded"} mode
+ * @property {number} buyAmount SOL
+ * @property {string[]} [wallets]
+ * @property {number} [walletCount]
+ * @property {string} [platform]
+ * @property {string} [socketUserId]
+ * @property {number} [slippageBps]
+ */
+
+/**
+ * How the client is connected. `via` names the rung of the ladder that is in use.
+ *
+ * @typedef {object} Connection
+ * @property {"idle" | "connecting" | "live" | "waiting" | "refused" | "closed"} state
+ *   `waiting`: nothing could be reached, it is tried again; `refused`: nothing will be tried before
+ *   `reconnect` is called
+ * @property {string | null} via
+ * @property {import("./errors.js").CTOError | null} error why it is not live
+ */
+
+/**
+ * What a connection tells.
+ *
+ * @typedef {object} Handlers
+ * @property {(event: ProgressEvent) => void} event
+ * @property {(room: string) => void} joined all that a room shows at once has been told
+ * @property {(jobId: string, events: ProgressEvent[]) => void} resumed what was missed of a job
+ * @property {(jobId: string, oldestSeq: number) => void} gap the history begins only there
+ * @property {(about: About, error: import("./errors.js").CTOError) => void} refused
+ */
+
+/** @typedef {{ room: string } | { jobId: string }} About */
+
+/**
+ * One open connection. It is asked, and answers through its handlers.
+ *
+ * @typedef {object} Session
+ * @property {(room: string) => void} join
+ * @property {(room: string) => void} leave
+ * @property {(jobId: string, after: number) => void} follow tell what comes after this seq, and then every event
+ * @property {(jobId: string, after: number) => void} catchUp tell what has come after this seq: a room tells the rest
+ * @property {(token: string) => void} refresh show a newer token
+ * @property {() => void} close
+ */
+
+/**
+ * What a rung is given to open a connection with.
+ *
+ * @typedef {object} Opening
+ * @property {string} url the gateway's
+ * @property {string | undefined} token
+ * @property {import("./rest.js").Rest} rest
+ * @property {Handlers} on
+ * @property {(error: import("./errors.js").CTOError) => void} closed the connection has ended by itself
+ * @property {AbortSignal} signal the connection is not wanted any more
+ */
+
+/**
+ * One way to connect.
+ *
+ * @typedef {object} Rung
+ * @property {string} name
+ * @property {(opening: Opening) => Promise<Session>} open rejects with a CTOError
+ */
+
+export {};
