@@ -1,0 +1,246 @@
+import { Client } from "./client.js";
+import { CTOError } from "./errors.js";
+import { hasEnded } from "./job.js";
+import { statsOf } from "./stats.js";
+
+const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+const PHASES = [
+  { progress: 10, title: "CTO Operation Started" },
+  { progress: 25, title: "Validating Parameters" },
+  { progress: 45, title: "Platform Detection" },
+  { progress: 70, title: "Executing Operation" },
+];
+const LAST_PROGRESS = 99; // before the end
+const FEE_SOL = 0.000105;
+const TOKENS_PER_SOL = 35_000_000_000_000; // base units, on a young curve
+const MINT_LENGTH = 44;
+const WALLET_LENGTH = 44;
+const SIGNATURE_LENGTH = 88;
+
+/** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
+/** @typedef {import("./types.js").OperationRequest} OperationRequest */
+
+/**
+ * @typedef {object} Simulation
+ * @property {number} [speed] 2 plays twice as fast as the paper market
+ * @property {number} [failureRate] part of the buys that fail, 0–1
+ * @property {string} [userId] whose the jobs are that a page tracks without having started them
+ * @property {number} [seed] the same seed plays the same story
+ */
+
+/**
+ * A client that plays operations by itself, without a gateway: the same events, in the same order, as fast as real ones
+ * come. Whatever job is tracked, it is played; `submit`, `cancel`, `jobs` and `stats` work.
+ *
+ * @param {Simulation} [simulation]
+ */
+export function simulate({ speed = 1, failureRate = 0.1, userId = "demo", seed = 1 } = {}) {
+  const random = generator(seed);
+  /** @type {Map<string, Play>} */ const plays = new Map();
+  /** @type {Set<(event: ProgressEvent) => void>} */ const audience = new Set();
+
+  /** @param {OperationRequest} request @param {string} [jobId] */
+  const start = (request, jobId = text(random, 22)) => {
+    const play = new Play(jobId, request, random, failureRate, speed, (event) => audience.forEach((tell) => tell(event)));
+    plays.set(jobId, play);
+    return play;
+  };
+  /** @param {string} jobId */
+  const playOf = (jobId) => plays.get(jobId) ?? start({
+    tokenAddress: `${text(random, MINT_LENGTH - 4)}pump`, userId, userChatId: 1, mode: random() < 0.5 ? "standard" : "prefunded",
+    buyAmount: 0.5, walletCount: 2 + Math.floor(random() * 4),
+  }, jobId);
+
+  /** @type {import("./types.js").Rung} */
+  const stage = {
+    name: "simulation",
+    async open({ on }) {
+      /** @type {Set<string>} */ const rooms = new Set();
+      /** @param {ProgressEvent} event */
+      const tell = (event) => {
+        const about = [`job_${event.jobId}`, `user_${event.userId}`, "admin_launches"];
+        if (about.some((room) => rooms.has(room))) on.event(event);
+      };
+      audience.add(tell);
+      /** @param {string} jobId @param {number} after */
+      const resume = (jobId, after) => {
+        rooms.add(`job_${jobId}`);
+        on.resumed(jobId, playOf(jobId).events.filter(({ seq }) => seq > after));
+      };
+      return {
+        join: (room) => {
+          rooms.add(room);
+          for (const { latest } of plays.values()) if (!hasEnded(latest)) tell(latest);
+          on.joined(room);
+        },
+        leave: (room) => void rooms.delete(room),
+        follow: resume,
+        catchUp: resume,
+        refresh: () => {},
+        close: () => void audience.delete(tell),
+      };
+    },
+  };
+
+  /** @param {string} method @param {string} path @param {{ body?: any }} [asking] @returns {Promise<any>} */
+  const request = async (method, path, { body } = {}) => {
+    const { pathname, searchParams } = new URL(path, "http://simulation");
+    const [, jobId, about] = /^\/api\/cto\/job\/([^/]+)\/(\w+)$/.exec(pathname) ?? [];
+    if (method === "POST" && !jobId) {
+      const play = start(body);
+      return { jobId: play.jobId, status: "waiting", statusUrl: `/api/cto/job/${play.jobId}/status` };
+    }
+    if (pathname.endsWith("/jobs/stats")) {
+      return statsOf((searchParams.get("jobIds") ?? "").split(",").map((id) => ({ latest: plays.get(id)?.latest ?? null })));
+    }
+    if (!jobId) return { jobs: [...plays.values()].map(listed).toReversed(), nextCursor: null };
+    const play = plays.get(decodeURIComponent(jobId));
+    if (!play) throw new CTOError("job_not_found", `there is no job ${jobId}`, { status: 404 });
+    if (about === "events") return { jobId, events: play.events.filter(({ seq }) => seq > Number(searchParams.get("after") ?? 0)) };
+    if (about === "cancel") play.cancelled = true;
+    return listed(play);
+  };
+
+  return new Client({ url: "http://simulation", tabs: false, storage: null, rungs: [stage], rest: { request, insist: request } });
+}
+
+/** @param {Play} play */
+const listed = ({ jobId, events, latest }) => ({
+  jobId,
+  status: hasEnded(latest) ? latest.status : latest.attempt ? "active" : "waiting",
+  createdAt: events[0].timestamp,
+  progressEvents: events.length,
+  latestProgress: latest,
+  currentPhase: latest.phase,
+  currentProgress: latest.progress,
+  operationResult: null,
+});
+
+/** One operation as it is played. */
+class Play {
+  /** @type {ProgressEvent[]} */ events = [];
+  cancelled = false;
+
+  /**
+   * @param {string} jobId
+   * @param {OperationRequest} request
+   * @param {() => number} random
+   * @param {number} failureRate
+   * @param {number} speed
+   * @param {(event: ProgressEvent) => void} tell
+   */
+  constructor(jobId, request, random, failureRate, speed, tell) {
+    this.jobId = jobId;
+    this.request = request;
+    const story = this.#story(random, failureRate);
+    const next = () => {
+      const { value, done } = story.next();
+      if (done) return;
+      const { waitMs, ...event } = value;
+      this.events.push(this.#event(event));
+      if (this.events.length > 1) tell(this.latest);
+      setTimeout(next, (waitMs * (0.7 + random() * 0.6)) / speed);
+    };
+    next();
+  }
+
+  get latest() {
+    return this.events[this.events.length - 1];
+  }
+
+  /** @param {() => number} random @param {number} failureRate @returns {Generator<any, void>} */
+  *#story(random, failureRate) {
+    const { buyAmount, mode, tokenAddress } = this.request;
+    const wallets = this.request.wallets ?? Array.from({ length: this.request.walletCount ?? 5 }, () => text(random, WALLET_LENGTH));
+    const platform = this.request.platform ?? { pump: "pumpfun", bonk: "bonk" }[tokenAddress.slice(-4)] ?? "raydium";
+    const tally = {
+      successfulBuys: 0, failedBuys: 0, totalSpent: 0, walletsUsed: 0, transactionSignatures: /** @type {string[]} */ ([]),
+    };
+    yield { phase: 1, phaseDescription: `Initiating ${mode} CTO operation`, waitMs: 300, details: { currentOperation: "Waiting for a worker" } };
+    yield {
+      phase: 2, waitMs: 200, phaseDescription: "Checking wallet balances and operation parameters",
+      details: { ...tally, currentOperation: `Checking ${wallets.length} wallets` },
+    };
+    yield {
+      phase: 3, platform, waitMs: 250, phaseDescription: `Optimizing for ${platform} platform`,
+      details: { ...tally, currentOperation: "Choosing the buying strategy" },
+    };
+    const steps = [
+      ...(mode === "standard" ? wallets.map((wallet, at) => ({ wallet, kind: "transfer", label: `Distributing SOL to wallet ${at + 1} of ${wallets.length}` })) : []),
+      ...wallets.map((wallet, at) => ({ wallet, kind: "buy", label: `Buying with wallet ${at + 1} of ${wallets.length}` })),
+    ];
+    let lastStep;
+    const executing = { phase: 4, platform, phaseDescription: `Executing ${mode} CTO with ${buyAmount} SOL` };
+    const span = LAST_PROGRESS - PHASES[3].progress;
+    for (const [at, { wallet, kind, label }] of steps.entries()) {
+      yield {
+        ...executing, progress: PHASES[3].progress + (span * at) / steps.length, waitMs: 400,
+        details: { ...tally, ...(lastStep && { lastStep }), currentOperation: label, estimatedTimeRemaining: 400 * (steps.length - at) },
+      };
+      if (this.cancelled) {
+        yield { ...this.#ending("failed", tally, platform), details: { ...tally, error: "Cancelled on request", errorCode: "cancelled" } };
+        return;
+      }
+      const failed = kind === "buy" && random() < failureRate;
+      const spent = failed ? FEE_SOL : FEE_SOL + (kind === "buy" ? buyAmount / wallets.length : 0);
+      const signature = text(random, SIGNATURE_LENGTH);
+      lastStep = {
+        kind, wallet, status: failed ? "failed" : "confirmed", signature, spent,
+        tokens: failed || kind === "transfer" ? 0 : Math.round((buyAmount / wallets.length) * TOKENS_PER_SOL),
+        ...(failed && { errorCode: "slippage_exceeded", error: "The price moved further than allowed" }),
+      };
+      tally.totalSpent = round(tally.totalSpent + spent);
+      if (!failed) tally.transactionSignatures = [...tally.transactionSignatures, signature];
+      if (kind === "buy") {
+        tally.walletsUsed += 1;
+        if (failed) tally.failedBuys += 1;
+        else tally.successfulBuys += 1;
+      }
+    }
+    yield { ...executing, progress: LAST_PROGRESS, waitMs: 10, details: { ...tally, lastStep, currentOperation: "Finishing", estimatedTimeRemaining: 0 } };
+    const error = tally.successfulBuys ? {} : { error: "No buy succeeded", errorCode: "all_buys_failed" };
+    yield { ...this.#ending(tally.successfulBuys ? "completed" : "failed", tally, platform), details: { ...tally, ...error } };
+  }
+
+  /** @param {"completed" | "failed"} status @param {any} tally @param {string} platform */
+  #ending(status, tally, platform) {
+    return {
+      phase: 5, progress: 100, status, platform, waitMs: 0,
+      phaseDescription: `${tally.successfulBuys} buys succeeded, ${tally.failedBuys} failed; ${tally.totalSpent} SOL spent`,
+    };
+  }
+
+  /** @param {any} told @returns {ProgressEvent} */
+  #event({ phase, details, ...told }) {
+    const { tokenAddress, userId, userChatId, socketUserId, mode, buyAmount, platform = "unknown" } = this.request;
+    const seq = this.events.length + 1;
+    return {
+      workerType: "cto_operation", totalPhases: 5, jobId: this.jobId, seq, attempt: seq === 1 ? 0 : 1,
+      tokenAddress, userId, userChatId, ...(socketUserId && { socketUserId }), phase,
+      phaseTitle: PHASES[phase - 1]?.title ?? `CTO Operation ${told.status === "failed" ? "Failed" : "Completed"}`,
+      progress: PHASES[phase - 1]?.progress ?? 100,
+      status: seq === 1 ? "started" : "in_progress",
+      timestamp: Date.now(), mode, buyAmount, platform, ...told, details,
+    };
+  }
+}
+
+/** @param {number} sol */
+const round = (sol) => Math.round(sol * 1e9) / 1e9;
+
+/** @param {() => number} random @param {number} length */
+const text = (random, length) => Array.from({ length }, () => BASE58[Math.floor(random() * BASE58.length)]).join("");
+
+/**
+ * Numbers from 0 to 1, the same for the same seed: a linear congruential generator with the constants of Knuth and Lewis
+ * (Numerical Recipes, 7.1).
+ *
+ * @param {number} seed
+ */
+function generator(seed) {
+  let state = seed % 2 ** 32;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
