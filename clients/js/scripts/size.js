@@ -5,11 +5,17 @@ import { build } from "esbuild";
 
 const LIMIT_BYTES = 6 * 1024;
 
+/** The lower rungs are loaded when they are needed. @type {import("esbuild").Plugin} */
+const withoutWhatComesLater = {
+  name: "without what comes later",
+  setup: ({ onResolve }) => onResolve({ filter: /./ }, ({ kind, path }) => (kind === "dynamic-import" ? { path, external: true } : null)),
+};
+
 /** @param {string} code what a page imports */
 async function size(code) {
   const { outputFiles } = await build({
     stdin: { contents: code, resolveDir: fileURLToPath(new URL("../src", import.meta.url)) },
-    bundle: true, minify: true, format: "esm", target: "es2022", write: false, external: ["socket.io-client", "react", "vue"],
+    bundle: true, minify: true, format: "esm", target: "es2022", write: false, plugins: [withoutWhatComesLater],
   });
   return gzipSync(outputFiles[0].contents, { level: 9 }).length;
 }
@@ -18,6 +24,8 @@ const core = await size('export { connect } from "./index.js"');
 const lines = {
   "the core (connect)": core,
   "all that index.js exports": await size('export * from "./index.js"'),
+  "the rung websocket": await size('export * from "./rungs/websocket.js"'),
+  "the rungs sse and polling": await size('export * from "./rungs/sse.js"'),
   "only timeline": await size('export { timeline } from "./index.js"'),
 };
 for (const [what, bytes] of Object.entries(lines)) console.log(`${String(bytes).padStart(6)} bytes  ${what}`);

@@ -27,55 +27,38 @@ import { Tracker } from "./tracker.js";
  */
 export const connect = (options) => new Client(options);
 
-const RETRY_MS = 5_000;
-
 /** What {@link connect} returns. */
 export class Client {
   /** @type {import("./ladder.js").Ladder | import("./tabs.js").Tabs | undefined} */ #link;
   /** @type {Set<Tracker>} */ #trackers = new Set();
   /** @type {Set<(connection: import("./types.js").Connection) => void>} */ #listeners = new Set();
   /** @type {import("./types.js").Connection} */ #connection = { state: "idle", via: null, error: null };
-  #own = (/** @type {string} */ _) => {};
   #url;
   #climb;
   #token;
   #rest;
   #rungs;
-  #shared;
+  /** @type {(sub?: string) => unknown} */ #mayShare;
   #saved;
-  #owner; // whose connection it is
-  #wake = () => {};
-  #starting = false;
+  /** @type {Promise<void> | undefined} */ #starting;
   #closed = false;
-  #proxy;
 
   /** @param {Options} [options] */
   constructor({ url = globalThis.location?.origin, token, io, tabs = true, storage, rungs, rest } = {}) {
-    if (!url) throw new CTOError("invalid_options", "say where the gateway is: connect({ url: \"https://…\" })");
-    this.#token = new Token(token, (newer) => this.#link?.refresh(newer));
+    if (!url) throw new CTOError("invalid_options", "say where the gateway is: connect({ url })");
+    this.#token = new Token(token, (newer) => this.#link?.ask("refresh", newer));
     this.#url = url.replace(/\/+$/, "");
     const own = new Rest(this.#url, this.#token);
     this.#rest = rest ?? own;
-    this.#climb = (/** @type {import("./ladder.js").LinkHandlers} */ on) => new Ladder(this.#rungs, this.#url, own, on);
+    this.#climb = (/** @type {(...told: import("./ladder.js").LinkTold) => void} */ tell) => new Ladder(this.#rungs, own, tell);
     this.#rungs = rungs ?? [
       ...(io ? [socketIo(io, "websocket"), socketIo(io, "polling")]
         : [later("websocket", () => import("./rungs/websocket.js"))]),
       later("sse", () => import("./rungs/sse.js")),
       later("polling", () => import("./rungs/polling.js")),
     ];
-    this.#shared = tabs && canShare();
-    const client = this;
-    this.#proxy = { // trackers may come before the connection
-      get isOpen() { return client.#link?.isOpen ?? false; },
-      /** @param {string} room */
-      join: (room) => this.#link?.join(room),
-      /** @param {string} jobId @param {number} after */
-      follow: (jobId, after) => this.#link?.follow(jobId, after),
-      /** @param {string} jobId @param {number} after */
-      catchUp: (jobId, after) => this.#link?.catchUp(jobId, after),
-    };
-    this.#owner = new Promise((resolve) => { this.#own = resolve; });
-    this.#saved = new Saved(storage === undefined ? ownStorage() : storage, this.#owner);
+    this.#mayShare = (sub) => tabs && canShare() && (sub || !token);
+    this.#saved = new Saved(storage === undefined ? ownStorage() : storage, this.#url);
   }
 
   /** How it is connected. */
@@ -114,7 +97,7 @@ export class Client {
    * @param {{ idempotencyKey?: string }} [options] the same key and request start the same operation
    * @returns {Promise<{ jobId: string, status: string, statusUrl: string }>}
    */
-  submit(request, { idempotencyKey = randomKey() } = {}) {
+  submit(request, { idempotencyKey = globalThis.crypto?.randomUUID?.() ?? Date.now() + Math.random().toString(36) } = {}) {
     return this.#rest.insist("POST", "/api/cto/jobs", { body: request, headers: { "Idempotency-Key": idempotencyKey } });
   }
 
@@ -157,7 +140,6 @@ export class Client {
 
   /** Try again now, also after a refusal. */
   reconnect() {
-    this.#wake();
     this.#link?.reconnect();
   }
 
@@ -166,61 +148,36 @@ export class Client {
     this.#link?.close();
     this.#token.close();
     this.#closed = true;
-    this.#wake();
-    void this.#saved.flush();
     this.#show({ state: "closed", via: null, error: null });
   }
 
   /** @param {import("./tracker.js").Scope} scope @param {boolean} complete */
   #track(scope, complete) {
-    if (this.#closed) throw new CTOError("closed", "this client is closed: connect another");
-    if (!this.#trackers.size && !this.#link) void this.#start();
+    if (this.#closed) throw new CTOError("closed", "connect another client");
+    this.#starting ??= this.#start();
     const newest = async () => {
       const userId = "room" in scope ? /^user_(.*)$/.exec(scope.room)?.[1] : undefined;
       return (await this.jobs({ limit: 50, userId })).jobs.map(({ latestProgress }) => latestProgress).toReversed();
     };
-    const tracker = new Tracker(this.#proxy, scope, this.#saved, complete, newest, (rooms) => {
+    const tracker = new Tracker(() => this.#link, scope, this.#saved, complete, newest, (rooms) => {
       this.#trackers.delete(tracker);
       const wanted = new Set([...this.#trackers].flatMap((other) => other.rooms));
-      for (const room of rooms) if (!wanted.has(room)) this.#link?.leave(room);
+      for (const room of rooms) if (!wanted.has(room)) this.#link?.ask("leave", room);
     });
     this.#trackers.add(tracker);
     return tracker;
   }
 
-  /** Connect, once it is known as whom: only tabs of the same user may share. */
+  /** Connect, once it is known as whom: only tabs of the same user share. */
   async #start() {
-    if (this.#starting) return;
-    this.#starting = true;
-    let token;
-    for (;;) {
-      this.#show({ state: "connecting", via: null, error: null });
-      try {
-        token = await this.#token.get();
-        break;
-      } catch (error) {
-        if (this.#closed) return;
-        this.#show({ state: "waiting", via: null, error: /** @type {CTOError} */ (error) });
-        await new Promise((resolve) => {
-          setTimeout(resolve, RETRY_MS);
-          this.#wake = () => resolve(undefined);
-        });
-      }
-    }
+    const token = await this.#token.get().catch(() => undefined); // the ladder will try again
     if (this.#closed) return;
     const { sub, role } = claimsOf(token);
-    const owner = `${this.#url} ${sub ?? ""} ${role ?? ""}`;
-    /** @param {"opened" | "event" | "joined" | "resumed" | "gap" | "refused"} name */
-    const toAll = (name) => (/** @type {any[]} */ ...told) => {
-      for (const tracker of [...this.#trackers]) /** @type {any} */ (tracker)[name](...told);
+    const tell = (/** @type {import("./ladder.js").LinkTold} */ ...told) => {
+      if (told[0] === "connection") this.#show(told[1]);
+      else for (const tracker of [...this.#trackers]) tracker.hear(...told);
     };
-    const on = {
-      opened: toAll("opened"), event: toAll("event"), joined: toAll("joined"), resumed: toAll("resumed"),
-      gap: toAll("gap"), refused: toAll("refused"), connection: this.#show.bind(this),
-    };
-    const mayShare = this.#shared && (token === undefined || sub !== undefined);
-    this.#link = mayShare ? new Tabs(`cto-progress ${owner}`, this.#climb, on) : this.#climb(on);
-    this.#own(owner);
+    this.#link = this.#mayShare(sub) ? new Tabs(["cto-progress", this.#url, sub, role].join(" "), this.#climb, tell) : this.#climb(tell);
   }
 
   /** @param {import("./types.js").Connection} connection */
@@ -239,10 +196,7 @@ export class Client {
  */
 const later = (name, load) => ({
   name,
-  async open(opening) {
-    const rung = await load().catch(() => { throw new CTOError("unreachable", `${name} could not be loaded`); });
-    return rung.open(opening);
-  },
+  open: async (opening) => (await load()).open(opening),
 });
 
 /** `sessionStorage`, where pages have one and may use it. */
@@ -252,10 +206,4 @@ function ownStorage() {
   } catch {
     return null;
   }
-}
-
-function randomKey() {
-  const bytes = globalThis.crypto?.getRandomValues?.(new Uint8Array(16));
-  return bytes ? Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
-    : `${Date.now().toString(36)}${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}`;
 }

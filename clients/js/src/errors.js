@@ -18,19 +18,13 @@ export class CTOError extends Error {
   }
 }
 
-const REFUSALS = new Set([
-  "unauthorized", "invalid_token", "token_expired", "token_revoked", "user_mismatch", "forbidden",
-  "host_not_allowed", "origin_not_allowed",
-]);
-const PASSING = new Set([
-  "unreachable", "token_unavailable", "store_unavailable", "keys_unavailable", "busy", "rate_limited", "too_many_connections",
-]);
+/** No answer came. */
+export const unreachable = () => new CTOError("unreachable", "the gateway does not answer");
 
-/** Whether to ask again, as things are, would be answered the same. @param {CTOError} error */
-export const isRefusal = (error) => REFUSALS.has(error.code);
+const PASSING = /^(unreachable|busy|rate_limited|going_away|too_many_.*|.*_unavailable)$/;
 
-/** Whether to ask again later may well be answered. @param {CTOError} error */
-export const isPassing = (error) => PASSING.has(error.code);
+/** Whether to ask again later may be answered otherwise; what has no code could not even be asked. @param {CTOError} error */
+export const isPassing = ({ code }) => !code || PASSING.test(code);
 
 /** Whether another token may help. @param {CTOError} error */
-export const isStale = (error) => error.code === "token_expired" || error.code === "token_revoked";
+export const isStale = ({ code }) => code === "token_expired" || code === "token_revoked";

@@ -16,6 +16,6 @@ export { claimsOf } from "./token.js";
 /** @typedef {import("./types.js").OperationRequest} OperationRequest */
 /** @typedef {import("./types.js").Connection} Connection */
 /** @typedef {import("./tracker.js").Tracker} Tracker */
-/** @typedef {import("./tracker.js").JobView} JobView */
+/** @typedef {import("./job.js").JobView} JobView */
 /** @typedef {import("./tracker.js").Snapshot} Snapshot */
 /** @typedef {import("./client.js").Options} Options */

@@ -1,5 +1,16 @@
 /** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
 
+/**
+ * A job as a page shows it. A new object for every change.
+ *
+ * @typedef {object} JobView
+ * @property {string} jobId
+ * @property {ProgressEvent | null} latest null until anything is known
+ * @property {readonly ProgressEvent[]} events all so far, oldest first; empty when only the latest is asked for
+ * @property {boolean} ended
+ * @property {import("./errors.js").CTOError | null} error why nothing is known, e.g. `job_not_found`
+ */
+
 /** Whether an event is the last of its job. @param {ProgressEvent} event */
 export const hasEnded = ({ status }) => status === "completed" || status === "failed";
 
@@ -11,6 +22,7 @@ export class Job {
   seq = 0; // of the last event delivered
   asked = false; // whether what is missing has been asked for
   session = 0; // in which anything was last heard of it
+  /** @type {JobView | null} */ #view = null;
   /** @type {Map<number, ProgressEvent>} */ #held = new Map(); // what came too early
 
   /**
@@ -24,6 +36,16 @@ export class Job {
 
   get ended() {
     return this.latest !== null && hasEnded(this.latest);
+  }
+
+  get view() {
+    const { jobId, latest, events, ended, error } = this;
+    this.#view ??= { jobId, latest, events, ended, error };
+    return this.#view;
+  }
+
+  changed() {
+    this.#view = null;
   }
 
   /** Whether something is missing before what has come. */

@@ -1,4 +1,4 @@
-import { CTOError, isRefusal, isStale } from "./errors.js";
+import { CTOError, isPassing, isStale, unreachable } from "./errors.js";
 
 const OPEN_TIMEOUT_MS = 5_000;
 const BRIEF_MS = 3_000; // a connection that lasts no longer does not work, whatever it said
@@ -6,171 +6,132 @@ const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 15_000;
 const FIRST_CLIMB_MS = 30_000;
 const LONGEST_CLIMB_MS = 300_000;
+const FOREVER_MS = 2 ** 31 - 1;
 
-/**
- * @typedef {import("./types.js").Handlers & {
- *   opened: () => void,
- *   connection: (connection: import("./types.js").Connection) => void,
- * }} LinkHandlers
- */
+/** @typedef {import("./types.js").Told | ["opened"] | ["connection", import("./types.js").Connection]} LinkTold */
 
 /**
  * Keeps one connection open, by the highest rung that works: steps down when one fails, and tries those above again
  * and again. Whoever uses it asks anew for everything whenever it has `opened`; so nothing is lost in between.
  */
 export class Ladder {
-  /** @type {import("./types.js").Connection} */ #connection = { state: "idle", via: null, error: null };
+  isOpen = false;
   /** @type {import("./types.js").Session | undefined} */ #session;
   /** @type {AbortController | undefined} */ #ends; // of the session
   /** @type {(ended: CTOError | number) => void} */ #end = () => {};
   /** @type {() => void} */ #wake = () => {};
+  #closed = false;
   #rungs;
-  #url;
   #rest;
-  #token;
-  #on;
+  #tell;
 
   /**
    * @param {readonly import("./types.js").Rung[]} rungs the best first
-   * @param {string} url
    * @param {import("./rest.js").Rest} rest
-   * @param {LinkHandlers} on
+   * @param {(...told: LinkTold) => void} tell
    */
-  constructor(rungs, url, rest, on) {
+  constructor(rungs, rest, tell) {
     this.#rungs = rungs;
-    this.#url = url;
     this.#rest = rest;
-    this.#token = rest.token;
-    this.#on = on;
-    this.reconnect = this.reconnect.bind(this);
+    this.#tell = tell;
     globalThis.addEventListener?.("online", this.reconnect);
     void this.#run();
   }
 
-  get isOpen() {
-    return this.#session !== undefined;
+  /** @param {import("./types.js").Asked} asked */
+  ask(...[verb, ...about]) {
+    /** @type {any} */ (this.#session)?.[verb](...about);
   }
-
-  get connection() {
-    return this.#connection;
-  }
-
-  /** @param {string} room */
-  join(room) { this.#session?.join(room); }
-
-  /** @param {string} room */
-  leave(room) { this.#session?.leave(room); }
-
-  /** @param {string} jobId @param {number} after */
-  follow(jobId, after) { this.#session?.follow(jobId, after); }
-
-  /** @param {string} jobId @param {number} after */
-  catchUp(jobId, after) { this.#session?.catchUp(jobId, after); }
-
-  /** @param {string} token */
-  refresh(token) { this.#session?.refresh(token); }
 
   /** Try again now, also after a refusal. */
-  reconnect() {
-    this.#wake();
-  }
+  reconnect = () => this.#wake();
 
   close() {
-    if (this.#connection.state === "closed") return;
-    this.#tell("closed", null, null);
+    this.#closed = true;
     globalThis.removeEventListener?.("online", this.reconnect);
     this.#wake();
-    this.#end(new CTOError("closed", "closed"));
+    this.#end(new CTOError("closed", ""));
     this.#hangUp();
-  }
-
-  get #closed() {
-    return this.#connection.state === "closed";
   }
 
   async #run() {
     let level = 0;
-    let isOpen = false;
     let failed = 0; // rungs, one after another
     let renewed = false; // whether the token was replaced since anything worked
     let retryMs = FIRST_RETRY_MS;
-    this.#tell("connecting", null, null);
+    this.#show("connecting");
     while (!this.#closed) {
       let error;
       try {
-        if (!isOpen) await this.#open(level);
+        if (!this.isOpen) await this.#open(level);
         const begunMs = Date.now();
         const ended = await this.#stay(level);
-        isOpen = typeof ended === "number";
         if (typeof ended === "number") {
           level = ended;
           continue;
         }
         this.#hangUp();
         error = ended;
-        if (!this.#closed) this.#tell("connecting", null, error);
+        this.#show("connecting", error);
         if (Date.now() - begunMs >= BRIEF_MS) {
           failed = 0;
           renewed = false;
           retryMs = FIRST_RETRY_MS;
-          if (!isRefusal(error)) continue;
+          if (isPassing(error)) continue;
         }
       } catch (cause) {
         error = /** @type {CTOError} */ (cause);
       }
       if (this.#closed) return;
-      if (isStale(error) && this.#token.renewable && !renewed) {
+      if (isStale(error) && this.#rest.token.renewable && !renewed) {
         renewed = true;
-        await this.#token.renew().catch(() => {});
-      } else if (isRefusal(error)) {
-        this.#tell("refused", null, error);
-        await this.#pause(2 ** 31 - 1);
+        await this.#rest.token.renew().catch(() => {});
+      } else if (!isPassing(error)) {
+        this.#show("refused", error);
+        await this.#pause(FOREVER_MS);
         renewed = false;
-        this.#tell("connecting", null, null);
+        this.#show("connecting");
       } else {
         level = (level + 1) % this.#rungs.length;
         failed += 1;
         if (failed % this.#rungs.length) continue;
-        this.#tell("waiting", null, error);
+        this.#show("waiting", error);
         await this.#pause(Math.max(error.retryAfterMs ?? 0, retryMs * (0.5 + Math.random() / 2)));
         retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
       }
     }
   }
 
-  /**
-   * Open a connection by one rung, in place of what there was.
-   *
-   * @param {number} level
-   */
+  /** Open a connection by one rung, in place of what there was. @param {number} level */
   async #open(level) {
     const rung = this.#rungs[level];
     const ends = new AbortController();
-    let open = true;
-    /** @param {CTOError} error */
-    const closed = (error) => {
-      open = false;
-      if (this.#ends === ends) this.#end(error);
-    };
-    /** @type {any} */ const on = {};
-    for (const name of /** @type {(keyof import("./types.js").Handlers)[]} */ (["event", "joined", "resumed", "gap", "refused"])) {
-      on[name] = (/** @type {any[]} */ ...told) => {
-        if (this.#ends === ends) /** @type {any} */ (this.#on[name])(...told);
+    const isCurrent = () => this.#ends === ends;
+    const token = await this.#rest.token.get();
+    /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
+    const session = await new Promise((/** @type {(session: import("./types.js").Session) => void} */ resolve, reject) => {
+      /** @param {CTOError} error */
+      const closed = (error) => {
+        reject(error);
+        if (isCurrent()) this.#end(error);
       };
-    }
-    const token = await this.#token.get();
-    const session = await withTimeout(
-      rung.open({ url: this.#url, token, rest: this.#rest, on, closed, signal: ends.signal }), ends,
-    );
-    if (this.#closed || !open) {
-      ends.abort();
-      throw new CTOError("unreachable", "the connection was closed at once");
+      timer = setTimeout(() => {
+        ends.abort();
+        reject(unreachable());
+      }, OPEN_TIMEOUT_MS);
+      const tell = (/** @type {import("./types.js").Told} */ ...told) => { if (isCurrent()) this.#tell(...told); };
+      rung.open({ url: this.#rest.url, token, rest: this.#rest, tell, closed, signal: ends.signal }).then(resolve, reject);
+    }).finally(() => clearTimeout(timer));
+    if (this.#closed) {
+      session.close();
+      throw new CTOError("closed", "");
     }
     this.#hangUp();
     this.#session = session;
     this.#ends = ends;
-    this.#tell("live", rung.name, null);
-    this.#on.opened();
+    this.isOpen = true;
+    this.#show("live", null, rung.name);
+    this.#tell("opened");
   }
 
   /**
@@ -180,7 +141,6 @@ export class Ladder {
    * @returns {Promise<CTOError | number>} why it has ended, or the rung that is used now
    */
   async #stay(level) {
-    const ended = new Promise((resolve) => { this.#end = resolve; });
     let climbMs = FIRST_CLIMB_MS;
     let over = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
@@ -189,30 +149,29 @@ export class Ladder {
         try {
           await this.#open(higher);
           this.#end(higher);
-          over = true;
+          return;
         } catch { /* as before, then */ }
       }
       climbMs = Math.min(climbMs * 2, LONGEST_CLIMB_MS);
       if (!over) timer = setTimeout(climb, climbMs);
     };
-    if (level > 0) timer = setTimeout(climb, climbMs);
-    const result = await ended;
+    if (level) timer = setTimeout(climb, climbMs);
+    const ended = await new Promise((/** @type {(ended: CTOError | number) => void} */ resolve) => { this.#end = resolve; });
     over = true;
     clearTimeout(timer);
-    return /** @type {CTOError | number} */ (result);
+    return ended;
   }
 
   #hangUp() {
-    const [session, ends] = [this.#session, this.#ends];
+    this.#ends?.abort();
+    this.#session?.close();
     this.#session = this.#ends = undefined;
-    ends?.abort();
-    session?.close();
+    this.isOpen = false;
   }
 
-  /** @param {import("./types.js").Connection["state"]} state @param {string | null} via @param {CTOError | null} error */
-  #tell(state, via, error) {
-    this.#connection = { state, via, error };
-    this.#on.connection(this.#connection);
+  /** @param {import("./types.js").Connection["state"]} state @param {CTOError | null} [error] @param {string | null} [via] */
+  #show(state, error = null, via = null) {
+    if (!this.#closed) this.#tell("connection", { state, via, error });
   }
 
   /** @param {number} ms */
@@ -225,20 +184,4 @@ export class Ladder {
       };
     });
   }
-}
-
-/**
- * @template T
- * @param {Promise<T>} opening
- * @param {AbortController} ends
- * @returns {Promise<T>}
- */
-function withTimeout(opening, ends) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      ends.abort();
-      reject(new CTOError("unreachable", "the gateway does not answer in time"));
-    }, OPEN_TIMEOUT_MS);
-    opening.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }

@@ -1,4 +1,4 @@
-import { CTOError, isPassing, isStale } from "./errors.js";
+import { CTOError, isPassing, isStale, unreachable } from "./errors.js";
 
 const ATTEMPTS = 6;
 const FIRST_RETRY_MS = 500;
@@ -32,15 +32,15 @@ export class Rest {
         response = await fetch(this.url + path, {
           method,
           signal,
-          body: body === undefined ? undefined : JSON.stringify(body),
+          body: JSON.stringify(body),
           headers: {
-            ...(body !== undefined && { "Content-Type": "application/json" }),
+            ...(body ? { "Content-Type": "application/json" } : {}),
             ...(token && { Authorization: `Bearer ${token}` }),
             ...headers,
           },
         });
       } catch {
-        throw new CTOError("unreachable", "the gateway does not answer");
+        throw unreachable();
       }
       if (response.ok) return response;
       const error = await errorOf(response);
@@ -62,7 +62,7 @@ export class Rest {
     try {
       return (await response.json()).data;
     } catch {
-      throw new CTOError("unreachable", "the answer was cut off");
+      throw unreachable();
     }
   }
 
@@ -78,8 +78,9 @@ export class Rest {
     for (let attempt = 1, retryMs = FIRST_RETRY_MS; ; attempt += 1, retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS)) {
       try {
         return await this.request(method, path, asking);
-      } catch (error) {
-        if (!(error instanceof CTOError) || !isPassing(error) || attempt === ATTEMPTS) throw error;
+      } catch (cause) {
+        const error = /** @type {CTOError} */ (cause);
+        if (!isPassing(error) || attempt === ATTEMPTS) throw error;
         const waitMs = error.retryAfterMs ?? retryMs;
         await new Promise((resolve) => setTimeout(resolve, waitMs));
       }
@@ -94,6 +95,6 @@ async function errorOf(response) {
   try {
     ({ error } = await response.json());
   } catch { /* not the gateway's answer, but that of something before it */ }
-  if (error) return new CTOError(error.code, error.message, { status: response.status, details: error.details, retryAfterMs });
-  return new CTOError("unreachable", `HTTP ${response.status} instead of an answer`, { status: response.status, retryAfterMs });
+  const { code = "unreachable", message = `HTTP ${response.status}`, details } = error ?? {};
+  return new CTOError(code, message, { status: response.status, details, retryAfterMs });
 }

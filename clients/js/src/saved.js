@@ -7,23 +7,20 @@
  * @property {(key: string) => unknown} removeItem
  */
 
-const KEPT = 20; // jobs
 const DELAY_MS = 250;
 
 /** Keeps the events of the jobs that are followed, so that a page that is loaded again goes on where it was. */
 export class Saved {
-  /** @type {Map<string, import("./job.js").Job>} */ #unsaved = new Map();
+  /** @type {Set<import("./job.js").Job>} */ #unsaved = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
-  #prefix = "";
+  #prefix;
   #storage;
-  #owner;
 
-  /** @param {Storage | null} storage @param {Promise<string>} owner whose jobs they are */
-  constructor(storage, owner) {
+  /** @param {Storage | null} storage @param {string} url whose jobs they are */
+  constructor(storage, url) {
     this.#storage = storage;
-    void owner.then((name) => { this.#prefix = `cto-progress ${name}`; });
-    this.#owner = owner;
-    globalThis.addEventListener?.("pagehide", () => this.flush());
+    this.#prefix = `cto-progress ${url} `;
+    globalThis.addEventListener?.("pagehide", this.flush);
   }
 
   /**
@@ -33,9 +30,8 @@ export class Saved {
    * @returns {Promise<import("./types.js").ProgressEvent[]>}
    */
   async load(jobId) {
-    await this.#owner;
     try {
-      return JSON.parse(await this.#storage?.getItem(`${this.#prefix} ${jobId}`) ?? "[]");
+      return JSON.parse(await this.#storage?.getItem(this.#prefix + jobId) ?? "[]");
     } catch {
       return [];
     }
@@ -43,34 +39,25 @@ export class Saved {
 
   /** @param {import("./job.js").Job} job */
   save(job) {
-    if (!this.#storage) return;
-    this.#unsaved.set(job.jobId, job);
-    this.#timer ??= setTimeout(() => this.flush(), DELAY_MS);
+    this.#unsaved.add(job);
+    this.#timer ??= setTimeout(this.flush, DELAY_MS);
+  }
+
+  /** A job is followed no longer. @param {import("./job.js").Job} job */
+  forget(job) {
+    this.#unsaved.delete(job);
+    void this.#storage?.removeItem(this.#prefix + job.jobId);
   }
 
   /** Keep at once what is to be kept. */
-  async flush() {
+  flush = () => {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const jobs = [...this.#unsaved.values()];
-    this.#unsaved.clear();
-    for (const { jobId, complete, events, latest } of jobs) {
+    for (const { jobId, complete, events, latest } of this.#unsaved) {
       try {
-        await this.#storage?.setItem(`${this.#prefix} ${jobId}`, JSON.stringify(complete ? events : [latest]));
+        void this.#storage?.setItem(this.#prefix + jobId, JSON.stringify(complete ? events : [latest]));
       } catch { /* full: then a reload asks the gateway for everything */ }
     }
-    await this.#forgetOldest(jobs.map(({ jobId }) => jobId));
-  }
-
-  /** @param {string[]} newest */
-  async #forgetOldest(newest) {
-    try {
-      const kept = JSON.parse(await this.#storage?.getItem(this.#prefix) ?? "[]");
-      const all = [...kept.filter((/** @type {string} */ jobId) => !newest.includes(jobId)), ...newest];
-      for (const jobId of all.splice(0, Math.max(0, all.length - KEPT))) {
-        await this.#storage?.removeItem(`${this.#prefix} ${jobId}`);
-      }
-      await this.#storage?.setItem(this.#prefix, JSON.stringify(all));
-    } catch { /* as above */ }
-  }
+    this.#unsaved.clear();
+  };
 }

@@ -54,24 +54,24 @@ export function simulate({ speed = 1, failureRate = 0.1, userId = "demo", seed =
   /** @type {import("./types.js").Rung} */
   const stage = {
     name: "simulation",
-    async open({ on }) {
+    async open({ tell: say }) {
       /** @type {Set<string>} */ const rooms = new Set();
       /** @param {ProgressEvent} event */
       const tell = (event) => {
         const about = [`job_${event.jobId}`, `user_${event.userId}`, "admin_launches"];
-        if (about.some((room) => rooms.has(room))) on.event(event);
+        if (about.some((room) => rooms.has(room))) say("event", event);
       };
       audience.add(tell);
       /** @param {string} jobId @param {number} after */
       const resume = (jobId, after) => {
         rooms.add(`job_${jobId}`);
-        on.resumed(jobId, playOf(jobId).events.filter(({ seq }) => seq > after));
+        say("resumed", jobId, playOf(jobId).events.filter(({ seq }) => seq > after));
       };
       return {
         join: (room) => {
           rooms.add(room);
           for (const { latest } of plays.values()) if (!hasEnded(latest)) tell(latest);
-          on.joined(room);
+          say("joined", room);
         },
         leave: (room) => void rooms.delete(room),
         follow: resume,

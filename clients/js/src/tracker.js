@@ -1,6 +1,5 @@
 import { isPassing } from "./errors.js";
 import { Job, hasEnded } from "./job.js";
-import { statsOf } from "./stats.js";
 
 const RETRY_MS = 2_000;
 const CHANGE_MS = 16; // a page that draws more often is not seen to
@@ -8,22 +7,12 @@ const KEPT = 500; // ended jobs of a room
 
 /** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
 /** @typedef {import("./errors.js").CTOError} CTOError */
-/** @typedef {Pick<import("./ladder.js").Ladder, "isOpen" | "join" | "follow" | "catchUp">} Link */
+/** @typedef {{ isOpen: boolean, ask: (...asked: import("./types.js").Asked) => void }} Link */
 
-/**
- * A job as a page shows it. A new object for every change.
- *
- * @typedef {object} JobView
- * @property {string} jobId
- * @property {ProgressEvent | null} latest null until anything is known
- * @property {readonly ProgressEvent[]} events all so far, oldest first; empty when only the latest is asked for
- * @property {boolean} ended
- * @property {CTOError | null} error why nothing is known, e.g. `job_not_found`
- */
-
+/** @typedef {import("./job.js").JobView} JobView */
 /** @typedef {{ restored: boolean }} Delivery `restored`: the page had this event before it was loaded again */
 /** @typedef {{ jobId: string, after: number, oldestSeq: number }} Gap */
-/** @typedef {{ jobs: readonly JobView[], stats: import("./stats.js").Stats, error: CTOError | null }} Snapshot */
+/** @typedef {{ jobs: readonly JobView[], error: CTOError | null }} Snapshot `error`: why a room is refused */
 
 /**
  * @typedef {object} Listeners
@@ -39,7 +28,6 @@ const KEPT = 500; // ended jobs of a room
 /** Follows some jobs, or all that a room shows. Made by the client's `track…`. */
 export class Tracker {
   /** @type {Map<string, Job>} */ #jobs = new Map();
-  /** @type {Map<string, JobView>} */ #views = new Map();
   /** @type {Snapshot | null} */ #snapshot = null;
   /** @type {CTOError | null} */ #error = null;
   /** @type {Listeners} */ #listeners = { progress: new Set(), complete: new Set(), gap: new Set(), error: new Set(), change: new Set() };
@@ -58,7 +46,7 @@ export class Tracker {
   #heardMs = Date.now(); // when the newest event was told; until there is one, when this began
 
   /**
-   * @param {Link} link
+   * @param {() => Link | undefined} link the connection, once there is one
    * @param {Scope} scope
    * @param {import("./saved.js").Saved} saved
    * @param {boolean} complete whether every event counts, or only the latest of each job
@@ -95,17 +83,13 @@ export class Tracker {
 
   /** All as it stands; the same object until something changes. */
   get snapshot() {
-    if (!this.#snapshot) {
-      const jobs = [...this.#jobs.values()].map((job) => this.#view(job));
-      this.#snapshot = { jobs, stats: statsOf(jobs), error: this.#error };
-    }
+    this.#snapshot ??= { jobs: [...this.#jobs.values()].map((job) => job.view), error: this.#error };
     return this.#snapshot;
   }
 
   /** The same of one job. @param {string} [jobId] by default the first */
   job(jobId) {
-    const job = jobId === undefined ? this.#jobs.values().next().value : this.#jobs.get(jobId);
-    return job && this.#view(job);
+    return (jobId === undefined ? [...this.#jobs.values()][0] : this.#jobs.get(jobId))?.view;
   }
 
   /** The rooms that it needs. */
@@ -139,34 +123,44 @@ export class Tracker {
   }
 
   close() {
-    if (this.#closed) return;
     const { rooms } = this;
     this.#closed = true;
+    this.#ready = false;
     clearTimeout(this.#changing);
     for (const listeners of Object.values(this.#listeners)) listeners.clear();
+    if ("jobs" in this.#scope) this.#jobs.forEach((job) => this.#saved.forget(job));
     this.#onClose(rooms);
     this.#resolveDone();
   }
 
-  // --- what the client tells it ---
+  /** What the connection tells. @param {Exclude<import("./ladder.js").LinkTold, ["connection", any]>} told */
+  hear(...told) {
+    if (told[0] === "opened") this.#opened();
+    else if (told[0] === "event") this.#event(told[1]);
+    else if (told[0] === "joined") this.#joined(told[1]);
+    else if (told[0] === "resumed") this.#resumed(told[1], told[2]);
+    else if (told[0] === "gap") this.#gap(told[1], told[2]);
+    else this.#refused(told[1], told[2]);
+  }
 
   /** The connection has opened: ask for everything. */
-  opened() {
-    if (!this.#ready || this.#closed) return;
+  #opened() {
+    if (!this.#ready) return;
     this.#isBack = this.#session > 0;
     this.#session += 1;
-    if ("room" in this.#scope) this.#link.join(this.#scope.room);
+    for (const job of this.#jobs.values()) job.asked = false;
+    if ("room" in this.#scope) this.#link()?.ask("join", this.#scope.room);
     else for (const job of this.#jobs.values()) this.#follow(job);
   }
 
   /** @param {ProgressEvent} event */
-  event(event) {
+  #event(event) {
     const job = this.#jobOf(event);
     if (job) this.#take(job, event);
   }
 
   /** A room has told what is open in it: of what else was open it is to be seen how it went on. @param {string} room */
-  joined(room) {
+  #joined(room) {
     if (!("room" in this.#scope) || this.#scope.room !== room) return;
     for (const job of this.#jobs.values()) {
       if (!job.ended && job.session !== this.#session) this.#catchUp(job);
@@ -176,17 +170,17 @@ export class Tracker {
   }
 
   /** @param {string} jobId @param {readonly ProgressEvent[]} events */
-  resumed(jobId, events) {
+  #resumed(jobId, events) {
     const job = this.#jobs.get(jobId);
     if (!job) return;
     job.asked = false;
     job.session = this.#session;
-    for (const event of events) this.#take(job, event);
+    this.#deliver(job, events.flatMap((event) => job.take(event)));
     if (job.hasHole) this.#catchUp(job);
   }
 
   /** @param {string} jobId @param {number} oldestSeq */
-  gap(jobId, oldestSeq) {
+  #gap(jobId, oldestSeq) {
     const job = this.#jobs.get(jobId);
     if (!job) return;
     job.asked = false;
@@ -198,12 +192,15 @@ export class Tracker {
   }
 
   /** @param {import("./types.js").About} about @param {CTOError} error */
-  refused(about, error) {
+  #refused(about, error) {
     const job = "jobId" in about ? this.#jobs.get(about.jobId) : undefined;
-    if (job ? false : !("room" in about && this.rooms.includes(about.room))) return;
     if (job) job.asked = false;
+    else if (!("room" in about && this.rooms.includes(about.room))) return;
     if (isPassing(error)) {
-      setTimeout(() => this.#askAgain(job), error.retryAfterMs ?? RETRY_MS);
+      setTimeout(() => {
+        if (job) this.#follow(job);
+        else this.#opened();
+      }, error.retryAfterMs ?? RETRY_MS);
       return;
     }
     if (job) job.error = error;
@@ -213,52 +210,38 @@ export class Tracker {
     this.#checkDone();
   }
 
-  // --- inside ---
-
   async #restore() {
     if ("jobs" in this.#scope) {
       const kept = await Promise.all(this.#scope.jobs.map((jobId) => this.#saved.load(jobId)));
-      if (this.#closed) return;
       for (const event of kept.flat()) {
-        const job = this.#jobs.get(event.jobId);
-        if (!job) continue;
-        // What was kept may begin later than the first event.
-        const ready = job.seq === 0 && event.seq > 1 ? [...job.skipTo(event.seq), ...job.take(event)] : job.take(event);
-        this.#deliver(job, ready, true);
+        const job = /** @type {Job} */ (this.#jobs.get(event.jobId));
+        job.seq ||= event.seq - 1; // what was kept may begin later than the first event
+        this.#deliver(job, job.take(event), true);
       }
-    } else {
-      await undefined; // listeners come first
     }
-    this.#ready = true;
-    this.#checkDone();
-    if (this.#link.isOpen) this.opened();
+    await undefined; // listeners come first
+    this.#ready = !this.#closed;
+    if (this.#link()?.isOpen) this.#opened();
   }
 
   /** Find the jobs that began and ended while the connection was away. */
   async #lookForMissed() {
     const events = await this.#newest().catch(() => []);
-    for (const event of events) if (!this.#jobs.has(event.jobId) && event.timestamp > this.#heardMs) this.event(event);
-  }
-
-  /** @param {Job | undefined} job */
-  #askAgain(job) {
-    if (this.#closed || !this.#link.isOpen) return;
-    if (job) this.#follow(job);
-    else this.opened();
+    for (const event of events) if (!this.#jobs.has(event.jobId) && event.timestamp > this.#heardMs) this.#event(event);
   }
 
   /** @param {Job} job */
   #follow(job) {
-    if (job.ended || job.error) return;
+    if (job.ended || job.error || this.#closed) return;
     if ("room" in this.#scope) this.#catchUp(job);
-    else this.#link.follow(job.jobId, job.seq);
+    else this.#link()?.ask("follow", job.jobId, job.seq);
   }
 
   /** @param {Job} job */
   #catchUp(job) {
     if (job.asked) return;
     job.asked = true;
-    this.#link.catchUp(job.jobId, job.seq);
+    this.#link()?.ask("catchUp", job.jobId, job.seq);
   }
 
   /** @param {ProgressEvent} event */
@@ -267,17 +250,8 @@ export class Tracker {
     if (known || "jobs" in this.#scope || !this.#scope.shows(event)) return known;
     const job = new Job(event.jobId, this.#complete);
     this.#jobs.set(event.jobId, job);
-    if (this.#jobs.size > KEPT) this.#forgetOldest();
+    if (this.#jobs.size > KEPT) this.#jobs.delete([...this.#jobs.values()].find(({ ended }) => ended)?.jobId ?? "");
     return job;
-  }
-
-  #forgetOldest() {
-    for (const job of this.#jobs.values()) {
-      if (!job.ended) continue;
-      this.#jobs.delete(job.jobId);
-      this.#views.delete(job.jobId);
-      return;
-    }
   }
 
   /** @param {Job} job @param {ProgressEvent} event */
@@ -305,20 +279,9 @@ export class Tracker {
     if ("jobs" in this.#scope && [...this.#jobs.values()].every((job) => job.ended || job.error)) this.#resolveDone();
   }
 
-  /** @param {Job} job @returns {JobView} */
-  #view(job) {
-    let view = this.#views.get(job.jobId);
-    if (!view) {
-      const { jobId, latest, events, ended, error } = job;
-      view = { jobId, latest, events, ended, error };
-      this.#views.set(jobId, view);
-    }
-    return view;
-  }
-
   /** @param {Job | undefined} job */
   #changed(job) {
-    if (job) this.#views.delete(job.jobId);
+    job?.changed();
     this.#snapshot = null;
     this.#changing ??= setTimeout(() => {
       this.#changing = undefined;

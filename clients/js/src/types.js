@@ -89,27 +89,31 @@
  */
 
 /**
- * What a connection tells.
+ * What a connection tells: an event; that all that a room shows at once has been told; what was missed of a job; that its
+ * history begins only at a seq; that something is refused.
  *
- * @typedef {object} Handlers
- * @property {(event: ProgressEvent) => void} event
- * @property {(room: string) => void} joined all that a room shows at once has been told
- * @property {(jobId: string, events: ProgressEvent[]) => void} resumed what was missed of a job
- * @property {(jobId: string, oldestSeq: number) => void} gap the history begins only there
- * @property {(about: About, error: import("./errors.js").CTOError) => void} refused
+ * @typedef {["event", ProgressEvent] | ["joined", string] | ["resumed", string, ProgressEvent[]] | ["gap", string, number]
+ *   | ["refused", About, import("./errors.js").CTOError]} Told
+ */
+
+/**
+ * What one may ask of a connection: `follow` is what comes after a seq of a job and then every event, `catchUp` only
+ * what has come so far, `refresh` shows a newer token.
+ *
+ * @typedef {["join" | "leave", string] | ["follow" | "catchUp", string, number] | ["refresh", string]} Asked
  */
 
 /** @typedef {{ room: string } | { jobId: string }} About */
 
 /**
- * One open connection. It is asked, and answers through its handlers.
+ * One open connection, and what it does when it is asked for something.
  *
  * @typedef {object} Session
  * @property {(room: string) => void} join
  * @property {(room: string) => void} leave
- * @property {(jobId: string, after: number) => void} follow tell what comes after this seq, and then every event
- * @property {(jobId: string, after: number) => void} catchUp tell what has come after this seq: a room tells the rest
- * @property {(token: string) => void} refresh show a newer token
+ * @property {(jobId: string, after: number) => void} follow
+ * @property {(jobId: string, after: number) => void} catchUp
+ * @property {(token: string) => void} refresh
  * @property {() => void} close
  */
 
@@ -120,7 +124,7 @@
  * @property {string} url the gateway's
  * @property {string | undefined} token
  * @property {import("./rest.js").Rest} rest
- * @property {Handlers} on
+ * @property {(...told: Told) => void} tell
  * @property {(error: import("./errors.js").CTOError) => void} closed the connection has ended by itself
  * @property {AbortSignal} signal the connection is not wanted any more
  */

@@ -24,15 +24,15 @@ const isHidden = () => globalThis.document?.visibilityState === "hidden";
 /**
  * Tell what comes after a seq, as far as it has come.
  *
- * @param {Pick<import("../types.js").Opening, "rest" | "on" | "signal">} opening
+ * @param {Pick<import("../types.js").Opening, "rest" | "tell" | "signal">} opening
  * @param {string} jobId
  * @param {number} after
  * @returns {Promise<import("../types.js").ProgressEvent[]>}
  */
-export async function askJob({ rest, on, signal }, jobId, after) {
+export async function askJob({ rest, tell, signal }, jobId, after) {
   const { events } = await rest.request("GET", `/api/cto/job/${jobId}/events?after=${after}`, { signal });
-  if (events.length && events[0].seq > after + 1) on.gap(jobId, events[0].seq);
-  on.resumed(jobId, events);
+  if (events.length && events[0].seq > after + 1) tell("gap", jobId, events[0].seq);
+  tell("resumed", jobId, events);
   return events;
 }
 
@@ -52,11 +52,11 @@ export async function askRoom({ rest, signal }, room) {
 /**
  * Ask about rooms and jobs in turn, until the session is closed or nothing answers any more.
  *
- * @param {Pick<import("../types.js").Opening, "rest" | "on" | "closed" | "signal">} opening
+ * @param {Pick<import("../types.js").Opening, "rest" | "tell" | "closed" | "signal">} opening
  * @returns {import("../types.js").Session}
  */
 function poll(opening) {
-  const { on, closed, signal } = opening;
+  const { tell, closed, signal } = opening;
   /** @type {Map<string, number>} the seq got so far of each job that is followed */ const jobs = new Map();
   /** @type {Map<string, Map<string, number>>} the same of the jobs that have not ended in each room */ const rooms = new Map();
   /** @type {Map<string, Set<string>>} the jobs of each room that are known to have ended */ const seen = new Map();
@@ -99,7 +99,7 @@ function poll(opening) {
       } else if (!isPassing(error)) {
         if ("room" in about) rooms.delete(about.room);
         else jobs.delete(about.jobId);
-        on.refused(about, error);
+        tell("refused", about, error);
       }
     }
   };
@@ -119,13 +119,13 @@ function poll(opening) {
     const past = seen.get(room) ?? new Set(events.filter(hasEnded).map(({ jobId }) => jobId));
     for (const event of events) {
       unseen.delete(event.jobId);
-      if (!past.has(event.jobId) || seqs.has(event.jobId)) on.event(event);
+      if (!past.has(event.jobId) || seqs.has(event.jobId)) tell("event", event);
       if (hasEnded(event)) seqs.delete(event.jobId);
       else seqs.set(event.jobId, event.seq);
     }
     seen.set(room, new Set(events.filter(hasEnded).map(({ jobId }) => jobId)));
     for (const jobId of unseen.keys()) await attempt({ jobId }, () => lookAtJob(jobId, seqs)); // older than the page
-    on.joined(room);
+    tell("joined", room);
   };
 
   const run = async () => {

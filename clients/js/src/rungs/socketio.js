@@ -9,7 +9,7 @@ import { CTOError } from "../errors.js";
  */
 export const socketIo = (io, transport) => ({
   name: `socket.io ${transport}`,
-  open: ({ url, token, on, closed, signal }) => new Promise((resolve, reject) => {
+  open: ({ url, token, tell, closed, signal }) => new Promise((resolve, reject) => {
     // Which transport to use, and when to try again, is the ladder's business.
     const socket = io(url, { auth: { token }, transports: [transport], upgrade: false, reconnection: false, forceNew: true });
     /** @type {CTOError | undefined} */ let why;
@@ -22,16 +22,16 @@ export const socketIo = (io, transport) => ({
     /** @param {string} name @param {unknown} said @param {import("../types.js").About} about @param {(answer: any) => void} done */
     const ask = (name, said, about, done) => socket.emit(name, said, (/** @type {any} */ answer) => {
       if (answer.success) done(answer);
-      else if (answer.error.code === "gap" && "jobId" in about) on.gap(about.jobId, answer.oldestSeq);
-      else on.refused(about, new CTOError(answer.error.code, answer.error.message));
+      else if (answer.error.code === "gap" && "jobId" in about) tell("gap", about.jobId, answer.oldestSeq);
+      else tell("refused", about, new CTOError(answer.error.code, answer.error.message));
     });
 
     /** @param {string} jobId @param {number} after */
     const resume = (jobId, after) =>
-      ask("resume", { jobId, after }, { jobId }, (answer) => on.resumed(jobId, answer.events));
+      ask("resume", { jobId, after }, { jobId }, (answer) => tell("resumed", jobId, answer.events));
 
-    socket.on("worker_progress", on.event);
-    socket.on("gap", (/** @type {any} */ { jobId, oldestSeq }) => on.gap(jobId, oldestSeq));
+    socket.on("worker_progress", (/** @type {any} */ event) => tell("event", event));
+    socket.on("gap", (/** @type {any} */ { jobId, oldestSeq }) => tell("gap", jobId, oldestSeq));
     socket.on("auth_expired", (/** @type {any} */ { code, message }) => { why = new CTOError(code, message); });
     socket.on("disconnect", (/** @type {string} */ reason) => {
       close();
@@ -42,7 +42,7 @@ export const socketIo = (io, transport) => ({
       reject(new CTOError(error.data?.code ?? "unreachable", error.message));
     });
     socket.on("connect", () => resolve({
-      join: (room) => ask("join_room", room, { room }, () => on.joined(room)),
+      join: (room) => ask("join_room", room, { room }, () => tell("joined", room)),
       leave: (room) => socket.emit("leave_room", room),
       follow: resume,
       catchUp: resume,

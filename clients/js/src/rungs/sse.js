@@ -14,7 +14,7 @@ const NO_CONTENT = 204;
  * @returns {Promise<import("../types.js").Session>}
  */
 export async function open(opening) {
-  const { rest, on, closed, signal } = opening;
+  const { rest, tell, closed, signal } = opening;
   if (typeof ReadableStream === "undefined") throw new CTOError("unreachable", "answers cannot be read as they come");
   const poller = await polling.open(opening);
   /** @type {Map<string, AbortController>} by room */ const streams = new Map();
@@ -35,10 +35,10 @@ export async function open(opening) {
     try {
       const response = await rest.fetch("GET", path, { signal: stream.signal, headers: { Accept: "text/event-stream" } });
       if ("room" in about) { // a stream does not tell where what is open now ends, and what is new begins
-        for (const event of await polling.askRoom(opening, room)) if (!hasEnded(event)) on.event(event);
-        on.joined(room);
+        for (const event of await polling.askRoom(opening, room)) if (!hasEnded(event)) tell("event", event);
+        tell("joined", room);
       }
-      error = response.status === NO_CONTENT ? "ended" : await read(response, on, stream);
+      error = response.status === NO_CONTENT ? "ended" : await read(response, tell, stream);
     } catch (cause) {
       error = /** @type {CTOError} */ (cause);
     }
@@ -46,7 +46,7 @@ export async function open(opening) {
     streams.delete(room);
     if (error === "ended" && "jobId" in about) return;
     if (error instanceof CTOError && (error.status === 404 || error.status === 403)) {
-      on.refused(about, error);
+      tell("refused", about, error);
       return;
     }
     close();
@@ -82,11 +82,11 @@ export async function open(opening) {
  * Read a stream to its end. Resolves to why it ended: `ended` when its last event was the last of a job.
  *
  * @param {Response} response
- * @param {import("../types.js").Handlers} on
+ * @param {import("../types.js").Opening["tell"]} tell
  * @param {AbortController} stream
  * @returns {Promise<CTOError | "ended" | undefined>}
  */
-async function read(response, on, stream) {
+async function read(response, tell, stream) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */ let silence;
   /** @type {CTOError | "ended" | undefined} */ let why;
   let rest = "";
@@ -100,7 +100,7 @@ async function read(response, on, stream) {
       if (done) return why;
       const parts = (rest + decoder.decode(value, { stream: true })).split("\n\n");
       rest = /** @type {string} */ (parts.pop());
-      for (const part of parts) why = take(part, on) ?? why;
+      for (const part of parts) why = take(part, tell) ?? why;
     }
   } catch {
     return why;
@@ -109,13 +109,13 @@ async function read(response, on, stream) {
   }
 }
 
-/** @param {string} part @param {import("../types.js").Handlers} on */
-function take(part, on) {
+/** @param {string} part @param {import("../types.js").Opening["tell"]} tell */
+function take(part, tell) {
   const name = /^event: (.*)$/m.exec(part)?.[1];
   const data = JSON.parse(/^data: (.*)$/m.exec(part)?.[1] ?? "null");
   if (name === "auth_expired") return new CTOError(data.code, data.message);
-  if (name === "gap") on.gap(data.jobId, data.oldestSeq);
+  if (name === "gap") tell("gap", data.jobId, data.oldestSeq);
   if (name !== "worker_progress") return undefined;
-  on.event(data);
+  tell("event", data);
   return hasEnded(data) ? "ended" : undefined;
 }

@@ -10,7 +10,7 @@ const NORMAL_CLOSURE = 1000;
  * @param {import("../types.js").Opening} opening
  * @returns {Promise<import("../types.js").Session>}
  */
-export const open = ({ url, token, on, closed, signal }) => new Promise((resolve, reject) => {
+export const open = ({ url, token, tell, closed, signal }) => new Promise((resolve, reject) => {
   const query = token ? `?token=${encodeURIComponent(token)}` : "";
   const socket = new WebSocket(`${url.replace(/^http/, "ws")}/ws${query}`);
   /** @type {CTOError | undefined} */ let why;
@@ -56,12 +56,12 @@ export const open = ({ url, token, on, closed, signal }) => new Promise((resolve
     clearTimeout(patience);
     patience = undefined;
     const said = JSON.parse(data);
-    if (said.type === "worker_progress") on.event(said.event);
-    else if (said.type === "joined") on.joined(said.room);
-    else if (said.type === "resumed") on.resumed(said.jobId, said.events);
-    else if (said.type === "gap") on.gap(said.jobId, said.oldestSeq);
-    else if (said.type === "error" && said.id?.jobId && said.code === "gap") on.gap(said.id.jobId, said.oldestSeq);
-    else if (said.type === "error" && said.id) on.refused(said.id, new CTOError(said.code, said.message));
+    if (said.type === "worker_progress") tell("event", said.event);
+    else if (said.type === "joined") tell("joined", said.room);
+    else if (said.type === "resumed") tell("resumed", said.jobId, said.events);
+    else if (said.type === "gap") tell("gap", said.jobId, said.oldestSeq);
+    else if (said.type === "error" && said.id?.jobId && said.code === "gap") tell("gap", said.id.jobId, said.oldestSeq);
+    else if (said.type === "error" && said.id) tell("refused", said.id, new CTOError(said.code, said.message));
     else if (said.type === "error") why = new CTOError(said.code, said.message);
   };
   socket.onclose = () => end(why ?? new CTOError("unreachable", "the connection was lost"));
