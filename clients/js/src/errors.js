@@ -3,18 +3,16 @@
  * `token_unavailable`, whoever gets tokens has none.
  */
 export class CTOError extends Error {
-  /**
-   * @param {string} code
-   * @param {string} message
-   * @param {{ status?: number, details?: { fields?: Record<string, unknown> }, retryAfterMs?: number }} [more]
-   */
-  constructor(code, message, more = {}) {
+  name = "CTOError";
+  /** @type {number | undefined} of the HTTP answer, if it was one */ status;
+  /** @type {{ fields?: Record<string, unknown> } | undefined} what is wrong with a request, by its fields */ details;
+  /** @type {number | undefined} when to ask again */ retryAfterMs;
+
+  /** @param {string} code @param {string} message @param {Partial<CTOError>} [more] */
+  constructor(code, message, more) {
     super(message);
-    this.name = "CTOError";
     this.code = code;
-    this.status = more.status;
-    this.details = more.details;
-    this.retryAfterMs = more.retryAfterMs;
+    Object.assign(this, more);
   }
 }
 

@@ -1,6 +1,7 @@
 import { CTOError, isPassing, isStale, unreachable } from "./errors.js";
 
 const ATTEMPTS = 6;
+const TIMEOUT_MS = 10_000; // until an answer begins: after a sleep a browser may ask over a connection that is dead
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 8_000;
 
@@ -28,10 +29,13 @@ export class Rest {
     for (let renewed = false; ; renewed = true) {
       const token = await this.token.get();
       let response;
+      const late = new AbortController();
+      const timer = setTimeout(() => late.abort(), TIMEOUT_MS);
+      signal?.addEventListener("abort", () => late.abort());
       try {
         response = await fetch(this.url + path, {
           method,
-          signal,
+          signal: late.signal,
           body: JSON.stringify(body),
           headers: {
             ...(body ? { "Content-Type": "application/json" } : {}),
@@ -41,6 +45,8 @@ export class Rest {
         });
       } catch {
         throw unreachable();
+      } finally {
+        clearTimeout(timer);
       }
       if (response.ok) return response;
       const error = await errorOf(response);

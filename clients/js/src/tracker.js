@@ -1,6 +1,7 @@
 import { isPassing } from "./errors.js";
 import { Job, hasEnded } from "./job.js";
 
+export const EVERYBODY = "admin_launches";
 const RETRY_MS = 2_000;
 const CHANGE_MS = 16; // a page that draws more often is not seen to
 const KEPT = 500; // ended jobs of a room
@@ -23,7 +24,15 @@ const KEPT = 500; // ended jobs of a room
  * @property {Set<() => void>} change
  */
 
-/** @typedef {{ jobs: readonly string[] } | { room: string, shows: (event: ProgressEvent) => boolean }} Scope */
+/**
+ * What a tracker needs of its client.
+ *
+ * @typedef {object} Home
+ * @property {() => Link | undefined} link the connection, once there is one
+ * @property {import("./saved.js").Saved} saved
+ * @property {(room: string) => Promise<ProgressEvent[]>} newest the latest events of a room's newest jobs, oldest job first
+ * @property {(tracker: Tracker) => void} closed
+ */
 
 /** Follows some jobs, or all that a room shows. Made by the client's `track…`. */
 export class Tracker {
@@ -36,33 +45,24 @@ export class Tracker {
   #session = 0;
   #ready = false; // whether what was kept has been read
   #closed = false;
-  #isBack = false; // in a room where it was before
-  #link;
-  #scope;
-  #saved;
-  #complete;
-  #newest;
-  #onClose;
+  #backMs = 0; // until when all was heard, in a room where it was before
   #heardMs = Date.now(); // when the newest event was told; until there is one, when this began
+  #home;
+  #complete;
 
   /**
-   * @param {() => Link | undefined} link the connection, once there is one
-   * @param {Scope} scope
-   * @param {import("./saved.js").Saved} saved
+   * @param {Home} home
+   * @param {string | undefined} room all of whose jobs it follows
+   * @param {readonly string[]} jobIds the jobs that it follows, if not a room's
    * @param {boolean} complete whether every event counts, or only the latest of each job
-   * @param {() => Promise<ProgressEvent[]>} newest the latest events of a room's newest jobs, oldest job first
-   * @param {(rooms: string[]) => void} onClose
    */
-  constructor(link, scope, saved, complete, newest, onClose) {
-    this.#link = link;
-    this.#scope = scope;
-    this.#saved = saved;
+  constructor(home, room, jobIds, complete) {
+    this.#home = home;
+    this.room = room;
     this.#complete = complete;
-    this.#newest = newest;
-    this.#onClose = onClose;
     /** @type {Promise<void>} when every job has ended; never for a room */
     this.done = new Promise((resolve) => { this.#resolveDone = resolve; });
-    if ("jobs" in scope) for (const jobId of scope.jobs) this.#jobs.set(jobId, new Job(jobId, complete));
+    for (const jobId of jobIds) this.#jobs.set(jobId, new Job(jobId, complete));
     void this.#restore();
   }
 
@@ -94,8 +94,7 @@ export class Tracker {
 
   /** The rooms that it needs. */
   get rooms() {
-    if ("room" in this.#scope) return [this.#scope.room];
-    return this.#scope.jobs.filter((jobId) => !this.#jobs.get(jobId)?.ended).map((jobId) => `job_${jobId}`);
+    return this.room ? [this.room] : [...this.#jobs.values()].filter(({ ended }) => !ended).map(({ jobId }) => `job_${jobId}`);
   }
 
   /** Every event from now on, until all jobs have ended or this is closed. */
@@ -123,13 +122,12 @@ export class Tracker {
   }
 
   close() {
-    const { rooms } = this;
     this.#closed = true;
     this.#ready = false;
     clearTimeout(this.#changing);
     for (const listeners of Object.values(this.#listeners)) listeners.clear();
-    if ("jobs" in this.#scope) this.#jobs.forEach((job) => this.#saved.forget(job));
-    this.#onClose(rooms);
+    if (!this.room) this.#jobs.forEach((job) => this.#home.saved.forget(job));
+    this.#home.closed(this);
     this.#resolveDone();
   }
 
@@ -146,10 +144,10 @@ export class Tracker {
   /** The connection has opened: ask for everything. */
   #opened() {
     if (!this.#ready) return;
-    this.#isBack = this.#session > 0;
+    this.#backMs = this.#session && this.#heardMs;
     this.#session += 1;
     for (const job of this.#jobs.values()) job.asked = false;
-    if ("room" in this.#scope) this.#link()?.ask("join", this.#scope.room);
+    if (this.room) this.#home.link()?.ask("join", this.room);
     else for (const job of this.#jobs.values()) this.#follow(job);
   }
 
@@ -161,12 +159,12 @@ export class Tracker {
 
   /** A room has told what is open in it: of what else was open it is to be seen how it went on. @param {string} room */
   #joined(room) {
-    if (!("room" in this.#scope) || this.#scope.room !== room) return;
+    if (this.room !== room) return;
     for (const job of this.#jobs.values()) {
       if (!job.ended && job.session !== this.#session) this.#catchUp(job);
     }
-    if (this.#isBack) void this.#lookForMissed();
-    this.#isBack = false;
+    if (this.#backMs) void this.#lookForMissed(this.#backMs);
+    this.#backMs = 0;
   }
 
   /** @param {string} jobId @param {readonly ProgressEvent[]} events */
@@ -187,8 +185,7 @@ export class Tracker {
     if (oldestSeq <= job.seq + 1) return;
     this.#emit("gap", { jobId, after: job.seq, oldestSeq });
     this.#deliver(job, job.skipTo(oldestSeq));
-    if ("jobs" in this.#scope) this.#follow(job);
-    else this.#catchUp(job);
+    this.#follow(job);
   }
 
   /** @param {import("./types.js").About} about @param {CTOError} error */
@@ -211,43 +208,46 @@ export class Tracker {
   }
 
   async #restore() {
-    if ("jobs" in this.#scope) {
-      const kept = await Promise.all(this.#scope.jobs.map((jobId) => this.#saved.load(jobId)));
-      for (const event of kept.flat()) {
-        const job = /** @type {Job} */ (this.#jobs.get(event.jobId));
+    await undefined; // listeners come first
+    for (const job of this.#jobs.values()) {
+      for (const event of await this.#home.saved.load(job.jobId)) {
         job.seq ||= event.seq - 1; // what was kept may begin later than the first event
         this.#deliver(job, job.take(event), true);
       }
     }
-    await undefined; // listeners come first
     this.#ready = !this.#closed;
-    if (this.#link()?.isOpen) this.#opened();
+    if (this.#home.link()?.isOpen) this.#opened();
   }
 
-  /** Find the jobs that began and ended while the connection was away. */
-  async #lookForMissed() {
-    const events = await this.#newest().catch(() => []);
-    for (const event of events) if (!this.#jobs.has(event.jobId) && event.timestamp > this.#heardMs) this.#event(event);
+  /** Find the jobs that began and ended while the connection was away. @param {number} sinceMs */
+  async #lookForMissed(sinceMs) {
+    const events = await this.#home.newest(/** @type {string} */ (this.room)).catch(() => []);
+    for (const event of events) if (!this.#jobs.has(event.jobId) && event.timestamp > sinceMs) this.#event(event);
   }
 
   /** @param {Job} job */
   #follow(job) {
     if (job.ended || job.error || this.#closed) return;
-    if ("room" in this.#scope) this.#catchUp(job);
-    else this.#link()?.ask("follow", job.jobId, job.seq);
+    if (this.room) this.#catchUp(job);
+    else this.#home.link()?.ask("follow", job.jobId, job.seq);
   }
 
   /** @param {Job} job */
   #catchUp(job) {
     if (job.asked) return;
     job.asked = true;
-    this.#link()?.ask("catchUp", job.jobId, job.seq);
+    this.#home.link()?.ask("catchUp", job.jobId, job.seq);
+  }
+
+  /** @param {ProgressEvent} event */
+  #shows({ userId, socketUserId }) {
+    return this.room === EVERYBODY || this.room === `user_${userId}` || this.room === `user_${socketUserId}`;
   }
 
   /** @param {ProgressEvent} event */
   #jobOf(event) {
     const known = this.#jobs.get(event.jobId);
-    if (known || "jobs" in this.#scope || !this.#scope.shows(event)) return known;
+    if (known || !this.#shows(event)) return known;
     const job = new Job(event.jobId, this.#complete);
     this.#jobs.set(event.jobId, job);
     if (this.#jobs.size > KEPT) this.#jobs.delete([...this.#jobs.values()].find(({ ended }) => ended)?.jobId ?? "");
@@ -271,12 +271,12 @@ export class Tracker {
       this.#emit("progress", event, { restored });
       if (hasEnded(event)) this.#emit("complete", event, { restored });
     }
-    if ("jobs" in this.#scope && !restored) this.#saved.save(job);
+    if (!this.room && !restored) this.#home.saved.save(job);
     this.#checkDone();
   }
 
   #checkDone() {
-    if ("jobs" in this.#scope && [...this.#jobs.values()].every((job) => job.ended || job.error)) this.#resolveDone();
+    if (!this.room && [...this.#jobs.values()].every((job) => job.ended || job.error)) this.#resolveDone();
   }
 
   /** @param {Job | undefined} job */

