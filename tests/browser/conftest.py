@@ -56,7 +56,7 @@ def troubles():
     """The test fails when there are any that it has not said it expects."""
     troubles = Troubles()
     yield troubles
-    assert not troubles.unexpected()
+    assert not troubles.unexpected(), "\n".join(troubles)
 
 
 @pytest.fixture

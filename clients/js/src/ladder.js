@@ -21,6 +21,7 @@ export class Ladder {
   /** @type {(ended: CTOError | number) => void} */ #end = () => {};
   /** @type {() => void} */ #wake = () => {};
   #closed = false;
+  #level = 0; // of the rung in use
   #rungs;
   #rest;
   #tell;
@@ -43,8 +44,12 @@ export class Ladder {
     /** @type {any} */ (this.#session)?.[verb](...about);
   }
 
-  /** Try again now, also after a refusal. */
-  reconnect = () => this.#wake();
+  /** Open a new connection now, also after a refusal: that there is none, or that it is dead, is not always noticed. */
+  reconnect = () => {
+    this.#hangUp();
+    this.#wake();
+    this.#end(this.#level);
+  };
 
   close() {
     this.#closed = true;
@@ -55,7 +60,6 @@ export class Ladder {
   }
 
   async #run() {
-    let level = 0;
     let failed = 0; // rungs, one after another
     let renewed = false; // whether the token was replaced since anything worked
     let retryMs = FIRST_RETRY_MS;
@@ -63,11 +67,11 @@ export class Ladder {
     while (!this.#closed) {
       let error;
       try {
-        if (!this.isOpen) await this.#open(level);
+        if (!this.isOpen) await this.#open(this.#level);
         const begunMs = Date.now();
-        const ended = await this.#stay(level);
+        const ended = await this.#stay(this.#level);
         if (typeof ended === "number") {
-          level = ended;
+          this.#level = ended;
           continue;
         }
         this.#hangUp();
@@ -92,7 +96,7 @@ export class Ladder {
         renewed = false;
         this.#show("connecting");
       } else {
-        level = (level + 1) % this.#rungs.length;
+        this.#level = (this.#level + 1) % this.#rungs.length;
         failed += 1;
         if (failed % this.#rungs.length) continue;
         this.#show("waiting", error);

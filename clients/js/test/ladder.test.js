@@ -88,6 +88,18 @@ test("a connection that is lost is opened again by the same rung at once", async
   ladder.close();
 });
 
+test("asked to, it opens another connection by the same rung in place of one that may be dead", async () => {
+  const [one, two] = [rung("one"), rung("two")];
+  const { ladder, states, told } = climb([one, two]);
+  await settle();
+  ladder.reconnect();
+  await settle();
+  assert.deepEqual([one.opened, one.closed, two.opened], [2, 1, 0]);
+  assert.equal(states().at(-1), "one");
+  assert.equal(told.filter(([what]) => what === "opened").length, 2);
+  ladder.close();
+});
+
 test("a rung whose connections do not last is left", async () => {
   const [one, two] = [rung("one"), rung("two")];
   const { ladder, state } = climb([one, two]);

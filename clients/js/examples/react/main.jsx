@@ -1,0 +1,52 @@
+// React. Bundle with `npm run examples`, serve clients/js/examples/dist and open /react/?url=http://127.0.0.1:3000
+import { StrictMode, useState } from "react";
+import { createRoot } from "react-dom/client";
+import { io } from "socket.io-client";
+import { CTOProvider, useCTOBatch, useCTOClient, useCTOConnection, useCTOJob } from "cto-progress/react";
+import { client, request } from "../client.js";
+
+function App() {
+  const client = useCTOClient();
+  const [jobIds, setJobIds] = useState([]);
+  const [error, setError] = useState("");
+  const start = () => client.submit(request()).then(
+    ({ jobId }) => setJobIds((others) => [jobId, ...others]),
+    (failure) => setError(failure.message),
+  );
+  return (
+    <>
+      <h1>React</h1>
+      <button type="button" onClick={start}>Start an operation</button>
+      <Batch jobIds={jobIds} />
+      {error && <p className="error" role="alert">{error}</p>}
+      {jobIds.map((jobId) => <Job key={jobId} jobId={jobId} />)}
+    </>
+  );
+}
+
+function Batch({ jobIds }) {
+  const { stats, done } = useCTOBatch(jobIds);
+  const { state, via } = useCTOConnection();
+  return (
+    <p className="batch" role="status">
+      {stats.completed} of {stats.total} completed, {stats.totalSpent.toFixed(4)} SOL spent{done && ", all done"} · {state} {via}
+    </p>
+  );
+}
+
+function Job({ jobId }) {
+  const { progress, latest, details, error } = useCTOJob(jobId);
+  return (
+    <div className="job">
+      <strong>{progress.toFixed(0)} % {latest?.phaseTitle}</strong>
+      <progress max="100" value={progress} aria-label={`Progress of ${jobId}`} />
+      <span>{error?.message ?? details.error ?? details.currentOperation ?? latest?.status}</span>
+    </div>
+  );
+}
+
+createRoot(document.getElementById("root")).render(
+  <StrictMode>
+    <CTOProvider value={client(io)}><App /></CTOProvider>
+  </StrictMode>,
+);

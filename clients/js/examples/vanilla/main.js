@@ -1,0 +1,31 @@
+// Plain JavaScript: no build. Serve clients/js and open /examples/vanilla/?url=http://127.0.0.1:3000
+import { statsOf } from "../../src/index.js";
+import { client as connectTo, request } from "../client.js";
+
+const client = connectTo();
+const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+// Everything of one user, whoever starts it.
+const mine = client.trackUser(request().userId);
+mine.onChange(() => {
+  const { total, completed, failed, totalSpent } = statsOf(mine.snapshot.jobs);
+  find("batch").textContent = `${completed} of ${total} completed, ${failed} failed, ${totalSpent.toFixed(4)} SOL spent`;
+});
+mine.onProgress(draw);
+
+find("start").onclick = () => client.submit(request()).catch((error) => { find("batch").textContent = error.message; });
+
+/** @param {import("../../src/types.js").ProgressEvent} event */
+function draw({ jobId, progress, phaseTitle, status, details }) {
+  let job = document.getElementById(jobId);
+  if (!job) {
+    job = Object.assign(document.createElement("div"), { id: jobId, className: "job" });
+    const bar = Object.assign(document.createElement("progress"), { max: 100, ariaLabel: `Progress of ${jobId}` });
+    job.append(document.createElement("strong"), bar, document.createElement("span"));
+    find("jobs").prepend(job);
+  }
+  const [title, bar, now] = job.children;
+  title.textContent = `${progress.toFixed(0)} % ${phaseTitle}`;
+  /** @type {HTMLProgressElement} */ (bar).value = progress;
+  now.textContent = details?.error ?? details?.currentOperation ?? status;
+}

@@ -1,0 +1,44 @@
+// Vue. Bundle with `npm run examples`, serve clients/js/examples/dist and open /vue/?url=http://127.0.0.1:3000
+// With render functions, so that it needs no compiler; in a .vue file the same goes into <template>.
+import { computed, createApp, h, shallowRef } from "vue";
+import { io } from "socket.io-client";
+import { provideCTO, useCTOBatch, useCTOClient, useCTOJob } from "cto-progress/vue";
+import { client, request } from "../client.js";
+
+const Job = {
+  props: ["jobId"],
+  setup(props) {
+    const { progress, latest, details, error } = useCTOJob(() => props.jobId);
+    const now = computed(() => error.value?.message ?? details.value.error ?? details.value.currentOperation ?? latest.value?.status);
+    return () => h("div", { class: "job" }, [
+      h("strong", `${progress.value.toFixed(0)} % ${latest.value?.phaseTitle ?? ""}`),
+      h("progress", { max: 100, value: progress.value, "aria-label": `Progress of ${props.jobId}` }),
+      h("span", now.value),
+    ]);
+  },
+};
+
+const Page = {
+  setup() {
+    const client = useCTOClient();
+    const jobIds = shallowRef([]);
+    const error = shallowRef("");
+    const { stats, done } = useCTOBatch(jobIds);
+    const start = () => client.submit(request()).then(
+      ({ jobId }) => { jobIds.value = [jobId, ...jobIds.value]; },
+      (failure) => { error.value = failure.message; },
+    );
+    return () => [
+      h("h1", "Vue"),
+      h("button", { type: "button", onClick: start }, "Start an operation"),
+      h("p", { class: "batch", role: "status" },
+        `${stats.value.completed} of ${stats.value.total} completed, ${stats.value.totalSpent.toFixed(4)} SOL spent${done.value ? ", all done" : ""}`),
+      error.value && h("p", { class: "error", role: "alert" }, error.value),
+      ...jobIds.value.map((jobId) => h(Job, { key: jobId, jobId })),
+    ];
+  },
+};
+
+const app = createApp(Page);
+provideCTO(client(io), app);
+app.mount("#root");

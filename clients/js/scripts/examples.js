@@ -1,0 +1,25 @@
+// Bundles the examples, each into a page that needs nothing else: into examples/dist, or where it is told to.
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const examples = fileURLToPath(new URL("../examples", import.meta.url));
+const dist = process.argv[2] ?? `${examples}/dist`;
+
+rmSync(dist, { recursive: true, force: true });
+mkdirSync(dist);
+cpSync(`${examples}/style.css`, `${dist}/style.css`);
+for (const { name } of readdirSync(examples, { withFileTypes: true }).filter((entry) => entry.isDirectory() && entry.name !== "dist")) {
+  const source = `${examples}/${name}/main.js`;
+  await build({
+    entryPoints: [existsSync(source) ? source : `${source}x`],
+    outfile: `${dist}/${name}/main.js`,
+    bundle: true, minify: true, format: "esm", target: "es2022", jsx: "automatic", logLevel: "warning",
+    alias: { "react-native": "react-native-web" },
+    define: {
+      "process.env.NODE_ENV": '"production"',
+      __VUE_OPTIONS_API__: "false", __VUE_PROD_DEVTOOLS__: "false", __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: "false",
+    },
+  });
+  cpSync(`${examples}/${name}/index.html`, `${dist}/${name}/index.html`);
+}

@@ -1,0 +1,159 @@
+/**
+ * `<cto-progress job="…" url="…">`: one job's progress, for any page.
+ *
+ * Attributes: `job`; `url`, by default the page's own origin; `token`. Elements with the same `url` and `token` share a
+ * client; a page that has one sets the property `client` instead. Events, which bubble: `cto-progress` and
+ * `cto-complete`, with the event as `detail`. Style it by `--cto-accent`, `--cto-good`, `--cto-bad`, `--cto-track`, and
+ * the parts `bar`, `fill`, `title`, `percent`, `now`, `error`.
+ *
+ * @module
+ */
+
+import { connect } from "./client.js";
+
+const STYLE = `
+  :host { display: block; font: 14px/1.45 system-ui, sans-serif; color: CanvasText; container-type: inline-size;
+    --accent: var(--cto-accent, #4f5bd5); --good: var(--cto-good, #1c7c4a); --bad: var(--cto-bad, #b3261e);
+    --track: var(--cto-track, color-mix(in srgb, currentColor 14%, transparent)); }
+  :host([hidden]) { display: none; }
+  .line { display: flex; gap: .75em; align-items: baseline; justify-content: space-between; }
+  .title { font-weight: 600; } .percent { font-variant-numeric: tabular-nums; }
+  .bar { position: relative; height: .5em; margin: .4em 0; border-radius: 1em; overflow: hidden; background: var(--track); }
+  .fill { position: absolute; inset: 0; border-radius: inherit; background: var(--accent); transform-origin: left;
+    transform: scaleX(0); transition: transform .35s cubic-bezier(.2, .7, .3, 1), background-color .35s; }
+  .now { display: block; min-height: 1.45em; opacity: .78; font-size: .93em; overflow-wrap: anywhere; }
+  .error { display: block; color: var(--bad); overflow-wrap: anywhere; } .error:empty { display: none; }
+  :host([status="completed"]) .fill { background: var(--good); } :host([status="failed"]) .fill { background: var(--bad); }
+  @media (prefers-color-scheme: dark) {
+    :host { --accent: var(--cto-accent, #99a2ff); --good: var(--cto-good, #5fd197); --bad: var(--cto-bad, #ff8a80); }
+  }
+  @media (prefers-reduced-motion: reduce) { .fill { transition: none; } }
+`;
+const PARTS = ["title", "percent", "bar", "fill", "now", "error"];
+
+/** @type {Map<string, { client: import("./client.js").Client, users: number }>} */ const shared = new Map();
+/** @type {CSSStyleSheet | undefined} */ let sheet; // made of a script, which a page's policy allows
+
+export class CTOProgress extends HTMLElement {
+  static observedAttributes = ["job", "url", "token"];
+
+  /** @type {import("./client.js").Client | null} */ #given = null;
+  /** @type {import("./tracker.js").Tracker | undefined} */ #tracker;
+  /** @type {() => void} */ #release = () => {};
+  /** @type {Record<string, HTMLElement>} */ #parts = {};
+
+  constructor() {
+    super();
+    const root = this.attachShadow({ mode: "open" });
+    if (!sheet) {
+      sheet = new CSSStyleSheet();
+      sheet.replaceSync(STYLE);
+    }
+    root.adoptedStyleSheets = [sheet];
+    for (const name of PARTS) {
+      this.#parts[name] = document.createElement(name === "bar" || name === "fill" ? "div" : "span");
+      this.#parts[name].className = name;
+      this.#parts[name].setAttribute("part", name);
+    }
+    const { title, percent, bar, fill, now, error } = this.#parts;
+    const line = document.createElement("div");
+    line.className = "line";
+    line.append(title, percent);
+    bar.append(fill);
+    bar.setAttribute("role", "progressbar");
+    bar.setAttribute("aria-valuemin", "0");
+    bar.setAttribute("aria-valuemax", "100");
+    error.setAttribute("role", "alert");
+    root.append(line, bar, now, error);
+  }
+
+  /** The page's own client, if it has one. */
+  get client() {
+    return this.#given;
+  }
+
+  set client(client) {
+    this.#given = client;
+    this.#restart();
+  }
+
+  connectedCallback() {
+    this.#restart();
+  }
+
+  disconnectedCallback() {
+    this.#stop();
+  }
+
+  attributeChangedCallback() {
+    this.#restart();
+  }
+
+  #stop() {
+    this.#tracker?.close();
+    this.#tracker = undefined;
+    this.#release();
+    this.#release = () => {};
+  }
+
+  #restart() {
+    const old = { tracker: this.#tracker, release: this.#release };
+    this.#tracker = undefined;
+    this.#release = () => {};
+    const job = this.getAttribute("job");
+    this.#draw(null, null);
+    if (this.isConnected && job) {
+      const tracker = this.#connect().track(job);
+      this.#tracker = tracker;
+      tracker.onChange(() => this.#draw(tracker.job()?.latest ?? null, tracker.job()?.error ?? null));
+      tracker.onProgress((event) => this.#say("cto-progress", event));
+      tracker.onComplete((event) => this.#say("cto-complete", event));
+    }
+    old.tracker?.close(); // last, so that what both need stays open
+    old.release();
+  }
+
+  #connect() {
+    if (this.#given) return this.#given;
+    const url = this.getAttribute("url") ?? location.origin;
+    const token = this.getAttribute("token") ?? undefined;
+    const key = `${url} ${token}`;
+    const entry = shared.get(key) ?? { client: connect({ url, token }), users: 0 };
+    shared.set(key, entry);
+    entry.users += 1;
+    this.#release = () => {
+      entry.users -= 1;
+      if (entry.users) return;
+      shared.delete(key);
+      entry.client.close();
+    };
+    return entry.client;
+  }
+
+  /** @param {string} name @param {import("./types.js").ProgressEvent} detail */
+  #say(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
+  }
+
+  /** @param {import("./types.js").ProgressEvent | null} latest @param {Error | null} failure */
+  #draw(latest, failure) {
+    const { title, percent, bar, fill, now, error } = this.#parts;
+    const progress = latest?.progress ?? 0;
+    const details = latest?.details ?? {};
+    const ended = latest?.phase === 5;
+    const leftMs = details.estimatedTimeRemaining;
+    const left = leftMs && !ended ? `about ${Math.ceil(leftMs / 1000)} s left` : "";
+    title.textContent = latest?.phaseTitle ?? (failure ? "Not found" : "Waiting for the first event");
+    percent.textContent = `${Math.round(progress)} %`;
+    fill.style.transform = `scaleX(${progress / 100})`;
+    now.textContent = [ended ? latest?.phaseDescription : details.currentOperation, left].filter(Boolean).join(" · ");
+    error.textContent = failure?.message ?? details.error ?? "";
+    bar.setAttribute("aria-label", this.getAttribute("aria-label") ?? "Progress of the operation");
+    bar.setAttribute("aria-valuenow", String(Math.round(progress)));
+    bar.setAttribute("aria-valuetext", `${Math.round(progress)} %, ${title.textContent}`);
+    if (latest) this.setAttribute("status", latest.status);
+    else this.removeAttribute("status");
+  }
+}
+
+if (!customElements.get("cto-progress")) customElements.define("cto-progress", CTOProgress);

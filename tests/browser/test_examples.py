@@ -1,0 +1,186 @@
+"""The skins, by the examples that show them, as a newcomer runs them: another origin than the gateway's."""
+
+from __future__ import annotations
+
+import http.server
+import subprocess
+import threading
+
+import pytest
+from acceptance.conftest import System, environment
+from browser.conftest import CLIENT, NODE
+from waiting import wait_until
+
+EXAMPLES = ["vanilla", "element", "react", "vue", "react-native"]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files under a policy as strict as the gateway's."""
+
+    extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {".js": "text/javascript"}
+
+    bundled = None  # where /dist is
+
+    def translate_path(self, path):
+        if path.startswith("/dist/"):
+            path, self.directory = path.removeprefix("/dist"), str(self.bundled)
+        else:
+            self.directory = str(CLIENT)
+        return super().translate_path(path)
+
+    def end_headers(self):
+        self.send_header("Content-Security-Policy", "default-src 'self'; connect-src *; img-src 'self' data:")
+        super().end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The client's folder, and the examples bundled, served at an address."""
+    Quiet.bundled = tmp_path_factory.mktemp("examples") / "dist"
+    subprocess.run([NODE, "scripts/examples.js", Quiet.bundled], cwd=CLIENT, check=True)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def gateway(site):
+    """A system that lets that address's pages in."""
+    system = System(environment(CTO_CORS_ORIGINS=site), "--no-flower").ready()
+    yield system
+    system.stop()
+
+
+def start_two(page):
+    for _ in range(2):
+        page.get_by_role("button", name="Start an operation").click()
+    page.get_by_text("100 %").nth(1).wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_shows_operations_live(gateway, site, page, troubles, axe, screenshot, name, scheme):
+    if name == "react-native":
+        troubles.expect("Content Security Policy")  # react-native-web writes its styles into the page
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"{site}/dist/{name}/?url={gateway.url}&user={name}-{scheme}")
+    start_two(page)
+    page.get_by_text("CTO Operation Completed").nth(1).wait_for()
+    assert axe(page) == []
+    screenshot(page, f"example-{name}-{scheme}")
+    page.set_viewport_size({"width": 360, "height": 700})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    screenshot(page, f"example-{name}-{scheme}-phone")
+
+
+@pytest.mark.parametrize("name", ["vanilla", "element"])
+def test_those_without_a_framework_run_as_they_are_written(gateway, site, page, name):
+    page.goto(f"{site}/examples/{name}/?url={gateway.url}&user={name}-unbundled")
+    start_two(page)
+
+
+@pytest.mark.parametrize("name", ["vanilla", "element", "react", "vue"])
+def test_an_example_plays_by_itself_without_a_gateway(site, page, name):
+    page.goto(f"{site}/dist/{name}/?simulate")
+    start_two(page)
+
+
+def test_the_element_says_that_there_is_no_such_job(gateway, site, page, axe):
+    page.goto(f"{site}/examples/element/?simulate")
+    page.evaluate(f"""() => {{
+      const element = document.createElement("cto-progress");
+      element.setAttribute("url", "{gateway.url}");
+      element.setAttribute("job", "unknown");
+      document.getElementById("jobs").append(element);
+    }}""")
+    page.get_by_role("alert").get_by_text("no job").wait_for()
+    assert axe(page) == []
+
+
+def test_elements_share_a_connection_and_give_it_up_with_the_last(gateway, site, page):
+    page.goto(f"{site}/examples/element/?simulate")
+    job_ids = [gateway.submit(userId="element", walletCount=30, buyAmount=0.6) for _ in range(3)]
+    sockets = []
+    page.on("websocket", lambda socket: sockets.append(socket))  # noqa: PLW0108
+    page.evaluate(
+        """([url, ...jobs]) => {
+          window.ended = 0;
+          document.addEventListener("cto-complete", () => { ended += 1; });
+          for (const job of jobs) {
+            const element = document.createElement("cto-progress");
+            element.setAttribute("url", url);
+            element.setAttribute("job", job);
+            document.body.append(element);
+          }
+        }""",
+        [gateway.url, *job_ids],
+    )
+    wait_until(lambda: page.evaluate("window.ended") == 3)
+    assert len(sockets) == 1
+    page.evaluate("document.querySelectorAll('cto-progress').forEach((element) => element.remove())")
+    wait_until(lambda: page.evaluate("1") and sockets[0].is_closed())
+
+
+HOOKS = """
+import { createElement as h, StrictMode, useState } from "react";
+import { createRoot } from "react-dom/client";
+import { connect } from "cto-progress";
+import { CTOProvider, useCTOJob, useCTOJobs } from "cto-progress/react";
+
+const client = connect({ url: location.origin });
+let open = 0;
+for (const name of ["track", "trackUser"]) {
+  const real = client[name].bind(client);
+  client[name] = (...about) => {
+    const tracker = real(...about);
+    const close = tracker.close.bind(tracker);
+    open += 1;
+    tracker.close = () => { open -= 1; close(); };
+    return tracker;
+  };
+}
+window.openTrackers = () => open;
+function Job({ id }) {
+  const { progress, events } = useCTOJob(id);
+  return h("p", null, `${id}: ${progress} ${events.length}`);
+}
+function Jobs({ ids }) {
+  window.drawn = (window.drawn ?? 0) + 1;
+  const { stats } = useCTOJobs([...ids]);
+  return h("output", null, `${stats.completed} of ${stats.total}`);
+}
+function App() {
+  const [{ ids, tick }, set] = useState({ ids: [], tick: 0 });
+  window.show = (next) => set((now) => ({ ids: next ?? now.ids, tick: now.tick + 1 }));
+  return [h(Jobs, { key: "all", ids, tick }), ...ids.map((id) => h(Job, { key: id, id }))];
+}
+window.root = createRoot(document.getElementById("root"));
+root.render(h(StrictMode, null, h(CTOProvider, { value: client }, h(App))));
+"""
+
+
+def test_hooks_follow_what_is_shown_and_nothing_else(gateway, page, bundle):
+    program = bundle(HOOKS)
+    html = '<!doctype html><div id="root"></div><script type="module" src="/hooks.js"></script>'
+    page.route("**/hooks", lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.route("**/hooks.js", lambda route: route.fulfill(body=program, content_type="text/javascript"))
+    page.goto(f"{gateway.url}/hooks")
+    one, two = gateway.submit(userId="hooks"), gateway.submit(userId="hooks")
+    page.wait_for_function("!!window.show")
+    page.evaluate("ids => show(ids)", [one, two])
+    page.get_by_text("2 of 2").wait_for()
+    page.get_by_text(f"{two}: 100").wait_for()
+    assert page.evaluate("openTrackers()") == 3
+    page.evaluate("show()")  # drawn again with a new array of the same jobs
+    page.evaluate("ids => show(ids)", [two])
+    page.wait_for_function("openTrackers() === 2")
+    page.get_by_text("1 of 1").wait_for()
+    page.evaluate("root.unmount()")
+    page.wait_for_function("openTrackers() === 0")
