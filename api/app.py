@@ -1,4 +1,4 @@
-"""The Flask app: REST, health and the live page, put together from their parts."""
+"""The Flask app: REST, health and the pages, put together from their parts."""
 
 from __future__ import annotations
 

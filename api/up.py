@@ -93,7 +93,7 @@ def _environ(settings: Settings) -> dict[str, str]:
 
 def _where(settings: Settings, *, flower: bool) -> list[str]:
     lines = [
-        f"live page   {settings.base_url}/",
+        f"dashboard   {settings.base_url}/",
         f"REST        {settings.base_url}/api/cto/jobs",
         f"Socket.IO   {settings.base_url}/socket.io/",
     ]

@@ -47,7 +47,7 @@ log = logging.getLogger("api.wsgi")
 
 def main() -> None:
     """Serve until a signal ends the process; a gateway with a number serves what the front hands over."""
-    parser = argparse.ArgumentParser(description="Serve REST, Socket.IO and the live page.")
+    parser = argparse.ArgumentParser(description="Serve REST, Socket.IO and the dashboard.")
     parser.add_argument("--number", type=int, help="which of several gateways behind the front this is")
     number = parser.parse_args().number
     try:

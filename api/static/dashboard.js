@@ -1,0 +1,121 @@
+// The dashboard, put together from its parts.
+import { connect } from "/client/index.js";
+import { history } from "/static/history.js";
+import { showRoom } from "/static/live.js";
+import { $, say } from "/static/page.js";
+import { askWho, ownUser, session, token } from "/static/session.js";
+import { startForm } from "/static/submit.js";
+
+const STATES = {
+  connecting: () => "connecting",
+  live: ({ via }) => (via === "polling" ? "live, by polling" : "live"),
+  waiting: () => "not reachable, trying again",
+  refused: ({ error }) => error?.message ?? "refused",
+};
+const EVERYBODY = "admin_launches";
+const query = new URLSearchParams(location.search);
+
+let client;
+let leave = () => {};
+let room = query.get("room") || EVERYBODY;
+const past = history(() => client, ownUser);
+
+async function open() {
+  leave();
+  past.close();
+  client?.close();
+  client = query.has("simulate") ? (await import("/client/simulate.js")).simulate() : connect({ token: token() });
+  client.onConnection(showConnection);
+  const user = ownUser();
+  if (user !== undefined) {
+    $("userId").value = user;
+    $("userId").readOnly = true;
+    if (!room.startsWith("job_")) room = `user_${user}`;
+  }
+  for (const option of $("view-kind").options) option.hidden = option.disabled = user !== undefined && option.value === "all";
+  $("history-user").hidden = document.querySelector("[for=history-user]").hidden = user !== undefined;
+  $("sign-out").hidden = token() === undefined;
+  watch();
+  if (!$("history").hidden) void past.show();
+}
+
+function showConnection(connection) {
+  const asks = askWho(connection);
+  const { state } = connection;
+  $("main").hidden = asks;
+  $("retry").hidden = asks || !(state === "waiting" || state === "refused");
+  $("connection").dataset.state = state;
+  say($("connection"), asks ? "not signed in" : STATES[state]?.(connection) ?? state);
+}
+
+// --- whose operations ---
+
+function watch() {
+  leave();
+  const [, kind = "all", id = ""] = /^(user|job)_(.*)$/.exec(room) ?? [];
+  $("view-kind").value = kind;
+  $("view-id").value = id;
+  $("view-id").hidden = $("view-show").hidden = kind === "all";
+  leave = showRoom(client, room);
+}
+
+function show(next) {
+  room = next;
+  const address = new URL(location.href);
+  address.searchParams.set("room", room);
+  window.history.pushState(null, "", address);
+  watch();
+}
+
+$("view-kind").onchange = () => {
+  const kind = $("view-kind").value;
+  $("view-id").hidden = $("view-show").hidden = kind === "all";
+  $("view-id").value = kind === "user" ? ownUser() ?? $("userId").value : "";
+  if (kind === "job") $("view-id").focus();
+  else show(kind === "all" ? EVERYBODY : `user_${$("view-id").value}`);
+};
+$("view").onsubmit = (submission) => {
+  submission.preventDefault();
+  const id = $("view-id").value.trim();
+  if (id) show(`${$("view-kind").value}_${id}`);
+};
+window.onpopstate = () => {
+  room = new URLSearchParams(location.search).get("room") || EVERYBODY;
+  watch();
+};
+
+// --- live or earlier ---
+
+const tabs = [$("tab-live"), $("tab-history")];
+
+function choose(tab) {
+  for (const each of tabs) {
+    const chosen = each === tab;
+    each.setAttribute("aria-selected", String(chosen));
+    each.tabIndex = chosen ? 0 : -1;
+    $(each.getAttribute("aria-controls")).hidden = !chosen;
+  }
+  $("view").hidden = tab === tabs[1];
+  if (tab === tabs[1]) void past.show();
+  else past.close();
+}
+
+for (const tab of tabs) {
+  tab.onclick = () => choose(tab);
+  tab.onkeydown = ({ key }) => {
+    if (key !== "ArrowLeft" && key !== "ArrowRight") return;
+    const other = tabs.find((each) => each !== tab);
+    choose(other);
+    other.focus();
+  };
+}
+
+$("retry").onclick = () => client.reconnect();
+// Beside the list where there is room; above it, and out of the way, where there is not.
+const narrow = matchMedia("(max-width: 61.99rem)");
+const fold = () => { $("start-panel").open = !narrow.matches; };
+narrow.onchange = fold;
+fold();
+session(open);
+startForm(() => client, () => choose(tabs[0]));
+void open();

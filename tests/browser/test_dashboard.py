@@ -1,0 +1,358 @@
+"""The dashboard, as its users work with it."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+
+import pytest
+from acceptance.conftest import System, environment
+from acceptance.test_authorization import GUARDED
+from browser.conftest import WAIT_MS
+from playwright.sync_api import expect
+from tokens import token
+from waiting import wait_until
+
+from api.revocations import revoke
+
+expect.set_options(timeout=WAIT_MS)
+
+
+@pytest.fixture
+def user():
+    return f"d{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture(scope="module")
+def slow():
+    """A system whose transfers and buys take a while, so that they can be watched and cancelled."""
+    system = System(environment(CTO_PAPER_LATENCY_MS="300"), "--no-flower").ready()
+    yield system
+    system.stop()
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    system = System(environment(**GUARDED), "--no-flower").ready()
+    yield system
+    system.stop()
+
+
+def opened(page, system, room=""):
+    page.goto(f"{system.url}/{f'?room={room}' if room else ''}")
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    return page
+
+
+def fill_in(page, **fields):
+    for name, value in fields.items():
+        page.locator(f"#start [name={name}]").fill(str(value))
+
+
+def start(page, user, *, mode="prefunded", wallets=3, **fields):
+    fill_in(page, userId=user, walletCount=wallets, buyAmount=0.02 * wallets, **fields)
+    page.locator("#mode").select_option(mode)
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator("#start-result")).to_have_text("Started.")
+
+
+def card(page, status, within="#jobs"):
+    return page.locator(f"{within} .job[data-status={status}]").first
+
+
+def test_an_operation_is_started_watched_and_read_to_the_last_signature(slow, context, user, screenshot):
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = opened(context.new_page(), slow, f"user_{user}")
+    expect(page.get_by_text("Nothing is running.")).to_be_visible()
+    start(page, user, mode="standard")
+    running = card(page, "in_progress")
+    expect(running.get_by_role("progressbar")).to_have_attribute("aria-valuetext", re.compile("Executing"))
+    running.get_by_role("button", name="Details").click()
+    expect(page.locator(".chart .transfer")).not_to_have_count(0)
+    screenshot(page, "dashboard-running")
+    done = card(page, "completed")
+    expect(done.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
+    expect(done.locator(".chart .phase")).to_have_count(4)
+    expect(done.locator(".chart .step.transfer.confirmed")).to_have_count(3)
+    expect(done.locator(".chart .step.buy.confirmed")).to_have_count(3)
+    widths = [
+        float(w[:-1])
+        for w in done.locator(".chart .buy .span").evaluate_all("s => s.map(e => e.style.width)")
+    ]
+    assert all(8 < width < 25 for width in widths), "six steps of like length fill the time"
+    expect(done.locator(".buys tbody tr")).to_have_count(3)
+    result = slow.get(f"/api/cto/job/{done.get_attribute('id').removeprefix('job-')}/status")[
+        "operationResult"
+    ]
+    buys = [step for step in result["steps"] if step["kind"] == "buy"]
+    assert done.locator(".buys .address .mono").evaluate_all("s => s.map(e => e.title)") == [
+        text for buy in buys for text in (buy["wallet"], buy["signature"])
+    ]
+    done.get_by_role("button", name="Copy signature").first.click()
+    expect(done.get_by_role("button", name="Copied signature")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == buys[0]["signature"]
+    expect(page.locator("#totals")).to_contain_text(re.compile(r"completed\s*1", re.IGNORECASE))
+    expect(page.locator("#announcer")).to_contain_text("completed: 3 buys succeeded")
+    done.get_by_text("Every event").click()
+    expect(done.locator(".log li")).to_have_count(11)
+    screenshot(page, "dashboard-done")
+
+
+def test_what_is_wrong_with_a_request_stands_at_its_fields(slow, page, troubles, axe, user):
+    troubles.expect("400 (BAD REQUEST)")
+    opened(page, slow, f"user_{user}")
+    fill_in(page, tokenAddress="nonsense", buyAmount="-1", userId=user)
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator("#tokenAddress")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#tokenAddress")).to_be_focused()
+    expect(page.locator("#buyAmount-error")).to_contain_text("greater than 0")
+    expect(page.locator("#walletCount")).to_have_attribute("aria-invalid", "false")
+    assert axe(page) == []
+    page.get_by_role("button", name="Random").click()
+    start(page, user)
+    expect(page.locator("#start .error")).to_have_count(0)
+    expect(card(page, "completed")).to_be_visible()
+
+
+def test_an_operation_is_cancelled_only_when_that_is_meant(slow, page, user, axe, screenshot):
+    opened(page, slow, f"user_{user}")
+    start(page, user, wallets=30)
+    running = card(page, "in_progress")
+    cancel = running.get_by_role("button", name="Cancel")
+    cancel.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert axe(page) == []
+    screenshot(page, "dashboard-dialog")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(cancel).to_be_focused()
+    cancel.click()
+    page.get_by_role("button", name="Keep it running").click()
+    (job,) = slow.get("/api/cto/jobs", userId=user)["jobs"]
+    assert job["status"] == "active"
+    cancel.click()
+    page.get_by_role("button", name="Cancel operation").click()
+    expect(card(page, "failed").locator("[data-part=error]")).to_contain_text("cancelled")
+
+
+def test_everything_can_be_done_with_the_keyboard_alone(slow, page, user):
+    opened(page, slow, f"user_{user}")
+
+    def tab_to(name):
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            focused = page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.textContent")
+            if re.match(name, focused):
+                return
+        pytest.fail(f"no {name} is reached")
+
+    fill_in(page, userId=user, walletCount=30, buyAmount=0.6)
+    page.locator("#mode").select_option("prefunded")
+    page.locator("#tokenAddress").focus()
+    tab_to("Start$")
+    page.keyboard.press("Enter")
+    expect(card(page, "in_progress")).to_be_visible()
+    tab_to("Details of")
+    page.keyboard.press("Enter")
+    expect(page.locator(".details .chart")).to_be_visible()
+    held = page.evaluate("document.activeElement.ariaLabel")
+    expect(page.locator(".buys tbody tr")).not_to_have_count(0)
+    assert page.evaluate("document.activeElement.ariaLabel") == held, (
+        "what is drawn leaves the focus where it is"
+    )
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    tab_to("Cancel operation")
+    page.keyboard.press("Enter")
+    expect(card(page, "failed")).to_be_visible()
+    page.locator("#tab-live").focus()
+    page.keyboard.press("ArrowRight")
+    expect(card(page, "failed", "#past")).to_be_visible()
+
+
+def test_history_has_filters_and_pages_and_the_same_details(system, page, user, screenshot):
+    job_ids = [system.submit(userId=user, walletCount=1, buyAmount=0.02) for _ in range(25)]
+    poor = system.submit(userId=user, walletCount=1, buyAmount=1_000)
+    for job_id in [*job_ids, poor]:
+        system.ended(job_id)
+    opened(page, system, f"user_{user}")
+    page.get_by_role("tab", name="History").click()
+    page.locator("#history-user").fill(user)
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("#past .job")).to_have_count(20)
+    expect(page.locator("#past .job").first).to_have_id(f"job-{poor}")
+    page.get_by_role("button", name="Older ones").click()
+    expect(page.locator("#past .job")).to_have_count(26)
+    expect(page.get_by_role("button", name="Older ones")).to_be_hidden()
+    page.locator("#status").select_option("failed")
+    expect(page.locator("#past .job")).to_have_count(1)
+    expect(card(page, "failed", "#past").locator("[data-part=error]")).to_contain_text("insufficient_funds")
+    page.locator("#status").select_option("needs_review")
+    expect(page.get_by_text("There are none.")).to_be_visible()
+    page.locator("#status").select_option("completed")
+    expect(page.locator("#past .job")).to_have_count(20)
+    screenshot(page, "dashboard-history")
+    past = card(page, "completed", "#past")
+    past.get_by_role("button", name="Details").click()
+    expect(past.locator(".buys tbody tr")).to_have_count(1)
+
+
+def test_whose_operations_are_shown_stands_in_the_address(system, page, user):
+    mine = system.submit(userId=user)
+    other = system.submit(userId=f"{user}-other", walletCount=40, buyAmount=0.8)
+    system.ended(mine)
+    opened(page, system, f"job_{mine}")
+    expect(page.locator(f"#job-{mine} .buys tbody tr")).to_have_count(2)  # it is the one that is meant
+    page.locator("#view-kind").select_option("all")
+    assert page.url.endswith("?room=admin_launches")
+    later = system.submit(userId=user, walletCount=30, buyAmount=0.6)
+    expect(page.locator(f"#job-{later}")).to_be_visible()
+    page.locator("#userId").fill(user)
+    page.locator("#view-kind").select_option("user")
+    assert page.url.endswith(f"?room=user_{user}")
+    system.ended(other)
+    last = system.submit(userId=user, walletCount=20, buyAmount=0.4)
+    expect(page.locator(f"#job-{last}")).to_be_visible()
+    expect(page.locator(f"#job-{other}")).to_have_count(0)
+    page.go_back()
+    assert page.url.endswith("?room=admin_launches")
+    expect(page.locator("#view-kind")).to_have_value("all")
+
+
+def test_an_unknown_operation_is_said_to_be_unknown(system, page):
+    opened(page, system, "job_unknown")
+    expect(page.locator("#room-error")).to_contain_text("no job")
+
+
+def test_who_is_nobody_is_asked_and_a_user_sees_the_own_operations_only(
+    guarded, page, troubles, axe, user, screenshot
+):
+    troubles.expect("401")
+    troubles.expect("WebSocket connection")
+    page.goto(guarded.url)
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.locator("main")).to_be_hidden()
+    assert axe(page) == []
+    screenshot(page, "dashboard-sign-in")
+    page.get_by_label("Access token").fill("nonsense")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#sign-in-error")).to_contain_text("token")
+    page.get_by_label("Access token").fill(token(user))
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    expect(page.locator("#view-kind")).to_have_value("user")
+    assert page.locator("#view-kind option[value=all]").is_disabled()
+    start_own = {"walletCount": 2, "buyAmount": 0.1}
+    fill_in(page, **start_own)
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(card(page, "completed").locator(".facts")).to_contain_text(user)
+    page.get_by_role("tab", name="History").click()
+    expect(page.locator("#past .job")).to_have_count(1)
+    page.reload()
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_an_admin_sees_everybody_and_who_is_cut_off_is_asked_again(guarded, page, troubles, user):
+    troubles.expect("401")
+    troubles.expect("WebSocket connection")
+    page.goto(guarded.url)
+    page.get_by_label("Access token").fill(token(user, role="admin", jti=user, exp=time.time() + 600))
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    expect(page.locator("#view-kind")).to_have_value("all")
+    expect(page.get_by_text("Nothing is running.")).to_be_visible()
+    with guarded.store() as store:
+        revoke(store, token_id=user, keep_s=600)
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.locator("#sign-in-error")).to_contain_text("revoked")
+
+
+def test_a_gateway_that_is_away_is_shown_and_nothing_is_missed(system, tcp_proxy, page, troubles, user):
+    troubles.expect("ERR_")
+    troubles.expect("WebSocket connection")
+    page.goto(f"{tcp_proxy.url}/?room=user_{user}")
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    job_id = system.submit(userId=user, walletCount=40, buyAmount=0.8)
+    shown = page.locator(f"#job-{job_id}")
+    expect(shown).to_be_visible()
+    shown.get_by_role("button", name="Details").click()
+    tcp_proxy.refuse("HTTP")
+    expect(page.locator("#connection")).to_have_text("not reachable, trying again")
+    missed = system.submit(userId=user)
+    for each in (job_id, missed):
+        system.ended(each)
+    tcp_proxy.refuse()
+    page.get_by_role("button", name="Try now").click()
+    expect(page.locator(f"#job-{missed}[data-status=completed]")).to_be_visible()
+    events = system.get(f"/api/cto/job/{job_id}/events")["events"]
+    expect(shown.locator(".log li")).to_have_count(len(events))
+    expect(shown.locator(".buys tbody tr")).to_have_count(40)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1_920])
+def test_every_view_can_be_used_by_anybody_on_any_screen(system, page, user, axe, screenshot, scheme, width):
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    opened(page, system, f"user_{user}")
+    expect(page.get_by_text("Nothing is running.")).to_be_visible()
+    fits = "document.documentElement.scrollWidth <= innerWidth"
+    assert axe(page) == []
+    failing = system.submit(userId=user, buyAmount=1_000)
+    job_id = system.submit(userId=user, mode="standard")
+    for each in (failing, job_id):
+        system.ended(each)
+    page.locator(f"#job-{job_id}").get_by_role("button", name="Details").click()
+    expect(page.locator(".buys tbody tr")).to_have_count(2)
+    assert axe(page) == []
+    assert page.evaluate(fits)
+    screenshot(page, f"dashboard-{scheme}-{width}")
+    page.get_by_role("tab", name="History").click()
+    expect(page.locator("#past .job").first).to_be_visible()
+    assert axe(page) == []
+    assert page.evaluate(fits)
+    screenshot(page, f"dashboard-history-{scheme}-{width}")
+
+
+def test_the_theme_is_remembered(system, page):
+    opened(page, system)
+    button = page.locator("#theme")
+    expect(button).to_have_text("Theme: automatic")
+    button.click()
+    button.click()
+    expect(button).to_have_text("Theme: dark")
+    page.reload()
+    expect(button).to_have_text("Theme: dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 18, 23)"
+
+
+def test_simulated_operations_need_no_gateway_but_for_the_page(system, page, user):
+    page.goto(f"{system.url}/?simulate&room=user_{user}")
+    start(page, user)
+    done = page.locator("#jobs .job").first
+    done.get_by_role("button", name="Details").click()
+    expect(done.locator(".badge")).to_have_text(re.compile("completed|failed"))
+    expect(done.locator(".buys tbody tr")).to_have_count(3)
+    assert system.get("/api/cto/jobs", userId=user)["jobs"] == []
+
+
+def test_thousands_of_events_leave_the_page_at_hand(system, page, user):
+    """Not how fast it is, but that what is drawn is bounded, and that a press is answered among it all."""
+    opened(page, system, f"user_{user}")
+    job_ids = [system.submit(userId=user, walletCount=10, buyAmount=0.2) for _ in range(150)]
+    page.get_by_role("button", name="Random").click()
+    before = page.locator("#tokenAddress").input_value()
+    page.get_by_role("button", name="Random").click()
+    assert page.locator("#tokenAddress").input_value() != before
+    for job_id in job_ids:
+        system.ended(job_id)
+    expect(page.locator("#totals")).to_contain_text(re.compile(r"completed\s*150", re.IGNORECASE))
+    wait_until(lambda: page.locator("#jobs .job").count() == 100)
+    page.get_by_role("button", name="Show more").click()
+    wait_until(lambda: page.locator("#jobs .job").count() == 150)
+    order = page.locator("#jobs .job").evaluate_all("all => all.map((each) => each.id.slice(4))")
+    assert order == job_ids[::-1]
