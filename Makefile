@@ -74,5 +74,5 @@ tests/browser/node/unpacked/.done: tests/browser/node/node_modules/.installed te
 	@touch $@
 
 %/node_modules/.installed: %/package-lock.json $(VENV)/.tools
-	cd $* && $(NPM) ci --silent --no-audit --no-fund
+	cd $* && PATH="$(NODE_PATH):$$PATH" $(NPM) ci --silent --no-audit --no-fund
 	@touch $@

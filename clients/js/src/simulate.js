@@ -35,20 +35,21 @@ const SIGNATURE_LENGTH = 88;
  * @param {Simulation} [simulation]
  */
 export function simulate({ speed = 1, failureRate = 0.1, userId = "demo", seed = 1 } = {}) {
-  const random = generator(seed);
+  const ids = generator(seed);
   /** @type {Map<string, Play>} */ const plays = new Map();
   /** @type {Set<(event: ProgressEvent) => void>} */ const audience = new Set();
 
   /** @param {OperationRequest} request @param {string} [jobId] */
-  const start = (request, jobId = text(random, 22)) => {
+  const start = (request, jobId = text(ids, 22)) => {
+    const random = generator(seed + plays.size + 1); // its own, for others play at the same time
     const play = new Play(jobId, request, random, failureRate, speed, (event) => audience.forEach((tell) => tell(event)));
     plays.set(jobId, play);
     return play;
   };
   /** @param {string} jobId */
   const playOf = (jobId) => plays.get(jobId) ?? start({
-    tokenAddress: `${text(random, MINT_LENGTH - 4)}pump`, userId, userChatId: 1, mode: random() < 0.5 ? "standard" : "prefunded",
-    buyAmount: 0.5, walletCount: 2 + Math.floor(random() * 4),
+    tokenAddress: `${text(ids, MINT_LENGTH - 4)}pump`, userId, userChatId: 1, mode: ids() < 0.5 ? "standard" : "prefunded",
+    buyAmount: 0.5, walletCount: 2 + Math.floor(ids() * 4),
   }, jobId);
 
   /** @type {import("./types.js").Rung} */

@@ -1,0 +1,39 @@
+// The app's client: awake again, it opens another connection.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { connectNative } from "../src/react-native.js";
+
+const settle = () => new Promise((resolve) => { setImmediate(resolve); });
+
+test("an app that wakes up opens another connection, and leaves nothing behind when it closes", async () => {
+  const listeners = new Set();
+  const AppState = {
+    addEventListener: (_, listener) => {
+      listeners.add(listener);
+      return { remove: () => listeners.delete(listener) };
+    },
+  };
+  let opened = 0;
+  let closed = 0;
+  const rung = {
+    name: "test",
+    open: async () => {
+      opened += 1;
+      return { follow: () => {}, join: () => {}, leave: () => {}, catchUp: () => {}, refresh: () => {}, close: () => { closed += 1; } };
+    },
+  };
+  const client = connectNative({ url: "http://gateway", rungs: [rung], AppState });
+  client.trackUser("7");
+  await settle();
+  await settle();
+  assert.equal(opened, 1);
+  for (const state of ["inactive", "background"]) listeners.forEach((tell) => tell(state));
+  await settle();
+  assert.equal(opened, 1);
+  listeners.forEach((tell) => tell("active"));
+  await settle();
+  assert.deepEqual([opened, closed], [2, 1]);
+  client.close();
+  await settle();
+  assert.deepEqual([opened, closed, listeners.size], [2, 2, 0]);
+});

