@@ -90,6 +90,7 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
     """A connection that can be given away: then it outlives its request, of which nothing else does."""
 
     rbufsize = 1_024
+    has_served = False
 
     def setup(self) -> None:
         """Send what is written at once: Nagle's algorithm would hold the second of two writes for 40 ms."""
@@ -99,6 +100,10 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
 
     def parse_request(self) -> bool:
         """Read the rest of the head. Returns whether there is a request; else the client has been told."""
+        if self.has_served:
+            # Who sends requests without waiting for answers would be served for ever: reading does not wait.
+            eventlet.sleep(0)
+        self.has_served = True
         try:
             self.command, self.path, self.request_version = request_line(self.raw_requestline)
             self.headers = fields(iter(self.rfile.readline, b""))

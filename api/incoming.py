@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10  # what a message is
-NORMAL, PROTOCOL_ERROR, INVALID_TEXT, TOO_LARGE = 1000, 1002, 1007, 1009  # why a WebSocket is closed
+NORMAL, PROTOCOL_ERROR, INVALID_TEXT = 1000, 1002, 1007  # why a WebSocket is closed
+POLICY_VIOLATION, TOO_LARGE = 1008, 1009
 
 _FINAL, _RESERVED, _MASKED, _CONTROL = 0x80, 0x70, 0x80, 0x08
 _CONTINUED = 0

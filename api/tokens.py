@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: as long as the hash
 MIN_RSA_BITS = 2_048  # RFC 7518, 3.3
 MAX_TOKEN_CHARS = 8_192
+MAX_SECONDS = 2**53
 CLOCK_SKEW_S = 60  # how far the clock of who issues tokens may be ahead
 JWKS_LIFESPAN_S = 300  # for so long a fetched key set holds
 JWKS_COOLDOWN_S = 10  # for so long no other is fetched because a key is unknown
@@ -201,8 +202,9 @@ def _caller(claims: dict[str, Any]) -> Caller:
 
 def _seconds(claims: dict[str, Any], name: str) -> float:
     value = claims[name]
-    if type(value) not in (int, float):
-        raise _invalid(f"its claim {name} is no number")
+    # JSON's numbers have no bounds, and Python's reader of it takes NaN for one, which nothing is before or after.
+    if type(value) not in (int, float) or not abs(value) < MAX_SECONDS:
+        raise _invalid(f"its claim {name} is no time")
     return float(value)
 
 

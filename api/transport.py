@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from engineio.exceptions import SocketIsClosedError, UnknownPacketError
 from engineio.packet import NOOP, Packet
 
+from api.floods import Allowance
 from api.frames import Frame, close_frame, control_frame, socketio_message, text_frame
 from api.incoming import (
     CLOSE,
     PING,
+    POLICY_VIOLATION,
     PONG,
     PROTOCOL_ERROR,
     TEXT,
@@ -69,6 +71,7 @@ class _Transport:
     """One client's WebSocket. All that it is sent goes through its session's outbox."""
 
     __slots__ = (
+        "_allowance",
         "_connection",
         "_goodbye",
         "_incoming",
@@ -83,6 +86,7 @@ class _Transport:
         self._upgrades, self._session, self._connection = upgrades, session, connection
         self._incoming = Incoming(session.server.max_http_buffer_size)
         self._unread = b""
+        self._allowance: Allowance | None = None  # for what is no message; most clients send nothing of that
         self._works = False  # whether a green thread handles what has been read
         self._over = False  # whether nothing more is read
         self._goodbye = control_frame(CLOSE)
@@ -172,11 +176,16 @@ class _Transport:
         more = True
         while more:
             data, self._unread = self._unread, b""
+            kind = None
             for kind, payload in self._incoming.read(data):
                 self._handle(kind, payload)
+            if data and kind is None:
+                self._spend()
             more = bool(self._unread)
 
     def _handle(self, kind: int, payload: bytes) -> None:
+        if kind in {PING, PONG}:
+            self._spend()
         if kind == PING:
             self._session.queue.put(control_frame(PONG, payload))
         elif kind == CLOSE:
@@ -184,6 +193,12 @@ class _Transport:
         elif kind != PONG:
             with suppress(UnknownPacketError):
                 self._session.receive(_packet(text_of(payload) if kind == TEXT else payload))
+
+    def _spend(self) -> None:
+        """Bear with pings and with pieces of messages, which nothing else counts, up to a measure."""
+        self._allowance = self._allowance or Allowance()
+        if not self._allowance.spend():
+            raise WebSocketError(POLICY_VIOLATION, "You say too much")
 
     def _end(self) -> None:
         """Have the writer write what is left, and finish."""

@@ -17,7 +17,7 @@ from api.auth import caller, check_origin, check_speaks_for
 from api.body import parsed, query
 from api.connections import Ending
 from api.errors import failure
-from api.floods import Allowance
+from api.floods import Allowance, Patient
 from api.frames import Frame, missed, text_frame, websocket_message
 from api.outbox import Outbox, cut_off
 from api.reader import Reader
@@ -106,6 +106,7 @@ class _Client:
 
     def serve(self, websocket: Any) -> None:
         """Talk with the client until either side ends it."""
+        websocket.socket = Patient(websocket.socket)
         self._websocket = websocket
         self._outbox.drop = partial(cut_off, websocket.socket)
         websocket.close = self._close

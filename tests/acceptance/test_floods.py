@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import time
 from contextlib import suppress
 
@@ -164,3 +166,63 @@ def test_an_allowance_grows_again():
     begun_s = time.monotonic()
     wait_until(allowance.spend, timeout_s=10)
     assert time.monotonic() - begun_s < 3 / PER_SECOND + 1
+
+
+def masked(first_byte):
+    """A frame without a payload, as a client sends it."""
+    return bytes((first_byte, 0x80, 0, 0, 0, 0))
+
+
+def flood(connection, data, for_s=10):  # less than until a session that answers no ping is ended
+    """Send again and again, reading nothing, until it is cut off. Returns whether it was in time."""
+    reader = threading.Thread(target=read_all, args=(connection,), daemon=True)
+    reader.start()
+    deadline = time.monotonic() + for_s
+    try:
+        while time.monotonic() < deadline:
+            connection.sendall(data)
+    except OSError:
+        return True
+    finally:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        reader.join()
+        connection.close()
+    return False
+
+
+def read_all(connection):
+    with suppress(OSError):
+        while connection.recv(65_536):
+            pass
+
+
+@pytest.mark.usefixtures("healthy")
+@pytest.mark.parametrize("path", ["/ws", f"{PATH}websocket"], ids=["plain", "socket.io"])
+@pytest.mark.parametrize(
+    ("begins", "goes_on"), [(b"", masked(0x89)), (masked(0x01), masked(0x00))], ids=["pings", "pieces"]
+)
+def test_a_websocket_that_says_nothing_without_end_is_cut_off(system, path, begins, goes_on):
+    client = websocket.create_connection(system.url.replace("http", "ws", 1) + path, timeout=30)
+    if "socket.io" in path:
+        client.send("40")
+    client.sock.sendall(begins)
+    connection, client.sock = client.sock, None
+    assert flood(connection, goes_on * 5_000)
+
+
+@pytest.mark.usefixtures("healthy")
+def test_who_asks_without_waiting_for_answers_makes_nobody_else_wait(system):
+    address = ("127.0.0.1", system.settings.port)
+    connection = socket.create_connection(address, timeout=30)
+    asking = threading.Thread(
+        target=flood, args=(connection, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 200, 3)
+    )
+    asking.start()
+    waited_s = []
+    while asking.is_alive():
+        begun_s = time.monotonic()
+        assert requests.get(f"{system.url}/healthz", timeout=10).ok
+        waited_s.append(time.monotonic() - begun_s)
+    assert max(waited_s) < 2, "it took seconds for each second that the other one asked"
+    assert len(waited_s) > 20
