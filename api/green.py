@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 ASYNC_MODE = "eventlet"  # as Flask-SocketIO calls it
 IDLE_S = 5.0  # a connection may be without a request so long, from its beginning or since its last one
 STALL_S = 20.0  # within a request; longer than the 15 s in which a WebSocket's client must answer a ping
+MAX_SENT_BYTES = 16 * 1024 * 1024  # after a head: who sends too large a body still gets to read that it is
+LEAST_BYTES = 128  # what each read counts for: many small chunks are as much work
+MAX_LINE_BYTES = 4_096  # of what is between chunks
 MAX_URL_BYTES = 32_768  # 500 job ids and room to spare
 Pool = eventlet.GreenPool  # in which connections are served; ``running()`` tells how many there are
 
@@ -106,6 +109,7 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         self.has_served = True
         try:
             self.command, self.path, self.request_version = request_line(self.raw_requestline)
+            self.requestline = self.command  # what eventlet logs of a request: an address may hold a token
             self.headers = fields(iter(self.rfile.readline, b""))
         except HeadError:
             self.wfile.write(_BAD_REQUEST)  # type: ignore[has-type]
@@ -123,6 +127,8 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         """Return the request's environment, in which this object is found."""
         environ: dict[str, Any] = super().get_environ()
         environ[_PROTOCOL] = self
+        body = environ["eventlet.input"]
+        body.rfile = _BodyReader(body.rfile)
         return environ
 
     def give_away(self) -> Any:
@@ -141,6 +147,32 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         """End the connection, unless it was given away, and what keeps this object and its request alive."""
         super().finish()
         self.environ = None
+
+
+class _BodyReader:
+    """What follows a head: no more of it than a body may have, however chunked, and others run meanwhile.
+
+    eventlet reads to its end also a body that nobody wants, and a chunk's length from a line of any length.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._left = MAX_SENT_BYTES
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes, or what there is. Raises ``ConnectionAbortedError`` when it is too much."""
+        return self._counted(self._file.read(size))
+
+    def readline(self, size: int = -1) -> bytes:
+        """Return a line; of a longer one as much as a line may have. Raises as :meth:`read`."""
+        return self._counted(self._file.readline(MAX_LINE_BYTES if size < 0 else min(size, MAX_LINE_BYTES)))
+
+    def _counted(self, data: bytes) -> bytes:
+        self._left -= max(len(data), LEAST_BYTES)
+        if self._left < 0:
+            raise ConnectionAbortedError("the client sends too much")
+        eventlet.sleep(0)
+        return data
 
 
 _PROTOCOL = "gateway.protocol"

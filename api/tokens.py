@@ -202,7 +202,7 @@ def _caller(claims: dict[str, Any]) -> Caller:
 
 def _seconds(claims: dict[str, Any], name: str) -> float:
     value = claims[name]
-    # JSON's numbers have no bounds, and Python's reader of it takes NaN for one, which nothing is before or after.
+    # JSON's numbers have no bounds, and Python takes NaN for one, which nothing is before or after.
     if type(value) not in (int, float) or not abs(value) < MAX_SECONDS:
         raise _invalid(f"its claim {name} is no time")
     return float(value)

@@ -226,3 +226,25 @@ def test_who_asks_without_waiting_for_answers_makes_nobody_else_wait(system):
         waited_s.append(time.monotonic() - begun_s)
     assert max(waited_s) < 2, "it took seconds for each second that the other one asked"
     assert len(waited_s) > 20
+
+
+CHUNKED = "POST /api/cto/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "a body that nobody wants": (
+        "POST /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n",
+        "x",
+    ),
+    "chunks": (CHUNKED, "1\r\nx\r\n"),
+    "a chunk's length": (CHUNKED, "0"),
+    "a trailer": (f"{CHUNKED}0\r\nx: ", "x"),
+    "a head": ("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ", "x"),
+    "heads": ("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n", "X: x\r\n"),
+}
+
+
+@pytest.mark.usefixtures("healthy")
+@pytest.mark.parametrize(("begins", "goes_on"), ENDLESS.values(), ids=ENDLESS)
+def test_who_sends_without_end_is_cut_off(system, begins, goes_on):
+    connection = socket.create_connection(("127.0.0.1", system.settings.port), timeout=30)
+    connection.sendall(begins.encode())
+    assert flood(connection, goes_on.encode() * (65_536 // len(goes_on)))
