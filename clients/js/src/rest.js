@@ -28,21 +28,22 @@ export class Rest {
   async fetch(method, path, { body, headers = {}, signal } = {}) {
     for (let renewed = false; ; renewed = true) {
       const token = await this.token.get();
+      /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
       let response;
-      const late = new AbortController();
-      const timer = setTimeout(() => late.abort(), TIMEOUT_MS);
-      signal?.addEventListener("abort", () => late.abort());
       try {
-        response = await fetch(this.url + path, {
-          method,
-          signal: late.signal,
-          body: JSON.stringify(body),
-          headers: {
-            ...(body ? { "Content-Type": "application/json" } : {}),
-            ...(token && { Authorization: `Bearer ${token}` }),
-            ...headers,
-          },
-        });
+        response = await Promise.race([
+          fetch(this.url + path, {
+            method,
+            signal,
+            body: JSON.stringify(body),
+            headers: {
+              ...(body ? { "Content-Type": "application/json" } : {}),
+              ...(token && { Authorization: `Bearer ${token}` }),
+              ...headers,
+            },
+          }),
+          new Promise((/** @type {(never: never) => void} */ _, reject) => { timer = setTimeout(reject, TIMEOUT_MS); }),
+        ]);
       } catch {
         throw unreachable();
       } finally {
