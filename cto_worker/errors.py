@@ -44,6 +44,15 @@ class JobNotFoundError(CtoError):
         self.job_id = job_id
 
 
+class EventsGoneError(CtoError):
+    """A job's history no longer reaches back so far: it begins at ``oldest_seq``."""
+
+    def __init__(self, job_id: str, oldest_seq: int) -> None:
+        super().__init__(f"the events of job {job_id} before {oldest_seq} are gone")
+        self.job_id = job_id
+        self.oldest_seq = oldest_seq
+
+
 class JobEndedError(CtoError):
     """A write about a job that has its terminal event already; the store refused it."""
 

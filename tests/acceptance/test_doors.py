@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 import requests
 import websocket
-from examples import FIRST_EVENT
+from samples import FIRST_EVENT
 from waiting import assert_stays, wait_until
 
 from cto_worker import keys

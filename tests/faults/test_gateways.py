@@ -20,7 +20,7 @@ import pytest
 import requests
 import websocket
 from acceptance.conftest import EventStream, PlainSocket
-from examples import FIRST_EVENT
+from samples import FIRST_EVENT
 from tokens import AUDIENCE, SECRET, token
 from waiting import wait_until
 

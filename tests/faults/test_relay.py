@@ -16,7 +16,7 @@ from dataclasses import replace
 import pytest
 import requests
 import socketio
-from examples import FIRST_EVENT
+from samples import FIRST_EVENT
 from waiting import wait_until
 
 from cto_worker import keys

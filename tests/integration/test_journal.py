@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from examples import FIRST_EVENT
+from samples import FIRST_EVENT
 
 from cto_worker import keys
 from cto_worker.config import Settings

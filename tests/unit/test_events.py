@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 
 import pytest
-from examples import FIRST_EVENT
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import FIRST_EVENT
 
 from cto_worker.errors import InvalidEventError
 from cto_worker.events import Details, Mode, Phase, ProgressEvent, Status, decode, dumps, encode, glance

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from examples import FIRST_EVENT as FIRST
 from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as StoreConnectionError
+from samples import FIRST_EVENT as FIRST
 from waiting import wait_until
 
 from cto_worker import keys

@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from examples import FIRST_EVENT
+from samples import FIRST_EVENT
 from waiting import wait_until
 
 from api.frames import Frame, server_sent_event, socketio_message, text_frame, websocket_message

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from examples import FIRST_EVENT
+from samples import FIRST_EVENT
 
 from api.frames import Frame
 from api.position import MAX_JOBS, Position

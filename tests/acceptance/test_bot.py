@@ -1,0 +1,76 @@
+"""The example of a bot, on a real system: killed in the middle it goes on, and starts nothing twice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from acceptance.conftest import MINT
+from waiting import wait_until
+
+BOT = Path(__file__).parents[2] / "examples" / "bot.py"
+
+
+class Bot:
+    def __init__(self, system, state):
+        self.out = state.with_suffix(".out")
+        with self.out.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, BOT, state], env=system.env, stdin=subprocess.PIPE, stdout=out, text=True
+            )
+
+    def update(self, text):
+        self.process.stdin.write(f"{text}\n")
+        self.process.stdin.flush()
+
+    def said(self, chat_id):
+        told = [json.loads(line) for line in self.out.read_text().splitlines()]
+        return [(each["message"], each["text"]) for each in told if each["chatId"] == chat_id]
+
+    def finish(self):
+        self.process.stdin.close()
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def bot(system, tmp_path):
+    made = []
+
+    def bot():
+        made.append(Bot(system, tmp_path / "state.json"))
+        return made[-1]
+
+    yield bot
+    for each in made:
+        if each.process.poll() is None:
+            each.process.kill()
+            each.process.wait()
+        each.process.stdin.close()
+
+
+def test_a_message_follows_each_operation_to_its_end_through_the_bots_own_death(system, bot):
+    first = bot()
+    first.update(f"1 botuser 77 /cto {MINT} 0.8 40")
+    wait_until(lambda: len(first.said(77)) > 5)
+    first.process.kill()
+    first.process.wait()
+    second = bot()
+    second.update(f"1 botuser 77 /cto {MINT} 0.8 40")  # it could not say that it had read this
+    second.update(f"2 botuser 78 /cto {MINT} 0.05 2")
+    second.update("3 botuser 79 /cto nonsense 1")
+    second.update("4 botuser 79 /cancel unknown")
+    assert second.finish() == 0
+    jobs = system.get("/api/cto/jobs", userId="botuser")["jobs"]
+    assert len(jobs) == 2
+    for chat_id in (77, 78):
+        (message,) = {message for message, _ in second.said(chat_id)}
+        assert message in {job["jobId"] for job in jobs}
+        last = second.said(chat_id)[-1][1]
+        assert last.startswith("100 % CTO Operation Completed")
+    answers = [text for _, text in second.said(79)]
+    assert len(answers) == 2
+    assert "tokenAddress" in answers[0]
+    assert "no job unknown" in answers[1]
