@@ -34,7 +34,7 @@ test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/un
 	cd clients/js && PATH="$(NODE_PATH):$$PATH" $(NPM) test --silent
 	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal
 
-bench: $(VENV)/.tools ## Measure; see benchmarks/README.md
+bench: $(VENV)/.tools tests/browser/node/unpacked/.done ## Measure; see benchmarks/README.md
 	$(BIN)/python -m benchmarks
 
 bench-gateway: $(VENV)/.tools benchmarks/node/node_modules/.installed ## Measure the gateway beside a stock Node relay

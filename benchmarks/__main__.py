@@ -1,4 +1,4 @@
-"""``python -m benchmarks [journal] [gateway] [worker]``: measure, and print one table of ratios.
+"""``python -m benchmarks [journal] [gateway] [worker] [page]``: measure, and print one table of ratios.
 
 A target that is missed is told, never an error: speed is not a test. A benchmark that breaks is one.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import gateway, intents, journal, worker
+from benchmarks import gateway, intents, journal, page, worker
 from benchmarks.table import Line, measure
 
 if TYPE_CHECKING:
@@ -56,11 +56,19 @@ def worker_lines() -> Iterator[Line]:
     yield Line(what, f"{full:.0f} / {ideal:.0f}, {memory_mb:.0f} MB", full / ideal, at_least=0.9)
 
 
+def page_lines() -> Iterator[Line]:
+    """What a page costs its viewer."""
+    busy, idle, longest_ms, events = page.frames_while_events_come()
+    what = f"Dashboard while {events:,} events come / none do, frames/s"
+    yield Line(what, f"{busy:.0f} / {idle:.0f}, longest task {longest_ms:.0f} ms", busy / idle, at_least=0.8)
+
+
 GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
     "journal": journal_lines,
     "intents": intent_lines,
     "gateway": gateway_lines,
     "worker": worker_lines,
+    "page": page_lines,
 }
 
 

@@ -409,3 +409,28 @@ def test_an_operation_is_started_once_however_often_its_request_is_cut_off(
     job_id = page.evaluate("async () => (await window.submitted).jobId")
     one_true_story(page, job_id)
     assert [job["jobId"] for job in system.get("/api/cto/jobs", userId=user)["jobs"]] == [job_id]
+
+
+def test_a_browser_that_cannot_share_connects_each_tab_by_itself(
+    system, tcp_proxy, open_client, context, user
+):
+    context.add_init_script("Object.defineProperty(navigator, 'locks', { value: undefined });")
+    pages = [open_client(tcp_proxy.url, "trackUser", user) for _ in range(2)]
+    for page in pages:
+        via(page, "websocket")
+    assert tcp_proxy.asked("GET /ws") == 2
+    job_id = submit(system, user)
+    for page in pages:
+        one_true_story(page, job_id)
+
+
+def test_another_users_tab_shares_nothing(guarded, context, open_client, user):
+    proxy = TcpProxy(guarded.settings.port)
+    mine = open_client(proxy.url, "trackUser", user, token=token(user))
+    other = open_client(proxy.url, "trackUser", f"{user}-2", token=token(f"{user}-2"))
+    for page in (mine, other):
+        via(page, "websocket")
+    assert proxy.asked("GET /ws") == 2
+    one_true_story(mine, submit_as(guarded, user))
+    assert other.evaluate("window.seen") == {}
+    proxy.close()

@@ -18,9 +18,7 @@ from api.reference import tables
 GUIDE = Path(__file__).parents[2] / "docs" / "frontend.md"
 TEXT = GUIDE.read_text()
 BLOCKS = re.findall(r"(?:<!-- shows: (.*?) -->\n)?```(\w+)\n(.*?)```", TEXT, re.DOTALL)
-RUN = [
-    pytest.param(*block, id=f"{number}-{block[1]}") for number, block in enumerate(BLOCKS) if block[1] != "sh"
-]
+RUN = [pytest.param(*block, id=f"{number}-{block[1]}") for number, block in enumerate(BLOCKS)]
 ADDRESS = "127.0.0.1:3000"  # as the guide has it
 JOBS = """
 const request = { tokenAddress: "So11111111111111111111111111111111111111112", userChatId: 1 };
