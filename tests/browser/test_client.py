@@ -298,12 +298,14 @@ def test_who_polls_many_jobs_keeps_to_five_requests_a_second(system, tcp_proxy, 
     assert asked <= 5 * (time.monotonic() - begun_s) + 1
 
 
-def test_events_that_are_gone_are_told_as_a_gap(system, open_client, user):
+@pytest.mark.parametrize("refused", [*RUNGS.values(), *LOWER.values()])
+def test_events_that_are_gone_are_told_as_a_gap(system, tcp_proxy, open_client, user, refused):
+    tcp_proxy.refuse(refused)
     job_id = submit(system, user)
     system.ended(job_id)
     with system.store() as store:
         store.xtrim(keys.events(job_id), minid="4-0", approximate=False)
-    page = open_client(system.url, "track", job_id)
+    page = open_client(tcp_proxy.url, "track", job_id, io=True)
     one_true_story(page, job_id, since=4)
     assert page.evaluate("window.gaps") == [{"jobId": job_id, "after": 0, "oldestSeq": 4}]
 
