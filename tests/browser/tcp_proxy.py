@@ -20,6 +20,8 @@ class TcpProxy:
         self.sockets = set()  # those of them that are WebSockets
         self.dead = set()  # those that take bytes and deliver none
         self.heads = []  # of every request
+        self.unanswered = None  # heads of requests that are let through, but whose answers are not
+        self.muted = set()  # links whose next answer is not let through
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -30,6 +32,10 @@ class TcpProxy:
         self.refused = pattern and re.compile(pattern.encode(), re.IGNORECASE)
         if pattern:
             self.cut()
+
+    def lose_answers(self, pattern=None):
+        """Let requests through whose head matches, and cut the link before they are answered."""
+        self.unanswered = pattern and re.compile(pattern.encode(), re.IGNORECASE)
 
     def cut(self):
         """Close every link there is."""
@@ -80,8 +86,12 @@ class TcpProxy:
                     self.heads.append(data.partition(b"\r\n\r\n")[0])
                     if b"Upgrade: websocket" in data:
                         self.sockets |= {one, other}
+                    if self.unanswered and self.unanswered.search(self.heads[-1]):
+                        self.muted.add(other)
                     if self.refused and self.refused.search(self.heads[-1]):
                         break
+                if one in self.muted:
+                    break
                 if one not in self.dead:
                     other.sendall(data)
         for link in (one, other):

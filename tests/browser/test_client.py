@@ -404,10 +404,10 @@ def test_an_operation_is_started_once_however_often_its_request_is_cut_off(
     page = open_client(tcp_proxy.url, "trackUser", user)
     via(page, "websocket")
     request = {"tokenAddress": MINT, "userId": user, "userChatId": 1, "mode": "prefunded", "buyAmount": 0.05}
-    tcp_proxy.refuse("POST /api/cto/jobs")
+    tcp_proxy.lose_answers("POST /api/cto/jobs")
     page.evaluate("(request) => { window.submitted = client.submit(request); }", request)
     wait_until(lambda: tcp_proxy.asked("POST /api/cto/jobs") >= 2)
-    tcp_proxy.refuse()
+    tcp_proxy.lose_answers()
     job_id = page.evaluate("async () => (await window.submitted).jobId")
     one_true_story(page, job_id)
     assert [job["jobId"] for job in system.get("/api/cto/jobs", userId=user)["jobs"]] == [job_id]
