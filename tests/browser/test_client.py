@@ -436,3 +436,13 @@ def test_another_users_tab_shares_nothing(guarded, context, open_client, user):
     one_true_story(mine, submit_as(guarded, user))
     assert other.evaluate("window.seen") == {}
     proxy.close()
+
+
+def test_more_jobs_than_a_browser_has_connections_are_followed_by_streams(
+    system, tcp_proxy, open_client, user
+):
+    tcp_proxy.refuse(LOWER["sse"])
+    job_ids = [submit(system, user, 20) for _ in range(8)]
+    page = open_client(tcp_proxy.url, "track", job_ids)
+    via(page, "sse")
+    one_true_story(page, *job_ids)
