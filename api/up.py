@@ -15,6 +15,7 @@ from honcho.environ import parse_procfile
 from api.auth import check_startable
 from api.options import program
 from api.supervisor import Spec, Supervisor
+from cto_worker import flower as watching
 from cto_worker.config import Settings
 from cto_worker.embedded import answers
 from cto_worker.errors import ConfigError
@@ -25,6 +26,8 @@ PROBE_S = 0.5
 def up(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool = True) -> int:
     """Run everything and return the exit status. Raises :class:`ConfigError` before anything is started."""
     check_startable(settings)
+    if flower:
+        watching.environment(settings)  # raises when it would be open to others
     ports = {"CTO_PORT": settings.port}
     if flower:
         ports["CTO_FLOWER_PORT"] = settings.flower_port
@@ -87,7 +90,6 @@ def _environ(settings: Settings) -> dict[str, str]:
         "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", "")]),
         "PYTHONUNBUFFERED": "1",
         "CTO_DATA_DIR": str(settings.data_dir.absolute()),
-        "FLOWER_PORT": str(settings.flower_port),
     }
 
 
@@ -98,7 +100,7 @@ def _where(settings: Settings, *, flower: bool) -> list[str]:
         f"Socket.IO   {settings.base_url}/socket.io/",
     ]
     if flower:
-        lines.append(f"Flower      http://127.0.0.1:{settings.flower_port}/")
+        lines.append(f"Flower      http://{settings.flower_host}:{settings.flower_port}/")
     lines.append(
         f"store       {settings.data_dir.absolute()}" if settings.embedded else "store       CTO_REDIS_URL"
     )

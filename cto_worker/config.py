@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENV_PREFIX = "CTO_"
-SECRETS = frozenset({"CTO_JWT_SECRET", "CTO_TOKEN", "CTO_REDIS_URL"})  # never shown
+SECRETS = frozenset({"CTO_JWT_SECRET", "CTO_TOKEN", "CTO_REDIS_URL", "CTO_FLOWER_PASSWORD"})  # never shown
 # A Unix socket's path must fit a field of 104 (macOS) or 108 (Linux) bytes, with its closing zero.
 _MAX_SOCKET_PATH_BYTES = 103
 
@@ -51,7 +51,9 @@ class Settings:
     worker_concurrency: int = 100  # operations at once per worker process
     lease_ms: int = 6_000  # how long a job stays with a worker that has fallen silent
     replicas: int = 0  # replicas of the store that must have an intent on disk before it is submitted
+    flower_host: str = "127.0.0.1"
     flower_port: int = 5555
+    flower_password: str = ""  # of the user "operator"; needed where others can reach Flower
     paper_latency_ms: int = 400  # per transfer or buy
     paper_failure_rate: float = 0.0  # 0–1
     paper_balance_sol: float = 100.0  # SOL in each paper wallet when it is opened
@@ -124,12 +126,17 @@ class Settings:
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the gateway."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens at a host."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _messages(error: ValidationError) -> list[tuple[str, list[str]]]:
@@ -198,7 +205,12 @@ class _EnvironmentSchema(Schema):
     worker_concurrency = fields.Integer(data_key="CTO_WORKER_CONCURRENCY", validate=validate.Range(1, 2_000))
     lease_ms = fields.Integer(data_key="CTO_LEASE_MS", validate=validate.Range(1_000, 600_000))
     replicas = fields.Integer(data_key="CTO_REPLICAS", validate=validate.Range(0, 10))
+    flower_host = fields.String(data_key="CTO_FLOWER_HOST")
     flower_port = fields.Integer(data_key="CTO_FLOWER_PORT", validate=validate.Range(1, 65_535))
+    flower_password = fields.String(
+        data_key="CTO_FLOWER_PASSWORD",
+        validate=validate.Length(12, error="Must have 12 characters or more."),
+    )
     paper_latency_ms = fields.Integer(data_key="CTO_PAPER_LATENCY_MS", validate=validate.Range(0, 600_000))
     paper_failure_rate = fields.Float(data_key="CTO_PAPER_FAILURE_RATE", validate=validate.Range(0, 1))
     paper_balance_sol = fields.Float(data_key="CTO_PAPER_BALANCE_SOL", validate=validate.Range(0, 1_000_000))
