@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Flask, Response, jsonify, request, send_from_directory
 from flask_cors import CORS
+from redis.exceptions import ConnectionError as StoreConnectionError
 
 from api import asyncapi, errors, jobs, openapi
 from api.auth import check_origin, note_caller, require_caller
@@ -16,6 +17,8 @@ from api.limits import limit_requests
 from cto_worker.history import History
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from redis import Redis
 
     from api.auth import Gate
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from cto_worker.journal import Journal
     from cto_worker.producer import Producer
 
+LATE_S = 10.0  # the relay hears its own heartbeat every 2 s, and connects anew after 6 s without
 STATIC = Path(__file__).parent / "static"
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -34,8 +38,16 @@ SECURITY_HEADERS = {
 }
 
 
-def create_app(settings: Settings, gate: Gate, store: Redis, journal: Journal, producer: Producer) -> Flask:
-    """Return the app. It serves whomever the gate admits."""
+def create_app(  # noqa: PLR0913 - the parts that it is put together from
+    settings: Settings,
+    gate: Gate,
+    store: Redis,
+    journal: Journal,
+    producer: Producer,
+    *,
+    late_s: Callable[[], float] = lambda: 0.0,
+) -> Flask:
+    """Return the app. It serves whomever the gate admits, and is ready while events are not ``late_s``."""
     app = Flask("api", static_folder=str(STATIC), static_url_path="/static")
     # One more than is allowed: Werkzeug reads a body of unknown length so far and cuts the rest off silently.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
@@ -90,8 +102,10 @@ def create_app(settings: Settings, gate: Gate, store: Redis, journal: Journal, p
 
     @app.get("/readyz")
     def readyz() -> Response:
-        """Answer when the store does; else 503."""
+        """Answer when the store does, and brings events; else 503."""
         store.ping()
+        if late_s() > LATE_S:
+            raise StoreConnectionError(f"no event has come through the store for {late_s():.0f} s")
         return jsonify(success=True, data={"status": "ready"})
 
     _add_pages(app)

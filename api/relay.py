@@ -63,6 +63,12 @@ class Relay:
         self._subscription: Subscription | None = None  # while there is one
         self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}".encode()
         self._stopped = False
+        self._beaten_s = time.monotonic()  # when the own heartbeat was heard last
+
+    @property
+    def late_s(self) -> float:
+        """For how long nothing has come back by the way that events come: through the store's pub/sub."""
+        return time.monotonic() - self._beaten_s
 
     def join(self, reader: Reader, room: str) -> None:
         """Put a reader into a room and send it the latest event of each of the room's open jobs.
@@ -175,6 +181,7 @@ class Relay:
                         self._audience.send(frame, members)
                 elif channel == self._own_channel:
                     self._heard = int(payload)
+                    self._beaten_s = time.monotonic()
                     self._audience.forget_ends()
             elif kind == b"subscribe":
                 subscription.confirm(channel)

