@@ -1,10 +1,13 @@
-"""What this gateway has counted since it started, for Prometheus: ``GET /metrics``, for operators only.
+"""What this gateway has counted since it started, and what waits in the whole system, for Prometheus.
 
-Whoever counts adds to :data:`counts`, which costs next to nothing; metrics are made of it when asked for.
+``GET /metrics`` is for operators only. Whoever counts adds to :data:`counts`, which costs next to nothing;
+metrics are made of it when asked for. What waits stands in the store, so it is right however many processes
+there are.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -12,6 +15,7 @@ from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
 
 from api.auth import ForbiddenError, caller
 from api.policy import Action
@@ -20,6 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from prometheus_client.core import Metric
+
+    from cto_worker.history import Backlog
+
+log = logging.getLogger(__name__)
 
 counts: Counter[str] = Counter()  # of this process
 
@@ -36,11 +44,14 @@ _COUNTERS = {  # what is counted: its name, and what it tells
 }
 
 
-def blueprint(gateway: int, sockets: Callable[[], Mapping[str, int]]) -> Blueprint:
+def blueprint(
+    gateway: int, sockets: Callable[[], Mapping[str, int]], backlog: Callable[[], Backlog]
+) -> Blueprint:
     """Return the route. ``sockets`` tells how many clients get events now, by the door they came through."""
     routes = Blueprint("metrics", __name__)
     registry = CollectorRegistry()
     registry.register(_Gateway(str(gateway), sockets))
+    registry.register(_System(backlog))
 
     @routes.get("/metrics")
     def metrics() -> Response:
@@ -69,3 +80,35 @@ class _Gateway(Collector):
         for door, number in self._sockets().items():
             open_now.add_metric([self._number, door], number)
         yield open_now
+
+
+class _System(Collector):
+    """What every gateway tells alike. While the store is out of reach, only that."""
+
+    def __init__(self, backlog: Callable[[], Backlog]) -> None:
+        self._backlog = backlog
+
+    def describe(self) -> Iterator[Metric]:
+        """Name nothing, so that nothing is asked before there is somebody who wants to know."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Ask the store, as prometheus_client asks."""
+        try:
+            backlog = self._backlog()
+        except RedisError as error:
+            log.warning("cannot tell what waits: %s", error)
+            yield GaugeMetricFamily("cto_store_up", "Whether the store answers.", 0)
+            return
+        yield GaugeMetricFamily("cto_store_up", "Whether the store answers.", 1)
+        jobs = GaugeMetricFamily("cto_jobs", "Jobs that wait, run, or need an operator.", labels=["status"])
+        for status, number in backlog.jobs.items():
+            jobs.add_metric([status], number)
+        yield jobs
+        messages = GaugeMetricFamily("cto_queue_messages", "Messages no worker has taken.", labels=["queue"])
+        for queue, number in backlog.messages.items():
+            messages.add_metric([queue], number)
+        yield messages
+        yield GaugeMetricFamily(
+            "cto_oldest_waiting_seconds", "How long the oldest job that waits has.", backlog.oldest_waiting_s
+        )

@@ -86,17 +86,17 @@ def main() -> None:
     if settings.auth == "required":
         threading.Thread(target=connections.run, name="connections", daemon=True).start()
     _collect_rarely()
-    _serve(app, socketio.server, connections, settings, number)
+    _serve(app, socketio.server, lobby, settings, number)
 
 
-def _serve(app: Flask, server: Any, connections: Connections, settings: Settings, number: int | None) -> None:
+def _serve(app: Flask, server: Any, lobby: Lobby, settings: Settings, number: int | None) -> None:
     """Serve until SIGTERM or SIGINT, and then until what is under way has ended."""
     most = _connections(settings)
     pool = green.Pool(most + REST_CONNECTIONS)
     knocks = () if settings.auth == "off" else (Knocks(most).spend,)  # then all is one machine
     capacity = Capacity(app.wsgi_app, lambda: len(server.eio.sockets), most, *knocks)
     app.wsgi_app = capacity  # type: ignore[method-assign]
-    app.register_blueprint(metrics.blueprint(number or 1, capacity.open))
+    app.register_blueprint(metrics.blueprint(number or 1, capacity.open, lobby.history.backlog))
     threading.Thread(target=SilenceWatch(server, NAMESPACE).run, name="silence", daemon=True).start()
     listener = (
         OwnListener(listen(settings, "gateway"))
@@ -114,7 +114,7 @@ def _serve(app: Flask, server: Any, connections: Connections, settings: Settings
     log.info("draining %d connections", pool.running())
     if number is not None:
         listener.close()
-    close_all(server, connections, capacity, FLUSH_S)
+    close_all(server, lobby.connections, capacity, FLUSH_S)
     log.info("waiting for what is under way")
     # Behind the front its listener has told the server already that no more come.
     green.finish(serving, DRAIN_S, accepts=number is None)

@@ -80,6 +80,15 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits for whom, in the whole system."""
+
+    jobs: dict[str, int]  # by status: those that wait, run, or need an operator
+    messages: dict[str, int]  # by queue: those that no worker has taken
+    oldest_waiting_s: float  # for how long the oldest job that waits has; 0 when none does
+
+
+@dataclass(frozen=True, slots=True)
 class JobSummary:
     """A line in a list of jobs."""
 
@@ -171,6 +180,27 @@ class History:
             for job_id, state, created, event in rows
         ]
         return Page(jobs, int(next_cursor) if next_cursor else None)
+
+    def backlog(self) -> Backlog:
+        """What waits. Two round trips."""
+        statuses = (JobStatus.WAITING.value, JobStatus.ACTIVE.value, keys.REVIEW)
+        queues = (keys.QUEUE, keys.RESUMED_QUEUE)
+        lists = {status: f"{keys.LIST_PREFIX}{keys.EVERYONE}:{status}" for status in statuses}
+        with self._store.pipeline(transaction=False) as pipeline:
+            for name in lists.values():
+                pipeline.zcard(name)
+            for queue in queues:
+                pipeline.llen(queue)
+            pipeline.zrange(lists[JobStatus.WAITING.value], 0, 0)
+            pipeline.time()
+            *counts, oldest, (now_s, now_us) = pipeline.execute()
+        created_ms: Any = self._store.hget(keys.job(oldest[0].decode()), "created") if oldest else None
+        waited_s = now_s + now_us / 1e6 - int(created_ms) / 1_000 if created_ms else 0.0
+        return Backlog(
+            jobs=dict(zip(statuses, counts[: len(statuses)], strict=True)),
+            messages=dict(zip(queues, counts[len(statuses) :], strict=True)),
+            oldest_waiting_s=max(0.0, waited_s),
+        )
 
     def jobs_after(self, user_id: str, job_id: str | None) -> list[str]:
         """The ids of a user's jobs accepted after that job, oldest first; all when it is not known."""

@@ -282,7 +282,7 @@ def whole():
     register(socketio_server, lobby, settings)
     app.register_blueprint(streams.blueprint(lobby, settings))
     app.register_blueprint(websockets.blueprint(lobby, settings, lambda _: None))
-    app.register_blueprint(metrics.blueprint(1, dict))
+    app.register_blueprint(metrics.blueprint(1, dict, history.backlog))
     return app, socketio_server.server
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from redis.exceptions import ConnectionError as StoreConnectionError
 from samples import FIRST_EVENT
+from waiting import wait_until
 
 from api import metrics
 from api.admission import Turns
@@ -20,16 +23,19 @@ from cto_worker.history import History
 
 
 @pytest.fixture
-def scrape(app, rest):
+def scrape(app, rest, store):
     """Read the metrics of gateway 2: name and door → value."""
-    app.register_blueprint(metrics.blueprint(2, lambda: {"socketio": 7, "stream": 0}))
+    app.register_blueprint(metrics.blueprint(2, lambda: {"socketio": 7, "stream": 0}, History(store).backlog))
 
     def scrape():
         answer = rest.get("/metrics")
         assert answer.status_code == 200
         assert answer.content_type.startswith("text/plain")
         samples = [
-            sample for family in text_string_to_metric_families(answer.text) for sample in family.samples
+            sample
+            for family in text_string_to_metric_families(answer.text)
+            for sample in family.samples
+            if "gateway" in family.name
         ]
         assert {sample.labels["gateway"] for sample in samples} == {"2"}
         return {
@@ -102,3 +108,37 @@ def test_who_finds_no_turn_is_counted(scrape):
             pass
 
     assert growth(scrape, ask)["turns_refused_total"] == 1
+
+
+def system_metrics(rest):
+    """What every gateway tells alike: name and label → value."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(rest.get("/metrics").text)
+        for sample in family.samples
+        if not sample.name.startswith("cto_gateway_")
+    }
+
+
+def test_what_waits_in_the_whole_system_is_told(scrape, rest, journal):
+    nothing = system_metrics(rest)
+    assert nothing["cto_store_up",] == 1
+    assert nothing["cto_oldest_waiting_seconds",] == 0
+    assert nothing["cto_jobs", "waiting"] == nothing["cto_jobs", "active"] == 0
+    for number in range(3):
+        now_ms = time.time_ns() // 1_000_000
+        journal.create(replace(FIRST_EVENT, job_id=f"j{number}", timestamp=now_ms), {})
+    journal.claim("j0", "me")
+    journal.append(replace(FIRST_EVENT, job_id="j0", seq=2, attempt=1, status=Status.IN_PROGRESS))
+    told = system_metrics(rest)
+    assert (told["cto_jobs", "waiting"], told["cto_jobs", "active"]) == (2, 1)
+    assert told["cto_queue_messages", "cto"] == told["cto_queue_messages", "cto.resumed"] == 0
+    assert 0 < wait_until(lambda: system_metrics(rest)["cto_oldest_waiting_seconds",]) < 60
+
+
+def test_while_the_store_is_away_only_that_is_told_of_the_system(app, rest):
+    def backlog():
+        raise StoreConnectionError
+
+    app.register_blueprint(metrics.blueprint(1, dict, backlog))
+    assert system_metrics(rest) == {("cto_store_up",): 0}

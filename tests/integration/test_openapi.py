@@ -76,7 +76,7 @@ def whole(app, store, settings):
     gate, history = Gate(settings, Revocations(store).revoked), History(store)
     lobby = Lobby(gate, Connections(None, 1), Turns(), Relay(store, history), history)
     register(socketio, lobby, settings)
-    app.register_blueprint(metrics.blueprint(1, dict))
+    app.register_blueprint(metrics.blueprint(1, dict, history.backlog))
     app.register_blueprint(streams.blueprint(lobby, settings))
     app.register_blueprint(websockets.blueprint(lobby, settings, lambda _: None))
     return app, socketio.server
