@@ -141,8 +141,8 @@ export class Client {
    * @returns {Promise<{ jobs: any[], nextCursor: string | null }>}
    */
   jobs(query = {}) {
-    const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
-    return this.#rest.request("GET", `/api/cto/jobs?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`);
+    const given = /** @type {[string, string][]} */ (Object.entries(query).filter(([, value]) => value));
+    return this.#rest.request("GET", `/api/cto/jobs?${new URLSearchParams(given)}`);
   }
 
   /** Counts of up to 500 jobs, by the gateway. @param {readonly string[]} jobIds @returns {Promise<any>} */
@@ -179,7 +179,7 @@ export class Client {
     const { sub, role } = claimsOf(token);
     const tell = (/** @type {import("./ladder.js").LinkTold} */ ...told) => {
       if (told[0] === "connection") this.#show(told[1]);
-      else for (const tracker of [...this.#trackers]) tracker.hear(...told);
+      else for (const tracker of [...this.#trackers]) /** @type {any} */ (tracker)[told[0]](...told.slice(1));
     };
     this.#link = this.#mayShare(sub) ? new Tabs(["cto-progress", this.#url, sub, role].join(" "), this.#climb, tell) : this.#climb(tell);
   }

@@ -7,7 +7,7 @@ const WATCH_MS = 10_000;
 /** @typedef {import("./ladder.js").Ladder} Ladder */
 
 /** Whether this browser can share a connection among tabs. */
-export const canShare = () => Boolean(globalThis.BroadcastChannel && globalThis.document && globalThis.navigator?.locks);
+export const canShare = () => globalThis.document && globalThis.navigator?.locks;
 
 /**
  * One connection for all tabs of an origin. The tab that holds the lock leads: it has the connection, does what the

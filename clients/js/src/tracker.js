@@ -131,18 +131,10 @@ export class Tracker {
     this.#resolveDone();
   }
 
-  /** What the connection tells. @param {Exclude<import("./ladder.js").LinkTold, ["connection", any]>} told */
-  hear(...told) {
-    if (told[0] === "opened") this.#opened();
-    else if (told[0] === "event") this.#event(told[1]);
-    else if (told[0] === "joined") this.#joined(told[1]);
-    else if (told[0] === "resumed") this.#resumed(told[1], told[2]);
-    else if (told[0] === "gap") this.#gap(told[1], told[2]);
-    else this.#refused(told[1], told[2]);
-  }
+  // --- what the connection tells, by its name ---
 
-  /** The connection has opened: ask for everything. */
-  #opened() {
+  /** The connection has opened: ask for everything. @internal */
+  opened() {
     if (!this.#ready) return;
     this.#backMs = this.#session && this.#heardMs;
     this.#session += 1;
@@ -151,14 +143,14 @@ export class Tracker {
     else for (const job of this.#jobs.values()) this.#follow(job);
   }
 
-  /** @param {ProgressEvent} event */
-  #event(event) {
+  /** @internal @param {ProgressEvent} event */
+  event(event) {
     const job = this.#jobOf(event);
     if (job) this.#take(job, event);
   }
 
-  /** A room has told what is open in it: of what else was open it is to be seen how it went on. @param {string} room */
-  #joined(room) {
+  /** A room has told what is open in it: of what else was open it is to be seen how it went on. @internal @param {string} room */
+  joined(room) {
     if (this.room !== room) return;
     for (const job of this.#jobs.values()) {
       if (!job.ended && job.session !== this.#session) this.#catchUp(job);
@@ -167,8 +159,8 @@ export class Tracker {
     this.#backMs = 0;
   }
 
-  /** @param {string} jobId @param {readonly ProgressEvent[]} events */
-  #resumed(jobId, events) {
+  /** @internal @param {string} jobId @param {readonly ProgressEvent[]} events */
+  resumed(jobId, events) {
     const job = this.#jobs.get(jobId);
     if (!job) return;
     job.asked = false;
@@ -177,8 +169,8 @@ export class Tracker {
     if (job.hasHole) this.#catchUp(job);
   }
 
-  /** @param {string} jobId @param {number} oldestSeq */
-  #gap(jobId, oldestSeq) {
+  /** @internal @param {string} jobId @param {number} oldestSeq */
+  gap(jobId, oldestSeq) {
     const job = this.#jobs.get(jobId);
     if (!job) return;
     job.asked = false;
@@ -188,15 +180,15 @@ export class Tracker {
     this.#follow(job);
   }
 
-  /** @param {import("./types.js").About} about @param {CTOError} error */
-  #refused(about, error) {
+  /** @internal @param {import("./types.js").About} about @param {CTOError} error */
+  refused(about, error) {
     const job = "jobId" in about ? this.#jobs.get(about.jobId) : undefined;
     if (job) job.asked = false;
     else if (!("room" in about && this.rooms.includes(about.room))) return;
     if (isPassing(error)) {
       setTimeout(() => {
         if (job) this.#follow(job);
-        else this.#opened();
+        else this.opened();
       }, error.retryAfterMs ?? RETRY_MS);
       return;
     }
@@ -216,13 +208,13 @@ export class Tracker {
       }
     }
     this.#ready = !this.#closed;
-    if (this.#home.link()?.isOpen) this.#opened();
+    if (this.#home.link()?.isOpen) this.opened();
   }
 
   /** Find the jobs that began and ended while the connection was away. @param {number} sinceMs */
   async #lookForMissed(sinceMs) {
     const events = await this.#home.newest(/** @type {string} */ (this.room)).catch(() => []);
-    for (const event of events) if (!this.#jobs.has(event.jobId) && event.timestamp > sinceMs) this.#event(event);
+    for (const event of events) if (!this.#jobs.has(event.jobId) && event.timestamp > sinceMs) this.event(event);
   }
 
   /** @param {Job} job */

@@ -46,7 +46,7 @@ export const socketIo = (io, transport) => ({
       leave: (room) => socket.emit("leave_room", room),
       follow: resume,
       catchUp: resume,
-      refresh: (newer) => socket.emit("auth_refresh", { token: newer }, () => {}),
+      refresh: (newer) => socket.emit("auth_refresh", { token: newer }),
       close,
     }));
   }),
