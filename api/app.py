@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Flask, Response, jsonify, request, send_from_directory
 from flask_cors import CORS
@@ -17,7 +17,7 @@ from api.limits import limit_requests
 from cto_worker.history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from redis import Redis
 
@@ -28,14 +28,17 @@ if TYPE_CHECKING:
 
 LATE_S = 10.0  # the relay hears its own heartbeat every 2 s, and connects anew after 6 s without
 STATIC = Path(__file__).parent / "static"
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
-        "frame-ancestors 'none'"
+SECURITY_HEADERS = [
+    (
+        "Content-Security-Policy",
+        (
+            "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+            "form-action 'self'; frame-ancestors 'none'"
+        ),
     ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+]
 
 
 def create_app(  # noqa: PLR0913 - the parts that it is put together from
@@ -79,16 +82,17 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
     @app.before_request
     def _refuse_foreign_pages() -> None:
         origin = None if request.method in {"GET", "HEAD", "OPTIONS"} else request.headers.get("Origin")
-        check_origin(settings, request.host, origin)
+        check_origin(settings, request.environ.get("HTTP_HOST") or request.host, origin)
 
     @app.after_request
     def _secure(response: Response) -> Response:
-        response.headers.update(SECURITY_HEADERS)
         # What a token was asked for must not be shown to the next one who asks.
         response.headers.setdefault("Cache-Control", "no-store")
         if response.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             response.headers.pop("Retry-After", None)  # Flask-Limiter puts it everywhere
         return response
+
+    app.wsgi_app = _secured(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
 
     # In this order: whoever guesses tokens is counted, too.
     note_caller(app, gate)
@@ -111,6 +115,18 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
     _add_pages(app)
     app.register_blueprint(jobs.blueprint(History(store), journal, producer))
     return app
+
+
+def _secured(serve: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """Put the headers onto every answer; Flask's own way of doing that looks each of them over every time."""
+
+    def serve_securely(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *failure: Any) -> Any:
+            return start_response(status, [*headers, *SECURITY_HEADERS], *failure)
+
+        return serve(environ, start)
+
+    return serve_securely
 
 
 def _client_folder() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -159,6 +160,7 @@ def _bearer(header: str | None) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
+@lru_cache(maxsize=64)  # asked with every request, and hardly ever about another
 def _hostname(host: str) -> str | None:
     try:
         return urlsplit(f"//{host}").hostname
