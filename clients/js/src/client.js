@@ -1,11 +1,12 @@
 import { CTOError } from "./errors.js";
 import { Ladder } from "./ladder.js";
 import { Rest } from "./rest.js";
+import { EVERYBODY, newestOf } from "./room.js";
 import { socketIo } from "./rungs/socketio.js";
 import { Saved } from "./saved.js";
 import { Tabs, canShare } from "./tabs.js";
 import { Token, claimsOf } from "./token.js";
-import { EVERYBODY, Tracker } from "./tracker.js";
+import { Tracker } from "./tracker.js";
 
 /**
  * @typedef {object} Options
@@ -62,11 +63,7 @@ export class Client {
       link: () => this.#link,
       saved: new Saved(storage === undefined ? ownStorage() : storage, this.#url),
       /** @param {string} room */
-      newest: async (room) => {
-        const user = room === EVERYBODY ? "" : `&userId=${room.slice("user_".length)}`;
-        const { jobs } = await this.#rest.insist("GET", `/api/cto/jobs?limit=50${user}`);
-        return jobs.map((/** @type {any} */ job) => job.latestProgress).toReversed();
-      },
+      newest: (room) => newestOf((path) => this.#rest.insist("GET", path), room),
       /** @param {Tracker} tracker */
       closed: (tracker) => {
         this.#trackers.delete(tracker);

@@ -10,6 +10,7 @@
  */
 
 import { connect } from "./client.js";
+import { hasEnded } from "./job.js";
 
 const STYLE = `
   :host { display: block; font: 14px/1.45 system-ui, sans-serif; color: CanvasText; container-type: inline-size;
@@ -140,13 +141,13 @@ export class CTOProgress extends HTMLElement {
     const { title, percent, bar, fill, now, error } = this.#parts;
     const progress = latest?.progress ?? 0;
     const details = latest?.details ?? {};
-    const ended = latest?.phase === 5;
+    const ended = latest !== null && hasEnded(latest);
     const leftMs = details.estimatedTimeRemaining;
     const left = leftMs && !ended ? `about ${Math.ceil(leftMs / 1000)} s left` : "";
     title.textContent = latest?.phaseTitle ?? (failure ? "Not found" : "Waiting for the first event");
     percent.textContent = `${Math.round(progress)} %`;
     fill.style.transform = `scaleX(${progress / 100})`;
-    now.textContent = [ended ? latest?.phaseDescription : details.currentOperation, left].filter(Boolean).join(" · ");
+    now.textContent = [ended ? latest.phaseDescription : details.currentOperation, left].filter(Boolean).join(" · ");
     error.textContent = failure?.message ?? details.error ?? "";
     bar.setAttribute("aria-label", this.getAttribute("aria-label") ?? "Progress of the operation");
     bar.setAttribute("aria-valuenow", String(Math.round(progress)));

@@ -14,6 +14,9 @@
 /** Whether an event is the last of its job. @param {ProgressEvent} event */
 export const hasEnded = ({ status }) => status === "completed" || status === "failed";
 
+/** Whether nothing more will be heard of a job. @param {{ ended: boolean, error: object | null }} job */
+export const isOver = ({ ended, error }) => ended || error !== null;
+
 /** One job's events, put in order: each is delivered once, and none before those that it follows. */
 export class Job {
   /** @type {ProgressEvent | null} */ latest = null;

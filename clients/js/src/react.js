@@ -6,7 +6,7 @@
 
 import { createContext, createElement, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { statsOf } from "./stats.js";
-import { trackWhich } from "./which.js";
+import { NOTHING, areOver, trackWhich } from "./which.js";
 
 /** @typedef {import("./client.js").Client} Client */
 /** @typedef {import("./tracker.js").Tracker} Tracker */
@@ -14,7 +14,6 @@ import { trackWhich } from "./which.js";
 /** @typedef {import("./job.js").JobView} JobView */
 /** @typedef {import("./which.js").Which} Which */
 
-/** @type {Snapshot} */ const NOTHING = { jobs: [], error: null };
 /** @type {import("react").Context<Client | null>} */ const Context = createContext(/** @type {Client | null} */ (null));
 const nothing = () => () => {};
 
@@ -67,7 +66,7 @@ export function useCTOJobs(which) {
  */
 export function useCTOBatch(jobIds) {
   const { jobs, stats, error } = useCTOJobs(jobIds);
-  return { jobs, stats, error, done: jobs.length > 0 && jobs.every((job) => job.ended || job.error) };
+  return { jobs, stats, error, done: areOver(jobs) };
 }
 
 /**

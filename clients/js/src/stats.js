@@ -1,3 +1,5 @@
+import { hasEnded } from "./job.js";
+
 /**
  * @typedef {object} Stats
  * @property {number} total
@@ -36,6 +38,6 @@ export function statsOf(jobs) {
 
 /** @param {import("./types.js").ProgressEvent | null} latest */
 function stateOf(latest) {
-  if (!latest || latest.attempt === 0) return latest?.status === "failed" ? "failed" : "queued";
-  return latest.status === "completed" || latest.status === "failed" ? latest.status : "active";
+  if (latest && hasEnded(latest)) return /** @type {"completed" | "failed"} */ (latest.status);
+  return latest?.attempt ? "active" : "queued";
 }

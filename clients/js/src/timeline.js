@@ -1,3 +1,5 @@
+import { hasEnded } from "./job.js";
+
 /**
  * How long something took. Times in ms since 1970-01-01 UTC; `to` is null while it goes on.
  *
@@ -21,7 +23,7 @@
 export function timeline(events) {
   if (!events.length) return null;
   const last = events[events.length - 1];
-  const ended = last.status === "completed" || last.status === "failed";
+  const ended = hasEnded(last);
   /** @type {PhaseSpan[]} */ const phases = [];
   /** @type {StepSpan[]} */ const steps = [];
   events.forEach((event, index) => {

@@ -1,7 +1,7 @@
 import { isPassing } from "./errors.js";
-import { Job, hasEnded } from "./job.js";
+import { Job, hasEnded, isOver } from "./job.js";
+import { EVERYBODY } from "./room.js";
 
-export const EVERYBODY = "admin_launches";
 const RETRY_MS = 2_000;
 const CHANGE_MS = 16; // a page that draws more often is not seen to
 const KEPT = 500; // ended jobs of a room
@@ -219,7 +219,7 @@ export class Tracker {
 
   /** @param {Job} job */
   #follow(job) {
-    if (job.ended || job.error || this.#closed) return;
+    if (isOver(job) || this.#closed) return;
     if (this.room) this.#catchUp(job);
     else this.#home.link()?.ask("follow", job.jobId, job.seq);
   }
@@ -268,7 +268,7 @@ export class Tracker {
   }
 
   #checkDone() {
-    if (!this.room && [...this.#jobs.values()].every((job) => job.ended || job.error)) this.#resolveDone();
+    if (!this.room && [...this.#jobs.values()].every(isOver)) this.#resolveDone();
   }
 
   /** @param {Job | undefined} job */

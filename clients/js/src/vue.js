@@ -6,7 +6,7 @@
 
 import { computed, getCurrentInstance, inject, onScopeDispose, provide, shallowRef, toValue, watch } from "vue";
 import { statsOf } from "./stats.js";
-import { trackWhich } from "./which.js";
+import { NOTHING, areOver, trackWhich } from "./which.js";
 
 /** @typedef {import("./client.js").Client} Client */
 /** @typedef {import("./tracker.js").Snapshot} Snapshot */
@@ -14,7 +14,6 @@ import { trackWhich } from "./which.js";
 /** @template T @typedef {import("vue").MaybeRefOrGetter<T>} Given a value, a ref or a getter */
 
 /** @type {import("vue").InjectionKey<Client>} */ const CLIENT = Symbol("cto-progress");
-/** @type {Snapshot} */ const NOTHING = { jobs: [], error: null };
 
 /** Give the client to the components inside; also as a plugin: `app.use({ install: (app) => provideCTO(client, app) })`.
  * @param {Client} client @param {import("vue").App} [app] */
@@ -72,8 +71,7 @@ export function useCTOJobs(which) {
 /** Several jobs as one: counts over all of them, and whether all have ended. @param {Given<readonly string[]>} jobIds */
 export function useCTOBatch(jobIds) {
   const { jobs, stats, error } = useCTOJobs(jobIds);
-  const done = computed(() => jobs.value.length > 0 && jobs.value.every((job) => job.ended || job.error));
-  return { jobs, stats, error, done };
+  return { jobs, stats, error, done: computed(() => areOver(jobs.value)) };
 }
 
 /** @param {() => Which | null} which @param {boolean} history */

@@ -1,3 +1,11 @@
+import { isOver } from "./job.js";
+
+/** What a skin shows before it follows anything. @type {import("./tracker.js").Snapshot} */
+export const NOTHING = { jobs: [], error: null };
+
+/** Whether there are jobs, and none of which anything more will be heard. @param {readonly import("./job.js").JobView[]} jobs */
+export const areOver = (jobs) => jobs.length > 0 && jobs.every(isOver);
+
 /** @typedef {readonly string[] | { user: string } | { all: true }} Which some jobs, a user's, or, for admins, all */
 
 /**

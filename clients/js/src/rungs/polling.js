@@ -1,9 +1,9 @@
 import { isPassing } from "../errors.js";
 import { hasEnded } from "../job.js";
+import { newestOf } from "../room.js";
 
 const INTERVAL_MS = 2_000; // of asking about everything once; the gateway's limit leaves room for ten jobs, twice over
 const GAP_MS = 200; // between two requests: many jobs are asked about less often, not the gateway more
-const PAGE = 50; // jobs looked at in a room
 const FAILURES = 3; // in a row, until the connection counts as lost
 const FOREVER_MS = 2 ** 31 - 1;
 
@@ -37,17 +37,12 @@ export async function askJob({ rest, tell, signal }, jobId, after) {
 }
 
 /**
- * The latest event of each of a room's newest jobs, ended ones too, oldest first.
+ * See {@link newestOf}.
  *
  * @param {Pick<import("../types.js").Opening, "rest" | "signal">} opening
  * @param {string} room
- * @returns {Promise<import("../types.js").ProgressEvent[]>}
  */
-export async function askRoom({ rest, signal }, room) {
-  const user = room.startsWith("user_") ? `&userId=${encodeURIComponent(room.slice("user_".length))}` : "";
-  const { jobs } = await rest.request("GET", `/api/cto/jobs?limit=${PAGE}${user}`, { signal });
-  return jobs.map((/** @type {any} */ job) => job.latestProgress).toReversed();
-}
+export const askRoom = ({ rest, signal }, room) => newestOf((path) => rest.request("GET", path, { signal }), room);
 
 /**
  * Ask about rooms and jobs in turn, until the session is closed or nothing answers any more.
@@ -116,14 +111,15 @@ function poll(opening) {
   const lookAtRoom = async (room, seqs) => {
     const unseen = new Map(seqs);
     const events = await askRoom(opening, room);
-    const past = seen.get(room) ?? new Set(events.filter(hasEnded).map(({ jobId }) => jobId));
+    const ended = new Set(events.filter(hasEnded).map(({ jobId }) => jobId));
+    const past = seen.get(room) ?? ended;
     for (const event of events) {
       unseen.delete(event.jobId);
       if (!past.has(event.jobId) || seqs.has(event.jobId)) tell("event", event);
       if (hasEnded(event)) seqs.delete(event.jobId);
       else seqs.set(event.jobId, event.seq);
     }
-    seen.set(room, new Set(events.filter(hasEnded).map(({ jobId }) => jobId)));
+    seen.set(room, ended);
     for (const jobId of unseen.keys()) await attempt({ jobId }, () => lookAtJob(jobId, seqs)); // older than the page
     tell("joined", room);
   };
