@@ -4,8 +4,6 @@ import { showDetails } from "/static/details.js";
 import { count, moment, shorten, sol } from "/static/format.js";
 import { $, copyButton, say } from "/static/page.js";
 
-const BADGES = { started: "waiting", in_progress: "running" };
-
 export class Card {
   #client;
   #parts;
@@ -38,17 +36,18 @@ export class Card {
     const { details = {}, status, progress, phase, phaseTitle, totalPhases } = latest;
     const ended = phase === totalPhases;
     if (isFirst) {
-      token.textContent = shorten(latest.tokenAddress);
+      const name = shorten(latest.tokenAddress);
+      token.textContent = name;
       token.title = latest.tokenAddress;
       token.after(copyButton(latest.tokenAddress, "token address"));
-      toggle.setAttribute("aria-label", `Details of ${shorten(latest.tokenAddress)}`);
-      cancel.setAttribute("aria-label", `Cancel ${shorten(latest.tokenAddress)}`);
+      toggle.setAttribute("aria-label", `Details of ${name}`);
+      cancel.setAttribute("aria-label", `Cancel ${name}`);
+      bar.setAttribute("aria-label", `Progress of ${name}`);
     }
     this.node.dataset.status = status;
-    say(badge, ended ? status : BADGES[latest.attempt ? "in_progress" : "started"]);
+    say(badge, ended ? status : latest.attempt ? "running" : "waiting");
     say(facts, [sol(latest.buyAmount), latest.mode, latest.platform === "unknown" ? "" : latest.platform, `user ${latest.userId}`].filter(Boolean).join(" · "));
     fill.style.transform = `scaleX(${progress / 100})`;
-    bar.setAttribute("aria-label", `Progress of ${shorten(latest.tokenAddress)}`);
     bar.setAttribute("aria-valuenow", String(Math.round(progress)));
     bar.setAttribute("aria-valuetext", `${Math.round(progress)} %, ${phaseTitle}`);
     say(now, ended ? latest.phaseDescription : `${phase}/${totalPhases} ${phaseTitle}: ${details.currentOperation ?? ""}`);

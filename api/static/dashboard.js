@@ -56,7 +56,7 @@ function watch() {
   $("view-kind").value = kind;
   $("view-id").value = id;
   $("view-id").hidden = $("view-show").hidden = kind === "all";
-  leave = showRoom(client, room);
+  leave = showRoom(client, kind, id);
 }
 
 function show(next) {

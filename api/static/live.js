@@ -6,9 +6,8 @@ import { showTotals } from "/static/totals.js";
 
 const SHOWN = 100; // cards, until more are asked for
 
-/** Show a room. Returns what ends that. */
-export function showRoom(client, room) {
-  const [, kind, id] = /^(user|job)_(.*)$/.exec(room) ?? [];
+/** Show the operations of a `user`, one `job`, or `all`. Returns what ends that. */
+export function showRoom(client, kind, id) {
   const tracker = kind === "user" ? client.trackUser(id) : kind === "job" ? client.track(id, { history: false }) : client.trackAll();
   const cards = new Map();
   let limit = SHOWN;
@@ -40,10 +39,10 @@ export function showRoom(client, room) {
   };
 
   /** Jobs come in the order in which they were accepted; those of a longer list come before what is there. */
-  const order = () => tracker.snapshot.jobs.map(({ jobId }) => jobId);
   const place = (card) => {
-    const older = order();
-    const before = older.slice(0, older.indexOf(card.jobId)).reverse().map((jobId) => cards.get(jobId)?.node).find((node) => node?.isConnected);
+    const order = tracker.snapshot.jobs.map(({ jobId }) => jobId);
+    const older = order.slice(0, order.indexOf(card.jobId));
+    const before = older.reverse().map((jobId) => cards.get(jobId)?.node).find((node) => node?.isConnected);
     $("jobs").insertBefore(card.node, before ?? null);
   };
 
