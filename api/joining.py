@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from api.audience import channel_of, let_others_run
 from api.frames import frames_of
 from api.reader import ENDED
-from cto_worker.errors import CtoError, JobNotFoundError
+from cto_worker.errors import CtoError, EventsGoneError, JobNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -26,14 +26,6 @@ ADMITTED_AT_ONCE = 100  # readers, before events go out again
 
 class RelayUnavailableError(CtoError):
     """The store did not confirm a subscription in time."""
-
-
-class GapError(CtoError):
-    """The journal no longer holds what a reader asks for. ``oldest_seq`` is where it begins."""
-
-    def __init__(self, job_id: str, oldest_seq: int) -> None:
-        super().__init__(f"the events of job {job_id} before {oldest_seq} are gone")
-        self.oldest_seq = oldest_seq
 
 
 @dataclass(eq=False, slots=True)
@@ -126,7 +118,7 @@ class Joining:
             return
         frames, after, cursors = list(frames_of(stored.events)), request.after or 0, request.reader.cursors
         if frames and frames[0].seq > after + 1:
-            request.error = GapError(request.job_id, frames[0].seq)
+            request.error = EventsGoneError(request.job_id, frames[0].seq)
         elif not (request.given_up or request.reader.gone):
             try:
                 request.answer(frames)

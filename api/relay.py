@@ -83,7 +83,7 @@ class Relay:
         """Put a reader into a job's room, and have it told the job's events with ``seq`` > ``after``.
 
         ``answer`` gets them, and must not wait; what follows is put after it has returned. Raises
-        :class:`~api.joining.GapError` when events after ``after`` are gone,
+        :class:`~cto_worker.errors.EventsGoneError` when events after ``after`` are gone,
         :class:`~cto_worker.errors.JobNotFoundError`, and what :meth:`join` raises.
         """
         self._joining.ask(Request(reader, keys.job_room(job_id), job_id, after, answer))

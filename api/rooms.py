@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from api.auth import ForbiddenError
-from api.joining import GapError, RelayUnavailableError
+from api.joining import RelayUnavailableError
 from api.policy import Action
 from api.tokens import KeysUnavailableError, UnauthorizedError
 from cto_worker import keys
-from cto_worker.errors import CtoError, JobNotFoundError
+from cto_worker.errors import CtoError, EventsGoneError, JobNotFoundError
 from cto_worker.job_id import JOB_ID
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def refusal(failure: Exception) -> tuple[dict[str, str], dict[str, int]]:
         return {"code": failure.code, "message": str(failure)}, {}
     if isinstance(failure, JobNotFoundError):
         return {"code": "job_not_found", "message": str(failure)}, {}
-    if isinstance(failure, GapError):
+    if isinstance(failure, EventsGoneError):
         return {"code": "gap", "message": str(failure)}, {"oldestSeq": failure.oldest_seq}
     if isinstance(failure, KeysUnavailableError):
         return {"code": "keys_unavailable", "message": str(failure)}, {}

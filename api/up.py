@@ -26,10 +26,9 @@ PROBE_S = 0.5
 def up(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool = True) -> int:
     """Run everything and return the exit status. Raises :class:`ConfigError` before anything is started."""
     check_startable(settings)
-    if flower:
-        watching.environment(settings)  # raises when it would be open to others
     ports = {"CTO_PORT": settings.port}
     if flower:
+        watching.environment(settings)  # raises when it would be open to others
         ports["CTO_FLOWER_PORT"] = settings.flower_port
     for name, port in ports.items():
         _check_free(settings, port, name)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 from redis.exceptions import RedisError
@@ -70,7 +71,7 @@ class Client:
         """Start an operation and return its job id. ``document`` is the body of ``POST /api/cto/jobs``.
 
         The same ``idempotency_key`` (within a day) gives the same job, so a call that raised can be repeated.
-        Raises what :func:`cto_worker.enqueue` does.
+        Raises what :func:`enqueue` does.
         """
         return self._producer.submit(document, idempotency_key=idempotency_key).job_id
 
@@ -135,3 +136,21 @@ class Client:
         streams: Any = {keys.events(job_id): f"{seq}-0" for job_id, seq in positions.items()}
         found: Any = self._store.xread(streams, block=WAIT_MS)
         return [decode(fields[b"event"]) for _, entries in found for _, fields in entries]
+
+
+def enqueue(document: dict[str, Any], *, idempotency_key: str = "") -> str:
+    """Start an operation and return its job id. ``document`` is the body of ``POST /api/cto/jobs``.
+
+    The store is the one the ``CTO_*`` environment names. The same ``idempotency_key`` (within a day) gives
+    the same job, so a call that raised can be repeated.
+
+    Raises :class:`~cto_worker.errors.InvalidRequestError`, :class:`~cto_worker.errors.ConfigError`,
+    :class:`~cto_worker.errors.IdempotencyConflictError`, ``redis.exceptions.RedisError`` or
+    ``kombu.exceptions.OperationalError``.
+    """
+    return _client().submit(document, idempotency_key=idempotency_key)
+
+
+@cache
+def _client() -> Client:
+    return Client()

@@ -15,12 +15,12 @@ from redis.retry import Retry
 from samples import FIRST_EVENT as FIRST
 from waiting import assert_stays, wait_until
 
-from api.joining import ADMITTED_AT_ONCE, GapError, RelayUnavailableError
+from api.joining import ADMITTED_AT_ONCE, RelayUnavailableError
 from api.reader import Reader
 from api.relay import BEAT_S, LISTEN_TIMEOUT_S, Relay
 from cto_worker import keys
 from cto_worker.config import Settings
-from cto_worker.errors import JobNotFoundError
+from cto_worker.errors import EventsGoneError, JobNotFoundError
 from cto_worker.events import Status, encode
 from cto_worker.history import History
 from cto_worker.redis_journal import RedisJournal
@@ -427,7 +427,7 @@ def test_what_the_journal_no_longer_has_is_told_as_a_gap(relay, journal, store, 
     for seq in range(2, 10):
         journal.append(event(seq))
     store.xtrim(keys.events("j1"), minid="6-0", approximate=False)
-    with pytest.raises(GapError) as gap:
+    with pytest.raises(EventsGoneError) as gap:
         resumed(relay, inbox("socket"), 3)
     assert gap.value.oldest_seq == 6
     assert resumed(relay, inbox("socket"), 5) == [6, 7, 8, 9]
