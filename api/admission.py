@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wsgi import ClosingIterator
 
-from api.metrics import counts
+from api import measures
 from api.rooms import RoomError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Turns:
                 self._pass_on()
             else:
                 self._waiting.remove(called)
-        counts["busy"] += 1
+        measures.REFUSED.labels("busy").inc()
         raise RoomError("busy", "too many clients join at once: try again")
 
     def _pass_on(self) -> None:
@@ -107,7 +107,7 @@ class SilenceWatch:
             eio_sid = self._new.popleft()[1]
             session = self._server.eio.sockets.get(eio_sid)
             if session and not self._server.manager.sid_from_eio_sid(eio_sid, self._namespace):
-                counts["silent"] += 1
+                measures.REFUSED.labels("silent").inc()
                 log.info("closed a session that was never used")
                 _close(session)
 
@@ -142,14 +142,14 @@ class Capacity:
         door = "websocket" if path == "/ws" else "stream" if path.endswith("/stream") else None
         if door or _opens_session(path, environ):
             if self._sessions() + self._streams.total() >= self._limit:
-                counts["full"] += 1
+                measures.REFUSED.labels("full").inc()
                 return _refuse(
                     start_response,
                     HTTPStatus.SERVICE_UNAVAILABLE,
                     "this gateway has no room for more: try again",
                 )
             if not self._may_open(environ.get("REMOTE_ADDR", "")):
-                counts["address_full"] += 1
+                measures.REFUSED.labels("address").inc()
                 return _refuse(
                     start_response, HTTPStatus.TOO_MANY_REQUESTS, "too many come from your address: try again"
                 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Flask, Response, jsonify, request, send_from_directory
+from flask import Blueprint, Flask, Response, g, jsonify, request, send_from_directory
 from flask_cors import CORS
 from redis.exceptions import ConnectionError as StoreConnectionError
 
-from api import asyncapi, errors, jobs, openapi
+from api import asyncapi, errors, jobs, measures, openapi
 from api.auth import check_origin, note_caller, require_caller
 from api.body import MAX_BODY_BYTES
 from api.limits import limit_requests
@@ -81,6 +82,7 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
 
     @app.before_request
     def _refuse_foreign_pages() -> None:
+        g.asked_s = perf_counter()
         origin = None if request.method in {"GET", "HEAD", "OPTIONS"} else request.headers.get("Origin")
         check_origin(settings, request.environ.get("HTTP_HOST") or request.host, origin)
 
@@ -90,6 +92,7 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
         response.headers.setdefault("Cache-Control", "no-store")
         if response.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             response.headers.pop("Retry-After", None)  # Flask-Limiter puts it everywhere
+        _measure(response)
         return response
 
     app.wsgi_app = _secured(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
@@ -115,6 +118,14 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
     _add_pages(app)
     app.register_blueprint(jobs.blueprint(History(store), journal, producer))
     return app
+
+
+def _measure(response: Response) -> None:
+    """Count the time until an answer begins. Addresses that do not exist are one."""
+    rule = request.url_rule
+    method, route = (request.method, rule.rule) if rule else ("any", "unknown")
+    if not (rule and rule.websocket):
+        measures.REQUEST.labels(method, route, response.status_code).observe(perf_counter() - g.asked_s)
 
 
 def _secured(serve: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:

@@ -9,12 +9,13 @@ Only the relay's loop lets readers in and sends to them; so no lock is needed.
 
 from __future__ import annotations
 
+import random
 import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from api import latency, measures
 from api.frames import frames_of, rooms_of
-from api.metrics import counts
 from api.outbox import flush
 from api.reader import ENDED
 from cto_worker import keys
@@ -37,6 +38,7 @@ class Audience:
         self._history = history
         # By the channel of a room, as the store names it in every message. Only rooms with members are there.
         self.members: dict[bytes, set[Reader]] = {}
+        self.sample_due = False  # whether the next event's way is to be timed
         self._ends: deque[tuple[str, list[dict[str, int]]]] = deque()  # jobs ended of late; cursors on them
 
     def enter(self, reader: Reader, room: str, newest_serial: int = 0) -> None:
@@ -83,7 +85,9 @@ class Audience:
                 told += 1
             elif last < before:
                 behind.append(reader)
-        counts["relayed"] += told
+        measures.RELAYED.inc(told)
+        if self.sample_due and told:
+            self._sample(frame, readers)
         if behind:
             self.replay({job_id: behind})
         if frame.terminal:
@@ -117,11 +121,18 @@ class Audience:
         for frame in frames:
             for reader in readers:
                 if frame.seq > reader.cursors.get(job_id, 0):
-                    counts["relayed"] += 1
+                    measures.RELAYED.inc()
                     reader.put(frame)
                     reader.cursors[job_id] = ENDED if frame.terminal else frame.seq
         if frames[-1].terminal:
             self.end(job_id, readers)
+
+    def _sample(self, frame: Frame, readers: Collection[Reader]) -> None:
+        self.sample_due = False
+        lag_s = max(0.0, time.time() - frame.timestamp_ms / 1_000)
+        measures.RELAY_LAG.observe(lag_s)
+        if probes := [reader.probe for reader in readers if reader.probe]:
+            random.choice(probes)(latency.ask(lag_s))  # noqa: S311 - no secret
 
     def end(self, job_id: str, readers: Collection[Reader]) -> None:
         """Have cursors on an ended job forgotten, but not yet, for its end may come again."""

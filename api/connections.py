@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
+from api import measures
 from api.auth import REVOKED
-from api.metrics import counts
 from api.policy import Role
 from api.rooms import RoomError
 from api.tokens import EXPIRED
@@ -76,7 +76,7 @@ class Connections:
         The service is not limited: it connects for all of its users.
         """
         if who.role is not Role.SERVICE and self._users[who.name] >= self._most:
-            counts["user_full"] += 1
+            measures.REFUSED.labels("user").inc()
             raise RoomError("too_many_connections", f"you have {self._most} connections: close one of them")
         connection = Connection(who, end, cut_off)
         self._open.add(connection)

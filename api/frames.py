@@ -45,6 +45,11 @@ class Frame:
         at = self.payload.find(b'"phase":') + 8
         return self.payload[at : at + 1]
 
+    @property
+    def timestamp_ms(self) -> int:
+        """When the worker made the event, by its clock: milliseconds since the epoch."""
+        return int(self.payload.partition(b'"timestamp":')[2].partition(b",")[0])
+
 
 def frame_of(payload: bytes) -> Frame | None:
     """The event; what is none must not keep the others from their readers."""

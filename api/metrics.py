@@ -1,8 +1,7 @@
-"""What this gateway has counted since it started, and what waits in the whole system, for Prometheus.
+"""``GET /metrics``, for operators: what the whole system has counted and what waits in it, for Prometheus.
 
-``GET /metrics`` is for operators only. Whoever counts adds to :data:`counts`, which costs next to nothing;
-metrics are made of it when asked for. What waits stands in the store, so it is right however many processes
-there are.
+All of it stands in the store: what processes have counted (:mod:`cto_worker.pulse`), and what waits. So every
+gateway tells the same, and one of them is asked for all.
 """
 
 from __future__ import annotations
@@ -13,45 +12,31 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from api.auth import ForbiddenError, caller
 from api.policy import Action
+from cto_worker.measures import REGISTRY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from prometheus_client.core import Metric
+    from collections.abc import Callable, Iterable, Iterator
 
     from cto_worker.history import Backlog
+    from cto_worker.pulse import Process, Sums
 
 log = logging.getLogger(__name__)
 
-counts: Counter[str] = Counter()  # of this process
-
-_PREFIX = "cto_gateway_"
-_COUNTERS = {  # what is counted: its name, and what it tells
-    "relayed": ("events_relayed", "Events put to clients, once for each client."),
-    "merged": ("events_merged", "Events left out because a client reads too slowly."),
-    "dropped": ("clients_dropped", "Clients cut off because they do not read what they asked for."),
-    "busy": ("turns_refused", "Joins, resumes and streams that were told `busy`: their turn did not come."),
-    "silent": ("silent_sessions_closed", "Socket.IO sessions closed because they never asked to be let in."),
-    "full": ("full_refused", "Connections refused because the gateway has no room for more."),
-    "address_full": ("address_full_refused", "Connections refused because too many come from their address."),
-    "user_full": ("user_full_refused", "Connections refused because their user has too many."),
-}
+KINDS = ("gateway", "worker")  # of processes
+_ORDER = ("_bucket", "_count", "_sum", "_total")
 
 
-def blueprint(
-    gateway: int, sockets: Callable[[], Mapping[str, int]], backlog: Callable[[], Backlog]
-) -> Blueprint:
-    """Return the route. ``sockets`` tells how many clients get events now, by the door they came through."""
+def blueprint(sums: Callable[[], Sums], backlog: Callable[[], Backlog]) -> Blueprint:
+    """Return the route."""
     routes = Blueprint("metrics", __name__)
     registry = CollectorRegistry()
-    registry.register(_Gateway(str(gateway), sockets))
-    registry.register(_System(backlog))
+    registry.register(_System(sums, backlog))
 
     @routes.get("/metrics")
     def metrics() -> Response:
@@ -62,31 +47,11 @@ def blueprint(
     return routes
 
 
-class _Gateway(Collector):
-    """All metrics of this process."""
-
-    def __init__(self, number: str, sockets: Callable[[], Mapping[str, int]]) -> None:
-        self._number, self._sockets = number, sockets
-
-    def collect(self) -> Iterator[Metric]:
-        """Read what has been counted, as prometheus_client asks."""
-        for counted, (name, told) in _COUNTERS.items():
-            counter = CounterMetricFamily(_PREFIX + name, told, labels=["gateway"])
-            counter.add_metric([self._number], counts[counted])
-            yield counter
-        open_now = GaugeMetricFamily(
-            f"{_PREFIX}sockets", "Clients that get events now.", labels=["gateway", "door"]
-        )
-        for door, number in self._sockets().items():
-            open_now.add_metric([self._number, door], number)
-        yield open_now
-
-
 class _System(Collector):
-    """What every gateway tells alike. While the store is out of reach, only that."""
+    """All metrics. While the store is out of reach, only that."""
 
-    def __init__(self, backlog: Callable[[], Backlog]) -> None:
-        self._backlog = backlog
+    def __init__(self, sums: Callable[[], Sums], backlog: Callable[[], Backlog]) -> None:
+        self._sums, self._backlog = sums, backlog
 
     def describe(self) -> Iterator[Metric]:
         """Name nothing, so that nothing is asked before there is somebody who wants to know."""
@@ -95,20 +60,67 @@ class _System(Collector):
     def collect(self) -> Iterator[Metric]:
         """Ask the store, as prometheus_client asks."""
         try:
-            backlog = self._backlog()
+            sums, backlog = self._sums(), self._backlog()
         except RedisError as error:
-            log.warning("cannot tell what waits: %s", error)
+            log.warning("cannot tell what was counted: %s", error)
             yield GaugeMetricFamily("cto_store_up", "Whether the store answers.", 0)
             return
         yield GaugeMetricFamily("cto_store_up", "Whether the store answers.", 1)
-        jobs = GaugeMetricFamily("cto_jobs", "Jobs that wait, run, or need an operator.", labels=["status"])
-        for status, number in backlog.jobs.items():
-            jobs.add_metric([status], number)
-        yield jobs
-        messages = GaugeMetricFamily("cto_queue_messages", "Messages no worker has taken.", labels=["queue"])
-        for queue, number in backlog.messages.items():
-            messages.add_metric([queue], number)
-        yield messages
-        yield GaugeMetricFamily(
-            "cto_oldest_waiting_seconds", "How long the oldest job that waits has.", backlog.oldest_waiting_s
-        )
+        yield from _waiting(backlog)
+        yield from _alive(sums.processes)
+        for family in REGISTRY.collect():
+            yield _summed(family, sums)
+
+
+def _waiting(backlog: Backlog) -> Iterator[Metric]:
+    yield CounterMetricFamily("cto_jobs_accepted", "Jobs that have been accepted.", backlog.accepted)
+    jobs = GaugeMetricFamily("cto_jobs", "Jobs that wait, run, or need an operator.", labels=["status"])
+    for status, number in backlog.jobs.items():
+        jobs.add_metric([status], number)
+    yield jobs
+    messages = GaugeMetricFamily("cto_queue_messages", "Messages no worker has taken.", labels=["queue"])
+    for queue, number in backlog.messages.items():
+        messages.add_metric([queue], number)
+    yield messages
+    yield GaugeMetricFamily(
+        "cto_oldest_waiting_seconds", "How long the oldest job that waits has.", backlog.oldest_waiting_s
+    )
+
+
+def _alive(processes: list[Process]) -> Iterator[Metric]:
+    alive = GaugeMetricFamily("cto_processes", "Processes that live.", labels=["kind"])
+    kinds = Counter(process.kind for process in processes)
+    for kind in KINDS:
+        alive.add_metric([kind], kinds[kind])
+    yield alive
+    sockets = GaugeMetricFamily(
+        "cto_gateway_sockets", "Clients that get events now.", labels=["process", "door"]
+    )
+    running = GaugeMetricFamily("cto_worker_operations", "Operations that run now.", labels=["process"])
+    room = GaugeMetricFamily("cto_worker_slots", "Operations that may run at once.", labels=["process"])
+    for process in processes:
+        if process.kind == "gateway":
+            for door, number in process.gauges.items():
+                sockets.add_metric([process.name, door], number)
+        else:
+            running.add_metric([process.name], process.gauges["operations"])
+            room.add_metric([process.name], process.gauges["slots"])
+    yield from (sockets, running, room)
+
+
+def _summed(family: Metric, sums: Sums) -> Metric:
+    """What all processes have counted of this; what none has counted yet is told as 0."""
+    names = {family.name + ending for ending in _ORDER}
+    counted = {(sample.name, tuple(sorted(sample.labels.items()))): 0.0 for sample in family.samples}
+    counted |= {key: value for key, value in sums.counts.items() if key[0] in names}
+    told = Metric(family.name, family.documentation, family.type)
+    for name, labels in sorted(counted, key=_place):
+        told.add_sample(name, dict(labels), counted[name, labels])
+    return told
+
+
+def _place(key: tuple[str, Iterable[tuple[str, str]]]) -> tuple[list[tuple[str, str]], str, float]:
+    """By labels; of each histogram its buckets first, the smallest first."""
+    name, labels = key
+    bounds = [float(value) for label, value in labels if label == "le"]
+    return [pair for pair in labels if pair[0] != "le"], name, bounds[0] if bounds else 0.0

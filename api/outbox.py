@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
+from api import measures
 from api.frames import Frame
-from api.metrics import counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,6 +104,11 @@ class Outbox:
             self._wake.release()
 
     @property
+    def writes_at_once(self) -> bool:
+        """Whether what is put goes out as it is, over a WebSocket; else somebody comes and takes it."""
+        return self._write_now is not None
+
+    @property
     def sleeps(self) -> bool:
         """Whether a reader waits already. There must be one only."""
         return self._sleeps
@@ -142,12 +147,12 @@ class Outbox:
         before = len(self._items)
         self._items = _merged(self._items)
         self._bytes = sum(map(_size, self._items))
-        counts["merged"] += before - len(self._items)
+        measures.MERGED.inc(before - len(self._items))
         if self._bytes > MAX_BYTES // 2:
             self._items.clear()
             self._bytes = 0
             self.dropped = True
-            counts["dropped"] += 1
+            measures.DROPPED.inc()
             log.warning("dropped a client that does not read what it asked for")
             self.drop()
 

@@ -23,6 +23,7 @@ from uuid import uuid4
 from redis.exceptions import ConnectionError as StoreConnectionError
 from redis.exceptions import RedisError
 
+from api import measures
 from api.audience import JOBS_AT_ONCE, Audience, let_others_run
 from api.frames import frame_of
 from api.joining import Joining, Request
@@ -64,6 +65,7 @@ class Relay:
         self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}".encode()
         self._stopped = False
         self._beaten_s = time.monotonic()  # when the own heartbeat was heard last
+        self._unheard_s: float | None = None  # when the first one was sent that has not been heard
 
     @property
     def late_s(self) -> float:
@@ -140,8 +142,10 @@ class Relay:
                 raise StoreConnectionError(f"not even the own heartbeat was heard for {SILENCE_S:g} s")
             if now_s - beat_s > BEAT_S:
                 beat_s = now_s
+                self._unheard_s = self._unheard_s or now_s
                 self._beat(keys=[self._own_channel, keys.SERIAL])
                 self._subscribe(subscription)
+                self._audience.sample_due = True
             if self._joining.changed():
                 subscription.add(self._joining.channels())
             self._joining.admit(subscription.confirmed)
@@ -182,6 +186,9 @@ class Relay:
                 elif channel == self._own_channel:
                     self._heard = int(payload)
                     self._beaten_s = time.monotonic()
+                    if self._unheard_s:
+                        measures.CANARY.observe(self._beaten_s - self._unheard_s)
+                        self._unheard_s = None
                     self._audience.forget_ends()
             elif kind == b"subscribe":
                 subscription.confirm(channel)

@@ -174,7 +174,11 @@ def _reader(outbox: PacketQueue) -> Reader:
     def tell_gap(job_id: str, oldest_seq: int) -> None:
         outbox.put(Packet(MESSAGE, f'2["gap",{gap(job_id, oldest_seq).decode()}]'))
 
-    return Reader(outbox.put_frame, tell_gap)
+    def probe(ping: bytes) -> None:
+        if outbox.writes_at_once:  # and is not polled
+            outbox.put(ping)
+
+    return Reader(outbox.put_frame, tell_gap, probe)
 
 
 def _answering(server: Any, handler: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from engineio.exceptions import SocketIsClosedError, UnknownPacketError
 from engineio.packet import NOOP, Packet
 
+from api import latency
 from api.floods import Allowance
 from api.frames import Frame, close_frame, control_frame, socketio_message, text_frame
 from api.incoming import (
@@ -190,7 +191,9 @@ class _Transport:
             self._session.queue.put(control_frame(PONG, payload))
         elif kind == CLOSE:
             raise WebSocketError(close_status(payload), "")
-        elif kind != PONG:
+        elif kind == PONG:
+            latency.heard(payload)
+        else:
             with suppress(UnknownPacketError):
                 self._session.receive(_packet(text_of(payload) if kind == TEXT else payload))
 

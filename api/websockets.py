@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
 
+from api import latency
 from api.auth import caller, check_origin, check_speaks_for
 from api.body import parsed, query
 from api.connections import Ending
 from api.errors import failure
 from api.floods import Allowance, Patient
 from api.frames import Frame, missed, text_frame, websocket_message
+from api.incoming import PONG
 from api.outbox import Outbox, cut_off
 from api.reader import Reader
 from api.rooms import RoomError, refusal, resume_point, room_name
@@ -92,7 +94,7 @@ class _Client:
         self._websocket: Any = None
         self._outbox = Outbox()
         self._allowance = Allowance()
-        self._reader = Reader(self._outbox.put_frame, self._tell_gap)
+        self._reader = Reader(self._outbox.put_frame, self._tell_gap, self._outbox.put)
         self._closing: tuple[int, str] | None = None  # status and reason, once either side wants to close
         self._silent = threading.Event()  # whether nothing more is read from it
         self._handlers = {
@@ -110,6 +112,7 @@ class _Client:
         self._websocket = websocket
         self._outbox.drop = partial(cut_off, websocket.socket)
         websocket.close = self._close
+        websocket._handle_control_frame = partial(_hear, websocket._handle_control_frame)  # noqa: SLF001
         websocket.socket.settimeout(UNHEARD_S)
         writer = threading.Thread(target=self._write, name="websocket writer", daemon=True)
         writer.start()
@@ -251,6 +254,13 @@ class _Client:
         self._websocket.socket.shutdown(SHUT_WR)
         if not self._silent.wait(LINGER_S):
             cut_off(self._websocket.socket)
+
+
+def _hear(handle: Callable[[int, bytes], None], kind: int, payload: bytes) -> None:
+    """Note the answers to pings, of which eventlet tells nobody."""
+    if kind == PONG:
+        latency.heard(payload)
+    handle(kind, payload)
 
 
 def _framed(item: Frame | bytes) -> bytes:

@@ -10,8 +10,11 @@ import logging
 import os
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import RedisError
 
 from api import metrics, streams, websockets
 from api.admission import Capacity, SilenceWatch, Turns, close_all
@@ -30,6 +33,9 @@ from cto_worker.broker import celery_app, make_producer
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 from cto_worker.history import History
+from cto_worker.measured import MeasuredJournal
+from cto_worker.measures import REGISTRY
+from cto_worker.pulse import Pulse, read
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.store import connect
 
@@ -67,7 +73,7 @@ def main() -> None:
         settings,
         gate,
         store,
-        RedisJournal(store, settings),
+        MeasuredJournal(RedisJournal(store, settings)),
         make_producer(settings, store, celery_app(settings)),
         late_s=lambda: relay.late_s,
     )
@@ -86,6 +92,7 @@ def main() -> None:
     if settings.auth == "required":
         threading.Thread(target=connections.run, name="connections", daemon=True).start()
     _collect_rarely()
+    app.register_blueprint(metrics.blueprint(partial(read, store), history.backlog))
     _serve(app, socketio.server, lobby, settings, number)
 
 
@@ -96,7 +103,9 @@ def _serve(app: Flask, server: Any, lobby: Lobby, settings: Settings, number: in
     knocks = () if settings.auth == "off" else (Knocks(most).spend,)  # then all is one machine
     capacity = Capacity(app.wsgi_app, lambda: len(server.eio.sockets), most, *knocks)
     app.wsgi_app = capacity  # type: ignore[method-assign]
-    app.register_blueprint(metrics.blueprint(number or 1, capacity.open, lobby.history.backlog))
+    telling = connect(settings, 1, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
+    pulse = Pulse(telling, "gateway", REGISTRY, capacity.open)
+    threading.Thread(target=pulse.run, name="pulse", daemon=True).start()
     threading.Thread(target=SilenceWatch(server, NAMESPACE).run, name="silence", daemon=True).start()
     listener = (
         OwnListener(listen(settings, "gateway"))
@@ -118,6 +127,8 @@ def _serve(app: Flask, server: Any, lobby: Lobby, settings: Settings, number: in
     log.info("waiting for what is under way")
     # Behind the front its listener has told the server already that no more come.
     green.finish(serving, DRAIN_S, accepts=number is None)
+    with suppress(RedisError):
+        pulse.beat()
     os._exit(0)  # whoever is still there does not read
 
 

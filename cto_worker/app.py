@@ -6,8 +6,9 @@ import logging
 import os
 import sys
 import threading
+from contextlib import suppress
 
-from celery.signals import setup_logging, worker_init, worker_ready, worker_shutting_down
+from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown, worker_shutting_down
 from redis.exceptions import RedisError
 
 from cto_worker import logs
@@ -15,7 +16,10 @@ from cto_worker.broker import celery_app, make_send
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 from cto_worker.lease import LeaseKeeper
+from cto_worker.measured import MeasuredJournal
+from cto_worker.measures import REGISTRY
 from cto_worker.paper import PaperMarket
+from cto_worker.pulse import Pulse
 from cto_worker.recovery import Sweeper
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.runner import Runner
@@ -40,10 +44,17 @@ store = connect(
 app = celery_app(settings)
 send = make_send(app)
 own_store = connect(settings, _KEEPERS_CONNECTIONS, timeout_s=_TIMEOUT_S, retry_timeouts=False)
-own_journal = RedisJournal(own_store, settings)
+own_journal = MeasuredJournal(RedisJournal(own_store, settings))
 keeper = LeaseKeeper(own_journal, settings.lease_ms)
 sweeper = Sweeper(own_journal, settings.lease_ms, send)
-runner = Runner(RedisJournal(store, settings), PaperMarket(store, settings), keeper, send, settings.crash_at)
+journal = MeasuredJournal(RedisJournal(store, settings))
+runner = Runner(journal, PaperMarket(store, settings), keeper, send, settings.crash_at)
+pulse = Pulse(
+    own_store,
+    "worker",
+    REGISTRY,
+    lambda: {"operations": keeper.held, "slots": settings.worker_concurrency},
+)
 register(app, runner)
 
 
@@ -68,8 +79,16 @@ def _check_store(**_: object) -> None:
 def _keep_and_sweep(**_: object) -> None:
     threading.Thread(target=keeper.run, name="lease keeper", daemon=True).start()
     threading.Thread(target=sweeper.run, name="sweeper", daemon=True).start()
+    threading.Thread(target=pulse.run, name="pulse", daemon=True).start()
 
 
 @worker_shutting_down.connect
 def _hand_over(**_: object) -> None:
     runner.stopping.set()
+
+
+@worker_shutdown.connect
+def _tell_the_rest(**_: object) -> None:
+    pulse.stop()
+    with suppress(RedisError):
+        pulse.beat()

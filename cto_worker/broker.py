@@ -8,6 +8,7 @@ from celery import Celery
 from kombu import Queue  # type: ignore[attr-defined]
 
 from cto_worker import keys
+from cto_worker.measured import MeasuredJournal
 from cto_worker.producer import Producer
 from cto_worker.redis_journal import RedisJournal
 
@@ -95,7 +96,7 @@ def make_producer(settings: Settings, store: Redis, app: Celery) -> Producer:
     """Return a producer that journals in ``store`` and sends through ``app``."""
     send = make_send(app)
     return Producer(
-        RedisJournal(store, settings),
+        MeasuredJournal(RedisJournal(store, settings)),
         lambda job_id, document: send(job_id, document, False),
         settings.crash_at,
     )

@@ -85,6 +85,7 @@ class Backlog:
 
     jobs: dict[str, int]  # by status: those that wait, run, or need an operator
     messages: dict[str, int]  # by queue: those that no worker has taken
+    accepted: int  # jobs, since the store was new
     oldest_waiting_s: float  # for how long the oldest job that waits has; 0 when none does
 
 
@@ -191,14 +192,16 @@ class History:
                 pipeline.zcard(name)
             for queue in queues:
                 pipeline.llen(queue)
+            pipeline.get(keys.SERIAL)
             pipeline.zrange(lists[JobStatus.WAITING.value], 0, 0)
             pipeline.time()
-            *counts, oldest, (now_s, now_us) = pipeline.execute()
+            *counts, accepted, oldest, (now_s, now_us) = pipeline.execute()
         created_ms: Any = self._store.hget(keys.job(oldest[0].decode()), "created") if oldest else None
         waited_s = now_s + now_us / 1e6 - int(created_ms) / 1_000 if created_ms else 0.0
         return Backlog(
             jobs=dict(zip(statuses, counts[: len(statuses)], strict=True)),
             messages=dict(zip(queues, counts[len(statuses) :], strict=True)),
+            accepted=int(accepted or 0),
             oldest_waiting_s=max(0.0, waited_s),
         )
 

@@ -24,6 +24,10 @@ REVOKED = (
     "cto:revoked"  # sorted set: tokens, and users whose tokens so far, do not count, by when to forget it (s)
 )
 REVOKED_COUNT = "cto:revoked:count"  # counter: grows with every change of that set
+COUNTS = "cto:counts"  # hash: what all processes have counted, by sample and labels (JSON)
+PROCESSES = (
+    "cto:processes"  # hash: by a process's id, when it told (the store's ms), the how manieth time, what
+)
 REVIEW = "needs_review"  # beside the statuses, a list of its own: ended jobs that an operator must look at
 
 EVERYONE = "*"  # the owner under whose lists every job is found; no user id can be this

@@ -86,6 +86,11 @@ class LeaseKeeper:
         for lease in leases:
             lease.ends_s = asked_s + self._lease_s if renewed[lease.job_id] else 0.0
 
+    @property
+    def held(self) -> int:
+        """How many jobs this process has."""
+        return len(self._leases)
+
     def stop(self) -> None:
         """Make :meth:`run` return."""
         self._stopped.set()

@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
 
+from cto_worker import measures
 from cto_worker.errors import (
     CtoError,
     FencedError,
@@ -148,6 +149,8 @@ class Runner:
         except HandedOver:
             self._hand_over(job_id, claim.attempt)
         except _LOST as lost:
+            away = isinstance(lost, (RedisError, NotDurableError))
+            measures.RUNS_LOST.labels("store" if away else "lease").inc()
             log.warning("stopped, to be taken over: %s", lost)
         return None
 
@@ -169,6 +172,7 @@ class Runner:
         except (RedisError, OperationalError) as error:
             log.warning("cannot hand over, so the lease runs out: %s", error)
         else:
+            measures.RUNS_HANDED_OVER.inc()
             log.info("handed over")
 
 

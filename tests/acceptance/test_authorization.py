@@ -26,6 +26,7 @@ from api.revocations import Revocations, revoke
 from api.sockets import make_socketio, register
 from cto_worker.config import Settings
 from cto_worker.history import History
+from cto_worker.pulse import read
 from cto_worker.store import connect
 
 MARGIN_S = 1.0  # what a busy machine may add to a time that is promised
@@ -282,7 +283,7 @@ def whole():
     register(socketio_server, lobby, settings)
     app.register_blueprint(streams.blueprint(lobby, settings))
     app.register_blueprint(websockets.blueprint(lobby, settings, lambda _: None))
-    app.register_blueprint(metrics.blueprint(1, dict, history.backlog))
+    app.register_blueprint(metrics.blueprint(lambda: read(store), history.backlog))
     return app, socketio_server.server
 
 

@@ -129,6 +129,8 @@ class Client:
         try:
             while True:
                 first, text = await message(reader)
+                if first == 0x89:
+                    continue  # a ping
                 if first != 0x81:
                     return  # closed
                 for answer in self.take(text):

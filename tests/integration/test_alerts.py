@@ -1,38 +1,101 @@
-"""The alert rules are about metrics that there are, and somebody says what to do about each."""
+"""Alerts and dashboard ask for what there is, in Prometheus' own language, and somebody says what to do."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import promql_parser
+import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from api import metrics
+from api.measures import REQUEST
+from cto_worker import pulse
 from cto_worker.history import History
+from cto_worker.measures import JOBS_ENDED, PHASE, REGISTRY
+from cto_worker.pulse import Pulse
 
 ROOT = Path(__file__).parents[2]
 RULES = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text())["groups"][0]["rules"]
+DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboard.json").read_text())
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
 
-def test_every_alert_is_about_a_metric_that_is_told(app, rest, store):
-    app.register_blueprint(metrics.blueprint(1, dict, History(store).backlog))
-    told = {
-        (sample.name, status)
+@pytest.fixture
+def told(app, rest, store):
+    """The labels of every metric, by its name."""
+    for family, labels in (
+        (JOBS_ENDED, ("standard", "completed", "")),
+        (PHASE, ("standard", 1)),
+        (REQUEST, ("GET", "/", 200)),
+    ):
+        family.labels(*labels)  # as whatever happens first does
+    Pulse(store, "worker", REGISTRY, lambda: {"operations": 0, "slots": 1}).beat()
+    Pulse(store, "gateway", REGISTRY, lambda: {"socketio": 0}).beat()
+    app.register_blueprint(metrics.blueprint(lambda: pulse.read(store), History(store).backlog))
+    return {
+        sample.name: set(sample.labels)
         for family in text_string_to_metric_families(rest.get("/metrics").text)
         for sample in family.samples
-        for status in (None, sample.labels.get("status"))
     }
+
+
+def selectors(expression):
+    """Every metric that a query names, with the labels by which it picks."""
+    if isinstance(expression, promql_parser.VectorSelector):
+        return [(expression.name, {matcher.name for matcher in expression.matchers.matchers})]
+    parts = [getattr(expression, name, None) for name in ("expr", "lhs", "rhs", "vector_selector")]
+    parts += getattr(expression, "args", [])
+    return [found for part in parts if part is not None for found in selectors(part)]
+
+
+def asks_for_what_there_is(query, told):
+    found = selectors(promql_parser.parse(query))
+    assert found, query
+    for name, labels in found:
+        assert name in told, query
+        assert labels <= told[name], query
+    for grouped in re.findall(r"\b(?:by|without) \(([^)]*)\)", query):
+        assert set(grouped.split(", ")) <= {"instance"}.union(*(told[name] for name, _ in found)), query
+
+
+def test_every_alert_is_about_what_is_told(told):
     for rule in RULES:
-        named = re.findall(r'\b(cto_\w+)(?:\{status="(\w+)"\})?', rule["expr"])
-        assert named, rule["alert"]
-        for name, status in named:
-            assert (name, status or None) in told, (rule["alert"], name)
+        asks_for_what_there_is(rule["expr"], told)
+
+
+def test_every_panel_shows_what_is_told(told):
+    for panel in PANELS:
+        assert panel["targets"], panel["title"]
+        for target in panel["targets"]:
+            asks_for_what_there_is(target["expr"].replace("$__rate_interval", "5m"), told)
+
+
+def test_the_dashboard_shows_everything_that_is_told(told):
+    shown = "\n".join(target["expr"] for panel in PANELS for target in panel["targets"])
+    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in told}
+    assert {name for name in families if name not in shown} == {"cto_worker_operations", "cto_sweeps_total"}
+
+
+def test_no_panel_hides_another():
+    cells = [
+        (x, y)
+        for panel in DASHBOARD["panels"]
+        for at in [panel["gridPos"]]
+        for x in range(at["x"], at["x"] + at["w"])
+        for y in range(at["y"], at["y"] + at["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert all(x < 24 for x, _ in cells)
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 
 
 def test_what_to_do_about_every_alert_is_written_down():
     runbook = (ROOT / "docs" / "operating.md").read_text()
-    sections = re.findall(r"^### (\w+)\n\n\S", runbook, re.MULTILINE)
+    sections = re.findall(r"^### (Cto\w+)\n\n\S", runbook, re.MULTILINE)
     assert sorted(sections) == sorted(rule["alert"] for rule in RULES)
     for rule in RULES:
         assert rule["annotations"]["summary"]

@@ -25,6 +25,7 @@ from cto_worker.errors import OperationFailed
 from cto_worker.events import Details, ProgressEvent
 from cto_worker.history import History
 from cto_worker.paper import PaperMarket
+from cto_worker.pulse import read
 from cto_worker.request import parse_request
 from cto_worker.runner import Runner
 from cto_worker.story import opening_event
@@ -76,7 +77,7 @@ def whole(app, store, settings):
     gate, history = Gate(settings, Revocations(store).revoked), History(store)
     lobby = Lobby(gate, Connections(None, 1), Turns(), Relay(store, history), history)
     register(socketio, lobby, settings)
-    app.register_blueprint(metrics.blueprint(1, dict, history.backlog))
+    app.register_blueprint(metrics.blueprint(lambda: read(store), history.backlog))
     app.register_blueprint(streams.blueprint(lobby, settings))
     app.register_blueprint(websockets.blueprint(lobby, settings, lambda _: None))
     return app, socketio.server

@@ -9,8 +9,8 @@ from waiting import wait_until
 
 from api.admission import SILENT_TICKS, Capacity, SilenceWatch, Turns
 from api.floods import MAX_ADDRESSES, Knocks
-from api.metrics import counts
 from api.rooms import RoomError
+from cto_worker.measures import REGISTRY
 
 
 def test_turns_are_bounded_and_taken_in_order():
@@ -99,7 +99,10 @@ class Server:
 
 def test_only_sessions_that_are_never_used_are_closed():
     server = Server()
-    watch, before = SilenceWatch(server, "/"), counts["silent"]
+    watch, before = (
+        SilenceWatch(server, "/"),
+        REGISTRY.get_sample_value("cto_gateway_refused_total", {"reason": "silent"}),
+    )
     used, silent, late = Session(), Session(), Session()
     server.eio.handlers["connect"]("used", used)
     server.eio.handlers["connect"]("silent", silent)
@@ -112,7 +115,7 @@ def test_only_sessions_that_are_never_used_are_closed():
     watch.tick()
     assert (used.closed, silent.closed, late.closed) == (False, True, False)
     assert silent.dropped, "its connection too"
-    assert counts["silent"] == before + 1
+    assert REGISTRY.get_sample_value("cto_gateway_refused_total", {"reason": "silent"}) == before + 1
 
 
 def ask(capacity, path, query=""):
@@ -123,14 +126,14 @@ def ask(capacity, path, query=""):
 
 
 def test_streams_and_sessions_share_one_limit():
-    sessions, before = 0, counts["full"]
+    sessions, before = 0, REGISTRY.get_sample_value("cto_gateway_refused_total", {"reason": "full"})
     capacity = Capacity(lambda *_: iter([b""]), lambda: sessions, 2)
     status, stream = ask(capacity, "/api/cto/stream")
     assert status is None
     sessions = 1
     for path in ("/ws", "/api/cto/job/7/stream", "/socket.io/"):
         assert ask(capacity, path)[0] == "503 Service Unavailable"
-    assert counts["full"] == before + 3
+    assert REGISTRY.get_sample_value("cto_gateway_refused_total", {"reason": "full"}) == before + 3
     assert capacity.open() == {"socketio": 1, "stream": 1, "websocket": 0}
     assert ask(capacity, "/socket.io/", "EIO=4&sid=1")[0] is None, "a session that is there"
     assert ask(capacity, "/api/cto/jobs")[0] is None

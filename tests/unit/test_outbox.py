@@ -11,9 +11,9 @@ from samples import FIRST_EVENT
 from waiting import wait_until
 
 from api.frames import Frame, server_sent_event, socketio_message, text_frame, websocket_message
-from api.metrics import counts
 from api.outbox import MAX_BYTES, WRITE_BYTES, Outbox, flush
 from cto_worker.events import Details, Status, encode
+from cto_worker.measures import REGISTRY
 
 
 def frame(seq, phase=4, job_id="j1", status=Status.IN_PROGRESS, bulk=0):
@@ -71,7 +71,7 @@ def test_waiting_ends_in_time_with_nothing():
 
 
 def test_a_full_outbox_merges_what_is_between_the_first_and_the_last_of_a_phase():
-    before = counts["merged"]
+    before = REGISTRY.get_sample_value("cto_gateway_events_merged_total")
     outbox = Outbox(pytest.fail)
     bulk = MAX_BYTES // 100
     story = [frame(1, 1), frame(2, 2), frame(3, 3), *(frame(seq, bulk=bulk) for seq in range(4, 120))]
@@ -84,17 +84,17 @@ def test_a_full_outbox_merges_what_is_between_the_first_and_the_last_of_a_phase(
     assert left == sorted(left)
     assert {1, 2, 3, 4, 119, 120} <= set(left), "no phase is skipped, and the latest is there"
     assert [one.seq for one in taken if one.job_id == "j2"] == [1, 2]
-    assert counts["merged"] - before == 122 - len(taken) > 50
+    assert REGISTRY.get_sample_value("cto_gateway_events_merged_total") - before == 122 - len(taken) > 50
 
 
 def test_an_outbox_that_cannot_be_merged_drops_its_client_once_and_keeps_nothing():
-    dropped, before = [], counts["dropped"]
+    dropped, before = [], REGISTRY.get_sample_value("cto_gateway_clients_dropped_total")
     outbox = Outbox(lambda: dropped.append(1))
     for number in range(300):
         outbox.put_frame(frame(1, job_id=f"j{number}", bulk=MAX_BYTES // 100))
     assert dropped == [1]
     assert outbox.take() == []
-    assert counts["dropped"] == before + 1
+    assert REGISTRY.get_sample_value("cto_gateway_clients_dropped_total") == before + 1
     outbox.put(None)
     assert outbox.ends_now(), "its writer still learns that it is over"
 
