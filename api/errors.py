@@ -20,6 +20,7 @@ from cto_worker.errors import (
     InvalidRequestError,
     JobEndedError,
     JobNotFoundError,
+    NotDurableError,
 )
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(RedisError, _store)
     app.register_error_handler(OperationalError, _store)
     app.register_error_handler(RelayUnavailableError, _store)
+    app.register_error_handler(NotDurableError, _store)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 

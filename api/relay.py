@@ -47,6 +47,8 @@ LISTEN_TIMEOUT_S = 1.0
 RECONNECT_S = 0.5
 BEAT_S = 2.0  # how often the relay's own heartbeat is sent through the store
 SILENCE_S = 6.0  # without any message for so long, the connection is taken for dead
+# A replica that takes over may give the serials of the last jobs again: of these, who got what is looked up.
+REWIND = 50
 TURN_S = 0.05  # how long a burst may keep everybody else waiting; what comes within it is written at once
 
 
@@ -197,6 +199,7 @@ class Relay:
         """Send what was published while the rooms' channels were not subscribed to."""
         if self._heard is None:
             self._heard = self._history.newest_serial()  # nobody was in a room before
+        self._heard = max(0, self._heard - REWIND)
         self._audience.replay_all(self._audience.following())
         while accepted := self._history.accepted_after(self._heard, JOBS_AT_ONCE):
             expected = ((job.job_id, self._audience.expecting(job)) for job in accepted)

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import metrics, streams, websockets
 from api.admission import Capacity, SilenceWatch, Turns, close_all
@@ -103,6 +104,9 @@ def _serve(app: Flask, server: Any, lobby: Lobby, settings: Settings, number: in
     knocks = () if settings.auth == "off" else (Knocks(most).spend,)  # then all is one machine
     capacity = Capacity(app.wsgi_app, lambda: len(server.eio.sockets), most, *knocks)
     app.wsgi_app = capacity  # type: ignore[method-assign]
+    if settings.proxies:
+        # Outermost, so that all that counts by address counts by the client's.
+        app.wsgi_app = ProxyFix(capacity, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     telling = connect(settings, 1, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     pulse = Pulse(telling, "gateway", REGISTRY, capacity.open)
     threading.Thread(target=pulse.run, name="pulse", daemon=True).start()

@@ -25,6 +25,7 @@ from cto_worker.redis_journal import RedisJournal
 from cto_worker.runner import Runner
 from cto_worker.store import check_durable, connect
 from cto_worker.tasks import register
+from cto_worker.watching import PhaseTeller
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
 _KEEPERS_CONNECTIONS = 2  # which operations cannot take away
@@ -47,7 +48,8 @@ own_store = connect(settings, _KEEPERS_CONNECTIONS, timeout_s=_TIMEOUT_S, retry_
 own_journal = MeasuredJournal(RedisJournal(own_store, settings))
 keeper = LeaseKeeper(own_journal, settings.lease_ms)
 sweeper = Sweeper(own_journal, settings.lease_ms, send)
-journal = MeasuredJournal(RedisJournal(store, settings))
+phase_teller = PhaseTeller()
+journal = MeasuredJournal(RedisJournal(store, settings), phase_teller)
 runner = Runner(journal, PaperMarket(store, settings), keeper, send, settings.crash_at)
 pulse = Pulse(
     own_store,
@@ -76,7 +78,8 @@ def _check_store(**_: object) -> None:
 
 
 @worker_ready.connect
-def _keep_and_sweep(**_: object) -> None:
+def _keep_and_sweep(sender: object, **_: object) -> None:
+    phase_teller.consumer = sender
     threading.Thread(target=keeper.run, name="lease keeper", daemon=True).start()
     threading.Thread(target=sweeper.run, name="sweeper", daemon=True).start()
     threading.Thread(target=pulse.run, name="pulse", daemon=True).start()

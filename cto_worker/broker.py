@@ -28,7 +28,9 @@ HEALTH_CHECK_S = 5
 def celery_app(settings: Settings) -> Celery:
     """Return a Celery app for this store. It registers no task: senders name it, workers add it."""
     app = Celery("cto", broker=settings.celery_url, backend=settings.celery_url, set_as_current=False)
-    visibility = {"visibility_timeout": VISIBILITY_TIMEOUT_S}
+    reaching: dict[str, Any] = {"visibility_timeout": VISIBILITY_TIMEOUT_S}
+    if settings.sentinels:
+        reaching |= {"master_name": settings.sentinels.primary, "sentinel_kwargs": settings.sentinels.asking}
     # A Unix socket takes no keepalive.
     keepalive = {} if settings.embedded else {"socket_keepalive": True}
     app.conf.update(
@@ -53,14 +55,14 @@ def celery_app(settings: Settings) -> Celery:
         broker_channel_error_retry=True,  # a full or read-only store is waited for, like one that is gone
         broker_connection_timeout=RESULT_TIMEOUT_S,
         broker_transport_options={
-            **visibility,
+            **reaching,
             **keepalive,
             "socket_timeout": SOCKET_TIMEOUT_S,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
             "health_check_interval": HEALTH_CHECK_S,
         },
-        result_backend_transport_options=visibility,
+        result_backend_transport_options=reaching,
         visibility_timeout=VISIBILITY_TIMEOUT_S,
         redis_socket_timeout=RESULT_TIMEOUT_S,
         redis_socket_keepalive=not settings.embedded,

@@ -145,8 +145,8 @@ def enqueue(document: dict[str, Any], *, idempotency_key: str = "") -> str:
     the same job, so a call that raised can be repeated.
 
     Raises :class:`~cto_worker.errors.InvalidRequestError`, :class:`~cto_worker.errors.ConfigError`,
-    :class:`~cto_worker.errors.IdempotencyConflictError`, ``redis.exceptions.RedisError`` or
-    ``kombu.exceptions.OperationalError``.
+    :class:`~cto_worker.errors.IdempotencyConflictError`, :class:`~cto_worker.errors.NotDurableError`,
+    ``redis.exceptions.RedisError`` or ``kombu.exceptions.OperationalError``.
     """
     return _client().submit(document, idempotency_key=idempotency_key)
 

@@ -14,14 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
+from cto_worker import sentinels
 from cto_worker.crash import CRASH_POINTS
 from cto_worker.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cto_worker.sentinels import Sentinels
+
 ENV_PREFIX = "CTO_"
-SECRETS = frozenset({"CTO_JWT_SECRET", "CTO_TOKEN", "CTO_REDIS_URL", "CTO_FLOWER_PASSWORD"})  # never shown
+SECRETS = frozenset(  # never shown
+    {
+        "CTO_JWT_SECRET", "CTO_TOKEN", "CTO_REDIS_URL", "CTO_LIMITS_URL", "CTO_SENTINEL_PASSWORD",
+        "CTO_FLOWER_PASSWORD",
+    }
+)  # fmt: skip
 # A Unix socket's path must fit a field of 104 (macOS) or 108 (Linux) bytes, with its closing zero.
 _MAX_SOCKET_PATH_BYTES = 103
 
@@ -35,6 +43,8 @@ class Settings:
     max_sockets: int = 20_000  # clients that get events from one gateway at once
     max_user_sockets: int = 20  # of them, for each user
     redis_url: str = ""  # empty: the embedded store
+    sentinel_password: str = ""  # of the Sentinels, if CTO_REDIS_URL names any
+    limits_url: str = ""  # where requests are counted; empty: in the store
     data_dir: Path = Path(".cto")  # where the embedded store keeps its data
     auth: str = "required"
     jwt_secret: str = ""  # of HS256; exactly one of these three, unless auth is off
@@ -44,6 +54,7 @@ class Settings:
     jwt_issuer: str = ""  # empty: any
     token: str = ""  # what the `cto` command shows to the gateway
     cors_origins: tuple[str, ...] = ()
+    proxies: int = 0  # before the gateway, each of which adds to X-Forwarded-For
     rate_limit: str = "600/minute"  # REST requests of each user
     market: str = "paper"
     retention_days: int = 7
@@ -110,7 +121,14 @@ class Settings:
     @property
     def celery_url(self) -> str:
         """The store's URL as Celery takes it, for broker and results alike."""
+        if self.sentinels:
+            return self.sentinels.celery_url
         return self.redis_url or f"redis+socket://{self.socket_path}"
+
+    @property
+    def sentinels(self) -> Sentinels | None:
+        """Those who know where the store is, if it has any."""
+        return sentinels.parse(self.redis_url, self.sentinel_password)
 
     @property
     def base_url(self) -> str:
@@ -169,18 +187,31 @@ class _Origins(_Words):
         return origins
 
 
+class _StoreAddress(fields.String):
+    """The address of a store, or of the Sentinels that know it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        url = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            known = sentinels.parse(url) or re.match(r"rediss?://.+", url)
+        except ValueError:
+            known = None
+        if not known:
+            raise ValidationError(
+                "Must be like redis://127.0.0.1:6379/0, or "
+                f"{sentinels.SCHEME}://host1:26379,host2:26379,host3:26379/mymaster/0."
+            )
+        return url
+
+
 class _EnvironmentSchema(Schema):
     host = fields.String(data_key="CTO_HOST")
     port = fields.Integer(data_key="CTO_PORT", validate=validate.Range(1, 65_535))
     max_sockets = fields.Integer(data_key="CTO_MAX_SOCKETS", validate=validate.Range(1, 1_000_000))
     max_user_sockets = fields.Integer(data_key="CTO_MAX_USER_SOCKETS", validate=validate.Range(1, 1_000_000))
-    redis_url = fields.String(
-        data_key="CTO_REDIS_URL",
-        validate=validate.Regexp(
-            r"(redis|rediss)://.+",
-            error="Must be like redis://127.0.0.1:6379/0, or empty for the embedded store.",
-        ),
-    )
+    redis_url = _StoreAddress(data_key="CTO_REDIS_URL")
+    sentinel_password = fields.String(data_key="CTO_SENTINEL_PASSWORD")
+    limits_url = _StoreAddress(data_key="CTO_LIMITS_URL")
     data_dir = fields.Function(deserialize=Path, data_key="CTO_DATA_DIR")
     auth = fields.String(data_key="CTO_AUTH", validate=validate.OneOf(["required", "off"]))
     jwt_secret = fields.String(data_key="CTO_JWT_SECRET")
@@ -193,6 +224,7 @@ class _EnvironmentSchema(Schema):
     jwt_issuer = fields.String(data_key="CTO_JWT_ISSUER")
     token = fields.String(data_key="CTO_TOKEN")
     cors_origins = _Origins(data_key="CTO_CORS_ORIGINS")
+    proxies = fields.Integer(data_key="CTO_PROXIES", validate=validate.Range(0, 10))
     rate_limit = fields.String(
         data_key="CTO_RATE_LIMIT",
         validate=validate.Regexp(

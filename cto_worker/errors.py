@@ -95,7 +95,7 @@ class Cancelled(CtoError):  # noqa: N818 - no error either
 
 
 class NotDurableError(CtoError):
-    """The store cannot promise that an intent is on disk, so nothing may be submitted for it."""
+    """The store cannot promise that a job or an intent is on disk, so nothing may be done about it."""
 
 
 class SequenceError(CtoError):

@@ -97,7 +97,8 @@ class Journal(Protocol):
     ) -> Created:
         """Record a job with its first event (``seq`` 1, ``attempt`` 0), unless it is recorded already.
 
-        Raises :class:`IdempotencyConflictError` when the key stands for another request.
+        Raises :class:`IdempotencyConflictError` when the key stands for another request, and, where replicas
+        must have the job too, :class:`NotDurableError`; then it may be there.
         """
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:

@@ -9,7 +9,7 @@ from cto_worker import measures
 from cto_worker.money import to_sol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cto_worker.events import ProgressEvent
     from cto_worker.intents import IntentRecord
@@ -21,10 +21,16 @@ MOST_PHASES = 10_000  # a run that is lost leaves its entry behind
 
 
 class MeasuredJournal:
-    """Implements :class:`~cto_worker.journal.Journal` by another one. What that raises is not counted."""
+    """Implements :class:`~cto_worker.journal.Journal` by another one. What that raises is not counted.
 
-    def __init__(self, journal: Journal) -> None:
+    ``phase_begun`` is told the first event of each phase.
+    """
+
+    def __init__(
+        self, journal: Journal, phase_begun: Callable[[ProgressEvent], object] = lambda _: None
+    ) -> None:
         self._journal = journal
+        self._phase_begun = phase_begun
         # By job: its phase, and when that began (ms); None when another run began it.
         self._phases: dict[str, tuple[int, int | None]] = {}
 
@@ -112,6 +118,7 @@ class MeasuredJournal:
                 took_s = max(0, event.timestamp - began_ms) / 1_000
                 measures.PHASE.labels(event.mode, phase).observe(took_s)
             self._begin(event, event.timestamp)
+            self._phase_begun(event)
         if event.status.terminal:
             self._phases.pop(event.job_id, None)
             measures.JOBS_ENDED.labels(event.mode, event.status, event.details.error_code or "").inc()

@@ -35,8 +35,8 @@ class Producer:
         first one's job. Should the first have failed after recording it, its message is sent now.
 
         Raises :class:`~cto_worker.errors.InvalidRequestError` (nothing recorded),
-        :class:`~cto_worker.errors.IdempotencyConflictError`, or the store's and the broker's own errors
-        (then submit again with the same key).
+        :class:`~cto_worker.errors.IdempotencyConflictError`, :class:`~cto_worker.errors.NotDurableError`, or
+        the store's and the broker's own errors (then submit again with the same key).
         """
         request = parse_request(document)
         recorded = request.to_document()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cto_worker import keys
@@ -59,7 +60,13 @@ class RedisJournal:
     ) -> Created:
         """See :meth:`Journal.create`."""
         rooms = keys.rooms(event.job_id, event.user_id, event.socket_user_id)
-        job_id, new, fingerprint, status = self._create(
+        # One that is gone when a replica takes over would be a job that its sender was told of.
+        create = (
+            partial(durably, self._store, self._create, replicas=self._replicas)
+            if self._replicas
+            else self._create
+        )
+        job_id, new, fingerprint, status = create(
             keys=[
                 keys.job(event.job_id),
                 keys.events(event.job_id),

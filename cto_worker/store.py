@@ -48,18 +48,19 @@ def connect(
     """
     # A connection that broke is made anew in any case: that costs no time.
     retried = (StoreConnectionError, StoreTimeoutError) if retry_timeouts else (StoreConnectionError,)
-    pool = BlockingConnectionPool.from_url(
-        settings.store_url,
-        max_connections=max_connections,
-        timeout=timeout_s,
-        socket_timeout=timeout_s,
+    options: dict[str, Any] = {
+        "max_connections": max_connections,
+        "timeout": timeout_s,
+        "socket_timeout": timeout_s,
         **({} if settings.embedded else {"socket_connect_timeout": timeout_s, "socket_keepalive": True}),
-        health_check_interval=HEALTH_CHECK_S,
+        "health_check_interval": HEALTH_CHECK_S,
         # Named here too, for redis-py only ever adds to what a Retry supports by default.
-        retry=Retry(ExponentialWithJitterBackoff(base=RETRY_BASE_S, cap=RETRY_CAP_S), RETRIES, retried),
-        retry_on_error=list(retried),
-    )
-    return Redis(connection_pool=pool)
+        "retry": Retry(ExponentialWithJitterBackoff(base=RETRY_BASE_S, cap=RETRY_CAP_S), RETRIES, retried),
+        "retry_on_error": list(retried),
+    }
+    if settings.sentinels:
+        return Redis(connection_pool=settings.sentinels.pool(**options))
+    return Redis(connection_pool=BlockingConnectionPool.from_url(settings.store_url, **options))
 
 
 def script(store: Redis, name: str) -> Callable[..., Any]:

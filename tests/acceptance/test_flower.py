@@ -38,9 +38,9 @@ def test_a_running_and_a_failed_operation_are_found_by_their_job_ids(launch):
     page = seen(system, failing, operator)
     for text in (failing, "flower-poor", "prefunded", "insufficient_funds"):
         assert text in page, text
-    wait_until(lambda: "STARTED" in seen(system, running, operator))
+    wait_until(lambda: "phase 4 of 5" in seen(system, running, operator))
     page = seen(system, running, operator)
-    for text in (running, "flower-rich", "standard"):
+    for text in (running, "flower-rich", "standard", "PROGRESS"):
         assert text in page, text
     for stranger in (None, ("operator", "wrong")):
         for path in ("/", "/workers", f"/task/{running}", "/api/tasks"):

@@ -41,8 +41,8 @@ def collect_sockets():
 class Swarm:
     """An event loop of its own, in which clients live until it is closed."""
 
-    def __init__(self, port):
-        self.port = port
+    def __init__(self, port, host="127.0.0.1"):
+        self.address = host, port
         self.clients = []
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
@@ -50,7 +50,7 @@ class Swarm:
 
     def add(self, count, transport, jobs=(), *, silent=False, token=None):
         """Start clients; ``silent`` ones never ask to be let into the namespace."""
-        made = [Client(self.port, transport, jobs, silent=silent, token=token) for _ in range(count)]
+        made = [Client(self.address, transport, jobs, silent=silent, token=token) for _ in range(count)]
         self.clients += made
         for client in made:
             client.task = asyncio.run_coroutine_threadsafe(
@@ -79,8 +79,14 @@ class Swarm:
 class Client:
     """One client, which comes back whenever its connection breaks."""
 
-    def __init__(self, port, transport, jobs, *, silent, token):
-        self.port, self.transport, self.jobs, self.silent = port, transport, jobs, silent
+    def __init__(self, address, transport, jobs, *, silent, token):
+        self.address, self.port, self.transport, self.jobs, self.silent = (
+            address,
+            address[1],
+            transport,
+            jobs,
+            silent,
+        )
         self.knock = "40" if token is None else "40" + json.dumps({"token": token})
         self.refusals = []
         self.seqs = {job_id: [] for job_id in jobs}
@@ -107,7 +113,7 @@ class Client:
             raise ConnectionError
         self.opening = True
         try:
-            return await asyncio.open_connection("127.0.0.1", self.port)
+            return await asyncio.open_connection(*self.address)
         finally:
             self.opening = False
 
@@ -244,6 +250,11 @@ class Client:
 
     def note(self, event):
         self.seqs[event["jobId"]].append(event["seq"])
+
+
+def whole(client, told):
+    """Whether a client has every event of the jobs it watches, each once and in order."""
+    return all(seqs == list(range(1, told[job_id] + 1)) for job_id, seqs in client.seqs.items())
 
 
 async def message(reader):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from api.listeners import allow_descriptors
+from faults.clients import Swarm
 from faults.parts import System
 
 pytest.register_assert_rewrite("faults.criteria")  # so that it shows what it saw
@@ -26,3 +28,18 @@ def build():
 @pytest.fixture
 def system(build):
     return build()
+
+
+@pytest.fixture
+def swarm_of():
+    """Make swarms of clients: ``swarm_of(port)``, or of a gateway on another address."""
+    allow_descriptors(8_000)
+    swarms = []
+
+    def make(port, host="127.0.0.1"):
+        swarms.append(Swarm(port, host))
+        return swarms[-1]
+
+    yield make
+    for swarm in swarms:
+        swarm.close()

@@ -24,35 +24,19 @@ from samples import FIRST_EVENT
 from tokens import AUDIENCE, SECRET, token
 from waiting import wait_until
 
-from api.listeners import allow_descriptors
 from cto_worker.events import Details, encode
 from faults.clients import (
     NodeDoors,
     NodeWatcher,
     PythonWatcher,
-    Swarm,
     collect_sockets,
     leaves_sockets_behind,
+    whole,
 )
 from faults.parts import BIN, BODY, Part, free_port
 
 STOCK = [(kind, transport) for kind in (NodeWatcher, PythonWatcher) for transport in ("websocket", "polling")]
 MARGIN_S = 2.0  # what a busy machine may add to a time that is promised
-
-
-@pytest.fixture
-def swarm_of():
-    """Make swarms of clients: ``swarm_of(port)``."""
-    allow_descriptors(8_000)
-    swarms = []
-
-    def make(port):
-        swarms.append(Swarm(port))
-        return swarms[-1]
-
-    yield make
-    for swarm in swarms:
-        swarm.close()
 
 
 @pytest.fixture
@@ -162,11 +146,6 @@ def asking(url, **headers):
     finally:
         ends.set()
         thread.join()
-
-
-def whole(client, told):
-    """Whether a client has every event of the jobs it watches, each once and in order."""
-    return all(seqs == list(range(1, told[job_id] + 1)) for job_id, seqs in client.seqs.items())
 
 
 def test_strangers_are_sent_away_and_harm_nobody(system, swarm_of):

@@ -120,7 +120,8 @@ def test_a_replica_that_is_lost_ends_the_promise(kept, replica):
     leave(replica)
     with pytest.raises(NotDurableError, match="0 of 1 replicas"):
         journal.intend("j1", 1, "i1", Order("i1", "signature", b""))
-    journal.create(replace(FIRST_EVENT, job_id="j2"), {})
+    with pytest.raises(NotDurableError):
+        journal.create(replace(FIRST_EVENT, job_id="j2"), {})
     with pytest.raises(NotDurableError):
         journal.claim("j2", "me")
 

