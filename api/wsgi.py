@@ -25,6 +25,7 @@ from api.lobby import Lobby
 from api.relay import Relay
 from api.revocations import Revocations
 from api.sockets import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register
+from api.tracing import trace_requests
 from cto_worker import logs
 from cto_worker.broker import celery_app, make_producer
 from cto_worker.config import Settings
@@ -32,6 +33,7 @@ from cto_worker.errors import ConfigError
 from cto_worker.history import History
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.store import connect
+from cto_worker.traces import make_traces
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 REST_CONNECTIONS = 1_000  # beside CTO_MAX_SOCKETS: eventlet's own limit counts every connection
 OTHER_DESCRIPTORS = 200  # the store's connections, logs, and what else a process has open
 FLUSH_S, DRAIN_S = 1.0, 8.0  # on SIGTERM: to send what waits for clients; for the requests under way
+TRACES_S = 1.0  # and for the last traces
 # Half of what a client waits at most for "503": it may wait for a connection, and then for the store.
 STORE_TIMEOUT_S = 2.5
 
@@ -57,6 +60,7 @@ def main() -> None:
         sys.stderr.write(f"The gateway does not start: {error}\n")
         sys.exit(os.EX_CONFIG)
     logs.configure(settings)
+    traces = make_traces(settings, "cto-gateway")
     store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history, revocations = History(store), Revocations(store)
     gate = Gate(settings, revocations.revoked)
@@ -68,9 +72,11 @@ def main() -> None:
         gate,
         store,
         RedisJournal(store, settings),
-        make_producer(settings, store, celery_app(settings)),
+        make_producer(settings, store, celery_app(settings), traces),
         late_s=lambda: relay.late_s,
     )
+    if settings.otlp_endpoint:
+        trace_requests(app, traces)
     socketio = make_socketio(app, settings, async_mode=green.ASYNC_MODE)
     app.wsgi_app = green.adapted(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
     lean(socketio.server.eio, green.give_away, green.doorbell())
@@ -87,6 +93,8 @@ def main() -> None:
         threading.Thread(target=connections.run, name="connections", daemon=True).start()
     _collect_rarely()
     _serve(app, socketio.server, lobby, settings, number)
+    traces.stop(TRACES_S)
+    os._exit(0)  # whoever is still there does not read
 
 
 def _serve(app: Flask, server: Any, lobby: Lobby, settings: Settings, number: int | None) -> None:
@@ -118,7 +126,6 @@ def _serve(app: Flask, server: Any, lobby: Lobby, settings: Settings, number: in
     log.info("waiting for what is under way")
     # Behind the front its listener has told the server already that no more come.
     green.finish(serving, DRAIN_S, accepts=number is None)
-    os._exit(0)  # whoever is still there does not read
 
 
 def _connections(settings: Settings) -> int:

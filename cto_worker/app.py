@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 
-from celery.signals import setup_logging, worker_init, worker_ready, worker_shutting_down
+from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown, worker_shutting_down
 from redis.exceptions import RedisError
 
 from cto_worker import logs
@@ -21,12 +21,14 @@ from cto_worker.redis_journal import RedisJournal
 from cto_worker.runner import Runner
 from cto_worker.store import check_durable, connect
 from cto_worker.tasks import register
+from cto_worker.traces import make_traces
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
 _KEEPERS_CONNECTIONS = 2  # which operations cannot take away
 # A store that hangs is given up soon: what a run still wants from it then is too late for its lease, and a
 # worker that is to stop has 15 s.
 _TIMEOUT_S = 4.0
+_TRACES_S = 3.0  # of those, for the last traces, after all operations
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +45,16 @@ own_store = connect(settings, _KEEPERS_CONNECTIONS, timeout_s=_TIMEOUT_S, retry_
 own_journal = RedisJournal(own_store, settings)
 keeper = LeaseKeeper(own_journal, settings.lease_ms)
 sweeper = Sweeper(own_journal, settings.lease_ms, send)
-runner = Runner(RedisJournal(store, settings), PaperMarket(store, settings), keeper, send, settings.crash_at)
-register(app, runner)
+traces = make_traces(settings, "cto-worker")
+runner = Runner(
+    traces.journal(store, settings),
+    traces.market(PaperMarket(store, settings)),
+    keeper,
+    send,
+    settings.crash_at,
+    traces.run,
+)
+register(app, runner, traces)
 
 
 @setup_logging.connect
@@ -73,3 +83,8 @@ def _keep_and_sweep(**_: object) -> None:
 @worker_shutting_down.connect
 def _hand_over(**_: object) -> None:
     runner.stopping.set()
+
+
+@worker_shutdown.connect
+def _send_traces(**_: object) -> None:
+    traces.stop(_TRACES_S)
