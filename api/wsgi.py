@@ -84,6 +84,7 @@ def main() -> None:
     lobby = Lobby(gate, connections, Turns(), relay, history)
     register(socketio, lobby, settings)
     green.bound_messages()
+    green.log_failures()
     app.register_blueprint(streams.blueprint(lobby, settings))
     app.register_blueprint(
         websockets.blueprint(lobby, settings, partial(green.upgrade, max_bytes=MAX_MESSAGE_BYTES))

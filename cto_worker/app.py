@@ -6,8 +6,17 @@ import logging
 import os
 import sys
 import threading
+from typing import Any
 
-from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown, worker_shutting_down
+import celery.apps.worker
+from celery.signals import (
+    celeryd_init,
+    setup_logging,
+    worker_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from redis.exceptions import RedisError
 
 from cto_worker import logs
@@ -57,9 +66,17 @@ runner = Runner(
 register(app, runner, traces)
 
 
+@celeryd_init.connect
+def _configure_logging(instance: celery.apps.worker.Worker, options: dict[str, Any], **_: object) -> None:
+    """Have all in one log: Celery would print a banner, and that it was told to stop."""
+    instance.quiet = True
+    celery.apps.worker.safe_say = lambda text, *_: logs.say(text)
+    logs.configure(settings, options.get("loglevel") or logging.INFO)
+
+
 @setup_logging.connect
-def _configure_logging(loglevel: int, **_: object) -> None:
-    logs.configure(settings, loglevel)
+def _leave_logging(**_: object) -> None:
+    """Keep Celery from setting up logging once more: it does not when somebody listens here."""
 
 
 @worker_init.connect
@@ -68,7 +85,7 @@ def _check_store(**_: object) -> None:
     try:
         check_durable(store, settings.replicas)
     except ConfigError as error:
-        sys.stderr.write(f"The worker does not start: {error}\n")
+        log.critical("The worker does not start: %s", error)
         sys.exit(os.EX_CONFIG)
     except RedisError as error:
         log.warning("cannot check the store yet: %s", error)
