@@ -50,6 +50,9 @@ def test_every_line_is_one_json_object(launch):
         "cto",
         "store",
     }
+    for job_id in (completed, failed):
+        accepted = [line for line in said if line.get("job_id") == job_id and line["process"] == "gateway"]
+        assert [line["event"] for line in accepted] == ["accepted from service"]
     assert any(line["event"].startswith("refused a request from 127.0.0.1") for line in said)
     assert {line["process"] for line in said} == {"cto", "store", "worker", "gateway", "flower"}
 
