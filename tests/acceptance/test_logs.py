@@ -86,6 +86,7 @@ def test_what_is_printed_and_raised_is_one_json_object_each():
     events = [line["event"] for line in said]
     assert events[:3] == ["printed, and more", "and again", "written"]
     assert "an old way" in events[3]
+    assert said[3]["logger"] == "py.warnings"
     assert events[4:] == ["the thread one ends", "said in a signal's handler", "the process ends"]
     assert [one["exception"][0]["exc_value"] for one in (said[4], said[6])] == ["in a thread", "'at the end'"]
     assert "of a frame" not in ran.stderr
