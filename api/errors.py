@@ -96,6 +96,7 @@ def _unknown_caller(error: UnauthorizedError) -> Response:
 
 
 def _forbidden(error: ForbiddenError) -> Response:
+    log.info("refused a request from %s: %s", request.remote_addr, error.code)
     return failure(403, error.code, str(error))
 
 

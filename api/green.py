@@ -13,6 +13,7 @@ import eventlet  # noqa: E402
 eventlet.monkey_patch()
 
 # Everything below must be imported after the patch.
+import logging  # noqa: E402
 import signal  # noqa: E402
 import socket  # noqa: E402
 import threading  # noqa: E402
@@ -42,6 +43,9 @@ MAX_URL_BYTES = 32_768  # 500 job ids and room to spare
 Pool = eventlet.GreenPool  # in which connections are served; ``running()`` tells how many there are
 
 
+log = logging.getLogger(__name__)
+
+
 def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool) -> Any:
     """Serve in a green thread, which is returned, each connection in another one of the pool."""
     return eventlet.spawn(
@@ -55,6 +59,7 @@ def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool) -> Any:
         minimum_chunk_size=1,  # a stream's events go out when they come
         url_length_limit=MAX_URL_BYTES,
         log_output=False,
+        log=log,
         debug=False,
     )
 
@@ -228,6 +233,13 @@ def upgrade(handle: Callable[[Any], None], max_bytes: int) -> Callable[..., Iter
         return accept(environ, start_response)
 
     return accept_leanly
+
+
+def log_failures() -> None:
+    """Have eventlet log what has ended a green thread; it would print that."""
+    hub = get_hub()
+    hub.squelch_generic_exception = lambda failure: log.error("a green thread broke", exc_info=failure)
+    hub.squelch_timer_exception = lambda _, failure: hub.squelch_generic_exception(failure)
 
 
 def bound_messages() -> None:

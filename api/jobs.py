@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
+from structlog.contextvars import bound_contextvars
 
 from api.auth import ForbiddenError, caller
 from api.body import checked_job_id, idempotency_key, integer, json_object, query, wrong
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from cto_worker.history import History, JobSummary
     from cto_worker.journal import Journal
     from cto_worker.producer import Producer
+
+log = logging.getLogger(__name__)
 
 MAX_STATS = 500
 MAX_LIMIT, DEFAULT_LIMIT = 100, 20
@@ -43,6 +47,9 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
         for name in ("userId", "socketUserId"):
             _check_submits_for(who, document.get(name))
         created = producer.submit(document, caller=who.name, idempotency_key=idempotency_key(request))
+        if created.new:
+            with bound_contextvars(job_id=created.job_id):
+                log.info("accepted from %s", who.name)
         status_url = url_for("jobs.status", job_id=created.job_id)
         data = {"jobId": created.job_id, "status": created.status, "statusUrl": status_url}
         return jsonify(success=True, data=data), 202 if created.new else 200, {"Location": status_url}
@@ -138,6 +145,8 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
         if stored is None or not caller().may(Action.CANCEL, stored.user_id):
             raise JobNotFoundError(job_id)
         standing = cancel_job(journal, job_id, decode(stored.event))
+        with bound_contextvars(job_id=job_id):
+            log.info("to be cancelled, asks %s", caller().name)
         return jsonify(success=True, data={"jobId": job_id, "status": standing, "cancelRequested": True}), 202
 
     return routes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from api.frames import Frame
     from api.lobby import Lobby
     from cto_worker.config import Settings
+
+log = logging.getLogger(__name__)
 
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
 MAX_MESSAGE_BYTES = 32_768
@@ -100,6 +103,7 @@ class _Door:
             connection = self._lobby.connections.open(who, partial(self._end, sid))
         except (CtoError, RedisError) as failure:
             error, _ = refusal(failure)
+            log.info("refused a client from %s: %s", environ.get("REMOTE_ADDR"), error["code"])
             raise Refusal(error["message"], {"code": error["code"]}) from failure
         self._clients[sid] = _Client(connection, _reader(outbox), outbox)
 

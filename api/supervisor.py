@@ -59,6 +59,9 @@ class Supervisor:
     environ: Mapping[str, str]
     out: IO[str] = field(default_factory=lambda: sys.stdout)
     every_tick: Callable[[], None] = lambda: None
+    as_line: Callable[[str, str], str] | None = (
+        None  # of a text and whose it is; else a label stands before it
+    )
     _children: list[_Child] = field(default_factory=list)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _stopping: bool = False
@@ -85,6 +88,11 @@ class Supervisor:
 
     def say(self, text: str, name: str = "cto") -> None:
         """Write a line as if ``name`` had."""
+        if self.as_line:
+            if text.strip():
+                self.out.write(f"{self.as_line(text, name)}\n")
+                self.out.flush()
+            return
         width = max(len(spec.name) for spec in self.specs)
         label = f"{name:<{width}} |"
         if self.out.isatty():

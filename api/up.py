@@ -19,6 +19,7 @@ from cto_worker import flower as watching
 from cto_worker.config import Settings
 from cto_worker.embedded import answers
 from cto_worker.errors import ConfigError
+from cto_worker.logs import json_line
 
 PROBE_S = 0.5
 
@@ -46,7 +47,8 @@ def up(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool 
                 supervisor.say(line)
 
     specs = processes(settings, workers=workers, gateways=gateways, flower=flower)
-    supervisor = Supervisor(specs, _environ(settings), every_tick=announce)
+    as_line = _json_line if settings.log_format == "json" else None
+    supervisor = Supervisor(specs, _environ(settings), every_tick=announce, as_line=as_line)
     supervisor.say(f"starting {', '.join(spec.name for spec in specs)}; Ctrl-C stops everything")
     return supervisor.run()
 
@@ -90,6 +92,10 @@ def _environ(settings: Settings) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "CTO_DATA_DIR": str(settings.data_dir.absolute()),
     }
+
+
+def _json_line(text: str, name: str) -> str:
+    return json_line(text, process=name)
 
 
 def _where(settings: Settings, *, flower: bool) -> list[str]:

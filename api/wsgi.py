@@ -29,6 +29,7 @@ from api.lobby import Lobby
 from api.relay import Relay
 from api.revocations import Revocations
 from api.sockets import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register
+from api.tracing import trace_requests
 from cto_worker import logs
 from cto_worker.broker import celery_app, make_producer
 from cto_worker.config import Settings
@@ -39,6 +40,7 @@ from cto_worker.measures import REGISTRY
 from cto_worker.pulse import Pulse, read
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.store import connect
+from cto_worker.traces import make_traces
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 REST_CONNECTIONS = 1_000  # beside CTO_MAX_SOCKETS: eventlet's own limit counts every connection
 OTHER_DESCRIPTORS = 200  # the store's connections, logs, and what else a process has open
 FLUSH_S, DRAIN_S = 1.0, 8.0  # on SIGTERM: to send what waits for clients; for the requests under way
+TRACES_S = 1.0  # and for the last traces
 # Half of what a client waits at most for "503": it may wait for a connection, and then for the store.
 STORE_TIMEOUT_S = 2.5
 
@@ -64,6 +67,7 @@ def main() -> None:
         sys.stderr.write(f"The gateway does not start: {error}\n")
         sys.exit(os.EX_CONFIG)
     logs.configure(settings)
+    traces = make_traces(settings, "cto-gateway")
     store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history, revocations = History(store), Revocations(store)
     gate = Gate(settings, revocations.revoked)
@@ -75,9 +79,11 @@ def main() -> None:
         gate,
         store,
         MeasuredJournal(RedisJournal(store, settings)),
-        make_producer(settings, store, celery_app(settings)),
+        make_producer(settings, store, celery_app(settings), traces),
         late_s=lambda: relay.late_s,
     )
+    if settings.otlp_endpoint:
+        trace_requests(app, traces)
     socketio = make_socketio(app, settings, async_mode=green.ASYNC_MODE)
     app.wsgi_app = green.adapted(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
     lean(socketio.server.eio, green.give_away, green.doorbell())
@@ -85,6 +91,7 @@ def main() -> None:
     lobby = Lobby(gate, connections, Turns(), relay, history)
     register(socketio, lobby, settings)
     green.bound_messages()
+    green.log_failures()
     app.register_blueprint(streams.blueprint(lobby, settings))
     app.register_blueprint(
         websockets.blueprint(lobby, settings, partial(green.upgrade, max_bytes=MAX_MESSAGE_BYTES))
@@ -95,6 +102,8 @@ def main() -> None:
     _collect_rarely()
     app.register_blueprint(metrics.blueprint(partial(read, store), history.backlog))
     _serve(app, socketio.server, lobby, settings, number)
+    traces.stop(TRACES_S)
+    os._exit(0)  # whoever is still there does not read
 
 
 def _serve(app: Flask, server: Any, lobby: Lobby, settings: Settings, number: int | None) -> None:
@@ -133,7 +142,6 @@ def _serve(app: Flask, server: Any, lobby: Lobby, settings: Settings, number: in
     green.finish(serving, DRAIN_S, accepts=number is None)
     with suppress(RedisError):
         pulse.beat()
-    os._exit(0)  # whoever is still there does not read
 
 
 def _connections(settings: Settings) -> int:

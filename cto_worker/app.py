@@ -7,8 +7,17 @@ import os
 import sys
 import threading
 from contextlib import suppress
+from typing import Any
 
-from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown, worker_shutting_down
+import celery.apps.worker
+from celery.signals import (
+    celeryd_init,
+    setup_logging,
+    worker_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from redis.exceptions import RedisError
 
 from cto_worker import logs
@@ -25,6 +34,7 @@ from cto_worker.redis_journal import RedisJournal
 from cto_worker.runner import Runner
 from cto_worker.store import check_durable, connect
 from cto_worker.tasks import register
+from cto_worker.traces import make_traces
 from cto_worker.watching import PhaseTeller
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
@@ -32,6 +42,7 @@ _KEEPERS_CONNECTIONS = 2  # which operations cannot take away
 # A store that hangs is given up soon: what a run still wants from it then is too late for its lease, and a
 # worker that is to stop has 15 s.
 _TIMEOUT_S = 4.0
+_TRACES_S = 3.0  # of those, for the last traces, after all operations
 
 log = logging.getLogger(__name__)
 
@@ -48,21 +59,36 @@ own_store = connect(settings, _KEEPERS_CONNECTIONS, timeout_s=_TIMEOUT_S, retry_
 own_journal = MeasuredJournal(RedisJournal(own_store, settings))
 keeper = LeaseKeeper(own_journal, settings.lease_ms)
 sweeper = Sweeper(own_journal, settings.lease_ms, send)
+traces = make_traces(settings, "cto-worker")
 phase_teller = PhaseTeller()
-journal = MeasuredJournal(RedisJournal(store, settings), phase_teller)
-runner = Runner(journal, PaperMarket(store, settings), keeper, send, settings.crash_at)
+runner = Runner(
+    MeasuredJournal(traces.journal(store, settings), phase_teller),
+    traces.market(PaperMarket(store, settings)),
+    keeper,
+    send,
+    settings.crash_at,
+    traces.run,
+)
 pulse = Pulse(
     own_store,
     "worker",
     REGISTRY,
     lambda: {"operations": keeper.held, "slots": settings.worker_concurrency},
 )
-register(app, runner)
+register(app, runner, traces)
+
+
+@celeryd_init.connect
+def _configure_logging(instance: celery.apps.worker.Worker, options: dict[str, Any], **_: object) -> None:
+    """Have all in one log: Celery would print a banner, and that it was told to stop."""
+    instance.quiet = True
+    celery.apps.worker.safe_say = lambda text, *_: logs.say(text)
+    logs.configure(settings, options.get("loglevel") or logging.INFO)
 
 
 @setup_logging.connect
-def _configure_logging(loglevel: int, **_: object) -> None:
-    logs.configure(settings, loglevel)
+def _leave_logging(**_: object) -> None:
+    """Keep Celery from setting up logging once more: it does not when somebody listens here."""
 
 
 @worker_init.connect
@@ -71,7 +97,7 @@ def _check_store(**_: object) -> None:
     try:
         check_durable(store, settings.replicas)
     except ConfigError as error:
-        sys.stderr.write(f"The worker does not start: {error}\n")
+        log.critical("The worker does not start: %s", error)
         sys.exit(os.EX_CONFIG)
     except RedisError as error:
         log.warning("cannot check the store yet: %s", error)
@@ -95,3 +121,4 @@ def _tell_the_rest(**_: object) -> None:
     pulse.stop()
     with suppress(RedisError):
         pulse.beat()
+    traces.stop(_TRACES_S)

@@ -10,7 +10,7 @@ from kombu import Queue  # type: ignore[attr-defined]
 from cto_worker import keys
 from cto_worker.measured import MeasuredJournal
 from cto_worker.producer import Producer
-from cto_worker.redis_journal import RedisJournal
+from cto_worker.traces import Traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,11 +94,12 @@ def make_send(app: Celery) -> Callable[[str, dict[str, Any], bool], None]:
     return send
 
 
-def make_producer(settings: Settings, store: Redis, app: Celery) -> Producer:
+def make_producer(settings: Settings, store: Redis, app: Celery, traces: Traces | None = None) -> Producer:
     """Return a producer that journals in ``store`` and sends through ``app``."""
-    send = make_send(app)
+    traces = traces or Traces()
+    send = traces.send(make_send(app))
     return Producer(
-        MeasuredJournal(RedisJournal(store, settings)),
+        MeasuredJournal(traces.journal(store, settings)),
         lambda job_id, document: send(job_id, document, False),
         settings.crash_at,
     )

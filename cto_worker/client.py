@@ -28,6 +28,7 @@ from cto_worker.events import decode
 from cto_worker.history import History
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.store import connect
+from cto_worker.traces import make_traces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 
 WAIT_MS = 2_000  # for the next event, before the store is asked anew; it hangs if it does not answer that
 RETRY_S = 1.0
+TRACES_S = 2.0  # for the last traces
 
 
 class Client:
@@ -53,7 +55,8 @@ class Client:
         self._store = connect(settings)
         self._celery = celery_app(settings)
         self._journal = RedisJournal(self._store, settings)
-        self._producer = make_producer(settings, self._store, self._celery)
+        self._traces = make_traces(settings, "cto-client")
+        self._producer = make_producer(settings, self._store, self._celery, self._traces)
         self._history = History(self._store)
 
     def __enter__(self) -> Self:
@@ -64,6 +67,7 @@ class Client:
 
     def close(self) -> None:
         """Give up the connections."""
+        self._traces.stop(TRACES_S)
         self._celery.close()
         self._store.close()
 

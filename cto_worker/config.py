@@ -59,6 +59,7 @@ class Settings:
     market: str = "paper"
     retention_days: int = 7
     log_format: str = "console"
+    otlp_endpoint: str = ""  # of a collector; empty: no traces
     worker_concurrency: int = 100  # operations at once per worker process
     lease_ms: int = 6_000  # how long a job stays with a worker that has fallen silent
     replicas: int = 0  # replicas of the store that must have an intent on disk before it is submitted
@@ -234,6 +235,12 @@ class _EnvironmentSchema(Schema):
     market = fields.String(data_key="CTO_MARKET", validate=validate.OneOf(["paper"]))
     retention_days = fields.Integer(data_key="CTO_RETENTION_DAYS", validate=validate.Range(1, 3_650))
     log_format = fields.String(data_key="CTO_LOG_FORMAT", validate=validate.OneOf(["console", "json"]))
+    otlp_endpoint = fields.String(
+        data_key="CTO_OTLP_ENDPOINT",
+        validate=validate.Regexp(
+            r"https?://.+", error="Must be like http://127.0.0.1:4318, without /v1/traces."
+        ),
+    )
     worker_concurrency = fields.Integer(data_key="CTO_WORKER_CONCURRENCY", validate=validate.Range(1, 2_000))
     lease_ms = fields.Integer(data_key="CTO_LEASE_MS", validate=validate.Range(1_000, 600_000))
     replicas = fields.Integer(data_key="CTO_REPLICAS", validate=validate.Range(0, 10))

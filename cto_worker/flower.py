@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
+from celery.bin.celery import celery
+
+from cto_worker import logs
 from cto_worker.config import Settings, is_loopback
 from cto_worker.errors import ConfigError
 
@@ -29,16 +31,15 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def main() -> None:
-    """Become Flower."""
+    """Run Flower, whose lines go the way of all others."""
     try:
         settings = Settings.from_env()
-        environ = {**os.environ, **environment(settings)}
+        os.environ.update(environment(settings))
     except ConfigError as error:
         sys.exit(f"error: {error}")
-    celery = str(Path(sys.executable).parent / "celery")
+    logs.configure(settings)
     options = [f"--address={settings.flower_host}", f"--port={settings.flower_port}"]
-    command = [celery, "--app", "cto_worker.app", "flower", *options]
-    os.execve(celery, command, environ)  # noqa: S606 - no shell is wanted
+    celery(["--app", "cto_worker.app", "flower", *options], prog_name="celery")
 
 
 if __name__ == "__main__":

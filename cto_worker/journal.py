@@ -57,6 +57,12 @@ class Claim:
     recorded: Mapping[str, bytes]  # the intent log of the runs before, as the store keeps it
     stalls: int = 0  # takeovers since the job last got further
     elapsed_ms: int = 0  # since the first claim
+    trace: str = ""  # the trace context that the job was recorded in, as a W3C traceparent
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that the job belongs to, 32 hexadecimal digits, or ""."""
+        return self.trace[3:35]  # 00-<trace>-<span>-<flags>
 
     @property
     def log(self) -> IntentLog | None:
@@ -93,10 +99,15 @@ class Journal(Protocol):
     """What is written about jobs."""
 
     def create(
-        self, event: ProgressEvent, request: dict[str, Any], idempotency: Idempotency | None = None
+        self,
+        event: ProgressEvent,
+        request: dict[str, Any],
+        idempotency: Idempotency | None = None,
+        trace: str = "",
     ) -> Created:
         """Record a job with its first event (``seq`` 1, ``attempt`` 0), unless it is recorded already.
 
+        ``trace`` is the context that the runs of the job belong to, as :attr:`Claim.trace` tells it.
         Raises :class:`IdempotencyConflictError` when the key stands for another request, and, where replicas
         must have the job too, :class:`NotDurableError`; then it may be there.
         """

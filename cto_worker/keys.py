@@ -47,7 +47,8 @@ def job(job_id: str) -> str:
     Fields: request, user, rooms, serial, status, attempt, claimant, seq, phase, progress, created (ms),
     cancel; lease (the store's time, in ms, until which the job is its claimant's), begun (ms, of the first
     claim), released (1 when its last owner gave it up in order), sent (ms, when its message was last put on
-    ``RESUMED_QUEUE``; 0 while its owner keeps it), stalls (takeovers since it last got further).
+    ``RESUMED_QUEUE``; 0 while its owner keeps it), stalls (takeovers since it last got further); trace (a W3C
+    traceparent: what it was recorded in, when traces were on).
     """
     return f"cto:job:{job_id}"
 

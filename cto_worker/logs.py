@@ -1,9 +1,19 @@
-"""Logging: every line of this process, ours and the libraries', in one format on standard error."""
+"""Logging: every line of this process, ours and the libraries', in one format on standard error.
+
+With ``CTO_LOG_FORMAT=json`` every line is one object with ``timestamp``, ``level``, ``event`` and ``logger``,
+also what goes past logging: warnings, what ends a thread or the process, and what is merely printed.
+"""
 
 from __future__ import annotations
 
+import io
+import json
 import logging
-from typing import TYPE_CHECKING, Any
+import os
+import sys
+import threading
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING, Any
 
 import structlog
 
@@ -26,7 +36,8 @@ QUIET = (
 def configure(settings: Settings, level: int = logging.INFO) -> None:
     """Set up the root logger; ``CTO_LOG_FORMAT`` picks ``console`` or ``json`` lines.
 
-    What is bound with ``structlog.contextvars`` (a worker binds ``job_id`` and ``attempt``) is on every line.
+    What is bound with ``structlog.contextvars`` (a worker binds ``job_id``, ``attempt`` and, when the job is
+    traced, ``trace_id``) is on every line.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -53,3 +64,62 @@ def configure(settings: Settings, level: int = logging.INFO) -> None:
     root.setLevel(level)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    sys.excepthook = _end_of_process
+    threading.excepthook = _end_of_thread
+    if settings.log_format == "json":
+        sys.stdout = sys.stderr = _Printed(handler.stream)
+
+
+def say(text: str) -> None:
+    """Write a line from a signal's handler, which may have interrupted whoever writes one."""
+    root = logging.getLogger()
+    record = root.makeRecord(__name__, logging.INFO, __file__, 0, text, (), None)
+    os.write(2, f"{root.handlers[0].format(record)}\n".encode())  # standard error, past Python's buffers
+
+
+def json_line(text: str, **more: str) -> str:
+    """Return a line as one JSON object, which it may be already, with what ``more`` there is to say of it."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        line = None
+    if not isinstance(line, dict):
+        line = {"event": text, "level": "info", "timestamp": datetime.now(UTC).isoformat()}
+    return json.dumps(line | more)
+
+
+class _Printed(io.TextIOBase):
+    """A standard stream whose lines are JSON, too."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._partial = ""
+
+    def write(self, text: str) -> int:
+        *lines, self._partial = (self._partial + text).split("\n")
+        for line in lines:
+            if line.strip():
+                self._stream.write(json_line(line, logger="printed") + "\n")
+                self._stream.flush()
+        return len(text)
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        return False
+
+
+def _end_of_process(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        logging.getLogger(__name__).critical("the process ends", exc_info=(kind, error, traceback))
+
+
+def _end_of_thread(ending: threading.ExceptHookArgs) -> None:
+    if ending.exc_value and not isinstance(ending.exc_value, SystemExit):
+        name = ending.thread.name if ending.thread else "?"
+        failure = (ending.exc_type, ending.exc_value, ending.exc_traceback)
+        logging.getLogger(__name__).critical("the thread %s ends", name, exc_info=failure)

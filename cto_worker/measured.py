@@ -35,10 +35,14 @@ class MeasuredJournal:
         self._phases: dict[str, tuple[int, int | None]] = {}
 
     def create(
-        self, event: ProgressEvent, request: dict[str, Any], idempotency: Idempotency | None = None
+        self,
+        event: ProgressEvent,
+        request: dict[str, Any],
+        idempotency: Idempotency | None = None,
+        trace: str = "",
     ) -> Created:
         """See :meth:`Journal.create`."""
-        created = self._journal.create(event, request, idempotency)
+        created = self._journal.create(event, request, idempotency, trace)
         if created.new:
             measures.EVENTS_JOURNALLED.inc()
         return created

@@ -58,6 +58,7 @@ class MemoryJob:
     stalls: int = 0
     begun_ms: int | None = None
     review: bool = False
+    trace: str = ""
     log: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -82,7 +83,11 @@ class MemoryJournal:
     _samples: dict[str, list[float]] = field(default_factory=dict)
 
     def create(
-        self, event: ProgressEvent, request: dict[str, Any], idempotency: Idempotency | None = None
+        self,
+        event: ProgressEvent,
+        request: dict[str, Any],
+        idempotency: Idempotency | None = None,
+        trace: str = "",
     ) -> Created:
         """See :meth:`cto_worker.journal.Journal.create`."""
         if idempotency:
@@ -95,7 +100,9 @@ class MemoryJournal:
                 return Created(first[0], new=False, status=self.jobs[first[0]].status)
         if event.job_id in self.jobs:
             return Created(event.job_id, new=False, status=self.jobs[event.job_id].status)
-        self.jobs[event.job_id] = MemoryJob(dumps(request), [event], self.now_ms + keys.MESSAGE_GRACE_MS)
+        self.jobs[event.job_id] = MemoryJob(
+            dumps(request), [event], self.now_ms + keys.MESSAGE_GRACE_MS, trace=trace
+        )
         self._show(event, {})
         return Created(event.job_id, new=True, status=JobStatus.WAITING)
 
@@ -114,7 +121,9 @@ class MemoryJournal:
         job.begun_ms = self.now_ms if job.begun_ms is None else job.begun_ms
         self._be_durable()
         elapsed_ms = self.now_ms - job.begun_ms
-        return Claim(job.attempt, job.events[-1], job.request, dict(job.log), job.stalls, elapsed_ms)
+        return Claim(
+            job.attempt, job.events[-1], job.request, dict(job.log), job.stalls, elapsed_ms, job.trace
+        )
 
     def append(  # noqa: PLR0913 - see Journal
         self,

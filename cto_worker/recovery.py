@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
+from structlog.contextvars import bound_contextvars
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +51,9 @@ class Sweeper:
         """Send the message of every orphan once. Returns how many there were."""
         orphans = self._journal.due()
         for orphan in orphans:
-            log.warning("job %s is orphaned in attempt %d; sending it again", orphan.job_id, orphan.attempt)
-            self._send(orphan.job_id, json.loads(orphan.request), orphan.attempt > 0)
+            with bound_contextvars(job_id=orphan.job_id, attempt=orphan.attempt):
+                log.warning("orphaned; sending it again")
+                self._send(orphan.job_id, json.loads(orphan.request), orphan.attempt > 0)
         return len(orphans)
 
     def stop(self) -> None:

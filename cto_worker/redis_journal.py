@@ -56,7 +56,11 @@ class RedisJournal:
         self._cancel = script(store, "cancel")
 
     def create(
-        self, event: ProgressEvent, request: dict[str, Any], idempotency: Idempotency | None = None
+        self,
+        event: ProgressEvent,
+        request: dict[str, Any],
+        idempotency: Idempotency | None = None,
+        trace: str = "",
     ) -> Created:
         """See :meth:`Journal.create`."""
         rooms = keys.rooms(event.job_id, event.user_id, event.socket_user_id)
@@ -92,6 +96,7 @@ class RedisJournal:
                 keys.LIST_PREFIX,
                 keys.job(""),
                 keys.MESSAGE_GRACE_MS,
+                trace,
             ],
         )
         if idempotency and fingerprint.decode() != idempotency.fingerprint:
@@ -116,9 +121,11 @@ class RedisJournal:
         )
         if not claimed:
             return None
-        attempt, latest, request, stalls, elapsed_ms, log = claimed
+        attempt, latest, request, stalls, elapsed_ms, trace, log = claimed
         fields = {name.decode(): text for name, text in zip(*[iter(log)] * 2, strict=True)}
-        return Claim(int(attempt), decode(latest), request, fields, int(stalls), int(elapsed_ms))
+        return Claim(
+            int(attempt), decode(latest), request, fields, int(stalls), int(elapsed_ms), trace.decode()
+        )
 
     def append(  # noqa: PLR0913 - see Journal
         self,

@@ -76,6 +76,7 @@ class Runner:
     keeper: LeaseKeeper | None = None  # ``None``: nobody else can take a job over
     send: Callable[[str, dict[str, Any], bool], None] = lambda *_: None
     crash_at: str = ""
+    trace: Callable[[str, Claim], AbstractContextManager[object]] = lambda *_: nullcontext()  # of one run
     stopping: Event = field(default_factory=Event)  # set once this worker is to stop
 
     def run_job(self, job_id: str, document: Any) -> dict[str, Any] | None:
@@ -97,7 +98,8 @@ class Runner:
             if taken is None:
                 log.info("taken already, or to be left to another worker")
                 return None
-            with bound_contextvars(attempt=taken.claim.attempt):
+            traced = {"trace_id": taken.claim.trace_id} if taken.claim.trace else {}
+            with bound_contextvars(attempt=taken.claim.attempt, **traced):
                 return self._run(job_id, taken)
 
     def _take_in_the_end(self, job_id: str, document: Any) -> _Taken | None:
@@ -125,7 +127,7 @@ class Runner:
     def _run(self, job_id: str, taken: _Taken) -> dict[str, Any] | None:
         claim = taken.claim
         try:
-            with self._keeping(job_id, taken) as lease:
+            with self._keeping(job_id, taken) as lease, self.trace(job_id, claim):
                 hold = Hold(lease, self.stopping, self.crash_at)
                 if claim.stalls >= MAX_STALLS:
                     # Whatever is wrong may be what is recorded, so no more of that is read than must be.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from cto_worker.runner import Runner
+    from cto_worker.traces import Traces
 
 
 class JournalledTask(Task):  # type: ignore[misc]  # Celery ships no types
@@ -32,7 +33,7 @@ class JournalledTask(Task):  # type: ignore[misc]  # Celery ships no types
         return self.app.AsyncResult(task_id, task_name=self.name, **options)
 
 
-def register(app: Celery, runner: Runner) -> None:
+def register(app: Celery, runner: Runner, traces: Traces) -> None:
     """Add the task to a worker's app."""
 
     @app.task(
@@ -40,7 +41,9 @@ def register(app: Celery, runner: Runner) -> None:
     )
     def run_operation(task: JournalledTask, *args: Any, **kwargs: Any) -> dict[str, Any]:
         document = args[0] if len(args) == 1 and not kwargs else None  # None is refused as no object
-        result = runner.run_job(task.request.id, document)
+        # Who sends by bare name may say what it belongs to, as OpenTelemetry's own instrumentation does.
+        with traces.caller(str(task.request.get("traceparent") or "")):
+            result = runner.run_job(task.request.id, document)
         if result is None:
             raise Ignore  # neither success nor failure: the job's own run tells that
         return result

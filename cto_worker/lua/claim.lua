@@ -1,12 +1,13 @@
 -- Takes a job for one run: a waiting one, or one whose owner let its lease run out or gave it up.
 -- The first event of the run, not the claim, makes a waiting job active.
 -- KEYS: job, events, intents, due, waiting, claimed. ARGV: job id, claimant, lease in ms
--- Returns {attempt, latest event, request, stalls, ms since the first claim, the intent log as field, value, ...},
+-- Returns {attempt, latest event, request, stalls, ms since the first claim, trace context or "",
+-- the intent log as field, value, ...},
 -- or nothing when the job is not to be had
 local job, events, intents, due, waiting, claimed = unpack(KEYS)
 local job_id, claimant, lease_ms = unpack(ARGV)
-local attempt, owner, request, status, lease, released, stalls, begun, serial = unpack(redis.call("HMGET", job,
-  "attempt", "claimant", "request", "status", "lease", "released", "stalls", "begun", "serial"))
+local attempt, owner, request, status, lease, released, stalls, begun, serial, trace = unpack(redis.call("HMGET", job,
+  "attempt", "claimant", "request", "status", "lease", "released", "stalls", "begun", "serial", "trace"))
 if not attempt or status == "completed" or status == "failed" then
   return false
 end
@@ -34,4 +35,4 @@ if tonumber(serial) > tonumber(redis.call("GET", claimed) or "0") then
   redis.call("SET", claimed, serial)
 end
 local latest = redis.call("XREVRANGE", events, "+", "-", "COUNT", 1)[1][2][2]
-return { attempt, latest, request, stalls, now - begun, redis.call("HGETALL", intents) }
+return { attempt, latest, request, stalls, now - begun, trace or "", redis.call("HGETALL", intents) }

@@ -4,7 +4,7 @@
 -- Returns {job id, 1 when new, fingerprint of the request the job was made from, status}
 local job, events, meta, serial_counter, waiting, idempotency = unpack(KEYS)
 local job_id, event, request, user, phase, progress, created_ms, rooms, retention_s, fingerprint, idempotency_ttl_s,
-  channel_prefix, open_prefix, list_prefix, job_prefix, grace_ms = unpack(ARGV)
+  channel_prefix, open_prefix, list_prefix, job_prefix, grace_ms, trace = unpack(ARGV)
 
 if idempotency then
   local first = redis.call("HMGET", idempotency, "job", "fingerprint")
@@ -19,6 +19,9 @@ end
 local serial = redis.call("INCR", serial_counter)
 redis.call("HSET", job, "request", request, "user", user, "rooms", rooms, "serial", serial,
   "status", "waiting", "attempt", 0, "seq", 1, "phase", phase, "progress", progress, "created", created_ms)
+if trace ~= "" then
+  redis.call("HSET", job, "trace", trace)
+end
 redis.call("EXPIRE", job, retention_s)
 local time = redis.call("TIME")
 redis.call("ZADD", waiting, string.format("%.0f", time[1] * 1000 + math.floor(time[2] / 1000) + grace_ms), job_id)

@@ -170,6 +170,6 @@ def test_every_line_of_a_json_log_is_one_object(launch):
     assert requests.get(f"{system.url}/socket.io/?EIO=3", timeout=10).status_code == 400
     wait_until(lambda: "unsupported version" in system.said())
     system.stop()
-    lines = [line.partition("|")[2] for line in system.said().splitlines() if line.startswith("gateway")]
-    said = [json.loads(line) for line in lines]
+    lines = [json.loads(line) for line in system.said().splitlines()]
+    said = [line for line in lines if line["process"] == "gateway"]
     assert len([line for line in said if "unsupported version" in line["event"]]) == 1

@@ -1,0 +1,92 @@
+"""With CTO_LOG_FORMAT=json every line that the whole system writes is one JSON object."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import datetime
+
+import requests
+from waiting import wait_until
+
+
+def lines(system):
+    """Every line, as an object."""
+    found = []
+    for text in system.log.read_text().splitlines():
+        line = json.loads(text)
+        assert isinstance(line, dict), text
+        assert {"timestamp", "level", "event", "process"} <= line.keys(), text
+        assert datetime.fromisoformat(line["timestamp"]).utcoffset() is not None, text
+        assert line["level"] in {"debug", "info", "warning", "error", "critical"}, text
+        found.append(line)
+    return found
+
+
+def test_every_line_is_one_json_object(launch):
+    system = launch(CTO_LOG_FORMAT="json", CTO_FLOWER_PASSWORD="a password of some length").ready()
+    wait_until(lambda: "Visit me at" in system.said())
+    completed, failed = system.submit(), system.submit(buyAmount=1_000)
+    assert system.ended(completed)["status"] == "completed"
+    assert system.ended(failed)["status"] == "failed"
+    assert requests.get(f"{system.url}/nowhere", timeout=10).status_code == 404
+    assert requests.get(system.url, headers={"Host": "evil.example"}, timeout=10).status_code == 403
+    wait_until(lambda: f'"{failed}"' in system.said())
+    assert system.stop() == 0
+
+    said = lines(system)
+    for job_id, events in {
+        completed: ["begun: prefunded, 0.05 SOL, user 7", "completed: "],
+        failed: ["begun: prefunded, 1000.0 SOL, user 7", "failed: insufficient_funds"],
+    }.items():
+        of_job = [line for line in said if line.get("job_id") == job_id and line["process"] == "worker"]
+        for line, event in zip(of_job, events, strict=True):
+            assert line["event"].startswith(event)
+            assert line["attempt"] == 1
+    assert not [line for line in said if completed in line["event"] or failed in line["event"]]
+    # What has no logger has been put into JSON by the supervisor: in a container nobody would.
+    assert {line["process"] for line in said if line.get("logger", "printed") == "printed"} <= {
+        "cto",
+        "store",
+    }
+    for job_id in (completed, failed):
+        accepted = [line for line in said if line.get("job_id") == job_id and line["process"] == "gateway"]
+        assert [line["event"] for line in accepted] == ["accepted from service"]
+    assert any(line["event"].startswith("refused a request from 127.0.0.1") for line in said)
+    assert {line["process"] for line in said} == {"cto", "store", "worker", "gateway", "flower"}
+
+
+PROGRAM = """
+import sys, threading, warnings
+from cto_worker import logs
+from cto_worker.config import Settings
+logs.configure(Settings(log_format="json"))
+print("printed,", "and", end=" ")
+print("more\\nand again")
+sys.stderr.write("written\\n")
+warnings.warn("an old way", UserWarning, stacklevel=1)
+def fail():
+    hidden = "of a frame"
+    raise ValueError("in a thread")
+thread = threading.Thread(target=fail, name="one")
+thread.start()
+thread.join()
+logs.say("said in a signal's handler")
+raise KeyError("at the end")
+"""
+
+
+def test_what_is_printed_and_raised_is_one_json_object_each():
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (1, "")
+    said = [json.loads(line) for line in ran.stderr.splitlines()]
+    events = [line["event"] for line in said]
+    assert events[:3] == ["printed, and more", "and again", "written"]
+    assert "an old way" in events[3]
+    assert said[3]["logger"] == "py.warnings"
+    assert events[4:] == ["the thread one ends", "said in a signal's handler", "the process ends"]
+    assert [one["exception"][0]["exc_value"] for one in (said[4], said[6])] == ["in a thread", "'at the end'"]
+    assert "of a frame" not in ran.stderr
