@@ -21,8 +21,8 @@ def status_against_bare_view(count: int = 2_000, rounds: int = 5) -> tuple[float
     """Status requests/s of the gateway; requests/s of a Flask view with one Redis GET on the same server."""
     with embedded_store() as environment, ExitStack() as stack:
         job = _finished_jobs(environment, 1)[0]
-        gateway = stack.enter_context(_serving("api.wsgi", environment))
-        bare = stack.enter_context(_serving("benchmarks.bare_app", environment))
+        gateway = stack.enter_context(serving("api.wsgi", environment))
+        bare = stack.enter_context(serving("benchmarks.bare_app", environment))
         status, bare_view = f"/api/cto/job/{job}/status", f"/bare/{job}"
         gateway.requests_per_s(status, AT_ONCE * 20)
         bare.requests_per_s(bare_view, AT_ONCE * 20)
@@ -41,7 +41,7 @@ def stats_against_status(rounds: int = 300) -> tuple[float, float]:
     with embedded_store() as environment:
         jobs = _finished_jobs(environment, JOBS)
         statistics = f"/api/cto/jobs/stats?jobIds={','.join(jobs)}"
-        with _serving("api.wsgi", environment) as gateway:
+        with serving("api.wsgi", environment) as gateway:
             if b'"completed":500' not in gateway.get(statistics):
                 raise RuntimeError("not the statistics of 500 completed jobs")
             pairs = [
@@ -60,7 +60,7 @@ def _finished_jobs(environment: dict[str, str], count: int) -> list[str]:
 
 
 @contextmanager
-def _serving(module: str, environment: dict[str, str]) -> Iterator[Connections]:
+def serving(module: str, environment: dict[str, str]) -> Iterator[Connections]:
     """Run a server as a process of its own; connections to it."""
     port = free_port()
     with process(["-m", module], environment | {"CTO_PORT": str(port)}):

@@ -54,9 +54,9 @@ def burst() -> Iterator[Line]:
     clients, length = 1_000, 30
 
     def measure(scene: Scene) -> Figures:
-        users = _join(scene.crowd, clients)
-        scene.deliver(_jobs(users, 5), 5, clients)
-        return _medians(scene.deliver(_jobs(users, length), length, clients) for _ in range(BURSTS))
+        users = join_each(scene.crowd, clients)
+        scene.deliver(jobs_of(users, 5), 5, clients)
+        return _medians(scene.deliver(jobs_of(users, length), length, clients) for _ in range(BURSTS))
 
     what = f"{clients * length:,} events at once to {clients:,} clients"
     yield from _deliveries(what, _in_turn(measure), at_least=2)
@@ -69,9 +69,9 @@ def room() -> Iterator[Line]:
     def measure(scene: Scene) -> Figures:
         user = "crowded"
         scene.crowd.join([_visit(user)] * clients)
-        scene.deliver(_jobs([user], length), length, clients)
+        scene.deliver(jobs_of([user], length), length, clients)
         return _medians(
-            scene.deliver(_jobs([user] * jobs, length), jobs * length, clients) for _ in range(BURSTS)
+            scene.deliver(jobs_of([user] * jobs, length), jobs * length, clients) for _ in range(BURSTS)
         )
 
     what = f"{jobs * length} events at once to a room of {clients}"
@@ -83,9 +83,9 @@ def latency() -> Iterator[Line]:
     clients, per_s, length = 1_000, 200, 2
 
     def measure(scene: Scene) -> Figures:
-        users = _join(scene.crowd, clients)
-        scene.deliver(_jobs(users, 5), 5, clients)
-        events = _jobs(users, length)
+        users = join_each(scene.crowd, clients)
+        scene.deliver(jobs_of(users, 5), 5, clients)
+        events = jobs_of(users, length)
         scene.crowd.reset(latencies=True)
         scene.publisher.publish_at(per_s, events)
         found = scene.crowd.arrival(length).latencies_ms
@@ -104,10 +104,10 @@ def join() -> Iterator[Line]:
     clients, before = 2_000, 300
 
     def measure(scene: Scene) -> Figures:
-        _join(scene.crowd, before)
+        join_each(scene.crowd, before)
         scene.server.rest()
         memory_kb, cpu_s = scene.server.memory_kb, scene.server.cpu_s
-        _join(scene.crowd, clients, first=before)
+        join_each(scene.crowd, clients, first=before)
         joined_s = scene.server.cpu_s
         scene.server.rest()
         return (scene.server.memory_kb - memory_kb) / clients, (joined_s - cpu_s) / clients * 1000
@@ -125,12 +125,12 @@ def foreign() -> Iterator[Line]:
     clients, jobs, length, strangers, window_s = 10, 10, 30, 1_000, 3.0
 
     def measure(scene: Scene) -> Figures:
-        users = _join(scene.crowd, clients)
-        scene.deliver(_jobs(users, 5), 5, clients)
-        _, own_us = scene.deliver(_jobs(users * jobs, length), jobs * length, clients)
+        users = join_each(scene.crowd, clients)
+        scene.deliver(jobs_of(users, 5), 5, clients)
+        _, own_us = scene.deliver(jobs_of(users * jobs, length), jobs * length, clients)
 
         def cpu_ms(count: int) -> float:
-            packed = scene.publisher.packed(_jobs([f"stranger{number}" for number in range(count)], length))
+            packed = scene.publisher.packed(jobs_of([f"stranger{number}" for number in range(count)], length))
             scene.server.rest()
             begun_s, cpu_s = time.monotonic(), scene.server.cpu_s
             scene.crowd.reset()
@@ -155,7 +155,7 @@ def resume() -> Iterator[Line]:
     at_once = 500  # as many as wait before Node's door
 
     def measure(scene: Scene) -> Figures:
-        users = _join(scene.crowd, clients)
+        users = join_each(scene.crowd, clients)
         scene.crowd.reset()
         jobs = [Journaled(scene.journal, user) for user in users]
         scene.crowd.arrival(1)
@@ -216,7 +216,7 @@ def _deliveries(what: str, figures: tuple[Figures, Figures], at_least: float) ->
     yield Line(f"{what}: CPU of one", f"{our_us:.1f} / {nodes_us:.1f} µs", our_us / nodes_us)
 
 
-def _join(clients: Crowd, count: int, first: int = 0) -> list[str]:
+def join_each(clients: Crowd, count: int, first: int = 0) -> list[str]:
     """Have so many clients join, each the room of a user of its own; the users."""
     users = [f"user{number}" for number in range(first, first + count)]
     clients.join([_visit(user) for user in users])
@@ -231,5 +231,5 @@ def _ask(event: str, argument: Any) -> str:
     return dumps([event, argument]).decode()
 
 
-def _jobs(users: list[str], length: int) -> list[ProgressEvent]:
+def jobs_of(users: list[str], length: int) -> list[ProgressEvent]:
     return side_by_side([job(user, length) for user in users])

@@ -1,0 +1,44 @@
+"""``python -m benchmarks.scale [workers] [gateways] [sockets] [jobs]``: measure, print, and draw each curve.
+
+The pictures and the figures behind them lie beside this file. Each takes two to four minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.scale import curves, gateways, sockets, stored, workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.scale.curves import Study
+
+HERE = Path(__file__).parent
+STUDIES: dict[str, Callable[[], Study]] = {
+    "workers": workers.study,
+    "gateways": gateways.study,
+    "sockets": sockets.study,
+    "jobs": stored.study,
+}
+
+
+def main() -> None:
+    """Make the studies that are named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description="Measure how cost grows.")
+    parser.add_argument("studies", nargs="*", metavar="study", help=f"one of: {', '.join(STUDIES)}")
+    wanted = parser.parse_args().studies
+    if unknown := set(wanted) - set(STUDIES):
+        parser.error(f"no such study: {', '.join(sorted(unknown))}")
+    for name in wanted or STUDIES:
+        study = STUDIES[name]()
+        curves.print_table(study)
+        (HERE / f"{name}.json").write_text(json.dumps(curves.figures(study), indent=1) + "\n")
+        curves.draw(study, HERE / f"{name}.svg")
+
+
+if __name__ == "__main__":
+    main()

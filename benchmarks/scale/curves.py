@@ -1,0 +1,105 @@
+"""A study: some quantities over a growing number of something, as a table and as a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+
+mpl.use("svg")
+from matplotlib import pyplot as plt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
+COLORS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626")
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What shares one vertical axis: series by name, each with a value for every size."""
+
+    axis: str  # with its unit
+    series: dict[str, list[float]]
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One growing number, and what was measured at each size."""
+
+    title: str
+    axis: str
+    sizes: list[int]
+    panels: list[Panel] = field(default_factory=list)
+    log: bool = False
+
+
+def print_table(study: Study) -> None:
+    """Print it as README.md can hold it."""
+    rows = [(panel.axis, name, values) for panel in study.panels for name, values in panel.series.items()]
+    print(f"\n{study.title}\n")
+    print(f"| {study.axis} | {' | '.join(f'{size:,}' for size in study.sizes)} |")
+    print(f"| :--- | {' | '.join('---:' for _ in study.sizes)} |")
+    for axis, name, values in rows:
+        print(f"| {name}, {axis} | {' | '.join(_shown(value) for value in values)} |", flush=True)
+
+
+def figures(study: Study) -> dict[str, Any]:
+    """The numbers, for whoever wants to compare."""
+    return {
+        study.axis: study.sizes,
+        **{
+            f"{name}, {panel.axis}": [round(value, 4) for value in values]
+            for panel in study.panels
+            for name, values in panel.series.items()
+        },
+    }
+
+
+def draw(study: Study, path: Path) -> None:
+    """Draw the panels side by side."""
+    mpl.rcParams |= {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "cto",
+        "font.family": "sans-serif",
+        "font.size": 10,
+    }
+    figure, axes = plt.subplots(1, len(study.panels), figsize=(4.6 * len(study.panels), 3.4), squeeze=False)
+    for axis, panel in zip(axes[0], study.panels, strict=True):
+        _draw_panel(axis, study, panel)
+    figure.suptitle(study.title, x=0.01, ha="left", color=INK, fontsize=12, fontweight="bold")
+    figure.tight_layout(rect=(0, 0, 1, 0.96), w_pad=3)
+    figure.savefig(path, metadata={"Date": None}, facecolor="white")
+    plt.close(figure)
+
+
+def _draw_panel(axis: Any, study: Study, panel: Panel) -> None:
+    for color, (name, values) in zip(COLORS, panel.series.items(), strict=False):
+        dashed = name.startswith("ideal")
+        axis.plot(
+            study.sizes, values, color=MUTED if dashed else color, label=name, linewidth=1.2 if dashed else 2,
+            linestyle=":" if dashed else "-", marker="" if dashed else "o", markersize=4.5,
+        )  # fmt: skip
+    if study.log:
+        axis.set_xscale("log")
+    else:
+        axis.set_xticks(study.sizes)
+    if panel.log:
+        axis.set_yscale("log")
+    else:
+        axis.set_ylim(bottom=0)
+    axis.set_xlabel(study.axis, color=MUTED)
+    axis.set_title(panel.axis, loc="left", color=MUTED, fontsize=10)
+    axis.grid(axis="y", color=GRID)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.tick_params(colors=MUTED, length=0)
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axis.legend(frameon=False, labelcolor=INK, fontsize=9)
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,70 @@
+"""More gateways behind one address of one machine."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.relay.crowd import crowd
+from benchmarks.relay.jobs import Publisher
+from benchmarks.relay.rows import jobs_of, join_each
+from benchmarks.scale.curves import Panel, Study
+from benchmarks.system import client, embedded_store, free_port, process, wait_until
+from cto_worker.pulse import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GATEWAYS = [1, 2, 4]
+CLIENTS, EVENTS, ROUNDS = 1_000, 30, 5
+
+
+def study() -> Study:
+    """What a burst to a thousand clients costs when they are spread over 1 to 4 gateways."""
+    rates, costs = zip(*(_burst(number) for number in GATEWAYS), strict=True)
+    return Study(
+        "Gateways",
+        "gateways",
+        GATEWAYS,
+        [
+            Panel("deliveries/s, all together", {"measured": list(rates)}),
+            Panel("µs of CPU for a delivery, all together", {"measured": list(costs)}),
+        ],
+    )
+
+
+def _burst(count: int) -> tuple[float, float]:
+    with embedded_store() as environment, client(environment) as store:
+        port = free_port()
+        with _gateways(environment | {"CTO_PORT": str(port)}, count) as pids:
+            wait_until(lambda: sum(one.kind == "gateway" for one in read(store).processes) == count)
+            with crowd(port) as clients:
+                users = join_each(clients, CLIENTS)
+                publisher = Publisher(store)
+                figures = []
+                for length in [5] + [EVENTS] * ROUNDS:  # the first warms up
+                    packed = publisher.packed(jobs_of(users, length))
+                    clients.reset()
+                    cpu_s = _cpu_s(pids)
+                    begun_ns = publisher.publish(packed)
+                    took_s = (clients.arrival(length).last_ns - begun_ns) / 1e9
+                    each = length * CLIENTS
+                    figures.append((each / took_s, (_cpu_s(pids) - cpu_s) * 1e6 / each))
+                rates, costs = zip(*figures[1:], strict=True)
+                return median(rates), median(costs)
+
+
+@contextmanager
+def _gateways(environment: dict[str, str], count: int) -> Iterator[list[int]]:
+    with ExitStack() as stack:
+        stack.enter_context(process(["-m", "api.front"], environment))
+        numbers = [str(number) for number in range(1, count + 1)]
+        commands = [["-m", "api.wsgi", "--number", number] for number in numbers]
+        yield [stack.enter_context(process(command, environment)).pid for command in commands]
+
+
+def _cpu_s(pids: list[int]) -> float:
+    """Processor time these processes have used (Linux), as benchmarks.relay.servers has it."""
+    return sum(time.clock_gettime(~pid << 3 | 2) for pid in pids)

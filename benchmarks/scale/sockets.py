@@ -1,0 +1,57 @@
+"""More clients of one gateway."""
+
+from __future__ import annotations
+
+from statistics import median, quantiles
+
+from benchmarks.relay.crowd import crowd
+from benchmarks.relay.jobs import Publisher
+from benchmarks.relay.rows import jobs_of, join_each
+from benchmarks.relay.servers import gateway
+from benchmarks.scale.curves import Panel, Study
+from benchmarks.system import client, embedded_store
+
+CLIENTS = [10, 100, 1_000, 5_000]
+PER_S, EVENTS = 200, 1_000  # how fast, and how many altogether
+BURST = 20_000  # deliveries
+
+
+def study() -> Study:
+    """Latency, memory, and what a delivery costs, with 10 to 5,000 clients in rooms of their own."""
+    figures = [_measure(count) for count in CLIENTS]
+    medians, worst, memory_mb, costs = (list(column) for column in zip(*figures, strict=True))
+    return Study(
+        "Clients of one gateway",
+        "clients",
+        CLIENTS,
+        [
+            Panel(
+                f"ms from PUBLISH to the client, {PER_S} events/s", {"median": medians, "99 of 100": worst}
+            ),
+            Panel("MB of memory", {"measured": memory_mb}),
+            Panel("µs of CPU for a delivery, in a burst", {"measured": costs}),
+        ],
+        log=True,
+    )
+
+
+def _measure(count: int) -> tuple[float, float, float, float]:
+    with embedded_store() as environment, client(environment) as store, gateway(environment) as server:
+        publisher = Publisher(store)
+        with crowd(server.port) as clients:
+            users = join_each(clients, count)
+            each = max(2, BURST // count)
+            costs = []
+            for _ in range(3):
+                packed = publisher.packed(jobs_of(users, each))
+                clients.reset()
+                cpu_s = server.cpu_s
+                publisher.publish(packed)
+                clients.arrival(each)
+                costs.append((server.cpu_s - cpu_s) * 1e6 / (each * count))
+            length = max(2, EVENTS // count)
+            clients.reset(latencies=True)
+            some = jobs_of(users, length)
+            publisher.publish_at(PER_S, some)
+            found = clients.arrival(length).latencies_ms
+            return median(found), quantiles(found, n=100)[98], server.memory_kb / 1024, median(costs)

@@ -1,0 +1,59 @@
+"""More worker processes on one machine."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from benchmarks.scale.curves import Panel, Study
+from benchmarks.system import BODY, embedded_store, process, wait_until
+from benchmarks.worker import Worker
+from cto_worker import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROCESSES = [1, 2, 4, 8]
+OPERATIONS = 2_000  # without latency
+SLOW_S, SLOTS, WAVES = 2.5, 50, 4  # with it: so long each, so many at once in a process, so many times
+
+
+def study() -> Study:
+    """Operations per second, of 1 to 8 processes: with a market without latency, and with one that waits."""
+    busy = [_per_s(number, OPERATIONS, 100, 0) for number in PROCESSES]
+    slow = [_per_s(number, number * SLOTS * WAVES, SLOTS, SLOW_S) for number in PROCESSES]
+    ideal = [number * SLOTS / SLOW_S for number in PROCESSES]
+    return Study(
+        "Worker processes",
+        "worker processes",
+        PROCESSES,
+        [
+            Panel("operations/s, market without latency", {"measured": busy}),
+            Panel(
+                f"operations/s, {SLOTS} at once in each, {SLOW_S:g} s long",
+                {"measured": slow, "ideal": ideal},
+            ),
+        ],
+    )
+
+
+def _per_s(processes: int, count: int, slots: int, latency_s: float) -> float:
+    settings = {"CTO_PAPER_LATENCY_MS": f"{latency_s * 1000:.0f}", "CTO_WORKER_CONCURRENCY": str(slots)}
+    with embedded_store() as store, ExitStack() as stack:
+        environment = store | settings
+        pids = [stack.enter_context(process(list(_command(n)), environment)).pid for n in range(processes)]
+        workers = Worker(environment, pids[0])
+        wait_until(lambda: len(workers.app.control.ping(timeout=1)) == processes)
+        workers.pause()
+        jobs = [workers.producer.submit(BODY | {"userId": f"user-{n % 50}"}).job_id for n in range(count)]
+        completed = f"{keys.LIST_PREFIX}{keys.EVERYONE}:completed"
+        begun_s = time.perf_counter()
+        workers.resume()
+        wait_until(lambda: workers.store.zcard(completed) == len(jobs))
+        return count / (time.perf_counter() - begun_s)
+
+
+def _command(number: int) -> Iterator[str]:
+    yield from ("-m", "celery", "--app", "benchmarks.worker_app", "worker", "--loglevel", "warning")
+    yield from ("--queues", f"{keys.QUEUE},{keys.RESUMED_QUEUE}", "--hostname", f"w{number}@bench")
