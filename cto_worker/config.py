@@ -198,8 +198,9 @@ class _StoreAddress(fields.String):
             known = None
         if not known:
             raise ValidationError(
-                "Must be like redis://127.0.0.1:6379/0, or "
-                f"{sentinels.SCHEME}://host1:26379,host2:26379,host3:26379/mymaster/0."
+                "Must be empty, or like redis://127.0.0.1:6379/0, or "
+                f"{sentinels.SCHEME}://user:password@host1:26379,host2:26379,host3:26379/mymaster/0, "
+                "where user and password are percent-encoded, as in every URL."
             )
         return url
 

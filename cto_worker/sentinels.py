@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+from redis.backoff import NoBackoff
 from redis.connection import BlockingConnectionPool
+from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
 if TYPE_CHECKING:
     from redis import ConnectionPool
 
 SCHEME = "redis+sentinel"
-ASK_TIMEOUT_S = 1.0  # a Sentinel that does not answer by then is passed over for the next
+ASK_TIMEOUT_S = 0.5  # a Sentinel that does not answer by then is passed over for the next
+ASKING_AT_ONCE = 3_000  # after a failover every thread asks at once, and none of them may be turned away
 PORT = 26_379
 _ADDRESS = re.compile(
     rf"{re.escape(SCHEME)}://(?:(?P<user>[^:@/]*):(?P<password>[^@/]*)@)?"
@@ -41,7 +44,7 @@ class Sentinels:
     @property
     def celery_url(self) -> str:
         """The address as Celery takes it, for broker and results alike."""
-        login = f"{quote(self.username)}:{quote(self.password)}@" if self.password else ""
+        login = f"{quote(self.username, safe='')}:{quote(self.password, safe='')}@" if self.password else ""
         return ";".join(f"sentinel://{login}{host}:{port}/{self.db}" for host, port in self.hosts)
 
     @property
@@ -51,6 +54,9 @@ class Sentinels:
             "socket_timeout": ASK_TIMEOUT_S,
             "socket_connect_timeout": ASK_TIMEOUT_S,
             "password": self.own_password or None,
+            "max_connections": ASKING_AT_ONCE,
+            # By default redis-py asks ten more times, which takes longer than anybody here waits.
+            "retry": Retry(NoBackoff(), 0),
         }
 
     def pool(self, **options: Any) -> ConnectionPool:
