@@ -42,6 +42,16 @@ store = connect(
     timeout_s=_TIMEOUT_S,
     retry_timeouts=False,
 )
+market_store = (
+    connect(
+        settings.of_paper_market,
+        settings.worker_concurrency + _SPARE_CONNECTIONS,
+        timeout_s=_TIMEOUT_S,
+        retry_timeouts=False,
+    )
+    if settings.paper_url
+    else store
+)
 app = celery_app(settings)
 send = make_send(app)
 own_store = connect(settings, _KEEPERS_CONNECTIONS, timeout_s=_TIMEOUT_S, retry_timeouts=False)
@@ -50,7 +60,7 @@ keeper = LeaseKeeper(own_journal, settings.lease_ms)
 sweeper = Sweeper(own_journal, settings.lease_ms, send)
 phase_teller = PhaseTeller()
 journal = MeasuredJournal(RedisJournal(store, settings), phase_teller)
-runner = Runner(journal, PaperMarket(store, settings), keeper, send, settings.crash_at)
+runner = Runner(journal, PaperMarket(market_store, settings), keeper, send, settings.crash_at)
 pulse = Pulse(
     own_store,
     "worker",

