@@ -76,13 +76,15 @@ class _Connection(SentinelManagedConnection):
             self.connect()  # type: ignore[no-untyped-call]
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
 
-    def read_response(self, *arguments: Any, disconnect_on_error: bool = True, **options: Any) -> Any:
+    def read_response(
+        self, disable_decoding: Any = False, *, disconnect_on_error: bool | None = True, **options: Any
+    ) -> Any:
         """Read, and give the connection up if no answer comes.
 
         redis-py goes on with it: whatever it is asked next may get the answer that was given up
         (https://github.com/redis/redis-py/pull/4292).
         """
-        return super().read_response(*arguments, disconnect_on_error=disconnect_on_error, **options)
+        return super().read_response(disable_decoding, disconnect_on_error=disconnect_on_error, **options)
 
 
 class _Pool(SentinelConnectionPool, BlockingConnectionPool):

@@ -43,13 +43,12 @@ def away():
 @pytest.fixture
 def settings(tmp_path, away):
     """Settings for a store with a password whose Sentinels have another; only the last of three is there."""
-    with ValkeyServer(config={"appendonly": "yes"}) as server:
+    # By itself it takes the first port that is free, as it does in every process of these tests at once.
+    with ValkeyServer(port=free_port(), config={"appendonly": "yes"}) as server:
         with Redis(port=server.port) as direct:
             direct.config_set("requirepass", PASSWORD)
         file = tmp_path / "sentinel.conf"
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         file.write_text(
             f'bind {HOST}\nport {port}\nrequirepass "{OWN_PASSWORD}"\n'
             f'sentinel monitor cto {HOST} {server.port} 1\nsentinel auth-pass cto "{PASSWORD}"\n'
@@ -63,6 +62,12 @@ def settings(tmp_path, away):
         yield Settings.from_env(env)
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
 
 
 def knows(sentinel):
