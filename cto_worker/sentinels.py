@@ -77,7 +77,11 @@ class _Connection(SentinelManagedConnection):
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
 
     def read_response(
-        self, disable_decoding: Any = False, *, disconnect_on_error: bool | None = True, **options: Any
+        self,
+        disable_decoding: Any = False,  # noqa: FBT002 - redis-py's
+        *,
+        disconnect_on_error: bool | None = True,
+        **options: Any,
     ) -> Any:
         """Read, and give the connection up if no answer comes.
 
