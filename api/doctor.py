@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kombu.exceptions import OperationalError
+from redis import Redis
 from redis.exceptions import RedisError
 
 from api.auth import check_startable
@@ -19,9 +20,8 @@ from cto_worker.store import check_durable, connect
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from redis import Redis
-
     from cto_worker.config import Settings
+    from cto_worker.sentinels import Sentinels
 
 WORKER_REPLY_S = 2.0
 OLDEST_REDIS = (7, 2)
@@ -45,9 +45,11 @@ class _Wrong(Exception):  # noqa: N818 - a finding, not an error
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Check the configuration, the store, the gateway and the workers, in that order."""
+    found = settings.sentinels
     with connect(settings) as store:
         checks: dict[str, Callable[[], str]] = {
             "configuration": lambda: _configuration(settings),
+            **({"sentinels": lambda: _sentinels(found, settings.replicas)} if found else {}),
             "store": lambda: _store(store, settings),
             "durability": lambda: _durability(store, settings.replicas),
             "eviction": lambda: _eviction(store),
@@ -95,9 +97,33 @@ def _runs(settings: Settings) -> bool:
     return True
 
 
+def _sentinels(sentinels: Sentinels, replicas: int) -> str:
+    """Ask each by itself whether enough of them would agree on a failover."""
+    silent = []
+    for host, port in sentinels.hosts:
+        with Redis(host=host, port=port, **sentinels.asking) as sentinel:
+            try:
+                sentinel.execute_command("SENTINEL", "CKQUORUM", sentinels.primary)
+            except RedisError as error:
+                silent.append(f"{host}:{port} says: {error}")
+    if silent:
+        raise _Wrong(
+            "; ".join(silent), "start and configure them as docs/scaling.md says, three on three machines"
+        )
+    if not replicas:
+        raise _Wrong(
+            "when a replica takes over, jobs and orders that somebody was told of may be gone",
+            "set CTO_REPLICAS=1, for gateways and workers alike (docs/scaling.md)",
+        )
+    return f"{len(sentinels.hosts)} Sentinels watch {sentinels.primary} and can agree on a failover"
+
+
 def _store(store: Redis, settings: Settings) -> str:
     info: Any = store.info("server")
     where = f"embedded in {settings.data_dir.absolute()}" if settings.embedded else "at CTO_REDIS_URL"
+    if settings.sentinels:
+        connection: Any = store.connection_pool
+        where = "the primary, at {}:{}".format(*connection.master_address)
     if "valkey_version" in info:
         return f"Valkey {info['valkey_version']}, {where}"
     version = str(info["redis_version"])

@@ -6,7 +6,6 @@ answered without it still is; starting an operation cannot, and is refused.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flask import g, request
@@ -33,8 +32,7 @@ def limit_requests(app: Flask, settings: Settings) -> None:
     """
     if settings.auth == "off":
         return
-    counted_in = replace(settings, redis_url=settings.limits_url or settings.redis_url)
-    pool = connect(counted_in, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False).connection_pool
+    pool = connect(settings.of_limits, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False).connection_pool
     Limiter(
         _who,
         app=app,

@@ -25,7 +25,7 @@ def market() -> None:
 @as_json
 def _wallets(*, user: str, as_json: bool) -> None:
     """Show a user's wallets and what they hold."""
-    with connect(Settings.from_env()) as store:
+    with connect(Settings.from_env().of_paper_market) as store:
         wallets = ledger.wallets(store, user)
     if as_json:
         click.echo(json.dumps(wallets))
@@ -46,7 +46,7 @@ def _wallets(*, user: str, as_json: bool) -> None:
 @as_json
 def _ledger(*, user: str | None, limit: int | None, as_json: bool) -> None:
     """Show every movement and refused order, and whether the books balance; exit with 1 if they do not."""
-    with connect(Settings.from_env()) as store:
+    with connect(Settings.from_env().of_paper_market) as store:
         entries = [entry for entry in ledger.entries(store) if user in {None, entry.user_id}]
         audit = ledger.audit(store)
     shown = entries[-limit:] if limit else entries

@@ -53,6 +53,16 @@ store = connect(
     timeout_s=_TIMEOUT_S,
     retry_timeouts=False,
 )
+market_store = (
+    connect(
+        settings.of_paper_market,
+        settings.worker_concurrency + _SPARE_CONNECTIONS,
+        timeout_s=_TIMEOUT_S,
+        retry_timeouts=False,
+    )
+    if settings.paper_url
+    else store
+)
 app = celery_app(settings)
 send = make_send(app)
 own_store = connect(settings, _KEEPERS_CONNECTIONS, timeout_s=_TIMEOUT_S, retry_timeouts=False)
@@ -63,7 +73,7 @@ traces = make_traces(settings, "cto-worker")
 phase_teller = PhaseTeller()
 runner = Runner(
     MeasuredJournal(traces.journal(store, settings), phase_teller),
-    traces.market(PaperMarket(store, settings)),
+    traces.market(PaperMarket(market_store, settings)),
     keeper,
     send,
     settings.crash_at,

@@ -10,6 +10,7 @@ from kombu import Queue  # type: ignore[attr-defined]
 from cto_worker import keys
 from cto_worker.measured import MeasuredJournal
 from cto_worker.producer import Producer
+from cto_worker.store import KEEPALIVE
 from cto_worker.traces import Traces
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def celery_app(settings: Settings) -> Celery:
     if settings.sentinels:
         reaching |= {"master_name": settings.sentinels.primary, "sentinel_kwargs": settings.sentinels.asking}
     # A Unix socket takes no keepalive.
-    keepalive = {} if settings.embedded else {"socket_keepalive": True}
+    keepalive = {} if settings.embedded else {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
     app.conf.update(
         task_default_queue=keys.QUEUE,
         task_queues=[Queue(keys.QUEUE), Queue(keys.RESUMED_QUEUE)],

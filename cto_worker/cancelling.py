@@ -19,7 +19,7 @@ def cancel(journal: Journal, job_id: str, latest: ProgressEvent) -> JobStatus:
     """Ask for a job to stop, and end it here when no worker has begun it. Returns where it stands then.
 
     Raises :class:`~cto_worker.errors.JobNotFoundError`, or :class:`~cto_worker.errors.JobEndedError`, also
-    when another call has just ended it.
+    when another call has just ended it, or :class:`~cto_worker.errors.NotDurableError`: then cancel again.
     """
     standing = journal.request_cancel(job_id)
     if standing.attempt:

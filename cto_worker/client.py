@@ -82,7 +82,8 @@ class Client:
     def cancel(self, job_id: str) -> JobStatus:
         """Have a job stop before its next transfer or buy. Returns where it stands.
 
-        Raises :class:`~cto_worker.errors.JobNotFoundError` or :class:`~cto_worker.errors.JobEndedError`.
+        Raises :class:`~cto_worker.errors.JobNotFoundError`, :class:`~cto_worker.errors.JobEndedError` or
+        :class:`~cto_worker.errors.NotDurableError`.
         """
         latest = self._history.latest(job_id)
         if latest is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 ENV_PREFIX = "CTO_"
 SECRETS = frozenset(  # never shown
     {
-        "CTO_JWT_SECRET", "CTO_TOKEN", "CTO_REDIS_URL", "CTO_LIMITS_URL", "CTO_SENTINEL_PASSWORD",
-        "CTO_FLOWER_PASSWORD",
+        "CTO_JWT_SECRET", "CTO_TOKEN", "CTO_REDIS_URL", "CTO_LIMITS_URL", "CTO_PAPER_URL",
+        "CTO_SENTINEL_PASSWORD", "CTO_FLOWER_PASSWORD",
     }
 )  # fmt: skip
 # A Unix socket's path must fit a field of 104 (macOS) or 108 (Linux) bytes, with its closing zero.
@@ -66,6 +66,7 @@ class Settings:
     flower_host: str = "127.0.0.1"
     flower_port: int = 5555
     flower_password: str = ""  # of the user "operator"; needed where others can reach Flower
+    paper_url: str = ""  # where the paper market keeps its books; empty: in the store
     paper_latency_ms: int = 400  # per transfer or buy
     paper_failure_rate: float = 0.0  # 0–1
     paper_balance_sol: float = 100.0  # SOL in each paper wallet when it is opened
@@ -130,6 +131,16 @@ class Settings:
     def sentinels(self) -> Sentinels | None:
         """Those who know where the store is, if it has any."""
         return sentinels.parse(self.redis_url, self.sentinel_password)
+
+    @property
+    def of_limits(self) -> Settings:
+        """The same, with the store in which requests are counted."""
+        return replace(self, redis_url=self.limits_url or self.redis_url)
+
+    @property
+    def of_paper_market(self) -> Settings:
+        """The same, with the store in which the paper market keeps its books."""
+        return replace(self, redis_url=self.paper_url or self.redis_url)
 
     @property
     def base_url(self) -> str:
@@ -199,8 +210,9 @@ class _StoreAddress(fields.String):
             known = None
         if not known:
             raise ValidationError(
-                "Must be like redis://127.0.0.1:6379/0, or "
-                f"{sentinels.SCHEME}://host1:26379,host2:26379,host3:26379/mymaster/0."
+                "Must be empty, or like redis://127.0.0.1:6379/0, or "
+                f"{sentinels.SCHEME}://user:password@host1:26379,host2:26379,host3:26379/mymaster/0, "
+                "where user and password are percent-encoded, as in every URL."
             )
         return url
 
@@ -250,6 +262,7 @@ class _EnvironmentSchema(Schema):
         data_key="CTO_FLOWER_PASSWORD",
         validate=validate.Length(12, error="Must have 12 characters or more."),
     )
+    paper_url = _StoreAddress(data_key="CTO_PAPER_URL")
     paper_latency_ms = fields.Integer(data_key="CTO_PAPER_LATENCY_MS", validate=validate.Range(0, 600_000))
     paper_failure_rate = fields.Float(data_key="CTO_PAPER_FAILURE_RATE", validate=validate.Range(0, 1))
     paper_balance_sol = fields.Float(data_key="CTO_PAPER_BALANCE_SOL", validate=validate.Range(0, 1_000_000))

@@ -174,7 +174,8 @@ class Journal(Protocol):
     def request_cancel(self, job_id: str) -> Standing:
         """Ask for a job to stop before its next transfer or buy. Returns where it stands.
 
-        Raises :class:`JobNotFoundError` or :class:`JobEndedError`.
+        Raises :class:`JobNotFoundError` or :class:`JobEndedError`, and, where replicas must know of it too,
+        :class:`NotDurableError`; then it may be asked for.
         """
 
 

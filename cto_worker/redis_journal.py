@@ -26,7 +26,7 @@ from cto_worker.journal import Claim, Created, Orphan, Receipt, Standing, celery
 from cto_worker.store import durably, refusals, script
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from redis import Redis
@@ -65,12 +65,7 @@ class RedisJournal:
         """See :meth:`Journal.create`."""
         rooms = keys.rooms(event.job_id, event.user_id, event.socket_user_id)
         # One that is gone when a replica takes over would be a job that its sender was told of.
-        create = (
-            partial(durably, self._store, self._create, replicas=self._replicas)
-            if self._replicas
-            else self._create
-        )
-        job_id, new, fingerprint, status = create(
+        job_id, new, fingerprint, status = self._replicated(self._create)(
             keys=[
                 keys.job(event.job_id),
                 keys.events(event.job_id),
@@ -231,13 +226,19 @@ class RedisJournal:
 
     def request_cancel(self, job_id: str) -> Standing:
         """See :meth:`Journal.request_cancel`."""
-        found = self._cancel(keys=[keys.job(job_id)])
+        found = self._replicated(self._cancel)(keys=[keys.job(job_id)], args=[])
         if found is None:
             raise JobNotFoundError(job_id)
         status = JobStatus(found[0].decode())
         if status.ended:
             raise JobEndedError(f"job {job_id} has ended: {status}")
         return Standing(status, int(found[1]))
+
+    def _replicated(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a script that also waits for the replicas that must have what it writes, if any."""
+        if not self._replicas:
+            return write
+        return partial(durably, self._store, write, replicas=self._replicas)
 
 
 def _refusals(job_id: str, attempt: int) -> AbstractContextManager[None]:

@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+from redis.backoff import NoBackoff
 from redis.connection import BlockingConnectionPool
-from redis.sentinel import Sentinel, SentinelConnectionPool
+from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 
 if TYPE_CHECKING:
     from redis import ConnectionPool
 
 SCHEME = "redis+sentinel"
-ASK_TIMEOUT_S = 1.0  # a Sentinel that does not answer by then is passed over for the next
+ASK_TIMEOUT_S = 0.5  # a Sentinel that does not answer by then is passed over for the next
+ASKING_AT_ONCE = 3_000  # after a failover every thread asks at once, and none of them may be turned away
 PORT = 26_379
 _ADDRESS = re.compile(
     rf"{re.escape(SCHEME)}://(?:(?P<user>[^:@/]*):(?P<password>[^@/]*)@)?"
@@ -41,7 +44,7 @@ class Sentinels:
     @property
     def celery_url(self) -> str:
         """The address as Celery takes it, for broker and results alike."""
-        login = f"{quote(self.username)}:{quote(self.password)}@" if self.password else ""
+        login = f"{quote(self.username, safe='')}:{quote(self.password, safe='')}@" if self.password else ""
         return ";".join(f"sentinel://{login}{host}:{port}/{self.db}" for host, port in self.hosts)
 
     @property
@@ -51,13 +54,41 @@ class Sentinels:
             "socket_timeout": ASK_TIMEOUT_S,
             "socket_connect_timeout": ASK_TIMEOUT_S,
             "password": self.own_password or None,
+            "max_connections": ASKING_AT_ONCE,
+            # By default redis-py asks ten more times, which takes longer than anybody here waits.
+            "retry": Retry(NoBackoff(), 0),
         }
 
     def pool(self, **options: Any) -> ConnectionPool:
         """Return a pool of connections to whichever server is the primary. ``options`` are redis-py's."""
         login = {"username": self.username or None, "password": self.password or None}
         manager = Sentinel(self.hosts, sentinel_kwargs=self.asking)
-        return _Pool(self.primary, manager, db=self.db, **login, **options)  # type: ignore[no-untyped-call]
+        options |= {"connection_class": _Connection, "db": self.db}
+        return _Pool(self.primary, manager, **login, **options)  # type: ignore[no-untyped-call]
+
+
+class _Connection(SentinelManagedConnection):
+    """redis-py's connection to a primary, without two of its faults."""
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
+        """Send, to whichever is the primary now; redis-py goes back to where it was connected last."""
+        if not self._sock:
+            self.connect()  # type: ignore[no-untyped-call]
+        super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+
+    def read_response(
+        self,
+        disable_decoding: Any = False,  # noqa: FBT002 - redis-py's
+        *,
+        disconnect_on_error: bool | None = True,
+        **options: Any,
+    ) -> Any:
+        """Read, and give the connection up if no answer comes.
+
+        redis-py goes on with it: whatever it is asked next may get the answer that was given up
+        (https://github.com/redis/redis-py/pull/4292).
+        """
+        return super().read_response(disable_decoding, disconnect_on_error=disconnect_on_error, **options)
 
 
 class _Pool(SentinelConnectionPool, BlockingConnectionPool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import contextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,18 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 5.0  # a store that does not answer by then is out of reach
 HEALTH_CHECK_S = 5.0
+# A machine that is gone answers nothing, not even that a connection is closed. Who waits for its next word,
+# as a worker does for a message, hears of it after 5 + 3 * 2 s, and who has sent something after 10 s.
+KEEPALIVE = {
+    getattr(socket, name): value
+    for name, value in {
+        "TCP_KEEPIDLE": 5,
+        "TCP_KEEPINTVL": 2,
+        "TCP_KEEPCNT": 3,
+        "TCP_USER_TIMEOUT": 10_000,  # ms; Linux alone has it
+    }.items()
+    if hasattr(socket, name)
+}
 _NOT_DURABLE = (
     "the store cannot promise that an intent is on disk before money moves ({}): run it and as many replicas "
     "as CTO_REPLICAS says with `appendonly yes`; they must be Valkey, or Redis 7.2 or later"
@@ -52,7 +65,15 @@ def connect(
         "max_connections": max_connections,
         "timeout": timeout_s,
         "socket_timeout": timeout_s,
-        **({} if settings.embedded else {"socket_connect_timeout": timeout_s, "socket_keepalive": True}),
+        **(
+            {}
+            if settings.embedded  # a Unix socket takes none of this
+            else {
+                "socket_connect_timeout": timeout_s,
+                "socket_keepalive": True,
+                "socket_keepalive_options": KEEPALIVE,
+            }
+        ),
         "health_check_interval": HEALTH_CHECK_S,
         # Named here too, for redis-py only ever adds to what a Retry supports by default.
         "retry": Retry(ExponentialWithJitterBackoff(base=RETRY_BASE_S, cap=RETRY_CAP_S), RETRIES, retried),

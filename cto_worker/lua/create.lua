@@ -9,6 +9,7 @@ local job_id, event, request, user, phase, progress, created_ms, rooms, retentio
 if idempotency then
   local first = redis.call("HMGET", idempotency, "job", "fingerprint")
   if first[1] then
+    redis.call("HSET", idempotency, "job", first[1]) -- who waits for replicas waits for what this connection wrote last
     return { first[1], 0, first[2], redis.call("HGET", job_prefix .. first[1], "status") }
   end
 end

@@ -20,7 +20,7 @@ def check(system, job_ids, *, unknown_allowed=False):
     """Assert the criteria for these jobs, all of which have ended. Return what was seen, as counts."""
     balanced(system)
     assert {step: orders for step, orders in orders_per_step(system).items() if orders > 1} == {}
-    by_intent = {entry.intent_id: entry for entry in ledger.entries(system.client) if entry.intent_id}
+    by_intent = {entry.intent_id: entry for entry in ledger.entries(system.market) if entry.intent_id}
     seen = Counter(jobs=len(job_ids))
     for job_id in job_ids:
         seen += _check_job(system, job_id, by_intent, unknown_allowed=unknown_allowed)
@@ -30,8 +30,8 @@ def check(system, job_ids, *, unknown_allowed=False):
 def balanced(system):
     """Wait for the books to balance: an order may be executed late, while they are read."""
     with suppress(AssertionError):
-        wait_until(lambda: not ledger.audit(system.client).discrepancies, timeout_s=5)
-    assert ledger.audit(system.client).discrepancies == ()
+        wait_until(lambda: not ledger.audit(system.market).discrepancies, timeout_s=5)
+    assert ledger.audit(system.market).discrepancies == ()
 
 
 def orders_per_step(system, step_of=lambda intent_id: intent_id):
@@ -40,7 +40,7 @@ def orders_per_step(system, step_of=lambda intent_id: intent_id):
     The market executes one order for an intent and notes each other one as refused. A step of a job is an
     intent here; who makes several intents for one step says by ``step_of`` which.
     """
-    return Counter(step_of(entry.intent_id) for entry in ledger.entries(system.client) if entry.intent_id)
+    return Counter(step_of(entry.intent_id) for entry in ledger.entries(system.market) if entry.intent_id)
 
 
 def check_all_bought(system, job_ids):

@@ -109,6 +109,7 @@ class System:
         self.started = 0
         self.store = self.start_store()
         self.client = connect(self.settings)
+        self.market = connect(self.settings.of_paper_market)  # where it keeps its books
         self.history = History(self.client)
         self.celery = celery_app(self.settings)
         self.producer = make_producer(self.settings, self.client, self.celery)
@@ -237,6 +238,7 @@ class System:
             part.kill()
         self.celery.close()
         self.client.close()
+        self.market.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 

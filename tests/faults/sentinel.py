@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 
 import requests
 from redis import Redis
@@ -15,34 +16,26 @@ from faults.parts import Part, System, free_port
 
 SERVERS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 SENTINELS = ("127.0.0.5", "127.0.0.6", "127.0.0.7")
-NAME = "cto"
-DOWN_MS = 1_000  # without an answer for so long a server is taken for dead
+MARKET = "127.0.0.10"
+NAME = "mymaster"
 PASSWORD = "not-the-store-of-others"
-SERVER = {
-    "appendonly": "yes",
-    "appendfsync": "always",
-    "save": "",
-    "maxmemory-policy": "noeviction",
-    "repl-diskless-sync-delay": "0",
-    # A primary that has lost its replicas must not go on as if nothing had happened.
-    "min-replicas-to-write": "1",
-    "min-replicas-max-lag": "5",
-    "requirepass": PASSWORD,
-    "primaryauth": PASSWORD,
-}
+DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 class WatchedSystem(System):
-    """A system on such a store."""
+    """A system on such a store. The market keeps its books elsewhere, as a real one does: they remember."""
 
     def __init__(self, **settings):
-        self.ports = {host: free_port() for host in (*SERVERS, *SENTINELS)}
+        self.ports = {host: free_port() for host in (*SERVERS, *SENTINELS, MARKET)}
         hosts = ",".join(f"{host}:{self.ports[host]}" for host in SENTINELS)
         url = f"redis+sentinel://default:{PASSWORD}@{hosts}/{NAME}/0"
-        super().__init__(CTO_REDIS_URL=url, CTO_REPLICAS="1", **settings)
+        market_url = f"redis://{MARKET}:{self.ports[MARKET]}/0"
+        super().__init__(CTO_REDIS_URL=url, CTO_PAPER_URL=market_url, **({"CTO_REPLICAS": "1"} | settings))
 
     def start_store(self):
         self.program = str(ValkeyServer(data_dir=self.directory)._binary_path)
+        books = [self.program, "--bind", MARKET, "--port", str(self.ports[MARKET]), "--save", ""]
+        self.parts.append(Part(books, self.env, self.directory / "market.log"))
         self.servers = {host: self.start_server(host) for host in SERVERS}
         wait_until(lambda: self.in_step(SERVERS[0]))  # so that the Sentinels find the replicas at once
         self.sentinels = {host: self.start_sentinel(host) for host in SENTINELS}
@@ -53,13 +46,18 @@ class WatchedSystem(System):
         """Start a server; the first is the primary until the Sentinels have chosen another."""
         folder = self.directory / host
         folder.mkdir(exist_ok=True)
-        options = SERVER | {"bind": host, "port": self.ports[host], "dir": folder}
-        if host != SERVERS[0]:
-            options["replicaof"] = f'{SERVERS[0]}" "{self.ports[SERVERS[0]]}'
-        options["replica-announce-ip"] = host
+        options = [
+            f"bind {host}",
+            f"port {self.ports[host]}",
+            f"dir {folder}",
+            f"replica-announce-ip {host}",
+            f"requirepass {PASSWORD}",
+            f"primaryauth {PASSWORD}",
+            *([f"replicaof {SERVERS[0]} {self.ports[SERVERS[0]]}"] if host != SERVERS[0] else []),
+        ]
         config = folder / "valkey.conf"
         if not config.exists():  # the Sentinels have it written anew: who is whose replica
-            config.write_text("".join(f'{name} "{value}"\n' for name, value in options.items()))
+            config.write_text("\n".join([(DEPLOY / "replicated.conf").read_text(), *options, ""]))
         return Part([self.program, str(config)], self.env, self.directory / f"server-{host}.log")
 
     def start_sentinel(self, host):
@@ -67,9 +65,7 @@ class WatchedSystem(System):
         config.write_text(
             f"bind {host}\nport {self.ports[host]}\nsentinel announce-ip {host}\n"
             f"sentinel monitor {NAME} {SERVERS[0]} {self.ports[SERVERS[0]]} 2\n"
-            f"sentinel auth-pass {NAME} {PASSWORD}\n"
-            f"sentinel down-after-milliseconds {NAME} {DOWN_MS}\n"
-            f"sentinel failover-timeout {NAME} 5000\nsentinel parallel-syncs {NAME} 2\n"
+            f"sentinel auth-pass {NAME} {PASSWORD}\n" + (DEPLOY / "sentinel.conf").read_text()
         )
         command = [self.program, str(config), "--sentinel"]
         return Part(command, self.env, self.directory / f"sentinel-{host}.log")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
@@ -16,6 +17,7 @@ from waiting import wait_until
 
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError, NotDurableError
+from cto_worker.journal import Idempotency
 from cto_worker.market import Order
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.store import RETRIES, check_durable, connect
@@ -124,6 +126,31 @@ def test_a_replica_that_is_lost_ends_the_promise(kept, replica):
         journal.create(replace(FIRST_EVENT, job_id="j2"), {})
     with pytest.raises(NotDurableError):
         journal.claim("j2", "me")
+
+
+@pytest.fixture
+def behind(kept, replica):
+    """The same, and the replica no longer takes anything in, though it is still there."""
+    _, journal = kept
+    journal.create(FIRST_EVENT, {})
+    replica._process.send_signal(signal.SIGSTOP)
+    yield journal
+    replica._process.send_signal(signal.SIGCONT)
+
+
+def test_whoever_asks_again_is_told_of_a_job_only_once_the_replicas_have_it(behind, primary):
+    event, key = replace(FIRST_EVENT, job_id="j2"), Idempotency("me", "k", "f")
+    with pytest.raises(NotDurableError):
+        behind.create(event, {}, key)
+    settings = Settings(redis_url=primary.connection_url, replicas=1)
+    # On a connection of its own, which has written nothing that it could wait for.
+    with connect(settings) as other, pytest.raises(NotDurableError):
+        RedisJournal(other, settings).create(replace(event, job_id="j3"), {}, key)
+
+
+def test_a_job_is_cancelled_once_the_replicas_know_it(behind):
+    with pytest.raises(NotDurableError):
+        behind.request_cancel("j1")
 
 
 def test_a_store_that_keeps_nothing_is_refused(store):
