@@ -1,0 +1,241 @@
+"""deploy/kubernetes without a cluster: what the schemas of Kubernetes say, and whether its parts fit."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import fields
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+from honcho.environ import parse_procfile
+
+from api import passwords
+from cto_worker.config import ENV_PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy" / "kubernetes"
+VERSION = "1.34"  # the oldest that is still maintained
+PROCFILE = parse_procfile((ROOT / "Procfile").read_text()).processes
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+PLACE = "app.kubernetes.io/name"
+
+
+def kustomization(folder):
+    return yaml.safe_load((folder / "kustomization.yaml").read_text())
+
+
+def documents(folder):
+    """Every document that kustomize finds from here, as it is in its file."""
+    for resource in kustomization(folder).get("resources", ()):
+        path = (folder / resource).resolve()
+        if path.is_dir():
+            yield from documents(path)
+        else:
+            yield from yaml.safe_load_all(path.read_text())
+
+
+def generated(folder, kind):
+    """The config maps or secrets that kustomize makes: name → names of what is in them."""
+    found = {}
+    for resource in kustomization(folder).get("resources", ()):
+        if (folder / resource).is_dir():
+            found |= generated((folder / resource).resolve(), kind)
+    for one in kustomization(folder).get(kind, ()):
+        keys = [Path(file).name for file in one.get("files", ())]
+        for file in one.get("envs", ()):
+            assert Path(file).name == passwords.ENV
+            keys += ["CTO_JWT_SECRET", "GRAFANA_PASSWORD", "CTO_FLOWER_PASSWORD"]
+            keys += [f"STORE_{user.upper()}_PASSWORD" for user in passwords.STORE_USERS]
+        found[one["name"]] = keys
+    return found
+
+
+DOCUMENTS = list(documents(FOLDER / "production"))
+PODS = {
+    document["metadata"]["name"]: document["spec"]["template"]
+    for document in DOCUMENTS
+    if document["kind"] in {"Deployment", "StatefulSet"}
+}
+CONTAINERS = {name: pod["spec"]["containers"][0] for name, pod in PODS.items()}
+OURS = set(PROCFILE)
+
+
+def named(kind):
+    return {
+        document["metadata"]["name"]: document["spec"] for document in DOCUMENTS if document["kind"] == kind
+    }
+
+
+def environment(name):
+    return {variable["name"]: variable for variable in CONTAINERS[name].get("env", ())}
+
+
+@pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda document: f"{document['kind']}-{document['metadata']['name']}"
+)
+def test_it_is_what_kubernetes_knows(document):
+    kubernetes_validate.validate(document, VERSION, strict=True)
+
+
+def test_no_file_is_left_out():
+    listed = {
+        (folder / resource).resolve()
+        for folder in (FOLDER / "base", FOLDER / "production")
+        for resource in kustomization(folder)["resources"]
+    }
+    there = {*FOLDER.glob("base/*.yaml"), *FOLDER.glob("production/*.yaml")}
+    assert {path for path in there if path.name != "kustomization.yaml"} <= listed
+
+
+def test_it_starts_what_the_procfile_and_docker_compose_start():
+    assert set(CONTAINERS) == {*PROCFILE, "store"}
+    for name, line in (*PROCFILE.items(), ("store", COMPOSE["store"]["command"])):
+        assert CONTAINERS[name]["args"] == shlex.split(line), name
+        assert "command" not in CONTAINERS[name], name
+    assert CONTAINERS["store"]["image"] == COMPOSE["store"]["image"]
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_settings_exist_and_are_those_of_docker_compose(name):
+    known = {ENV_PREFIX + field.name.upper() for field in fields(Settings)}
+    given = environment(name)
+    assert {variable for variable in given if not variable.startswith("STORE_")} <= known
+    composed = COMPOSE["gateway-1" if name == "gateway" else name]["environment"]
+    for variable, value in composed.items():
+        if "value" in given[variable]:
+            there = re.sub(r"\$\((\w+)\)", r"${\1}", given[variable]["value"])
+            assert there == re.sub(r":\?[^}]*", "", value), variable
+        else:
+            assert value.startswith("${" + variable + ":?"), variable
+    for variable in set(given) - set(composed):
+        assert variable.startswith("STORE_") or given[variable]["value"] == str(
+            getattr(Settings(), variable.removeprefix(ENV_PREFIX).lower())
+        ), f"{variable} is set here only, to what is not its default"
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_what_is_expanded_was_said_before(name):
+    said = set()
+    for variable in CONTAINERS[name]["env"]:
+        assert set(re.findall(r"\$\((\w+)\)", variable.get("value", ""))) <= said
+        said.add(variable["name"])
+
+
+def test_secrets_and_configuration_are_where_they_are_looked_for():
+    secrets = generated(FOLDER / "production", "secretGenerator")
+    maps = generated(FOLDER / "production", "configMapGenerator")
+    for name in OURS:
+        for variable in environment(name).values():
+            if "valueFrom" in variable:
+                wanted = variable["valueFrom"]["secretKeyRef"]
+                assert wanted["key"] in secrets[wanted["name"]]
+                assert wanted["key"] == variable["name"]
+    for pod in PODS.values():
+        volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", ())}
+        for mount in pod["spec"]["containers"][0]["volumeMounts"]:
+            volume = volumes.get(mount["name"], {})
+            if "configMap" in volume:
+                assert mount["subPath"] in maps[volume["configMap"]["name"]]
+            if "secret" in volume:
+                assert mount["subPath"] in secrets[volume["secret"]["secretName"]]
+
+
+def test_every_pod_is_confined_and_bounded():
+    for name, pod in PODS.items():
+        spec, container = pod["spec"], CONTAINERS[name]
+        assert spec["automountServiceAccountToken"] is False, name
+        assert spec["enableServiceLinks"] is False, name  # else it is told of others by variables
+        assert spec["securityContext"]["runAsNonRoot"] is True, name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }, name
+        assert set(container["resources"]) == {"requests", "limits"}, name
+        assert "startupProbe" in container or "readinessProbe" in container, name
+    for name in OURS:
+        uid = PODS[name]["spec"]["securityContext"]["runAsUser"]
+        assert f"USER {uid}" in (ROOT / "Dockerfile").read_text(), name
+
+
+def test_gateways_are_asked_where_they_answer_and_are_given_time_to_leave():
+    gateway = CONTAINERS["gateway"]
+    assert gateway["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert gateway["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    leaves_s = gateway["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert PODS["gateway"]["spec"]["terminationGracePeriodSeconds"] >= leaves_s + 15
+    assert PODS["worker"]["spec"]["terminationGracePeriodSeconds"] >= 20
+    assert "livenessProbe" not in CONTAINERS["worker"]
+
+
+def test_selectors_find_their_pods():
+    for name, pod in PODS.items():
+        assert pod["metadata"]["labels"] == {PLACE: name}
+    for kind in ("Deployment", "StatefulSet", "PodDisruptionBudget"):
+        for name, spec in named(kind).items():
+            assert spec["selector"]["matchLabels"] == {PLACE: name}
+    for name, spec in named("Service").items():
+        assert spec["selector"] == {PLACE: name}
+        ports = {port["name"]: port["containerPort"] for port in CONTAINERS[name]["ports"]}
+        assert {port["name"]: port["port"] for port in spec["ports"]} == ports
+    (ingress,) = named("Ingress").values()
+    (path,) = ingress["rules"][0]["http"]["paths"]
+    backend = path["backend"]["service"]
+    ports = [port["name"] for port in named("Service")[backend["name"]]["ports"]]
+    assert backend["port"]["name"] in ports
+    assert ingress["tls"][0]["hosts"] == [ingress["rules"][0]["host"]]
+
+
+def test_a_client_stays_with_its_gateway_on_either_way():
+    assert named("Service")["gateway"]["sessionAffinity"] == "ClientIP"
+    (ingress,) = (document for document in DOCUMENTS if document["kind"] == "Ingress")
+    notes = ingress["metadata"]["annotations"]
+    assert notes["nginx.ingress.kubernetes.io/upstream-hash-by"] == "$binary_remote_addr"
+    assert notes["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
+
+
+def selected(selector):
+    """The pods that a selector finds."""
+    labels, wanted = selector.get("matchLabels", {}), selector.get("matchExpressions", ())
+    return {
+        name
+        for name in PODS
+        if all(name == value for value in labels.values())
+        and all(name in expression["values"] for expression in wanted)
+    }
+
+
+def test_nobody_is_reached_but_by_those_who_need_it():
+    policies = named("NetworkPolicy")
+    assert policies["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    (rule,) = policies["store"]["ingress"]
+    assert selected(policies["store"]["podSelector"]) == {"store"}
+    assert selected(rule["from"][0]["podSelector"]) == OURS
+    assert selected(policies["clients-of-the-store"]["podSelector"]) == OURS
+    (rule,) = policies["clients-of-the-store"]["egress"]
+    assert selected(rule["to"][0]["podSelector"]) == {"store"}
+    reached = {
+        name for spec in policies.values() if "ingress" in spec for name in selected(spec["podSelector"])
+    }
+    assert reached == {"store", "gateway"}
+
+
+def test_scalers_ask_for_what_the_adapter_tells_and_gateways_know():
+    deployments = named("Deployment")
+    rules = yaml.safe_load((FOLDER / "adapter.yaml").read_text())["rules"]["external"]
+    told = {rule["name"]["as"] for rule in rules}
+    asked = set()
+    for name, spec in named("HorizontalPodAutoscaler").items():
+        assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+        assert "replicas" not in deployments[name], "each `kubectl apply` would set it back"
+        assert spec["minReplicas"] >= 2
+        asked |= {one["external"]["metric"]["name"] for one in spec["metrics"] if "external" in one}
+    assert asked == told == {"cto_oldest_waiting_seconds", "cto_worker_busy"}
+    written = (ROOT / "api" / "metrics.py").read_text()
+    for rule in rules:
+        for metric in re.findall(r"cto_\w+", rule["metricsQuery"]):
+            assert f'"{metric}"' in written
