@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     from cto_worker.plan import Plan
 
 
+EVERYONES_LISTS = tuple(
+    f"{keys.LIST_PREFIX}{keys.EVERYONE}:{name}" for name in ("all", *JobStatus, keys.REVIEW)
+)
+
+
 class RedisJournal:
     """Implements :class:`~cto_worker.journal.Journal`. Any method may raise a ``RedisError``."""
 
@@ -145,8 +150,7 @@ class RedisJournal:
                     keys.events(event.job_id),
                     keys.meta(event.job_id),
                     keys.pace(event.mode, event.platform),
-                    keys.intents(event.job_id),
-                    keys.DUE if event.attempt else keys.WAITING,
+                    *([keys.DUE, keys.intents(event.job_id)] if event.attempt else [keys.WAITING]),
                 ],
                 args=[
                     event.job_id,
@@ -213,7 +217,14 @@ class RedisJournal:
     def due(self) -> list[Orphan]:
         """See :meth:`Journal.due`."""
         rows = self._due(
-            keys=[keys.DUE, keys.WAITING, keys.CLAIMED, keys.QUEUE, keys.RESUMED_QUEUE],
+            keys=[
+                keys.DUE,
+                keys.WAITING,
+                keys.CLAIMED,
+                keys.QUEUE,
+                keys.RESUMED_QUEUE,
+                *EVERYONES_LISTS,
+            ],
             args=[
                 keys.SWEEP_LIMIT,
                 keys.MESSAGE_GRACE_MS,

@@ -1,9 +1,9 @@
 -- One step of a job: checked, recorded, published, all or nothing.
--- KEYS: job, events, meta, pace, intents, due
+-- KEYS: job, events, meta, pace, due (of a job that no run has claimed: waiting), intents (of one that a run has)
 -- ARGV: see RedisJournal.append; at the end how many events come right before this one, those, and what is new in
 -- the intent log, as field, value, ...
 -- Returns {1 when somebody has asked to cancel the job, else 0; the median pace of recent runs, or ""}
-local job, events, meta, pace, intents, due = unpack(KEYS)
+local job, events, meta, pace, due, intents = unpack(KEYS)
 local job_id, seq, attempt, phase, progress, status, event, retention_s, channel_prefix,
   result, date_done, open_prefix, list_prefix, step_ms, pace_runs, job_prefix, review, earlier = unpack(ARGV)
 local FIRST_EARLIER = 19
@@ -51,14 +51,11 @@ for place = FIRST_EARLIER, first_intent - 1 do
 end
 redis.call("XADD", events, seq .. "-0", "event", event)
 redis.call("HSET", job, "seq", seq, "phase", phase, "progress", progress, "status", is)
-redis.call("SET", meta, metadata, "EX", retention_s)
-redis.call("EXPIRE", job, retention_s)
-redis.call("EXPIRE", events, retention_s)
+redis.call("SET", meta, metadata)
 if #ARGV >= first_intent then
   redis.call("HSET", intents, unpack(ARGV, first_intent))
   redis.call("HSET", job, "stalls", 0) -- the job has got further
 end
-redis.call("EXPIRE", intents, retention_s)
 
 if is ~= was then
   for _, list in ipairs({ list_prefix .. user, list_prefix .. "*" }) do
@@ -69,7 +66,9 @@ if is ~= was then
       end
     end
     redis.call("ZADD", list .. ":" .. is, serial, job_id)
+    redis.call("ZADD", list .. ":all", serial, job_id) -- that list may have expired while the job waited
     redis.call("EXPIRE", list .. ":" .. is, 2 * retention_s)
+    redis.call("EXPIRE", list .. ":all", 2 * retention_s)
     if terminal and review ~= "" then
       redis.call("ZADD", list .. ":" .. review, serial, job_id)
       redis.call("EXPIRE", list .. ":" .. review, 2 * retention_s)
@@ -86,6 +85,9 @@ for room in string.gmatch(rooms, "%S+") do
   redis.call("PUBLISH", channel_prefix .. room, event)
 end
 if terminal then
+  for _, key in ipairs({ job, events, meta, intents }) do
+    redis.call("EXPIRE", key, retention_s) -- in the same millisecond: a script's time stands still
+  end
   redis.call("ZREM", due, job_id)
   redis.call("PUBLISH", meta, metadata) -- what wakes Celery's own AsyncResult.get() of other clients
   if step_ms ~= "" then

@@ -1,6 +1,7 @@
 -- Records a job with its first event; or finds the job the same submission made before.
 -- KEYS: job, events, meta, serial counter, waiting, and, when the caller gave an idempotency key, that
 -- ARGV: see RedisJournal.create
+-- Nothing of a job expires before it has ended: append.lua sees to that.
 -- Returns {job id, 1 when new, fingerprint of the request the job was made from, status}
 local job, events, meta, serial_counter, waiting, idempotency = unpack(KEYS)
 local job_id, event, request, user, phase, progress, created_ms, rooms, retention_s, fingerprint, idempotency_ttl_s,
@@ -23,13 +24,11 @@ redis.call("HSET", job, "request", request, "user", user, "rooms", rooms, "seria
 if trace ~= "" then
   redis.call("HSET", job, "trace", trace)
 end
-redis.call("EXPIRE", job, retention_s)
 local time = redis.call("TIME")
 redis.call("ZADD", waiting, string.format("%.0f", time[1] * 1000 + math.floor(time[2] / 1000) + grace_ms), job_id)
 redis.call("XADD", events, "1-0", "event", event)
-redis.call("EXPIRE", events, retention_s)
 redis.call("SET", meta, '{"status":"PROGRESS","result":' .. event
-  .. ',"traceback":null,"children":[],"date_done":null,"task_id":"' .. job_id .. '"}', "EX", retention_s)
+  .. ',"traceback":null,"children":[],"date_done":null,"task_id":"' .. job_id .. '"}')
 if idempotency then
   redis.call("HSET", idempotency, "job", job_id, "fingerprint", fingerprint)
   redis.call("EXPIRE", idempotency, idempotency_ttl_s)

@@ -1,5 +1,6 @@
--- Finds jobs that nobody works on: their lease has run out, or their message was lost.
--- KEYS: due, waiting, claimed, queue of new jobs, queue of resumed jobs
+-- Finds jobs that nobody works on: their lease has run out, or their message was lost. And clears lists of jobs that
+-- have expired since the last was added, so that reading one, or its length, is never about long forgotten jobs.
+-- KEYS: due, waiting, claimed, queue of new jobs, queue of resumed jobs, then those lists
 -- ARGV: how many of each set at most, ms before a new job and before one to be resumed is looked at again, ms for
 -- which a message to resume is trusted to be in its queue, prefix of job
 -- Returns rows of {job id, request, attempt}
@@ -35,6 +36,14 @@ for _, set in ipairs({ due, waiting }) do
         end
       end
     end
+  end
+end
+for place = 6, #KEYS do
+  for _, job_id in ipairs(redis.call("ZRANGE", KEYS[place], 0, limit - 1)) do
+    if redis.call("EXISTS", job_prefix .. job_id) == 1 then
+      break -- what came later is still there, or goes with a later sweep
+    end
+    redis.call("ZREM", KEYS[place], job_id)
   end
 end
 return rows

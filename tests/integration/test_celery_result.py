@@ -72,22 +72,3 @@ def test_rest_reads_the_same_from_the_metadata(store, story):
     story.end("nothing done", {"failedBuys": 5}, error=("all_buys_failed", "No buy succeeded"), step_ms=None)
     view = History(store).view("j1")
     assert (view.status, view.result, len(view.events)) == ("failed", {"failedBuys": 5}, 2)
-
-
-def test_everything_about_a_job_expires(store, story):
-    story.tell(Phase.VALIDATING, "Checking 5 wallets")
-    story.end("done", {}, error=None, step_ms=12.5)
-    unlimited = [key for key in store.scan_iter() if store.ttl(key) < 0]
-    assert sorted(unlimited) == [b"cto:claimed", b"cto:serial"]
-
-
-def test_lists_forget_what_has_expired(store):
-    journal = RedisJournal(store, Settings())
-    for number in range(10):
-        journal.create(opening_event(f"old-{number}", REQUEST), {})
-        store.delete(f"cto:job:old-{number}")
-    journal.create(opening_event("new", REQUEST), {})
-    page = History(store).page(None, None, limit=10)
-    assert [job.job_id for job in page.jobs] == ["new"]
-    for key in store.scan_iter("cto:jobs:*"):
-        assert store.zcard(key) <= 2, "each new job clears two expired ones away"
