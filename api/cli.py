@@ -25,10 +25,14 @@ from api.revocations import revoke
 from api.tokens import issue
 from api.up import up
 from api.watch import Bars, Lines, bars, describe, watch
-from cto_worker import review
+from cto_worker import keys, review
+from cto_worker.backup import snapshot
+from cto_worker.broker import celery_app
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
 from cto_worker.money import to_sol
+from cto_worker.parking import park_all
+from cto_worker.redis_journal import RedisJournal
 from cto_worker.request import USER_ID
 from cto_worker.store import connect
 
@@ -201,6 +205,36 @@ def _resolve(*, job: str, intent: str | None, executed: bool, not_executed: bool
         click.echo(f"no intent of {job} is unknown: it is off the list")
     else:
         click.echo(f"{job} needs nobody")
+
+
+@main.command("backup")
+def _backup() -> None:
+    """Have the store write all that it holds into its file dump.rdb; see docs/operating.md."""
+    with connect(Settings.from_env()) as store:
+        snapshot(store)
+    click.echo("written: dump.rdb in the store's data directory. Copy it to another machine")
+
+
+@main.command("park")
+@as_json
+def _park(*, as_json: bool) -> None:
+    """End every job that has not ended, as one that needs a person: after a backup was restored.
+
+    Stop every worker before. Nothing is asked of the market, and nothing is sent.
+    """
+    settings = Settings.from_env()
+    with connect(settings) as store, celery_app(settings) as app:
+        parked = park_all(store, RedisJournal(store, settings), app)
+    if as_json:
+        click.echo(json.dumps({"jobIds": parked}))
+        return
+    for job_id in parked:
+        click.echo(job_id)
+    click.echo(
+        f"{len(parked)} jobs need a person: `{program()} jobs --status {keys.REVIEW}`"
+        if parked
+        else "no job was left to end"
+    )
 
 
 @main.command("token")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BYTES = 32  # of each secret
 SCRAPER_S = 365 * 86_400  # how long the token for Prometheus lives
-STORE_USERS = ("worker", "gateway", "flower")
+STORE_USERS = ("worker", "gateway", "flower", "backup")
 ENV, ACL, TOKEN = "env", "users.acl", "prometheus-token"  # the files
 
 

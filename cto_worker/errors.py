@@ -64,6 +64,17 @@ class JobNotEndedError(CtoError):
         super().__init__(f"job {job_id} has not ended: its worker still asks what became of its intents")
 
 
+class JobsRunningError(CtoError):
+    """Jobs that are to be ended are run by a worker."""
+
+    def __init__(self, job_ids: list[str]) -> None:
+        super().__init__(f"a worker runs {', '.join(job_ids)}: stop every worker, and do this again")
+
+
+class BackupFailedError(CtoError):
+    """The store could not write its snapshot."""
+
+
 class IntentNotFoundError(CtoError):
     """Nothing was ever sent, or about to be sent, under this intent id."""
 

@@ -216,15 +216,14 @@ def conclude(operation: Operation, error: tuple[str, str] | None, *, review: boo
     return result
 
 
-def park(operation: Operation) -> dict[str, Any]:
-    """End a job that five runs in a row have got no further with, and list it for an operator.
+def park(operation: Operation, reason: str) -> dict[str, Any]:
+    """End a job that must not go on, and list it for an operator.
 
     Nothing is asked of the market. Raises :class:`OperationFailed` ``needs_review``.
     """
     if operation.log:
         recount(operation, operation.log.plan.steps)
-    text = f"{MAX_STALLS} runs in a row were lost without getting further"
-    return conclude(operation, ("needs_review", text), review=True)
+    return conclude(operation, ("needs_review", reason), review=True)
 
 
 def cancel_waiting(job_id: str, request: OperationRequest, story: Story) -> None:

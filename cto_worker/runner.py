@@ -78,6 +78,7 @@ class Runner:
     crash_at: str = ""
     trace: Callable[[str, Claim], AbstractContextManager[object]] = lambda *_: nullcontext()  # of one run
     stopping: Event = field(default_factory=Event)  # set once this worker is to stop
+    parked: str = ""  # why every job is ended, and listed for an operator, rather than run; "": they are run
 
     def run_job(self, job_id: str, document: Any) -> dict[str, Any] | None:
         """Run the job this message is for. Returns its result; ``None`` when another run has or had the job.
@@ -129,11 +130,11 @@ class Runner:
         try:
             with self._keeping(job_id, taken) as lease, self.trace(job_id, claim):
                 hold = Hold(lease, self.stopping, self.crash_at)
-                if claim.stalls >= MAX_STALLS:
+                if reason := self.parked or _stalled(claim):
                     # Whatever is wrong may be what is recorded, so no more of that is read than must be.
-                    stalled = self._operation(job_id, claim, request_of(claim.latest), hold)
-                    stalled.log = _readable_log(claim)
-                    return park(stalled)
+                    operation = self._operation(job_id, claim, request_of(claim.latest), hold)
+                    operation.log = _readable_log(claim)
+                    return park(operation, reason)
                 hold.reached("after_claim")
                 if refusal := json.loads(claim.request).get(REFUSED):
                     refused = self._operation(job_id, claim, request_of(claim.latest), hold)
@@ -187,6 +188,11 @@ def _guarded(operation: Operation) -> dict[str, Any]:
         # A bug of ours must not leave its user waiting. The counts told are true all the same.
         log.exception("the operation broke")
         return conclude(operation, ("internal_error", "The operation broke; its operators have been told"))
+
+
+def _stalled(claim: Claim) -> str:
+    stalled = claim.stalls >= MAX_STALLS
+    return f"{MAX_STALLS} runs in a row were lost without getting further" if stalled else ""
 
 
 def _readable_log(claim: Claim) -> IntentLog | None:

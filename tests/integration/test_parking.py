@@ -1,0 +1,99 @@
+"""Ending every job of a restored store, wherever the store tells of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from kombu import Queue
+
+from cto_worker import keys
+from cto_worker.broker import celery_app
+from cto_worker.errors import JobsRunningError
+from cto_worker.history import History
+from cto_worker.intents import decode_log
+from cto_worker.memory_market import MemoryMarket
+from cto_worker.parking import REASON, park_all
+from cto_worker.producer import Producer
+from cto_worker.runner import Runner
+
+JOB = "00000000-0000-4000-8000-00000000000"
+
+
+class PowerCutError(BaseException):
+    """Ends a run wherever it is."""
+
+
+class Cut(MemoryMarket):
+    """A market that is sent one order, and never answers."""
+
+    def submit(self, order):
+        super().submit(order)
+        raise PowerCutError
+
+
+@pytest.fixture
+def celery(settings):
+    with celery_app(settings) as app:
+        yield app
+
+
+@pytest.fixture
+def park(store, journal, celery):
+    return lambda: park_all(store, journal, celery)
+
+
+@pytest.fixture
+def send(celery):
+    """Send a job by bare name, as any Celery client may."""
+    return lambda job_id, *args: celery.send_task(keys.TASK_NAME, args=args, task_id=job_id, queue=keys.QUEUE)
+
+
+def last(store, job_id):
+    return json.loads(History(store).latest(job_id).event)
+
+
+def test_what_waits_is_ended_and_its_message_taken(store, journal, body, park):
+    job_id = Producer(journal, lambda *_: None).submit(body).job_id
+    assert park() == [job_id]
+    event = last(store, job_id)
+    assert (event["status"], event["details"]["errorCode"], event["details"]["error"]) == (
+        "failed",
+        "needs_review",
+        REASON,
+    )
+    assert park() == []
+    assert last(store, job_id) == event
+
+
+def test_an_order_that_was_under_way_is_unknown(store, journal, body, park):
+    with pytest.raises(PowerCutError):
+        Runner(journal, Cut()).run_job(f"{JOB}1", body | {"mode": "prefunded"})
+    store.hset(keys.job(f"{JOB}1"), "lease", 0)
+    assert park() == [f"{JOB}1"]
+    log = decode_log({name.decode(): text for name, text in store.hgetall(keys.intents(f"{JOB}1")).items()})
+    assert [record.status for record in log.records.values()] == ["unknown"]
+
+
+def test_what_only_a_message_tells_of_is_recorded_and_ended(store, body, send, celery, park):
+    send(f"{JOB}1", body)
+    send(f"{JOB}2", body)
+    send(f"{JOB}3", "no request", "at all")
+    with celery.connection_for_read() as connection:
+        # A worker that has taken one, and lost its power before it could do anything.
+        taken = Queue(keys.QUEUE, channel=connection.default_channel).get()
+        assert taken.headers["id"] == f"{JOB}1"
+        assert store.hlen("unacked") == 1
+        assert sorted(park()) == [f"{JOB}1", f"{JOB}2", f"{JOB}3"]
+    assert not store.exists(keys.QUEUE, "unacked", "unacked_index")
+    assert {last(store, f"{JOB}{n}")["details"]["errorCode"] for n in (1, 2, 3)} == {"needs_review"}
+    assert last(store, f"{JOB}2")["userId"] == body["userId"]
+
+
+def test_what_a_worker_runs_is_left_to_it(store, journal, body, park):
+    running, waiting = (Producer(journal, lambda *_: None).submit(body).job_id for _ in range(2))
+    journal.claim(running, "a worker")
+    with pytest.raises(JobsRunningError, match=running):
+        park()
+    assert last(store, running)["status"] == "started"
+    assert last(store, waiting)["status"] == "failed"
