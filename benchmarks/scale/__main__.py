@@ -1,4 +1,4 @@
-"""``python -m benchmarks.scale [workers] [gateways] [sockets] [jobs]``: measure, print, and draw each curve.
+"""``python -m benchmarks.scale [workers] [gateways] [sockets] [jobs] [job]``: measure and draw each curve.
 
 The pictures and the figures behind them lie beside this file. Each takes two to four minutes.
 """
@@ -23,6 +23,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "gateways": gateways.study,
     "sockets": sockets.study,
     "jobs": stored.study,
+    "job": stored.memory_study,
 }
 
 

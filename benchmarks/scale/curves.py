@@ -67,12 +67,19 @@ def draw(study: Study, path: Path) -> None:
         "font.family": "sans-serif",
         "font.size": 10,
     }
-    figure, axes = plt.subplots(1, len(study.panels), figsize=(4.6 * len(study.panels), 3.4), squeeze=False)
+    names = max(len(panel.series) for panel in study.panels)
+    size = (4.6 * len(study.panels), 3.4 + 0.2 * names)
+    figure, axes = plt.subplots(1, len(study.panels), figsize=size, squeeze=False)
+    named: list[list[str]] = [["measured"]]  # where it is the only series, it needs no name
     for axis, panel in zip(axes[0], study.panels, strict=True):
         _draw_panel(axis, study, panel)
+        if list(panel.series) not in named:
+            named.append(list(panel.series))
+            below = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.3), "borderaxespad": 0}
+            axis.legend(frameon=False, labelcolor=INK, fontsize=9, **below)
     figure.suptitle(study.title, x=0.01, ha="left", color=INK, fontsize=12, fontweight="bold")
     figure.tight_layout(rect=(0, 0, 1, 0.96), w_pad=3)
-    figure.savefig(path, metadata={"Date": None}, facecolor="white")
+    figure.savefig(path, metadata={"Date": None}, facecolor="white", bbox_inches="tight")
     plt.close(figure)
 
 
@@ -85,12 +92,13 @@ def _draw_panel(axis: Any, study: Study, panel: Panel) -> None:
         )  # fmt: skip
     if study.log:
         axis.set_xscale("log")
-    else:
-        axis.set_xticks(study.sizes)
+    axis.set_xticks(study.sizes)
+    axis.set_xticks([], minor=True)
     if panel.log:
         axis.set_yscale("log")
+        axis.set_yticks([], minor=True)
     else:
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.1 * max(max(values) for values in panel.series.values()))
     axis.set_xlabel(study.axis, color=MUTED)
     axis.set_title(panel.axis, loc="left", color=MUTED, fontsize=10)
     axis.grid(axis="y", color=GRID)
@@ -98,7 +106,6 @@ def _draw_panel(axis: Any, study: Study, panel: Panel) -> None:
     axis.tick_params(colors=MUTED, length=0)
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
-    axis.legend(frameon=False, labelcolor=INK, fontsize=9)
 
 
 def _shown(value: float) -> str:

@@ -323,6 +323,21 @@ def test_a_backup_is_made_beside_all_that_runs(composed):
     assert (composed.directory / "dump.rdb").read_bytes()[:6] in (b"VALKEY", b"REDIS0")
 
 
+def test_without_a_gateway_the_proxy_refuses_as_they_would(composed):
+    def refused():
+        return requests.get(f"{composed.url('proxy')}/api/cto/jobs", timeout=30)
+
+    for name in GATEWAYS:
+        composed.processes[name].terminate()
+        composed.processes[name].wait(15)
+    answer = refused()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_gateway")
+    assert answer.headers["Retry-After"] == "1"
+    for name in GATEWAYS:
+        composed.start(name)
+    wait_until(lambda: refused().status_code == 401)
+
+
 def test_a_gateway_that_is_stopped_is_not_asked_and_its_clients_go_on(composed):
     user = "compose-stop"
     watching = NodeClient(f"{composed.url('proxy')}?token={composed.token()}", "polling", [f"user_{user}"])
