@@ -20,17 +20,19 @@ def snapshot(store: Redis) -> None:
 
     Raises :class:`BackupFailedError`: then the file is that of an earlier backup, or none.
     """
-    before = _persistence(store)
+    before = _state(store)
     try:
         store.bgsave(schedule=True)  # after a rewrite of the append-only file, should one be under way
     except ResponseError as error:
         raise BackupFailedError(f"the store does not write its snapshot: {error}") from error
-    while (now := _persistence(store))["rdb_saves"] == before["rdb_saves"] or now["rdb_bgsave_in_progress"]:
+    while (now := _state(store))["rdb_saves"] == before["rdb_saves"] or now["rdb_bgsave_in_progress"]:
         time.sleep(_POLL_S)
+    if now["run_id"] != before["run_id"]:
+        raise BackupFailedError("the store was restarted meanwhile: do it again")
     if now["rdb_last_bgsave_status"] != "ok":
         raise BackupFailedError("the store could not write its snapshot: its log says why. Is its disk full?")
 
 
-def _persistence(store: Redis) -> dict[str, Any]:
-    found: dict[str, Any] = store.info("persistence")
+def _state(store: Redis) -> dict[str, Any]:
+    found: dict[str, Any] = store.info("server", "persistence")
     return found

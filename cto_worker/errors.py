@@ -64,11 +64,8 @@ class JobNotEndedError(CtoError):
         super().__init__(f"job {job_id} has not ended: its worker still asks what became of its intents")
 
 
-class JobsRunningError(CtoError):
-    """Jobs that are to be ended are run by a worker."""
-
-    def __init__(self, job_ids: list[str]) -> None:
-        super().__init__(f"a worker runs {', '.join(job_ids)}: stop every worker, and do this again")
+class WorkersRunningError(CtoError):
+    """What must not be done while a worker runs."""
 
 
 class BackupFailedError(CtoError):

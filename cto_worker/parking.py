@@ -13,8 +13,9 @@ from kombu import Queue  # type: ignore[attr-defined]
 from kombu.exceptions import ContentDisallowed, DecodeError
 
 from cto_worker import keys
-from cto_worker.errors import InvalidRequestError, JobsRunningError, OperationFailed
+from cto_worker.errors import InvalidRequestError, OperationFailed, WorkersRunningError
 from cto_worker.events import JobStatus
+from cto_worker.pulse import read
 from cto_worker.runner import Runner
 
 if TYPE_CHECKING:
@@ -35,9 +36,13 @@ def park_all(store: Redis, journal: Journal, app: Celery) -> list[str]:
     """End every job that has not ended, also those that only a message tells of. Returns their ids.
 
     Each ends ``failed``, ``errorCode`` ``needs_review``; nothing is asked of the market, and the queues are
-    left empty. Doing it again does no harm. Raises :class:`JobsRunningError` when a worker runs some: those
-    were left alone, the others parked.
+    left empty. Doing it again does no harm. Raises :class:`WorkersRunningError`, with nothing done, when a
+    worker has been heard of within 15 s; or when a job's lease has not run out, with the others parked.
     """
+    if workers := [process.name for process in read(store).processes if process.kind == "worker"]:
+        raise WorkersRunningError(
+            f"a worker runs ({', '.join(workers)}): stop every worker, wait for 15 s, and do this again"
+        )
     runner = Runner(journal, _NOWHERE, parked=REASON)
     parked = _unended(store)
     for job_id in parked:
@@ -45,9 +50,9 @@ def park_all(store: Redis, journal: Journal, app: Celery) -> list[str]:
     for job_id, document in _messages(store, app):
         if not store.exists(keys.job(job_id)):
             _park(runner, job_id, document)
-            parked.append(job_id)
-    if running := _unended(store):
-        raise JobsRunningError(running)
+            parked += [job_id] * store.exists(keys.job(job_id))  # else it was no job's id
+    if leased := _unended(store):
+        raise WorkersRunningError(f"a worker may still run {', '.join(leased)}: do this again in a moment")
     return parked
 
 

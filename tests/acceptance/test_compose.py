@@ -27,6 +27,7 @@ from cto_worker import keys
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
+GUIDE = (ROOT / "docs" / "deploying.md").read_text()
 SECRETS_IN = "./deploy/secrets/"
 GATEWAYS = ("gateway-1", "gateway-2")
 
@@ -54,19 +55,22 @@ class Deployment:
         self.processes = {}
 
     def up(self):
-        for name in ("store", "worker", *GATEWAYS, "proxy", "flower"):
+        self.start_store()
+        for name in ("worker", *GATEWAYS, "proxy", "flower"):
             self.start(name)
-            if name == "store":
-                wait_until(self.store_answers)
         wait_until(lambda: "ready." in self.said("worker"))
         wait_until(lambda: all(self.ready(self.url(name)) for name in (*GATEWAYS, "proxy")))
         return self
 
-    def start(self, name):
+    def start_store(self):
+        self.start("store")
+        wait_until(self.healthy)
+
+    def start(self, name, command=None, stdin=None):
         service = self.services[name]
-        command = [self.inside(word, service) for word in shlex.split(service["command"])]
+        command = [self.inside(word, service) for word in shlex.split(command or service["command"])]
         own = {key: self.nearby(value) for key, value in service.get("environment", {}).items()}
-        if name == "store":
+        if command[0] == "valkey-server":
             binary = ValkeyServer(data_dir=self.directory)._binary_path
             command = [binary, *command[1:], "--bind", "127.0.0.1", "--port", str(self.ports[name])]
         elif name == "proxy":
@@ -79,8 +83,17 @@ class Deployment:
         env = clean | {"PATH": f"{BIN}:{os.environ['PATH']}", "XDG_DATA_HOME": str(self.directory)} | own
         with (self.directory / f"{name}.log").open("wb") as log:
             self.processes[name] = subprocess.Popen(
-                command, env=env, cwd=self.directory, stdout=log, stderr=subprocess.STDOUT
+                command, env=env, cwd=self.directory, stdin=stdin, stdout=log, stderr=subprocess.STDOUT
             )
+
+    def run(self, name, command=None, stdin=None):
+        """Run a service to its end; return its exit status."""
+        self.start(name, command, stdin)
+        return self.processes[name].wait(30)
+
+    def stop(self, name):
+        self.processes[name].terminate()
+        self.processes[name].wait(15)
 
     def inside(self, word, service):
         """A path in a container, as what is mounted there."""
@@ -110,9 +123,13 @@ class Deployment:
         except requests.RequestException:
             return False
 
-    def store_answers(self):
+    def healthy(self):
+        """What the store's health check asks, as the user that it names."""
+        asked = self.services["store"]["healthcheck"]["test"][1]
+        user, password = re.search(r"--user (\w+) --pass (\w+) ping", asked).groups()
         try:
-            return self.store("worker").ping()
+            with Redis(port=self.ports["store"], username=user, password=password) as store:
+                return store.ping()
         except RedisError:
             return False
 
@@ -282,12 +299,14 @@ def test_strangers_are_counted_by_the_address_that_the_proxy_tells(composed):
 
 def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
     users = _, gateway, flower, backup = [composed.store(name) for name in passwords.STORE_USERS]
-    for user in users:
+    health = Redis(port=composed.ports["store"], username="health", password="any")
+    for user in (*users, health):
         for command in (
             "FLUSHALL",
             "FLUSHDB",
             "CONFIG GET *",
             "KEYS *",
+            "SCAN 0",
             "ACL LIST",
             "SHUTDOWN",
             "REPLICAOF NO ONE",
@@ -300,7 +319,7 @@ def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
         gateway.hgetall(keys.paper_wallets("7"))
     for user, key in (
         *((flower, key) for key in (keys.job("j"), keys.intents("j"), keys.meta("j"))),
-        *((backup, key) for key in (keys.job("j"), keys.QUEUE)),
+        *((user, key) for user in (backup, health) for key in (keys.job("j"), keys.QUEUE)),
         (gateway, keys.intents("j")),
     ):
         with pytest.raises(NoPermissionError):
@@ -318,9 +337,30 @@ def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
 
 
 def test_a_backup_is_made_beside_all_that_runs(composed):
-    composed.start("backup")
-    assert composed.processes["backup"].wait(30) == 0, composed.said("backup")
+    assert composed.run("backup") == 0, composed.said("backup")
     assert (composed.directory / "dump.rdb").read_bytes()[:6] in (b"VALKEY", b"REDIS0")
+
+
+def test_a_backup_is_restored_as_the_guide_says():
+    section = GUIDE.partition("## Back up and restore")[2]
+    restore, park = re.search(r" store (sh .*) < cto.rdb &&\nuntil .* worker (cto \w+); do", section).groups()
+    deployment = Deployment()
+    try:
+        deployment.start_store()
+        with deployment.store("worker") as store:
+            store.set(keys.SERIAL, 7)
+        assert deployment.run("backup") == 0, deployment.said("backup")
+        deployment.stop("store")
+        backup = (deployment.directory / "dump.rdb").rename(deployment.directory / "cto.rdb")
+        shutil.rmtree(deployment.directory / "appendonlydir")
+        with backup.open("rb") as stdin:
+            assert deployment.run("store", restore, stdin) == 0, deployment.said("store")
+        deployment.start_store()
+        assert deployment.run("worker", park) == 0, deployment.said("worker")
+        with deployment.store("worker") as store:
+            assert store.get(keys.SERIAL) == b"7"
+    finally:
+        deployment.down()
 
 
 def test_without_a_gateway_the_proxy_refuses_as_they_would(composed):
@@ -328,14 +368,15 @@ def test_without_a_gateway_the_proxy_refuses_as_they_would(composed):
         return requests.get(f"{composed.url('proxy')}/api/cto/jobs", timeout=30)
 
     for name in GATEWAYS:
-        composed.processes[name].terminate()
-        composed.processes[name].wait(15)
-    answer = refused()
+        composed.stop(name)
+    try:
+        answer = refused()
+    finally:
+        for name in GATEWAYS:
+            composed.start(name)
+        wait_until(lambda: refused().status_code == 401)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_gateway")
     assert answer.headers["Retry-After"] == "1"
-    for name in GATEWAYS:
-        composed.start(name)
-    wait_until(lambda: refused().status_code == 401)
 
 
 def test_a_gateway_that_is_stopped_is_not_asked_and_its_clients_go_on(composed):

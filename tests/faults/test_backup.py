@@ -63,20 +63,23 @@ def test_after_a_restore_nothing_is_bought_twice(system, paste):
     done = system.submit(walletCount=1)
     system.ended([done])
     seen = system.told(done), system.intent_log(done)
-    running, waiting = ([system.submit() for _ in range(2)] for _ in range(2))
+    running = [system.submit(walletCount=10) for _ in range(2)]
+    waiting = [system.submit(walletCount=1) for _ in range(2)]
     by_name = str(uuid.uuid4())
-    system.celery.send_task(keys.TASK_NAME, args=[BODY], task_id=by_name, queue=keys.QUEUE)
+    system.celery.send_task(
+        keys.TASK_NAME, args=[BODY | {"walletCount": 1}], task_id=by_name, queue=keys.QUEUE
+    )
     for job_id in running:
         system.reaches(job_id, 6)
     paste(BACK_UP)
     unended = [*running, *waiting, by_name]
-    after = system.submit()
+    after = system.submit(walletCount=1)
     system.ended([*unended, after], timeout_s=90)
     books = ledger.entries(system.market)
 
     worker.terminate()
     system.store.kill()
-    shutil.rmtree(system.directory / "store" / "appendonlydir")
+    shutil.rmtree(system.directory / "store")
     said = paste(RESTORE)
     assert "5 jobs need a person" in said
     system.store = system.start_store()
@@ -95,7 +98,7 @@ def test_after_a_restore_nothing_is_bought_twice(system, paste):
     assert not system.client.exists(keys.QUEUE, keys.RESUMED_QUEUE, "unacked")
 
 
-def test_jobs_that_a_worker_runs_are_not_parked(system, paste):
+def test_nothing_is_parked_while_a_worker_runs(system):
     system.worker()
     running = system.submit()
     system.reaches(running, 3)
@@ -103,14 +106,16 @@ def test_jobs_that_a_worker_runs_are_not_parked(system, paste):
         [BIN / "cto", "park"], env=system.env, capture_output=True, text=True, timeout=60, check=False
     )
     assert refused.returncode == 1
-    assert f"a worker runs {running}: stop every worker" in refused.stderr
+    assert "a worker runs" in refused.stderr
+    assert "stop every worker" in refused.stderr
     system.ended([running])
     assert system.told(running)[-1]["status"] == "completed"
 
 
 def test_what_is_no_backup_is_not_put_in_the_datas_place(system, tmp_path):
     (tmp_path / "cto.rdb").write_text("nonsense")
-    script = [ROOT / "deploy" / "valkey" / "restore.sh", tmp_path / "cto.rdb", system.directory / "store"]
-    refused = subprocess.run(script, capture_output=True, text=True, check=False)
+    script = [ROOT / "deploy" / "valkey" / "restore.sh", system.directory / "store"]
+    with (tmp_path / "cto.rdb").open() as backup:
+        refused = subprocess.run(script, stdin=backup, capture_output=True, text=True, check=False)
     assert (refused.returncode, "is no snapshot" in refused.stderr) == (1, True)
     assert (system.directory / "store" / "appendonlydir" / "appendonly.aof.manifest").exists()

@@ -6,15 +6,17 @@ import json
 
 import pytest
 from kombu import Queue
+from prometheus_client import CollectorRegistry
 
 from cto_worker import keys
 from cto_worker.broker import celery_app
-from cto_worker.errors import JobsRunningError
+from cto_worker.errors import WorkersRunningError
 from cto_worker.history import History
 from cto_worker.intents import decode_log
 from cto_worker.memory_market import MemoryMarket
 from cto_worker.parking import REASON, park_all
 from cto_worker.producer import Producer
+from cto_worker.pulse import Pulse
 from cto_worker.runner import Runner
 
 JOB = "00000000-0000-4000-8000-00000000000"
@@ -79,6 +81,7 @@ def test_what_only_a_message_tells_of_is_recorded_and_ended(store, body, send, c
     send(f"{JOB}1", body)
     send(f"{JOB}2", body)
     send(f"{JOB}3", "no request", "at all")
+    send("no id of ours", body)
     with celery.connection_for_read() as connection:
         # A worker that has taken one, and lost its power before it could do anything.
         taken = Queue(keys.QUEUE, channel=connection.default_channel).get()
@@ -90,10 +93,18 @@ def test_what_only_a_message_tells_of_is_recorded_and_ended(store, body, send, c
     assert last(store, f"{JOB}2")["userId"] == body["userId"]
 
 
-def test_what_a_worker_runs_is_left_to_it(store, journal, body, park):
+def test_what_may_be_run_still_is_waited_for(store, journal, body, park):
     running, waiting = (Producer(journal, lambda *_: None).submit(body).job_id for _ in range(2))
     journal.claim(running, "a worker")
-    with pytest.raises(JobsRunningError, match=running):
+    with pytest.raises(WorkersRunningError, match=running):
         park()
     assert last(store, running)["status"] == "started"
     assert last(store, waiting)["status"] == "failed"
+
+
+def test_nothing_is_ended_while_a_worker_lives(store, journal, body, park):
+    waiting = Producer(journal, lambda *_: None).submit(body).job_id
+    Pulse(store, "worker", CollectorRegistry(), dict).beat()
+    with pytest.raises(WorkersRunningError, match="stop every worker"):
+        park()
+    assert last(store, waiting)["status"] == "started"

@@ -80,6 +80,21 @@ def test_it_is_what_kubernetes_knows(document):
     kubernetes_validate.validate(document, VERSION, strict=True)
 
 
+def test_parking_after_a_restore_is_a_workers_business():
+    job = yaml.safe_load((FOLDER / "park.yaml").read_text())
+    assert job["metadata"]["generateName"]
+    kubernetes_validate.validate({**job, "metadata": {"name": "park"}}, VERSION, strict=True)
+    pod, (container,) = job["spec"]["template"], job["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["cto", "park"]
+    assert container["env"] == CONTAINERS["worker"]["env"]
+    for confined in ("securityContext", "volumeMounts"):
+        assert container[confined] == CONTAINERS["worker"][confined]
+    assert pod["metadata"]["labels"] == {PLACE: "worker"}
+    assert pod["spec"]["securityContext"] == PODS["worker"]["spec"]["securityContext"]
+    (image,) = kustomization(FOLDER / "production")["images"]
+    assert container["image"] == f"{image['newName']}:{image['newTag']}"
+
+
 def test_no_file_is_left_out():
     listed = {
         (folder / resource).resolve()
