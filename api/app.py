@@ -126,6 +126,8 @@ def _measure(response: Response) -> None:
     method, route = (request.method, rule.rule) if rule else ("any", "unknown")
     if not (rule and rule.websocket):
         measures.REQUEST.labels(method, route, response.status_code).observe(perf_counter() - g.asked_s)
+    if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+        measures.BROKEN.inc()
 
 
 def _secured(serve: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:

@@ -13,8 +13,8 @@ from api.auth import check_startable
 from api.client import Gateway, GatewayError
 from api.options import program
 from cto_worker import keys
-from cto_worker.broker import celery_app
 from cto_worker.errors import ConfigError
+from cto_worker.pulse import read
 from cto_worker.store import check_durable, connect
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from cto_worker.config import Settings
     from cto_worker.sentinels import Sentinels
 
-WORKER_REPLY_S = 2.0
 OLDEST_REDIS = (7, 2)
 
 
@@ -54,7 +53,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
             "durability": lambda: _durability(store, settings.replicas),
             "eviction": lambda: _eviction(store),
             "gateway": lambda: _gateway(settings),
-            "workers": lambda: _workers(settings),
+            "workers": lambda: _workers(store),
             "queue": lambda: f"{store.llen(keys.QUEUE)} messages wait",
             "review": lambda: _review(store),
         }
@@ -133,13 +132,13 @@ def _store(store: Redis, settings: Settings) -> str:
 
 
 def _durability(store: Redis, replicas: int) -> str:
-    if _option(store, "appendonly") != "yes":
+    if not _info(store)["aof_enabled"]:
         raise _Wrong("what is written may be lost with the store", "run the store with `appendonly yes`")
     try:
         check_durable(store, replicas)
     except ConfigError as error:
         raise _Wrong("what is written may be lost with the store", str(error)) from error
-    return f"append-only file, fsync {_option(store, 'appendfsync')}, {replicas} replicas asked for"
+    return f"append-only file, {replicas} replicas asked for"
 
 
 def _review(store: Redis) -> str:
@@ -150,7 +149,7 @@ def _review(store: Redis) -> str:
 
 
 def _eviction(store: Redis) -> str:
-    policy = _option(store, "maxmemory-policy")
+    policy = _info(store)["maxmemory_policy"]
     if policy != "noeviction":
         raise _Wrong(
             f"the store may evict jobs ({policy})", "run the store with `maxmemory-policy noeviction`"
@@ -158,10 +157,10 @@ def _eviction(store: Redis) -> str:
     return "never"
 
 
-def _option(store: Redis, name: str) -> str:
-    answer: Any = store.config_get(name)
-    value: str = answer.get(name, "")
-    return value
+def _info(store: Redis) -> dict[str, Any]:
+    """What whoever may use the store may know of it; its configuration is its operator's."""
+    found: dict[str, Any] = store.info("persistence", "memory")
+    return found
 
 
 def _gateway(settings: Settings) -> str:
@@ -174,13 +173,11 @@ def _gateway(settings: Settings) -> str:
     return f"answers at {settings.base_url}"
 
 
-def _workers(settings: Settings) -> str:
-    with celery_app(settings) as app:
-        queues = app.control.inspect(timeout=WORKER_REPLY_S).active_queues() or {}
-    names = [name for name, taken in queues.items() if any(queue["name"] == keys.QUEUE for queue in taken)]
+def _workers(store: Redis) -> str:
+    names = sorted(process.name for process in read(store).processes if process.kind == "worker")
     if not names:
-        raise _Wrong(f"no worker takes from the queue {keys.QUEUE}", f"start one: it is part of `{_up()}`")
-    return ", ".join(sorted(names))
+        raise _Wrong("no worker has been heard of for 15 s", f"start one: it is part of `{_up()}`")
+    return ", ".join(names)
 
 
 def _up() -> str:

@@ -6,6 +6,7 @@ from prometheus_client import Counter, Histogram
 
 from cto_worker.measures import REGISTRY
 
+CANARY_LATE = "canary_late_s"  # beside its clients, what a gateway's pulse tells
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 RELAYED = Counter(
@@ -14,6 +15,11 @@ RELAYED = Counter(
 MERGED = Counter(
     "cto_gateway_events_merged",
     "Events left out because a client reads too slowly.",
+    registry=REGISTRY,
+)
+EVENTS_DROPPED = Counter(
+    "cto_gateway_events_dropped",
+    "Events that waited for clients when these were cut off; they come back for them.",
     registry=REGISTRY,
 )
 DROPPED = Counter(
@@ -36,6 +42,9 @@ REQUEST = Histogram(
     ["method", "route", "status"],
     buckets=LATENCY_BUCKETS_S,
     registry=REGISTRY,
+)
+BROKEN = Counter(
+    "cto_gateway_broken", "Answers 500: faults of ours, whose tracebacks are logged.", registry=REGISTRY
 )
 CANARY = Histogram(
     "cto_gateway_canary_seconds",

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from api.auth import ForbiddenError, caller
+from api.measures import CANARY_LATE
 from api.policy import Action
 from cto_worker.measures import REGISTRY
 
@@ -85,6 +86,10 @@ def _waiting(backlog: Backlog) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "cto_oldest_waiting_seconds", "How long the oldest job that waits has.", backlog.oldest_waiting_s
     )
+    yield GaugeMetricFamily("cto_store_memory_bytes", "Memory that the store uses.", backlog.memory_bytes)
+    yield GaugeMetricFamily(
+        "cto_store_memory_limit_bytes", "Memory that it may use.", backlog.memory_limit_bytes
+    )
 
 
 def _alive(processes: list[Process]) -> Iterator[Metric]:
@@ -96,16 +101,21 @@ def _alive(processes: list[Process]) -> Iterator[Metric]:
     sockets = GaugeMetricFamily(
         "cto_gateway_sockets", "Clients that get events now.", labels=["process", "door"]
     )
+    late = GaugeMetricFamily(
+        "cto_gateway_canary_late_seconds", "Since when no canary has come back.", labels=["process"]
+    )
     running = GaugeMetricFamily("cto_worker_operations", "Operations that run now.", labels=["process"])
     room = GaugeMetricFamily("cto_worker_slots", "Operations that may run at once.", labels=["process"])
     for process in processes:
         if process.kind == "gateway":
-            for door, number in process.gauges.items():
+            doors = dict(process.gauges)
+            late.add_metric([process.name], doors.pop(CANARY_LATE, 0.0))
+            for door, number in doors.items():
                 sockets.add_metric([process.name, door], number)
         else:
             running.add_metric([process.name], process.gauges["operations"])
             room.add_metric([process.name], process.gauges["slots"])
-    yield from (sockets, running, room)
+    yield from (sockets, late, running, room)
 
 
 def _summed(family: Metric, sums: Sums) -> Metric:

@@ -149,6 +149,7 @@ class Outbox:
         self._bytes = sum(map(_size, self._items))
         measures.MERGED.inc(before - len(self._items))
         if self._bytes > MAX_BYTES // 2:
+            measures.EVENTS_DROPPED.inc(sum(isinstance(item, Frame) for item in self._items))
             self._items.clear()
             self._bytes = 0
             self.dropped = True

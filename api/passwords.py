@@ -43,7 +43,7 @@ def make(directory: Path, rights: Path) -> list[Path]:
         "GRAFANA_PASSWORD": secrets.token_hex(BYTES),
         **{f"STORE_{name.upper()}_PASSWORD": password for name, password in passwords.items()},
     }
-    token = issue(Settings(jwt_secret=key), "prometheus", Role.SERVICE, SCRAPER_S)
+    token = issue(Settings(jwt_secret=key), "prometheus", Role.ADMIN, SCRAPER_S)
     directory.mkdir(parents=True, mode=0o700)
     return [
         _written(directory / ENV, "".join(f"{name}={value}\n" for name, value in values.items())),

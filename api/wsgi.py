@@ -26,6 +26,7 @@ from api.engine import lean
 from api.floods import Knocks
 from api.listeners import HandedListener, OwnListener, allow_descriptors, listen
 from api.lobby import Lobby
+from api.measures import CANARY_LATE
 from api.relay import Relay
 from api.revocations import Revocations
 from api.sockets import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register
@@ -117,7 +118,7 @@ def _serve(app: Flask, server: Any, lobby: Lobby, settings: Settings, number: in
         # Outermost, so that all that counts by address counts by the client's.
         app.wsgi_app = ProxyFix(capacity, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     telling = connect(settings, 1, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
-    pulse = Pulse(telling, "gateway", REGISTRY, capacity.open)
+    pulse = Pulse(telling, "gateway", REGISTRY, lambda: {**capacity.open(), CANARY_LATE: lobby.relay.late_s})
     threading.Thread(target=pulse.run, name="pulse", daemon=True).start()
     threading.Thread(target=SilenceWatch(server, NAMESPACE).run, name="silence", daemon=True).start()
     listener = (

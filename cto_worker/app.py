@@ -38,7 +38,7 @@ from cto_worker.traces import make_traces
 from cto_worker.watching import PhaseTeller
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
-_KEEPERS_CONNECTIONS = 2  # which operations cannot take away
+_KEEPERS_CONNECTIONS = 3  # of keeper, sweeper and pulse, which operations cannot take away
 # A store that hangs is given up soon: what a run still wants from it then is too late for its lease, and a
 # worker that is to stop has 15 s.
 _TIMEOUT_S = 4.0

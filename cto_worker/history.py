@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from redis import Redis
 
 
+REMOVALS = 1_000  # expired jobs that one question takes off a list: the store serves nobody else meanwhile
+
+
 @dataclass(frozen=True, slots=True)
 class JobView:
     """A job as its status page shows it, derived from Celery's result metadata and the stream."""
@@ -87,6 +90,8 @@ class Backlog:
     messages: dict[str, int]  # by queue: those that no worker has taken
     accepted: int  # jobs, since the store was new
     oldest_waiting_s: float  # for how long the oldest job that waits has; 0 when none does
+    memory_bytes: int  # that the store uses
+    memory_limit_bytes: int  # that it may use: then it refuses what is new
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,10 @@ class JobSummary:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Jobs, newest first, and where the next page begins (``None``: this is the last)."""
+    """Jobs, newest first, and where the next page begins (``None``: this is the last).
+
+    A page may have fewer jobs than it could, even none, and not be the last: others had expired.
+    """
 
     jobs: list[JobSummary]
     cursor: int | None
@@ -174,7 +182,7 @@ class History:
         """
         index = f"{keys.LIST_PREFIX}{user_id or keys.EVERYONE}:{status or 'all'}"
         rows, next_cursor = self._page(
-            keys=[index], args=[limit, cursor or "", keys.job(""), keys.events("")]
+            keys=[index], args=[limit, cursor or "", keys.job(""), keys.events(""), REMOVALS]
         )
         jobs = [
             JobSummary(job_id.decode(), JobStatus(state.decode()), int(created), event)
@@ -195,7 +203,8 @@ class History:
             pipeline.get(keys.SERIAL)
             pipeline.zrange(lists[JobStatus.WAITING.value], 0, 0)
             pipeline.time()
-            *counts, accepted, oldest, (now_s, now_us) = pipeline.execute()
+            pipeline.info("memory")
+            *counts, accepted, oldest, (now_s, now_us), memory = pipeline.execute()
         created_ms: Any = self._store.hget(keys.job(oldest[0].decode()), "created") if oldest else None
         waited_s = now_s + now_us / 1e6 - int(created_ms) / 1_000 if created_ms else 0.0
         return Backlog(
@@ -203,6 +212,8 @@ class History:
             messages=dict(zip(queues, counts[len(statuses) :], strict=True)),
             accepted=int(accepted or 0),
             oldest_waiting_s=max(0.0, waited_s),
+            memory_bytes=memory["used_memory"],
+            memory_limit_bytes=memory["maxmemory"] or memory["total_system_memory"],
         )
 
     def jobs_after(self, user_id: str, job_id: str | None) -> list[str]:

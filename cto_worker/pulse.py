@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 2.0
 SILENCE_MS = 15_000  # a process that has not been heard of for so long is taken for gone
+FORGET_MS = 3_600_000  # and one for so long is forgotten: until then a pulse that comes again is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Pulse:
             told = {"kind": self._kind, "name": self._name, "gauges": dict(self._gauges())}
             self._number += 1
             words = [word for field, growth in grown.items() if growth for word in (field, growth)]
-            self._unsent = now, [self._id, self._number, dumps(told), SILENCE_MS, *words]
+            self._unsent = now, [self._id, self._number, dumps(told), FORGET_MS, *words]
             self._send(*self._unsent)
 
     def _send(self, now: dict[str, float], args: list[Any]) -> None:

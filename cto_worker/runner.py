@@ -170,8 +170,9 @@ class Runner:
     def _hand_over(self, job_id: str, attempt: int) -> None:
         try:
             document = self.journal.release(job_id, attempt)
-            if document is not None:
-                self.send(job_id, json.loads(document), True)
+            if document is None:
+                return  # another's by now
+            self.send(job_id, json.loads(document), True)
         except (RedisError, OperationalError) as error:
             log.warning("cannot hand over, so the lease runs out: %s", error)
         else:

@@ -1,7 +1,8 @@
--- KEYS: an index of jobs by serial number. ARGV: limit, serial to go on below (or ""), prefixes of job and events
+-- KEYS: an index of jobs by serial number.
+-- ARGV: limit, serial to go on below (or ""), prefixes of job and events, how many to remove at most
 -- Returns {rows of {job id, status, created ms, latest event}, serial to go on below (or "")}
 local index = KEYS[1]
-local limit, cursor, job_prefix, events_prefix = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local limit, cursor, job_prefix, events_prefix, removals = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local rows, last = {}, ""
 local below = cursor == "" and "+inf" or "(" .. cursor
 while true do
@@ -12,6 +13,7 @@ while true do
     local latest = status and redis.call("XREVRANGE", events_prefix .. id, "+", "-", "COUNT", 1)[1]
     if not latest then
       redis.call("ZREM", index, id) -- expired
+      removals = removals - 1
     elseif #rows == limit then
       return { rows, last }
     else
@@ -20,7 +22,9 @@ while true do
     end
     below = "(" .. serial
   end
-  if #found == 0 then
+  if #found > 0 and removals <= 0 then
+    return { rows, found[#found] } -- whoever asks for the next page has the rest removed
+  elseif #found == 0 then
     return { rows, "" }
   end
 end

@@ -1,9 +1,9 @@
 -- A process adds what it has counted, and tells that it lives. Repeating one pulse is harmless.
 -- KEYS: counts, processes
--- ARGV: the process's id, the number of this pulse, what it tells (JSON), how long silence is borne (ms), and what
+-- ARGV: the process's id, the number of this pulse, what it tells (JSON), when it is forgotten (ms), and what
 -- it has counted since the pulse before, as field, growth, ...
 local counts, processes = unpack(KEYS)
-local id, number, told, silence_ms = unpack(ARGV)
+local id, number, told, forget_ms = unpack(ARGV)
 local FIRST = 5
 local time = redis.call("TIME")
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -17,7 +17,7 @@ end
 redis.call("HSET", processes, id, string.format("%d %d %s", now_ms, number, told))
 local all = redis.call("HGETALL", processes)
 for place = 1, #all, 2 do
-  if now_ms - tonumber(string.match(all[place + 1], "^%d+")) > tonumber(silence_ms) then
+  if now_ms - tonumber(string.match(all[place + 1], "^%d+")) > tonumber(forget_ms) then
     redis.call("HDEL", processes, all[place])
   end
 end

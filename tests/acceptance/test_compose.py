@@ -66,7 +66,15 @@ class Deployment:
         self.start("store")
         wait_until(self.healthy)
 
-    def start(self, name, command=None, stdin=None):
+    def start(self, name):
+        self.processes[name] = self.launch(name, f"{name}.log")
+
+    def run(self, name, command=None, stdin=None):
+        """Run a service to its end; return its exit status, and what it said."""
+        process = self.launch(name, "run.log", command, stdin)
+        return process.wait(30), self.said("run")
+
+    def launch(self, name, log, command=None, stdin=None):
         service = self.services[name]
         command = [self.inside(word, service) for word in shlex.split(command or service["command"])]
         own = {key: self.nearby(value) for key, value in service.get("environment", {}).items()}
@@ -81,15 +89,10 @@ class Deployment:
             own["CTO_PORT"] = str(self.ports[name])
         clean = {key: value for key, value in os.environ.items() if not key.startswith("CTO_")}
         env = clean | {"PATH": f"{BIN}:{os.environ['PATH']}", "XDG_DATA_HOME": str(self.directory)} | own
-        with (self.directory / f"{name}.log").open("wb") as log:
-            self.processes[name] = subprocess.Popen(
-                command, env=env, cwd=self.directory, stdin=stdin, stdout=log, stderr=subprocess.STDOUT
+        with (self.directory / log).open("wb") as output:
+            return subprocess.Popen(
+                command, env=env, cwd=self.directory, stdin=stdin, stdout=output, stderr=subprocess.STDOUT
             )
-
-    def run(self, name, command=None, stdin=None):
-        """Run a service to its end; return its exit status."""
-        self.start(name, command, stdin)
-        return self.processes[name].wait(30)
 
     def stop(self, name):
         self.processes[name].terminate()
@@ -138,7 +141,8 @@ class Deployment:
         return Redis(port=self.ports["store"], username=user, password=password)
 
     def token(self):
-        return (self.secrets / "prometheus-token").read_text()
+        """The bot backend's."""
+        return token("bot", key=self.values["CTO_JWT_SECRET"], aud=None, role="service")
 
     def headers(self):
         return {"Authorization": f"Bearer {self.token()}"}
@@ -237,17 +241,19 @@ def test_a_client_sees_an_operation_through_the_proxy(composed, client, transpor
 def test_prometheus_gets_the_numbers_where_it_asks(composed):
     config = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
     (scrape,) = config["scrape_configs"]
-    assert scrape["static_configs"] == [{"targets": ["proxy:3000"]}]
+    (targets,) = scrape["static_configs"]
+    assert targets["targets"] == [f"{name}:3000" for name in GATEWAYS]
     mounts = composed.services["prometheus"]["volumes"]
     assert f"{SECRETS_IN}prometheus-token:{scrape['authorization']['credentials_file']}:ro" in mounts
-    metrics = f"{composed.url('proxy')}/metrics"
-    assert requests.get(metrics, timeout=10).status_code == 401
-    wait_until(
-        lambda: (
-            'cto_processes{kind="gateway"} 2.0'
-            in requests.get(metrics, headers=composed.headers(), timeout=10).text
+    bearer = {"Authorization": f"Bearer {(composed.secrets / 'prometheus-token').read_text()}"}
+    for name in GATEWAYS:
+        metrics = f"{composed.url(name)}/metrics"
+        assert requests.get(metrics, timeout=10).status_code == 401
+        wait_until(
+            lambda url=metrics: (
+                'cto_processes{kind="gateway"} 2.0' in requests.get(url, headers=bearer, timeout=10).text
+            )
         )
-    )
 
 
 def test_flower_finds_the_worker_and_asks_for_its_password(composed):
@@ -330,6 +336,9 @@ def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
         flower.eval("return redis.call('EXISTS', KEYS[1])", 1, keys.job("j"))
     with Redis(port=composed.ports["store"]) as nobody, pytest.raises(AuthenticationError):
         nobody.ping()
+    composed.ended(composed.submit(mode="standard"))
+    status, said = composed.run("gateway-1", "cto doctor")
+    assert status == 0, said
     log = composed.said("worker") + composed.said("gateway-1") + composed.said("flower")
     assert "NOPERM" not in log
     assert "No permissions" not in log
@@ -337,7 +346,8 @@ def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
 
 
 def test_a_backup_is_made_beside_all_that_runs(composed):
-    assert composed.run("backup") == 0, composed.said("backup")
+    status, said = composed.run("backup")
+    assert status == 0, said
     assert (composed.directory / "dump.rdb").read_bytes()[:6] in (b"VALKEY", b"REDIS0")
 
 
@@ -349,14 +359,14 @@ def test_a_backup_is_restored_as_the_guide_says():
         deployment.start_store()
         with deployment.store("worker") as store:
             store.set(keys.SERIAL, 7)
-        assert deployment.run("backup") == 0, deployment.said("backup")
+        assert deployment.run("backup")[0] == 0
         deployment.stop("store")
         backup = (deployment.directory / "dump.rdb").rename(deployment.directory / "cto.rdb")
         shutil.rmtree(deployment.directory / "appendonlydir")
         with backup.open("rb") as stdin:
-            assert deployment.run("store", restore, stdin) == 0, deployment.said("store")
+            assert deployment.run("store", restore, stdin)[0] == 0
         deployment.start_store()
-        assert deployment.run("worker", park) == 0, deployment.said("worker")
+        assert deployment.run("worker", park) == (0, "no job was left to end\n")
         with deployment.store("worker") as store:
             assert store.get(keys.SERIAL) == b"7"
     finally:

@@ -17,6 +17,7 @@ from api import metrics
 from api.admission import Turns
 from api.audience import Audience
 from api.frames import Frame
+from api.measures import CANARY_LATE
 from api.outbox import MAX_BYTES, Outbox, flush
 from api.reader import Reader
 from api.rooms import RoomError
@@ -94,22 +95,34 @@ def test_processes_count_together_and_what_one_has_counted_outlives_it(store, sc
             step.observe(0.0005)
             step.observe(3)
             heart.beat()
-    process("gateway", socketio=7)[0].beat()
+    gateway = process("gateway", socketio=7, **{CANARY_LATE: 3})[0]
+    gateway.beat()
     told = scrape()
     assert told["jobs_ended_total", "cancelled", "standard", "failed"] == 3
     assert told["journal_step_seconds_bucket", "0.001"] == told["journal_step_seconds_bucket", "0.1"] == 3
     assert told["journal_step_seconds_count",] == 6
     assert told["journal_step_seconds_sum",] == pytest.approx(9.0015)
     name = heart._name
-    assert told["gateway_sockets", "socketio", name] == 7
+    assert [(key[1:], value) for key, value in told.items() if key[0] == "gateway_sockets"] == [
+        (("socketio", name), 7)
+    ]
+    assert told["gateway_canary_late_seconds", name] == 3
     assert (told["worker_operations", name], told["worker_slots", name]) == (2, 20)
     silent = store.hgetall(keys.PROCESSES)
-    for process_id, words in silent.items():
-        at_ms, rest_of_it = words.split(b" ", 1)
-        store.hset(keys.PROCESSES, process_id, b"%d %s" % (int(at_ms) - pulse.SILENCE_MS - 1_000, rest_of_it))
+
+    def silent_for(ms):
+        for process_id, words in silent.items():
+            at_ms, rest_of_it = words.split(b" ", 1)
+            store.hset(keys.PROCESSES, process_id, b"%d %s" % (int(at_ms) - ms, rest_of_it))
+
+    silent_for(pulse.SILENCE_MS + 1_000)
     gone = scrape()
     assert gone["processes", "worker"] == gone["processes", "gateway"] == 0
     assert gone["jobs_ended_total", "cancelled", "standard", "failed"] == 3
+    gateway._number -= 1
+    gateway.beat()
+    assert scrape()["processes", "gateway"] == 0, "a pulse that comes again very late is known all the same"
+    silent_for(pulse.FORGET_MS + 1_000)
     process("gateway")[0].beat()
     assert store.hlen(keys.PROCESSES) == 1, "those that are gone are forgotten"
 
@@ -195,6 +208,7 @@ def test_what_a_slow_reader_is_spared_and_that_it_is_dropped_is_told(growth):
     assert spared["gateway_clients_dropped_total",] == 0
     dropped = growth(lambda: tell(f"j{number}" for number in range(2, 20)))
     assert dropped["gateway_clients_dropped_total",] == 1
+    assert dropped["gateway_events_dropped_total",] > 1
 
 
 def test_events_are_counted_once_for_each_reader(growth, store):
@@ -233,6 +247,15 @@ def test_requests_are_timed_by_their_route_and_what_is_none_counts_as_one(growth
     assert unknown == {("any", "unknown", "404"): 2, ("any", "unknown", "405"): 1}
 
 
+def test_what_breaks_is_counted(app, growth, rest):
+    @app.get("/broken")
+    def broken():
+        raise ZeroDivisionError
+
+    grown = growth(lambda: (rest.get("/broken"), rest.get("/healthz")))
+    assert grown["gateway_broken_total",] == 1
+
+
 def test_what_waits_in_the_whole_system_is_told(scrape, journal):
     nothing = scrape()
     assert nothing["store_up",] == 1
@@ -246,6 +269,7 @@ def test_what_waits_in_the_whole_system_is_told(scrape, journal):
     told = scrape()
     assert (told["jobs", "waiting"], told["jobs", "active"]) == (2, 1)
     assert told["jobs_accepted_total",] == 3
+    assert 0 < told["store_memory_bytes",] < told["store_memory_limit_bytes",]
     assert told["queue_messages", "cto"] == told["queue_messages", "cto.resumed"] == 0
     assert 0 < wait_until(lambda: scrape()["oldest_waiting_seconds",]) < 60
 

@@ -133,6 +133,19 @@ def test_each_new_job_clears_two_that_have_left_its_users_lists(store, accept):
     assert [job.job_id for job in History(store).page(None, None, limit=10).jobs] == ["new"]
 
 
+def test_one_question_clears_only_so_many(store, run, rest, monkeypatch):
+    run("old")
+    monkeypatch.setattr("cto_worker.history.REMOVALS", 25)
+    for owner in ("7", keys.EVERYONE):
+        store.zadd(f"{keys.LIST_PREFIX}{owner}:all", {f"gone-{number}": 10 + number for number in range(60)})
+    pages, cursor = [], None
+    while not pages or cursor:
+        page = rest.get("/api/cto/jobs", query_string={"limit": 9, "cursor": cursor}).get_json()["data"]
+        cursor = page["nextCursor"]
+        pages.append([job["jobId"] for job in page["jobs"]])
+    assert pages == [[], [], ["old"]]
+
+
 def test_sweeps_clear_everybodys_lists_though_no_job_is_added(store, run, journal, let_pass, settings):
     for number in range(keys.SWEEP_LIMIT + 1):
         run(f"j{number}")
