@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kombu.exceptions import OperationalError
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -66,7 +65,7 @@ def _finding(name: str, check: Callable[[], str]) -> Finding:
         return Finding(name, right=True, text=check())
     except _Wrong as wrong:
         return Finding(name, right=False, text=str(wrong), mend=wrong.mend)
-    except (RedisError, OperationalError) as error:
+    except RedisError as error:
         mend = f"start it with `{_up()}`, or set CTO_REDIS_URL to one that runs"
         return Finding(name, right=False, text=f"the store is out of reach: {error}", mend=mend)
 

@@ -25,9 +25,7 @@ REVOKED = (
 )
 REVOKED_COUNT = "cto:revoked:count"  # counter: grows with every change of that set
 COUNTS = "cto:counts"  # hash: what all processes have counted, by sample and labels (JSON)
-PROCESSES = (
-    "cto:processes"  # hash: by a process's id, when it told (the store's ms), the how manieth time, what
-)
+PROCESSES = "cto:processes"  # hash: by a process's id, when it told (the store's ms), its number, what
 REVIEW = "needs_review"  # beside the statuses, a list of its own: ended jobs that an operator must look at
 
 EVERYONE = "*"  # the owner under whose lists every job is found; no user id can be this

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cto_worker import measures
 from cto_worker.money import to_sol
+from cto_worker.plan import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -134,5 +135,4 @@ class MeasuredJournal:
 
 
 def _count_intent(intent_id: str, status: str) -> None:
-    kind = intent_id.rpartition(":")[2].partition(".")[0]  # as cto_worker.plan names them: transfer, or buy.2
-    measures.INTENTS.labels(kind, status).inc()
+    measures.INTENTS.labels(kind_of(intent_id), status).inc()

@@ -71,6 +71,11 @@ def make_plan(
     )
 
 
+def kind_of(intent_id: str) -> str:
+    """Return ``transfer`` or ``buy``, which the id of each intent that is planned here ends with."""
+    return intent_id.rpartition(":")[2].partition(".")[0]
+
+
 def check_funds(plan: Plan, account: Account) -> None:
     """Raise :class:`OrderRejectedError` ``insufficient_funds`` unless every wallet holds what it needs."""
     balances = {account.funding_wallet: account.funding_lamports, **account.wallets}

@@ -30,6 +30,7 @@ from cto_worker import keys
 from cto_worker.errors import HandedOver, OperationFailed, OrderRejectedError
 from cto_worker.events import Phase
 from cto_worker.market import OutcomeStatus
+from cto_worker.plan import kind_of
 from cto_worker.redis_journal import RedisJournal
 
 if TYPE_CHECKING:
@@ -237,9 +238,10 @@ class _Run:
             return
         self.end_step(OutcomeStatus.UNKNOWN)
         self.intent_id = intent_id
-        kind = intent_id.rsplit(":", 1)[-1].partition(".")[0]  # cto_worker/plan.py: job:wallet:buy.1
         attributes = self.common | {"cto.intent_id": intent_id}
-        self.step = self.steps.enter_context(span(self.tracer, f"cto.{kind}", attributes=attributes))
+        self.step = self.steps.enter_context(
+            span(self.tracer, f"cto.{kind_of(intent_id)}", attributes=attributes)
+        )
 
     def end_step(self, error: str) -> None:
         """End the transfer or buy that is open: confirmed, or failed with this code."""

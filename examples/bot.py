@@ -14,13 +14,18 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
 from cto_worker.client import Client
-from cto_worker.errors import CtoError
+from cto_worker.errors import CtoError, NotDurableError
 
 AT_ONCE = 500  # operations that are followed
+RETRY_S = 1.0
 
 
 class Chats:
@@ -66,12 +71,23 @@ class Bot:
         for job_id, kept in list(self._state.jobs.items()):
             self._following.submit(self._follow, job_id, kept["chatId"], kept["seq"])
         for line in updates:  # type: ignore[attr-defined]
-            update_id, user_id, chat_id, command, *words = line.split()
-            try:
-                self._take(update_id, user_id, int(chat_id), command, words)
-            except (CtoError, ValueError, IndexError) as error:
-                self._chats.say(int(chat_id), f"answer {update_id}", f"Sorry: {error}")
+            while not self._settled(line):
+                time.sleep(RETRY_S)
         self._following.shutdown()
+
+    def _settled(self, line: str) -> bool:
+        """Do what an update asks for, or say why not. ``False`` while the store is away: ask again."""
+        try:
+            update_id, user_id, chat_id, command, *words = line.split()
+        except ValueError:
+            return True  # no update
+        try:
+            self._take(update_id, user_id, int(chat_id), command, words)
+        except (RedisError, OperationalError, NotDurableError):
+            return False
+        except (CtoError, ValueError, IndexError) as error:
+            self._chats.say(int(chat_id), f"answer {update_id}", f"Sorry: {error}")
+        return True
 
     def _take(self, update_id: str, user_id: str, chat_id: int, command: str, words: list[str]) -> None:
         if command == "/cancel":

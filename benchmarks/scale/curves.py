@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
+IDEAL = "ideal"  # a series of this name was not measured
 COLORS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626")
 
 
@@ -85,7 +86,7 @@ def draw(study: Study, path: Path) -> None:
 
 def _draw_panel(axis: Any, study: Study, panel: Panel) -> None:
     for color, (name, values) in zip(COLORS, panel.series.items(), strict=False):
-        dashed = name.startswith("ideal")
+        dashed = name == IDEAL
         axis.plot(
             study.sizes, values, color=MUTED if dashed else color, label=name, linewidth=1.2 if dashed else 2,
             linestyle=":" if dashed else "-", marker="" if dashed else "o", markersize=4.5,

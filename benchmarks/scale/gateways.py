@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack, contextmanager
 from statistics import median
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from benchmarks.relay.crowd import crowd
 from benchmarks.relay.jobs import Publisher
 from benchmarks.relay.rows import jobs_of, join_each
 from benchmarks.scale.curves import Panel, Study
-from benchmarks.system import client, embedded_store, free_port, process, wait_until
+from benchmarks.system import client, cpu_s, embedded_store, free_port, process, wait_until
 from cto_worker.pulse import read
 
 if TYPE_CHECKING:
@@ -47,11 +46,11 @@ def _burst(count: int) -> tuple[float, float]:
                 for length in [5] + [EVENTS] * ROUNDS:  # the first warms up
                     packed = publisher.packed(jobs_of(users, length))
                     clients.reset()
-                    cpu_s = _cpu_s(pids)
+                    used_s = sum(map(cpu_s, pids))
                     begun_ns = publisher.publish(packed)
                     took_s = (clients.arrival(length).last_ns - begun_ns) / 1e9
                     each = length * CLIENTS
-                    figures.append((each / took_s, (_cpu_s(pids) - cpu_s) * 1e6 / each))
+                    figures.append((each / took_s, (sum(map(cpu_s, pids)) - used_s) * 1e6 / each))
                 rates, costs = zip(*figures[1:], strict=True)
                 return median(rates), median(costs)
 
@@ -63,8 +62,3 @@ def _gateways(environment: dict[str, str], count: int) -> Iterator[list[int]]:
         numbers = [str(number) for number in range(1, count + 1)]
         commands = [["-m", "api.wsgi", "--number", number] for number in numbers]
         yield [stack.enter_context(process(command, environment)).pid for command in commands]
-
-
-def _cpu_s(pids: list[int]) -> float:
-    """Processor time these processes have used (Linux), as benchmarks.relay.servers has it."""
-    return sum(time.clock_gettime(~pid << 3 | 2) for pid in pids)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
-from benchmarks.scale.curves import Panel, Study
+from benchmarks.scale.curves import IDEAL, Panel, Study
 from benchmarks.system import BODY, embedded_store, process, wait_until
 from benchmarks.worker import Worker
 from cto_worker import keys
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PROCESSES = [1, 2, 4, 8]
 OPERATIONS = 2_000  # without latency
@@ -32,7 +28,7 @@ def study() -> Study:
             Panel("operations/s, market without latency", {"measured": busy}),
             Panel(
                 f"operations/s, {SLOTS} at once in each, {SLOW_S:g} s long",
-                {"measured": slow, "ideal": ideal},
+                {"measured": slow, IDEAL: ideal},
             ),
         ],
     )
@@ -42,7 +38,7 @@ def _per_s(processes: int, count: int, slots: int, latency_s: float) -> float:
     settings = {"CTO_PAPER_LATENCY_MS": f"{latency_s * 1000:.0f}", "CTO_WORKER_CONCURRENCY": str(slots)}
     with embedded_store() as store, ExitStack() as stack:
         environment = store | settings
-        pids = [stack.enter_context(process(list(_command(n)), environment)).pid for n in range(processes)]
+        pids = [stack.enter_context(process(_command(n), environment)).pid for n in range(processes)]
         workers = Worker(environment, pids[0])
         wait_until(lambda: len(workers.app.control.ping(timeout=1)) == processes)
         workers.pause()
@@ -54,6 +50,6 @@ def _per_s(processes: int, count: int, slots: int, latency_s: float) -> float:
         return count / (time.perf_counter() - begun_s)
 
 
-def _command(number: int) -> Iterator[str]:
-    yield from ("-m", "celery", "--app", "benchmarks.worker_app", "worker", "--loglevel", "warning")
-    yield from ("--queues", f"{keys.QUEUE},{keys.RESUMED_QUEUE}", "--hostname", f"w{number}@bench")
+def _command(number: int) -> list[str]:
+    command = ["-m", "celery", "--app", "benchmarks.worker_app", "worker", "--loglevel", "warning"]
+    return [*command, "--queues", f"{keys.QUEUE},{keys.RESUMED_QUEUE}", "--hostname", f"w{number}@bench"]

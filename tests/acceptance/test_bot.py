@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from acceptance.conftest import MINT
-from waiting import wait_until
+from acceptance.conftest import MINT, System, environment
+from waiting import assert_stays, wait_until
 
 BOT = Path(__file__).parents[2] / "examples" / "bot.py"
 
 
 class Bot:
-    def __init__(self, system, state):
+    def __init__(self, env, state):
         self.out = state.with_suffix(".out")
         with self.out.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, BOT, state], env=system.env, stdin=subprocess.PIPE, stdout=out, text=True
+                [sys.executable, BOT, state], env=env, stdin=subprocess.PIPE, stdout=out, text=True
             )
 
     def update(self, text):
@@ -39,8 +40,8 @@ class Bot:
 def bot(system, tmp_path):
     made = []
 
-    def bot():
-        made.append(Bot(system, tmp_path / "state.json"))
+    def bot(env=system.env):
+        made.append(Bot(env, tmp_path / "state.json"))
         return made[-1]
 
     yield bot
@@ -59,6 +60,7 @@ def test_a_message_follows_each_operation_to_its_end_through_the_bots_own_death(
     first.process.wait()
     second = bot()
     second.update(f"1 botuser 77 /cto {MINT} 0.8 40")  # it could not say that it had read this
+    second.update("")  # no update
     second.update(f"2 botuser 78 /cto {MINT} 0.05 2")
     second.update("3 botuser 79 /cto nonsense 1")
     second.update("4 botuser 79 /cancel unknown")
@@ -74,3 +76,17 @@ def test_a_message_follows_each_operation_to_its_end_through_the_bots_own_death(
     assert len(answers) == 2
     assert "tokenAddress" in answers[0]
     assert "no job unknown" in answers[1]
+
+
+def test_an_update_that_comes_while_the_store_is_away_waits_for_it(bot):
+    env = environment()
+    early = bot(env)
+    early.update(f"1 botuser 77 /cto {MINT} 0.05 2")
+    assert_stays(lambda: early.process.poll() is None, for_s=3)
+    system = System(env, "--no-flower").ready()
+    try:
+        assert early.finish() == 0
+    finally:
+        system.stop()
+        shutil.rmtree(env["CTO_DATA_DIR"])
+    assert early.said(77)[-1][1].startswith("100 % CTO Operation Completed")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import kubernetes_validate
 import pytest
@@ -37,6 +39,14 @@ def documents(folder):
             yield from yaml.safe_load_all(path.read_text())
 
 
+@cache
+def secret_names():
+    """What `cto secrets` makes."""
+    with TemporaryDirectory() as directory:
+        made, *_ = passwords.make(Path(directory) / "secrets", ROOT / "deploy" / "valkey" / "users.acl")
+        return [line.partition("=")[0] for line in made.read_text().splitlines()]
+
+
 def generated(folder, kind):
     """The config maps or secrets that kustomize makes: name → names of what is in them."""
     found = {}
@@ -47,8 +57,7 @@ def generated(folder, kind):
         keys = [Path(file).name for file in one.get("files", ())]
         for file in one.get("envs", ()):
             assert Path(file).name == passwords.ENV
-            keys += ["CTO_JWT_SECRET", "GRAFANA_PASSWORD", "CTO_FLOWER_PASSWORD"]
-            keys += [f"STORE_{user.upper()}_PASSWORD" for user in passwords.STORE_USERS]
+            keys += secret_names()
         found[one["name"]] = keys
     return found
 
