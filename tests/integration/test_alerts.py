@@ -67,6 +67,14 @@ def test_every_alert_is_about_what_is_told(told):
         asks_for_what_there_is(rule["expr"], told)
 
 
+def test_for_every_alert_there_is_a_case_in_which_it_fires():
+    cases = (ROOT / "deploy" / "alerts_test.yml").read_text()  # which promtool works out, see the file
+    assert set(re.findall(r'alertname="(\w+)"', cases)) == {rule["alert"] for rule in RULES}
+    series = re.findall(r"series: '(\w+)", cases)
+    asked = {name for rule in RULES for name, _ in selectors(promql_parser.parse(rule["expr"]))}
+    assert set(series) == asked
+
+
 def test_every_panel_shows_what_is_told(told):
     for panel in PANELS:
         assert panel["targets"], panel["title"]
