@@ -12,12 +12,18 @@ pytest.register_assert_rewrite("faults.criteria")  # so that it shows what it sa
 
 
 @pytest.fixture
-def build():
+def make():
+    """What makes a system of settings."""
+    return System
+
+
+@pytest.fixture
+def build(make):
     """Build systems with settings of one's own."""
     systems = []
 
     def build(**settings):
-        systems.append(System(**settings))
+        systems.append(make(**settings))
         return systems[-1]
 
     yield build

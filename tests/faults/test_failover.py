@@ -22,22 +22,8 @@ GATEWAYS = ("127.0.0.8", "127.0.0.9")
 
 
 @pytest.fixture
-def build():
-    """Build a system with settings of one's own."""
-    systems = []
-
-    def build(**settings):
-        systems.append(WatchedSystem(**settings))
-        return systems[-1]
-
-    yield build
-    for system in systems:
-        system.close()
-
-
-@pytest.fixture
-def system(build):
-    return build()
+def make():
+    return WatchedSystem
 
 
 def submit(system, key, **changes):
