@@ -6,7 +6,7 @@ import multiprocessing
 import select
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -114,10 +114,11 @@ class _Loop:
         try:
             while True:
                 self._turn()
-        except (EOFError, BrokenPipeError):
-            return
+        except EOFError:
+            return  # the benchmark has what it wants
         except Exception as error:  # noqa: BLE001 - whatever it is, the benchmark must know
-            self._pipe.send(RuntimeError(f"{type(error).__name__}: {error}"))
+            with suppress(BrokenPipeError):
+                self._pipe.send(RuntimeError(f"{type(error).__name__}: {error}"))
 
     def _turn(self) -> None:
         for number, what in self._epoll.poll(1):
