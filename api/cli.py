@@ -30,8 +30,9 @@ from cto_worker.backup import snapshot
 from cto_worker.broker import celery_app
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
+from cto_worker.history import History
 from cto_worker.money import to_sol
-from cto_worker.parking import park_all
+from cto_worker.parking import park_all_in_time
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.request import USER_ID
 from cto_worker.store import connect
@@ -216,25 +217,31 @@ def _backup() -> None:
 
 
 @main.command("park")
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 3_600),
+    default=60,
+    show_default=True,
+    help="Seconds to wait for the store to answer, and for workers to be gone.",
+)
 @as_json
-def _park(*, as_json: bool) -> None:
+def _park(*, wait: float, as_json: bool) -> None:
     """End every job that has not ended, as one that needs a person: after a backup was restored.
 
     Stop every worker before. Nothing is asked of the market, and nothing is sent.
     """
     settings = Settings.from_env()
     with connect(settings) as store, celery_app(settings) as app:
-        parked = park_all(store, RedisJournal(store, settings), app)
+        parked = park_all_in_time(store, RedisJournal(store, settings), app, wait)
+        listed = History(store).backlog().jobs[keys.REVIEW]
     if as_json:
         click.echo(json.dumps({"jobIds": parked}))
         return
     for job_id in parked:
         click.echo(job_id)
-    click.echo(
-        f"{len(parked)} jobs need a person: `{program()} jobs --status {keys.REVIEW}`"
-        if parked
-        else "no job was left to end"
-    )
+    click.echo(f"ended: {len(parked)}" if parked else "no job was left to end")
+    if listed:
+        click.echo(f"{listed} jobs need a person: `{program()} jobs --status {keys.REVIEW}`")
 
 
 @main.command("token")

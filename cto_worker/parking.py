@@ -6,11 +6,13 @@ twice. Every job that had not ended is ended here, as one that needs a person.
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from kombu import Queue  # type: ignore[attr-defined]
-from kombu.exceptions import ContentDisallowed, DecodeError
+from kombu.exceptions import ContentDisallowed, DecodeError, OperationalError
+from redis.exceptions import RedisError
 
 from cto_worker import keys
 from cto_worker.errors import InvalidRequestError, OperationFailed, WorkersRunningError
@@ -28,8 +30,21 @@ if TYPE_CHECKING:
     from cto_worker.market import Market
 
 REASON = "The store was restored from a backup: what became of the job since then is not recorded"
+RETRY_S = 1.0
 _NOWHERE = cast("Market", None)  # parking asks no market
 _UNACKED = "unacked"  # kombu's hash (kombu.transport.redis): messages that workers had taken, by tag
+
+
+def park_all_in_time(store: Redis, journal: Journal, app: Celery, wait_s: float) -> list[str]:
+    """Do :func:`park_all` as soon as it can be done; after ``wait_s`` raise what stands against it."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            return park_all(store, journal, app)
+        except (RedisError, OperationalError, WorkersRunningError):
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(RETRY_S)
 
 
 def park_all(store: Redis, journal: Journal, app: Celery) -> list[str]:

@@ -78,21 +78,29 @@ class Bot:
     def _settled(self, line: str) -> bool:
         """Do what an update asks for, or say why not. ``False`` while the store is away: ask again."""
         try:
-            update_id, user_id, chat_id, command, *words = line.split()
+            update_id, user_id, chat, command, *words = line.split()
+            chat_id = int(chat)
         except ValueError:
             return True  # no update
         try:
-            self._take(update_id, user_id, int(chat_id), command, words)
+            self._take(update_id, user_id, chat_id, command, words)
         except (RedisError, OperationalError, NotDurableError):
             return False
-        except (CtoError, ValueError, IndexError) as error:
-            self._chats.say(int(chat_id), f"answer {update_id}", f"Sorry: {error}")
+        except ValueError:
+            self._chats.say(
+                chat_id, f"answer {update_id}", "Say /cto <token> <SOL> [wallets], or /cancel <jobId>"
+            )
+        except CtoError as error:
+            self._chats.say(chat_id, f"answer {update_id}", f"Sorry: {error}")
         return True
 
     def _take(self, update_id: str, user_id: str, chat_id: int, command: str, words: list[str]) -> None:
         if command == "/cancel":
-            self._cto.cancel(words[0])
+            (job_id,) = words
+            self._cto.cancel(job_id)
             return
+        if command != "/cto":
+            raise ValueError(command)
         token, sol, *wallets = words
         request = {
             "tokenAddress": token,
@@ -120,5 +128,7 @@ class Bot:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:  # noqa: PLR2004
+        sys.exit(__doc__)
     with Client() as client:
         Bot(client, Chats(), State(Path(sys.argv[1]))).run(sys.stdin)

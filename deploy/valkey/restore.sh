@@ -12,7 +12,11 @@ cat > "$new/appendonly.aof.1.base.rdb"
 echo "file appendonly.aof.1.base.rdb seq 1 type b" > "$new/appendonly.aof.manifest"
 case $(head -c 6 "$new/appendonly.aof.1.base.rdb") in
 REDIS* | VALKEY) ;;
-*) echo "this is no snapshot of a store (dump.rdb); nothing was changed" >&2 && exit 1 ;;
+*)
+  rm -r "$new"
+  echo "this is no snapshot of a store (dump.rdb); nothing was changed" >&2
+  exit 1
+  ;;
 esac
 if [ -e "$directory/appendonlydir" ]; then
   mv "$directory/appendonlydir" "$directory/appendonlydir.$(date +%Y%m%dT%H%M%S)"

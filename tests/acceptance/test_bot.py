@@ -60,7 +60,9 @@ def test_a_message_follows_each_operation_to_its_end_through_the_bots_own_death(
     first.process.wait()
     second = bot()
     second.update(f"1 botuser 77 /cto {MINT} 0.8 40")  # it could not say that it had read this
-    second.update("")  # no update
+    for no_update in ("", "9 botuser chat /cto x 1"):
+        second.update(no_update)
+    second.update("8 botuser 80 /help")
     second.update(f"2 botuser 78 /cto {MINT} 0.05 2")
     second.update("3 botuser 79 /cto nonsense 1")
     second.update("4 botuser 79 /cancel unknown")
@@ -76,6 +78,7 @@ def test_a_message_follows_each_operation_to_its_end_through_the_bots_own_death(
     assert len(answers) == 2
     assert "tokenAddress" in answers[0]
     assert "no job unknown" in answers[1]
+    assert [text[:8] for _, text in second.said(80)] == ["Say /cto"]
 
 
 def test_an_update_that_comes_while_the_store_is_away_waits_for_it(bot):

