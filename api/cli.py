@@ -30,7 +30,6 @@ from cto_worker.backup import snapshot
 from cto_worker.broker import celery_app
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
-from cto_worker.history import History
 from cto_worker.money import to_sol
 from cto_worker.parking import park_all_in_time
 from cto_worker.redis_journal import RedisJournal
@@ -233,7 +232,7 @@ def _park(*, wait: float, as_json: bool) -> None:
     settings = Settings.from_env()
     with connect(settings) as store, celery_app(settings) as app:
         parked = park_all_in_time(store, RedisJournal(store, settings), app, wait)
-        listed = History(store).backlog().jobs[keys.REVIEW]
+        listed = review.count(store)
     if as_json:
         click.echo(json.dumps({"jobIds": parked}))
         return

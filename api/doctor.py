@@ -11,9 +11,9 @@ from redis.exceptions import RedisError
 from api.auth import check_startable
 from api.client import Gateway, GatewayError
 from api.options import program
-from cto_worker import keys
+from cto_worker import keys, review
 from cto_worker.errors import ConfigError
-from cto_worker.pulse import read
+from cto_worker.pulse import alive
 from cto_worker.store import check_durable, connect
 
 if TYPE_CHECKING:
@@ -141,8 +141,7 @@ def _durability(store: Redis, replicas: int) -> str:
 
 
 def _review(store: Redis) -> str:
-    count = store.zcard(f"{keys.LIST_PREFIX}{keys.EVERYONE}:{keys.REVIEW}")
-    if count:
+    if count := review.count(store):
         raise _Wrong(f"{count} jobs need a person", f"see `{program()} jobs --status {keys.REVIEW}`")
     return "no job needs a person"
 
@@ -173,7 +172,7 @@ def _gateway(settings: Settings) -> str:
 
 
 def _workers(store: Redis) -> str:
-    names = sorted(process.name for process in read(store).processes if process.kind == "worker")
+    names = alive(store, "worker")
     if not names:
         raise _Wrong("no worker has been heard of for 15 s", f"start one: it is part of `{_up()}`")
     return ", ".join(names)

@@ -43,17 +43,22 @@ class Line:
 
 def measure(prog: str, description: str, groups: Mapping[str, Callable[[], Iterator[Line]]]) -> None:
     """Measure the groups that the command line names, or all; print each line as soon as it is known."""
+    wanted = chosen(prog, description, groups)
+    _print_row("what", "measured", "ratio", "target", "")
+    _print_row(*(":---", ":---", "---:", "---:", ":---"))
+    for name in wanted:
+        for line in groups[name]():
+            line.print()
+
+
+def chosen(prog: str, description: str, groups: Mapping[str, object]) -> list[str]:
+    """The groups that the command line names, or all, in their own order."""
     parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument("groups", nargs="*", metavar="group", help=f"one of: {', '.join(groups)}")
     wanted = parser.parse_args().groups
     if unknown := set(wanted) - set(groups):
         parser.error(f"no such group: {', '.join(sorted(unknown))}")
-    _print_row("what", "measured", "ratio", "target", "")
-    _print_row(*(":---", ":---", "---:", "---:", ":---"))
-    for name, lines in groups.items():
-        if not wanted or name in wanted:
-            for line in lines():
-                line.print()
+    return [name for name in groups if not wanted or name in wanted]
 
 
 def _print_row(what: str, measured: str, ratio: str, target: str, verdict: str) -> None:

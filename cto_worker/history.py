@@ -180,7 +180,7 @@ class History:
 
         ``status`` is a :class:`JobStatus`, or :data:`keys.REVIEW` for the ended jobs that need an operator.
         """
-        index = f"{keys.LIST_PREFIX}{user_id or keys.EVERYONE}:{status or 'all'}"
+        index = keys.jobs(user_id or keys.EVERYONE, status or "all")
         rows, next_cursor = self._page(
             keys=[index], args=[limit, cursor or "", keys.job(""), keys.events(""), REMOVALS]
         )
@@ -194,7 +194,7 @@ class History:
         """What waits. Two round trips."""
         statuses = (JobStatus.WAITING.value, JobStatus.ACTIVE.value, keys.REVIEW)
         queues = (keys.QUEUE, keys.RESUMED_QUEUE)
-        lists = {status: f"{keys.LIST_PREFIX}{keys.EVERYONE}:{status}" for status in statuses}
+        lists = {status: keys.jobs(keys.EVERYONE, status) for status in statuses}
         with self._store.pipeline(transaction=False) as pipeline:
             for name in lists.values():
                 pipeline.zcard(name)
@@ -219,7 +219,7 @@ class History:
     def jobs_after(self, user_id: str, job_id: str | None) -> list[str]:
         """The ids of a user's jobs accepted after that job, oldest first; all when it is not known."""
         serial: Any = self._store.hget(keys.job(job_id), "serial") if job_id else None
-        index, after = f"{keys.LIST_PREFIX}{user_id}:all", f"({int(serial or 0)}"
+        index, after = keys.jobs(user_id), f"({int(serial or 0)}"
         found: Any = self._store.zrange(index, after, "+inf", byscore=True, offset=0, num=-1)
         return [later.decode() for later in found]
 
@@ -230,8 +230,7 @@ class History:
 
     def accepted_after(self, serial: int, limit: int) -> list[AcceptedJob]:
         """Everybody's jobs with higher serial numbers, ended or not, oldest first."""
-        index = f"{keys.LIST_PREFIX}{keys.EVERYONE}:all"
-        rows = self._accepted(keys=[index], args=[serial, limit, keys.job("")])
+        rows = self._accepted(keys=[keys.jobs(keys.EVERYONE)], args=[serial, limit, keys.job("")])
         return [AcceptedJob(job_id.decode(), int(at), rooms.decode().split()) for job_id, at, rooms in rows]
 
     def open_jobs(self, room: str) -> list[StoredEvent]:

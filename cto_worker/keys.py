@@ -66,6 +66,11 @@ def meta(job_id: str) -> str:
     return f"celery-task-meta-{job_id}"
 
 
+def jobs(owner: str, which: str = "all") -> str:
+    """Sorted set: an owner's jobs, or :data:`EVERYONE`'s, by serial number; ``which`` is also a status."""
+    return f"{LIST_PREFIX}{owner}:{which}"
+
+
 def idempotency(caller: str, key: str) -> str:
     """Hash: job and fingerprint of the request that first came with this Idempotency-Key."""
     return f"cto:idempotency:{caller}:{key}"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NOWHERE = cast("Market", None)  # for what ends a job without asking the market
 MAX_STALLS = 5  # takeovers in a row without getting further, before a job is parked
 
 # What any platform takes at least: one order per wallet, no priority fee. Phase 2 knows no more than that.
@@ -228,8 +229,7 @@ def park(operation: Operation, reason: str) -> dict[str, Any]:
 
 def cancel_waiting(job_id: str, request: OperationRequest, story: Story) -> None:
     """End a job that no worker has begun. Raises :class:`OperationFailed` ``cancelled``."""
-    nowhere = cast("Market", None)  # concluding asks no market
-    conclude(Operation(job_id, request, nowhere, story), ("cancelled", "Cancelled before it began"))
+    conclude(Operation(job_id, request, NOWHERE, story), ("cancelled", "Cancelled before it began"))
 
 
 def _abandon(operation: Operation, step: Step, order: Order) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from kombu import Queue  # type: ignore[attr-defined]
 from kombu.exceptions import ContentDisallowed, DecodeError, OperationalError
@@ -17,7 +17,8 @@ from redis.exceptions import RedisError
 from cto_worker import keys
 from cto_worker.errors import InvalidRequestError, OperationFailed, WorkersRunningError
 from cto_worker.events import JobStatus
-from cto_worker.pulse import read
+from cto_worker.operation import NOWHERE
+from cto_worker.pulse import alive
 from cto_worker.runner import Runner
 
 if TYPE_CHECKING:
@@ -27,11 +28,9 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from cto_worker.journal import Journal
-    from cto_worker.market import Market
 
 REASON = "The store was restored from a backup: what became of the job since then is not recorded"
 RETRY_S = 1.0
-_NOWHERE = cast("Market", None)  # parking asks no market
 _UNACKED = "unacked"  # kombu's hash (kombu.transport.redis): messages that workers had taken, by tag
 
 
@@ -54,18 +53,19 @@ def park_all(store: Redis, journal: Journal, app: Celery) -> list[str]:
     left empty. Doing it again does no harm. Raises :class:`WorkersRunningError`, with nothing done, when a
     worker has been heard of within 15 s; or when a job's lease has not run out, with the others parked.
     """
-    if workers := [process.name for process in read(store).processes if process.kind == "worker"]:
+    if workers := alive(store, "worker"):
         raise WorkersRunningError(
             f"a worker runs ({', '.join(workers)}): stop every worker, wait for 15 s, and do this again"
         )
-    runner = Runner(journal, _NOWHERE, parked=REASON)
+    runner = Runner(journal, NOWHERE, parked=REASON)
     parked = _unended(store)
     for job_id in parked:
         _park(runner, job_id, None)  # what it was to do is recorded
     for job_id, document in _messages(store, app):
         if not store.exists(keys.job(job_id)):
             _park(runner, job_id, document)
-            parked += [job_id] * store.exists(keys.job(job_id))  # else it was no job's id
+            if store.exists(keys.job(job_id)):  # else it was no job's id
+                parked.append(job_id)
     if leased := _unended(store):
         raise WorkersRunningError(f"a worker may still run {', '.join(leased)}: do this again in a moment")
     return parked

@@ -118,6 +118,11 @@ def read(store: Redis) -> Sums:
     return Sums({_key(field): float(value) for field, value in counts.items()}, list(alive.values()))
 
 
+def alive(store: Redis, kind: str) -> list[str]:
+    """Return the names of what lives of a kind: ``worker`` or ``gateway``. Raises ``RedisError``."""
+    return sorted(process.name for process in read(store).processes if process.kind == kind)
+
+
 def _samples(registry: CollectorRegistry) -> Iterator[tuple[str, float]]:
     """Name and labels of every sample, as one text, and what it has come to."""
     for family in registry.collect():

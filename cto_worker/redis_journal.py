@@ -38,9 +38,7 @@ if TYPE_CHECKING:
     from cto_worker.plan import Plan
 
 
-EVERYONES_LISTS = tuple(
-    f"{keys.LIST_PREFIX}{keys.EVERYONE}:{name}" for name in ("all", *JobStatus, keys.REVIEW)
-)
+EVERYONES_LISTS = [keys.jobs(keys.EVERYONE, which) for which in ("all", *JobStatus, keys.REVIEW)]
 
 
 class RedisJournal:

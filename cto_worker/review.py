@@ -7,7 +7,7 @@ were when the job ended. What an operator says goes into the intent log alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cto_worker import keys
 from cto_worker.errors import IntentNotFoundError, IntentNotUnknownError, JobNotEndedError, JobNotFoundError
@@ -90,6 +90,12 @@ def close(store: Redis, job_id: str) -> bool:
     """
     _, removed = _record(store, job_id)
     return bool(removed)
+
+
+def count(store: Redis) -> int:
+    """How many jobs need a person."""
+    listed: Any = store.zcard(keys.jobs(keys.EVERYONE, keys.REVIEW))
+    return int(listed)
 
 
 def _log(store: Redis, job_id: str) -> IntentLog | None:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.relay.crowd import Visit, crowd
 from benchmarks.relay.jobs import Journaled, Publisher, job, side_by_side
 from benchmarks.relay.servers import SERVERS
-from benchmarks.system import client, embedded_store
+from benchmarks.system import client, cpu_s, embedded_store
 from benchmarks.table import Line
 from cto_worker.config import Settings
 from cto_worker.events import dumps
 from cto_worker.redis_journal import RedisJournal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from benchmarks.relay.crowd import Crowd
     from benchmarks.relay.servers import Server
@@ -38,15 +38,23 @@ class Scene:
     publisher: Publisher
     journal: RedisJournal
 
-    def deliver(self, events: list[ProgressEvent], each: int, clients: int) -> Figures:
+    def deliver(self, events: list[ProgressEvent], each: int) -> Figures:
         """Publish all at once, until every client has got ``each``: deliveries/s; µs of CPU of one."""
-        packed = self.publisher.packed(events)
-        self.crowd.reset()
-        cpu_s = self.server.cpu_s
-        begun_ns = self.publisher.publish(packed)
-        last_ns = self.crowd.arrival(each).last_ns
-        cpu_s = self.server.cpu_s - cpu_s
-        return each * clients / ((last_ns - begun_ns) / 1e9), cpu_s * 1e6 / (each * clients)
+        return deliver(self.crowd, self.publisher, events, each, [self.server.pid])
+
+
+def deliver(
+    crowd: Crowd, publisher: Publisher, events: list[ProgressEvent], each: int, servers: Sequence[int]
+) -> Figures:
+    """As :meth:`Scene.deliver`, by servers of these process ids together."""
+    packed = publisher.packed(events)
+    crowd.reset()
+    used_s = sum(map(cpu_s, servers))
+    begun_ns = publisher.publish(packed)
+    arrival = crowd.arrival(each)
+    used_s = sum(map(cpu_s, servers)) - used_s
+    deliveries = each * len(arrival.counts)
+    return deliveries / ((arrival.last_ns - begun_ns) / 1e9), used_s * 1e6 / deliveries
 
 
 def burst() -> Iterator[Line]:
@@ -55,8 +63,8 @@ def burst() -> Iterator[Line]:
 
     def measure(scene: Scene) -> Figures:
         users = join_each(scene.crowd, clients)
-        scene.deliver(jobs_of(users, 5), 5, clients)
-        return _medians(scene.deliver(jobs_of(users, length), length, clients) for _ in range(BURSTS))
+        scene.deliver(jobs_of(users, 5), 5)
+        return _medians(scene.deliver(jobs_of(users, length), length) for _ in range(BURSTS))
 
     what = f"{clients * length:,} events at once to {clients:,} clients"
     yield from _deliveries(what, _in_turn(measure), at_least=2)
@@ -69,10 +77,8 @@ def room() -> Iterator[Line]:
     def measure(scene: Scene) -> Figures:
         user = "crowded"
         scene.crowd.join([_visit(user)] * clients)
-        scene.deliver(jobs_of([user], length), length, clients)
-        return _medians(
-            scene.deliver(jobs_of([user] * jobs, length), jobs * length, clients) for _ in range(BURSTS)
-        )
+        scene.deliver(jobs_of([user], length), length)
+        return _medians(scene.deliver(jobs_of([user] * jobs, length), jobs * length) for _ in range(BURSTS))
 
     what = f"{jobs * length} events at once to a room of {clients}"
     yield from _deliveries(what, _in_turn(measure), at_least=5)
@@ -84,7 +90,7 @@ def latency() -> Iterator[Line]:
 
     def measure(scene: Scene) -> Figures:
         users = join_each(scene.crowd, clients)
-        scene.deliver(jobs_of(users, 5), 5, clients)
+        scene.deliver(jobs_of(users, 5), 5)
         events = jobs_of(users, length)
         scene.crowd.reset(latencies=True)
         scene.publisher.publish_at(per_s, events)
@@ -126,8 +132,8 @@ def foreign() -> Iterator[Line]:
 
     def measure(scene: Scene) -> Figures:
         users = join_each(scene.crowd, clients)
-        scene.deliver(jobs_of(users, 5), 5, clients)
-        _, own_us = scene.deliver(jobs_of(users * jobs, length), jobs * length, clients)
+        scene.deliver(jobs_of(users, 5), 5)
+        _, own_us = scene.deliver(jobs_of(users * jobs, length), jobs * length)
 
         def cpu_ms(count: int) -> float:
             packed = scene.publisher.packed(jobs_of([f"stranger{number}" for number in range(count)], length))

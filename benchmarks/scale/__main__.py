@@ -5,12 +5,12 @@ The pictures and the figures behind them lie beside this file. Each takes two to
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.scale import curves, gateways, sockets, stored, workers
+from benchmarks.table import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +29,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
 
 def main() -> None:
     """Make the studies that are named, or all."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description="Measure how cost grows.")
-    parser.add_argument("studies", nargs="*", metavar="study", help=f"one of: {', '.join(STUDIES)}")
-    wanted = parser.parse_args().studies
-    if unknown := set(wanted) - set(STUDIES):
-        parser.error(f"no such study: {', '.join(sorted(unknown))}")
-    for name in wanted or STUDIES:
+    for name in chosen("python -m benchmarks.scale", "Measure how cost grows.", STUDIES):
         study = STUDIES[name]()
         curves.print_table(study)
         (HERE / f"{name}.json").write_text(json.dumps(curves.figures(study), indent=1) + "\n")

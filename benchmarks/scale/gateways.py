@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from benchmarks.relay.crowd import crowd
 from benchmarks.relay.jobs import Publisher
-from benchmarks.relay.rows import jobs_of, join_each
+from benchmarks.relay.rows import deliver, jobs_of, join_each
 from benchmarks.scale.curves import Panel, Study
-from benchmarks.system import client, cpu_s, embedded_store, free_port, process, wait_until
-from cto_worker.pulse import read
+from benchmarks.system import client, embedded_store, free_port, process, wait_until
+from cto_worker.pulse import alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,20 +38,15 @@ def _burst(count: int) -> tuple[float, float]:
     with embedded_store() as environment, client(environment) as store:
         port = free_port()
         with _gateways(environment | {"CTO_PORT": str(port)}, count) as pids:
-            wait_until(lambda: sum(one.kind == "gateway" for one in read(store).processes) == count)
+            wait_until(lambda: len(alive(store, "gateway")) == count)
             with crowd(port) as clients:
                 users = join_each(clients, CLIENTS)
                 publisher = Publisher(store)
-                figures = []
-                for length in [5] + [EVENTS] * ROUNDS:  # the first warms up
-                    packed = publisher.packed(jobs_of(users, length))
-                    clients.reset()
-                    used_s = sum(map(cpu_s, pids))
-                    begun_ns = publisher.publish(packed)
-                    took_s = (clients.arrival(length).last_ns - begun_ns) / 1e9
-                    each = length * CLIENTS
-                    figures.append((each / took_s, (sum(map(cpu_s, pids)) - used_s) * 1e6 / each))
-                rates, costs = zip(*figures[1:], strict=True)
+                _, *figures = (  # the first warms up
+                    deliver(clients, publisher, jobs_of(users, length), length, pids)
+                    for length in [5] + [EVENTS] * ROUNDS
+                )
+                rates, costs = zip(*figures, strict=True)
                 return median(rates), median(costs)
 
 

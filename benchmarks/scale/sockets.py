@@ -6,7 +6,7 @@ from statistics import median, quantiles
 
 from benchmarks.relay.crowd import crowd
 from benchmarks.relay.jobs import Publisher
-from benchmarks.relay.rows import jobs_of, join_each
+from benchmarks.relay.rows import deliver, jobs_of, join_each
 from benchmarks.relay.servers import gateway
 from benchmarks.scale.curves import Panel, Study
 from benchmarks.system import client, embedded_store
@@ -41,14 +41,9 @@ def _measure(count: int) -> tuple[float, float, float, float]:
         with crowd(server.port) as clients:
             users = join_each(clients, count)
             each = max(2, BURST // count)
-            costs = []
-            for _ in range(3):
-                packed = publisher.packed(jobs_of(users, each))
-                clients.reset()
-                cpu_s = server.cpu_s
-                publisher.publish(packed)
-                clients.arrival(each)
-                costs.append((server.cpu_s - cpu_s) * 1e6 / (each * count))
+            costs = [
+                deliver(clients, publisher, jobs_of(users, each), each, [server.pid])[1] for _ in range(3)
+            ]
             length = max(2, EVENTS // count)
             clients.reset(latencies=True)
             some = jobs_of(users, length)

@@ -5,6 +5,7 @@
 -- which a message to resume is trusted to be in its queue, prefix of job
 -- Returns rows of {job id, request, attempt}
 local due, waiting, claimed, queue, resumed_queue = unpack(KEYS)
+local FIRST_LIST = 6
 local limit, grace_ms, resume_grace_ms, resume_trust_ms, job_prefix = unpack(ARGV)
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -38,7 +39,7 @@ for _, set in ipairs({ due, waiting }) do
     end
   end
 end
-for place = 6, #KEYS do
+for place = FIRST_LIST, #KEYS do
   for _, job_id in ipairs(redis.call("ZRANGE", KEYS[place], 0, limit - 1)) do
     if redis.call("EXISTS", job_prefix .. job_id) == 1 then
       break -- what came later is still there, or goes with a later sweep

@@ -22,9 +22,9 @@ while true do
     end
     below = "(" .. serial
   end
-  if #found > 0 and removals <= 0 then
-    return { rows, found[#found] } -- whoever asks for the next page has the rest removed
-  elseif #found == 0 then
+  if #found == 0 then
     return { rows, "" }
+  elseif removals <= 0 then
+    return { rows, found[#found] } -- whoever asks for the next page has the rest removed
   end
 end

@@ -142,7 +142,7 @@ def test_what_could_not_be_told_is_told_later_and_once(settings, store, tmp_path
     # It had arrived, and only the answer was lost: the store knows it by its number.
     counter.inc(7)
     heart.beat()
-    args = [heart._id, heart._number, '{"kind": "worker"}', pulse.SILENCE_MS, '["cto_sweeps_total"]', 7]
+    args = [heart._id, heart._number, '{"kind": "worker"}', pulse.FORGET_MS, '["cto_sweeps_total"]', 7]
     heart._write(keys=[keys.COUNTS, keys.PROCESSES], args=args)
     assert pulse.read(store).counts["cto_sweeps_total", ()] == 12
 

@@ -137,7 +137,7 @@ def test_one_question_clears_only_so_many(store, run, rest, monkeypatch):
     run("old")
     monkeypatch.setattr("cto_worker.history.REMOVALS", 25)
     for owner in ("7", keys.EVERYONE):
-        store.zadd(f"{keys.LIST_PREFIX}{owner}:all", {f"gone-{number}": 10 + number for number in range(60)})
+        store.zadd(keys.jobs(owner), {f"gone-{number}": 10 + number for number in range(60)})
     pages, cursor = [], None
     while not pages or cursor:
         page = rest.get("/api/cto/jobs", query_string={"limit": 9, "cursor": cursor}).get_json()["data"]
@@ -150,7 +150,7 @@ def test_sweeps_clear_everybodys_lists_though_no_job_is_added(store, run, journa
     for number in range(keys.SWEEP_LIMIT + 1):
         run(f"j{number}")
     let_pass(settings.retention_days)
-    lists = [f"{keys.LIST_PREFIX}{keys.EVERYONE}:{name}" for name in ("all", "completed")]
+    lists = [keys.jobs(keys.EVERYONE, name) for name in ("all", "completed")]
     for left in (1, 0):
         journal.due()
         assert [store.zcard(name) for name in lists] == [left, left]
