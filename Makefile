@@ -32,7 +32,8 @@ test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/un
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd clients/js && PATH="$(NODE_BIN):$$PATH" $(NPM) test --silent
-	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal
+	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal -m "not alone"
+	$(BIN)/pytest -m alone
 
 secrets: .env ## Make the passwords of a deployment with docker compose, once
 .env: | $(VENV)/.installed

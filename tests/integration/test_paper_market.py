@@ -246,15 +246,15 @@ def test_the_failure_rate_is_kept_and_the_same_intent_meets_the_same_fate(store,
 
 
 def test_latency_runs_from_submission(store, settings):
-    market = PaperMarket(store, replace(settings, paper_latency_ms=200))
+    market = PaperMarket(store, replace(settings, paper_latency_ms=1_000))
     market.account("7", 2)
     orders = [market.prepare(buy(number, wallet=number)) for number in (1, 2)]
     begun = time.monotonic()
     for order in orders:
         market.submit(order)
     for order in orders:
-        market.outcome(order, wait_s=1)
-    assert 0.15 < time.monotonic() - begun < 0.39, "two at once take no longer than one"
+        market.outcome(order, wait_s=5)
+    assert 0.9 < time.monotonic() - begun < 2, "two at once take no longer than one"
 
 
 def test_a_store_out_of_reach_is_a_market_error(settings, tmp_path):
