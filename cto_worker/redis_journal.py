@@ -86,7 +86,6 @@ class RedisJournal:
                 event.progress,
                 event.timestamp,
                 " ".join(rooms),
-                self._retention_s,
                 idempotency.fingerprint if idempotency else "",
                 keys.IDEMPOTENCY_TTL_S,
                 keys.CHANNEL_PREFIX,

@@ -60,18 +60,21 @@ end
 if is ~= was then
   for _, list in ipairs({ list_prefix .. user, list_prefix .. "*" }) do
     redis.call("ZREM", list .. ":" .. was, job_id)
-    for _, old in ipairs(redis.call("ZRANGE", list .. ":" .. is, 0, 1)) do
-      if redis.call("EXISTS", job_prefix .. old) == 0 then
-        redis.call("ZREM", list .. ":" .. is, old) -- expired, as in create.lua
-      end
-    end
     redis.call("ZADD", list .. ":" .. is, serial, job_id)
-    redis.call("ZADD", list .. ":all", serial, job_id) -- that list may have expired while the job waited
-    redis.call("EXPIRE", list .. ":" .. is, 2 * retention_s)
-    redis.call("EXPIRE", list .. ":all", 2 * retention_s)
-    if terminal and review ~= "" then
-      redis.call("ZADD", list .. ":" .. review, serial, job_id)
-      redis.call("EXPIRE", list .. ":" .. review, 2 * retention_s)
+    if terminal then
+      if redis.call("EXISTS", list .. ":waiting", list .. ":active") == 0 then
+        redis.call("EXPIRE", list .. ":all", 2 * retention_s)
+      end
+      for _, old in ipairs(redis.call("ZRANGE", list .. ":" .. is, 0, 1)) do
+        if redis.call("EXISTS", job_prefix .. old) == 0 then
+          redis.call("ZREM", list .. ":" .. is, old) -- expired, as in create.lua
+        end
+      end
+      redis.call("EXPIRE", list .. ":" .. is, 2 * retention_s)
+      if review ~= "" then
+        redis.call("ZADD", list .. ":" .. review, serial, job_id)
+        redis.call("EXPIRE", list .. ":" .. review, 2 * retention_s)
+      end
     end
   end
 end

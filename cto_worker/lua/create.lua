@@ -4,7 +4,7 @@
 -- Nothing of a job expires before it has ended: append.lua sees to that.
 -- Returns {job id, 1 when new, fingerprint of the request the job was made from, status}
 local job, events, meta, serial_counter, waiting, idempotency = unpack(KEYS)
-local job_id, event, request, user, phase, progress, created_ms, rooms, retention_s, fingerprint, idempotency_ttl_s,
+local job_id, event, request, user, phase, progress, created_ms, rooms, fingerprint, idempotency_ttl_s,
   channel_prefix, open_prefix, list_prefix, job_prefix, grace_ms, trace = unpack(ARGV)
 
 if idempotency then
@@ -34,24 +34,21 @@ if idempotency then
   redis.call("EXPIRE", idempotency, idempotency_ttl_s)
 end
 
--- An index outlives its jobs. Each new job looks at the two oldest, so what has expired is cleared as fast
--- as it is added.
-local index_ttl_s = 2 * retention_s
-local function index(key)
-  for _, old in ipairs(redis.call("ZRANGE", key, 0, 1)) do
+-- A list expires only when no job on it is still to end; append.lua sees to that. Each new job looks at the two
+-- oldest, so what has expired is cleared as fast as it is added.
+for _, owner in ipairs({ user, "*" }) do
+  redis.call("ZADD", list_prefix .. owner .. ":waiting", serial, job_id)
+  local all = list_prefix .. owner .. ":all"
+  for _, old in ipairs(redis.call("ZRANGE", all, 0, 1)) do
     if redis.call("EXISTS", job_prefix .. old) == 0 then
-      redis.call("ZREM", key, old)
+      redis.call("ZREM", all, old)
     end
   end
-  redis.call("ZADD", key, serial, job_id)
-  redis.call("EXPIRE", key, index_ttl_s)
-end
-for _, owner in ipairs({ user, "*" }) do
-  index(list_prefix .. owner .. ":all")
-  index(list_prefix .. owner .. ":waiting")
+  redis.call("ZADD", all, serial, job_id)
+  redis.call("PERSIST", all)
 end
 for room in string.gmatch(rooms, "%S+") do
-  index(open_prefix .. room)
+  redis.call("ZADD", open_prefix .. room, serial, job_id)
   redis.call("PUBLISH", channel_prefix .. room, event)
 end
 return { job_id, 1, fingerprint, "waiting" }
