@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10  # what a message is
+PIECE, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10  # what is told; a piece is of no whole message yet
 NORMAL, PROTOCOL_ERROR, INVALID_TEXT = 1000, 1002, 1007  # why a WebSocket is closed
 POLICY_VIOLATION, TOO_LARGE = 1008, 1009
 
 _FINAL, _RESERVED, _MASKED, _CONTROL = 0x80, 0x70, 0x80, 0x08
-_CONTINUED = 0
 _MOST_OF_CONTROL = 125
 _CLOSE_STATUSES = {*range(1000, 1004), *range(1007, 1012), *range(3000, 5000)}
 _SECRET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
@@ -60,11 +59,11 @@ class Incoming:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._rest = b""  # of a frame that is not whole yet
-        self._kind = _CONTINUED  # of the message that is not whole yet, if there is one
+        self._kind = PIECE  # what the message is that is not whole yet, if there is one
         self._begun = b""
 
     def read(self, data: bytes = b"") -> Iterator[tuple[int, bytes]]:
-        """Tell the messages that are whole with these bytes: what each is, and its payload.
+        """Tell what is whole with these bytes: kind and payload of each message, and pieces of others.
 
         What is not asked for comes next time. Raises :class:`WebSocketError`.
         """
@@ -77,11 +76,12 @@ class Incoming:
                     yield kind, payload
                 elif first & _FINAL:
                     message, self._begun = self._begun + payload, b""
-                    kind, self._kind = kind or self._kind, _CONTINUED
+                    kind, self._kind = kind or self._kind, PIECE
                     yield kind, message
                 else:
                     self._kind = kind or self._kind
                     self._begun += payload
+                    yield PIECE, b""
         finally:
             self._rest = unread[at:]
 
@@ -106,14 +106,14 @@ class Incoming:
 
     def _check(self, first: int, second: int, size: int) -> None:
         kind = first & 15
-        if first & _RESERVED or kind not in {_CONTINUED, TEXT, BINARY, CLOSE, PING, PONG}:
+        if first & _RESERVED or kind not in {PIECE, TEXT, BINARY, CLOSE, PING, PONG}:
             raise WebSocketError(PROTOCOL_ERROR, "A frame of no kind that is known here")
         if not second & _MASKED:
             raise WebSocketError(PROTOCOL_ERROR, "A client must mask its frames")
         if kind & _CONTROL:
             if size > _MOST_OF_CONTROL or not first & _FINAL:
                 raise WebSocketError(PROTOCOL_ERROR, "A control frame must be short and whole")
-        elif (kind == _CONTINUED) != (self._kind != _CONTINUED):
+        elif (kind == PIECE) != (self._kind != PIECE):
             raise WebSocketError(PROTOCOL_ERROR, "A message must be continued, and begun, once")
 
 

@@ -22,6 +22,7 @@ from api.floods import Allowance
 from api.frames import Frame, close_frame, control_frame, socketio_message, text_frame
 from api.incoming import (
     CLOSE,
+    PIECE,
     PING,
     POLICY_VIOLATION,
     PONG,
@@ -136,6 +137,8 @@ class _Transport:
             for kind, payload in self._incoming.read(data):
                 if kind == TEXT:
                     return text_of(payload)
+                self._spend()
+            self._spend()
             data = self._connection.recv(READ_BYTES)
             if not data:
                 raise ConnectionResetError
@@ -185,7 +188,7 @@ class _Transport:
             more = bool(self._unread)
 
     def _handle(self, kind: int, payload: bytes) -> None:
-        if kind in {PING, PONG}:
+        if kind in {PIECE, PING, PONG}:
             self._spend()
         if kind == PING:
             self._session.queue.put(control_frame(PONG, payload))
@@ -193,7 +196,7 @@ class _Transport:
             raise WebSocketError(close_status(payload), "")
         elif kind == PONG:
             latency.heard(payload)
-        else:
+        elif kind != PIECE:
             with suppress(UnknownPacketError):
                 self._session.receive(_packet(text_of(payload) if kind == TEXT else payload))
 

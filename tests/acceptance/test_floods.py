@@ -197,15 +197,31 @@ def read_all(connection):
             pass
 
 
+def plain(url):
+    return websocket.create_connection(f"{url}/ws", timeout=30)
+
+
+def socketio(url):
+    client = websocket.create_connection(f"{url}{PATH}websocket", timeout=30)
+    client.send("40")
+    return client
+
+
+def upgraded(url):
+    """The WebSocket of a session that began by polling, before it has come over."""
+    polling = f"{url.replace('ws', 'http', 1)}{PATH}polling"
+    sid = json.loads(requests.get(polling, timeout=10).text[1:])["sid"]
+    assert requests.post(f"{polling}&sid={sid}", data="40", timeout=10).ok
+    return websocket.create_connection(f"{url}{PATH}websocket&sid={sid}", timeout=30)
+
+
 @pytest.mark.usefixtures("healthy")
-@pytest.mark.parametrize("path", ["/ws", f"{PATH}websocket"], ids=["plain", "socket.io"])
+@pytest.mark.parametrize("connect", [plain, socketio, upgraded])
 @pytest.mark.parametrize(
     ("begins", "goes_on"), [(b"", masked(0x89)), (masked(0x01), masked(0x00))], ids=["pings", "pieces"]
 )
-def test_a_websocket_that_says_nothing_without_end_is_cut_off(system, path, begins, goes_on):
-    client = websocket.create_connection(system.url.replace("http", "ws", 1) + path, timeout=30)
-    if "socket.io" in path:
-        client.send("40")
+def test_a_websocket_that_says_nothing_without_end_is_cut_off(system, connect, begins, goes_on):
+    client = connect(system.url.replace("http", "ws", 1))
     client.sock.sendall(begins)
     connection, client.sock = client.sock, None
     assert flood(connection, goes_on * 5_000)

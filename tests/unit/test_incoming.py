@@ -7,6 +7,7 @@ import pytest
 from api.incoming import (
     BINARY,
     CLOSE,
+    PIECE,
     PING,
     TEXT,
     HandshakeError,
@@ -74,7 +75,8 @@ def test_messages_are_the_same_however_their_bytes_come(pieces):
     incoming, found = Incoming(LIMIT), []
     for at in range(0, len(data), pieces):
         found += incoming.read(data[at : at + pieces])
-    assert found == [(TEXT, b"one"), (PING, b"?"), (TEXT, b"two"), (BINARY, b"")]
+    piece = (PIECE, b"")
+    assert found == [(TEXT, b"one"), piece, (PING, b"?"), piece, (TEXT, b"two"), (BINARY, b"")]
 
 
 def test_what_is_not_asked_for_is_kept():
@@ -109,7 +111,7 @@ def test_what_must_not_be_sent_is_told(data, status):
 
 def test_a_ping_does_not_count_for_a_message():
     data = sent(0x01, b"x" * LIMIT) + sent(0x89, b"?") + sent(0x80)
-    assert list(Incoming(LIMIT).read(data)) == [(PING, b"?"), (TEXT, b"x" * LIMIT)]
+    assert list(Incoming(LIMIT).read(data)) == [(PIECE, b""), (PING, b"?"), (TEXT, b"x" * LIMIT)]
 
 
 def test_text_must_be_utf_8():
