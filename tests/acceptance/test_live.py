@@ -93,9 +93,11 @@ def test_no_answer_to_a_polling_client_holds_more_than_every_client_reads(system
 @pytest.mark.parametrize("kind", ["node", "python"])
 def test_a_page_opened_in_the_middle_sees_where_things_stand(system, connect_client, user, kind):
     watching = connect_client("python", "websocket", f"user_{user}")
+    late = connect_client(kind, "websocket", f"user_{user}-other")  # to be no later than by joining
     job_id = system.submit(userId=user, walletCount=30, buyAmount=0.3)
     watching.wait_for(lambda client: len(client.events(job_id)) >= 5)
-    late = connect_client(kind, "websocket", f"user_{user}", "admin_launches")
+    for room in (f"user_{user}", "admin_launches"):
+        late.send("join_room", room)
     late.wait_for(lambda client: job_id in client.ended())
     seqs = [event["seq"] for event in late.events(job_id)]
     assert seqs[0] > 1

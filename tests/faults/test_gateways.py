@@ -264,7 +264,7 @@ def test_hundreds_come_back_at_once_by_the_other_doors(system, swarm_of, door):
 @pytest.mark.timeout(240)
 def test_a_gateway_is_killed_with_its_clients(up, swarm_of, watch):
     """200 clients and four stock ones on two gateways: each ends with every event, once and in order."""
-    system = up(CTO_PAPER_LATENCY_MS="150")
+    system = up(CTO_PAPER_LATENCY_MS="400")
     jobs = [system.submit(mode="prefunded", walletCount=50, buyAmount=0.5) for _ in range(10)]
     swarm = swarm_of(system.port)
     clients = [
@@ -319,7 +319,7 @@ def front_processes(system):
 @leaves_sockets_behind
 def test_a_gateway_that_is_told_to_stop_drains(system, swarm_of, watch):
     """Its clients come back by themselves, on the other; what was asked of it is answered."""
-    system.worker(CTO_PAPER_LATENCY_MS="150")
+    system.worker(CTO_PAPER_LATENCY_MS="300")
     system.front()
     first = system.gateway(1)
     job_id = system.submit(mode="prefunded", walletCount=50, buyAmount=0.5)
@@ -380,7 +380,7 @@ def answer_to(connection):
 
 @pytest.mark.parametrize("behind_front", [False, True])
 def test_streams_and_plain_sockets_come_back_too(system, doors, behind_front):
-    system.worker(CTO_PAPER_LATENCY_MS="150")
+    system.worker(CTO_PAPER_LATENCY_MS="300")
     if behind_front:
         system.front()
     first = system.gateway(1 if behind_front else None)
@@ -484,7 +484,7 @@ def open_session(url):
 
 @pytest.mark.parametrize("door", [PlainSocket, EventStream])
 def test_who_is_connected_when_a_gateway_stops_is_told_to_come_again(system, door):
-    system.worker(CTO_PAPER_LATENCY_MS="150")
+    system.worker(CTO_PAPER_LATENCY_MS="300")
     gateway = system.gateway()
     system.url = system.settings.base_url
     job_id = system.submit(mode="prefunded", walletCount=50, buyAmount=0.5)
