@@ -24,6 +24,7 @@ from javascript import NodeProgram
 NODE_CLIENT = Path(__file__).parents[1] / "acceptance" / "node" / "resume.mjs"
 NODE_DOORS = NODE_CLIENT.with_name("doors.mjs")
 SEPARATOR = "\x1e"
+MOST_PACKETS = 16  # in one request, as Engine.IO has it
 # python-socketio's client leaves the connections of a broken session to the garbage collector.
 leaves_sockets_behind = pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
@@ -190,8 +191,9 @@ class Client:
             text = await self.ask("GET", address)
             answers = [answer for packet in text.split(SEPARATOR) for answer in self.take(packet)]
             address = f"{PATH}polling&sid={self.sid}"
-            if answers:
-                await self.ask("POST", address, SEPARATOR.join(answers))
+            for first in range(0, len(answers), MOST_PACKETS):
+                some = answers[first : first + MOST_PACKETS]
+                await self.ask("POST", address, SEPARATOR.join(some))
 
     async def ask(self, method, address, body=""):
         """One request on a connection of its own."""

@@ -23,13 +23,13 @@ from waiting import wait_until
 from cto_worker import keys
 from cto_worker.events import Details, Status
 from cto_worker.redis_journal import RedisJournal
-from faults.clients import collect_sockets, leaves_sockets_behind, masked
+from faults.clients import collect_sockets, leaves_sockets_behind, masked, whole
 from faults.doors import every_door
 from faults.parts import Part
 
 EVENTS = 5_000
 JOBS = 50
-CLIENTS = 6
+TRANSPORTS = ("websocket", "polling")
 HEALTHY = 50  # beside one that reads nothing
 MARKER = b'"workerType":"cto_operation"'  # once in every event
 MADE_AT = re.compile(rb'"timestamp":(\d+)')
@@ -134,12 +134,15 @@ def gateway_behind(system, near):
 
 @leaves_sockets_behind
 @pytest.mark.timeout(240)
-def test_whatever_happens_to_the_link_every_client_gets_every_event(system, followers):
+def test_whatever_happens_to_the_link_every_client_gets_every_event(system, followers, swarm_of):
     with system.proxied() as (proxy, near):
         gateway = gateway_behind(system, near)
-        transports = ["websocket", "websocket", "polling"]
-        watching = [followers(transports[number % 3]) for number in range(CLIENTS)]
-        tellers = [Teller(system, f"j{number}") for number in range(JOBS)]
+        told = {f"j{number}": EVENTS // JOBS + 2 for number in range(JOBS)}
+        tellers = [Teller(system, job_id) for job_id in told]
+        swarm = swarm_of(system.settings.port)
+        resuming = [client for transport in TRANSPORTS for client in swarm.add(3, transport, list(told))]
+        joined = [followers(transport) for transport in TRANSPORTS]
+        wait_until(lambda: all(len(client.resumed) == JOBS for client in resuming))
 
         def black_hole():
             proxy.black_hole.set()
@@ -160,9 +163,9 @@ def test_whatever_happens_to_the_link_every_client_gets_every_event(system, foll
             },
         )
         ended_s = time.monotonic()
-        whole = {f"j{number}": set(range(1, EVENTS // JOBS + 3)) for number in range(JOBS)}
-        for follower in watching:
-            wait_until(lambda follower=follower: follower.told == whole, timeout_s=60)
+        wait_until(lambda: all(whole(client, told) for client in resuming))
+        sets = {job_id: set(range(1, last + 1)) for job_id, last in told.items()}
+        wait_until(lambda: all(follower.told == sets for follower in joined))
         assert time.monotonic() - ended_s <= 15
         assert gateway.alive
 
@@ -203,10 +206,10 @@ def followed_through_a_proxy(system):
     collect_sockets()
 
 
-def all_told(doors, whole):
+def all_told(doors, events):
     for door in doors:
-        wait_until(lambda door=door: whole[-1] in door.told)
-        assert door.told == whole
+        wait_until(lambda door=door: events[-1] in door.told)
+        assert door.told == events
 
 
 def tell_whole(system, job_id):
