@@ -26,6 +26,8 @@ def snapshot(store: Redis) -> None:
     except ResponseError as error:
         raise BackupFailedError(f"the store does not write its snapshot: {error}") from error
     while (now := _state(store))["rdb_saves"] == before["rdb_saves"] or now["rdb_bgsave_in_progress"]:
+        if now["run_id"] != before["run_id"]:
+            break
         time.sleep(_POLL_S)
     if now["run_id"] != before["run_id"]:
         raise BackupFailedError("the store was restarted meanwhile: do it again")

@@ -74,7 +74,7 @@ def celery_app(settings: Settings) -> Celery:
 
 
 def make_send(app: Celery) -> Callable[[str, dict[str, Any], bool], None]:
-    """Return the function that puts a job's message on the queue of new or of resumed jobs."""
+    """Return the function that puts a recorded job's message on the queue of new or of resumed jobs."""
 
     def send(job_id: str, document: dict[str, Any], resumed: bool) -> None:  # noqa: FBT001 - which queue
         app.send_task(
@@ -82,6 +82,7 @@ def make_send(app: Celery) -> Callable[[str, dict[str, Any], bool], None]:
             args=[document],
             task_id=job_id,
             queue=keys.RESUMED_QUEUE if resumed else keys.QUEUE,
+            headers={keys.RECORDED: True},
             ignore_result=True,
             retry=True,
             retry_policy={

@@ -10,6 +10,7 @@ RESUMED_QUEUE = (
     "cto.resumed"  # jobs to be taken over: money may be on its way, so they do not queue behind new ones
 )
 TASK_NAME = "cto_worker.run_operation"
+RECORDED = "recorded"  # header of messages for recorded jobs: one whose record is gone has ended
 
 CHANNEL_PREFIX = "cto:room:"  # + room: a pub/sub channel that carries the room's events
 GATEWAY_PREFIX = "cto:gateway:"  # + a gateway's own id: the channel that wakes its relay

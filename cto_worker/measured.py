@@ -87,7 +87,7 @@ class MeasuredJournal:
     ) -> bool:
         """See :meth:`Journal.intend`."""
         recorded = self._journal.intend(job_id, attempt, intent_id, order, heed_cancel=heed_cancel)
-        if recorded:
+        if recorded and heed_cancel:  # else it is recorded again, by a run that asks what became of it
             _count_intent(intent_id, "intended")
         return recorded
 

@@ -14,12 +14,14 @@ from cto_worker.errors import (
     JobEndedError,
     JobNotFoundError,
     NotDurableError,
+    SequenceError,
 )
 from cto_worker.events import JobStatus, ProgressEvent, Status, dumps, encode
 from cto_worker.intents import (
     PLAN,
     IntentRecord,
     IntentStatus,
+    decode_record,
     encode_plan,
     encode_record,
 )
@@ -97,9 +99,9 @@ class MemoryJournal:
             if first[1] != idempotency.fingerprint:
                 raise IdempotencyConflictError(first[0])
             if first[0] in self.jobs:
-                return Created(first[0], new=False, status=self.jobs[first[0]].status)
-        if event.job_id in self.jobs:
-            return Created(event.job_id, new=False, status=self.jobs[event.job_id].status)
+                return Created(first[0], new=first[0] == event.job_id, status=self.jobs[first[0]].status)
+        if job := self.jobs.get(event.job_id):
+            return Created(event.job_id, new=job.events[0] == event, status=job.status)
         self.jobs[event.job_id] = MemoryJob(
             dumps(request), [event], self.now_ms + keys.MESSAGE_GRACE_MS, trace=trace
         )
@@ -168,6 +170,7 @@ class MemoryJournal:
         self.before_intent(intent_id)
         job = self._owned(job_id, attempt)
         record = encode_record(IntentRecord(IntentStatus.INTENDED, order))
+        _check_unsettled(job, intent_id, record)
         if job.cancel and heed_cancel and job.log.get(intent_id) != record:
             return False
         job.log[intent_id] = record
@@ -177,7 +180,9 @@ class MemoryJournal:
     def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
         """See :meth:`cto_worker.journal.Journal.submitted`."""
         job = self._owned(job_id, attempt)
-        job.log[intent_id] = encode_record(IntentRecord(IntentStatus.SUBMITTED, order))
+        record = encode_record(IntentRecord(IntentStatus.SUBMITTED, order))
+        _check_unsettled(job, intent_id, record)
+        job.log[intent_id] = record
 
     def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
         """See :meth:`cto_worker.journal.Journal.renew`."""
@@ -259,3 +264,9 @@ class MemoryJournal:
         shown = celery_result(event, result) if event.status.terminal else json.loads(encode(event))
         self.metadata[event.job_id] = {"status": states.get(event.status, "PROGRESS"), "result": shown}
         self.published.append(encode(event))
+
+
+def _check_unsettled(job: MemoryJob, intent_id: str, record: bytes) -> None:
+    was = job.log.get(intent_id)
+    if was and was != record and decode_record(intent_id, was).outcome:
+        raise SequenceError(f"{intent_id} is settled")

@@ -15,7 +15,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError, OperationalError
 from redis.exceptions import RedisError
 
 from cto_worker import keys
-from cto_worker.errors import InvalidRequestError, OperationFailed, WorkersRunningError
+from cto_worker.errors import InvalidRequestError, NotDurableError, OperationFailed, WorkersRunningError
 from cto_worker.events import JobStatus
 from cto_worker.operation import NOWHERE
 from cto_worker.pulse import alive
@@ -37,17 +37,21 @@ _UNACKED = "unacked"  # kombu's hash (kombu.transport.redis): messages that work
 def park_all_in_time(store: Redis, journal: Journal, app: Celery, wait_s: float) -> list[str]:
     """Do :func:`park_all` as soon as it can be done; after ``wait_s`` raise what stands against it."""
     deadline = time.monotonic() + wait_s
+    parked: dict[str, None] = {}  # also by a try that failed in the end
     while True:
         try:
-            return park_all(store, journal, app)
-        except (RedisError, OperationalError, WorkersRunningError):
+            for job_id in park_all(store, journal, app):
+                parked[job_id] = None
+        except (RedisError, OperationalError, NotDurableError, WorkersRunningError):
             if time.monotonic() > deadline:
                 raise
+        else:
+            return list(parked)
         time.sleep(RETRY_S)
 
 
-def park_all(store: Redis, journal: Journal, app: Celery) -> list[str]:
-    """End every job that has not ended, also those that only a message tells of. Returns their ids.
+def park_all(store: Redis, journal: Journal, app: Celery) -> Iterator[str]:
+    """End every job that has not ended, also those that only a message tells of, and tell their ids.
 
     Each ends ``failed``, ``errorCode`` ``needs_review``; nothing is asked of the market, and the queues are
     left empty. Doing it again does no harm. Raises :class:`WorkersRunningError`, with nothing done, when a
@@ -58,17 +62,16 @@ def park_all(store: Redis, journal: Journal, app: Celery) -> list[str]:
             f"a worker runs ({', '.join(workers)}): stop every worker, wait for 15 s, and do this again"
         )
     runner = Runner(journal, NOWHERE, parked=REASON)
-    parked = _unended(store)
-    for job_id in parked:
+    for job_id in _unended(store):
         _park(runner, job_id, None)  # what it was to do is recorded
+        yield job_id
     for job_id, document in _messages(store, app):
         if not store.exists(keys.job(job_id)):
             _park(runner, job_id, document)
             if store.exists(keys.job(job_id)):  # else it was no job's id
-                parked.append(job_id)
+                yield job_id
     if leased := _unended(store):
         raise WorkersRunningError(f"a worker may still run {', '.join(leased)}: do this again in a moment")
-    return parked
 
 
 def _unended(store: Redis) -> list[str]:
@@ -83,7 +86,7 @@ def _park(runner: Runner, job_id: str, document: Any) -> None:
 
 
 def _messages(store: Redis, app: Celery) -> Iterator[tuple[str, Any]]:
-    """Take every message off the queues: the job it is for, and the document it was sent with."""
+    """Take every message off the queues; tell id and document of those that may be all there is of a job."""
     with app.connection_for_read() as connection:
         channel = connection.default_channel
         tags: list[Any] = store.hkeys(_UNACKED)
@@ -92,7 +95,8 @@ def _messages(store: Redis, app: Celery) -> Iterator[tuple[str, Any]]:
         for name in (keys.QUEUE, keys.RESUMED_QUEUE):
             queue = Queue(name, channel=channel)
             while message := queue.get(accept=["json"]):
-                yield str(message.headers.get("id")), _document(message)
+                if keys.RECORDED not in message.headers:
+                    yield str(message.headers.get("id")), _document(message)
                 message.ack()
 
 

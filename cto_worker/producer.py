@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from cto_worker.crash import crash_point
 from cto_worker.events import JobStatus, dumps
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cto_worker.journal import Journal
+
+
+log = logging.getLogger(__name__)
 
 
 class Producer:
@@ -32,11 +39,11 @@ class Producer:
         """Start the operation that ``document`` (a JSON object, see the contract) describes.
 
         The same key of the same caller stands for the same job for a day: a repeated submission returns the
-        first one's job. Should the first have failed after recording it, its message is sent now.
+        first one's job. A message that cannot be sent is left to the workers' sweeps.
 
         Raises :class:`~cto_worker.errors.InvalidRequestError` (nothing recorded),
         :class:`~cto_worker.errors.IdempotencyConflictError`, :class:`~cto_worker.errors.NotDurableError`, or
-        the store's and the broker's own errors (then submit again with the same key).
+        the store's own errors (then submit again with the same key: it may have been recorded).
         """
         request = parse_request(document)
         recorded = request.to_document()
@@ -47,5 +54,9 @@ class Producer:
         created = self._journal.create(opening_event(str(uuid4()), request), recorded, idempotency)
         crash_point("after_record", self._crash_at, attempt=1)
         if created.status is JobStatus.WAITING:
-            self._send(created.job_id, recorded)
+            try:
+                self._send(created.job_id, recorded)
+            except (OperationalError, RedisError) as error:
+                # It is accepted all the same. Who is told otherwise starts it again, and both would buy.
+                log.warning("job %s has no message, so a sweep will send one: %s", created.job_id, error)
         return created

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cto_worker import keys
@@ -26,7 +25,7 @@ from cto_worker.journal import Claim, Created, Orphan, Receipt, Standing, celery
 from cto_worker.store import durably, refusals, script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from redis import Redis
@@ -68,7 +67,8 @@ class RedisJournal:
         """See :meth:`Journal.create`."""
         rooms = keys.rooms(event.job_id, event.user_id, event.socket_user_id)
         # One that is gone when a replica takes over would be a job that its sender was told of.
-        job_id, new, fingerprint, status = self._replicated(self._create)(
+        job_id, new, fingerprint, status = self._durably(
+            self._create,
             keys=[
                 keys.job(event.job_id),
                 keys.events(event.job_id),
@@ -102,8 +102,7 @@ class RedisJournal:
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:
         """See :meth:`Journal.claim`."""
-        claimed = durably(
-            self._store,
+        claimed = self._durably(
             self._claim,
             keys=[
                 keys.job(job_id),
@@ -114,7 +113,6 @@ class RedisJournal:
                 keys.CLAIMED,
             ],
             args=[job_id, claimant, self._lease_ms],
-            replicas=self._replicas,
         )
         if not claimed:
             return None
@@ -180,12 +178,10 @@ class RedisJournal:
         """See :meth:`Journal.intend`."""
         record = IntentRecord(IntentStatus.INTENDED, order)
         with _refusals(job_id, attempt):
-            recorded = durably(
-                self._store,
+            recorded = self._durably(
                 self._intend,
                 keys=[keys.job(job_id), keys.intents(job_id)],
                 args=[attempt, intent_id, encode_record(record), int(heed_cancel)],
-                replicas=self._replicas,
             )
         return bool(recorded)
 
@@ -234,7 +230,7 @@ class RedisJournal:
 
     def request_cancel(self, job_id: str) -> Standing:
         """See :meth:`Journal.request_cancel`."""
-        found = self._replicated(self._cancel)(keys=[keys.job(job_id)], args=[])
+        found = self._durably(self._cancel, keys=[keys.job(job_id)], args=[])
         if found is None:
             raise JobNotFoundError(job_id)
         status = JobStatus(found[0].decode())
@@ -242,11 +238,8 @@ class RedisJournal:
             raise JobEndedError(f"job {job_id} has ended: {status}")
         return Standing(status, int(found[1]))
 
-    def _replicated(self, write: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a script that also waits for the replicas that must have what it writes, if any."""
-        if not self._replicas:
-            return write
-        return partial(durably, self._store, write, replicas=self._replicas)
+    def _durably(self, write: Any, *, keys: list[str], args: list[Any]) -> Any:
+        return durably(self._store, write, keys=keys, args=args, replicas=self._replicas)
 
 
 def _refusals(job_id: str, attempt: int) -> AbstractContextManager[None]:

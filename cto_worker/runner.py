@@ -80,11 +80,12 @@ class Runner:
     stopping: Event = field(default_factory=Event)  # set once this worker is to stop
     parked: str = ""  # why every job is ended, and listed for an operator, rather than run; "": they are run
 
-    def run_job(self, job_id: str, document: Any) -> dict[str, Any] | None:
+    def run_job(self, job_id: str, document: Any, *, recorded: bool = False) -> dict[str, Any] | None:
         """Run the job this message is for. Returns its result; ``None`` when another run has or had the job.
 
-        A job that was sent by bare name is recorded now. A document that is no request ends the job
-        ``failed``, ``errorCode`` ``invalid_request``. A worker that is to stop leaves its jobs to others.
+        A job that was sent by bare name is recorded now; one that was ``recorded`` when it was sent, and is
+        no more, has ended long ago. A document that is no request ends the job ``failed``, ``errorCode``
+        ``invalid_request``. A worker that is to stop leaves its jobs to others.
 
         Raises :class:`OperationFailed` once the job's terminal event says so, and
         :class:`InvalidRequestError`, with nothing recorded, when the message's id cannot be a job's.
@@ -95,7 +96,7 @@ class Runner:
                 {"jobId": [f"Must be 1 to 128 letters, digits, _ or -, not {job_id[:80]!r}."]}
             )
         with bound_contextvars(job_id=job_id):
-            taken = self._take_in_the_end(job_id, document)
+            taken = self._take_in_the_end(job_id, document, recorded=recorded)
             if taken is None:
                 log.info("taken already, or to be left to another worker")
                 return None
@@ -103,24 +104,24 @@ class Runner:
             with bound_contextvars(attempt=taken.claim.attempt, **traced):
                 return self._run(job_id, taken)
 
-    def _take_in_the_end(self, job_id: str, document: Any) -> _Taken | None:
+    def _take_in_the_end(self, job_id: str, document: Any, *, recorded: bool) -> _Taken | None:
         """Take the job; a store out of reach is waited for, as nobody else may know of this message."""
         claimant = str(uuid4())
         while True:
             try:
-                return self._take(job_id, document, claimant)
+                return self._take(job_id, document, claimant, recorded=recorded)
             except (RedisError, NotDurableError) as error:
                 log.warning("cannot take the job yet: %s", error)
-                if self.stopping.wait(RETRY_S):
+                if self.parked or self.stopping.wait(RETRY_S):
                     raise
 
-    def _take(self, job_id: str, document: Any, claimant: str) -> _Taken | None:
+    def _take(self, job_id: str, document: Any, claimant: str, *, recorded: bool) -> _Taken | None:
         claimed_s = time.monotonic()
         claim = self.journal.claim(job_id, claimant)
-        if claim is None:
+        if claim is None and not recorded:
             request, refusal = _read(document)
-            recorded = {REFUSED: refusal} if refusal else request.to_document()
-            if not self.journal.create(opening_event(job_id, request), recorded).new:
+            document = {REFUSED: refusal} if refusal else request.to_document()
+            if not self.journal.create(opening_event(job_id, request), document).new:
                 return None
             claim = self.journal.claim(job_id, claimant)
         return _Taken(claim, claimed_s) if claim else None

@@ -43,7 +43,8 @@ def register(app: Celery, runner: Runner, traces: Traces) -> None:
         document = args[0] if len(args) == 1 and not kwargs else None  # None is refused as no object
         # Who sends by bare name may say what it belongs to, as OpenTelemetry's own instrumentation does.
         with traces.caller(str(task.request.get("traceparent") or "")):
-            result = runner.run_job(task.request.id, document)
+            recorded = bool(task.request.get(keys.RECORDED))
+            result = runner.run_job(task.request.id, document, recorded=recorded)
         if result is None:
             raise Ignore  # neither success nor failure: the job's own run tells that
         return result

@@ -61,7 +61,11 @@ if is ~= was then
   for _, list in ipairs({ list_prefix .. user, list_prefix .. "*" }) do
     redis.call("ZREM", list .. ":" .. was, job_id)
     redis.call("ZADD", list .. ":" .. is, serial, job_id)
-    if terminal then
+    redis.call("ZADD", list .. ":all", serial, job_id) -- lists of the version before could expire while a job waited
+    if not terminal then
+      redis.call("PERSIST", list .. ":" .. is)
+      redis.call("PERSIST", list .. ":all")
+    else
       if redis.call("EXISTS", list .. ":waiting", list .. ":active") == 0 then
         redis.call("EXPIRE", list .. ":all", 2 * retention_s)
       end

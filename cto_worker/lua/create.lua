@@ -11,11 +11,15 @@ if idempotency then
   local first = redis.call("HMGET", idempotency, "job", "fingerprint")
   if first[1] then
     redis.call("HSET", idempotency, "job", first[1]) -- who waits for replicas waits for what this connection wrote last
-    return { first[1], 0, first[2], redis.call("HGET", job_prefix .. first[1], "status") }
+    local new = first[1] == job_id and 1 or 0 -- the answer to this very step was lost, and it came again
+    return { first[1], new, first[2], redis.call("HGET", job_prefix .. first[1], "status") }
   end
 end
 if redis.call("EXISTS", job) == 1 then
-  return { job_id, 0, fingerprint, redis.call("HGET", job, "status") }
+  redis.call("HSET", job, "user", user) -- for the same reason as above
+  local opening = redis.call("XRANGE", events, "1-0", "1-0")[1]
+  local new = opening and opening[2][2] == event and 1 or 0
+  return { job_id, new, fingerprint, redis.call("HGET", job, "status") }
 end
 
 local serial = redis.call("INCR", serial_counter)
@@ -37,7 +41,9 @@ end
 -- A list expires only when no job on it is still to end; append.lua sees to that. Each new job looks at the two
 -- oldest, so what has expired is cleared as fast as it is added.
 for _, owner in ipairs({ user, "*" }) do
-  redis.call("ZADD", list_prefix .. owner .. ":waiting", serial, job_id)
+  local waiting_jobs = list_prefix .. owner .. ":waiting"
+  redis.call("ZADD", waiting_jobs, serial, job_id)
+  redis.call("PERSIST", waiting_jobs)
   local all = list_prefix .. owner .. ":all"
   for _, old in ipairs(redis.call("ZRANGE", all, 0, 1)) do
     if redis.call("EXISTS", job_prefix .. old) == 0 then
@@ -49,6 +55,7 @@ for _, owner in ipairs({ user, "*" }) do
 end
 for room in string.gmatch(rooms, "%S+") do
   redis.call("ZADD", open_prefix .. room, serial, job_id)
+  redis.call("PERSIST", open_prefix .. room)
   redis.call("PUBLISH", channel_prefix .. room, event)
 end
 return { job_id, 1, fingerprint, "waiting" }

@@ -13,7 +13,11 @@ end
 if owner ~= attempt then
   return redis.error_reply("FENCED the job belongs to attempt " .. owner)
 end
-if cancel and heeds_cancel == "1" and redis.call("HGET", intents, intent_id) ~= record then
+local was = redis.call("HGET", intents, intent_id)
+if was and was ~= record and cjson.decode(was).outcome then
+  return redis.error_reply("SEQUENCE the step is settled") -- a message from before that was under way for long
+end
+if cancel and heeds_cancel == "1" and was ~= record then
   return 0
 end
 redis.call("HSET", intents, intent_id, record)

@@ -7,9 +7,10 @@ from uuid import uuid4
 
 import pytest
 import requests
-from waiting import wait_until
+from waiting import assert_stays, wait_until
 
-from cto_worker.broker import celery_app
+from cto_worker import keys
+from cto_worker.broker import celery_app, make_send
 
 CLIENTS = [(kind, transport) for kind in ("node", "python") for transport in ("websocket", "polling")]
 
@@ -109,6 +110,17 @@ def test_the_second_identity_sees_the_job_too(system, connect_client, user):
     job_id = system.submit(userId=user, socketUserId=f"{user}-web")
     client.wait_for(lambda client: job_id in client.ended())
     assert client.events(job_id) == journal(system, job_id)
+
+
+def test_a_message_that_is_left_when_its_job_has_expired_starts_nothing(system):
+    job_id = system.submit()
+    system.ended(job_id)
+    with system.store() as store, celery_app(system.settings) as celery:
+        request = json.loads(store.hget(keys.job(job_id), "request"))
+        store.delete(keys.job(job_id), keys.events(job_id), keys.intents(job_id), keys.meta(job_id))
+        make_send(celery)(job_id, request, False)
+        system.ended(system.submit())  # sent later, so it is taken later
+        assert_stays(lambda: not store.exists(keys.job(job_id)), for_s=1)
 
 
 def test_nobody_else_sees_it(system, connect_client, user):

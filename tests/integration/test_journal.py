@@ -155,9 +155,16 @@ def test_a_job_is_recorded_with_its_first_event(book, journal):
 
 
 def test_recording_a_job_again_changes_nothing(book, started):
-    created = started.create(FIRST, {"a": 2})
+    created = started.create(replace(FIRST, timestamp=FIRST.timestamp + 1), {"a": 2})
     assert (created.new, created.status) == (False, JobStatus.ACTIVE)
     assert book.events("j1") == [FIRST, SECOND]
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_recording_a_job_again_because_the_answer_was_lost_is_told_to_be_new(book, journal, key):
+    for _ in range(2):
+        assert journal.create(FIRST, {}, key).new
+    assert book.events("j1") == [FIRST]
 
 
 def test_an_idempotency_key_stands_for_one_job(book, journal):
@@ -479,6 +486,16 @@ def test_a_repeated_last_event_of_a_lost_run_is_answered_and_changes_nothing(boo
 def test_nothing_is_recorded_of_an_unknown_job(journal, name):
     with pytest.raises(JobNotFoundError):
         getattr(journal, name)("nothing", 1, ORDER.intent_id, ORDER)
+
+
+@pytest.mark.parametrize("late", ["intend", "submitted"])
+def test_what_is_settled_stays_so_whatever_comes_late(book, started, late):
+    planned(started)
+    done = settled(ORDER, CONFIRMED_OUTCOME)
+    started.append(replace(SECOND, seq=4, progress=71), records={ORDER.intent_id: done})
+    with pytest.raises(SequenceError, match="settled"):
+        getattr(started, late)("j1", 1, ORDER.intent_id, ORDER)
+    assert book.records("j1")[ORDER.intent_id] == done
 
 
 def test_the_log_comes_back_with_the_claim(book, started):

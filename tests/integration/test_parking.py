@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from kombu import Queue
 from prometheus_client import CollectorRegistry
+from waiting import wait_until
 
 from cto_worker import keys
-from cto_worker.broker import celery_app
+from cto_worker.broker import celery_app, make_send
 from cto_worker.errors import WorkersRunningError
 from cto_worker.history import History
 from cto_worker.intents import decode_log
 from cto_worker.memory_market import MemoryMarket
-from cto_worker.parking import REASON, park_all
+from cto_worker.parking import REASON, park_all, park_all_in_time
 from cto_worker.producer import Producer
 from cto_worker.pulse import Pulse
 from cto_worker.runner import Runner
@@ -42,7 +44,7 @@ def celery(settings):
 
 @pytest.fixture
 def park(store, journal, celery):
-    return lambda: park_all(store, journal, celery)
+    return lambda: list(park_all(store, journal, celery))
 
 
 @pytest.fixture
@@ -100,6 +102,26 @@ def test_what_may_be_run_still_is_waited_for(store, journal, body, park):
         park()
     assert last(store, running)["status"] == "started"
     assert last(store, waiting)["status"] == "failed"
+
+
+def test_what_an_earlier_try_has_ended_is_told_too(store, journal, body, celery):
+    running, waiting = (Producer(journal, lambda *_: None).submit(body).job_id for _ in range(2))
+    journal.claim(running, "a worker")
+
+    def run_out():
+        wait_until(lambda: last(store, waiting)["status"] == "failed")
+        store.hset(keys.job(running), "lease", 0)
+
+    lease = threading.Thread(target=run_out)
+    lease.start()
+    assert set(park_all_in_time(store, journal, celery, 60)) == {running, waiting}
+    lease.join()
+
+
+def test_the_message_of_a_job_that_has_expired_is_no_job(store, celery, body, park):
+    make_send(celery)("gone", body, False)
+    assert park() == []
+    assert not store.exists(keys.job("gone"), keys.QUEUE)
 
 
 def test_nothing_is_ended_while_a_worker_lives(store, journal, body, park):

@@ -388,7 +388,12 @@ def lonely(tmp_path_factory):
     """A gateway whose store can be taken away."""
     directory = tmp_path_factory.mktemp("s", numbered=True)
     settings = Settings(data_dir=directory, auth="off")
-    server = ValkeyServer(port=0, data_dir=directory / "store", unix_socket_path=settings.socket_path)
+    server = ValkeyServer(
+        port=0,
+        data_dir=directory / "store",
+        unix_socket_path=settings.socket_path,
+        config={"appendonly": "yes"},
+    )
     server.start()
     store = connect(settings)
     celery = celery_app(settings)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as StoreConnectionError
 
+from cto_worker import keys
 from cto_worker.errors import OperationFailed
 from cto_worker.events import JobStatus, Mode, Status, dumps
 from cto_worker.memory_journal import MemoryJournal
 from cto_worker.memory_market import BALANCE_LAMPORTS, FUNDING, MemoryMarket
 from cto_worker.money import to_sol
+from cto_worker.producer import Producer
 from cto_worker.request import parse_request
 from cto_worker.runner import Runner
 from cto_worker.story import opening_event
@@ -320,6 +323,21 @@ def test_a_doubled_message_does_nothing(journal):
     sent, events = list(market.submitted), list(told(journal))
     assert Runner(journal, market).run_job("j1", BODY) is None
     assert (market.submitted, told(journal)) == (sent, events)
+
+
+def test_a_message_that_has_outlived_its_job_starts_nothing(journal):
+    assert Runner(journal, MemoryMarket()).run_job("gone-1", BODY, recorded=True) is None
+    assert journal.jobs == {}
+
+
+def test_a_job_whose_message_cannot_be_sent_is_accepted_and_left_to_a_sweep(journal):
+    def cannot(*_):
+        raise OperationalError("the broker is away")
+
+    created = Producer(journal, cannot).submit(BODY)
+    assert created.new
+    journal.now_ms += keys.MESSAGE_GRACE_MS
+    assert [orphan.job_id for orphan in journal.due()] == [created.job_id]
 
 
 def test_a_job_sent_by_bare_name_is_recorded_on_arrival(journal):
