@@ -89,10 +89,14 @@ class SilenceWatch:
         connect = server.eio.handlers["connect"]
 
         def note_and_connect(eio_sid: str, environ: dict[str, Any]) -> Any:
-            self._new.append((self._ticks, eio_sid))
+            self.note(eio_sid)
             return connect(eio_sid, environ)
 
         server.eio.on("connect", note_and_connect)
+
+    def note(self, eio_sid: str) -> None:
+        """Watch a session that is in no namespace: a new one, or one that has left it."""
+        self._new.append((self._ticks, eio_sid))
 
     def run(self) -> None:
         """Watch until the process ends."""

@@ -14,6 +14,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from engineio.exceptions import EngineIOError
 from engineio.packet import PING, Packet
 from engineio.socket import Socket
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_handle_post_request = Socket.handle_post_request
+
 # Of a request, for the handler of Socket.IO's CONNECT.
 KEPT = ("HTTP_AUTHORIZATION", "HTTP_HOST", "HTTP_ORIGIN", "QUERY_STRING")
 MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets: what a stock Python client takes
@@ -42,6 +45,7 @@ def lean(server: Any, take: Take, doorbell: Doorbell) -> None:
     mode = server._async  # noqa: SLF001 - the table; there is no public way to give another
     pings = _pings(server, mode["thread"])
     server.create_queue = PacketQueue
+    Socket.handle_post_request = _take_in
     server.on("connect", partial(_connect, server.handlers["connect"]))
     server.on("disconnect", partial(_disconnect, server, server.handlers["disconnect"]))
     server._async = {  # noqa: SLF001
@@ -49,6 +53,14 @@ def lean(server: Any, take: Take, doorbell: Doorbell) -> None:
         "thread": partial(_task, mode["thread"], pings),
         "websocket": Upgrades(take, doorbell, mode["thread"]),
     }
+
+
+def _take_in(session: Socket, environ: dict[str, Any]) -> None:
+    """Take what a client posts; who posts what cannot be read is cut off, as on a WebSocket."""
+    try:
+        _handle_post_request(session, environ)
+    except (KeyError, RecursionError, ValueError) as error:
+        raise EngineIOError("no packets of Engine.IO") from error
 
 
 def _connect(connect: Callable[[str, dict[str, Any]], Any], sid: str, environ: dict[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from ipaddress import ip_network
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -73,11 +74,22 @@ class Knocks:
 
     def spend(self, address: str) -> bool:
         """Take one off; return whether there was one left."""
-        allowance = self._addresses.pop(address, None) or Allowance(self._burst, self._burst / 10)
-        self._addresses[address] = allowance  # the last to be forgotten
+        place = _network(address)
+        allowance = self._addresses.pop(place, None) or Allowance(self._burst, self._burst / 10)
+        self._addresses[place] = allowance  # the last to be forgotten
         if len(self._addresses) > MAX_ADDRESSES:
             del self._addresses[next(iter(self._addresses))]
         return allowance.spend()
+
+
+def _network(address: str) -> str:
+    """An IPv4 address, or the network out of which one IPv6 client may choose its addresses."""
+    if ":" not in address:
+        return address
+    try:
+        return str(ip_network((address, 64), strict=False))
+    except ValueError:  # a proxy's way of writing it
+        return address
 
 
 def guard(server: Any) -> None:
@@ -87,6 +99,9 @@ def guard(server: Any) -> None:
     allowances: dict[str, Allowance] = {}
 
     def check_and_handle(eio_sid: str, message: Any) -> Any:
+        session = eio.sockets.get(eio_sid)
+        if session is None or session.closed:
+            return None  # what came with its end; nothing would ever forget it
         allowance = allowances.get(eio_sid)
         if allowance is None:
             allowance = allowances[eio_sid] = Allowance()
@@ -99,10 +114,8 @@ def guard(server: Any) -> None:
             except (LookupError, RecursionError, TypeError, ValueError):
                 wrong = "sends what is no packet of Socket.IO"
         log.warning("cut off a client that %s", wrong)
-        session = eio.sockets.get(eio_sid)
-        if session:
-            session.close(wait=False, abort=True)
-            session.queue.drop()
+        session.close(wait=False, abort=True)
+        session.queue.drop()
         return None
 
     def forget_and_disconnect(eio_sid: str, *reason: Any) -> Any:

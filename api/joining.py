@@ -126,7 +126,8 @@ class Joining:
                 request.error = error
                 return
             reached = [ENDED if frame.terminal else frame.seq for frame in frames[-1:]]
-            cursors[request.job_id] = max(after, cursors.get(request.job_id, 0), *reached)
+            before = cursors.get(request.job_id, 0)
+            cursors[request.job_id] = max(after, before, *reached)
             self._audience.enter(request.reader, request.room)
-            if ENDED in reached:
+            if ENDED in reached and before != ENDED:
                 self._audience.end(request.job_id, [request.reader])

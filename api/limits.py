@@ -43,6 +43,7 @@ def limit_requests(app: Flask, settings: Settings) -> None:
         storage_options={"connection_pool": pool},  # type: ignore[dict-item]  # as `limits` has it
         key_prefix="cto",
         in_memory_fallback_enabled=True,
+        swallow_errors=True,  # of requests that were being counted as the store was lost
         headers_enabled=True,
         retry_after="delta-seconds",
     )

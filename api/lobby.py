@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from api.admission import Turns
     from api.auth import Gate
-    from api.connections import Connection, Connections
+    from api.connections import Connection, Connections, Ending
     from api.frames import Frame
+    from api.policy import Caller
     from api.reader import Reader
     from api.relay import Relay
     from cto_worker.history import History
@@ -34,11 +35,24 @@ class Lobby:
     relay: Relay
     history: History
 
+    def open(
+        self, who: Caller, end: Callable[[Ending], object], cut_off: Callable[[], object] = lambda: None
+    ) -> Connection:
+        """Let a client in.
+
+        Raises :class:`~api.tokens.UnauthorizedError`, should its token have been revoked since it was looked
+        at, and what :meth:`~api.connections.Connections.open` does.
+        """
+        self.gate.check(who)
+        return self.connections.open(who, end, cut_off)
+
     def join(self, connection: Connection, reader: Reader, room: str) -> None:
         """Let a client into a room, if it may be there.
 
-        Raises :class:`~api.rooms.RoomError`, and what :meth:`~api.relay.Relay.join` does.
+        Raises :class:`~api.tokens.UnauthorizedError`, :class:`~api.rooms.RoomError`, and what
+        :meth:`~api.relay.Relay.join` does.
         """
+        self.gate.check(connection.who)
         with self.turns.turn():
             check_allowed(connection.who, room, self.history)
         self.relay.join(reader, room)

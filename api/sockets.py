@@ -58,20 +58,24 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
         ping_interval=PING_INTERVAL_S,
         ping_timeout=PING_TIMEOUT_S,
         max_http_buffer_size=MAX_MESSAGE_BYTES,
+        http_compression=False,  # of polls: it would keep everybody waiting, as that of WebSockets (0006)
     )
     _note_packet_ids(socketio.server)
     guard(socketio.server)
     return socketio
 
 
-def register(socketio: SocketIO, lobby: Lobby, settings: Settings) -> None:
+def register(
+    socketio: SocketIO, lobby: Lobby, settings: Settings, left: Callable[[str], object] = lambda _: None
+) -> None:
     """Handle connection, ``join_room``, ``leave_room``, ``resume``, ``auth_refresh`` and disconnection.
 
+    ``left`` is told each session that is nobody's any more.
     The handlers are python-socketio's: Flask-SocketIO would make a request context for each message, which
     costs more than most of them, and which none of them asks for.
     """
     server = socketio.server
-    door = _Door(server, lobby, settings)
+    door = _Door(server, lobby, settings, left)
     server.on("connect", door.connect)
     for name, handler in zip(_ASKED, (door.join, door.leave, door.resume, door.refresh), strict=True):
         server.on(name, _answering(server, partial(door.act, handler)))
@@ -90,17 +94,20 @@ class _Client:
 class _Door:
     """The clients that are connected, and what they may ask for."""
 
-    def __init__(self, server: Any, lobby: Lobby, settings: Settings) -> None:
-        self._server, self._lobby, self._settings = server, lobby, settings
+    def __init__(self, server: Any, lobby: Lobby, settings: Settings, left: Callable[[str], object]) -> None:
+        self._server, self._lobby, self._settings, self._left = server, lobby, settings, left
         self._clients: dict[str, _Client] = {}  # by Socket.IO's id
 
     def connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
-        outbox = self._server.eio.sockets[self._session(sid)].queue
+        session = self._server.eio.sockets[self._session(sid)]
+        outbox = session.queue
         # Engine.IO's own check compares Origin with Host: a name that was rebound to this machine passes it.
         try:
             check_origin(self._settings, environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN"))
             who = self._lobby.gate.admit_handshake(environ, auth)
-            connection = self._lobby.connections.open(who, partial(self._end, sid))
+            if session.closed:  # while keys were fetched
+                raise Refusal("gone")
+            connection = self._lobby.open(who, partial(self._end, sid))
         except (CtoError, RedisError) as failure:
             error, _ = refusal(failure)
             log.info("refused a client from %s: %s", environ.get("REMOTE_ADDR"), error["code"])
@@ -110,6 +117,7 @@ class _Door:
     def disconnect(self, sid: str, reason: str = "") -> None:
         client = self._clients.pop(sid, None)
         if client:
+            self._left(self._session(sid))
             self._lobby.connections.close(client.connection)
             self._lobby.relay.forget(client.reader)
             if reason == self._server.reason.CLIENT_DISCONNECT:

@@ -125,7 +125,7 @@ class _Stream:
         self._ended = False
         self._outbox = Outbox()
         self._reader = Reader(self._outbox.put_frame, lambda *gone: self._outbox.put(gone))
-        self._connection = lobby.connections.open(caller(), self._end, self._cut_off)
+        self._connection = lobby.open(caller(), self._end, self._cut_off)
 
     def response(self, missed: Callable[[], list[str]]) -> Response:
         """Join the room, then look for the jobs of which something was ``missed``, and answer."""

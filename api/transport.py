@@ -8,6 +8,7 @@ sent something, and only then a green thread runs, for as long as that takes to 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -15,7 +16,7 @@ from socket import SHUT_WR
 from typing import TYPE_CHECKING, Any
 
 from engineio.exceptions import SocketIsClosedError, UnknownPacketError
-from engineio.packet import NOOP, Packet
+from engineio.packet import MESSAGE, NOOP, Packet
 
 from api import latency
 from api.floods import Allowance
@@ -59,11 +60,14 @@ class Upgrades:
         return partial(self._upgrade, handler.__self__)
 
     def _upgrade(self, session: Any, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if session.upgrading or session.closed:  # one at a time, or it would have several WebSockets
+            start_response("400 BAD REQUEST", [("Connection", "close")])
+            return ()  # what is no list Engine.IO passes on
         try:
             answer = handshake(environ)
         except HandshakeError as refused:
             start_response(refused.status, refused.headers)
-            return []
+            return ()
         transport = _Transport(self, session, self._take(environ))
         transport.open(answer)
         return []
@@ -79,6 +83,7 @@ class _Transport:
         "_incoming",
         "_over",
         "_session",
+        "_silence_s",
         "_unread",
         "_upgrades",
         "_works",
@@ -92,7 +97,9 @@ class _Transport:
         self._works = False  # whether a green thread handles what has been read
         self._over = False  # whether nothing more is read
         self._goodbye = control_frame(CLOSE)
-        connection.settimeout(session.server.ping_interval + session.server.ping_timeout)
+        # For how long a client may say nothing, not even the answer to a ping.
+        self._silence_s = session.server.ping_interval + session.server.ping_timeout
+        connection.settimeout(self._silence_s)
 
     def open(self, answer: bytes) -> None:
         """Answer the handshake, and begin; a client that has been polling must come over first."""
@@ -102,12 +109,16 @@ class _Transport:
             self._begin(answer)
 
     def _open_another(self, answer: bytes) -> None:
+        self._session.upgrading = True  # a poll that comes now is answered at once
         try:
             self._connection.sendall(answer)
-            came = self._comes_over()
+            came = self._comes_over(time.monotonic() + self._silence_s)
         except (OSError, WebSocketError):
             came = False
-        if came:
+        finally:
+            self._session.upgrading = False
+        if came and not self._session.closed:
+            self._connection.settimeout(self._silence_s)
             self._begin()
         else:
             self._connection.close()
@@ -119,19 +130,14 @@ class _Transport:
         session.queue.begin(self._write_now, self._start_to_write, answer)
         self._work()
 
-    def _comes_over(self) -> bool:
-        session = self._session
-        session.upgrading = True  # a poll that comes now is answered at once
-        try:
-            if self._next_text() != "2probe":
-                return False
-            self._connection.sendall(text_frame(b"3probe"))
-            session.queue.put(Packet(NOOP))  # ends the poll that waits
-            return self._next_text() == "5"
-        finally:
-            session.upgrading = False
+    def _comes_over(self, until_s: float) -> bool:
+        if self._next_text(until_s) != "2probe":
+            return False
+        self._connection.sendall(text_frame(b"3probe"))
+        self._session.queue.put(Packet(NOOP))  # ends the poll that waits
+        return self._next_text(until_s) == "5"
 
-    def _next_text(self) -> str:
+    def _next_text(self, until_s: float) -> str:
         data = b""
         while True:
             for kind, payload in self._incoming.read(data):
@@ -139,6 +145,7 @@ class _Transport:
                     return text_of(payload)
                 self._spend()
             self._spend()
+            self._connection.settimeout(max(0.001, until_s - time.monotonic()))
             data = self._connection.recv(READ_BYTES)
             if not data:
                 raise ConnectionResetError
@@ -197,11 +204,16 @@ class _Transport:
         elif kind == PONG:
             latency.heard(payload)
         elif kind != PIECE:
+            packet = _packet(text_of(payload) if kind == TEXT else payload)
+            if packet.packet_type != MESSAGE:
+                self._spend()
+            if self._session.closed:
+                raise SocketIsClosedError
             with suppress(UnknownPacketError):
-                self._session.receive(_packet(text_of(payload) if kind == TEXT else payload))
+                self._session.receive(packet)
 
     def _spend(self) -> None:
-        """Bear with pings and with pieces of messages, which nothing else counts, up to a measure."""
+        """Bear with what is no message, or a piece of one, which nothing else counts, up to a measure."""
         self._allowance = self._allowance or Allowance()
         if not self._allowance.spend():
             raise WebSocketError(POLICY_VIOLATION, "You say too much")

@@ -104,7 +104,7 @@ class _Client:
             "auth_refresh": self._refresh,
             "ping": self._pong,
         }
-        self._connection = lobby.connections.open(who, self._end, self._cut_off)
+        self._connection = lobby.open(who, self._end, self._cut_off)
 
     def serve(self, websocket: Any) -> None:
         """Talk with the client until either side ends it."""

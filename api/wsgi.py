@@ -90,7 +90,8 @@ def main() -> None:
     lean(socketio.server.eio, green.give_away, green.doorbell())
     connections = Connections(revocations, settings.max_user_sockets)
     lobby = Lobby(gate, connections, Turns(), relay, history)
-    register(socketio, lobby, settings)
+    silence = SilenceWatch(socketio.server, NAMESPACE)
+    register(socketio, lobby, settings, silence.note)
     green.bound_messages()
     green.log_failures()
     app.register_blueprint(streams.blueprint(lobby, settings))
@@ -98,6 +99,7 @@ def main() -> None:
         websockets.blueprint(lobby, settings, partial(green.upgrade, max_bytes=MAX_MESSAGE_BYTES))
     )
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
+    threading.Thread(target=silence.run, name="silence", daemon=True).start()
     if settings.auth == "required":
         threading.Thread(target=connections.run, name="connections", daemon=True).start()
     _collect_rarely()
@@ -120,7 +122,6 @@ def _serve(app: Flask, server: Any, lobby: Lobby, settings: Settings, number: in
     telling = connect(settings, 1, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     pulse = Pulse(telling, "gateway", REGISTRY, lambda: {**capacity.open(), CANARY_LATE: lobby.relay.late_s})
     threading.Thread(target=pulse.run, name="pulse", daemon=True).start()
-    threading.Thread(target=SilenceWatch(server, NAMESPACE).run, name="silence", daemon=True).start()
     listener = (
         OwnListener(listen(settings, "gateway"))
         if number is None

@@ -168,9 +168,9 @@ def test_an_allowance_grows_again():
     assert time.monotonic() - begun_s < 3 / PER_SECOND + 1
 
 
-def masked(first_byte):
-    """A frame without a payload, as a client sends it."""
-    return bytes((first_byte, 0x80, 0, 0, 0, 0))
+def masked(first_byte, payload=b""):
+    """A frame as a client sends it."""
+    return bytes((first_byte, 0x80 | len(payload), 0, 0, 0, 0)) + payload
 
 
 def flood(connection, data, for_s=10):  # less than until a session that answers no ping is ended
@@ -225,6 +225,14 @@ def test_a_websocket_that_says_nothing_without_end_is_cut_off(system, connect, b
     client.sock.sendall(begins)
     connection, client.sock = client.sock, None
     assert flood(connection, goes_on * 5_000)
+
+
+@pytest.mark.usefixtures("healthy")
+@pytest.mark.parametrize("packet", [b"0", b"2", b"3", b"5", b"6"])
+def test_packets_that_are_no_messages_are_counted_too(system, packet):
+    client = socketio(system.url.replace("http", "ws", 1))
+    connection, client.sock = client.sock, None
+    assert flood(connection, masked(0x81, packet) * 5_000)
 
 
 @pytest.mark.usefixtures("healthy")

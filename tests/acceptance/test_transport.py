@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import time
 from contextlib import suppress
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -69,13 +70,97 @@ def closed_with(client):
     return struct.unpack("!H", frame.data[:2])[0] if frame.data else None
 
 
-def polled(system, sid=None, body=None):
+def poll(system, sid=None, body=None):
     query = {"EIO": "4", "transport": "polling"} | ({"sid": sid} if sid else {})
-    answer = requests.request(
+    return requests.request(
         "POST" if body else "GET", f"{system.url}/socket.io/", params=query, data=body, timeout=30
     )
+
+
+def polled(system, sid=None, body=None):
+    answer = poll(system, sid, body)
     assert answer.status_code == 200, answer.text
     return answer.text
+
+
+def session(system):
+    """One that polls, in the namespace."""
+    sid = json.loads(polled(system)[1:])["sid"]
+    polled(system, sid, "40")
+    wait_until(lambda: "40{" in polled(system, sid))
+    return sid
+
+
+def test_a_session_goes_over_to_one_websocket_only(system, connect):
+    sid = session(system)
+    first = connect(sid)
+    with pytest.raises(websocket.WebSocketBadStatusException, match="400"):
+        connect(sid)
+    first.send("2probe")
+    assert first.recv() == "3probe"
+    first.send("5")
+    assert first.recv() == "6"  # for a poll that did not wait
+    first.send('421["leave_room","user_x"]')
+    assert first.recv().startswith('431[{"success":true')
+
+
+def test_a_session_that_ended_while_it_was_to_come_over_does_not(system, connect):
+    sid = session(system)
+    with socket.create_connection(("127.0.0.1", system.settings.port), timeout=10) as waiting:
+        waiting.sendall(
+            f"GET /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        )
+        client = connect(sid)
+        polled(system, sid, "1")
+        assert waiting.recv(1)  # it has taken the end, so there is nothing to tell the WebSocket
+    client.send("2probe")
+    client.send("5")
+    with suppress(ConnectionError):
+        while client.sock.recv(100):
+            pass
+
+
+def test_coming_over_takes_a_while_at_most(system, connect):
+    client = connect(session(system))
+    client.settimeout(1)
+    begun_s = time.monotonic()
+    with suppress(ConnectionError, websocket.WebSocketConnectionClosedException):
+        while time.monotonic() - begun_s < 25:
+            client.ping()
+            with suppress(websocket.WebSocketTimeoutException):
+                client.recv_frame()
+    assert 10 < time.monotonic() - begun_s < 25, "each ping gave it more time"
+
+
+@pytest.mark.parametrize("body", ["x", "d=", "\x1e".join("6" * 17), b"\xff", "4" + "[" * 20_000])
+def test_who_posts_what_cannot_be_read_is_cut_off(system, body):
+    sid = session(system)
+    assert poll(system, sid, body).status_code == 400
+    assert poll(system, sid).status_code == 400
+
+
+def test_a_session_that_polls_on_after_it_has_left_is_closed(system):
+    sid = session(system)
+    assert polled(system, sid) == "2", "the first ping comes when new sessions have been looked at"
+    polled(system, sid, "3")
+    polled(system, sid, "41")
+    begun_s = time.monotonic()
+    while (answer := poll(system, sid)).status_code == 200:
+        if answer.text == "2":
+            polled(system, sid, "3")
+        assert time.monotonic() - begun_s < 30
+
+
+def test_polls_are_not_compressed(system, connect_client):
+    """That would take the gateway longer than anything else."""
+    job_id = system.submit(walletCount=20, buyAmount=0.5)
+    system.ended(job_id)
+    sid = session(system)
+    polled(system, sid, f'421["resume",{{"jobId":"{job_id}","after":0}}]')
+    url = f"{system.url}/socket.io/?EIO=4&transport=polling&sid={sid}"
+    answer = requests.get(url, headers={"Accept-Encoding": "gzip"}, timeout=10)
+    assert len(answer.text) > 10_000
+    assert "Content-Encoding" not in answer.headers
 
 
 def test_a_ping_of_the_clients_is_answered_between_messages_and_within_one(joined, user):

@@ -15,8 +15,9 @@ from api.lobby import Lobby
 from api.policy import Caller, Role
 from api.reader import Reader
 from api.relay import Relay
-from api.revocations import Revocations
+from api.revocations import Revocations, revoke
 from api.rooms import RoomError
+from api.tokens import UnauthorizedError
 from cto_worker.history import History
 
 
@@ -50,6 +51,17 @@ def test_streams_wait_for_their_turn(app, settings, lobby, path):
     answer = waits_for_its_turn(lobby, lambda: app.test_client().get(path, buffered=False))
     assert answer.status_code == (404 if "job" in path else 200)
     answer.close()
+
+
+def test_whose_token_has_been_revoked_meanwhile_is_let_in_nowhere(lobby, store):
+    who = Caller(Role.USER, "7", token_id="t1")
+    connection = lobby.open(who, lambda _: None)
+    revoke(store, token_id="t1", keep_s=60)
+    assert lobby.connections._revocations.refresh()
+    with pytest.raises(UnauthorizedError):
+        lobby.open(who, lambda _: None)
+    with pytest.raises(UnauthorizedError):
+        lobby.join(connection, Reader(lambda _: None, lambda *_: None), "user_7")
 
 
 @pytest.mark.parametrize("what", ["join", "resume"])

@@ -118,6 +118,21 @@ def test_only_sessions_that_are_never_used_are_closed():
     assert REGISTRY.get_sample_value("cto_gateway_refused_total", {"reason": "silent"}) == before + 1
 
 
+def test_a_session_that_has_left_is_closed_too():
+    server = Server()
+    watch, left = SilenceWatch(server, "/"), Session()
+    server.eio.handlers["connect"]("left", left)
+    server.joined.add(("left", "/"))
+    for _ in range(SILENT_TICKS + 1):
+        watch.tick()
+    server.joined.clear()
+    watch.note("left")
+    for _ in range(SILENT_TICKS + 1):
+        assert not left.closed
+        watch.tick()
+    assert left.closed
+
+
 def ask(capacity, path, query=""):
     """Open something; what was answered, and the body, which is still open."""
     said = []
@@ -159,6 +174,13 @@ def test_no_address_takes_up_all_the_room():
     assert set(first[10:]) <= {"opened", "429 Too Many Requests"}
     assert "429 Too Many Requests" in first
     assert statuses("10.0.0.2", 10) == ["opened"] * 10
+
+
+def test_a_client_that_chooses_its_address_out_of_a_network_has_one_measure():
+    knocks = Knocks(4)
+    assert knocks.spend("2001:db8:0:1::1")
+    assert not knocks.spend("2001:db8:0:1:ffff::2")
+    assert knocks.spend("2001:db8:0:2::1")
 
 
 def test_addresses_are_forgotten_in_the_order_in_which_they_were_last_heard_of():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
 
@@ -11,6 +12,7 @@ from waiting import wait_until
 from werkzeug.test import Client
 
 from api.engine import PacketQueue, lean
+from api.floods import guard
 
 
 def test_a_poll_that_nothing_comes_for_ends():
@@ -28,6 +30,20 @@ def test_a_second_poll_beside_a_first_is_refused():
     packets.put(None)
     first.join(5)
     assert got == [None]
+
+
+@pytest.mark.parametrize("last", ["1", "4x"])
+def test_what_comes_after_the_end_of_a_session_is_not_heard(last):
+    server = socketio.Server(async_mode="threading", monitor_clients=False)
+    lean(server.eio, lambda _: None, None)
+    guard(server)
+    client = Client(socketio.WSGIApp(server))
+    address = "/socket.io/?EIO=4&transport=polling"
+    sid = json.loads(client.get(address).text[1:])["sid"]
+    client.post(f"{address}&sid={sid}", data=f"{last}\x1e40")
+    assert server.eio.sockets == {}
+    assert server.manager.rooms == {}
+    assert not any(server.manager.pending_connect.values())
 
 
 def test_a_session_that_has_ended_is_kept_no_longer_though_nobody_polls_it():
