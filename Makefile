@@ -35,10 +35,9 @@ test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/un
 	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal -m "not alone"
 	$(BIN)/pytest -m alone
 
-secrets: .env ## Make the passwords of a deployment with docker compose, once
-.env: | $(VENV)/.installed
+secrets: $(VENV)/.installed ## Make the passwords of a deployment with docker compose; again: what an upgrade adds
 	@$(BIN)/cto secrets deploy/secrets
-	@ln -s deploy/secrets/env $@
+	@test -e .env || ln -s deploy/secrets/env .env
 
 bench: $(VENV)/.tools tests/browser/node/unpacked/.done ## Measure; see benchmarks/README.md
 	$(BIN)/python -m benchmarks

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -45,6 +45,10 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except CtoError as error:
             raise click.ClickException(str(error)) from error
+        except NoPermissionError as error:
+            raise click.ClickException(
+                f"the store's user in CTO_REDIS_URL may not do that; a worker's may, so run it there: {error}"
+            ) from error
         except (RedisError, OperationalError) as error:
             raise click.ClickException(f"the store is out of reach: {error}") from error
 
@@ -267,7 +271,10 @@ def _token(*, user: str, role: str, hours: float) -> None:
     help="What each user of the store may do.",
 )
 def _secrets(*, directory: Path, rights: Path) -> None:
-    """Make the passwords of a deployment, once; see docs/deploying.md."""
+    """Make the passwords of a deployment, once; again, what it lacks and what its store's users may do now.
+
+    See docs/deploying.md.
+    """
     for path in passwords.make(directory, rights):
         click.echo(f"written: {path}")
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any  # noqa: E402
 
 import eventlet.wsgi  # noqa: E402
 from eventlet.hubs import get_hub  # noqa: E402
+from eventlet.support import greendns  # noqa: E402
 from eventlet.support.greenlets import greenlet  # noqa: E402
 from eventlet.websocket import FailedConnectionError, RFC6455WebSocket, WebSocketWSGI  # noqa: E402
 from eventlet.wsgi import WSGI_LOCAL, HttpProtocol  # noqa: E402
@@ -62,6 +63,15 @@ def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool) -> Any:
         log=log,
         debug=False,
     )
+
+
+def forget_names() -> None:
+    """Have every name looked up again.
+
+    eventlet keeps an answer for as long as its name server says, which with Docker is ten minutes: a store
+    that was made anew may have another address by then.
+    """
+    greendns.resolver.clear()
 
 
 def finish(serving: Any, within_s: float, *, accepts: bool) -> None:

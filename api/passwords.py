@@ -1,4 +1,4 @@
-"""``cto secrets``: what a deployment needs and nobody else may know, made once, at random."""
+"""``cto secrets``: what a deployment needs and nobody else may know, at random, and made once."""
 
 from __future__ import annotations
 
@@ -21,35 +21,50 @@ BYTES = 32  # of each secret
 SCRAPER_S = 365 * 86_400  # how long the token for Prometheus lives
 STORE_USERS = ("worker", "gateway", "flower", "backup")
 ENV, ACL, TOKEN = "env", "users.acl", "prometheus-token"  # the files
+KEY = "CTO_JWT_SECRET"
 
 
 def make(directory: Path, rights: Path) -> list[Path]:
-    """Write the secrets into a new directory; ``rights`` says what each user of the store may do.
+    """Write the secrets into a directory; ``rights`` says what each user of the store may do.
 
-    Its ``#{name}`` become hashes of the passwords. Raises :class:`ConfigError` when there are secrets
-    already, for what runs has those, or when there are no rights to read.
+    Its ``#{name}`` become hashes of the passwords. Secrets that are there stay as they are, for what runs has
+    those: only what is missing is made, and the rights are written anew, which an upgrade may have changed.
+
+    Returns the files written. Raises :class:`ConfigError` when the directory is of something else, or when
+    there are no rights to read.
     """
-    if directory.exists():
-        raise ConfigError(f"{directory} is there already: what runs has those secrets. Move it away first")
+    env, token = directory / ENV, directory / TOKEN
+    if directory.exists() and not env.exists():
+        raise ConfigError(
+            f"{directory} is there already, and has no file {ENV!r}: name another, or move it away"
+        )
     try:
         template = rights.read_text()
     except OSError as error:
         raise ConfigError(f"cannot read {rights}: run this in the project's folder ({error})") from error
-    passwords = {name: secrets.token_hex(BYTES) for name in STORE_USERS}
-    key = secrets.token_hex(BYTES)
-    values = {
-        "CTO_JWT_SECRET": key,
-        "CTO_FLOWER_PASSWORD": secrets.token_hex(BYTES),
-        "GRAFANA_PASSWORD": secrets.token_hex(BYTES),
-        **{f"STORE_{name.upper()}_PASSWORD": password for name, password in passwords.items()},
-    }
-    token = issue(Settings(jwt_secret=key), "prometheus", Role.ADMIN, SCRAPER_S)
-    directory.mkdir(parents=True, mode=0o700)
-    return [
-        _written(directory / ENV, "".join(f"{name}={value}\n" for name, value in values.items())),
-        _written(directory / ACL, _hashed(template, passwords), readable=True),
-        _written(directory / TOKEN, token, readable=True),
-    ]
+    there = env.read_text() if env.exists() else ""
+    values = dict(line.split("=", 1) for line in there.splitlines() if "=" in line)
+    new = {name: secrets.token_hex(BYTES) for name in _names() if name not in values}
+    values |= new
+    directory.mkdir(parents=True, mode=0o700, exist_ok=True)
+    written = []
+    if new:
+        added = "".join(f"{name}={value}\n" for name, value in new.items())
+        written.append(_written(env, f"{there.rstrip()}\n{added}".lstrip()))
+    passwords = {name: values[_variable(name)] for name in STORE_USERS}
+    written.append(_written(directory / ACL, _hashed(template, passwords), readable=True))
+    if not token.exists():
+        signed = issue(Settings(jwt_secret=values[KEY]), "prometheus", Role.ADMIN, SCRAPER_S)
+        written.append(_written(token, signed, readable=True))
+    return written
+
+
+def _names() -> list[str]:
+    return [KEY, "CTO_FLOWER_PASSWORD", "GRAFANA_PASSWORD", *map(_variable, STORE_USERS)]
+
+
+def _variable(store_user: str) -> str:
+    return f"STORE_{store_user.upper()}_PASSWORD"
 
 
 def _hashed(template: str, passwords: Mapping[str, str]) -> str:
@@ -61,8 +76,9 @@ def _hashed(template: str, passwords: Mapping[str, str]) -> str:
 
 def _written(path: Path, text: str, *, readable: bool = False) -> Path:
     """Write a file; one that a container's own user must read is kept from others by its directory."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    new = path.with_suffix(".new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
     if readable:
-        path.chmod(0o644)
-    return path
+        new.chmod(0o644)
+    return new.replace(path)

@@ -55,8 +55,10 @@ TURN_S = 0.05  # how long a burst may keep everybody else waiting; what comes wi
 class Relay:
     """The loop that brings readers their events, and what they ask of it."""
 
-    def __init__(self, store: Redis, history: History) -> None:
+    def __init__(self, store: Redis, history: History, lost: Callable[[], object] = lambda: None) -> None:
+        """``lost`` is called each time when the store has been lost, before it is looked for again."""
         self._store = store
+        self._lost = lost
         self._history = history
         self._audience = Audience(history)
         self._joining = Joining(history, self._audience, self._wake)
@@ -118,6 +120,7 @@ class Relay:
                 continue
             self._subscription = None
             time.sleep(RECONNECT_S)
+            self._lost()
 
     def stop(self) -> None:
         """Make :meth:`run` return."""

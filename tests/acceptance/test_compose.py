@@ -184,8 +184,9 @@ def interpolated(text, values):
     return re.sub(r"(?<!\$)\$\{(\w+)(?:(:[?-])([^}]*))?\}", value, text)
 
 
-def test_it_is_what_the_compose_specification_describes():
-    check = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE]
+@pytest.mark.parametrize("file", [COMPOSE, ROOT / "deploy" / "tls.yml"], ids=lambda file: file.name)
+def test_it_is_what_the_compose_specification_describes(file):
+    check = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", file]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -216,10 +217,20 @@ def test_secrets_are_made_once(tmp_path):
     make = [BIN / "cto", "secrets", tmp_path / "s"]
     assert subprocess.run(make, cwd=ROOT, check=False, capture_output=True).returncode == 0
     before = (tmp_path / "s" / "env").read_text()
-    again = subprocess.run(make, cwd=ROOT, check=False, capture_output=True, text=True)
-    assert again.returncode != 0
-    assert "is there already" in again.stderr
-    assert (tmp_path / "s" / "env").read_text() == before
+    users = (tmp_path / "s" / "users.acl").read_text()
+    rights = tmp_path / "rights"
+    rights.write_text(
+        (ROOT / "deploy" / "valkey" / "users.acl").read_text() + "user auditor on #{worker} +ping\n"
+    )
+    (tmp_path / "s" / "env").write_text(before.replace("GRAFANA_PASSWORD", "CTO_SITE"))  # as a user may add
+    again = subprocess.run([*make, "--rights", rights], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    after = (tmp_path / "s" / "env").read_text()
+    assert after.startswith(before.replace("GRAFANA_PASSWORD", "CTO_SITE"))
+    assert after.splitlines()[-1].startswith("GRAFANA_PASSWORD="), "what is missing is made"
+    added = (tmp_path / "s" / "users.acl").read_text().removeprefix(users)
+    assert re.fullmatch(r"user auditor on #[0-9a-f]{64} \+ping\n", added), "and the rights are those of now"
+    assert (tmp_path / "s" / "env").stat().st_mode & 0o077 == 0
     assert (tmp_path / "s").stat().st_mode & 0o077 == 0
     for value in before.split():
         assert value.split("=")[1] not in (tmp_path / "s" / "users.acl").read_text()
@@ -340,6 +351,8 @@ def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
     composed.ended(composed.submit(mode="standard"))
     status, said = composed.run("gateway-1", "cto doctor")
     assert status == 0, said
+    status, said = composed.run("gateway-1", f"cto resolve {composed.submit()}")
+    assert (status, "a worker's may, so run it there" in said) == (1, True), said
     log = composed.said("worker") + composed.said("gateway-1") + composed.said("flower")
     assert "NOPERM" not in log
     assert "No permissions" not in log

@@ -563,6 +563,19 @@ def test_an_end_is_remembered_until_a_heartbeat_tells_that_nobody_needs_it(
     inbox.has("socket", [*told, ("next", 1), ("next", 2)])
 
 
+def test_that_the_store_was_lost_is_told_before_it_is_looked_for_again(store):
+    lost = []
+    relay = Relay(store, History(store), lost=lambda: lost.append(True))
+    loop = threading.Thread(target=relay.run)
+    loop.start()
+    wait_until(lambda: store.client_list(_type="pubsub"))
+    assert not lost
+    kill_pubsub(store)
+    wait_until(lambda: lost)
+    relay.stop()
+    loop.join()
+
+
 def test_a_link_that_has_died_in_silence_is_noticed_and_made_anew(
     proxied, journal, inbox, monkeypatch, caplog
 ):

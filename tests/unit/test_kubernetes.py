@@ -102,6 +102,11 @@ def test_parking_after_a_restore_is_a_workers_business():
     assert pod["spec"]["securityContext"] == PODS["worker"]["spec"]["securityContext"]
     (image,) = kustomization(FOLDER / "production")["images"]
     assert container["image"] == f"{image['newName']}:{image['newTag']}"
+    # What kustomize makes gets a name that only kustomize knows, unless it is told otherwise.
+    (secrets,) = (
+        one for one in kustomization(FOLDER / "production")["secretGenerator"] if one["name"] == "cto"
+    )
+    assert secrets["options"] == {"disableNameSuffixHash": True}
 
 
 def test_no_file_is_left_out():
