@@ -101,13 +101,13 @@ class Connections:
     def run(self) -> None:
         """Cut off whoever's token has expired or been revoked, until the process ends."""
         while True:
-            time.sleep(LOOK_S)
             try:
                 self.look()
             except RedisError as error:
                 log.debug("cannot ask for revoked tokens: %s", error)
             except Exception:
                 log.exception("cannot look at tokens")
+            time.sleep(LOOK_S)
 
     def look(self) -> None:
         """Look once. Raises ``RedisError`` when it cannot be known what is revoked."""

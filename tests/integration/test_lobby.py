@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
+from tokens import SECRET
 from waiting import assert_stays, wait_until
 
 from api import streams
@@ -53,11 +55,14 @@ def test_streams_wait_for_their_turn(app, settings, lobby, path):
     answer.close()
 
 
-def test_whose_token_has_been_revoked_meanwhile_is_let_in_nowhere(lobby, store):
+def test_whose_token_has_been_revoked_meanwhile_is_let_in_nowhere(lobby, store, settings):
+    revocations = Revocations(store)
+    wanting_tokens = replace(settings, auth="required", jwt_secret=SECRET)
+    lobby = replace(lobby, gate=Gate(wanting_tokens, revocations.revoked))
     who = Caller(Role.USER, "7", token_id="t1")
     connection = lobby.open(who, lambda _: None)
     revoke(store, token_id="t1", keep_s=60)
-    assert lobby.connections._revocations.refresh()
+    assert revocations.refresh()
     with pytest.raises(UnauthorizedError):
         lobby.open(who, lambda _: None)
     with pytest.raises(UnauthorizedError):
