@@ -38,6 +38,7 @@ test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/un
 secrets: $(VENV)/.installed ## Make the passwords of a deployment with docker compose; again: what an upgrade adds
 	@$(BIN)/cto secrets deploy/secrets
 	@test -e .env || ln -s deploy/secrets/env .env
+	@test .env -ef deploy/secrets/env || { echo "put into deploy/secrets/env what .env has, and make it a link to that" >&2; exit 1; }
 
 bench: $(VENV)/.tools tests/browser/node/unpacked/.done ## Measure; see benchmarks/README.md
 	$(BIN)/python -m benchmarks

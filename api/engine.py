@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from engineio.exceptions import EngineIOError
 from engineio.packet import PING, Packet
+from engineio.payload import Payload
 from engineio.socket import Socket
 
+from api.floods import BURST
 from api.frames import Frame, socketio_packet
 from api.outbox import Outbox
 from api.transport import Upgrades
@@ -34,7 +36,7 @@ _handle_post_request = Socket.handle_post_request
 
 # Of a request, for the handler of Socket.IO's CONNECT.
 KEPT = ("HTTP_AUTHORIZATION", "HTTP_HOST", "HTTP_ORIGIN", "QUERY_STRING")
-MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets: what a stock Python client takes
+MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets of a stock Python client
 
 
 def lean(server: Any, take: Take, doorbell: Doorbell) -> None:
@@ -46,6 +48,7 @@ def lean(server: Any, take: Take, doorbell: Doorbell) -> None:
     pings = _pings(server, mode["thread"])
     server.create_queue = PacketQueue
     Socket.handle_post_request = _take_in
+    Payload.max_decode_packets = BURST  # who comes back joins all its rooms at once
     server.on("connect", partial(_connect, server.handlers["connect"]))
     server.on("disconnect", partial(_disconnect, server, server.handlers["disconnect"]))
     server._async = {  # noqa: SLF001

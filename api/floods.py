@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -87,9 +87,10 @@ def _network(address: str) -> str:
     if ":" not in address:
         return address
     try:
-        return str(ip_network((address, 64), strict=False))
+        ip = IPv6Address(address)
     except ValueError:  # a proxy's way of writing it
         return address
+    return str(ip.ipv4_mapped or ip_network((ip, 64), strict=False))
 
 
 def guard(server: Any) -> None:

@@ -22,6 +22,7 @@ from types import SimpleNamespace  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
 import eventlet.wsgi  # noqa: E402
+from dns.exception import DNSException  # noqa: E402
 from eventlet.hubs import get_hub  # noqa: E402
 from eventlet.support import greendns  # noqa: E402
 from eventlet.support.greenlets import greenlet  # noqa: E402
@@ -71,7 +72,8 @@ def forget_names() -> None:
     eventlet keeps an answer for as long as its name server says, which with Docker is ten minutes: a store
     that was made anew may have another address by then.
     """
-    greendns.resolver.clear()
+    with suppress(DNSException):  # where there is no name server, there is nothing to forget
+        greendns.resolver.clear()
 
 
 def finish(serving: Any, within_s: float, *, accepts: bool) -> None:

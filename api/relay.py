@@ -120,7 +120,10 @@ class Relay:
                 continue
             self._subscription = None
             time.sleep(RECONNECT_S)
-            self._lost()
+            try:
+                self._lost()
+            except Exception:
+                log.exception("losing the store broke")
 
     def stop(self) -> None:
         """Make :meth:`run` return."""

@@ -93,7 +93,7 @@ class _Transport:
         self._upgrades, self._session, self._connection = upgrades, session, connection
         self._incoming = Incoming(session.server.max_http_buffer_size)
         self._unread = b""
-        self._allowance: Allowance | None = None  # for what is no message; most clients send nothing of that
+        self._allowance: Allowance | None = None  # for what is no message
         self._works = False  # whether a green thread handles what has been read
         self._over = False  # whether nothing more is read
         self._goodbye = control_frame(CLOSE)

@@ -108,8 +108,8 @@ class Journal(Protocol):
         """Record a job with its first event (``seq`` 1, ``attempt`` 0), unless it is recorded already.
 
         ``trace`` is the context that the runs of the job belong to, as :attr:`Claim.trace` tells it.
-        Raises :class:`IdempotencyConflictError` when the key stands for another request, and, where replicas
-        must have the job too, :class:`NotDurableError`; then it may be there.
+        Raises :class:`IdempotencyConflictError` when the key stands for another request, and
+        :class:`NotDurableError` when it is not on disk as it must be; then it may be there.
         """
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:
@@ -174,8 +174,8 @@ class Journal(Protocol):
     def request_cancel(self, job_id: str) -> Standing:
         """Ask for a job to stop before its next transfer or buy. Returns where it stands.
 
-        Raises :class:`JobNotFoundError` or :class:`JobEndedError`, and, where replicas must know of it too,
-        :class:`NotDurableError`; then it may be asked for.
+        Raises :class:`JobNotFoundError` or :class:`JobEndedError`, and :class:`NotDurableError` when that is
+        not on disk as it must be; then it may be asked for.
         """
 
 

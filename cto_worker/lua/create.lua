@@ -16,7 +16,7 @@ if idempotency then
   end
 end
 if redis.call("EXISTS", job) == 1 then
-  redis.call("HSET", job, "user", user) -- for the same reason as above
+  redis.call("HSET", job, "serial", redis.call("HGET", job, "serial")) -- for the same reason as above
   local opening = redis.call("XRANGE", events, "1-0", "1-0")[1]
   local new = opening and opening[2][2] == event and 1 or 0
   return { job_id, new, fingerprint, redis.call("HGET", job, "status") }

@@ -132,7 +132,16 @@ def test_coming_over_takes_a_while_at_most(system, connect):
     assert 10 < time.monotonic() - begun_s < 25, "each ping gave it more time"
 
 
-@pytest.mark.parametrize("body", ["x", "d=", "\x1e".join("6" * 17), b"\xff", "4" + "[" * 20_000])
+def test_a_client_that_comes_back_joins_all_its_rooms_in_one_post(system):
+    sid = session(system)
+    polled(system, sid, "\x1e".join(f'42{n}["join_room","user_{n}"]' for n in range(500)))
+    answers = []
+    while len(answers) < 500:
+        answers += [packet for packet in polled(system, sid).split("\x1e") if packet.startswith("43")]
+    assert all('"success":true' in answer for answer in answers)
+
+
+@pytest.mark.parametrize("body", ["x", "d=", b"\xff", "4" + "[" * 20_000])
 def test_who_posts_what_cannot_be_read_is_cut_off(system, body):
     sid = session(system)
     assert poll(system, sid, body).status_code == 400

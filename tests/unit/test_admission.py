@@ -181,6 +181,9 @@ def test_a_client_that_chooses_its_address_out_of_a_network_has_one_measure():
     assert knocks.spend("2001:db8:0:1::1")
     assert not knocks.spend("2001:db8:0:1:ffff::2")
     assert knocks.spend("2001:db8:0:2::1")
+    assert knocks.spend("::ffff:10.0.0.1")
+    assert knocks.spend("::ffff:10.0.0.2"), "which are of IPv4"
+    assert not knocks.spend("10.0.0.1")
 
 
 def test_addresses_are_forgotten_in_the_order_in_which_they_were_last_heard_of():
