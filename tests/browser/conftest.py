@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 
 NODE_DIR = Path(__file__).parent / "node"
 UNPACKED = NODE_DIR / "unpacked"
-WAIT_MS = 20_000
+WAIT_MS = 60_000  # for what comes to pass at once on a machine that has time
 
 
 @pytest.fixture(scope="session")
