@@ -52,9 +52,7 @@ class Lobby:
         Raises :class:`~api.tokens.UnauthorizedError`, :class:`~api.rooms.RoomError`, and what
         :meth:`~api.relay.Relay.join` does.
         """
-        self.gate.check(connection.who)
-        with self.turns.turn():
-            check_allowed(connection.who, room, self.history)
+        self._check(connection, room)
         self.relay.join(reader, room)
 
     def resume(
@@ -70,9 +68,7 @@ class Lobby:
         Raises :class:`~api.tokens.UnauthorizedError`, :class:`~api.rooms.RoomError`, and what
         :meth:`~api.relay.Relay.resume` does.
         """
-        self.gate.check(connection.who)
-        with self.turns.turn():
-            check_allowed(connection.who, keys.job_room(job_id), self.history)
+        self._check(connection, keys.job_room(job_id))
         self.relay.resume(reader, job_id, after, answer)
 
     def refresh(self, connection: Connection, token: object, user_id: object = None) -> None:
@@ -82,3 +78,8 @@ class Lobby:
         :class:`~api.rooms.RoomError`; then the old one still counts.
         """
         self.connections.renew(connection, self.gate.admit(token, user_id))
+
+    def _check(self, connection: Connection, room: str) -> None:
+        self.gate.check(connection.who)
+        with self.turns.turn():
+            check_allowed(connection.who, room, self.history)

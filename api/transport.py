@@ -83,7 +83,6 @@ class _Transport:
         "_incoming",
         "_over",
         "_session",
-        "_silence_s",
         "_unread",
         "_upgrades",
         "_works",
@@ -97,9 +96,7 @@ class _Transport:
         self._works = False  # whether a green thread handles what has been read
         self._over = False  # whether nothing more is read
         self._goodbye = control_frame(CLOSE)
-        # For how long a client may say nothing, not even the answer to a ping.
-        self._silence_s = session.server.ping_interval + session.server.ping_timeout
-        connection.settimeout(self._silence_s)
+        connection.settimeout(_silence_s(session))
 
     def open(self, answer: bytes) -> None:
         """Answer the handshake, and begin; a client that has been polling must come over first."""
@@ -112,13 +109,13 @@ class _Transport:
         self._session.upgrading = True  # a poll that comes now is answered at once
         try:
             self._connection.sendall(answer)
-            came = self._comes_over(time.monotonic() + self._silence_s)
+            came = self._comes_over(time.monotonic() + _silence_s(self._session))
         except (OSError, WebSocketError):
             came = False
         finally:
             self._session.upgrading = False
         if came and not self._session.closed:
-            self._connection.settimeout(self._silence_s)
+            self._connection.settimeout(_silence_s(self._session))
             self._begin()
         else:
             self._connection.close()
@@ -253,6 +250,12 @@ class _Transport:
         self._connection.close()
         session.close(wait=False, abort=True, reason=session.server.reason.TRANSPORT_CLOSE)
         session.server.sockets.pop(session.sid, None)
+
+
+def _silence_s(session: Any) -> float:
+    """For how long a client may say nothing, not even the answer to a ping."""
+    seconds: float = session.server.ping_interval + session.server.ping_timeout
+    return seconds
 
 
 def _packet(message: str | bytes) -> Packet:

@@ -116,7 +116,7 @@ def test_what_an_earlier_try_has_ended_is_told_too(store, journal, body, celery)
     lease.start()
     assert set(park_all_in_time(store, journal, celery, 60)) == {running, waiting}
     lease.join()
-    assert {job.user_id for job_id in (running, waiting) if (job := History(store).latest(job_id))} == {"7"}
+    assert {History(store).latest(job_id).user_id for job_id in (running, waiting)} == {"7"}
 
 
 def test_the_message_of_a_job_that_has_expired_is_no_job(store, celery, body, park):
