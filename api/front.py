@@ -165,7 +165,7 @@ class Front:
             return
         except OSError:
             start = b""
-        line, end, _ = start.partition(b"\n")
+        line, end, _ = start.removeprefix(b"\r\n").partition(b"\n")  # the gateways skip an empty line, too
         if end or len(start) == FIRST_LINE_BYTES:
             self._selector.unregister(connection)
             _wake_at(connection, 1)  # as the gateway expects it

@@ -5,6 +5,7 @@ It serves WSGI in green threads; what is wanted of it beyond that is changed her
 
 from __future__ import annotations
 
+import io
 import warnings
 
 warnings.filterwarnings("ignore", "\nEventlet is deprecated")  # docs/decisions/0004 answers it
@@ -18,6 +19,7 @@ import signal  # noqa: E402
 import socket  # noqa: E402
 import threading  # noqa: E402
 from contextlib import suppress  # noqa: E402
+from functools import partial  # noqa: E402
 from types import SimpleNamespace  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
@@ -27,10 +29,11 @@ from eventlet.hubs import get_hub  # noqa: E402
 from eventlet.support import greendns  # noqa: E402
 from eventlet.support.greenlets import greenlet  # noqa: E402
 from eventlet.websocket import FailedConnectionError, RFC6455WebSocket, WebSocketWSGI  # noqa: E402
-from eventlet.wsgi import WSGI_LOCAL, HttpProtocol  # noqa: E402
+from eventlet.wsgi import WSGI_LOCAL, HttpProtocol, Input  # noqa: E402
 
+from api.chunks import ChunkError, Chunks  # noqa: E402
 from api.doorbell import Doorbell  # noqa: E402
-from api.head import HeadError, fields, request_line  # noqa: E402
+from api.head import MAX_LINE_BYTES, HeadError, error_response, read_head  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -40,7 +43,7 @@ IDLE_S = 5.0  # a connection may be without a request so long, from its beginnin
 STALL_S = 20.0  # within a request; longer than the 15 s in which a WebSocket's client must answer a ping
 MAX_SENT_BYTES = 16 * 1024 * 1024  # after a head: who sends too large a body still gets to read that it is
 LEAST_BYTES = 128  # what each read counts for: many small chunks are as much work
-MAX_LINE_BYTES = 4_096  # of what is between chunks
+MAX_CHUNK_LINE_BYTES = 4_096  # of what is between chunks
 MAX_URL_BYTES = 32_768  # 500 job ids and room to spare
 Pool = eventlet.GreenPool  # in which connections are served; ``running()`` tells how many there are
 
@@ -125,27 +128,39 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
             eventlet.sleep(0)
         self.has_served = True
         try:
-            self.command, self.path, self.request_version = request_line(self.raw_requestline)
-            self.requestline = self.command  # what eventlet logs of a request: an address may hold a token
-            self.headers = fields(iter(self.rfile.readline, b""))
-        except HeadError:
-            self.wfile.write(_BAD_REQUEST)  # type: ignore[has-type]
-            self.close_connection = True
-            return False
-        if self.path.startswith("//"):
-            self.path = "/" + self.path.lstrip("/")  # else it would name a host when it is redirected to
-        wish = self.headers.get("Connection", "").lower()
-        self.close_connection = wish == "close" or (
-            self.request_version == "HTTP/1.0" and wish != "keep-alive"
-        )
+            lines = iter(partial(self.rfile.fp.readline, MAX_LINE_BYTES), b"")
+            head = read_head(self.raw_requestline, lines)
+        except HeadError as error:
+            return self._refuse(error)
+        self.command, self.path, self.request_version, self.headers, self.close_connection = head
+        self.requestline = self.command  # what eventlet logs of a request: an address may hold a token
         return True
+
+    def _read_request_line(self) -> bytes:
+        """Return the request line, or nothing when the connection is to end.
+
+        An empty line before it is skipped (RFC 9112, section 2.2): some clients send one after a body.
+        """
+        line: bytes = super()._read_request_line()
+        if line == b"\r\n":
+            line = super()._read_request_line()
+        if len(line) >= MAX_URL_BYTES:
+            self.raw_requestline = line
+            self._refuse(HeadError(f"the request line has {MAX_URL_BYTES} bytes or more: shorten it", 414))
+            return b""
+        return line
+
+    def _refuse(self, error: HeadError) -> bool:
+        """Answer what is no request, and end the connection: what follows may be no request either."""
+        self.wfile.write(error_response(error, self.raw_requestline))
+        self.close_connection = True
+        return False
 
     def get_environ(self) -> dict[str, Any]:
         """Return the request's environment, in which this object is found."""
         environ: dict[str, Any] = super().get_environ()
         environ[_PROTOCOL] = self
-        body = environ["eventlet.input"]
-        body.rfile = _BodyReader(body.rfile)
+        environ["wsgi.input"] = environ["eventlet.input"] = _Body(self, environ["eventlet.input"])
         return environ
 
     def give_away(self) -> Any:
@@ -166,6 +181,39 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         self.environ = None
 
 
+class _Body(Input):  # type: ignore[misc]  # eventlet ships no types
+    """A request's body. A connection whose body cannot be read to its end ends after the response."""
+
+    def __init__(self, protocol: Protocol, body: Any) -> None:
+        reader = _BodyReader(body.rfile)
+        # A client of HTTP/1.0 does not know 100 Continue (RFC 9110, section 10.1.1).
+        wfile = body.wfile if protocol.request_version == "HTTP/1.1" else None
+        super().__init__(
+            reader, body.content_length, body.get_socket(), wfile, body.wfile_line, body.chunked_input
+        )
+        self._protocol = protocol
+        self._chunks: Any = io.BufferedReader(Chunks(reader)) if body.chunked_input else None
+
+    def _chunked_read(self, _: Any, length: int | None = None, use_readline: bool = False) -> bytes:  # noqa: FBT001, FBT002
+        if self.should_send_hundred_continue:
+            self.send_hundred_continue_response()
+            self.is_hundred_continue_response_sent = True
+        size = -1 if length is None else length
+        try:
+            data: bytes = self._chunks.readline(size) if use_readline else self._chunks.read(size)
+        except ChunkError:
+            self._protocol.close_connection = True
+            raise
+        return data
+
+    def discard(self, buffer_size: int = 16_384) -> None:
+        """Read to the end what the application has not read."""
+        try:
+            super().discard(buffer_size)
+        except (ChunkError, OSError):  # the response has been sent
+            self._protocol.close_connection = True
+
+
 class _BodyReader:
     """What follows a head: no more of it than a body may have, however chunked, and others run meanwhile.
 
@@ -182,7 +230,8 @@ class _BodyReader:
 
     def readline(self, size: int = -1) -> bytes:
         """Return a line; of a longer one as much as a line may have. Raises as :meth:`read`."""
-        return self._counted(self._file.readline(MAX_LINE_BYTES if size < 0 else min(size, MAX_LINE_BYTES)))
+        most = MAX_CHUNK_LINE_BYTES
+        return self._counted(self._file.readline(most if size < 0 else min(size, most)))
 
     def _counted(self, data: bytes) -> bytes:
         self._left -= max(len(data), LEAST_BYTES)
@@ -193,7 +242,6 @@ class _BodyReader:
 
 
 _PROTOCOL = "gateway.protocol"
-_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _NOTHING = SimpleNamespace(shutdown=lambda _: None, close=lambda: None)  # a connection that is closed
 
 

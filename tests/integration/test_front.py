@@ -137,6 +137,13 @@ def test_a_first_line_may_come_in_parts(front, gateways):
         assert ask(front, line[:30], line[30:-8], line[-8:]) == number
 
 
+def test_an_empty_line_before_the_first_is_skipped(front, gateways):
+    gateways(1, 2)
+    for number in (2, 1, 2):
+        assert ask(front, "\r\n" + sid(number)) == number
+        assert ask(front, "\r", "\n", sid(number)) == number
+
+
 def test_a_first_line_without_an_end_is_given_to_somebody(front, gateways):
     gateways(1)
     assert ask(front, "GET /?" + "a" * FIRST_LINE_BYTES) == 1
