@@ -45,6 +45,7 @@ FAILURES: dict[int, dict[str, str]] = {
         "keys_unavailable": "the keys that tokens are signed with are out of reach",
         "busy": "too many come at once",
         "too_many_connections": "the gateway has no room for more connections for events",
+        "going_away": "the gateway stops: another one serves",
     },
 }
 EVERYWHERE = ("host_not_allowed", "internal_error")

@@ -76,11 +76,9 @@ def forget_names() -> None:
         greendns.resolver.clear()
 
 
-def finish(serving: Any, within_s: float, *, accepts: bool) -> None:
-    """Accept no more, if ``serving`` still ``accepts``, and wait for what is under way."""
+def finish(serving: Any, within_s: float) -> None:
+    """Wait for the requests under way, once the listener is closed, for ``within_s`` seconds at most."""
     with eventlet.Timeout(within_s, False):
-        if accepts:
-            serving.kill(SystemExit)
         serving.wait()
 
 
@@ -147,6 +145,11 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         body = environ["eventlet.input"]
         body.rfile = _BodyReader(body.rfile)
         return environ
+
+    def handle_one_response(self) -> None:
+        """Answer the request. Once the listener is closed, the answer also closes the connection."""
+        self.close_connection = self.close_connection or self.server.socket.closed
+        super().handle_one_response()
 
     def give_away(self) -> Any:
         """Return the connection: eventlet answers nothing then, and closes nothing."""

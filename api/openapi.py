@@ -252,7 +252,7 @@ def _paths() -> dict[str, Any]:
             "ready",
             "Whether the gateway can serve",
             data("Health", "It can", {"status": "ready"}, ()),
-            (*EVERYWHERE, "store_unavailable"),
+            (*EVERYWHERE, "store_unavailable", "going_away"),
         ),
         "/metrics": {
             "get": operation(
