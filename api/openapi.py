@@ -231,6 +231,7 @@ def _paths() -> dict[str, Any]:
                     *GUARDED,
                     "invalid_query",
                     "user_mismatch",
+                    "invalid_handshake",
                     "upgrade_required",
                     "origin_not_allowed",
                     "too_many_connections",

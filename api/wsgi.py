@@ -94,12 +94,9 @@ def main() -> None:
     lobby = Lobby(gate, connections, Turns(), relay, history)
     silence = SilenceWatch(socketio.server, NAMESPACE)
     register(socketio, lobby, settings, silence.note)
-    green.bound_messages()
     green.log_failures()
     app.register_blueprint(streams.blueprint(lobby, settings))
-    app.register_blueprint(
-        websockets.blueprint(lobby, settings, partial(green.upgrade, max_bytes=MAX_MESSAGE_BYTES))
-    )
+    app.register_blueprint(websockets.blueprint(lobby, settings, green.take_over, MAX_MESSAGE_BYTES))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     threading.Thread(target=silence.run, name="silence", daemon=True).start()
     if settings.auth == "required":

@@ -79,7 +79,7 @@ def whole(app, store, settings):
     register(socketio, lobby, settings)
     app.register_blueprint(metrics.blueprint(lambda: read(store), history.backlog))
     app.register_blueprint(streams.blueprint(lobby, settings))
-    app.register_blueprint(websockets.blueprint(lobby, settings, lambda _: None))
+    app.register_blueprint(websockets.blueprint(lobby, settings, lambda _: None, 1))
     return app, socketio.server
 
 
