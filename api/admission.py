@@ -195,6 +195,9 @@ def close_all(server: Any, connections: Connections, capacity: Capacity, within_
     while True:  # some may be coming in just now
         connections.end_all()
         sessions = set(server.eio.sockets.values())
+        for session in sessions & told:
+            if not (session.upgraded or session.queue.sleeps):  # its poll is answered, and no other one comes
+                _close(session)
         for session in sessions - told:
             session.queue.put(None)
         told |= sessions

@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as StoreConnectionError
 from api import asyncapi, errors, jobs, measures, openapi
 from api.auth import check_origin, note_caller, require_caller
 from api.body import MAX_BODY_BYTES
+from api.errors import unavailable
 from api.limits import limit_requests
 from cto_worker.history import History
 
@@ -50,8 +51,12 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
     producer: Producer,
     *,
     late_s: Callable[[], float] = lambda: 0.0,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Flask:
-    """Return the app. It serves whomever the gate admits, and is ready while events are not ``late_s``."""
+    """Return the app. It serves whomever the gate admits.
+
+    It is ready while events are not ``late_s`` and the gateway is not ``stopping``.
+    """
     app = Flask("api", static_folder=str(STATIC), static_url_path="/static")
     # One more than is allowed: Werkzeug reads a body of unknown length so far and cuts the rest off silently.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
@@ -109,7 +114,9 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
 
     @app.get("/readyz")
     def readyz() -> Response:
-        """Answer when the store does, and brings events; else 503."""
+        """Answer when the store does, and brings events; else, and while the gateway stops, 503."""
+        if stopping():
+            return unavailable("going_away", "this gateway stops: ask another one")
         store.ping()
         if late_s() > LATE_S:
             raise StoreConnectionError(f"no event has come through the store for {late_s():.0f} s")

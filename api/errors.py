@@ -102,23 +102,24 @@ def _forbidden(error: ForbiddenError) -> Response:
 
 def _turned_away(error: RoomError) -> Response:
     if error.code == "busy":
-        return _unavailable("busy", str(error))
+        return unavailable("busy", str(error))
     response = failure(429, error.code, str(error))
     response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
 
 
 def _keys(error: KeysUnavailableError) -> Response:
-    return _unavailable("keys_unavailable", str(error))
+    return unavailable("keys_unavailable", str(error))
 
 
 def _store(error: Exception) -> Response:
     # One that is full, read-only or loading answers with an error of its own: out of reach, all the same.
     log.warning("the store is out of reach: %s", error)
-    return _unavailable("store_unavailable", "the store is out of reach: try again")
+    return unavailable("store_unavailable", "the store is out of reach: try again")
 
 
-def _unavailable(code: str, message: str) -> Response:
+def unavailable(code: str, message: str) -> Response:
+    """Return the answer 503: the caller may try again, here or elsewhere."""
     response = failure(503, code, message)
     response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response

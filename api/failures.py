@@ -9,6 +9,7 @@ FAILURES: dict[int, dict[str, str]] = {
         "invalid_request": "the body breaks the schema; `details.fields` names each field",
         "invalid_job_id": "the path holds no job id",
         "invalid_query": "a parameter is unknown, repeated, missing or wrong; `details.fields` names it",
+        "invalid_handshake": "what is wrong with the WebSocket's handshake",
         "invalid_idempotency_key": "the header is not 1 to 128 visible ASCII characters",
     },
     401: {
@@ -45,6 +46,7 @@ FAILURES: dict[int, dict[str, str]] = {
         "keys_unavailable": "the keys that tokens are signed with are out of reach",
         "busy": "too many come at once",
         "too_many_connections": "the gateway has no room for more connections for events",
+        "going_away": "the gateway stops: another one serves",
     },
 }
 EVERYWHERE = ("host_not_allowed", "internal_error")

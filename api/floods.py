@@ -12,7 +12,6 @@ log = logging.getLogger(__name__)
 # Who follows 500 jobs joins as many rooms and resumes as often when it comes back: all at once, and rarely.
 BURST = 1_200
 PER_SECOND = 20.0
-READS = 8  # that one message takes at most, unless it comes in pieces
 MAX_ADDRESSES = 10_000  # that are remembered
 _BINARY = ("5", "6")  # Socket.IO's packets with attachments
 
@@ -36,29 +35,6 @@ class Allowance:
             return False
         self._left -= 1
         return True
-
-
-class Patient:
-    """A connection that is read no more often than its client may speak, and while others wait not at all.
-
-    It stands before a reader that answers pings and puts fragments together by itself: it would read a flood
-    of them for ever, and nobody else would run.
-    """
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self._allowance = Allowance(BURST * READS, PER_SECOND * READS)
-
-    def recv(self, *arguments: Any) -> bytes:
-        """Read as the connection does. Raises ``ConnectionAbortedError`` when the client says too much."""
-        if not self._allowance.spend():
-            raise ConnectionAbortedError("the client says too much")
-        time.sleep(0)  # green threads run only when the running one lets them
-        data: bytes = self._connection.recv(*arguments)
-        return data
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
 
 
 class Knocks:

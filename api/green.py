@@ -28,12 +28,12 @@ from dns.exception import DNSException  # noqa: E402
 from eventlet.hubs import get_hub  # noqa: E402
 from eventlet.support import greendns  # noqa: E402
 from eventlet.support.greenlets import greenlet  # noqa: E402
-from eventlet.websocket import FailedConnectionError, RFC6455WebSocket, WebSocketWSGI  # noqa: E402
 from eventlet.wsgi import WSGI_LOCAL, HttpProtocol, Input  # noqa: E402
 
 from api.chunks import ChunkError, Chunks  # noqa: E402
 from api.doorbell import Doorbell  # noqa: E402
 from api.head import MAX_LINE_BYTES, HeadError, error_response, read_head  # noqa: E402
+from api.incoming import wants_upgrade  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -79,11 +79,9 @@ def forget_names() -> None:
         greendns.resolver.clear()
 
 
-def finish(serving: Any, within_s: float, *, accepts: bool) -> None:
-    """Accept no more, if ``serving`` still ``accepts``, and wait for what is under way."""
+def finish(serving: Any, within_s: float) -> None:
+    """Wait for the requests under way, once the listener is closed, for ``within_s`` seconds at most."""
     with eventlet.Timeout(within_s, False):
-        if accepts:
-            serving.kill(SystemExit)
         serving.wait()
 
 
@@ -161,7 +159,13 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         environ: dict[str, Any] = super().get_environ()
         environ[_PROTOCOL] = self
         environ["wsgi.input"] = environ["eventlet.input"] = _Body(self, environ["eventlet.input"])
+        environ["SERVER_PROTOCOL"] = self.request_version  # eventlet says HTTP/1.0 of all
         return environ
+
+    def handle_one_response(self) -> None:
+        """Answer the request. Once the listener is closed, the answer also closes the connection."""
+        self.close_connection = self.close_connection or self.server.socket.closed
+        super().handle_one_response()
 
     def give_away(self) -> Any:
         """Return the connection: eventlet answers nothing then, and closes nothing."""
@@ -171,7 +175,7 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         return connection
 
     def give_buffer_back(self) -> None:
-        """Keep no room for writing, where nothing is written through it any more."""
+        """Keep no memory for writing: nothing is written through it any more."""
         self.wfile.close()  # type: ignore[has-type]
         self.wfile = self.connection.makefile("wb", 1)
 
@@ -250,6 +254,12 @@ def give_away(environ: dict[str, Any]) -> Any:
     return environ[_PROTOCOL].give_away()
 
 
+def take_over(environ: dict[str, Any]) -> Any:
+    """Return the connection of a request that lasts as long as the connection is used."""
+    environ[_PROTOCOL].give_buffer_back()
+    return give_away(environ)
+
+
 def doorbell() -> Doorbell:
     """Return a doorbell that rings by itself.
 
@@ -268,13 +278,11 @@ def adapted(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes
 
     Werkzeug takes a body that comes in chunks for empty unless told that it ends. eventlet's input does end:
     it puts the chunks together. Werkzeug still counts the bytes. The connection has Werkzeug's name for it.
-    No WebSocket is offered compression (docs/decisions/0006).
     """
 
     def adapt_and_serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
-        # eventlet cuts idle connections off when it stops; who has a WebSocket is told first.
-        environ["eventlet.set_idle"] = lambda: None
+        if "HTTP_UPGRADE" in environ and not wants_upgrade(environ):
+            del environ["HTTP_UPGRADE"]  # it is for another connection (RFC 9110, section 7.8)
         environ["werkzeug.socket"] = environ["eventlet.input"].get_socket()
         if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":  # as eventlet asks
             environ["wsgi.input_terminated"] = True
@@ -283,41 +291,8 @@ def adapted(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes
     return adapt_and_serve
 
 
-def upgrade(handle: Callable[[Any], None], max_bytes: int) -> Callable[..., Iterable[bytes]]:
-    """A WSGI application that accepts a WebSocket, whose messages have so many bytes at most."""
-    accept: Callable[..., Iterable[bytes]] = WebSocketWSGI(handle, max_bytes)
-    accept.support_legacy_versions = False  # type: ignore[attr-defined]
-
-    def accept_leanly(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        environ[_PROTOCOL].give_buffer_back()
-        return accept(environ, start_response)
-
-    return accept_leanly
-
-
 def log_failures() -> None:
     """Have eventlet log what has ended a green thread; it would print that."""
     hub = get_hub()
     hub.squelch_generic_exception = lambda failure: log.error("a green thread broke", exc_info=failure)
     hub.squelch_timer_exception = lambda _, failure: hub.squelch_generic_exception(failure)
-
-
-def bound_messages() -> None:
-    """Have eventlet's limit hold for a message of many frames too, and text that is none closed with 1007."""
-
-    class Message(RFC6455WebSocket.Message):  # type: ignore[misc]
-        size = 0
-
-        def push(self, data: bytes, final: bool = False) -> None:  # noqa: FBT001, FBT002
-            self.size += len(data)
-            if self.size > self.max_frame_length:
-                raise FailedConnectionError(1009, f"A message has at most {self.max_frame_length} bytes")
-            super().push(data, final)
-
-        def getvalue(self) -> str | bytes:
-            try:
-                return super().getvalue()  # type: ignore[no-any-return]
-            except UnicodeDecodeError:
-                raise FailedConnectionError(1007, "Text must be UTF-8") from None
-
-    RFC6455WebSocket.Message = Message

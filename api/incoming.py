@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -16,16 +17,17 @@ POLICY_VIOLATION, TOO_LARGE = 1008, 1009
 
 _FINAL, _RESERVED, _MASKED, _CONTROL = 0x80, 0x70, 0x80, 0x08
 _MOST_OF_CONTROL = 125
-_CLOSE_STATUSES = {*range(1000, 1004), *range(1007, 1012), *range(3000, 5000)}
+_CLOSE_STATUSES = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
+_KEY_BYTES = 16
 _SECRET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
 
 
 class HandshakeError(Exception):
-    """A request that asks for no WebSocket, or for one that is not spoken here."""
+    """A request that asks for no WebSocket, or for one that is not spoken here. ``status`` is its answer."""
 
-    def __init__(self, status: HTTPStatus, *headers: tuple[str, str]) -> None:
-        super().__init__(status)
-        self.status, self.headers = f"{status} {status.phrase}", [("Connection", "close"), *headers]
+    def __init__(self, status: HTTPStatus, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class WebSocketError(Exception):
@@ -36,19 +38,35 @@ class WebSocketError(Exception):
         self.status, self.reason = status, reason
 
 
+def wants_upgrade(environ: dict[str, Any]) -> bool:
+    """Whether a request's ``Upgrade`` is for this connection."""
+    options = environ.get("HTTP_CONNECTION", "").lower().split(",")
+    return "upgrade" in [option.strip() for option in options]
+
+
 def handshake(environ: dict[str, Any]) -> bytes:
-    """Return the answer that accepts a WebSocket. Raises :class:`HandshakeError`."""
-    asked = [part.strip() for part in environ.get("HTTP_CONNECTION", "").lower().split(",")]
-    key = environ.get("HTTP_SEC_WEBSOCKET_KEY")
-    if "upgrade" not in asked or environ.get("HTTP_UPGRADE", "").lower() != "websocket" or not key:
-        raise HandshakeError(HTTPStatus.BAD_REQUEST)
+    """Return the answer that accepts a WebSocket (section 4.2). Raises :class:`HandshakeError`."""
+    if not wants_upgrade(environ) or environ.get("HTTP_UPGRADE", "").lower() != "websocket":
+        raise HandshakeError(HTTPStatus.BAD_REQUEST, "no handshake: send Upgrade and Connection: Upgrade")
+    if environ["REQUEST_METHOD"] != "GET" or environ["SERVER_PROTOCOL"] == "HTTP/1.0":
+        raise HandshakeError(HTTPStatus.BAD_REQUEST, "a handshake is a GET of HTTP/1.1")
+    key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "")
+    if not _is_key(key):
+        raise HandshakeError(HTTPStatus.BAD_REQUEST, "Sec-WebSocket-Key must be 16 bytes in base64")
     if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != "13":
-        raise HandshakeError(HTTPStatus.UPGRADE_REQUIRED, ("Sec-WebSocket-Version", "13"))
-    accept = base64.b64encode(hashlib.sha1(key.encode("latin-1") + _SECRET).digest())  # noqa: S324
+        raise HandshakeError(HTTPStatus.UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13")
+    accept = base64.b64encode(hashlib.sha1(key.encode() + _SECRET).digest())  # noqa: S324
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept
     )
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == _KEY_BYTES
+    except (binascii.Error, ValueError):  # the second for what is no ASCII
+        return False
 
 
 class Incoming:

@@ -11,6 +11,7 @@ import struct
 import sys
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ REPORT = struct.Struct("!I")  # what a gateway tells the front: its number, then
 REPORT_EVERY_S = 0.5
 RETRY_S = 0.1
 LEAVE_S = 0.5  # how long the front may take to notice that a gateway is leaving
+LINGER_S = 0.2  # a stopping gateway waits so long for a request on the connections that it has
 BACKLOG = 4_096  # connections that may wait while thousands come back at once
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -49,20 +51,49 @@ class OwnListener:
 
     def __init__(self, listener: Any) -> None:
         self._listener, self.family = listener, listener.family
-        self.getsockname, self.close = listener.getsockname, listener.close
+        self.getsockname = listener.getsockname
+        self._accepted: deque[tuple[socket.socket, Any]] = deque()  # by close
+        self._left = threading.Event()
+        self.closed = False
 
     def accept(self) -> tuple[Any, Any]:
-        """Return the next connection and its peer's address."""
+        """Return the next connection and its peer's address. Raises :class:`OSError` once it is closed."""
         while True:
             try:
                 connection, address = self._listener.accept()
             except OSError as error:
+                if self._accepted:
+                    return self._accepted.popleft()
+                if self.closed:
+                    self._leave()
                 if error.errno not in {*_NO_ROOM, errno.ECONNABORTED}:
                     raise
                 log.warning("cannot accept: %s", error)
                 time.sleep(RETRY_S)
             else:
                 return connection, address
+
+    def close(self) -> None:
+        """Refuse new connections, and wait until those that are there have had time to send a request.
+
+        Connections that the kernel has accepted are still returned: nobody else could answer them.
+        """
+        if self.closed:
+            return
+        self._listener.setblocking(False)
+        with suppress(OSError):  # the queue is empty, or no file descriptor is left
+            while True:
+                connection, address = self._listener.accept()
+                self._accepted.append((socket.socket(fileno=connection.detach()), address))
+        self.closed = True
+        self._listener.shutdown(socket.SHUT_RD)  # refuses new connections, and wakes accept
+        self._left.wait(LEAVE_S)
+
+    def _leave(self) -> None:
+        time.sleep(LINGER_S)
+        self._left.set()
+        self._listener.close()
+        raise OSError(errno.ESHUTDOWN, "closed")  # by which eventlet's server knows that it has to end
 
 
 class HandedListener:
@@ -77,7 +108,7 @@ class HandedListener:
     def __init__(self, path: Path, number: int, load: Callable[[], int]) -> None:
         self._path, self._number, self._load = path, number, load
         self._link: socket.socket | None = None
-        self._closed = False
+        self.closed = False
         self._left = threading.Event()
         threading.Thread(target=self._report, name="load", daemon=True).start()
 
@@ -109,13 +140,13 @@ class HandedListener:
 
         What it has sent until then goes on to be accepted: nobody else could answer these clients any more.
         """
-        self._closed = True
+        self.closed = True
         if self._link:
             _say_nothing_more(self._link)
         self._left.wait(LEAVE_S)
 
     def _connect(self) -> socket.socket:
-        while not self._closed:
+        while not self.closed:
             link = socket.socket(socket.AF_UNIX)
             try:
                 link.connect(str(self._path))
@@ -125,7 +156,7 @@ class HandedListener:
                 time.sleep(RETRY_S)
             else:
                 self._link = link
-                if self._closed:  # meanwhile
+                if self.closed:  # meanwhile
                     _say_nothing_more(link)
                 return link
         self._left.set()
@@ -137,7 +168,7 @@ class HandedListener:
             link.close()
 
     def _report(self) -> None:
-        while not self._closed:
+        while not self.closed:
             if link := self._link:
                 with suppress(OSError):
                     link.sendall(REPORT.pack(self._load()))

@@ -231,6 +231,7 @@ def _paths() -> dict[str, Any]:
                     *GUARDED,
                     "invalid_query",
                     "user_mismatch",
+                    "invalid_handshake",
                     "upgrade_required",
                     "origin_not_allowed",
                     "too_many_connections",
@@ -252,7 +253,7 @@ def _paths() -> dict[str, Any]:
             "ready",
             "Whether the gateway can serve",
             data("Health", "It can", {"status": "ready"}, ()),
-            (*EVERYWHERE, "store_unavailable"),
+            (*EVERYWHERE, "store_unavailable", "going_away"),
         ),
         "/metrics": {
             "get": operation(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from socket import SHUT_WR
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 READ_BYTES = 16_384
+_REFUSAL_HEADERS = {
+    HTTPStatus.BAD_REQUEST: [("Connection", "close")],
+    HTTPStatus.UPGRADE_REQUIRED: [
+        ("Connection", "close, Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
+    ],
+}  # fmt: skip
 Take = Callable[[dict[str, Any]], Any]  # gives a request's connection away: it outlives the request
 
 
@@ -66,7 +73,9 @@ class Upgrades:
         try:
             answer = handshake(environ)
         except HandshakeError as refused:
-            start_response(refused.status, refused.headers)
+            if not session.connected:  # it was made for this WebSocket
+                session.close(wait=False, abort=True)
+            start_response(f"{refused.status} {refused.status.phrase}", _REFUSAL_HEADERS[refused.status])
             return ()
         transport = _Transport(self, session, self._take(environ))
         transport.open(answer)

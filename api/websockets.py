@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import struct
 import threading
 import time
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from socket import SHUT_WR
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,26 @@ from api.auth import caller, check_origin, check_speaks_for
 from api.body import parsed, query
 from api.connections import Ending
 from api.errors import failure
-from api.floods import Allowance, Patient
-from api.frames import Frame, missed, text_frame, websocket_message
-from api.incoming import PONG
+from api.floods import Allowance
+from api.frames import Frame, close_frame, control_frame, missed, text_frame, websocket_message
+from api.incoming import (
+    BINARY,
+    CLOSE,
+    INVALID_TEXT,
+    PIECE,
+    PING,
+    POLICY_VIOLATION,
+    PONG,
+    PROTOCOL_ERROR,
+    TEXT,
+    TOO_LARGE,
+    HandshakeError,
+    Incoming,
+    WebSocketError,
+    close_status,
+    handshake,
+    text_of,
+)
 from api.outbox import Outbox, cut_off
 from api.reader import Reader
 from api.rooms import RoomError, refusal, resume_point, room_name
@@ -38,23 +55,26 @@ log = logging.getLogger(__name__)
 PING_INTERVAL_S = 10.0
 UNHEARD_S = 15.0  # without a byte for so long, not even the answer to a ping, a client is gone
 LINGER_S = 2.0  # how long a client may take to answer a closing message
-READ_BYTES = 65_536
-PING = b"\x89\x00"
+READ_BYTES = 16_384
 
-NORMAL, GOING_AWAY, PROTOCOL_ERROR, UNSUPPORTED_DATA = 1000, 1001, 1002, 1003
-INVALID_DATA, POLICY_VIOLATION, TOO_LARGE = 1007, 1008, 1009
-_CODES = {PROTOCOL_ERROR: "protocol_error", INVALID_DATA: "invalid_text", TOO_LARGE: "message_too_large"}
+GOING_AWAY, UNSUPPORTED_DATA = 1001, 1003
+_CODES = {
+    PROTOCOL_ERROR: "protocol_error",
+    INVALID_TEXT: "invalid_text",
+    POLICY_VIOLATION: "too_many_messages",
+    TOO_LARGE: "message_too_large",
+}
 
 
-def blueprint(lobby: Lobby, settings: Settings, upgrade: Callable[[Callable[[Any], None]], Any]) -> Blueprint:
-    """Return the route. ``upgrade`` makes a WSGI application of what handles a server's WebSocket."""
+def blueprint(
+    lobby: Lobby, settings: Settings, take: Callable[[dict[str, Any]], Any], max_bytes: int
+) -> Blueprint:
+    """Return the route. ``take`` returns a request's connection; a message has ``max_bytes`` at most."""
     routes = Blueprint("websockets", __name__)
 
     @routes.get("/ws")
     def no_websocket() -> Response:
-        response = failure(426, "upgrade_required", "this address speaks WebSocket (RFC 6455) only")
-        response.headers["Upgrade"] = "websocket"
-        return response
+        return _upgrade_required("this address speaks WebSocket (RFC 6455) only")
 
     @routes.get("/ws", websocket=True)
     def websocket() -> Response:
@@ -62,38 +82,49 @@ def blueprint(lobby: Lobby, settings: Settings, upgrade: Callable[[Callable[[Any
         check_origin(settings, request.host, request.headers.get("Origin"))
         who = caller()
         check_speaks_for(who, request.args.get("userId", ""))
-        client = _Client(lobby, who)  # counted in before it is answered, so that it can be refused
-        return _Upgraded(upgrade(client.serve), client.leave)
+        try:
+            answer = handshake(request.environ)
+        except HandshakeError as refused:
+            if refused.status == HTTPStatus.UPGRADE_REQUIRED:
+                return _upgrade_required(str(refused))
+            return failure(refused.status, "invalid_handshake", str(refused))
+        client = _Client(lobby, who, max_bytes)  # counted in before it is answered, so that it can be refused
+        return _Upgraded(lambda environ: client.serve(take(environ), answer), client.leave)
 
     return routes
 
 
+def _upgrade_required(message: str) -> Response:
+    response = failure(HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", message)
+    response.headers.update({"Upgrade": "websocket", "Sec-WebSocket-Version": "13"})
+    return response
+
+
 class _Upgraded(Response):
-    """An answer that the WebSocket's own WSGI application gives, and what is to be done in the end."""
+    """An answer that is a WebSocket, and what is to be done in the end."""
 
-    def __init__(self, application: Callable[..., Iterable[bytes]], at_end: Callable[[], object]) -> None:
+    def __init__(self, serve: Callable[[dict[str, Any]], object], at_end: Callable[[], object]) -> None:
         super().__init__()
-        self._application, self._at_end = application, at_end
+        self._serve, self._at_end = serve, at_end
 
-    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+    def __call__(self, environ: Any, _: Any) -> Iterable[bytes]:
         try:
-            return self._application(environ, start_response)
+            self._serve(environ)
         finally:
             self._at_end()
+        return []
 
 
 class _Client:
-    """One client. Its own green thread reads what it says; another writes all that waits for it.
+    """One client. Its own green thread reads what it says; another writes all that waits for it."""
 
-    Its ``websocket`` is eventlet's: ``wait`` returns a message, or ``None`` at the end; it calls ``close``
-    when either side fails or closes.
-    """
-
-    def __init__(self, lobby: Lobby, who: Caller) -> None:
+    def __init__(self, lobby: Lobby, who: Caller, max_bytes: int) -> None:
         self._lobby = lobby
-        self._websocket: Any = None
+        self._socket: Any = None
+        self._incoming = Incoming(max_bytes)
         self._outbox = Outbox()
         self._allowance = Allowance()
+        self._others = Allowance()  # for what is no whole message, which nothing else counts
         self._reader = Reader(self._outbox.put_frame, self._tell_gap, self._outbox.put)
         self._closing: tuple[int, str] | None = None  # status and reason, once either side wants to close
         self._silent = threading.Event()  # whether nothing more is read from it
@@ -106,14 +137,12 @@ class _Client:
         }
         self._connection = lobby.open(who, self._end, self._cut_off)
 
-    def serve(self, websocket: Any) -> None:
-        """Talk with the client until either side ends it."""
-        websocket.socket = Patient(websocket.socket)
-        self._websocket = websocket
-        self._outbox.drop = partial(cut_off, websocket.socket)
-        websocket.close = self._close
-        websocket._handle_control_frame = partial(_hear, websocket._handle_control_frame)  # noqa: SLF001
-        websocket.socket.settimeout(UNHEARD_S)
+    def serve(self, socket: Any, answer: bytes) -> None:
+        """Answer the handshake, and talk with the client until either side ends it. Closes ``socket``."""
+        self._socket = socket
+        self._outbox.drop = partial(cut_off, socket)
+        socket.settimeout(UNHEARD_S)
+        self._outbox.put(answer)
         writer = threading.Thread(target=self._write, name="websocket writer", daemon=True)
         writer.start()
         try:
@@ -125,7 +154,7 @@ class _Client:
             self._silent.set()
             self.leave()
             writer.join()
-            websocket.websocket_closed = True  # eventlet need not
+            socket.close()
 
     def leave(self) -> None:
         """Have nothing more sent to the client but what waits already."""
@@ -142,29 +171,58 @@ class _Client:
         self._outbox.drop()
 
     def _read(self) -> None:
-        while self._closing is None:
-            message = self._websocket.wait()
-            if message is None:
-                break
-            if self._closing is None:
-                self._take(message)
+        try:
+            while self._closing is None and (data := self._receive()):
+                self._hear(data)
+        except WebSocketError as wrong:
+            self._fail(wrong.status, _CODES[wrong.status], wrong.reason)
         self.leave()
         # To close on unread data would destroy what was just sent.
-        while self._closing and self._websocket.socket.recv(READ_BYTES):
+        while self._closing and self._receive():
             pass
 
-    def _take(self, message: str | bytes) -> None:
-        if isinstance(message, bytes):
+    def _receive(self) -> bytes:
+        time.sleep(0)  # green threads run only when the running one lets them: reading does not wait
+        data: bytes = self._socket.recv(READ_BYTES)
+        return data
+
+    def _hear(self, data: bytes) -> None:
+        kind = PIECE
+        for kind, payload in self._incoming.read(data):
+            if kind in {TEXT, BINARY}:
+                self._take(kind, payload)
+            else:
+                self._take_control(kind, payload)
+            if self._closing:
+                return
+        if kind == PIECE:
+            self._spend()
+
+    def _take_control(self, kind: int, payload: bytes) -> None:
+        self._spend()
+        if kind == PING:
+            self._outbox.put(control_frame(PONG, payload))
+        elif kind == PONG:
+            latency.heard(payload)
+        elif kind == CLOSE:
+            self._closing = (close_status(payload), "")
+
+    def _spend(self) -> None:
+        if not self._others.spend():
+            raise WebSocketError(POLICY_VIOLATION, "you say too much: say less, and come again")
+
+    def _take(self, kind: int, payload: bytes) -> None:
+        if kind == BINARY:
             self._fail(UNSUPPORTED_DATA, "unsupported_data", "send text, not binary")
             return
+        message = text_of(payload)
         if not self._allowance.spend():
-            self._fail(POLICY_VIOLATION, "too_many_messages", "you say too much: say less, and come again")
-            return
+            raise WebSocketError(POLICY_VIOLATION, "you say too much: say less, and come again")
         try:
             said = parsed(message)
             dumps(said)  # what cannot be written again, such as 1e999, is no JSON to us
         except ValueError as error:
-            self._fail(INVALID_DATA, "invalid_json", f"not JSON: {error}")
+            self._fail(INVALID_TEXT, "invalid_json", f"not JSON: {error}")
             return
         echo = {"id": said["id"]} if isinstance(said, dict) and "id" in said else {}
         try:
@@ -218,14 +276,6 @@ class _Client:
         self._outbox.put(text_frame(dumps({"type": "error", "code": code, "message": message})))
         self._closing = (status, code)
 
-    def _close(self, close_data: tuple[int, str] = (NORMAL, "")) -> None:
-        """Note why the WebSocket ends; eventlet gives a reason when it is the client's fault."""
-        status, reason = close_data
-        if reason and status in _CODES:
-            self._fail(status, _CODES[status], reason)
-        else:
-            self._closing = (status, "")
-
     def _write(self) -> None:
         ping_s = time.monotonic() + PING_INTERVAL_S
         try:
@@ -235,32 +285,20 @@ class _Client:
                     break
                 ping = b""
                 if time.monotonic() >= ping_s:
-                    ping, ping_s = PING, time.monotonic() + PING_INTERVAL_S
-                self._send(ping + b"".join(map(_framed, self._outbox.take())))
+                    ping, ping_s = control_frame(PING), time.monotonic() + PING_INTERVAL_S
+                self._socket.sendall(ping + b"".join(map(_framed, self._outbox.take())))
             self._say_goodbye()
         except OSError:
-            cut_off(self._websocket.socket)
-
-    def _send(self, frames: bytes) -> None:
-        self._websocket._send(frames)  # noqa: SLF001 - no public method leaves frames as they are
+            cut_off(self._socket)
 
     def _say_goodbye(self) -> None:
         """Tell why it ends, and wait a while for the client to close, too."""
         if self._closing is None:
             return
-        status, reason = self._closing
-        payload = struct.pack("!H", status) + reason.encode()
-        self._send(bytes((0x88, len(payload))) + payload)
-        self._websocket.socket.shutdown(SHUT_WR)
+        self._socket.sendall(close_frame(*self._closing))
+        self._socket.shutdown(SHUT_WR)
         if not self._silent.wait(LINGER_S):
-            cut_off(self._websocket.socket)
-
-
-def _hear(handle: Callable[[int, bytes], None], kind: int, payload: bytes) -> None:
-    """Note the answers to pings, of which eventlet tells nobody."""
-    if kind == PONG:
-        latency.heard(payload)
-    handle(kind, payload)
+            cut_off(self._socket)
 
 
 def _framed(item: Frame | bytes) -> bytes:

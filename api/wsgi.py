@@ -75,6 +75,7 @@ def main() -> None:
     # Of its own, for what others ask of the store at once must not look to it as if the store were lost.
     own_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     relay = Relay(own_store, History(own_store), lost=green.forget_names)
+    stopping = threading.Event()
     app = create_app(
         settings,
         gate,
@@ -82,6 +83,7 @@ def main() -> None:
         MeasuredJournal(RedisJournal(store, settings)),
         make_producer(settings, store, celery_app(settings), traces),
         late_s=lambda: relay.late_s,
+        stopping=stopping.is_set,
     )
     if settings.otlp_endpoint:
         trace_requests(app, traces)
@@ -92,25 +94,27 @@ def main() -> None:
     lobby = Lobby(gate, connections, Turns(), relay, history)
     silence = SilenceWatch(socketio.server, NAMESPACE)
     register(socketio, lobby, settings, silence.note)
-    green.bound_messages()
     green.log_failures()
     app.register_blueprint(streams.blueprint(lobby, settings))
-    app.register_blueprint(
-        websockets.blueprint(lobby, settings, partial(green.upgrade, max_bytes=MAX_MESSAGE_BYTES))
-    )
+    app.register_blueprint(websockets.blueprint(lobby, settings, green.take_over, MAX_MESSAGE_BYTES))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     threading.Thread(target=silence.run, name="silence", daemon=True).start()
     if settings.auth == "required":
         threading.Thread(target=connections.run, name="connections", daemon=True).start()
     _collect_rarely()
     app.register_blueprint(metrics.blueprint(partial(read, store), history.backlog))
-    _serve(app, socketio.server, lobby, settings, number)
+    _serve(app, socketio.server, lobby, settings, number, stopping)
     traces.stop(TRACES_S)
     os._exit(0)  # whoever is still there does not read
 
 
-def _serve(app: Flask, server: Any, lobby: Lobby, settings: Settings, number: int | None) -> None:
-    """Serve until SIGTERM or SIGINT, and then until what is under way has ended."""
+def _serve(  # noqa: PLR0913, PLR0917 - the parts that it is put together from
+    app: Flask, server: Any, lobby: Lobby, settings: Settings, number: int | None, stopping: threading.Event
+) -> None:
+    """Serve until SIGTERM or SIGINT, and then until what is under way has ended.
+
+    Clients are disconnected only when new connections go elsewhere: they come back at once.
+    """
     most = _connections(settings)
     pool = green.Pool(most + REST_CONNECTIONS)
     knocks = () if settings.auth == "off" else (Knocks(most).spend,)  # then all is one machine
@@ -136,12 +140,11 @@ def _serve(app: Flask, server: Any, lobby: Lobby, settings: Settings, number: in
     if serving.dead:
         sys.exit("The gateway can accept no more connections.")
     log.info("draining %d connections", pool.running())
-    if number is not None:
-        listener.close()
+    stopping.set()
+    listener.close()
     close_all(server, lobby.connections, capacity, FLUSH_S)
     log.info("waiting for what is under way")
-    # Behind the front its listener has told the server already that no more come.
-    green.finish(serving, DRAIN_S, accepts=number is None)
+    green.finish(serving, DRAIN_S)
     with suppress(RedisError):
         pulse.beat()
 

@@ -366,6 +366,25 @@ def test_what_a_stopping_gateway_was_handed_is_answered(system):
     gateways[0].process.wait(10)
 
 
+def test_a_gateway_that_is_stopped_answers_what_has_come_and_refuses_what_comes(system):
+    """Nobody's connection is accepted and then left unanswered, and the proxy finds another at once."""
+    gateway = system.gateway()
+    under_way = slow_request(system.settings.port)
+    gateway.signal(signal.SIGSTOP)
+    asking = [ask_for_health(system.settings.port) for _ in range(200)]
+    gateway.signal(signal.SIGTERM)
+    gateway.signal(signal.SIGCONT)
+    assert {answer_to(connection) for connection in asking} == {b"HTTP/1.1 200 OK"}
+    wait_until(lambda: "under way" in gateway.log.read_text())
+    with pytest.raises(ConnectionRefusedError):
+        ask_for_health(system.settings.port)
+    under_way.sendall(b"{}")
+    answered = under_way.recv(1_000)
+    under_way.close()
+    assert answered.startswith(b"HTTP/1.1 400 ")
+    assert gateway.process.wait(10) == 0
+
+
 def ask_for_health(port):
     connection = socket.create_connection(("127.0.0.1", port), timeout=20)
     connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")

@@ -79,7 +79,7 @@ def whole(app, store, settings):
     register(socketio, lobby, settings)
     app.register_blueprint(metrics.blueprint(lambda: read(store), history.backlog))
     app.register_blueprint(streams.blueprint(lobby, settings))
-    app.register_blueprint(websockets.blueprint(lobby, settings, lambda _: None))
+    app.register_blueprint(websockets.blueprint(lobby, settings, lambda _: None, 1))
     return app, socketio.server
 
 
@@ -143,7 +143,7 @@ def test_the_fields_of_an_event_are_described(name, event):
 def coded(tree):
     """The codes that a module names: given to what makes a failure, or written down in a table of them."""
     makers = {"BadRequestError", "ForbiddenError", "UnauthorizedError", "RoomError", "failure"}
-    makers |= {"_unavailable", "_fail"}
+    makers |= {"unavailable", "_fail"}
     tables = {"_ANSWERS", "_HTTP_CODES", "_CODES", "EXPIRED", "REVOKED", "GOING_AWAY"}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in makers:

@@ -367,6 +367,20 @@ def test_a_gateway_that_gets_no_events_is_not_ready(store, settings):
         assert client.get("/healthz").status_code == 200
 
 
+def test_a_gateway_that_stops_is_not_ready(store, settings):
+    stopping = []
+    app = create_app(
+        settings, Gate(settings, lambda _: False), store, None, None, stopping=lambda: bool(stopping)
+    )
+    with app.test_client() as client:
+        assert client.get("/readyz").status_code == 200
+        stopping.append(True)
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.get_json()["error"]["code"]) == (503, "going_away")
+        assert "Retry-After" in answer.headers
+        assert client.get("/healthz").status_code == 200
+
+
 def test_every_route_asks_who_calls(app):
     """A new route must be put into one of these rows, and so be thought about."""
     documents = {"/docs", "/openapi.json", "/asyncapi.json"}

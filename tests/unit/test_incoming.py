@@ -20,6 +20,8 @@ from api.incoming import (
 
 LIMIT = 70_000
 REQUEST = {
+    "REQUEST_METHOD": "GET",
+    "SERVER_PROTOCOL": "HTTP/1.1",
     "HTTP_CONNECTION": "keep-alive, Upgrade",
     "HTTP_UPGRADE": "WebSocket",
     "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==",
@@ -48,10 +50,20 @@ def test_the_answer_to_a_handshake_is_the_one_of_the_rfc():
 @pytest.mark.parametrize(
     ("changed", "status"),
     [
-        ({"HTTP_CONNECTION": "keep-alive"}, "400 Bad Request"),
-        ({"HTTP_UPGRADE": "h2c"}, "400 Bad Request"),
-        ({"HTTP_SEC_WEBSOCKET_KEY": ""}, "400 Bad Request"),
-        ({"HTTP_SEC_WEBSOCKET_VERSION": "12"}, "426 Upgrade Required"),
+        ({"HTTP_CONNECTION": "keep-alive"}, 400),
+        ({"HTTP_CONNECTION": "upgraded"}, 400),
+        ({"HTTP_UPGRADE": "h2c"}, 400),
+        ({"REQUEST_METHOD": "HEAD"}, 400),
+        ({"SERVER_PROTOCOL": "HTTP/1.0"}, 400),
+        ({"HTTP_SEC_WEBSOCKET_KEY": ""}, 400),
+        ({"HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZQ=="}, 400),  # too short
+        ({"HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZSE="}, 400),  # too long
+        ({"HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ"}, 400),
+        ({"HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSB*b25jZQ=="}, 400),
+        ({"HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZ\xe9=="}, 400),
+        ({"HTTP_SEC_WEBSOCKET_VERSION": "12"}, 426),
+        ({"HTTP_SEC_WEBSOCKET_VERSION": "8"}, 426),
+        ({"HTTP_SEC_WEBSOCKET_VERSION": ""}, 426),
     ],
 )
 def test_what_is_no_handshake_is_refused(changed, status):
@@ -90,6 +102,8 @@ def test_what_is_not_asked_for_is_kept():
     [
         (b"\x81\x01x", 1002),  # not masked
         (sent(0xC1, b"x"), 1002),  # compressed, which was not offered
+        (sent(0xA1, b"x"), 1002),
+        (sent(0x91, b"x"), 1002),
         (sent(0x83), 1002),
         (sent(0x8B), 1002),
         (sent(0x09), 1002),  # a ping that goes on
@@ -122,7 +136,7 @@ def test_text_must_be_utf_8():
 
 
 @pytest.mark.parametrize(
-    ("payload", "status"), [(b"", 1000), (b"\x03\xe8", 1000), (b"\x0f\xa0bye", 4000), (b"\x03\xe9", 1001)]
+    ("payload", "status"), [(b"", 1000), (b"\x03\xe8", 1000), (b"\x0f\xa0bye", 4000), (b"\x03\xf6", 1014)]
 )
 def test_a_client_says_why_it_closes(payload, status):
     ((kind, told),) = Incoming(LIMIT).read(sent(0x88, payload))

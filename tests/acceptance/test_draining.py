@@ -1,0 +1,146 @@
+"""A gateway of two is stopped, or killed, behind the proxy: its clients go over to the other one, once."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+import requests
+from acceptance.conftest import MINT, NODE_DIR
+from acceptance.test_compose import GATEWAYS, Deployment
+from javascript import NodeProgram
+from waiting import wait_until
+
+# Kind of client → how many, and how each of them is connected.
+KINDS = {
+    "stock websocket": (20, "websocket"),
+    "stock polling": (10, "polling"),
+    "progress": (10, "socket.io websocket"),
+    "progress plain": (10, "websocket"),
+}
+CROWD = sum(count for count, _ in KINDS.values())
+BRIEF_S = 3.5  # BRIEF_MS of clients/js/src/ladder.js and some more: a shorter connection counts as failed
+
+
+@pytest.fixture
+def composed():
+    deployment = Deployment()
+    try:
+        yield deployment.up()
+    finally:
+        deployment.down()
+
+
+class Crowd:
+    """All clients, in one process. By client: how it was connected, what failed, and the events it got."""
+
+    def __init__(self, url, token, job_id):
+        self.via, self.failed, self.seqs = {}, {}, {}
+        kinds = json.dumps({kind: count for kind, (count, _) in KINDS.items()})
+        self.program = NodeProgram(self.take, NODE_DIR / "crowd.mjs", url, token, job_id, kinds)
+        self.close = self.program.close
+
+    def take(self, line):
+        for name in ("via", "failed", "seqs"):
+            said = line.get(name.removesuffix("s") if name == "seqs" else name)
+            if said is not None:
+                getattr(self, name).setdefault(line["client"], []).append(said)
+
+    def connections(self):
+        """How many connections each client has had."""
+        return [len(self.via.get(client, ())) for client in self.expected(1)]
+
+    def expected(self, connections):
+        """What ``via`` is when each client has connected so often, always by its own transport."""
+        return {
+            f"{kind} {number}": [via] * connections
+            for kind, (count, via) in KINDS.items()
+            for number in range(1, count + 1)
+        }
+
+
+@pytest.fixture
+def crowd(composed):
+    """Clients that have been connected for long enough, and a job that goes on for a while."""
+    job_id = composed.submit(walletCount=50, buyAmount=0.5)
+    crowd = Crowd(composed.url("proxy"), composed.token(), job_id)
+    crowd.job_id = job_id
+    try:
+        wait_until(lambda: all(crowd.connections()))
+        time.sleep(BRIEF_S)
+        yield crowd
+    finally:
+        crowd.close()
+
+
+def gateway_of(composed):
+    """The gateway that has the whole crowd: all clients are of one address, by which the proxy chooses."""
+    bearer = {"Authorization": f"Bearer {(composed.secrets / 'prometheus-token').read_text()}"}
+
+    def busy():
+        numbers = requests.get(f"{composed.url(GATEWAYS[0])}/metrics", headers=bearer, timeout=10).text
+        found = re.findall(r"^cto_gateway_sockets\{(.*)\} (\d+)\.0$", numbers, re.MULTILINE)
+        for name in GATEWAYS:
+            process = f':{composed.processes[name].pid}"'
+            if sum(int(count) for labels, count in found if process in labels) == CROWD:
+                return name
+        return None
+
+    return wait_until(busy)
+
+
+@contextmanager
+def submitting(composed):
+    """Submit jobs one after another for the length of the block; the list of what was answered."""
+    answers, ends = [], threading.Event()
+    body = {"tokenAddress": MINT, "userId": "8", "userChatId": 1, "mode": "prefunded", "buyAmount": 0.01}
+
+    def submit():
+        with requests.Session() as session:
+            session.headers.update(composed.headers())
+            while not ends.wait(0.02):
+                answer = session.post(f"{composed.url('proxy')}/api/cto/jobs", json=body, timeout=30)
+                answers.append(answer.status_code)
+
+    thread = threading.Thread(target=submit)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        ends.set()
+        thread.join()
+
+
+def test_clients_of_a_gateway_that_is_stopped_reconnect_once(composed, crowd):
+    name = gateway_of(composed)
+    with submitting(composed) as answers:
+        begun_s = time.monotonic()
+        composed.processes[name].send_signal(signal.SIGTERM)
+        assert composed.processes[name].wait(15) == 0
+        print(f"stopped within {time.monotonic() - begun_s:.2f} s")  # noqa: T201
+        went_over(composed, crowd)
+    assert set(answers) == {202}, "and REST goes on"
+
+
+def test_clients_of_a_gateway_that_is_killed_reconnect_once(composed, crowd):
+    composed.processes[gateway_of(composed)].kill()
+    went_over(composed, crowd)
+
+
+def went_over(composed, crowd):
+    """Wait until every client is connected again, and has every event, once and in order."""
+    wait_until(lambda: all(count >= 2 for count in crowd.connections()))
+    status = composed.get(f"/api/cto/job/{crowd.job_id}/status")
+    assert status["status"] == "active", "or it was too late to lose anything"
+    composed.ended(crowd.job_id)
+    events = composed.get(f"/api/cto/job/{crowd.job_id}/events")["events"]
+    seqs = [event["seq"] for event in events]
+    wait_until(lambda: all(crowd.seqs[client][-1] == seqs[-1] for client in crowd.expected(1)))
+    assert crowd.via == crowd.expected(2)
+    assert crowd.failed == {}
+    assert crowd.seqs == dict.fromkeys(crowd.expected(1), seqs)
