@@ -27,6 +27,7 @@ from api.floods import Knocks
 from api.listeners import HandedListener, OwnListener, allow_descriptors, listen
 from api.lobby import Lobby
 from api.measures import CANARY_LATE
+from api.refusals import RepeatFilter, refusals
 from api.relay import Relay
 from api.revocations import Revocations
 from api.sockets import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register
@@ -68,6 +69,8 @@ def main() -> None:
         sys.stderr.write(f"The gateway does not start: {error}\n")
         sys.exit(os.EX_CONFIG)
     logs.configure(settings)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RepeatFilter())
     traces = make_traces(settings, "cto-gateway")
     store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history, revocations = History(store), Revocations(store)
@@ -100,12 +103,14 @@ def main() -> None:
     )
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     threading.Thread(target=silence.run, name="silence", daemon=True).start()
+    threading.Thread(target=refusals.run, name="refusals", daemon=True).start()
     if settings.auth == "required":
         threading.Thread(target=connections.run, name="connections", daemon=True).start()
     _collect_rarely()
     app.register_blueprint(metrics.blueprint(partial(read, store), history.backlog))
     _serve(app, socketio.server, lobby, settings, number)
     traces.stop(TRACES_S)
+    refusals.flush()
     os._exit(0)  # whoever is still there does not read
 
 
