@@ -77,7 +77,7 @@ def main() -> None:
     gate = Gate(settings, revocations.revoked)
     # Of its own, for what others ask of the store at once must not look to it as if the store were lost.
     own_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
-    relay = Relay(own_store, History(own_store), lost=green.forget_names)
+    relay = Relay(own_store, History(own_store), lost=green.forget_names, most_rooms=settings.max_rooms)
     app = create_app(
         settings,
         gate,
