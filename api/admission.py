@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import threading
 import time
@@ -16,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.wsgi import ClosingIterator
 
 from api import measures
+from api.refusals import refusals
 from api.rooms import RoomError
+from api.session_guard import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from api.connections import Connections
-
-log = logging.getLogger(__name__)
 
 LOOKUPS_AT_ONCE = 32  # of what clients ask for; the store's other connections stay free for REST
 TURN_TIMEOUT_S = 9.0
@@ -112,7 +111,7 @@ class SilenceWatch:
             session = self._server.eio.sockets.get(eio_sid)
             if session and not self._server.manager.sid_from_eio_sid(eio_sid, self._namespace):
                 measures.REFUSED.labels("silent").inc()
-                log.info("closed a session that was never used")
+                refusals.note("closed a session", address_of(self._server, eio_sid), "never joined")
                 _close(session)
 
 

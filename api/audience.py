@@ -10,6 +10,7 @@ Only the relay's loop lets readers in and sends to them; so no lock is needed.
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -34,12 +35,18 @@ REMEMBERED_ENDS = 1_000  # ended jobs of which it is known who has got the end
 class Audience:
     """The readers, by room. Methods that read the journal may raise ``redis.exceptions.RedisError``."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, most_rooms: int = sys.maxsize) -> None:
+        """``most_rooms`` is how many rooms one reader may be in."""
         self._history = history
+        self.most_rooms = most_rooms
         # By the channel of a room, as the store names it in every message. Only rooms with members are there.
         self.members: dict[bytes, set[Reader]] = {}
         self.sample_due = False  # whether the next event's way is to be timed
         self._ends: deque[tuple[str, list[dict[str, int]]]] = deque()  # jobs ended of late; cursors on them
+
+    def has_place(self, reader: Reader, room: str) -> bool:
+        """Whether a reader is in a room, or may be in one room more."""
+        return room in reader.rooms or len(reader.rooms) < self.most_rooms
 
     def enter(self, reader: Reader, room: str, newest_serial: int = 0) -> None:
         """Put a reader into a room. It is no news to it that jobs up to this serial number have ended."""
@@ -135,8 +142,14 @@ class Audience:
             random.choice(probes)(latency.ask(lag_s))  # noqa: S311 - no secret
 
     def end(self, job_id: str, readers: Collection[Reader]) -> None:
-        """Have cursors on an ended job forgotten, but not yet, for its end may come again."""
+        """Take readers that have a job's last event out of its room, to which nothing more comes.
+
+        Their cursors on it are forgotten later, for its end may come again.
+        """
+        room = keys.job_room(job_id)
         self._ends.append((job_id, [reader.cursors for reader in readers]))
+        for reader in [reader for reader in readers if room in reader.rooms]:  # it may be the room's own set
+            self.leave(reader, room)
 
     def forget_ends(self) -> None:
         """Forget the cursors on jobs that ended long ago, now that none of them is caught up with again."""

@@ -14,14 +14,15 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engineio.exceptions import EngineIOError
-from engineio.packet import PING, Packet
+from engineio.exceptions import ContentTooLongError, EngineIOError
+from engineio.packet import MESSAGE, PING, Packet
 from engineio.payload import Payload
 from engineio.socket import Socket
 
-from api.floods import BURST
+from api.floods import BURST, UNJOINED_PACKETS, Allowance
 from api.frames import Frame, socketio_packet
 from api.outbox import Outbox
+from api.refusals import refusals
 from api.transport import Upgrades
 
 if TYPE_CHECKING:
@@ -32,10 +33,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_handle_post_request = Socket.handle_post_request
-
-# Of a request, for the handler of Socket.IO's CONNECT.
-KEPT = ("HTTP_AUTHORIZATION", "HTTP_HOST", "HTTP_ORIGIN", "QUERY_STRING")
+# Of a request, for the handler of Socket.IO's CONNECT and for the log.
+KEPT = ("HTTP_AUTHORIZATION", "HTTP_HOST", "HTTP_ORIGIN", "QUERY_STRING", "REMOTE_ADDR")
 MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets of a stock Python client
 
 
@@ -48,7 +47,6 @@ def lean(server: Any, take: Take, doorbell: Doorbell) -> None:
     pings = _pings(server, mode["thread"])
     server.create_queue = PacketQueue
     Socket.handle_post_request = _take_in
-    Payload.max_decode_packets = BURST  # who comes back joins all its rooms at once
     server.on("connect", partial(_connect, server.handlers["connect"]))
     server.on("disconnect", partial(_disconnect, server, server.handlers["disconnect"]))
     server._async = {  # noqa: SLF001
@@ -58,12 +56,50 @@ def lean(server: Any, take: Take, doorbell: Doorbell) -> None:
     }
 
 
+class _UnjoinedPayload(Payload):  # type: ignore[misc]  # engineio ships no types
+    """What a session may post at once before it has joined the namespace."""
+
+    max_decode_packets = UNJOINED_PACKETS
+
+
+class _JoinedPayload(Payload):  # type: ignore[misc]
+    """The same after that: a client that comes back joins all its rooms at once."""
+
+    max_decode_packets = BURST
+
+
 def _take_in(session: Socket, environ: dict[str, Any]) -> None:
-    """Take what a client posts; who posts what cannot be read is cut off, as on a WebSocket."""
+    """Receive what a client posts. Others run between its packets.
+
+    Raises ``EngineIOError``, which ends the session, when there are too many or they cannot be read.
+    """
     try:
-        _handle_post_request(session, environ)
+        for number, packet in enumerate(_posted(session, environ)):
+            if number:
+                time.sleep(0)  # green threads run only when the running one lets them
+            if session.closed:
+                return
+            if packet.packet_type != MESSAGE and not session.queue.joined:
+                _spend(session.queue.allowance)
+            session.receive(packet)
     except (KeyError, RecursionError, ValueError) as error:
-        raise EngineIOError("no packets of Engine.IO") from error
+        reason = "posted too many packets, or none that can be read"
+        refusals.note("cut off a client", environ.get("REMOTE_ADDR"), reason)
+        raise EngineIOError("these are not Engine.IO packets, or too many") from error
+
+
+def _posted(session: Socket, environ: dict[str, Any]) -> list[Packet]:
+    length = int(environ.get("CONTENT_LENGTH", "0"))
+    if length > session.server.max_http_buffer_size:
+        raise ContentTooLongError
+    form = _JoinedPayload if session.queue.joined else _UnjoinedPayload
+    packets: list[Packet] = form(encoded_payload=environ["wsgi.input"].read(length).decode()).packets
+    return packets
+
+
+def _spend(allowance: Allowance) -> None:
+    if not allowance.spend():
+        raise ValueError("too many packets before the session has joined")
 
 
 def _connect(connect: Callable[[str, dict[str, Any]], Any], sid: str, environ: dict[str, Any]) -> Any:
@@ -82,20 +118,56 @@ def _disconnect(server: Any, disconnect: Callable[[str, str], Any], sid: str, re
 
 
 class PacketQueue(Outbox):
-    """An :class:`Outbox`, as far as Engine.IO uses :class:`queue.Queue`."""
+    """An :class:`Outbox`, as far as Engine.IO uses :class:`queue.Queue`, and how far its session has come.
 
-    __slots__ = ("busy",)
+    ``allowance`` is what the session may still send: a few packets until it has joined the namespace.
+    """
+
+    __slots__ = ("_close", "allowance", "busy", "joined")
 
     def __init__(self) -> None:
         super().__init__()
         self.busy = False  # whether a message of the client is being handled, so that it is not pinged
+        self.joined = False
+        self.allowance = Allowance(UNJOINED_PACKETS, per_second=0)
+        self._close: Callable[[], object] | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the session was refused, and ends."""
+        return self._close is not None
+
+    def note_joined(self) -> None:
+        """Note that the session has joined the namespace."""
+        self.joined = True
+        self.allowance = Allowance()
+
+    def refuse(self, close: Callable[[], object]) -> None:
+        """Call ``close`` as soon as the refusal that waits here is sent.
+
+        A client that polls gets the refusal in one answer and the end in the next: stock JavaScript clients
+        would report a lost connection before the refusal if both came in one.
+        """
+        self._close = close
+        if self.writes_at_once:
+            close()
+
+    def begin(self, write_now: Callable[[], bytes], start: Callable[[], object], first: bytes = b"") -> None:
+        """Do what an :class:`Outbox` does; a session that was refused meanwhile ends."""
+        super().begin(write_now, start, first)
+        if self._close:
+            self._close()
 
     def get(self, block: bool = True, timeout: float | None = None) -> _Batch | None:  # noqa: FBT001, FBT002
         """Return all that waits as one packet; ``None`` says that nothing follows.
 
         Raises ``queue.Empty``, upon which Engine.IO ends the session, also for a second poll beside a first.
         """
-        if not block or self.sleeps or not self.wait(timeout):
+        if not block or self.sleeps:
+            raise queue.Empty
+        if self._close and not self.waits:
+            self._close()
+        if not self.wait(timeout):
             raise queue.Empty
         return None if self.ends_now() else _Batch(self)
 

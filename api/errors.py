@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from api.auth import ForbiddenError
 from api.joining import RelayUnavailableError
+from api.refusals import refusals
 from api.rooms import RoomError
 from api.tokens import KeysUnavailableError, UnauthorizedError
 from cto_worker.errors import (
@@ -89,14 +90,14 @@ def _ours(error: CtoError) -> Response:
 
 
 def _unknown_caller(error: UnauthorizedError) -> Response:
-    log.info("refused a request from %s: %s", request.remote_addr, error.code)
+    refusals.note("refused a request", request.remote_addr, error.code)
     response = failure(401, error.code, str(error))
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
 def _forbidden(error: ForbiddenError) -> Response:
-    log.info("refused a request from %s: %s", request.remote_addr, error.code)
+    refusals.note("refused a request", request.remote_addr, error.code)
     return failure(403, error.code, str(error))
 
 

@@ -65,6 +65,7 @@ SAID = {
     "invalid_room": "a room is one string: `user_<userId>`, `job_<jobId>` or `admin_launches`",
     "forbidden": "the caller may not join that room",
     "job_not_found": FAILURES[404]["job_not_found"],
+    "too_many_rooms": "the connection is in as many rooms as CTO_MAX_ROOMS allows: leave some",
     "invalid_resume": "a job's id, and the `seq` of its last event one has",
     "gap": "the history no longer reaches back so far; `oldestSeq` is where it begins",
     "user_mismatch": "the new token is another user's, or for another role",

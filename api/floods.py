@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from ipaddress import IPv6Address, ip_network
 from typing import Any
 
-log = logging.getLogger(__name__)
-
 # Who follows 500 jobs joins as many rooms and resumes as often when it comes back: all at once, and rarely.
 BURST = 1_200
 PER_SECOND = 20.0
+UNJOINED_PACKETS = 16  # that a session may send in all before it has joined the namespace
 MAX_ADDRESSES = 10_000  # that are remembered
 _BINARY = ("5", "6")  # Socket.IO's packets with attachments
 
@@ -67,41 +65,3 @@ def _network(address: str) -> str:
     except ValueError:  # a proxy's way of writing it
         return address
     return str(ip.ipv4_mapped or ip_network((ip, 64), strict=False))
-
-
-def guard(server: Any) -> None:
-    """Have a Socket.IO server close the session of who sends binary messages, too many, or no packet."""
-    eio = server.eio
-    handle, disconnect = eio.handlers["message"], eio.handlers["disconnect"]
-    allowances: dict[str, Allowance] = {}
-
-    def check_and_handle(eio_sid: str, message: Any) -> Any:
-        session = eio.sockets.get(eio_sid)
-        if session is None or session.closed:
-            return None  # what came with its end; nothing would ever forget it
-        allowance = allowances.get(eio_sid)
-        if allowance is None:
-            allowance = allowances[eio_sid] = Allowance()
-        wrong = "sends binary messages" if _is_binary(message) else None
-        if not allowance.spend():
-            wrong = "says too much"
-        if wrong is None:
-            try:
-                return handle(eio_sid, message)
-            except (LookupError, RecursionError, TypeError, ValueError):
-                wrong = "sends what is no packet of Socket.IO"
-        log.warning("cut off a client that %s", wrong)
-        session.close(wait=False, abort=True)
-        session.queue.drop()
-        return None
-
-    def forget_and_disconnect(eio_sid: str, *reason: Any) -> Any:
-        allowances.pop(eio_sid, None)
-        return disconnect(eio_sid, *reason)
-
-    eio.on("message", check_and_handle)
-    eio.on("disconnect", forget_and_disconnect)
-
-
-def _is_binary(message: Any) -> bool:
-    return not isinstance(message, str) or message.startswith(_BINARY)

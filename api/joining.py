@@ -28,14 +28,27 @@ class RelayUnavailableError(CtoError):
     """The store did not confirm a subscription in time."""
 
 
+class TooManyRoomsError(CtoError):
+    """A reader is in as many rooms as one connection may be."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"this connection is in {most} rooms, the most that CTO_MAX_ROOMS allows: leave some"
+        )
+
+
 @dataclass(eq=False, slots=True)
 class Request:
-    """To join a room, or, with ``after``, to resume the job whose room it is."""
+    """To join a room, or, with ``after``, to resume the job whose room it is.
+
+    The room of an ``ended`` job gets no more events, so nobody is put into it.
+    """
 
     reader: Reader
     room: str
     job_id: str = ""
     after: int | None = None
+    ended: bool = False
     answer: Callable[[list[Frame]], object] = lambda _: None
     error: Exception | None = None
     given_up: bool = False
@@ -102,7 +115,7 @@ class Joining:
 
     def _show(self, request: Request, opened: list[StoredEvent], newest_serial: int) -> None:
         reader = request.reader
-        if request.given_up or reader.gone:
+        if request.given_up or reader.gone or request.ended or not self._may_enter(request):
             return
         self._audience.enter(reader, request.room, newest_serial)
         for frame in frames_of(stored.event for stored in opened):
@@ -119,15 +132,24 @@ class Joining:
         frames, after, cursors = list(frames_of(stored.events)), request.after or 0, request.reader.cursors
         if frames and frames[0].seq > after + 1:
             request.error = EventsGoneError(request.job_id, frames[0].seq)
-        elif not (request.given_up or request.reader.gone):
+        elif not (request.given_up or request.reader.gone) and self._may_enter(request):
             try:
                 request.answer(frames)
             except Exception as error:  # noqa: BLE001 - whose answer it is gets it
                 request.error = error
                 return
-            reached = [ENDED if frame.terminal else frame.seq for frame in frames[-1:]]
+            ended = request.ended or any(frame.terminal for frame in frames[-1:])
+            reached = ENDED if ended else max((frame.seq for frame in frames[-1:]), default=0)
             before = cursors.get(request.job_id, 0)
-            cursors[request.job_id] = max(after, before, *reached)
-            self._audience.enter(request.reader, request.room)
-            if ENDED in reached and before != ENDED:
+            cursors[request.job_id] = max(after, before, reached)
+            if not ended:
+                self._audience.enter(request.reader, request.room)
+            elif before != ENDED:
                 self._audience.end(request.job_id, [request.reader])
+
+    def _may_enter(self, request: Request) -> bool:
+        """Whether the reader may be in the room, too; else the request fails."""
+        if request.ended or self._audience.has_place(request.reader, request.room):
+            return True
+        request.error = TooManyRoomsError(self._audience.most_rooms)
+        return False

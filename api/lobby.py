@@ -52,8 +52,8 @@ class Lobby:
         Raises :class:`~api.tokens.UnauthorizedError`, :class:`~api.rooms.RoomError`, and what
         :meth:`~api.relay.Relay.join` does.
         """
-        self._check(connection, room)
-        self.relay.join(reader, room)
+        ended = self._check(connection, room)
+        self.relay.join(reader, room, ended=ended)
 
     def resume(
         self,
@@ -68,8 +68,8 @@ class Lobby:
         Raises :class:`~api.tokens.UnauthorizedError`, :class:`~api.rooms.RoomError`, and what
         :meth:`~api.relay.Relay.resume` does.
         """
-        self._check(connection, keys.job_room(job_id))
-        self.relay.resume(reader, job_id, after, answer)
+        ended = self._check(connection, keys.job_room(job_id))
+        self.relay.resume(reader, job_id, after, answer, ended=ended)
 
     def refresh(self, connection: Connection, token: object, user_id: object = None) -> None:
         """Let a client stay as long as a new token of its holds.
@@ -79,7 +79,7 @@ class Lobby:
         """
         self.connections.renew(connection, self.gate.admit(token, user_id))
 
-    def _check(self, connection: Connection, room: str) -> None:
+    def _check(self, connection: Connection, room: str) -> bool:
         self.gate.check(connection.who)
         with self.turns.turn():
-            check_allowed(connection.who, room, self.history)
+            return check_allowed(connection.who, room, self.history)

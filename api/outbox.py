@@ -113,6 +113,11 @@ class Outbox:
         """Whether a reader waits already. There must be one only."""
         return self._sleeps
 
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._items)
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until there is something to take. Returns whether there is."""
         ends_s = None if timeout_s is None else time.monotonic() + timeout_s

@@ -15,6 +15,7 @@ they ended or not.
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -55,12 +56,21 @@ TURN_S = 0.05  # how long a burst may keep everybody else waiting; what comes wi
 class Relay:
     """The loop that brings readers their events, and what they ask of it."""
 
-    def __init__(self, store: Redis, history: History, lost: Callable[[], object] = lambda: None) -> None:
-        """``lost`` is called each time when the store has been lost, before it is looked for again."""
+    def __init__(
+        self,
+        store: Redis,
+        history: History,
+        lost: Callable[[], object] = lambda: None,
+        most_rooms: int = sys.maxsize,
+    ) -> None:
+        """``lost`` is called each time when the store has been lost, before it is looked for again.
+
+        ``most_rooms`` is how many rooms one reader may be in.
+        """
         self._store = store
         self._lost = lost
         self._history = history
-        self._audience = Audience(history)
+        self._audience = Audience(history, most_rooms)
         self._joining = Joining(history, self._audience, self._wake)
         # Serial of a job: of those up to it, whoever was to get the first event has got it. None at first.
         self._heard: int | None = None
@@ -76,23 +86,33 @@ class Relay:
         """For how long nothing has come back by the way that events come: through the store's pub/sub."""
         return time.monotonic() - self._beaten_s
 
-    def join(self, reader: Reader, room: str) -> None:
+    def join(self, reader: Reader, room: str, *, ended: bool = False) -> None:
         """Put a reader into a room and send it the latest event of each of the room's open jobs.
 
-        Raises :class:`~api.joining.RelayUnavailableError`; then it is not in the room.
+        It leaves a job's room with the job's last event. Nothing comes to the room of a job that has
+        ``ended``, so it does not enter that one at all. Raises :class:`~api.joining.RelayUnavailableError` or
+        :class:`~api.joining.TooManyRoomsError`; then it is not in the room.
         """
-        self._joining.ask(Request(reader, room))
+        self._joining.ask(Request(reader, room, ended=ended))
 
     def resume(
-        self, reader: Reader, job_id: str, after: int, answer: Callable[[list[Frame]], object]
+        self,
+        reader: Reader,
+        job_id: str,
+        after: int,
+        answer: Callable[[list[Frame]], object],
+        *,
+        ended: bool = False,
     ) -> None:
         """Put a reader into a job's room, and have it told the job's events with ``seq`` > ``after``.
+
+        As with :meth:`join`, it is in the room no longer than the job runs.
 
         ``answer`` gets them, and must not wait; what follows is put after it has returned. Raises
         :class:`~cto_worker.errors.EventsGoneError` when events after ``after`` are gone,
         :class:`~cto_worker.errors.JobNotFoundError`, and what :meth:`join` raises.
         """
-        self._joining.ask(Request(reader, keys.job_room(job_id), job_id, after, answer))
+        self._joining.ask(Request(reader, keys.job_room(job_id), job_id, after, ended, answer))
 
     def leave(self, reader: Reader, room: str) -> None:
         """Take a reader out of a room. Harmless when it is not in it."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from api.auth import ForbiddenError
-from api.joining import RelayUnavailableError
+from api.frames import frame_of
+from api.joining import RelayUnavailableError, TooManyRoomsError
 from api.policy import Action
 from api.tokens import KeysUnavailableError, UnauthorizedError
 from cto_worker import keys
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_SEQ = 10**15
+# Of what keeps a client out of a room and says no code of its own.
+_CODES: dict[type[Exception], str] = {
+    JobNotFoundError: "job_not_found",
+    TooManyRoomsError: "too_many_rooms",
+    KeysUnavailableError: "keys_unavailable",
+}
 _ROOM = re.compile(r"(?P<kind>user|job)_(?P<id>[A-Za-z0-9_.:@+-]{1,128})\Z")
 
 
@@ -57,34 +64,37 @@ def resume_point(arguments: tuple[Any, ...]) -> tuple[str, int]:
     )
 
 
-def check_allowed(caller: Caller, room: str, history: History) -> None:
-    """Raise :class:`RoomError` unless the caller may join: a job's room only when the job is known to it."""
+def check_allowed(caller: Caller, room: str, history: History) -> bool:
+    """Return whether this is the room of a job that has ended.
+
+    Raises :class:`RoomError` unless the caller may join: a job's room only when the job is known to it.
+    """
     if room == keys.ADMIN_ROOM:
         if not caller.may(Action.WATCH_ALL):
             raise RoomError("forbidden", "admin_launches is for admins")
-        return
+        return False
     match = _ROOM.match(room)
     if match is None:
         raise RoomError("invalid_room", f"no such room: {room}")
     if match["kind"] == "user":
         if not caller.may(Action.READ, match["id"]):
             raise RoomError("forbidden", "you may only join your own room")
-        return
+        return False
     latest = history.latest(match["id"])
     if latest is None or not caller.may(Action.READ, latest.user_id):
         raise RoomError("job_not_found", f"no job {match['id']}")
+    frame = frame_of(latest.event)
+    return frame is not None and frame.terminal
 
 
 def refusal(failure: Exception) -> tuple[dict[str, str], dict[str, int]]:
     """Return ``{code, message}`` of what kept a client out of a room, and what else it needs to know."""
     if isinstance(failure, RoomError | ForbiddenError | UnauthorizedError):
         return {"code": failure.code, "message": str(failure)}, {}
-    if isinstance(failure, JobNotFoundError):
-        return {"code": "job_not_found", "message": str(failure)}, {}
+    if type(failure) in _CODES:
+        return {"code": _CODES[type(failure)], "message": str(failure)}, {}
     if isinstance(failure, EventsGoneError):
         return {"code": "gap", "message": str(failure)}, {"oldestSeq": failure.oldest_seq}
-    if isinstance(failure, KeysUnavailableError):
-        return {"code": "keys_unavailable", "message": str(failure)}, {}
     if isinstance(failure, RedisError | RelayUnavailableError):
         log.warning("cannot serve a room: %s", failure)
         return {"code": "store_unavailable", "message": "the store is out of reach: try again"}, {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,10 +16,11 @@ from redis.exceptions import RedisError
 
 from api.auth import check_origin
 from api.connections import Ending
-from api.floods import guard
 from api.frames import gap, missed
 from api.reader import Reader
+from api.refusals import refusals
 from api.rooms import refusal, resume_point, room_name
+from api.session_guard import guard
 from cto_worker.errors import CtoError
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from api.frames import Frame
     from api.lobby import Lobby
     from cto_worker.config import Settings
-
-log = logging.getLogger(__name__)
 
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
 MAX_MESSAGE_BYTES = 32_768
@@ -110,7 +108,7 @@ class _Door:
             connection = self._lobby.open(who, partial(self._end, sid))
         except (CtoError, RedisError) as failure:
             error, _ = refusal(failure)
-            log.info("refused a client from %s: %s", environ.get("REMOTE_ADDR"), error["code"])
+            refusals.note("refused a client", environ.get("REMOTE_ADDR"), error["code"])
             raise Refusal(error["message"], {"code": error["code"]}) from failure
         self._clients[sid] = _Client(connection, _reader(outbox), outbox)
 

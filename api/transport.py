@@ -190,12 +190,15 @@ class _Transport:
             self._upgrades.doorbell.watch(self._connection.fileno(), self._hear)
 
     def _handle_unread(self) -> None:
-        more = True
+        more, first = True, True
         while more:
             data, self._unread = self._unread, b""
             kind = None
             for kind, payload in self._incoming.read(data):
+                if not first:
+                    time.sleep(0)  # green threads run only when the running one lets them
                 self._handle(kind, payload)
+                first = False
             if data and kind is None:
                 self._spend()
             more = bool(self._unread)
@@ -219,9 +222,12 @@ class _Transport:
                 self._session.receive(packet)
 
     def _spend(self) -> None:
-        """Bear with what is no message, or a piece of one, which nothing else counts, up to a measure."""
-        self._allowance = self._allowance or Allowance()
-        if not self._allowance.spend():
+        """Count what is no message, or a piece of one. Raises :class:`WebSocketError` when it is too much."""
+        if self._session.queue.joined:
+            self._allowance = allowance = self._allowance or Allowance()
+        else:
+            allowance = self._session.queue.allowance
+        if not allowance.spend():
             raise WebSocketError(POLICY_VIOLATION, "You say too much")
 
     def _end(self) -> None:

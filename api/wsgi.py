@@ -27,6 +27,7 @@ from api.floods import Knocks
 from api.listeners import HandedListener, OwnListener, allow_descriptors, listen
 from api.lobby import Lobby
 from api.measures import CANARY_LATE
+from api.refusals import RepeatFilter, refusals
 from api.relay import Relay
 from api.revocations import Revocations
 from api.sockets import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register
@@ -68,13 +69,15 @@ def main() -> None:
         sys.stderr.write(f"The gateway does not start: {error}\n")
         sys.exit(os.EX_CONFIG)
     logs.configure(settings)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RepeatFilter())
     traces = make_traces(settings, "cto-gateway")
     store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history, revocations = History(store), Revocations(store)
     gate = Gate(settings, revocations.revoked)
     # Of its own, for what others ask of the store at once must not look to it as if the store were lost.
     own_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
-    relay = Relay(own_store, History(own_store), lost=green.forget_names)
+    relay = Relay(own_store, History(own_store), lost=green.forget_names, most_rooms=settings.max_rooms)
     stopping = threading.Event()
     app = create_app(
         settings,
@@ -99,12 +102,14 @@ def main() -> None:
     app.register_blueprint(websockets.blueprint(lobby, settings, green.take_over, MAX_MESSAGE_BYTES))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     threading.Thread(target=silence.run, name="silence", daemon=True).start()
+    threading.Thread(target=refusals.run, name="refusals", daemon=True).start()
     if settings.auth == "required":
         threading.Thread(target=connections.run, name="connections", daemon=True).start()
     _collect_rarely()
     app.register_blueprint(metrics.blueprint(partial(read, store), history.backlog))
     _serve(app, socketio.server, lobby, settings, number, stopping)
     traces.stop(TRACES_S)
+    refusals.flush()
     os._exit(0)  # whoever is still there does not read
 
 

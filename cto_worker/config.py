@@ -42,6 +42,7 @@ class Settings:
     port: int = 3000
     max_sockets: int = 20_000  # clients that get events from one gateway at once
     max_user_sockets: int = 20  # of them, for each user
+    max_rooms: int = 1_200  # of one connection: as many as it may join at once when it comes back
     redis_url: str = ""  # empty: the embedded store
     sentinel_password: str = ""  # of the Sentinels, if CTO_REDIS_URL names any
     limits_url: str = ""  # where requests are counted; empty: in the store
@@ -222,6 +223,7 @@ class _EnvironmentSchema(Schema):
     port = fields.Integer(data_key="CTO_PORT", validate=validate.Range(1, 65_535))
     max_sockets = fields.Integer(data_key="CTO_MAX_SOCKETS", validate=validate.Range(1, 1_000_000))
     max_user_sockets = fields.Integer(data_key="CTO_MAX_USER_SOCKETS", validate=validate.Range(1, 1_000_000))
+    max_rooms = fields.Integer(data_key="CTO_MAX_ROOMS", validate=validate.Range(1, 1_000_000))
     redis_url = _StoreAddress(data_key="CTO_REDIS_URL")
     sentinel_password = fields.String(data_key="CTO_SENTINEL_PASSWORD")
     limits_url = _StoreAddress(data_key="CTO_LIMITS_URL")

@@ -11,7 +11,9 @@ from uuid import uuid4
 
 import pytest
 import requests
+import socketio
 import websocket
+from acceptance.conftest import PlainSocket
 from samples import FIRST_EVENT
 from waiting import assert_stays, wait_until
 
@@ -404,3 +406,34 @@ def test_a_page_can_find_out_whether_its_plain_websocket_lives(plain_socket):
     client.send(type="ping", id=7)
     client.wait_for(lambda client: client.told("pong"))
     assert client.told("pong") == [{"type": "pong", "id": 7}]
+
+
+def test_a_connection_is_in_so_many_rooms_by_whichever_door(launch):
+    system = launch("--no-flower", CTO_MAX_ROOMS="2", CTO_PAPER_LATENCY_MS="0").ready()
+    ended = system.submit()
+    system.ended(ended)
+    client = socketio.Client()
+    client.connect(system.url, transports=["websocket"])
+    plain = PlainSocket(system)
+    for number in range(10):  # an ended job's room is not entered, and takes no place
+        assert client.call("join_room", f"job_{ended}", timeout=30)["success"]
+        plain.send(type="join", room=f"job_{ended}", id=number)
+        plain.send(type="resume", jobId=ended, after=0)
+    for room in ("user_1", "user_2"):
+        assert client.call("join_room", room, timeout=30) == {"success": True, "room": room}
+        plain.send(type="join", room=room)
+    plain.wait_for(lambda plain: len(plain.told("joined")) == 12 and len(plain.told("resumed")) == 10)
+    assert all(told["events"][-1]["phase"] == 5 for told in plain.told("resumed"))
+
+    refusal = client.call("join_room", "user_3", timeout=30)
+    plain.send(type="join", room="user_3")
+    plain.wait_for(lambda plain: plain.told("error"))
+    assert (refusal["success"], refusal["error"]["code"]) == (False, "too_many_rooms")
+    assert plain.told("error")[0]["code"] == "too_many_rooms"
+    assert "CTO_MAX_ROOMS" in plain.told("error")[0]["message"]
+    assert client.call("leave_room", "user_1", timeout=30)["success"]
+    assert client.call("join_room", "user_3", timeout=30)["success"]
+    assert client.call("resume", {"jobId": ended, "after": 0}, timeout=30)["success"]
+    client.disconnect()
+    client.wait()
+    plain.close()

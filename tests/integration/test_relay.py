@@ -15,7 +15,7 @@ from redis.retry import Retry
 from samples import FIRST_EVENT as FIRST
 from waiting import assert_stays, wait_until
 
-from api.joining import ADMITTED_AT_ONCE, RelayUnavailableError
+from api.joining import ADMITTED_AT_ONCE, RelayUnavailableError, TooManyRoomsError
 from api.reader import Reader
 from api.relay import BEAT_S, LISTEN_TIMEOUT_S, Relay
 from cto_worker import keys
@@ -73,8 +73,8 @@ def journal(store):
 
 
 @contextmanager
-def running_relay(store, history=None):
-    relay = Relay(store, history or History(store))
+def running_relay(store, history=None, **limits):
+    relay = Relay(store, history or History(store), **limits)
     thread = threading.Thread(target=relay.run)
     thread.start()
     try:
@@ -593,3 +593,60 @@ def test_a_link_that_has_died_in_silence_is_noticed_and_made_anew(
     inbox.has("socket", [("j1", 1), ("j1", 2)])
     journal.append(event(3))
     inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
+
+
+def test_a_job_is_left_with_its_last_event(relay, journal, inbox):
+    rooms = inbox("socket").rooms
+    for number in range(50):
+        begin(journal, f"j{number}")
+        relay.join(inbox("socket"), f"job_j{number}")
+    assert len(rooms) == 50
+    relay.join(inbox("user"), "user_7")
+    for number in range(50):
+        journal.append(event(2, f"j{number}", status=Status.COMPLETED, progress=100), {})
+    wait_until(lambda: len(inbox.received["socket"]) == 100)
+    wait_until(lambda: not rooms)
+    assert set(inbox("user").rooms) == {"user_7"}
+    assert all(resumed(relay, inbox("socket"), 0, f"j{number}") == [1, 2] for number in range(50))
+    assert not rooms
+
+
+def test_the_last_event_that_a_resume_brings_leaves_the_job_too(relay, journal, inbox):
+    begin(journal)
+    assert resumed(relay, inbox("socket"), 1) == []
+    assert set(inbox("socket").rooms) == {"job_j1"}
+    journal.append(event(2, status=Status.COMPLETED, progress=100), {})
+    wait_until(lambda: not inbox("socket").rooms)
+    assert resumed(relay, inbox("other"), 1) == [2]
+    assert not inbox("other").rooms
+
+
+def test_nobody_enters_the_room_of_a_job_that_has_ended(relay, journal, inbox):
+    begin_and_end(journal, "j1")
+    relay.join(inbox("joins"), "job_j1", ended=True)
+    answered = []
+    relay.resume(inbox("resumes"), "j1", 2, answered.append, ended=True)
+    assert answered == [[]]
+    assert not inbox("joins").rooms
+    assert not inbox("resumes").rooms
+    assert inbox.received == {}
+
+
+def test_a_reader_may_be_in_so_many_rooms(store, journal, inbox):
+    with running_relay(store, most_rooms=2) as relay:
+        for job_id in ("j1", "j2"):
+            begin(journal, job_id)
+        reader = inbox("socket")
+        relay.join(reader, "user_7")
+        relay.join(reader, "job_j1")
+        with pytest.raises(TooManyRoomsError, match="2 rooms"):
+            relay.join(reader, "job_j2")
+        with pytest.raises(TooManyRoomsError, match="2 rooms"):
+            resumed(relay, reader, 0, "j2")
+        relay.join(reader, "user_7")
+        assert resumed(relay, reader, 0, "j1") == [1]
+        journal.append(event(2, status=Status.COMPLETED, progress=100), {})
+        wait_until(lambda: set(reader.rooms) == {"user_7"})
+        assert resumed(relay, reader, 0, "j2") == [1]
+        relay.resume(reader, "j1", 0, lambda _: None, ended=True)
+        assert set(reader.rooms) == {"user_7", "job_j2"}

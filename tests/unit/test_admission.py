@@ -91,7 +91,7 @@ class Server:
     """A Socket.IO server and its manager."""
 
     def __init__(self):
-        self.eio, self.manager, self.joined = Engine(), self, set()
+        self.eio, self.manager, self.joined, self.environ = Engine(), self, set(), {}
 
     def sid_from_eio_sid(self, eio_sid, namespace):
         return eio_sid if (eio_sid, namespace) in self.joined else None

@@ -12,7 +12,7 @@ from waiting import wait_until
 from werkzeug.test import Client
 
 from api.engine import PacketQueue, lean
-from api.floods import guard
+from api.session_guard import guard
 
 
 def test_a_poll_that_nothing_comes_for_ends():

@@ -1,0 +1,165 @@
+"""Sessions that have not joined the namespace: few packets, and the end with the first refusal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+
+import pytest
+import requests
+import socketio
+import websocket
+from acceptance.conftest import NODE_DIR, System, environment
+from javascript import NodeProgram
+from tokens import AUDIENCE, SECRET, token
+from waiting import wait_until
+
+from api.floods import UNJOINED_PACKETS
+from api.refusals import MAX_LINES
+
+PATH = "/socket.io/?EIO=4&transport="
+MANY = 1_000  # packets; of this length no more fit into one message
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    """A system that wants tokens, behind a proxy that says whose request it is."""
+    env = environment(CTO_AUTH="required", CTO_JWT_SECRET=SECRET, CTO_JWT_AUDIENCE=AUDIENCE, CTO_PROXIES="1")
+    system = System(env, "--no-flower").ready()
+    yield system
+    assert system.stop() == 0
+    shutil.rmtree(env["CTO_DATA_DIR"])
+
+
+class Polling:
+    """A session of raw packets."""
+
+    def __init__(self, system, address="192.0.2.1"):
+        self.http = requests.Session()
+        self.http.headers["X-Forwarded-For"] = address
+        self.url = f"{system.url}{PATH}polling"
+        self.url += f"&sid={json.loads(self.get().text[1:])['sid']}"
+
+    def get(self):
+        return self.http.get(self.url, timeout=30)
+
+    def post(self, *packets):
+        return self.http.post(self.url, data="\x1e".join(packets), timeout=30)
+
+    def join(self):
+        assert self.post("40" + json.dumps({"token": token()})).ok
+        assert self.get().text.startswith("40")
+
+
+def test_a_polling_session_ends_with_its_first_refusal(guarded):
+    session = Polling(guarded)
+    assert session.post("40").ok
+    refusal = session.get().text
+    assert json.loads(refusal.removeprefix("44"))["data"] == {"code": "unauthorized"}
+    assert session.get().text == "1"
+    assert session.get().status_code == 400
+
+
+def test_a_refused_session_that_sends_more_is_cut_off(guarded):
+    session = Polling(guarded)
+    assert session.post("40", "40" + json.dumps({"token": token()})).ok
+    assert session.get().status_code == 400
+
+
+def test_a_websocket_ends_with_its_first_refusal(guarded):
+    client = websocket.create_connection(
+        guarded.url.replace("http", "ws", 1) + f"{PATH}websocket", timeout=30
+    )
+    assert client.recv().startswith("0")
+    client.send("40")
+    assert client.recv().startswith("44")
+    assert client.recv() == "1"
+    assert client.recv() == ""
+    client.shutdown()
+
+
+def test_before_it_has_joined_a_session_may_post_few_packets_at_once(guarded):
+    session = Polling(guarded)
+    assert session.post(*["40"] * (UNJOINED_PACKETS + 1)).status_code == 400
+    assert session.get().status_code == 400
+
+
+def test_before_it_has_joined_a_session_may_post_few_packets_in_all(guarded):
+    session = Polling(guarded)
+    assert session.post(*["3"] * UNJOINED_PACKETS).ok
+    assert session.post("3").status_code == 400
+
+
+def test_who_comes_back_may_join_all_rooms_in_one_post(guarded):
+    session = Polling(guarded)
+    session.join()
+    asks = [f'42{number}["leave_room","user_A"]' for number in range(MANY)]
+    assert session.post(*asks).ok
+    answers = []
+    while len(answers) < MANY:
+        answers += session.get().text.split("\x1e")
+    assert all('"success":true' in answer for answer in answers)
+
+
+@pytest.mark.parametrize("packet", ["3", "42[]", "41"])
+def test_before_it_has_joined_a_websocket_may_send_few_packets(guarded, packet):
+    client = websocket.create_connection(
+        guarded.url.replace("http", "ws", 1) + f"{PATH}websocket", timeout=30
+    )
+    assert client.recv().startswith("0")
+    for _ in range(UNJOINED_PACKETS + 1):
+        client.send(packet)
+    begun_s = time.monotonic()
+    try:
+        while client.recv():
+            pass
+    except (websocket.WebSocketException, OSError):
+        pass
+    assert time.monotonic() - begun_s < 4, "a session that does nothing at all may stay 4 s"
+    client.shutdown()
+
+
+@pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="+".join)
+def test_a_stock_javascript_client_that_was_refused_can_connect_by_hand(guarded, transports, opened):
+    said = []
+    program = NodeProgram(said.append, NODE_DIR / "refused.mjs", guarded.url, "bad", token(), *transports)
+    opened(program)
+    wait_until(lambda: "connect" in said)
+    assert said == ["invalid_token", "connect"]
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+@pytest.mark.parametrize("wait", [True, False], ids=["waits", "does not wait"])
+def test_a_stock_python_client_that_was_refused_does_not_try_again_by_itself(guarded, transport, wait):
+    refusals = []
+    client = socketio.Client()  # which reconnects, if it thinks that the connection was lost
+    client.on("connect_error", refusals.append)
+    if wait:
+        with pytest.raises(socketio.exceptions.ConnectionError):
+            client.connect(guarded.url, auth={"token": "bad"}, transports=[transport])
+    else:
+        client.connect(guarded.url, auth={"token": "bad"}, transports=[transport], wait=False)
+    wait_until(lambda: refusals and client.eio.state == "disconnected")
+    assert client._reconnect_task is None
+    client.connect(guarded.url, auth={"token": token()}, transports=[transport])
+    assert client.call("join_room", "user_A", timeout=30)["success"]
+    assert [refusal["data"]["code"] for refusal in refusals] == ["invalid_token"]
+    client.disconnect()
+    client.wait()
+
+
+def test_refusals_are_logged_with_the_clients_address_and_a_count(guarded):
+    for number in range(100):
+        Polling(guarded, "192.0.2.77").post("40")
+        headers = {"X-Forwarded-For": f"198.51.100.{number}"}
+        assert requests.get(f"{guarded.url}/api/cto/jobs", headers=headers, timeout=30).status_code == 401
+
+    def lines(text):
+        return [line for line in guarded.said().splitlines() if text in line]
+
+    wait_until(lambda: lines("refused a client from 192.0.2.77: unauthorized"))
+    wait_until(lambda: lines("refused a request from 198.51.100."))
+    assert "None" not in "".join(lines("refused a"))
+    counted = [line.split(".")[0] for line in lines("[api.refusals]")]  # to the second
+    assert max(map(counted.count, counted)) <= 2 * (MAX_LINES + 1)
