@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 _handle_post_request = Socket.handle_post_request
 
 # Of a request, for the handler of Socket.IO's CONNECT.
-KEPT = ("HTTP_AUTHORIZATION", "HTTP_HOST", "HTTP_ORIGIN", "QUERY_STRING")
+KEPT = ("HTTP_AUTHORIZATION", "QUERY_STRING")
 MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets of a stock Python client
 
 

@@ -18,6 +18,7 @@ import signal  # noqa: E402
 import socket  # noqa: E402
 import threading  # noqa: E402
 from contextlib import suppress  # noqa: E402
+from http import HTTPStatus  # noqa: E402
 from types import SimpleNamespace  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
@@ -27,10 +28,11 @@ from eventlet.hubs import get_hub  # noqa: E402
 from eventlet.support import greendns  # noqa: E402
 from eventlet.support.greenlets import greenlet  # noqa: E402
 from eventlet.websocket import FailedConnectionError, RFC6455WebSocket, WebSocketWSGI  # noqa: E402
-from eventlet.wsgi import WSGI_LOCAL, HttpProtocol  # noqa: E402
+from eventlet.wsgi import WSGI_LOCAL, HeaderLineTooLong, HeadersTooLarge, HttpProtocol  # noqa: E402
 
 from api.doorbell import Doorbell  # noqa: E402
 from api.head import HeadError, fields, request_line  # noqa: E402
+from api.protection import bare_refusal  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -128,7 +130,7 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
             self.command, self.path, self.request_version = request_line(self.raw_requestline)
             self.requestline = self.command  # what eventlet logs of a request: an address may hold a token
             self.headers = fields(iter(self.rfile.readline, b""))
-        except HeadError:
+        except (HeadError, HeaderLineTooLong, HeadersTooLarge):
             self.wfile.write(_BAD_REQUEST)  # type: ignore[has-type]
             self.close_connection = True
             return False
@@ -193,7 +195,8 @@ class _BodyReader:
 
 
 _PROTOCOL = "gateway.protocol"
-_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_BAD_REQUEST = bare_refusal(HTTPStatus.BAD_REQUEST)
+eventlet.wsgi.RESPONSE_414 = bare_refusal(HTTPStatus.REQUEST_URI_TOO_LONG)  # its own has no security headers
 _NOTHING = SimpleNamespace(shutdown=lambda _: None, close=lambda: None)  # a connection that is closed
 
 
