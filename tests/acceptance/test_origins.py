@@ -242,7 +242,7 @@ def test_no_address_is_answered_with_a_redirect(system):
 
 def test_a_client_cannot_forge_a_line_of_the_log(launch):
     system = launch("--no-flower", CTO_CORS_ORIGINS=LISTED).ready()
-    forged = "gateway | 2026-11-29T00:00:00.000000Z [info     ] accepted from user:FORGED"
+    forged = "gateway | 2001-01-01T00:00:00.000000Z [info     ] accepted from user:FORGED"
     target = f"/socket.io/?EIO=4&transport=polling&sid=x%0A{forged.replace(' ', '%20')}"
     assert asked(system, "GET", target)[0] == 400
     origin = "https://evil.example\x1b[31m\x0b\x85RED"
