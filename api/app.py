@@ -5,21 +5,20 @@ from __future__ import annotations
 from http import HTTPStatus
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Flask, Response, g, jsonify, request, send_from_directory
-from flask_cors import CORS
 from redis.exceptions import ConnectionError as StoreConnectionError
 
 from api import asyncapi, errors, jobs, measures, openapi
-from api.auth import check_origin, note_caller, require_caller
+from api.auth import note_caller, require_caller
 from api.body import MAX_BODY_BYTES
 from api.errors import unavailable
 from api.limits import limit_requests
 from cto_worker.history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from redis import Redis
 
@@ -30,17 +29,6 @@ if TYPE_CHECKING:
 
 LATE_S = 10.0  # the relay hears its own heartbeat every 2 s, and connects anew after 6 s without
 STATIC = Path(__file__).parent / "static"
-SECURITY_HEADERS = [
-    (
-        "Content-Security-Policy",
-        (
-            "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-            "form-action 'self'; frame-ancestors 'none'"
-        ),
-    ),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-]
 
 
 def create_app(  # noqa: PLR0913 - the parts that it is put together from
@@ -60,47 +48,21 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
     app = Flask("api", static_folder=str(STATIC), static_url_path="/static")
     # One more than is allowed: Werkzeug reads a body of unknown length so far and cuts the rest off silently.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
+    # A redirect would repeat the request's Host and query, and a token may stand in the latter.
+    app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     errors.register(app)
-    if settings.cors_origins:
-        CORS(
-            app,
-            resources="/api/*",
-            origins=list(settings.cors_origins),
-            allow_headers=[
-                "Authorization",
-                "Content-Type",
-                "Idempotency-Key",
-                "If-None-Match",
-                "Last-Event-ID",
-            ],
-            expose_headers=[
-                "ETag",
-                "Location",
-                "Retry-After",
-                "WWW-Authenticate",
-                "X-RateLimit-Limit",
-                "X-RateLimit-Remaining",
-                "X-RateLimit-Reset",
-            ],
-        )
 
     @app.before_request
-    def _refuse_foreign_pages() -> None:
+    def _begin() -> None:
         g.asked_s = perf_counter()
-        origin = None if request.method in {"GET", "HEAD", "OPTIONS"} else request.headers.get("Origin")
-        check_origin(settings, request.environ.get("HTTP_HOST") or request.host, origin)
 
     @app.after_request
-    def _secure(response: Response) -> Response:
-        # What a token was asked for must not be shown to the next one who asks.
-        response.headers.setdefault("Cache-Control", "no-store")
+    def _finish(response: Response) -> Response:
         if response.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             response.headers.pop("Retry-After", None)  # Flask-Limiter puts it everywhere
         _measure(response)
         return response
-
-    app.wsgi_app = _secured(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
 
     # In this order: whoever guesses tokens is counted, too.
     note_caller(app, gate)
@@ -135,18 +97,6 @@ def _measure(response: Response) -> None:
         measures.REQUEST.labels(method, route, response.status_code).observe(perf_counter() - g.asked_s)
     if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
         measures.BROKEN.inc()
-
-
-def _secured(serve: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Put the headers onto every answer; Flask's own way of doing that looks each of them over every time."""
-
-    def serve_securely(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        def start(status: str, headers: list[tuple[str, str]], *failure: Any) -> Any:
-            return start_response(status, [*headers, *SECURITY_HEADERS], *failure)
-
-        return serve(environ, start)
-
-    return serve_securely
 
 
 def _client_folder() -> Path:

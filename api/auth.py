@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from flask import Flask, g, request
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from cto_worker.config import Settings
 
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 REVOKED = ("token_revoked", "the token has been revoked: get a new one")
 # Whoever asks for these gets them; for everything else a caller must be known.
 PUBLIC = frozenset(
@@ -142,29 +140,6 @@ def caller() -> Caller:
     return who
 
 
-def check_origin(settings: Settings, host: str, origin: str | None) -> None:
-    """Refuse what a foreign web page may send.
-
-    ``host`` and ``origin`` are the request's headers. Raises :class:`ForbiddenError` ``origin_not_allowed``
-    for a page of another origin; without authorization also ``host_not_allowed`` for a name that was rebound
-    to this machine, as nothing else would keep its page out.
-    """
-    if settings.auth == "off" and _hostname(host) not in LOOPBACK_NAMES:
-        raise ForbiddenError(
-            "host_not_allowed", "without authorization the gateway answers to loopback names only"
-        )
-    if origin and origin not in {f"http://{host}", f"https://{host}", *settings.cors_origins}:
-        raise ForbiddenError("origin_not_allowed", f"{origin} is not in CTO_CORS_ORIGINS")
-
-
 def _bearer(header: str | None) -> str:
     scheme, _, token = (header or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
-
-
-@lru_cache(maxsize=64)  # asked with every request, and hardly ever about another
-def _hostname(host: str) -> str | None:
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:  # such as "[": no name at all
-        return None

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Of a request, for the handler of Socket.IO's CONNECT and for the log.
-KEPT = ("HTTP_AUTHORIZATION", "HTTP_HOST", "HTTP_ORIGIN", "QUERY_STRING", "REMOTE_ADDR")
+KEPT = ("HTTP_AUTHORIZATION", "QUERY_STRING", "REMOTE_ADDR")
 MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets of a stock Python client
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from ipaddress import IPv6Address, ip_network
-from typing import Any
 
 # Who follows 500 jobs joins as many rooms and resumes as often when it comes back: all at once, and rarely.
 BURST = 1_200

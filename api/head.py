@@ -11,6 +11,8 @@ import re
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from api.security_headers import SECURITY_HEADERS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -152,6 +154,7 @@ def error_response(error: HeadError, line: bytes) -> bytes:
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         "Connection: close",
+        *(f"{name}: {value}" for name, value in SECURITY_HEADERS),
     ]
     return "\r\n".join([*head, "", ""]).encode() + (b"" if line.startswith(b"HEAD ") else body)
 

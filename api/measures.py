@@ -30,11 +30,12 @@ DROPPED = Counter(
 REFUSED = Counter(
     "cto_gateway_refused",
     "Clients turned away: `full`, the gateway has no room; `address` or `user`, too many are theirs already; "
-    "`busy`, a turn to join or resume did not come; `silent`, a session never asked to be let in.",
+    "`busy`, a turn to join or resume did not come; `silent`, a session never asked to be let in; "
+    "`origin` or `host`, these are not allowed.",
     ["reason"],
     registry=REGISTRY,
 )
-for _reason in ("full", "address", "user", "busy", "silent"):
+for _reason in ("full", "address", "user", "busy", "silent", "origin", "host"):
     REFUSED.labels(_reason)  # so that each is told from the beginning
 REQUEST = Histogram(
     "cto_gateway_request_seconds",

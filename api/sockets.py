@@ -14,7 +14,6 @@ from flask_socketio import ConnectionRefusedError as Refusal
 from flask_socketio import SocketIO
 from redis.exceptions import RedisError
 
-from api.auth import check_origin
 from api.connections import Ending
 from api.frames import gap, missed
 from api.reader import Reader
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from api.engine import PacketQueue
     from api.frames import Frame
     from api.lobby import Lobby
-    from cto_worker.config import Settings
 
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
 MAX_MESSAGE_BYTES = 32_768
@@ -43,13 +41,12 @@ _ASKED = ("join_room", "leave_room", "resume", "auth_refresh")  # what a client 
 _packet_id: ContextVar[int | None] = ContextVar("packet_id", default=None)
 
 
-def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
+def make_socketio(app: Flask, async_mode: str) -> SocketIO:
     """Return the Socket.IO server on ``app``."""
     socketio = SocketIO(
         app,
         async_mode=async_mode,
-        # None means: the gateway's own origin only. An empty list would turn the check off.
-        cors_allowed_origins=list(settings.cors_origins) or None,
+        cors_allowed_origins=[],  # turns Engine.IO's own check off: api.protection decides for all transports
         async_handlers=False,  # a client's messages are handled in the order it sent them
         manage_session=False,
         json=json,
@@ -63,9 +60,7 @@ def make_socketio(app: Flask, settings: Settings, async_mode: str) -> SocketIO:
     return socketio
 
 
-def register(
-    socketio: SocketIO, lobby: Lobby, settings: Settings, left: Callable[[str], object] = lambda _: None
-) -> None:
+def register(socketio: SocketIO, lobby: Lobby, left: Callable[[str], object] = lambda _: None) -> None:
     """Handle connection, ``join_room``, ``leave_room``, ``resume``, ``auth_refresh`` and disconnection.
 
     ``left`` is told each session that is nobody's any more.
@@ -73,7 +68,7 @@ def register(
     costs more than most of them, and which none of them asks for.
     """
     server = socketio.server
-    door = _Door(server, lobby, settings, left)
+    door = _Door(server, lobby, left)
     server.on("connect", door.connect)
     for name, handler in zip(_ASKED, (door.join, door.leave, door.resume, door.refresh), strict=True):
         server.on(name, _answering(server, partial(door.act, handler)))
@@ -92,16 +87,14 @@ class _Client:
 class _Door:
     """The clients that are connected, and what they may ask for."""
 
-    def __init__(self, server: Any, lobby: Lobby, settings: Settings, left: Callable[[str], object]) -> None:
-        self._server, self._lobby, self._settings, self._left = server, lobby, settings, left
+    def __init__(self, server: Any, lobby: Lobby, left: Callable[[str], object]) -> None:
+        self._server, self._lobby, self._left = server, lobby, left
         self._clients: dict[str, _Client] = {}  # by Socket.IO's id
 
     def connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         session = self._server.eio.sockets[self._session(sid)]
         outbox = session.queue
-        # Engine.IO's own check compares Origin with Host: a name that was rebound to this machine passes it.
         try:
-            check_origin(self._settings, environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN"))
             who = self._lobby.gate.admit_handshake(environ, auth)
             if session.closed:  # while keys were fetched
                 raise Refusal("gone")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, request
 from redis.exceptions import RedisError
 
-from api.auth import caller, check_origin
+from api.auth import caller
 from api.body import checked_job_id, integer, query, wrong
 from api.connections import Ending
 from api.frames import Frame, frames_of, gap, rooms_of, server_sent_event
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from api.lobby import Lobby
-    from cto_worker.config import Settings
     from cto_worker.history import History
 
 log = logging.getLogger(__name__)
@@ -44,15 +43,10 @@ HEARTBEAT = b": \n\n"
 UNHEARD_MS = 15_000  # a client that takes nothing in for so long is gone
 
 
-def blueprint(lobby: Lobby, settings: Settings) -> Blueprint:
+def blueprint(lobby: Lobby) -> Blueprint:
     """Return the two routes."""
     routes = Blueprint("streams", __name__, url_prefix="/api/cto")
     history = lobby.history
-
-    @routes.before_request
-    def _refuse_foreign_pages() -> None:
-        # Whose stream it is, a foreign page cannot read; but it could take up the room of who can.
-        check_origin(settings, request.host, request.headers.get("Origin"))
 
     @routes.get("/job/<job_id>/stream")
     def job_stream(job_id: str) -> Response:

@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
+from cto_worker.logs import escape
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -99,7 +101,7 @@ class Supervisor:
             names = [spec.name for spec in self.specs]
             colour = COLOURS[names.index(name) % len(COLOURS)] if name in names else 1
             label = f"\x1b[{colour}m{label}\x1b[0m"
-        self.out.write(f"{label} {text}\n")
+        self.out.write(f"{label} {escape(text)}\n")
         self.out.flush()
 
     def _keep_running(self) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, request
 
 from api import latency
-from api.auth import caller, check_origin, check_speaks_for
+from api.auth import caller, check_speaks_for
 from api.body import parsed, query
 from api.connections import Ending
 from api.errors import failure
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
     from api.lobby import Lobby
     from api.policy import Caller
-    from cto_worker.config import Settings
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +65,7 @@ _CODES = {
 }
 
 
-def blueprint(
-    lobby: Lobby, settings: Settings, take: Callable[[dict[str, Any]], Any], max_bytes: int
-) -> Blueprint:
+def blueprint(lobby: Lobby, take: Callable[[dict[str, Any]], Any], max_bytes: int) -> Blueprint:
     """Return the route. ``take`` returns a request's connection; a message has ``max_bytes`` at most."""
     routes = Blueprint("websockets", __name__)
 
@@ -79,7 +76,6 @@ def blueprint(
     @routes.get("/ws", websocket=True)
     def websocket() -> Response:
         query(request, ["token", "userId"])
-        check_origin(settings, request.host, request.headers.get("Origin"))
         who = caller()
         check_speaks_for(who, request.args.get("userId", ""))
         try:

@@ -27,6 +27,7 @@ from api.floods import Knocks
 from api.listeners import HandedListener, OwnListener, allow_descriptors, listen
 from api.lobby import Lobby
 from api.measures import CANARY_LATE
+from api.protection import Protection
 from api.refusals import RepeatFilter, refusals
 from api.relay import Relay
 from api.revocations import Revocations
@@ -90,16 +91,16 @@ def main() -> None:
     )
     if settings.otlp_endpoint:
         trace_requests(app, traces)
-    socketio = make_socketio(app, settings, async_mode=green.ASYNC_MODE)
+    socketio = make_socketio(app, async_mode=green.ASYNC_MODE)
     app.wsgi_app = green.adapted(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
     lean(socketio.server.eio, green.give_away, green.doorbell())
     connections = Connections(revocations, settings.max_user_sockets)
     lobby = Lobby(gate, connections, Turns(), relay, history)
     silence = SilenceWatch(socketio.server, NAMESPACE)
-    register(socketio, lobby, settings, silence.note)
+    register(socketio, lobby, silence.note)
     green.log_failures()
-    app.register_blueprint(streams.blueprint(lobby, settings))
-    app.register_blueprint(websockets.blueprint(lobby, settings, green.take_over, MAX_MESSAGE_BYTES))
+    app.register_blueprint(streams.blueprint(lobby))
+    app.register_blueprint(websockets.blueprint(lobby, green.take_over, MAX_MESSAGE_BYTES))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     threading.Thread(target=silence.run, name="silence", daemon=True).start()
     threading.Thread(target=refusals.run, name="refusals", daemon=True).start()
@@ -124,10 +125,10 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that it is put together from
     pool = green.Pool(most + REST_CONNECTIONS)
     knocks = () if settings.auth == "off" else (Knocks(most).spend,)  # then all is one machine
     capacity = Capacity(app.wsgi_app, lambda: len(server.eio.sockets), most, *knocks)
-    app.wsgi_app = capacity  # type: ignore[method-assign]
+    app.wsgi_app = protected = Protection(capacity, settings)  # type: ignore[method-assign]
     if settings.proxies:
         # Outermost, so that all that counts by address counts by the client's.
-        app.wsgi_app = ProxyFix(capacity, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(protected, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     telling = connect(settings, 1, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     pulse = Pulse(telling, "gateway", REGISTRY, lambda: {**capacity.open(), CANARY_LATE: lobby.relay.late_s})
     threading.Thread(target=pulse.run, name="pulse", daemon=True).start()

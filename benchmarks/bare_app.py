@@ -25,7 +25,7 @@ def main() -> None:
     def bare(job_id: str) -> Response:
         return Response(store.get(keys.meta(job_id)), mimetype="application/json")
 
-    make_socketio(app, settings, async_mode="eventlet").run(
+    make_socketio(app, async_mode="eventlet").run(
         app,
         host=settings.host,
         port=settings.port,

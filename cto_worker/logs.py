@@ -2,6 +2,9 @@
 
 With ``CTO_LOG_FORMAT=json`` every line is one object with ``timestamp``, ``level``, ``event`` and ``logger``,
 also what goes past logging: warnings, what ends a thread or the process, and what is merely printed.
+
+Clients choose parts of what is logged, and an operator reads it in a terminal. So control characters are
+escaped in both formats: a value can neither begin a line of its own nor change how the terminal shows others.
 """
 
 from __future__ import annotations
@@ -10,10 +13,12 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import threading
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, Any
+from traceback import TracebackException
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import structlog
 
@@ -32,6 +37,14 @@ QUIET = (
     "celery.worker.strategy",
 )
 
+# C0, DEL and C1; separators of lines and paragraphs; marks that change the direction of text.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def escape(text: str) -> str:
+    """Return a text on one line, in which control characters are escaped as in Python's literals."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
+
 
 def configure(settings: Settings, level: int = logging.INFO) -> None:
     """Set up the root logger; ``CTO_LOG_FORMAT`` picks ``console`` or ``json`` lines.
@@ -47,14 +60,20 @@ def configure(settings: Settings, level: int = logging.INFO) -> None:
     ]
     # The values of a frame's variables stay out of the log: orders and tokens are among them.
     tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    json_format = settings.log_format == "json"
     last: list[Any] = (
-        [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer()]
-        if settings.log_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+        [
+            structlog.processors.ExceptionRenderer(tracebacks),
+            structlog.processors.JSONRenderer(),
+            lambda _, __, line: _escape_deletes(line),
+        ]
+        if json_format
+        else [_on_one_line, structlog.dev.ConsoleRenderer(colors=False, exception_formatter=_write_traceback)]
     )
+    formatter = structlog.stdlib.ProcessorFormatter if json_format else _ConsoleFormatter
     handler = logging.StreamHandler()
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        formatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
@@ -67,7 +86,7 @@ def configure(settings: Settings, level: int = logging.INFO) -> None:
     logging.captureWarnings(True)
     sys.excepthook = _end_of_process
     threading.excepthook = _end_of_thread
-    if settings.log_format == "json":
+    if json_format:
         sys.stdout = sys.stderr = _Printed(handler.stream)
 
 
@@ -86,7 +105,36 @@ def json_line(text: str, **more: str) -> str:
         line = None
     if not isinstance(line, dict):
         line = {"event": text, "level": "info", "timestamp": datetime.now(UTC).isoformat()}
-    return json.dumps(line | more)
+    return _escape_deletes(json.dumps(line | more))
+
+
+class _ConsoleFormatter(structlog.stdlib.ProcessorFormatter):
+    """Escapes what control characters a renderer has left in the lines that it writes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(escape, super().format(record).split("\n")))
+
+
+def _on_one_line(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Keep a message, and each value beside it, on one line; tracebacks have lines of their own."""
+    return {
+        name: value if name == "exc_info" else escape(value if isinstance(value, str) else repr(value))
+        for name, value in event.items()
+    }
+
+
+def _write_traceback(to: TextIO, failure: Any) -> None:
+    """Write a traceback, indented: the lines of an exception's notes cannot be told from others."""
+    for part in TracebackException(*failure).format():
+        text = part.strip("\n")
+        # A frame also has a line with its source, which is ours.
+        lines = text.split("\n") if part.startswith("  File ") else [escape(text)]
+        to.writelines(f"\n  {line}" for line in lines)
+
+
+def _escape_deletes(line: str) -> str:
+    """JSON escapes all control characters but this one, and all that is not ASCII."""
+    return line.replace("\x7f", "\\u007f")
 
 
 class _Printed(io.TextIOBase):

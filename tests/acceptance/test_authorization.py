@@ -278,11 +278,11 @@ def whole():
     store = connect(settings)
     gate, history = Gate(settings, Revocations(store).revoked), History(store)
     app = create_app(settings, gate, store, None, None)
-    socketio_server = make_socketio(app, settings, async_mode="threading")
+    socketio_server = make_socketio(app, async_mode="threading")
     lobby = Lobby(gate, Connections(None, 1), Turns(), Relay(store, history), history)
-    register(socketio_server, lobby, settings)
-    app.register_blueprint(streams.blueprint(lobby, settings))
-    app.register_blueprint(websockets.blueprint(lobby, settings, lambda _: None))
+    register(socketio_server, lobby)
+    app.register_blueprint(streams.blueprint(lobby))
+    app.register_blueprint(websockets.blueprint(lobby, lambda _: None))
     app.register_blueprint(metrics.blueprint(lambda: read(store), history.backlog))
     return app, socketio_server.server
 

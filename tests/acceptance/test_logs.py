@@ -90,3 +90,53 @@ def test_what_is_printed_and_raised_is_one_json_object_each():
     assert events[4:] == ["the thread one ends", "said in a signal's handler", "the process ends"]
     assert [one["exception"][0]["exc_value"] for one in (said[4], said[6])] == ["in a thread", "'at the end'"]
     assert "of a frame" not in ran.stderr
+
+
+CONTROLS = "".join(map(chr, [*range(32), *range(127, 160), 0x61C, 0x200E, *range(0x2028, 0x202F), 0x2066]))
+FORGERY = f"x\n2001-01-01T00:00:00.000000Z [info     ] FORGED{CONTROLS}"
+FORGER = f"""
+import logging, sys, threading, warnings
+from cto_worker import logs
+from cto_worker.config import Settings
+logs.configure(Settings(log_format=sys.argv[1]))
+forgery = {FORGERY!r}
+class Named:
+    def __repr__(self):
+        return forgery
+for name in ("engineio.server", "werkzeug", "celery.worker", "tornado.general"):
+    logging.getLogger(name).error("Invalid session %s", forgery)
+logging.getLogger("api").warning("beside it", extra={{"user": forgery, "named": Named()}})
+warnings.warn(forgery, UserWarning, stacklevel=1)
+try:
+    try:
+        raise ValueError(forgery)
+    except ValueError as error:
+        error.add_note(forgery)
+        raise KeyError(forgery) from error
+except KeyError:
+    logging.getLogger("api").exception("it broke: %s", forgery)
+logs.say(forgery)
+def fail():
+    raise ValueError(forgery)
+thread = threading.Thread(target=fail, name=forgery)
+thread.start()
+thread.join()
+raise ValueError(forgery)
+"""
+
+
+def test_no_line_is_forged_and_no_control_character_is_written():
+    for log_format in ("console", "json"):
+        ran = subprocess.run(
+            [sys.executable, "-c", FORGER, log_format], capture_output=True, timeout=60, check=False
+        )
+        said = ran.stderr.decode()
+        assert (ran.returncode, ran.stdout) == (1, b"")
+        assert said.count("FORGED") >= 12, said
+        assert not set(said) & set(CONTROLS) - {"\n"}, log_format
+        for line in said.splitlines():
+            if log_format == "json":
+                json.loads(line)
+            else:
+                assert not line.startswith("2001-01-01"), line
+        assert log_format == "json" or "Traceback" in said

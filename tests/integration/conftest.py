@@ -6,6 +6,7 @@ import pytest
 
 from api.app import create_app
 from api.auth import Gate
+from api.protection import Protection
 from api.revocations import Revocations
 from cto_worker.broker import celery_app, make_producer
 from cto_worker.redis_journal import RedisJournal
@@ -34,6 +35,7 @@ def app(store, settings, journal):
         journal,
         make_producer(settings, store, celery),
     )
+    app.wsgi_app = Protection(app.wsgi_app, settings)
     app.testing = False  # errors are answered, not raised
     yield app
     celery.close()

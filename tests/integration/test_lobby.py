@@ -49,7 +49,7 @@ def waits_for_its_turn(lobby, act):
 
 @pytest.mark.parametrize("path", ["/api/cto/job/none/stream", "/api/cto/stream?userId=7"])
 def test_streams_wait_for_their_turn(app, settings, lobby, path):
-    app.register_blueprint(streams.blueprint(lobby, settings))
+    app.register_blueprint(streams.blueprint(lobby))
     answer = waits_for_its_turn(lobby, lambda: app.test_client().get(path, buffered=False))
     assert answer.status_code == (404 if "job" in path else 200)
     answer.close()

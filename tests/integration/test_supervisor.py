@@ -33,6 +33,7 @@ if (here / (name + ".misconfigured")).exists():
 grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 (here / "pids").open("a").write(f"{name} {os.getpid()} {grandchild.pid}\\\\n")
 print("hello from", name)
+print("\\\\x1b[2J\\\\rforged\\\\u2028|\\\\x85")
 (here / (name + ".ready")).touch()
 while True: time.sleep(60)
 ''']
@@ -102,6 +103,7 @@ def test_processes_start_one_after_the_other(start):
 def test_their_output_is_passed_on_with_their_names(start):
     system = start().up()
     wait_until(lambda: "third  | hello from third" in system.out.read_text())
+    wait_until(lambda: r"third  | \x1b[2J\rforged\u2028|\x85" in system.out.read_text())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
