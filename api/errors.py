@@ -12,8 +12,9 @@ from werkzeug.exceptions import HTTPException
 
 from api.auth import ForbiddenError
 from api.joining import RelayUnavailableError
+from api.key_set import KeysUnavailableError
 from api.rooms import RoomError
-from api.tokens import KeysUnavailableError, UnauthorizedError
+from api.tokens import UnauthorizedError
 from cto_worker.errors import (
     CtoError,
     IdempotencyConflictError,

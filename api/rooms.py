@@ -10,8 +10,9 @@ from redis.exceptions import RedisError
 
 from api.auth import ForbiddenError
 from api.joining import RelayUnavailableError
+from api.key_set import KeysUnavailableError
 from api.policy import Action
-from api.tokens import KeysUnavailableError, UnauthorizedError
+from api.tokens import UnauthorizedError
 from cto_worker import keys
 from cto_worker.errors import CtoError, EventsGoneError, JobNotFoundError
 from cto_worker.job_id import JOB_ID
