@@ -73,7 +73,18 @@ def jobs(owner: str, which: str = "all") -> str:
 
 
 def idempotency(caller: str, key: str) -> str:
-    """Hash: job and fingerprint of the request that first came with this Idempotency-Key."""
+    """Hash: ``job`` and ``fingerprint`` of the request that first came with this Idempotency-Key.
+
+    No caller's name has a slash, so the keys of two callers differ; a key may have any character.
+    """
+    return f"cto:idempotency:of:{caller}/{key}"
+
+
+def ambiguous_idempotency(caller: str, key: str) -> str:
+    """Hash: the same, where releases before this one look for it. Two callers may share one.
+
+    Both parts may have colons: key ``b:c`` of user ``a`` is key ``c`` of user ``a:b``.
+    """
     return f"cto:idempotency:{caller}:{key}"
 
 
