@@ -90,8 +90,6 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
     def _secure(response: Response) -> Response:
         # What a token was asked for must not be shown to the next one who asks.
         response.headers.setdefault("Cache-Control", "no-store")
-        if response.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-            response.headers.pop("Retry-After", None)  # Flask-Limiter puts it everywhere
         _measure(response)
         return response
 

@@ -44,6 +44,14 @@ class BadRequestError(CtoError):
         self.http_status = http_status
 
 
+class RateLimitedError(CtoError):
+    """A caller sends more requests than it may. ``retry_after_s`` says when it may send the next."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 def failure(http_status: int, code: str, message: str, details: dict[str, Any] | None = None) -> Response:
     """Return the answer for one failure."""
     error: dict[str, Any] = {"code": code, "message": message}
@@ -61,8 +69,7 @@ _ANSWERS: dict[type[CtoError], tuple[int, str]] = {
     JobEndedError: (409, "job_ended"),
     IdempotencyConflictError: (409, "idempotency_conflict"),
 }
-_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 429: "rate_limited"}
-_HTTP_TEXTS = {429: "too many requests: try again when Retry-After has passed"}
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
 
 def register(app: Flask) -> None:
@@ -70,6 +77,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(CtoError, _ours)
     app.register_error_handler(UnauthorizedError, _unknown_caller)
     app.register_error_handler(ForbiddenError, _forbidden)
+    app.register_error_handler(RateLimitedError, _limited)
     app.register_error_handler(RoomError, _turned_away)
     app.register_error_handler(KeysUnavailableError, _keys)
     app.register_error_handler(RedisError, _store)
@@ -101,6 +109,12 @@ def _forbidden(error: ForbiddenError) -> Response:
     return failure(403, error.code, str(error))
 
 
+def _limited(error: RateLimitedError) -> Response:
+    response = failure(429, "rate_limited", str(error))
+    response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
 def _turned_away(error: RoomError) -> Response:
     if error.code == "busy":
         return _unavailable("busy", str(error))
@@ -128,7 +142,7 @@ def _unavailable(code: str, message: str) -> Response:
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
     code = _HTTP_CODES.get(status, error.name.lower().replace(" ", "_"))
-    response = failure(status, code, _HTTP_TEXTS.get(status, error.description or error.name))
+    response = failure(status, code, error.description or error.name)
     for header, value in error.get_headers():
         if header in {"Allow", "Retry-After"}:
             response.headers[header] = value

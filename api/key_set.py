@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import Any
 
@@ -29,6 +30,14 @@ class KeysUnavailableError(CtoError):
         super().__init__("the keys that tokens are signed with are out of reach: try again")
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class SigningKey:
+    """A key that tokens are signed with, and the one algorithm it is for. Equal to no other object."""
+
+    material: Any  # as PyJWT takes it
+    algorithm: str
+
+
 class KeySet:
     """The key set at one address. Any number of threads may share it; one of them fetches at a time.
 
@@ -38,13 +47,13 @@ class KeySet:
 
     def __init__(self, url: str) -> None:
         self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=TIMEOUT_S)
-        self._keys: dict[str, jwt.PyJWK] = {}
+        self._keys: dict[str, SigningKey] = {}
         self._fetched_s = float("-inf")
         self._next_fetch_s = float("-inf")
         self._failed = False  # whether the last fetch did
         self._fetching = Lock()
 
-    def find(self, key_id: str) -> jwt.PyJWK | None:
+    def find(self, key_id: str) -> SigningKey | None:
         """Return the key with this id, or ``None`` when the set has none.
 
         Raises :class:`KeysUnavailableError` when that cannot be known.
@@ -61,7 +70,7 @@ class KeySet:
             raise KeysUnavailableError
         return key
 
-    def _cached(self, key_id: str) -> jwt.PyJWK | None:
+    def _cached(self, key_id: str) -> SigningKey | None:
         usable = time.monotonic() - self._fetched_s < STALE_S
         return self._keys.get(key_id) if usable else None
 
@@ -99,7 +108,7 @@ class KeySet:
         self._next_fetch_s = time.monotonic() + RETRY_S
 
 
-def _signing_keys(document: dict[str, Any]) -> dict[str, jwt.PyJWK]:
+def _signing_keys(document: dict[str, Any]) -> dict[str, SigningKey]:
     """Return a key set's keys by id. An empty set is a set: its issuer has withdrawn every key."""
     if not isinstance(document.get("keys"), list):
         raise PyJWKSetError("it has no list named keys")
@@ -108,4 +117,4 @@ def _signing_keys(document: dict[str, Any]) -> dict[str, jwt.PyJWK]:
     except PyJWKSetError:  # which PyJWT raises for a set without a usable key
         keys = []
     signing = [key for key in keys if key.public_key_use in ("sig", None)]
-    return {key.key_id: key for key in signing if isinstance(key.key_id, str)}
+    return {key.key_id: SigningKey(key, key.algorithm_name) for key in signing if isinstance(key.key_id, str)}

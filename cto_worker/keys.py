@@ -17,6 +17,7 @@ GATEWAY_PREFIX = "cto:gateway:"  # + a gateway's own id: the channel that wakes 
 OPEN_PREFIX = "cto:open:"  # + room: sorted set of the room's jobs that have not ended, by serial number
 LIST_PREFIX = "cto:jobs:"  # + owner + ":" + status or "all": sorted set of jobs, by serial number
 SERIAL = "cto:serial"  # counter: every job's place in the order of acceptance
+LIMITS_PREFIX = "LIMITS:cto"  # + ":{" + limit and caller + "}" and, of the window before, "/-1": counters
 PROBE = "cto:probe"  # string: written by a worker that starts, to see whether it is kept
 CLAIMED = "cto:claimed"  # string: the highest serial number that a worker has claimed
 DUE = "cto:due"  # sorted set: begun jobs that have not ended, by when (the store's ms) a sweep looks at them
