@@ -59,8 +59,6 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
 
     @app.after_request
     def _finish(response: Response) -> Response:
-        if response.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-            response.headers.pop("Retry-After", None)  # Flask-Limiter puts it everywhere
         _measure(response)
         return response
 

@@ -12,9 +12,10 @@ from werkzeug.exceptions import HTTPException
 
 from api.auth import ForbiddenError
 from api.joining import RelayUnavailableError
+from api.key_set import KeysUnavailableError
 from api.refusals import refusals
 from api.rooms import RoomError
-from api.tokens import KeysUnavailableError, UnauthorizedError
+from api.tokens import UnauthorizedError
 from cto_worker.errors import (
     CtoError,
     IdempotencyConflictError,
@@ -44,6 +45,14 @@ class BadRequestError(CtoError):
         self.http_status = http_status
 
 
+class RateLimitedError(CtoError):
+    """A caller sends more requests than it may. ``retry_after_s`` says when it may send the next."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 def failure(http_status: int, code: str, message: str, details: dict[str, Any] | None = None) -> Response:
     """Return the answer for one failure."""
     error: dict[str, Any] = {"code": code, "message": message}
@@ -61,8 +70,7 @@ _ANSWERS: dict[type[CtoError], tuple[int, str]] = {
     JobEndedError: (409, "job_ended"),
     IdempotencyConflictError: (409, "idempotency_conflict"),
 }
-_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 429: "rate_limited"}
-_HTTP_TEXTS = {429: "too many requests: try again when Retry-After has passed"}
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
 
 def register(app: Flask) -> None:
@@ -70,6 +78,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(CtoError, _ours)
     app.register_error_handler(UnauthorizedError, _unknown_caller)
     app.register_error_handler(ForbiddenError, _forbidden)
+    app.register_error_handler(RateLimitedError, _limited)
     app.register_error_handler(RoomError, _turned_away)
     app.register_error_handler(KeysUnavailableError, _keys)
     app.register_error_handler(RedisError, _store)
@@ -101,6 +110,12 @@ def _forbidden(error: ForbiddenError) -> Response:
     return failure(403, error.code, str(error))
 
 
+def _limited(error: RateLimitedError) -> Response:
+    response = failure(429, "rate_limited", str(error))
+    response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
 def _turned_away(error: RoomError) -> Response:
     if error.code == "busy":
         return unavailable("busy", str(error))
@@ -129,7 +144,7 @@ def unavailable(code: str, message: str) -> Response:
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
     code = _HTTP_CODES.get(status, error.name.lower().replace(" ", "_"))
-    response = failure(status, code, _HTTP_TEXTS.get(status, error.description or error.name))
+    response = failure(status, code, error.description or error.name)
     for header, value in error.get_headers():
         if header in {"Allow", "Retry-After"}:
             response.headers[header] = value

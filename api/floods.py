@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from ipaddress import IPv6Address, ip_network
+
+from api.addresses import network_of
 
 # Who follows 500 jobs joins as many rooms and resumes as often when it comes back: all at once, and rarely.
 BURST = 1_200
@@ -47,20 +48,9 @@ class Knocks:
 
     def spend(self, address: str) -> bool:
         """Take one off; return whether there was one left."""
-        place = _network(address)
+        place = network_of(address)
         allowance = self._addresses.pop(place, None) or Allowance(self._burst, self._burst / 10)
         self._addresses[place] = allowance  # the last to be forgotten
         if len(self._addresses) > MAX_ADDRESSES:
             del self._addresses[next(iter(self._addresses))]
         return allowance.spend()
-
-
-def _network(address: str) -> str:
-    """An IPv4 address, or the network out of which one IPv6 client may choose its addresses."""
-    if ":" not in address:
-        return address
-    try:
-        ip = IPv6Address(address)
-    except ValueError:  # a proxy's way of writing it
-        return address
-    return str(ip.ipv4_mapped or ip_network((ip, 64), strict=False))

@@ -11,8 +11,9 @@ from redis.exceptions import RedisError
 from api.auth import ForbiddenError
 from api.frames import frame_of
 from api.joining import RelayUnavailableError, TooManyRoomsError
+from api.key_set import KeysUnavailableError
 from api.policy import Action
-from api.tokens import KeysUnavailableError, UnauthorizedError
+from api.tokens import UnauthorizedError
 from cto_worker import keys
 from cto_worker.errors import CtoError, EventsGoneError, JobNotFoundError
 from cto_worker.job_id import JOB_ID

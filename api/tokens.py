@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from threading import Lock
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -17,11 +17,10 @@ from jwt.exceptions import (
     InvalidAudienceError,
     InvalidIssuerError,
     MissingRequiredClaimError,
-    PyJWKClientConnectionError,
-    PyJWKSetError,
     PyJWTError,
 )
 
+from api.key_set import KeySet, SigningKey
 from api.policy import Caller, Role
 from cto_worker.errors import ConfigError, CtoError
 from cto_worker.request import USER_ID
@@ -35,10 +34,8 @@ MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: as long as the hash
 MIN_RSA_BITS = 2_048  # RFC 7518, 3.3
 MAX_TOKEN_CHARS = 8_192
 MAX_SECONDS = 2**53
+REMEMBERED_TOKENS = 4_096  # whose signatures have been verified
 CLOCK_SKEW_S = 60  # how far the clock of who issues tokens may be ahead
-JWKS_LIFESPAN_S = 300  # for so long a fetched key set holds
-JWKS_COOLDOWN_S = 10  # for so long no other is fetched because a key is unknown
-JWKS_TIMEOUT_S = 2.0
 EXPIRED = ("token_expired", "the token has expired: get a new one")
 _ASYMMETRIC = ("RS256", "ES256")
 _OPTIONS = {
@@ -56,34 +53,33 @@ class UnauthorizedError(CtoError):
         self.code = code
 
 
-class KeysUnavailableError(CtoError):
-    """The key set at ``CTO_JWKS_URL`` cannot be fetched, so no token can be checked."""
-
-    def __init__(self) -> None:
-        super().__init__("the keys that tokens are signed with are out of reach: try again")
-
-
 def make_verifier(settings: Settings) -> Callable[[str], Caller]:
     """Return what checks a token and tells whose it is. The settings, never a token, choose the algorithm.
 
     It raises :class:`UnauthorizedError` ``token_expired`` or ``invalid_token``, and
-    :class:`KeysUnavailableError`. Raises :class:`ConfigError` unless the settings name exactly one good key.
+    :class:`~api.key_set.KeysUnavailableError`. Raises :class:`ConfigError` unless the settings name exactly
+    one good key.
     """
     key_of = _keys(settings)
+
+    # A client sends its token with every request. A key that is fetched again is another object here.
+    @lru_cache(maxsize=REMEMBERED_TOKENS)
+    def caller_of(token: str, key: SigningKey) -> Caller:
+        claims = jwt.decode(
+            token,
+            key.material,
+            algorithms=[key.algorithm],
+            audience=settings.jwt_audience or None,
+            issuer=settings.jwt_issuer or None,
+            options=_OPTIONS,  # type: ignore[arg-type]  # a dictionary will do
+        )
+        return _caller(claims)
 
     def verify(token: str) -> Caller:
         if len(token) > MAX_TOKEN_CHARS:
             raise _invalid("it is too long")
         try:
-            key, algorithm = key_of(token)
-            claims = jwt.decode(
-                token,
-                key,
-                algorithms=[algorithm],
-                audience=settings.jwt_audience or None,
-                issuer=settings.jwt_issuer or None,
-                options=_OPTIONS,  # type: ignore[arg-type]  # a dictionary will do
-            )
+            who = caller_of(token, key_of(token))
         except ExpiredSignatureError as error:
             raise UnauthorizedError(*EXPIRED) from error
         except MissingRequiredClaimError as error:
@@ -94,7 +90,9 @@ def make_verifier(settings: Settings) -> Callable[[str], Caller]:
             raise _invalid("it is from another issuer") from error
         except (PyJWTError, ValueError, TypeError, RecursionError) as error:
             raise _invalid("it is not one that is signed with the right key") from error
-        return _caller(claims)
+        if who.expires_s <= time.time():
+            raise UnauthorizedError(*EXPIRED)
+        return who
 
     return verify
 
@@ -116,8 +114,8 @@ def issue(settings: Settings, user_id: str, role: Role, lifetime_s: int) -> str:
     return jwt.encode(claims, _secret(settings.jwt_secret), algorithm="HS256")
 
 
-def _keys(settings: Settings) -> Callable[[str], tuple[Any, str]]:
-    """What finds the key of a token, and the one algorithm it is for."""
+def _keys(settings: Settings) -> Callable[[str], SigningKey]:
+    """What finds the key of a token."""
     named = [settings.jwt_secret, settings.jwt_public_key, settings.jwks_url]
     if sum(map(bool, named)) != 1:
         raise ConfigError(
@@ -125,9 +123,9 @@ def _keys(settings: Settings) -> Callable[[str], tuple[Any, str]]:
             "CTO_JWT_PUBLIC_KEY and CTO_JWKS_URL. To try things out on this machine, set CTO_AUTH=off."
         )
     if settings.jwks_url:
-        return _KeySet(settings.jwks_url).key_of
+        return partial(_key_in_set, KeySet(settings.jwks_url))
     secret, public_key = settings.jwt_secret, settings.jwt_public_key
-    key = (_secret(secret), "HS256") if secret else _public_key(public_key)
+    key = SigningKey(_secret(secret), "HS256") if secret else _public_key(public_key)
     return lambda _: key
 
 
@@ -141,47 +139,29 @@ def _secret(text: str) -> bytes:
     return secret
 
 
-def _public_key(pem: str) -> tuple[Any, str]:
+def _public_key(pem: str) -> SigningKey:
     try:
         key = load_pem_public_key(pem.replace("\\n", "\n").encode())
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ConfigError("CTO_JWT_PUBLIC_KEY is no public key in PEM, with line ends or \\n") from error
     if isinstance(key, RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
-        return key, "RS256"
+        return SigningKey(key, "RS256")
     if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
-        return key, "ES256"
+        return SigningKey(key, "ES256")
     raise ConfigError(f"CTO_JWT_PUBLIC_KEY must be RSA with {MIN_RSA_BITS} bits or more, or EC on P-256")
 
 
-class _KeySet:
-    """The keys at an address (RFC 7517), which PyJWT keeps, and fetches again when a token names another.
-
-    Who asks while they are fetched waits; after a failure nobody does, for a while.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._client = jwt.PyJWKClient(
-            url, lifespan=JWKS_LIFESPAN_S, timeout=JWKS_TIMEOUT_S, cooldown_duration=JWKS_COOLDOWN_S
-        )
-        self._lock = Lock()
-        self._retry_s = 0.0
-
-    def key_of(self, token: str) -> tuple[Any, str]:
-        """Return a token's key, and the algorithm that the key set says it is for."""
-        key_id = jwt.get_unverified_header(token).get("kid")
-        if not isinstance(key_id, str):
-            raise _invalid("it names no key")
-        with self._lock:
-            if time.monotonic() < self._retry_s:
-                raise KeysUnavailableError
-            try:
-                key = self._client.get_signing_key(key_id)
-            except (PyJWKClientConnectionError, PyJWKSetError, ValueError) as error:
-                self._retry_s = time.monotonic() + JWKS_TIMEOUT_S
-                raise KeysUnavailableError from error
-        if key.algorithm_name not in _ASYMMETRIC:
-            raise _invalid(f"its key is for {key.algorithm_name}")
-        return key, key.algorithm_name
+def _key_in_set(key_set: KeySet, token: str) -> SigningKey:
+    """Return a token's key, for the algorithm that the key set says."""
+    key_id = jwt.get_unverified_header(token).get("kid")
+    if not isinstance(key_id, str):
+        raise _invalid("it names no key")
+    key = key_set.find(key_id)
+    if key is None:
+        raise _invalid("its key is not in the key set")
+    if key.algorithm not in _ASYMMETRIC:
+        raise _invalid(f"its key is for {key.algorithm}")
+    return key
 
 
 def _caller(claims: dict[str, Any]) -> Caller:

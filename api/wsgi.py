@@ -18,12 +18,13 @@ from redis.exceptions import RedisError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import metrics, streams, websockets
-from api.admission import Capacity, SilenceWatch, Turns, close_all
+from api.admission import LOOKUPS_AT_ONCE, Capacity, SilenceWatch, Turns, close_all
 from api.app import create_app
 from api.auth import Gate, check_startable
 from api.connections import Connections
 from api.engine import lean
 from api.floods import Knocks
+from api.in_flight import AT_ONCE
 from api.listeners import HandedListener, OwnListener, allow_descriptors, listen
 from api.lobby import Lobby
 from api.measures import CANARY_LATE
@@ -54,6 +55,9 @@ FLUSH_S, DRAIN_S = 1.0, 8.0  # on SIGTERM: to send what waits for clients; for t
 TRACES_S = 1.0  # and for the last traces
 # Half of what a client waits at most for "503": it may wait for a connection, and then for the store.
 STORE_TIMEOUT_S = 2.5
+STORE_CONNECTIONS = (
+    AT_ONCE + LOOKUPS_AT_ONCE + 8
+)  # one for each request and look-up, and for what is not counted
 
 log = logging.getLogger("api.wsgi")
 
@@ -73,7 +77,7 @@ def main() -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(RepeatFilter())
     traces = make_traces(settings, "cto-gateway")
-    store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
+    store = connect(settings, STORE_CONNECTIONS, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history, revocations = History(store), Revocations(store)
     gate = Gate(settings, revocations.revoked)
     # Of its own, for what others ask of the store at once must not look to it as if the store were lost.

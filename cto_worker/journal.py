@@ -33,9 +33,14 @@ if TYPE_CHECKING:
 class Idempotency:
     """What makes a repeated submission the same job."""
 
-    caller: str  # keys of different callers never meet
+    caller: str  # "service", or "user:" and a user id; keys of different callers never meet
     key: str  # as the caller sent it
     fingerprint: str  # of the request; the same key with another fingerprint is a conflict
+
+    @property
+    def user_id(self) -> str:
+        """The user that the caller is, or "" for the service."""
+        return self.caller.partition(":")[2]
 
 
 @dataclass(frozen=True, slots=True)

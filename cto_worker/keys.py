@@ -17,6 +17,7 @@ GATEWAY_PREFIX = "cto:gateway:"  # + a gateway's own id: the channel that wakes 
 OPEN_PREFIX = "cto:open:"  # + room: sorted set of the room's jobs that have not ended, by serial number
 LIST_PREFIX = "cto:jobs:"  # + owner + ":" + status or "all": sorted set of jobs, by serial number
 SERIAL = "cto:serial"  # counter: every job's place in the order of acceptance
+LIMITS_PREFIX = "LIMITS:cto"  # + ":{" + limit and caller + "}" and, of the window before, "/-1": counters
 PROBE = "cto:probe"  # string: written by a worker that starts, to see whether it is kept
 CLAIMED = "cto:claimed"  # string: the highest serial number that a worker has claimed
 DUE = "cto:due"  # sorted set: begun jobs that have not ended, by when (the store's ms) a sweep looks at them
@@ -73,7 +74,18 @@ def jobs(owner: str, which: str = "all") -> str:
 
 
 def idempotency(caller: str, key: str) -> str:
-    """Hash: job and fingerprint of the request that first came with this Idempotency-Key."""
+    """Hash: ``job`` and ``fingerprint`` of the request that first came with this Idempotency-Key.
+
+    No caller's name has a slash, so the keys of two callers differ; a key may have any character.
+    """
+    return f"cto:idempotency:of:{caller}/{key}"
+
+
+def ambiguous_idempotency(caller: str, key: str) -> str:
+    """Hash: the same, where releases before this one look for it. Two callers may share one.
+
+    Both parts may have colons: key ``b:c`` of user ``a`` is key ``c`` of user ``a:b``.
+    """
     return f"cto:idempotency:{caller}:{key}"
 
 

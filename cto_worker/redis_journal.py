@@ -75,7 +75,7 @@ class RedisJournal:
                 keys.meta(event.job_id),
                 keys.SERIAL,
                 keys.WAITING,
-                *([keys.idempotency(idempotency.caller, idempotency.key)] if idempotency else []),
+                *(_idempotency_keys(idempotency) if idempotency else []),
             ],
             args=[
                 event.job_id,
@@ -94,6 +94,7 @@ class RedisJournal:
                 keys.job(""),
                 keys.MESSAGE_GRACE_MS,
                 trace,
+                idempotency.user_id if idempotency else "",
             ],
         )
         if idempotency and fingerprint.decode() != idempotency.fingerprint:
@@ -240,6 +241,11 @@ class RedisJournal:
 
     def _durably(self, write: Any, *, keys: list[str], args: list[Any]) -> Any:
         return durably(self._store, write, keys=keys, args=args, replicas=self._replicas)
+
+
+def _idempotency_keys(idempotency: Idempotency) -> list[str]:
+    caller, key = idempotency.caller, idempotency.key
+    return [keys.idempotency(caller, key), keys.ambiguous_idempotency(caller, key)]
 
 
 def _refusals(job_id: str, attempt: int) -> AbstractContextManager[None]:

@@ -1,16 +1,29 @@
 -- Records a job with its first event; or finds the job the same submission made before.
--- KEYS: job, events, meta, serial counter, waiting, and, when the caller gave an idempotency key, that
+-- KEYS: job, events, meta, serial counter, waiting, and, when the caller gave an idempotency key, that key and
+-- the ambiguous one, where releases before this one look for it
 -- ARGV: see RedisJournal.create
 -- Nothing of a job expires before it has ended: append.lua sees to that.
 -- Returns {job id, 1 when new, fingerprint of the request the job was made from, status}
-local job, events, meta, serial_counter, waiting, idempotency = unpack(KEYS)
+local job, events, meta, serial_counter, waiting, idempotency, ambiguous = unpack(KEYS)
 local job_id, event, request, user, phase, progress, created_ms, rooms, fingerprint, idempotency_ttl_s,
-  channel_prefix, open_prefix, list_prefix, job_prefix, grace_ms, trace = unpack(ARGV)
+  channel_prefix, open_prefix, list_prefix, job_prefix, grace_ms, trace, caller_user = unpack(ARGV)
+
+-- The ambiguous key counts only when its job is this caller's; the service shares it with nobody.
+local function recorded_under()
+  if redis.call("EXISTS", idempotency) == 1 then
+    return idempotency
+  end
+  local found = redis.call("HGET", ambiguous, "job")
+  if found and (caller_user == "" or redis.call("HGET", job_prefix .. found, "user") == caller_user) then
+    return ambiguous
+  end
+end
 
 if idempotency then
-  local first = redis.call("HMGET", idempotency, "job", "fingerprint")
-  if first[1] then
-    redis.call("HSET", idempotency, "job", first[1]) -- who waits for replicas waits for what this connection wrote last
+  local known = recorded_under()
+  if known then
+    local first = redis.call("HMGET", known, "job", "fingerprint")
+    redis.call("HSET", known, "job", first[1]) -- who waits for replicas waits for what this connection wrote last
     local new = first[1] == job_id and 1 or 0 -- the answer to this very step was lost, and it came again
     return { first[1], new, first[2], redis.call("HGET", job_prefix .. first[1], "status") }
   end
@@ -36,6 +49,11 @@ redis.call("SET", meta, '{"status":"PROGRESS","result":' .. event
 if idempotency then
   redis.call("HSET", idempotency, "job", job_id, "fingerprint", fingerprint)
   redis.call("EXPIRE", idempotency, idempotency_ttl_s)
+  -- A repeat may reach a process of an earlier release while an upgrade is under way.
+  if redis.call("EXISTS", ambiguous) == 0 then
+    redis.call("HSET", ambiguous, "job", job_id, "fingerprint", fingerprint)
+    redis.call("EXPIRE", ambiguous, idempotency_ttl_s)
+  end
 end
 
 -- A list expires only when no job on it is still to end; append.lua sees to that. Each new job looks at the two

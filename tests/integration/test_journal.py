@@ -187,6 +187,46 @@ def test_the_same_key_of_another_caller_is_another_job(journal):
     assert journal.create(replace(FIRST, job_id="j2"), {}, replace(KEY, caller="8")).new
 
 
+def test_keys_of_two_users_never_meet(journal):
+    """Ids and keys may both have colons and slashes."""
+    pairs = [("a", "b:c"), ("a:b", "c"), ("a", "b/c"), ("a:b", "/c"), ("a", ":b/c"), ("of:user:a", "b:c")]
+    for number, (user, key) in enumerate(pairs):
+        event = replace(FIRST, job_id=f"j{number}", user_id=user)
+        mine = Idempotency(f"user:{user}", key, f"fingerprint {number}")
+        assert journal.create(event, {}, mine).new, (user, key)
+        assert not journal.create(replace(event, job_id="again"), {}, mine).new
+
+
+@pytest.mark.parametrize(("caller", "user"), [("user:a", "a"), ("user:a:b", "a:b"), ("service", "a")])
+def test_a_key_that_an_earlier_release_has_recorded_stays_valid(store, caller, user):
+    journal = RedisJournal(store, Settings())
+    mine = Idempotency(caller, "c:d", "fingerprint")
+    old_key = f"cto:idempotency:{caller}:c:d"
+    event = replace(FIRST, user_id=user)
+    journal.create(event, {})
+    store.hset(old_key, mapping={"job": "j1", "fingerprint": "fingerprint"})
+    again = journal.create(replace(event, job_id="j2"), {}, mine)
+    assert (again.job_id, again.new) == ("j1", False)
+    with pytest.raises(IdempotencyConflictError):
+        journal.create(replace(event, job_id="j3"), {}, replace(mine, fingerprint="other"))
+
+
+def test_a_key_that_an_earlier_release_has_recorded_is_its_users_alone(store):
+    journal = RedisJournal(store, Settings())
+    journal.create(replace(FIRST, user_id="a"), {})
+    store.hset("cto:idempotency:user:a:b:c", mapping={"job": "j1", "fingerprint": "fingerprint"})
+    others = Idempotency("user:a:b", "c", "fingerprint")
+    assert journal.create(replace(FIRST, job_id="j2", user_id="a:b"), {}, others).new
+    assert store.hget("cto:idempotency:user:a:b:c", "job") == b"j1", "as its user's earlier release left it"
+
+
+def test_an_earlier_release_finds_a_key_that_this_one_has_recorded(store):
+    RedisJournal(store, Settings()).create(FIRST, {}, KEY)
+    found = store.hgetall("cto:idempotency:service:key-1")
+    assert found == {b"job": b"j1", b"fingerprint": b"fingerprint"}
+    assert 0 < store.ttl("cto:idempotency:service:key-1") <= keys.IDEMPOTENCY_TTL_S
+
+
 def test_a_job_is_claimed_once(journal):
     journal.create(FIRST, {"a": 1})
     claim = journal.claim("j1", "me")

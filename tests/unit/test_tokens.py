@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import http.server
 import json
-import threading
 import time
 from dataclasses import replace
 
@@ -17,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokens import AUDIENCE, SECRET, claims, token, unsigned
 
-from api import tokens
 from api.policy import Role
-from api.tokens import KeysUnavailableError, UnauthorizedError, issue, make_verifier
+from api.tokens import UnauthorizedError, issue, make_verifier
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 
@@ -160,100 +157,3 @@ def test_a_public_key_decides_the_algorithm(key, algorithm):
 def test_a_gateway_without_exactly_one_good_key_does_not_start(changes):
     with pytest.raises(ConfigError):
         make_verifier(Settings(**changes))
-
-
-class KeySetServer:
-    """Publishes keys, as an identity provider does."""
-
-    def __init__(self):
-        self.keys, self.asked, self.broken = {}, 0, False
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                outer.asked += 1
-                self.send_response(500 if outer.broken else 200)
-                self.end_headers()
-                self.wfile.write(json.dumps({"keys": list(outer.keys.values())}).encode())
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/keys"
-
-    def publish(self, name, key, **more):
-        algorithm = jwt.algorithms.RSAAlgorithm if key is RSA else jwt.algorithms.ECAlgorithm
-        document = (
-            {"kty": "oct", "k": "c2VjcmV0" * 8}
-            if key is None
-            else algorithm.to_jwk(key.public_key(), as_dict=True)
-        )
-        self.keys[name] = document | {"kid": name, "use": "sig"} | more
-
-    def close(self):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-
-@pytest.fixture
-def key_set():
-    server = KeySetServer()
-    yield server
-    server.close()
-
-
-def of_key_set(server):
-    return make_verifier(Settings(jwks_url=server.url, jwt_audience=AUDIENCE))
-
-
-def test_keys_are_fetched_once_and_again_for_a_new_one(key_set, monkeypatch):
-    monkeypatch.setattr(tokens, "JWKS_COOLDOWN_S", 0)
-    key_set.publish("one", RSA)
-    verify = of_key_set(key_set)
-    first = token(key=RSA, algorithm="RS256", headers={"kid": "one"})
-    for _ in range(5):
-        assert verify(first).user_id == "A"
-    assert key_set.asked == 1
-    key_set.publish("two", EC)
-    assert verify(token(key=EC, algorithm="ES256", headers={"kid": "two"})).user_id == "A"
-    assert key_set.asked == 2
-
-
-def test_unknown_keys_do_not_have_the_set_fetched_again_and_again(key_set):
-    key_set.publish("one", RSA)
-    verify = of_key_set(key_set)
-    for number in range(20):
-        with pytest.raises(UnauthorizedError):
-            verify(token(key=RSA, algorithm="RS256", headers={"kid": f"unknown {number}"}))
-    assert key_set.asked == 1
-
-
-def test_a_key_of_a_set_is_for_one_algorithm_and_never_a_secret(key_set):
-    key_set.publish("one", RSA)
-    key_set.publish("secret", None)
-    key_set.publish("odd", RSA, alg="PS256")
-    verify = of_key_set(key_set)
-    secret = base64.urlsafe_b64decode("c2VjcmV0" * 8)
-    for bad in (
-        token(key=secret, headers={"kid": "secret"}),
-        token(key=secret, headers={"kid": "one"}),
-        token(key=EC, algorithm="ES256", headers={"kid": "one"}),
-        token(key=RSA, algorithm="PS256", headers={"kid": "odd"}),
-        token(key=RSA, algorithm="RS256"),
-    ):
-        with pytest.raises(UnauthorizedError):
-            verify(bad)
-
-
-def test_while_the_keys_are_out_of_reach_nobody_is_believed_and_nobody_waits(key_set):
-    key_set.broken = True
-    verify = of_key_set(key_set)
-    text = token(key=RSA, algorithm="RS256", headers={"kid": "one"})
-    for _ in range(10):
-        with pytest.raises(KeysUnavailableError):
-            verify(text)
-    assert key_set.asked == 1
