@@ -135,6 +135,8 @@ class Runner:
                     # Whatever is wrong may be what is recorded, so no more of that is read than must be.
                     operation = self._operation(job_id, claim, request_of(claim.latest), hold)
                     operation.log = _readable_log(claim)
+                    unreadable = bool(claim.recorded) and operation.log is None
+                    operation.uncertain = bool(self.parked) or unreadable
                     return park(operation, reason)
                 hold.reached("after_claim")
                 if refusal := json.loads(claim.request).get(REFUSED):
