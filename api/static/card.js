@@ -62,9 +62,9 @@ export class Card {
     bar.setAttribute("aria-valuenow", String(Math.round(progress)));
     bar.setAttribute("aria-valuetext", ended ? [words, results(latest)].filter(Boolean).join(": ") : `${Math.round(progress)} %, ${phaseTitle}`);
     fill.hidden = ended && split(parts, latest);
-    say(now, ended ? latest.phaseDescription : `${phase}/${totalPhases} ${phaseTitle}: ${details.currentOperation ?? ""}`);
+    say(now, ended ? endOf(latest, kind) : `${phase}/${totalPhases} ${phaseTitle}: ${details.currentOperation ?? ""}`);
     say(left, ended ? moment(latest.timestamp) : remaining(details.estimatedTimeRemaining, progress));
-    say(counts, ended ? endOfBuys(latest, kind) : progressOfBuys(details));
+    say(counts, ended ? (kind === "review" ? "An operator must find out what is unknown." : "") : progressOfBuys(details));
     say(error, details.errorCode ? `${details.errorCode}: ${details.error}` : "");
     cancel.hidden = ended;
     cancel.disabled = this.#cancelling;
@@ -101,11 +101,11 @@ export class Card {
   }
 }
 
-/** What people must know who see that it is not simply completed, or failed. */
-function endOfBuys(latest, kind) {
+/** How it ended: by the parts of the bar, unless all its buys ended alike. */
+function endOf(latest, kind) {
   const told = results(latest);
-  if (kind === "review") return [told, "An operator must find out what is unknown."].filter(Boolean).join(". ");
-  return kind === "completed" || kind === "failed" ? "" : told;
+  if (kind === "completed" || kind === "failed" || !told) return latest.phaseDescription;
+  return `${told} · ${sol(latest.details.totalSpent)} spent`;
 }
 
 const remaining = (ms, progress) => (ms === undefined ? `${progress.toFixed(0)} %` : `${progress.toFixed(0)} % · about ${Math.ceil(ms / 1_000)} s left`);

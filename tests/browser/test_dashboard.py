@@ -404,7 +404,9 @@ def test_an_operation_is_shown_as_what_it_bought(rough, page, user, axe, screens
         shown["partial"].locator(".part").evaluate_all("all => all.map(e => [e.className, e.style.flexGrow])")
     )
     assert parts == [["part bought", str(bought)], ["part failed", str(6 - bought)]]
-    expect(shown["partial"].locator(".counts")).to_have_text(f"{bought} bought, {6 - bought} failed")
+    expect(shown["partial"].locator("[data-part=now]")).to_contain_text(
+        f"{bought} bought, {6 - bought} failed"
+    )
     screenshot(page, f"outcomes-{scheme}-{width}")
     for name in ("partial", "unknown"):
         shown[name].get_by_role("button", name="Details").click()
