@@ -313,7 +313,8 @@ def _doctor(*, as_json: bool) -> None:
         wrong = wrong or not finding.right
         findings.append(asdict(finding))
         if not as_json:
-            click.echo(f"{'ok   ' if finding.right else 'WRONG'} {finding.check:<14} {finding.text}")
+            mark = "WRONG" if not finding.right else "WARN" if finding.warning else "ok"
+            click.echo(f"{mark:<5} {finding.check:<14} {finding.text}")
             if finding.mend:
                 click.echo(f"{'':<20} → {finding.mend}")
     if as_json:

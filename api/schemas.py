@@ -14,6 +14,7 @@ from marshmallow import EXCLUDE, Schema, fields, validate
 from cto_worker.events import TOTAL_PHASES, WORKER_TYPE, JobStatus, Mode, Status
 from cto_worker.market import OutcomeStatus
 from cto_worker.outcome import JobOutcome
+from cto_worker.paper import PLATFORMS
 from cto_worker.request import RequestSchema
 from cto_worker.result import NOT_STARTED, PARTIAL
 
@@ -288,6 +289,7 @@ def json_schemas() -> dict[str, Any]:
         spec.components.schema(name, schema=_schema(name, described))
     spec.components.schema("Error", schema=Error)
     schemas: dict[str, Any] = spec.to_dict()["components"]["schemas"]
+    schemas["OperationRequest"]["properties"]["platform"]["enum"] = list(PLATFORMS)
     schemas["OperationRequest"]["not"] = {"required": ["wallets", "walletCount"]}
     return schemas
 

@@ -20,6 +20,7 @@ from cto_worker.config import Settings
 from cto_worker.embedded import answers
 from cto_worker.errors import ConfigError
 from cto_worker.logs import json_line
+from cto_worker.unknown_settings import unknown_settings
 
 PROBE_S = 0.5
 
@@ -49,6 +50,8 @@ def up(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool 
     specs = processes(settings, workers=workers, gateways=gateways, flower=flower)
     as_line = _json_line if settings.log_format == "json" else None
     supervisor = Supervisor(specs, _environ(settings), every_tick=announce, as_line=as_line)
+    for warning in unknown_settings().values():
+        supervisor.say(f"warning: {warning}")
     supervisor.say(f"starting {', '.join(spec.name for spec in specs)}; Ctrl-C stops everything")
     return supervisor.run()
 
@@ -86,8 +89,9 @@ def procfile() -> Path:
 
 def _environ(settings: Settings) -> dict[str, str]:
     programs = Path(sys.executable).parent  # where this environment's celery and python are
+    told = unknown_settings()  # once, rather than by each process
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in told},
         "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", "")]),
         "PYTHONUNBUFFERED": "1",
         "CTO_DATA_DIR": str(settings.data_dir.absolute()),

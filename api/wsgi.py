@@ -42,6 +42,7 @@ from cto_worker.pulse import Pulse, read
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.store import connect
 from cto_worker.traces import make_traces
+from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -68,6 +69,8 @@ def main() -> None:
         sys.stderr.write(f"The gateway does not start: {error}\n")
         sys.exit(os.EX_CONFIG)
     logs.configure(settings)
+    for warning in unknown_settings().values():
+        log.warning(warning)
     traces = make_traces(settings, "cto-gateway")
     store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history, revocations = History(store), Revocations(store)

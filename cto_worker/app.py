@@ -27,7 +27,7 @@ from cto_worker.errors import ConfigError
 from cto_worker.lease import LeaseKeeper
 from cto_worker.measured import MeasuredJournal
 from cto_worker.measures import REGISTRY
-from cto_worker.paper import PaperMarket
+from cto_worker.paper import PLATFORMS, PaperMarket
 from cto_worker.pulse import Pulse
 from cto_worker.recovery import Sweeper
 from cto_worker.redis_journal import RedisJournal
@@ -35,6 +35,7 @@ from cto_worker.runner import Runner
 from cto_worker.store import check_durable, connect
 from cto_worker.tasks import register
 from cto_worker.traces import make_traces
+from cto_worker.unknown_settings import unknown_settings
 from cto_worker.watching import PhaseTeller
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
@@ -78,6 +79,7 @@ runner = Runner(
     send,
     settings.crash_at,
     traces.run,
+    platforms=PLATFORMS,
 )
 pulse = Pulse(
     own_store,
@@ -94,6 +96,8 @@ def _configure_logging(instance: celery.apps.worker.Worker, options: dict[str, A
     instance.quiet = True
     celery.apps.worker.safe_say = lambda text, *_: logs.say(text)
     logs.configure(settings, options.get("loglevel") or logging.INFO)
+    for warning in unknown_settings().values():
+        log.warning(warning)
 
 
 @setup_logging.connect

@@ -5,6 +5,7 @@ It shows and controls everything. So it listens on this machine only, or asks fo
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -13,8 +14,11 @@ from celery.bin.celery import celery
 from cto_worker import logs
 from cto_worker.config import Settings, is_loopback
 from cto_worker.errors import ConfigError
+from cto_worker.unknown_settings import unknown_settings
 
 USER = "operator"
+
+log = logging.getLogger(__name__)
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -38,6 +42,8 @@ def main() -> None:
     except ConfigError as error:
         sys.exit(f"error: {error}")
     logs.configure(settings)
+    for warning in unknown_settings().values():
+        log.warning(warning)
     options = [f"--address={settings.flower_host}", f"--port={settings.flower_port}"]
     celery(["--app", "cto_worker.app", "flower", *options], prog_name="celery")
 

@@ -81,6 +81,15 @@ def test_submitting_records_the_job_and_sends_its_message(rest, store, body):
     assert data(rest.get(created["statusUrl"]))["status"] == "waiting"
 
 
+def test_an_unknown_platform_is_refused_when_it_is_submitted(rest, body, store):
+    answer = rest.post("/api/cto/jobs", json=body | {"platform": "uniswap"})
+    assert answer.status_code == 400
+    assert answer.json["error"]["details"]["fields"] == {
+        "platform": ["Unknown platform: must be one of pumpfun, bonk, raydium."]
+    }
+    assert not store.keys("cto:job:*")
+
+
 def test_the_same_key_and_body_give_the_same_job(rest, body):
     headers = {"Idempotency-Key": "launch-1"}
     first = data(rest.post("/api/cto/jobs", json=body, headers=headers), 202)
