@@ -43,6 +43,7 @@ from cto_worker.redis_journal import RedisJournal
 from cto_worker.store import connect
 from cto_worker.traces import make_traces
 from cto_worker.unknown_settings import unknown_settings
+from cto_worker.waiting import unreachable
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -71,6 +72,8 @@ def main() -> None:
     logs.configure(settings)
     for warning in unknown_settings().values():
         log.warning(warning)
+    if why := unreachable(settings):
+        log.warning("%s; waiting, and answering 503", why)
     traces = make_traces(settings, "cto-gateway")
     store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history, revocations = History(store), Revocations(store)

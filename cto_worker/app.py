@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+import warnings
 from contextlib import suppress
 from typing import Any
 
@@ -36,6 +37,7 @@ from cto_worker.store import check_durable, connect
 from cto_worker.tasks import register
 from cto_worker.traces import make_traces
 from cto_worker.unknown_settings import unknown_settings
+from cto_worker.waiting import wait_for_store
 from cto_worker.watching import PhaseTeller
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
@@ -90,6 +92,10 @@ pulse = Pulse(
 register(app, runner, traces)
 
 
+# Celery's reason for it is pickle, which is not accepted here (broker.py): a message cannot run code.
+warnings.filterwarnings("ignore", message=r"\s*You're running the worker with superuser privileges")
+
+
 @celeryd_init.connect
 def _configure_logging(instance: celery.apps.worker.Worker, options: dict[str, Any], **_: object) -> None:
     """Have all in one log: Celery would print a banner, and that it was told to stop."""
@@ -107,7 +113,8 @@ def _leave_logging(**_: object) -> None:
 
 @worker_init.connect
 def _check_store(**_: object) -> None:
-    """Refuse to run where money could move twice; a store that is not there yet is waited for by Celery."""
+    """Refuse to run where money could move twice. Waits for a store that is not there yet."""
+    wait_for_store(settings)
     try:
         check_durable(store, settings.replicas)
     except ConfigError as error:

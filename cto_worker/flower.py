@@ -15,6 +15,7 @@ from cto_worker import logs
 from cto_worker.config import Settings, is_loopback
 from cto_worker.errors import ConfigError
 from cto_worker.unknown_settings import unknown_settings
+from cto_worker.waiting import wait_for_store
 
 USER = "operator"
 
@@ -44,6 +45,9 @@ def main() -> None:
     logs.configure(settings)
     for warning in unknown_settings().values():
         log.warning(warning)
+    # Flower asks each worker for all it can tell; a worker that is just starting does not answer all in time.
+    logging.getLogger("flower.inspector").setLevel(logging.ERROR)
+    wait_for_store(settings)
     options = [f"--address={settings.flower_host}", f"--port={settings.flower_port}"]
     celery(["--app", "cto_worker.app", "flower", *options], prog_name="celery")
 
