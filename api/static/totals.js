@@ -9,7 +9,7 @@ const SHOWN = {
   partial: ({ byOutcome }) => String(byOutcome.partial),
   unknown: ({ byOutcome }) => String(byOutcome.unknown),
   failed: ({ byOutcome }) => String(byOutcome.none),
-  buys: ({ successfulBuys, failedBuys }) => (failedBuys ? `${successfulBuys} + ${failedBuys} failed` : String(successfulBuys)),
+  buys: ({ successfulBuys, failedBuys }) => (failedBuys ? `${successfulBuys} of ${successfulBuys + failedBuys}` : String(successfulBuys)),
   spent: ({ totalSpent }) => sol(totalSpent),
   progress: ({ averageProgress }) => `${averageProgress.toFixed(0)} %`,
 };
