@@ -13,18 +13,20 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import NoPermissionError, RedisError
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from api import passwords
 from api.client import Gateway, gateway
 from api.demo import PUMPFUN, demo
 from api.doctor import examine
+from api.labels import GOOD, buys_of, label_of
 from api.market_cli import market
 from api.options import as_json, at_url, print_table, program
 from api.policy import Role
 from api.revocations import revoke
 from api.tokens import issue
 from api.up import up
-from api.watch import Bars, Lines, bars, describe, watch
+from api.watch import ENDED, Bars, Lines, bars, describe, watch
 from cto_worker import keys, review
 from cto_worker.backup import snapshot
 from cto_worker.broker import celery_app
@@ -158,12 +160,15 @@ def _jobs(  # noqa: PLR0913 - one parameter per option
             job["mode"],
             job["platform"],
             f"{job['buyAmount']:g}",
-            job["status"],
+            _state(job),
+            buys_of(job["latestProgress"]),
             f"{job['currentProgress']:g}",
         )
         for job in page["jobs"]
     ]
-    print_table(("job", "owner", "mode", "platform", "SOL", "status", "%"), rows)
+    print_table(("job", "owner", "mode", "platform", "SOL", "status", "buys", "%"), rows)
+    if count := sum(job["needsReview"] for job in page["jobs"]):
+        click.echo(f"needs review: {count}; `{program()} resolve JOB` shows what is unknown")
     if page["nextCursor"]:
         click.echo(f"more: {program()} jobs --cursor {page['nextCursor']}")
 
@@ -308,7 +313,8 @@ def _doctor(*, as_json: bool) -> None:
         wrong = wrong or not finding.right
         findings.append(asdict(finding))
         if not as_json:
-            click.echo(f"{'ok   ' if finding.right else 'WRONG'} {finding.check:<14} {finding.text}")
+            mark = "WRONG" if not finding.right else "WARN" if finding.warning else "ok"
+            click.echo(f"{mark:<5} {finding.check:<14} {finding.text}")
             if finding.mend:
                 click.echo(f"{'':<20} → {finding.mend}")
     if as_json:
@@ -345,6 +351,12 @@ def _show_unknown(job: str, unknown: list[review.UnknownIntent]) -> None:
     click.echo("\nor --not-executed. It cannot be taken back.")
 
 
+def _state(job: dict[str, Any]) -> Text:
+    """Where a job of a list stands: as the list says until it ends, and then what it came to."""
+    label, colour = label_of(job["latestProgress"], needs_review=job["needsReview"])
+    return Text(label if job["status"] in ENDED else job["status"], style=colour)
+
+
 def _gateway(url: str | None) -> Gateway:
     return gateway(Settings.from_env(), url)
 
@@ -355,7 +367,7 @@ def _show(job_ids: tuple[str, ...], url: str | None, *, as_json: bool) -> None:
         with bars(console) as progress:
             last = watch(_gateway(url), job_ids, Bars(progress))
         for event in last:
-            if event["status"] == "failed":  # the bar may have had no room for why
+            if label_of(event)[1] != GOOD:  # the bar may have had no room for why
                 click.echo(describe(event))
     else:
         last = watch(_gateway(url), job_ids, Lines(console, as_json=as_json))

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from api.client import Gateway, GatewayError
+from api.labels import buys_of, label_of
 from api.options import program
 from api.supervisor import die_with_parent
 from api.watch import Bars, Lines, bars, watch
@@ -101,14 +103,14 @@ def _summary(last: list[dict[str, Any]]) -> Table:
     table = Table("job", "mode", "platform", "SOL", "result", "buys", "spent")
     for event, (_, expected) in zip(last, OPERATIONS, strict=True):
         details = event.get("details", {})
-        code, bought = details.get("errorCode"), details.get("successfulBuys", 0)
+        code, (label, colour) = details.get("errorCode"), label_of(event)
         table.add_row(
             event["jobId"][:8],
             event["mode"],
             event["platform"],
             f"{event['buyAmount']:g}",
-            f"failed: {code}, as it should" if code and code == expected else code or "completed",
-            f"{bought} of {bought + details.get('failedBuys', 0)}",
+            Text(f"failed: {code}, as it should" if code and code == expected else code or label, colour),
+            buys_of(event).replace("/", " of "),
             f"{details.get('totalSpent', 0):.6f}",
         )
     return table

@@ -15,6 +15,7 @@ from cto_worker import keys, review
 from cto_worker.errors import ConfigError
 from cto_worker.pulse import alive
 from cto_worker.store import check_durable, connect
+from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,12 +28,16 @@ OLDEST_REDIS = (7, 2)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found. ``mend`` says what to do when it is not ``right``."""
+    """What one check found. ``mend`` says what to do when it is not ``right``.
+
+    A ``warning`` is right, but probably not what somebody meant.
+    """
 
     check: str
     right: bool
     text: str
     mend: str = ""
+    warning: bool = False
 
 
 class _Wrong(Exception):  # noqa: N818 - a finding, not an error
@@ -43,6 +48,8 @@ class _Wrong(Exception):  # noqa: N818 - a finding, not an error
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Check the configuration, the store, the gateway and the workers, in that order."""
+    for text in unknown_settings().values():
+        yield Finding("environment", right=True, text=text, warning=True)
     found = settings.sentinels
     with connect(settings) as store:
         checks: dict[str, Callable[[], str]] = {

@@ -49,14 +49,20 @@ LAST_EVENT: dict[str, Any] = FIRST_EVENT | {
         "failedBuys": 0,
         "totalSpent": 0.5,
         "walletsUsed": 1,
+        "plannedBuys": 1,
+        "outcome": "full",
+        "needsReview": False,
         "transactionSignatures": [_SIGNATURE],
     },
 }
 RESULT: dict[str, Any] = {
     "success": True,
+    "outcome": "full",
+    "needsReview": False,
     "mode": "prefunded",
     "platform": "raydium",
     "buyAmount": 0.5,
+    "plannedBuys": 1,
     "successfulBuys": 1,
     "failedBuys": 0,
     "unknownBuys": 0,
@@ -76,11 +82,23 @@ RESULT: dict[str, Any] = {
             "tokens": 1_250_000,
         }
     ],
+    "wallets": [
+        {
+            "wallet": _WALLET,
+            "buy": "confirmed",
+            "plannedBuys": 1,
+            "successfulBuys": 1,
+            "spent": 0.5,
+            "tokens": 1_250_000,
+        }
+    ],
 }
 CREATED = {"jobId": JOB_ID, "status": "waiting", "statusUrl": f"/api/cto/job/{JOB_ID}/status"}
 STATUS = {
     "jobId": JOB_ID,
     "status": "completed",
+    "outcome": "full",
+    "needsReview": False,
     "progressEvents": [FIRST_EVENT, LAST_EVENT],
     "latestProgress": LAST_EVENT,
     "operationResult": RESULT,
@@ -102,6 +120,8 @@ PAGE = {
         {
             "jobId": JOB_ID,
             "status": "completed",
+            "outcome": "full",
+            "needsReview": False,
             "createdAt": FIRST_EVENT["timestamp"],
             "currentPhase": 5,
             "currentProgress": 100,

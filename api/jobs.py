@@ -17,6 +17,7 @@ from cto_worker.cancelling import cancel as cancel_job
 from cto_worker.errors import JobNotFoundError
 from cto_worker.events import JobStatus, decode, dumps
 from cto_worker.job_id import JOB_ID
+from cto_worker.outcome import outcome_of
 from cto_worker.request import USER_ID
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
         return _json(
             b'{"success":true,"data":{"jobId":"', job_id.encode(),
             b'","status":"', view.status.encode(),
-            b'","progressEvents":[', b",".join(view.events),
+            b'","outcome":', dumps(view.outcome),
+            b',"needsReview":', dumps(view.needs_review),
+            b',"progressEvents":[', b",".join(view.events),
             b'],"latestProgress":', view.events[-1],
             b',"operationResult":', view.result_json,
             b',"currentPhase":', view.phase,
@@ -172,6 +175,8 @@ def _summary(job: JobSummary) -> bytes:
         {
             "jobId": job.job_id,
             "status": job.status,
+            "outcome": outcome_of(latest),
+            "needsReview": job.needs_review,
             "createdAt": job.created_ms,
             "currentPhase": latest["phase"],
             "currentProgress": latest["progress"],

@@ -15,6 +15,8 @@ from rich.table import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from rich.text import Text
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 at_url = click.option("--url", help="Where the gateway is, if not where the settings say.")
 
@@ -27,7 +29,7 @@ def program() -> str:
     return "cto" if shutil.which("cto") == started else shlex.quote(started)
 
 
-def print_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(names: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
     """Print a table of which nothing is cut off: what is longer than the terminal's lines goes on below.
 
     Who names a job or a wallet to another command copies it from here.

@@ -17,6 +17,7 @@ _TYPES = {
     fields.String: "string",
     fields.Integer: "integer",
     fields.Float: "number",
+    fields.Boolean: "boolean",
     fields.List: "list of strings",
     fields.Nested: "object",
 }

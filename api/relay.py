@@ -126,13 +126,16 @@ class Relay:
 
     def run(self) -> None:
         """Relay until :meth:`stop`. A lost connection is made again, and what was missed is caught up."""
+        was_told = False  # once, until there is a connection again
         while not self._stopped:
             try:
                 with Subscription(self._store) as subscription, flushing():
+                    was_told = False
                     self._subscription = subscription
                     self._listen(subscription)
             except (RedisError, OSError) as error:
-                log.warning("lost the store: %s", error)
+                log.log(logging.DEBUG if was_told else logging.WARNING, "lost the store: %s", error)
+                was_told = True
             except Exception:
                 # Without this loop the gateway would look ready and show nothing any more.
                 log.exception("the relay broke")

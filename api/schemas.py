@@ -13,7 +13,10 @@ from marshmallow import EXCLUDE, Schema, fields, validate
 
 from cto_worker.events import TOTAL_PHASES, WORKER_TYPE, JobStatus, Mode, Status
 from cto_worker.market import OutcomeStatus
+from cto_worker.outcome import JobOutcome
+from cto_worker.paper import PLATFORMS
 from cto_worker.request import RequestSchema
+from cto_worker.result import NOT_STARTED, PARTIAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,6 +60,12 @@ def _schema(name: str, described: dict[str, fields.Field[Any]]) -> type[Schema]:
     return _Answer.from_dict(described, name=name)
 
 
+_OUTCOMES = (
+    "`full`: every planned buy was confirmed; `partial`: some were, the others failed or were not made; "
+    "`none`: nothing was bought; `unknown`: the result of a transfer or buy is not known"
+)
+_ORDER_STATES = (*OutcomeStatus, NOT_STARTED)
+
 # One dictionary each: who reads a schema sees names as they are on the wire.
 StepResult = _schema(
     "StepResult",
@@ -84,6 +93,16 @@ Details = _schema(
         "unknownTransfers": _whole("The same of transfers; their wallets buy nothing", optional=True),
         "totalSpent": _number("SOL spent so far, fees included", optional=True),
         "walletsUsed": _whole("Wallets that have bought", optional=True),
+        "plannedBuys": _whole("Buys planned in all, from phase 4 on", optional=True),
+        "plannedWallets": _list(
+            fields.String(), "Wallets that are to buy, in order; in the first event of phase 4", optional=True
+        ),
+        "outcome": _one_of(JobOutcome, f"In the last event. {_OUTCOMES}", optional=True),
+        "needsReview": fields.Boolean(
+            metadata={
+                "description": "In the last event: whether an operator had to look at the job when it ended"
+            }
+        ),
         "error": _text("Why the job failed, for people", optional=True),
         "errorCode": _text("The same for machines; stable", optional=True),
         "transactionSignatures": _list(fields.String(), "Transactions confirmed so far", optional=True),
@@ -129,18 +148,50 @@ _STANDING = {
     "jobId": _text("The job", **JOB_ID),
     "status": _one_of(JobStatus, "`waiting`: no worker has it yet; `active`: one runs it; or how it ended"),
 }
+_ENDED: dict[str, fields.Field[Any]] = {
+    "outcome": fields.String(
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf([*JobOutcome, None]),
+        metadata={"description": f"null until the job ends. {_OUTCOMES}"},
+    ),
+    "needsReview": fields.Boolean(
+        required=True, metadata={"description": "Whether an operator must look at the job now"}
+    ),
+}
 _WHERE = {
     "currentPhase": _whole("Of the latest event", 1, TOTAL_PHASES),
     "currentProgress": _number("Of the latest event, per cent", 100),
 }
 _LATEST = {"latestProgress": fields.Nested(ProgressEvent, required=True)}
+WalletResult = _schema(
+    "WalletResult",
+    {
+        "wallet": _text("Its address"),
+        "transfer": _one_of(_ORDER_STATES, "Of the transfer to it; not with mode `prefunded`", optional=True),
+        "buy": _one_of(
+            (*_ORDER_STATES, PARTIAL), "Of its buys together; `partial`: some of several were confirmed"
+        ),
+        "plannedBuys": _whole("Buys planned with it"),
+        "successfulBuys": _whole("Buys with it that succeeded"),
+        "spent": _number("SOL, fees included"),
+        "tokens": _whole("Base units of the token that it bought"),
+        "errorCode": _text("Why its first failed transfer or buy failed, for machines", optional=True),
+        "error": _text("The same for people", optional=True),
+    },
+)
 OperationResult = _schema(
     "OperationResult",
     {
         "success": fields.Boolean(required=True, metadata={"description": "Whether anything was bought"}),
+        "outcome": _one_of(JobOutcome, _OUTCOMES, optional=True),
+        "needsReview": fields.Boolean(
+            metadata={"description": "Whether an operator had to look at the job when it ended"}
+        ),
         "mode": _one_of(Mode, "Where the SOL came from"),
         "platform": _text("Where the token trades; empty when that was not found out"),
         "buyAmount": _number("SOL that were to be spent"),
+        "plannedBuys": _whole("Buys that were planned; 0 if the job ended before its plan", optional=True),
         "successfulBuys": _whole("Buys that succeeded"),
         "failedBuys": _whole("Buys that failed"),
         "unknownBuys": _whole("Buys of which nobody knows what became"),
@@ -151,6 +202,7 @@ OperationResult = _schema(
         "transactionSignatures": _list(fields.String(), "Confirmed transactions"),
         "durationMs": _whole("How long the last run took"),
         "steps": _list(fields.Nested(StepResult), "Every transfer and buy, in order"),
+        "wallets": _list(fields.Nested(WalletResult), "Every planned wallet, in order", optional=True),
         "errorCode": _text("Why the job failed, for machines", optional=True),
         "error": _text("The same for people", optional=True),
     },
@@ -159,6 +211,7 @@ ANSWERS = {
     "Created": {**_STANDING, "statusUrl": _text("Where its status is")},
     "JobStatus": {
         **_STANDING,
+        **_ENDED,
         "progressEvents": _list(fields.Nested(ProgressEvent), "The whole history, oldest first"),
         **_LATEST,
         "operationResult": fields.Nested(
@@ -186,6 +239,7 @@ ANSWERS = {
                     "JobSummary",
                     {
                         **_STANDING,
+                        **_ENDED,
                         "createdAt": _whole("ms since 1970-01-01 UTC"),
                         **_WHERE,
                         **_DESCRIBING,
@@ -235,6 +289,7 @@ def json_schemas() -> dict[str, Any]:
         spec.components.schema(name, schema=_schema(name, described))
     spec.components.schema("Error", schema=Error)
     schemas: dict[str, Any] = spec.to_dict()["components"]["schemas"]
+    schemas["OperationRequest"]["properties"]["platform"]["enum"] = list(PLATFORMS)
     schemas["OperationRequest"]["not"] = {"required": ["wallets", "walletCount"]}
     return schemas
 

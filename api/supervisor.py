@@ -61,6 +61,7 @@ class Supervisor:
     environ: Mapping[str, str]
     out: IO[str] = field(default_factory=lambda: sys.stdout)
     every_tick: Callable[[], None] = lambda: None
+    may_start: Callable[[], bool] = lambda: True  # asked before each process is started for the first time
     as_line: Callable[[str, str], str] | None = (
         None  # of a text and whose it is; else a label stands before it
     )
@@ -75,7 +76,8 @@ class Supervisor:
         with _signals(self.stop):
             try:
                 while not self._stopping:
-                    if waiting and all(child.process and child.spec.ready() for child in self._children):
+                    ready = all(child.process and child.spec.ready() for child in self._children)
+                    if waiting and ready and self.may_start():
                         self._children.append(_Child(waiting.pop(0)))
                     self._keep_running()
                     self._relay_output()

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: as long as the hash
 MIN_RSA_BITS = 2_048  # RFC 7518, 3.3
 MAX_TOKEN_CHARS = 8_192
+JWT_DOTS = 2  # header.payload.signature
 MAX_SECONDS = 2**53
 REMEMBERED_TOKENS = 4_096  # whose signatures have been verified
 CLOCK_SKEW_S = 60  # how far the clock of who issues tokens may be ahead
@@ -78,6 +79,8 @@ def make_verifier(settings: Settings) -> Callable[[str], Caller]:
     def verify(token: str) -> Caller:
         if len(token) > MAX_TOKEN_CHARS:
             raise _invalid("it is too long")
+        if token.count(".") != JWT_DOTS:
+            raise _invalid("it is not a JWT, which has three parts with a dot between each")
         try:
             who = caller_of(token, key_of(token))
         except ExpiredSignatureError as error:
@@ -120,13 +123,25 @@ def _keys(settings: Settings) -> Callable[[str], SigningKey]:
     if sum(map(bool, named)) != 1:
         raise ConfigError(
             "CTO_AUTH=required needs exactly one of CTO_JWT_SECRET (such as `openssl rand -hex 32` prints), "
-            "CTO_JWT_PUBLIC_KEY and CTO_JWKS_URL. To try things out on this machine, set CTO_AUTH=off."
+            f"CTO_JWT_PUBLIC_KEY and CTO_JWKS_URL, but {_given(settings)}. "
+            "To try things out on this machine, set CTO_AUTH=off."
         )
     if settings.jwks_url:
         return partial(_key_in_set, KeySet(settings.jwks_url))
     secret, public_key = settings.jwt_secret, settings.jwt_public_key
     key = SigningKey(_secret(secret), "HS256") if secret else _public_key(public_key)
     return lambda _: key
+
+
+def _given(settings: Settings) -> str:
+    """Which sources of keys are set, in words."""
+    named = {
+        "CTO_JWT_SECRET": settings.jwt_secret,
+        "CTO_JWT_PUBLIC_KEY": settings.jwt_public_key,
+        "CTO_JWKS_URL": settings.jwks_url,
+    }
+    given = [name for name, value in named.items() if value]
+    return f"{' and '.join(given)} are set" if given else "none of them is set"
 
 
 def _secret(text: str) -> bytes:

@@ -6,11 +6,14 @@ import os
 import shlex
 import socket
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from honcho.environ import parse_procfile
+from redis.exceptions import RedisError
 
 from api.auth import check_startable
 from api.options import program
@@ -20,8 +23,16 @@ from cto_worker.config import Settings
 from cto_worker.embedded import answers
 from cto_worker.errors import ConfigError
 from cto_worker.logs import json_line
+from cto_worker.pulse import alive
+from cto_worker.store import connect
+from cto_worker.unknown_settings import unknown_settings
+from cto_worker.waiting import AGAIN_S, unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROBE_S = 0.5
+READY_EVERY_S = 0.25  # how often it is asked whether all is ready
 
 
 def up(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool = True) -> int:
@@ -37,20 +48,83 @@ def up(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool 
         raise ConfigError(
             f"another system is running in {settings.data_dir.absolute()}: stop it, or set CTO_DATA_DIR"
         )
-    announced = False
+    ready = _Ready(settings, workers=workers, flower=flower)
 
     def announce() -> None:
-        nonlocal announced
-        if not announced and _gateway_answers(settings):
-            announced = True
+        if ready.now():
             for line in _where(settings, flower=flower):
                 supervisor.say(line)
 
     specs = processes(settings, workers=workers, gateways=gateways, flower=flower)
     as_line = _json_line if settings.log_format == "json" else None
     supervisor = Supervisor(specs, _environ(settings), every_tick=announce, as_line=as_line)
+    supervisor.may_start = _Waiting(settings, supervisor.say).over
+    for warning in unknown_settings().values():
+        supervisor.say(f"warning: {warning}")
     supervisor.say(f"starting {', '.join(spec.name for spec in specs)}; Ctrl-C stops everything")
     return supervisor.run()
+
+
+class _Waiting:
+    """Keeps processes from being started before a store elsewhere answers; says so once."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self._settings, self._say = settings, say
+        self._over = settings.embedded  # it is the first process itself
+        self._said = False
+        self._next_s = 0.0
+
+    def over(self) -> bool:
+        """Whether the store answers, or has once."""
+        if self._over or time.monotonic() < self._next_s:
+            return self._over
+        why = unreachable(self._settings)
+        self._over = not why
+        if why and not self._said:
+            self._said = True
+            self._say(f"{why}; waiting")
+        self._next_s = time.monotonic() + AGAIN_S
+        return self._over
+
+
+class _Ready:
+    """Whether the whole system answers: gateway, workers and Flower. Tells it once."""
+
+    def __init__(self, settings: Settings, *, workers: int, flower: bool) -> None:
+        self._settings, self._workers = settings, workers
+        self._urls = [f"{settings.base_url}/readyz"]
+        if flower:
+            host = f"[{settings.flower_host}]" if ":" in settings.flower_host else settings.flower_host
+            self._urls.append(f"http://{host}:{settings.flower_port}/healthcheck")
+        self._before: set[str] | None = None  # workers of an earlier run, which are remembered for a while
+        self._told = False
+        self._next_s = 0.0
+
+    def now(self) -> bool:
+        """Return true the first time that all of it answers."""
+        if self._told or time.monotonic() < self._next_s:
+            return False
+        self._next_s = time.monotonic() + READY_EVERY_S
+        # In this order: the gateway answers only after the store does.
+        self._told = self._store_answers() and all(map(_answers, self._urls)) and self._enough_workers()
+        return self._told
+
+    def _store_answers(self) -> bool:
+        """Whether it does; the first time, note which workers are remembered from before."""
+        if self._before is None:
+            self._before = self._alive()
+        return self._before is not None
+
+    def _enough_workers(self) -> bool:
+        alive = self._alive()
+        return alive is not None and len(alive - (self._before or set())) >= self._workers
+
+    def _alive(self) -> set[str] | None:
+        try:
+            with connect(self._settings, 1, timeout_s=PROBE_S, retry_timeouts=False) as store:
+                return set(alive(store, "worker"))
+        except RedisError:
+            return None
 
 
 def processes(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool = True) -> list[Spec]:
@@ -86,8 +160,9 @@ def procfile() -> Path:
 
 def _environ(settings: Settings) -> dict[str, str]:
     programs = Path(sys.executable).parent  # where this environment's celery and python are
+    told = unknown_settings()  # once, rather than by each process
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in told},
         "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", "")]),
         "PYTHONUNBUFFERED": "1",
         "CTO_DATA_DIR": str(settings.data_dir.absolute()),
@@ -128,9 +203,9 @@ def _check_free(settings: Settings, port: int, name: str) -> None:
             ) from error
 
 
-def _gateway_answers(settings: Settings) -> bool:
+def _answers(url: str) -> bool:
     try:
-        with urlopen(f"{settings.base_url}/healthz", timeout=PROBE_S) as answer:  # noqa: S310 - our own address
+        with urlopen(url, timeout=PROBE_S) as answer:  # noqa: S310 - our own address
             return bool(answer.status == 200)  # noqa: PLR2004 - OK
     except (URLError, OSError):
         return False

@@ -12,6 +12,7 @@ from rich.table import Column
 from rich.text import Text
 
 from api.client import GatewayError
+from api.labels import label_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +63,7 @@ class Bars:
             "token": f"{event['tokenAddress'][:4]}…{event['tokenAddress'][-4:]}",
             "mode": event["mode"],
             "text": _words(event),
-            "colour": {"completed": "green", "failed": "red"}.get(event["status"], "cyan"),
+            "colour": label_of(event)[1],
         }
         if job_id not in self._tasks:
             # A new bar is drawn at once, so it needs all that the columns ask for.
@@ -160,10 +161,10 @@ def describe(event: dict[str, Any]) -> str:
 
 def _words(event: dict[str, Any]) -> str:
     details = event.get("details", {})
-    if event["status"] == "failed":
-        return f"failed: {details.get('errorCode')}: {details.get('error')}"
-    if event["status"] == "completed":
-        return f"completed: {event['phaseDescription']}"
+    if event["status"] in ENDED:
+        label, _ = label_of(event)
+        why = [details[name] for name in ("errorCode", "error") if details.get(name)]
+        return ": ".join([label, *(why or [event["phaseDescription"]])])
     words = [
         f"{event['phase']}/{event['totalPhases']} {details.get('currentOperation') or event['phaseTitle']}"
     ]

@@ -45,6 +45,8 @@ from cto_worker.pulse import Pulse, read
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.store import connect
 from cto_worker.traces import make_traces
+from cto_worker.unknown_settings import unknown_settings
+from cto_worker.waiting import unreachable
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -76,6 +78,10 @@ def main() -> None:
     logs.configure(settings)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RepeatFilter())
+    for warning in unknown_settings().values():
+        log.warning(warning)
+    if why := unreachable(settings):
+        log.warning("%s; waiting, and answering 503", why)
     traces = make_traces(settings, "cto-gateway")
     store = connect(settings, STORE_CONNECTIONS, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history, revocations = History(store), Revocations(store)

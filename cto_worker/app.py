@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+import warnings
 from contextlib import suppress
 from typing import Any
 
@@ -27,7 +28,7 @@ from cto_worker.errors import ConfigError
 from cto_worker.lease import LeaseKeeper
 from cto_worker.measured import MeasuredJournal
 from cto_worker.measures import REGISTRY
-from cto_worker.paper import PaperMarket
+from cto_worker.paper import PLATFORMS, PaperMarket
 from cto_worker.pulse import Pulse
 from cto_worker.recovery import Sweeper
 from cto_worker.redis_journal import RedisJournal
@@ -35,6 +36,8 @@ from cto_worker.runner import Runner
 from cto_worker.store import check_durable, connect
 from cto_worker.tasks import register
 from cto_worker.traces import make_traces
+from cto_worker.unknown_settings import unknown_settings
+from cto_worker.waiting import wait_for_store
 from cto_worker.watching import PhaseTeller
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
@@ -78,6 +81,7 @@ runner = Runner(
     send,
     settings.crash_at,
     traces.run,
+    platforms=PLATFORMS,
 )
 pulse = Pulse(
     own_store,
@@ -88,12 +92,18 @@ pulse = Pulse(
 register(app, runner, traces)
 
 
+# Celery's reason for it is pickle, which is not accepted here (broker.py): a message cannot run code.
+warnings.filterwarnings("ignore", message=r"\s*You're running the worker with superuser privileges")
+
+
 @celeryd_init.connect
 def _configure_logging(instance: celery.apps.worker.Worker, options: dict[str, Any], **_: object) -> None:
     """Have all in one log: Celery would print a banner, and that it was told to stop."""
     instance.quiet = True
     celery.apps.worker.safe_say = lambda text, *_: logs.say(text)
     logs.configure(settings, options.get("loglevel") or logging.INFO)
+    for warning in unknown_settings().values():
+        log.warning(warning)
 
 
 @setup_logging.connect
@@ -103,7 +113,8 @@ def _leave_logging(**_: object) -> None:
 
 @worker_init.connect
 def _check_store(**_: object) -> None:
-    """Refuse to run where money could move twice; a store that is not there yet is waited for by Celery."""
+    """Refuse to run where money could move twice. Waits for a store that is not there yet."""
+    wait_for_store(settings)
     try:
         check_durable(store, settings.replicas)
     except ConfigError as error:

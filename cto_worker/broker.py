@@ -9,6 +9,7 @@ from kombu import Queue  # type: ignore[attr-defined]
 
 from cto_worker import keys
 from cto_worker.measured import MeasuredJournal
+from cto_worker.paper import PLATFORMS
 from cto_worker.producer import Producer
 from cto_worker.store import KEEPALIVE
 from cto_worker.traces import Traces
@@ -104,4 +105,5 @@ def make_producer(settings: Settings, store: Redis, app: Celery, traces: Traces 
         MeasuredJournal(traces.journal(store, settings)),
         lambda job_id, document: send(job_id, document, False),
         settings.crash_at,
+        PLATFORMS,
     )

@@ -279,3 +279,6 @@ class _EnvironmentSchema(Schema):
             error=f"Must be one of {', '.join(CRASH_POINTS)}, and :always behind it for every attempt.",
         ),
     )
+
+
+VARIABLES = frozenset(field.data_key for field in _EnvironmentSchema().fields.values() if field.data_key)

@@ -25,7 +25,12 @@ def main() -> None:
             f"another system is running in {settings.data_dir.absolute()}: stop it, or set CTO_DATA_DIR"
         )
     directory = settings.data_dir.absolute() / "store"
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"CTO_DATA_DIR={settings.data_dir} cannot be written ({error.strerror}): choose another directory"
+        ) from error
     # The package would run the server as a child of this process; it only tells where the program lies.
     program = ValkeyServer(data_dir=directory, persist=True)._binary_path  # noqa: SLF001
     options = {

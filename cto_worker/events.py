@@ -15,6 +15,7 @@ from typing import Any
 
 from cto_worker.errors import InvalidEventError
 from cto_worker.job_id import JOB_ID
+from cto_worker.outcome import JobOutcome
 
 WORKER_TYPE = "cto_operation"
 TOTAL_PHASES = 5
@@ -86,6 +87,12 @@ class Details:
     unknown_transfers: int | None = None  # the same; the buys they were for are not tried, and in no count
     total_spent: float | None = None  # SOL so far, fees included
     wallets_used: int | None = None
+    planned_buys: int | None = None  # of the operation in all, from phase 4 on
+    planned_wallets: tuple[str, ...] | None = (
+        None  # that are to buy, in order; in phase 4's first event alone
+    )
+    outcome: JobOutcome | None = None  # in the last event alone, like the next
+    needs_review: bool | None = None  # whether an operator had to look at the job when it ended
     error: str | None = None
     error_code: str | None = None
     transaction_signatures: tuple[str, ...] | None = None  # confirmed so far
@@ -157,8 +164,11 @@ def decode(payload: bytes | str) -> ProgressEvent:
         for name, wire in _DETAIL_NAMES
         if wire in details
     }
-    if "transaction_signatures" in known:
-        known["transaction_signatures"] = tuple(known["transaction_signatures"])
+    for name in ("transaction_signatures", "planned_wallets"):
+        if name in known:
+            known[name] = tuple(known[name])
+    if "outcome" in known:
+        known["outcome"] = JobOutcome(known["outcome"])
     event["status"] = Status(event["status"])
     event["mode"] = Mode(event["mode"])
     return ProgressEvent(**event, details=Details(**known))
@@ -206,6 +216,10 @@ def _text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(_text(item) for item in value)
+
+
 def _count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
@@ -241,9 +255,13 @@ _DETAIL_CHECKS = {
     "unknown_transfers": _count,
     "total_spent": _amount,
     "wallets_used": _count,
+    "planned_buys": _count,
+    "planned_wallets": _texts,
+    "outcome": lambda v: v in list(JobOutcome),
+    "needs_review": lambda v: isinstance(v, bool),
     "error": _text,
     "error_code": _text,
-    "transaction_signatures": lambda v: isinstance(v, list) and all(_text(item) for item in v),
+    "transaction_signatures": _texts,
     "estimated_time_remaining": _count,
     "current_operation": _text,
     "last_step": lambda v: isinstance(v, dict) and {"kind", "wallet", "status"} <= v.keys(),

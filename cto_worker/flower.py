@@ -5,6 +5,7 @@ It shows and controls everything. So it listens on this machine only, or asks fo
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -13,8 +14,12 @@ from celery.bin.celery import celery
 from cto_worker import logs
 from cto_worker.config import Settings, is_loopback
 from cto_worker.errors import ConfigError
+from cto_worker.unknown_settings import unknown_settings
+from cto_worker.waiting import wait_for_store
 
 USER = "operator"
+
+log = logging.getLogger(__name__)
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -38,6 +43,11 @@ def main() -> None:
     except ConfigError as error:
         sys.exit(f"error: {error}")
     logs.configure(settings)
+    for warning in unknown_settings().values():
+        log.warning(warning)
+    # Flower asks each worker for all it can tell; a worker that is just starting does not answer all in time.
+    logging.getLogger("flower.inspector").setLevel(logging.ERROR)
+    wait_for_store(settings)
     options = [f"--address={settings.flower_host}", f"--port={settings.flower_port}"]
     celery(["--app", "cto_worker.app", "flower", *options], prog_name="celery")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cto_worker import keys
 from cto_worker.events import JobStatus, dumps
+from cto_worker.outcome import JobOutcome, outcome_of
 from cto_worker.store import run_each, script
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ class JobView:
     phase: bytes  # JSON, like the next two
     progress: bytes
     result_json: bytes  # of the operation; ``null`` until the end
+    needs_review: bool  # whether an operator must look at it now
+
+    @property
+    def outcome(self) -> JobOutcome | None:
+        """What the job came to; ``None`` until the end."""
+        return outcome_of(json.loads(self.events[-1]))
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -102,6 +109,7 @@ class JobSummary:
     status: JobStatus
     created_ms: int  # ms since the epoch
     event: bytes  # the latest
+    needs_review: bool  # whether an operator must look at it now
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +137,13 @@ class History:
 
     def view(self, job_id: str) -> JobView | None:
         """Everything about one job."""
-        found = self._view(keys=[keys.job(job_id), keys.events(job_id), keys.meta(job_id)])
+        found = self._view(
+            keys=[keys.job(job_id), keys.events(job_id), keys.meta(job_id)],
+            args=[keys.LIST_PREFIX, keys.REVIEW, job_id],
+        )
         if not found:
             return None
-        user_id, status, phase, progress, metadata, events = found
+        user_id, status, phase, progress, metadata, events, review = found
         return JobView(
             job_id=job_id,
             user_id=user_id.decode(),
@@ -141,6 +152,7 @@ class History:
             phase=phase,
             progress=progress,
             result_json=_result_json(metadata),
+            needs_review=bool(review),
         )
 
     def latest(self, job_id: str) -> StoredEvent | None:
@@ -182,11 +194,20 @@ class History:
         """
         index = keys.jobs(user_id or keys.EVERYONE, status or "all")
         rows, next_cursor = self._page(
-            keys=[index], args=[limit, cursor or "", keys.job(""), keys.events(""), REMOVALS]
+            keys=[index],
+            args=[
+                limit,
+                cursor or "",
+                keys.job(""),
+                keys.events(""),
+                REMOVALS,
+                keys.LIST_PREFIX,
+                keys.REVIEW,
+            ],
         )
         jobs = [
-            JobSummary(job_id.decode(), JobStatus(state.decode()), int(created), event)
-            for job_id, state, created, event in rows
+            JobSummary(job_id.decode(), JobStatus(state.decode()), int(created), event, bool(review))
+            for job_id, state, created, event, review in rows
         ]
         return Page(jobs, int(next_cursor) if next_cursor else None)
 

@@ -15,6 +15,7 @@ from cto_worker.events import Phase
 from cto_worker.hold import Hold
 from cto_worker.intents import settled
 from cto_worker.market import Buy, Outcome, OutcomeStatus, Strategy
+from cto_worker.outcome import JobOutcome, judge
 from cto_worker.plan import check_funds, make_plan
 from cto_worker.result import result_of, step_result, summary_of
 from cto_worker.step import carry_out, follow_up, patiently
@@ -47,6 +48,8 @@ class Operation:
     story: Story
     hold: Hold = field(default_factory=Hold)
     log: IntentLog | None = None  # of the runs before this one
+    uncertain: bool = False  # whether more may have happened than is recorded
+    plan: Plan | None = None
     done: list[tuple[Step, Outcome]] = field(default_factory=list)
     told: int = 0  # how many of these an event has told
     started_s: float = field(default_factory=time.monotonic)  # of the first run, on this process's clock
@@ -108,7 +111,7 @@ def execute(operation: Operation, plan: Plan) -> None:
 
     The plan goes into the intent log with the first event, each outcome with the event after it.
     """
-    pending = recount(operation, plan.steps)
+    pending = recount(operation, plan)
     begun_s, inherited, total = time.monotonic(), len(operation.done), len(plan.steps)
     unrecorded_plan = None if operation.log else plan
     while pending:
@@ -146,9 +149,11 @@ def execute(operation: Operation, plan: Plan) -> None:
     )
 
 
-def recount(operation: Operation, steps: list[Step]) -> list[Step]:
+def recount(operation: Operation, plan: Plan) -> list[Step]:
     """Count again what earlier runs have settled, from the log alone. Returns what is left to do."""
-    pending = steps
+    operation.plan = plan
+    operation.story.tally.planned_buys = plan.buys
+    pending = plan.steps
     while pending and (record := _record_of(operation, pending[0])) and record.outcome:
         pending = settle(operation, pending[0], record.outcome, pending[1:])
     operation.told = len(operation.done)
@@ -199,16 +204,19 @@ def conclude(operation: Operation, error: tuple[str, str] | None, *, review: boo
     """
     if operation.in_flight:
         _abandon(operation, *operation.in_flight)
-    result = result_of(operation, error)
+    outcome = outcome_of(operation)
+    review = review or outcome is JobOutcome.UNKNOWN
+    result = result_of(operation, error, outcome, review=review)
     step_ms = None if error else operation.measured_ms
     operation.story.end(
         summary_of(operation),
         result,
         error=error,
         step_ms=step_ms,
+        outcome=outcome,
         last_step=_last_step(operation),
         records=operation.unrecorded,
-        review=review or any(outcome.status is OutcomeStatus.UNKNOWN for _, outcome in operation.done),
+        review=review,
     )
     operation.hold.reached("after_end")
     if error:
@@ -217,13 +225,26 @@ def conclude(operation: Operation, error: tuple[str, str] | None, *, review: boo
     return result
 
 
+def outcome_of(operation: Operation) -> JobOutcome:
+    """What the operation came to, if it ends now."""
+    tally = operation.story.tally
+    uncounted = operation.log is not None and operation.plan is None
+    if operation.uncertain or uncounted:
+        return JobOutcome.UNKNOWN
+    return judge(
+        planned=tally.planned_buys,
+        confirmed=tally.successful_buys,
+        unknown=tally.unknown_buys + tally.unknown_transfers,
+    )
+
+
 def park(operation: Operation, reason: str) -> dict[str, Any]:
     """End a job that must not go on, and list it for an operator.
 
     Nothing is asked of the market. Raises :class:`OperationFailed` ``needs_review``.
     """
     if operation.log:
-        recount(operation, operation.log.plan.steps)
+        recount(operation, operation.log.plan)
     return conclude(operation, ("needs_review", reason), review=True)
 
 

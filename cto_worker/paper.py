@@ -44,6 +44,7 @@ STRATEGIES = {
     "bonk": Strategy("bonk", 300, 3 * LAMPORTS_PER_SOL, 50_000),
     "raydium": Strategy("raydium", 100, 10 * LAMPORTS_PER_SOL, 20_000),
 }
+PLATFORMS = tuple(STRATEGIES)
 _SUFFIXES = {"pump": "pumpfun", "bonk": "bonk"}
 AFTER_TIMEOUT_S = 1.0  # how long after the time-out a silent or late order comes to light
 

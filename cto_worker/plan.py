@@ -33,6 +33,16 @@ class Plan:
     steps: list[Step]
     needs: dict[str, int]
 
+    @property
+    def buys(self) -> int:
+        """How many buys it takes."""
+        return sum(isinstance(step.intent, Buy) for step in self.steps)
+
+    @property
+    def wallets(self) -> tuple[str, ...]:
+        """The wallets that are to buy, each once, in order."""
+        return tuple(dict.fromkeys(step.wallet for step in self.steps))
+
 
 def make_plan(
     job_id: str, request: OperationRequest, account: Account, strategy: Strategy, market: Market

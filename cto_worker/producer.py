@@ -17,7 +17,7 @@ from cto_worker.request import parse_request
 from cto_worker.story import opening_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from cto_worker.journal import Journal
 
@@ -29,11 +29,17 @@ class Producer:
     """Records jobs and sends their messages. ``send(job_id, document)`` puts one message on the queue."""
 
     def __init__(
-        self, journal: Journal, send: Callable[[str, dict[str, Any]], None], crash_at: str = ""
+        self,
+        journal: Journal,
+        send: Callable[[str, dict[str, Any]], None],
+        crash_at: str = "",
+        platforms: Collection[str] = (),
     ) -> None:
+        """``platforms`` are those that the market knows; without any, each is accepted."""
         self._journal = journal
         self._send = send
         self._crash_at = crash_at
+        self._platforms = platforms
 
     def submit(self, document: Any, *, caller: str = "service", idempotency_key: str = "") -> Created:
         """Start the operation that ``document`` (a JSON object, see the contract) describes.
@@ -45,7 +51,7 @@ class Producer:
         :class:`~cto_worker.errors.IdempotencyConflictError`, :class:`~cto_worker.errors.NotDurableError`, or
         the store's own errors (then submit again with the same key: it may have been recorded).
         """
-        request = parse_request(document)
+        request = parse_request(document, self._platforms)
         recorded = request.to_document()
         idempotency = None
         if idempotency_key:

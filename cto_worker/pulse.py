@@ -68,11 +68,18 @@ class Pulse:
 
     def run(self) -> None:
         """Beat until :meth:`stop`."""
+        failed = False  # said once, until it succeeds again
         while not self._stopped.is_set():
             try:
                 self.beat()
+                failed = False
             except RedisError as error:
-                log.warning("cannot tell yet what was counted: %s", error)
+                log.log(
+                    logging.DEBUG if failed else logging.WARNING,
+                    "cannot tell yet what was counted: %s",
+                    error,
+                )
+                failed = True
             except Exception:
                 log.exception("telling what was counted broke")
             self._stopped.wait(BEAT_S)

@@ -6,6 +6,7 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import base58
@@ -16,7 +17,7 @@ from cto_worker.events import Mode
 from cto_worker.money import to_lamports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 DEFAULT_WALLET_COUNT = 5
 MAX_WALLETS = 50
@@ -58,18 +59,34 @@ class OperationRequest:
         return {name: value for name, value in dumped.items() if value is not None}
 
 
-def parse_request(document: Any) -> OperationRequest:
+def parse_request(document: Any, platforms: Collection[str] = ()) -> OperationRequest:
     """Validate a JSON value and return the request.
 
-    Raises :class:`InvalidRequestError` that names every offending field; nothing is coerced or guessed.
+    ``platforms`` are those that the market knows; without any, each is accepted. Raises
+    :class:`InvalidRequestError` that names every offending field; nothing is coerced or guessed.
     """
+    messages: dict[str, Any] = {}
     try:
         loaded = _SCHEMA.load(document)
     except ValidationError as error:
-        raise InvalidRequestError(error.normalized_messages()) from error
+        messages = {name: _with_hint(name, texts) for name, texts in error.normalized_messages().items()}
+    platform = document.get("platform") if isinstance(document, dict) else None
+    if platforms and isinstance(platform, str) and platform not in platforms:
+        messages.setdefault("platform", [f"Unknown platform: must be one of {', '.join(platforms)}."])
+    if messages:
+        raise InvalidRequestError(messages)
     if "wallets" in loaded:
         loaded["wallets"] = tuple(loaded["wallets"])
     return OperationRequest(**loaded)
+
+
+def _with_hint(name: str, texts: Any) -> Any:
+    """Add to the message about an unknown field which one is probably meant."""
+    if texts != [_SCHEMA.error_messages["unknown"]]:
+        return texts
+    head, *tail = re.split(r"[_-]+", name.strip("_-"))
+    near = get_close_matches(head + "".join(word.title() for word in tail), _NAMES, n=1)
+    return [f"Unknown field: did you mean {near[0]}?"] if near else texts
 
 
 def recorded_request(document: bytes) -> OperationRequest:

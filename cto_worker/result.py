@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.market import Buy
+from cto_worker.market import Buy, OutcomeStatus
 from cto_worker.money import to_sol
 
 if TYPE_CHECKING:
     from cto_worker.market import Outcome
     from cto_worker.operation import Operation
+    from cto_worker.outcome import JobOutcome
     from cto_worker.plan import Step
 
 
@@ -23,14 +24,19 @@ def summary_of(operation: Operation) -> str:
     return f"{', '.join(counts)}; {to_sol(tally.spent_lamports):.9g} SOL spent"
 
 
-def result_of(operation: Operation, error: tuple[str, str] | None) -> dict[str, Any]:
+def result_of(
+    operation: Operation, error: tuple[str, str] | None, outcome: JobOutcome, *, review: bool
+) -> dict[str, Any]:
     """The complete result. ``error`` is code and text, ``None`` for success. SOL, ms and base units."""
     tally, request = operation.story.tally, operation.request
     result: dict[str, Any] = {
         "success": error is None,
+        "outcome": outcome.value,
+        "needsReview": review,
         "mode": request.mode.value,
         "platform": operation.story.platform,
         "buyAmount": request.buy_amount,
+        "plannedBuys": tally.planned_buys or 0,
         "successfulBuys": tally.successful_buys,
         "failedBuys": tally.failed_buys,
         "unknownBuys": tally.unknown_buys,
@@ -41,6 +47,7 @@ def result_of(operation: Operation, error: tuple[str, str] | None) -> dict[str, 
         "transactionSignatures": tally.signatures,
         "durationMs": round((time.monotonic() - operation.started_s) * 1000),
         "steps": [step_result(step, outcome) for step, outcome in operation.done],
+        "wallets": wallet_results(operation),
     }
     if error:
         result["errorCode"], result["error"] = error
@@ -60,3 +67,54 @@ def step_result(step: Step, outcome: Outcome) -> dict[str, Any]:
     if outcome.error_code:
         document["errorCode"], document["error"] = outcome.error_code, outcome.error
     return document
+
+
+NOT_STARTED = "not_started"  # of a planned transfer or buy for which no order was prepared
+PARTIAL = "partial"  # of a wallet's buys, when it is planned to make several
+
+
+def wallet_results(operation: Operation) -> list[dict[str, Any]]:
+    """What became of each planned wallet, in the plan's order. SOL and base units."""
+    if operation.plan is None:
+        return []
+    outcomes = {step.intent.intent_id: outcome for step, outcome in operation.done}
+    planned: dict[str, list[Step]] = {wallet: [] for wallet in operation.plan.wallets}
+    for step in operation.plan.steps:
+        planned[step.wallet].append(step)
+    return [
+        _wallet_result(wallet, [(step, outcomes.get(step.intent.intent_id)) for step in steps])
+        for wallet, steps in planned.items()
+    ]
+
+
+def _wallet_result(wallet: str, steps: list[tuple[Step, Outcome | None]]) -> dict[str, Any]:
+    buys = [_state(outcome) for step, outcome in steps if isinstance(step.intent, Buy)]
+    transfers = [_state(outcome) for step, outcome in steps if not isinstance(step.intent, Buy)]
+    ended = [outcome for _, outcome in steps if outcome]
+    document: dict[str, Any] = {
+        "wallet": wallet,
+        **({"transfer": transfers[0]} if transfers else {}),
+        "buy": _together(buys),
+        "plannedBuys": len(buys),
+        "successfulBuys": buys.count(OutcomeStatus.CONFIRMED.value),
+        "spent": to_sol(sum(outcome.spent_lamports for outcome in ended)),
+        "tokens": sum(outcome.tokens for outcome in ended),
+    }
+    if failed := next((outcome for outcome in ended if outcome.error_code), None):
+        document["errorCode"], document["error"] = failed.error_code, failed.error
+    return document
+
+
+def _state(outcome: Outcome | None) -> str:
+    return outcome.status.value if outcome else NOT_STARTED
+
+
+def _together(states: list[str]) -> str:
+    """One state for all buys of a wallet: an unknown one takes precedence."""
+    if OutcomeStatus.UNKNOWN.value in states:
+        return OutcomeStatus.UNKNOWN.value
+    if len(set(states)) == 1:
+        return states[0]
+    if OutcomeStatus.CONFIRMED.value in states:
+        return PARTIAL
+    return OutcomeStatus.FAILED.value  # some have failed, the others were not started

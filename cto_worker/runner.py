@@ -35,7 +35,7 @@ from cto_worker.request import parse_request, recorded_request, refused_request
 from cto_worker.story import Story, opening_event, request_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager
 
     from cto_worker.intents import IntentLog
@@ -78,6 +78,7 @@ class Runner:
     crash_at: str = ""
     trace: Callable[[str, Claim], AbstractContextManager[object]] = lambda *_: nullcontext()  # of one run
     stopping: Event = field(default_factory=Event)  # set once this worker is to stop
+    platforms: Collection[str] = ()  # that the market knows; empty: requests may name any
     parked: str = ""  # why every job is ended, and listed for an operator, rather than run; "": they are run
 
     def run_job(self, job_id: str, document: Any, *, recorded: bool = False) -> dict[str, Any] | None:
@@ -119,7 +120,7 @@ class Runner:
         claimed_s = time.monotonic()
         claim = self.journal.claim(job_id, claimant)
         if claim is None and not recorded:
-            request, refusal = _read(document)
+            request, refusal = _read(document, self.platforms)
             document = {REFUSED: refusal} if refusal else request.to_document()
             if not self.journal.create(opening_event(job_id, request), document).new:
                 return None
@@ -135,6 +136,8 @@ class Runner:
                     # Whatever is wrong may be what is recorded, so no more of that is read than must be.
                     operation = self._operation(job_id, claim, request_of(claim.latest), hold)
                     operation.log = _readable_log(claim)
+                    unreadable = bool(claim.recorded) and operation.log is None
+                    operation.uncertain = bool(self.parked) or unreadable
                     return park(operation, reason)
                 hold.reached("after_claim")
                 if refusal := json.loads(claim.request).get(REFUSED):
@@ -205,10 +208,10 @@ def _readable_log(claim: Claim) -> IntentLog | None:
         return None
 
 
-def _read(document: Any) -> tuple[OperationRequest, str]:
+def _read(document: Any, platforms: Collection[str]) -> tuple[OperationRequest, str]:
     """The request in a message, and why it is refused, or ""."""
     try:
-        return parse_request(document), ""
+        return parse_request(document, platforms), ""
     except InvalidRequestError as refusal:
         # What a stranger sent may be long, or no text that can be written down.
         text = str(refusal).encode(errors="backslashreplace").decode()[:MAX_REFUSAL]

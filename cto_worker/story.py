@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cto_worker.intents import IntentRecord
     from cto_worker.journal import Journal, Receipt
     from cto_worker.market import Order, Outcome
+    from cto_worker.outcome import JobOutcome
     from cto_worker.plan import Plan
 
 UNKNOWN_PLATFORM = "unknown"
@@ -27,6 +28,7 @@ UNKNOWN_PLATFORM = "unknown"
 class Tally:
     """What has been done so far. Money in lamports, tokens in base units."""
 
+    planned_buys: int | None = None  # ``None`` before there is a plan
     successful_buys: int = 0
     failed_buys: int = 0
     unknown_buys: int = 0
@@ -113,7 +115,10 @@ class Story:
         :meth:`Journal.append` raises.
         """
         details = self._details(
-            current_operation=current_operation, estimated_time_remaining=remaining_ms, last_step=last_step
+            current_operation=current_operation,
+            estimated_time_remaining=remaining_ms,
+            last_step=last_step,
+            planned_wallets=plan and plan.wallets,
         )
         if phase.number < self._latest.phase:
             phase = Phase.of(self._latest.phase)
@@ -151,16 +156,22 @@ class Story:
         *,
         error: tuple[str, str] | None,
         step_ms: float | None,
+        outcome: JobOutcome | None = None,
         last_step: dict[str, Any] | None = None,
         records: Mapping[str, IntentRecord] | None = None,
         review: bool = False,
     ) -> None:
-        """Journal the terminal event. ``error`` is code and text, ``None`` for success."""
+        """Journal the terminal event. ``error`` is code and text, ``None`` for success.
+
+        ``review`` lists the job for an operator.
+        """
         code, text = error or (None, None)
         self._append(
             Phase.ENDED,
             Status.FAILED if error else Status.COMPLETED,
-            self._details(error=text, error_code=code, last_step=last_step),
+            self._details(
+                outcome=outcome, needs_review=review, error=text, error_code=code, last_step=last_step
+            ),
             summary=summary,
             result=result,
             step_ms=step_ms,
@@ -177,6 +188,7 @@ class Story:
             unknown_transfers=tally.unknown_transfers or None,
             total_spent=to_sol(tally.spent_lamports),
             wallets_used=len(tally.wallets),
+            planned_buys=tally.planned_buys,
             transaction_signatures=tuple(tally.signatures),
             **more,
         )

@@ -2,12 +2,14 @@
 import { confirmCancel } from "/static/confirm.js";
 import { showDetails } from "/static/details.js";
 import { count, moment, shorten, sol } from "/static/format.js";
+import { results, split, standing } from "/static/outcome.js";
 import { $, copyButton, say } from "/static/page.js";
 
 export class Card {
   #client;
   #parts;
   #latest = null;
+  #needsReview;
   #hideDetails = null;
   #cancelling = false;
 
@@ -28,11 +30,18 @@ export class Card {
     return this.#hideDetails !== null;
   }
 
-  update(latest) {
+  /** Whether an operator must look at it: it then comes first in lists. */
+  get needsReview() {
+    return this.#latest !== null && standing(this.#latest, this.#needsReview).kind === "review";
+  }
+
+  /** `needsReview` is what a list says; an event alone says what was so at its job's end. */
+  update(latest, needsReview) {
     if (latest === this.#latest) return;
     const isFirst = this.#latest === null;
     this.#latest = latest;
-    const { token, badge, facts, bar, fill, now, left, counts, error, toggle, cancel } = this.#parts;
+    this.#needsReview = needsReview;
+    const { token, badge, facts, bar, fill, parts, now, left, counts, error, toggle, cancel } = this.#parts;
     const { details = {}, status, progress, phase, phaseTitle, totalPhases } = latest;
     const ended = phase === totalPhases;
     if (isFirst) {
@@ -45,14 +54,17 @@ export class Card {
       bar.setAttribute("aria-label", `Progress of ${name}`);
     }
     this.node.dataset.status = status;
-    say(badge, ended ? status : latest.attempt ? "running" : "waiting");
+    const { kind, words } = standing(latest, needsReview);
+    this.node.dataset.standing = kind;
+    say(badge, words);
     say(facts, [sol(latest.buyAmount), latest.mode, latest.platform === "unknown" ? "" : latest.platform, `user ${latest.userId}`].filter(Boolean).join(" · "));
     fill.style.transform = `scaleX(${progress / 100})`;
     bar.setAttribute("aria-valuenow", String(Math.round(progress)));
-    bar.setAttribute("aria-valuetext", `${Math.round(progress)} %, ${phaseTitle}`);
-    say(now, ended ? latest.phaseDescription : `${phase}/${totalPhases} ${phaseTitle}: ${details.currentOperation ?? ""}`);
+    bar.setAttribute("aria-valuetext", ended ? [words, results(latest)].filter(Boolean).join(": ") : `${Math.round(progress)} %, ${phaseTitle}`);
+    fill.hidden = ended && split(parts, latest);
+    say(now, ended ? endOf(latest, kind) : `${phase}/${totalPhases} ${phaseTitle}: ${details.currentOperation ?? ""}`);
     say(left, ended ? moment(latest.timestamp) : remaining(details.estimatedTimeRemaining, progress));
-    say(counts, ended ? "" : progressOfBuys(details));
+    say(counts, ended ? (kind === "review" ? "An operator must find out what is unknown." : "") : progressOfBuys(details));
     say(error, details.errorCode ? `${details.errorCode}: ${details.error}` : "");
     cancel.hidden = ended;
     cancel.disabled = this.#cancelling;
@@ -87,6 +99,13 @@ export class Card {
       say(cancel, "Cancel");
     }
   }
+}
+
+/** How it ended: by the parts of the bar, unless all its buys ended alike. */
+function endOf(latest, kind) {
+  const told = results(latest);
+  if (kind === "completed" || kind === "failed" || !told) return latest.phaseDescription;
+  return `${told} · ${sol(latest.details.totalSpent)} spent`;
 }
 
 const remaining = (ms, progress) => (ms === undefined ? `${progress.toFixed(0)} %` : `${progress.toFixed(0)} % · about ${Math.ceil(ms / 1_000)} s left`);

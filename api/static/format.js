@@ -11,6 +11,12 @@ export const shorten = (text, keep = 6) => (text.length > 2 * keep + 1 ? `${text
 
 export const sol = (amount) => `${AMOUNT.format(amount)} SOL`;
 
+const DECIMALS = 6; // of the mints that the paper market trades
+const TOKENS = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
+
+/** Base units as tokens. */
+export const tokens = (baseUnits) => TOKENS.format(baseUnits / 10 ** DECIMALS);
+
 /** For one token. */
 export const price = (amount) => `${PRICE.format(amount)} SOL`;
 

@@ -1,8 +1,9 @@
-// Earlier operations, page by page, by status and user.
+// Earlier operations, page by page, by status and user. Without a status, those that an operator must look at come first.
 import { Card } from "/static/card.js";
 import { $, say } from "/static/page.js";
 
 const PAGE = 20;
+const REVIEW = "needs_review";
 
 /** Let the history show what its filters say. Returns `{ show, close }`. */
 export function history(getClient, ownUser) {
@@ -12,15 +13,21 @@ export function history(getClient, ownUser) {
 
   const load = async (isMore) => {
     const ask = (asked += 1);
-    const { status, userId } = Object.fromEntries(new FormData($("filters")));
+    const { status, userId: named } = Object.fromEntries(new FormData($("filters")));
+    const userId = ownUser() ? "" : named.trim();
+    const list = (filter) => getClient().jobs({ userId, limit: PAGE, ...filter });
     try {
-      const page = await getClient().jobs({ status, userId: ownUser() ? "" : userId.trim(), limit: PAGE, cursor: isMore ? cursor : null });
+      const [pinned, page] = await Promise.all([
+        !isMore && !status ? list({ status: REVIEW }) : { jobs: [] },
+        list({ status, cursor: isMore ? cursor : null }),
+      ]);
       if (ask !== asked) return;
       if (!isMore) close();
       cursor = page.nextCursor;
-      for (const { jobId, latestProgress } of page.jobs) {
+      for (const { jobId, latestProgress, needsReview } of [...pinned.jobs, ...page.jobs]) {
+        if (cards.some((card) => card.jobId === jobId)) continue; // it is among those that come first
         const card = new Card(getClient(), jobId);
-        card.update(latestProgress);
+        card.update(latestProgress, needsReview);
         cards.push(card);
         $("past").append(card.node);
       }

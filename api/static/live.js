@@ -1,8 +1,12 @@
 // The operations of a room as they run: a card each, the newest first.
 import { Card } from "/static/card.js";
 import { shorten } from "/static/format.js";
+import { standing } from "/static/outcome.js";
 import { $, say } from "/static/page.js";
 import { showTotals } from "/static/totals.js";
+
+/** The first of some nodes that a list has, in the list's order. */
+const firstIn = (list, nodes) => [...list.children].find((node) => nodes.includes(node)) ?? null;
 
 const SHOWN = 100; // cards, until more are asked for
 
@@ -28,7 +32,9 @@ export function showRoom(client, kind, id) {
         place(card);
         if (kind === "job") card.toggle(true);
       }
+      const wasFirst = card.needsReview;
       card.update(latest);
+      if (card.needsReview && !wasFirst) place(card);
     }
     for (const [jobId, card] of cards) { // those that others have pushed out, unless somebody reads them
       if (cards.size <= limit) break;
@@ -38,12 +44,16 @@ export function showRoom(client, kind, id) {
     }
   };
 
-  /** Jobs come in the order in which they were accepted; those of a longer list come before what is there. */
+  /**
+   * Those that an operator must look at come first. The others come in the order in which they were accepted; those of a
+   * longer list come before what is there.
+   */
   const place = (card) => {
-    const order = tracker.snapshot.jobs.map(({ jobId }) => jobId);
+    const order = tracker.snapshot.jobs.map(({ jobId }) => jobId).filter((jobId) => Boolean(cards.get(jobId)?.needsReview) === card.needsReview);
     const older = order.slice(0, order.indexOf(card.jobId));
     const before = older.reverse().map((jobId) => cards.get(jobId)?.node).find((node) => node?.isConnected);
-    $("jobs").insertBefore(card.node, before ?? null);
+    const firstOther = card.needsReview ? [...cards.values()].filter(({ needsReview }) => !needsReview).map(({ node }) => node) : [];
+    $("jobs").insertBefore(card.node, before ?? firstIn($("jobs"), firstOther));
   };
 
   $("more").onclick = () => {
@@ -53,7 +63,7 @@ export function showRoom(client, kind, id) {
   tracker.onChange(draw);
   tracker.onError(draw);
   tracker.onComplete((event, { restored }) => {
-    if (!restored) say($("announcer"), `${shorten(event.tokenAddress)} ${event.status}: ${event.phaseDescription}`);
+    if (!restored) say($("announcer"), `${shorten(event.tokenAddress)} ${standing(event).words}: ${event.phaseDescription}`);
   });
   showTotals([]);
   // Whether there is nothing is known only once the room has been joined.

@@ -5,9 +5,11 @@ import { $, el, say } from "/static/page.js";
 
 const SHOWN = {
   running: ({ active, queued }) => String(active + queued),
-  completed: ({ completed }) => String(completed),
-  failed: ({ failed }) => String(failed),
-  buys: ({ successfulBuys, failedBuys }) => (failedBuys ? `${successfulBuys} + ${failedBuys} failed` : String(successfulBuys)),
+  completed: ({ byOutcome }) => String(byOutcome.full),
+  partial: ({ byOutcome }) => String(byOutcome.partial),
+  unknown: ({ byOutcome }) => String(byOutcome.unknown),
+  failed: ({ byOutcome }) => String(byOutcome.none),
+  buys: ({ successfulBuys, failedBuys }) => (failedBuys ? `${successfulBuys} of ${successfulBuys + failedBuys}` : String(successfulBuys)),
   spent: ({ totalSpent }) => sol(totalSpent),
   progress: ({ averageProgress }) => `${averageProgress.toFixed(0)} %`,
 };

@@ -1,4 +1,6 @@
--- KEYS: job, events, meta. Returns {user, status, phase, progress, Celery's metadata, every event}, or nothing
+-- KEYS: job, events, meta. ARGV: prefix of lists, name of the review list, job id
+-- Returns {user, status, phase, progress, Celery's metadata, every event, 1 when an operator must look at the job}, or
+-- nothing
 local user, status, phase, progress = unpack(redis.call("HMGET", KEYS[1], "user", "status", "phase", "progress"))
 local meta = user and redis.call("GET", KEYS[3])
 if not meta then
@@ -8,4 +10,5 @@ local events = redis.call("XRANGE", KEYS[2], "-", "+")
 for place, entry in ipairs(events) do
   events[place] = entry[2][2]
 end
-return #events > 0 and { user, status, phase, progress, meta, events } or false
+local review = redis.call("ZSCORE", ARGV[1] .. user .. ":" .. ARGV[2], ARGV[3])
+return #events > 0 and { user, status, phase, progress, meta, events, review and 1 or 0 } or false

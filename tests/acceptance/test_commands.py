@@ -16,11 +16,13 @@ import subprocess
 import sys
 import tempfile
 import termios
+import time
 import uuid
 from pathlib import Path
 
 import pytest
 import requests
+from acceptance.conftest import free_port
 from waiting import wait_until
 
 BIN = Path(sys.executable).parent
@@ -89,6 +91,80 @@ def test_doctor_finds_nothing_wrong_from_a_second_terminal(system):
     assert done.returncode == 0, done.stdout
     assert "CTO_AUTH=required" in done.stdout
     assert "WRONG" not in done.stdout
+
+
+@pytest.fixture
+def said():
+    """Start a command, and tell what it has said once a condition on that holds; it is ended afterwards."""
+    processes = []
+
+    def said(command, env, condition):
+        log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT, text=True)
+        processes.append((process, log))
+
+        def read():
+            log.seek(0)
+            return log.read()
+
+        wait_until(lambda: condition(read()) or process.poll() is not None)
+        return process, read
+
+    yield said
+    for process, log in processes:
+        process.terminate()
+        process.wait(60)
+        log.close()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [BIN / "cto", "up"],
+        [BIN / "celery", "--app", "cto_worker.app", "worker", "--queues", "cto"],
+        [BIN / "python", "-m", "api.wsgi"],
+        [BIN / "python", "-m", "cto_worker.flower"],
+    ],
+    ids=["up", "worker", "gateway", "flower"],
+)
+def test_a_store_that_is_away_at_start_is_named_once_and_without_its_password(elsewhere, said, command):
+    env = elsewhere(CTO_REDIS_URL="redis://worker:sEcReT@127.0.0.1:1/0", CTO_FLOWER_PORT=str(free_port()))
+    named = "the store at redis://127.0.0.1:1/0 is not reachable"
+    process, read = said(command, env, lambda text: named in text)
+    time.sleep(3)  # in which it would be said again
+    assert process.poll() is None, read()
+    assert read().count(named) == 1, read()
+    assert "sEcReT" not in read()
+    assert "Trying again" not in read()
+    assert read().count("lost the store") <= 1
+
+
+def test_the_system_is_ready_once_when_all_of_it_is_and_warns_of_nothing_after_it(elsewhere, said):
+    env = elsewhere(CTO_FLOWER_PORT=str(free_port()), CTO_PAPER_FAILURERATE="0.3")
+    _, read = said([BIN / "cto", "up"], env, lambda text: "ready: try" in text)
+    before, ready, _ = read().partition("ready: try")
+    assert ready, read()
+    assert "@" in before
+    assert " ready." in before, "a worker is"
+    warning = "CTO_PAPER_FAILURERATE is not a setting and has no effect: did you mean CTO_PAPER_FAILURE_RATE?"
+    assert before.count(warning) == 1
+    assert "superuser" not in before
+    subprocess.run([BIN / "cto", "submit", "--watch"], env=env, check=True, capture_output=True, timeout=60)
+    time.sleep(6)  # in which Flower asks a worker that has just started for all it can tell
+    after = read().partition("ready: try")[2]
+    assert "warning" not in after.lower(), after
+    assert "error" not in after.lower(), after
+
+
+def test_doctor_warns_of_a_misspelt_setting(system):
+    found = subprocess.run(
+        [BIN / "cto", "doctor"],
+        env=system.env | {"CTO_REDISURL": "x"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "WARN  environment    CTO_REDISURL is not a setting and has no effect" in found.stdout
 
 
 @pytest.mark.parametrize("auth", ["off", "required"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import uuid
@@ -81,12 +82,12 @@ def test_an_operation_is_started_watched_and_read_to_the_last_signature(slow, co
         for w in done.locator(".chart .buy .span").evaluate_all("s => s.map(e => e.style.width)")
     ]
     assert all(8 < width < 25 for width in widths), "six steps of like length fill the time"
-    expect(done.locator(".buys tbody tr")).to_have_count(3)
+    expect(done.locator(".wallets tbody tr")).to_have_count(3)
     result = slow.get(f"/api/cto/job/{done.get_attribute('id').removeprefix('job-')}/status")[
         "operationResult"
     ]
     buys = [step for step in result["steps"] if step["kind"] == "buy"]
-    assert done.locator(".buys .address .mono").evaluate_all("s => s.map(e => e.title)") == [
+    assert done.locator(".wallets .address .mono").evaluate_all("s => s.map(e => e.title)") == [
         text for buy in buys for text in (buy["wallet"], buy["signature"])
     ]
     done.get_by_role("button", name="Copy signature").first.click()
@@ -157,7 +158,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(slow, page, user):
     page.keyboard.press("Enter")
     expect(page.locator(".details .chart")).to_be_visible()
     held = page.evaluate("document.activeElement.ariaLabel")
-    expect(page.locator(".buys tbody tr")).not_to_have_count(0)
+    expect(page.locator(".wallets tbody tr")).not_to_have_count(0)
     assert page.evaluate("document.activeElement.ariaLabel") == held, (
         "what is drawn leaves the focus where it is"
     )
@@ -196,7 +197,7 @@ def test_history_has_filters_and_pages_and_the_same_details(system, page, user, 
     screenshot(page, "dashboard-history")
     past = card(page, "completed", "#past")
     past.get_by_role("button", name="Details").click()
-    expect(past.locator(".buys tbody tr")).to_have_count(1)
+    expect(past.locator(".wallets tbody tr")).to_have_count(1)
 
 
 def test_whose_operations_are_shown_stands_in_the_address(system, page, user):
@@ -204,7 +205,7 @@ def test_whose_operations_are_shown_stands_in_the_address(system, page, user):
     other = system.submit(userId=f"{user}-other", walletCount=40, buyAmount=0.8)
     system.ended(mine)
     opened(page, system, f"job_{mine}")
-    expect(page.locator(f"#job-{mine} .buys tbody tr")).to_have_count(2)  # it is the one that is meant
+    expect(page.locator(f"#job-{mine} .wallets tbody tr")).to_have_count(2)  # it is the one that is meant
     page.locator("#view-kind").select_option("all")
     assert page.url.endswith("?room=admin_launches")
     later = system.submit(userId=user, walletCount=30, buyAmount=0.6)
@@ -293,7 +294,7 @@ def test_a_gateway_that_is_away_is_shown_and_nothing_is_missed(system, tcp_proxy
     expect(page.locator(f"#job-{missed}[data-status=completed]")).to_be_visible()
     events = system.get(f"/api/cto/job/{job_id}/events")["events"]
     expect(shown.locator(".log li")).to_have_count(len(events))
-    expect(shown.locator(".buys tbody tr")).to_have_count(40)
+    expect(shown.locator(".wallets tbody tr")).to_have_count(40)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -310,7 +311,7 @@ def test_every_view_can_be_used_by_anybody_on_any_screen(system, page, user, axe
     for each in (failing, job_id):
         system.ended(each)
     page.locator(f"#job-{job_id}").get_by_role("button", name="Details").click()
-    expect(page.locator(".buys tbody tr")).to_have_count(2)
+    expect(page.locator(".wallets tbody tr")).to_have_count(2)
     assert axe(page) == []
     assert page.evaluate(fits)
     screenshot(page, f"dashboard-{scheme}-{width}")
@@ -338,8 +339,8 @@ def test_simulated_operations_need_no_gateway_but_for_the_page(system, page, use
     start(page, user)
     done = page.locator("#jobs .job").first
     done.get_by_role("button", name="Details").click()
-    expect(done.locator(".badge")).to_have_text(re.compile("completed|failed"))
-    expect(done.locator(".buys tbody tr")).to_have_count(3)
+    expect(done.locator(".badge")).to_have_text(re.compile("completed|partial|failed"))
+    expect(done.locator(".wallets tbody tr")).to_have_count(3)
     assert system.get("/api/cto/jobs", userId=user)["jobs"] == []
 
 
@@ -353,9 +354,115 @@ def test_thousands_of_events_leave_the_page_at_hand(system, page, user):
     assert page.locator("#tokenAddress").input_value() != before
     for job_id in job_ids:
         system.ended(job_id)
-    expect(page.locator("#totals")).to_contain_text(re.compile(r"completed\s*150", re.IGNORECASE))
+    expect(page.locator("#totals")).to_contain_text(re.compile(r"running\s*0", re.IGNORECASE))
+    ended = page.locator("#totals div").evaluate_all(
+        "all => all.filter(({ firstChild }) => ['completed', 'partial'].includes(firstChild.textContent))"
+        ".reduce((sum, { lastChild }) => sum + Number(lastChild.textContent), 0)"
+    )
+    assert ended == 150
     wait_until(lambda: page.locator("#jobs .job").count() == 100)
     page.get_by_role("button", name="Show more").click()
     wait_until(lambda: page.locator("#jobs .job").count() == 150)
     order = page.locator("#jobs .job").evaluate_all("all => all.map((each) => each.id.slice(4))")
     assert order == job_ids[::-1]
+
+
+@pytest.fixture(scope="module")
+def rough():
+    """A system whose market fails some orders, and of others never says in time what became of them."""
+    rates = {"CTO_PAPER_FAILURE_RATE": "0.3", "CTO_PAPER_SILENT_RATE": "0.1", "CTO_PAPER_TIMEOUT_MS": "50"}
+    system = System(environment(**rates), "--no-flower").ready()
+    yield system
+    system.stop()
+
+
+def with_outcomes(system, user, *wanted, **changes):
+    """Run operations until there is one of each of these outcomes; return their status pages."""
+    found = {}
+    for _ in range(60):
+        page = system.ended(system.submit(userId=user, **changes))
+        found.setdefault(page["outcome"], page)
+        if found.keys() >= set(wanted):
+            return [found[outcome] for outcome in wanted]
+    raise AssertionError(f"only {sorted(found)} came of 60 operations")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1_280])
+def test_an_operation_is_shown_as_what_it_bought(rough, page, user, axe, screenshot, scheme, width):
+    partial, unknown = with_outcomes(rough, user, "partial", "unknown", mode="standard", walletCount=6)
+    none = rough.ended(rough.submit(userId=user, buyAmount=1_000))
+    assert (partial["status"], none["outcome"]) == ("completed", "none")
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    opened(page, rough, f"user_{user}")
+    page.get_by_role("tab", name="History").click()
+    shown = {name: page.locator(f"#past #job-{job['jobId']}") for name, job in
+             {"partial": partial, "unknown": unknown, "none": none}.items()}  # fmt: skip
+    bought = partial["operationResult"]["successfulBuys"]
+    expect(shown["partial"].locator(".badge")).to_have_text(f"partial {bought}/6")
+    expect(shown["unknown"].locator(".badge")).to_have_text("needs review")
+    expect(shown["none"].locator(".badge")).to_have_text("failed")
+    first = page.locator("#past .job").first
+    expect(first).to_have_attribute("data-standing", "review")
+    parts = (
+        shown["partial"].locator(".part").evaluate_all("all => all.map(e => [e.className, e.style.flexGrow])")
+    )
+    assert parts == [["part bought", str(bought)], ["part failed", str(6 - bought)]]
+    expect(shown["partial"].locator("[data-part=now]")).to_contain_text(
+        f"{bought} bought, {6 - bought} failed"
+    )
+    screenshot(page, f"outcomes-{scheme}-{width}")
+    for name in ("partial", "unknown"):
+        shown[name].get_by_role("button", name="Details").click()
+        expect(shown[name].locator(".wallets tbody tr")).to_have_count(6)
+    for name, status in (("partial", partial), ("unknown", unknown)):
+        cells = (
+            shown[name]
+            .locator(".wallets tbody tr")
+            .evaluate_all(
+                "rows => rows.map(row => [row.querySelector('.mono').title,"
+                " ...[1, 2].map(at => row.children[at].querySelector('.outcome').textContent)])"
+            )
+        )
+        words = {"confirmed": ("confirmed", "bought"), "not_started": ("not reached", "not tried")}
+        assert cells == [
+            [row["wallet"], words.get(row["transfer"], (row["transfer"],) * 2)[0],
+             words.get(row["buy"], (row["buy"],) * 2)[1]]
+            for row in status["operationResult"]["wallets"]
+        ]  # fmt: skip
+    assert axe(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    screenshot(page, f"outcomes-details-{scheme}-{width}")
+
+
+def test_an_operation_that_needs_review_comes_first_and_is_resolved(rough, page, user, screenshot):
+    opened(page, rough, f"user_{user}")
+    (unknown,) = with_outcomes(rough, user, "unknown", walletCount=6)
+    later = rough.submit(userId=user, buyAmount=1_000)
+    expect(page.locator(f"#jobs #job-{later} .badge")).to_have_text("failed")
+    expect(page.locator("#jobs .job").first.locator(".badge")).to_have_text("needs review")
+    screenshot(page, "outcomes-live")
+    intents = json.loads(rough.cto("resolve", unknown["jobId"], "--json").stdout)["unknownIntents"]
+    assert intents
+    assert "needs review" in rough.cto("jobs", "--user", user).stdout
+    for intent in intents:
+        rough.cto("resolve", unknown["jobId"], "--intent", intent["intentId"], "--executed")
+    page.get_by_role("tab", name="History").click()
+    expect(page.locator(f"#past #job-{unknown['jobId']} .badge")).to_have_text("unknown, reviewed")
+    status = rough.get(f"/api/cto/job/{unknown['jobId']}/status")
+    assert (status["outcome"], status["needsReview"]) == ("unknown", False)
+    assert status["operationResult"] == unknown["operationResult"]
+
+
+def test_the_command_line_shows_what_an_operation_bought(rough, user):
+    (partial,) = with_outcomes(rough, user, "partial", walletCount=6)
+    buys = f"{partial['operationResult']['successfulBuys']}/6"
+    (line,) = [
+        line for line in rough.cto("jobs", "--user", user).stdout.splitlines() if partial["jobId"] in line
+    ]
+    assert f"partial {buys}" in line
+    assert "completed" not in line
+    watched = rough.cto("watch", partial["jobId"])
+    assert f"partial {buys}: " in watched.stdout.splitlines()[-1]
+    assert "completed" not in watched.stdout

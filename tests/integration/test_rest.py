@@ -17,6 +17,7 @@ from cto_worker import keys
 from cto_worker.broker import celery_app, make_producer
 from cto_worker.config import Settings
 from cto_worker.events import Phase
+from cto_worker.outcome import JobOutcome
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.request import parse_request
 from cto_worker.store import connect
@@ -81,6 +82,15 @@ def test_submitting_records_the_job_and_sends_its_message(rest, store, body):
     assert data(rest.get(created["statusUrl"]))["status"] == "waiting"
 
 
+def test_an_unknown_platform_is_refused_when_it_is_submitted(rest, body, store):
+    answer = rest.post("/api/cto/jobs", json=body | {"platform": "uniswap"})
+    assert answer.status_code == 400
+    assert answer.json["error"]["details"]["fields"] == {
+        "platform": ["Unknown platform: must be one of pumpfun, bonk, raydium."]
+    }
+    assert not store.keys("cto:job:*")
+
+
 def test_the_same_key_and_body_give_the_same_job(rest, body):
     headers = {"Idempotency-Key": "launch-1"}
     first = data(rest.post("/api/cto/jobs", json=body, headers=headers), 202)
@@ -139,6 +149,30 @@ def test_the_status_of_an_ended_job(rest, record, end, status, bought):
     assert (answer["status"], answer["currentPhase"], answer["currentProgress"]) == (status, 5, 100)
     assert answer["operationResult"] == {"successfulBuys": bought}
     assert answer["latestProgress"]["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("outcome", "counts", "shown"),
+    [
+        ("partial", (2, 8, 0), "partial"),
+        ("unknown", (2, 1, 2), "unknown"),
+        (None, (2, 8, 0), "partial"),  # as versions without outcomes ended jobs
+        (None, (5, 0, 0), "full"),
+    ],
+)
+def test_outcome_and_review_stand_in_status_and_list(rest, record, outcome, counts, shown):
+    def told():
+        (item,) = data(rest.get("/api/cto/jobs"))["jobs"]
+        status = data(rest.get("/api/cto/job/j1/status"))
+        assert (item["outcome"], item["needsReview"]) == (status["outcome"], status["needsReview"])
+        return status["outcome"], status["needsReview"], status["status"]
+
+    story = record("j1")
+    assert told() == (None, False, "active")
+    story.tally.successful_buys, story.tally.failed_buys, story.tally.unknown_buys = counts
+    end = {"outcome": outcome and JobOutcome(outcome), "review": shown == "unknown"}
+    story.end("done", {}, error=None, step_ms=None, **end)
+    assert told() == (shown, shown == "unknown", "completed")
 
 
 def test_the_latest_event_and_its_etag(rest, record):
@@ -266,6 +300,8 @@ def test_an_item_of_the_list(rest, record):
     assert job == {
         "jobId": "j1",
         "status": "active",
+        "outcome": None,
+        "needsReview": False,
         "createdAt": created,
         "currentPhase": 2,
         "currentProgress": 25,

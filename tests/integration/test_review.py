@@ -131,6 +131,18 @@ def test_resolving_the_last_unknown_intent_takes_the_job_off_the_list(
     assert listed() == ["j2"]
 
 
+def test_a_resolved_job_needs_no_review_and_keeps_its_outcome(run, store):
+    run("j1", "wallet-1:buy")
+    history = History(store)
+    before = history.view("j1")
+    assert (before.needs_review, before.outcome) == (True, "unknown")
+    resolve(store, "j1", FIRST, executed=True)
+    after = history.view("j1")
+    assert (after.needs_review, after.outcome, after.result) == (False, "unknown", before.result)
+    assert after.result["needsReview"], "as it was when the job ended"
+    assert not history.page(None, None, 10).jobs[0].needs_review
+
+
 def test_a_job_stays_listed_until_its_last_unknown_intent_is_resolved(run, listed, store):
     run("j1", "buy")
     for left in (2, 1, 0):

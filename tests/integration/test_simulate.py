@@ -12,7 +12,7 @@ from api import openapi
 
 PLAY = """
 import { simulate } from "./src/simulate.js";
-const client = simulate({ speed: 200, failureRate: %s, seed: %d });
+const client = simulate({ speed: 200, failureRate: %s, unknownRate: %s, seed: %d });
 const tokenAddress = "9FdjJ7S6g5LjAKFANKTm4WmAexYhHGusGFGi4VxEpump";
 const request = { tokenAddress, userId: "7", socketUserId: "8", userChatId: 1, buyAmount: 1, walletCount: 4 };
 const standard = await client.submit({ ...request, mode: "standard" });
@@ -24,8 +24,9 @@ process.exit();
 """
 
 
-def play(failure_rate, seed):
-    return [json.loads(line) for line in evaluate(PLAY % (failure_rate, seed)).splitlines()]
+def play(failure_rate, seed, unknown_rate=0):
+    told = evaluate(PLAY % (failure_rate, unknown_rate, seed))
+    return [json.loads(line) for line in told.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,20 @@ def test_simulated_events_are_as_the_contract_says(valid, failure_rate):
         assert last["totalSpent"] == pytest.approx(sum(step["spent"] for step in steps))
         assert (told[-1]["status"] == "failed") == (last["successfulBuys"] == 0)
         assert last.get("errorCode") == (None if last["successfulBuys"] else "all_buys_failed")
+        bought, planned = last["successfulBuys"], last["plannedBuys"]
+        assert last["outcome"] == ("full" if bought == planned else "partial" if bought else "none")
+        assert not last["needsReview"]
+        named = [event["details"] for event in told if "plannedWallets" in event["details"]]
+        assert [len(details["plannedWallets"]) for details in named] == [planned]
+
+
+def test_simulated_buys_can_stay_unknown(valid):
+    ends = [event for event in play(0, 7, unknown_rate=0.5) if "outcome" in event["details"]]
+    for end in ends:
+        valid(end)
+        unknown = end["details"].get("unknownBuys", 0)
+        assert (end["details"]["outcome"] == "unknown") == end["details"]["needsReview"] == bool(unknown)
+    assert {end["details"]["outcome"] for end in ends} >= {"unknown"}
 
 
 def test_the_same_seed_plays_the_same_story():

@@ -12,6 +12,7 @@ from samples import FIRST_EVENT
 
 from cto_worker.errors import InvalidEventError
 from cto_worker.events import Details, Mode, Phase, ProgressEvent, Status, decode, dumps, encode, glance
+from cto_worker.outcome import JobOutcome
 
 text = st.text(max_size=40)
 counts = st.integers(0, 2**53)
@@ -23,6 +24,10 @@ details = st.builds(
     unknown_buys=st.none() | counts,
     total_spent=st.none() | amounts,
     wallets_used=st.none() | counts,
+    planned_buys=st.none() | counts,
+    planned_wallets=st.none() | st.lists(text, max_size=4).map(tuple),
+    outcome=st.none() | st.sampled_from(JobOutcome),
+    needs_review=st.none() | st.booleans(),
     error=st.none() | text,
     error_code=st.none() | text,
     transaction_signatures=st.none() | st.lists(text, max_size=4).map(tuple),

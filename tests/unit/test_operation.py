@@ -360,6 +360,12 @@ def test_a_bad_message_is_refused_with_a_journalled_failure(journal, document):
     assert market.submitted == []
 
 
+def test_an_unknown_platform_sent_by_bare_name_is_an_invalid_request(journal):
+    with pytest.raises(OperationFailed, match="pumpfun, bonk") as refusal:
+        Runner(journal, MemoryMarket(), platforms=("pumpfun", "bonk")).run_job("j1", BODY | {"platform": "x"})
+    assert refusal.value.code == "invalid_request"
+
+
 def test_a_refusal_reaches_the_owner_it_names(journal):
     with pytest.raises(OperationFailed, match="buyAmount"):
         Runner(journal, MemoryMarket()).run_job("bad-1", BODY | {"buyAmount": -1})

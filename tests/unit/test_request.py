@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cto_worker.errors import InvalidRequestError
 from cto_worker.events import Mode, dumps
+from cto_worker.paper import PLATFORMS
 from cto_worker.request import parse_request, recorded_request, refused_request
 
 MINT = "So11111111111111111111111111111111111111112"
@@ -85,6 +86,30 @@ def test_a_missing_field_is_refused_by_name(name):
     with pytest.raises(InvalidRequestError) as refusal:
         parse_request({key: value for key, value in BODY.items() if key != name})
     assert list(refusal.value.fields) == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("wallet_count", "walletCount"),
+        ("user-id", "userId"),
+        ("Slippage_Bps", "slippageBps"),
+        ("walletcount", "walletCount"),
+    ],
+)
+def test_a_misspelt_field_is_told_which_one_may_be_meant(name, meant):
+    with pytest.raises(InvalidRequestError) as refusal:
+        parse_request(BODY | {name: 1})
+    assert refusal.value.fields == {name: [f"Unknown field: did you mean {meant}?"]}
+
+
+def test_a_platform_that_the_market_does_not_know_is_refused_with_the_list():
+    assert parse_request(BODY | {"platform": "bonk"}, PLATFORMS).platform == "bonk"
+    with pytest.raises(InvalidRequestError) as refusal:
+        parse_request(BODY | {"platform": "uniswap", "userId": ""}, PLATFORMS)
+    known = "Unknown platform: must be one of pumpfun, bonk, raydium."
+    assert refusal.value.fields["platform"] == [known]
+    assert set(refusal.value.fields) == {"platform", "userId"}, "with all others"
 
 
 def test_wallets_and_their_count_exclude_each_other():

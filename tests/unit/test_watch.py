@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from api.client import Gateway, GatewayError
-from api.watch import BAR_WIDTH, Bars, Lines, bars
+from api.labels import label_of
+from api.watch import BAR_WIDTH, Bars, Lines, bars, describe
 
 EVENT = {
     "jobId": "0123456789abcdef",
@@ -51,6 +52,59 @@ def test_a_bar_stays_whole_beside_a_very_long_error(width):
     for words in ("01234567", "So11…1112", "prefunded", "100 %", "0:00:0", "failed: in"):
         assert words in line
     assert line.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("status", "details", "words"),
+    [
+        (
+            "completed",
+            {"outcome": "full", "successfulBuys": 3, "plannedBuys": 3},
+            "completed: Wallets are funded",
+        ),
+        (
+            "completed",
+            {"outcome": "partial", "successfulBuys": 2, "plannedBuys": 10},
+            "partial 2/10: Wallets",
+        ),
+        ("completed", {"outcome": "unknown", "needsReview": True, "unknownBuys": 1}, "needs review: Wallets"),
+        (
+            "failed",
+            {
+                "outcome": "partial",
+                "successfulBuys": 3,
+                "plannedBuys": 10,
+                "errorCode": "cancelled",
+                "error": "Cancelled on request",
+            },
+            "partial 3/10: cancelled: Cancelled on request",
+        ),
+        (
+            "failed",
+            {"outcome": "none", "successfulBuys": 0, "errorCode": "all_buys_failed", "error": "No buy"},
+            "failed: all_buys_failed: No buy",
+        ),
+        ("completed", {"successfulBuys": 2, "failedBuys": 8}, "partial 2/10: Wallets"),
+    ],
+)
+def test_an_ended_job_is_told_by_what_it_bought(status, details, words):
+    event = EVENT | {"status": status, "progress": 100.0, "details": details}
+    assert words in describe(event)
+    assert words[:12] in drawn(event)
+
+
+@pytest.mark.parametrize(
+    ("details", "needs_review", "label"),
+    [
+        ({"outcome": "unknown", "needsReview": True}, True, ("needs review", "yellow")),
+        ({"outcome": "unknown", "needsReview": True}, False, ("unknown, reviewed", "yellow")),
+        ({"outcome": "partial", "successfulBuys": 2, "plannedBuys": 10}, False, ("partial 2/10", "yellow")),
+        ({"outcome": "none", "successfulBuys": 0}, True, ("needs review", "yellow")),
+        ({"outcome": "full", "successfulBuys": 2, "plannedBuys": 2}, False, ("completed", "green")),
+    ],
+)
+def test_a_list_shows_whether_an_operator_must_look_at_a_job_now(details, needs_review, label):
+    assert label_of(EVENT | {"status": "completed", "details": details}, needs_review=needs_review) == label
 
 
 def test_what_users_wrote_is_no_markup_and_no_emoji():

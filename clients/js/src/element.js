@@ -2,19 +2,21 @@
  * `<cto-progress job="…" url="…">`: one job's progress, for any page.
  *
  * Attributes: `job`; `url`, by default the page's own origin; `token`. Elements with the same `url` and `token` share a
- * client; a page that has one sets the property `client` instead. Events, which bubble: `cto-progress` and
- * `cto-complete`, with the event as `detail`. Style it by `--cto-accent`, `--cto-good`, `--cto-bad`, `--cto-track`, and
- * the parts `bar`, `fill`, `title`, `percent`, `now`, `error`.
+ * client; a page that has one sets the property `client` instead. It sets its attributes `status` and, at the end,
+ * `outcome`. Events, which bubble: `cto-progress` and `cto-complete`, with the event as `detail`. Style it by
+ * `--cto-accent`, `--cto-good`, `--cto-warn`, `--cto-bad`, `--cto-track`, and the parts `bar`, `fill`, `title`, `percent`, `now`, `error`.
  *
  * @module
  */
 
 import { connect } from "./client.js";
 import { hasEnded } from "./job.js";
+import { buysOf, neededReview, outcomeOf } from "./outcome.js";
 
 const STYLE = `
   :host { display: block; font: 14px/1.45 system-ui, sans-serif; color: CanvasText; container-type: inline-size;
     --accent: var(--cto-accent, #4f5bd5); --good: var(--cto-good, #1c7c4a); --bad: var(--cto-bad, #b3261e);
+    --warn: var(--cto-warn, #8a5c00);
     --track: var(--cto-track, color-mix(in srgb, currentColor 14%, transparent)); }
   :host([hidden]) { display: none; }
   .line { display: flex; gap: .75em; align-items: baseline; justify-content: space-between; }
@@ -24,9 +26,12 @@ const STYLE = `
     transform: scaleX(0); transition: transform .35s cubic-bezier(.2, .7, .3, 1), background-color .35s; }
   .now { display: block; min-height: 1.45em; opacity: .78; font-size: .93em; overflow-wrap: anywhere; }
   .error { display: block; color: var(--bad); overflow-wrap: anywhere; } .error:empty { display: none; }
-  :host([status="completed"]) .fill { background: var(--good); } :host([status="failed"]) .fill { background: var(--bad); }
+  :host([status="failed"]) .fill { background: var(--bad); }
+  :host(:is([outcome="partial"], [outcome="unknown"])) .fill { background: var(--warn); }
+  :host([outcome="full"]) .fill { background: var(--good); }
   @media (prefers-color-scheme: dark) {
-    :host { --accent: var(--cto-accent, #99a2ff); --good: var(--cto-good, #5fd197); --bad: var(--cto-bad, #ff8a80); }
+    :host { --accent: var(--cto-accent, #99a2ff); --good: var(--cto-good, #5fd197); --bad: var(--cto-bad, #ff8a80);
+      --warn: var(--cto-warn, #f0c264); }
   }
   @media (prefers-reduced-motion: reduce) { .fill { transition: none; } }
 `;
@@ -144,7 +149,7 @@ export class CTOProgress extends HTMLElement {
     const ended = latest !== null && hasEnded(latest);
     const leftMs = details.estimatedTimeRemaining;
     const left = leftMs && !ended ? `about ${Math.ceil(leftMs / 1000)} s left` : "";
-    title.textContent = latest?.phaseTitle ?? (failure ? "Not found" : "Waiting for the first event");
+    title.textContent = titleOf(latest) ?? (failure ? "Not found" : "Waiting for the first event");
     percent.textContent = `${Math.round(progress)} %`;
     fill.style.transform = `scaleX(${progress / 100})`;
     now.textContent = [ended ? latest.phaseDescription : details.currentOperation, left].filter(Boolean).join(" · ");
@@ -152,9 +157,18 @@ export class CTOProgress extends HTMLElement {
     bar.setAttribute("aria-label", this.getAttribute("aria-label") ?? "Progress of the operation");
     bar.setAttribute("aria-valuenow", String(Math.round(progress)));
     bar.setAttribute("aria-valuetext", `${Math.round(progress)} %, ${title.textContent}`);
-    if (latest) this.setAttribute("status", latest.status);
-    else this.removeAttribute("status");
+    for (const [name, value] of Object.entries({ status: latest?.status, outcome: outcomeOf(latest) })) {
+      if (value) this.setAttribute(name, value);
+      else this.removeAttribute(name);
+    }
   }
+}
+
+/** The phase; at the end what the job came to, when that is not all or nothing. @param {import("./types.js").ProgressEvent | null} latest */
+function titleOf(latest) {
+  const { bought, planned } = buysOf(latest);
+  if (neededReview(latest)) return "CTO Operation Needs Review";
+  return outcomeOf(latest) === "partial" ? `CTO Operation Partly Bought: ${bought} of ${planned}` : latest?.phaseTitle;
 }
 
 if (!customElements.get("cto-progress")) customElements.define("cto-progress", CTOProgress);

@@ -1,6 +1,7 @@
 import { Client } from "./client.js";
 import { CTOError } from "./errors.js";
 import { hasEnded } from "./job.js";
+import { neededReview, outcomeOf } from "./outcome.js";
 import { statsOf } from "./stats.js";
 
 const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
@@ -24,6 +25,7 @@ const SIGNATURE_LENGTH = 88;
  * @typedef {object} Simulation
  * @property {number} [speed] 2 plays twice as fast as the paper market
  * @property {number} [failureRate] part of the buys that fail, 0–1
+ * @property {number} [unknownRate] part of the buys whose result stays unknown, 0–1
  * @property {string} [userId] whose the jobs are that a page tracks without having started them
  * @property {number} [seed] the same seed plays the same story
  */
@@ -34,7 +36,7 @@ const SIGNATURE_LENGTH = 88;
  *
  * @param {Simulation} [simulation]
  */
-export function simulate({ speed = 1, failureRate = 0.1, userId = "demo", seed = 1 } = {}) {
+export function simulate({ speed = 1, failureRate = 0.1, unknownRate = 0, userId = "demo", seed = 1 } = {}) {
   const ids = generator(seed);
   /** @type {Map<string, Play>} */ const plays = new Map();
   /** @type {Set<(event: ProgressEvent) => void>} */ const audience = new Set();
@@ -42,7 +44,7 @@ export function simulate({ speed = 1, failureRate = 0.1, userId = "demo", seed =
   /** @param {OperationRequest} request @param {string} [jobId] */
   const start = (request, jobId = text(ids, 22)) => {
     const random = generator(seed + plays.size + 1); // its own, for others play at the same time
-    const play = new Play(jobId, request, random, failureRate, speed, (event) => audience.forEach((tell) => tell(event)));
+    const play = new Play(jobId, request, random, { failureRate, unknownRate }, speed, (event) => audience.forEach((tell) => tell(event)));
     plays.set(jobId, play);
     return play;
   };
@@ -109,6 +111,8 @@ export function simulate({ speed = 1, failureRate = 0.1, userId = "demo", seed =
 const listed = ({ jobId, events, latest }) => ({
   jobId,
   status: hasEnded(latest) ? latest.status : latest.attempt ? "active" : "waiting",
+  outcome: outcomeOf(latest),
+  needsReview: neededReview(latest),
   createdAt: events[0].timestamp,
   progressEvents: events.length,
   latestProgress: latest,
@@ -126,14 +130,14 @@ class Play {
    * @param {string} jobId
    * @param {OperationRequest} request
    * @param {() => number} random
-   * @param {number} failureRate
+   * @param {{ failureRate: number, unknownRate: number }} rates
    * @param {number} speed
    * @param {(event: ProgressEvent) => void} tell
    */
-  constructor(jobId, request, random, failureRate, speed, tell) {
+  constructor(jobId, request, random, rates, speed, tell) {
     this.jobId = jobId;
     this.request = request;
-    const story = this.#story(random, failureRate);
+    const story = this.#story(random, rates);
     const next = () => {
       const { value, done } = story.next();
       if (done) return;
@@ -149,12 +153,16 @@ class Play {
     return this.events[this.events.length - 1];
   }
 
-  /** @param {() => number} random @param {number} failureRate @returns {Generator<any, void>} */
-  *#story(random, failureRate) {
+  /**
+   * @param {() => number} random
+   * @param {{ failureRate: number, unknownRate: number }} rates
+   * @returns {Generator<any, void>}
+   */
+  *#story(random, { failureRate, unknownRate }) {
     const { buyAmount, mode, tokenAddress } = this.request;
     const wallets = this.request.wallets ?? Array.from({ length: this.request.walletCount ?? 5 }, () => text(random, WALLET_LENGTH));
     const platform = this.request.platform ?? { pump: "pumpfun", bonk: "bonk" }[tokenAddress.slice(-4)] ?? "raydium";
-    const tally = {
+    /** @type {any} */ const tally = {
       successfulBuys: 0, failedBuys: 0, totalSpent: 0, walletsUsed: 0, transactionSignatures: /** @type {string[]} */ ([]),
     };
     yield { phase: 1, phaseDescription: `Initiating ${mode} CTO operation`, waitMs: 300, details: { currentOperation: "Waiting for a worker" } };
@@ -171,43 +179,51 @@ class Play {
       ...wallets.map((wallet, at) => ({ wallet, kind: "buy", label: `Buying with wallet ${at + 1} of ${wallets.length}` })),
     ];
     let lastStep;
+    tally.plannedBuys = wallets.length;
     const executing = { phase: 4, platform, phaseDescription: `Executing ${mode} CTO with ${buyAmount} SOL` };
     const span = LAST_PROGRESS - PHASES[3].progress;
     for (const [at, { wallet, kind, label }] of steps.entries()) {
       yield {
         ...executing, progress: PHASES[3].progress + (span * at) / steps.length, waitMs: 400,
-        details: { ...tally, ...(lastStep && { lastStep }), currentOperation: label, estimatedTimeRemaining: 400 * (steps.length - at) },
+        details: { ...tally, ...(lastStep ? { lastStep } : { plannedWallets: wallets }), currentOperation: label, estimatedTimeRemaining: 400 * (steps.length - at) },
       };
       if (this.cancelled) {
-        yield { ...this.#ending("failed", tally, platform), details: { ...tally, error: "Cancelled on request", errorCode: "cancelled" } };
+        yield this.#ending(tally, platform, { error: "Cancelled on request", errorCode: "cancelled" });
         return;
       }
       const failed = kind === "buy" && random() < failureRate;
-      const spent = failed ? FEE_SOL : FEE_SOL + (kind === "buy" ? buyAmount / wallets.length : 0);
+      const unknown = kind === "buy" && !failed && unknownRate > 0 && random() < unknownRate;
+      const spent = unknown ? 0 : failed || kind === "transfer" ? FEE_SOL : FEE_SOL + buyAmount / wallets.length;
       const signature = text(random, SIGNATURE_LENGTH);
       lastStep = {
-        kind, wallet, status: failed ? "failed" : "confirmed", signature, spent,
-        tokens: failed || kind === "transfer" ? 0 : Math.round((buyAmount / wallets.length) * TOKENS_PER_SOL),
+        kind, wallet, status: unknown ? "unknown" : failed ? "failed" : "confirmed", signature, spent,
+        tokens: failed || unknown || kind === "transfer" ? 0 : Math.round((buyAmount / wallets.length) * TOKENS_PER_SOL),
         ...(failed && { errorCode: "slippage_exceeded", error: "The price moved further than allowed" }),
       };
       tally.totalSpent = round(tally.totalSpent + spent);
-      if (!failed) tally.transactionSignatures = [...tally.transactionSignatures, signature];
+      if (!failed && !unknown) tally.transactionSignatures = [...tally.transactionSignatures, signature];
       if (kind === "buy") {
         tally.walletsUsed += 1;
-        if (failed) tally.failedBuys += 1;
+        if (unknown) tally.unknownBuys = (tally.unknownBuys ?? 0) + 1;
+        else if (failed) tally.failedBuys += 1;
         else tally.successfulBuys += 1;
       }
     }
     yield { ...executing, progress: LAST_PROGRESS, waitMs: 10, details: { ...tally, lastStep, currentOperation: "Finishing", estimatedTimeRemaining: 0 } };
-    const error = tally.successfulBuys ? {} : { error: "No buy succeeded", errorCode: "all_buys_failed" };
-    yield { ...this.#ending(tally.successfulBuys ? "completed" : "failed", tally, platform), details: { ...tally, ...error } };
+    const error = tally.unknownBuys
+      ? { error: "No buy is confirmed, and the market does not say what became of some order", errorCode: "outcome_unknown" }
+      : { error: "No buy succeeded", errorCode: "all_buys_failed" };
+    yield this.#ending(tally, platform, tally.successfulBuys ? {} : error);
   }
 
-  /** @param {"completed" | "failed"} status @param {any} tally @param {string} platform */
-  #ending(status, tally, platform) {
+  /** @param {any} tally @param {string} platform @param {{ error?: string, errorCode?: string }} error */
+  #ending(tally, platform, error) {
+    const { plannedBuys, successfulBuys, failedBuys, unknownBuys, totalSpent } = tally;
+    const outcome = unknownBuys ? "unknown" : !successfulBuys ? "none" : successfulBuys === plannedBuys ? "full" : "partial";
     return {
-      phase: 5, progress: 100, status, platform, waitMs: 0,
-      phaseDescription: `${tally.successfulBuys} buys succeeded, ${tally.failedBuys} failed; ${tally.totalSpent} SOL spent`,
+      phase: 5, progress: 100, status: error.errorCode ? "failed" : "completed", platform, waitMs: 0,
+      phaseDescription: `${successfulBuys} buys succeeded, ${failedBuys} failed${unknownBuys ? `, ${unknownBuys} unknown` : ""}; ${totalSpent} SOL spent`,
+      details: { ...tally, outcome, needsReview: outcome === "unknown", ...error },
     };
   }
 

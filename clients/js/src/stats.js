@@ -1,4 +1,5 @@
 import { hasEnded } from "./job.js";
+import { outcomeOf } from "./outcome.js";
 
 /**
  * @typedef {object} Stats
@@ -7,6 +8,7 @@ import { hasEnded } from "./job.js";
  * @property {number} active
  * @property {number} completed
  * @property {number} failed
+ * @property {Record<import("./types.js").Outcome, number>} byOutcome of the ended jobs
  * @property {number} averageProgress per cent
  * @property {number} successfulBuys
  * @property {number} failedBuys
@@ -22,11 +24,14 @@ import { hasEnded } from "./job.js";
 export function statsOf(jobs) {
   const stats = {
     total: 0, queued: 0, active: 0, completed: 0, failed: 0, averageProgress: 0, successfulBuys: 0, failedBuys: 0, totalSpent: 0,
+    byOutcome: { full: 0, partial: 0, none: 0, unknown: 0 },
   };
   let progress = 0;
   for (const { latest } of jobs) {
     stats.total += 1;
     stats[stateOf(latest)] += 1;
+    const outcome = outcomeOf(latest);
+    if (outcome) stats.byOutcome[outcome] += 1;
     progress += latest?.progress ?? 0;
     stats.successfulBuys += latest?.details?.successfulBuys ?? 0;
     stats.failedBuys += latest?.details?.failedBuys ?? 0;

@@ -19,6 +19,13 @@
  */
 
 /**
+ * What an ended job came to. `full`: every planned buy was confirmed; `partial`: some were, the others failed or were not
+ * made; `none`: nothing was bought; `unknown`: the result of at least one transfer or buy is not known.
+ *
+ * @typedef {"full" | "partial" | "none" | "unknown"} Outcome
+ */
+
+/**
  * What is known so far, each only when it is known.
  *
  * @typedef {object} Details
@@ -28,6 +35,10 @@
  * @property {number} [unknownTransfers]
  * @property {number} [totalSpent] SOL, fees included
  * @property {number} [walletsUsed]
+ * @property {number} [plannedBuys] in all, from phase 4 on
+ * @property {string[]} [plannedWallets] that are to buy, in order; in the first event of phase 4
+ * @property {Outcome} [outcome] in the last event; `outcomeOf` also knows that of older jobs
+ * @property {boolean} [needsReview] in the last event: whether an operator had to look at the job when it ended
  * @property {string[]} [transactionSignatures]
  * @property {number} [estimatedTimeRemaining] ms
  * @property {string} [currentOperation]

@@ -1,0 +1,41 @@
+"""Warnings about environment variables that look like settings but are none: they have no effect."""
+
+from __future__ import annotations
+
+import os
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from cto_worker.config import ENV_PREFIX, VARIABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Read by docker-compose.yml and deploy/Caddyfile themselves, so a shell may have them.
+DEPLOYMENT = frozenset({"CTO_GATEWAYS", "CTO_SITE", "CTO_WORKERS"})
+# Kubernetes sets these in each container, for each service whose name begins with "cto-".
+_INJECTED = re.compile(r"CTO_.*(_SERVICE_(HOST|PORT(_.*)?)|_PORT(_\d+_(TCP|UDP|SCTP).*)?)\Z")
+_ALIKE = 0.6  # from 0 (nothing in common) to 1
+
+
+def unknown_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables that begin with ``CTO_`` and are no settings, each with a warning.
+
+    The warning names the setting that is spelt most alike, if any. A variable that is set to nothing counts
+    as not set. Values are not shown: they may be secrets.
+    """
+    return {name: _warning(name) for name in sorted(environ) if environ[name] and _unknown(name)}
+
+
+def _unknown(name: str) -> bool:
+    if not name.startswith(ENV_PREFIX) or name in VARIABLES | DEPLOYMENT:
+        return False
+    return not _INJECTED.match(name)
+
+
+def _warning(name: str) -> str:
+    known = {variable.removeprefix(ENV_PREFIX): variable for variable in sorted(VARIABLES)}
+    near = get_close_matches(name.removeprefix(ENV_PREFIX), known, n=1, cutoff=_ALIKE)
+    hint = f"did you mean {known[near[0]]}?" if near else "README.md lists the settings"
+    return f"{name} is not a setting and has no effect: {hint}"
