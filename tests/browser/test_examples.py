@@ -43,7 +43,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def site(tmp_path_factory):
     """The client's folder, and the examples bundled, served at an address."""
     Quiet.bundled = tmp_path_factory.mktemp("examples") / "dist"
-    subprocess.run([NODE, "scripts/examples.js", Quiet.bundled], cwd=CLIENT, check=True)
+    subprocess.run([NODE, "dev/examples.js", Quiet.bundled], cwd=CLIENT, check=True)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
