@@ -4,6 +4,8 @@
  * @module
  */
 
+"use client";
+
 import { createContext, createElement, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { statsOf } from "./stats.js";
 import { NOTHING, areOver, trackWhich } from "./which.js";

@@ -8,7 +8,12 @@
  *
  * @module
  */
-export declare class CTOProgress extends HTMLElement {
+/** A server that renders a page has no elements: there the class can be imported, but not made. */
+declare const Base: {
+    new (): HTMLElement;
+    prototype: HTMLElement;
+};
+export declare class CTOProgress extends Base {
     #private;
     static observedAttributes: string[];
     constructor();
@@ -19,3 +24,4 @@ export declare class CTOProgress extends HTMLElement {
     disconnectedCallback(): void;
     attributeChangedCallback(): void;
 }
+export {};
