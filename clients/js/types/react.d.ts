@@ -53,3 +53,10 @@ export declare function useCTOBatch(jobIds: readonly string[]): {
     error: import("./errors.js").CTOError | null;
     done: boolean;
 };
+export type Gap = import("./tracker.js").Gap;
+export type Tracked = {
+    client: Client;
+    key: string;
+    tracker: Tracker | null;
+    gap: Gap | null;
+};

@@ -21,7 +21,7 @@ export declare function useCTOConnection(): import("vue").ShallowRef<import("./t
  */
 export declare function useCTOJob(jobId: Given<string | null | undefined>): {
     latest: import("vue").ComputedRef<import("./types.js").ProgressEvent | null>;
-    gap: import("vue").ShallowRef<import("./tracker.js").Gap | null, import("./tracker.js").Gap | null>;
+    gap: import("vue").ComputedRef<import("./tracker.js").Gap | null>;
     events: import("vue").ComputedRef<readonly import("./types.js").ProgressEvent[]>;
     ended: import("vue").ComputedRef<boolean>;
     error: import("vue").ComputedRef<import("./errors.js").CTOError | null>;
