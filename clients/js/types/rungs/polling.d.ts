@@ -15,9 +15,9 @@ export declare function open(opening: import("../types.js").Opening): Promise<im
  */
 export declare function askJob({ rest, tell, signal }: Pick<import("../types.js").Opening, "rest" | "tell" | "signal">, jobId: string, after: number): Promise<import("../types.js").ProgressEvent[]>;
 /**
- * See {@link newestOf}.
+ * See {@link newestOf}. Rejects with `forbidden` as a socket does: a user who lists everybody's jobs gets their own.
  *
  * @param {Pick<import("../types.js").Opening, "rest" | "signal">} opening
  * @param {string} room
  */
-export declare const askRoom: ({ rest, signal }: Pick<import("../types.js").Opening, "rest" | "signal">, room: string) => Promise<import("../types.js").ProgressEvent[]>;
+export declare function askRoom({ rest, signal }: Pick<import("../types.js").Opening, "rest" | "signal">, room: string): Promise<import("../types.js").ProgressEvent[]>;
