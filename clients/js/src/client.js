@@ -2,11 +2,12 @@ import { CTOError } from "./errors.js";
 import { Ladder } from "./ladder.js";
 import { Rest } from "./rest.js";
 import { EVERYBODY, newestOf } from "./room.js";
-import { socketIo } from "./rungs/socketio.js";
 import { Saved } from "./saved.js";
 import { Tabs, canShare } from "./tabs.js";
 import { Token, claimsOf } from "./token.js";
 import { Tracker } from "./tracker.js";
+
+const LEAVE_MS = 200; // between two rooms: the gateway limits messages, and many jobs may end at once
 
 /**
  * @typedef {object} Options
@@ -33,7 +34,7 @@ export class Client {
   /** @type {import("./ladder.js").Ladder | import("./tabs.js").Tabs | undefined} */ #link;
   /** @type {Set<Tracker>} */ #trackers = new Set();
   /** @type {Set<(connection: import("./types.js").Connection) => void>} */ #listeners = new Set();
-  /** @type {import("./types.js").Connection} */ #connection = { state: "idle", via: null, error: null };
+  #connection = connectionless("idle");
   #url;
   #climb;
   #token;
@@ -43,6 +44,8 @@ export class Client {
   #home;
   /** @type {Promise<void> | undefined} */ #starting;
   #closed = false;
+  /** @type {Set<string>} rooms to leave */ #unneeded = new Set();
+  /** @type {any} a timer, while there are any */ #leaving;
 
   /** @param {Options} [options] */
   constructor({ url = globalThis.location?.origin, token, io, tabs = true, storage, rungs, rest } = {}) {
@@ -53,8 +56,7 @@ export class Client {
     this.#rest = rest ?? own;
     this.#climb = (/** @type {(...told: import("./ladder.js").LinkTold) => void} */ tell) => new Ladder(this.#rungs, own, tell);
     this.#rungs = rungs ?? [
-      ...(io ? [socketIo(io, "websocket"), socketIo(io, "polling")]
-        : [later("websocket", () => import("./rungs/websocket.js"))]),
+      ...(io ? [overSocketIo(io, "websocket"), overSocketIo(io, "polling")] : [later("websocket", () => import("./rungs/websocket.js"))]),
       later("sse", () => import("./rungs/sse.js")),
       later("polling", () => import("./rungs/polling.js")),
     ];
@@ -67,11 +69,24 @@ export class Client {
       /** @param {Tracker} tracker */
       closed: (tracker) => {
         this.#trackers.delete(tracker);
-        const wanted = [...this.#trackers].flatMap((other) => other.rooms);
-        for (const room of tracker.rooms) if (!wanted.includes(room)) this.#link?.ask("leave", room);
+        this.#leave(tracker.rooms);
       },
+      leave: this.#leave,
     };
   }
+
+  /** Leave rooms, those that are still not needed when it is their turn. @param {readonly string[]} rooms */
+  #leave = (rooms) => {
+    for (const room of rooms) this.#unneeded.add(room);
+    this.#leaving ??= setInterval(() => {
+      const [room] = this.#unneeded;
+      if (!this.#unneeded.delete(room)) this.#leaving = clearInterval(this.#leaving);
+      else if (![...this.#trackers].some((tracker) => tracker.rooms.includes(room))) {
+        this.#link?.ask("leave", room);
+        [...this.#trackers].some((tracker) => tracker.retry());
+      }
+    }, LEAVE_MS);
+  };
 
   /** How it is connected. */
   get connection() {
@@ -156,8 +171,9 @@ export class Client {
     for (const tracker of [...this.#trackers]) tracker.close();
     this.#link?.close();
     this.#token.close();
+    clearInterval(this.#leaving);
     this.#closed = true;
-    this.#show({ state: "closed", via: null, error: null });
+    this.#show(connectionless("closed"));
   }
 
   /** @param {string | undefined} room @param {readonly string[]} jobIds @param {boolean} complete */
@@ -175,6 +191,7 @@ export class Client {
     if (this.#closed) return;
     const { sub, role } = claimsOf(token);
     const tell = (/** @type {import("./ladder.js").LinkTold} */ ...told) => {
+      if (told[0] === "opened") this.#unneeded.clear(); // a new connection is in no room
       if (told[0] === "connection") this.#show(told[1]);
       else for (const tracker of [...this.#trackers]) /** @type {any} */ (tracker)[told[0]](...told.slice(1));
     };
@@ -188,8 +205,12 @@ export class Client {
   }
 }
 
+/** @param {NonNullable<Options["io"]>} io @param {"websocket" | "polling"} transport */
+const overSocketIo = (io, transport) =>
+  later(`socket.io ${transport}`, async () => (await import("./rungs/socketio.js")).socketIo(io, transport));
+
 /**
- * A rung that is loaded when it is needed, which few pages ever do.
+ * A rung that is loaded when it is needed: no page needs all of them.
  *
  * @param {string} name
  * @param {() => Promise<{ open: import("./types.js").Rung["open"] }>} load
@@ -199,6 +220,9 @@ const later = (name, load) => ({
   name,
   open: async (opening) => (await load()).open(opening),
 });
+
+/** @param {import("./types.js").Connection["state"]} state @returns {import("./types.js").Connection} */
+const connectionless = (state) => ({ state, via: null, error: null });
 
 /** `sessionStorage`, where pages have one and may use it. */
 function ownStorage() {

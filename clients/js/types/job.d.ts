@@ -1,4 +1,3 @@
-/** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
 export type ProgressEvent = import("./types.js").ProgressEvent;
 export type JobView = {
     jobId: string;
@@ -12,10 +11,11 @@ export type JobView = {
     events: readonly ProgressEvent[];
     ended: boolean;
     /**
-     * why nothing is known, e.g. `job_not_found`
+     * why it is not followed, e.g. `job_not_found`
      */
     error: import("./errors.js").CTOError | null;
 };
+/** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
 /**
  * A job as a page shows it. A new object for every change.
  *
@@ -24,15 +24,12 @@ export type JobView = {
  * @property {ProgressEvent | null} latest null until anything is known
  * @property {readonly ProgressEvent[]} events all so far, oldest first; empty when only the latest is asked for
  * @property {boolean} ended
- * @property {import("./errors.js").CTOError | null} error why nothing is known, e.g. `job_not_found`
+ * @property {import("./errors.js").CTOError | null} error why it is not followed, e.g. `job_not_found`
  */
 /** Whether an event is the last of its job. @param {ProgressEvent} event */
 export declare const hasEnded: ({ status }: ProgressEvent) => boolean;
-/** Whether nothing more will be heard of a job. @param {{ ended: boolean, error: object | null }} job */
-export declare const isOver: ({ ended, error }: {
-    ended: boolean;
-    error: object | null;
-}) => boolean;
+/** Whether nothing more will be heard of a job. @param {Pick<JobView, "ended" | "error">} job */
+export declare const isOver: ({ ended, error }: Pick<JobView, "ended" | "error">) => boolean;
 /** One job's events, put in order: each is delivered once, and none before those that it follows. */
 export declare class Job {
     #private;

@@ -34,6 +34,10 @@ export type Home = {
      * the latest events of a room's newest jobs, oldest job first
      */
     newest: (room: string) => Promise<ProgressEvent[]>;
+    /**
+     * leaves those of the rooms that no tracker needs
+     */
+    leave: (rooms: readonly string[]) => void;
     closed: (tracker: Tracker) => void;
 };
 /** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
@@ -58,6 +62,7 @@ export type Home = {
  * @property {() => Link | undefined} link the connection, once there is one
  * @property {import("./saved.js").Saved} saved
  * @property {(room: string) => Promise<ProgressEvent[]>} newest the latest events of a room's newest jobs, oldest job first
+ * @property {(rooms: readonly string[]) => void} leave leaves those of the rooms that no tracker needs
  * @property {(tracker: Tracker) => void} closed
  */
 /** Follows some jobs, or all that a room shows. Made by the client's `track…`. */
@@ -66,6 +71,7 @@ export declare class Tracker {
     room: string | undefined;
     /** @type {Promise<void>} when every job has ended; never for a room */
     done: Promise<void>;
+    /** @type {CTOError | null} why its room is refused */ error: CTOError | null;
     /**
      * @param {Home} home
      * @param {string | undefined} room all of whose jobs it follows

@@ -3,6 +3,6 @@
  *
  * @param {(url: string, options: any) => any} io socket.io-client's
  * @param {"websocket" | "polling"} transport
- * @returns {import("../types.js").Rung}
+ * @returns {Pick<import("../types.js").Rung, "open">}
  */
-export declare const socketIo: (io: (url: string, options: any) => any, transport: "websocket" | "polling") => import("../types.js").Rung;
+export declare const socketIo: (io: (url: string, options: any) => any, transport: "websocket" | "polling") => Pick<import("../types.js").Rung, "open">;
