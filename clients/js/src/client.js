@@ -8,10 +8,11 @@ import { Token, claimsOf } from "./token.js";
 import { Tracker } from "./tracker.js";
 
 const LEAVE_MS = 200; // between two rooms: the gateway limits messages, and many jobs may end at once
+const GATEWAY = /^(?:http|ws)(s?:\/\/[^\s/?#][^\s?#]*?)\/*$/i;
 
 /**
  * @typedef {object} Options
- * @property {string} [url] the gateway's; by default the page's own origin
+ * @property {string} [url] the gateway's, `http(s)://` or `ws(s)://`; by default the page's own origin
  * @property {string | (() => string | Promise<string>)} [token] a token, or what gets one: it is asked again before that ends
  * @property {(url: string, options: any) => any} [io] socket.io-client's; without it the plain WebSocket is used
  * @property {boolean} [tabs] whether tabs share one connection; by default they do where they can
@@ -23,7 +24,7 @@ const LEAVE_MS = 200; // between two rooms: the gateway limits messages, and man
 /** @typedef {{ history?: boolean }} Following `history`: every event, or only the latest of each job */
 
 /**
- * Connect to a gateway. Nothing is opened before something is tracked.
+ * Connect to a gateway. Nothing is opened before something is tracked. Throws `invalid_options` when `url` is no address.
  *
  * @param {Options} [options]
  */
@@ -49,9 +50,10 @@ export class Client {
 
   /** @param {Options} [options] */
   constructor({ url = globalThis.location?.origin, token, io, tabs = true, storage, rungs, rest } = {}) {
-    if (!url) throw new CTOError("invalid_options", "say where the gateway is: connect({ url })");
+    const [, address] = GATEWAY.exec(/** @type {string} */ (url)) ?? [];
+    if (!address) throw new CTOError("invalid_options", `url is "${url}": give one with http(s):// or ws(s)://`);
     this.#token = new Token(token, (newer) => this.#link?.ask("refresh", newer));
-    this.#url = url.replace(/\/+$/, "");
+    this.#url = `http${address}`;
     const own = new Rest(this.#url, this.#token);
     this.#rest = rest ?? own;
     this.#climb = (/** @type {(...told: import("./ladder.js").LinkTold) => void} */ tell) => new Ladder(this.#rungs, own, tell);

@@ -32,6 +32,26 @@ async function connected(track) {
   return { client, tracker, asked, tell: (...told) => opening.tell(...told), cut: () => opening.closed(new CTOError("unreachable", "cut")) };
 }
 
+test("a gateway's address is one of HTTP or WebSocket", async () => {
+  const asked = [];
+  mock.method(globalThis, "fetch", async (address) => {
+    asked.push(address);
+    return Response.json({ success: true, data: {} });
+  });
+  for (const url of ["http://a", "ws://a:3000/", "wss://a.example", "https://a.example/sub//", new URL("http://[::1]:3000")]) {
+    await connect({ url }).status("j");
+  }
+  const bases = ["http://a", "http://a:3000", "https://a.example", "https://a.example/sub", "http://[::1]:3000"];
+  assert.deepEqual(asked, bases.map((base) => `${base}/api/cto/job/j/status`));
+  mock.restoreAll();
+});
+
+test("any other address is refused at once", () => {
+  for (const url of ["gateway.example:3000", "//gateway", "ftp://gateway", "http://", "http://a?b", "http://a b", "", "null", undefined]) {
+    assert.throws(() => connect({ url }), (error) => error.code === "invalid_options" && error.message.includes(`"${url}"`), url);
+  }
+});
+
 test("the rooms of jobs that have ended are left, a few a second", async () => {
   const jobs = [...Array(20).keys()].map(String);
   const { client, asked, tell } = await connected((client) => client.track(jobs));

@@ -2,7 +2,7 @@ import { Rest } from "./rest.js";
 import { Tracker } from "./tracker.js";
 export type Options = {
     /**
-     * the gateway's; by default the page's own origin
+     * the gateway's, `http(s)://` or `ws(s)://`; by default the page's own origin
      */
     url?: string;
     /**
@@ -35,7 +35,7 @@ export type Following = {
 };
 /**
  * @typedef {object} Options
- * @property {string} [url] the gateway's; by default the page's own origin
+ * @property {string} [url] the gateway's, `http(s)://` or `ws(s)://`; by default the page's own origin
  * @property {string | (() => string | Promise<string>)} [token] a token, or what gets one: it is asked again before that ends
  * @property {(url: string, options: any) => any} [io] socket.io-client's; without it the plain WebSocket is used
  * @property {boolean} [tabs] whether tabs share one connection; by default they do where they can
@@ -45,7 +45,7 @@ export type Following = {
  */
 /** @typedef {{ history?: boolean }} Following `history`: every event, or only the latest of each job */
 /**
- * Connect to a gateway. Nothing is opened before something is tracked.
+ * Connect to a gateway. Nothing is opened before something is tracked. Throws `invalid_options` when `url` is no address.
  *
  * @param {Options} [options]
  */
