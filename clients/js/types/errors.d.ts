@@ -1,6 +1,6 @@
 /**
- * What went wrong, with the gateway's stable code. Two are the client's own: `unreachable`, no answer came, and
- * `token_unavailable`, whoever gets tokens has none.
+ * What went wrong, with the gateway's stable code. The client's own are `unreachable` (no answer came), `token_unavailable`
+ * (the function `token` failed), `invalid_options` (of `connect`) and `closed` (the client has been closed).
  */
 export declare class CTOError extends Error {
     code: string;
