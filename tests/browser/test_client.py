@@ -209,6 +209,23 @@ def channels_of(system):
         return [channel.decode() for channel in store.pubsub_channels()]
 
 
+@pytest.mark.parametrize("io", [False, True])
+def test_a_connection_is_in_no_room_of_a_job_that_has_ended(system, tcp_proxy, open_client, user, io):
+    job_ids = [submit(system, user, wallets) for wallets in (2, 3, 40)]
+    page = open_client(tcp_proxy.url, "track", job_ids, io=io)
+    has_ended(page, job_ids[0])
+    has_ended(page, job_ids[1])
+    wait_until(lambda: rooms_in(system, job_ids) <= {job_ids[2]})
+    page.evaluate("(user) => { window.more = client.trackUser(user, { history: true }); }", user)
+    one_true_story(page, *job_ids)
+    wait_until(lambda: not rooms_in(system, job_ids))
+
+
+def rooms_in(system, job_ids):
+    """The jobs in whose rooms somebody is."""
+    return {job_id for job_id in job_ids if any(job_id in channel for channel in channels_of(system))}
+
+
 def test_a_leading_tab_that_is_frozen_is_deposed(system, tcp_proxy, open_client, context, user):
     leader, other = (open_client(tcp_proxy.url, "trackUser", user) for _ in range(2))
     via(other, "websocket")
@@ -377,11 +394,26 @@ def test_who_has_no_other_token_is_told_and_not_tried_again(guarded, open_client
     page.wait_for_function("window.states.at(-1) === 'refused token_expired'")
 
 
-def test_a_user_is_refused_anothers_room_and_everybodys(guarded, open_client, user):
-    page = open_client(guarded.url, "trackAll", None, token=token(user))
+# There is no stream of everybody's jobs: the rung of streams polls them.
+@pytest.mark.parametrize(("name", "refused"), (RUNGS | {"sse": LOWER["sse"]}).items())
+def test_a_user_is_refused_everybodys_room_by_every_rung(guarded, open_client, user, name, refused):
+    proxy = TcpProxy(guarded.settings.port)
+    proxy.refuse(refused)
+    page = open_client(proxy.url, "trackAll", None, io=True, token=token(user))
+    via(page, name)
     page.wait_for_function("window.errors.length")
-    assert page.evaluate("window.errors[0][0]") == "forbidden"
+    assert page.evaluate("window.errors[0]") == ["forbidden", None]
     assert page.evaluate("tracker.snapshot.error.code") == "forbidden"
+    proxy.close()
+
+
+def test_an_admin_follows_every_job_by_polling(guarded, open_client, user):
+    proxy = TcpProxy(guarded.settings.port)
+    proxy.refuse(LOWER["sse"])
+    page = open_client(proxy.url, "trackAll", None, token=token("boss", role="admin"))
+    via(page, "sse")
+    has_ended(page, submit_as(guarded, user))
+    proxy.close()
 
 
 def test_who_is_told_to_ask_less_does_and_still_gets_everything(guarded, context, open_client, user):

@@ -31,7 +31,11 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
     def end_headers(self):
         # react-native-web writes its styles into the page.
         styles = "'self' 'unsafe-inline'" if "/react-native/" in self.path else "'self'"
-        policy = f"default-src 'self'; connect-src *; img-src 'self' data:; style-src {styles}"
+        scripts = "* 'unsafe-inline'" if "/foreign" in self.path else "'self'"
+        policy = (
+            f"default-src 'self'; connect-src *; img-src 'self' data:; "
+            f"style-src {styles}; script-src {scripts}"
+        )
         self.send_header("Content-Security-Policy", policy)
         super().end_headers()
 
@@ -43,7 +47,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def site(tmp_path_factory):
     """The client's folder, and the examples bundled, served at an address."""
     Quiet.bundled = tmp_path_factory.mktemp("examples") / "dist"
-    subprocess.run([NODE, "scripts/examples.js", Quiet.bundled], cwd=CLIENT, check=True)
+    subprocess.run([NODE, "dev/examples.js", Quiet.bundled], cwd=CLIENT, check=True)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -185,3 +189,84 @@ def test_hooks_follow_what_is_shown_and_nothing_else(gateway, page, bundle):
     page.get_by_text("1 of 1").wait_for()
     page.evaluate("root.unmount()")
     page.wait_for_function("openTrackers() === 0")
+
+
+FOREIGN = """<!doctype html><meta charset="utf-8"><title>foreign</title><body>
+<script type="module">
+  import { connect } from "GATEWAY/client/index.js";
+  const jobs = connect({ url: "GATEWAY" }).trackUser("foreign");
+  jobs.onComplete((event) => { document.body.append(event.status); });
+</script>
+"""
+
+
+def test_a_page_of_another_origin_imports_the_client_from_the_gateway(gateway, site, page):
+    # Served, not made up by the debugger: such a page may not ask a machine for what is on it.
+    (Quiet.bundled / "foreign.html").write_text(FOREIGN.replace("GATEWAY", gateway.url))
+    page.goto(f"{site}/dist/foreign.html")
+    gateway.submit(userId="foreign")
+    page.get_by_text("completed").wait_for()
+
+
+NEXT_JOB = {
+    "react": """
+import { createElement as h, useState } from "react";
+import { createRoot } from "react-dom/client";
+import { simulate } from "cto-progress/simulate";
+import { CTOProvider, useCTOJob } from "cto-progress/react";
+
+window.shown = [];
+function Job({ id }) {
+  const { latest, progress } = useCTOJob(id);
+  shown.push([id, latest?.jobId ?? id]);
+  return h("p", null, `${id}: ${progress}`);
+}
+function App() {
+  const [id, show] = useState("one");
+  window.show = show;
+  return h(Job, { id });
+}
+const client = simulate({ speed: 50 });
+createRoot(document.getElementById("root")).render(h(CTOProvider, { value: client }, h(App)));
+""",
+    "vue": """
+import { createApp, h, ref } from "vue";
+import { simulate } from "cto-progress/simulate";
+import { provideCTO, useCTOJob } from "cto-progress/vue";
+
+window.shown = [];
+const id = ref("one");
+const Job = {
+  setup() {
+    const { latest, progress } = useCTOJob(id);
+    const note = () => shown.push([id.value, latest.value?.jobId ?? id.value]);
+    window.show = (next) => {
+      id.value = next;
+      note();
+    };
+    return () => {
+      note();
+      return h("p", `${id.value}: ${progress.value}`);
+    };
+  },
+};
+const app = createApp(Job);
+provideCTO(simulate({ speed: 50 }), app);
+app.mount("#root");
+""",
+}
+
+
+@pytest.mark.parametrize("skin", NEXT_JOB)
+def test_a_job_is_never_shown_under_the_id_of_the_next(page, bundle, skin):
+    html = '<!doctype html><div id="root"></div><script type="module" src="/next.js"></script>'
+    program = bundle(NEXT_JOB[skin])
+    page.route("**/next", lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.route("**/next.js", lambda route: route.fulfill(body=program, content_type="text/javascript"))
+    page.goto("http://app.test/next")
+    page.get_by_text("one: 100").wait_for()
+    page.evaluate("show('two')")
+    page.get_by_text("two: 100").wait_for()
+    shown = page.evaluate("window.shown")
+    assert {asked for asked, _ in shown} == {"one", "two"}
+    assert [pair for pair in shown if pair[0] != pair[1]] == []

@@ -91,3 +91,5 @@ def test_the_modules_that_the_gateway_serves_are_all_there(system):
         answer = requests.get(f"{system.url}/client/{name}", timeout=10)
         assert answer.status_code == 200
         assert answer.headers["Content-Type"].startswith("text/javascript")
+        assert answer.headers["Access-Control-Allow-Origin"] == "*", "any page may import public code"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"

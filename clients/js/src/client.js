@@ -2,15 +2,17 @@ import { CTOError } from "./errors.js";
 import { Ladder } from "./ladder.js";
 import { Rest } from "./rest.js";
 import { EVERYBODY, newestOf } from "./room.js";
-import { socketIo } from "./rungs/socketio.js";
 import { Saved } from "./saved.js";
 import { Tabs, canShare } from "./tabs.js";
 import { Token, claimsOf } from "./token.js";
 import { Tracker } from "./tracker.js";
 
+const LEAVE_MS = 200; // between two rooms: the gateway limits messages, and many jobs may end at once
+const GATEWAY = /^(?:http|ws)(s?:\/\/[^\s/?#][^\s?#]*?)\/*$/i;
+
 /**
  * @typedef {object} Options
- * @property {string} [url] the gateway's; by default the page's own origin
+ * @property {string} [url] the gateway's, `http(s)://` or `ws(s)://`; by default the page's own origin
  * @property {string | (() => string | Promise<string>)} [token] a token, or what gets one: it is asked again before that ends
  * @property {(url: string, options: any) => any} [io] socket.io-client's; without it the plain WebSocket is used
  * @property {boolean} [tabs] whether tabs share one connection; by default they do where they can
@@ -22,7 +24,7 @@ import { Tracker } from "./tracker.js";
 /** @typedef {{ history?: boolean }} Following `history`: every event, or only the latest of each job */
 
 /**
- * Connect to a gateway. Nothing is opened before something is tracked.
+ * Connect to a gateway. Nothing is opened before something is tracked. Throws `invalid_options` when `url` is no address.
  *
  * @param {Options} [options]
  */
@@ -33,7 +35,7 @@ export class Client {
   /** @type {import("./ladder.js").Ladder | import("./tabs.js").Tabs | undefined} */ #link;
   /** @type {Set<Tracker>} */ #trackers = new Set();
   /** @type {Set<(connection: import("./types.js").Connection) => void>} */ #listeners = new Set();
-  /** @type {import("./types.js").Connection} */ #connection = { state: "idle", via: null, error: null };
+  #connection = connectionless("idle");
   #url;
   #climb;
   #token;
@@ -43,18 +45,20 @@ export class Client {
   #home;
   /** @type {Promise<void> | undefined} */ #starting;
   #closed = false;
+  /** @type {Set<string>} rooms to leave */ #unneeded = new Set();
+  /** @type {any} a timer, while there are any */ #leaving;
 
   /** @param {Options} [options] */
   constructor({ url = globalThis.location?.origin, token, io, tabs = true, storage, rungs, rest } = {}) {
-    if (!url) throw new CTOError("invalid_options", "say where the gateway is: connect({ url })");
+    const [, address] = GATEWAY.exec(/** @type {string} */ (url)) ?? [];
+    if (!address) throw new CTOError("invalid_options", `url is "${url}": give one with http(s):// or ws(s)://`);
     this.#token = new Token(token, (newer) => this.#link?.ask("refresh", newer));
-    this.#url = url.replace(/\/+$/, "");
+    this.#url = `http${address}`;
     const own = new Rest(this.#url, this.#token);
     this.#rest = rest ?? own;
     this.#climb = (/** @type {(...told: import("./ladder.js").LinkTold) => void} */ tell) => new Ladder(this.#rungs, own, tell);
     this.#rungs = rungs ?? [
-      ...(io ? [socketIo(io, "websocket"), socketIo(io, "polling")]
-        : [later("websocket", () => import("./rungs/websocket.js"))]),
+      ...(io ? [overSocketIo(io, "websocket"), overSocketIo(io, "polling")] : [later("websocket", () => import("./rungs/websocket.js"))]),
       later("sse", () => import("./rungs/sse.js")),
       later("polling", () => import("./rungs/polling.js")),
     ];
@@ -67,11 +71,24 @@ export class Client {
       /** @param {Tracker} tracker */
       closed: (tracker) => {
         this.#trackers.delete(tracker);
-        const wanted = [...this.#trackers].flatMap((other) => other.rooms);
-        for (const room of tracker.rooms) if (!wanted.includes(room)) this.#link?.ask("leave", room);
+        this.#leave(tracker.rooms);
       },
+      leave: this.#leave,
     };
   }
+
+  /** Leave rooms, those that are still not needed when it is their turn. @param {readonly string[]} rooms */
+  #leave = (rooms) => {
+    for (const room of rooms) this.#unneeded.add(room);
+    this.#leaving ??= setInterval(() => {
+      const [room] = this.#unneeded;
+      if (!this.#unneeded.delete(room)) this.#leaving = clearInterval(this.#leaving);
+      else if (![...this.#trackers].some((tracker) => tracker.rooms.includes(room))) {
+        this.#link?.ask("leave", room);
+        [...this.#trackers].some((tracker) => tracker.retry());
+      }
+    }, LEAVE_MS);
+  };
 
   /** How it is connected. */
   get connection() {
@@ -156,8 +173,9 @@ export class Client {
     for (const tracker of [...this.#trackers]) tracker.close();
     this.#link?.close();
     this.#token.close();
+    clearInterval(this.#leaving);
     this.#closed = true;
-    this.#show({ state: "closed", via: null, error: null });
+    this.#show(connectionless("closed"));
   }
 
   /** @param {string | undefined} room @param {readonly string[]} jobIds @param {boolean} complete */
@@ -175,6 +193,7 @@ export class Client {
     if (this.#closed) return;
     const { sub, role } = claimsOf(token);
     const tell = (/** @type {import("./ladder.js").LinkTold} */ ...told) => {
+      if (told[0] === "opened") this.#unneeded.clear(); // a new connection is in no room
       if (told[0] === "connection") this.#show(told[1]);
       else for (const tracker of [...this.#trackers]) /** @type {any} */ (tracker)[told[0]](...told.slice(1));
     };
@@ -188,8 +207,12 @@ export class Client {
   }
 }
 
+/** @param {NonNullable<Options["io"]>} io @param {"websocket" | "polling"} transport */
+const overSocketIo = (io, transport) =>
+  later(`socket.io ${transport}`, async () => (await import("./rungs/socketio.js")).socketIo(io, transport));
+
 /**
- * A rung that is loaded when it is needed, which few pages ever do.
+ * A rung that is loaded when it is needed: no page needs all of them.
  *
  * @param {string} name
  * @param {() => Promise<{ open: import("./types.js").Rung["open"] }>} load
@@ -199,6 +222,9 @@ const later = (name, load) => ({
   name,
   open: async (opening) => (await load()).open(opening),
 });
+
+/** @param {import("./types.js").Connection["state"]} state @returns {import("./types.js").Connection} */
+const connectionless = (state) => ({ state, via: null, error: null });
 
 /** `sessionStorage`, where pages have one and may use it. */
 function ownStorage() {

@@ -40,7 +40,10 @@ const PARTS = ["title", "percent", "bar", "fill", "now", "error"];
 /** @type {Map<string, { client: import("./client.js").Client, users: number }>} */ const shared = new Map();
 /** @type {CSSStyleSheet | undefined} */ let sheet; // made of a script, which a page's policy allows
 
-export class CTOProgress extends HTMLElement {
+/** A server that renders a page has no elements: there the class can be imported, but not made. */
+const Base = globalThis.HTMLElement ?? /** @type {typeof HTMLElement} */ (class {});
+
+export class CTOProgress extends Base {
   static observedAttributes = ["job", "url", "token"];
 
   /** @type {import("./client.js").Client | null} */ #given = null;
@@ -171,4 +174,4 @@ function titleOf(latest) {
   return outcomeOf(latest) === "partial" ? `CTO Operation Partly Bought: ${bought} of ${planned}` : latest?.phaseTitle;
 }
 
-if (!customElements.get("cto-progress")) customElements.define("cto-progress", CTOProgress);
+if (globalThis.customElements && !customElements.get("cto-progress")) customElements.define("cto-progress", CTOProgress);

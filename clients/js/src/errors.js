@@ -1,6 +1,6 @@
 /**
- * What went wrong, with the gateway's stable code. Two are the client's own: `unreachable`, no answer came, and
- * `token_unavailable`, whoever gets tokens has none.
+ * What went wrong, with the gateway's stable code. The client's own are `unreachable` (no answer came), `token_unavailable`
+ * (the function `token` failed), `invalid_options` (of `connect`) and `closed` (the client has been closed).
  */
 export class CTOError extends Error {
   name = "CTOError";
@@ -23,6 +23,9 @@ const PASSING = /^(unreachable|busy|rate_limited|going_away|too_many_.*|.*_unava
 
 /** Whether to ask again later may be answered otherwise; what has no code could not even be asked. @param {CTOError} error */
 export const isPassing = ({ code }) => !code || PASSING.test(code);
+
+/** Whether the gateway holds as much for this caller as it may: then asking again helps only once there is less. @param {CTOError} error */
+export const isLimit = ({ code }) => /^too_many_/.test(code);
 
 /** Whether another token may help. @param {CTOError} error */
 export const isStale = ({ code }) => code === "token_expired" || code === "token_revoked";

@@ -1,3 +1,5 @@
+import { isLimit } from "./errors.js";
+
 /** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
 
 /**
@@ -8,14 +10,14 @@
  * @property {ProgressEvent | null} latest null until anything is known
  * @property {readonly ProgressEvent[]} events all so far, oldest first; empty when only the latest is asked for
  * @property {boolean} ended
- * @property {import("./errors.js").CTOError | null} error why nothing is known, e.g. `job_not_found`
+ * @property {import("./errors.js").CTOError | null} error why it is not followed, e.g. `job_not_found`
  */
 
 /** Whether an event is the last of its job. @param {ProgressEvent} event */
 export const hasEnded = ({ status }) => status === "completed" || status === "failed";
 
-/** Whether nothing more will be heard of a job. @param {{ ended: boolean, error: object | null }} job */
-export const isOver = ({ ended, error }) => ended || error !== null;
+/** Whether nothing more will be heard of a job. @param {Pick<JobView, "ended" | "error">} job */
+export const isOver = ({ ended, error }) => ended || (error !== null && !isLimit(error));
 
 /** One job's events, put in order: each is delivered once, and none before those that it follows. */
 export class Job {

@@ -1,7 +1,8 @@
-import { CTOError, isPassing, isStale, unreachable } from "./errors.js";
+import { CTOError, isLimit, isPassing, isStale, unreachable } from "./errors.js";
 
 const OPEN_TIMEOUT_MS = 5_000;
 const BRIEF_MS = 3_000; // a connection that lasts no longer does not work, whatever it said
+const LIMITED_ROUNDS = 10; // in which no rung gets past a limit, about a minute; then an application must decide
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 15_000;
 const FIRST_CLIMB_MS = 30_000;
@@ -77,7 +78,7 @@ export class Ladder {
         this.#hangUp();
         error = ended;
         this.#show("connecting", error);
-        if (Date.now() - begunMs >= BRIEF_MS) {
+        if (Date.now() - begunMs >= BRIEF_MS && !isLimit(error)) {
           failed = 0;
           renewed = false;
           retryMs = FIRST_RETRY_MS;
@@ -90,9 +91,10 @@ export class Ladder {
       if (isStale(error) && this.#rest.token.renewable && !renewed) {
         renewed = true;
         await this.#rest.token.renew().catch(() => {});
-      } else if (!isPassing(error)) {
+      } else if (!isPassing(error) || (isLimit(error) && failed >= LIMITED_ROUNDS * this.#rungs.length)) {
         this.#show("refused", error);
         await this.#pause(FOREVER_MS);
+        failed = 0;
         renewed = false;
         this.#show("connecting");
       } else {

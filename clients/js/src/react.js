@@ -4,6 +4,8 @@
  * @module
  */
 
+"use client";
+
 import { createContext, createElement, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { statsOf } from "./stats.js";
 import { NOTHING, areOver, trackWhich } from "./which.js";
@@ -69,8 +71,11 @@ export function useCTOBatch(jobIds) {
   return { jobs, stats, error, done: areOver(jobs) };
 }
 
+/** @typedef {import("./tracker.js").Gap} Gap */
+/** @typedef {{ client: Client, key: string, tracker: Tracker | null, gap: Gap | null }} Tracked what is followed, and for which jobs */
+
 /**
- * A tracker for as long as the component shows the same jobs.
+ * A tracker for as long as the component shows the same jobs. Until that of other jobs is there, nothing is shown.
  *
  * @param {Which | null} which
  * @param {boolean} history
@@ -78,15 +83,16 @@ export function useCTOBatch(jobIds) {
 function useTracked(which, history) {
   const client = useCTOClient();
   const key = JSON.stringify(which); // so that a new array of the same jobs is the same
-  const [tracker, setTracker] = useState(/** @type {Tracker | null} */ (null));
-  const [gap, setGap] = useState(/** @type {import("./tracker.js").Gap | null} */ (null));
+  const [tracked, setTracked] = useState(/** @type {Tracked | null} */ (null));
   useEffect(() => {
-    const made = trackWhich(client, JSON.parse(key), history);
-    made?.onGap(setGap);
-    setTracker(made);
-    setGap(null);
-    return () => made?.close();
+    const tracker = trackWhich(client, JSON.parse(key), history);
+    const tell = (/** @type {Gap | null} */ gap) => setTracked({ client, key, tracker, gap });
+    tracker?.onGap(tell);
+    tell(null);
+    return () => tracker?.close();
   }, [client, key, history]);
+  // An effect runs after the first render with another key, and that must not show the jobs of the one before.
+  const { tracker = null, gap = null } = tracked?.client === client && tracked.key === key ? tracked : {};
   const subscribe = useMemo(() => tracker?.onChange.bind(tracker) ?? nothing, [tracker]);
   const snapshot = useSyncExternalStore(subscribe, () => tracker?.snapshot ?? NOTHING, () => NOTHING);
   return { snapshot, gap };

@@ -126,8 +126,8 @@ export class Tabs {
   #do(tab, [verb, about, ...more]) {
     const ladder = /** @type {any} */ (this.#ladder);
     if (tab !== this.#me) this.#know(tab);
-    const room = verb === "follow" ? `job_${about}` : about;
-    if (verb === "join" || verb === "follow") this.#wanted.set(room, (this.#wanted.get(room) ?? new Set()).add(tab));
+    const room = verb === "leave" || verb === "join" ? about : `job_${about}`;
+    if (verb === "join" || verb === "follow" || verb === "catchUp") this.#wanted.set(room, (this.#wanted.get(room) ?? new Set()).add(tab));
     if (verb === "reconnect") ladder.reconnect();
     else if (verb === "hello") this.#channel.postMessage({ to: tab, told: ["connection", plain(this.#connection)], isHidden: document.hidden });
     else if (verb !== "leave" || this.#isUnwanted(room, tab)) ladder.ask(verb, about, ...more);
@@ -136,7 +136,7 @@ export class Tabs {
   /** Whether nobody wants a room when a tab no longer does. @param {string} room @param {string} tab */
   #isUnwanted(room, tab) {
     const tabs = this.#wanted.get(room);
-    return tabs?.delete(tab) && !tabs.size;
+    return tabs?.delete(tab) && !tabs.size && this.#wanted.delete(room);
   }
 
   /** Forget what a tab wants once it is gone. @param {string} tab */

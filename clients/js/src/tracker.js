@@ -1,4 +1,4 @@
-import { isPassing } from "./errors.js";
+import { isLimit, isPassing } from "./errors.js";
 import { Job, hasEnded, isOver } from "./job.js";
 import { EVERYBODY } from "./room.js";
 
@@ -31,6 +31,7 @@ const KEPT = 500; // ended jobs of a room
  * @property {() => Link | undefined} link the connection, once there is one
  * @property {import("./saved.js").Saved} saved
  * @property {(room: string) => Promise<ProgressEvent[]>} newest the latest events of a room's newest jobs, oldest job first
+ * @property {(rooms: readonly string[]) => void} leave leaves those of the rooms that no tracker needs
  * @property {(tracker: Tracker) => void} closed
  */
 
@@ -38,8 +39,8 @@ const KEPT = 500; // ended jobs of a room
 export class Tracker {
   /** @type {Map<string, Job>} */ #jobs = new Map();
   /** @type {Snapshot | null} */ #snapshot = null;
-  /** @type {CTOError | null} */ #error = null;
-  /** @type {Listeners} */ #listeners = { progress: new Set(), complete: new Set(), gap: new Set(), error: new Set(), change: new Set() };
+  /** @type {CTOError | null} why its room is refused */ error = null;
+  /** @type {Partial<Listeners>} */ #listeners = {};
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #changing;
   /** @type {() => void} */ #resolveDone = () => {};
   #session = 0;
@@ -83,7 +84,7 @@ export class Tracker {
 
   /** All as it stands; the same object until something changes. */
   get snapshot() {
-    this.#snapshot ??= { jobs: [...this.#jobs.values()].map((job) => job.view), error: this.#error };
+    this.#snapshot ??= { jobs: [...this.#jobs.values()].map((job) => job.view), error: this.error };
     return this.#snapshot;
   }
 
@@ -101,20 +102,20 @@ export class Tracker {
   async *[Symbol.asyncIterator]() {
     /** @type {ProgressEvent[]} */ const waiting = [];
     let over = false;
-    let wake = () => {};
+    let wake = (/** @type {any} */ _) => {};
     const off = this.onProgress((event) => {
       waiting.push(event);
-      wake();
+      wake(0);
     });
     void this.done.then(() => {
       over = true;
-      wake();
+      wake(0);
     });
     try {
       for (;;) {
         while (waiting.length) yield /** @type {ProgressEvent} */ (waiting.shift());
         if (over) return;
-        await new Promise((resolve) => { wake = () => resolve(undefined); });
+        await new Promise((resolve) => { wake = resolve; });
       }
     } finally {
       off();
@@ -125,7 +126,7 @@ export class Tracker {
     this.#closed = true;
     this.#ready = false;
     clearTimeout(this.#changing);
-    for (const listeners of Object.values(this.#listeners)) listeners.clear();
+    this.#listeners = {};
     if (!this.room) this.#jobs.forEach((job) => this.#home.saved.forget(job));
     this.#home.closed(this);
     this.#resolveDone();
@@ -152,6 +153,8 @@ export class Tracker {
   /** A room has told what is open in it: of what else was open it is to be seen how it went on. @internal @param {string} room */
   joined(room) {
     if (this.room !== room) return;
+    this.error = null;
+    this.#changed();
     for (const job of this.#jobs.values()) {
       if (!job.ended && job.session !== this.#session) this.#catchUp(job);
     }
@@ -167,6 +170,7 @@ export class Tracker {
     job.session = this.#session;
     this.#deliver(job, events.flatMap((event) => job.take(event)));
     if (job.hasHole) this.#catchUp(job);
+    this.#home.leave([`job_${jobId}`]); // in which a job has got when it has caught up: if it is followed that stays
   }
 
   /** @internal @param {string} jobId @param {number} oldestSeq */
@@ -185,18 +189,29 @@ export class Tracker {
     const job = "jobId" in about ? this.#jobs.get(about.jobId) : undefined;
     if (job) job.asked = false;
     else if (!("room" in about && this.rooms.includes(about.room))) return;
-    if (isPassing(error)) {
-      setTimeout(() => {
-        if (job) this.#follow(job);
-        else this.opened();
-      }, error.retryAfterMs ?? RETRY_MS);
+    const refused = job ?? this;
+    if (isPassing(error) && !isLimit(error)) {
+      setTimeout(() => this.#ask(refused), error.retryAfterMs ?? RETRY_MS);
       return;
     }
-    if (job) job.error = error;
-    else this.#error = error;
+    const isNew = refused.error?.code !== error.code;
+    refused.error = error;
     this.#changed(job);
-    this.#emit("error", error, job?.jobId);
+    if (isNew) this.#emit("error", error, job?.jobId);
     this.#checkDone();
+  }
+
+  /** A room has been left: ask once more for one that was refused as one too many. @internal @returns {boolean} whether there was any */
+  retry() {
+    const refused = [this, ...this.#jobs.values()].find(({ error }) => error && isLimit(error));
+    if (refused) this.#ask(refused);
+    return !!refused;
+  }
+
+  /** Ask again, for a job or for all. @param {Job | Tracker} refused */
+  #ask(refused) {
+    if (refused instanceof Job) this.#follow(refused);
+    else this.opened();
   }
 
   async #restore() {
@@ -256,14 +271,18 @@ export class Tracker {
 
   /** @param {Job} job @param {ProgressEvent[]} events @param {boolean} [restored] */
   #deliver(job, events, restored = false) {
-    if (!events.length) return;
+    if (!events.length && !job.error) return;
+    job.error = null;
     this.#changed(job);
     for (const event of events) {
       this.#heardMs = Math.max(this.#heardMs, event.timestamp);
       this.#emit("progress", event, { restored });
       if (hasEnded(event)) this.#emit("complete", event, { restored });
     }
-    if (!this.room && !restored) this.#home.saved.save(job);
+    if (!this.room && !restored) {
+      this.#home.saved.save(job);
+      if (job.ended) this.#home.leave([`job_${job.jobId}`]);
+    }
     this.#checkDone();
   }
 
@@ -271,7 +290,7 @@ export class Tracker {
     if (!this.room && [...this.#jobs.values()].every(isOver)) this.#resolveDone();
   }
 
-  /** @param {Job | undefined} job */
+  /** @param {Job} [job] */
   #changed(job) {
     job?.changed();
     this.#snapshot = null;
@@ -287,14 +306,14 @@ export class Tracker {
    * @param {Listeners[K] extends Set<infer L> ? L : never} listener
    */
   #listen(name, listener) {
-    const listeners = /** @type {Set<any>} */ (this.#listeners[name]);
+    const listeners = /** @type {any} */ (this.#listeners)[name] ??= new Set();
     listeners.add(listener);
     return () => void listeners.delete(listener);
   }
 
   /** One listener's defect is no other's. @param {keyof Listeners} name @param {any[]} about */
   #emit(name, ...about) {
-    for (const listener of [...this.#listeners[name]]) {
+    for (const listener of [...this.#listeners[name] ?? []]) {
       try {
         /** @type {any} */ (listener)(...about);
       } catch (error) {

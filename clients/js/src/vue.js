@@ -74,18 +74,27 @@ export function useCTOBatch(jobIds) {
   return { jobs, stats, error, done: computed(() => areOver(jobs.value)) };
 }
 
-/** @param {() => Which | null} which @param {boolean} history */
+/**
+ * A tracker for as long as the same jobs are asked for. Until that of other jobs is there, nothing is shown.
+ *
+ * @param {() => Which | null} which
+ * @param {boolean} history
+ */
 function useTracked(which, history) {
   const client = useCTOClient();
-  const snapshot = shallowRef(NOTHING);
-  const gap = shallowRef(/** @type {import("./tracker.js").Gap | null} */ (null));
-  watch(() => JSON.stringify(which()), (key, _, onCleanup) => {
-    const tracker = trackWhich(client, JSON.parse(key), history);
-    snapshot.value = tracker?.snapshot ?? NOTHING;
-    gap.value = null;
-    tracker?.onChange(() => { snapshot.value = tracker.snapshot; });
-    tracker?.onGap((now) => { gap.value = now; });
+  const key = computed(() => JSON.stringify(which()));
+  const shown = shallowRef({ key: "", snapshot: NOTHING, gap: /** @type {import("./tracker.js").Gap | null} */ (null) });
+  watch(key, (now, _, onCleanup) => {
+    const tracker = trackWhich(client, JSON.parse(now), history);
+    shown.value = { key: now, snapshot: tracker?.snapshot ?? NOTHING, gap: null };
+    tracker?.onChange(() => { shown.value = { ...shown.value, snapshot: tracker.snapshot }; });
+    tracker?.onGap((gap) => { shown.value = { ...shown.value, gap }; });
     onCleanup(() => tracker?.close());
   }, { immediate: true });
-  return { snapshot, gap };
+  // A watcher runs after the key has changed, and who reads in between must not get the jobs of the one before.
+  const isCurrent = () => shown.value.key === key.value;
+  return {
+    snapshot: computed(() => (isCurrent() ? shown.value.snapshot : NOTHING)),
+    gap: computed(() => (isCurrent() ? shown.value.gap : null)),
+  };
 }

@@ -174,6 +174,42 @@ test("what is refused is not tried again by itself", async () => {
   ladder.close();
 });
 
+test("a limit of the gateway is tried for about a minute, and then left to the application", async () => {
+  const rungs = [rung("one"), rung("two")];
+  for (const each of rungs) {
+    each.works = false;
+    each.error = new CTOError("too_many_connections", "the user has too many");
+  }
+  const { ladder, told, states, state } = climb(rungs);
+  await settle();
+  assert.equal(state(), "waiting", "others may close theirs");
+  assert.equal(told.at(-1)[1].error.code, "too_many_connections");
+  let passedS = 0;
+  for (; state() !== "refused" && passedS < 600; passedS += 1) await pass(1_000);
+  assert.ok(passedS >= 30 && passedS <= 120, `${passedS} s`);
+  assert.equal(told.at(-1)[1].error.code, "too_many_connections");
+  const tries = rungs[0].tokens.length;
+  await pass(3_600_000);
+  assert.equal(rungs[0].tokens.length, tries);
+  rungs[0].works = true;
+  ladder.reconnect();
+  await settle();
+  assert.equal(states().at(-1), "one");
+  ladder.close();
+});
+
+test("a connection that is cut off for saying too much is not opened again at once", async () => {
+  const [one, two] = [rung("one"), rung("two")];
+  const { ladder, state } = climb([one, two]);
+  await settle();
+  await pass(10_000);
+  one.opening.closed(new CTOError("too_many_messages", "twenty a second"));
+  await settle();
+  assert.equal(state(), "two", "which may have another limit");
+  assert.equal(one.opened, 1);
+  ladder.close();
+});
+
 test("a token that has ended is replaced, once, when there is somebody to ask", async () => {
   const one = rung("one");
   let count = 0;

@@ -1,14 +1,15 @@
 // The package as a TypeScript developer gets it: what is promised is there, and what is not is an error.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const here = fileURLToPath(new URL("..", import.meta.url));
-const tsc = join(here, "node_modules", "typescript", "bin", "tsc");
+const installed = join(here, "dev", "node_modules");
+const tsc = join(installed, "typescript", "bin", "tsc");
 const GOOD = `
 import { connect, statsOf, timeline, type ProgressEvent } from "cto-progress";
 import { simulate } from "cto-progress/simulate";
@@ -34,15 +35,28 @@ const BAD = [
   "connect({ token: 7 });",
 ];
 
+/** What a folder of declarations holds, by file. */
+const declarations = (folder) => Object.fromEntries(readdirSync(folder, { recursive: true })
+  .filter((name) => name.endsWith(".ts")).sort().map((name) => [name, readFileSync(join(folder, name), "utf8")]));
+
+test("the declarations in types/ are those of the sources", () => {
+  const made = mkdtempSync(join(tmpdir(), "cto-progress-"));
+  try {
+    execFileSync(process.execPath, [tsc, "--project", join(here, "tsconfig.json"), "--outDir", made]);
+    assert.deepEqual(declarations(join(here, "types")), declarations(made), "run `npm run types` and commit types/");
+  } finally {
+    rmSync(made, { recursive: true });
+  }
+});
+
 test("the types say what is there and what is not", () => {
   const project = mkdtempSync(join(tmpdir(), "cto-progress-"));
   try {
-    const installed = join(project, "node_modules", "cto-progress");
-    mkdirSync(installed, { recursive: true });
-    for (const name of ["package.json", "src"]) cpSync(join(here, name), join(installed, name), { recursive: true });
-    execFileSync(process.execPath, [tsc, "--project", join(here, "tsconfig.json"), "--outDir", join(installed, "types")]);
+    const copy = join(project, "node_modules", "cto-progress");
+    mkdirSync(copy, { recursive: true });
+    for (const name of ["package.json", "src", "types"]) cpSync(join(here, name), join(copy, name), { recursive: true });
     for (const name of ["@types", "react", "vue", "@vue", "csstype"]) {
-      symlinkSync(join(here, "node_modules", name), join(project, "node_modules", name));
+      symlinkSync(join(installed, name), join(project, "node_modules", name));
     }
     const options = { module: "NodeNext", target: "ES2023", lib: ["ES2023", "DOM"], strict: true, noEmit: true, skipLibCheck: true, types: [] };
     writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions: options, include: ["*.ts"] }));

@@ -1,6 +1,7 @@
-import { isPassing } from "../errors.js";
+import { CTOError, isPassing } from "../errors.js";
 import { hasEnded } from "../job.js";
-import { newestOf } from "../room.js";
+import { EVERYBODY, newestOf } from "../room.js";
+import { claimsOf } from "../token.js";
 
 const INTERVAL_MS = 2_000; // of asking about everything once; the gateway's limit leaves room for ten jobs, twice over
 const GAP_MS = 200; // between two requests: many jobs are asked about less often, not the gateway more
@@ -37,12 +38,16 @@ export async function askJob({ rest, tell, signal }, jobId, after) {
 }
 
 /**
- * See {@link newestOf}.
+ * See {@link newestOf}. Rejects with `forbidden` as a socket does: a user who lists everybody's jobs gets their own.
  *
  * @param {Pick<import("../types.js").Opening, "rest" | "signal">} opening
  * @param {string} room
  */
-export const askRoom = ({ rest, signal }, room) => newestOf((path) => rest.request("GET", path, { signal }), room);
+export async function askRoom({ rest, signal }, room) {
+  const { sub, role = "user" } = claimsOf(await rest.token.get());
+  if (room === EVERYBODY && sub && role === "user") throw new CTOError("forbidden", `${EVERYBODY} is for admins`);
+  return newestOf((path) => rest.request("GET", path, { signal }), room);
+}
 
 /**
  * Ask about rooms and jobs in turn, until the session is closed or nothing answers any more.

@@ -5,10 +5,9 @@ import { CTOError } from "../errors.js";
  *
  * @param {(url: string, options: any) => any} io socket.io-client's
  * @param {"websocket" | "polling"} transport
- * @returns {import("../types.js").Rung}
+ * @returns {Pick<import("../types.js").Rung, "open">}
  */
 export const socketIo = (io, transport) => ({
-  name: `socket.io ${transport}`,
   open: ({ url, token, tell, closed, signal }) => new Promise((resolve, reject) => {
     // Which transport to use, and when to try again, is the ladder's business.
     const socket = io(url, { auth: { token }, transports: [transport], upgrade: false, reconnection: false, forceNew: true });

@@ -1,0 +1,41 @@
+export type Stats = {
+    total: number;
+    /**
+     * no worker has it yet
+     */
+    queued: number;
+    active: number;
+    completed: number;
+    failed: number;
+    /**
+     * per cent
+     */
+    averageProgress: number;
+    successfulBuys: number;
+    failedBuys: number;
+    /**
+     * SOL
+     */
+    totalSpent: number;
+};
+/**
+ * @typedef {object} Stats
+ * @property {number} total
+ * @property {number} queued no worker has it yet
+ * @property {number} active
+ * @property {number} completed
+ * @property {number} failed
+ * @property {number} averageProgress per cent
+ * @property {number} successfulBuys
+ * @property {number} failedBuys
+ * @property {number} totalSpent SOL
+ */
+/**
+ * Count jobs by what is known of each, as `GET /api/cto/jobs/stats` does.
+ *
+ * @param {Iterable<{ latest: import("./types.js").ProgressEvent | null }>} jobs
+ * @returns {Stats}
+ */
+export declare function statsOf(jobs: Iterable<{
+    latest: import("./types.js").ProgressEvent | null;
+}>): Stats;

@@ -1,0 +1,36 @@
+export type Span = {
+    from: number;
+    to: number | null;
+};
+export type PhaseSpan = Span & {
+    phase: number;
+    title: string;
+};
+export type StepSpan = Span & import("./types.js").StepResult & {
+    label: string;
+    price: number | null;
+};
+/**
+ * How long something took. Times in ms since 1970-01-01 UTC; `to` is null while it goes on.
+ *
+ * @typedef {object} Span
+ * @property {number} from
+ * @property {number | null} to
+ */
+/**
+ * @typedef {Span & { phase: number, title: string }} PhaseSpan
+ * @typedef {Span & import("./types.js").StepResult & { label: string, price: number | null }} StepSpan
+ * `price` is SOL per million base units: per token, for a mint of six decimals
+ */
+/**
+ * How long each phase, and each transfer and buy, of a job took. Phases and steps that are not in `events` are not in it.
+ *
+ * @param {readonly import("./types.js").ProgressEvent[]} events of one job, oldest first
+ * @returns {{ phases: PhaseSpan[], steps: StepSpan[], from: number, to: number | null } | null} null without events
+ */
+export declare function timeline(events: readonly import("./types.js").ProgressEvent[]): {
+    phases: PhaseSpan[];
+    steps: StepSpan[];
+    from: number;
+    to: number | null;
+} | null;

