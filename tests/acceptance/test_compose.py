@@ -8,6 +8,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -30,6 +31,17 @@ COMPOSE = ROOT / "docker-compose.yml"
 GUIDE = (ROOT / "docs" / "deploying.md").read_text()
 SECRETS_IN = "./deploy/secrets/"
 GATEWAYS = ("gateway-1", "gateway-2")
+# `valkey-cli -h HOST -p PORT ping`, as far as deploy/valkey/restore.sh asks it.
+VALKEY_CLI = f"""#!{sys.executable}
+import socket, sys
+_, _, host, _, port, command = sys.argv
+try:
+    with socket.create_connection((host, int(port))) as server:
+        server.sendall(command.encode() + b"\\r\\n")
+        print(server.recv(1000).decode())
+except OSError as error:
+    print(f"Could not connect to Valkey at {{host}}:{{port}}: {{error}}")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +64,8 @@ class Deployment:
         self.values = dict(line.split("=", 1) for line in lines)
         self.services = yaml.safe_load(interpolated(COMPOSE.read_text(), self.values))["services"]
         self.ports = {name: free_port() for name in self.services}
+        (self.directory / "valkey-cli").write_text(VALKEY_CLI)  # which comes with the store's image
+        (self.directory / "valkey-cli").chmod(0o755)
         self.processes = {}
 
     def up(self):
@@ -76,7 +90,8 @@ class Deployment:
 
     def launch(self, name, log, command=None, stdin=None):
         service = self.services[name]
-        command = [self.inside(word, service) for word in shlex.split(command or service["command"])]
+        words = shlex.split(command or service["command"])
+        command = [self.nearby(self.inside(word, service)) for word in words]
         own = {key: self.nearby(value) for key, value in service.get("environment", {}).items()}
         if command[0] == "valkey-server":
             binary = ValkeyServer(data_dir=self.directory)._binary_path
@@ -88,7 +103,8 @@ class Deployment:
         else:
             own["CTO_PORT"] = str(self.ports[name])
         clean = {key: value for key, value in os.environ.items() if not key.startswith("CTO_")}
-        env = clean | {"PATH": f"{BIN}:{os.environ['PATH']}", "XDG_DATA_HOME": str(self.directory)} | own
+        path = f"{self.directory}:{BIN}:{os.environ['PATH']}"
+        env = clean | {"PATH": path, "XDG_DATA_HOME": str(self.directory)} | own
         with (self.directory / log).open("wb") as output:
             return subprocess.Popen(
                 command, env=env, cwd=self.directory, stdin=stdin, stdout=output, stderr=subprocess.STDOUT
@@ -164,6 +180,11 @@ class Deployment:
         path = f"/api/cto/job/{job_id}/status"
         return wait_until(lambda: (page := self.get(path))["status"] in {"completed", "failed"} and page)
 
+    def settle(self):
+        """Wait until no job runs: only then do the paper market's books agree."""
+        statuses = ("waiting", "active")
+        wait_until(lambda: not any(self.get(f"/api/cto/jobs?status={one}")["jobs"] for one in statuses))
+
     def down(self):
         for process in self.processes.values():
             process.terminate()
@@ -189,6 +210,18 @@ def test_it_is_what_the_compose_specification_describes(file):
     check = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", file]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_one_service_builds_the_image_of_all():
+    ours = {
+        name: service
+        for name, service in yaml.safe_load(COMPOSE.read_text())["services"].items()
+        if service["image"] == "cto"
+    }
+    assert set(ours) == {"worker", *GATEWAYS, "flower", "backup"}
+    assert [name for name, service in ours.items() if "build" in service] == ["worker"], (
+        "several builds race for one name, and all but one fail with the containerd image store"
+    )
 
 
 def test_without_secrets_it_does_not_start():
@@ -353,6 +386,10 @@ def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
     assert status == 0, said
     status, said = composed.run("gateway-1", f"cto resolve {composed.submit()}")
     assert (status, "a worker's may, so run it there" in said) == (1, True), said
+    status, said = composed.run("gateway-1", "cto market ledger")
+    assert (status, "a worker's may, so run it there" in said) == (1, True), said
+    composed.settle()
+    assert composed.run("worker", "cto market ledger --user 7")[0] == 0, composed.said("run")
     log = composed.said("worker") + composed.said("gateway-1") + composed.said("flower")
     assert "NOPERM" not in log
     assert "No permissions" not in log
@@ -368,14 +405,20 @@ def test_a_backup_is_made_beside_all_that_runs(composed):
 def test_a_backup_is_restored_as_the_guide_says():
     section = GUIDE.partition("## Back up and restore")[2]
     restore, park = re.search(r" store (sh .*) < cto.rdb &&\n.* worker (cto \w+) &&", section).groups()
+    assert "docker compose run --rm --no-deps backup &&" in section, (
+        "or it would start a store that was stopped"
+    )
     deployment = Deployment()
     try:
         deployment.start_store()
         with deployment.store("worker") as store:
             store.set(keys.SERIAL, 7)
         assert deployment.run("backup")[0] == 0
-        deployment.stop("store")
         backup = (deployment.directory / "dump.rdb").rename(deployment.directory / "cto.rdb")
+        with backup.open("rb") as stdin:
+            status, said = deployment.run("store", restore, stdin)
+        assert (status, "a store runs at" in said) == (1, True), said
+        deployment.stop("store")
         shutil.rmtree(deployment.directory / "appendonlydir")
         with backup.open("rb") as stdin:
             assert deployment.run("store", restore, stdin)[0] == 0
