@@ -35,8 +35,8 @@ test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/un
 	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal -m "not alone"
 	$(BIN)/pytest -m alone
 
-secrets: $(VENV)/.installed ## Make the passwords of a deployment with docker compose; again: what an upgrade adds
-	@$(BIN)/cto secrets deploy/secrets
+secrets: $(VENV)/.installed ## Make the passwords of a deployment with docker compose; again: what an upgrade adds; ROTATE="jwt store": anew
+	@$(BIN)/cto secrets deploy/secrets $(ROTATE:%=--rotate %)
 	@test -e .env || ln -s deploy/secrets/env .env
 	@test .env -ef deploy/secrets/env || { echo "put into deploy/secrets/env what .env has, and make it a link to that" >&2; exit 1; }
 

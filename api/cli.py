@@ -270,12 +270,19 @@ def _token(*, user: str, role: str, hours: float) -> None:
     show_default=True,
     help="What each user of the store may do.",
 )
-def _secrets(*, directory: Path, rights: Path) -> None:
+@click.option(
+    "--rotate",
+    type=click.Choice(sorted(passwords.ROTATED)),
+    multiple=True,
+    help="Make this secret anew; may be given several times.",
+)
+def _secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
     """Make the passwords of a deployment, once; again, what it lacks and what its store's users may do now.
 
-    See docs/deploying.md.
+    After `--rotate store` the store takes the passwords of before as well, until this is run again without.
+    See docs/deploying.md, also for what must be restarted.
     """
-    for path in passwords.make(directory, rights):
+    for path in passwords.make(directory, rights, rotate):
         click.echo(f"written: {path}")
 
 

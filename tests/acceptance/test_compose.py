@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+import jwt
 import pytest
 import requests
 import yaml
@@ -267,6 +269,72 @@ def test_secrets_are_made_once(tmp_path):
     assert (tmp_path / "s").stat().st_mode & 0o077 == 0
     for value in before.split():
         assert value.split("=")[1] not in (tmp_path / "s" / "users.acl").read_text()
+
+
+def test_the_stores_passwords_are_rotated_in_two_steps():
+    deployment = Deployment()
+
+    def secrets(*rotate):
+        command = [BIN / "cto", "secrets", deployment.secrets, *rotate]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        if "store" in deployment.processes:
+            deployment.stop("store")
+        deployment.start_store()
+        return dict(line.split("=", 1) for line in (deployment.secrets / "env").read_text().splitlines())
+
+    def takes(values):
+        deployment.values = values
+        with deployment.store("worker") as store:
+            try:
+                return store.ping()
+            except AuthenticationError:
+                return False
+
+    try:
+        old = secrets()
+        mounted = [(deployment.secrets / name).stat().st_ino for name in ("users.acl", "prometheus-token")]
+        new = secrets("--rotate", "store")
+        assert {name for name in old if old[name] != new[name]} == {name for name in old if "STORE_" in name}
+        assert takes(old), "for what runs with these"
+        assert takes(new)
+        assert secrets() == new
+        assert not takes(old)
+        assert takes(new)
+        secrets("--rotate", "jwt", "--rotate", "prometheus")
+        still = [(deployment.secrets / name).stat().st_ino for name in ("users.acl", "prometheus-token")]
+        assert still == mounted, "a container sees what is written into a file, not what takes its place"
+    finally:
+        deployment.down()
+
+
+def test_prometheus_gets_another_token_in_time_and_with_another_key(tmp_path):
+    folder, rights = tmp_path / "s", ROOT / "deploy" / "valkey" / "users.acl"
+    passwords.make(folder, rights)
+
+    def key():
+        values = dict(line.split("=", 1) for line in (folder / "env").read_text().splitlines())
+        return values["CTO_JWT_SECRET"]
+
+    def claims():
+        return jwt.decode((folder / "prometheus-token").read_text(), key(), algorithms=["HS256"])
+
+    def has(signed):
+        (folder / "prometheus-token").write_text(signed)
+        passwords.make(folder, rights)
+        return (folder / "prometheus-token").read_text() == signed
+
+    first = claims()
+    for name in ("jwt", "prometheus"):
+        before, token_before = key(), (folder / "prometheus-token").read_text()
+        time.sleep(1.1)  # tokens of one second are the same
+        passwords.make(folder, rights, [name])
+        assert (key() != before) == (name == "jwt")
+        assert (folder / "prometheus-token").read_text() != token_before
+        assert claims()["sub"] == first["sub"] == "prometheus"
+    assert has(token("prometheus", key=key(), aud=None, exp=time.time() + passwords.RENEW_S + 3_600))
+    assert not has(token("prometheus", key=key(), aud=None, exp=time.time() + passwords.RENEW_S - 3_600))
+    assert not has(token("prometheus", key=key(), aud=None, exp=time.time() - 1))
+    assert has("of.another.login")
 
 
 @pytest.mark.parametrize(("client", "transport"), [(NodeClient, "polling"), (PythonClient, "websocket")])
