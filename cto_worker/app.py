@@ -7,11 +7,13 @@ import os
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import celery.apps.worker
 from celery.signals import (
     celeryd_init,
+    heartbeat_sent,
     setup_logging,
     worker_init,
     worker_ready,
@@ -121,6 +123,13 @@ def _keep_and_sweep(sender: object, **_: object) -> None:
     threading.Thread(target=pulse.run, name="pulse", daemon=True).start()
 
 
+@heartbeat_sent.connect
+def _touch(**_: object) -> None:
+    """Show a health check that the loop turns that takes messages, without a question by way of the store."""
+    if settings.heartbeat_file:
+        Path(settings.heartbeat_file).touch()
+
+
 @worker_shutting_down.connect
 def _hand_over(**_: object) -> None:
     runner.stopping.set()
@@ -128,7 +137,6 @@ def _hand_over(**_: object) -> None:
 
 @worker_shutdown.connect
 def _tell_the_rest(**_: object) -> None:
-    pulse.stop()
     with suppress(RedisError):
-        pulse.beat()
+        pulse.end()
     traces.stop(_TRACES_S)
