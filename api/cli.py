@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,11 @@ from cto_worker.backup import snapshot
 from cto_worker.broker import celery_app
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
+from cto_worker.measured import MeasuredJournal
+from cto_worker.measures import REGISTRY
 from cto_worker.money import to_sol
 from cto_worker.parking import park_all_in_time
+from cto_worker.pulse import Pulse
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.request import USER_ID
 from cto_worker.store import connect
@@ -235,7 +239,12 @@ def _park(*, wait: float, as_json: bool) -> None:
     """
     settings = Settings.from_env()
     with connect(settings) as store, celery_app(settings) as app:
-        parked = park_all_in_time(store, RedisJournal(store, settings), app, wait)
+        journal = MeasuredJournal(RedisJournal(store, settings))
+        try:
+            parked = park_all_in_time(store, journal, app, wait)
+        finally:
+            with suppress(RedisError):
+                Pulse(store, "park", REGISTRY, dict).end()  # adds what it has ended to what is counted
         listed = review.count(store)
     if as_json:
         click.echo(json.dumps({"jobIds": parked}))
