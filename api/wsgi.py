@@ -131,7 +131,7 @@ def _serve(app: Flask, server: Any, lobby: Lobby, settings: Settings, number: in
         _name_sessions(server.eio, number)
     # Behind the front a client's next request may be for a session of another gateway.
     serving = green.serve(listener, app, pool, keep_alive=number is None)
-    log.info("serving on %s, process %d", settings.base_url, os.getpid())
+    log.info("serving on %s, process %d", settings.listen_url, os.getpid())
     green.wait_for_signal(serving)
     if serving.dead:
         sys.exit("The gateway can accept no more connections.")
@@ -143,7 +143,7 @@ def _serve(app: Flask, server: Any, lobby: Lobby, settings: Settings, number: in
     # Behind the front its listener has told the server already that no more come.
     green.finish(serving, DRAIN_S, accepts=number is None)
     with suppress(RedisError):
-        pulse.beat()
+        pulse.end()
 
 
 def _connections(settings: Settings) -> int:

@@ -26,7 +26,7 @@ from waiting import wait_until
 
 from api import passwords
 from api.revocations import revoke
-from cto_worker import keys
+from cto_worker import keys, pulse
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -130,7 +130,7 @@ class Deployment:
         """A setting, with the services' names and ports as they are here."""
         for name, port in self.ports.items():
             value = re.sub(rf"\b{name}:\d+\b", f"127.0.0.1:{port}", value)
-        return value.replace("0.0.0.0", "127.0.0.1")
+        return value.replace("0.0.0.0", "127.0.0.1").replace("/tmp/heartbeat", f"{self.directory}/heartbeat")
 
     def url(self, name):
         return f"http://127.0.0.1:{self.ports[name]}"
@@ -168,12 +168,12 @@ class Deployment:
     def get(self, path):
         return requests.get(self.url("proxy") + path, headers=self.headers(), timeout=10).json()["data"]
 
-    def submit(self, **changes):
+    def submit(self, to="proxy", **changes):
         body = {
             "tokenAddress": MINT, "userId": "7", "userChatId": 1, "mode": "prefunded", "buyAmount": 0.05,
             "walletCount": 3,
         } | changes  # fmt: skip
-        url = f"{self.url('proxy')}/api/cto/jobs"
+        url = f"{self.url(to)}/api/cto/jobs"
         answer = requests.post(url, json=body, headers=self.headers(), timeout=10)
         assert answer.status_code == 202, answer.text
         return answer.json()["data"]["jobId"]
@@ -208,8 +208,12 @@ def interpolated(text, values):
 
 
 @pytest.mark.parametrize("file", [COMPOSE, ROOT / "deploy" / "tls.yml"], ids=lambda file: file.name)
-def test_it_is_what_the_compose_specification_describes(file):
-    check = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", file]
+def test_it_is_what_the_compose_specification_describes(file, tmp_path):
+    plain = tmp_path / file.name
+    plain.write_text(
+        file.read_text().replace("!override ", "")
+    )  # a tag of Compose, which is no part of the schema
+    check = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", plain]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -235,8 +239,9 @@ def test_every_service_is_confined():
     for name, service in yaml.safe_load(COMPOSE.read_text())["services"].items():
         assert service["read_only"], name
         assert service["cap_drop"] == ["ALL"], name
+        assert service["deploy"]["resources"]["limits"]["pids"] == 512, name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}, name
+        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}, name
         assert "healthcheck" in service or name == "backup", name
         assert "cap_add" not in service or name == "proxy", name
         assert "profiles" not in service or name == "backup", f"{name} is not started"
@@ -353,7 +358,7 @@ def test_a_client_sees_an_operation_through_the_proxy(composed, client, transpor
 
 def test_prometheus_gets_the_numbers_where_it_asks(composed):
     config = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
-    (scrape,) = config["scrape_configs"]
+    (scrape,) = (one for one in config["scrape_configs"] if one["job_name"] == "cto")
     (targets,) = scrape["static_configs"]
     assert targets["targets"] == [f"{name}:3000" for name in GATEWAYS]
     mounts = composed.services["prometheus"]["volumes"]
@@ -452,6 +457,8 @@ def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
     composed.ended(composed.submit(mode="standard"))
     status, said = composed.run("gateway-1", "cto doctor")
     assert status == 0, said
+    status, said = composed.run("worker", "cto doctor")
+    assert (status, "no gateway would start with these settings" in said) == (0, True), said
     status, said = composed.run("gateway-1", f"cto resolve {composed.submit()}")
     assert (status, "a worker's may, so run it there" in said) == (1, True), said
     status, said = composed.run("gateway-1", "cto market ledger")
@@ -462,6 +469,36 @@ def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
     assert "NOPERM" not in log
     assert "No permissions" not in log
     assert all(secret not in log for secret in composed.values.values())
+
+
+def checked(composed, name):
+    """Run a service's health check; a file in a container is one of this machine."""
+    _, program, *arguments = composed.services[name]["healthcheck"]["test"]
+    assert program == "healthy", "it runs every few seconds in each container: no Python"
+    arguments = [
+        argument if argument not in {"3000", "5555"} else str(composed.ports[name]) for argument in arguments
+    ]
+    words = [composed.nearby(composed.inside(word, composed.services[name])) for word in arguments]
+    return subprocess.run([ROOT / "deploy" / "image" / "healthy", *words], check=False).returncode
+
+
+def test_health_checks_say_who_serves(composed):
+    for name in ("worker", *GATEWAYS, "flower"):
+        wait_until(lambda name=name: checked(composed, name) == 0)
+    beats = Path(composed.nearby("/tmp/heartbeat"))
+    composed.stop("gateway-2")
+    assert checked(composed, "gateway-2") == 1
+    composed.start("gateway-2")
+    worker = composed.processes["worker"]
+    worker.send_signal(signal.SIGSTOP)
+    try:
+        long_ago_s = beats.stat().st_mtime - 60
+        os.utime(beats, (long_ago_s, long_ago_s))
+        assert checked(composed, "worker") == 1
+    finally:
+        worker.send_signal(signal.SIGCONT)
+    wait_until(lambda: checked(composed, "worker") == 0)
+    wait_until(lambda: composed.ready(composed.url("gateway-2")))
 
 
 def test_a_backup_is_made_beside_all_that_runs(composed):
@@ -480,7 +517,11 @@ def test_a_backup_is_restored_as_the_guide_says():
     try:
         deployment.start_store()
         with deployment.store("worker") as store:
-            store.set(keys.SERIAL, 7)
+            store.set(keys.SERIAL, 6)
+        deployment.start("gateway-1")
+        wait_until(lambda: deployment.ready(deployment.url("gateway-1")))
+        deployment.submit(to="gateway-1")
+        deployment.stop("gateway-1")
         assert deployment.run("backup")[0] == 0
         backup = (deployment.directory / "dump.rdb").rename(deployment.directory / "cto.rdb")
         with backup.open("rb") as stdin:
@@ -491,9 +532,16 @@ def test_a_backup_is_restored_as_the_guide_says():
         with backup.open("rb") as stdin:
             assert deployment.run("store", restore, stdin)[0] == 0
         deployment.start_store()
-        assert deployment.run("worker", park) == (0, "no job was left to end\n")
+        status, said = deployment.run("worker", park)
+        assert (status, said.splitlines()[1]) == (0, "ended: 1"), said
         with deployment.store("worker") as store:
             assert store.get(keys.SERIAL) == b"7"
+            counted = {
+                dict(labels)["error_code"]: value
+                for (name, labels), value in pulse.read(store).counts.items()
+                if name == "cto_jobs_ended_total"
+            }
+        assert counted == {"needs_review": 1}, "or the dashboard would not say why they failed"
     finally:
         deployment.down()
 
