@@ -1,20 +1,32 @@
 # The image of every process of ours. First a stage in which things are built, then what runs, with no tools in it.
-FROM python:3.13-slim AS build
-RUN python -m venv /app
-ENV PATH=/app/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# To pin the base, name it by its digest: docs/deploying.md, "The image".
+ARG PYTHON_IMAGE=python:3.13-slim
+
+FROM ${PYTHON_IMAGE} AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+RUN python -m venv /build && python -m venv --without-pip /app
 WORKDIR /src
-COPY requirements.lock .
-RUN pip install --require-hashes --requirement requirements.lock
+COPY requirements.lock requirements-build.lock ./
+RUN /build/bin/pip install --require-hashes --requirement requirements-build.lock \
+ && /build/bin/pip --python /app/bin/python install --require-hashes --requirement requirements.lock
 COPY pyproject.toml README.md Procfile ./
 COPY cto_worker cto_worker
 COPY api api
 COPY clients/js/src clients/js/src
-RUN pip install --no-deps --no-build-isolation . && pip uninstall --yes pip
+RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+ && /build/bin/pip --python /app/bin/python install --no-deps /wheels/*.whl
 
-FROM python:3.13-slim
-RUN useradd --system --uid 10001 --no-create-home cto
+FROM ${PYTHON_IMAGE}
+# The base has no bytecode of the standard library, and a container may not write any: each start would compile it anew.
+RUN groupadd --system --gid 10001 cto \
+ && useradd --system --uid 10001 --gid 10001 --no-create-home cto \
+ && python -m pip uninstall --yes --root-user-action ignore pip \
+ && library="$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
+ && rm -rf "$library/ensurepip" \
+ && python -m compileall -q --invalidation-mode unchecked-hash -x '/(idlelib|lib2to3|turtledemo)/' "$library"
 COPY --from=build /app /app
+COPY --chmod=755 deploy/image/healthy /usr/local/bin/healthy
 ENV PATH=/app/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-USER 10001
+USER 10001:10001
 WORKDIR /app
 CMD ["python", "-m", "api.wsgi"]

@@ -35,8 +35,8 @@ test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/un
 	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal -m "not alone"
 	$(BIN)/pytest -m alone
 
-secrets: $(VENV)/.installed ## Make the passwords of a deployment with docker compose; again: what an upgrade adds
-	@$(BIN)/cto secrets deploy/secrets
+secrets: $(VENV)/.installed ## Make the passwords of a deployment with docker compose; again: what an upgrade adds; ROTATE="jwt store": anew
+	@$(BIN)/cto secrets deploy/secrets $(ROTATE:%=--rotate %)
 	@test -e .env || ln -s deploy/secrets/env .env
 	@test .env -ef deploy/secrets/env || { echo "put into deploy/secrets/env what .env has, and make it a link to that" >&2; exit 1; }
 
@@ -55,16 +55,18 @@ soak: $(VENV)/.tools ## Break everything, ten times as long and at random for an
 	PYTHONPATH=tests $(BIN)/python -m faults.kills 200
 
 lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and package.json allow
-	$(BIN)/$(LOCK) --upgrade --group build pyproject.toml --output-file requirements.lock
-	$(BIN)/$(LOCK) --upgrade --group build --group dev pyproject.toml --constraint requirements.lock --output-file requirements-dev.lock
+	$(BIN)/$(LOCK) --upgrade pyproject.toml --output-file requirements.lock
+	$(BIN)/$(LOCK) --upgrade --group pyproject.toml:build --constraint requirements.lock --output-file requirements-build.lock
+	$(BIN)/$(LOCK) --upgrade --group build --group dev pyproject.toml --constraint requirements.lock --constraint requirements-build.lock --output-file requirements-dev.lock
 	@set -e; for directory in $(NODE_DIRS); do (cd $$directory && $(NPM) update --package-lock-only); done
 
 clean: ## Remove everything that was set up
 	rm -rf $(VENV) $(NODE_DIRS:%=%/node_modules) tests/browser/node/unpacked .cto
 
 # Every package comes pinned and with its hash; the project itself is installed last, from here.
-$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed: requirements.lock requirements-build.lock pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --require-hashes --requirement requirements.lock
+	$(PIP) install --require-hashes --requirement requirements-build.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 

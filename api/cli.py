@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,11 @@ from cto_worker.backup import snapshot
 from cto_worker.broker import celery_app
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
+from cto_worker.measured import MeasuredJournal
+from cto_worker.measures import REGISTRY
 from cto_worker.money import to_sol
 from cto_worker.parking import park_all_in_time
+from cto_worker.pulse import Pulse
 from cto_worker.redis_journal import RedisJournal
 from cto_worker.request import USER_ID
 from cto_worker.store import connect
@@ -240,7 +244,12 @@ def _park(*, wait: float, as_json: bool) -> None:
     """
     settings = Settings.from_env()
     with connect(settings) as store, celery_app(settings) as app:
-        parked = park_all_in_time(store, RedisJournal(store, settings), app, wait)
+        journal = MeasuredJournal(RedisJournal(store, settings))
+        try:
+            parked = park_all_in_time(store, journal, app, wait)
+        finally:
+            with suppress(RedisError):
+                Pulse(store, "park", REGISTRY, dict).end()  # adds what it has ended to what is counted
         listed = review.count(store)
     if as_json:
         click.echo(json.dumps({"jobIds": parked}))
@@ -275,12 +284,19 @@ def _token(*, user: str, role: str, hours: float) -> None:
     show_default=True,
     help="What each user of the store may do.",
 )
-def _secrets(*, directory: Path, rights: Path) -> None:
+@click.option(
+    "--rotate",
+    type=click.Choice(sorted(passwords.ROTATED)),
+    multiple=True,
+    help="Make this secret anew; may be given several times.",
+)
+def _secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
     """Make the passwords of a deployment, once; again, what it lacks and what its store's users may do now.
 
-    See docs/deploying.md.
+    After `--rotate store` the store takes the passwords of before as well, until this is run again without.
+    See docs/deploying.md, also for what must be restarted.
     """
-    for path in passwords.make(directory, rights):
+    for path in passwords.make(directory, rights, rotate):
         click.echo(f"written: {path}")
 
 

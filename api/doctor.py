@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,35 +54,43 @@ def examine(settings: Settings) -> Iterator[Finding]:
     found = settings.sentinels
     with connect(settings) as store:
         checks: dict[str, Callable[[], str]] = {
-            "configuration": lambda: _configuration(settings),
+            "configuration": lambda: _configuration(settings, store),
             **({"sentinels": lambda: _sentinels(found, settings.replicas)} if found else {}),
             "store": lambda: _store(store, settings),
             "durability": lambda: _durability(store, settings.replicas),
             "eviction": lambda: _eviction(store),
-            "gateway": lambda: _gateway(settings),
-            "workers": lambda: _workers(store),
+            "gateway": lambda: _gateway(settings, store),
+            "workers": lambda: _workers(store, settings),
             "queue": lambda: f"{store.llen(keys.QUEUE)} messages wait",
             "review": lambda: _review(store),
         }
         for name, check in checks.items():
-            yield _finding(name, check)
+            yield _finding(name, check, settings)
 
 
-def _finding(name: str, check: Callable[[], str]) -> Finding:
+def _finding(name: str, check: Callable[[], str], settings: Settings) -> Finding:
     try:
         return Finding(name, right=True, text=check())
     except _Wrong as wrong:
         return Finding(name, right=False, text=str(wrong), mend=wrong.mend)
     except RedisError as error:
-        mend = f"start it with `{_up()}`, or set CTO_REDIS_URL to one that runs"
+        mend = (
+            f"start it with `{_up()}`, or set CTO_REDIS_URL to one that runs"
+            if settings.embedded
+            else "start the store that CTO_REDIS_URL names, or correct that address"
+        )
         return Finding(name, right=False, text=f"the store is out of reach: {error}", mend=mend)
 
 
-def _configuration(settings: Settings) -> str:
+def _configuration(settings: Settings, store: Redis) -> str:
     try:
         check_startable(settings)
     except ConfigError as error:
         # Who asks is often in another terminal than the system, which got its settings there.
+        if others := _elsewhere(settings, store):
+            return (
+                f"no gateway would start with these settings; those that run have others: {', '.join(others)}"
+            )
         if not _runs(settings):
             raise _Wrong(
                 str(error),
@@ -100,6 +109,15 @@ def _runs(settings: Settings) -> bool:
     except GatewayError:
         return False
     return True
+
+
+def _elsewhere(settings: Settings, store: Redis) -> list[str]:
+    """The gateways that have been heard of, on whatever machine; without a store of others there are none."""
+    if settings.embedded:
+        return []
+    with suppress(RedisError):
+        return alive(store, "gateway")
+    return []
 
 
 def _sentinels(sentinels: Sentinels, replicas: int) -> str:
@@ -168,20 +186,31 @@ def _info(store: Redis) -> dict[str, Any]:
     return found
 
 
-def _gateway(settings: Settings) -> str:
+def _gateway(settings: Settings, store: Redis) -> str:
     gateway = Gateway(settings.base_url)
     try:
         gateway.get("/healthz")
         gateway.get("/readyz")
     except GatewayError as error:
-        raise _Wrong(str(error), f"start it with `{_up()}`, and look at what it prints") from error
+        if error.code == "unreachable" and (others := _elsewhere(settings, store)):
+            return f"none at {settings.base_url}, but elsewhere: {', '.join(others)}"
+        start = f"`{_up()}`" if settings.embedded else "`python -m api.wsgi`, or its container"
+        raise _Wrong(_said(error, settings), f"start it with {start}, and look at what it prints") from error
     return f"answers at {settings.base_url}"
 
 
-def _workers(store: Redis) -> str:
+def _said(error: GatewayError, settings: Settings) -> str:
+    """The error, without its own advice, which is for one machine."""
+    return f"no gateway at {settings.base_url}" if error.code == "unreachable" else str(error)
+
+
+def _workers(store: Redis, settings: Settings) -> str:
     names = alive(store, "worker")
     if not names:
-        raise _Wrong("no worker has been heard of for 15 s", f"start one: it is part of `{_up()}`")
+        start = (
+            f"it is part of `{_up()}`" if settings.embedded else "the Procfile's `worker`, or its container"
+        )
+        raise _Wrong("no worker has been heard of for 15 s", f"start one: {start}")
     return ", ".join(names)
 
 

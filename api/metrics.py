@@ -43,9 +43,25 @@ def blueprint(sums: Callable[[], Sums], backlog: Callable[[], Backlog]) -> Bluep
     def metrics() -> Response:
         if not caller().may(Action.WATCH_ALL):
             raise ForbiddenError("forbidden", "metrics are for operators")
-        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+        told = generate_latest(registry) + generate_latest(_Token(caller().expires_s))
+        return Response(told, content_type=CONTENT_TYPE_LATEST)
 
     return routes
+
+
+class _Token(Collector):
+    """When the token expires that Prometheus shows; told without a store, too."""
+
+    def __init__(self, expires_s: float) -> None:
+        self._expires_s = expires_s
+
+    def collect(self) -> Iterator[Metric]:
+        """Tell it, in seconds since the Unix epoch."""
+        yield GaugeMetricFamily(
+            "cto_metrics_token_expiry_seconds",
+            "When the token shown here expires (Unix time).",
+            self._expires_s,
+        )
 
 
 class _System(Collector):
@@ -69,6 +85,7 @@ class _System(Collector):
         yield GaugeMetricFamily("cto_store_up", "Whether the store answers.", 1)
         yield from _waiting(backlog)
         yield from _alive(sums.processes)
+        yield _counted("cto_processes_lost", "Processes that fell silent in the last day.", sums.lost)
         for family in REGISTRY.collect():
             yield _summed(family, sums)
 
@@ -90,14 +107,15 @@ def _waiting(backlog: Backlog) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "cto_store_memory_limit_bytes", "Memory that it may use.", backlog.memory_limit_bytes
     )
+    yield GaugeMetricFamily(
+        "cto_store_snapshot_seconds",
+        "When the store last wrote a snapshot, or was started (Unix time).",
+        backlog.snapshot_s,
+    )
 
 
 def _alive(processes: list[Process]) -> Iterator[Metric]:
-    alive = GaugeMetricFamily("cto_processes", "Processes that live.", labels=["kind"])
-    kinds = Counter(process.kind for process in processes)
-    for kind in KINDS:
-        alive.add_metric([kind], kinds[kind])
-    yield alive
+    yield _counted("cto_processes", "Processes that live.", processes)
     sockets = GaugeMetricFamily(
         "cto_gateway_sockets", "Clients that get events now.", labels=["process", "door"]
     )
@@ -112,10 +130,18 @@ def _alive(processes: list[Process]) -> Iterator[Metric]:
             late.add_metric([process.name], doors.pop(CANARY_LATE, 0.0))
             for door, number in doors.items():
                 sockets.add_metric([process.name, door], number)
-        else:
+        elif process.kind == "worker":
             running.add_metric([process.name], process.gauges["operations"])
             room.add_metric([process.name], process.gauges["slots"])
     yield from (sockets, late, running, room)
+
+
+def _counted(name: str, documentation: str, processes: list[Process]) -> Metric:
+    counted = GaugeMetricFamily(name, documentation, labels=["kind"])
+    kinds = Counter(process.kind for process in processes)
+    for kind in KINDS:
+        counted.add_metric([kind], kinds[kind])
+    return counted
 
 
 def _summed(family: Metric, sums: Sums) -> Metric:

@@ -151,7 +151,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that it is put together from
         _name_sessions(server.eio, number)
     # Behind the front a client's next request may be for a session of another gateway.
     serving = green.serve(listener, app, pool, keep_alive=number is None)
-    log.info("serving on %s, process %d", settings.base_url, os.getpid())
+    log.info("serving on %s, process %d", settings.listen_url, os.getpid())
     green.wait_for_signal(serving)
     if serving.dead:
         sys.exit("The gateway can accept no more connections.")
@@ -162,7 +162,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that it is put together from
     log.info("waiting for what is under way")
     green.finish(serving, DRAIN_S)
     with suppress(RedisError):
-        pulse.beat()
+        pulse.end()
 
 
 def _connections(settings: Settings) -> int:

@@ -8,11 +8,13 @@ import sys
 import threading
 import warnings
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import celery.apps.worker
 from celery.signals import (
     celeryd_init,
+    heartbeat_sent,
     setup_logging,
     worker_init,
     worker_ready,
@@ -132,6 +134,13 @@ def _keep_and_sweep(sender: object, **_: object) -> None:
     threading.Thread(target=pulse.run, name="pulse", daemon=True).start()
 
 
+@heartbeat_sent.connect
+def _touch(**_: object) -> None:
+    """Show a health check that the loop turns that takes messages, without a question by way of the store."""
+    if settings.heartbeat_file:
+        Path(settings.heartbeat_file).touch()
+
+
 @worker_shutting_down.connect
 def _hand_over(**_: object) -> None:
     runner.stopping.set()
@@ -139,7 +148,6 @@ def _hand_over(**_: object) -> None:
 
 @worker_shutdown.connect
 def _tell_the_rest(**_: object) -> None:
-    pulse.stop()
     with suppress(RedisError):
-        pulse.beat()
+        pulse.end()
     traces.stop(_TRACES_S)

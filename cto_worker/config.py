@@ -62,6 +62,7 @@ class Settings:
     log_format: str = "console"
     otlp_endpoint: str = ""  # of a collector; empty: no traces
     worker_concurrency: int = 100  # operations at once per worker process
+    heartbeat_file: str = ""  # that a worker touches while it takes messages; empty: none
     lease_ms: int = 6_000  # how long a job stays with a worker that has fallen silent
     replicas: int = 0  # replicas of the store that must have an intent on disk before it is submitted
     flower_host: str = "127.0.0.1"
@@ -147,7 +148,13 @@ class Settings:
     def base_url(self) -> str:
         """Where this machine's clients find the gateway."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared only
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return replace(self, host=host).listen_url
+
+    @property
+    def listen_url(self) -> str:
+        """Where the gateway listens, which may be every address of the machine."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
     @property
     def retention_s(self) -> int:
@@ -256,6 +263,7 @@ class _EnvironmentSchema(Schema):
         ),
     )
     worker_concurrency = fields.Integer(data_key="CTO_WORKER_CONCURRENCY", validate=validate.Range(1, 2_000))
+    heartbeat_file = fields.String(data_key="CTO_HEARTBEAT_FILE")
     lease_ms = fields.Integer(data_key="CTO_LEASE_MS", validate=validate.Range(1_000, 600_000))
     replicas = fields.Integer(data_key="CTO_REPLICAS", validate=validate.Range(0, 10))
     flower_host = fields.String(data_key="CTO_FLOWER_HOST")

@@ -99,6 +99,7 @@ class Backlog:
     oldest_waiting_s: float  # for how long the oldest job that waits has; 0 when none does
     memory_bytes: int  # that the store uses
     memory_limit_bytes: int  # that it may use: then it refuses what is new
+    snapshot_s: int  # when the store last wrote a snapshot, or was started (Unix seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +225,8 @@ class History:
             pipeline.get(keys.SERIAL)
             pipeline.zrange(lists[JobStatus.WAITING.value], 0, 0)
             pipeline.time()
-            pipeline.info("memory")
-            *counts, accepted, oldest, (now_s, now_us), memory = pipeline.execute()
+            pipeline.info("memory", "persistence")
+            *counts, accepted, oldest, (now_s, now_us), info = pipeline.execute()
         created_ms: Any = self._store.hget(keys.job(oldest[0].decode()), "created") if oldest else None
         waited_s = now_s + now_us / 1e6 - int(created_ms) / 1_000 if created_ms else 0.0
         return Backlog(
@@ -233,8 +234,9 @@ class History:
             messages=dict(zip(queues, counts[len(statuses) :], strict=True)),
             accepted=int(accepted or 0),
             oldest_waiting_s=max(0.0, waited_s),
-            memory_bytes=memory["used_memory"],
-            memory_limit_bytes=memory["maxmemory"] or memory["total_system_memory"],
+            memory_bytes=info["used_memory"],
+            memory_limit_bytes=info["maxmemory"] or info["total_system_memory"],
+            snapshot_s=info["rdb_last_save_time"],
         )
 
     def jobs_after(self, user_id: str, job_id: str | None) -> list[str]:

@@ -11,9 +11,12 @@ from cto_worker import keys
 from cto_worker.paper import address
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from redis import Redis
 
 SOL = "SOL"
+_CURVE = "curve:"  # + mint: the account of a bonding curve
 REFUSED = "refused"  # nothing moved: another order for an intent that had been executed, or failed, already
 
 
@@ -78,7 +81,7 @@ def audit(store: Redis) -> Audit:
     for entry in ledger:
         for posting in entry.postings:
             sums[posting.account, posting.asset] += posting.amount
-    held = _held(store)
+    held = _held(store, ledger)
     for account, asset in sorted({*held, *(at for at in sums if _holds(at[0]))}):
         booked, balance = sums.get((account, asset), 0), held.get((account, asset), 0)
         if booked != balance:
@@ -117,26 +120,36 @@ def _imbalance(entry: Entry) -> bool:
     return any(sums.values())
 
 
-def _held(store: Redis) -> dict[tuple[str, str], int]:
-    """What wallets and curves hold, by account and asset."""
+def _held(store: Redis, ledger: list[Entry]) -> dict[tuple[str, str], int]:
+    """What wallets and curves hold, by account and asset: of every user and mint that the ledger names.
+
+    A wallet or a curve begins with an entry of its own, so nothing is left out; and a worker's user of the
+    store may not list keys.
+    """
+    users = sorted({entry.user_id for entry in ledger})
+    accounts = {posting.account for entry in ledger for posting in entry.postings}
+    mints = sorted(name.removeprefix(_CURVE) for name in accounts if name.startswith(_CURVE))
     held: dict[tuple[str, str], int] = {}
-    balances: Any
-    for key in store.scan_iter(keys.paper_wallets("*")):
-        balances = store.hgetall(key)
+    for balances in _hashes(store, map(keys.paper_wallets, users)):
         for name, lamports in balances.items():
             held[name.decode(), SOL] = int(lamports)
-    for key in store.scan_iter(keys.paper_tokens("*")):
-        balances = store.hgetall(key)
+    for balances in _hashes(store, map(keys.paper_tokens, users)):
         for at, amount in balances.items():
             owner, mint = at.decode().split(":")
             held[owner, mint] = int(amount)
-    prefix = keys.paper_curve("")
-    for key in store.scan_iter(prefix + "*"):
-        mint = key.decode().removeprefix(prefix)
-        state: Any = store.hgetall(key)
-        held[f"curve:{mint}", SOL] = int(state[b"sol"])
-        held[f"curve:{mint}", mint] = -int(state[b"sold"])
+    for mint, state in zip(mints, _hashes(store, map(keys.paper_curve, mints)), strict=True):
+        held[_CURVE + mint, SOL] = int(state.get(b"sol", 0))
+        held[_CURVE + mint, mint] = -int(state.get(b"sold", 0))
     return held
+
+
+def _hashes(store: Redis, names: Iterable[str]) -> list[dict[bytes, bytes]]:
+    """Read these hashes in one round trip; one that is not there is empty."""
+    with store.pipeline(transaction=False) as pipeline:
+        for name in names:
+            pipeline.hgetall(name)
+        found: list[dict[bytes, bytes]] = pipeline.execute()
+    return found
 
 
 def _holds(account: str) -> bool:
@@ -146,4 +159,4 @@ def _holds(account: str) -> bool:
 def _kind(account: str) -> str:
     if not _holds(account):
         return account
-    return "curves" if account.startswith("curve:") else "wallets"
+    return "curves" if account.startswith(_CURVE) else "wallets"

@@ -10,6 +10,7 @@ from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
+from cto_worker.events import Mode
 from cto_worker.intents import IntentStatus
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the sums are older than any process
@@ -64,5 +65,7 @@ ORPHANS = Counter("cto_orphans", "Jobs found by them, whose message was sent aga
 # What alerts are about is told from the beginning: an increase from nothing at all is none to Prometheus.
 for _kind, _status in product(("transfer", "buy"), IntentStatus):
     INTENTS.labels(_kind, _status)
+for _mode in Mode:  # ended by `cto park`, after a restore
+    JOBS_ENDED.labels(_mode, "failed", "needs_review")
 for _reason in ("lease", "store"):
     RUNS_LOST.labels(_reason)

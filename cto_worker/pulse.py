@@ -31,7 +31,10 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 2.0
 SILENCE_MS = 15_000  # a process that has not been heard of for so long is taken for gone
-FORGET_MS = 3_600_000  # and one for so long is forgotten: until then a pulse that comes again is known
+FORGET_MS = 86_400_000  # and one for so long is forgotten: until then a pulse that comes again is known
+_ENDED = (
+    "ended"  # among the gauges: a process of an earlier version, which reads this too, takes nothing else
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Process:
     kind: str  # "worker" or "gateway"
     name: str  # its host and process id
     gauges: Mapping[str, float]  # what it has now, by name
+    ended: bool = False  # in order; else it lives, or was killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Sums:
 
     counts: Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
     processes: list[Process]
+    lost: list[Process]  # that fell silent in the last day without having ended, and that no other replaces
 
 
 class Pulse:
@@ -65,6 +70,7 @@ class Pulse:
         self._unsent: tuple[dict[str, float], list[Any]] | None = None
         self._beating = threading.Lock()
         self._stopped = threading.Event()
+        self._ended = False
 
     def run(self) -> None:
         """Beat until :meth:`stop`."""
@@ -88,6 +94,12 @@ class Pulse:
         """Make :meth:`run` return."""
         self._stopped.set()
 
+    def end(self) -> None:
+        """Beat for the last time, and say so: then the process is not missed. Raises ``RedisError``."""
+        self.stop()
+        self._ended = True
+        self.beat()
+
     def beat(self) -> None:
         """Add what has been counted since the last time. Raises ``RedisError``; then it is added later, once.
 
@@ -98,7 +110,8 @@ class Pulse:
                 self._send(*self._unsent)
             now = dict(_samples(self._registry))
             grown = {field: value - self._told.get(field, 0.0) for field, value in now.items()}
-            told = {"kind": self._kind, "name": self._name, "gauges": dict(self._gauges())}
+            gauges = {**self._gauges(), **({_ENDED: 1.0} if self._ended else {})}
+            told = {"kind": self._kind, "name": self._name, "gauges": gauges}
             self._number += 1
             words = [word for field, growth in grown.items() if growth for word in (field, growth)]
             self._unsent = now, [self._id, self._number, dumps(told), FORGET_MS, *words]
@@ -117,12 +130,20 @@ def read(store: Redis) -> Sums:
         pipeline.time()
         counts, processes, (now_s, _) = pipeline.execute()
     alive: dict[tuple[str, str], Process] = {}
+    silent: dict[tuple[str, str], Process] = {}
     for told in processes.values():
         at_ms, _, document = told.split(b" ", 2)
-        if now_s * 1_000 - int(at_ms) <= SILENCE_MS:
-            process = Process(**json.loads(document))
-            alive[process.kind, process.name] = process
-    return Sums({_key(field): float(value) for field, value in counts.items()}, list(alive.values()))
+        process = _process(json.loads(document))
+        heard = now_s * 1_000 - int(at_ms) <= SILENCE_MS
+        (alive if heard else silent)[process.kind, process.name] = process
+    lost = [one for name, one in silent.items() if not one.ended and name not in alive]
+    return Sums({_key(field): float(value) for field, value in counts.items()}, list(alive.values()), lost)
+
+
+def _process(told: dict[str, Any]) -> Process:
+    gauges = told["gauges"]
+    ended = bool(gauges.pop(_ENDED, 0))
+    return Process(told["kind"], told["name"], gauges, ended)
 
 
 def alive(store: Redis, kind: str) -> list[str]:

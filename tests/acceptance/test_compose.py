@@ -8,9 +8,12 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
+import jwt
 import pytest
 import requests
 import yaml
@@ -23,13 +26,24 @@ from waiting import wait_until
 
 from api import passwords
 from api.revocations import revoke
-from cto_worker import keys
+from cto_worker import keys, pulse
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 GUIDE = (ROOT / "docs" / "deploying.md").read_text()
 SECRETS_IN = "./deploy/secrets/"
 GATEWAYS = ("gateway-1", "gateway-2")
+# `valkey-cli -h HOST -p PORT ping`, as far as deploy/valkey/restore.sh asks it.
+VALKEY_CLI = f"""#!{sys.executable}
+import socket, sys
+_, _, host, _, port, command = sys.argv
+try:
+    with socket.create_connection((host, int(port))) as server:
+        server.sendall(command.encode() + b"\\r\\n")
+        print(server.recv(1000).decode())
+except OSError as error:
+    print(f"Could not connect to Valkey at {{host}}:{{port}}: {{error}}")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +66,8 @@ class Deployment:
         self.values = dict(line.split("=", 1) for line in lines)
         self.services = yaml.safe_load(interpolated(COMPOSE.read_text(), self.values))["services"]
         self.ports = {name: free_port() for name in self.services}
+        (self.directory / "valkey-cli").write_text(VALKEY_CLI)  # which comes with the store's image
+        (self.directory / "valkey-cli").chmod(0o755)
         self.processes = {}
 
     def up(self):
@@ -76,7 +92,8 @@ class Deployment:
 
     def launch(self, name, log, command=None, stdin=None):
         service = self.services[name]
-        command = [self.inside(word, service) for word in shlex.split(command or service["command"])]
+        words = shlex.split(command or service["command"])
+        command = [self.nearby(self.inside(word, service)) for word in words]
         own = {key: self.nearby(value) for key, value in service.get("environment", {}).items()}
         if command[0] == "valkey-server":
             binary = ValkeyServer(data_dir=self.directory)._binary_path
@@ -88,7 +105,8 @@ class Deployment:
         else:
             own["CTO_PORT"] = str(self.ports[name])
         clean = {key: value for key, value in os.environ.items() if not key.startswith("CTO_")}
-        env = clean | {"PATH": f"{BIN}:{os.environ['PATH']}", "XDG_DATA_HOME": str(self.directory)} | own
+        path = f"{self.directory}:{BIN}:{os.environ['PATH']}"
+        env = clean | {"PATH": path, "XDG_DATA_HOME": str(self.directory)} | own
         with (self.directory / log).open("wb") as output:
             return subprocess.Popen(
                 command, env=env, cwd=self.directory, stdin=stdin, stdout=output, stderr=subprocess.STDOUT
@@ -112,7 +130,7 @@ class Deployment:
         """A setting, with the services' names and ports as they are here."""
         for name, port in self.ports.items():
             value = re.sub(rf"\b{name}:\d+\b", f"127.0.0.1:{port}", value)
-        return value.replace("0.0.0.0", "127.0.0.1")
+        return value.replace("0.0.0.0", "127.0.0.1").replace("/tmp/heartbeat", f"{self.directory}/heartbeat")
 
     def url(self, name):
         return f"http://127.0.0.1:{self.ports[name]}"
@@ -150,12 +168,12 @@ class Deployment:
     def get(self, path):
         return requests.get(self.url("proxy") + path, headers=self.headers(), timeout=10).json()["data"]
 
-    def submit(self, **changes):
+    def submit(self, to="proxy", **changes):
         body = {
             "tokenAddress": MINT, "userId": "7", "userChatId": 1, "mode": "prefunded", "buyAmount": 0.05,
             "walletCount": 3,
         } | changes  # fmt: skip
-        url = f"{self.url('proxy')}/api/cto/jobs"
+        url = f"{self.url(to)}/api/cto/jobs"
         answer = requests.post(url, json=body, headers=self.headers(), timeout=10)
         assert answer.status_code == 202, answer.text
         return answer.json()["data"]["jobId"]
@@ -163,6 +181,11 @@ class Deployment:
     def ended(self, job_id):
         path = f"/api/cto/job/{job_id}/status"
         return wait_until(lambda: (page := self.get(path))["status"] in {"completed", "failed"} and page)
+
+    def settle(self):
+        """Wait until no job runs: only then do the paper market's books agree."""
+        statuses = ("waiting", "active")
+        wait_until(lambda: not any(self.get(f"/api/cto/jobs?status={one}")["jobs"] for one in statuses))
 
     def down(self):
         for process in self.processes.values():
@@ -185,10 +208,26 @@ def interpolated(text, values):
 
 
 @pytest.mark.parametrize("file", [COMPOSE, ROOT / "deploy" / "tls.yml"], ids=lambda file: file.name)
-def test_it_is_what_the_compose_specification_describes(file):
-    check = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", file]
+def test_it_is_what_the_compose_specification_describes(file, tmp_path):
+    plain = tmp_path / file.name
+    plain.write_text(
+        file.read_text().replace("!override ", "")
+    )  # a tag of Compose, which is no part of the schema
+    check = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", plain]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_one_service_builds_the_image_of_all():
+    ours = {
+        name: service
+        for name, service in yaml.safe_load(COMPOSE.read_text())["services"].items()
+        if service["image"] == "cto"
+    }
+    assert set(ours) == {"worker", *GATEWAYS, "flower", "backup"}
+    assert [name for name, service in ours.items() if "build" in service] == ["worker"], (
+        "several builds race for one name, and all but one fail with the containerd image store"
+    )
 
 
 def test_without_secrets_it_does_not_start():
@@ -200,8 +239,9 @@ def test_every_service_is_confined():
     for name, service in yaml.safe_load(COMPOSE.read_text())["services"].items():
         assert service["read_only"], name
         assert service["cap_drop"] == ["ALL"], name
+        assert service["deploy"]["resources"]["limits"]["pids"] == 512, name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}, name
+        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}, name
         assert "healthcheck" in service or name == "backup", name
         assert "cap_add" not in service or name == "proxy", name
         assert "profiles" not in service or name == "backup", f"{name} is not started"
@@ -236,6 +276,72 @@ def test_secrets_are_made_once(tmp_path):
         assert value.split("=")[1] not in (tmp_path / "s" / "users.acl").read_text()
 
 
+def test_the_stores_passwords_are_rotated_in_two_steps():
+    deployment = Deployment()
+
+    def secrets(*rotate):
+        command = [BIN / "cto", "secrets", deployment.secrets, *rotate]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        if "store" in deployment.processes:
+            deployment.stop("store")
+        deployment.start_store()
+        return dict(line.split("=", 1) for line in (deployment.secrets / "env").read_text().splitlines())
+
+    def takes(values):
+        deployment.values = values
+        with deployment.store("worker") as store:
+            try:
+                return store.ping()
+            except AuthenticationError:
+                return False
+
+    try:
+        old = secrets()
+        mounted = [(deployment.secrets / name).stat().st_ino for name in ("users.acl", "prometheus-token")]
+        new = secrets("--rotate", "store")
+        assert {name for name in old if old[name] != new[name]} == {name for name in old if "STORE_" in name}
+        assert takes(old), "for what runs with these"
+        assert takes(new)
+        assert secrets() == new
+        assert not takes(old)
+        assert takes(new)
+        secrets("--rotate", "jwt", "--rotate", "prometheus")
+        still = [(deployment.secrets / name).stat().st_ino for name in ("users.acl", "prometheus-token")]
+        assert still == mounted, "a container sees what is written into a file, not what takes its place"
+    finally:
+        deployment.down()
+
+
+def test_prometheus_gets_another_token_in_time_and_with_another_key(tmp_path):
+    folder, rights = tmp_path / "s", ROOT / "deploy" / "valkey" / "users.acl"
+    passwords.make(folder, rights)
+
+    def key():
+        values = dict(line.split("=", 1) for line in (folder / "env").read_text().splitlines())
+        return values["CTO_JWT_SECRET"]
+
+    def claims():
+        return jwt.decode((folder / "prometheus-token").read_text(), key(), algorithms=["HS256"])
+
+    def has(signed):
+        (folder / "prometheus-token").write_text(signed)
+        passwords.make(folder, rights)
+        return (folder / "prometheus-token").read_text() == signed
+
+    first = claims()
+    for name in ("jwt", "prometheus"):
+        before, token_before = key(), (folder / "prometheus-token").read_text()
+        time.sleep(1.1)  # tokens of one second are the same
+        passwords.make(folder, rights, [name])
+        assert (key() != before) == (name == "jwt")
+        assert (folder / "prometheus-token").read_text() != token_before
+        assert claims()["sub"] == first["sub"] == "prometheus"
+    assert has(token("prometheus", key=key(), aud=None, exp=time.time() + passwords.RENEW_S + 3_600))
+    assert not has(token("prometheus", key=key(), aud=None, exp=time.time() + passwords.RENEW_S - 3_600))
+    assert not has(token("prometheus", key=key(), aud=None, exp=time.time() - 1))
+    assert has("of.another.login")
+
+
 @pytest.mark.parametrize(("client", "transport"), [(NodeClient, "polling"), (PythonClient, "websocket")])
 def test_a_client_sees_an_operation_through_the_proxy(composed, client, transport):
     user = f"compose-{transport}"
@@ -252,7 +358,7 @@ def test_a_client_sees_an_operation_through_the_proxy(composed, client, transpor
 
 def test_prometheus_gets_the_numbers_where_it_asks(composed):
     config = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
-    (scrape,) = config["scrape_configs"]
+    (scrape,) = (one for one in config["scrape_configs"] if one["job_name"] == "cto")
     (targets,) = scrape["static_configs"]
     assert targets["targets"] == [f"{name}:3000" for name in GATEWAYS]
     mounts = composed.services["prometheus"]["volumes"]
@@ -351,12 +457,48 @@ def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
     composed.ended(composed.submit(mode="standard"))
     status, said = composed.run("gateway-1", "cto doctor")
     assert status == 0, said
+    status, said = composed.run("worker", "cto doctor")
+    assert (status, "no gateway would start with these settings" in said) == (0, True), said
     status, said = composed.run("gateway-1", f"cto resolve {composed.submit()}")
     assert (status, "a worker's may, so run it there" in said) == (1, True), said
+    status, said = composed.run("gateway-1", "cto market ledger")
+    assert (status, "a worker's may, so run it there" in said) == (1, True), said
+    composed.settle()
+    assert composed.run("worker", "cto market ledger --user 7")[0] == 0, composed.said("run")
     log = composed.said("worker") + composed.said("gateway-1") + composed.said("flower")
     assert "NOPERM" not in log
     assert "No permissions" not in log
     assert all(secret not in log for secret in composed.values.values())
+
+
+def checked(composed, name):
+    """Run a service's health check; a file in a container is one of this machine."""
+    _, program, *arguments = composed.services[name]["healthcheck"]["test"]
+    assert program == "healthy", "it runs every few seconds in each container: no Python"
+    arguments = [
+        argument if argument not in {"3000", "5555"} else str(composed.ports[name]) for argument in arguments
+    ]
+    words = [composed.nearby(composed.inside(word, composed.services[name])) for word in arguments]
+    return subprocess.run([ROOT / "deploy" / "image" / "healthy", *words], check=False).returncode
+
+
+def test_health_checks_say_who_serves(composed):
+    for name in ("worker", *GATEWAYS, "flower"):
+        wait_until(lambda name=name: checked(composed, name) == 0)
+    beats = Path(composed.nearby("/tmp/heartbeat"))
+    composed.stop("gateway-2")
+    assert checked(composed, "gateway-2") == 1
+    composed.start("gateway-2")
+    worker = composed.processes["worker"]
+    worker.send_signal(signal.SIGSTOP)
+    try:
+        long_ago_s = beats.stat().st_mtime - 60
+        os.utime(beats, (long_ago_s, long_ago_s))
+        assert checked(composed, "worker") == 1
+    finally:
+        worker.send_signal(signal.SIGCONT)
+    wait_until(lambda: checked(composed, "worker") == 0)
+    wait_until(lambda: composed.ready(composed.url("gateway-2")))
 
 
 def test_a_backup_is_made_beside_all_that_runs(composed):
@@ -368,21 +510,38 @@ def test_a_backup_is_made_beside_all_that_runs(composed):
 def test_a_backup_is_restored_as_the_guide_says():
     section = GUIDE.partition("## Back up and restore")[2]
     restore, park = re.search(r" store (sh .*) < cto.rdb &&\n.* worker (cto \w+) &&", section).groups()
+    assert "docker compose run --rm --no-deps backup &&" in section, (
+        "or it would start a store that was stopped"
+    )
     deployment = Deployment()
     try:
         deployment.start_store()
         with deployment.store("worker") as store:
-            store.set(keys.SERIAL, 7)
+            store.set(keys.SERIAL, 6)
+        deployment.start("gateway-1")
+        wait_until(lambda: deployment.ready(deployment.url("gateway-1")))
+        deployment.submit(to="gateway-1")
+        deployment.stop("gateway-1")
         assert deployment.run("backup")[0] == 0
-        deployment.stop("store")
         backup = (deployment.directory / "dump.rdb").rename(deployment.directory / "cto.rdb")
+        with backup.open("rb") as stdin:
+            status, said = deployment.run("store", restore, stdin)
+        assert (status, "a store runs at" in said) == (1, True), said
+        deployment.stop("store")
         shutil.rmtree(deployment.directory / "appendonlydir")
         with backup.open("rb") as stdin:
             assert deployment.run("store", restore, stdin)[0] == 0
         deployment.start_store()
-        assert deployment.run("worker", park) == (0, "no job was left to end\n")
+        status, said = deployment.run("worker", park)
+        assert (status, said.splitlines()[1]) == (0, "ended: 1"), said
         with deployment.store("worker") as store:
             assert store.get(keys.SERIAL) == b"7"
+            counted = {
+                dict(labels)["error_code"]: value
+                for (name, labels), value in pulse.read(store).counts.items()
+                if name == "cto_jobs_ended_total"
+            }
+        assert counted == {"needs_review": 1}, "or the dashboard would not say why they failed"
     finally:
         deployment.down()
 

@@ -54,7 +54,7 @@ def paste(system, tmp_path):
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return done.stdout + done.stderr
 
     return paste
 
@@ -119,10 +119,24 @@ def test_nothing_is_parked_while_a_worker_runs(system):
     assert system.told(running)[-1]["status"] == "completed"
 
 
+def put_back(system, backup):
+    script = [ROOT / "deploy" / "valkey" / "restore.sh", system.directory / "store"]
+    with backup.open() as stdin:
+        return subprocess.run(script, stdin=stdin, capture_output=True, text=True, check=False)
+
+
 def test_what_is_no_backup_is_not_put_in_the_datas_place(system, tmp_path):
     (tmp_path / "cto.rdb").write_text("nonsense")
-    script = [ROOT / "deploy" / "valkey" / "restore.sh", system.directory / "store"]
-    with (tmp_path / "cto.rdb").open() as backup:
-        refused = subprocess.run(script, stdin=backup, capture_output=True, text=True, check=False)
+    system.store.kill()
+    refused = put_back(system, tmp_path / "cto.rdb")
     assert (refused.returncode, "is no snapshot" in refused.stderr) == (1, True)
     assert (system.directory / "store" / "appendonlydir" / "appendonly.aof.manifest").exists()
+
+
+def test_nothing_is_put_back_under_a_store_that_runs(system, paste, tmp_path):
+    paste(BACK_UP)
+    before = sorted((system.directory / "store" / "appendonlydir").iterdir())
+    refused = put_back(system, tmp_path / "cto.rdb")
+    assert (refused.returncode, "a store runs" in refused.stderr) == (1, True), refused.stderr
+    assert sorted((system.directory / "store" / "appendonlydir").iterdir()) == before
+    assert not list((system.directory / "store").glob("appendonlydir.*"))

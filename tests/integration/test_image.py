@@ -12,6 +12,24 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
+def locked(name):
+    return set(re.findall(r"^([\w.-]+)==", (ROOT / name).read_text(), re.MULTILINE))
+
+
+def test_what_runs_is_installed_without_what_builds():
+    assert "hatchling" in locked("requirements-build.lock")
+    assert not locked("requirements.lock") & {"hatchling", "editables", "pathspec", "trove-classifiers"}
+    built, run = (ROOT / "Dockerfile").read_text().rsplit("\nFROM ", 1)
+    assert re.search(
+        r"pip --python /app/bin/python install --require-hashes --requirement requirements\.lock$",
+        built,
+        re.MULTILINE,
+    )
+    assert "python -m pip uninstall --yes" in run
+    assert "python -m compileall" in run, "nothing can be written where it runs"
+    assert "--gid 10001" in run
+
+
 def test_the_image_has_all_that_the_gateway_serves(tmp_path):
     for line in re.findall(r"^COPY (?!--)(.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE):
         *sources, target = line.split()

@@ -22,6 +22,7 @@ from api.outbox import MAX_BYTES, Outbox, flush
 from api.reader import Reader
 from api.rooms import RoomError
 from cto_worker import keys, pulse
+from cto_worker.backup import snapshot
 from cto_worker.errors import OperationFailed
 from cto_worker.events import Details, Status, encode
 from cto_worker.history import History
@@ -125,6 +126,35 @@ def test_processes_count_together_and_what_one_has_counted_outlives_it(store, sc
     silent_for(pulse.FORGET_MS + 1_000)
     process("gateway")[0].beat()
     assert store.hlen(keys.PROCESSES) == 1, "those that are gone are forgotten"
+
+
+def test_a_process_that_was_killed_is_missed_and_one_that_ended_is_not(store, scrape):
+    registry = CollectorRegistry()
+    hearts = {}
+    for name in ("killed:1", "ended:1", "restarted:1"):
+        hearts[name] = Pulse(store, "worker", registry, lambda: {"operations": 0, "slots": 1})
+        hearts[name]._name = name
+        hearts[name].beat()
+    hearts["ended:1"].end()
+    told = scrape()
+    assert (told["processes", "worker"], told["processes_lost", "worker"]) == (3, 0)
+    for process_id, words in store.hgetall(keys.PROCESSES).items():
+        at_ms, rest_of_it = words.split(b" ", 1)
+        long_ago_ms = int(at_ms) - pulse.SILENCE_MS - 1_000
+        store.hset(keys.PROCESSES, process_id, b"%d %s" % (long_ago_ms, rest_of_it))
+    again = Pulse(store, "worker", registry, lambda: {"operations": 0, "slots": 1})
+    again._name = "restarted:1"
+    again.beat()
+    told = scrape()
+    assert (told["processes", "worker"], told["processes_lost", "worker"]) == (1, 1), "killed:1"
+    assert told["processes_lost", "gateway"] == 0
+
+
+def test_it_tells_when_the_store_last_wrote_a_snapshot(store, scrape):
+    before = scrape()["store_snapshot_seconds",]
+    wait_until(lambda: time.time() >= before + 1)
+    snapshot(store)
+    assert scrape()["store_snapshot_seconds",] > before
 
 
 def test_what_could_not_be_told_is_told_later_and_once(settings, store, tmp_path):
@@ -279,4 +309,4 @@ def test_while_the_store_is_away_only_that_is_told(app, rest):
         raise StoreConnectionError
 
     app.register_blueprint(metrics.blueprint(away, away))
-    assert read(rest) == {("store_up",): 0}
+    assert read(rest) == {("store_up",): 0, ("metrics_token_expiry_seconds",): float("inf")}
