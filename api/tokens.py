@@ -77,10 +77,7 @@ def make_verifier(settings: Settings) -> Callable[[str], Caller]:
         return _caller(claims)
 
     def verify(token: str) -> Caller:
-        if len(token) > MAX_TOKEN_CHARS:
-            raise _invalid("it is too long")
-        if token.count(".") != JWT_DOTS:
-            raise _invalid("it is not a JWT, which has three parts with a dot between each")
+        _check_form(token)
         try:
             who = caller_of(token, key_of(token))
         except ExpiredSignatureError as error:
@@ -98,6 +95,13 @@ def make_verifier(settings: Settings) -> Callable[[str], Caller]:
         return who
 
     return verify
+
+
+def _check_form(token: str) -> None:
+    if len(token) > MAX_TOKEN_CHARS:
+        raise _invalid("it is too long")
+    if token.count(".") != JWT_DOTS:
+        raise _invalid("it is not a JWT, which has three parts with a dot between each")
 
 
 def issue(settings: Settings, user_id: str, role: Role, lifetime_s: int) -> str:
