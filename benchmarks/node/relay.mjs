@@ -1,12 +1,13 @@
 // The gateway's task as one would do it with the stock server: socket.io with its defaults, and a subscriber.
-// PORT=3000 STORE_SOCKET=/path/store.sock [RECOVERY=1] node relay.mjs
+// PORT=3000 STORE_SOCKET=/path/store.sock [RECOVERY=1] [TOKEN=…] node relay.mjs
+// With TOKEN it refuses whoever does not show it, and serves what the store has under a key: GET /store/<key>.
 import { createServer } from "node:http";
 import { createClient } from "redis";
 import { Server } from "socket.io";
 
 const CHANNEL_PREFIX = "cto:room:";
 const RECOVERY_MS = 2 * 60 * 1000; // socket.io's own default
-const { PORT, STORE_SOCKET, RECOVERY } = process.env;
+const { PORT, STORE_SOCKET, RECOVERY, TOKEN } = process.env;
 
 const http = createServer();
 const io = new Server(
@@ -53,5 +54,17 @@ io.on("connection", (socket) => {
     answer?.({ success: true, room });
   });
 });
+
+if (TOKEN) {
+  const store = createClient({ socket: { path: STORE_SOCKET } });
+  await store.connect();
+  io.use((socket, next) => next(socket.handshake.auth.token === TOKEN ? undefined : new Error("unauthorized")));
+  http.on("request", async ({ url, headers }, response) => {
+    if (!url.startsWith("/store/")) return;
+    const value = headers.authorization === `Bearer ${TOKEN}` ? await store.get(url.slice("/store/".length)) : null;
+    response.writeHead(value === null ? 401 : 200, { "Content-Type": "application/json" });
+    response.end(value ?? "");
+  });
+}
 
 http.listen(Number(PORT), "127.0.0.1");

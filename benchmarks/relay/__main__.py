@@ -1,4 +1,4 @@
-"""``python -m benchmarks.relay [burst] [room] [latency] …``: the gateway beside a stock Node relay.
+"""``python -m benchmarks.relay [burst] [room] [latency] … [attacks]``: the gateway beside a stock Node relay.
 
 A target that is missed is told, never an error; an event that does not arrive is one.
 """

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.relay.attacks import attacks
 from benchmarks.relay.crowd import Visit, crowd
 from benchmarks.relay.jobs import Journaled, Publisher, job, side_by_side
 from benchmarks.relay.servers import SERVERS
@@ -194,6 +195,7 @@ ROWS: dict[str, Callable[[], Iterator[Line]]] = {
     "join": join,
     "foreign": foreign,
     "resume": resume,
+    "attacks": attacks,
 }
 
 
