@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from api.auth import check_startable
 from api.options import program
 from api.supervisor import Spec, Supervisor
-from cto_worker import flower as watching
+from cto_worker import flower_options
 from cto_worker.config import Settings
 from cto_worker.embedded import answers
 from cto_worker.errors import ConfigError
@@ -40,7 +40,7 @@ def up(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool 
     check_startable(settings)
     ports = {"CTO_PORT": settings.port}
     if flower:
-        watching.environment(settings)  # raises when it would be open to others
+        flower_options.environment(settings)  # raises when it would be open to others
         ports["CTO_FLOWER_PORT"] = settings.flower_port
     for name, port in ports.items():
         _check_free(settings, port, name)

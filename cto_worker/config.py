@@ -17,6 +17,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 from cto_worker import sentinels
 from cto_worker.crash import CRASH_POINTS
 from cto_worker.errors import ConfigError
+from cto_worker.hosts import host_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +69,9 @@ class Settings:
     flower_host: str = "127.0.0.1"
     flower_port: int = 5555
     flower_password: str = ""  # of the user "operator"; needed where others can reach Flower
+    flower_names: tuple[str, ...] = ()  # host names that Flower answers to, beside those of this machine
+    flower_control: str = "no"  # whether Flower may stop workers and send tasks
+    flower_tasks: int = 5_000  # tasks that Flower keeps in memory, the latest ones
     paper_url: str = ""  # where the paper market keeps its books; empty: in the store
     paper_latency_ms: int = 400  # per transfer or buy
     paper_failure_rate: float = 0.0  # 0–1
@@ -207,6 +211,20 @@ class _Origins(_Words):
         return origins
 
 
+class _HostNames(_Words):
+    """Names as a ``Host`` header gives them, without a port."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        names = super()._deserialize(value, attr, data, **kwargs)
+        for name in names:
+            if host_name(name) != name:
+                raise ValidationError(
+                    f"{name!r} is no host name: write it like flower.example.org, "
+                    "in lower case, without scheme and port."
+                )
+        return names
+
+
 class _StoreAddress(fields.String):
     """The address of a store, or of the Sentinels that know it."""
 
@@ -272,6 +290,9 @@ class _EnvironmentSchema(Schema):
         data_key="CTO_FLOWER_PASSWORD",
         validate=validate.Length(12, error="Must have 12 characters or more."),
     )
+    flower_names = _HostNames(data_key="CTO_FLOWER_NAMES")
+    flower_control = fields.String(data_key="CTO_FLOWER_CONTROL", validate=validate.OneOf(["yes", "no"]))
+    flower_tasks = fields.Integer(data_key="CTO_FLOWER_TASKS", validate=validate.Range(1, 1_000_000))
     paper_url = _StoreAddress(data_key="CTO_PAPER_URL")
     paper_latency_ms = fields.Integer(data_key="CTO_PAPER_LATENCY_MS", validate=validate.Range(0, 600_000))
     paper_failure_rate = fields.Float(data_key="CTO_PAPER_FAILURE_RATE", validate=validate.Range(0, 1))

@@ -1,6 +1,7 @@
 """Flower, where operators watch workers and tasks: ``python -m cto_worker.flower``.
 
-It shows and controls everything. So it listens on this machine only, or asks for a password.
+It shows every job. So it listens on this machine only, or asks for a password; it controls nothing unless a
+setting says so; and it keeps the latest tasks only.
 """
 
 from __future__ import annotations
@@ -8,31 +9,74 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import Any
 
+import flower.command
 from celery.bin.celery import celery
+from flower.app import Flower
+from tornado.ioloop import PeriodicCallback
+from tornado.web import RequestHandler
 
 from cto_worker import logs
-from cto_worker.config import Settings, is_loopback
+from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
+from cto_worker.flower_options import environment, names, options
+from cto_worker.hosts import host_name
+from cto_worker.refusals import MAX_KEY, RefusalLog
 from cto_worker.unknown_settings import unknown_settings
 from cto_worker.waiting import wait_for_store
 
-USER = "operator"
+FORGET_MS = 10_000
 
 log = logging.getLogger(__name__)
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """Return what Flower is to find in its environment: the password, which a command line would show.
+class _GuardedFlower(Flower):  # type: ignore[misc]  # Flower ships no types
+    """A Flower that answers to certain host names only, and forgets workers that have ended."""
 
-    Raises :class:`ConfigError` when others could reach a Flower without one.
-    """
-    if not (is_loopback(settings.flower_host) or settings.flower_password):
-        raise ConfigError(
-            f"others can reach CTO_FLOWER_HOST={settings.flower_host}, and Flower controls everything: "
-            "set CTO_FLOWER_PASSWORD, or CTO_FLOWER_HOST=127.0.0.1"
+    names: frozenset[str] | None = None
+    refusals = RefusalLog(log)
+
+    def start(self) -> None:
+        PeriodicCallback(self.forget_workers, FORGET_MS).start()
+        super().start()
+
+    def forget_workers(self) -> None:
+        """Drop what is kept beside each worker, which ``--max-workers`` does not bound."""
+        state, inspected = self.events.state, self.inspector.workers
+        gone = (state.counter.keys() | inspected.keys()) - set(state.workers)
+        state.metrics.remove_workers(gone)
+        for name in gone:
+            state.counter.pop(name, None)
+            inspected.pop(name, None)
+
+    def find_handler(self, request: Any, **more: Any) -> Any:
+        host = request.headers.get("Host", "")  # browsers always send it
+        if self.names is None or not host or host_name(host) in self.names:
+            return super().find_handler(request, **more)
+        self.refusals.note(
+            host,
+            "refused a request from %s: the host %s is not allowed: "
+            "add it to CTO_FLOWER_NAMES if operators use Flower by that name",
+            request.remote_ip,
+            host[:MAX_KEY],
         )
-    return {"FLOWER_BASIC_AUTH": f"{USER}:{settings.flower_password}"} if settings.flower_password else {}
+        return self.get_handler_delegate(request, _Refusal)
+
+
+class _Refusal(RequestHandler):
+    """Answers 403 to a host name that is not allowed."""
+
+    def check_xsrf_cookie(self) -> None:
+        """Check nothing: whatever was sent is refused."""
+
+    def prepare(self) -> None:
+        self.set_status(403)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(
+            "Flower does not answer to this host name: use http://127.0.0.1, or set CTO_FLOWER_NAMES.\n"
+        )
 
 
 def main() -> None:
@@ -48,8 +92,9 @@ def main() -> None:
     # Flower asks each worker for all it can tell; a worker that is just starting does not answer all in time.
     logging.getLogger("flower.inspector").setLevel(logging.ERROR)
     wait_for_store(settings)
-    options = [f"--address={settings.flower_host}", f"--port={settings.flower_port}"]
-    celery(["--app", "cto_worker.app", "flower", *options], prog_name="celery")
+    _GuardedFlower.names = names(settings)
+    flower.command.Flower = _GuardedFlower  # its command has no way to be given another application
+    celery(["--app", "cto_worker.app", "flower", *options(settings)], prog_name="celery")
 
 
 if __name__ == "__main__":

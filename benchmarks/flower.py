@@ -1,0 +1,93 @@
+"""How much memory Flower takes as jobs go by: ``python -m benchmarks.flower [JOBS] [CTO_FLOWER_TASKS]``.
+
+A real Flower hears the Celery events of so many jobs, by workers whose names change as those of containers
+do. The table shows its resident memory, and how many tasks and workers it keeps.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import requests
+
+from benchmarks.system import BODY, embedded_store, free_port
+from cto_worker.broker import celery_app
+from cto_worker.config import Settings
+
+PASSWORD = "a password of some length"
+EVENTS = 7  # of each job
+JOBS_OF_A_WORKER = 20
+TICKS = 10
+
+
+def tell(dispatcher, job):
+    """Send what a worker tells of one job from its beginning to its end."""
+    uuid = str(uuid4())
+    dispatcher.hostname = f"worker@{job // JOBS_OF_A_WORKER:012x}"
+    names = {"name": "cto_worker.run_operation", "args": repr((BODY,)), "kwargs": "{}", "retries": 0}
+    dispatcher.send("worker-heartbeat", freq=2, active=1, processed=job)
+    dispatcher.send("task-received", uuid=uuid, root_id=uuid, parent_id=None, eta=None, expires=None, **names)
+    dispatcher.send("task-started", uuid=uuid)
+    for phase in (2, 3, 4):
+        dispatcher.send("task-progress", uuid=uuid, result=f"phase {phase} of 5: Executing Operation")
+    dispatcher.send("task-succeeded", uuid=uuid, runtime=0.1, result=repr({"signatures": ["5" * 88] * 8}))
+    return uuid
+
+
+def megabytes(process):
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1_000
+
+
+def kept(url, job):
+    """The tasks that Flower keeps, and the workers; waits until it has heard of ``job``."""
+    with requests.Session() as session:
+        session.auth = ("operator", PASSWORD)
+        while not session.get(f"{url}/api/task/info/{job}", timeout=60).ok:
+            time.sleep(0.2)
+        tasks = session.get(f"{url}/api/tasks", timeout=60).json()
+        workers = session.get(f"{url}/workers?json=1", timeout=60).json()["data"]
+    return len(tasks), len(workers)
+
+
+def main(jobs=10_000, tasks=5_000):
+    with embedded_store() as environment:
+        port = free_port()
+        environment |= {"CTO_FLOWER_PORT": str(port), "CTO_FLOWER_PASSWORD": PASSWORD}
+        environment |= {"CTO_FLOWER_TASKS": str(tasks)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cto_worker.flower"], env=environment, stderr=subprocess.DEVNULL
+        )
+        app = celery_app(Settings.from_env(environment))
+        try:
+            with app.events.default_dispatcher() as dispatcher:
+                wait_until_heard(f"http://127.0.0.1:{port}", dispatcher)
+                print(f"{'jobs':>8} {'MB':>8} {'tasks':>8} {'workers':>8}   (CTO_FLOWER_TASKS={tasks})")
+                for tick in range(TICKS):
+                    for job in range(tick * jobs // TICKS, (tick + 1) * jobs // TICKS):
+                        last = tell(dispatcher, job)
+                    found = kept(f"http://127.0.0.1:{port}", last)
+                    print(f"{job + 1:>8} {megabytes(process):>8.1f} {found[0]:>8} {found[1]:>8}", flush=True)
+        finally:
+            process.terminate()
+            process.wait(30)
+            app.close()
+
+
+def wait_until_heard(url, dispatcher):
+    while True:
+        job = tell(dispatcher, 0)
+        time.sleep(0.5)
+        try:
+            if requests.get(f"{url}/api/task/info/{job}", auth=("operator", PASSWORD), timeout=10).ok:
+                return
+        except requests.RequestException:
+            pass
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
