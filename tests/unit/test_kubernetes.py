@@ -19,7 +19,8 @@ from cto_worker.config import ENV_PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
-VERSION = "1.34"  # the oldest that is still maintained
+VERSIONS = ["1.30", "1.34"]  # the oldest that has what is used, and the oldest that is still maintained
+CUSTOM = ("gateway.networking.k8s.io/", "gateway.envoyproxy.io/", "monitoring.coreos.com/")
 PROCFILE = parse_procfile((ROOT / "Procfile").read_text()).processes
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 PLACE = "app.kubernetes.io/name"
@@ -70,6 +71,9 @@ PODS = {
 }
 CONTAINERS = {name: pod["spec"]["containers"][0] for name, pod in PODS.items()}
 OURS = set(PROCFILE)
+(BACKUP,) = (document for document in DOCUMENTS if document["kind"] == "CronJob")
+PARK = yaml.safe_load((FOLDER / "park.yaml").read_text())
+JOBS = {"backup": BACKUP["spec"]["jobTemplate"]["spec"], "park": PARK["spec"]}
 
 
 def named(kind):
@@ -82,31 +86,63 @@ def environment(name):
     return {variable["name"]: variable for variable in CONTAINERS[name].get("env", ())}
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
     "document", DOCUMENTS, ids=lambda document: f"{document['kind']}-{document['metadata']['name']}"
 )
-def test_it_is_what_kubernetes_knows(document):
-    kubernetes_validate.validate(document, VERSION, strict=True)
+def test_it_is_what_kubernetes_knows(document, version):
+    if not document["apiVersion"].startswith(CUSTOM):  # of the others there are no schemas here
+        kubernetes_validate.validate(document, version, strict=True)
 
 
 def test_parking_after_a_restore_is_a_workers_business():
-    job = yaml.safe_load((FOLDER / "park.yaml").read_text())
-    assert job["metadata"]["generateName"]
-    kubernetes_validate.validate({**job, "metadata": {"name": "park"}}, VERSION, strict=True)
-    pod, (container,) = job["spec"]["template"], job["spec"]["template"]["spec"]["containers"]
+    assert PARK["metadata"]["generateName"]
+    for version in VERSIONS:
+        kubernetes_validate.validate({**PARK, "metadata": {"name": "park"}}, version, strict=True)
+    pod, (container,) = PARK["spec"]["template"], PARK["spec"]["template"]["spec"]["containers"]
     assert container["args"] == ["cto", "park"]
     assert container["env"] == CONTAINERS["worker"]["env"]
     for confined in ("securityContext", "volumeMounts"):
         assert container[confined] == CONTAINERS["worker"][confined]
-    assert pod["metadata"]["labels"] == {PLACE: "worker"}
+    assert pod["metadata"]["labels"] == {PLACE: "park"}, "a worker's budget of disruptions must not count it"
+    assert JOBS["park"]["ttlSecondsAfterFinished"]
     assert pod["spec"]["securityContext"] == PODS["worker"]["spec"]["securityContext"]
     (image,) = kustomization(FOLDER / "production")["images"]
     assert container["image"] == f"{image['newName']}:{image['newTag']}"
     # What kustomize makes gets a name that only kustomize knows, unless it is told otherwise.
-    (secrets,) = (
-        one for one in kustomization(FOLDER / "production")["secretGenerator"] if one["name"] == "cto"
+    for one in kustomization(FOLDER / "production")["secretGenerator"]:
+        if one["name"] in {"cto", "cto-prometheus"}:
+            assert one["options"] == {"disableNameSuffixHash": True}
+
+
+def test_a_backup_is_made_each_hour_as_docker_compose_makes_it():
+    spec, pod = BACKUP["spec"], JOBS["backup"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["args"] == shlex.split(COMPOSE["backup"]["command"])
+    url = re.sub(r"\$\((\w+)\)", r"${\1}", container["env"][1]["value"])
+    assert url == re.sub(r":\?[^}]*", "", COMPOSE["backup"]["environment"]["CTO_REDIS_URL"])
+    assert container["env"][0]["valueFrom"]["secretKeyRef"]["key"] in secret_names()
+    assert (spec["schedule"].split()[1:], spec["concurrencyPolicy"]) == (["*"] * 4, "Forbid")
+    assert JOBS["backup"]["ttlSecondsAfterFinished"]
+    for confined in ("automountServiceAccountToken", "enableServiceLinks", "securityContext"):
+        assert pod[confined] == PODS["worker"]["spec"][confined]
+    assert container["securityContext"] == CONTAINERS["worker"]["securityContext"]
+
+
+def test_the_prometheus_operator_finds_gateways_and_their_token():
+    monitor = yaml.safe_load((FOLDER / "monitoring.yaml").read_text())["spec"]
+    (service,) = (
+        document
+        for document in DOCUMENTS
+        if document["kind"] == "Service" and document["metadata"]["name"] == "gateway-metrics"
     )
-    assert secrets["options"] == {"disableNameSuffixHash": True}
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    (labelled,) = kustomization(FOLDER / "base")["labels"]
+    assert labelled["pairs"][monitor["jobLabel"]] == "cto", "the job by which alerts know gateways"
+    (endpoint,) = monitor["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    token = endpoint["authorization"]["credentials"]
+    assert token["key"] in generated(FOLDER / "production", "secretGenerator")[token["name"]]
 
 
 def test_no_file_is_left_out():
@@ -198,12 +234,19 @@ def test_gateways_are_asked_where_they_answer_and_are_given_time_to_leave():
     leaves_s = gateway["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert PODS["gateway"]["spec"]["terminationGracePeriodSeconds"] >= leaves_s + 15
     assert PODS["worker"]["spec"]["terminationGracePeriodSeconds"] >= 20
-    assert "livenessProbe" not in CONTAINERS["worker"]
+    for name in ("worker", "store"):
+        assert "livenessProbe" not in CONTAINERS[name], "it would make a longer pause of a short one"
+    assert (
+        CONTAINERS["worker"]["startupProbe"]["exec"]["command"]
+        == COMPOSE["worker"]["healthcheck"]["test"][1:]
+    )
 
 
 def test_selectors_find_their_pods():
     for name, pod in PODS.items():
         assert pod["metadata"]["labels"] == {PLACE: name}
+    for name, job in JOBS.items():
+        assert job["template"]["metadata"]["labels"] == {PLACE: name}
     for kind in ("Deployment", "StatefulSet", "PodDisruptionBudget"):
         for name, spec in named(kind).items():
             assert spec["selector"]["matchLabels"] == {PLACE: name}
@@ -211,20 +254,47 @@ def test_selectors_find_their_pods():
         name = spec["selector"][PLACE]
         ports = {port["name"]: port["containerPort"] for port in CONTAINERS[name]["ports"]}
         assert {port["name"]: port["port"] for port in spec["ports"]} == ports
-    (ingress,) = named("Ingress").values()
-    (path,) = ingress["rules"][0]["http"]["paths"]
-    backend = path["backend"]["service"]
-    ports = [port["name"] for port in named("Service")[backend["name"]]["ports"]]
-    assert backend["port"]["name"] in ports
-    assert ingress["tls"][0]["hosts"] == [ingress["rules"][0]["host"]]
+    routes, listeners = named("HTTPRoute"), named("Gateway")["entry"]["listeners"]
+    (backend,) = routes["gateway"]["rules"][0]["backendRefs"]
+    assert backend["port"] in [port["port"] for port in named("Service")[backend["name"]]["ports"]]
+    for name, listener in (("gateway", "https"), ("to-https", "http")):
+        assert routes[name]["parentRefs"] == [{"name": "entry", "sectionName": listener}]
+        (hostname,) = routes[name]["hostnames"]
+        assert {one["hostname"] for one in listeners} == {hostname}
+    assert {one["name"]: one["protocol"] for one in listeners} == {"https": "HTTPS", "http": "HTTP"}
+    assert routes["to-https"]["rules"][0]["filters"][0]["requestRedirect"]["scheme"] == "https"
 
 
 def test_a_client_stays_with_its_gateway_on_either_way():
     assert named("Service")["gateway"]["sessionAffinity"] == "ClientIP"
-    (ingress,) = (document for document in DOCUMENTS if document["kind"] == "Ingress")
-    notes = ingress["metadata"]["annotations"]
-    assert notes["nginx.ingress.kubernetes.io/upstream-hash-by"] == "$binary_remote_addr"
-    assert notes["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
+    policy, route = named("BackendTrafficPolicy")["gateway"], named("HTTPRoute")["gateway"]
+    assert policy["targetRefs"][0] == {
+        "group": "gateway.networking.k8s.io",
+        "kind": "HTTPRoute",
+        "name": "gateway",
+    }
+    assert policy["loadBalancer"] == {"type": "ConsistentHash", "consistentHash": {"type": "SourceIP"}}
+    assert route["rules"][0]["timeouts"] == {"request": "0s"}, "streams would be cut off"
+
+
+def test_only_the_way_in_and_prometheus_reach_gateways():
+    (rule,) = named("NetworkPolicy")["gateway"]["ingress"]
+    proxies, monitoring = rule["from"]
+    owner = "gateway.envoyproxy.io/owning-gateway-"
+    assert proxies["podSelector"]["matchLabels"] == {
+        f"{owner}namespace": kustomization(FOLDER / "production")["namespace"],
+        f"{owner}name": next(iter(named("Gateway"))),
+    }
+    assert monitoring.keys() == {"namespaceSelector"}
+
+
+def test_names_are_found_with_what_clusters_have_for_that():
+    (rule,) = named("NetworkPolicy")["names"]["egress"]
+    namespaces, node_local = rule["to"]
+    (wanted,) = namespaces["namespaceSelector"]["matchExpressions"]
+    assert wanted["values"] == ["kube-system", "openshift-dns"]
+    assert node_local["ipBlock"]["cidr"] == "169.254.20.10/32"
+    assert {port["port"] for port in rule["ports"]} == {53, 5353}
 
 
 def selected(selector):
@@ -232,7 +302,7 @@ def selected(selector):
     labels, wanted = selector.get("matchLabels", {}), selector.get("matchExpressions", ())
     return {
         name
-        for name in PODS
+        for name in {*PODS, *JOBS}
         if all(name == value for value in labels.values())
         and all(name in expression["values"] for expression in wanted)
     }
@@ -243,8 +313,8 @@ def test_nobody_is_reached_but_by_those_who_need_it():
     assert policies["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     (rule,) = policies["store"]["ingress"]
     assert selected(policies["store"]["podSelector"]) == {"store"}
-    assert selected(rule["from"][0]["podSelector"]) == OURS
-    assert selected(policies["clients-of-the-store"]["podSelector"]) == OURS
+    assert selected(rule["from"][0]["podSelector"]) == {*OURS, *JOBS}
+    assert selected(policies["clients-of-the-store"]["podSelector"]) == {*OURS, *JOBS}
     (rule,) = policies["clients-of-the-store"]["egress"]
     assert selected(rule["to"][0]["podSelector"]) == {"store"}
     reached = {
