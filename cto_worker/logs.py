@@ -30,7 +30,6 @@ QUIET = (
     "socketio.client",
     "celery.app.trace",
     "celery.worker.strategy",
-    "celery.worker.control",  # who has asked for task events
 )
 
 
