@@ -35,7 +35,6 @@ QUIET = (
     "socketio.client",
     "celery.app.trace",
     "celery.worker.strategy",
-    "celery.worker.control",  # who has asked for task events
 )
 
 # C0, DEL and C1; separators of lines and paragraphs; marks that change the direction of text.
