@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { connect } from "../src/client.js";
 import { CTOError } from "../src/errors.js";
+import * as polling from "../src/rungs/polling.js";
 
 beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: 1_800_000_000_000 }));
 afterEach(() => mock.timers.reset());
@@ -136,4 +137,19 @@ test("a room that was one too many is asked for again by the next connection", a
   tell("joined", "user_7");
   assert.equal(tracker.snapshot.error, null);
   client.close();
+});
+
+test("polling ends where a limit is reached again and again, whatever the gateway says about when to ask", async () => {
+  const ended = [];
+  let asked = 0;
+  const request = async (_, path) => {
+    if (path.includes("limit=1")) return { jobs: [] };
+    asked += 1;
+    throw new CTOError("too_many_requests", "as many as may be are under way", { status: 429, retryAfterMs: 1_000 });
+  };
+  const { signal } = new AbortController();
+  const session = await polling.open({ rest: { request }, tell: () => {}, closed: ({ code }) => ended.push(code), signal });
+  session.follow("j", 0);
+  for (let s = 0; s < 600; s += 1) await pass(1_000);
+  assert.deepEqual([ended, asked], [["too_many_requests"], 3]);
 });

@@ -1,4 +1,4 @@
-import { CTOError, isPassing } from "../errors.js";
+import { CTOError, isLimit, isPassing } from "../errors.js";
 import { hasEnded } from "../job.js";
 import { EVERYBODY, newestOf } from "../room.js";
 import { claimsOf } from "../token.js";
@@ -93,7 +93,8 @@ function poll(opening) {
       const error = /** @type {import("../errors.js").CTOError} */ (cause);
       if (!isOpen) return;
       if (error.retryAfterMs) notBeforeMs = Date.now() + error.retryAfterMs;
-      if (error.status === 401 || (isPassing(error) && !error.retryAfterMs && (failures += 1) === FAILURES)) {
+      const counts = isPassing(error) && (!error.retryAfterMs || isLimit(error));
+      if (error.status === 401 || (counts && (failures += 1) === FAILURES)) {
         close();
         closed(error);
       } else if (!isPassing(error)) {
