@@ -5,7 +5,8 @@ Where to look:
 * started by: ``cli``, ``up``, ``supervisor``, ``demo``, ``doctor``; ``wsgi`` puts a gateway together;
 * connections: ``front`` and ``listeners`` (several gateways, one address), ``green`` (eventlet), ``head``;
 * who is asking: ``tokens``, ``auth``, ``policy``, ``revocations``, ``connections``;
-* how much they may ask: ``limits`` (REST), ``floods`` and ``admission`` (sockets);
+* how much they may ask: ``limits`` (REST), ``floods``, ``session_guard`` and ``admission`` (sockets);
+  ``refusals`` bounds what that writes to the log;
 * REST: ``app``, ``jobs``, ``body``, ``errors``;
 * the doors to events: ``sockets`` (Socket.IO, on ``engine``, ``transport``, ``incoming``, ``doorbell``),
   ``streams`` (SSE, with ``position``), ``websockets`` (``/ws``); behind them the ``lobby`` and the ``rooms``;
