@@ -27,6 +27,7 @@ REPORT_EVERY_S = 0.5
 RETRY_S = 0.1
 LEAVE_S = 0.5  # how long the front may take to notice that a gateway is leaving
 BACKLOG = 4_096  # connections that may wait while thousands come back at once
+IN_A_ROW = 16  # connections that are accepted before those that are there are served
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -49,6 +50,7 @@ class OwnListener:
 
     def __init__(self, listener: Any) -> None:
         self._listener, self.family = listener, listener.family
+        self._accepted = 0
         self.getsockname, self.close = listener.getsockname, listener.close
 
     def accept(self) -> tuple[Any, Any]:
@@ -62,6 +64,9 @@ class OwnListener:
                 log.warning("cannot accept: %s", error)
                 time.sleep(RETRY_S)
             else:
+                self._accepted += 1
+                if self._accepted % IN_A_ROW == 0:
+                    time.sleep(0)  # who is connected already is looked at
                 return connection, address
 
 
