@@ -85,6 +85,16 @@ class Gate:
         """Return whose handshake this is, by ``auth``, its header or its query. Raises as :meth:`admit`."""
         return _EVERYBODY if self._verify is None else self.admit(*_credentials(environ, auth))
 
+    def user_of(self, environ: dict[str, Any]) -> str | None:
+        """Return the name in a request's token, or ``None``. Asks no store: the token may be revoked."""
+        token = _bearer(environ.get("HTTP_AUTHORIZATION"))
+        if self._verify is None or not token:
+            return None
+        try:
+            return self._verify(token).name
+        except CtoError:  # it is refused later
+            return None
+
     def check(self, who: Caller) -> None:
         """Raise :class:`~api.tokens.UnauthorizedError` unless somebody who was let in once still would be."""
         if self._verify is None:

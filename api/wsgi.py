@@ -28,6 +28,7 @@ from api.in_flight import AT_ONCE
 from api.listeners import HandedListener, OwnListener, allow_descriptors, listen
 from api.lobby import Lobby
 from api.measures import CANARY_LATE
+from api.pacing import paced
 from api.protection import Protection
 from api.refusals import RepeatFilter, refusals
 from api.relay import Relay
@@ -103,6 +104,8 @@ def main() -> None:
         trace_requests(app, traces)
     socketio = make_socketio(app, async_mode=green.ASYNC_MODE)
     app.wsgi_app = green.adapted(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
+    if settings.auth == "required":  # else all is one machine
+        app.wsgi_app = paced(app.wsgi_app, gate)  # type: ignore[method-assign]
     lean(socketio.server.eio, green.give_away, green.doorbell())
     connections = Connections(revocations, settings.max_user_sockets)
     lobby = Lobby(gate, connections, Turns(), relay, history)

@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import jwt
@@ -407,6 +409,34 @@ def test_a_user_is_counted_and_may_cancel_and_be_cut_off(composed):
     with composed.store("worker") as store:
         revoke(store, token_id="", user_id="counted", keep_s=60)
     wait_until(lambda: requests.get(jobs, headers=bearer, timeout=10).status_code == 401)
+
+
+def test_a_limit_holds_over_all_gateways_together(composed):
+    bearer = {"Authorization": f"Bearer {token('greedy', key=composed.values['CTO_JWT_SECRET'], aud=None)}"}
+    answers = []
+
+    def ask(name):
+        with requests.Session() as session:
+            url = f"{composed.url(name)}/api/cto/jobs"
+            answers.extend(session.get(url, headers=bearer, timeout=60) for _ in range(50))
+
+    begun_s = time.monotonic()
+    threads = [threading.Thread(target=ask, args=[name]) for name in GATEWAYS * 8]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    within_window = time.monotonic() - begun_s < 60
+    statuses = Counter(answer.status_code for answer in answers)
+    assert set(statuses) == {200, 429}, statuses
+    limit = int(answers[0].headers["X-RateLimit-Limit"])
+    window = f"{keys.LIMITS_PREFIX}:{{LIMITER/user:greedy/{limit}/1/minute}}"
+    with composed.store("gateway") as store:
+        assert statuses[200] == sum(int(store.get(key) or 0) for key in (window, f"{window}/-1"))
+    assert statuses[200] == limit or not within_window
+    for name in GATEWAYS:
+        assert "out of reach" not in composed.said(name)
+        assert "Traceback" not in composed.said(name)
 
 
 def test_strangers_are_counted_by_the_address_that_the_proxy_tells(composed):
