@@ -3,7 +3,8 @@
 Where to look:
 
 * started by: ``cli``, ``up``, ``supervisor``, ``demo``, ``doctor``; ``wsgi`` puts a gateway together;
-* connections: ``front`` and ``listeners`` (several gateways, one address), ``green`` (eventlet), ``head``;
+* connections: ``front`` and ``listeners`` (several gateways, one address), ``green`` (eventlet), ``head``,
+  ``chunks``;
 * who is asking: ``tokens``, ``auth``, ``policy``, ``revocations``, ``connections``;
 * how much they may ask: ``limits`` (REST), ``floods``, ``session_guard`` and ``admission`` (sockets);
   ``refusals`` bounds what that writes to the log;

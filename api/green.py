@@ -158,8 +158,10 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         """Return the request's environment, in which this object is found."""
         environ: dict[str, Any] = super().get_environ()
         environ[_PROTOCOL] = self
-        environ["wsgi.input"] = environ["eventlet.input"] = _Body(self, environ["eventlet.input"])
         environ["SERVER_PROTOCOL"] = self.request_version  # eventlet says HTTP/1.0 of all
+        body = environ["eventlet.input"]
+        if body.content_length != 0 or body.wfile:  # else there is nothing to read, and nothing is promised
+            environ["wsgi.input"] = environ["eventlet.input"] = _Body(self, body)
         return environ
 
     def handle_one_response(self) -> None:
