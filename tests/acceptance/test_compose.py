@@ -255,6 +255,15 @@ def test_every_service_is_confined():
                 assert (ROOT / source).is_file(), volume
 
 
+def test_the_guide_says_what_all_of_it_may_use():
+    services = yaml.safe_load(COMPOSE.read_text())["services"].values()
+    limits = [service["deploy"]["resources"]["limits"] for service in services if "profiles" not in service]
+    units = {"G": 1.0, "M": 0.001}
+    cpus = sum(float(limit["cpus"]) for limit in limits)
+    memory_gb = sum(float(limit["memory"][:-1]) * units[limit["memory"][-1]] for limit in limits)
+    assert f"{cpus:.1f} processors and {memory_gb:.1f} GB" in GUIDE.replace("\n", " ")
+
+
 def test_secrets_are_made_once(tmp_path):
     make = [BIN / "cto", "secrets", tmp_path / "s"]
     assert subprocess.run(make, cwd=ROOT, check=False, capture_output=True).returncode == 0
