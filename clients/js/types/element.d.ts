@@ -2,9 +2,9 @@
  * `<cto-progress job="…" url="…">`: one job's progress, for any page.
  *
  * Attributes: `job`; `url`, by default the page's own origin; `token`. Elements with the same `url` and `token` share a
- * client; a page that has one sets the property `client` instead. Events, which bubble: `cto-progress` and
- * `cto-complete`, with the event as `detail`. Style it by `--cto-accent`, `--cto-good`, `--cto-bad`, `--cto-track`, and
- * the parts `bar`, `fill`, `title`, `percent`, `now`, `error`.
+ * client; a page that has one sets the property `client` instead. It sets its attributes `status` and, at the end,
+ * `outcome`. Events, which bubble: `cto-progress` and `cto-complete`, with the event as `detail`. Style it by
+ * `--cto-accent`, `--cto-good`, `--cto-warn`, `--cto-bad`, `--cto-track`, and the parts `bar`, `fill`, `title`, `percent`, `now`, `error`.
  *
  * @module
  */

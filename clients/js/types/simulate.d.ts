@@ -11,6 +11,10 @@ export type Simulation = {
      */
     failureRate?: number;
     /**
+     * part of the buys whose result stays unknown, 0–1
+     */
+    unknownRate?: number;
+    /**
      * whose the jobs are that a page tracks without having started them
      */
     userId?: string;
@@ -25,6 +29,7 @@ export type Simulation = {
  * @typedef {object} Simulation
  * @property {number} [speed] 2 plays twice as fast as the paper market
  * @property {number} [failureRate] part of the buys that fail, 0–1
+ * @property {number} [unknownRate] part of the buys whose result stays unknown, 0–1
  * @property {string} [userId] whose the jobs are that a page tracks without having started them
  * @property {number} [seed] the same seed plays the same story
  */
@@ -34,4 +39,4 @@ export type Simulation = {
  *
  * @param {Simulation} [simulation]
  */
-export declare function simulate({ speed, failureRate, userId, seed }?: Simulation): Client;
+export declare function simulate({ speed, failureRate, unknownRate, userId, seed }?: Simulation): Client;

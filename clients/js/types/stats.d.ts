@@ -8,6 +8,10 @@ export type Stats = {
     completed: number;
     failed: number;
     /**
+     * of the ended jobs
+     */
+    byOutcome: Record<import("./types.js").Outcome, number>;
+    /**
      * per cent
      */
     averageProgress: number;
@@ -25,6 +29,7 @@ export type Stats = {
  * @property {number} active
  * @property {number} completed
  * @property {number} failed
+ * @property {Record<import("./types.js").Outcome, number>} byOutcome of the ended jobs
  * @property {number} averageProgress per cent
  * @property {number} successfulBuys
  * @property {number} failedBuys

@@ -22,6 +22,7 @@ export type StepResult = {
     errorCode?: string;
     error?: string;
 };
+export type Outcome = "full" | "partial" | "none" | "unknown";
 export type Details = {
     successfulBuys?: number;
     failedBuys?: number;
@@ -32,6 +33,22 @@ export type Details = {
      */
     totalSpent?: number;
     walletsUsed?: number;
+    /**
+     * in all, from phase 4 on
+     */
+    plannedBuys?: number;
+    /**
+     * that are to buy, in order; in the first event of phase 4
+     */
+    plannedWallets?: string[];
+    /**
+     * in the last event; `outcomeOf` also knows that of older jobs
+     */
+    outcome?: Outcome;
+    /**
+     * in the last event: whether an operator had to look at the job when it ended
+     */
+    needsReview?: boolean;
     transactionSignatures?: string[];
     /**
      * ms
@@ -161,6 +178,12 @@ export type Rung = {
  * @property {string} [error]
  */
 /**
+ * What an ended job came to. `full`: every planned buy was confirmed; `partial`: some were, the others failed or were not
+ * made; `none`: nothing was bought; `unknown`: the result of at least one transfer or buy is not known.
+ *
+ * @typedef {"full" | "partial" | "none" | "unknown"} Outcome
+ */
+/**
  * What is known so far, each only when it is known.
  *
  * @typedef {object} Details
@@ -170,6 +193,10 @@ export type Rung = {
  * @property {number} [unknownTransfers]
  * @property {number} [totalSpent] SOL, fees included
  * @property {number} [walletsUsed]
+ * @property {number} [plannedBuys] in all, from phase 4 on
+ * @property {string[]} [plannedWallets] that are to buy, in order; in the first event of phase 4
+ * @property {Outcome} [outcome] in the last event; `outcomeOf` also knows that of older jobs
+ * @property {boolean} [needsReview] in the last event: whether an operator had to look at the job when it ended
  * @property {string[]} [transactionSignatures]
  * @property {number} [estimatedTimeRemaining] ms
  * @property {string} [currentOperation]
