@@ -235,7 +235,10 @@ def json_schemas() -> dict[str, Any]:
         spec.components.schema(name, schema=_schema(name, described))
     spec.components.schema("Error", schema=Error)
     schemas: dict[str, Any] = spec.to_dict()["components"]["schemas"]
-    schemas["OperationRequest"]["not"] = {"required": ["wallets", "walletCount"]}
+    schemas["OperationRequest"] |= {
+        "not": {"required": ["wallets", "walletCount"]},
+        "additionalProperties": False,
+    }
     return schemas
 
 
