@@ -82,7 +82,7 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
             raise StoreConnectionError(f"no event has come through the store for {late_s():.0f} s")
         return jsonify(success=True, data={"status": "ready"})
 
-    _add_pages(app)
+    _add_pages(app, secured=settings.auth == "required")
     app.register_blueprint(jobs.blueprint(History(store), journal, producer))
     return app
 
@@ -104,7 +104,7 @@ def _client_folder() -> Path:
     return inside if inside.exists() else package.parent / "clients" / "js" / "src"
 
 
-def _add_pages(app: Flask) -> None:
+def _add_pages(app: Flask, *, secured: bool) -> None:
     """Add the pages, what they are built on, and the documents that one of them shows."""
     # As they are written: a browser reads modules, and so needs no build.
     client = Blueprint("client", __name__, static_folder=str(_client_folder()), static_url_path="/client")
@@ -128,7 +128,7 @@ def _add_pages(app: Flask) -> None:
 
     @app.get("/openapi.json")
     def openapi_document() -> Response:
-        return jsonify(openapi.document())
+        return jsonify(openapi.document(secured=secured))
 
     @app.get("/asyncapi.json")
     def asyncapi_document() -> Response:

@@ -23,10 +23,13 @@ from api.describing import (
 )
 from api.failures import COUNTED, EVERYWHERE, FAILURES, GUARDED
 from api.jobs import DEFAULT_LIMIT, FILTERS, MAX_INTEGER, MAX_LIMIT, MAX_STATS
+from api.position import PATTERN
 from api.schemas import JOB_ID, OPENAPI, json_schemas
+from cto_worker.events import dumps
 
 _INTEGER = {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER}
 _USER_ID = {"type": "string", "pattern": "^[A-Za-z0-9_.:@+-]{1,64}$"}
+_MAYBE_USER_ID = {"type": "string", "pattern": "^([A-Za-z0-9_.:@+-]{1,64})?$"}
 _JOB = parameter("path", "jobId", JOB_ID, "The job", examples.JOB_ID)
 _IDEMPOTENCY_KEY = parameter(
     "header",
@@ -38,24 +41,53 @@ _IDEMPOTENCY_KEY = parameter(
 _IF_NONE_MATCH = parameter(
     "header", "If-None-Match", {"type": "string"}, "The `ETag` of the event that one has", '"7"'
 )
-_LAST_EVENT_ID = parameter(
-    "header",
-    "Last-Event-ID",
-    {"type": "string"},
-    "As `after`, before which it goes; an EventSource sends it",
-    "7",
-)
 _TOKEN = parameter(
     "query", "token", {"type": "string"}, "The token, for who cannot send a header", "eyJhbGciOi…"
 )
+_POSITION = {"type": "string", "pattern": f"^({PATTERN})$"}
 _AFTER = parameter("query", "after", _INTEGER, "Only events with a higher `seq`", 1)
 _WHOSE = parameter("query", "userId", _USER_ID, "Whose jobs; else the caller's, or for operators all", "7")
+
+
+def _last_event_id(pattern: str, example: str) -> dict[str, Any]:
+    about = "As `after`, before which it goes; an EventSource sends it, empty while it has none"
+    return parameter("header", "Last-Event-ID", {"type": "string", "pattern": pattern}, about, example)
+
+
+def _handshake() -> list[dict[str, Any]]:
+    """The headers that make a request a WebSocket's handshake."""
+    required: dict[str, tuple[dict[str, Any], str]] = {
+        "Upgrade": ({"enum": ["websocket"]}, "websocket"),
+        "Connection": ({"enum": ["Upgrade"]}, "Upgrade"),
+        "Sec-WebSocket-Key": ({"pattern": "^[A-Za-z0-9+/]{21}[AQgw]==$"}, "dGhlIHNhbXBsZSBub25jZQ=="),
+        "Sec-WebSocket-Version": ({"enum": ["13"]}, "13"),
+    }
+    return [
+        parameter("header", name, {"type": "string"} | schema, "As RFC 6455, section 4.1, has it", example)
+        | {"required": True}
+        for name, (schema, example) in required.items()
+    ]
 
 
 def _public(
     name: str, summary: str, answer: dict[str, Any], codes: tuple[str, ...] = COUNTED
 ) -> dict[str, Any]:
     return {"get": operation("Gateway", name, summary, {200: answer}, codes, security=[])}
+
+
+def _stream(about: str) -> dict[str, Any]:
+    """An event stream. OpenAPI 3.1 has no word for its items: by custom, the schema is that of each event."""
+    schema = {
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": {
+            "id": {"type": "string", "description": "What to resume after"},
+            "event": {"enum": ["worker_progress", "gap", "auth_expired"]},
+            "data": {"type": "string", "contentMediaType": JSON},
+        },
+    }
+    example = {"id": "1", "event": "worker_progress", "data": dumps(examples.LAST_EVENT).decode()}
+    return response(about, STREAM, schema, example)
 
 
 def _of_job(
@@ -84,7 +116,6 @@ _SUBMITTING = (
     "unsupported_media_type",
 )
 _STREAMING = ("origin_not_allowed", "too_many_connections", "busy")
-_EVENT_STREAM = "id: 1\nevent: worker_progress\ndata: {…}\n\n"
 _METRICS = 'cto_gateway_sockets{door="socketio",gateway="1"} 12.0\n'
 _CREATED = {
     "links": _links(),
@@ -139,7 +170,7 @@ def _jobs() -> dict[str, Any]:
     }
 
 
-def _paths() -> dict[str, Any]:
+def _paths(*, secured: bool) -> dict[str, Any]:
     event = data("ProgressEvent", "The event", examples.LAST_EVENT, (*LIMITS, "ETag"))
     return {
         "/api/cto/jobs": _jobs(),
@@ -174,14 +205,12 @@ def _paths() -> dict[str, Any]:
                 "jobStream",
                 "Follow a job by Server-Sent Events",
                 {
-                    200: response(
-                        "Its latest event, then every one that follows", STREAM, example=_EVENT_STREAM
-                    ),
+                    200: _stream("Its latest event, then every one that follows"),
                     204: response("There is nothing more to come: an EventSource stops"),
                 },
                 _AFTER,
                 _TOKEN,
-                _LAST_EVENT_ID,
+                _last_event_id("^[0-9]{0,15}$", "7"),
                 codes=_STREAMING,
             )
             | {"security": BEARER_OR_QUERY}
@@ -191,14 +220,14 @@ def _paths() -> dict[str, Any]:
                 "Jobs",
                 "userStream",
                 "Follow all jobs of the caller by Server-Sent Events",
-                {200: response("The latest event of each open job, then all", STREAM, example=_EVENT_STREAM)},
+                {200: _stream("The latest event of each open job, then all")},
                 (*GUARDED, "invalid_query", "user_mismatch", *_STREAMING),
                 security=BEARER_OR_QUERY,
                 parameters=[
-                    parameter("query", "after", {"type": "string"}, "Go on right behind this `id:`", "-"),
-                    _WHOSE,
+                    parameter("query", "after", _POSITION, "Go on right behind this `id:`", "-"),
+                    _WHOSE | {"required": not secured},
                     _TOKEN,
-                    _LAST_EVENT_ID,
+                    _last_event_id(f"^({PATTERN})?$", f"{examples.JOB_ID}:7"),
                 ],
             )
         },
@@ -239,7 +268,10 @@ def _paths() -> dict[str, Any]:
                 security=BEARER_OR_QUERY,
                 parameters=[
                     _TOKEN,
-                    parameter("query", "userId", _USER_ID, "Who the caller says it is; not needed", "7"),
+                    parameter(
+                        "query", "userId", _MAYBE_USER_ID, "Who the caller says it is; not needed", "7"
+                    ),
+                    *_handshake(),
                 ],
             )
         },
@@ -273,9 +305,19 @@ def _paths() -> dict[str, Any]:
     }
 
 
+def _without_security(paths: dict[str, Any]) -> dict[str, Any]:
+    return {
+        path: {method: described | {"security": []} for method, described in methods.items()}
+        for path, methods in paths.items()
+    }
+
+
 @cache
-def document() -> dict[str, Any]:
-    """Return the document. Whoever gets it must not change it."""
+def document(*, secured: bool = True) -> dict[str, Any]:
+    """Return the document, which nobody must change. Unless ``secured`` (CTO_AUTH=off) no token is asked for.
+
+    Every caller is the service then, so a stream must say whose jobs it shows.
+    """
     return {
         "openapi": OPENAPI,
         "info": {
@@ -291,7 +333,7 @@ def document() -> dict[str, Any]:
             {"name": "Jobs", "description": "One operation is one job."},
             {"name": "Gateway", "description": "What is not about jobs."},
         ],
-        "paths": _paths(),
+        "paths": _paths(secured=True) if secured else _without_security(_paths(secured=False)),
         "components": {
             "schemas": json_schemas(),
             "headers": HEADERS,

@@ -14,7 +14,9 @@ MAX_JOBS = 50  # in one text: as a header it must stay below the 8 KiB that serv
 REMEMBERED_ENDS = 1_000
 NOTHING = "-"  # the text of a user who has no jobs yet
 _ENTRY = r"[A-Za-z0-9_-]{1,128}:[0-9]{1,15}"
-_TEXT = re.compile(rf"{_ENTRY}(?:,{_ENTRY}){{0,{MAX_JOBS - 1}}}\Z", re.ASCII)
+_ENTRIES = f"{_ENTRY}(?:,{_ENTRY}){{0,{MAX_JOBS - 1}}}"
+PATTERN = f"{NOTHING}|{_ENTRIES}"  # of the text
+_TEXT = re.compile(rf"{_ENTRIES}\Z", re.ASCII)
 
 
 class Position:

@@ -290,7 +290,10 @@ def json_schemas() -> dict[str, Any]:
     spec.components.schema("Error", schema=Error)
     schemas: dict[str, Any] = spec.to_dict()["components"]["schemas"]
     schemas["OperationRequest"]["properties"]["platform"]["enum"] = list(PLATFORMS)
-    schemas["OperationRequest"]["not"] = {"required": ["wallets", "walletCount"]}
+    schemas["OperationRequest"] |= {
+        "not": {"required": ["wallets", "walletCount"]},
+        "additionalProperties": False,
+    }
     return schemas
 
 

@@ -50,12 +50,13 @@ def blueprint(lobby: Lobby) -> Blueprint:
 
     @routes.get("/job/<job_id>/stream")
     def job_stream(job_id: str) -> Response:
-        parameters = _with_last_event_id(query(request, ["after", "token"]))
+        parameters = query(request, ["after", "token"])
         with lobby.turns.turn():
             latest = history.latest(checked_job_id(job_id))
         if latest is None or not caller().may(Action.READ, latest.user_id):
             raise JobNotFoundError(job_id)
         after = integer(parameters, "after", 0, MAX_SEQ - 1, latest.seq - 1)
+        after = integer(_last_event_id(), "Last-Event-ID", 0, MAX_SEQ - 1, after)
         if after >= latest.seq and Frame(latest.event).terminal:
             return Response(status=204)  # the one answer on which an EventSource does not come again
         stream = _Stream(lobby, keys.job_room(job_id), Position([(job_id, after)]), only=job_id)
@@ -64,28 +65,36 @@ def blueprint(lobby: Lobby) -> Blueprint:
     @routes.get("/stream")
     def user_stream() -> Response:
         who = caller()
-        parameters = _with_last_event_id(query(request, ["after", "token", "userId"]))
+        parameters = query(request, ["after", "token", "userId"])
         user_id = parameters.get("userId", who.user_id)
         if user_id is None:
             raise wrong("userId", "Must name whose stream it is, for you are no user yourself.")
         check_user_id(who, user_id)
         room = keys.user_room(user_id)
-        if "after" not in parameters:
+        position = None
+        for name, text in [*parameters.items(), *_last_event_id().items()]:  # the header counts more
+            if name in {"after", "Last-Event-ID"}:
+                position = _position(name, text)
+        if position is None:
             with lobby.turns.turn():
                 beginning = _beginning(history, user_id, room)
             return _Stream(lobby, room, beginning).response(list)
-        position = Position.parse(parameters["after"])
-        if position is None:
-            raise wrong("after", "Must be the id of an event of this stream.")
         return _Stream(lobby, room, position).response(lambda: _missed(history, user_id, room, position))
 
     return routes
 
 
-def _with_last_event_id(parameters: dict[str, str]) -> dict[str, str]:
-    """Let the header stand before the query, for an ``EventSource`` comes again with the same address."""
-    last = request.headers.get("Last-Event-ID")
-    return parameters if last is None else parameters | {"after": last}
+def _last_event_id() -> dict[str, str]:
+    """Return the header, by which an ``EventSource`` resumes, unless it is empty: then it has no id yet."""
+    text = request.headers.get("Last-Event-ID")
+    return {"Last-Event-ID": text} if text else {}
+
+
+def _position(name: str, text: str) -> Position:
+    position = Position.parse(text)
+    if position is None:
+        raise wrong(name, "Must be the id of an event of this stream.")
+    return position
 
 
 def _beginning(history: History, user_id: str, room: str) -> Position:

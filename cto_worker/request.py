@@ -119,6 +119,15 @@ def refused_request(document: Any) -> OperationRequest:
     return OperationRequest(**usable)
 
 
+class _Whole(fields.Integer):
+    """A JSON number without a fraction: in JSON, and so in its schema, 5.0 is the same as 5."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class _Amount(fields.Float):
     """A JSON number; a string with digits in it is none."""
 
@@ -160,7 +169,7 @@ class RequestSchema(Schema):
     user_id = fields.String(
         required=True, data_key="userId", validate=_USER_ID, metadata={"description": "Whose wallets buy"}
     )
-    user_chat_id = fields.Integer(
+    user_chat_id = _Whole(
         required=True,
         strict=True,
         data_key="userChatId",
@@ -188,7 +197,7 @@ class RequestSchema(Schema):
         validate=[validate.Length(1, MAX_WALLETS), _distinct],
         metadata={"description": "The wallets to buy with, instead of `walletCount`", "uniqueItems": True},
     )
-    wallet_count = fields.Integer(
+    wallet_count = _Whole(
         strict=True,
         data_key="walletCount",
         validate=validate.Range(1, MAX_WALLETS),
@@ -208,7 +217,7 @@ class RequestSchema(Schema):
         validate=_USER_ID,
         metadata={"description": "A second user whose room also gets the events"},
     )
-    slippage_bps = fields.Integer(
+    slippage_bps = _Whole(
         strict=True,
         data_key="slippageBps",
         validate=validate.Range(0, 10_000),

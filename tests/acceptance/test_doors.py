@@ -192,6 +192,15 @@ def test_a_gap_is_told_and_the_stream_goes_on_from_there(system, stream, plain_s
     assert (refused["code"], refused["oldestSeq"], refused["id"]) == ("gap", 4, 9)
 
 
+def test_an_empty_last_event_id_counts_as_none(system, stream, user):
+    job_id = system.submit(userId=user)
+    system.ended(job_id)
+    client = stream(f"/api/cto/job/{job_id}/stream?after=0", "")
+    client.wait_for(lambda client: client.ended())
+    assert client.events()[0]["seq"] == 1, "the query is what counts"
+    stream(f"/api/cto/stream?userId={user}", "")  # is opened
+
+
 def test_refusals_of_streams_are_json(system, user):
     def ask(path, **headers):
         return requests.get(f"{system.url}/api/cto/{path}", headers=headers, timeout=10)
@@ -203,7 +212,10 @@ def test_refusals_of_streams_are_json(system, user):
     assert error(ask(f"job/{job_id}/stream", **{"Last-Event-ID": "-1"}), 400)["code"] == "invalid_query"
     assert "userId" in error(ask("stream"), 400)["details"]["fields"]
     assert "userId" in error(ask("stream?userId=a%20b"), 400)["details"]["fields"]
-    assert "after" in error(ask(f"stream?userId={user}", **{"Last-Event-ID": "7"}), 400)["details"]["fields"]
+    refused = error(ask(f"stream?userId={user}", **{"Last-Event-ID": "7"}), 400)
+    assert "Last-Event-ID" in refused["details"]["fields"]
+    both = ask(f"job/{job_id}/stream?after={10**15}", **{"Last-Event-ID": "1"})
+    assert "after" in error(both, 400)["details"]["fields"], "also beside the header, which counts more"
     assert error(ask(f"stream?userId={user}", Host="evil.example"), 403)["code"] == "host_not_allowed"
     for path in (f"stream?userId={user}", f"job/{job_id}/stream"):
         refused = ask(path, Origin="http://evil.example")

@@ -65,7 +65,7 @@ WRONG = {
         math.nan, math.inf, -math.inf, [], {},
     ],
     "wallets": [[], [MINT, MINT], ["x"], [5], "x", WALLETS[:51], [MINT[:-2]], {}, [None]],
-    "walletCount": [0, -1, 51, 1.0, 1.5, "5", True, HUGE],
+    "walletCount": [0, -1, 51, 1.5, "5", True, HUGE],
     "platform": ["", "Pump Fun", "x" * 33, 5, "pump\n", []],
     "socketUserId": ["", "a b", 9, "x" * 65],
     "slippageBps": [-1, 10_001, 1.5, "5", True, math.nan],
@@ -79,6 +79,11 @@ def test_a_wrong_value_is_refused_by_name(name, value):
     with pytest.raises(InvalidRequestError) as refusal:
         parse_request(BODY | {name: value})
     assert list(refusal.value.fields) == [name]
+
+
+def test_a_number_without_a_fraction_is_whole():
+    request = parse_request(BODY | {"walletCount": 3.0, "userChatId": 42.0})
+    assert json.dumps([request.wallet_count, request.user_chat_id]) == "[3, 42]"
 
 
 @pytest.mark.parametrize("name", sorted(BODY))

@@ -1,0 +1,31 @@
+"""The published OpenAPI document against the running system, by ``schemathesis run`` with every check."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from acceptance.conftest import BIN
+from acceptance.test_fuzz import GUARDED, bearer
+
+HERE = Path(__file__).parent
+OPEN = {"CTO_RATE_LIMIT": "1000000/minute", "CTO_MAX_USER_SOCKETS": "1000"}
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("settings", "headers"), [(OPEN, {}), (GUARDED, bearer("fuzzer"))], ids=["off", "required"]
+)
+def test_the_document_and_the_system_agree(launch, tmp_path, settings, headers):
+    system = launch("--no-flower", **settings).ready()
+    command = [BIN / "schemathesis", "--config-file", HERE / "schemathesis.toml", "run"]
+    command += [f"{system.url}/openapi.json", "--url", system.url, "--checks", "all", "--seed", "1"]
+    command += ["--max-examples", "15", "--continue-on-failure", "--no-color"]
+    command += [part for name, value in headers.items() for part in ("--header", f"{name}: {value}")]
+    env = os.environ | {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(HERE)}
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "Selected: 16/16" in done.stdout
+    assert "Traceback" not in system.said()
