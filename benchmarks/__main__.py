@@ -1,4 +1,4 @@
-"""``python -m benchmarks [journal] [gateway] [worker] [page] [flood]``: measure, and print one table of ratios.
+"""``python -m benchmarks [journal] [gateway] [worker] [page] [flood]``: measure, and print one table.
 
 A target that is missed is told, never an error: speed is not a test. A benchmark that breaks is one.
 """
