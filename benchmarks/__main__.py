@@ -1,4 +1,4 @@
-"""``python -m benchmarks [journal] [gateway] [worker] [page]``: measure, and print one table of ratios.
+"""``python -m benchmarks [journal] [gateway] [worker] [page] [flood]``: measure, and print one table.
 
 A target that is missed is told, never an error: speed is not a test. A benchmark that breaks is one.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import gateway, intents, journal, page, worker
+from benchmarks import gateway, intents, journal, page, rest_flood, worker
 from benchmarks.table import Line, measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 AT_ONCE, OPERATION_S = 500, 2.5
+MOST_MS = 100  # that others may wait while one user floods, 99 of 100
 
 
 def journal_lines() -> Iterator[Line]:
@@ -63,12 +64,34 @@ def page_lines() -> Iterator[Line]:
     yield Line(what, f"{busy:.0f} / {idle:.0f}, longest task {longest_ms:.0f} ms", busy / idle, at_least=0.8)
 
 
+def flood_lines() -> Iterator[Line]:
+    """What others wait while one user floods REST."""
+    flooded = rest_flood.flood()
+    for name, waited, alone in (
+        ("kept", flooded.beside.kept, flooded.alone.kept),
+        ("new", flooded.beside.new, flooded.alone.new),
+    ):
+        p50, p99, _ = rest_flood.p50_p99_max(waited)
+        p99_alone = rest_flood.p50_p99_max(alone)[1]
+        what = f"2,000 requests at once of one user: others, {name} connections"
+        measured = f"{p50:.0f}, {p99:.0f} / {p99_alone:.0f} ms"
+        yield Line(what, measured, p99 / MOST_MS, at_most=1)
+    allowed = rest_flood.LIMIT
+    yield Line(
+        "Of them answered 200 / the limit",
+        f"{flooded.passed} / {allowed}",
+        flooded.passed / allowed,
+        at_most=1,
+    )
+
+
 GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
     "journal": journal_lines,
     "intents": intent_lines,
     "gateway": gateway_lines,
     "worker": worker_lines,
     "page": page_lines,
+    "flood": flood_lines,
 }
 
 
