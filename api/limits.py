@@ -1,7 +1,7 @@
 """Rate limits: how many REST requests each user, or each address without a good token, may send.
 
 The store counts, for all gateways together. A request that cannot be counted is refused, unless its answer
-needs no store (pages and documents): those are counted here then.
+needs no store (pages and documents): those are counted here then. Static files are not counted.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 STORE_TIMEOUT_S = 1.0  # to be counted must not take what the answer itself may take
 UNCOUNTED = frozenset({"healthz", "readyz"})  # what watches the gateway must not be turned away by it
+STATIC = frozenset({"static", "client.static"})  # one page loads dozens of these files, and each costs little
 # A caller over its limit is refused for so long without asking the store again.
 REMEMBER_S = 1.0
 MAX_REMEMBERED = 10_000
@@ -69,7 +70,7 @@ class _Limits:
             return
         caller = g.get("caller")
         service = caller is not None and caller.role is Role.SERVICE
-        counter = None if service else self._counter
+        counter = None if service or request.endpoint in STATIC else self._counter
         name = caller.name if caller else f"address:{network_of(request.remote_addr or '')}"
         if counter:
             counter.check(name)
