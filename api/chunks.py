@@ -25,18 +25,30 @@ class Chunks(io.RawIOBase):
         self._file = file
         self._left = 0  # bytes of the chunk that have not been read
         self._ended = False
+        self._error: ChunkError | None = None
 
     def readable(self) -> bool:
         """Return ``True``, as :mod:`io` wants to know."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read into ``buffer`` and return how many bytes; 0 after the end. Raises :class:`ChunkError`."""
+        """Read into ``buffer`` and return how many bytes; 0 after the end.
+
+        Raises :class:`ChunkError`, and then again at every later read: the rest must not look like a body.
+        """
+        if self._error:
+            raise self._error
+        try:
+            return self._read(memoryview(buffer))
+        except ChunkError as error:
+            self._error = error
+            raise
+
+    def _read(self, room: memoryview) -> int:
         if not self._left and not self._ended:
             self._begin()
         if self._ended:
             return 0
-        room = memoryview(buffer)
         data = self._file.read(min(len(room), self._left))
         if not data:
             raise ChunkError("the connection ended within a chunk")

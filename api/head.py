@@ -154,6 +154,7 @@ def error_response(error: HeadError, line: bytes) -> bytes:
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         "Connection: close",
+        "Cache-Control: no-store",
         *(f"{name}: {value}" for name, value in SECURITY_HEADERS),
     ]
     return "\r\n".join([*head, "", ""]).encode() + (b"" if line.startswith(b"HEAD ") else body)

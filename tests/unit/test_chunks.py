@@ -37,3 +37,11 @@ def test_a_body_that_is_cut_off_is_an_error(parts, data):
 def test_lines_are_read_across_chunks():
     body = io.BufferedReader(Chunks(io.BytesIO(chunked([b"a", b"b\nc", b"d"]))))
     assert body.readlines() == [b"ab\n", b"cd"]
+
+
+def test_a_body_that_could_not_be_read_cannot_be_read_later_either():
+    body = Chunks(io.BytesIO(b"3\r\nabc\r\nno size\r\n2\r\n{}\r\n0\r\n\r\n"))
+    assert body.read(3) == b"abc"
+    for _ in range(2):
+        with pytest.raises(ChunkError):
+            body.read(10)

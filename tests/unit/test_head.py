@@ -132,7 +132,7 @@ def test_the_response_to_a_refused_head_is_json_and_has_no_body_for_head():
     head, body = error_response(error, b"GET / HTTP/1.1\r\n").split(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     assert first == "HTTP/1.1 414 URI Too Long"
-    own = {"Date", "Content-Type", "Content-Length", "Connection"}
+    own = {"Date", "Content-Type", "Content-Length", "Connection", "Cache-Control"}
     assert {line.split(":")[0] for line in lines} == own | {name for name, _ in SECURITY_HEADERS}
     assert f"Content-Length: {len(body)}" in lines
     assert json.loads(body) == {"success": False, "error": {"code": "uri_too_long", "message": str(error)}}
