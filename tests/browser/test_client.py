@@ -412,7 +412,7 @@ def test_an_admin_follows_every_job_by_polling(guarded, open_client, user):
     proxy.refuse(LOWER["sse"])
     page = open_client(proxy.url, "trackAll", None, token=token("boss", role="admin"))
     via(page, "sse")
-    # Jobs that have ended before the first poll are not shown; the second one says that the first was answered.
+    # Jobs that end before the first poll are not shown. A second poll shows that the first was answered.
     wait_until(lambda: proxy.asked("limit=50") > 1)
     has_ended(page, submit_as(guarded, user))
     proxy.close()
