@@ -282,7 +282,7 @@ def whole():
     lobby = Lobby(gate, Connections(None, 1), Turns(), Relay(store, history), history)
     register(socketio_server, lobby)
     app.register_blueprint(streams.blueprint(lobby))
-    app.register_blueprint(websockets.blueprint(lobby, lambda _: None))
+    app.register_blueprint(websockets.blueprint(lobby, lambda _: None, 1))
     app.register_blueprint(metrics.blueprint(lambda: read(store), history.backlog))
     return app, socketio_server.server
 

@@ -140,7 +140,7 @@ def test_a_stock_python_client_that_was_refused_does_not_try_again_by_itself(gua
             client.connect(guarded.url, auth={"token": "bad"}, transports=[transport])
     else:
         client.connect(guarded.url, auth={"token": "bad"}, transports=[transport], wait=False)
-    wait_until(lambda: refusals and client.eio.state == "disconnected")
+    wait_until(lambda: refusals and client.eio.state == "disconnected" and not client.connected)
     assert client._reconnect_task is None
     client.connect(guarded.url, auth={"token": token()}, transports=[transport])
     assert client.call("join_room", "user_A", timeout=30)["success"]
