@@ -16,6 +16,7 @@ from api.engine import lean
 
 REQUEST = {
     "REQUEST_METHOD": "GET",
+    "SERVER_PROTOCOL": "HTTP/1.1",
     "QUERY_STRING": "EIO=4&transport=websocket",
     "HTTP_CONNECTION": "Upgrade",
     "HTTP_UPGRADE": "websocket",
