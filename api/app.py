@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Flask, Response, g, jsonify, request, send_from_directory
 from redis.exceptions import ConnectionError as StoreConnectionError
 
-from api import asyncapi, errors, jobs, measures, openapi
-from api.auth import note_caller, require_caller
-from api.body import MAX_BODY_BYTES
-from api.errors import unavailable
-from api.limits import limit_requests
-from cto_worker.history import History
+from api import metrics
+from api.auth.authentication import note_caller, require_caller
+from api.rest import error_handlers, jobs
+from api.rest.error_handlers import unavailable
+from api.rest.rate_limit import limit_requests
+from api.rest.request_parsing import MAX_BODY_BYTES
+from api.spec import asyncapi, openapi
+from cto_worker.store.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from redis import Redis
 
-    from api.auth import Gate
+    from api.auth.authentication import Gate
     from cto_worker.config import Settings
-    from cto_worker.journal import Journal
-    from cto_worker.producer import Producer
+    from cto_worker.domain.journal import Journal
+    from cto_worker.jobs.producer import Producer
 
 LATE_S = 10.0  # the relay hears its own heartbeat every 2 s, and connects anew after 6 s without
 STATIC = Path(__file__).parent / "static"
@@ -51,7 +53,7 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
     # A redirect would repeat the request's Host and query, and a token may stand in the latter.
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
-    errors.register(app)
+    error_handlers.register(app)
 
     @app.before_request
     def _begin() -> None:
@@ -92,9 +94,9 @@ def _measure(response: Response) -> None:
     rule = request.url_rule
     method, route = (request.method, rule.rule) if rule else ("any", "unknown")
     if not (rule and rule.websocket):
-        measures.REQUEST.labels(method, route, response.status_code).observe(perf_counter() - g.asked_s)
+        metrics.REQUEST.labels(method, route, response.status_code).observe(perf_counter() - g.asked_s)
     if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
-        measures.BROKEN.inc()
+        metrics.BROKEN.inc()
 
 
 def _client_folder() -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api import green  # isort: skip - it patches the standard library, so it comes before everything else
+from api.server import eventlet_server  # isort: skip - it patches the standard library, so it comes before everything else
 
 import argparse
 import gc
@@ -17,37 +17,38 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import metrics, streams, websockets
-from api.admission import LOOKUPS_AT_ONCE, Capacity, SilenceWatch, Turns, close_all
 from api.app import create_app
-from api.auth import Gate, check_startable
-from api.connections import Connections
-from api.engine import lean
-from api.floods import Knocks
-from api.in_flight import AT_ONCE
-from api.listeners import HandedListener, OwnListener, allow_descriptors, listen
-from api.lobby import Lobby
-from api.measures import CANARY_LATE
-from api.pacing import paced
-from api.protection import Protection
-from api.refusals import RepeatFilter, refusals
-from api.relay import Relay
-from api.revocations import Revocations
-from api.sockets import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register
-from api.tracing import trace_requests
-from cto_worker import logs
-from cto_worker.broker import celery_app, make_producer
+from api.auth.authentication import Gate, check_startable
+from api.auth.revocations import Revocations
+from api.limits.fair_semaphore import LOOKUPS_AT_ONCE, Turns
+from api.limits.refusal_log import RepeatFilter, refusals
+from api.metrics import CANARY_LATE
+from api.realtime import sse, websocket
+from api.realtime.connection_limits import Capacity, Knocks, SilenceWatch, close_all
+from api.realtime.connections import Connections
+from api.realtime.sessions import Lobby
+from api.realtime.socketio import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register
+from api.relay.relay import Relay
+from api.rest import metrics_endpoint
+from api.rest.in_flight import AT_ONCE
+from api.rest.request_tracing import trace_requests
+from api.server.engineio_server import lean
+from api.server.listeners import HandedListener, OwnListener, allow_descriptors, listen
+from api.server.pacing import paced
+from api.server.protection import Protection
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
-from cto_worker.history import History
-from cto_worker.measured import MeasuredJournal
-from cto_worker.measures import REGISTRY
-from cto_worker.pulse import Pulse, read
-from cto_worker.redis_journal import RedisJournal
-from cto_worker.store import connect
-from cto_worker.traces import make_traces
+from cto_worker.jobs.celery_app import celery_app, make_producer
+from cto_worker.observability import logs
+from cto_worker.observability.heartbeat import Pulse, read
+from cto_worker.observability.metered_journal import MeasuredJournal
+from cto_worker.observability.metrics import REGISTRY
+from cto_worker.observability.tracing import make_traces
+from cto_worker.store.connection import connect
+from cto_worker.store.history import History
+from cto_worker.store.journal import RedisJournal
+from cto_worker.store.startup import unreachable
 from cto_worker.unknown_settings import unknown_settings
-from cto_worker.waiting import unreachable
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -89,7 +90,9 @@ def main() -> None:
     gate = Gate(settings, revocations.revoked)
     # Of its own, for what others ask of the store at once must not look to it as if the store were lost.
     own_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
-    relay = Relay(own_store, History(own_store), lost=green.forget_names, most_rooms=settings.max_rooms)
+    relay = Relay(
+        own_store, History(own_store), lost=eventlet_server.forget_names, most_rooms=settings.max_rooms
+    )
     stopping = threading.Event()
     app = create_app(
         settings,
@@ -102,25 +105,25 @@ def main() -> None:
     )
     if settings.otlp_endpoint:
         trace_requests(app, traces)
-    socketio = make_socketio(app, async_mode=green.ASYNC_MODE)
-    app.wsgi_app = green.adapted(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
+    socketio = make_socketio(app, async_mode=eventlet_server.ASYNC_MODE)
+    app.wsgi_app = eventlet_server.adapted(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
     if settings.auth == "required":  # else all is one machine
         app.wsgi_app = paced(app.wsgi_app, gate)  # type: ignore[method-assign]
-    lean(socketio.server.eio, green.give_away, green.doorbell())
+    lean(socketio.server.eio, eventlet_server.give_away, eventlet_server.doorbell())
     connections = Connections(revocations, settings.max_user_sockets)
     lobby = Lobby(gate, connections, Turns(), relay, history)
     silence = SilenceWatch(socketio.server, NAMESPACE)
     register(socketio, lobby, silence.note)
-    green.log_failures()
-    app.register_blueprint(streams.blueprint(lobby))
-    app.register_blueprint(websockets.blueprint(lobby, green.take_over, MAX_MESSAGE_BYTES))
+    eventlet_server.log_failures()
+    app.register_blueprint(sse.blueprint(lobby))
+    app.register_blueprint(websocket.blueprint(lobby, eventlet_server.take_over, MAX_MESSAGE_BYTES))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     threading.Thread(target=silence.run, name="silence", daemon=True).start()
     threading.Thread(target=refusals.run, name="refusals", daemon=True).start()
     if settings.auth == "required":
         threading.Thread(target=connections.run, name="connections", daemon=True).start()
     _collect_rarely()
-    app.register_blueprint(metrics.blueprint(partial(read, store), history.backlog))
+    app.register_blueprint(metrics_endpoint.blueprint(partial(read, store), history.backlog))
     _serve(app, socketio.server, lobby, settings, number, stopping)
     traces.stop(TRACES_S)
     refusals.flush()
@@ -135,7 +138,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that it is put together from
     Clients are disconnected only when new connections go elsewhere: they come back at once.
     """
     most = _connections(settings)
-    pool = green.Pool(most + REST_CONNECTIONS)
+    pool = eventlet_server.Pool(most + REST_CONNECTIONS)
     knocks = () if settings.auth == "off" else (Knocks(most).spend,)  # then all is one machine
     capacity = Capacity(app.wsgi_app, lambda: len(server.eio.sockets), most, *knocks)
     app.wsgi_app = protected = Protection(capacity, settings)  # type: ignore[method-assign]
@@ -153,9 +156,9 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that it is put together from
     if number is not None:
         _name_sessions(server.eio, number)
     # Behind the front a client's next request may be for a session of another gateway.
-    serving = green.serve(listener, app, pool, keep_alive=number is None)
+    serving = eventlet_server.serve(listener, app, pool, keep_alive=number is None)
     log.info("serving on %s, process %d", settings.listen_url, os.getpid())
-    green.wait_for_signal(serving)
+    eventlet_server.wait_for_signal(serving)
     if serving.dead:
         sys.exit("The gateway can accept no more connections.")
     log.info("draining %d connections", pool.running())
@@ -163,7 +166,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that it is put together from
     listener.close()
     close_all(server, lobby.connections, capacity, FLUSH_S)
     log.info("waiting for what is under way")
-    green.finish(serving, DRAIN_S)
+    eventlet_server.finish(serving, DRAIN_S)
     with suppress(RedisError):
         pulse.end()
 

@@ -5,14 +5,14 @@ It runs on the gateway's own server with the gateway's own settings; only what i
 
 from __future__ import annotations
 
-import api.green  # isort: skip - it patches the standard library, so it comes before everything else
+import api.server.eventlet_server  # isort: skip - it patches the standard library, so it comes before everything else
 
 from flask import Flask, Response
 
-from api.sockets import make_socketio
-from cto_worker import keys
+from api.realtime.socketio import make_socketio
 from cto_worker.config import Settings
-from cto_worker.store import connect
+from cto_worker.store import keys
+from cto_worker.store.connection import connect
 
 
 def main() -> None:
@@ -30,8 +30,8 @@ def main() -> None:
         host=settings.host,
         port=settings.port,
         max_size=settings.max_sockets,
-        url_length_limit=api.green.MAX_URL_BYTES,
-        protocol=api.green.Protocol,  # how it reads a request is not what is compared
+        url_length_limit=api.server.eventlet_server.MAX_URL_BYTES,
+        protocol=api.server.eventlet_server.Protocol,  # how it reads a request is not what is compared
         log_output=False,
     )
 

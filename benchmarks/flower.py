@@ -15,8 +15,8 @@ from uuid import uuid4
 import requests
 
 from benchmarks.system import BODY, embedded_store, free_port
-from cto_worker.broker import celery_app
 from cto_worker.config import Settings
+from cto_worker.jobs.celery_app import celery_app
 
 PASSWORD = "a password of some length"
 EVENTS = 7  # of each job
@@ -60,7 +60,9 @@ def main(jobs=10_000, tasks=5_000):
         environment |= {"CTO_FLOWER_PORT": str(port), "CTO_FLOWER_PASSWORD": PASSWORD}
         environment |= {"CTO_FLOWER_TASKS": str(tasks)}
         process = subprocess.Popen(
-            [sys.executable, "-m", "cto_worker.flower"], env=environment, stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "cto_worker.observability.flower"],
+            env=environment,
+            stderr=subprocess.DEVNULL,
         )
         app = celery_app(Settings.from_env(environment))
         try:

@@ -9,12 +9,12 @@ from uuid import uuid4
 
 from benchmarks.system import BODY, client, embedded_store
 from cto_worker.config import Settings
-from cto_worker.paper import PaperMarket
-from cto_worker.redis_journal import RedisJournal
-from cto_worker.runner import Runner
+from cto_worker.jobs.runner import Runner
+from cto_worker.markets.paper.market import PaperMarket
+from cto_worker.store.journal import RedisJournal
 
 if TYPE_CHECKING:
-    from cto_worker.market import Order
+    from cto_worker.domain.market import Order
 
 BUYS = 50
 

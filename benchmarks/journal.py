@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from benchmarks.system import BODY, client, embedded_store
-from cto_worker import keys
 from cto_worker.config import Settings
-from cto_worker.events import Details, ProgressEvent, Status, encode
-from cto_worker.redis_journal import RedisJournal
-from cto_worker.request import parse_request
-from cto_worker.story import opening_event
+from cto_worker.domain.events import Details, ProgressEvent, Status, encode
+from cto_worker.domain.ids import user_room
+from cto_worker.domain.request import parse_request
+from cto_worker.operation.reporter import opening_event
+from cto_worker.store import keys
+from cto_worker.store.journal import RedisJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,7 +106,7 @@ def bare_write(store: Redis, event: ProgressEvent) -> Callable[[], object]:
     head = b'{"status":"PROGRESS","result":'
     tail = b',"traceback":null,"children":[],"date_done":null,"task_id":"%b"}' % event.job_id.encode()
     metadata = head + payload + tail
-    channel = keys.CHANNEL_PREFIX + keys.user_room(event.user_id)
+    channel = keys.CHANNEL_PREFIX + user_room(event.user_id)
     key = f"bench:{event.job_id}"
 
     def write() -> None:

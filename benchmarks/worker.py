@@ -10,10 +10,10 @@ from uuid import uuid4
 
 from benchmarks.noop import NOOP
 from benchmarks.system import BODY, client, embedded_store, process, resident_mb, wait_until
-from cto_worker import keys
-from cto_worker.broker import celery_app, make_producer
 from cto_worker.config import Settings
-from cto_worker.history import History
+from cto_worker.jobs.celery_app import celery_app, make_producer
+from cto_worker.store import keys
+from cto_worker.store.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,24 +23,24 @@ from celery.signals import (
 )
 from redis.exceptions import RedisError
 
-from cto_worker import logs
-from cto_worker.broker import celery_app, make_send
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
-from cto_worker.lease import LeaseKeeper
-from cto_worker.measured import MeasuredJournal
-from cto_worker.measures import REGISTRY
-from cto_worker.paper import PLATFORMS, PaperMarket
-from cto_worker.pulse import Pulse
-from cto_worker.recovery import Sweeper
-from cto_worker.redis_journal import RedisJournal
-from cto_worker.runner import Runner
-from cto_worker.store import check_durable, connect
-from cto_worker.tasks import register
-from cto_worker.traces import make_traces
+from cto_worker.jobs.celery_app import celery_app, make_send
+from cto_worker.jobs.lease_keeper import LeaseKeeper
+from cto_worker.jobs.runner import Runner
+from cto_worker.jobs.sweeper import Sweeper
+from cto_worker.jobs.task import register
+from cto_worker.markets.paper.market import PLATFORMS, PaperMarket
+from cto_worker.observability import logs
+from cto_worker.observability.flower_phase import PhaseTeller
+from cto_worker.observability.heartbeat import Pulse
+from cto_worker.observability.metered_journal import MeasuredJournal
+from cto_worker.observability.metrics import REGISTRY
+from cto_worker.observability.tracing import make_traces
+from cto_worker.store.connection import check_durable, connect
+from cto_worker.store.journal import RedisJournal
+from cto_worker.store.startup import wait_for_store
 from cto_worker.unknown_settings import unknown_settings
-from cto_worker.waiting import wait_for_store
-from cto_worker.watching import PhaseTeller
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
 _KEEPERS_CONNECTIONS = 3  # of keeper, sweeper and pulse, which operations cannot take away

@@ -19,22 +19,22 @@ from typing import TYPE_CHECKING, Any, Self
 
 from redis.exceptions import RedisError
 
-from cto_worker import keys
-from cto_worker.broker import celery_app, make_producer
-from cto_worker.cancelling import cancel
 from cto_worker.config import Settings
+from cto_worker.domain.events import decode
 from cto_worker.errors import EventsGoneError, JobNotFoundError
-from cto_worker.events import decode
-from cto_worker.history import History
-from cto_worker.redis_journal import RedisJournal
-from cto_worker.store import connect
-from cto_worker.traces import make_traces
+from cto_worker.jobs.celery_app import celery_app, make_producer
+from cto_worker.observability.tracing import make_traces
+from cto_worker.operation.cancellation import cancel
+from cto_worker.store import keys
+from cto_worker.store.connection import connect
+from cto_worker.store.history import History
+from cto_worker.store.journal import RedisJournal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from cto_worker.events import JobStatus, ProgressEvent
-    from cto_worker.history import JobView
+    from cto_worker.domain.events import JobStatus, ProgressEvent
+    from cto_worker.store.history import JobView
 
 log = logging.getLogger(__name__)
 

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from cto_worker import sentinels
-from cto_worker.crash import CRASH_POINTS
+from cto_worker.crash_points import CRASH_POINTS
 from cto_worker.errors import ConfigError
 from cto_worker.hosts import host_name
+from cto_worker.store_url import SCHEME, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cto_worker.sentinels import Sentinels
+    from cto_worker.store_url import Sentinels
 
 ENV_PREFIX = "CTO_"
 SECRETS = frozenset(  # never shown
@@ -136,7 +136,7 @@ class Settings:
     @property
     def sentinels(self) -> Sentinels | None:
         """Those who know where the store is, if it has any."""
-        return sentinels.parse(self.redis_url, self.sentinel_password)
+        return parse(self.redis_url, self.sentinel_password)
 
     @property
     def of_limits(self) -> Settings:
@@ -231,13 +231,13 @@ class _StoreAddress(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         url = super()._deserialize(value, attr, data, **kwargs)
         try:
-            known = sentinels.parse(url) or re.match(r"rediss?://.+", url)
+            known = parse(url) or re.match(r"rediss?://.+", url)
         except ValueError:
             known = None
         if not known:
             raise ValidationError(
                 "Must be empty, or like redis://127.0.0.1:6379/0, or "
-                f"{sentinels.SCHEME}://user:password@host1:26379,host2:26379,host3:26379/mymaster/0, "
+                f"{SCHEME}://user:password@host1:26379,host2:26379,host3:26379/mymaster/0, "
                 "where user and password are percent-encoded, as in every URL."
             )
         return url

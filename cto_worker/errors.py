@@ -14,7 +14,7 @@ class ConfigError(CtoError):
 
 
 class InvalidEventError(CtoError):
-    """Bytes that should be a progress event are none. Raised by :func:`cto_worker.events.decode`."""
+    """Bytes that should be a progress event are none. Raised by :func:`cto_worker.domain.events.decode`."""
 
 
 class InvalidRequestError(CtoError):

@@ -18,9 +18,9 @@ from benchmarks.relay.jobs import Journaled
 from benchmarks.relay.servers import SERVERS
 from benchmarks.system import client, embedded_store
 from benchmarks.table import Line
-from cto_worker import keys
 from cto_worker.config import Settings
-from cto_worker.redis_journal import RedisJournal
+from cto_worker.store import keys
+from cto_worker.store.journal import RedisJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

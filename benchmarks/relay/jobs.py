@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from benchmarks.system import BODY
-from cto_worker import keys
-from cto_worker.events import Details, Status, encode
-from cto_worker.request import parse_request
-from cto_worker.story import opening_event
+from cto_worker.domain.events import Details, Status, encode
+from cto_worker.domain.ids import rooms as rooms_of_job
+from cto_worker.domain.request import parse_request
+from cto_worker.operation.reporter import opening_event
+from cto_worker.store import keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from redis import Redis
 
-    from cto_worker.events import ProgressEvent
-    from cto_worker.redis_journal import RedisJournal
+    from cto_worker.domain.events import ProgressEvent
+    from cto_worker.store.journal import RedisJournal
 
 _PIPELINED = 200
 # As append.lua does it: the event goes to the store once, and from there to every room.
@@ -125,7 +126,7 @@ class Publisher:
             self._connection.read_response()
 
     def _command(self, event: ProgressEvent) -> tuple[str | bytes | int, ...]:
-        rooms = keys.rooms(event.job_id, event.user_id, event.socket_user_id)
+        rooms = rooms_of_job(event.job_id, event.user_id, event.socket_user_id)
         return ("EVALSHA", self._sha, 0, encode(event), *self._channels(rooms))
 
     @staticmethod

@@ -14,15 +14,15 @@ from benchmarks.relay.servers import SERVERS
 from benchmarks.system import client, cpu_s, embedded_store
 from benchmarks.table import Line
 from cto_worker.config import Settings
-from cto_worker.events import dumps
-from cto_worker.redis_journal import RedisJournal
+from cto_worker.domain.events import dumps
+from cto_worker.store.journal import RedisJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from benchmarks.relay.crowd import Crowd
     from benchmarks.relay.servers import Server
-    from cto_worker.events import ProgressEvent
+    from cto_worker.domain.events import ProgressEvent
 
 ROUNDS = 3
 BURSTS = 3  # per round: each is over in a fraction of a second

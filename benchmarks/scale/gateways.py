@@ -11,7 +11,7 @@ from benchmarks.relay.jobs import Publisher
 from benchmarks.relay.rows import deliver, jobs_of, join_each
 from benchmarks.scale.curves import Panel, Study
 from benchmarks.system import client, embedded_store, free_port, process, wait_until
-from cto_worker.pulse import alive
+from cto_worker.observability.heartbeat import alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def _burst(count: int) -> tuple[float, float]:
 @contextmanager
 def _gateways(environment: dict[str, str], count: int) -> Iterator[list[int]]:
     with ExitStack() as stack:
-        stack.enter_context(process(["-m", "api.front"], environment))
+        stack.enter_context(process(["-m", "api.server.dispatcher"], environment))
         numbers = [str(number) for number in range(1, count + 1)]
         commands = [["-m", "api.wsgi", "--number", number] for number in numbers]
         yield [stack.enter_context(process(command, environment)).pid for command in commands]

@@ -12,7 +12,7 @@ from benchmarks.gateway import serving
 from benchmarks.scale.curves import Panel, Study
 from benchmarks.system import BODY, client, embedded_store, wait_until
 from benchmarks.worker import worker_on
-from cto_worker import keys
+from cto_worker.store import keys
 
 if TYPE_CHECKING:
     from redis import Redis

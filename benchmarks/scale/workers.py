@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from benchmarks.scale.curves import IDEAL, Panel, Study
 from benchmarks.system import BODY, embedded_store, process, wait_until
 from benchmarks.worker import Worker
-from cto_worker import keys
+from cto_worker.store import keys
 
 PROCESSES = [1, 2, 4, 8]
 OPERATIONS = 2_000  # without latency

@@ -19,11 +19,11 @@ import pytest
 import requests
 import socketio
 import websocket
-from javascript import NodeProgram
-from waiting import wait_until
+from support.javascript import NodeProgram
+from support.waiting import wait_until
 
 from cto_worker.config import Settings
-from cto_worker.store import connect
+from cto_worker.store.connection import connect
 
 NODE_DIR = Path(__file__).parent / "node"
 BIN = Path(sys.executable).parent

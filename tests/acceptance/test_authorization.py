@@ -12,22 +12,24 @@ import requests
 import socketio
 import websocket
 from acceptance.conftest import MINT, EventStream, PlainSocket, System, environment
-from tokens import AUDIENCE, SECRET, token, unsigned
-from waiting import assert_stays, wait_until
+from support.tokens import AUDIENCE, SECRET, token, unsigned
+from support.waiting import assert_stays, wait_until
 
-from api import metrics, streams, websockets
-from api.admission import Turns
 from api.app import create_app
-from api.auth import PUBLIC, Gate
-from api.connections import Connections
-from api.lobby import Lobby
-from api.relay import Relay
-from api.revocations import Revocations, revoke
-from api.sockets import make_socketio, register
+from api.auth.authentication import PUBLIC, Gate
+from api.auth.revocations import Revocations, revoke
+from api.limits.fair_semaphore import Turns
+from api.realtime import sse
+from api.realtime import websocket as websocket_transport
+from api.realtime.connections import Connections
+from api.realtime.sessions import Lobby
+from api.realtime.socketio import make_socketio, register
+from api.relay.relay import Relay
+from api.rest import metrics_endpoint
 from cto_worker.config import Settings
-from cto_worker.history import History
-from cto_worker.pulse import read
-from cto_worker.store import connect
+from cto_worker.observability.heartbeat import read
+from cto_worker.store.connection import connect
+from cto_worker.store.history import History
 
 MARGIN_S = 1.0  # what a busy machine may add to a time that is promised
 GUARDED = {"CTO_AUTH": "required", "CTO_JWT_SECRET": SECRET, "CTO_JWT_AUDIENCE": AUDIENCE}
@@ -281,9 +283,9 @@ def whole():
     socketio_server = make_socketio(app, async_mode="threading")
     lobby = Lobby(gate, Connections(None, 1), Turns(), Relay(store, history), history)
     register(socketio_server, lobby)
-    app.register_blueprint(streams.blueprint(lobby))
-    app.register_blueprint(websockets.blueprint(lobby, lambda _: None, 1))
-    app.register_blueprint(metrics.blueprint(lambda: read(store), history.backlog))
+    app.register_blueprint(sse.blueprint(lobby))
+    app.register_blueprint(websocket_transport.blueprint(lobby, lambda _: None))
+    app.register_blueprint(metrics_endpoint.blueprint(lambda: read(store), history.backlog))
     return app, socketio_server.server
 
 

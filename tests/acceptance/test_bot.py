@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from acceptance.conftest import MINT, System, environment
-from waiting import assert_stays, wait_until
+from support.waiting import assert_stays, wait_until
 
 BOT = Path(__file__).parents[2] / "examples" / "bot.py"
 

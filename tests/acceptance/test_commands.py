@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 import requests
 from acceptance.conftest import free_port
-from waiting import wait_until
+from support.waiting import wait_until
 
 BIN = Path(sys.executable).parent
 
@@ -123,7 +123,7 @@ def said():
         [BIN / "cto", "up"],
         [BIN / "celery", "--app", "cto_worker.app", "worker", "--queues", "cto"],
         [BIN / "python", "-m", "api.wsgi"],
-        [BIN / "python", "-m", "cto_worker.flower"],
+        [BIN / "python", "-m", "cto_worker.observability.flower"],
     ],
     ids=["up", "worker", "gateway", "flower"],
 )

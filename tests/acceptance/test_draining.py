@@ -14,8 +14,8 @@ import pytest
 import requests
 from acceptance.conftest import MINT, NODE_DIR
 from acceptance.test_compose import GATEWAYS, Deployment
-from javascript import NodeProgram
-from waiting import wait_until
+from support.javascript import NodeProgram
+from support.waiting import wait_until
 
 # Kind of client → how many, and how each of them is connected.
 KINDS = {

@@ -11,9 +11,9 @@ from contextlib import suppress
 import pytest
 import requests
 import websocket
-from waiting import wait_until
+from support.waiting import wait_until
 
-from api.floods import BURST, PER_SECOND, Allowance
+from api.limits.token_bucket import BURST, PER_SECOND, Allowance
 
 PATH = "/socket.io/?EIO=4&transport="
 

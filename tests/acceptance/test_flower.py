@@ -6,12 +6,12 @@ from uuid import uuid4
 
 import pytest
 import requests
-from waiting import wait_until
+from support.waiting import wait_until
 
-from cto_worker.broker import celery_app
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
-from cto_worker.flower_options import names
+from cto_worker.jobs.celery_app import celery_app
+from cto_worker.observability.flower_options import names
 
 PASSWORD = "a password of some length"
 

@@ -25,9 +25,9 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from tokens import AUDIENCE, SECRET, token
+from support.tokens import AUDIENCE, SECRET, token
 
-from api import asyncapi, openapi
+from api.spec import asyncapi, openapi
 
 A, B = "fuzzer", "victim"
 GUARDED = {

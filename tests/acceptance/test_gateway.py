@@ -11,7 +11,7 @@ import time
 import pytest
 import requests
 import socketio
-from waiting import wait_until
+from support.waiting import wait_until
 
 MINT = "So11111111111111111111111111111111111111112"
 BODY = {"tokenAddress": MINT, "userId": "7", "userChatId": 1, "mode": "prefunded", "buyAmount": 0.05}

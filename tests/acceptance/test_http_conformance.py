@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 
 import pytest
-from http_cases import CASES, HALF_CLOSED
+from support.http_cases import CASES, HALF_CLOSED
 
 # It has another status than every case, so one sees whether it was answered.
 NEXT = b"GET /next-request HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import pytest
 import requests
-from waiting import assert_stays, wait_until
+from support.waiting import assert_stays, wait_until
 
-from cto_worker import keys
-from cto_worker.broker import celery_app, make_send
+from cto_worker.jobs.celery_app import celery_app, make_send
+from cto_worker.store import keys
 
 CLIENTS = [(kind, transport) for kind in ("node", "python") for transport in ("websocket", "polling")]
 

@@ -8,7 +8,7 @@ import sys
 from datetime import datetime
 
 import requests
-from waiting import wait_until
+from support.waiting import wait_until
 
 
 def lines(system):

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 import requests
-from waiting import wait_until
+from support.waiting import wait_until
 
 
 @pytest.fixture

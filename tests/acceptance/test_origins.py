@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 import socketio
-from waiting import wait_until
+from support.waiting import wait_until
 
 LISTED, UNLISTED = "https://app.example", "https://evil.example"
 SECURITY = {

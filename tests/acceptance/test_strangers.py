@@ -10,8 +10,8 @@ import pytest
 import requests
 import socketio
 from acceptance.conftest import MINT, PlainSocket
-from tokens import AUDIENCE, SECRET, token
-from waiting import wait_until
+from support.tokens import AUDIENCE, SECRET, token
+from support.waiting import wait_until
 
 OPERATIONS = 10_000
 USERS = 24

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from tokens import AUDIENCE, SECRET, token
-from waiting import wait_until
+from support.tokens import AUDIENCE, SECRET, token
+from support.waiting import wait_until
 
-from cto_worker import keys
-from cto_worker.broker import celery_app
 from cto_worker.client import Client as BotClient
+from cto_worker.jobs.celery_app import celery_app
+from cto_worker.store import keys
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{CALLER}-01"

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 import requests
 import websocket
-from waiting import wait_until
+from support.waiting import wait_until
 
 LIMIT = 32_768
 PONG = websocket.ABNF.OPCODE_PONG

@@ -10,11 +10,11 @@ import requests
 from acceptance.conftest import MINT
 from acceptance.test_authorization import GUARDED
 from browser.tcp_proxy import TcpProxy
-from tokens import token
-from waiting import assert_stays, wait_until
+from support.tokens import token
+from support.waiting import assert_stays, wait_until
 
-from api.revocations import revoke
-from cto_worker import keys
+from api.auth.revocations import revoke
+from cto_worker.store import keys
 
 WEBSOCKET, SOCKET_IO, STREAM = "Upgrade: websocket", "GET /socket.io/|POST /socket.io/", "/stream"
 # What a page does: it notes what it is told, job by job.

@@ -12,10 +12,10 @@ from acceptance.conftest import System, environment
 from acceptance.test_authorization import GUARDED
 from browser.conftest import WAIT_MS
 from playwright.sync_api import expect
-from tokens import token
-from waiting import wait_until
+from support.tokens import token
+from support.waiting import wait_until
 
-from api.revocations import revoke
+from api.auth.revocations import revoke
 
 expect.set_options(timeout=WAIT_MS)
 

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 from acceptance.conftest import System, environment
-from javascript import CLIENT, NODE
-from waiting import wait_until
+from support.javascript import CLIENT, NODE
+from support.waiting import wait_until
 
 EXAMPLES = ["vanilla", "element", "react", "vue", "react-native"]
 

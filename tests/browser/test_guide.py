@@ -11,9 +11,9 @@ import pytest
 import requests
 from acceptance.conftest import System, environment
 from acceptance.test_authorization import GUARDED
-from tokens import token
+from support.tokens import token
 
-from api.reference import tables
+from api.spec.event_reference import tables
 
 GUIDE = Path(__file__).parents[2] / "docs" / "frontend.md"
 TEXT = GUIDE.read_text()
@@ -72,7 +72,7 @@ def test_a_block_shows_what_the_guide_says(request, page, troubles, bundle, show
 def test_the_tables_of_the_event_are_the_contracts():
     for name, table in tables().items():
         written = re.search(rf"<!-- generated: {name} -->\n(.*?)<!-- end -->", TEXT, re.DOTALL)[1]
-        assert written.strip() == table.strip(), "run python -m api.reference docs/frontend.md"
+        assert written.strip() == table.strip(), "run python -m api.spec.event_reference docs/frontend.md"
 
 
 def test_every_link_within_the_documents_leads_somewhere():

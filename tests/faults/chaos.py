@@ -12,7 +12,7 @@ from collections import Counter
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from cto_worker.crash import CRASH_POINTS
+from cto_worker.crash_points import CRASH_POINTS
 from cto_worker.errors import JobEndedError
 from faults.parts import random_worker
 

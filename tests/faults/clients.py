@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 import socketio
-from javascript import NodeProgram
+from support.javascript import NodeProgram
 
 NODE_CLIENT = Path(__file__).parents[1] / "acceptance" / "node" / "resume.mjs"
 NODE_DOORS = NODE_CLIENT.with_name("doors.mjs")

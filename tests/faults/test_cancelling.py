@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cto_worker import ledger
-from cto_worker.events import JobStatus
+from cto_worker.domain.events import JobStatus
+from cto_worker.markets.paper import ledger
 from faults.criteria import check
 
 

@@ -9,10 +9,10 @@ import threading
 import pytest
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
-from waiting import wait_until
+from support.waiting import wait_until
 
-from cto_worker import keys
 from cto_worker.errors import NotDurableError
+from cto_worker.store import keys
 from faults.clients import whole
 from faults.criteria import check, check_all_bought
 from faults.sentinel import WatchedSystem

@@ -20,11 +20,11 @@ import pytest
 import requests
 import websocket
 from acceptance.conftest import EventStream, PlainSocket
-from samples import FIRST_EVENT
-from tokens import AUDIENCE, SECRET, token
-from waiting import wait_until
+from support.samples import FIRST_EVENT
+from support.tokens import AUDIENCE, SECRET, token
+from support.waiting import wait_until
 
-from cto_worker.events import Details, encode
+from cto_worker.domain.events import Details, encode
 from faults.clients import (
     NodeDoors,
     NodeWatcher,

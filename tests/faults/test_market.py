@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from waiting import wait_until
+from support.waiting import wait_until
 
-from cto_worker import ledger
+from cto_worker.markets.paper import ledger
 from faults.criteria import check
 
 

@@ -17,12 +17,12 @@ from statistics import quantiles
 import pytest
 import requests
 import socketio
-from samples import FIRST_EVENT
-from waiting import wait_until
+from support.samples import FIRST_EVENT
+from support.waiting import wait_until
 
-from cto_worker import keys
-from cto_worker.events import Details, Status
-from cto_worker.redis_journal import RedisJournal
+from cto_worker.domain.events import Details, Status
+from cto_worker.store import keys
+from cto_worker.store.journal import RedisJournal
 from faults.clients import collect_sockets, leaves_sockets_behind, masked, whole
 from faults.doors import every_door
 from faults.parts import Part

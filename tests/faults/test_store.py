@@ -6,11 +6,11 @@ import os
 import threading
 
 import pytest
-from waiting import assert_stays, wait_until
+from support.waiting import assert_stays, wait_until
 
-from cto_worker import keys
 from cto_worker.errors import NotDurableError
-from cto_worker.history import History
+from cto_worker.store import keys
+from cto_worker.store.history import History
 from faults.criteria import check, check_all_bought
 from faults.parts import LEASE_MS
 

@@ -9,10 +9,10 @@ import threading
 import time
 
 import pytest
-from waiting import wait_until
+from support.waiting import wait_until
 
-from cto_worker import keys
-from cto_worker.crash import CRASH_POINTS
+from cto_worker.crash_points import CRASH_POINTS
+from cto_worker.store import keys
 from faults.criteria import check, check_all_bought, check_resumed
 from faults.parts import LEASE_MS, random_worker
 

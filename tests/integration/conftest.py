@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from api.app import create_app
-from api.auth import Gate
-from api.protection import Protection
-from api.revocations import Revocations
-from cto_worker.broker import celery_app, make_producer
-from cto_worker.redis_journal import RedisJournal
+from api.auth.authentication import Gate
+from api.auth.revocations import Revocations
+from api.server.protection import Protection
+from cto_worker.jobs.celery_app import celery_app, make_producer
+from cto_worker.store.journal import RedisJournal
 
 MINT = "So11111111111111111111111111111111111111112"
 

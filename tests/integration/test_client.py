@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from cto_worker import keys
 from cto_worker.client import Client
+from cto_worker.domain.events import JobStatus, Status
 from cto_worker.errors import (
     EventsGoneError,
     InvalidRequestError,
     JobEndedError,
     JobNotFoundError,
 )
-from cto_worker.events import JobStatus, Status
+from cto_worker.store import keys
 
 REQUEST = {
     "tokenAddress": "So11111111111111111111111111111111111111112",

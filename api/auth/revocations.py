@@ -1,0 +1,62 @@
+"""Tokens that no longer count, although they have not expired: every gateway knows within a second."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from cto_worker.store import keys
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from api.auth.policy import Caller
+
+_TOKEN, _USER = "token:", "user:"
+
+
+def revoke(store: Redis, *, token_id: str = "", user_id: str = "", keep_s: int) -> None:
+    """Refuse the token with this ``jti``, or every token of this user that was issued until now.
+
+    The store remembers it for ``keep_s``, which must be as long as tokens live at most.
+    """
+    now_s = int(time.time())
+    with store.pipeline() as pipeline:
+        pipeline.zremrangebyscore(keys.REVOKED, "-inf", now_s)
+        for name in [f"{_TOKEN}{token_id}"] * bool(token_id) + [f"{_USER}{now_s}:{user_id}"] * bool(user_id):
+            pipeline.zadd(keys.REVOKED, {name: now_s + keep_s})
+        pipeline.incr(keys.REVOKED_COUNT)
+        pipeline.execute()
+
+
+class Revocations:
+    """A gateway's copy of all that is revoked, so that no request costs a question to the store."""
+
+    def __init__(self, store: Redis) -> None:
+        self._store = store
+        self._count: bytes | None = None
+        self._tokens: frozenset[str] | None = None  # None: the store has not been heard yet
+        self._users: dict[str, int] = {}  # to the second up to which their tokens do not count
+
+    def revoked(self, who: Caller) -> bool:
+        """Whether a caller's token no longer counts. Raises ``RedisError`` while that cannot be known."""
+        if self._tokens is None:
+            self.refresh()
+        until_s = self._users.get(who.user_id or "", -1)
+        return who.token_id in (self._tokens or ()) or who.issued_s <= until_s
+
+    def refresh(self) -> bool:
+        """Renew the copy if anything has been revoked since; return whether. Raises ``RedisError``."""
+        count: Any = self._store.get(keys.REVOKED_COUNT)
+        if self._tokens is not None and count == self._count:
+            return False
+        names = [name.decode() for name in self._store.zrange(keys.REVOKED, 0, -1)]  # type: ignore[union-attr]
+        users: dict[str, int] = {}
+        for name in names:
+            if name.startswith(_USER):
+                until_s, _, user_id = name.removeprefix(_USER).partition(":")
+                users[user_id] = max(users.get(user_id, 0), int(until_s))
+        self._users = users
+        self._tokens = frozenset(name.removeprefix(_TOKEN) for name in names if name.startswith(_TOKEN))
+        self._count = count
+        return True

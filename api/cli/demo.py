@@ -1,0 +1,190 @@
+"""``cto demo``: the whole system, a few operations of both modes, and their progress, in one command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from api.cli.gateway_client import Gateway, GatewayError
+from api.cli.labels import buys_of, label_of
+from api.cli.options import program
+from api.cli.progress_display import Bars, Lines, bars, watch
+from api.cli.supervisor import die_with_parent
+from cto_worker.config import Settings
+from cto_worker.errors import CtoError
+from cto_worker.markets.paper.ledger import audit
+from cto_worker.store.connection import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+READY_S = 60.0
+STOP_S = 30.0
+POLL_S = 0.1
+
+PUMPFUN, BONK, RAYDIUM = (
+    "9FdjJ7S6g5LjAKFANKTm4WmAexYhHGusGFGi4VxEpump",
+    "9FdjJ7S6g5LjAKFANKTm4WmAexYhHGusGFGi4VxEbonk",
+    "So11111111111111111111111111111111111111112",
+)
+USER = {"userId": "demo", "userChatId": 1}
+# Each operation, and the errorCode it is to end with.
+OPERATIONS: list[tuple[dict[str, Any], str | None]] = [
+    ({"tokenAddress": PUMPFUN, "mode": "standard", "buyAmount": 2.5, "walletCount": 5}, None),
+    ({"tokenAddress": BONK, "mode": "prefunded", "buyAmount": 1.2, "walletCount": 8}, None),
+    ({"tokenAddress": RAYDIUM, "mode": "standard", "buyAmount": 0.6, "walletCount": 3}, None),
+    ({"tokenAddress": PUMPFUN, "mode": "prefunded", "buyAmount": 0.9, "walletCount": 3}, None),
+    ({"tokenAddress": BONK, "mode": "standard", "buyAmount": 5_000, "walletCount": 5}, "insufficient_funds"),
+]
+
+
+class DemoError(CtoError):
+    """The demonstration did not go as it should."""
+
+
+def demo(console: Console, *, keep: bool = False) -> None:
+    """Show everything once; raise :class:`DemoError` unless all of it ended as it should.
+
+    With ``keep`` the system goes on running until Ctrl-C. SIGTERM and a closed terminal end everything, too.
+    """
+    with _exit_on_signals(), tempfile.TemporaryDirectory(prefix="cto-demo-") as directory:
+        environ = {**os.environ, "CTO_DATA_DIR": directory, "CTO_AUTH": "off", "CTO_REDIS_URL": ""}
+        environ["CTO_PORT"] = environ.get("CTO_PORT") or str(_port(3000))
+        settings = Settings.from_env(environ)
+        console.print("Starting store, worker and gateway …")
+        with _system(environ, settings):
+            console.print(f"Live page, while this runs: [bold]{settings.base_url}/[/]\n")
+            _run_operations(console, Gateway(settings.base_url))
+            with connect(settings) as store:
+                books = audit(store)
+            if books.discrepancies:
+                raise DemoError("the paper market's books do not balance: " + "; ".join(books.discrepancies))
+            console.print(f"The paper market's books balance: {books.entries} entries.")
+            if keep:
+                console.print(f"Still running at [bold]{settings.base_url}/[/]; Ctrl-C stops it.")
+                _wait_for_interrupt()
+    cto = escape(program())
+    console.print("Next, to keep a system running, and to start an operation on it in another terminal:")
+    console.print(f"  [bold]CTO_AUTH=off {cto} up[/]", soft_wrap=True, highlight=False)
+    console.print(f"  [bold]{cto} submit --watch[/]", soft_wrap=True, highlight=False)
+
+
+def _run_operations(console: Console, gateway: Gateway) -> None:
+    job_ids = [gateway.post("/api/cto/jobs", USER | body)["jobId"] for body, _ in OPERATIONS]
+    if console.is_terminal:
+        with bars(console) as progress:
+            last = watch(gateway, job_ids, Bars(progress))
+    else:
+        last = watch(gateway, job_ids, Lines(console))
+    console.print(_summary(last))
+    for event, (_, expected) in zip(last, OPERATIONS, strict=True):
+        code = event.get("details", {}).get("errorCode")
+        if code != expected:
+            raise DemoError(
+                f"job {event['jobId']} ended with {code or 'success'}, not {expected or 'success'}"
+            )
+
+
+def _summary(last: list[dict[str, Any]]) -> Table:
+    table = Table("job", "mode", "platform", "SOL", "result", "buys", "spent")
+    for event, (_, expected) in zip(last, OPERATIONS, strict=True):
+        details = event.get("details", {})
+        code, (label, colour) = details.get("errorCode"), label_of(event)
+        table.add_row(
+            event["jobId"][:8],
+            event["mode"],
+            event["platform"],
+            f"{event['buyAmount']:g}",
+            Text(f"failed: {code}, as it should" if code and code == expected else code or label, colour),
+            buys_of(event).replace("/", " of "),
+            f"{details.get('totalSpent', 0):.6f}",
+        )
+    return table
+
+
+@contextmanager
+def _exit_on_signals() -> Iterator[None]:
+    """Have SIGTERM and a closed terminal raise SystemExit, so that every ``finally`` is run."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _system(environ: dict[str, str], settings: Settings) -> Iterator[None]:
+    """Run ``cto up`` for the length of the block; its output is shown only when it does not start."""
+    log = Path(environ["CTO_DATA_DIR"]) / "up.log"
+    command = [sys.executable, "-m", "api.cli.main", "up", "--no-flower"]
+    with log.open("wb") as output:
+        child = subprocess.Popen(  # noqa: S603 - ourselves
+            command,
+            env=environ,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - no threads yet
+        )
+    try:
+        _wait_until_ready(child, settings, log)
+        yield
+    finally:
+        child.terminate()
+        try:
+            child.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _wait_until_ready(child: subprocess.Popen[bytes], settings: Settings, log: Path) -> None:
+    deadline_s = time.monotonic() + READY_S
+    while True:
+        try:
+            Gateway(settings.base_url).get("/readyz")
+        except GatewayError as error:
+            if child.poll() is not None or time.monotonic() > deadline_s:
+                raise DemoError(f"the system did not start:\n{log.read_text()}") from error
+            time.sleep(POLL_S)
+        else:
+            return
+
+
+def _port(wanted: int) -> int:
+    """Return the port if it is free, else any that is."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise DemoError("no free port on 127.0.0.1")
+
+
+def _wait_for_interrupt() -> None:
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,41 @@
+"""How terminals show where a job stands: a few words, and a colour that is never the only sign."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cto_worker.domain.outcome import JobOutcome, outcome_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GOOD, WARNING, BAD, RUNNING = "green", "yellow", "red", "cyan"
+NEEDS_REVIEW = "needs review"
+
+
+def label_of(event: Mapping[str, Any], *, needs_review: bool | None = None) -> tuple[str, str]:
+    """Return the words and the colour for a job's latest event (the JSON object).
+
+    ``needs_review`` is what a status or list response says now; by default, what the final event says.
+    """
+    details = event.get("details", {})
+    outcome = outcome_of(event)
+    if needs_review is None:
+        needs_review = details.get("needsReview", outcome is JobOutcome.UNKNOWN)
+    if needs_review:
+        return NEEDS_REVIEW, WARNING
+    if outcome is JobOutcome.UNKNOWN:
+        return "unknown, reviewed", WARNING
+    if outcome is JobOutcome.PARTIAL:
+        return f"partial {buys_of(event)}", WARNING
+    if event["status"] in ("completed", "failed"):
+        return event["status"], GOOD if event["status"] == "completed" else BAD
+    return event["status"], RUNNING
+
+
+def buys_of(event: Mapping[str, Any]) -> str:
+    """Return how many of the planned buys have succeeded, as ``2/10``; "" before there is a plan."""
+    details = event.get("details", {})
+    counted = sum(details.get(name, 0) for name in ("successfulBuys", "failedBuys", "unknownBuys"))
+    planned = details.get("plannedBuys", counted)
+    return f"{details.get('successfulBuys', 0)}/{planned}" if planned else ""

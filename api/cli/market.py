@@ -1,0 +1,74 @@
+"""``cto market``: the paper market's wallets and ledger, read from the store."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+
+from api.cli.options import as_json, print_table
+from cto_worker.config import Settings
+from cto_worker.domain.money import to_sol
+from cto_worker.markets.paper import ledger
+from cto_worker.store.connection import connect
+
+
+@click.group()
+def market() -> None:
+    """Look into the paper market."""
+
+
+@market.command("wallets")
+@click.option("--user", default="demo", show_default=True)
+@as_json
+def _wallets(*, user: str, as_json: bool) -> None:
+    """Show a user's wallets and what they hold."""
+    with connect(Settings.from_env().of_paper_market) as store:
+        wallets = ledger.wallets(store, user)
+    if as_json:
+        click.echo(json.dumps(wallets))
+        return
+    rows = []
+    for wallet in wallets:
+        rows.append((wallet["address"], wallet["kind"], f"{to_sol(wallet['lamports']):.9f} SOL"))
+        # Below it, as two addresses do not fit on one line of most terminals.
+        rows += [
+            (f"  {mint}", "token", f"{amount / 10**6:,.6f}") for mint, amount in wallet["tokens"].items()
+        ]
+    print_table(("wallet", "kind", "holds"), rows)
+
+
+@market.command("ledger")
+@click.option("--user", help="Only this user's entries; the audit is of everything.")
+@click.option("--limit", type=click.IntRange(1), help="Only the latest entries.")
+@as_json
+def _ledger(*, user: str | None, limit: int | None, as_json: bool) -> None:
+    """Show every movement and refused order, and whether the books balance; exit with 1 if they do not."""
+    with connect(Settings.from_env().of_paper_market) as store:
+        entries = [entry for entry in ledger.entries(store) if user in {None, entry.user_id}]
+        audit = ledger.audit(store)
+    shown = entries[-limit:] if limit else entries
+    balanced = not audit.discrepancies
+    if as_json:
+        document = {
+            "entries": [asdict(entry) for entry in shown],
+            "audit": asdict(audit),
+            "balanced": balanced,
+        }
+        click.echo(json.dumps(document))
+    else:
+        nothing = ledger.Posting("-", "-", 0)
+        rows = [
+            (entry.entry_id, entry.kind, entry.user_id, str(posting.amount), posting.asset, posting.account)
+            for entry in shown
+            for posting in entry.postings or (nothing,)
+        ]
+        print_table(("entry", "kind", "user", "amount", "asset", "account"), rows)
+        for account, lamports in audit.totals_lamports.items():
+            click.echo(f"{account:<14} {to_sol(lamports):>20.9f} SOL")
+        for discrepancy in audit.discrepancies:
+            click.echo(f"WRONG {discrepancy}")
+        click.echo(f"{audit.entries} entries; the books {'balance' if balanced else 'do NOT balance'}")
+    sys.exit(not balanced)

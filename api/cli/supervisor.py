@@ -1,0 +1,225 @@
+"""A supervisor: starts processes in order, shows their output, restarts what dies, leaves nothing behind.
+
+honcho, whose parser reads our Procfile, stops everything when one process dies (docs/decisions/0002).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+from cto_worker.observability.logs import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+TICK_S = 0.1
+FIRST_RESTART_S, LONGEST_RESTART_S = 0.5, 10.0
+STEADY_S = 30.0  # a process that has run for so long is started at once when it dies
+STOP_S = 15.0  # from SIGTERM to SIGKILL
+COLOURS = (36, 33, 32, 35, 34)
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A process to keep running. The next one is started once ``ready`` says so."""
+
+    name: str
+    command: Sequence[str]
+    ready: Callable[[], bool] = lambda: True
+
+
+@dataclass(slots=True)
+class _Child:
+    spec: Spec
+    process: subprocess.Popen[bytes] | None = None
+    started_s: float = 0.0
+    start_at_s: float = 0.0
+    delay_s: float = FIRST_RESTART_S
+    partial: bytes = b""
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Runs until :meth:`stop`, which SIGINT and SIGTERM call, or until a process finds its settings bad.
+
+    Each process leads a session of its own, so Ctrl-C reaches the supervisor alone, and whatever a process
+    has started ends with it. The first process is stopped last, as all others may need it. Should the
+    supervisor itself be killed, the kernel stops its children (on Linux; elsewhere they live on).
+    """
+
+    specs: Sequence[Spec]
+    environ: Mapping[str, str]
+    out: IO[str] = field(default_factory=lambda: sys.stdout)
+    every_tick: Callable[[], None] = lambda: None
+    may_start: Callable[[], bool] = lambda: True  # asked before each process is started for the first time
+    as_line: Callable[[str, str], str] | None = (
+        None  # of a text and whose it is; else a label stands before it
+    )
+    _children: list[_Child] = field(default_factory=list)
+    _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    _stopping: bool = False
+    _exit_status: int = 0
+
+    def run(self) -> int:
+        """Return the exit status: 0 after a stop, or the :data:`os.EX_CONFIG` of a process."""
+        waiting = list(self.specs)
+        with _signals(self.stop):
+            try:
+                while not self._stopping:
+                    ready = all(child.process and child.spec.ready() for child in self._children)
+                    if waiting and ready and self.may_start():
+                        self._children.append(_Child(waiting.pop(0)))
+                    self._keep_running()
+                    self._relay_output()
+                    self.every_tick()
+            finally:
+                self._stop_all()
+        return self._exit_status
+
+    def stop(self) -> None:
+        """Have :meth:`run` stop everything and return."""
+        self._stopping = True
+
+    def say(self, text: str, name: str = "cto") -> None:
+        """Write a line as if ``name`` had."""
+        if self.as_line:
+            if text.strip():
+                self.out.write(f"{self.as_line(text, name)}\n")
+                self.out.flush()
+            return
+        width = max(len(spec.name) for spec in self.specs)
+        label = f"{name:<{width}} |"
+        if self.out.isatty():
+            names = [spec.name for spec in self.specs]
+            colour = COLOURS[names.index(name) % len(COLOURS)] if name in names else 1
+            label = f"\x1b[{colour}m{label}\x1b[0m"
+        self.out.write(f"{label} {escape(text)}\n")
+        self.out.flush()
+
+    def _keep_running(self) -> None:
+        now_s = time.monotonic()
+        for child in self._children:
+            if child.process is None:
+                if now_s >= child.start_at_s:
+                    self._start(child)
+            elif child.process.poll() is not None:
+                self._bury(child, now_s)
+
+    def _start(self, child: _Child) -> None:
+        child.process = subprocess.Popen(  # noqa: S603 - the Procfile's own commands
+            child.spec.command,
+            env=dict(self.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - no threads here
+        )
+        child.started_s = time.monotonic()
+        assert child.process.stdout  # noqa: S101 - for the type checker; it is a pipe
+        os.set_blocking(child.process.stdout.fileno(), False)
+        self._selector.register(child.process.stdout, selectors.EVENT_READ, child)
+
+    def _bury(self, child: _Child, now_s: float) -> None:
+        process = child.process
+        assert process  # noqa: S101 - for the type checker
+        self._drain(child)
+        _signal_group(process, signal.SIGKILL)  # what it has started, if it left anything
+        child.process = None
+        if process.returncode == os.EX_CONFIG:
+            self._exit_status = os.EX_CONFIG
+            self._stopping = True
+            return
+        if now_s - child.started_s > STEADY_S:
+            child.delay_s = FIRST_RESTART_S
+        child.start_at_s = now_s + child.delay_s
+        code = process.returncode
+        how = f"exited with status {code}" if code >= 0 else f"was killed by signal {-code}"
+        self.say(f"{child.spec.name} {how}; starting it again in {child.delay_s:g} s")
+        child.delay_s = min(child.delay_s * 2, LONGEST_RESTART_S)
+
+    def _relay_output(self) -> None:
+        for key, _ in self._selector.select(TICK_S):
+            self._read(key.data)
+
+    def _read(self, child: _Child) -> bool:
+        """Pass on what a process has written; tell whether there was anything."""
+        if child.process is None or child.process.stdout is None:
+            return False
+        try:
+            data = os.read(child.process.stdout.fileno(), 65_536)
+        except BlockingIOError:
+            return False
+        *lines, child.partial = (child.partial + data).split(b"\n")
+        if not data and child.partial:
+            lines, child.partial = [child.partial], b""
+        for line in lines:
+            self.say(line.decode(errors="replace"), child.spec.name)
+        if not data:
+            self._selector.unregister(child.process.stdout)
+            child.process.stdout.close()
+            child.process.stdout = None
+        return bool(data)
+
+    def _drain(self, child: _Child) -> None:
+        while self._read(child):
+            pass
+        if child.process and child.process.stdout:  # a grandchild holds it open
+            self._selector.unregister(child.process.stdout)
+            child.process.stdout.close()
+            child.process.stdout = None
+
+    def _stop_all(self) -> None:
+        self._stopping = False  # a second signal sets it again, and means: now
+        first, others = self._children[:1], self._children[1:]
+        for group in (others, first):
+            running = [child for child in group if child.process]
+            for child in running:
+                _signal_group(child.process, signal.SIGTERM)
+            deadline_s = time.monotonic() + STOP_S
+            while any(child.process and child.process.poll() is None for child in running):
+                if self._stopping or time.monotonic() > deadline_s:
+                    break
+                self._relay_output()
+            for child in running:
+                _signal_group(child.process, signal.SIGKILL)
+                if child.process:
+                    child.process.wait()
+                self._drain(child)
+                child.process = None
+        self._selector.close()
+
+
+def die_with_parent() -> None:
+    """Have the kernel stop this process when its parent dies (on Linux). To be called in a new child."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _signal_group(process: subprocess.Popen[bytes] | None, number: signal.Signals) -> None:
+    if process is None:
+        return
+    with suppress(ProcessLookupError, PermissionError):  # it is gone; macOS says so in the second way
+        os.killpg(process.pid, number)
+
+
+@contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Have SIGINT, SIGTERM and a closed terminal call ``stop`` for the length of the block."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: stop()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

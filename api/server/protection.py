@@ -1,0 +1,127 @@
+"""What stands around every transport: security headers on each response, hosts, origins and CORS.
+
+It is WSGI middleware, outside of Flask and Engine.IO alike, so that none of them can answer without it. A
+request that the HTTP parser refuses never gets here; :func:`api.server.http_head.error_response` adds the
+same headers.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from api import metrics
+from api.auth.origin import MAX_SHOWN, OriginPolicy
+from api.errors import ForbiddenError
+from api.server import cors
+from api.server.security_headers import SECURITY_HEADERS
+from cto_worker.observability.refusal_log import RefusalLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from cto_worker.config import Settings
+
+log = logging.getLogger(__name__)
+
+SOCKETIO = "/socket.io/"
+# Here a foreign page may not even read: a response could be an open connection. Elsewhere it may not write.
+GUARDED = ("/api/", SOCKETIO, "/ws")
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_JSONP = re.compile(r"(?:^|&)(?:j|%6[aA])=")
+_HINTS = {
+    "origin_not_allowed": "add it to CTO_CORS_ORIGINS if its pages may use this gateway",
+    "host_not_allowed": "with CTO_AUTH=off only loopback names are answered",
+}
+
+
+class Protection:
+    """WSGI middleware around the whole gateway; ``app`` is what it protects."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], settings: Settings) -> None:
+        self._app, self._policy, self._refusals = app, OriginPolicy(settings), RefusalLog(log)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Serve, as WSGI has it."""
+        shared: list[tuple[str, str]] = []  # the CORS headers, once the origin is known to be allowed
+
+        def start(status: str, headers: list[tuple[str, str]], *failure: Any) -> Any:
+            return start_response(status, _complete(headers, shared), *failure)
+
+        try:
+            origin = self._checked_origin(environ)
+        except ForbiddenError as refusal:
+            self._log(environ, refusal)
+            return _refuse(start, HTTPStatus.FORBIDDEN, refusal.code, str(refusal))
+        path: str = environ.get("PATH_INFO", "")
+        if origin and path.startswith(GUARDED):
+            shared += cors.headers(origin, credentials=path.startswith(SOCKETIO))
+            if cors.is_preflight(environ):
+                start("204 No Content", cors.preflight_headers(environ))
+                return []
+        if path.startswith(SOCKETIO) and _JSONP.search(environ.get("QUERY_STRING", "")):
+            return _refuse(
+                start,
+                HTTPStatus.BAD_REQUEST,
+                "jsonp_not_supported",
+                "JSONP is not supported: use the transports websocket and polling, without the parameter j",
+            )
+        return self._serve(environ, start)
+
+    def _serve(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            return self._app(environ, start)
+        except OSError:  # the client is gone, or sends too much: the server ends the connection
+            raise
+        except Exception:
+            log.exception("a request broke")
+            metrics.BROKEN.inc()
+            message = "something broke on our side; its log says more"
+            return _refuse(start, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message)
+
+    def _checked_origin(self, environ: dict[str, Any]) -> str | None:
+        """Return the request's origin. Raises :class:`ForbiddenError` when host or origin is not allowed."""
+        host, origin = environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN")
+        self._policy.check_host(host)
+        writes = environ["REQUEST_METHOD"] not in _SAFE
+        if writes or environ.get("PATH_INFO", "").startswith(GUARDED):
+            self._policy.check_origin(host, origin)
+        return origin
+
+    def _log(self, environ: dict[str, Any], refusal: ForbiddenError) -> None:
+        kind = "origin" if refusal.code == "origin_not_allowed" else "host"
+        metrics.REFUSED.labels(kind).inc()
+        named = environ.get(f"HTTP_{kind.upper()}", "")
+        self._refusals.note(
+            f"{kind} {named}",
+            "refused a request from %s: the %s %s is not allowed: %s",
+            environ.get("REMOTE_ADDR"),
+            kind,
+            named[:MAX_SHOWN],
+            _HINTS[refusal.code],
+        )
+
+
+def _complete(headers: list[tuple[str, str]], shared: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return a response's headers with those that every response has."""
+    given = {name.lower() for name, _ in headers}
+    complete = [*headers, *SECURITY_HEADERS]
+    if "cache-control" not in given:
+        # What was answered to one bearer of a token must not be shown to the next one.
+        complete.append(("Cache-Control", "no-store"))
+    if shared:
+        complete += [*shared, ("Vary", "Origin")]
+    return complete
+
+
+def _refuse(start: Callable[..., Any], status: HTTPStatus, code: str, message: str) -> Iterable[bytes]:
+    body = json.dumps({"success": False, "error": {"code": code, "message": message}}).encode()
+    # A browser hides the body of a refused request from its page, but shows the status.
+    start(
+        f"{status} {code.replace('_', ' ').capitalize()}",
+        [("Content-Type", "application/json"), ("Content-Length", str(len(body)))],
+    )
+    return [body]

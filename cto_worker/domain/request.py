@@ -1,0 +1,245 @@
+"""A request to start an operation: one schema, whichever way it comes in (REST, Python, Celery by name)."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import base58
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from cto_worker.domain.events import Mode
+from cto_worker.domain.money import to_lamports
+from cto_worker.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+DEFAULT_WALLET_COUNT = 5
+MAX_WALLETS = 50
+MAX_BUY_SOL = 1_000_000
+MIN_LAMPORTS_PER_WALLET = 10_000
+MAX_SAFE_INTEGER = 2**53 - 1  # what JavaScript can hold exactly
+PUBLIC_KEY_BYTES = 32
+USER_ID = re.compile(r"[A-Za-z0-9_.:@+-]{1,64}\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationRequest:
+    """What the user wants bought. Made only by :func:`parse_request`, so it is valid wherever it is met."""
+
+    token_address: str  # mint, base58
+    user_id: str
+    user_chat_id: int
+    mode: Mode
+    buy_amount: float  # SOL to spend in all
+    wallets: tuple[str, ...] | None = None  # addresses to buy with
+    wallet_count: int | None = None  # or how many of the user's operation wallets
+    platform: str | None = None
+    socket_user_id: str | None = None
+    slippage_bps: int | None = None  # overrides the platform's strategy
+
+    @property
+    def buy_lamports(self) -> int:
+        """``buy_amount`` in lamports."""
+        return to_lamports(self.buy_amount)
+
+    @property
+    def buyers(self) -> int:
+        """How many wallets buy."""
+        return len(self.wallets) if self.wallets else self.wallet_count or DEFAULT_WALLET_COUNT
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the request as the JSON object it came as: camelCase, only the fields that were given."""
+        dumped = _SCHEMA.dump(self)
+        return {name: value for name, value in dumped.items() if value is not None}
+
+
+def parse_request(document: Any, platforms: Collection[str] = ()) -> OperationRequest:
+    """Validate a JSON value and return the request.
+
+    ``platforms`` are those that the market knows; without any, each is accepted. Raises
+    :class:`InvalidRequestError` that names every offending field; nothing is coerced or guessed.
+    """
+    messages: dict[str, Any] = {}
+    try:
+        loaded = _SCHEMA.load(document)
+    except ValidationError as error:
+        messages = {name: _with_hint(name, texts) for name, texts in error.normalized_messages().items()}
+    platform = document.get("platform") if isinstance(document, dict) else None
+    if platforms and isinstance(platform, str) and platform not in platforms:
+        messages.setdefault("platform", [f"Unknown platform: must be one of {', '.join(platforms)}."])
+    if messages:
+        raise InvalidRequestError(messages)
+    if "wallets" in loaded:
+        loaded["wallets"] = tuple(loaded["wallets"])
+    return OperationRequest(**loaded)
+
+
+def _with_hint(name: str, texts: Any) -> Any:
+    """Add to the message about an unknown field which one is probably meant."""
+    if texts != [_SCHEMA.error_messages["unknown"]]:
+        return texts
+    head, *tail = re.split(r"[_-]+", name.strip("_-"))
+    near = get_close_matches(head + "".join(word.title() for word in tail), _NAMES, n=1)
+    return [f"Unknown field: did you mean {near[0]}?"] if near else texts
+
+
+def recorded_request(document: bytes) -> OperationRequest:
+    """Return a request from its recorded JSON (:meth:`OperationRequest.to_document`), validated already."""
+    fields = {_NAMES[name]: value for name, value in json.loads(document).items()}
+    fields["mode"] = Mode(fields["mode"])
+    if "wallets" in fields:
+        fields["wallets"] = tuple(fields["wallets"])
+    return OperationRequest(**fields)
+
+
+def refused_request(document: Any) -> OperationRequest:
+    """Return what can be told of a refused document: the fields that are right on their own, neutral others.
+
+    It is for reporting the refusal to whom it concerns, and must never be run.
+    """
+    usable: dict[str, Any] = {
+        "token_address": "",
+        "user_id": "",
+        "user_chat_id": 0,
+        "mode": Mode.STANDARD,
+        "buy_amount": 0,
+    }
+    if isinstance(document, dict):
+        for name, field in _SCHEMA.fields.items():
+            wire_name = field.data_key or name
+            if wire_name in document:
+                with suppress(ValidationError):
+                    usable[name] = field.deserialize(document[wire_name])
+    return OperationRequest(**usable)
+
+
+class _Whole(fields.Integer):
+    """A JSON number without a fraction: in JSON, and so in its schema, 5.0 is the same as 5."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class _Amount(fields.Float):
+    """A JSON number; a string with digits in it is none."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str | bytes):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+def _public_key(text: str) -> None:
+    try:
+        size = len(base58.b58decode(text))
+    except ValueError as error:
+        raise ValidationError("Not base58.") from error
+    if size != PUBLIC_KEY_BYTES:
+        raise ValidationError(f"Must decode to {PUBLIC_KEY_BYTES} bytes, not {size}.")
+
+
+def _distinct(wallets: list[str]) -> None:
+    if len(set(wallets)) < len(wallets):
+        raise ValidationError("The same wallet is named twice.")
+
+
+# 32 bytes are 32 to 44 base58 digits; the length is checked first because decoding takes quadratic time.
+_PUBLIC_KEY: list[Callable[[Any], Any]] = [validate.Length(32, 44), _public_key]
+_BASE58 = {"pattern": "^[1-9A-HJ-NP-Za-km-z]+$"}
+_USER_ID = validate.Regexp(USER_ID, error="Must be 1 to 64 letters, digits or any of _ . : @ + -")
+
+
+class RequestSchema(Schema):
+    """What :func:`parse_request` takes. The fields' metadata describe them to clients, as JSON Schema."""
+
+    token_address = fields.String(
+        required=True,
+        data_key="tokenAddress",
+        validate=_PUBLIC_KEY,
+        metadata={"description": "The mint of the token to buy", **_BASE58},
+    )
+    user_id = fields.String(
+        required=True, data_key="userId", validate=_USER_ID, metadata={"description": "Whose wallets buy"}
+    )
+    user_chat_id = _Whole(
+        required=True,
+        strict=True,
+        data_key="userChatId",
+        validate=validate.Range(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER),
+        metadata={"description": "The user's Telegram chat"},
+    )
+    mode = fields.Enum(
+        Mode,
+        required=True,
+        by_value=True,
+        metadata={
+            "type": "string",
+            "description": "Where the SOL comes from: with `standard` from the user's funding wallet, "
+            "with `prefunded` from the wallets that buy",
+        },
+    )
+    buy_amount = _Amount(
+        required=True,
+        data_key="buyAmount",
+        validate=validate.Range(0, MAX_BUY_SOL, min_inclusive=False),
+        metadata={"description": "SOL to spend in all, at least 0.00001 for each wallet"},
+    )
+    wallets = fields.List(
+        fields.String(validate=_PUBLIC_KEY, metadata=_BASE58),
+        validate=[validate.Length(1, MAX_WALLETS), _distinct],
+        metadata={"description": "The wallets to buy with, instead of `walletCount`", "uniqueItems": True},
+    )
+    wallet_count = _Whole(
+        strict=True,
+        data_key="walletCount",
+        validate=validate.Range(1, MAX_WALLETS),
+        metadata={
+            "description": "With how many of the user's wallets to buy; without `wallets`, "
+            f"{DEFAULT_WALLET_COUNT} if not given"
+        },
+    )
+    platform = fields.String(
+        validate=validate.Regexp(
+            r"[a-z0-9_-]{1,32}\Z", error="Must be 1 to 32 small letters, digits, _ or -, like pumpfun."
+        ),
+        metadata={"description": "Where the token trades; found out if not given"},
+    )
+    socket_user_id = fields.String(
+        data_key="socketUserId",
+        validate=_USER_ID,
+        metadata={"description": "A second user whose room also gets the events"},
+    )
+    slippage_bps = _Whole(
+        strict=True,
+        data_key="slippageBps",
+        validate=validate.Range(0, 10_000),
+        metadata={
+            "description": "Basis points that the price may move; else as the platform's strategy has it"
+        },
+    )
+
+    @validates_schema
+    def _wallets_once(self, data: dict[str, Any], **_: Any) -> None:
+        if "wallets" in data and "wallet_count" in data:
+            raise ValidationError("Give wallets or walletCount, not both.", "walletCount")
+
+    @validates_schema
+    def _enough_per_wallet(self, data: dict[str, Any], **_: Any) -> None:
+        count = len(data.get("wallets", ())) or data.get("wallet_count", DEFAULT_WALLET_COUNT)
+        if to_lamports(data["buy_amount"]) < count * MIN_LAMPORTS_PER_WALLET:
+            raise ValidationError(
+                f"Too little for {count} wallets: each needs {MIN_LAMPORTS_PER_WALLET} lamports at least.",
+                "buyAmount",
+            )
+
+
+_SCHEMA = RequestSchema()
+_NAMES = {field.data_key or name: name for name, field in _SCHEMA.fields.items()}

@@ -1,0 +1,113 @@
+"""Celery's configuration, the same for whoever sends, runs or watches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery
+from kombu import Queue  # type: ignore[attr-defined]
+
+from cto_worker.jobs.producer import Producer
+from cto_worker.markets.paper.market import PLATFORMS
+from cto_worker.observability.metered_journal import MeasuredJournal
+from cto_worker.observability.tracing import Traces
+from cto_worker.store import keys
+from cto_worker.store.connection import KEEPALIVE
+from cto_worker.store.sentinel import connection_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redis import Redis
+
+    from cto_worker.config import Settings
+
+VISIBILITY_TIMEOUT_S = 3_600
+SOCKET_TIMEOUT_S = 10.0
+RESULT_TIMEOUT_S = 5.0  # Celery's own default is 120
+HEALTH_CHECK_S = 5
+
+
+def celery_app(settings: Settings) -> Celery:
+    """Return a Celery app for this store. It registers no task: senders name it, workers add it."""
+    app = Celery("cto", broker=settings.celery_url, backend=settings.celery_url, set_as_current=False)
+    reaching: dict[str, Any] = {"visibility_timeout": VISIBILITY_TIMEOUT_S}
+    if settings.sentinels:
+        reaching |= {
+            "master_name": settings.sentinels.primary,
+            "sentinel_kwargs": connection_options(settings.sentinels),
+        }
+    # A Unix socket takes no keepalive.
+    keepalive = {} if settings.embedded else {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
+    app.conf.update(
+        task_default_queue=keys.QUEUE,
+        task_queues=[Queue(keys.QUEUE), Queue(keys.RESUMED_QUEUE)],
+        task_create_missing_queues=False,
+        task_acks_late=False,  # one TCP reset would run an unacknowledged task twice, in parallel
+        task_ignore_result=True,  # the journal writes the metadata
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        result_expires=settings.retention_s,
+        worker_pool="cto_worker.jobs.pool:TaskPool",
+        worker_concurrency=settings.worker_concurrency,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,  # a message is taken only when a thread is free for it
+        worker_hijack_root_logger=False,
+        worker_send_task_events=False,  # they cost, and Flower turns them on in every worker it finds
+        task_track_started=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_channel_error_retry=True,  # a full or read-only store is waited for, like one that is gone
+        broker_connection_timeout=RESULT_TIMEOUT_S,
+        broker_transport_options={
+            **reaching,
+            **keepalive,
+            "socket_timeout": SOCKET_TIMEOUT_S,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "health_check_interval": HEALTH_CHECK_S,
+        },
+        result_backend_transport_options=reaching,
+        visibility_timeout=VISIBILITY_TIMEOUT_S,
+        redis_socket_timeout=RESULT_TIMEOUT_S,
+        redis_socket_keepalive=not settings.embedded,
+        redis_backend_health_check_interval=HEALTH_CHECK_S,
+        redis_retry_on_timeout=True,
+    )
+    return app
+
+
+def make_send(app: Celery) -> Callable[[str, dict[str, Any], bool], None]:
+    """Return the function that puts a recorded job's message on the queue of new or of resumed jobs."""
+
+    def send(job_id: str, document: dict[str, Any], resumed: bool) -> None:  # noqa: FBT001 - which queue
+        app.send_task(
+            keys.TASK_NAME,
+            args=[document],
+            task_id=job_id,
+            queue=keys.RESUMED_QUEUE if resumed else keys.QUEUE,
+            headers={keys.RECORDED: True},
+            ignore_result=True,
+            retry=True,
+            retry_policy={
+                "max_retries": 2,
+                "interval_start": 0.05,
+                "interval_step": 0.2,
+                "interval_max": 0.5,
+            },
+        )
+
+    return send
+
+
+def make_producer(settings: Settings, store: Redis, app: Celery, traces: Traces | None = None) -> Producer:
+    """Return a producer that journals in ``store`` and sends through ``app``."""
+    traces = traces or Traces()
+    send = traces.send(make_send(app))
+    return Producer(
+        MeasuredJournal(traces.journal(store, settings)),
+        lambda job_id, document: send(job_id, document, False),
+        settings.crash_at,
+        PLATFORMS,
+    )

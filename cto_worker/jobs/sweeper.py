@@ -1,0 +1,61 @@
+"""Recovery: every worker looks for jobs that nobody works on, and sends their messages again.
+
+One worker is enough, and any number do no harm: the journal gives each orphan to one sweep at a time, and a
+message too many finds its job taken.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+from structlog.contextvars import bound_contextvars
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cto_worker.domain.journal import Journal
+
+log = logging.getLogger(__name__)
+
+SWEEPS_PER_LEASE = 3
+
+
+class Sweeper:
+    """``send(job_id, document, resumed)`` puts one message on the queue of new or of resumed jobs."""
+
+    def __init__(
+        self, journal: Journal, lease_ms: int, send: Callable[[str, dict[str, Any], bool], None]
+    ) -> None:
+        self._journal = journal
+        self._interval_s = lease_ms / 1000 / SWEEPS_PER_LEASE
+        self._send = send
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        """Sweep at once, then again and again until :meth:`stop`."""
+        while not self._stopped.is_set():
+            try:
+                self.sweep()
+            except (RedisError, OperationalError) as error:
+                log.warning("cannot look for orphaned jobs: %s", error)
+            except Exception:
+                log.exception("looking for orphaned jobs broke")
+            self._stopped.wait(self._interval_s)
+
+    def sweep(self) -> int:
+        """Send the message of every orphan once. Returns how many there were."""
+        orphans = self._journal.due()
+        for orphan in orphans:
+            with bound_contextvars(job_id=orphan.job_id, attempt=orphan.attempt):
+                log.warning("orphaned; sending it again")
+                self._send(orphan.job_id, json.loads(orphan.request), orphan.attempt > 0)
+        return len(orphans)
+
+    def stop(self) -> None:
+        """Make :meth:`run` return."""
+        self._stopped.set()

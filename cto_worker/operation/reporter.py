@@ -1,0 +1,230 @@
+"""The story of one operation, told event by event: numbering, progress and the true counts so far."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from cto_worker.domain.events import Details, Phase, ProgressEvent, Status
+from cto_worker.domain.money import to_sol
+from cto_worker.domain.request import OperationRequest
+from cto_worker.operation.totals import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cto_worker.domain.intents import IntentRecord
+    from cto_worker.domain.journal import Journal, Receipt
+    from cto_worker.domain.market import Order
+    from cto_worker.domain.outcome import JobOutcome
+    from cto_worker.domain.plan import Plan
+
+UNKNOWN_PLATFORM = "unknown"
+
+
+def opening_event(job_id: str, request: OperationRequest) -> ProgressEvent:
+    """The event written at acceptance: ``seq`` 1, ``attempt`` 0, no worker yet."""
+    return _event(
+        job_id,
+        request,
+        Phase.STARTED,
+        seq=1,
+        attempt=0,
+        status=Status.STARTED,
+        details=Details(current_operation="Waiting for a worker"),
+    )
+
+
+def request_of(event: ProgressEvent) -> OperationRequest:
+    """A job's request as far as its events tell it: for ending the job, never for running it."""
+    return OperationRequest(
+        token_address=event.token_address,
+        user_id=event.user_id,
+        user_chat_id=event.user_chat_id,
+        mode=event.mode,
+        buy_amount=event.buy_amount,
+        socket_user_id=event.socket_user_id,
+    )
+
+
+class Story:
+    """Tells one run's events to the journal. Every event carries the tally as it stands."""
+
+    def __init__(
+        self, journal: Journal, job_id: str, request: OperationRequest, *, attempt: int, latest: ProgressEvent
+    ) -> None:
+        self.tally = Tally()
+        self.platform = latest.platform
+        self._journal = journal
+        self._job_id = job_id
+        self._request = request
+        self._attempt = attempt
+        self._latest = latest
+        self._noted: list[ProgressEvent] = []
+
+    def tell(  # noqa: PLR0913 - an event and what goes with it into the journal
+        self,
+        phase: Phase,
+        current_operation: str,
+        *,
+        progress: float | None = None,
+        remaining_ms: int | None = None,
+        last_step: dict[str, Any] | None = None,
+        plan: Plan | None = None,
+        records: Mapping[str, IntentRecord] | None = None,
+    ) -> Receipt:
+        """Journal an event of a phase, at the phase's own progress unless another is given.
+
+        A run that takes a job over repeats phases before the first transfer; neither phase nor progress is
+        then told as less than it was. ``plan`` and ``records`` go into the intent log. Raises what
+        :meth:`Journal.append` raises.
+        """
+        details = self._details(
+            current_operation=current_operation,
+            estimated_time_remaining=remaining_ms,
+            last_step=last_step,
+            planned_wallets=plan and plan.wallets,
+        )
+        if phase.number < self._latest.phase:
+            phase = Phase.of(self._latest.phase)
+        told = max(self._latest.progress, phase.progress if progress is None else progress)
+        return self._append(phase, Status.IN_PROGRESS, details, progress=told, plan=plan, records=records)
+
+    def note(
+        self,
+        phase: Phase,
+        current_operation: str,
+        *,
+        progress: float,
+        remaining_ms: int | None,
+        last_step: dict[str, Any] | None,
+    ) -> None:
+        """Tell an event together with the next one, which comes at once."""
+        details = self._details(
+            current_operation=current_operation, estimated_time_remaining=remaining_ms, last_step=last_step
+        )
+        event = self._next(phase, Status.IN_PROGRESS, details, progress=max(self._latest.progress, progress))
+        self._noted.append(event)
+
+    def intend(self, intent_id: str, order: Order, *, heed_cancel: bool) -> bool:
+        """Have an order on disk before it is submitted. See :meth:`Journal.intend`."""
+        return self._journal.intend(self._job_id, self._attempt, intent_id, order, heed_cancel=heed_cancel)
+
+    def submitted(self, intent_id: str, order: Order) -> None:
+        """Record that it has been submitted. See :meth:`Journal.submitted`."""
+        self._journal.submitted(self._job_id, self._attempt, intent_id, order)
+
+    def end(  # noqa: PLR0913 - an event and what goes with it into the journal
+        self,
+        summary: str,
+        result: dict[str, Any],
+        *,
+        error: tuple[str, str] | None,
+        step_ms: float | None,
+        outcome: JobOutcome | None = None,
+        last_step: dict[str, Any] | None = None,
+        records: Mapping[str, IntentRecord] | None = None,
+        review: bool = False,
+    ) -> None:
+        """Journal the terminal event. ``error`` is code and text, ``None`` for success.
+
+        ``review`` lists the job for an operator.
+        """
+        code, text = error or (None, None)
+        self._append(
+            Phase.ENDED,
+            Status.FAILED if error else Status.COMPLETED,
+            self._details(
+                outcome=outcome, needs_review=review, error=text, error_code=code, last_step=last_step
+            ),
+            summary=summary,
+            result=result,
+            step_ms=step_ms,
+            records=records,
+            review=review,
+        )
+
+    def _details(self, **more: Any) -> Details:
+        tally = self.tally
+        return Details(
+            successful_buys=tally.successful_buys,
+            failed_buys=tally.failed_buys,
+            unknown_buys=tally.unknown_buys or None,
+            unknown_transfers=tally.unknown_transfers or None,
+            total_spent=to_sol(tally.spent_lamports),
+            wallets_used=len(tally.wallets),
+            planned_buys=tally.planned_buys,
+            transaction_signatures=tuple(tally.signatures),
+            **more,
+        )
+
+    def _append(
+        self,
+        phase: Phase,
+        status: Status,
+        details: Details,
+        *,
+        progress: float | None = None,
+        summary: str = "",
+        **recorded: Any,
+    ) -> Receipt:
+        event = self._next(phase, status, details, progress=progress, summary=summary)
+        noted, self._noted = self._noted, []
+        receipt = self._journal.append(event, earlier=noted, **recorded)
+        self._latest = event
+        return receipt
+
+    def _next(self, phase: Phase, status: Status, details: Details, **more: Any) -> ProgressEvent:
+        return _event(
+            self._job_id,
+            self._request,
+            phase,
+            seq=self._latest.seq + len(self._noted) + 1,
+            attempt=self._attempt,
+            status=status,
+            details=details,
+            platform=self.platform,
+            **more,
+        )
+
+
+def _event(  # noqa: PLR0913 - an event has many fields
+    job_id: str,
+    request: OperationRequest,
+    phase: Phase,
+    *,
+    seq: int,
+    attempt: int,
+    status: Status,
+    details: Details,
+    platform: str = "",
+    progress: float | None = None,
+    summary: str = "",
+) -> ProgressEvent:
+    words = {
+        "mode": request.mode,
+        "platform": platform,
+        "amount": format(Decimal(str(request.buy_amount)), "f"),
+        "outcome": "Failed" if status is Status.FAILED else "Completed",
+        "summary": summary,
+    }
+    return ProgressEvent(
+        job_id=job_id,
+        seq=seq,
+        attempt=attempt,
+        token_address=request.token_address,
+        user_id=request.user_id,
+        user_chat_id=request.user_chat_id,
+        phase=phase.number,
+        phase_title=phase.title.format_map(words),
+        phase_description=phase.description.format_map(words),
+        progress=phase.progress if progress is None else progress,
+        status=status,
+        timestamp=time.time_ns() // 1_000_000,
+        mode=request.mode,
+        platform=platform or request.platform or UNKNOWN_PLATFORM,
+        buy_amount=request.buy_amount,
+        socket_user_id=request.socket_user_id,
+        details=details,
+    )

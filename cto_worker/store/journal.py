@@ -1,0 +1,258 @@
+"""The journal in Redis or Valkey: each write is one Lua script, so one atomic step."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from cto_worker.domain.events import JobStatus, decode, dumps, encode
+from cto_worker.domain.ids import rooms as rooms_of_job
+from cto_worker.domain.intents import (
+    PLAN,
+    IntentRecord,
+    IntentStatus,
+    encode_plan,
+    encode_record,
+)
+from cto_worker.domain.journal import Claim, Created, Orphan, Receipt, Standing, celery_result, check_order
+from cto_worker.errors import (
+    FencedError,
+    IdempotencyConflictError,
+    JobEndedError,
+    JobNotFoundError,
+    SequenceError,
+)
+from cto_worker.store import keys
+from cto_worker.store.scripts import durably, refusals, script
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from redis import Redis
+
+    from cto_worker.config import Settings
+    from cto_worker.domain.events import ProgressEvent
+    from cto_worker.domain.journal import Idempotency
+    from cto_worker.domain.market import Order
+    from cto_worker.domain.plan import Plan
+
+
+EVERYONES_LISTS = [keys.jobs(keys.EVERYONE, which) for which in ("all", *JobStatus, keys.REVIEW)]
+
+
+class RedisJournal:
+    """Implements :class:`~cto_worker.domain.journal.Journal`. Any method may raise a ``RedisError``."""
+
+    def __init__(self, store: Redis, settings: Settings) -> None:
+        self._store = store
+        self._retention_s = settings.retention_s
+        self._lease_ms = settings.lease_ms
+        self._replicas = settings.replicas
+        self._create = script(store, "create")
+        self._claim = script(store, "claim")
+        self._append = script(store, "append")
+        self._intend = script(store, "intend")
+        self._renew = script(store, "renew")
+        self._release = script(store, "release")
+        self._due = script(store, "due")
+        self._cancel = script(store, "cancel")
+
+    def create(
+        self,
+        event: ProgressEvent,
+        request: dict[str, Any],
+        idempotency: Idempotency | None = None,
+        trace: str = "",
+    ) -> Created:
+        """See :meth:`Journal.create`."""
+        rooms = rooms_of_job(event.job_id, event.user_id, event.socket_user_id)
+        # One that is gone when a replica takes over would be a job that its sender was told of.
+        job_id, new, fingerprint, status = self._durably(
+            self._create,
+            keys=[
+                keys.job(event.job_id),
+                keys.events(event.job_id),
+                keys.meta(event.job_id),
+                keys.SERIAL,
+                keys.WAITING,
+                *(_idempotency_keys(idempotency) if idempotency else []),
+            ],
+            args=[
+                event.job_id,
+                encode(event),
+                dumps(request),
+                event.user_id,
+                event.phase,
+                event.progress,
+                event.timestamp,
+                " ".join(rooms),
+                idempotency.fingerprint if idempotency else "",
+                keys.IDEMPOTENCY_TTL_S,
+                keys.CHANNEL_PREFIX,
+                keys.OPEN_PREFIX,
+                keys.LIST_PREFIX,
+                keys.job(""),
+                keys.MESSAGE_GRACE_MS,
+                trace,
+                idempotency.user_id if idempotency else "",
+            ],
+        )
+        if idempotency and fingerprint.decode() != idempotency.fingerprint:
+            raise IdempotencyConflictError(job_id.decode())
+        return Created(job_id.decode(), bool(new), JobStatus(status.decode()))
+
+    def claim(self, job_id: str, claimant: str) -> Claim | None:
+        """See :meth:`Journal.claim`."""
+        claimed = self._durably(
+            self._claim,
+            keys=[
+                keys.job(job_id),
+                keys.events(job_id),
+                keys.intents(job_id),
+                keys.DUE,
+                keys.WAITING,
+                keys.CLAIMED,
+            ],
+            args=[job_id, claimant, self._lease_ms],
+        )
+        if not claimed:
+            return None
+        attempt, latest, request, stalls, elapsed_ms, trace, log = claimed
+        fields = {name.decode(): text for name, text in zip(*[iter(log)] * 2, strict=True)}
+        return Claim(
+            int(attempt), decode(latest), request, fields, int(stalls), int(elapsed_ms), trace.decode()
+        )
+
+    def append(  # noqa: PLR0913 - see Journal
+        self,
+        event: ProgressEvent,
+        result: dict[str, Any] | None = None,
+        step_ms: float | None = None,
+        *,
+        earlier: Sequence[ProgressEvent] = (),
+        plan: Plan | None = None,
+        records: Mapping[str, IntentRecord] | None = None,
+        review: bool = False,
+    ) -> Receipt:
+        """See :meth:`Journal.append`."""
+        check_order((*earlier, event))
+        new: list[Any] = [] if plan is None else [PLAN, encode_plan(plan)]
+        for intent_id, record in (records or {}).items():
+            new += [intent_id, encode_record(record)]
+        with _refusals(event.job_id, event.attempt):
+            cancel, learned = self._append(
+                keys=[
+                    keys.job(event.job_id),
+                    keys.events(event.job_id),
+                    keys.meta(event.job_id),
+                    keys.pace(event.mode, event.platform),
+                    *([keys.DUE, keys.intents(event.job_id)] if event.attempt else [keys.WAITING]),
+                ],
+                args=[
+                    event.job_id,
+                    event.seq,
+                    event.attempt,
+                    event.phase,
+                    event.progress,
+                    event.status,
+                    encode(event),
+                    self._retention_s,
+                    keys.CHANNEL_PREFIX,
+                    dumps(celery_result(event, result or {})) if event.status.terminal else "",
+                    datetime.now(UTC).isoformat() if event.status.terminal else "",
+                    keys.OPEN_PREFIX,
+                    keys.LIST_PREFIX,
+                    "" if step_ms is None else step_ms,
+                    keys.PACE_RUNS,
+                    keys.job(""),
+                    keys.REVIEW if review else "",
+                    len(earlier),
+                    *map(encode, earlier),
+                    *new,
+                ],
+            )
+        return Receipt(bool(cancel), float(learned) if learned else None)
+
+    def intend(
+        self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
+    ) -> bool:
+        """See :meth:`Journal.intend`."""
+        record = IntentRecord(IntentStatus.INTENDED, order)
+        with _refusals(job_id, attempt):
+            recorded = self._durably(
+                self._intend,
+                keys=[keys.job(job_id), keys.intents(job_id)],
+                args=[attempt, intent_id, encode_record(record), int(heed_cancel)],
+            )
+        return bool(recorded)
+
+    def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+        """See :meth:`Journal.submitted`."""
+        record = IntentRecord(IntentStatus.SUBMITTED, order)
+        with _refusals(job_id, attempt):
+            self._intend(
+                keys=[keys.job(job_id), keys.intents(job_id)],
+                args=[attempt, intent_id, encode_record(record), 0],
+            )
+
+    def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
+        """See :meth:`Journal.renew`."""
+        pairs = [word for pair in owned.items() for word in pair]
+        renewed = self._renew(keys=[keys.DUE], args=[self._lease_ms, keys.job(""), *pairs])
+        return dict(zip(owned, map(bool, renewed), strict=True))
+
+    def release(self, job_id: str, attempt: int) -> bytes | None:
+        """See :meth:`Journal.release`."""
+        request: bytes | None = self._release(
+            keys=[keys.job(job_id), keys.DUE], args=[job_id, attempt, keys.RESUME_GRACE_MS]
+        )
+        return request
+
+    def due(self) -> list[Orphan]:
+        """See :meth:`Journal.due`."""
+        rows = self._due(
+            keys=[
+                keys.DUE,
+                keys.WAITING,
+                keys.CLAIMED,
+                keys.QUEUE,
+                keys.RESUMED_QUEUE,
+                *EVERYONES_LISTS,
+            ],
+            args=[
+                keys.SWEEP_LIMIT,
+                keys.MESSAGE_GRACE_MS,
+                keys.RESUME_GRACE_MS,
+                keys.RESUME_TRUST_MS,
+                keys.job(""),
+            ],
+        )
+        return [Orphan(job_id.decode(), request, int(attempt)) for job_id, request, attempt in rows]
+
+    def request_cancel(self, job_id: str) -> Standing:
+        """See :meth:`Journal.request_cancel`."""
+        found = self._durably(self._cancel, keys=[keys.job(job_id)], args=[])
+        if found is None:
+            raise JobNotFoundError(job_id)
+        status = JobStatus(found[0].decode())
+        if status.ended:
+            raise JobEndedError(f"job {job_id} has ended: {status}")
+        return Standing(status, int(found[1]))
+
+    def _durably(self, write: Any, *, keys: list[str], args: list[Any]) -> Any:
+        return durably(self._store, write, keys=keys, args=args, replicas=self._replicas)
+
+
+def _idempotency_keys(idempotency: Idempotency) -> list[str]:
+    caller, key = idempotency.caller, idempotency.key
+    return [keys.idempotency(caller, key), keys.ambiguous_idempotency(caller, key)]
+
+
+def _refusals(job_id: str, attempt: int) -> AbstractContextManager[None]:
+    return refusals(
+        NOTFOUND=lambda _: JobNotFoundError(job_id),
+        ENDED=lambda _: JobEndedError(f"job {job_id} has ended"),
+        FENCED=lambda _: FencedError(f"job {job_id} is no longer owned by attempt {attempt}"),
+        SEQUENCE=lambda error: SequenceError(f"job {job_id}: {error}"),
+    )

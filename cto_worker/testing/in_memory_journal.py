@@ -1,0 +1,272 @@
+"""The journal's in-memory twin, for unit tests: the same promises, held to the same tests, no store."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from cto_worker.domain.events import JobStatus, ProgressEvent, Status, dumps, encode
+from cto_worker.domain.intents import (
+    PLAN,
+    IntentRecord,
+    IntentStatus,
+    decode_record,
+    encode_plan,
+    encode_record,
+)
+from cto_worker.domain.journal import (
+    Claim,
+    Created,
+    Idempotency,
+    Orphan,
+    Receipt,
+    Standing,
+    celery_result,
+    check_order,
+)
+from cto_worker.errors import (
+    FencedError,
+    IdempotencyConflictError,
+    JobEndedError,
+    JobNotFoundError,
+    NotDurableError,
+    SequenceError,
+)
+from cto_worker.store import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from cto_worker.domain.market import Order
+    from cto_worker.domain.plan import Plan
+
+
+@dataclass(slots=True)
+class MemoryJob:
+    """A job and everything said about it."""
+
+    request: bytes
+    events: list[ProgressEvent]
+    due_ms: int
+    status: JobStatus = JobStatus.WAITING
+    attempt: int = 0
+    claimant: str = ""
+    cancel: bool = False
+    lease_ms: int = 0  # until when it is its claimant's
+    released: bool = False
+    sent_ms: int = 0  # when its message was last put on the queue of resumed jobs
+    stalls: int = 0
+    begun_ms: int | None = None
+    review: bool = False
+    trace: str = ""
+    log: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class MemoryJournal:
+    """Implements :class:`cto_worker.domain.journal.Journal`. Only tests move its clock, which is in ms.
+
+    ``before_append`` and ``before_intent`` may raise, or change anything.
+    """
+
+    jobs: dict[str, MemoryJob] = field(default_factory=dict)
+    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)  # as Celery's backend would hold it
+    published: list[bytes] = field(default_factory=list)
+    before_append: Callable[[ProgressEvent], None] = lambda _: None
+    before_intent: Callable[[str], None] = lambda _: None
+    durable: bool = True  # else a claim or an intent is written, but not known to be on disk
+    lease_ms: int = 6_000
+    now_ms: int = 1_000_000
+    queued: bool = False  # whether messages wait in the queue
+    resumed_queued: bool = False  # whether some wait in the queue of resumed jobs
+    _keys: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    _samples: dict[str, list[float]] = field(default_factory=dict)
+
+    def create(
+        self,
+        event: ProgressEvent,
+        request: dict[str, Any],
+        idempotency: Idempotency | None = None,
+        trace: str = "",
+    ) -> Created:
+        """See :meth:`cto_worker.domain.journal.Journal.create`."""
+        if idempotency:
+            first = self._keys.setdefault(
+                (idempotency.caller, idempotency.key), (event.job_id, idempotency.fingerprint)
+            )
+            if first[1] != idempotency.fingerprint:
+                raise IdempotencyConflictError(first[0])
+            if first[0] in self.jobs:
+                return Created(first[0], new=first[0] == event.job_id, status=self.jobs[first[0]].status)
+        if job := self.jobs.get(event.job_id):
+            return Created(event.job_id, new=job.events[0] == event, status=job.status)
+        self.jobs[event.job_id] = MemoryJob(
+            dumps(request), [event], self.now_ms + keys.MESSAGE_GRACE_MS, trace=trace
+        )
+        self._show(event, {})
+        return Created(event.job_id, new=True, status=JobStatus.WAITING)
+
+    def claim(self, job_id: str, claimant: str) -> Claim | None:
+        """See :meth:`cto_worker.domain.journal.Journal.claim`."""
+        job = self.jobs.get(job_id)
+        if job is None or job.status.ended:
+            return None
+        if job.claimant != claimant:
+            if job.attempt and job.lease_ms > self.now_ms:
+                return None
+            job.stalls += bool(job.attempt and not job.released)
+            job.attempt, job.claimant = job.attempt + 1, claimant
+        job.released, job.sent_ms = False, 0
+        job.lease_ms = job.due_ms = self.now_ms + self.lease_ms
+        job.begun_ms = self.now_ms if job.begun_ms is None else job.begun_ms
+        self._be_durable()
+        elapsed_ms = self.now_ms - job.begun_ms
+        return Claim(
+            job.attempt, job.events[-1], job.request, dict(job.log), job.stalls, elapsed_ms, job.trace
+        )
+
+    def append(  # noqa: PLR0913 - see Journal
+        self,
+        event: ProgressEvent,
+        result: dict[str, Any] | None = None,
+        step_ms: float | None = None,
+        *,
+        earlier: Sequence[ProgressEvent] = (),
+        plan: Plan | None = None,
+        records: Mapping[str, IntentRecord] | None = None,
+        review: bool = False,
+    ) -> Receipt:
+        """See :meth:`cto_worker.domain.journal.Journal.append`."""
+        for one in (*earlier, event):
+            self.before_append(one)
+        job = self.jobs.get(event.job_id)
+        if job and event == job.events[-1]:
+            return self._receipt(job, event)
+        job = self._owned(event.job_id, event.attempt)
+        check_order((job.events[-1], *earlier, event))
+        job.events += [*earlier, event]
+        self.published += map(encode, earlier)
+        job.status = JobStatus(event.status) if event.status.terminal else JobStatus.ACTIVE
+        job.review = review and event.status.terminal
+        if plan is not None or records:
+            job.stalls = 0
+        if plan is not None:
+            job.log[PLAN] = encode_plan(plan)
+        for intent_id, record in (records or {}).items():
+            job.log[intent_id] = encode_record(record)
+        self._show(event, result or {})
+        if step_ms is not None:
+            samples = self._samples.setdefault(keys.pace(event.mode, event.platform), [])
+            samples.insert(0, step_ms)
+            del samples[keys.PACE_RUNS :]
+        return self._receipt(job, event)
+
+    def intend(
+        self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
+    ) -> bool:
+        """See :meth:`cto_worker.domain.journal.Journal.intend`."""
+        self.before_intent(intent_id)
+        job = self._owned(job_id, attempt)
+        record = encode_record(IntentRecord(IntentStatus.INTENDED, order))
+        _check_unsettled(job, intent_id, record)
+        if job.cancel and heed_cancel and job.log.get(intent_id) != record:
+            return False
+        job.log[intent_id] = record
+        self._be_durable()
+        return True
+
+    def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+        """See :meth:`cto_worker.domain.journal.Journal.submitted`."""
+        job = self._owned(job_id, attempt)
+        record = encode_record(IntentRecord(IntentStatus.SUBMITTED, order))
+        _check_unsettled(job, intent_id, record)
+        job.log[intent_id] = record
+
+    def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
+        """See :meth:`cto_worker.domain.journal.Journal.renew`."""
+        renewed = {}
+        for job_id, attempt in owned.items():
+            job = self.jobs.get(job_id)
+            renewed[job_id] = bool(
+                job and job.attempt == attempt and not job.status.ended and not job.released
+            )
+            if job and renewed[job_id]:
+                job.lease_ms = job.due_ms = self.now_ms + self.lease_ms
+        return renewed
+
+    def release(self, job_id: str, attempt: int) -> bytes | None:
+        """See :meth:`cto_worker.domain.journal.Journal.release`."""
+        job = self.jobs.get(job_id)
+        if job is None or job.attempt != attempt or job.status.ended:
+            return None
+        job.lease_ms, job.released, job.sent_ms = 0, True, self.now_ms
+        job.due_ms = self.now_ms + keys.RESUME_GRACE_MS
+        return job.request
+
+    def due(self) -> list[Orphan]:
+        """See :meth:`cto_worker.domain.journal.Journal.due`."""
+        orphans = []
+        for job_id in self._overdue(begun=True):
+            job = self.jobs[job_id]
+            job.due_ms = self.now_ms + keys.RESUME_GRACE_MS
+            if not self.resumed_queued or self.now_ms >= job.sent_ms + keys.RESUME_TRUST_MS:
+                job.sent_ms = self.now_ms
+                orphans.append(Orphan(job_id, job.request, job.attempt))
+        order = list(self.jobs)
+        reached = max((order.index(name) for name, job in self.jobs.items() if job.attempt), default=-1)
+        for job_id in self._overdue(begun=False):
+            job = self.jobs[job_id]
+            job.due_ms = self.now_ms + keys.MESSAGE_GRACE_MS
+            if not self.queued or order.index(job_id) < reached:
+                orphans.append(Orphan(job_id, job.request, job.attempt))
+        return orphans
+
+    def request_cancel(self, job_id: str) -> Standing:
+        """See :meth:`cto_worker.domain.journal.Journal.request_cancel`."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            raise JobNotFoundError(job_id)
+        if job.status.ended:
+            raise JobEndedError(f"job {job_id} has ended: {job.status}")
+        job.cancel = True
+        return Standing(job.status, job.attempt)
+
+    def _overdue(self, *, begun: bool) -> list[str]:
+        overdue = [
+            (job.due_ms, job_id)
+            for job_id, job in self.jobs.items()
+            if bool(job.attempt) == begun and not job.status.ended and job.due_ms <= self.now_ms
+        ]
+        return [job_id for _, job_id in sorted(overdue)[: keys.SWEEP_LIMIT]]
+
+    def _owned(self, job_id: str, attempt: int) -> MemoryJob:
+        job = self.jobs.get(job_id)
+        if job is None:
+            raise JobNotFoundError(job_id)
+        if job.status.ended:
+            raise JobEndedError(f"job {job_id} has ended")
+        if attempt != job.attempt:
+            raise FencedError(f"job {job_id} is no longer owned by attempt {attempt}")
+        return job
+
+    def _be_durable(self) -> None:
+        if not self.durable:
+            raise NotDurableError("told to keep nothing")
+
+    def _receipt(self, job: MemoryJob, event: ProgressEvent) -> Receipt:
+        samples = self._samples.get(keys.pace(event.mode, event.platform))
+        return Receipt(job.cancel, median(samples) if samples else None)
+
+    def _show(self, event: ProgressEvent, result: dict[str, Any]) -> None:
+        states = {Status.COMPLETED: "SUCCESS", Status.FAILED: "FAILURE"}
+        shown = celery_result(event, result) if event.status.terminal else json.loads(encode(event))
+        self.metadata[event.job_id] = {"status": states.get(event.status, "PROGRESS"), "result": shown}
+        self.published.append(encode(event))
+
+
+def _check_unsettled(job: MemoryJob, intent_id: str, record: bytes) -> None:
+    was = job.log.get(intent_id)
+    if was and was != record and decode_record(intent_id, was).outcome:
+        raise SequenceError(f"{intent_id} is settled")

@@ -1,0 +1,114 @@
+"""The market's in-memory twin, for unit tests: told to, it refuses, fails, breaks or falls silent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cto_worker.domain.market import Account, Buy, Order, Outcome, OutcomeStatus, Strategy, Transfer
+from cto_worker.errors import MarketError, OrderRejectedError
+
+FUNDING = "funding"
+BALANCE_LAMPORTS = 100 * 10**9
+FEE_LAMPORTS = 5_000
+TOKENS_PER_LAMPORT = 10  # no curve here: the price never moves
+
+
+@dataclass(slots=True)
+class MemoryMarket:
+    """Implements :class:`cto_worker.domain.market.Market` for one user with wallets ``wallet-1`` and up.
+
+    An order whose intent's id contains one of ``refused``, ``failing``, ``lost`` or ``silent`` is refused by
+    ``prepare``; fails on the chain; is executed although ``submit`` raises; or never gets an outcome.
+    ``broken`` are names of methods that raise :class:`MarketError`.
+    """
+
+    refused: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    user_exists: bool = True
+    patience_s: float = 0.0
+    balances: dict[str, int] = field(default_factory=lambda: {FUNDING: BALANCE_LAMPORTS})
+    prepared: dict[str, Transfer | Buy] = field(default_factory=dict)
+    executed: dict[str, Outcome] = field(default_factory=dict)  # by intent
+    submitted: list[str] = field(default_factory=list)  # intents, as often as they were sent
+
+    def account(self, user_id: str, wallet_count: int) -> Account:
+        """See :meth:`cto_worker.domain.market.Market.account`."""
+        self._break("account")
+        if not self.user_exists:
+            raise OrderRejectedError("user_not_found", f"there is no user {user_id}")
+        for number in range(1, wallet_count + 1):
+            self.balances.setdefault(f"wallet-{number}", BALANCE_LAMPORTS)
+        wallets = {name: lamports for name, lamports in self.balances.items() if name != FUNDING}
+        return Account(FUNDING, self.balances[FUNDING], wallets)
+
+    def detect(self, token_address: str) -> Strategy:
+        """See :meth:`cto_worker.domain.market.Market.detect`."""
+        self._break("detect")
+        if token_address.endswith("none"):
+            raise OrderRejectedError("token_not_tradable", f"{token_address} trades nowhere")
+        return self.strategy("pumpfun")
+
+    def strategy(self, platform: str) -> Strategy:
+        """See :meth:`cto_worker.domain.market.Market.strategy`."""
+        if platform != "pumpfun":
+            raise OrderRejectedError("platform_unsupported", f"{platform} is not pumpfun")
+        return Strategy("pumpfun", slippage_bps=500, max_order_lamports=10**9, priority_fee_lamports=1_000)
+
+    def transfer_fee(self) -> int:
+        """See :meth:`cto_worker.domain.market.Market.transfer_fee`."""
+        return FEE_LAMPORTS
+
+    def buy_fee(self, strategy: Strategy) -> int:
+        """See :meth:`cto_worker.domain.market.Market.buy_fee`."""
+        return FEE_LAMPORTS + strategy.priority_fee_lamports
+
+    def prepare(self, intent: Transfer | Buy) -> Order:
+        """See :meth:`cto_worker.domain.market.Market.prepare`."""
+        self._break("prepare")
+        if _any(self.refused, intent.intent_id):
+            raise OrderRejectedError("insufficient_funds", "told to refuse")
+        self.prepared[intent.intent_id] = intent
+        return Order(intent.intent_id, f"signature of {intent.intent_id}", intent.intent_id.encode())
+
+    def submit(self, order: Order) -> None:
+        """See :meth:`cto_worker.domain.market.Market.submit`."""
+        self._break("submit")
+        self.submitted.append(order.intent_id)
+        if order.intent_id not in self.executed:
+            self.executed[order.intent_id] = self._execute(order)
+        if _any(self.lost, order.intent_id):
+            raise MarketError("told to lose the reply")
+
+    def outcome(self, order: Order, *, wait_s: float) -> Outcome:  # noqa: ARG002 - it knows at once
+        """See :meth:`cto_worker.domain.market.Market.outcome`."""
+        self._break("outcome")
+        unknown = Outcome(OutcomeStatus.UNKNOWN, order.signature)
+        if _any(self.silent, order.intent_id):
+            return unknown
+        return self.executed.get(order.intent_id, unknown)
+
+    def _execute(self, order: Order) -> Outcome:
+        intent = self.prepared[order.intent_id]
+        if _any(self.failing, order.intent_id):
+            self.balances[intent.source if isinstance(intent, Transfer) else intent.wallet] -= FEE_LAMPORTS
+            return Outcome(
+                OutcomeStatus.FAILED, order.signature, FEE_LAMPORTS, 0, "slippage_exceeded", "told to fail"
+            )
+        if isinstance(intent, Transfer):
+            self.balances[intent.source] -= intent.lamports + FEE_LAMPORTS
+            self.balances[intent.destination] += intent.lamports
+            return Outcome(OutcomeStatus.CONFIRMED, order.signature, FEE_LAMPORTS)
+        spent = intent.lamports + FEE_LAMPORTS + intent.priority_fee_lamports
+        self.balances[intent.wallet] -= spent
+        return Outcome(OutcomeStatus.CONFIRMED, order.signature, spent, intent.lamports * TOKENS_PER_LAMPORT)
+
+    def _break(self, method: str) -> None:
+        if method in self.broken:
+            raise MarketError(f"told to break in {method}")
+
+
+def _any(parts: tuple[str, ...], text: str) -> bool:
+    return any(part in text for part in parts)

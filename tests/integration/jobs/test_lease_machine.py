@@ -1,0 +1,440 @@
+"""Whatever workers do, in whatever order: one run at a time writes a job's story, and money moves once.
+
+Hypothesis plays runs that claim jobs, work through them as :mod:`cto_worker.operation.phases` does, lose
+answers,
+die, fall asleep, wake up after others took over, and try to write all the same; on the real store, with the
+journal's twin in lockstep as the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from support.samples import FIRST_EVENT
+
+from cto_worker.config import Settings
+from cto_worker.domain.events import Details, ProgressEvent, Status, decode
+from cto_worker.domain.intents import PLAN, IntentRecord, IntentStatus, decode_record, settled
+from cto_worker.domain.market import Buy, Order, Outcome, OutcomeStatus, Transfer
+from cto_worker.domain.plan import Plan, Step
+from cto_worker.errors import CtoError, FencedError, JobEndedError
+from cto_worker.store import keys
+from cto_worker.store.journal import RedisJournal
+from cto_worker.testing.in_memory_journal import MemoryJournal
+
+LEASE_MS = 600_000  # no lease runs out but by the rule that says so
+JOBS = ("j1",)  # several would only make each of them rarer
+REFUSED = object()
+
+
+class Trouble(Enum):
+    """What goes wrong while a run goes on."""
+
+    NONE = 0
+    ANSWERS_LOST = 1  # the store has done what it was asked, and is asked once more
+    CANCELLED_BEFORE_AN_INTENT = 2
+    CANCELLED_AFTER_AN_INTENT = 3  # and its answer lost
+
+    @property
+    def loses_answers(self):
+        return self in (Trouble.ANSWERS_LOST, Trouble.CANCELLED_AFTER_AN_INTENT)
+
+
+FIRST = replace(FIRST_EVENT, platform="pumpfun")
+
+
+def plan_of(job_id):
+    transfer = Transfer(f"{job_id}:w:transfer", "7", "funding", "w", 11)
+    buy = Buy(f"{job_id}:w:buy.1", "7", "w", FIRST.token_address, 10, 500, 1)
+    return Plan([Step(transfer, "w", "Distributing"), Step(buy, "w", "Buying")], {})
+
+
+@dataclass(eq=False)
+class Run:
+    """One run, as far as it knows itself: it goes on until the store or the machine stops it."""
+
+    job_id: str
+    attempt: int
+    claimant: str
+    latest: ProgressEvent
+    planned: bool
+    records: dict[str, IntentRecord]
+    told: bool = False  # its first event is written
+    sent: bool = False  # the order of its open intent
+    cancelled: bool = False
+    over: bool = False
+    gave_up: bool = False
+
+    @property
+    def step(self):
+        """The intent of the step that is next; ``None`` after the last."""
+        for step in plan_of(self.job_id).steps:
+            record = self.records.get(step.intent.intent_id)
+            if record is None or record.open:
+                return step.intent.intent_id
+        return None
+
+    def event(self, **changes):
+        changes = {"status": Status.IN_PROGRESS, "progress": self.latest.progress} | changes
+        # What it says tells runs, and an event from its repetition.
+        details = Details(current_operation=f"{self.claimant} after {self.latest.seq}")
+        return replace(self.latest, seq=self.latest.seq + 1, attempt=self.attempt, details=details, **changes)
+
+
+class LeaseMachine(RuleBasedStateMachine):
+    """The store and the twin must answer alike, and neither may allow what the invariants forbid."""
+
+    def __init__(self, store):
+        super().__init__()
+        store.flushall()
+        self.store = store
+        self.real = RedisJournal(store, Settings(lease_ms=LEASE_MS))
+        self.twin = MemoryJournal(lease_ms=LEASE_MS)
+        self.runs: list[Run] = []
+        self.numbers = iter(range(1, 10_000))
+        self.market: dict[str, list[bytes]] = {}  # by intent: each order that was executed
+
+    @initialize()
+    def record_jobs(self):
+        for job_id in JOBS:
+            self.both(lambda journal, job_id=job_id: journal.create(replace(FIRST, job_id=job_id), {"a": 1}))
+
+    # What is asked of both
+
+    def both(self, ask):
+        """Ask the store and the twin. Return the answer, or the class of the error, that both give."""
+        answers = []
+        for journal in (self.real, self.twin):
+            try:
+                answers.append(ask(journal))
+            except CtoError as error:
+                answers.append(type(error))
+        real, twin = answers
+        assert real == twin, "the store and its twin differ"
+        return real
+
+    def state(self, job_id):
+        """All that the store holds of one job."""
+        return (
+            self.store.hgetall(keys.job(job_id)),
+            self.store.xrange(keys.events(job_id)),
+            self.store.hgetall(keys.intents(job_id)),
+            self.store.get(keys.meta(job_id)),
+            self.store.zscore(keys.DUE, job_id),
+            self.store.zscore(keys.WAITING, job_id),
+            [(key, self.store.zscore(key, job_id)) for key in sorted(self.store.scan_iter("cto:jobs:*"))],
+        )
+
+    def owner(self, job_id):
+        """The attempt that may write, or ``None`` after the end."""
+        attempt, status = self.store.hmget(keys.job(job_id), "attempt", "status")
+        return int(attempt) if status in (b"waiting", b"active") else None
+
+    def write(self, run, ask):
+        """A write of one run; :data:`REFUSED` when it has lost its job: then it must have changed nothing."""
+        if run.attempt == self.owner(run.job_id):
+            answer = self.both(ask)
+            assert not isinstance(answer, type), f"the owner was refused: {answer}"
+            return answer
+        before = self.state(run.job_id)
+        answer = self.both(ask)
+        assert self.state(run.job_id) == before, "a stale write has changed something"
+        assert answer in (FencedError, JobEndedError)
+        return REFUSED
+
+    def tell(self, run, event, trouble, **recorded):
+        """Append; after a lost answer the same once more."""
+        for _ in range(1 + trouble.loses_answers):
+            receipt = self.write_or_repeat(run, event, recorded)
+        if receipt is REFUSED:
+            run.over = True
+            return
+        run.latest, run.told, run.cancelled = event, True, run.cancelled or receipt.cancel
+        run.records |= recorded.get("records", {})
+        run.over = event.status.terminal
+
+    def write_or_repeat(self, run, event, recorded):
+        latest = decode(self.store.xrevrange(keys.events(run.job_id), count=1)[0][1][b"event"])
+        ask = lambda journal: journal.append(event, {"x": 1}, **recorded)  # noqa: E731
+        if event != latest:
+            return self.write(run, ask)
+        before = self.state(run.job_id)
+        receipt = self.both(ask)
+        assert self.state(run.job_id) == before, "a repetition has changed something"
+        return receipt
+
+    # Rules
+
+    def runs_that_go_on(self):
+        """Those that own their job, and those that have lost it and do not know."""
+        return st.sampled_from([run for run in self.runs if not run.over])
+
+    def runs_that_gave_nothing_up(self):
+        """The dead, too: what they asked for may still be on its way to the store."""
+        return st.sampled_from([run for run in self.runs if not run.gave_up])
+
+    def any_gave_nothing_up(self):
+        return any(not run.gave_up for run in self.runs)
+
+    def lost(self):
+        """The runs whose job is another's by now, or has ended."""
+        owners = {job_id: self.owner(job_id) for job_id in JOBS}
+        return [run for run in self.runs if run.attempt != owners[run.job_id]]
+
+    def any_goes_on(self):
+        return any(not run.over for run in self.runs)
+
+    @rule(job_id=st.sampled_from(JOBS), trouble=st.sampled_from(Trouble), steps=st.integers(0, 9))
+    def claim(self, job_id, trouble, steps):
+        """Claim a new job, or take one over; both are one question to the store."""
+        claimant = f"run {next(self.numbers)}"
+        owner, free = self.owner(job_id), self.twin.jobs[job_id].lease_ms <= self.twin.now_ms
+        for _ in range(1 + trouble.loses_answers):
+            claim = self.both(lambda journal: self.timeless(journal.claim(job_id, claimant)))
+        assert (claim is not None) == (owner is not None and (owner == 0 or free))
+        if claim:
+            assert claim.attempt == owner + 1
+            records = dict(claim.log.records) if claim.log else {}
+            self.runs.append(
+                Run(job_id, claim.attempt, claimant, claim.latest, claim.log is not None, records)
+            )
+            self.go_some_steps(self.runs[-1], steps, trouble)
+
+    @rule(
+        job_id=st.sampled_from(JOBS),
+        trouble=st.sampled_from(Trouble),
+        steps=st.integers(0, 9),
+        late=st.integers(0, 3),
+    )
+    def take_over(self, job_id, trouble, steps, late):
+        """Its owners have died or fallen asleep; those that wake up go on for some steps, or try to."""
+        sleepers = [run for run in self.runs if not run.over]
+        self.let_pass(LEASE_MS + 1_000)
+        self.claim(job_id, trouble, steps)
+        for run in sleepers:
+            self.go_some_steps(run, late, trouble)
+
+    @staticmethod
+    def timeless(claim):
+        return claim and replace(claim, elapsed_ms=0)
+
+    @precondition(any_goes_on)
+    @rule(data=st.data(), trouble=st.sampled_from(Trouble), steps=st.integers(1, 6))
+    def go_on(self, data, trouble, steps):
+        """A run does what is next, whether the job still is its own or not."""
+        self.go_some_steps(data.draw(self.runs_that_go_on()), steps, trouble)
+
+    def go_some_steps(self, run, steps, trouble):
+        for _ in range(steps):
+            if not run.over:
+                self.go_one_step(run, trouble)
+
+    def go_one_step(self, run, trouble):
+        step = run.step
+        record = run.records.get(step) if run.planned and step else None
+        if not run.told:
+            self.tell(run, run.event(phase=max(2, run.latest.phase)), trouble)
+        elif record and not run.sent:
+            self.send(run, record.order)
+        elif record:
+            self.settle(run, record.order, trouble)
+        elif run.cancelled:
+            end = run.event(phase=5, progress=100, status=Status.FAILED)
+            self.tell(run, end, trouble)
+        elif not run.planned:
+            plan = run.event(phase=4, progress=70)
+            self.tell(run, plan, trouble, plan=plan_of(run.job_id))
+            run.planned = True
+        elif step:
+            self.intend(run, step, trouble)
+        else:
+            end = run.event(phase=5, progress=100, status=Status.COMPLETED)
+            self.tell(run, end, trouble)
+
+    def intend(self, run, intent_id, trouble):
+        order = Order(intent_id, f"signature {intent_id}", b"#%d" % next(self.numbers))
+        ask = lambda journal: journal.intend(run.job_id, run.attempt, intent_id, order)  # noqa: E731
+        if trouble is Trouble.CANCELLED_BEFORE_AN_INTENT:
+            self.cancel(run.job_id)
+        recorded = self.write(run, ask)
+        if trouble is Trouble.CANCELLED_AFTER_AN_INTENT:
+            self.cancel(run.job_id)
+        if trouble.loses_answers:
+            recorded = self.write(run, ask)
+        if recorded is REFUSED:
+            run.over = True
+        elif recorded:
+            run.records[intent_id], run.sent = IntentRecord(IntentStatus.INTENDED, order), False
+        else:
+            run.cancelled = True
+
+    def execute(self, order):
+        """The market executes the same bytes once; other bytes are another order to it."""
+        executed = self.market.setdefault(order.intent_id, [])
+        if order.payload not in executed:
+            executed.append(order.payload)
+
+    def send(self, run, order):
+        self.execute(order)
+        run.sent = True
+        ask = lambda journal: journal.submitted(run.job_id, run.attempt, order.intent_id, order)  # noqa: E731
+        if self.write(run, ask) is REFUSED:
+            run.over = True
+
+    def settle(self, run, order, trouble):
+        outcome = Outcome(OutcomeStatus.CONFIRMED, order.signature, 5)
+        progress = min(99, run.latest.progress + 10)
+        records = {order.intent_id: settled(order, outcome)}
+        self.tell(run, run.event(progress=progress, phase=4), trouble, records=records)
+        run.sent = False
+
+    @precondition(any_goes_on)
+    @rule(data=st.data())
+    def crash_at_the_market(self, data):
+        """An order is sent, and its sender dies before it can say so."""
+        run = data.draw(self.runs_that_go_on())
+        if run.step in run.records:
+            self.execute(run.records[run.step].order)
+        run.over = True
+
+    @rule(ms=st.sampled_from([keys.RESUME_GRACE_MS + 1_000, keys.MESSAGE_GRACE_MS + 1_000, LEASE_MS + 1_000]))
+    def let_pass(self, ms):
+        self.twin.now_ms += ms
+        for job_id in JOBS:
+            for due in (keys.DUE, keys.WAITING):
+                if self.store.zscore(due, job_id) is not None:
+                    self.store.zincrby(due, -ms, job_id)
+            for name in ("lease", "sent"):
+                if self.store.hexists(keys.job(job_id), name):
+                    self.store.hincrby(keys.job(job_id), name, -ms)
+
+    @precondition(any_gave_nothing_up)
+    @rule(data=st.data())
+    def renew(self, data):
+        run = data.draw(self.runs_that_gave_nothing_up())
+        mine = run.attempt == self.owner(run.job_id)
+        before = self.state(run.job_id)
+        assert self.both(lambda journal: journal.renew({run.job_id: run.attempt})) == {run.job_id: mine}
+        assert mine or self.state(run.job_id) == before
+
+    @precondition(any_gave_nothing_up)
+    @rule(data=st.data())
+    def release(self, data):
+        run = data.draw(self.runs_that_gave_nothing_up())
+        mine = run.attempt == self.owner(run.job_id)
+        before = self.state(run.job_id)
+        request = self.both(lambda journal: journal.release(run.job_id, run.attempt))
+        assert request == (b'{"a":1}' if mine else None)
+        assert mine or self.state(run.job_id) == before
+        run.over = run.gave_up = True
+
+    @rule(job_id=st.sampled_from(JOBS))
+    def cancel(self, job_id):
+        self.both(lambda journal: journal.request_cancel(job_id))
+
+    @rule()
+    def sweep(self):
+        self.both(lambda journal: journal.due())
+
+    @rule(others=st.booleans())
+    def fill_or_empty_the_queue_of_resumed_jobs(self, others):
+        self.twin.resumed_queued = others
+        self.store.delete(keys.RESUMED_QUEUE)
+        if others:
+            self.store.lpush(keys.RESUMED_QUEUE, "another job's message")
+
+    @precondition(lost)
+    @rule(data=st.data(), what=st.sampled_from(["event", "end", "records", "intend", "submitted"]))
+    def lie(self, data, what):
+        """A run that has lost its job writes what comes to its mind."""
+        run = data.draw(st.sampled_from(self.lost()))
+        latest = decode(self.store.xrevrange(keys.events(run.job_id), count=1)[0][1][b"event"])
+        event = replace(
+            latest, seq=latest.seq + 1, attempt=run.attempt, status=Status.IN_PROGRESS, progress=100
+        )
+        intent_id = plan_of(run.job_id).steps[0].intent.intent_id
+        order = Order(intent_id, "a lie", b"a lie")
+        record = settled(order, Outcome(OutcomeStatus.UNKNOWN, "a lie"))
+        writes = {
+            "event": lambda journal: journal.append(event),
+            "end": lambda journal: journal.append(replace(event, status=Status.FAILED), {}, review=True),
+            "records": lambda journal: journal.append(event, records={intent_id: record}),
+            "intend": lambda journal: journal.intend(run.job_id, run.attempt, intent_id, order),
+            "submitted": lambda journal: journal.submitted(run.job_id, run.attempt, intent_id, order),
+        }
+        assert self.write(run, writes[what]) is REFUSED
+
+    # Invariants
+
+    @invariant()
+    def the_story_is_one(self):
+        for job_id in JOBS:
+            entries = self.store.xrange(keys.events(job_id))
+            events = [decode(entry[b"event"]) for _, entry in entries]
+            assert [name for name, _ in entries] == [b"%d-0" % number for number in range(1, len(events) + 1)]
+            assert [event.seq for event in events] == list(range(1, len(events) + 1))
+            for name in ("attempt", "phase", "progress"):
+                values = [getattr(event, name) for event in events]
+                assert values == sorted(values), f"{name} falls"
+            ended = [event.seq for event in events if event.status.terminal]
+            assert ended in ([], [len(events)]), "something follows the end"
+            assert events == self.twin.jobs[job_id].events
+
+    @invariant()
+    def nothing_is_executed_twice_or_without_a_record(self):
+        for intent_id, payloads in self.market.items():
+            assert len(payloads) == 1, f"{intent_id} was executed as two orders"
+            record = decode_record(intent_id, self.store.hget(keys.intents(intent_id[:2]), intent_id))
+            assert record.order.payload == payloads[0]
+
+    @invariant()
+    def the_store_and_the_twin_hold_the_same(self):
+        for job_id in JOBS:
+            mine = self.twin.jobs[job_id]
+            names = ("status", "attempt", "claimant", "stalls", "released", "cancel")
+            status, attempt, claimant, *numbers = self.store.hmget(keys.job(job_id), names)
+            assert (status.decode(), int(attempt)) == (mine.status, mine.attempt)
+            assert (claimant or b"").decode() == mine.claimant
+            assert [int(number or 0) for number in numbers] == [mine.stalls, mine.released, mine.cancel]
+            log = {name.decode(): text for name, text in self.store.hgetall(keys.intents(job_id)).items()}
+            assert log == mine.log
+            assert not log or PLAN in log
+
+    @invariant()
+    def what_has_not_ended_is_due_as_begun_or_as_waiting(self):
+        for job_id in JOBS:
+            due = [self.store.zscore(key, job_id) is not None for key in (keys.DUE, keys.WAITING)]
+            owner = self.owner(job_id)
+            assert due == [bool(owner), owner == 0]
+
+
+@pytest.fixture
+def durable(store):
+    """The store, each of whose writes is on disk at once, as :mod:`cto_worker.store.embedded` runs it."""
+    store.config_set("appendfsync", "always")
+    yield store
+    store.config_set("appendfsync", "everysec")
+
+
+def test_one_run_at_a_time_writes_and_money_moves_once(durable):
+    run_state_machine_as_test(
+        lambda: LeaseMachine(durable),
+        settings=settings(
+            max_examples=200,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        ),
+    )

@@ -1,0 +1,321 @@
+"""The paper market on a real store: exact, atomic, once per intent, and its books balance."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from dataclasses import replace
+
+import base58
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from cto_worker.domain.market import Buy, OutcomeStatus, Transfer
+from cto_worker.errors import MarketError, OrderRejectedError
+from cto_worker.markets.paper import bonding_curve, ledger
+from cto_worker.markets.paper.market import NETWORK_FEE_LAMPORTS, PaperMarket, address
+from cto_worker.store import keys
+from cto_worker.store.connection import connect
+
+SOL = 10**9
+MINT = "So11111111111111111111111111111111111111112"
+
+
+@pytest.fixture
+def market(store, settings):
+    return PaperMarket(store, settings)
+
+
+@pytest.fixture
+def account(market):
+    return market.account("7", 3)
+
+
+def buy(number=1, wallet=1, lamports=SOL, **changes):
+    fields = {
+        "intent_id": f"j:{number}",
+        "user_id": "7",
+        "wallet": address("7", wallet),
+        "token_address": MINT,
+        "lamports": lamports,
+        "slippage_bps": 500,
+        "priority_fee_lamports": 1_000,
+    }
+    return Buy(**(fields | changes))
+
+
+def transfer(number=1, lamports=SOL):
+    return Transfer(f"t:{number}", "7", address("7", 0), address("7", 1), lamports)
+
+
+def execute(market, intent):
+    order = market.prepare(intent)
+    market.submit(order)
+    return market.outcome(order, wait_s=0.1)
+
+
+def balanced(store):
+    return ledger.audit(store).discrepancies == ()
+
+
+def test_a_new_user_gets_real_addresses_and_the_paper_balance(market, settings):
+    account = market.account("7", 3)
+    assert account.funding_lamports == settings.paper_balance_sol * SOL
+    assert list(account.wallets.values()) == [100 * SOL] * 3
+    for name in (account.funding_wallet, *account.wallets):
+        assert len(base58.b58decode(name)) == 32
+
+
+def test_wallets_are_opened_once(market, store, account):
+    execute(market, buy())
+    again = market.account("7", 5)
+    assert list(again.wallets)[:3] == list(account.wallets)
+    assert len(again.wallets) == 5
+    assert again.wallets[address("7", 1)] < 100 * SOL
+    assert market.account("7", 1) == again, "a user keeps the wallets it has"
+    assert balanced(store)
+
+
+def test_users_do_not_share_wallets(market):
+    assert not market.account("7", 3).wallets.keys() & market.account("8", 3).wallets.keys()
+
+
+@pytest.mark.parametrize(
+    ("mint", "platform"), [("xpump", "pumpfun"), ("xbonk", "bonk"), ("x", "raydium"), ("pumpx", "raydium")]
+)
+def test_the_platform_is_told_by_the_mints_ending(market, mint, platform):
+    assert market.detect(mint).platform == platform
+
+
+def test_each_platform_has_a_strategy_of_its_own(market):
+    strategies = [market.strategy(platform) for platform in ("pumpfun", "bonk", "raydium")]
+    assert len({(s.slippage_bps, s.max_order_lamports, s.priority_fee_lamports) for s in strategies}) == 3
+    with pytest.raises(OrderRejectedError, match="none of"):
+        market.strategy("elsewhere")
+
+
+def test_the_first_buy_costs_what_pump_funs_formula_says(market, account):
+    """1 SOL: 0.99 net; 1.073e15 * 0.99e9 / 30.99e9, rounded down."""
+    outcome = execute(market, buy())
+    assert outcome.tokens == 1_073_000_000_000_000 * 990_000_000 // 30_990_000_000 == 34_277_831_558_567
+    assert outcome.spent_lamports == SOL + NETWORK_FEE_LAMPORTS + 1_000
+
+
+def test_every_buy_moves_the_price(market, account):
+    tokens = [execute(market, buy(number)).tokens for number in range(5)]
+    assert tokens == sorted(tokens, reverse=True)
+    assert len(set(tokens)) == 5
+
+
+@given(
+    gained=st.integers(0, 10**14),
+    sold=st.integers(0, bonding_curve.TOKENS_FOR_SALE),
+    lamports=st.integers(10_000, 10**15),
+)
+@hypothesis_settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_the_store_computes_exactly_what_python_does(market, store, gained, sold, lamports):
+    store.delete(keys.paper_intent("j:1"))
+    store.hset(keys.paper_curve(MINT), mapping={"sol": gained, "sold": sold})
+    store.hset(keys.paper_wallets("7"), address("7", 1), 2 * 10**15)
+    expected = bonding_curve.tokens_for(lamports, gained, sold)
+    if expected > bonding_curve.TOKENS_FOR_SALE - sold:
+        with pytest.raises(OrderRejectedError, match="fewer tokens"):
+            market.prepare(buy(lamports=lamports))
+        return
+    assert execute(market, buy(lamports=lamports)).tokens == expected
+    assert int(store.hget(keys.paper_curve(MINT), "sold")) == sold + expected
+    net = lamports - bonding_curve.platform_fee(lamports)
+    assert int(store.hget(keys.paper_curve(MINT), "sol")) == gained + net
+    left = 2 * 10**15 - lamports - NETWORK_FEE_LAMPORTS - 1_000
+    assert int(store.hget(keys.paper_wallets("7"), address("7", 1))) == left
+
+
+def test_a_buy_fails_when_the_price_has_moved_past_its_limit(market, store, account):
+    slow = market.prepare(buy(1, slippage_bps=100))
+    execute(market, buy(2, wallet=2))
+    market.submit(slow)
+    outcome = market.outcome(slow, wait_s=0.1)
+    assert (outcome.status, outcome.error_code) == (OutcomeStatus.FAILED, "slippage_exceeded")
+    assert outcome.spent_lamports == NETWORK_FEE_LAMPORTS + 1_000, "a failed transaction costs its fees"
+    assert outcome.tokens == 0
+    assert balanced(store)
+
+
+def test_a_wide_limit_lets_the_same_buy_through(market, account):
+    slow = market.prepare(buy(1, slippage_bps=1_000))
+    execute(market, buy(2, wallet=2))
+    market.submit(slow)
+    assert market.outcome(slow, wait_s=0.1).status is OutcomeStatus.CONFIRMED
+
+
+def test_preparing_moves_nothing(market, store, account):
+    before = store.hgetall(keys.paper_wallets("7"))
+    market.prepare(buy())
+    market.prepare(transfer())
+    assert store.hgetall(keys.paper_wallets("7")) == before
+
+
+def test_an_order_sent_again_executes_nothing_more(market, store, account):
+    order = market.prepare(buy())
+    for _ in range(5):
+        market.submit(order)
+    assert [entry.kind for entry in ledger.entries(store) if entry.intent_id] == ["buy"]
+    assert balanced(store)
+
+
+def test_of_two_orders_for_one_intent_one_is_executed(market, store, account):
+    first, second = market.prepare(buy()), market.prepare(buy())
+    assert first.signature != second.signature
+    market.submit(first)
+    market.submit(second)
+    assert market.outcome(first, wait_s=0.1).status is OutcomeStatus.CONFIRMED
+    assert market.outcome(second, wait_s=0.1).status is OutcomeStatus.UNKNOWN
+    executed, refused = [entry for entry in ledger.entries(store) if entry.intent_id]
+    assert (executed.kind, executed.signature) == ("buy", first.signature)
+    assert (refused.kind, refused.signature, refused.postings) == ("refused", second.signature, ())
+    assert refused.intent_id == executed.intent_id
+    assert balanced(store)
+
+
+def test_what_was_never_submitted_has_no_outcome(market, account):
+    assert market.outcome(market.prepare(buy()), wait_s=0.1).status is OutcomeStatus.UNKNOWN
+
+
+def test_signatures_are_well_formed_and_unique(market, account):
+    signatures = [market.prepare(buy(number)).signature for number in range(50)]
+    assert len(set(signatures)) == 50
+    assert {len(base58.b58decode(signature)) for signature in signatures} == {64}
+
+
+def test_the_signature_is_that_of_the_exact_bytes(market, account):
+    order = market.prepare(buy())
+    assert base58.b58decode(order.signature) == hashlib.sha512(order.payload).digest()
+
+
+@pytest.mark.parametrize("intent", [buy(lamports=100 * SOL), transfer(lamports=100 * SOL)])
+def test_too_little_sol_is_refused_before_anything_is_sent(market, account, intent):
+    with pytest.raises(OrderRejectedError) as refusal:
+        market.prepare(intent)
+    assert refusal.value.code == "insufficient_funds"
+
+
+def test_a_wallet_emptied_meanwhile_fails_on_the_chain(market, store, account):
+    late = market.prepare(buy(1, lamports=60 * SOL))
+    execute(market, buy(2, lamports=60 * SOL, slippage_bps=10_000, token_address="x"))
+    market.submit(late)
+    assert market.outcome(late, wait_s=0.1).error_code == "insufficient_funds"
+    assert balanced(store)
+
+
+def test_an_unknown_wallet_is_refused(market, account):
+    with pytest.raises(OrderRejectedError) as refusal:
+        market.prepare(buy(wallet=49))
+    assert refusal.value.code == "wallet_unknown"
+
+
+def test_a_curve_that_is_sold_out_sells_nothing(market, store, account):
+    store.hset(keys.paper_curve(MINT), mapping={"sol": 0, "sold": bonding_curve.TOKENS_FOR_SALE})
+    with pytest.raises(OrderRejectedError) as refusal:
+        market.prepare(buy())
+    assert refusal.value.code == "insufficient_liquidity"
+
+
+def test_a_transfer_costs_the_network_fee(market, store, account):
+    outcome = execute(market, transfer())
+    assert (outcome.status, outcome.spent_lamports) == (OutcomeStatus.CONFIRMED, NETWORK_FEE_LAMPORTS)
+    after = market.account("7", 3)
+    assert after.funding_lamports == 99 * SOL - NETWORK_FEE_LAMPORTS
+    assert after.wallets[address("7", 1)] == 101 * SOL
+    assert balanced(store)
+
+
+def test_the_failure_rate_is_kept_and_the_same_intent_meets_the_same_fate(store, settings):
+    market = PaperMarket(store, replace(settings, paper_failure_rate=0.3))
+    market.account("7", 1)
+    fates = [execute(market, buy(n, lamports=10_000, slippage_bps=10_000)).status for n in range(300)]
+    assert 60 < fates.count(OutcomeStatus.FAILED) < 120
+    store.flushall()
+    market.account("7", 1)
+    again = [execute(market, buy(n, lamports=10_000, slippage_bps=10_000)).status for n in range(300)]
+    assert again == fates
+    assert balanced(store)
+
+
+def test_latency_runs_from_submission(store, settings):
+    market = PaperMarket(store, replace(settings, paper_latency_ms=1_000))
+    market.account("7", 2)
+    orders = [market.prepare(buy(number, wallet=number)) for number in (1, 2)]
+    begun = time.monotonic()
+    for order in orders:
+        market.submit(order)
+    for order in orders:
+        market.outcome(order, wait_s=5)
+    assert 0.9 < time.monotonic() - begun < 2, "two at once take no longer than one"
+
+
+def test_a_store_out_of_reach_is_a_market_error(settings, tmp_path):
+    market = PaperMarket(connect(replace(settings, data_dir=tmp_path)), settings)
+    for ask in (lambda: market.account("7", 1), lambda: market.prepare(buy())):
+        with pytest.raises(MarketError):
+            ask()
+
+
+def test_the_books_balance_after_everything_at_once(store, settings):
+    """Eight threads, few wallets, tight limits, failures: SOL and tokens are conserved to the unit."""
+    market = PaperMarket(store, replace(settings, paper_failure_rate=0.1))
+    market.account("7", 4)
+
+    def trade(thread):
+        for number in range(40):
+            intent_id = f"{thread % 7}-{number}"  # two threads share their intents
+            wallet = 1 + (thread + number) % 4
+            intent = buy(intent_id, wallet, lamports=1_000_003 * (1 + number), slippage_bps=20)
+            if number % 5 == 0:
+                intent = transfer(intent_id, lamports=12_345)
+            try:
+                execute(market, intent)
+            except OrderRejectedError:
+                continue
+
+    threads = [threading.Thread(target=trade, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    audit = ledger.audit(store)
+    assert audit.discrepancies == ()
+    assert sum(audit.totals_lamports.values()) == 0
+    kinds = {entry.kind for entry in ledger.entries(store)}
+    assert kinds >= {"deposit", "buy", "transfer", "failed_buy"}
+
+
+@pytest.mark.parametrize("account_key", ["wallets", "tokens", "curve"])
+def test_the_audit_finds_what_was_changed_behind_the_ledgers_back(market, store, account, account_key):
+    execute(market, buy())
+    changes = {
+        "wallets": (keys.paper_wallets("7"), address("7", 1)),
+        "tokens": (keys.paper_tokens("7"), f"{address('7', 1)}:{MINT}"),
+        "curve": (keys.paper_curve(MINT), "sol"),
+    }
+    assert balanced(store)
+    store.hincrby(*changes[account_key], 1)
+    assert not balanced(store)
+
+
+def test_the_audit_finds_a_second_execution(market, store, account):
+    execute(market, buy())
+    store.delete(keys.paper_intent("j:1"))
+    execute(market, buy())
+    assert "intent j:1 was executed 2 times" in ledger.audit(store).discrepancies
+
+
+def test_wallets_show_what_they_hold(market, store, account):
+    outcome = execute(market, buy())
+    funding, first, *_ = ledger.wallets(store, "7")
+    assert (funding["kind"], funding["lamports"], funding["tokens"]) == ("funding", 100 * SOL, {})
+    assert first["tokens"] == {MINT: outcome.tokens}

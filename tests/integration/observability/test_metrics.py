@@ -1,0 +1,313 @@
+"""What an operator reads at ``GET /metrics``."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.parser import text_string_to_metric_families
+from redis.exceptions import ConnectionError as StoreConnectionError
+from support.samples import FIRST_EVENT
+from support.waiting import wait_until
+
+from api.errors import RoomError
+from api.limits.fair_semaphore import Turns
+from api.metrics import CANARY_LATE
+from api.relay.encoded_event import Frame
+from api.relay.membership import Audience
+from api.relay.send_queue import MAX_BYTES, Outbox, flush
+from api.relay.subscriber import Reader
+from api.rest import metrics_endpoint
+from cto_worker.domain.events import Details, Status, encode
+from cto_worker.errors import OperationFailed
+from cto_worker.jobs.runner import Runner
+from cto_worker.observability import heartbeat
+from cto_worker.observability.heartbeat import Pulse
+from cto_worker.observability.metered_journal import MeasuredJournal
+from cto_worker.observability.metrics import REGISTRY
+from cto_worker.store import keys
+from cto_worker.store.backup import snapshot
+from cto_worker.store.connection import connect
+from cto_worker.store.history import History
+from cto_worker.testing.in_memory_market import MemoryMarket
+
+
+@pytest.fixture
+def scrape(app, rest, store):
+    """Read the metrics: name, and the labels' values in the order of their names → value."""
+    app.register_blueprint(metrics_endpoint.blueprint(lambda: heartbeat.read(store), History(store).backlog))
+    return lambda: read(rest)
+
+
+def read(rest):
+    answer = rest.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.content_type.startswith("text/plain")
+    return {
+        (sample.name.removeprefix("cto_"), *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+@pytest.fixture
+def growth(store, scrape):
+    """What this process has counted while ``act`` ran."""
+    heart = Pulse(store, "gateway", REGISTRY, dict)
+    heart.beat()
+
+    def growth(act):
+        before = scrape()
+        act()
+        heart.beat()
+        after = scrape()
+        return {name: value - before.get(name, 0) for name, value in after.items()}
+
+    return growth
+
+
+def big_event(job_id, seq):
+    details = Details(current_operation="x" * (MAX_BYTES // 10))
+    event = replace(FIRST_EVENT, job_id=job_id, seq=seq, status=Status.IN_PROGRESS, details=details)
+    return Frame(encode(event))
+
+
+def test_what_nobody_has_counted_yet_is_told_as_nothing(scrape):
+    told = scrape()
+    assert told["gateway_events_relayed_total",] == 0
+    assert told["gateway_refused_total", "full"] == 0
+    assert told["journal_step_seconds_bucket", "+Inf"] == told["journal_step_seconds_count",] == 0
+    assert told["processes", "worker"] == told["processes", "gateway"] == 0
+
+
+def test_processes_count_together_and_what_one_has_counted_outlives_it(store, scrape):
+    def process(kind, **gauges):
+        registry = CollectorRegistry()
+        jobs = Counter("cto_jobs_ended", "", ["mode", "status", "error_code"], registry=registry)
+        step = Histogram("cto_journal_step_seconds", "", buckets=(0.001, 0.1), registry=registry)
+        return Pulse(store, kind, registry, lambda: gauges), jobs, step
+
+    for number in (1, 2):
+        heart, jobs, step = process("worker", operations=number, slots=20)
+        for _ in range(number):
+            jobs.labels("standard", "failed", "cancelled").inc()
+            step.observe(0.0005)
+            step.observe(3)
+            heart.beat()
+    gateway = process("gateway", socketio=7, **{CANARY_LATE: 3})[0]
+    gateway.beat()
+    told = scrape()
+    assert told["jobs_ended_total", "cancelled", "standard", "failed"] == 3
+    assert told["journal_step_seconds_bucket", "0.001"] == told["journal_step_seconds_bucket", "0.1"] == 3
+    assert told["journal_step_seconds_count",] == 6
+    assert told["journal_step_seconds_sum",] == pytest.approx(9.0015)
+    name = heart._name
+    assert [(key[1:], value) for key, value in told.items() if key[0] == "gateway_sockets"] == [
+        (("socketio", name), 7)
+    ]
+    assert told["gateway_canary_late_seconds", name] == 3
+    assert (told["worker_operations", name], told["worker_slots", name]) == (2, 20)
+    silent = store.hgetall(keys.PROCESSES)
+
+    def silent_for(ms):
+        for process_id, words in silent.items():
+            at_ms, rest_of_it = words.split(b" ", 1)
+            store.hset(keys.PROCESSES, process_id, b"%d %s" % (int(at_ms) - ms, rest_of_it))
+
+    silent_for(heartbeat.SILENCE_MS + 1_000)
+    gone = scrape()
+    assert gone["processes", "worker"] == gone["processes", "gateway"] == 0
+    assert gone["jobs_ended_total", "cancelled", "standard", "failed"] == 3
+    gateway._number -= 1
+    gateway.beat()
+    assert scrape()["processes", "gateway"] == 0, "a pulse that comes again very late is known all the same"
+    silent_for(heartbeat.FORGET_MS + 1_000)
+    process("gateway")[0].beat()
+    assert store.hlen(keys.PROCESSES) == 1, "those that are gone are forgotten"
+
+
+def test_a_process_that_was_killed_is_missed_and_one_that_ended_is_not(store, scrape):
+    registry = CollectorRegistry()
+    hearts = {}
+    for name in ("killed:1", "ended:1", "restarted:1"):
+        hearts[name] = Pulse(store, "worker", registry, lambda: {"operations": 0, "slots": 1})
+        hearts[name]._name = name
+        hearts[name].beat()
+    hearts["ended:1"].end()
+    told = scrape()
+    assert (told["processes", "worker"], told["processes_lost", "worker"]) == (3, 0)
+    for process_id, words in store.hgetall(keys.PROCESSES).items():
+        at_ms, rest_of_it = words.split(b" ", 1)
+        long_ago_ms = int(at_ms) - heartbeat.SILENCE_MS - 1_000
+        store.hset(keys.PROCESSES, process_id, b"%d %s" % (long_ago_ms, rest_of_it))
+    again = Pulse(store, "worker", registry, lambda: {"operations": 0, "slots": 1})
+    again._name = "restarted:1"
+    again.beat()
+    told = scrape()
+    assert (told["processes", "worker"], told["processes_lost", "worker"]) == (1, 1), "killed:1"
+    assert told["processes_lost", "gateway"] == 0
+
+
+def test_it_tells_when_the_store_last_wrote_a_snapshot(store, scrape):
+    before = scrape()["store_snapshot_seconds",]
+    wait_until(lambda: time.time() >= before + 1)
+    snapshot(store)
+    assert scrape()["store_snapshot_seconds",] > before
+
+
+def test_what_could_not_be_told_is_told_later_and_once(settings, store, tmp_path):
+    near = replace(settings, data_dir=tmp_path)
+    registry = CollectorRegistry()
+    counter = Counter("cto_sweeps", "", registry=registry)
+    heart = Pulse(connect(near, retry_timeouts=False), "worker", registry, dict)
+    counter.inc(2)
+    with pytest.raises(StoreConnectionError):
+        heart.beat()
+    counter.inc(3)
+    near.socket_path.symlink_to(settings.socket_path)
+    heart.beat()
+    assert heartbeat.read(store).counts["cto_sweeps_total", ()] == 5
+    # It had arrived, and only the answer was lost: the store knows it by its number.
+    counter.inc(7)
+    heart.beat()
+    args = [heart._id, heart._number, '{"kind": "worker"}', heartbeat.FORGET_MS, '["cto_sweeps_total"]', 7]
+    heart._write(keys=[keys.COUNTS, keys.PROCESSES], args=args)
+    assert heartbeat.read(store).counts["cto_sweeps_total", ()] == 12
+
+
+def test_an_operation_is_measured_as_it_is_journalled(store, journal, growth, body):
+    completed, failed = str(uuid4()), str(uuid4())
+    market, history = MemoryMarket(failing=("wallet-2:buy",)), History(store)
+
+    def run():
+        runner = Runner(MeasuredJournal(journal), market)
+        runner.run_job(completed, body | {"walletCount": 3})
+        with pytest.raises(OperationFailed):
+            runner.run_job(failed, body | {"mode": "prefunded", "buyAmount": 5_000, "walletCount": 1})
+
+    grown = growth(run)
+    assert grown["jobs_ended_total", "", "standard", "completed"] == 1
+    assert grown["jobs_ended_total", "insufficient_funds", "prefunded", "failed"] == 1
+    assert [grown["phase_seconds_count", "standard", str(phase)] for phase in (1, 2, 3, 4)] == [1] * 4
+    assert grown["phase_seconds_count", "prefunded", "2"] == 1
+    assert ("phase_seconds_count", "prefunded", "4") not in grown
+    buys = [grown["intents_total", "buy", status] for status in ("intended", "confirmed", "failed")]
+    assert buys == [3, 2, 1]
+    assert grown["intents_total", "transfer", "confirmed"] == 3
+    assert grown["spent_sol_total",] == pytest.approx(history.view(completed).result["totalSpent"])
+    events = history.latest(completed).seq + history.latest(failed).seq
+    assert grown["events_journalled_total",] == events
+    assert grown["jobs_accepted_total",] == 2
+
+
+def test_a_phase_that_another_run_began_is_not_measured(journal, growth):
+    first = replace(FIRST_EVENT, job_id="j1", timestamp=1_000)
+    journal.create(first, {})
+    later = replace(first, attempt=1, status=Status.IN_PROGRESS)
+
+    def run():
+        one, other = MeasuredJournal(journal), MeasuredJournal(journal)
+        one.claim("j1", "one")
+        one.append(replace(later, seq=2, phase=2, timestamp=3_000))
+        journal.release("j1", 1)
+        other.claim("j1", "other")
+        other.append(replace(later, seq=3, phase=2, attempt=2, timestamp=9_000))
+        other.append(replace(later, seq=4, phase=3, attempt=2, timestamp=9_500))
+        other.append(replace(later, seq=5, phase=4, attempt=2, timestamp=9_750))
+
+    grown = growth(run)
+    assert grown["phase_seconds_count", "standard", "1"] == 1
+    assert grown["phase_seconds_sum", "standard", "1"] == pytest.approx(2)
+    assert not grown.get(("phase_seconds_count", "standard", "2"))
+    assert grown["phase_seconds_sum", "standard", "3"] == pytest.approx(0.25)
+    assert grown["takeovers_total",] == 1
+
+
+def test_what_a_slow_reader_is_spared_and_that_it_is_dropped_is_told(growth):
+    slow = Outbox()
+
+    def tell(jobs):
+        for seq, job_id in enumerate(jobs, 1):
+            slow.put_frame(big_event(job_id, seq))
+        flush()
+
+    spared = growth(lambda: tell(["j1"] * 11))
+    assert spared["gateway_events_merged_total",] == 8
+    assert spared["gateway_clients_dropped_total",] == 0
+    dropped = growth(lambda: tell(f"j{number}" for number in range(2, 20)))
+    assert dropped["gateway_clients_dropped_total",] == 1
+    assert dropped["gateway_events_dropped_total",] > 1
+
+
+def test_events_are_counted_once_for_each_reader(growth, store):
+    audience, frames = Audience(History(store)), [big_event("j1", seq) for seq in range(1, 4)]
+    readers = [Reader(lambda _: None, lambda *_: None) for _ in range(5)]
+
+    def tell():
+        for frame in frames:
+            audience.send(frame, readers)
+            audience.send(frame, readers)  # what comes again is not told again
+
+    assert growth(tell)["gateway_events_relayed_total",] == 15
+
+
+def test_who_finds_no_turn_is_counted(growth):
+    turns = Turns(0)
+
+    def ask():
+        with pytest.raises(RoomError), turns.turn(0.01):
+            pass
+
+    assert growth(ask)["gateway_refused_total", "busy"] == 1
+
+
+def test_requests_are_timed_by_their_route_and_what_is_none_counts_as_one(growth, rest):
+    def ask():
+        for path in ("/api/cto/job/j1/status", "/api/cto/job/j2/status", "/nothing/1", "/nothing/2"):
+            rest.get(path)
+        rest.open("/", method="BREW")
+
+    grown = growth(ask)
+    status = ("GET", "/api/cto/job/<job_id>/status", "404")
+    assert grown["gateway_request_seconds_count", *status] == 2
+    assert grown["gateway_request_seconds_bucket", "10.0", *status] == 2
+    unknown = {name[1:]: value for name, value in grown.items() if "unknown" in name and "count" in name[0]}
+    assert unknown == {("any", "unknown", "404"): 2, ("any", "unknown", "405"): 1}
+
+
+def test_what_breaks_is_counted(app, growth, rest):
+    @app.get("/broken")
+    def broken():
+        raise ZeroDivisionError
+
+    grown = growth(lambda: (rest.get("/broken"), rest.get("/healthz")))
+    assert grown["gateway_broken_total",] == 1
+
+
+def test_what_waits_in_the_whole_system_is_told(scrape, journal):
+    nothing = scrape()
+    assert nothing["store_up",] == 1
+    assert nothing["oldest_waiting_seconds",] == 0
+    assert nothing["jobs", "waiting"] == nothing["jobs", "active"] == 0
+    for number in range(3):
+        now_ms = time.time_ns() // 1_000_000
+        journal.create(replace(FIRST_EVENT, job_id=f"j{number}", timestamp=now_ms), {})
+    journal.claim("j0", "me")
+    journal.append(replace(FIRST_EVENT, job_id="j0", seq=2, attempt=1, status=Status.IN_PROGRESS))
+    told = scrape()
+    assert (told["jobs", "waiting"], told["jobs", "active"]) == (2, 1)
+    assert told["jobs_accepted_total",] == 3
+    assert 0 < told["store_memory_bytes",] < told["store_memory_limit_bytes",]
+    assert told["queue_messages", "cto"] == told["queue_messages", "cto.resumed"] == 0
+    assert 0 < wait_until(lambda: scrape()["oldest_waiting_seconds",]) < 60
+
+
+def test_while_the_store_is_away_only_that_is_told(app, rest):
+    def away():
+        raise StoreConnectionError
+
+    app.register_blueprint(metrics_endpoint.blueprint(away, away))
+    assert read(rest) == {("store_up",): 0, ("metrics_token_expiry_seconds",): float("inf")}

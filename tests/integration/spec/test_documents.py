@@ -1,0 +1,329 @@
+"""The published documents say what the code does: the same routes, messages, fields, codes and answers."""
+
+from __future__ import annotations
+
+import ast
+import re
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import schemathesis
+from jsonschema_rs import Draft202012Validator, meta
+
+from api.auth.authentication import PUBLIC, Gate
+from api.auth.revocations import Revocations
+from api.errors import FAILURES, SAID, WEBSOCKET
+from api.limits.fair_semaphore import Turns
+from api.realtime import sse, websocket
+from api.realtime.connections import Connections
+from api.realtime.sessions import Lobby
+from api.realtime.socketio import make_socketio, register
+from api.relay.relay import Relay
+from api.rest import metrics_endpoint
+from api.spec import asyncapi, openapi
+from cto_worker.domain.events import Details, ProgressEvent
+from cto_worker.domain.request import parse_request
+from cto_worker.errors import OperationFailed
+from cto_worker.jobs.runner import Runner
+from cto_worker.markets.paper.market import PaperMarket
+from cto_worker.observability.heartbeat import read
+from cto_worker.operation.reporter import opening_event
+from cto_worker.store.history import History
+
+ROOT = Path(__file__).parents[3]
+CONTRACT = (ROOT / "docs" / "contract.md").read_text()
+DESCRIPTIONS = {"asyncapi.py", "describing.py", "examples.py", "failures.py", "openapi.py", "schemas.py"}
+CODE = re.compile(r"[a-z]+(_[a-z]+)*\Z")
+
+
+def operations():
+    return [
+        (path, method, operation)
+        for path, methods in openapi.document()["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def responses():
+    return [
+        (f"{method} {path} {status}", response)
+        for path, method, operation in operations()
+        for status, response in operation["responses"].items()
+    ]
+
+
+def closed(schema):
+    """The same schema without the leave to add fields: ours must not have any that are not described."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: closed(value) for name, value in schema.items()}
+    if schema.get("type") == "object" and "properties" in schema:
+        found["additionalProperties"] = False
+    return found
+
+
+def check(schema, value, document=None):
+    components = (document or openapi.document())["components"]["schemas"]
+    whole = closed(schema) | {"components": {"schemas": closed(components)}}
+    Draft202012Validator(whole).validate(value)
+
+
+@pytest.fixture
+def whole(app, store, settings):
+    """The application and its Socket.IO server, as they are put together, to be looked at only."""
+    socketio = make_socketio(app, async_mode="threading")
+    gate, history = Gate(settings, Revocations(store).revoked), History(store)
+    lobby = Lobby(gate, Connections(None, 1), Turns(), Relay(store, history), history)
+    register(socketio, lobby)
+    app.register_blueprint(metrics_endpoint.blueprint(lambda: read(store), history.backlog))
+    app.register_blueprint(sse.blueprint(lobby))
+    app.register_blueprint(websocket.blueprint(lobby, lambda _: None, 1))
+    return app, socketio.server
+
+
+def test_the_document_is_openapi_3_1(rest):
+    served = rest.get("/openapi.json")
+    assert served.get_json() == openapi.document(secured=False), "as the settings are"
+    for document in (openapi.document(), openapi.document(secured=False)):
+        schemathesis.openapi.from_dict(document).validate()
+
+
+@pytest.mark.parametrize("document", [openapi.document(), asyncapi.document()], ids=["openapi", "asyncapi"])
+def test_every_schema_is_one_and_every_reference_leads_somewhere(document):
+    for schema in document["components"]["schemas"].values():
+        meta.validate(schema)
+    for reference in re.findall(r"'\$ref': '([^']+)'", str(document)):
+        found = document
+        for name in reference.removeprefix("#/").split("/"):
+            found = found[name]
+
+
+def test_every_route_is_described_and_no_other(whole):
+    app, _ = whole
+    routes = {
+        (method.lower(), re.sub(r"<job_id>", "{jobId}", rule.rule))
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+        if rule.endpoint.split(".")[-1] != "static"  # what the pages are made of
+    }
+    assert routes == {(method, path) for path, method, _ in operations()}
+
+
+def test_a_route_is_described_as_public_exactly_when_it_is(whole):
+    app, _ = whole
+    public = {
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint in PUBLIC - {"static", "client.static"}
+    }
+    assert public == {path for path, _, operation in operations() if operation["security"] == []}
+
+
+def test_every_message_that_is_handled_is_described_and_no_other(whole):
+    _, server = whole
+    handled = set(server.handlers["/"]) - {"connect", "disconnect"}
+    described = {
+        name.removeprefix("socketio_")
+        for name, operation in asyncapi.document()["operations"].items()
+        if name.startswith("socketio_") and operation["action"] == "receive"
+    }
+    assert described == handled
+
+
+@pytest.mark.parametrize(("name", "event"), [("ProgressEvent", ProgressEvent), ("Details", Details)])
+def test_the_fields_of_an_event_are_described(name, event):
+    schema = openapi.document()["components"]["schemas"][name]
+    names = {re.sub(r"_(.)", lambda match: match[1].upper(), field.name) for field in fields(event)}
+    assert set(schema["properties"]) - {"workerType", "totalPhases"} == names
+    optional = names - set(schema.get("required", ()))
+    assert optional == ({"details", "socketUserId"} if event is ProgressEvent else names)
+
+
+def coded(tree):
+    """The codes that a module names: given to what makes a failure, or written down in a table of them."""
+    makers = {"BadRequestError", "ForbiddenError", "UnauthorizedError", "RoomError", "failure"}
+    makers |= {"unavailable", "_fail"}
+    tables = {"_ANSWERS", "_HTTP_CODES", "_CODES", "EXPIRED", "REVOKED", "GOING_AWAY"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in makers:
+            yield from node.args[:2]
+        elif isinstance(node, ast.Dict):
+            yield from (
+                v for k, v in zip(node.keys, node.values, strict=True) if getattr(k, "value", 0) == "code"
+            )
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(getattr(target, "id", "") in tables for target in targets):
+                yield from ast.walk(node.value)
+
+
+def test_every_code_that_a_client_can_be_told_is_described_and_no_other():
+    told = {
+        node.value
+        for path in (ROOT / "api").glob("*.py")
+        if path.name not in DESCRIPTIONS
+        for node in coded(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.match(node.value)
+    }
+    described = {code for known in FAILURES.values() for code in known} | set(SAID) | set(WEBSOCKET)
+    assert told == described
+
+
+def test_every_code_over_http_is_some_routes():
+    named = {
+        (int(status), code)
+        for _, _, operation in operations()
+        for status, response in operation["responses"].items()
+        if int(status) >= 400
+        for code in response["content"]["application/json"]["schema"]["properties"]["error"]["allOf"][1][
+            "properties"
+        ]["code"]["enum"]
+    }
+    everywhere = {(405, "method_not_allowed")}
+    assert named | everywhere == {(status, code) for status in FAILURES for code in FAILURES[status]}
+
+
+@pytest.mark.parametrize(("name", "response"), responses(), ids=[name for name, _ in responses()])
+def test_an_answers_example_is_one(name, response):
+    for content in response.get("content", {}).values():
+        if "example" in content:
+            check(content["schema"], content["example"])
+
+
+def test_the_examples_of_requests_are_some(rest, store):
+    for _, _, operation in operations():
+        for parameter in operation.get("parameters", ()):
+            check(parameter["schema"], parameter["example"])
+    body = openapi.document()["paths"]["/api/cto/jobs"]["post"]["requestBody"]["content"]["application/json"]
+    check(body["schema"], body["example"])
+    assert rest.post("/api/cto/jobs", json=body["example"]).status_code == 202
+
+
+MESSAGES = [
+    (f"{channel} {name}", message)
+    for channel, described in asyncapi.document()["channels"].items()
+    for name, message in described["messages"].items()
+]
+
+
+@pytest.mark.parametrize(("name", "message"), MESSAGES, ids=[name for name, _ in MESSAGES])
+def test_a_messages_example_is_one(name, message):
+    for example in message["examples"]:
+        check(message["payload"], example["payload"], asyncapi.document())
+
+
+def test_the_requests_in_the_guides_are_some():
+    python = re.search(r"enqueue\(\n\s*(\{.*?\}),", CONTRACT, re.DOTALL)[1]
+    shell = re.search(r"-d '(\{.*?\})'", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    for text in (python, shell):
+        document = ast.literal_eval(text)
+        check({"$ref": "#/components/schemas/OperationRequest"}, document)
+        parse_request(document)
+
+
+def test_the_contract_names_the_fields_that_are_described():
+    schemas = openapi.document()["components"]["schemas"]
+    found = [
+        set(re.split(r",\s*", names))
+        for names in re.findall(r"^\| `\w+ /api.*?`\{(.*?)\}`", CONTRACT, re.MULTILINE)
+    ]
+    described = [
+        set(schemas[name]["required"]) for name in ("Created", "JobStatus", "Events", "Stats", "Page")
+    ]
+    assert found == described
+
+
+HEADERS = {"ETag", "Location", "Retry-After", "WWW-Authenticate", "Allow"}
+
+
+@pytest.fixture
+def ask(rest):
+    """Ask for something, and compare the answer with its description."""
+
+    def ask(method, path, status, path_described=None, **options):
+        with rest.open(path, method=method, **options) as response:
+            assert response.status_code == status, response.text
+            described = openapi.document()["paths"][path_described or path][method.lower()]["responses"]
+            content = described[str(status)].get("content", {})
+            assert [response.mimetype] == list(content) or not response.data
+            if response.mimetype == "application/json" and response.data:
+                check(content["application/json"]["schema"], response.get_json())
+                assert HEADERS & set(response.headers.keys()) <= set(described[str(status)]["headers"])
+
+    return ask
+
+
+@pytest.fixture
+def ask_about(ask):
+    """Ask for something about a job."""
+
+    def ask_about(method, job_id, part, status, query="", **options):
+        address = f"/api/cto/job/{{jobId}}/{part}"
+        ask(method, address.format(jobId=job_id) + query, status, address, **options)
+
+    return ask_about
+
+
+def test_what_is_answered_to_who_submits_is_what_is_described(ask, body):
+    key = {"Idempotency-Key": "k"}
+    jobs = "/api/cto/jobs"
+    ask("POST", jobs, 202, json=body, headers=key)
+    ask("POST", jobs, 200, json=body, headers=key)
+    ask("POST", jobs, 409, json=body | {"buyAmount": 1}, headers=key)
+    ask("POST", jobs, 400, json=body | {"wallets": []})
+    ask("POST", jobs, 413, data=b" " * 40_000, content_type="application/json")
+    ask("POST", jobs, 415, data=b"{}")
+    ask("POST", jobs, 403, json=body, headers={"Origin": "https://evil.example"})
+
+
+@pytest.mark.parametrize("mode", ["standard", "prefunded"])
+@pytest.mark.parametrize(("amount", "end"), [(0.5, "completed"), (1000, "failed")])  # for want of SOL
+def test_what_is_answered_about_a_job_is_what_is_described(
+    ask, ask_about, store, settings, journal, body, mode, amount, end
+):
+    body |= {"mode": mode, "buyAmount": amount, "socketUserId": "8"}
+    request = parse_request(body)
+    journal.create(opening_event("j1", request), request.to_document())
+
+    def ask_everything():
+        for part in ("status", "latest", "events"):
+            ask_about("GET", "j1", part, 200)
+        ask("GET", "/api/cto/jobs?limit=1", 200, "/api/cto/jobs")
+        ask("GET", "/api/cto/jobs/stats?jobIds=j1,other", 200, "/api/cto/jobs/stats")
+
+    ask_everything()
+    with suppress(OperationFailed):
+        Runner(journal, PaperMarket(store, settings)).run_job("j1", body)
+    assert History(store).view("j1").status == end
+    ask_everything()
+    ask_about("GET", "j1", "latest", 304, headers={"If-None-Match": "*"})
+    ask_about("POST", "j1", "cancel", 409)
+
+
+def test_what_else_is_answered_is_what_is_described(ask, ask_about, journal, body):
+    request = parse_request(body)
+    journal.create(opening_event("j1", request), request.to_document())
+    ask_about("POST", "j1", "cancel", 202)  # which ends it, for it waits
+    ask_about("GET", "j1", "status", 200)
+    ask_about("GET", "nobody", "status", 404)
+    ask_about("GET", "a.b", "events", 400)
+    ask_about("GET", "j1", "events", 400, "?after=x")
+    ask("GET", "/api/cto/jobs?page=2", 400, "/api/cto/jobs")
+    ask("GET", "/healthz", 403, headers={"Host": "evil.example"})
+    for path in ("/", "/docs", "/healthz", "/readyz", "/openapi.json", "/asyncapi.json"):
+        ask("GET", path, 200)
+
+
+def test_the_page_to_read_it_needs_nothing_that_the_policy_forbids(rest):
+    with rest.get("/docs") as response:
+        page = response.text
+    assert not re.search(r"<style|style=|<script>|onclick=|https?:", page)
+    for address in re.findall(r'(?:src|href)="(/static/[^"]+)"', page):
+        with rest.get(address) as response:
+            assert response.status_code == 200
+            loaded = response.text.replace('xmlns="http://www.w3.org/2000/svg"', "")  # a name, not an address
+            assert not re.search(r"https?:|innerHTML", loaded)

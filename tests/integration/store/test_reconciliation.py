@@ -1,0 +1,394 @@
+"""Jobs that need a person: listed, shown, resolved one intent at a time, and then off the list."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+import pytest
+from click.testing import CliRunner
+
+from api.cli.main import main
+from api.cli.options import program
+from cto_worker.domain.intents import decode_record
+from cto_worker.domain.request import parse_request
+from cto_worker.errors import (
+    IntentNotFoundError,
+    IntentNotUnknownError,
+    JobNotEndedError,
+    JobNotFoundError,
+    OperationFailed,
+)
+from cto_worker.jobs.runner import Runner
+from cto_worker.operation.phases import MAX_STALLS
+from cto_worker.operation.reporter import opening_event
+from cto_worker.store import keys, reconciliation
+from cto_worker.store.history import History
+from cto_worker.store.reconciliation import UnknownIntent, close, resolve, unknown_intents
+from cto_worker.testing.in_memory_market import MemoryMarket
+
+FIRST, SECOND = "j1:wallet-1:buy.1", "j1:wallet-2:buy.1"
+
+
+@pytest.fixture
+def run(journal, body):
+    """Run an operation whose named intents never get an outcome."""
+
+    def run(job_id, *silent, market=None, **changes):
+        document = body | {"mode": "prefunded", "buyAmount": 0.9, "walletCount": 3} | changes
+        market = market or MemoryMarket(silent=silent)
+        with suppress(OperationFailed):
+            Runner(journal, market).run_job(job_id, document)
+        return market
+
+    return run
+
+
+@pytest.fixture
+def stall(store, journal, body):
+    """Have the next run of a new job find that too many have been lost with it."""
+
+    def stall(job_id):
+        request = parse_request(body | {"mode": "prefunded"})
+        journal.create(opening_event(job_id, request), request.to_document())
+        journal.claim(job_id, "lost")
+        store.hset(keys.job(job_id), mapping={"lease": 0, "stalls": MAX_STALLS - 1})
+
+    return stall
+
+
+@pytest.fixture
+def listed(store):
+    """Who is on the list, for everybody and for the owner."""
+
+    def listed(user_id="7"):
+        everyone, owner = (
+            [job.job_id for job in History(store).page(whose, keys.REVIEW, 10).jobs]
+            for whose in (None, user_id)
+        )
+        assert everyone == owner
+        return owner
+
+    return listed
+
+
+@pytest.fixture
+def record(store):
+    return lambda intent_id: decode_record(
+        intent_id, store.hget(keys.intents(intent_id.split(":")[0]), intent_id)
+    )
+
+
+def held(store):
+    """Everything the store holds, and whether it goes some day."""
+    return {key: (store.dump(key), store.ttl(key) > 0) for key in store.scan_iter()}
+
+
+def test_only_jobs_with_an_unknown_intent_are_listed(run, listed, store):
+    run("j1", "wallet-1:buy")
+    run("j2")
+    run("j3", "buy")
+    run("j4", market=MemoryMarket(failing=("buy",)))
+    assert listed() == ["j3", "j1"]
+    jobs = History(store).page(None, keys.REVIEW, 10).jobs
+    assert [job.status for job in jobs] == ["failed", "completed"], "what a job has come to stays its status"
+
+
+def test_the_unknown_intents_are_told_with_what_to_look_them_up_by(run, store):
+    run("j1", "wallet-2:transfer", "wallet-3:buy", mode="standard")
+    transfer, buy = unknown_intents(store, "j1")
+    assert transfer == UnknownIntent(
+        intent_id="j1:wallet-2:transfer",
+        description="Distributing SOL to wallet 2 of 3",
+        kind="transfer",
+        wallet="wallet-2",
+        lamports=300_006_000,
+        signature="signature of j1:wallet-2:transfer",
+    )
+    assert buy == UnknownIntent(
+        intent_id="j1:wallet-3:buy.1",
+        description="Buying with wallet 3 of 3",
+        kind="buy",
+        wallet="wallet-3",
+        lamports=300_000_000,
+        signature="signature of j1:wallet-3:buy.1",
+    )
+
+
+@pytest.mark.parametrize(("executed", "status"), [(True, "confirmed"), (False, "failed")])
+def test_resolving_the_last_unknown_intent_takes_the_job_off_the_list(
+    run, listed, record, store, executed, status
+):
+    run("j1", "wallet-1:buy")
+    run("j2", "wallet-1:buy")
+    before = record(FIRST)
+    assert resolve(store, "j1", FIRST, executed=executed) == 0
+    after = record(FIRST)
+    assert (after.status, after.outcome.status, after.resolved) == (status, status, True)
+    assert (after.order, after.outcome.signature) == (before.order, before.order.signature)
+    assert not record(SECOND).resolved
+    assert unknown_intents(store, "j1") == []
+    assert listed() == ["j2"]
+
+
+def test_a_resolved_job_needs_no_review_and_keeps_its_outcome(run, store):
+    run("j1", "wallet-1:buy")
+    history = History(store)
+    before = history.view("j1")
+    assert (before.needs_review, before.outcome) == (True, "unknown")
+    resolve(store, "j1", FIRST, executed=True)
+    after = history.view("j1")
+    assert (after.needs_review, after.outcome, after.result) == (False, "unknown", before.result)
+    assert after.result["needsReview"], "as it was when the job ended"
+    assert not history.page(None, None, 10).jobs[0].needs_review
+
+
+def test_a_job_stays_listed_until_its_last_unknown_intent_is_resolved(run, listed, store):
+    run("j1", "buy")
+    for left in (2, 1, 0):
+        assert listed() == ["j1"]
+        assert resolve(store, "j1", unknown_intents(store, "j1")[-1].intent_id, executed=True) == left
+    assert listed() == []
+
+
+def test_history_stays_what_it_was(run, store):
+    run("j1", "buy")
+    before = held(store)
+    resolve(store, "j1", FIRST, executed=True)
+    after = held(store)
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed == {keys.intents("j1").encode()}
+    assert set(before) == set(after)
+    resolve(store, "j1", SECOND, executed=True)
+    resolve(store, "j1", "j1:wallet-3:buy.1", executed=True)
+    lists = {f"cto:jobs:{owner}:needs_review".encode() for owner in ("7", "*")}
+    after = held(store)
+    assert {key for key in before if before[key] != after.get(key)} == changed | lists
+
+
+@pytest.mark.parametrize("executed", [True, False])
+@pytest.mark.parametrize(
+    ("job_id", "intent_id", "error"),
+    [
+        ("nothing", FIRST, JobNotFoundError),
+        ("runs", FIRST, JobNotEndedError),
+        ("j1", SECOND, IntentNotUnknownError),
+        ("j1", "j1:wallet-3:buy.1", IntentNotUnknownError),
+        ("j1", "j1:wallet-9:buy.1", IntentNotFoundError),
+        ("j1", "j2:wallet-1:buy.1", IntentNotFoundError),
+        ("j1", "plan", IntentNotFoundError),
+        ("j1", "", IntentNotFoundError),
+        ("parked", FIRST, IntentNotFoundError),
+    ],
+    ids=["job", "not ended", "confirmed", "failed", "intent", "of another job", "plan", "empty", "no plan"],
+)
+def test_what_cannot_be_resolved_is_refused(run, stall, store, job_id, intent_id, error, executed):
+    run("j1", market=MemoryMarket(silent=("wallet-1:buy",), failing=("wallet-3:buy",)))
+    stall("parked")
+    run("parked")
+    stall("runs")
+    before = held(store)
+    with pytest.raises(error):
+        resolve(store, job_id, intent_id, executed=executed)
+    assert held(store) == before
+
+
+@pytest.mark.parametrize("executed", [True, False])
+@pytest.mark.parametrize("again", [True, False])
+def test_what_an_operator_has_said_stands(run, store, executed, again):
+    run("j1", "buy")
+    resolve(store, "j1", FIRST, executed=executed)
+    before = held(store)
+    with pytest.raises(IntentNotUnknownError, match="an operator says"):
+        resolve(store, "j1", FIRST, executed=again)
+    assert held(store) == before
+
+
+@pytest.fixture
+def before_writing(monkeypatch):
+    """Have something happen between an operator's reading and writing, once."""
+
+    def before_writing(deed):
+        def meddled(store, name):
+            monkeypatch.undo()
+            deed()
+            return reconciliation.script(store, name)
+
+        monkeypatch.setattr(reconciliation, "script", meddled)
+
+    return before_writing
+
+
+def test_of_two_operators_who_disagree_the_first_is_believed(run, store, record, before_writing):
+    run("j1", "buy")
+    before_writing(lambda: resolve(store, "j1", FIRST, executed=True))
+    with pytest.raises(IntentNotUnknownError):
+        resolve(store, "j1", FIRST, executed=False)
+    assert record(FIRST).status == "confirmed"
+
+
+def test_a_job_that_expires_meanwhile_leaves_nothing_behind(run, store, before_writing):
+    run("j1", "buy")
+    before_writing(lambda: store.delete(keys.job("j1"), keys.intents("j1")))
+    with pytest.raises(JobNotFoundError):
+        resolve(store, "j1", FIRST, executed=True)
+    assert not store.exists(keys.intents("j1"))
+
+
+def test_a_step_whose_answer_was_lost_is_harmless_when_it_comes_again(run, store, listed, monkeypatch):
+    run("j1", "wallet-1:buy")
+    real = reconciliation.script
+
+    def twice(store, name):
+        ask = real(store, name)
+        return lambda **what: (ask(**what), ask(**what))[1]
+
+    monkeypatch.setattr(reconciliation, "script", twice)
+    assert resolve(store, "j1", FIRST, executed=True) == 0
+    assert listed() == []
+
+
+def test_a_job_parked_before_anything_was_sent_is_listed_and_closed(run, stall, store, listed):
+    stall("parked")
+    market = run("parked")
+    assert market.submitted == []
+    assert json.loads(History(store).latest("parked").event)["details"]["errorCode"] == "needs_review"
+    assert listed() == ["parked"]
+    assert unknown_intents(store, "parked") == []
+    assert close(store, "parked")
+    assert listed() == []
+    assert not close(store, "parked"), "it is off already"
+
+
+def test_a_parked_job_with_an_intent_on_its_way_has_it_unknown(journal, run, store, listed):
+    """The worker dies right after the submission, time and again."""
+
+    class Dying(MemoryMarket):
+        def submit(self, order):
+            MemoryMarket.submit(self, order)
+            raise SystemExit
+
+    market = Dying()
+    with pytest.raises(SystemExit):
+        run("j1", market=market)
+    store.hset(keys.job("j1"), mapping={"lease": 0, "stalls": MAX_STALLS - 1})
+    run("j1", market=market)
+    assert [intent.intent_id for intent in unknown_intents(store, "j1")] == [FIRST]
+    assert listed() == ["j1"]
+    assert not close(store, "j1")
+    assert listed() == ["j1"]
+    resolve(store, "j1", FIRST, executed=True)
+    assert listed() == []
+
+
+def test_a_job_that_has_not_ended_has_nothing_to_review(stall, store):
+    stall("runs")
+    for refused in (close, unknown_intents):
+        with pytest.raises(JobNotEndedError):
+            refused(store, "runs")
+        with pytest.raises(JobNotFoundError):
+            refused(store, "nothing")
+
+
+# The command
+
+
+@pytest.fixture
+def cto(settings):
+    """Run the command; return its exit status and what it printed."""
+
+    def cto(*words, **environ):
+        env = {"CTO_DATA_DIR": str(settings.data_dir), "CTO_REDIS_URL": ""} | environ
+        ran = CliRunner().invoke(main, ["resolve", *words], env=env)
+        assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exception
+        return ran.exit_code, ran.output
+
+    return cto
+
+
+def test_the_command_shows_what_is_unknown_and_how_to_resolve_it(run, store, cto, listed):
+    run("j1", "wallet-1:buy", "wallet-2:buy")
+    before = held(store)
+    status, text = cto("j1")
+    assert status == 0
+    assert "Buying with wallet 1 of 3" in text
+    assert "0.300000000" in text
+    for intent_id in (FIRST, SECOND):
+        assert (
+            f"\nsignature of {intent_id}\n  {program()} resolve j1 --intent {intent_id} --executed\n" in text
+        )
+    assert "--not-executed" in text
+    assert held(store) == before, "looking changes nothing"
+    assert listed() == ["j1"]
+
+
+def test_the_command_resolves_one_intent_after_the_other(run, cto, record, listed):
+    run("j1", "wallet-1:buy", "wallet-2:buy")
+    status, text = cto("j1", "--intent", FIRST, "--executed")
+    assert (status, text.splitlines()[0]) == (0, f"{FIRST}: executed")
+    assert f"{program()} resolve j1 --intent {SECOND} --executed" in text, "and shows what is left"
+    assert cto("j1", "--intent", SECOND, "--not-executed") == (
+        0,
+        f"{SECOND}: not executed\nno intent of j1 is unknown: it is off the list\n",
+    )
+    assert [record(intent_id).status for intent_id in (FIRST, SECOND)] == ["confirmed", "failed"]
+    assert listed() == []
+    assert cto("j1") == (0, "j1 needs nobody\n")
+
+
+def test_the_command_closes_a_parked_job(run, stall, cto, listed):
+    stall("parked")
+    run("parked")
+    assert cto("parked") == (0, "no intent of parked is unknown: it is off the list\n")
+    assert listed() == []
+
+
+def test_the_command_prints_json(run, cto):
+    run("j1", "wallet-1:buy")
+    status, text = cto("j1", "--json")
+    assert status == 0
+    assert json.loads(text) == {
+        "jobId": "j1",
+        "needsReview": True,
+        "unknownIntents": [
+            {
+                "intentId": FIRST,
+                "description": "Buying with wallet 1 of 3",
+                "kind": "buy",
+                "wallet": "wallet-1",
+                "lamports": 300_000_000,
+                "signature": f"signature of {FIRST}",
+            }
+        ],
+    }
+    status, text = cto("j1", "--intent", FIRST, "--executed", "--json")
+    assert status == 0
+    assert json.loads(text) == {"jobId": "j1", "needsReview": False, "unknownIntents": []}
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "text"),
+    [
+        (["nothing"], 1, "no job nothing"),
+        (["runs"], 1, "job runs has not ended"),
+        (["j1", "--intent", SECOND, "--executed"], 1, "the market says it is confirmed"),
+        (["j1", "--intent", "x", "--executed"], 1, "has sent nothing for an intent x"),
+        (["j1", "--intent", FIRST], 2, "--executed and --not-executed"),
+        (["j1", "--executed"], 2, "--intent"),
+        (["j1", "--not-executed"], 2, "--intent"),
+    ],
+)
+def test_the_command_says_why_it_refuses(run, stall, store, cto, words, status, text):
+    run("j1", "wallet-1:buy")
+    stall("runs")
+    before = held(store)
+    code, said = cto(*words)
+    assert code == status
+    assert text in said
+    assert held(store) == before
+
+
+def test_the_command_says_that_there_is_no_store(cto, tmp_path_factory):
+    status, text = cto("j1", CTO_DATA_DIR=str(tmp_path_factory.mktemp("s")))
+    assert status == 1
+    assert "the store is out of reach" in text

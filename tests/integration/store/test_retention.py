@@ -1,0 +1,160 @@
+"""What is kept of a job, until when, and that all of it leaves together."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from cto_worker.domain.events import decode
+from cto_worker.domain.ids import user_room
+from cto_worker.domain.request import parse_request
+from cto_worker.errors import OperationFailed
+from cto_worker.jobs.runner import Runner
+from cto_worker.operation.cancellation import cancel
+from cto_worker.operation.reporter import opening_event
+from cto_worker.store import keys
+from cto_worker.store.history import History
+from cto_worker.testing.in_memory_market import MemoryMarket
+
+DAY_MS = 86_400_000
+UNKNOWN_BUY = "review:wallet-1:buy.1"
+# Counters and times of the whole system, which are no job's.
+SYSTEM = {keys.SERIAL, keys.CLAIMED, keys.DUE, keys.WAITING}
+
+
+@pytest.fixture
+def let_pass(store):
+    """Let days pass for all that expires, and for what is due."""
+
+    def let_pass(days):
+        for key in store.scan_iter():
+            if (expires_ms := store.pexpiretime(key)) >= 0:
+                store.pexpireat(key, int(expires_ms - days * DAY_MS))
+        for due in (keys.DUE, keys.WAITING):
+            for job_id, at_ms in store.zrange(due, 0, -1, withscores=True):
+                store.zadd(due, {job_id: at_ms - days * DAY_MS})
+
+    return let_pass
+
+
+@pytest.fixture
+def run(journal, body):
+    """Run an operation to its end; the outcome of intents that are named stays unknown."""
+
+    def run(job_id, *silent, **changes):
+        with suppress(OperationFailed):
+            Runner(journal, MemoryMarket(silent=silent)).run_job(
+                job_id, body | {"mode": "prefunded"} | changes
+            )
+
+    return run
+
+
+@pytest.fixture
+def accept(journal, body):
+    """Record a job that waits."""
+
+    def accept(job_id):
+        request = parse_request(body)
+        journal.create(opening_event(job_id, request), request.to_document())
+
+    return accept
+
+
+def keys_of(store, job_id):
+    return {key.decode() for key in store.scan_iter(f"*{job_id}*")}
+
+
+def listed(rest, **filters):
+    jobs = rest.get("/api/cto/jobs", query_string=filters).get_json()["data"]["jobs"]
+    return [job["jobId"] for job in jobs]
+
+
+def test_everything_of_a_job_leaves_in_the_same_millisecond(store, run, let_pass, settings):
+    run("j1")
+    whole = {keys.job("j1"), keys.events("j1"), keys.intents("j1"), keys.meta("j1")}
+    assert keys_of(store, "j1") == whole
+    assert len({store.pexpiretime(key) for key in whole}) == 1
+    let_pass(settings.retention_days - 0.001)
+    assert keys_of(store, "j1") == whole
+    let_pass(0.001)
+    assert keys_of(store, "j1") == set()
+
+
+def test_what_has_left_is_unknown_to_every_question(rest, store, run, accept, journal, let_pass, settings):
+    run("done")
+    run("review", UNKNOWN_BUY)
+    accept("waiting")
+    let_pass(settings.retention_days)
+    assert rest.get("/api/cto/job/done/status").status_code == 404
+    assert rest.get("/api/cto/job/done/events").status_code == 404
+    stats = rest.get("/api/cto/jobs/stats?jobIds=done,review,waiting").get_json()["data"]
+    assert (stats["notFound"], stats["queued"], stats["completed"]) == (2, 1, 0)
+    assert History(store).backlog().jobs[keys.REVIEW] == 1, "its length alone does not tell"
+    journal.due()
+    assert History(store).backlog().jobs == {"waiting": 1, "active": 0, keys.REVIEW: 0}
+    for filters in ({}, {"userId": "7"}):
+        assert listed(rest, **filters) == ["waiting"]
+        assert listed(rest, status="completed", **filters) == []
+        assert listed(rest, status=keys.REVIEW, **filters) == []
+
+
+def test_what_has_not_ended_is_kept_until_it_has(rest, store, run, accept, journal, let_pass, settings):
+    accept("waiting")
+    accept("begun")
+    assert journal.claim("begun", "lost") is not None
+    run("ended")
+    let_pass(10 * settings.retention_days)
+    assert listed(rest) == listed(rest, status="waiting", userId="7") == ["begun", "waiting"]
+    assert len(History(store).open_jobs(user_room("7"))) == 2
+    assert [orphan.job_id for orphan in journal.due()] == ["begun", "waiting"]
+    store.hset(keys.job("begun"), "lease", 0)
+    run("begun")
+    run("waiting")
+    assert listed(rest) == listed(rest, status="completed", userId="7") == ["begun", "waiting"]
+    let_pass(settings.retention_days)
+    assert listed(rest) == []
+
+
+def test_nothing_is_left_of_who_never_comes_back(store, run, accept, journal, let_pass, settings):
+    run("done")
+    run("review", UNKNOWN_BUY)
+    accept("cancelled")
+    cancel(journal, "cancelled", decode(History(store).latest("cancelled").event))
+    let_pass(2 * settings.retention_days)
+    assert {key.decode() for key in store.scan_iter()} <= SYSTEM
+    assert store.exists(keys.DUE, keys.WAITING) == 0
+
+
+def test_each_new_job_clears_two_that_have_left_its_users_lists(store, run, let_pass, settings):
+    for number in range(6):
+        run(f"old-{number}")
+    let_pass(settings.retention_days)
+    for left in (4, 2, 0):
+        run(f"new-{left}")
+        for key in store.scan_iter(keys.LIST_PREFIX + "*"):
+            assert sum(job_id.startswith(b"old") for job_id in store.zrange(key, 0, -1)) == left
+
+
+def test_one_question_clears_only_so_many(store, run, rest, monkeypatch):
+    run("old")
+    monkeypatch.setattr("cto_worker.store.history.REMOVALS", 25)
+    for owner in ("7", keys.EVERYONE):
+        store.zadd(keys.jobs(owner), {f"gone-{number}": 10 + number for number in range(60)})
+    pages, cursor = [], None
+    while not pages or cursor:
+        page = rest.get("/api/cto/jobs", query_string={"limit": 9, "cursor": cursor}).get_json()["data"]
+        cursor = page["nextCursor"]
+        pages.append([job["jobId"] for job in page["jobs"]])
+    assert pages == [[], [], ["old"]]
+
+
+def test_sweeps_clear_everybodys_lists_though_no_job_is_added(store, run, journal, let_pass, settings):
+    for number in range(keys.SWEEP_LIMIT + 1):
+        run(f"j{number}")
+    let_pass(settings.retention_days)
+    lists = [keys.jobs(keys.EVERYONE, name) for name in ("all", "completed")]
+    for left in (1, 0):
+        journal.due()
+        assert [store.zcard(name) for name in lists] == [left, left]

@@ -1,0 +1,99 @@
+"""Wherever the system is started from, the same commands start it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+from honcho.environ import parse_procfile
+
+from api.cli.up import processes, procfile
+from cto_worker.config import Settings
+from cto_worker.jobs.celery_app import celery_app
+from cto_worker.store import keys
+
+ROOT = Path(__file__).parents[3]
+PROCFILE = parse_procfile((ROOT / "Procfile").read_text()).processes
+
+
+def test_the_procfile_and_docker_compose_start_the_same_commands():
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    ours = {
+        name: service["command"]
+        for name, service in services.items()
+        if service["image"] == "cto" and "profiles" not in service  # those run only when they are named
+    }
+    assert ours.pop("gateway-1") == ours.pop("gateway-2") == PROCFILE["gateway"]
+    assert ours == {name: command for name, command in PROCFILE.items() if name != "gateway"}
+
+
+def test_cto_up_starts_the_procfiles_commands_after_the_store():
+    specs = processes(Settings())
+    assert procfile().read_text() == (ROOT / "Procfile").read_text()
+    assert [spec.name for spec in specs] == ["store", *PROCFILE]
+    for spec in specs[1:]:
+        line = shlex.split(PROCFILE[spec.name])
+        assert list(spec.command[: len(line)]) == line
+
+
+def test_a_store_elsewhere_is_not_started():
+    assert [spec.name for spec in processes(Settings(redis_url="redis://h/0"))] == list(PROCFILE)
+
+
+def test_each_of_several_workers_has_a_name_of_its_own():
+    specs = processes(Settings(), workers=3, flower=False)
+    workers = [spec for spec in specs if spec.name.startswith("worker")]
+    assert len({spec.command[-1] for spec in workers}) == 3
+
+
+def test_several_gateways_have_numbers_and_a_front():
+    specs = processes(Settings(), gateways=2, flower=False)
+    assert [spec.name for spec in specs] == ["store", "worker", "front", "gateway.1", "gateway.2"]
+    line = shlex.split(PROCFILE["gateway"])
+    assert [spec.command for spec in specs[3:]] == [[*line, "--number", number] for number in ("1", "2")]
+
+
+def test_every_queue_has_a_consumer():
+    words = shlex.split(PROCFILE["worker"])
+    consumed = words[words.index("--queues") + 1].split(",")
+    queues = [queue.name for queue in celery_app(Settings()).conf.task_queues]
+    assert queues == consumed == [keys.QUEUE, keys.RESUMED_QUEUE]
+
+
+def test_ci_runs_make_test_and_nothing_else():
+    script = (ROOT / ".ci/run").read_text().splitlines()
+    assert [line for line in script if line.startswith(("exec", "make"))] == ["exec make test"]
+
+
+def test_the_readmes_table_of_settings_equals_the_settings():
+    rows = re.findall(r"^\| `CTO_(\w+)` \| `?([^|]*?)`? \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    defaults = {}
+    for field in fields(Settings):
+        default = field.default
+        text = (
+            ",".join(default)
+            if isinstance(default, tuple)
+            else f"{default:g}"
+            if isinstance(default, float)
+            else str(default)
+        )
+        defaults[field.name.upper()] = text or "empty"
+    assert dict(rows) == defaults
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-build.lock", "requirements-dev.lock"])
+def test_locks_carry_hashes_and_no_addresses(name):
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    assert text.count("--hash=sha256:") > text.count("==")
+
+
+@pytest.mark.parametrize("directory", ["tests/acceptance/node", "benchmarks/node"])
+def test_locks_of_node_packages_carry_hashes_and_no_addresses(directory):
+    text = (ROOT / directory / "package-lock.json").read_text()
+    assert '"resolved"' not in text
+    assert '"integrity": "sha512-' in text

@@ -1,0 +1,342 @@
+"""deploy/kubernetes without a cluster: what the schemas of Kubernetes say, and whether its parts fit."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import kubernetes_validate
+import pytest
+import yaml
+from honcho.environ import parse_procfile
+
+from api.cli import deployment_secrets
+from cto_worker.config import ENV_PREFIX, Settings
+
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "deploy" / "kubernetes"
+VERSIONS = ["1.30", "1.34"]  # the oldest that has what is used, and the oldest that is still maintained
+CUSTOM = ("gateway.networking.k8s.io/", "gateway.envoyproxy.io/", "monitoring.coreos.com/")
+PROCFILE = parse_procfile((ROOT / "Procfile").read_text()).processes
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+PLACE = "app.kubernetes.io/name"
+
+
+def kustomization(folder):
+    return yaml.safe_load((folder / "kustomization.yaml").read_text())
+
+
+def documents(folder):
+    """Every document that kustomize finds from here, as it is in its file."""
+    for resource in kustomization(folder).get("resources", ()):
+        path = (folder / resource).resolve()
+        if path.is_dir():
+            yield from documents(path)
+        else:
+            yield from yaml.safe_load_all(path.read_text())
+
+
+@cache
+def secret_names():
+    """What `cto secrets` makes."""
+    with TemporaryDirectory() as directory:
+        made, *_ = deployment_secrets.make(
+            Path(directory) / "secrets", ROOT / "deploy" / "valkey" / "users.acl"
+        )
+        return [line.partition("=")[0] for line in made.read_text().splitlines()]
+
+
+def generated(folder, kind):
+    """The config maps or secrets that kustomize makes: name → names of what is in them."""
+    found = {}
+    for resource in kustomization(folder).get("resources", ()):
+        if (folder / resource).is_dir():
+            found |= generated((folder / resource).resolve(), kind)
+    for one in kustomization(folder).get(kind, ()):
+        keys = [Path(file).name for file in one.get("files", ())]
+        for file in one.get("envs", ()):
+            assert Path(file).name == deployment_secrets.ENV
+            keys += secret_names()
+        found[one["name"]] = keys
+    return found
+
+
+DOCUMENTS = list(documents(FOLDER / "production"))
+PODS = {
+    document["metadata"]["name"]: document["spec"]["template"]
+    for document in DOCUMENTS
+    if document["kind"] in {"Deployment", "StatefulSet"}
+}
+CONTAINERS = {name: pod["spec"]["containers"][0] for name, pod in PODS.items()}
+OURS = set(PROCFILE)
+(BACKUP,) = (document for document in DOCUMENTS if document["kind"] == "CronJob")
+PARK = yaml.safe_load((FOLDER / "park.yaml").read_text())
+JOBS = {"backup": BACKUP["spec"]["jobTemplate"]["spec"], "park": PARK["spec"]}
+
+
+def named(kind):
+    return {
+        document["metadata"]["name"]: document["spec"] for document in DOCUMENTS if document["kind"] == kind
+    }
+
+
+def environment(name):
+    return {variable["name"]: variable for variable in CONTAINERS[name].get("env", ())}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda document: f"{document['kind']}-{document['metadata']['name']}"
+)
+def test_it_is_what_kubernetes_knows(document, version):
+    if not document["apiVersion"].startswith(CUSTOM):  # of the others there are no schemas here
+        kubernetes_validate.validate(document, version, strict=True)
+
+
+def test_parking_after_a_restore_is_a_workers_business():
+    assert PARK["metadata"]["generateName"]
+    for version in VERSIONS:
+        kubernetes_validate.validate({**PARK, "metadata": {"name": "park"}}, version, strict=True)
+    pod, (container,) = PARK["spec"]["template"], PARK["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["cto", "park"]
+    assert container["env"] == CONTAINERS["worker"]["env"]
+    for confined in ("securityContext", "volumeMounts"):
+        assert container[confined] == CONTAINERS["worker"][confined]
+    assert pod["metadata"]["labels"] == {PLACE: "park"}, "a worker's budget of disruptions must not count it"
+    assert JOBS["park"]["ttlSecondsAfterFinished"]
+    assert pod["spec"]["securityContext"] == PODS["worker"]["spec"]["securityContext"]
+    (image,) = kustomization(FOLDER / "production")["images"]
+    assert container["image"] == f"{image['newName']}:{image['newTag']}"
+    # What kustomize makes gets a name that only kustomize knows, unless it is told otherwise.
+    for one in kustomization(FOLDER / "production")["secretGenerator"]:
+        if one["name"] in {"cto", "cto-prometheus"}:
+            assert one["options"] == {"disableNameSuffixHash": True}
+
+
+def test_a_backup_is_made_each_hour_as_docker_compose_makes_it():
+    spec, pod = BACKUP["spec"], JOBS["backup"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["args"] == shlex.split(COMPOSE["backup"]["command"])
+    url = re.sub(r"\$\((\w+)\)", r"${\1}", container["env"][1]["value"])
+    assert url == re.sub(r":\?[^}]*", "", COMPOSE["backup"]["environment"]["CTO_REDIS_URL"])
+    assert container["env"][0]["valueFrom"]["secretKeyRef"]["key"] in secret_names()
+    assert (spec["schedule"].split()[1:], spec["concurrencyPolicy"]) == (["*"] * 4, "Forbid")
+    assert JOBS["backup"]["ttlSecondsAfterFinished"]
+    for confined in ("automountServiceAccountToken", "enableServiceLinks", "securityContext"):
+        assert pod[confined] == PODS["worker"]["spec"][confined]
+    assert container["securityContext"] == CONTAINERS["worker"]["securityContext"]
+
+
+def test_the_prometheus_operator_finds_gateways_and_their_token():
+    monitor = yaml.safe_load((FOLDER / "monitoring.yaml").read_text())["spec"]
+    (service,) = (
+        document
+        for document in DOCUMENTS
+        if document["kind"] == "Service" and document["metadata"]["name"] == "gateway-metrics"
+    )
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    (labelled,) = kustomization(FOLDER / "base")["labels"]
+    assert labelled["pairs"][monitor["jobLabel"]] == "cto", "the job by which alerts know gateways"
+    (endpoint,) = monitor["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    token = endpoint["authorization"]["credentials"]
+    assert token["key"] in generated(FOLDER / "production", "secretGenerator")[token["name"]]
+
+
+def test_no_file_is_left_out():
+    listed = {
+        (folder / resource).resolve()
+        for folder in (FOLDER / "base", FOLDER / "production")
+        for resource in kustomization(folder)["resources"]
+    }
+    there = {*FOLDER.glob("base/*.yaml"), *FOLDER.glob("production/*.yaml")}
+    assert {path for path in there if path.name != "kustomization.yaml"} <= listed
+
+
+def test_it_starts_what_the_procfile_and_docker_compose_start():
+    assert set(CONTAINERS) == {*PROCFILE, "store"}
+    for name, line in (*PROCFILE.items(), ("store", COMPOSE["store"]["command"])):
+        assert CONTAINERS[name]["args"] == shlex.split(line), name
+        assert "command" not in CONTAINERS[name], name
+    assert CONTAINERS["store"]["image"] == COMPOSE["store"]["image"]
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_settings_exist_and_are_those_of_docker_compose(name):
+    known = {ENV_PREFIX + field.name.upper() for field in fields(Settings)}
+    given = environment(name)
+    assert {variable for variable in given if not variable.startswith("STORE_")} <= known
+    composed = COMPOSE["gateway-1" if name == "gateway" else name]["environment"]
+    for variable, value in composed.items():
+        if "value" in given[variable]:
+            there = re.sub(r"\$\((\w+)\)", r"${\1}", given[variable]["value"])
+            assert there == re.sub(r":\?[^}]*", "", value), variable
+        else:
+            assert value.startswith("${" + variable + ":?"), variable
+    for variable in set(given) - set(composed):
+        assert variable.startswith("STORE_") or given[variable]["value"] == str(
+            getattr(Settings(), variable.removeprefix(ENV_PREFIX).lower())
+        ), f"{variable} is set here only, to what is not its default"
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_what_is_expanded_was_said_before(name):
+    said = set()
+    for variable in CONTAINERS[name]["env"]:
+        assert set(re.findall(r"\$\((\w+)\)", variable.get("value", ""))) <= said
+        said.add(variable["name"])
+
+
+def test_secrets_and_configuration_are_where_they_are_looked_for():
+    secrets = generated(FOLDER / "production", "secretGenerator")
+    maps = generated(FOLDER / "production", "configMapGenerator")
+    for name in OURS:
+        for variable in environment(name).values():
+            if "valueFrom" in variable:
+                wanted = variable["valueFrom"]["secretKeyRef"]
+                assert wanted["key"] in secrets[wanted["name"]]
+                assert wanted["key"] == variable["name"]
+    for pod in PODS.values():
+        volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", ())}
+        for mount in pod["spec"]["containers"][0]["volumeMounts"]:
+            volume = volumes.get(mount["name"], {})
+            if "configMap" in volume:
+                assert mount["subPath"] in maps[volume["configMap"]["name"]]
+            if "secret" in volume:
+                assert mount["subPath"] in secrets[volume["secret"]["secretName"]]
+
+
+def test_every_pod_is_confined_and_bounded():
+    for name, pod in PODS.items():
+        spec, container = pod["spec"], CONTAINERS[name]
+        assert spec["automountServiceAccountToken"] is False, name
+        assert spec["enableServiceLinks"] is False, name  # else it is told of others by variables
+        assert spec["securityContext"]["runAsNonRoot"] is True, name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }, name
+        assert set(container["resources"]) == {"requests", "limits"}, name
+        assert "startupProbe" in container or "readinessProbe" in container, name
+    for name in OURS:
+        uid = PODS[name]["spec"]["securityContext"]["runAsUser"]
+        assert f"USER {uid}" in (ROOT / "Dockerfile").read_text(), name
+
+
+def test_gateways_are_asked_where_they_answer_and_are_given_time_to_leave():
+    gateway = CONTAINERS["gateway"]
+    assert gateway["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert gateway["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    leaves_s = gateway["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert PODS["gateway"]["spec"]["terminationGracePeriodSeconds"] >= leaves_s + 15
+    assert PODS["worker"]["spec"]["terminationGracePeriodSeconds"] >= 20
+    for name in ("worker", "store"):
+        assert "livenessProbe" not in CONTAINERS[name], "it would make a longer pause of a short one"
+    assert (
+        CONTAINERS["worker"]["startupProbe"]["exec"]["command"]
+        == COMPOSE["worker"]["healthcheck"]["test"][1:]
+    )
+
+
+def test_selectors_find_their_pods():
+    for name, pod in PODS.items():
+        assert pod["metadata"]["labels"] == {PLACE: name}
+    for name, job in JOBS.items():
+        assert job["template"]["metadata"]["labels"] == {PLACE: name}
+    for kind in ("Deployment", "StatefulSet", "PodDisruptionBudget"):
+        for name, spec in named(kind).items():
+            assert spec["selector"]["matchLabels"] == {PLACE: name}
+    for spec in named("Service").values():
+        name = spec["selector"][PLACE]
+        ports = {port["name"]: port["containerPort"] for port in CONTAINERS[name]["ports"]}
+        assert {port["name"]: port["port"] for port in spec["ports"]} == ports
+    routes, listeners = named("HTTPRoute"), named("Gateway")["entry"]["listeners"]
+    (backend,) = routes["gateway"]["rules"][0]["backendRefs"]
+    assert backend["port"] in [port["port"] for port in named("Service")[backend["name"]]["ports"]]
+    for name, listener in (("gateway", "https"), ("to-https", "http")):
+        assert routes[name]["parentRefs"] == [{"name": "entry", "sectionName": listener}]
+        (hostname,) = routes[name]["hostnames"]
+        assert {one["hostname"] for one in listeners} == {hostname}
+    assert {one["name"]: one["protocol"] for one in listeners} == {"https": "HTTPS", "http": "HTTP"}
+    assert routes["to-https"]["rules"][0]["filters"][0]["requestRedirect"]["scheme"] == "https"
+
+
+def test_a_client_stays_with_its_gateway_on_either_way():
+    assert named("Service")["gateway"]["sessionAffinity"] == "ClientIP"
+    policy, route = named("BackendTrafficPolicy")["gateway"], named("HTTPRoute")["gateway"]
+    assert policy["targetRefs"][0] == {
+        "group": "gateway.networking.k8s.io",
+        "kind": "HTTPRoute",
+        "name": "gateway",
+    }
+    assert policy["loadBalancer"] == {"type": "ConsistentHash", "consistentHash": {"type": "SourceIP"}}
+    assert route["rules"][0]["timeouts"] == {"request": "0s"}, "streams would be cut off"
+
+
+def test_only_the_way_in_and_prometheus_reach_gateways():
+    (rule,) = named("NetworkPolicy")["gateway"]["ingress"]
+    proxies, monitoring = rule["from"]
+    owner = "gateway.envoyproxy.io/owning-gateway-"
+    assert proxies["podSelector"]["matchLabels"] == {
+        f"{owner}namespace": kustomization(FOLDER / "production")["namespace"],
+        f"{owner}name": next(iter(named("Gateway"))),
+    }
+    assert monitoring.keys() == {"namespaceSelector"}
+
+
+def test_names_are_found_with_what_clusters_have_for_that():
+    (rule,) = named("NetworkPolicy")["names"]["egress"]
+    namespaces, node_local = rule["to"]
+    (wanted,) = namespaces["namespaceSelector"]["matchExpressions"]
+    assert wanted["values"] == ["kube-system", "openshift-dns"]
+    assert node_local["ipBlock"]["cidr"] == "169.254.20.10/32"
+    assert {port["port"] for port in rule["ports"]} == {53, 5353}
+
+
+def selected(selector):
+    """The pods that a selector finds."""
+    labels, wanted = selector.get("matchLabels", {}), selector.get("matchExpressions", ())
+    return {
+        name
+        for name in {*PODS, *JOBS}
+        if all(name == value for value in labels.values())
+        and all(name in expression["values"] for expression in wanted)
+    }
+
+
+def test_nobody_is_reached_but_by_those_who_need_it():
+    policies = named("NetworkPolicy")
+    assert policies["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    (rule,) = policies["store"]["ingress"]
+    assert selected(policies["store"]["podSelector"]) == {"store"}
+    assert selected(rule["from"][0]["podSelector"]) == {*OURS, *JOBS}
+    assert selected(policies["clients-of-the-store"]["podSelector"]) == {*OURS, *JOBS}
+    (rule,) = policies["clients-of-the-store"]["egress"]
+    assert selected(rule["to"][0]["podSelector"]) == {"store"}
+    reached = {
+        name for spec in policies.values() if "ingress" in spec for name in selected(spec["podSelector"])
+    }
+    assert reached == {"store", "gateway"}
+
+
+def test_scalers_ask_for_what_the_adapter_tells_and_gateways_know():
+    deployments = named("Deployment")
+    rules = yaml.safe_load((FOLDER / "adapter.yaml").read_text())["rules"]["external"]
+    told = {rule["name"]["as"] for rule in rules}
+    asked = set()
+    for name, spec in named("HorizontalPodAutoscaler").items():
+        assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+        assert "replicas" not in deployments[name], "each `kubectl apply` would set it back"
+        assert spec["minReplicas"] >= 2
+        asked |= {one["external"]["metric"]["name"] for one in spec["metrics"] if "external" in one}
+    assert asked == told == {"cto_oldest_waiting_seconds", "cto_worker_busy"}
+    written = (ROOT / "api" / "metrics.py").read_text()
+    for rule in rules:
+        for metric in re.findall(r"cto_\w+", rule["metricsQuery"]):
+            assert f'"{metric}"' in written

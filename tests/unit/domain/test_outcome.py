@@ -1,0 +1,199 @@
+"""The outcome of operations: by what the market does, and of final events that state none."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cto_worker.domain.events import encode
+from cto_worker.domain.outcome import judge, outcome_of
+from cto_worker.domain.request import parse_request
+from cto_worker.errors import OperationFailed
+from cto_worker.jobs.runner import Runner
+from cto_worker.operation.phases import MAX_STALLS
+from cto_worker.operation.reporter import opening_event
+from cto_worker.testing.in_memory_journal import MemoryJournal
+from cto_worker.testing.in_memory_market import MemoryMarket
+
+BODY = {
+    "tokenAddress": "So11111111111111111111111111111111111111112",
+    "userId": "7",
+    "userChatId": 42,
+    "mode": "standard",
+    "buyAmount": 0.9,
+    "walletCount": 3,
+}
+
+
+@pytest.fixture
+def journal():
+    return MemoryJournal()
+
+
+def create(journal, body=BODY):
+    request = parse_request(body)
+    journal.create(opening_event("j1", request), request.to_document())
+
+
+def run(journal, market, **runner):
+    """Run the job; return its final event as it is on the wire, and its result."""
+    try:
+        result = Runner(journal, market, **runner).run_job("j1", BODY)
+    except OperationFailed as failure:
+        result = failure.result
+    final = json.loads(encode(journal.jobs["j1"].events[-1]))
+    assert final["status"] in {"completed", "failed"}
+    assert final["details"]["outcome"] == result["outcome"] == outcome_of(final)
+    assert final["details"]["needsReview"] == result["needsReview"] == journal.jobs["j1"].review
+    return final, result
+
+
+@pytest.mark.parametrize(
+    ("market", "outcome", "status", "review"),
+    [
+        (MemoryMarket(), "full", "completed", False),
+        (MemoryMarket(failing=("wallet-2:buy",)), "partial", "completed", False),
+        (MemoryMarket(failing=("wallet-2:transfer",)), "partial", "completed", False),
+        (MemoryMarket(refused=("wallet-2:buy",)), "partial", "completed", False),
+        (MemoryMarket(failing=("buy",)), "none", "failed", False),
+        (MemoryMarket(failing=("transfer",)), "none", "failed", False),
+        (MemoryMarket(silent=("wallet-2:buy",)), "unknown", "completed", True),
+        (MemoryMarket(silent=("wallet-2:transfer",)), "unknown", "completed", True),
+        (MemoryMarket(silent=("wallet-1:buy",), failing=("wallet-2", "wallet-3")), "unknown", "failed", True),
+        (MemoryMarket(user_exists=False), "none", "failed", False),
+    ],
+    ids=lambda value: "" if isinstance(value, MemoryMarket) else str(value),
+)
+def test_the_outcome_follows_from_the_buys(journal, market, outcome, status, review):
+    create(journal)
+    final, result = run(journal, market)
+    assert (result["outcome"], final["status"], result["needsReview"]) == (outcome, status, review)
+
+
+@pytest.mark.parametrize(
+    ("seq", "outcome", "bought"), [(2, "none", 0), (4, "none", 0), (8, "partial", 1), (9, "partial", 2)]
+)
+def test_a_cancelled_operation_has_the_outcome_of_what_it_bought(journal, seq, outcome, bought):
+    create(journal)
+
+    def cancel(event):
+        if event.seq == seq:
+            journal.request_cancel("j1")
+
+    journal.before_append = cancel
+    final, result = run(journal, MemoryMarket())
+    assert (final["details"]["errorCode"], result["outcome"]) == ("cancelled", outcome)
+    assert result["successfulBuys"] == bought
+
+
+def test_a_refused_request_bought_nothing(journal):
+    with pytest.raises(OperationFailed) as refusal:
+        Runner(journal, MemoryMarket()).run_job("j1", {"userId": "7"})
+    assert (refusal.value.code, refusal.value.result["outcome"]) == ("invalid_request", "none")
+    assert refusal.value.result["wallets"] == []
+
+
+def test_every_planned_wallet_is_in_the_result_also_when_its_transfer_failed(journal):
+    create(journal)
+    _, result = run(journal, MemoryMarket(failing=("wallet-1:transfer",), silent=("wallet-3:buy",)))
+    shown = [(one["wallet"], one["transfer"], one["buy"], bool(one["tokens"])) for one in result["wallets"]]
+    assert shown == [
+        ("wallet-1", "failed", "not_started", False),
+        ("wallet-2", "confirmed", "confirmed", True),
+        ("wallet-3", "confirmed", "unknown", False),
+    ]
+    assert result["wallets"][0]["errorCode"] == "slippage_exceeded"
+    assert sum(one["tokens"] for one in result["wallets"]) == result["tokensBought"]
+    assert sum(one["spent"] for one in result["wallets"]) == pytest.approx(result["totalSpent"])
+
+
+def test_wallets_that_a_cancelled_operation_never_reached_are_in_its_result(journal):
+    create(journal)
+    journal.before_append = lambda event: event.seq == 8 and journal.request_cancel("j1")
+    _, result = run(journal, MemoryMarket())
+    assert [one["buy"] for one in result["wallets"]] == ["confirmed", "not_started", "not_started"]
+    assert (result["plannedBuys"], result["successfulBuys"], result["failedBuys"]) == (3, 1, 0)
+
+
+def test_a_wallet_that_buys_in_several_orders_has_one_row(journal):
+    create(journal, BODY | {"buyAmount": 7.5})
+    _, result = run(journal, MemoryMarket(failing=("wallet-2:buy.1",)))
+    rows = [(one["buy"], one["successfulBuys"], one["plannedBuys"]) for one in result["wallets"]]
+    assert rows == [("confirmed", 3, 3), ("partial", 2, 3), ("confirmed", 3, 3)]
+    assert (result["outcome"], result["plannedBuys"]) == ("partial", 9)
+
+
+def test_the_first_event_of_phase_4_names_the_wallets_and_all_from_there_count_the_buys(journal):
+    create(journal)
+    run(journal, MemoryMarket())
+    events = journal.jobs["j1"].events
+    assert [event.details.planned_buys for event in events] == [None] * 3 + [3] * (len(events) - 3)
+    named = [(event.seq, event.details.planned_wallets) for event in events if event.details.planned_wallets]
+    assert named == [(4, ("wallet-1", "wallet-2", "wallet-3"))]
+
+
+def test_a_run_that_takes_over_counts_what_the_run_before_it_planned(journal):
+    create(journal)
+
+    class Dying(MemoryMarket):
+        def submit(self, order):
+            MemoryMarket.submit(self, order)
+            if "wallet-2:buy" in order.intent_id:
+                raise SystemExit
+
+    market = Dying()
+    with pytest.raises(SystemExit):
+        Runner(journal, market).run_job("j1", BODY)
+    journal.now_ms += journal.lease_ms
+    final, result = run(journal, market)
+    assert (result["outcome"], final["details"]["plannedBuys"]) == ("full", 3)
+    assert [one["buy"] for one in result["wallets"]] == ["confirmed"] * 3
+    named = [event.seq for event in journal.jobs["j1"].events if event.details.planned_wallets]
+    assert named == [4], "they are told once"
+
+
+def test_a_job_parked_after_a_restore_is_unknown_whatever_its_log_says(journal):
+    create(journal)
+    final, result = run(journal, MemoryMarket(), parked="restored from a backup")
+    assert (final["details"]["errorCode"], result["outcome"], result["needsReview"]) == (
+        "needs_review",
+        "unknown",
+        True,
+    )
+
+
+@pytest.mark.parametrize(("log", "outcome"), [({}, "none"), ({"plan": b"["}, "unknown")])
+def test_a_stalled_job_is_unknown_only_if_what_it_did_cannot_be_told(journal, log, outcome):
+    create(journal)
+    for number in range(MAX_STALLS):
+        journal.claim("j1", f"run {number}")
+        journal.now_ms += journal.lease_ms
+    journal.jobs["j1"].log.update(log)
+    final, result = run(journal, MemoryMarket())
+    assert (final["details"]["errorCode"], result["outcome"]) == ("needs_review", outcome)
+    assert result["needsReview"]
+
+
+@pytest.mark.parametrize(
+    ("status", "details", "outcome"),
+    [
+        ("completed", {"successfulBuys": 5, "failedBuys": 0}, "full"),
+        ("completed", {"successfulBuys": 2, "failedBuys": 8}, "partial"),
+        ("completed", {"successfulBuys": 2, "failedBuys": 0, "unknownBuys": 1}, "unknown"),
+        ("completed", {"successfulBuys": 2, "failedBuys": 0, "unknownTransfers": 1}, "unknown"),
+        ("failed", {"successfulBuys": 0, "failedBuys": 5, "errorCode": "all_buys_failed"}, "none"),
+        ("failed", {"successfulBuys": 3, "failedBuys": 0, "errorCode": "cancelled"}, "partial"),
+        ("failed", {"successfulBuys": 0, "failedBuys": 0, "errorCode": "needs_review"}, "unknown"),
+        ("failed", {"errorCode": "insufficient_funds"}, None),
+        ("completed", {}, None),
+        ("in_progress", {"successfulBuys": 2, "failedBuys": 0}, None),
+        ("completed", {"successfulBuys": 2, "failedBuys": 0, "outcome": "partial"}, "partial"),
+    ],
+)
+def test_the_outcome_of_an_older_final_event_is_derived_from_its_counts(status, details, outcome):
+    assert outcome_of({"status": status, "details": details}) == outcome
+
+
+def test_nothing_planned_is_nothing_bought():
+    assert judge(planned=None, confirmed=0, unknown=0) == "none"

@@ -1,0 +1,327 @@
+"""Leases and sweeps: who may go on with a job, and how the jobs of those who fell silent are found."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from kombu.exceptions import OperationalError
+from redis.exceptions import ConnectionError as StoreConnectionError
+from support.samples import FIRST_EVENT as FIRST
+from support.waiting import wait_until
+
+from cto_worker.domain.events import JobStatus
+from cto_worker.errors import LeaseLostError
+from cto_worker.jobs.lease_keeper import MARGIN, RENEWALS_PER_LEASE, LeaseKeeper
+from cto_worker.jobs.sweeper import Sweeper
+from cto_worker.operation.guard import Lease
+from cto_worker.store import keys
+from cto_worker.testing.in_memory_journal import MemoryJournal
+
+HOUR_MS = 3_600_000  # a lease so long that only a test that moves a clock sees it end
+HOUR_S = 3_600 * (1 - MARGIN)  # what a run has of it
+
+
+class Faulty(MemoryJournal):
+    """Told to, it does not answer."""
+
+    def __init__(self):
+        super().__init__(lease_ms=HOUR_MS)
+        self.errors = []  # raised one by one
+        self.asked = 0
+
+    def renew(self, owned):
+        self.asked += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return super().renew(owned)
+
+    def due(self):
+        self.asked += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return super().due()
+
+
+@pytest.fixture
+def journal():
+    return Faulty()
+
+
+@pytest.fixture
+def keeper(journal):
+    return LeaseKeeper(journal, HOUR_MS)
+
+
+def record(journal, *job_ids):
+    for job_id in job_ids:
+        journal.create(replace(FIRST, job_id=job_id), {"job": job_id})
+
+
+@contextmanager
+def running(looped):
+    """Have something run in a thread of its own."""
+    thread = threading.Thread(target=looped.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        looped.stop()
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+
+
+def lost(lease):
+    try:
+        lease.check()
+    except LeaseLostError:
+        return True
+    return False
+
+
+# A lease
+
+
+def test_a_lease_holds_until_it_ends():
+    Lease("j1", 1, time.monotonic() + 60).check()
+    for ends_s in (time.monotonic(), time.monotonic() - 60, 0.0):
+        with pytest.raises(LeaseLostError, match="j1"):
+            Lease("j1", 1, ends_s).check()
+
+
+def test_a_lease_ends_for_its_run_before_it_ends_in_the_store(keeper):
+    now_s = time.monotonic()
+    with keeper.keeping("j1", 1, now_s) as lease:
+        assert lease.ends_s == pytest.approx(now_s + HOUR_S)
+        assert lease.ends_s < now_s + HOUR_MS / 1000
+
+
+def test_a_lease_counts_from_before_the_job_was_claimed(keeper):
+    now_s = time.monotonic()
+    with keeper.keeping("j1", 1, now_s - HOUR_S + 60) as lease:
+        lease.check()
+    with keeper.keeping("j1", 1, now_s - HOUR_S) as lease:
+        assert lost(lease)
+
+
+# Renewing
+
+
+def test_renewing_keeps_the_job_for_another_lease(journal, keeper):
+    record(journal, "j1")
+    journal.claim("j1", "me")
+    asked_s = time.monotonic()
+    with keeper.keeping("j1", 1, asked_s - HOUR_S) as lease:
+        assert lost(lease)
+        journal.now_ms += HOUR_MS - 1
+        keeper.renew()
+        lease.check()
+        assert asked_s + HOUR_S <= lease.ends_s <= time.monotonic() + HOUR_S
+    journal.now_ms += HOUR_MS - 1
+    assert journal.claim("j1", "you") is None
+    assert journal.due() == []
+
+
+def test_a_renewal_counts_from_before_it_was_sent(journal, keeper):
+    record(journal, "j1")
+    journal.claim("j1", "me")
+    answered_s = []
+
+    def renew(owned):
+        answered_s.append(time.monotonic())
+        return MemoryJournal.renew(journal, owned)
+
+    journal.renew = renew
+    with keeper.keeping("j1", 1, time.monotonic()) as lease:
+        keeper.renew()
+        assert lease.ends_s <= answered_s[0] + HOUR_S
+
+
+def test_all_leases_are_renewed_in_one_step(journal, keeper):
+    record(journal, "j1", "j2")
+    journal.claim("j1", "me")
+    journal.claim("j2", "me")
+    long_ago_s = time.monotonic() - HOUR_S
+    with keeper.keeping("j1", 1, long_ago_s) as one, keeper.keeping("j2", 1, long_ago_s) as other:
+        keeper.renew()
+        assert not lost(one)
+        assert not lost(other)
+    assert journal.asked == 1
+
+
+def test_a_job_that_is_anothers_by_now_is_lost_at_once_and_the_others_are_kept(journal, keeper):
+    record(journal, "j1", "j2")
+    now_s = time.monotonic()
+    journal.claim("j1", "me")
+    with keeper.keeping("j1", 1, now_s) as mine, keeper.keeping("j2", 1, now_s) as kept:
+        journal.now_ms += HOUR_MS + 1
+        assert journal.claim("j1", "you").attempt == 2
+        journal.claim("j2", "me")
+        keeper.renew()
+        assert lost(mine)
+        assert not lost(kept)
+    assert journal.jobs["j1"].claimant == "you"
+
+
+def test_what_became_of_a_job_in_another_hand_is_no_business_of_its_old_run(journal, keeper):
+    record(journal, "j1")
+    journal.claim("j1", "me")
+    with keeper.keeping("j1", 1, time.monotonic()) as lease:
+        journal.now_ms += HOUR_MS + 1
+        journal.claim("j1", "you")
+        until_ms = journal.jobs["j1"].lease_ms
+        journal.now_ms += 1_000
+        keeper.renew()
+        assert journal.jobs["j1"].lease_ms == until_ms, "it renewed another's lease"
+        assert lost(lease)
+
+
+def test_a_job_that_has_ended_is_not_renewed(journal, keeper):
+    record(journal, "j1")
+    journal.claim("j1", "me")
+    with keeper.keeping("j1", 1, time.monotonic()) as lease:
+        journal.jobs["j1"].status = JobStatus.FAILED
+        keeper.renew()
+        assert lost(lease)
+
+
+def test_a_job_is_renewed_only_while_it_is_kept(journal, keeper):
+    record(journal, "j1")
+    journal.claim("j1", "me")
+    with pytest.raises(ZeroDivisionError), keeper.keeping("j1", 1, time.monotonic()):
+        raise ZeroDivisionError
+    keeper.renew()
+    assert journal.asked == 0
+
+
+def test_a_late_run_does_not_take_the_lease_of_the_one_that_followed_it_along(journal, keeper):
+    """Both in one process: the job was lost, and its message came back to the same worker."""
+    record(journal, "j1")
+    journal.claim("j1", "me")
+    early = keeper.keeping("j1", 1, time.monotonic())
+    early.__enter__()
+    journal.now_ms += HOUR_MS + 1
+    journal.claim("j1", "me again")
+    with keeper.keeping("j1", 2, time.monotonic() - HOUR_S) as lease:
+        early.__exit__(None, None, None)
+        keeper.renew()
+        assert not lost(lease)
+
+
+def test_a_store_that_does_not_answer_leaves_the_lease_to_run_out(journal, keeper):
+    record(journal, "j1")
+    journal.claim("j1", "me")
+    with keeper.keeping("j1", 1, time.monotonic()) as lease:
+        ends_s = lease.ends_s
+        journal.errors = [StoreConnectionError("away")]
+        with pytest.raises(StoreConnectionError):
+            keeper.renew()
+        assert lease.ends_s == ends_s
+        lease.check()
+    with keeper.keeping("j1", 1, time.monotonic() - HOUR_S) as lease:
+        journal.errors = [StoreConnectionError("away")]
+        with pytest.raises(StoreConnectionError):
+            keeper.renew()
+        assert lost(lease)
+
+
+def test_the_keeper_goes_on_whatever_a_renewal_raises(journal, caplog):
+    record(journal, "j1")
+    journal.claim("j1", "me")
+    keeper = LeaseKeeper(journal, lease_ms=RENEWALS_PER_LEASE)  # a renewal each millisecond
+    journal.errors = [StoreConnectionError("away"), ZeroDivisionError(), StoreConnectionError("away")]
+    journal.now_ms += 1_000
+    with keeper.keeping("j1", 1, time.monotonic()), running(keeper):
+        wait_until(lambda: journal.jobs["j1"].lease_ms == journal.now_ms + HOUR_MS)
+    assert "cannot renew 1 leases: away" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+# Sweeping
+
+
+@pytest.fixture
+def sent():
+    return []
+
+
+@pytest.fixture
+def sweeper(journal, sent):
+    return Sweeper(journal, HOUR_MS, lambda *message: sent.append(message))
+
+
+def test_nothing_is_sent_while_every_job_is_in_good_hands(journal, sweeper, sent):
+    record(journal, "j1", "j2")
+    journal.claim("j1", "me")
+    assert sweeper.sweep() == 0
+    assert sent == []
+
+
+def test_an_orphan_is_sent_as_resumed_and_a_lost_message_as_new(journal, sweeper, sent):
+    record(journal, "orphan", "lost", "kept")
+    journal.claim("orphan", "me")
+    journal.now_ms += HOUR_MS + 1
+    journal.claim("kept", "me")
+    assert sweeper.sweep() == 2
+    assert sorted(sent) == [("lost", {"job": "lost"}, False), ("orphan", {"job": "orphan"}, True)]
+
+
+def test_an_orphan_is_sent_again_only_after_a_while(journal, sweeper, sent):
+    record(journal, "j1")
+    journal.claim("j1", "me")
+    journal.now_ms += HOUR_MS + 1
+    assert [sweeper.sweep(), sweeper.sweep()] == [1, 0]
+    journal.now_ms += keys.MESSAGE_GRACE_MS
+    assert sweeper.sweep() == 1
+    assert len(sent) == 2
+
+
+def test_what_is_sent_is_the_request_as_it_was_recorded(journal, sweeper, sent):
+    document = {"buyAmount": 0.1, "wallets": ["ä"], "mode": "standard"}
+    journal.create(FIRST, document)
+    journal.now_ms += keys.MESSAGE_GRACE_MS + 1
+    sweeper.sweep()
+    assert sent == [("j1", document, False)]
+    assert json.loads(journal.jobs["j1"].request) == document
+
+
+def test_a_broker_that_refuses_a_message_leaves_it_and_the_others_for_a_later_sweep(journal, sent):
+    refusals = [OperationalError("away")]
+
+    def send(*message):
+        if refusals:
+            raise refusals.pop()
+        sent.append(message)
+
+    sweeper = Sweeper(journal, HOUR_MS, send)
+    record(journal, "j1", "j2")
+    journal.now_ms += keys.MESSAGE_GRACE_MS + 1
+    with pytest.raises(OperationalError):
+        sweeper.sweep()
+    assert (sent, sweeper.sweep()) == ([], 0)
+    journal.now_ms += keys.MESSAGE_GRACE_MS
+    assert sweeper.sweep() == 2
+    assert [job_id for job_id, *_ in sent] == ["j1", "j2"]
+
+
+def test_the_sweeper_goes_on_whatever_a_sweep_raises(journal, sent, caplog):
+    record(journal, "j1")
+    journal.now_ms += keys.MESSAGE_GRACE_MS + 1
+    journal.errors = [StoreConnectionError("away"), OperationalError("gone"), ZeroDivisionError()]
+    sweeper = Sweeper(journal, 3, lambda *message: sent.append(message))  # a sweep each millisecond
+    with running(sweeper):
+        wait_until(lambda: sent)
+    assert sent == [("j1", {"job": "j1"}, False)]
+    for told in ("orphaned jobs: away", "orphaned jobs: gone", "ZeroDivisionError", "sending it again"):
+        assert told in caplog.text
+
+
+def test_a_worker_that_has_just_started_looks_at_once(journal, sweeper, sent):
+    record(journal, "j1")
+    journal.now_ms += keys.MESSAGE_GRACE_MS + 1
+    with running(sweeper):  # whose next look is in twenty minutes
+        wait_until(lambda: sent)

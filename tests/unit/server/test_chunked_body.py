@@ -1,0 +1,47 @@
+"""A body in chunks: however it was cut, it is read as it was; what ends it early is an error."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.server.chunked_body import ChunkError, Chunks
+
+AFTER = b"GET / HTTP/1.1\r\n"
+
+
+def chunked(parts):
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+
+
+@given(parts=st.lists(st.binary(min_size=1, max_size=40)), size=st.integers(1, 100))
+def test_a_body_is_read_as_it_was_and_nothing_after_it(parts, size):
+    file = io.BytesIO(chunked(parts) + AFTER)
+    body = io.BufferedReader(Chunks(file), buffer_size=size)
+    assert b"".join(iter(lambda: body.read(size), b"")) == b"".join(parts)
+    assert body.read(size) == b"", "again"
+    assert file.read() == AFTER
+
+
+@given(parts=st.lists(st.binary(min_size=1, max_size=40)), data=st.data())
+def test_a_body_that_is_cut_off_is_an_error(parts, data):
+    whole = chunked(parts)
+    cut = data.draw(st.integers(0, len(whole) - 1))
+    with pytest.raises(ChunkError):
+        io.BufferedReader(Chunks(io.BytesIO(whole[:cut]))).read()
+
+
+def test_lines_are_read_across_chunks():
+    body = io.BufferedReader(Chunks(io.BytesIO(chunked([b"a", b"b\nc", b"d"]))))
+    assert body.readlines() == [b"ab\n", b"cd"]
+
+
+def test_a_body_that_could_not_be_read_cannot_be_read_later_either():
+    body = Chunks(io.BytesIO(b"3\r\nabc\r\nno size\r\n2\r\n{}\r\n0\r\n\r\n"))
+    assert body.read(3) == b"abc"
+    for _ in range(2):
+        with pytest.raises(ChunkError):
+            body.read(10)

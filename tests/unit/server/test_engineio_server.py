@@ -1,0 +1,55 @@
+"""The queue that Engine.IO is given for each client, and what becomes of sessions."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+
+import pytest
+import socketio
+from support.waiting import wait_until
+from werkzeug.test import Client
+
+from api.server.engineio_server import PacketQueue, lean
+from api.server.session_guard import guard
+
+
+def test_a_poll_that_nothing_comes_for_ends():
+    with pytest.raises(queue.Empty):
+        PacketQueue().get(timeout=0.01)
+
+
+def test_a_second_poll_beside_a_first_is_refused():
+    packets, got = PacketQueue(), []
+    first = threading.Thread(target=lambda: got.append(packets.get(timeout=5)))
+    first.start()
+    wait_until(lambda: packets.sleeps)
+    with pytest.raises(queue.Empty):
+        packets.get(timeout=5)
+    packets.put(None)
+    first.join(5)
+    assert got == [None]
+
+
+@pytest.mark.parametrize("last", ["1", "4x"])
+def test_what_comes_after_the_end_of_a_session_is_not_heard(last):
+    server = socketio.Server(async_mode="threading", monitor_clients=False)
+    lean(server.eio, lambda _: None, None)
+    guard(server)
+    client = Client(socketio.WSGIApp(server))
+    address = "/socket.io/?EIO=4&transport=polling"
+    sid = json.loads(client.get(address).text[1:])["sid"]
+    client.post(f"{address}&sid={sid}", data=f"{last}\x1e40")
+    assert server.eio.sockets == {}
+    assert server.manager.rooms == {}
+    assert not any(server.manager.pending_connect.values())
+
+
+def test_a_session_that_has_ended_is_kept_no_longer_though_nobody_polls_it():
+    server = socketio.Server(async_mode="threading", monitor_clients=False)
+    lean(server.eio, lambda _: None, None)
+    assert Client(socketio.WSGIApp(server)).get("/socket.io/?EIO=4&transport=polling").status_code == 200
+    (session,) = server.eio.sockets.values()
+    session.close(wait=False, abort=True)
+    assert server.eio.sockets == {}

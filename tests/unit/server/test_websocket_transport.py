@@ -1,0 +1,84 @@
+"""What a client sends while its last message is still handled: read when that is done, in order."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from types import SimpleNamespace
+
+import engineio
+import pytest
+from support.waiting import wait_until
+
+from api.server.engineio_server import lean
+from api.server.poller import Doorbell
+
+REQUEST = {
+    "REQUEST_METHOD": "GET",
+    "QUERY_STRING": "EIO=4&transport=websocket",
+    "HTTP_CONNECTION": "Upgrade",
+    "HTTP_UPGRADE": "websocket",
+    "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==",
+    "HTTP_SEC_WEBSOCKET_VERSION": "13",
+}
+
+
+class Served:
+    """An Engine.IO server with one client, on plain threads. Its handler waits until it may go on."""
+
+    def __init__(self, epoll, ours, theirs):
+        self.doorbell, self.theirs, self.threads = Doorbell(epoll, self._run), theirs, []
+        self.handled, self.may_go_on = [], threading.Semaphore(0)
+        server = engineio.Server(
+            async_mode="threading", async_handlers=False, monitor_clients=False, ping_interval=10**6
+        )
+        for name in ("connect", "disconnect"):
+            server.on(name, lambda *_: None)
+        server.on("message", self._handle)
+        connection = SimpleNamespace(fd=ours, fileno=ours.fileno, settimeout=lambda _: None)
+        lean(server, lambda _: connection, self.doorbell)
+        server.handle_request(dict(REQUEST), pytest.fail)
+
+    def _run(self, answer):
+        self.threads.append(threading.Thread(target=answer))
+        self.threads[-1].start()
+
+    def _handle(self, _, message):
+        self.handled.append(message)
+        self.may_go_on.acquire(timeout=10)
+
+    def say(self, *messages):
+        """Send messages with a mask of zeros, and ring."""
+        self.theirs.sendall(
+            b"".join(b"\x81" + bytes((0x80 | len(one),)) + bytes(4) + one for one in messages)
+        )
+        self.doorbell.ring()
+
+
+@pytest.fixture
+def served():
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with select.epoll() as epoll, ours, theirs:
+        served = Served(epoll, ours, theirs)
+        yield served
+        served.may_go_on.release(10)
+        for thread in served.threads:
+            thread.join()
+
+
+def test_messages_are_handled_one_after_the_other_whatever_comes_meanwhile(served):
+    served.say(b"4one")
+    wait_until(lambda: served.handled == ["one"])
+    served.say(b"4two", b"4three")
+    wait_until(lambda: not served.doorbell._answers)
+    served.say(b"4four")
+    assert served.handled == ["one"]
+    for count in (2, 3):
+        served.may_go_on.release()
+        wait_until(lambda count=count: len(served.handled) == count)
+    served.may_go_on.release()
+    wait_until(lambda: served.doorbell._answers)
+    served.doorbell.ring()
+    wait_until(lambda: served.handled == ["one", "two", "three", "four"])

@@ -1,0 +1,33 @@
+"""A store that is not reachable at start: how it is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cto_worker.config import Settings
+from cto_worker.store.startup import store_name, unreachable
+
+SENTINELS = "redis+sentinel://worker:secret@one:26379,two:26380/mymaster/0"
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"redis_url": "redis://worker:secret@store:6379/2"}, "the store at redis://store:6379/2"),
+        ({"redis_url": "redis://:se%40cret@store:6379"}, "the store at redis://store:6379"),
+        ({"redis_url": "rediss://store"}, "the store at rediss://store"),
+        ({"redis_url": SENTINELS}, "the store mymaster of the Sentinels one:26379,two:26380"),
+        ({"data_dir": Path("/data")}, "the embedded store in /data"),
+    ],
+)
+def test_a_store_is_named_without_its_password(settings, name):
+    assert store_name(Settings(**settings)) == name
+
+
+def test_why_a_store_is_not_reachable_is_one_line():
+    why = unreachable(Settings(redis_url="redis://worker:secret@127.0.0.1:1/0"))
+    assert why.startswith("the store at redis://127.0.0.1:1/0 is not reachable: Error 111 connecting")
+    assert "secret" not in why
+    assert len(why.splitlines()) == 1
