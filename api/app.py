@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, g, jsonify, request, send_from_dir
 from redis.exceptions import ConnectionError as StoreConnectionError
 
 from api import metrics
-from api.auth.authentication import note_caller, require_caller
+from api.auth.authentication import authenticate_request, require_authentication
 from api.rest import error_handlers, jobs
 from api.rest.error_handlers import unavailable
 from api.rest.rate_limit import limit_requests
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from api.auth.authentication import Gate
+    from api.auth.authentication import Authenticator
     from cto_worker.config import Settings
     from cto_worker.domain.journal import Journal
     from cto_worker.jobs.producer import Producer
@@ -35,12 +35,12 @@ STATIC = Path(__file__).parent / "static"
 
 def create_app(  # noqa: PLR0913 - the parts that it is put together from
     settings: Settings,
-    gate: Gate,
+    authenticator: Authenticator,
     store: Redis,
     journal: Journal,
     producer: Producer,
     *,
-    late_s: Callable[[], float] = lambda: 0.0,
+    seconds_since_heartbeat: Callable[[], float] = lambda: 0.0,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Flask:
     """Return the app. It serves whomever the gate admits.
@@ -65,9 +65,9 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
         return response
 
     # In this order: whoever guesses tokens is counted, too.
-    note_caller(app, gate)
+    authenticate_request(app, authenticator)
     limit_requests(app, settings)
-    require_caller(app)
+    require_authentication(app)
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -80,8 +80,10 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
         if stopping():
             return unavailable("going_away", "this gateway stops: ask another one")
         store.ping()
-        if late_s() > LATE_S:
-            raise StoreConnectionError(f"no event has come through the store for {late_s():.0f} s")
+        if seconds_since_heartbeat() > LATE_S:
+            raise StoreConnectionError(
+                f"no event has come through the store for {seconds_since_heartbeat():.0f} s"
+            )
         return jsonify(success=True, data={"status": "ready"})
 
     _add_pages(app, secured=settings.auth == "required")

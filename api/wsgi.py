@@ -18,30 +18,35 @@ from redis.exceptions import RedisError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api.app import create_app
-from api.auth.authentication import Gate, check_startable
+from api.auth.authentication import Authenticator, validate_auth_settings
 from api.auth.revocations import Revocations
-from api.limits.fair_semaphore import LOOKUPS_AT_ONCE, Turns
+from api.limits.fair_semaphore import LOOKUPS_AT_ONCE, FairSemaphore
 from api.limits.refusal_log import RepeatFilter, refusals
 from api.metrics import CANARY_LATE
 from api.realtime import sse, websocket
-from api.realtime.connection_limits import Capacity, Knocks, SilenceWatch, close_all
+from api.realtime.connection_limits import (
+    AddressRateLimiter,
+    ConnectionLimitMiddleware,
+    UnjoinedSessionReaper,
+    drain,
+)
 from api.realtime.connections import Connections
-from api.realtime.sessions import Lobby
+from api.realtime.sessions import SessionService
 from api.realtime.socketio import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from api.rest.in_flight import AT_ONCE
 from api.rest.request_tracing import trace_requests
-from api.server.engineio_server import lean
-from api.server.listeners import HandedListener, OwnListener, allow_descriptors, listen
+from api.server.engineio_server import install_engine
+from api.server.listeners import DispatchedListener, PortListener, allow_descriptors, listen
 from api.server.pacing import paced
 from api.server.protection import Protection
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 from cto_worker.jobs.celery_app import celery_app, make_producer
 from cto_worker.observability import logs
-from cto_worker.observability.heartbeat import Pulse, read
-from cto_worker.observability.metered_journal import MeasuredJournal
+from cto_worker.observability.heartbeat import ProcessHeartbeat, read
+from cto_worker.observability.metered_journal import MeteredJournal
 from cto_worker.observability.metrics import REGISTRY
 from cto_worker.observability.tracing import make_traces
 from cto_worker.store.connection import connect
@@ -73,7 +78,7 @@ def main() -> None:
     number = parser.parse_args().number
     try:
         settings = Settings.from_env()
-        check_startable(settings)
+        validate_auth_settings(settings)
     except ConfigError as error:
         sys.stderr.write(f"The gateway does not start: {error}\n")
         sys.exit(os.EX_CONFIG)
@@ -87,20 +92,20 @@ def main() -> None:
     traces = make_traces(settings, "cto-gateway")
     store = connect(settings, STORE_CONNECTIONS, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history, revocations = History(store), Revocations(store)
-    gate = Gate(settings, revocations.revoked)
+    authenticator = Authenticator(settings, revocations.revoked)
     # Of its own, for what others ask of the store at once must not look to it as if the store were lost.
     own_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     relay = Relay(
-        own_store, History(own_store), lost=eventlet_server.forget_names, most_rooms=settings.max_rooms
+        own_store, History(own_store), lost=eventlet_server.clear_dns_cache, most_rooms=settings.max_rooms
     )
     stopping = threading.Event()
     app = create_app(
         settings,
-        gate,
+        authenticator,
         store,
-        MeasuredJournal(RedisJournal(store, settings)),
+        MeteredJournal(RedisJournal(store, settings)),
         make_producer(settings, store, celery_app(settings), traces),
-        late_s=lambda: relay.late_s,
+        seconds_since_heartbeat=lambda: relay.seconds_since_heartbeat,
         stopping=stopping.is_set,
     )
     if settings.otlp_endpoint:
@@ -108,15 +113,15 @@ def main() -> None:
     socketio = make_socketio(app, async_mode=eventlet_server.ASYNC_MODE)
     app.wsgi_app = eventlet_server.adapted(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
     if settings.auth == "required":  # else all is one machine
-        app.wsgi_app = paced(app.wsgi_app, gate)  # type: ignore[method-assign]
-    lean(socketio.server.eio, eventlet_server.give_away, eventlet_server.doorbell())
+        app.wsgi_app = paced(app.wsgi_app, authenticator)  # type: ignore[method-assign]
+    install_engine(socketio.server.eio, eventlet_server.detach_socket, eventlet_server.poller())
     connections = Connections(revocations, settings.max_user_sockets)
-    lobby = Lobby(gate, connections, Turns(), relay, history)
-    silence = SilenceWatch(socketio.server, NAMESPACE)
-    register(socketio, lobby, silence.note)
+    sessions = SessionService(authenticator, connections, FairSemaphore(), relay, history)
+    silence = UnjoinedSessionReaper(socketio.server, NAMESPACE)
+    register(socketio, sessions, silence.note)
     eventlet_server.log_failures()
-    app.register_blueprint(sse.blueprint(lobby))
-    app.register_blueprint(websocket.blueprint(lobby, eventlet_server.take_over, MAX_MESSAGE_BYTES))
+    app.register_blueprint(sse.blueprint(sessions))
+    app.register_blueprint(websocket.blueprint(sessions, eventlet_server.take_over, MAX_MESSAGE_BYTES))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     threading.Thread(target=silence.run, name="silence", daemon=True).start()
     threading.Thread(target=refusals.run, name="refusals", daemon=True).start()
@@ -124,14 +129,19 @@ def main() -> None:
         threading.Thread(target=connections.run, name="connections", daemon=True).start()
     _collect_rarely()
     app.register_blueprint(metrics_endpoint.blueprint(partial(read, store), history.backlog))
-    _serve(app, socketio.server, lobby, settings, number, stopping)
+    _serve(app, socketio.server, sessions, settings, number, stopping)
     traces.stop(TRACES_S)
     refusals.flush()
     os._exit(0)  # whoever is still there does not read
 
 
 def _serve(  # noqa: PLR0913, PLR0917 - the parts that it is put together from
-    app: Flask, server: Any, lobby: Lobby, settings: Settings, number: int | None, stopping: threading.Event
+    app: Flask,
+    server: Any,
+    sessions: SessionService,
+    settings: Settings,
+    number: int | None,
+    stopping: threading.Event,
 ) -> None:
     """Serve until SIGTERM or SIGINT, and then until what is under way has ended.
 
@@ -139,19 +149,24 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that it is put together from
     """
     most = _connections(settings)
     pool = eventlet_server.Pool(most + REST_CONNECTIONS)
-    knocks = () if settings.auth == "off" else (Knocks(most).spend,)  # then all is one machine
-    capacity = Capacity(app.wsgi_app, lambda: len(server.eio.sockets), most, *knocks)
+    knocks = () if settings.auth == "off" else (AddressRateLimiter(most).spend,)  # then all is one machine
+    capacity = ConnectionLimitMiddleware(app.wsgi_app, lambda: len(server.eio.sockets), most, *knocks)
     app.wsgi_app = protected = Protection(capacity, settings)  # type: ignore[method-assign]
     if settings.proxies:
         # Outermost, so that all that counts by address counts by the client's.
         app.wsgi_app = ProxyFix(protected, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     telling = connect(settings, 1, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
-    pulse = Pulse(telling, "gateway", REGISTRY, lambda: {**capacity.open(), CANARY_LATE: lobby.relay.late_s})
-    threading.Thread(target=pulse.run, name="pulse", daemon=True).start()
+    heartbeat = ProcessHeartbeat(
+        telling,
+        "gateway",
+        REGISTRY,
+        lambda: {**capacity.open(), CANARY_LATE: sessions.relay.seconds_since_heartbeat},
+    )
+    threading.Thread(target=heartbeat.run, name="pulse", daemon=True).start()
     listener = (
-        OwnListener(listen(settings, "gateway"))
+        PortListener(listen(settings, "gateway"))
         if number is None
-        else HandedListener(settings.front_path, number, lambda: pool.running() + len(server.eio.sockets))
+        else DispatchedListener(settings.front_path, number, lambda: pool.running() + len(server.eio.sockets))
     )
     if number is not None:
         _name_sessions(server.eio, number)
@@ -164,11 +179,11 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that it is put together from
     log.info("draining %d connections", pool.running())
     stopping.set()
     listener.close()
-    close_all(server, lobby.connections, capacity, FLUSH_S)
+    drain(server, sessions.connections, capacity, FLUSH_S)
     log.info("waiting for what is under way")
     eventlet_server.finish(serving, DRAIN_S)
     with suppress(RedisError):
-        pulse.end()
+        heartbeat.end()
 
 
 def _connections(settings: Settings) -> int:

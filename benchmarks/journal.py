@@ -14,7 +14,7 @@ from cto_worker.config import Settings
 from cto_worker.domain.events import Details, ProgressEvent, Status, encode
 from cto_worker.domain.ids import user_room
 from cto_worker.domain.request import parse_request
-from cto_worker.operation.reporter import opening_event
+from cto_worker.operation.reporter import accepted_event
 from cto_worker.store import keys
 from cto_worker.store.journal import RedisJournal
 
@@ -31,7 +31,7 @@ class Job:
 
     def __init__(self, journal: RedisJournal) -> None:
         request = parse_request(BODY)
-        opening = opening_event(str(uuid4()), request)
+        opening = accepted_event(str(uuid4()), request)
         journal.create(opening, request.to_document())
         claim = journal.claim(opening.job_id, str(uuid4()))
         assert claim
@@ -95,7 +95,7 @@ def running_journal(fsync: str) -> Iterator[tuple[Redis, RedisJournal]]:
     """A store of its own and a journal in it that has learned its pace, as after any twenty operations."""
     with embedded_store(fsync) as environment, client(environment) as store:
         journal = RedisJournal(store, SETTINGS)
-        for _ in range(keys.PACE_RUNS):
+        for _ in range(keys.STEP_DURATION_SAMPLES):
             Job(journal).end()
         yield store, journal
 

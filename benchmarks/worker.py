@@ -110,7 +110,7 @@ def operations_at_once(
         begun_s = time.perf_counter()
         worker.resume()
         ended_s = {}
-        completed = keys.jobs(keys.EVERYONE, "completed")
+        completed = keys.jobs(keys.ALL_OWNERS, "completed")
 
         def all_done() -> bool:
             done = worker.store.zcard(completed)

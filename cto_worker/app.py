@@ -32,9 +32,9 @@ from cto_worker.jobs.sweeper import Sweeper
 from cto_worker.jobs.task import register
 from cto_worker.markets.paper.market import PLATFORMS, PaperMarket
 from cto_worker.observability import logs
-from cto_worker.observability.flower_phase import PhaseTeller
-from cto_worker.observability.heartbeat import Pulse
-from cto_worker.observability.metered_journal import MeasuredJournal
+from cto_worker.observability.flower_phase import FlowerPhaseEvents
+from cto_worker.observability.heartbeat import ProcessHeartbeat
+from cto_worker.observability.metered_journal import MeteredJournal
 from cto_worker.observability.metrics import REGISTRY
 from cto_worker.observability.tracing import make_traces
 from cto_worker.store.connection import check_durable, connect
@@ -71,13 +71,13 @@ market_store = (
 app = celery_app(settings)
 send = make_send(app)
 own_store = connect(settings, _KEEPERS_CONNECTIONS, timeout_s=_TIMEOUT_S, retry_timeouts=False)
-own_journal = MeasuredJournal(RedisJournal(own_store, settings))
+own_journal = MeteredJournal(RedisJournal(own_store, settings))
 keeper = LeaseKeeper(own_journal, settings.lease_ms)
 sweeper = Sweeper(own_journal, settings.lease_ms, send)
 traces = make_traces(settings, "cto-worker")
-phase_teller = PhaseTeller()
+phase_teller = FlowerPhaseEvents()
 runner = Runner(
-    MeasuredJournal(traces.journal(store, settings), phase_teller),
+    MeteredJournal(traces.journal(store, settings), phase_teller),
     traces.market(PaperMarket(market_store, settings)),
     keeper,
     send,
@@ -85,7 +85,7 @@ runner = Runner(
     traces.run,
     platforms=PLATFORMS,
 )
-pulse = Pulse(
+heartbeat = ProcessHeartbeat(
     own_store,
     "worker",
     REGISTRY,
@@ -131,7 +131,7 @@ def _keep_and_sweep(sender: object, **_: object) -> None:
     phase_teller.consumer = sender
     threading.Thread(target=keeper.run, name="lease keeper", daemon=True).start()
     threading.Thread(target=sweeper.run, name="sweeper", daemon=True).start()
-    threading.Thread(target=pulse.run, name="pulse", daemon=True).start()
+    threading.Thread(target=heartbeat.run, name="pulse", daemon=True).start()
 
 
 @heartbeat_sent.connect
@@ -149,5 +149,5 @@ def _hand_over(**_: object) -> None:
 @worker_shutdown.connect
 def _tell_the_rest(**_: object) -> None:
     with suppress(RedisError):
-        pulse.end()
+        heartbeat.end()
     traces.stop(_TRACES_S)

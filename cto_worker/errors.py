@@ -94,11 +94,11 @@ class LeaseLostError(CtoError):
     """A run could not renew its lease in time, so another may have the job. It must stop at once."""
 
 
-class HandedOver(CtoError):  # noqa: N818 - no error either
+class Handover(CtoError):  # noqa: N818 - no error either
     """The worker is to stop, and gives its jobs up at their next step boundary. Nothing is lost by it."""
 
 
-class Cancelled(CtoError):  # noqa: N818 - no error either
+class CancelRequested(CtoError):  # noqa: N818 - no error either
     """Somebody has asked to cancel the job, and nothing of its next step has been sent."""
 
 

@@ -39,7 +39,7 @@ TOKEN_IN_QUERY = frozenset({"streams.job_stream", "streams.user_stream", "websoc
 _EVERYBODY = Caller(Role.SERVICE)  # without authorization
 
 
-def check_startable(settings: Settings) -> None:
+def validate_auth_settings(settings: Settings) -> None:
     """Raise :class:`ConfigError` unless a gateway with these settings would be safe to start."""
     if settings.auth == "required":
         make_verifier(settings)
@@ -50,7 +50,7 @@ def check_startable(settings: Settings) -> None:
         )
 
 
-class Gate:
+class Authenticator:
     """Tells who a token's bearer is, and lets nobody else in."""
 
     def __init__(self, settings: Settings, revoked: Callable[[Caller], bool]) -> None:
@@ -72,7 +72,7 @@ class Gate:
             raise UnauthorizedError("invalid_token", "the token is not valid: it is no text")
         who = self._verify(token)
         self.check(who)
-        check_speaks_for(who, user_id)
+        check_user_matches_token(who, user_id)
         return who
 
     def admit_handshake(self, environ: dict[str, Any], auth: Any = None) -> Caller:
@@ -99,7 +99,7 @@ class Gate:
             raise UnauthorizedError(*REVOKED)
 
 
-def check_speaks_for(who: Caller, user_id: Any) -> None:
+def check_user_matches_token(who: Caller, user_id: Any) -> None:
     """Refuse a client that says, beside its token, that it is another user."""
     if user_id and who.user_id and user_id != who.user_id:
         raise ForbiddenError("user_mismatch", "userId is not the user whose token this is")
@@ -112,7 +112,7 @@ def _credentials(environ: dict[str, Any], auth: Any = None) -> tuple[Any, Any]:
     return token, given.get("userId") or query.get("userId", [""])[0]
 
 
-def note_caller(app: Flask, gate: Gate) -> None:
+def authenticate_request(app: Flask, authenticator: Authenticator) -> None:
     """Have every request's caller known, or why it is not, wherever one is needed."""
 
     @app.before_request
@@ -124,13 +124,13 @@ def note_caller(app: Flask, gate: Gate) -> None:
         if request.endpoint in TOKEN_IN_QUERY:
             token = token or request.args.get("token", "")
         try:
-            g.caller = gate.admit(token)
+            g.caller = authenticator.admit(token)
         except CtoError as error:
             g.refusal = error
 
 
-def require_caller(app: Flask) -> None:
-    """Refuse whoever :func:`note_caller` has not found to be somebody, before any view is reached."""
+def require_authentication(app: Flask) -> None:
+    """Refuse every request that :func:`authenticate_request` has not authenticated, before any view."""
 
     @app.before_request
     def _require() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from api.auth.authentication import check_startable
+from api.auth.authentication import validate_auth_settings
 from api.cli.gateway_client import Gateway, GatewayError
 from api.cli.options import program
 from cto_worker.errors import ConfigError
@@ -85,7 +85,7 @@ def _finding(name: str, check: Callable[[], str], settings: Settings) -> Finding
 
 def _configuration(settings: Settings, store: Redis) -> str:
     try:
-        check_startable(settings)
+        validate_auth_settings(settings)
     except ConfigError as error:
         # Who asks is often in another terminal than the system, which got its settings there.
         if others := _elsewhere(settings, store):

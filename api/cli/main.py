@@ -34,8 +34,8 @@ from cto_worker.domain.request import USER_ID
 from cto_worker.errors import CtoError
 from cto_worker.jobs.after_restore import park_all_in_time
 from cto_worker.jobs.celery_app import celery_app
-from cto_worker.observability.heartbeat import Pulse
-from cto_worker.observability.metered_journal import MeasuredJournal
+from cto_worker.observability.heartbeat import ProcessHeartbeat
+from cto_worker.observability.metered_journal import MeteredJournal
 from cto_worker.observability.metrics import REGISTRY
 from cto_worker.store import keys, reconciliation
 from cto_worker.store.backup import snapshot
@@ -244,12 +244,14 @@ def _park(*, wait: float, as_json: bool) -> None:
     """
     settings = Settings.from_env()
     with connect(settings) as store, celery_app(settings) as app:
-        journal = MeasuredJournal(RedisJournal(store, settings))
+        journal = MeteredJournal(RedisJournal(store, settings))
         try:
             parked = park_all_in_time(store, journal, app, wait)
         finally:
             with suppress(RedisError):
-                Pulse(store, "park", REGISTRY, dict).end()  # adds what it has ended to what is counted
+                ProcessHeartbeat(
+                    store, "park", REGISTRY, dict
+                ).end()  # adds what it has ended to what is counted
         listed = reconciliation.count(store)
     if as_json:
         click.echo(json.dumps({"jobIds": parked}))

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 from honcho.environ import parse_procfile
 from redis.exceptions import RedisError
 
-from api.auth.authentication import check_startable
+from api.auth.authentication import validate_auth_settings
 from api.cli.options import program
 from api.cli.supervisor import Spec, Supervisor
 from cto_worker.config import Settings
@@ -37,7 +37,7 @@ READY_EVERY_S = 0.25  # how often it is asked whether all is ready
 
 def up(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool = True) -> int:
     """Run everything and return the exit status. Raises :class:`ConfigError` before anything is started."""
-    check_startable(settings)
+    validate_auth_settings(settings)
     ports = {"CTO_PORT": settings.port}
     if flower:
         flower_options.environment(settings)  # raises when it would be open to others

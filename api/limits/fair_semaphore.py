@@ -20,7 +20,7 @@ LOOKUPS_AT_ONCE = 32  # of what clients ask for; the store's other connections s
 TURN_TIMEOUT_S = 9.0
 
 
-class Turns:
+class FairSemaphore:
     """Lets so many in at once; the others wait in the order in which they came."""
 
     def __init__(self, at_once: int = LOOKUPS_AT_ONCE) -> None:

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from api.limits.token_bucket import Allowance
+from api.limits.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class _Place:
     def __init__(self, record: logging.LogRecord) -> None:
         long = bool(record.exc_info) or "\n" in str(record.msg)
         limits = (TRACEBACKS_AT_ONCE, TRACEBACKS_PER_S) if long else (LINES_AT_ONCE, LINES_PER_S)
-        self._allowance = Allowance(*limits)
+        self._allowance = TokenBucket(*limits)
         self._left_out = 0
 
     def may_write(self, record: logging.LogRecord) -> bool:

@@ -11,7 +11,7 @@ BURST = 1_200
 PER_SECOND = 20.0
 
 
-class Allowance:
+class TokenBucket:
     """How much one client may still say: a token bucket."""
 
     __slots__ = ("_at_s", "_burst", "_left", "_per_second")

@@ -15,7 +15,7 @@ from werkzeug.wsgi import ClosingIterator
 from api import metrics
 from api.limits.addresses import network_of
 from api.limits.refusal_log import refusals
-from api.limits.token_bucket import Allowance
+from api.limits.token_bucket import TokenBucket
 from api.server.session_guard import address_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ RETRY_AFTER_S = 5
 _SESSION = re.compile(r"(?:^|&)sid=[^&]")  # as parse_qs finds it, with which Engine.IO looks for it
 
 
-class SilenceWatch:
+class UnjoinedSessionReaper:
     """Closes the sessions that do not ask to be let into the namespace within 5 s, which nobody can use.
 
     Time is counted in turns of this thread: a gateway that is too busy to read what its clients have sent in
@@ -70,7 +70,7 @@ class SilenceWatch:
                 _close(session)
 
 
-class Capacity:
+class ConnectionLimitMiddleware:
     """Refuses to open more for events than a limit, whatever the transport. REST is not limited.
 
     ``sessions`` tells how many Engine.IO has; streams and plain WebSockets are counted here. ``may_open``
@@ -137,7 +137,9 @@ def _refuse(start_response: Callable[..., Any], status: HTTPStatus, message: str
     return [json.dumps({"success": False, "error": error}).encode()]
 
 
-def close_all(server: Any, connections: Connections, capacity: Capacity, within_s: float) -> None:
+def drain(
+    server: Any, connections: Connections, capacity: ConnectionLimitMiddleware, within_s: float
+) -> None:
     """Send everybody away who gets events. What waits for a client is sent first, if it takes it in time.
 
     Sessions end as if the connection had broken: then stock clients come back by themselves. They would not
@@ -147,7 +149,7 @@ def close_all(server: Any, connections: Connections, capacity: Capacity, within_
     told: set[Any] = set()
     ends_s = time.monotonic() + within_s
     while True:  # some may be coming in just now
-        connections.end_all()
+        connections.close_all_connections()
         sessions = set(server.eio.sockets.values())
         for session in sessions & told:
             if not (session.upgraded or session.queue.sleeps):  # its poll is answered, and no other one comes
@@ -158,7 +160,7 @@ def close_all(server: Any, connections: Connections, capacity: Capacity, within_
         if not any(capacity.open().values()) or time.monotonic() > ends_s:
             break
         time.sleep(TICK_S / 10)
-    connections.cut_off_ended()
+    connections.abort_remaining()
     for session in sessions:
         session.queue.drop()
 
@@ -172,7 +174,7 @@ def _close(session: Any) -> None:
 MAX_ADDRESSES = 10_000  # that are remembered
 
 
-class Knocks:
+class AddressRateLimiter:
     """How often each address may open connections for events: none may take up a gateway's whole room.
 
     A stranger's connection lasts 5 s, so that one address has less than half of it. All who are behind one
@@ -181,12 +183,12 @@ class Knocks:
 
     def __init__(self, room: int) -> None:
         self._burst = max(room / 4, 1)
-        self._addresses: dict[str, Allowance] = {}
+        self._addresses: dict[str, TokenBucket] = {}
 
     def spend(self, address: str) -> bool:
         """Take one off; return whether there was one left."""
         place = network_of(address)
-        allowance = self._addresses.pop(place, None) or Allowance(self._burst, self._burst / 10)
+        allowance = self._addresses.pop(place, None) or TokenBucket(self._burst, self._burst / 10)
         self._addresses[place] = allowance  # the last to be forgotten
         if len(self._addresses) > MAX_ADDRESSES:
             del self._addresses[next(iter(self._addresses))]

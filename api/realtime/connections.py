@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.25  # how often tokens are looked at: all is to be cut off within a second
 
 
-class Ending(Enum):
+class CloseReason(Enum):
     """Why a connection is ended, as a code and in words."""
 
     EXPIRED = EXPIRED
@@ -54,7 +54,7 @@ class Connection:
     """
 
     who: Caller
-    end: Callable[[Ending], object]
+    end: Callable[[CloseReason], object]
     cut_off: Callable[[], object]
 
 
@@ -69,7 +69,7 @@ class Connections:
         self._users: Counter[str] = Counter()
 
     def open(
-        self, who: Caller, end: Callable[[Ending], object], cut_off: Callable[[], object] = lambda: None
+        self, who: Caller, end: Callable[[CloseReason], object], cut_off: Callable[[], object] = lambda: None
     ) -> Connection:
         """Count a client in. Raises :class:`~api.errors.RoomError` ``too_many_connections``.
 
@@ -113,23 +113,23 @@ class Connections:
         """Look once. Raises ``RedisError`` when it cannot be known what is revoked."""
         now_s = time.time()
         for connection in [one for one in list(self._open) if one.who.expires_s <= now_s]:
-            self._end(connection, Ending.EXPIRED)
+            self._end(connection, CloseReason.EXPIRED)
         if self._revocations.refresh():
             for connection in [one for one in list(self._open) if self._revocations.revoked(one.who)]:
-                self._end(connection, Ending.REVOKED)
+                self._end(connection, CloseReason.REVOKED)
 
-    def end_all(self) -> None:
+    def close_all_connections(self) -> None:
         """Send everybody away, to come again to another gateway or a later one."""
         for connection in list(self._open):
             self._sent_away.append(connection)
-            self._end(connection, Ending.GOING_AWAY)
+            self._end(connection, CloseReason.GOING_AWAY)
 
-    def cut_off_ended(self) -> None:
+    def abort_remaining(self) -> None:
         """Wait no longer for those who were sent away and have not taken in what waits for them."""
         for connection in self._sent_away:
             connection.cut_off()
 
-    def _end(self, connection: Connection, ending: Ending) -> None:
+    def _end(self, connection: Connection, ending: CloseReason) -> None:
         self.close(connection)
         try:
             connection.end(ending)

@@ -15,28 +15,28 @@ from cto_worker.domain.ids import job_room
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from api.auth.authentication import Gate
+    from api.auth.authentication import Authenticator
     from api.auth.policy import Caller
-    from api.limits.fair_semaphore import Turns
-    from api.realtime.connections import Connection, Connections, Ending
-    from api.relay.encoded_event import Frame
+    from api.limits.fair_semaphore import FairSemaphore
+    from api.realtime.connections import CloseReason, Connection, Connections
+    from api.relay.encoded_event import EncodedEvent
     from api.relay.relay import Relay
-    from api.relay.subscriber import Reader
+    from api.relay.subscriber import Subscriber
     from cto_worker.store.history import History
 
 
 @dataclass(frozen=True, slots=True)
-class Lobby:
+class SessionService:
     """What all doors share."""
 
-    gate: Gate
+    authenticator: Authenticator
     connections: Connections
-    turns: Turns
+    turns: FairSemaphore
     relay: Relay
     history: History
 
     def open(
-        self, who: Caller, end: Callable[[Ending], object], cut_off: Callable[[], object] = lambda: None
+        self, who: Caller, end: Callable[[CloseReason], object], cut_off: Callable[[], object] = lambda: None
     ) -> Connection:
         """Let a client in.
 
@@ -44,10 +44,10 @@ class Lobby:
         looked
         at, and what :meth:`~api.realtime.connections.Connections.open` does.
         """
-        self.gate.check(who)
+        self.authenticator.check(who)
         return self.connections.open(who, end, cut_off)
 
-    def join(self, connection: Connection, reader: Reader, room: str) -> None:
+    def join(self, connection: Connection, subscriber: Subscriber, room: str) -> None:
         """Let a client into a room, if it may be there.
 
         Raises :class:`~api.errors.UnauthorizedError`, :class:`~api.errors.RoomError`, and
@@ -55,15 +55,15 @@ class Lobby:
         :meth:`~api.relay.relay.Relay.join` does.
         """
         ended = self._check(connection, room)
-        self.relay.join(reader, room, ended=ended)
+        self.relay.join(subscriber, room, ended=ended)
 
     def resume(
         self,
         connection: Connection,
-        reader: Reader,
+        subscriber: Subscriber,
         job_id: str,
         after: int,
-        answer: Callable[[list[Frame]], object],
+        answer: Callable[[list[EncodedEvent]], object],
     ) -> None:
         """Have a client told what it missed of a job, if it still may know of it.
 
@@ -72,7 +72,7 @@ class Lobby:
         :meth:`~api.relay.relay.Relay.resume` does.
         """
         ended = self._check(connection, job_room(job_id))
-        self.relay.resume(reader, job_id, after, answer, ended=ended)
+        self.relay.resume(subscriber, job_id, after, answer, ended=ended)
 
     def refresh(self, connection: Connection, token: object, user_id: object = None) -> None:
         """Let a client stay as long as a new token of its holds.
@@ -81,9 +81,9 @@ class Lobby:
         or
         :class:`~api.errors.RoomError`; then the old one still counts.
         """
-        self.connections.renew(connection, self.gate.admit(token, user_id))
+        self.connections.renew(connection, self.authenticator.admit(token, user_id))
 
     def _check(self, connection: Connection, room: str) -> bool:
-        self.gate.check(connection.who)
+        self.authenticator.check(connection.who)
         with self.turns.turn():
             return check_allowed(connection.who, room, self.history)

@@ -15,10 +15,10 @@ from flask_socketio import SocketIO
 from redis.exceptions import RedisError
 
 from api.limits.refusal_log import refusals
-from api.realtime.connections import Ending
+from api.realtime.connections import CloseReason
 from api.realtime.room_access import refusal, resume_point, room_name
 from api.relay.encoded_event import gap, missed
-from api.relay.subscriber import Reader
+from api.relay.subscriber import Subscriber
 from api.server.session_guard import guard
 from cto_worker.errors import CtoError
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from api.realtime.connections import Connection
-    from api.realtime.sessions import Lobby
-    from api.relay.encoded_event import Frame
+    from api.realtime.sessions import SessionService
+    from api.relay.encoded_event import EncodedEvent
     from api.server.engineio_server import PacketQueue
 
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
@@ -60,7 +60,9 @@ def make_socketio(app: Flask, async_mode: str) -> SocketIO:
     return socketio
 
 
-def register(socketio: SocketIO, lobby: Lobby, left: Callable[[str], object] = lambda _: None) -> None:
+def register(
+    socketio: SocketIO, sessions: SessionService, left: Callable[[str], object] = lambda _: None
+) -> None:
     """Handle connection, ``join_room``, ``leave_room``, ``resume``, ``auth_refresh`` and disconnection.
 
     ``left`` is told each session that is nobody's any more.
@@ -68,7 +70,7 @@ def register(socketio: SocketIO, lobby: Lobby, left: Callable[[str], object] = l
     costs more than most of them, and which none of them asks for.
     """
     server = socketio.server
-    door = _Door(server, lobby, left)
+    door = _Door(server, sessions, left)
     server.on("connect", door.connect)
     for name, handler in zip(_ASKED, (door.join, door.leave, door.resume, door.refresh), strict=True):
         server.on(name, _answering(server, partial(door.act, handler)))
@@ -80,41 +82,41 @@ class _Client:
     """One that is connected."""
 
     connection: Connection
-    reader: Reader
-    outbox: PacketQueue
+    subscriber: Subscriber
+    send_queue: PacketQueue
 
 
 class _Door:
     """The clients that are connected, and what they may ask for."""
 
-    def __init__(self, server: Any, lobby: Lobby, left: Callable[[str], object]) -> None:
-        self._server, self._lobby, self._left = server, lobby, left
+    def __init__(self, server: Any, sessions: SessionService, left: Callable[[str], object]) -> None:
+        self._server, self._sessions, self._left = server, sessions, left
         self._clients: dict[str, _Client] = {}  # by Socket.IO's id
 
     def connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         session = self._server.eio.sockets[self._session(sid)]
-        outbox = session.queue
+        send_queue = session.queue
         try:
-            who = self._lobby.gate.admit_handshake(environ, auth)
+            who = self._sessions.authenticator.admit_handshake(environ, auth)
             if session.closed:  # while keys were fetched
                 raise Refusal("gone")
-            connection = self._lobby.open(who, partial(self._end, sid))
+            connection = self._sessions.open(who, partial(self._end, sid))
         except (CtoError, RedisError) as failure:
             error, _ = refusal(failure)
             refusals.note("refused a client", environ.get("REMOTE_ADDR"), error["code"])
             raise Refusal(error["message"], {"code": error["code"]}) from failure
-        self._clients[sid] = _Client(connection, _reader(outbox), outbox)
+        self._clients[sid] = _Client(connection, _reader(send_queue), send_queue)
 
     def disconnect(self, sid: str, reason: str = "") -> None:
         client = self._clients.pop(sid, None)
         if client:
             self._left(self._session(sid))
-            self._lobby.connections.close(client.connection)
-            self._lobby.relay.forget(client.reader)
+            self._sessions.connections.close(client.connection)
+            self._sessions.relay.forget(client.subscriber)
             if reason == self._server.reason.CLIENT_DISCONNECT:
-                client.outbox.put(None)  # who is nobody any more takes up no room
+                client.send_queue.put(None)  # who is nobody any more takes up no room
             if reason == self._server.reason.PING_TIMEOUT:
-                client.outbox.drop()  # it may read nothing, and so no goodbye either
+                client.send_queue.drop()  # it may read nothing, and so no goodbye either
 
     def _session(self, sid: str) -> str:
         return self._server.manager.eio_sid_from_sid(sid, NAMESPACE)  # type: ignore[no-any-return]
@@ -122,19 +124,19 @@ class _Door:
     def act(self, handler: Callable[..., Any], sid: str, *arguments: Any) -> Any:
         """Handle a message of a client."""
         client = self._clients[sid]
-        outbox, session = client.outbox, self._server.eio.sockets.get(self._session(sid))
-        outbox.busy, pinged_s = True, session and session.last_ping
+        send_queue, session = client.send_queue, self._server.eio.sockets.get(self._session(sid))
+        send_queue.busy, pinged_s = True, session and session.last_ping
         if pinged_s:
             session.last_ping = None  # its answer lies unread behind this message
         try:
             return handler(client, *arguments)
         finally:
-            outbox.busy = False
+            send_queue.busy = False
             if pinged_s:
                 session.last_ping = time.time()
 
-    def _end(self, sid: str, ending: Ending) -> None:
-        if ending is Ending.GOING_AWAY:
+    def _end(self, sid: str, ending: CloseReason) -> None:
+        if ending is CloseReason.GOING_AWAY:
             return  # see close_all
         session = self._server.eio.sockets.get(self._session(sid))
         said = {"code": ending.code, "message": ending.message}
@@ -145,43 +147,43 @@ class _Door:
 
     def join(self, client: _Client, *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
-        self._lobby.join(client.connection, client.reader, room)
+        self._sessions.join(client.connection, client.subscriber, room)
         return {"success": True, "room": room}
 
     def leave(self, client: _Client, *arguments: Any) -> dict[str, Any]:
         room = room_name(arguments)
-        self._lobby.relay.leave(client.reader, room)
+        self._sessions.relay.leave(client.subscriber, room)
         return {"success": True, "room": room}
 
     def resume(self, client: _Client, *arguments: Any) -> Any:
         job_id, after = resume_point(arguments)
-        reader, outbox, packet_id = client.reader, client.outbox, _packet_id.get()
+        subscriber, send_queue, packet_id = client.subscriber, client.send_queue, _packet_id.get()
 
-        def answer(frames: list[Frame]) -> None:
+        def answer(frames: list[EncodedEvent]) -> None:
             if packet_id is None:
                 for frame in frames:
-                    reader.put(frame)
+                    subscriber.put(frame)
             else:
-                outbox.put(_resumed(packet_id, frames, after))
+                send_queue.put(_resumed(packet_id, frames, after))
 
-        self._lobby.resume(client.connection, reader, job_id, after, answer)
+        self._sessions.resume(client.connection, subscriber, job_id, after, answer)
         return self._server.not_handled  # so that python-socketio does not answer once more
 
     def refresh(self, client: _Client, *arguments: Any) -> dict[str, Any]:
         given = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
-        self._lobby.refresh(client.connection, given.get("token"), given.get("userId"))
+        self._sessions.refresh(client.connection, given.get("token"), given.get("userId"))
         return {"success": True}
 
 
-def _reader(outbox: PacketQueue) -> Reader:
+def _reader(send_queue: PacketQueue) -> Subscriber:
     def tell_gap(job_id: str, oldest_seq: int) -> None:
-        outbox.put(Packet(MESSAGE, f'2["gap",{gap(job_id, oldest_seq).decode()}]'))
+        send_queue.put(Packet(MESSAGE, f'2["gap",{gap(job_id, oldest_seq).decode()}]'))
 
     def probe(ping: bytes) -> None:
-        if outbox.writes_at_once:  # and is not polled
-            outbox.put(ping)
+        if send_queue.writes_at_once:  # and is not polled
+            send_queue.put(ping)
 
-    return Reader(outbox.put_frame, tell_gap, probe)
+    return Subscriber(send_queue.put_frame, tell_gap, probe)
 
 
 def _answering(server: Any, handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -199,7 +201,7 @@ def _answering(server: Any, handler: Callable[..., Any]) -> Callable[..., Any]:
     return answer
 
 
-def _resumed(packet_id: int, frames: list[Frame], after: int) -> Packet:
+def _resumed(packet_id: int, frames: list[EncodedEvent], after: int) -> Packet:
     """The acknowledgement (``3``) of a ``resume``, its events as the worker wrote them."""
     return Packet(MESSAGE, f'3{packet_id}[{{"success":true,{missed(frames, after).decode()}}}]')
 

@@ -18,14 +18,14 @@ from redis.exceptions import RedisError
 from api.auth.authentication import caller
 from api.auth.policy import Action
 from api.errors import RoomError
-from api.realtime.connections import Ending
+from api.realtime.connections import CloseReason
 from api.realtime.room_access import MAX_SEQ
-from api.realtime.stream_cursor import Position
-from api.relay.encoded_event import Frame, frames_of, gap, rooms_of, server_sent_event
-from api.relay.send_queue import Outbox, cut_off
-from api.relay.subscriber import Reader
+from api.realtime.stream_cursor import StreamCursor
+from api.relay.encoded_event import EncodedEvent, frames_of, gap, rooms_of, server_sent_event
+from api.relay.send_queue import SendQueue, cut_off
+from api.relay.subscriber import Subscriber
 from api.rest.jobs import check_user_id
-from api.rest.request_parsing import checked_job_id, integer, query, wrong
+from api.rest.request_parsing import integer, parse_job_id, query, wrong
 from cto_worker.domain.events import dumps
 from cto_worker.domain.ids import job_room, user_room
 from cto_worker.errors import JobNotFoundError
@@ -33,7 +33,7 @@ from cto_worker.errors import JobNotFoundError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from api.realtime.sessions import Lobby
+    from api.realtime.sessions import SessionService
     from cto_worker.store.history import History
 
 log = logging.getLogger(__name__)
@@ -44,23 +44,23 @@ HEARTBEAT = b": \n\n"
 UNHEARD_MS = 15_000  # a client that takes nothing in for so long is gone
 
 
-def blueprint(lobby: Lobby) -> Blueprint:
+def blueprint(sessions: SessionService) -> Blueprint:
     """Return the two routes."""
     routes = Blueprint("streams", __name__, url_prefix="/api/cto")
-    history = lobby.history
+    history = sessions.history
 
     @routes.get("/job/<job_id>/stream")
     def job_stream(job_id: str) -> Response:
         parameters = query(request, ["after", "token"])
-        with lobby.turns.turn():
-            latest = history.latest(checked_job_id(job_id))
+        with sessions.turns.turn():
+            latest = history.latest(parse_job_id(job_id))
         if latest is None or not caller().may(Action.READ, latest.user_id):
             raise JobNotFoundError(job_id)
         after = integer(parameters, "after", 0, MAX_SEQ - 1, latest.seq - 1)
         after = integer(_last_event_id(), "Last-Event-ID", 0, MAX_SEQ - 1, after)
-        if after >= latest.seq and Frame(latest.event).terminal:
+        if after >= latest.seq and EncodedEvent(latest.event).terminal:
             return Response(status=204)  # the one answer on which an EventSource does not come again
-        stream = _Stream(lobby, job_room(job_id), Position([(job_id, after)]), only=job_id)
+        stream = _Stream(sessions, job_room(job_id), StreamCursor([(job_id, after)]), only=job_id)
         return stream.response(lambda: [job_id])
 
     @routes.get("/stream")
@@ -77,10 +77,10 @@ def blueprint(lobby: Lobby) -> Blueprint:
             if name in {"after", "Last-Event-ID"}:
                 position = _position(name, text)
         if position is None:
-            with lobby.turns.turn():
+            with sessions.turns.turn():
                 beginning = _beginning(history, user_id, room)
-            return _Stream(lobby, room, beginning).response(list)
-        return _Stream(lobby, room, position).response(lambda: _missed(history, user_id, room, position))
+            return _Stream(sessions, room, beginning).response(list)
+        return _Stream(sessions, room, position).response(lambda: _missed(history, user_id, room, position))
 
     return routes
 
@@ -91,26 +91,28 @@ def _last_event_id() -> dict[str, str]:
     return {"Last-Event-ID": text} if text else {}
 
 
-def _position(name: str, text: str) -> Position:
-    position = Position.parse(text)
+def _position(name: str, text: str) -> StreamCursor:
+    position = StreamCursor.parse(text)
     if position is None:
         raise wrong(name, "Must be the id of an event of this stream.")
     return position
 
 
-def _beginning(history: History, user_id: str, room: str) -> Position:
+def _beginning(history: History, user_id: str, room: str) -> StreamCursor:
     """Where a user's stream begins: before the latest event of each open job."""
     seqs = {stored.job_id: stored.seq - 1 for stored in history.open_jobs(room)}
     newest = next(iter(history.page(user_id, None, 1).jobs), None)
     if newest:
-        seqs[newest.job_id] = seqs.pop(newest.job_id, Frame(newest.event).seq)  # the newest is the last
-    position = Position(seqs.items())
-    if newest and Frame(newest.event).terminal:
+        seqs[newest.job_id] = seqs.pop(
+            newest.job_id, EncodedEvent(newest.event).seq
+        )  # the newest is the last
+    position = StreamCursor(seqs.items())
+    if newest and EncodedEvent(newest.event).terminal:
         position.end(newest.job_id)
     return position
 
 
-def _missed(history: History, user_id: str, room: str, position: Position) -> list[str]:
+def _missed(history: History, user_id: str, room: str, position: StreamCursor) -> list[str]:
     """The jobs of which a client at this position may lack something."""
     newer = history.jobs_after(user_id, position.newest)
     # Also those that others own, and those that a position has no place for.
@@ -121,22 +123,24 @@ def _missed(history: History, user_id: str, room: str, position: Position) -> li
 class _Stream:
     """One answer that goes on: what a client misses, then what happens."""
 
-    def __init__(self, lobby: Lobby, room: str, position: Position, only: str | None = None) -> None:
-        self._lobby = lobby
+    def __init__(
+        self, sessions: SessionService, room: str, position: StreamCursor, only: str | None = None
+    ) -> None:
+        self._sessions = sessions
         self._room = room
         self._position = position
         self._only = only  # the one job whose end is the end of the stream
         self._ended = False
-        self._outbox = Outbox()
-        self._reader = Reader(self._outbox.put_frame, lambda *gone: self._outbox.put(gone))
-        self._connection = lobby.open(caller(), self._end, self._cut_off)
+        self._send_queue = SendQueue()
+        self._reader = Subscriber(self._send_queue.put_frame, lambda *gone: self._send_queue.put(gone))
+        self._connection = sessions.open(caller(), self._end, self._cut_off)
 
     def response(self, missed: Callable[[], list[str]]) -> Response:
         """Join the room, then look for the jobs of which something was ``missed``, and answer."""
-        self._outbox.drop = partial(self._drop, _connection())
+        self._send_queue.drop = partial(self._drop, _connection())
         try:
-            self._lobby.relay.join(self._reader, self._room)
-            with self._lobby.turns.turn():
+            self._sessions.relay.join(self._reader, self._room)
+            with self._sessions.turns.turn():
                 jobs = missed()
             response = Response(self._events(jobs), mimetype="text/event-stream")
         except BaseException:
@@ -157,18 +161,18 @@ class _Stream:
             log.warning("a stream ends, to be resumed: %s", error)
             return
         while not self._ended:
-            if not self._outbox.wait(HEARTBEAT_S):
+            if not self._send_queue.wait(HEARTBEAT_S):
                 yield HEARTBEAT
-            elif self._outbox.ends_now():
+            elif self._send_queue.ends_now():
                 return
             else:
-                yield b"".join(map(self._taken, self._outbox.take()))
+                yield b"".join(map(self._taken, self._send_queue.take()))
 
     def _catch_up(self, job_id: str) -> Iterator[bytes]:
         """What the journal holds of a job and the client has not got."""
         # The event that it has is read again: it may have been the last.
-        with self._lobby.turns.turn():
-            stored = self._lobby.history.events(job_id, max(0, self._position.seq(job_id) - 1))
+        with self._sessions.turns.turn():
+            stored = self._sessions.history.events(job_id, max(0, self._position.seq(job_id) - 1))
         frames = list(frames_of(stored.events)) if stored else []
         if not frames or self._room not in rooms_of(frames[0]):  # forgotten since, or never its own
             self._position.end(job_id)
@@ -182,12 +186,12 @@ class _Stream:
             return b""
         return b"event: gap\ndata: %b\n\n" % gap(job_id, oldest_seq)
 
-    def _taken(self, item: Frame | bytes | tuple[str, int]) -> bytes:
+    def _taken(self, item: EncodedEvent | bytes | tuple[str, int]) -> bytes:
         if isinstance(item, bytes):
             return item
-        return self._sent(item) if isinstance(item, Frame) else self._gap(*item)
+        return self._sent(item) if isinstance(item, EncodedEvent) else self._gap(*item)
 
-    def _sent(self, frame: Frame) -> bytes:
+    def _sent(self, frame: EncodedEvent) -> bytes:
         if not self._position.move(frame):
             return b""
         self._ended = frame.terminal and self._only is not None
@@ -195,23 +199,23 @@ class _Stream:
         return b"id: %b\n" % str(position).encode() + frame.form(server_sent_event)
 
     def _leave(self) -> None:
-        self._lobby.connections.close(self._connection)
-        self._lobby.relay.forget(self._reader)
+        self._sessions.connections.close(self._connection)
+        self._sessions.relay.forget(self._reader)
 
-    def _end(self, ending: Ending) -> None:
-        if ending is not Ending.GOING_AWAY:
+    def _end(self, ending: CloseReason) -> None:
+        if ending is not CloseReason.GOING_AWAY:
             said = dumps({"code": ending.code, "message": ending.message})
-            self._outbox.put(b"event: auth_expired\ndata: %b\n\n" % said)
+            self._send_queue.put(b"event: auth_expired\ndata: %b\n\n" % said)
         self._leave()
-        self._outbox.put(None)
+        self._send_queue.put(None)
 
     def _cut_off(self) -> None:
-        self._outbox.drop()
+        self._send_queue.drop()
 
     def _drop(self, connection: socket.socket | None) -> None:
         if connection:
             cut_off(connection)
-        self._outbox.put(None)
+        self._send_queue.put(None)
 
 
 def _connection() -> socket.socket | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from api.relay.encoded_event import Frame
+    from api.relay.encoded_event import EncodedEvent
 
 MAX_JOBS = 50  # in one text: as a header it must stay below the 8 KiB that servers take in one line
 REMEMBERED_ENDS = 1_000
@@ -19,7 +19,7 @@ PATTERN = f"{NOTHING}|{_ENTRIES}"  # of the text
 _TEXT = re.compile(rf"{_ENTRIES}\Z", re.ASCII)
 
 
-class Position:
+class StreamCursor:
     """The ``seq`` got so far of each job that has not ended, and which job is the newest that was seen.
 
     As a text, ``<jobId>:<seq>,…``, the newest job last, be it ended or not: whatever job is newer, the client
@@ -32,7 +32,7 @@ class Position:
         self.newest: str | None = next(reversed(self._seqs), None)
 
     @classmethod
-    def parse(cls, text: str) -> Position | None:
+    def parse(cls, text: str) -> StreamCursor | None:
         """Return the position that a client names; ``None`` when the text is none."""
         if text == NOTHING:
             return cls()
@@ -63,7 +63,7 @@ class Position:
             if oldest != self.newest:
                 self._seqs.pop(oldest, None)
 
-    def move(self, frame: Frame) -> bool:
+    def move(self, frame: EncodedEvent) -> bool:
         """Go on to an event. Returns whether it is one that the client has not got yet."""
         is_new = frame.seq > self.seq(frame.job_id)
         if frame.job_id not in self._seqs:

@@ -13,15 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
 
-from api.auth.authentication import caller, check_speaks_for
+from api.auth.authentication import caller, check_user_matches_token
 from api.errors import HandshakeError, RoomError, WebSocketError
-from api.limits.token_bucket import Allowance
-from api.realtime.connections import Ending
+from api.limits.token_bucket import TokenBucket
+from api.realtime.connections import CloseReason
 from api.realtime.room_access import refusal, resume_point, room_name
 from api.relay import latency_probe
-from api.relay.encoded_event import Frame, close_frame, control_frame, missed, text_frame, websocket_message
-from api.relay.send_queue import Outbox, cut_off
-from api.relay.subscriber import Reader
+from api.relay.encoded_event import (
+    EncodedEvent,
+    close_frame,
+    control_frame,
+    missed,
+    text_frame,
+    websocket_message,
+)
+from api.relay.send_queue import SendQueue, cut_off
+from api.relay.subscriber import Subscriber
 from api.rest.error_handlers import failure
 from api.rest.request_parsing import parsed, query
 from api.server.websocket import (
@@ -35,7 +42,7 @@ from api.server.websocket import (
     PROTOCOL_ERROR,
     TEXT,
     TOO_LARGE,
-    Incoming,
+    FrameDecoder,
     close_status,
     handshake,
     text_of,
@@ -46,7 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from api.auth.policy import Caller
-    from api.realtime.sessions import Lobby
+    from api.realtime.sessions import SessionService
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +71,7 @@ _CODES = {
 }
 
 
-def blueprint(lobby: Lobby, take: Callable[[dict[str, Any]], Any], max_bytes: int) -> Blueprint:
+def blueprint(sessions: SessionService, take: Callable[[dict[str, Any]], Any], max_bytes: int) -> Blueprint:
     """Return the route. ``take`` returns a request's connection; a message has ``max_bytes`` at most."""
     routes = Blueprint("websockets", __name__)
 
@@ -76,14 +83,16 @@ def blueprint(lobby: Lobby, take: Callable[[dict[str, Any]], Any], max_bytes: in
     def websocket() -> Response:
         query(request, ["token", "userId"])
         who = caller()
-        check_speaks_for(who, request.args.get("userId", ""))
+        check_user_matches_token(who, request.args.get("userId", ""))
         try:
             answer = handshake(request.environ)
         except HandshakeError as refused:
             if refused.status == HTTPStatus.UPGRADE_REQUIRED:
                 return _upgrade_required(str(refused))
             return failure(refused.status, "invalid_handshake", str(refused))
-        client = _Client(lobby, who, max_bytes)  # counted in before it is answered, so that it can be refused
+        client = _Client(
+            sessions, who, max_bytes
+        )  # counted in before it is answered, so that it can be refused
         return _Upgraded(lambda environ: client.serve(take(environ), answer), client.leave)
 
     return routes
@@ -113,14 +122,14 @@ class _Upgraded(Response):
 class _Client:
     """One client. Its own green thread reads what it says; another writes all that waits for it."""
 
-    def __init__(self, lobby: Lobby, who: Caller, max_bytes: int) -> None:
-        self._lobby = lobby
+    def __init__(self, sessions: SessionService, who: Caller, max_bytes: int) -> None:
+        self._sessions = sessions
         self._socket: Any = None
-        self._incoming = Incoming(max_bytes)
-        self._outbox = Outbox()
-        self._allowance = Allowance()
-        self._others = Allowance()  # for what is no whole message, which nothing else counts
-        self._reader = Reader(self._outbox.put_frame, self._tell_gap, self._outbox.put)
+        self._incoming = FrameDecoder(max_bytes)
+        self._send_queue = SendQueue()
+        self._allowance = TokenBucket()
+        self._others = TokenBucket()  # for what is no whole message, which nothing else counts
+        self._reader = Subscriber(self._send_queue.put_frame, self._tell_gap, self._send_queue.put)
         self._closing: tuple[int, str] | None = None  # status and reason, once either side wants to close
         self._silent = threading.Event()  # whether nothing more is read from it
         self._handlers = {
@@ -130,14 +139,14 @@ class _Client:
             "auth_refresh": self._refresh,
             "ping": self._pong,
         }
-        self._connection = lobby.open(who, self._end, self._cut_off)
+        self._connection = sessions.open(who, self._end, self._cut_off)
 
     def serve(self, socket: Any, answer: bytes) -> None:
         """Answer the handshake, and talk with the client until either side ends it. Closes ``socket``."""
         self._socket = socket
-        self._outbox.drop = partial(cut_off, socket)
+        self._send_queue.drop = partial(cut_off, socket)
         socket.settimeout(UNHEARD_S)
-        self._outbox.put(answer)
+        self._send_queue.put(answer)
         writer = threading.Thread(target=self._write, name="websocket writer", daemon=True)
         writer.start()
         try:
@@ -153,17 +162,17 @@ class _Client:
 
     def leave(self) -> None:
         """Have nothing more sent to the client but what waits already."""
-        self._lobby.connections.close(self._connection)
-        self._lobby.relay.forget(self._reader)
-        self._outbox.put(None)
+        self._sessions.connections.close(self._connection)
+        self._sessions.relay.forget(self._reader)
+        self._send_queue.put(None)
 
-    def _end(self, ending: Ending) -> None:
-        status = GOING_AWAY if ending is Ending.GOING_AWAY else POLICY_VIOLATION
+    def _end(self, ending: CloseReason) -> None:
+        status = GOING_AWAY if ending is CloseReason.GOING_AWAY else POLICY_VIOLATION
         self._fail(status, ending.code, ending.message)
         self.leave()
 
     def _cut_off(self) -> None:
-        self._outbox.drop()
+        self._send_queue.drop()
 
     def _read(self) -> None:
         try:
@@ -196,7 +205,7 @@ class _Client:
     def _take_control(self, kind: int, payload: bytes) -> None:
         self._spend()
         if kind == PING:
-            self._outbox.put(control_frame(PONG, payload))
+            self._send_queue.put(control_frame(PONG, payload))
         elif kind == PONG:
             latency_probe.heard(payload)
         elif kind == CLOSE:
@@ -227,7 +236,7 @@ class _Client:
             self._answer({"type": "error", **told, **more, **echo})
 
     def _answer(self, answer: dict[str, Any], more: bytes = b"") -> None:
-        self._outbox.put(text_frame(dumps(answer)[:-1] + more + b"}"))
+        self._send_queue.put(text_frame(dumps(answer)[:-1] + more + b"}"))
 
     def _tell_gap(self, job_id: str, oldest_seq: int) -> None:
         self._answer({"type": "gap", "jobId": job_id, "oldestSeq": oldest_seq})
@@ -243,24 +252,24 @@ class _Client:
 
     def _join(self, said: dict[str, Any], echo: dict[str, Any]) -> None:
         room = room_name((said.get("room"),))
-        self._lobby.join(self._connection, self._reader, room)
+        self._sessions.join(self._connection, self._reader, room)
         self._answer({"type": "joined", "room": room, **echo})
 
     def _leave(self, said: dict[str, Any], echo: dict[str, Any]) -> None:
         room = room_name((said.get("room"),))
-        self._lobby.relay.leave(self._reader, room)
+        self._sessions.relay.leave(self._reader, room)
         self._answer({"type": "left", "room": room, **echo})
 
     def _resume(self, said: dict[str, Any], echo: dict[str, Any]) -> None:
         job_id, after = resume_point((said,))
 
-        def answer(frames: list[Frame]) -> None:
+        def answer(frames: list[EncodedEvent]) -> None:
             self._answer({"type": "resumed", "jobId": job_id, **echo}, b"," + missed(frames, after))
 
-        self._lobby.resume(self._connection, self._reader, job_id, after, answer)
+        self._sessions.resume(self._connection, self._reader, job_id, after, answer)
 
     def _refresh(self, said: dict[str, Any], echo: dict[str, Any]) -> None:
-        self._lobby.refresh(self._connection, said.get("token"), said.get("userId"))
+        self._sessions.refresh(self._connection, said.get("token"), said.get("userId"))
         self._answer({"type": "auth_refreshed", **echo})
 
     def _pong(self, _: dict[str, Any], echo: dict[str, Any]) -> None:
@@ -268,20 +277,20 @@ class _Client:
         self._answer({"type": "pong", **echo})
 
     def _fail(self, status: int, code: str, message: str) -> None:
-        self._outbox.put(text_frame(dumps({"type": "error", "code": code, "message": message})))
+        self._send_queue.put(text_frame(dumps({"type": "error", "code": code, "message": message})))
         self._closing = (status, code)
 
     def _write(self) -> None:
         ping_s = time.monotonic() + PING_INTERVAL_S
         try:
             while True:
-                waits = self._outbox.wait(max(0.0, ping_s - time.monotonic()))
-                if waits and self._outbox.ends_now():
+                waits = self._send_queue.wait(max(0.0, ping_s - time.monotonic()))
+                if waits and self._send_queue.ends_now():
                     break
                 ping = b""
                 if time.monotonic() >= ping_s:
                     ping, ping_s = control_frame(PING), time.monotonic() + PING_INTERVAL_S
-                self._socket.sendall(ping + b"".join(map(_framed, self._outbox.take())))
+                self._socket.sendall(ping + b"".join(map(_framed, self._send_queue.take())))
             self._say_goodbye()
         except OSError:
             cut_off(self._socket)
@@ -296,5 +305,5 @@ class _Client:
             cut_off(self._socket)
 
 
-def _framed(item: Frame | bytes) -> bytes:
-    return item.form(websocket_message) if isinstance(item, Frame) else item
+def _framed(item: EncodedEvent | bytes) -> bytes:
+    return item.form(websocket_message) if isinstance(item, EncodedEvent) else item

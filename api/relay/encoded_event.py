@@ -6,7 +6,7 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
-from cto_worker.domain.events import dumps, glance
+from cto_worker.domain.events import dumps, peek_header
 from cto_worker.domain.ids import rooms
 from cto_worker.errors import InvalidEventError
 
@@ -22,7 +22,7 @@ _PING = 9
 _SHORT, _MEDIUM = 126, 65_536
 
 
-class Frame:
+class EncodedEvent:
     """An event as the worker encoded it, what the relay must know of it, and its wire forms so far."""
 
     __slots__ = ("_forms", "job_id", "payload", "seq", "terminal")
@@ -30,10 +30,10 @@ class Frame:
     def __init__(self, payload: bytes) -> None:
         """Raises :class:`~cto_worker.errors.InvalidEventError` when ``payload`` is none of our events."""
         self.payload = payload
-        self.job_id, self.seq, self.terminal = glance(payload)
-        self._forms: dict[Callable[[Frame], bytes], bytes] = {}
+        self.job_id, self.seq, self.terminal = peek_header(payload)
+        self._forms: dict[Callable[[EncodedEvent], bytes], bytes] = {}
 
-    def form(self, render: Callable[[Frame], bytes]) -> bytes:
+    def form(self, render: Callable[[EncodedEvent], bytes]) -> bytes:
         """What ``render`` makes of this frame, made once."""
         form = self._forms.get(render)
         if form is None:
@@ -52,27 +52,27 @@ class Frame:
         return int(self.payload.partition(b'"timestamp":')[2].partition(b",")[0])
 
 
-def frame_of(payload: bytes) -> Frame | None:
+def frame_of(payload: bytes) -> EncodedEvent | None:
     """The event; what is none must not keep the others from their readers."""
     try:
-        return Frame(payload)
+        return EncodedEvent(payload)
     except InvalidEventError as error:
         log.warning("skipped: %s", error)
         return None
 
 
-def frames_of(payloads: Iterable[bytes]) -> Iterator[Frame]:
+def frames_of(payloads: Iterable[bytes]) -> Iterator[EncodedEvent]:
     """The events among these."""
     return filter(None, map(frame_of, payloads))
 
 
-def rooms_of(frame: Frame) -> set[str]:
+def rooms_of(frame: EncodedEvent) -> set[str]:
     """Every room that gets this event."""
     event = json.loads(frame.payload)
     return set(rooms(frame.job_id, event.get("userId"), event.get("socketUserId")))
 
 
-def missed(frames: list[Frame], after: int) -> bytes:
+def missed(frames: list[EncodedEvent], after: int) -> bytes:
     """Return what a ``resume`` after that ``seq`` is answered, as the members of a JSON object."""
     events = b",".join(frame.payload for frame in frames)
     return b'"events":[%b],"latestSeq":%d' % (events, frames[-1].seq if frames else after)
@@ -108,21 +108,21 @@ def close_frame(status: int, reason: str) -> bytes:
     return control_frame(_CLOSE, status.to_bytes(2, "big") + reason.encode())
 
 
-def socketio_packet(frame: Frame) -> bytes:
+def socketio_packet(frame: EncodedEvent) -> bytes:
     """Return the event as an Engine.IO message (``4``) with a Socket.IO event (``2``) in it."""
     return b'42["worker_progress",' + frame.payload + b"]"
 
 
-def socketio_message(frame: Frame) -> bytes:
+def socketio_message(frame: EncodedEvent) -> bytes:
     """Return that packet as a WebSocket message."""
     return text_frame(socketio_packet(frame))
 
 
-def websocket_message(frame: Frame) -> bytes:
+def websocket_message(frame: EncodedEvent) -> bytes:
     """Return the event as the plain WebSocket door sends it."""
     return text_frame(b'{"type":"worker_progress","event":' + frame.payload + b"}")
 
 
-def server_sent_event(frame: Frame) -> bytes:
+def server_sent_event(frame: EncodedEvent) -> bytes:
     """Return the event as one of a ``text/event-stream``, without an id. Its JSON has no line break."""
     return b"event: worker_progress\ndata: %b\n\n" % frame.payload

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from api.errors import RelayUnavailableError, TooManyRoomsError
 from api.relay.encoded_event import frames_of
-from api.relay.membership import channel_of, let_others_run
+from api.relay.membership import channel_of, yield_to_others
 from api.relay.subscriber import ENDED
 from cto_worker.errors import EventsGoneError, JobNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from api.relay.encoded_event import Frame
-    from api.relay.membership import Audience
-    from api.relay.subscriber import Reader
+    from api.relay.encoded_event import EncodedEvent
+    from api.relay.membership import RoomMembership
+    from api.relay.subscriber import Subscriber
     from cto_worker.store.history import History, StoredEvent, StoredEvents
 
 JOIN_TIMEOUT_S = 5.0
@@ -32,22 +32,22 @@ class Request:
     The room of an ``ended`` job gets no more events, so nobody is put into it.
     """
 
-    reader: Reader
+    subscriber: Subscriber
     room: str
     job_id: str = ""
     after: int | None = None
     ended: bool = False
-    answer: Callable[[list[Frame]], object] = lambda _: None
+    answer: Callable[[list[EncodedEvent]], object] = lambda _: None
     error: Exception | None = None
     given_up: bool = False
     done: threading.Event = field(default_factory=threading.Event)
 
 
-class Joining:
+class JoinQueue:
     """The requests. All but :meth:`ask` is the loop's, which ``wake`` makes look at them."""
 
-    def __init__(self, history: History, audience: Audience, wake: Callable[[], object]) -> None:
-        self._history, self._audience, self._wake = history, audience, wake
+    def __init__(self, history: History, membership: RoomMembership, wake: Callable[[], object]) -> None:
+        self._history, self._membership, self._wake = history, membership, wake
         self._asked: deque[Request] = deque()  # not yet seen by the loop
         self._waiting: list[Request] = []  # for their channel's confirmation
         self._woken = False  # whether somebody has woken the loop since it last looked
@@ -81,7 +81,7 @@ class Joining:
         ready = [request for request in self._waiting if channel_of(request.room) in confirmed]
         for first in range(0, len(ready), ADMITTED_AT_ONCE):
             if first:
-                let_others_run()
+                yield_to_others()
             try:
                 self._serve(ready[first : first + ADMITTED_AT_ONCE])
             finally:  # what is served must not be served again after an error
@@ -91,36 +91,42 @@ class Joining:
         joining = [request for request in requests if request.after is None]
         resuming = [request for request in requests if request.after is not None]
         # Asked for first: whatever job is newer and not among those shown now comes after joining.
-        newest_serial = self._history.newest_serial() if joining else 0
-        opened = self._history.open_jobs_of([request.room for request in joining])
+        latest_serial = self._history.latest_serial() if joining else 0
+        opened = self._history.unfinished_jobs_of_rooms([request.room for request in joining])
         missed = self._history.events_of([(request.job_id, request.after or 0) for request in resuming])
         for request, jobs in zip(joining, opened, strict=True):
-            self._show(request, jobs, newest_serial)
+            self._show(request, jobs, latest_serial)
             request.done.set()
         for request, stored in zip(resuming, missed, strict=True):
             self._bring(request, stored)
             request.done.set()
 
-    def _show(self, request: Request, opened: list[StoredEvent], newest_serial: int) -> None:
-        reader = request.reader
-        if request.given_up or reader.gone or request.ended or not self._may_enter(request):
+    def _show(self, request: Request, opened: list[StoredEvent], latest_serial: int) -> None:
+        subscriber = request.subscriber
+        if request.given_up or subscriber.gone or request.ended or not self._may_enter(request):
             return
-        self._audience.enter(reader, request.room, newest_serial)
+        self._membership.enter(subscriber, request.room, latest_serial)
         for frame in frames_of(stored.event for stored in opened):
-            if frame.job_id in reader.cursors:
-                self._audience.replay({frame.job_id: [reader]})  # it follows the job already, or once did
+            if frame.job_id in subscriber.cursors:
+                self._membership.replay(
+                    {frame.job_id: [subscriber]}
+                )  # it follows the job already, or once did
             else:
-                reader.put(frame)
-                reader.cursors[frame.job_id] = frame.seq
+                subscriber.put(frame)
+                subscriber.cursors[frame.job_id] = frame.seq
 
     def _bring(self, request: Request, stored: StoredEvents | None) -> None:
         if stored is None:
             request.error = JobNotFoundError(request.job_id)
             return
-        frames, after, cursors = list(frames_of(stored.events)), request.after or 0, request.reader.cursors
+        frames, after, cursors = (
+            list(frames_of(stored.events)),
+            request.after or 0,
+            request.subscriber.cursors,
+        )
         if frames and frames[0].seq > after + 1:
             request.error = EventsGoneError(request.job_id, frames[0].seq)
-        elif not (request.given_up or request.reader.gone) and self._may_enter(request):
+        elif not (request.given_up or request.subscriber.gone) and self._may_enter(request):
             try:
                 request.answer(frames)
             except Exception as error:  # noqa: BLE001 - whose answer it is gets it
@@ -131,13 +137,13 @@ class Joining:
             before = cursors.get(request.job_id, 0)
             cursors[request.job_id] = max(after, before, reached)
             if not ended:
-                self._audience.enter(request.reader, request.room)
+                self._membership.enter(request.subscriber, request.room)
             elif before != ENDED:
-                self._audience.end(request.job_id, [request.reader])
+                self._membership.end(request.job_id, [request.subscriber])
 
     def _may_enter(self, request: Request) -> bool:
         """Whether the reader may be in the room, too; else the request fails."""
-        if request.ended or self._audience.has_place(request.reader, request.room):
+        if request.ended or self._membership.has_place(request.subscriber, request.room):
             return True
-        request.error = TooManyRoomsError(self._audience.most_rooms)
+        request.error = TooManyRoomsError(self._membership.most_rooms)
         return False

@@ -26,15 +26,15 @@ from cto_worker.store import keys
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from api.relay.encoded_event import Frame
-    from api.relay.subscriber import Reader
+    from api.relay.encoded_event import EncodedEvent
+    from api.relay.subscriber import Subscriber
     from cto_worker.store.history import AcceptedJob, History
 
 JOBS_AT_ONCE = 100  # that are read from the journal, before other threads run
 REMEMBERED_ENDS = 1_000  # ended jobs of which it is known who has got the end
 
 
-class Audience:
+class RoomMembership:
     """The readers, by room. Methods that read the journal may raise ``redis.exceptions.RedisError``."""
 
     def __init__(self, history: History, most_rooms: int = sys.maxsize) -> None:
@@ -42,118 +42,122 @@ class Audience:
         self._history = history
         self.most_rooms = most_rooms
         # By the channel of a room, as the store names it in every message. Only rooms with members are there.
-        self.members: dict[bytes, set[Reader]] = {}
+        self.members: dict[bytes, set[Subscriber]] = {}
         self.sample_due = False  # whether the next event's way is to be timed
         self._ends: deque[tuple[str, list[dict[str, int]]]] = deque()  # jobs ended of late; cursors on them
 
-    def has_place(self, reader: Reader, room: str) -> bool:
+    def has_place(self, subscriber: Subscriber, room: str) -> bool:
         """Whether a reader is in a room, or may be in one room more."""
-        return room in reader.rooms or len(reader.rooms) < self.most_rooms
+        return room in subscriber.rooms or len(subscriber.rooms) < self.most_rooms
 
-    def enter(self, reader: Reader, room: str, newest_serial: int = 0) -> None:
+    def enter(self, subscriber: Subscriber, room: str, latest_serial: int = 0) -> None:
         """Put a reader into a room. It is no news to it that jobs up to this serial number have ended."""
-        reader.rooms.setdefault(room, newest_serial)
-        self.members.setdefault(channel_of(room), set()).add(reader)
+        subscriber.rooms.setdefault(room, latest_serial)
+        self.members.setdefault(channel_of(room), set()).add(subscriber)
 
-    def leave(self, reader: Reader, room: str) -> None:
+    def leave(self, subscriber: Subscriber, room: str) -> None:
         """Take a reader out of a room. Harmless when it is not in it."""
-        reader.rooms.pop(room, None)
+        subscriber.rooms.pop(room, None)
         members = self.members.get(channel_of(room), set())
-        members.discard(reader)
+        members.discard(subscriber)
         if not members:
             self.members.pop(channel_of(room), None)
 
-    def following(self) -> dict[str, set[Reader]]:
+    def following(self) -> dict[str, set[Subscriber]]:
         """The jobs that have not ended as far as the readers know, with those who have a cursor on them."""
-        following: dict[str, set[Reader]] = {}
-        for reader in {reader for members in self.members.values() for reader in members}:
-            for job_id, last in reader.cursors.items():
+        following: dict[str, set[Subscriber]] = {}
+        for subscriber in {subscriber for members in self.members.values() for subscriber in members}:
+            for job_id, last in subscriber.cursors.items():
                 if last != ENDED:
-                    following.setdefault(job_id, set()).add(reader)
+                    following.setdefault(job_id, set()).add(subscriber)
         return following
 
-    def expecting(self, job: AcceptedJob) -> set[Reader]:
+    def expecting(self, job: AcceptedJob) -> set[Subscriber]:
         """Those who were in one of a job's rooms before it was accepted."""
         return {
-            reader
+            subscriber
             for room in job.rooms
-            for reader in self.members.get(channel_of(room), ())
-            if reader.rooms.get(room, job.serial) < job.serial
+            for subscriber in self.members.get(channel_of(room), ())
+            if subscriber.rooms.get(room, job.serial) < job.serial
         }
 
-    def send(self, frame: Frame, readers: Collection[Reader]) -> None:
+    def send(self, frame: EncodedEvent, subscribers: Collection[Subscriber]) -> None:
         """Put an event to all of a room's readers that have not got it, what they miss before that first."""
         job_id, seq, before = frame.job_id, frame.seq, frame.seq - 1
         reached = ENDED if frame.terminal else seq
         behind, told = [], 0
-        for reader in readers:
-            last = reader.cursors.get(job_id, 0)
+        for subscriber in subscribers:
+            last = subscriber.cursors.get(job_id, 0)
             if last == before:
-                reader.put(frame)
-                reader.cursors[job_id] = reached
+                subscriber.put(frame)
+                subscriber.cursors[job_id] = reached
                 told += 1
             elif last < before:
-                behind.append(reader)
+                behind.append(subscriber)
         metrics.RELAYED.inc(told)
         if self.sample_due and told:
-            self._sample(frame, readers)
+            self._sample(frame, subscribers)
         if behind:
             self.replay({job_id: behind})
         if frame.terminal:
-            self.end(job_id, readers)
+            self.end(job_id, subscribers)
 
-    def replay_all(self, behind: dict[str, set[Reader]]) -> None:
+    def replay_all(self, behind: dict[str, set[Subscriber]]) -> None:
         """Do :meth:`replay` for many jobs, some at a time."""
         jobs = list(behind.items())
         for first in range(0, len(jobs), JOBS_AT_ONCE):
             self.replay(dict(jobs[first : first + JOBS_AT_ONCE]))
-            let_others_run()
+            yield_to_others()
 
-    def replay(self, behind: Mapping[str, Collection[Reader]]) -> None:
+    def replay(self, behind: Mapping[str, Collection[Subscriber]]) -> None:
         """Put what the journal holds of each job to all of its readers among these that have not got it."""
         after = [
-            (job_id, min(reader.cursors.get(job_id, 0) for reader in readers))
-            for job_id, readers in behind.items()
+            (job_id, min(subscriber.cursors.get(job_id, 0) for subscriber in subscribers))
+            for job_id, subscribers in behind.items()
         ]
-        for (job_id, readers), stored in zip(behind.items(), self._history.events_of(after), strict=True):
+        for (job_id, subscribers), stored in zip(behind.items(), self._history.events_of(after), strict=True):
             frames = list(frames_of(stored.events)) if stored else []
             if frames:
                 rooms = rooms_of(frames[0])
                 self._put(
-                    job_id, frames, [reader for reader in readers if not rooms.isdisjoint(reader.rooms)]
+                    job_id,
+                    frames,
+                    [subscriber for subscriber in subscribers if not rooms.isdisjoint(subscriber.rooms)],
                 )
 
-    def _put(self, job_id: str, frames: list[Frame], readers: Collection[Reader]) -> None:
-        for reader in readers:
-            if frames[0].seq > reader.cursors.get(job_id, 0) + 1:
-                reader.gap(job_id, frames[0].seq)
+    def _put(self, job_id: str, frames: list[EncodedEvent], subscribers: Collection[Subscriber]) -> None:
+        for subscriber in subscribers:
+            if frames[0].seq > subscriber.cursors.get(job_id, 0) + 1:
+                subscriber.gap(job_id, frames[0].seq)
         for frame in frames:
-            for reader in readers:
-                if frame.seq > reader.cursors.get(job_id, 0):
+            for subscriber in subscribers:
+                if frame.seq > subscriber.cursors.get(job_id, 0):
                     metrics.RELAYED.inc()
-                    reader.put(frame)
-                    reader.cursors[job_id] = ENDED if frame.terminal else frame.seq
+                    subscriber.put(frame)
+                    subscriber.cursors[job_id] = ENDED if frame.terminal else frame.seq
         if frames[-1].terminal:
-            self.end(job_id, readers)
+            self.end(job_id, subscribers)
 
-    def _sample(self, frame: Frame, readers: Collection[Reader]) -> None:
+    def _sample(self, frame: EncodedEvent, subscribers: Collection[Subscriber]) -> None:
         self.sample_due = False
         lag_s = max(0.0, time.time() - frame.timestamp_ms / 1_000)
         metrics.RELAY_LAG.observe(lag_s)
-        if probes := [reader.probe for reader in readers if reader.probe]:
+        if probes := [subscriber.probe for subscriber in subscribers if subscriber.probe]:
             random.choice(probes)(latency_probe.ask(lag_s))  # noqa: S311 - no secret
 
-    def end(self, job_id: str, readers: Collection[Reader]) -> None:
+    def end(self, job_id: str, subscribers: Collection[Subscriber]) -> None:
         """Take readers that have a job's last event out of its room, to which nothing more comes.
 
         Their cursors on it are forgotten later, for its end may come again.
         """
         room = job_room(job_id)
-        self._ends.append((job_id, [reader.cursors for reader in readers]))
-        for reader in [reader for reader in readers if room in reader.rooms]:  # it may be the room's own set
-            self.leave(reader, room)
+        self._ends.append((job_id, [subscriber.cursors for subscriber in subscribers]))
+        for subscriber in [
+            subscriber for subscriber in subscribers if room in subscriber.rooms
+        ]:  # it may be the room's own set
+            self.leave(subscriber, room)
 
-    def forget_ends(self) -> None:
+    def purge_ended_cursors(self) -> None:
         """Forget the cursors on jobs that ended long ago, now that none of them is caught up with again."""
         while len(self._ends) > REMEMBERED_ENDS:
             job_id, all_cursors = self._ends.popleft()
@@ -166,7 +170,7 @@ def channel_of(room: str) -> bytes:
     return f"{keys.CHANNEL_PREFIX}{room}".encode()
 
 
-def let_others_run() -> None:
+def yield_to_others() -> None:
     """Send what was put, and have other threads run."""
     flush()
     time.sleep(0)  # green threads run only when the running one lets them

@@ -27,7 +27,7 @@ _PING = b"*1\r\n$4\r\nPING\r\n"
 _REPLY = 3  # parts of one that says something: kind, channel and payload
 
 
-class Subscription:
+class PubSubConnection:
     """Use as a context manager. Errors are ``redis.exceptions.RedisError`` and ``OSError``."""
 
     def __init__(self, store: Redis) -> None:

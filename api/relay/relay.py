@@ -27,9 +27,9 @@ from redis.exceptions import RedisError
 
 from api import metrics
 from api.relay.encoded_event import frame_of
-from api.relay.join_queue import Joining, Request
-from api.relay.membership import JOBS_AT_ONCE, Audience, let_others_run
-from api.relay.pubsub import Subscription
+from api.relay.join_queue import JoinQueue, Request
+from api.relay.membership import JOBS_AT_ONCE, RoomMembership, yield_to_others
+from api.relay.pubsub import PubSubConnection
 from api.relay.send_queue import flush, flushing
 from cto_worker.domain.ids import job_room
 from cto_worker.store import keys
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from api.relay.encoded_event import Frame
-    from api.relay.subscriber import Reader
+    from api.relay.encoded_event import EncodedEvent
+    from api.relay.subscriber import Subscriber
     from cto_worker.store.history import History
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ RECONNECT_S = 0.5
 BEAT_S = 2.0  # how often the relay's own heartbeat is sent through the store
 SILENCE_S = 6.0  # without any message for so long, the connection is taken for dead
 # A replica that takes over may give the serials of the last jobs again: of these, who got what is looked up.
-REWIND = 50
+FAILOVER_OVERLAP = 50
 TURN_S = 0.05  # how long a burst may keep everybody else waiting; what comes within it is written at once
 
 
@@ -72,23 +72,23 @@ class Relay:
         self._store = store
         self._lost = lost
         self._history = history
-        self._audience = Audience(history, most_rooms)
-        self._joining = Joining(history, self._audience, self._wake)
+        self._membership = RoomMembership(history, most_rooms)
+        self._join_queue = JoinQueue(history, self._membership, self._wake)
         # Serial of a job: of those up to it, whoever was to get the first event has got it. None at first.
         self._heard: int | None = None
         self._beat = script(store, "beat")
-        self._subscription: Subscription | None = None  # while there is one
+        self._subscription: PubSubConnection | None = None  # while there is one
         self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}".encode()
         self._stopped = False
         self._beaten_s = time.monotonic()  # when the own heartbeat was heard last
         self._unheard_s: float | None = None  # when the first one was sent that has not been heard
 
     @property
-    def late_s(self) -> float:
+    def seconds_since_heartbeat(self) -> float:
         """For how long nothing has come back by the way that events come: through the store's pub/sub."""
         return time.monotonic() - self._beaten_s
 
-    def join(self, reader: Reader, room: str, *, ended: bool = False) -> None:
+    def join(self, subscriber: Subscriber, room: str, *, ended: bool = False) -> None:
         """Put a reader into a room and send it the latest event of each of the room's open jobs.
 
         It leaves a job's room with the job's last event. Nothing comes to the room of a job that has
@@ -96,14 +96,14 @@ class Relay:
         :class:`~api.errors.RelayUnavailableError` or
         :class:`~api.errors.TooManyRoomsError`; then it is not in the room.
         """
-        self._joining.ask(Request(reader, room, ended=ended))
+        self._join_queue.ask(Request(subscriber, room, ended=ended))
 
     def resume(
         self,
-        reader: Reader,
+        subscriber: Subscriber,
         job_id: str,
         after: int,
-        answer: Callable[[list[Frame]], object],
+        answer: Callable[[list[EncodedEvent]], object],
         *,
         ended: bool = False,
     ) -> None:
@@ -115,24 +115,24 @@ class Relay:
         :class:`~cto_worker.errors.EventsGoneError` when events after ``after`` are gone,
         :class:`~cto_worker.errors.JobNotFoundError`, and what :meth:`join` raises.
         """
-        self._joining.ask(Request(reader, job_room(job_id), job_id, after, ended, answer))
+        self._join_queue.ask(Request(subscriber, job_room(job_id), job_id, after, ended, answer))
 
-    def leave(self, reader: Reader, room: str) -> None:
+    def leave(self, subscriber: Subscriber, room: str) -> None:
         """Take a reader out of a room. Harmless when it is not in it."""
-        self._audience.leave(reader, room)
+        self._membership.leave(subscriber, room)
 
-    def forget(self, reader: Reader) -> None:
+    def forget(self, subscriber: Subscriber) -> None:
         """Take a reader that is gone out of every room, for good."""
-        reader.gone = True
-        for room in list(reader.rooms):
-            self.leave(reader, room)
+        subscriber.gone = True
+        for room in list(subscriber.rooms):
+            self.leave(subscriber, room)
 
     def run(self) -> None:
         """Relay until :meth:`stop`. A lost connection is made again, and what was missed is caught up."""
         was_told = False  # once, until there is a connection again
         while not self._stopped:
             try:
-                with Subscription(self._store) as subscription, flushing():
+                with PubSubConnection(self._store) as subscription, flushing():
                     was_told = False
                     self._subscription = subscription
                     self._listen(subscription)
@@ -162,7 +162,7 @@ class Relay:
             with suppress(OSError):
                 self._subscription.wake()
 
-    def _listen(self, subscription: Subscription) -> None:
+    def _listen(self, subscription: PubSubConnection) -> None:
         self._subscribe(subscription)
         replies = self._until_confirmed(subscription)
         self._catch_up()  # before what follows, so that jobs appear in the order in which they were accepted
@@ -179,23 +179,23 @@ class Relay:
                 self._unheard_s = self._unheard_s or now_s
                 self._beat(keys=[self._own_channel, keys.SERIAL])
                 self._subscribe(subscription)
-                self._audience.sample_due = True
-            if self._joining.changed():
-                subscription.add(self._joining.channels())
-            self._joining.admit(subscription.confirmed)
+                self._membership.sample_due = True
+            if self._join_queue.changed():
+                subscription.add(self._join_queue.channels())
+            self._join_queue.admit(subscription.confirmed)
             if now_s - turn_s > TURN_S:
-                let_others_run()
+                yield_to_others()
                 turn_s = time.monotonic()
             elif not subscription.pending():
                 flush()
             replies = subscription.receive(LISTEN_TIMEOUT_S)
 
-    def _subscribe(self, subscription: Subscription) -> None:
+    def _subscribe(self, subscription: PubSubConnection) -> None:
         # Again with every heartbeat, for meanwhile rooms have lost their last members.
         # The own channel is the last, so that its confirmation says that every room's came before.
-        subscription.carry({*self._audience.members, *self._joining.channels()}, self._own_channel)
+        subscription.carry({*self._membership.members, *self._join_queue.channels()}, self._own_channel)
 
-    def _until_confirmed(self, subscription: Subscription) -> list[Any]:
+    def _until_confirmed(self, subscription: PubSubConnection) -> list[Any]:
         """Wait for the confirmation of all that was subscribed to. Returns what has come until then."""
         replies: list[Any] = []
         ends_s = time.monotonic() + SILENCE_S
@@ -208,32 +208,34 @@ class Relay:
     def _is_confirmed(self, replies: list[Any]) -> bool:
         return any(kind == b"subscribe" and channel == self._own_channel for kind, channel, _ in replies)
 
-    def _take(self, replies: list[Any], subscription: Subscription) -> None:
-        all_members = self._audience.members
+    def _take(self, replies: list[Any], subscription: PubSubConnection) -> None:
+        all_members = self._membership.members
         for kind, channel, payload in replies:
             if kind == b"message":
                 members = all_members.get(channel)
                 if members:
                     frame = frame_of(payload)
                     if frame:
-                        self._audience.send(frame, members)
+                        self._membership.send(frame, members)
                 elif channel == self._own_channel:
                     self._heard = int(payload)
                     self._beaten_s = time.monotonic()
                     if self._unheard_s:
                         metrics.CANARY.observe(self._beaten_s - self._unheard_s)
                         self._unheard_s = None
-                    self._audience.forget_ends()
+                    self._membership.purge_ended_cursors()
             elif kind == b"subscribe":
                 subscription.confirm(channel)
 
     def _catch_up(self) -> None:
         """Send what was published while the rooms' channels were not subscribed to."""
         if self._heard is None:
-            self._heard = self._history.newest_serial()  # nobody was in a room before
-        self._heard = max(0, self._heard - REWIND)
-        self._audience.replay_all(self._audience.following())
-        while accepted := self._history.accepted_after(self._heard, JOBS_AT_ONCE):
-            expected = ((job.job_id, self._audience.expecting(job)) for job in accepted)
-            self._audience.replay_all({job_id: readers for job_id, readers in expected if readers})
+            self._heard = self._history.latest_serial()  # nobody was in a room before
+        self._heard = max(0, self._heard - FAILOVER_OVERLAP)
+        self._membership.replay_all(self._membership.following())
+        while accepted := self._history.jobs_accepted_after(self._heard, JOBS_AT_ONCE):
+            expected = ((job.job_id, self._membership.expecting(job)) for job in accepted)
+            self._membership.replay_all(
+                {job_id: subscribers for job_id, subscribers in expected if subscribers}
+            )
             self._heard = accepted[-1].serial

@@ -11,7 +11,7 @@ from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
 from api import metrics
-from api.relay.encoded_event import Frame
+from api.relay.encoded_event import EncodedEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ WRITE_BYTES = 256 * 1024  # what one write takes at most, so that no reader hold
 _OTHER_BYTES = 64  # what anything but an event counts for, beside its text
 
 
-class Outbox:
+class SendQueue:
     """A queue with many writers, and one reader, which takes all that is there at once.
 
     A ``None`` that is put says that nothing follows.
@@ -74,7 +74,7 @@ class Outbox:
         self._bytes += _size(item)
         self.flush()
 
-    def put_frame(self, frame: Frame) -> None:
+    def put_frame(self, frame: EncodedEvent) -> None:
         """Add an event, to be sent at the next :func:`flush`. Never waits."""
         if self.dropped:
             return
@@ -154,7 +154,7 @@ class Outbox:
         self._bytes = sum(map(_size, self._items))
         metrics.MERGED.inc(before - len(self._items))
         if self._bytes > MAX_BYTES // 2:
-            metrics.EVENTS_DROPPED.inc(sum(isinstance(item, Frame) for item in self._items))
+            metrics.EVENTS_DROPPED.inc(sum(isinstance(item, EncodedEvent) for item in self._items))
             self._items.clear()
             self._bytes = 0
             self.dropped = True
@@ -163,7 +163,7 @@ class Outbox:
             self.drop()
 
 
-_touched: list[Outbox] = []  # to which something was put since the last flush
+_touched: list[SendQueue] = []  # to which something was put since the last flush
 
 
 def flush() -> None:
@@ -191,7 +191,7 @@ def cut_off(connection: socket) -> None:
 
 
 def _size(item: Any) -> int:
-    if isinstance(item, Frame):
+    if isinstance(item, EncodedEvent):
         return len(item.payload)
     text = item if isinstance(item, bytes) else getattr(item, "data", None)
     return len(text) + _OTHER_BYTES if isinstance(text, bytes | str) else _OTHER_BYTES
@@ -199,11 +199,11 @@ def _size(item: Any) -> int:
 
 def _merged(items: deque[Any]) -> deque[Any]:
     """Leave out every event that has both an earlier and a later one of its job's phase beside it."""
-    last = {_stretch(item): item for item in items if isinstance(item, Frame)}
+    last = {_stretch(item): item for item in items if isinstance(item, EncodedEvent)}
     seen = set()
     kept: deque[Any] = deque()
     for item in items:
-        if isinstance(item, Frame):
+        if isinstance(item, EncodedEvent):
             stretch = _stretch(item)
             if stretch in seen and item is not last[stretch] and not item.terminal:
                 continue
@@ -212,5 +212,5 @@ def _merged(items: deque[Any]) -> deque[Any]:
     return kept
 
 
-def _stretch(frame: Frame) -> tuple[str, bytes]:
+def _stretch(frame: EncodedEvent) -> tuple[str, bytes]:
     return frame.job_id, frame.phase

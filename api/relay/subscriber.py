@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from api.relay.encoded_event import Frame
+    from api.relay.encoded_event import EncodedEvent
 
 ENDED = sys.maxsize  # as a cursor: nothing can follow
 
 
 @dataclass(eq=False, slots=True)
-class Reader:
+class Subscriber:
     """One connection. ``put`` queues an event for it; ``gap`` a word that events are gone.
 
     Of the latter, job and the ``seq`` of the oldest event left, which comes next. ``probe`` queues a
     WebSocket's ping, where there is one. None may wait for the client.
     """
 
-    put: Callable[[Frame], object]
+    put: Callable[[EncodedEvent], object]
     gap: Callable[[str, int], object]
     probe: Callable[[bytes], object] | None = None
     rooms: dict[str, int] = field(default_factory=dict)  # → serial of the newest job when it joined

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from api.errors import RateLimitedError
-from api.limits.fair_semaphore import Turns
+from api.limits.fair_semaphore import FairSemaphore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ RETRY_AFTER_S = 1
 
 @dataclass(slots=True)
 class _Caller:
-    turns: Turns
+    turns: FairSemaphore
     in_flight: int = 0
 
 
@@ -35,7 +35,7 @@ class InFlight:
 
     def __init__(self) -> None:
         self._callers: dict[str, _Caller] = {}
-        self._all = Turns(AT_ONCE)
+        self._all = FairSemaphore(AT_ONCE)
         self._lock = Lock()
 
     @contextmanager
@@ -47,7 +47,9 @@ class InFlight:
         with self._lock:
             caller = self._callers.get(name)
             if caller is None:
-                caller = self._callers[name] = _Caller(Turns(SERVICE_AT_ONCE if service else EACH_AT_ONCE))
+                caller = self._callers[name] = _Caller(
+                    FairSemaphore(SERVICE_AT_ONCE if service else EACH_AT_ONCE)
+                )
             if caller.in_flight >= EACH_IN_FLIGHT and not service:
                 raise RateLimitedError(
                     f"you have {EACH_IN_FLIGHT} requests in flight: wait for their answers", RETRY_AFTER_S

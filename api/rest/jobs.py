@@ -12,7 +12,7 @@ from structlog.contextvars import bound_contextvars
 from api.auth.authentication import caller
 from api.auth.policy import Action
 from api.errors import ForbiddenError
-from api.rest.request_parsing import checked_job_id, idempotency_key, integer, json_object, query, wrong
+from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query, wrong
 from cto_worker.domain.events import JobStatus, decode, dumps
 from cto_worker.domain.ids import JOB_ID
 from cto_worker.domain.outcome import outcome_of
@@ -59,7 +59,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
     @routes.get("/job/<job_id>/status")
     def status(job_id: str) -> Response:
         query(request, ())
-        view = history.view(checked_job_id(job_id))
+        view = history.view(parse_job_id(job_id))
         if view is None or not caller().may(Action.READ, view.user_id):
             raise JobNotFoundError(job_id)
         return _json(
@@ -77,7 +77,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
     @routes.get("/job/<job_id>/latest")
     def latest(job_id: str) -> Response:
         query(request, ())
-        stored = history.latest(checked_job_id(job_id))
+        stored = history.latest(parse_job_id(job_id))
         if stored is None or not caller().may(Action.READ, stored.user_id):
             raise JobNotFoundError(job_id)
         response = _json(b'{"success":true,"data":', stored.event, b"}")
@@ -89,7 +89,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
     @routes.get("/job/<job_id>/events")
     def events(job_id: str) -> Response:
         after = integer(query(request, ["after"]), "after", 0, MAX_INTEGER, 0)
-        stored = history.events(checked_job_id(job_id), after)
+        stored = history.events(parse_job_id(job_id), after)
         if stored is None or not caller().may(Action.READ, stored.user_id):
             raise JobNotFoundError(job_id)
         return _json(
@@ -145,7 +145,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
     @routes.post("/job/<job_id>/cancel")
     def cancel(job_id: str) -> tuple[Response, int]:
         query(request, ())
-        stored = history.latest(checked_job_id(job_id))
+        stored = history.latest(parse_job_id(job_id))
         if stored is None or not caller().may(Action.CANCEL, stored.user_id):
             raise JobNotFoundError(job_id)
         standing = cancel_job(journal, job_id, decode(stored.event))

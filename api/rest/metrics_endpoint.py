@@ -26,7 +26,7 @@ from cto_worker.observability.metrics import REGISTRY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from cto_worker.observability.heartbeat import Process, Sums
+    from cto_worker.observability.heartbeat import Process, SystemCounts
     from cto_worker.store.history import Backlog
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ KINDS = ("gateway", "worker")  # of processes
 _ORDER = ("_bucket", "_count", "_sum", "_total")
 
 
-def blueprint(sums: Callable[[], Sums], backlog: Callable[[], Backlog]) -> Blueprint:
+def blueprint(sums: Callable[[], SystemCounts], backlog: Callable[[], Backlog]) -> Blueprint:
     """Return the route."""
     routes = Blueprint("metrics", __name__)
     registry = CollectorRegistry()
@@ -69,7 +69,7 @@ class _Token(Collector):
 class _System(Collector):
     """All metrics. While the store is out of reach, only that."""
 
-    def __init__(self, sums: Callable[[], Sums], backlog: Callable[[], Backlog]) -> None:
+    def __init__(self, sums: Callable[[], SystemCounts], backlog: Callable[[], Backlog]) -> None:
         self._sums, self._backlog = sums, backlog
 
     def describe(self) -> Iterator[Metric]:
@@ -146,7 +146,7 @@ def _counted(name: str, documentation: str, processes: list[Process]) -> Metric:
     return counted
 
 
-def _summed(family: Metric, sums: Sums) -> Metric:
+def _summed(family: Metric, sums: SystemCounts) -> Metric:
     """What all processes have counted of this; what none has counted yet is told as 0."""
     names = {family.name + ending for ending in _ORDER}
     counted = {(sample.name, tuple(sorted(sample.labels.items()))): 0.0 for sample in family.samples}

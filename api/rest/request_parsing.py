@@ -80,7 +80,7 @@ def integer(parameters: dict[str, str], name: str, low: int, high: int, default:
     return int(text)
 
 
-def checked_job_id(job_id: str) -> str:
+def parse_job_id(job_id: str) -> str:
     """Return a job id that came in the path. Raises :class:`BadRequestError` ``invalid_job_id``."""
     if not JOB_ID.match(job_id):
         text = "Must be 1 to 128 letters, digits, _ or -."

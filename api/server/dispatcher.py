@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from api.auth.authentication import check_startable
+from api.auth.authentication import validate_auth_settings
 from api.server.listeners import REPORT, allow_descriptors, listen
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
@@ -49,7 +49,7 @@ class _Gateway:
     full: bool = False  # whether its link takes no more for now
 
 
-class Front:
+class ConnectionDispatcher:
     """Hands the connections that ``listener`` gets over to the gateways that call at ``door``.
 
     ``most_waiting`` connections may be without a gateway; for one more the oldest is closed.
@@ -230,7 +230,7 @@ def main() -> None:
     """Serve until a signal ends the process."""
     try:
         settings = Settings.from_env()
-        check_startable(settings)
+        validate_auth_settings(settings)
     except ConfigError as error:
         sys.stderr.write(f"The front does not start: {error}\n")
         sys.exit(os.EX_CONFIG)
@@ -238,7 +238,7 @@ def main() -> None:
     room = max(1, allow_descriptors(DESCRIPTORS) - OTHER_DESCRIPTORS)
     listener = listen(settings, "front")
     try:
-        front = Front(listener, open_door(settings.front_path), room)
+        front = ConnectionDispatcher(listener, open_door(settings.front_path), room)
     except OSError as error:
         sys.exit(f"The front cannot listen on {settings.front_path}: {error}. Is CTO_DATA_DIR writable?")
     log.info("handing over what comes to %s, process %d", settings.base_url, os.getpid())

@@ -20,16 +20,16 @@ from engineio.payload import Payload
 from engineio.socket import Socket
 
 from api.limits.refusal_log import refusals
-from api.limits.token_bucket import BURST, Allowance
-from api.relay.encoded_event import Frame, socketio_packet
-from api.relay.send_queue import Outbox
+from api.limits.token_bucket import BURST, TokenBucket
+from api.relay.encoded_event import EncodedEvent, socketio_packet
+from api.relay.send_queue import SendQueue
 from api.server.message_limits import UNJOINED_PACKETS
-from api.server.websocket_transport import Upgrades
+from api.server.websocket_transport import WebSocketFactory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from api.server.poller import Doorbell
+    from api.server.poller import Poller
     from api.server.websocket_transport import Take
 
 log = logging.getLogger(__name__)
@@ -39,10 +39,10 @@ KEPT = ("HTTP_AUTHORIZATION", "QUERY_STRING", "REMOTE_ADDR")
 MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets of a stock Python client
 
 
-def lean(server: Any, take: Take, doorbell: Doorbell) -> None:
+def install_engine(server: Any, take: Take, poller: Poller) -> None:
     """Put a server on this diet, before its first client comes.
 
-    ``take`` gives a request's connection away, as :class:`~api.server.websocket_transport.Upgrades` has it.
+    ``take`` detaches a request's connection: see :class:`~api.server.websocket_transport.WebSocketFactory`.
     """
     mode = server._async  # noqa: SLF001 - the table; there is no public way to give another
     pings = _pings(server, mode["thread"])
@@ -53,7 +53,7 @@ def lean(server: Any, take: Take, doorbell: Doorbell) -> None:
     server._async = {  # noqa: SLF001
         **mode,
         "thread": partial(_task, mode["thread"], pings),
-        "websocket": Upgrades(take, doorbell, mode["thread"]),
+        "websocket": WebSocketFactory(take, poller, mode["thread"]),
     }
 
 
@@ -98,7 +98,7 @@ def _posted(session: Socket, environ: dict[str, Any]) -> list[Packet]:
     return packets
 
 
-def _spend(allowance: Allowance) -> None:
+def _spend(allowance: TokenBucket) -> None:
     if not allowance.spend():
         raise ValueError("too many packets before the session has joined")
 
@@ -118,8 +118,8 @@ def _disconnect(server: Any, disconnect: Callable[[str, str], Any], sid: str, re
             del server.sockets[sid]
 
 
-class PacketQueue(Outbox):
-    """An :class:`Outbox`, as far as Engine.IO uses :class:`queue.Queue`, and how far its session has come.
+class PacketQueue(SendQueue):
+    """An :class:`SendQueue`, as far as Engine.IO uses :class:`queue.Queue`, and how far its session has come.
 
     ``allowance`` is what the session may still send: a few packets until it has joined the namespace.
     """
@@ -130,7 +130,7 @@ class PacketQueue(Outbox):
         super().__init__()
         self.busy = False  # whether a message of the client is being handled, so that it is not pinged
         self.joined = False
-        self.allowance = Allowance(UNJOINED_PACKETS, per_second=0)
+        self.allowance = TokenBucket(UNJOINED_PACKETS, per_second=0)
         self._close: Callable[[], object] | None = None
 
     @property
@@ -141,7 +141,7 @@ class PacketQueue(Outbox):
     def note_joined(self) -> None:
         """Note that the session has joined the namespace."""
         self.joined = True
-        self.allowance = Allowance()
+        self.allowance = TokenBucket()
 
     def refuse(self, close: Callable[[], object]) -> None:
         """Call ``close`` as soon as the refusal that waits here is sent.
@@ -154,7 +154,7 @@ class PacketQueue(Outbox):
             close()
 
     def begin(self, write_now: Callable[[], bytes], start: Callable[[], object], first: bytes = b"") -> None:
-        """Do what an :class:`Outbox` does; a session that was refused meanwhile ends."""
+        """Do what an :class:`SendQueue` does; a session that was refused meanwhile ends."""
         super().begin(write_now, start, first)
         if self._close:
             self._close()
@@ -181,16 +181,16 @@ class PacketQueue(Outbox):
 class _Batch:
     """What waits for a client that polls, as the one packet that it is answered."""
 
-    __slots__ = ("_outbox",)
+    __slots__ = ("_send_queue",)
 
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
+    def __init__(self, send_queue: SendQueue) -> None:
+        self._send_queue = send_queue
 
     def encode(self, b64: bool = True) -> str:  # noqa: FBT001, FBT002 - as engineio.packet.Packet has it
         """Return the payload of an answer to polling."""
         return "\x1e".join(
-            socketio_packet(item).decode() if isinstance(item, Frame) else item.encode(b64=b64)
-            for item in self._outbox.take(MAX_PAYLOAD_PACKETS)
+            socketio_packet(item).decode() if isinstance(item, EncodedEvent) else item.encode(b64=b64)
+            for item in self._send_queue.take(MAX_PAYLOAD_PACKETS)
         )
 
 

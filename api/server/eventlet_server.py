@@ -33,7 +33,7 @@ from eventlet.wsgi import WSGI_LOCAL, HttpProtocol, Input  # noqa: E402
 from api.errors import HeadError  # noqa: E402
 from api.server.chunked_body import ChunkError, Chunks  # noqa: E402
 from api.server.http_head import MAX_LINE_BYTES, error_response, read_head  # noqa: E402
-from api.server.poller import Doorbell  # noqa: E402
+from api.server.poller import Poller  # noqa: E402
 from api.server.websocket import wants_upgrade  # noqa: E402
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool) -> Any:
     )
 
 
-def forget_names() -> None:
+def clear_dns_cache() -> None:
     """Have every name looked up again.
 
     eventlet keeps an answer for as long as its name server says, which with Docker is ten minutes: a store
@@ -170,7 +170,7 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         self.close_connection = self.close_connection or self.server.socket.closed
         super().handle_one_response()
 
-    def give_away(self) -> Any:
+    def detach_socket(self) -> Any:
         """Return the connection: eventlet answers nothing then, and closes nothing."""
         connection = self.conn_state[1]
         self.conn_state[1] = self.connection = _NOTHING
@@ -192,14 +192,14 @@ class _Body(Input):  # type: ignore[misc]  # eventlet ships no types
     """A request's body. A connection whose body cannot be read to its end ends after the response."""
 
     def __init__(self, protocol: Protocol, body: Any) -> None:
-        reader = _BodyReader(body.rfile)
+        subscriber = _BodyReader(body.rfile)
         # A client of HTTP/1.0 does not know 100 Continue (RFC 9110, section 10.1.1).
         wfile = body.wfile if protocol.request_version == "HTTP/1.1" else None
         super().__init__(
-            reader, body.content_length, body.get_socket(), wfile, body.wfile_line, body.chunked_input
+            subscriber, body.content_length, body.get_socket(), wfile, body.wfile_line, body.chunked_input
         )
         self._protocol = protocol
-        self._chunks: Any = io.BufferedReader(Chunks(reader)) if body.chunked_input else None
+        self._chunks: Any = io.BufferedReader(Chunks(subscriber)) if body.chunked_input else None
 
     def _chunked_read(self, _: Any, length: int | None = None, use_readline: bool = False) -> bytes:  # noqa: FBT001, FBT002
         if self.should_send_hundred_continue:
@@ -252,25 +252,25 @@ _PROTOCOL = "gateway.protocol"
 _NOTHING = SimpleNamespace(shutdown=lambda _: None, close=lambda: None)  # a connection that is closed
 
 
-def give_away(environ: dict[str, Any]) -> Any:
+def detach_socket(environ: dict[str, Any]) -> Any:
     """Return a request's connection: eventlet answers nothing then, and closes nothing."""
-    return environ[_PROTOCOL].give_away()
+    return environ[_PROTOCOL].detach_socket()
 
 
 def take_over(environ: dict[str, Any]) -> Any:
     """Return the connection of a request that lasts as long as the connection is used."""
     environ[_PROTOCOL].give_buffer_back()
-    return give_away(environ)
+    return detach_socket(environ)
 
 
-def doorbell() -> Doorbell:
+def poller() -> Poller:
     """Return a doorbell that rings by itself.
 
     eventlet's hub looks at its files with one system call for each wait, and another one after it; so it is
     given one file that stands for all. Who answers runs at once, as those who wait for the hub do.
     """
     epoll = eventlet.patcher.original("select").epoll()
-    rings = Doorbell(epoll, lambda answer: greenlet(answer).switch())
+    rings = Poller(epoll, lambda answer: greenlet(answer).switch())
     hub = get_hub()
     hub.add(hub.READ, epoll.fileno(), lambda _: rings.ring(), None, None)
     return rings

@@ -44,7 +44,7 @@ _REASONS = {
 }
 
 
-class Fields:
+class HeaderFields:
     """The header fields, as eventlet reads them."""
 
     type = "text/plain"  # the media type of a body that declares none
@@ -82,7 +82,7 @@ class Head(NamedTuple):
     method: str
     target: str
     version: str
-    fields: Fields
+    fields: HeaderFields
     ends: bool  # whether the connection ends after the response
 
 
@@ -108,14 +108,14 @@ def request_line(line: bytes) -> tuple[str, str, str]:
     return method, target, "HTTP/1.0" if minor == "0" else "HTTP/1.1"
 
 
-def fields(lines: Iterable[bytes]) -> Fields:
+def fields(lines: Iterable[bytes]) -> HeaderFields:
     """Read header fields up to the empty line. Raises :class:`HeadError`, also when there is none."""
     headers: list[tuple[str, str]] = []
     first: dict[str, str] = {}
     left = MAX_FIELDS_BYTES
     for line in lines:
         if line in _EMPTY:
-            return Fields(headers, first)
+            return HeaderFields(headers, first)
         left -= len(line)
         if len(line) >= MAX_LINE_BYTES or left < 0 or len(headers) == MAX_FIELDS:
             raise HeadError(_TOO_LARGE, 431)
@@ -179,7 +179,7 @@ def _check_framing(length: str | None, coding: str | None, version: str) -> None
         raise HeadError(f"Transfer-Encoding {_shown(coding)} is not implemented: send chunked", 501)
 
 
-def _resource(method: str, target: str, found: Fields) -> str:
+def _resource(method: str, target: str, found: HeaderFields) -> str:
     """Return the path and query of a target; a host in it replaces ``Host`` (RFC 9112, section 3.2.2)."""
     if not target.startswith("/"):
         if target == "*" and method == "OPTIONS":

@@ -47,7 +47,7 @@ def listen(settings: Settings, who: str) -> socket.socket:
     return listener
 
 
-class OwnListener:
+class PortListener:
     """A listening socket. It outlives what ends eventlet's server: no file descriptor being left."""
 
     def __init__(self, listener: Any) -> None:
@@ -101,7 +101,7 @@ class OwnListener:
         raise OSError(errno.ESHUTDOWN, "closed")  # by which eventlet's server knows that it has to end
 
 
-class HandedListener:
+class DispatchedListener:
     """A listener of connections that the dispatcher (:mod:`api.server.dispatcher`) accepts and hands over.
 
     The link to the front is made again whenever it breaks. Through it the gateway also tells how many

@@ -16,7 +16,7 @@ from api.limits.addresses import network_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from api.auth.authentication import Gate
+    from api.auth.authentication import Authenticator
 
 QUANTUM = 8  # requests that a caller may begin before everybody else is looked at
 TICK_S = 0.005  # a caller that begins no more in this time never waits
@@ -69,13 +69,15 @@ class Pacer:
             del self._waiting[name]
 
 
-def paced(app: Callable[..., Iterable[bytes]], gate: Gate) -> Callable[..., Iterable[bytes]]:
+def paced(
+    app: Callable[..., Iterable[bytes]], authenticator: Authenticator
+) -> Callable[..., Iterable[bytes]]:
     """Return the WSGI application with its REST requests paced by user, or by address without one."""
     pacer = Pacer()
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if not environ.get("PATH_INFO", "").startswith(_OTHERS):
-            pacer.wait(gate.user_of(environ) or network_of(environ.get("REMOTE_ADDR", "")))
+            pacer.wait(authenticator.user_of(environ) or network_of(environ.get("REMOTE_ADDR", "")))
         return app(environ, start_response)
 
     return serve

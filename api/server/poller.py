@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 _READABLE = 1  # EPOLLIN; an end, and an error, are told anyway
 
 
-class Doorbell:
+class Poller:
     """A set of connections, and what to call when bytes of one are there, or its end."""
 
     def __init__(self, epoll: Any, run: Callable[[Callable[[], object]], object]) -> None:

@@ -14,7 +14,7 @@ _BINARY = ("5", "6")  # Socket.IO's packets with attachments
 def guard(server: Any, namespace: str = "/") -> None:
     """Close a Socket.IO server's session after a refused CONNECT, a binary or malformed packet, or too many.
 
-    ``server`` is one that :func:`~api.server.engineio_server.lean` has prepared.
+    ``server`` is one that :func:`~api.server.engineio_server.install_engine` has prepared.
     """
     server.eio.on("message", _Guard(server, namespace).check_and_handle)
 
@@ -54,15 +54,15 @@ class _Guard:
             session.queue.refuse(partial(session.close, wait=False))
 
 
-def _fault(outbox: Any, message: Any) -> str | None:
+def _fault(send_queue: Any, message: Any) -> str | None:
     """Return why a message ends its session, or ``None``."""
-    if outbox.refused:
+    if send_queue.refused:
         return "sent more after it was refused"
     if not isinstance(message, str) or message.startswith(_BINARY):
         return "sent a binary message"
-    if not (outbox.joined or message.startswith(_CONNECT)):
+    if not (send_queue.joined or message.startswith(_CONNECT)):
         return "sent something else before it has joined"
-    return None if outbox.allowance.spend() else "sent too many messages"
+    return None if send_queue.allowance.spend() else "sent too many messages"
 
 
 def address_of(server: Any, eio_sid: str) -> str | None:

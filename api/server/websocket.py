@@ -55,7 +55,7 @@ def _is_key(text: str) -> bool:
         return False
 
 
-class Incoming:
+class FrameDecoder:
     """Puts together one client's messages, of so many bytes at most."""
 
     __slots__ = ("_begun", "_kind", "_limit", "_rest")

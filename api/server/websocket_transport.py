@@ -20,10 +20,10 @@ from engineio.exceptions import SocketIsClosedError, UnknownPacketError
 from engineio.packet import MESSAGE, NOOP, Packet
 
 from api.errors import HandshakeError, WebSocketError
-from api.limits.token_bucket import Allowance
+from api.limits.token_bucket import TokenBucket
 from api.relay import latency_probe
-from api.relay.encoded_event import Frame, close_frame, control_frame, socketio_message, text_frame
-from api.relay.send_queue import Outbox, cut_off
+from api.relay.encoded_event import EncodedEvent, close_frame, control_frame, socketio_message, text_frame
+from api.relay.send_queue import SendQueue, cut_off
 from api.server.websocket import (
     CLOSE,
     PIECE,
@@ -32,7 +32,7 @@ from api.server.websocket import (
     PONG,
     PROTOCOL_ERROR,
     TEXT,
-    Incoming,
+    FrameDecoder,
     close_status,
     handshake,
     text_of,
@@ -41,7 +41,7 @@ from api.server.websocket import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from api.server.poller import Doorbell
+    from api.server.poller import Poller
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +55,11 @@ _REFUSAL_HEADERS = {
 Take = Callable[[dict[str, Any]], Any]  # gives a request's connection away: it outlives the request
 
 
-class Upgrades:
+class WebSocketFactory:
     """Makes WebSockets of requests, in place of the class for that in Engine.IO's async mode."""
 
-    def __init__(self, take: Take, doorbell: Doorbell, thread: Any) -> None:
-        self.doorbell, self.thread, self._take = doorbell, thread, take
+    def __init__(self, take: Take, poller: Poller, thread: Any) -> None:
+        self.poller, self.thread, self._take = poller, thread, take
 
     def __call__(self, handler: Any, _: Any) -> Any:
         """Return a WSGI application that opens the WebSocket of the session whose method ``handler`` is."""
@@ -96,11 +96,11 @@ class _Transport:
         "_works",
     )
 
-    def __init__(self, upgrades: Upgrades, session: Any, connection: Any) -> None:
+    def __init__(self, upgrades: WebSocketFactory, session: Any, connection: Any) -> None:
         self._upgrades, self._session, self._connection = upgrades, session, connection
-        self._incoming = Incoming(session.server.max_http_buffer_size)
+        self._incoming = FrameDecoder(session.server.max_http_buffer_size)
         self._unread = b""
-        self._allowance: Allowance | None = None  # for what is no message
+        self._allowance: TokenBucket | None = None  # for what is no message
         self._works = False  # whether a green thread handles what has been read
         self._over = False  # whether nothing more is read
         self._goodbye = control_frame(CLOSE)
@@ -166,7 +166,7 @@ class _Transport:
         self._over = not data
         if self._works:
             # What comes while something is handled waits where it is.
-            self._upgrades.doorbell.unwatch(self._connection.fileno())
+            self._upgrades.poller.unwatch(self._connection.fileno())
         else:
             self._work()
 
@@ -186,7 +186,7 @@ class _Transport:
         if self._over:
             self._end()
         else:
-            self._upgrades.doorbell.watch(self._connection.fileno(), self._hear)
+            self._upgrades.poller.watch(self._connection.fileno(), self._hear)
 
     def _handle_unread(self) -> None:
         more, first = True, True
@@ -223,7 +223,7 @@ class _Transport:
     def _spend(self) -> None:
         """Count what is no message, or a piece of one. Raises :class:`WebSocketError` when it is too much."""
         if self._session.queue.joined:
-            self._allowance = allowance = self._allowance or Allowance()
+            self._allowance = allowance = self._allowance or TokenBucket()
         else:
             allowance = self._session.queue.allowance
         if not allowance.spend():
@@ -231,7 +231,7 @@ class _Transport:
 
     def _end(self) -> None:
         """Have the writer write what is left, and finish."""
-        self._upgrades.doorbell.unwatch(self._connection.fileno())
+        self._upgrades.poller.unwatch(self._connection.fileno())
         self._session.queue.put(None)
 
     def _write_now(self) -> bytes:
@@ -246,10 +246,10 @@ class _Transport:
         self._upgrades.thread(target=self._write).start()
 
     def _write(self) -> None:
-        outbox = self._session.queue
+        send_queue = self._session.queue
         try:
-            while outbox.wait() and not outbox.ends_now():
-                self._connection.sendall(_messages(outbox))
+            while send_queue.wait() and not send_queue.ends_now():
+                self._connection.sendall(_messages(send_queue))
             self._connection.fd.send(self._goodbye)
             self._connection.shutdown(SHUT_WR)
         except OSError:
@@ -260,7 +260,7 @@ class _Transport:
     def _finish(self) -> None:
         session = self._session
         self._over = True
-        self._upgrades.doorbell.unwatch(self._connection.fileno())
+        self._upgrades.poller.unwatch(self._connection.fileno())
         self._connection.close()
         session.close(wait=False, abort=True, reason=session.server.reason.TRANSPORT_CLOSE)
         session.server.sockets.pop(session.sid, None)
@@ -279,11 +279,11 @@ def _packet(message: str | bytes) -> Packet:
         raise WebSocketError(PROTOCOL_ERROR, "No packet of Engine.IO") from None
 
 
-def _messages(outbox: Outbox) -> bytes:
-    return b"".join([_message(item) for item in outbox.take()])
+def _messages(send_queue: SendQueue) -> bytes:
+    return b"".join([_message(item) for item in send_queue.take()])
 
 
 def _message(item: Any) -> bytes:
-    if isinstance(item, Frame):
+    if isinstance(item, EncodedEvent):
         return item.form(socketio_message)
     return item if isinstance(item, bytes) else text_frame(item.encode().encode())

@@ -12,7 +12,7 @@ from benchmarks.system import BODY
 from cto_worker.domain.events import Details, Status, encode
 from cto_worker.domain.ids import rooms as rooms_of_job
 from cto_worker.domain.request import parse_request
-from cto_worker.operation.reporter import opening_event
+from cto_worker.operation.reporter import accepted_event
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _JOURNALED = 50  # events that a job in the journal may get to
 
 def job(user_id: str, length: int) -> list[ProgressEvent]:
     """A job's story from its first event to its last."""
-    first = opening_event(str(uuid4()), replace(_REQUEST, user_id=user_id))
+    first = accepted_event(str(uuid4()), replace(_REQUEST, user_id=user_id))
     steps = [
         replace(
             first,

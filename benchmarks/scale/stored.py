@@ -59,7 +59,7 @@ class Filled:
             of = self.real[self.there // 10_000 % REAL]
             copy(args=[of, self.there, some, USERS, keys.LIST_PREFIX, keys.SERIAL])
             self.there += some
-        if self.store.zcard(keys.jobs(keys.EVERYONE, "completed")) != size + REAL:
+        if self.store.zcard(keys.jobs(keys.ALL_OWNERS, "completed")) != size + REAL:
             raise RuntimeError(f"not {size} copies of jobs that were run")
 
     @property

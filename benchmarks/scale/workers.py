@@ -43,7 +43,7 @@ def _per_s(processes: int, count: int, slots: int, latency_s: float) -> float:
         wait_until(lambda: len(workers.app.control.ping(timeout=1)) == processes)
         workers.pause()
         jobs = [workers.producer.submit(BODY | {"userId": f"user-{n % 50}"}).job_id for n in range(count)]
-        completed = keys.jobs(keys.EVERYONE, "completed")
+        completed = keys.jobs(keys.ALL_OWNERS, "completed")
         begun_s = time.perf_counter()
         workers.resume()
         wait_until(lambda: workers.store.zcard(completed) == len(jobs))

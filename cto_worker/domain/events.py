@@ -183,7 +183,7 @@ _STATUS = b'"status":"'
 _ENDS = bytes(ord(status[0]) for status in Status if status.terminal)  # no other status begins so
 
 
-def glance(payload: bytes) -> tuple[str, int, bool]:
+def peek_header(payload: bytes) -> tuple[str, int, bool]:
     """Return job id, ``seq``, and whether it is the last event, of what :func:`encode` wrote: at a glance.
 
     Raises :class:`InvalidEventError` when it cannot be one; it may still be none when this does not.

@@ -45,7 +45,7 @@ class Idempotency:
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
+class CreateResult:
     """The job a submission stands for: a new one, or the one the same submission made before."""
 
     job_id: str
@@ -77,7 +77,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class AppendResult:
     """What the store answers to a step it has taken."""
 
     cancel: bool  # somebody has asked to cancel the job
@@ -85,7 +85,7 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CancelResult:
     """Where a job stood when its cancellation was asked for."""
 
     status: JobStatus
@@ -110,7 +110,7 @@ class Journal(Protocol):
         request: dict[str, Any],
         idempotency: Idempotency | None = None,
         trace: str = "",
-    ) -> Created:
+    ) -> CreateResult:
         """Record a job with its first event (``seq`` 1, ``attempt`` 0), unless it is recorded already.
 
         ``trace`` is the context that the runs of the job belong to, as :attr:`Claim.trace` tells it.
@@ -136,7 +136,7 @@ class Journal(Protocol):
         plan: Plan | None = None,
         records: Mapping[str, IntentRecord] | None = None,
         review: bool = False,
-    ) -> Receipt:
+    ) -> AppendResult:
         """Append one event; a terminal one brings the operation's ``result``. Repeating the last is harmless.
 
         ``earlier`` are events right before it that need no step of their own: all are written, or none.
@@ -177,7 +177,7 @@ class Journal(Protocol):
         Begun ones come first. The caller must send the message of each.
         """
 
-    def request_cancel(self, job_id: str) -> Standing:
+    def request_cancel(self, job_id: str) -> CancelResult:
         """Ask for a job to stop before its next transfer or buy. Returns where it stands.
 
         Raises :class:`JobNotFoundError` or :class:`JobEndedError`, and :class:`NotDurableError` when that is
@@ -185,7 +185,7 @@ class Journal(Protocol):
         """
 
 
-def check_order(events: Sequence[ProgressEvent]) -> None:
+def validate_sequence(events: Sequence[ProgressEvent]) -> None:
     """Raise :class:`SequenceError` unless each event may follow the one before it."""
     for one, other in pairwise(events):
         if other.seq != one.seq + 1 or other.progress < one.progress or one.status.terminal:

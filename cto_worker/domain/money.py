@@ -17,7 +17,7 @@ def to_sol(lamports: int) -> float:
     return lamports / LAMPORTS_PER_SOL
 
 
-def shares(lamports: int, count: int) -> list[int]:
+def split_evenly(lamports: int, count: int) -> list[int]:
     """Split an amount into ``count`` parts that differ by one lamport at most and add up to it exactly."""
     part, rest = divmod(lamports, count)
     return [part + 1] * rest + [part] * (count - rest)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cto_worker.domain.events import Mode
 from cto_worker.domain.market import Buy, Transfer
-from cto_worker.domain.money import shares, to_sol
+from cto_worker.domain.money import split_evenly, to_sol
 from cto_worker.errors import OrderRejectedError
 
 if TYPE_CHECKING:
@@ -52,16 +52,16 @@ def make_plan(
     Raises :class:`OrderRejectedError` ``wallet_not_owned``, or ``order_too_large`` when that would take more
     than :data:`MAX_BUYS` buys.
     """
-    wallets = _buyers(request, account)
+    wallets = _select_wallets(request, account)
     buys: list[Step] = []
     needs: dict[str, int] = {}
     for place, (wallet, share) in enumerate(
-        zip(wallets, shares(request.buy_lamports, len(wallets)), strict=True), 1
+        zip(wallets, split_evenly(request.buy_lamports, len(wallets)), strict=True), 1
     ):
         orders = -(-share // strategy.max_order_lamports)
         _check_size(request, strategy, orders * len(wallets))
         needs[wallet] = share + orders * market.buy_fee(strategy)
-        for number, lamports in enumerate(shares(share, orders), 1):
+        for number, lamports in enumerate(split_evenly(share, orders), 1):
             intent = Buy(
                 intent_id=f"{job_id}:{wallet}:buy.{number}",
                 user_id=request.user_id,
@@ -99,7 +99,7 @@ def check_funds(plan: Plan, account: Account) -> None:
             )
 
 
-def _buyers(request: OperationRequest, account: Account) -> list[str]:
+def _select_wallets(request: OperationRequest, account: Account) -> list[str]:
     if request.wallets is None:
         return list(account.wallets)[: request.buyers]
     for wallet in request.wallets:

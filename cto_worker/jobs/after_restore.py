@@ -18,7 +18,7 @@ from cto_worker.domain.events import JobStatus
 from cto_worker.errors import InvalidRequestError, NotDurableError, OperationFailed, WorkersRunningError
 from cto_worker.jobs.runner import Runner
 from cto_worker.observability.heartbeat import alive
-from cto_worker.operation.phases import NOWHERE
+from cto_worker.operation.phases import NO_MARKET
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def park_all(store: Redis, journal: Journal, app: Celery) -> Iterator[str]:
         raise WorkersRunningError(
             f"a worker runs ({', '.join(workers)}): stop every worker, wait for 15 s, and do this again"
         )
-    runner = Runner(journal, NOWHERE, parked=REASON)
+    runner = Runner(journal, NO_MARKET, parked=REASON)
     for job_id in _unended(store):
         _park(runner, job_id, None)  # what it was to do is recorded
         yield job_id

@@ -9,7 +9,7 @@ from kombu import Queue  # type: ignore[attr-defined]
 
 from cto_worker.jobs.producer import Producer
 from cto_worker.markets.paper.market import PLATFORMS
-from cto_worker.observability.metered_journal import MeasuredJournal
+from cto_worker.observability.metered_journal import MeteredJournal
 from cto_worker.observability.tracing import Traces
 from cto_worker.store import keys
 from cto_worker.store.connection import KEEPALIVE
@@ -106,7 +106,7 @@ def make_producer(settings: Settings, store: Redis, app: Celery, traces: Traces 
     traces = traces or Traces()
     send = traces.send(make_send(app))
     return Producer(
-        MeasuredJournal(traces.journal(store, settings)),
+        MeteredJournal(traces.journal(store, settings)),
         lambda job_id, document: send(job_id, document, False),
         settings.crash_at,
         PLATFORMS,

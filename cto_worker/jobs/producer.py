@@ -12,9 +12,9 @@ from redis.exceptions import RedisError
 
 from cto_worker.crash_points import crash_point
 from cto_worker.domain.events import JobStatus, dumps
-from cto_worker.domain.journal import Created, Idempotency
+from cto_worker.domain.journal import CreateResult, Idempotency
 from cto_worker.domain.request import parse_request
-from cto_worker.operation.reporter import opening_event
+from cto_worker.operation.reporter import accepted_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -41,7 +41,7 @@ class Producer:
         self._crash_at = crash_at
         self._platforms = platforms
 
-    def submit(self, document: Any, *, caller: str = "service", idempotency_key: str = "") -> Created:
+    def submit(self, document: Any, *, caller: str = "service", idempotency_key: str = "") -> CreateResult:
         """Start the operation that ``document`` (a JSON object, see the contract) describes.
 
         The same key of the same caller stands for the same job for a day: a repeated submission returns the
@@ -57,7 +57,7 @@ class Producer:
         if idempotency_key:
             fingerprint = hashlib.sha256(dumps(sorted(recorded.items()))).hexdigest()
             idempotency = Idempotency(caller, idempotency_key, fingerprint)
-        created = self._journal.create(opening_event(str(uuid4()), request), recorded, idempotency)
+        created = self._journal.create(accepted_event(str(uuid4()), request), recorded, idempotency)
         crash_point("after_record", self._crash_at, attempt=1)
         if created.status is JobStatus.WAITING:
             try:

@@ -20,7 +20,7 @@ from cto_worker.domain.request import parse_request, recorded_request, refused_r
 from cto_worker.errors import (
     CtoError,
     FencedError,
-    HandedOver,
+    Handover,
     InvalidRequestError,
     JobEndedError,
     JobNotFoundError,
@@ -30,9 +30,9 @@ from cto_worker.errors import (
     SequenceError,
 )
 from cto_worker.observability import metrics
-from cto_worker.operation.guard import Hold
-from cto_worker.operation.phases import MAX_STALLS, Operation, conclude, park, run
-from cto_worker.operation.reporter import Story, opening_event, request_of
+from cto_worker.operation.guard import RunGuard
+from cto_worker.operation.phases import MAX_STALLS, Operation, finish_operation, park, run
+from cto_worker.operation.reporter import ProgressReporter, accepted_event, request_from_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -123,7 +123,7 @@ class Runner:
         if claim is None and not recorded:
             request, refusal = _read(document, self.platforms)
             document = {REFUSED: refusal} if refusal else request.to_document()
-            if not self.journal.create(opening_event(job_id, request), document).new:
+            if not self.journal.create(accepted_event(job_id, request), document).new:
                 return None
             claim = self.journal.claim(job_id, claimant)
         return _Taken(claim, claimed_s) if claim else None
@@ -132,18 +132,18 @@ class Runner:
         claim = taken.claim
         try:
             with self._keeping(job_id, taken) as lease, self.trace(job_id, claim):
-                hold = Hold(lease, self.stopping, self.crash_at)
+                hold = RunGuard(lease, self.stopping, self.crash_at)
                 if reason := self.parked or _stalled(claim):
                     # Whatever is wrong may be what is recorded, so no more of that is read than must be.
-                    operation = self._operation(job_id, claim, request_of(claim.latest), hold)
+                    operation = self._operation(job_id, claim, request_from_event(claim.latest), hold)
                     operation.log = _readable_log(claim)
                     unreadable = bool(claim.recorded) and operation.log is None
                     operation.uncertain = bool(self.parked) or unreadable
                     return park(operation, reason)
                 hold.reached("after_claim")
                 if refusal := json.loads(claim.request).get(REFUSED):
-                    refused = self._operation(job_id, claim, request_of(claim.latest), hold)
-                    return conclude(refused, ("invalid_request", refusal))
+                    refused = self._operation(job_id, claim, request_from_event(claim.latest), hold)
+                    return finish_operation(refused, ("invalid_request", refusal))
                 request = recorded_request(claim.request)
                 operation = self._operation(job_id, claim, request, hold)
                 operation.log = claim.log
@@ -154,7 +154,7 @@ class Runner:
         except OperationFailed as failure:
             log.info("failed: %s", failure)
             raise
-        except HandedOver:
+        except Handover:
             self._hand_over(job_id, claim.attempt)
         except _LOST as lost:
             away = isinstance(lost, (RedisError, NotDurableError))
@@ -162,10 +162,10 @@ class Runner:
             log.warning("stopped, to be taken over: %s", lost)
         return None
 
-    def _operation(self, job_id: str, claim: Claim, request: OperationRequest, hold: Hold) -> Operation:
-        story = Story(self.journal, job_id, request, attempt=claim.attempt, latest=claim.latest)
+    def _operation(self, job_id: str, claim: Claim, request: OperationRequest, hold: RunGuard) -> Operation:
+        reporter = ProgressReporter(self.journal, job_id, request, attempt=claim.attempt, latest=claim.latest)
         started_s = time.monotonic() - claim.elapsed_ms / 1000
-        return Operation(job_id, request, self.market, story, hold, started_s=started_s)
+        return Operation(job_id, request, self.market, reporter, hold, started_s=started_s)
 
     def _keeping(self, job_id: str, taken: _Taken) -> AbstractContextManager[Lease | None]:
         if self.keeper is None:
@@ -193,7 +193,9 @@ def _guarded(operation: Operation) -> dict[str, Any]:
     except Exception:
         # A bug of ours must not leave its user waiting. The counts told are true all the same.
         log.exception("the operation broke")
-        return conclude(operation, ("internal_error", "The operation broke; its operators have been told"))
+        return finish_operation(
+            operation, ("internal_error", "The operation broke; its operators have been told")
+        )
 
 
 def _stalled(claim: Claim) -> str:

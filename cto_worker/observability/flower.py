@@ -35,7 +35,7 @@ class _GuardedFlower(Flower):  # type: ignore[misc]  # Flower ships no types
     """A Flower that answers to certain host names only, and forgets workers that have ended."""
 
     names: frozenset[str] | None = None
-    refusals = RefusalLog(log)
+    translate_script_errors = RefusalLog(log)
 
     def start(self) -> None:
         PeriodicCallback(self.forget_workers, FORGET_MS).start()
@@ -54,7 +54,7 @@ class _GuardedFlower(Flower):  # type: ignore[misc]  # Flower ships no types
         host = request.headers.get("Host", "")  # browsers always send it
         if self.names is None or not host or host_name(host) in self.names:
             return super().find_handler(request, **more)
-        self.refusals.note(
+        self.translate_script_errors.note(
             host,
             "refused a request from %s: the host %s is not allowed: "
             "add it to CTO_FLOWER_NAMES if operators use Flower by that name",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from cto_worker.domain.events import ProgressEvent
 
 
-class PhaseTeller:
+class FlowerPhaseEvents:
     """Sends a task event whenever a job enters a phase, while anybody has asked for task events.
 
     Flower shows a fixed set of fields, and a task has no result before its end: so the phase stands there.

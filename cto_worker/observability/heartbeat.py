@@ -48,7 +48,7 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class SystemCounts:
     """What all processes have counted, by sample and its labels, and who lives."""
 
     counts: Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -56,7 +56,7 @@ class Sums:
     lost: list[Process]  # that fell silent in the last day without having ended, and that no other replaces
 
 
-class Pulse:
+class ProcessHeartbeat:
     """``gauges`` tells what the process has now, by name."""
 
     def __init__(
@@ -122,7 +122,7 @@ class Pulse:
         self._told, self._unsent = now, None
 
 
-def read(store: Redis) -> Sums:
+def read(store: Redis) -> SystemCounts:
     """Return what all processes have told. Raises ``RedisError``."""
     with store.pipeline(transaction=False) as pipeline:
         pipeline.hgetall(keys.COUNTS)
@@ -137,7 +137,9 @@ def read(store: Redis) -> Sums:
         heard = now_s * 1_000 - int(at_ms) <= SILENCE_MS
         (alive if heard else silent)[process.kind, process.name] = process
     lost = [one for name, one in silent.items() if not one.ended and name not in alive]
-    return Sums({_key(field): float(value) for field, value in counts.items()}, list(alive.values()), lost)
+    return SystemCounts(
+        {_key(field): float(value) for field, value in counts.items()}, list(alive.values()), lost
+    )
 
 
 def _process(told: dict[str, Any]) -> Process:

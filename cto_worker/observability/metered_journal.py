@@ -14,14 +14,22 @@ if TYPE_CHECKING:
 
     from cto_worker.domain.events import ProgressEvent
     from cto_worker.domain.intents import IntentRecord
-    from cto_worker.domain.journal import Claim, Created, Idempotency, Journal, Orphan, Receipt, Standing
+    from cto_worker.domain.journal import (
+        AppendResult,
+        CancelResult,
+        Claim,
+        CreateResult,
+        Idempotency,
+        Journal,
+        Orphan,
+    )
     from cto_worker.domain.market import Order
     from cto_worker.domain.plan import Plan
 
 MOST_PHASES = 10_000  # a run that is lost leaves its entry behind
 
 
-class MeasuredJournal:
+class MeteredJournal:
     """Implements :class:`~cto_worker.domain.journal.Journal` by another one. What that raises is not counted.
 
     ``phase_begun`` is told the first event of each phase.
@@ -41,7 +49,7 @@ class MeasuredJournal:
         request: dict[str, Any],
         idempotency: Idempotency | None = None,
         trace: str = "",
-    ) -> Created:
+    ) -> CreateResult:
         """See :meth:`Journal.create`."""
         created = self._journal.create(event, request, idempotency, trace)
         if created.new:
@@ -67,7 +75,7 @@ class MeasuredJournal:
         plan: Plan | None = None,
         records: Mapping[str, IntentRecord] | None = None,
         review: bool = False,
-    ) -> Receipt:
+    ) -> AppendResult:
         """See :meth:`Journal.append`."""
         asked_s = perf_counter()
         receipt = self._journal.append(
@@ -111,7 +119,7 @@ class MeasuredJournal:
         metrics.ORPHANS.inc(len(orphans))
         return orphans
 
-    def request_cancel(self, job_id: str) -> Standing:
+    def request_cancel(self, job_id: str) -> CancelResult:
         """See :meth:`Journal.request_cancel`."""
         return self._journal.request_cancel(job_id)
 

@@ -29,7 +29,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, use_span
 from cto_worker.domain.events import Phase
 from cto_worker.domain.market import OutcomeStatus
 from cto_worker.domain.plan import kind_of
-from cto_worker.errors import HandedOver, OperationFailed, OrderRejectedError
+from cto_worker.errors import Handover, OperationFailed, OrderRejectedError
 from cto_worker.store import keys
 from cto_worker.store.journal import RedisJournal
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from cto_worker.config import Settings
     from cto_worker.domain.events import ProgressEvent
-    from cto_worker.domain.journal import Claim, Created, Idempotency, Receipt
+    from cto_worker.domain.journal import AppendResult, Claim, CreateResult, Idempotency
     from cto_worker.domain.market import Account, Buy, Market, Order, Outcome, Strategy, Transfer
 
 MESSAGING = {"messaging.system": "celery", "messaging.destination.name": keys.QUEUE}
@@ -62,7 +62,7 @@ def span(
     ) as one:
         try:
             yield one
-        except HandedOver:
+        except Handover:
             raise
         except BaseException as error:
             _fail(one, _code(error))
@@ -122,7 +122,7 @@ class TracedJournal(RedisJournal):
         request: dict[str, Any],
         idempotency: Idempotency | None = None,
         trace: str = "",
-    ) -> Created:
+    ) -> CreateResult:
         """See :meth:`Journal.create`. The span's context goes into the job; a job that was there has none."""
         attributes = MESSAGING | {"messaging.operation.type": "create", "cto.mode": event.mode}
         one = self._tracer.start_span("create job", kind=SpanKind.PRODUCER, attributes=attributes)
@@ -135,7 +135,7 @@ class TracedJournal(RedisJournal):
             one.end()
         return created
 
-    def append(self, event: ProgressEvent, *args: Any, **recorded: Any) -> Receipt:
+    def append(self, event: ProgressEvent, *args: Any, **recorded: Any) -> AppendResult:
         """See :meth:`Journal.append`. A phase begins with its first event."""
         run = _RUN.get()
         if run:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cto_worker.domain.events import JobStatus
 from cto_worker.errors import FencedError, OperationFailed
 from cto_worker.operation.phases import cancel_waiting
-from cto_worker.operation.reporter import Story, request_of
+from cto_worker.operation.reporter import ProgressReporter, request_from_event
 
 if TYPE_CHECKING:
     from cto_worker.domain.events import ProgressEvent
@@ -24,12 +24,12 @@ def cancel(journal: Journal, job_id: str, latest: ProgressEvent) -> JobStatus:
     standing = journal.request_cancel(job_id)
     if standing.attempt:
         return standing.status
-    request = request_of(latest)
-    story = Story(journal, job_id, request, attempt=0, latest=latest)
+    request = request_from_event(latest)
+    reporter = ProgressReporter(journal, job_id, request, attempt=0, latest=latest)
     # A worker that claims it meanwhile has the store refuse this, and finds the request to cancel.
     with suppress(FencedError):
         try:
-            cancel_waiting(job_id, request, story)
+            cancel_waiting(job_id, request, reporter)
         except OperationFailed:
             return JobStatus.FAILED
     return JobStatus.ACTIVE

@@ -7,11 +7,11 @@ import time
 from dataclasses import dataclass, field
 
 from cto_worker.crash_points import crash_point
-from cto_worker.errors import HandedOver, LeaseLostError
+from cto_worker.errors import Handover, LeaseLostError
 
 
 @dataclass(slots=True)
-class Hold:
+class RunGuard:
     """What may end a run from outside: its lease, and its worker's stopping."""
 
     lease: Lease | None = None  # ``None``: nobody else can have the job
@@ -24,9 +24,9 @@ class Hold:
             self.lease.check()
 
     def check_stopping(self) -> None:
-        """Raise :class:`~cto_worker.errors.HandedOver` when the worker is to stop."""
+        """Raise :class:`~cto_worker.errors.Handover` when the worker is to stop."""
         if self.stopping.is_set():
-            raise HandedOver("this worker is to stop")
+            raise Handover("this worker is to stop")
 
     def pause(self, seconds: float) -> None:
         """Wait, but not longer than the worker may go on."""

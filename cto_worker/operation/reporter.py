@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from cto_worker.domain.events import Details, Phase, ProgressEvent, Status
 from cto_worker.domain.money import to_sol
 from cto_worker.domain.request import OperationRequest
-from cto_worker.operation.totals import Tally
+from cto_worker.operation.totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cto_worker.domain.intents import IntentRecord
-    from cto_worker.domain.journal import Journal, Receipt
+    from cto_worker.domain.journal import AppendResult, Journal
     from cto_worker.domain.market import Order
     from cto_worker.domain.outcome import JobOutcome
     from cto_worker.domain.plan import Plan
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 UNKNOWN_PLATFORM = "unknown"
 
 
-def opening_event(job_id: str, request: OperationRequest) -> ProgressEvent:
+def accepted_event(job_id: str, request: OperationRequest) -> ProgressEvent:
     """The event written at acceptance: ``seq`` 1, ``attempt`` 0, no worker yet."""
     return _event(
         job_id,
@@ -36,7 +36,7 @@ def opening_event(job_id: str, request: OperationRequest) -> ProgressEvent:
     )
 
 
-def request_of(event: ProgressEvent) -> OperationRequest:
+def request_from_event(event: ProgressEvent) -> OperationRequest:
     """A job's request as far as its events tell it: for ending the job, never for running it."""
     return OperationRequest(
         token_address=event.token_address,
@@ -48,13 +48,13 @@ def request_of(event: ProgressEvent) -> OperationRequest:
     )
 
 
-class Story:
+class ProgressReporter:
     """Tells one run's events to the journal. Every event carries the tally as it stands."""
 
     def __init__(
         self, journal: Journal, job_id: str, request: OperationRequest, *, attempt: int, latest: ProgressEvent
     ) -> None:
-        self.tally = Tally()
+        self.totals = Totals()
         self.platform = latest.platform
         self._journal = journal
         self._job_id = job_id
@@ -73,7 +73,7 @@ class Story:
         last_step: dict[str, Any] | None = None,
         plan: Plan | None = None,
         records: Mapping[str, IntentRecord] | None = None,
-    ) -> Receipt:
+    ) -> AppendResult:
         """Journal an event of a phase, at the phase's own progress unless another is given.
 
         A run that takes a job over repeats phases before the first transfer; neither phase nor progress is
@@ -88,8 +88,8 @@ class Story:
         )
         if phase.number < self._latest.phase:
             phase = Phase.of(self._latest.phase)
-        told = max(self._latest.progress, phase.progress if progress is None else progress)
-        return self._append(phase, Status.IN_PROGRESS, details, progress=told, plan=plan, records=records)
+        reported = max(self._latest.progress, phase.progress if progress is None else progress)
+        return self._append(phase, Status.IN_PROGRESS, details, progress=reported, plan=plan, records=records)
 
     def note(
         self,
@@ -146,16 +146,16 @@ class Story:
         )
 
     def _details(self, **more: Any) -> Details:
-        tally = self.tally
+        totals = self.totals
         return Details(
-            successful_buys=tally.successful_buys,
-            failed_buys=tally.failed_buys,
-            unknown_buys=tally.unknown_buys or None,
-            unknown_transfers=tally.unknown_transfers or None,
-            total_spent=to_sol(tally.spent_lamports),
-            wallets_used=len(tally.wallets),
-            planned_buys=tally.planned_buys,
-            transaction_signatures=tuple(tally.signatures),
+            successful_buys=totals.successful_buys,
+            failed_buys=totals.failed_buys,
+            unknown_buys=totals.unknown_buys or None,
+            unknown_transfers=totals.unknown_transfers or None,
+            total_spent=to_sol(totals.spent_lamports),
+            wallets_used=len(totals.wallets),
+            planned_buys=totals.planned_buys,
+            transaction_signatures=tuple(totals.signatures),
             **more,
         )
 
@@ -168,7 +168,7 @@ class Story:
         progress: float | None = None,
         summary: str = "",
         **recorded: Any,
-    ) -> Receipt:
+    ) -> AppendResult:
         event = self._next(phase, status, details, progress=progress, summary=summary)
         noted, self._noted = self._noted, []
         receipt = self._journal.append(event, earlier=noted, **recorded)

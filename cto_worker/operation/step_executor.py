@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from cto_worker.domain.market import Outcome, OutcomeStatus
-from cto_worker.errors import Cancelled, MarketError, OrderRejectedError
+from cto_worker.errors import CancelRequested, MarketError, OrderRejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 ASK_SLICE_S = 0.5  # how soon a run that waits for an outcome notices that it must stop
 
 
-def carry_out(operation: Operation, step: Step) -> tuple[Order | None, Outcome]:
+def execute_step(operation: Operation, step: Step) -> tuple[Order | None, Outcome]:
     """Prepare, record the intent, submit, ask; what may have been submitted is never called failed."""
     intent = step.intent
     try:
-        order = patiently(operation, lambda: operation.market.prepare(intent))
+        order = with_retries(operation, lambda: operation.market.prepare(intent))
     except OrderRejectedError as refusal:
         return None, Outcome(OutcomeStatus.FAILED, "", error_code=refusal.code, error=str(refusal))
     except MarketError as failure:
@@ -37,7 +37,7 @@ def carry_out(operation: Operation, step: Step) -> tuple[Order | None, Outcome]:
     return order, send(operation, step, order)
 
 
-def follow_up(operation: Operation, step: Step, order: Order) -> Outcome:
+def reconcile(operation: Operation, step: Step, order: Order) -> Outcome:
     """Find out what became of an order of an earlier run.
 
     When the market knows nothing of it the same bytes are sent again, cancelled or not: they execute once,
@@ -54,10 +54,10 @@ def send(operation: Operation, step: Step, order: Order, *, heed_cancel: bool = 
     """Have an order on disk, submit it, and wait for its outcome.
 
     An order that an earlier run has recorded is recorded again: that run may have ended because the store
-    could not keep the record. Raises :class:`Cancelled`, with nothing sent.
+    could not keep the record. Raises :class:`CancelRequested`, with nothing sent.
     """
-    if not operation.story.intend(order.intent_id, order, heed_cancel=heed_cancel):
-        raise Cancelled
+    if not operation.reporter.intend(order.intent_id, order, heed_cancel=heed_cancel):
+        raise CancelRequested
     operation.in_flight = step, order
     operation.hold.check_owned()
     operation.hold.reached("after_intent")
@@ -75,7 +75,7 @@ def _submit(operation: Operation, order: Order) -> bool:
     return True
 
 
-def patiently(operation: Operation, ask: Callable[[], T]) -> T:
+def with_retries(operation: Operation, ask: Callable[[], T]) -> T:
     """Ask the market something that moves no money, again and again while it does not answer.
 
     Raises :class:`MarketError` once the market's patience is over, and :class:`OrderRejectedError` at once.
@@ -116,7 +116,7 @@ def ask(operation: Operation, order: Order, *, sent: bool) -> Outcome:
         if not sent:
             sent = _submit(operation, order)
         elif not recorded:
-            operation.story.submitted(order.intent_id, order)
+            operation.reporter.submitted(order.intent_id, order)
             operation.hold.reached("after_submitted")
             recorded = True
         wait_s = min(ASK_SLICE_S, max(0.0, ends_s - time.monotonic()))

@@ -26,34 +26,34 @@ if TYPE_CHECKING:
 
 def summary_of(operation: Operation) -> str:
     """The counts in one line, for people."""
-    tally = operation.story.tally
-    counts = [f"{tally.successful_buys} buys succeeded", f"{tally.failed_buys} failed"]
-    if tally.unknown_buys or tally.unknown_transfers:
-        counts.append(f"{tally.unknown_buys + tally.unknown_transfers} unknown")
-    return f"{', '.join(counts)}; {to_sol(tally.spent_lamports):.9g} SOL spent"
+    totals = operation.reporter.totals
+    counts = [f"{totals.successful_buys} buys succeeded", f"{totals.failed_buys} failed"]
+    if totals.unknown_buys or totals.unknown_transfers:
+        counts.append(f"{totals.unknown_buys + totals.unknown_transfers} unknown")
+    return f"{', '.join(counts)}; {to_sol(totals.spent_lamports):.9g} SOL spent"
 
 
 def result_of(
     operation: Operation, error: tuple[str, str] | None, outcome: JobOutcome, *, review: bool
 ) -> dict[str, Any]:
     """The complete result. ``error`` is code and text, ``None`` for success. SOL, ms and base units."""
-    tally, request = operation.story.tally, operation.request
+    totals, request = operation.reporter.totals, operation.request
     result: dict[str, Any] = {
         "success": error is None,
         "outcome": outcome.value,
         "needsReview": review,
         "mode": request.mode.value,
-        "platform": operation.story.platform,
+        "platform": operation.reporter.platform,
         "buyAmount": request.buy_amount,
-        "plannedBuys": tally.planned_buys or 0,
-        "successfulBuys": tally.successful_buys,
-        "failedBuys": tally.failed_buys,
-        "unknownBuys": tally.unknown_buys,
-        "unknownTransfers": tally.unknown_transfers,
-        "totalSpent": to_sol(tally.spent_lamports),
-        "tokensBought": tally.tokens,
-        "walletsUsed": len(tally.wallets),
-        "transactionSignatures": tally.signatures,
+        "plannedBuys": totals.planned_buys or 0,
+        "successfulBuys": totals.successful_buys,
+        "failedBuys": totals.failed_buys,
+        "unknownBuys": totals.unknown_buys,
+        "unknownTransfers": totals.unknown_transfers,
+        "totalSpent": to_sol(totals.spent_lamports),
+        "tokensBought": totals.tokens,
+        "walletsUsed": len(totals.wallets),
+        "transactionSignatures": totals.signatures,
         "durationMs": round((time.monotonic() - operation.started_s) * 1000),
         "steps": [step_result(step, outcome) for step, outcome in operation.done],
         "wallets": wallet_results(operation),
@@ -130,7 +130,7 @@ def _together(states: list[str]) -> str:
 
 
 @dataclass(slots=True)
-class Tally:
+class Totals:
     """What has been done so far. Money in lamports, tokens in base units."""
 
     planned_buys: int | None = None  # ``None`` before there is a plan

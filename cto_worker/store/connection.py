@@ -13,7 +13,7 @@ from redis.retry import Retry
 
 from cto_worker.errors import ConfigError
 from cto_worker.store import keys
-from cto_worker.store.scripts import _NOT_DURABLE, DURABLE_TIMEOUT_MS, _lacking
+from cto_worker.store.scripts import _NOT_DURABLE, DURABLE_TIMEOUT_MS, _durability_shortfall
 from cto_worker.store.sentinel import connection_pool
 
 if TYPE_CHECKING:
@@ -84,5 +84,5 @@ def check_durable(store: Redis, replicas: int) -> None:
         written, durable = pipeline.execute(raise_on_error=False)
     if isinstance(written, Exception):
         raise written
-    if lack := _lacking(durable, replicas):
+    if lack := _durability_shortfall(durable, replicas):
         raise ConfigError(_NOT_DURABLE.format(lack))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cto_worker.domain.events import JobStatus, dumps
 from cto_worker.domain.outcome import JobOutcome, outcome_of
 from cto_worker.store import keys
-from cto_worker.store.scripts import run_each, script
+from cto_worker.store.scripts import run_many, script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from redis import Redis
 
 
-REMOVALS = 1_000  # expired jobs that one question takes off a list: the store serves nobody else meanwhile
+MAX_PURGES_PER_QUERY = (
+    1_000  # expired jobs that one question takes off a list: the store serves nobody else meanwhile
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ class History:
     def events_of(self, jobs: Sequence[tuple[str, int]]) -> list[StoredEvents | None]:
         """The same of several jobs, each with its own ``after``."""
         calls: list[Any] = [([keys.job(job_id), keys.events(job_id)], [after]) for job_id, after in jobs]
-        return [_stored_events(found) for found in run_each(self._store, self._events, calls)]
+        return [_stored_events(found) for found in run_many(self._store, self._events, calls)]
 
     def stats(self, job_ids: Sequence[str], user_id: str | None = None) -> Stats:
         """Count jobs by status; those of other users than ``user_id``, if given, count as not found."""
@@ -193,7 +195,7 @@ class History:
 
         ``status`` is a :class:`JobStatus`, or :data:`keys.REVIEW` for the ended jobs that need an operator.
         """
-        index = keys.jobs(user_id or keys.EVERYONE, status or "all")
+        index = keys.jobs(user_id or keys.ALL_OWNERS, status or "all")
         rows, next_cursor = self._page(
             keys=[index],
             args=[
@@ -201,7 +203,7 @@ class History:
                 cursor or "",
                 keys.job(""),
                 keys.events(""),
-                REMOVALS,
+                MAX_PURGES_PER_QUERY,
                 keys.LIST_PREFIX,
                 keys.REVIEW,
             ],
@@ -216,7 +218,7 @@ class History:
         """What waits. Two round trips."""
         statuses = (JobStatus.WAITING.value, JobStatus.ACTIVE.value, keys.REVIEW)
         queues = (keys.QUEUE, keys.RESUMED_QUEUE)
-        lists = {status: keys.jobs(keys.EVERYONE, status) for status in statuses}
+        lists = {status: keys.jobs(keys.ALL_OWNERS, status) for status in statuses}
         with self._store.pipeline(transaction=False) as pipeline:
             for name in lists.values():
                 pipeline.zcard(name)
@@ -246,24 +248,24 @@ class History:
         found: Any = self._store.zrange(index, after, "+inf", byscore=True, offset=0, num=-1)
         return [later.decode() for later in found]
 
-    def newest_serial(self) -> int:
+    def latest_serial(self) -> int:
         """The serial number of the job accepted last; 0 before the first."""
         serial: Any = self._store.get(keys.SERIAL)
         return int(serial or 0)
 
-    def accepted_after(self, serial: int, limit: int) -> list[AcceptedJob]:
+    def jobs_accepted_after(self, serial: int, limit: int) -> list[AcceptedJob]:
         """Everybody's jobs with higher serial numbers, ended or not, oldest first."""
-        rows = self._accepted(keys=[keys.jobs(keys.EVERYONE)], args=[serial, limit, keys.job("")])
+        rows = self._accepted(keys=[keys.jobs(keys.ALL_OWNERS)], args=[serial, limit, keys.job("")])
         return [AcceptedJob(job_id.decode(), int(at), rooms.decode().split()) for job_id, at, rooms in rows]
 
     def open_jobs(self, room: str) -> list[StoredEvent]:
         """The latest event of every job of a room that has not ended, oldest job first."""
-        return self.open_jobs_of([room])[0]
+        return self.unfinished_jobs_of_rooms([room])[0]
 
-    def open_jobs_of(self, rooms: Sequence[str]) -> list[list[StoredEvent]]:
+    def unfinished_jobs_of_rooms(self, rooms: Sequence[str]) -> list[list[StoredEvent]]:
         """The same of several rooms."""
         calls: list[Any] = [([keys.OPEN_PREFIX + room], [keys.job(""), keys.events("")]) for room in rooms]
-        return [[_stored_event(row) for row in rows] for rows in run_each(self._store, self._open, calls)]
+        return [[_stored_event(row) for row in rows] for rows in run_many(self._store, self._open, calls)]
 
 
 def _stored_events(found: Any) -> StoredEvents | None:

@@ -14,7 +14,15 @@ from cto_worker.domain.intents import (
     encode_plan,
     encode_record,
 )
-from cto_worker.domain.journal import Claim, Created, Orphan, Receipt, Standing, celery_result, check_order
+from cto_worker.domain.journal import (
+    AppendResult,
+    CancelResult,
+    Claim,
+    CreateResult,
+    Orphan,
+    celery_result,
+    validate_sequence,
+)
 from cto_worker.errors import (
     FencedError,
     IdempotencyConflictError,
@@ -23,7 +31,7 @@ from cto_worker.errors import (
     SequenceError,
 )
 from cto_worker.store import keys
-from cto_worker.store.scripts import durably, refusals, script
+from cto_worker.store.scripts import run_durably, script, translate_script_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +46,7 @@ if TYPE_CHECKING:
     from cto_worker.domain.plan import Plan
 
 
-EVERYONES_LISTS = [keys.jobs(keys.EVERYONE, which) for which in ("all", *JobStatus, keys.REVIEW)]
+EVERYONES_LISTS = [keys.jobs(keys.ALL_OWNERS, which) for which in ("all", *JobStatus, keys.REVIEW)]
 
 
 class RedisJournal:
@@ -64,7 +72,7 @@ class RedisJournal:
         request: dict[str, Any],
         idempotency: Idempotency | None = None,
         trace: str = "",
-    ) -> Created:
+    ) -> CreateResult:
         """See :meth:`Journal.create`."""
         rooms = rooms_of_job(event.job_id, event.user_id, event.socket_user_id)
         # One that is gone when a replica takes over would be a job that its sender was told of.
@@ -93,14 +101,14 @@ class RedisJournal:
                 keys.OPEN_PREFIX,
                 keys.LIST_PREFIX,
                 keys.job(""),
-                keys.MESSAGE_GRACE_MS,
+                keys.NEW_MESSAGE_CHECK_DELAY_MS,
                 trace,
                 idempotency.user_id if idempotency else "",
             ],
         )
         if idempotency and fingerprint.decode() != idempotency.fingerprint:
             raise IdempotencyConflictError(job_id.decode())
-        return Created(job_id.decode(), bool(new), JobStatus(status.decode()))
+        return CreateResult(job_id.decode(), bool(new), JobStatus(status.decode()))
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:
         """See :meth:`Journal.claim`."""
@@ -134,9 +142,9 @@ class RedisJournal:
         plan: Plan | None = None,
         records: Mapping[str, IntentRecord] | None = None,
         review: bool = False,
-    ) -> Receipt:
+    ) -> AppendResult:
         """See :meth:`Journal.append`."""
-        check_order((*earlier, event))
+        validate_sequence((*earlier, event))
         new: list[Any] = [] if plan is None else [PLAN, encode_plan(plan)]
         for intent_id, record in (records or {}).items():
             new += [intent_id, encode_record(record)]
@@ -164,7 +172,7 @@ class RedisJournal:
                     keys.OPEN_PREFIX,
                     keys.LIST_PREFIX,
                     "" if step_ms is None else step_ms,
-                    keys.PACE_RUNS,
+                    keys.STEP_DURATION_SAMPLES,
                     keys.job(""),
                     keys.REVIEW if review else "",
                     len(earlier),
@@ -172,7 +180,7 @@ class RedisJournal:
                     *new,
                 ],
             )
-        return Receipt(bool(cancel), float(learned) if learned else None)
+        return AppendResult(bool(cancel), float(learned) if learned else None)
 
     def intend(
         self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
@@ -205,7 +213,7 @@ class RedisJournal:
     def release(self, job_id: str, attempt: int) -> bytes | None:
         """See :meth:`Journal.release`."""
         request: bytes | None = self._release(
-            keys=[keys.job(job_id), keys.DUE], args=[job_id, attempt, keys.RESUME_GRACE_MS]
+            keys=[keys.job(job_id), keys.DUE], args=[job_id, attempt, keys.RESUME_CHECK_DELAY_MS]
         )
         return request
 
@@ -222,15 +230,15 @@ class RedisJournal:
             ],
             args=[
                 keys.SWEEP_LIMIT,
-                keys.MESSAGE_GRACE_MS,
-                keys.RESUME_GRACE_MS,
-                keys.RESUME_TRUST_MS,
+                keys.NEW_MESSAGE_CHECK_DELAY_MS,
+                keys.RESUME_CHECK_DELAY_MS,
+                keys.RESENT_MESSAGE_TTL_MS,
                 keys.job(""),
             ],
         )
         return [Orphan(job_id.decode(), request, int(attempt)) for job_id, request, attempt in rows]
 
-    def request_cancel(self, job_id: str) -> Standing:
+    def request_cancel(self, job_id: str) -> CancelResult:
         """See :meth:`Journal.request_cancel`."""
         found = self._durably(self._cancel, keys=[keys.job(job_id)], args=[])
         if found is None:
@@ -238,10 +246,10 @@ class RedisJournal:
         status = JobStatus(found[0].decode())
         if status.ended:
             raise JobEndedError(f"job {job_id} has ended: {status}")
-        return Standing(status, int(found[1]))
+        return CancelResult(status, int(found[1]))
 
     def _durably(self, write: Any, *, keys: list[str], args: list[Any]) -> Any:
-        return durably(self._store, write, keys=keys, args=args, replicas=self._replicas)
+        return run_durably(self._store, write, keys=keys, args=args, replicas=self._replicas)
 
 
 def _idempotency_keys(idempotency: Idempotency) -> list[str]:
@@ -250,7 +258,7 @@ def _idempotency_keys(idempotency: Idempotency) -> list[str]:
 
 
 def _refusals(job_id: str, attempt: int) -> AbstractContextManager[None]:
-    return refusals(
+    return translate_script_errors(
         NOTFOUND=lambda _: JobNotFoundError(job_id),
         ENDED=lambda _: JobEndedError(f"job {job_id} has ended"),
         FENCED=lambda _: FencedError(f"job {job_id} is no longer owned by attempt {attempt}"),

@@ -30,14 +30,16 @@ COUNTS = "cto:counts"  # hash: what all processes have counted, by sample and la
 PROCESSES = "cto:processes"  # hash: by a process's id, when it told (the store's ms), its number, what
 REVIEW = "needs_review"  # beside the statuses, a list of its own: ended jobs that an operator must look at
 
-EVERYONE = "*"  # the owner under whose lists every job is found; no user id can be this
+ALL_OWNERS = "*"  # the owner under whose lists every job is found; no user id can be this
 
 IDEMPOTENCY_TTL_S = 86_400
-MESSAGE_GRACE_MS = 8_000  # a waiting job whose turn has passed for so long has lost its message
-RESUME_GRACE_MS = 2_500  # the same for a job that is to be taken over
-RESUME_TRUST_MS = 10_000  # its message, once sent, is trusted to be among those of `RESUMED_QUEUE` so long
+NEW_MESSAGE_CHECK_DELAY_MS = 8_000  # a waiting job whose turn has passed for so long has lost its message
+RESUME_CHECK_DELAY_MS = 2_500  # the same for a job that is to be taken over
+RESENT_MESSAGE_TTL_MS = (
+    10_000  # its message, once sent, is trusted to be among those of `RESUMED_QUEUE` so long
+)
 SWEEP_LIMIT = 200  # begun jobs that one sweep looks at and sends again at most; and as many waiting ones
-PACE_RUNS = 20  # earlier runs from which the remaining time is learned
+STEP_DURATION_SAMPLES = 20  # earlier runs from which the remaining time is learned
 
 
 def job(job_id: str) -> str:
@@ -68,7 +70,7 @@ def meta(job_id: str) -> str:
 
 
 def jobs(owner: str, which: str = "all") -> str:
-    """Sorted set: an owner's jobs, or :data:`EVERYONE`'s, by serial number; ``which`` is also a status."""
+    """Sorted set: an owner's jobs, or :data:`ALL_OWNERS`'s, by serial number; ``which`` is also a status."""
     return f"{LIST_PREFIX}{owner}:{which}"
 
 

@@ -14,7 +14,7 @@ from cto_worker.domain.intents import IntentStatus, decode_log, encode_record, s
 from cto_worker.domain.market import Buy, Outcome, OutcomeStatus
 from cto_worker.errors import IntentNotFoundError, IntentNotUnknownError, JobNotEndedError, JobNotFoundError
 from cto_worker.store import keys
-from cto_worker.store.scripts import refusals, script
+from cto_worker.store.scripts import script, translate_script_errors
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -94,7 +94,7 @@ def close(store: Redis, job_id: str) -> bool:
 
 def count(store: Redis) -> int:
     """How many jobs need a person."""
-    listed: Any = store.zcard(keys.jobs(keys.EVERYONE, keys.REVIEW))
+    listed: Any = store.zcard(keys.jobs(keys.ALL_OWNERS, keys.REVIEW))
     return int(listed)
 
 
@@ -112,7 +112,7 @@ def _log(store: Redis, job_id: str) -> IntentLog | None:
 
 def _record(store: Redis, job_id: str, intent_id: str = "", record: bytes = b"") -> tuple[int, int]:
     """Have the store take one step. Returns how many are still unknown, and 1 when the job left the lists."""
-    with refusals(
+    with translate_script_errors(
         NOTFOUND=lambda _: JobNotFoundError(job_id),
         NOTENDED=lambda _: JobNotEndedError(job_id),
         NOTUNKNOWN=lambda _: IntentNotUnknownError(f"intent {intent_id} is not unknown any more"),

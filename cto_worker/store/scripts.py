@@ -36,7 +36,7 @@ def script(store: Redis, name: str, package: str = "cto_worker.store") -> Callab
 
 
 @contextmanager
-def refusals(**errors: Callable[[ResponseError], Exception]) -> Iterator[None]:
+def translate_script_errors(**errors: Callable[[ResponseError], Exception]) -> Iterator[None]:
     """Raise our own error where a script refuses with ``<CODE> <text>``, by code."""
     try:
         yield
@@ -47,7 +47,7 @@ def refusals(**errors: Callable[[ResponseError], Exception]) -> Iterator[None]:
         raise make(error) from error
 
 
-def run_each(store: Redis, read: Any, calls: list[tuple[list[str], list[Any]]]) -> list[Any]:
+def run_many(store: Redis, read: Any, calls: list[tuple[list[str], list[Any]]]) -> list[Any]:
     """Run a script that only reads for each of these keys and arguments, in one round trip.
 
     redis-py's own pipeline asks first, in another one, whether the store has the script.
@@ -75,7 +75,7 @@ def _pipelined(
     return answers
 
 
-def durably(store: Redis, write: Any, *, keys: list[str], args: list[Any], replicas: int) -> Any:
+def run_durably(store: Redis, write: Any, *, keys: list[str], args: list[Any], replicas: int) -> Any:
     """Run a script and wait until what it wrote is on disk, in one round trip on one connection.
 
     Returns the script's answer. Raises :class:`NotDurableError` unless this store and as many ``replicas``
@@ -85,12 +85,12 @@ def durably(store: Redis, write: Any, *, keys: list[str], args: list[Any], repli
     answer, durable = _pipelined(store, write, [(keys, args)], ("WAITAOF", 1, replicas, DURABLE_TIMEOUT_MS))
     if isinstance(answer, Exception):
         raise answer
-    if answer and (lack := _lacking(durable, replicas)):
+    if answer and (lack := _durability_shortfall(durable, replicas)):
         raise NotDurableError(_NOT_DURABLE.format(lack))
     return answer
 
 
-def _lacking(durable: Any, replicas: int) -> str:
+def _durability_shortfall(durable: Any, replicas: int) -> str:
     """What WAITAOF's answer lacks of the promise, or ""."""
     if isinstance(durable, Exception):
         return str(durable)

@@ -17,14 +17,14 @@ from cto_worker.domain.intents import (
     encode_record,
 )
 from cto_worker.domain.journal import (
+    AppendResult,
+    CancelResult,
     Claim,
-    Created,
+    CreateResult,
     Idempotency,
     Orphan,
-    Receipt,
-    Standing,
     celery_result,
-    check_order,
+    validate_sequence,
 )
 from cto_worker.errors import (
     FencedError,
@@ -90,7 +90,7 @@ class MemoryJournal:
         request: dict[str, Any],
         idempotency: Idempotency | None = None,
         trace: str = "",
-    ) -> Created:
+    ) -> CreateResult:
         """See :meth:`cto_worker.domain.journal.Journal.create`."""
         if idempotency:
             first = self._keys.setdefault(
@@ -99,14 +99,14 @@ class MemoryJournal:
             if first[1] != idempotency.fingerprint:
                 raise IdempotencyConflictError(first[0])
             if first[0] in self.jobs:
-                return Created(first[0], new=first[0] == event.job_id, status=self.jobs[first[0]].status)
+                return CreateResult(first[0], new=first[0] == event.job_id, status=self.jobs[first[0]].status)
         if job := self.jobs.get(event.job_id):
-            return Created(event.job_id, new=job.events[0] == event, status=job.status)
+            return CreateResult(event.job_id, new=job.events[0] == event, status=job.status)
         self.jobs[event.job_id] = MemoryJob(
-            dumps(request), [event], self.now_ms + keys.MESSAGE_GRACE_MS, trace=trace
+            dumps(request), [event], self.now_ms + keys.NEW_MESSAGE_CHECK_DELAY_MS, trace=trace
         )
         self._show(event, {})
-        return Created(event.job_id, new=True, status=JobStatus.WAITING)
+        return CreateResult(event.job_id, new=True, status=JobStatus.WAITING)
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:
         """See :meth:`cto_worker.domain.journal.Journal.claim`."""
@@ -137,7 +137,7 @@ class MemoryJournal:
         plan: Plan | None = None,
         records: Mapping[str, IntentRecord] | None = None,
         review: bool = False,
-    ) -> Receipt:
+    ) -> AppendResult:
         """See :meth:`cto_worker.domain.journal.Journal.append`."""
         for one in (*earlier, event):
             self.before_append(one)
@@ -145,7 +145,7 @@ class MemoryJournal:
         if job and event == job.events[-1]:
             return self._receipt(job, event)
         job = self._owned(event.job_id, event.attempt)
-        check_order((job.events[-1], *earlier, event))
+        validate_sequence((job.events[-1], *earlier, event))
         job.events += [*earlier, event]
         self.published += map(encode, earlier)
         job.status = JobStatus(event.status) if event.status.terminal else JobStatus.ACTIVE
@@ -160,7 +160,7 @@ class MemoryJournal:
         if step_ms is not None:
             samples = self._samples.setdefault(keys.pace(event.mode, event.platform), [])
             samples.insert(0, step_ms)
-            del samples[keys.PACE_RUNS :]
+            del samples[keys.STEP_DURATION_SAMPLES :]
         return self._receipt(job, event)
 
     def intend(
@@ -202,7 +202,7 @@ class MemoryJournal:
         if job is None or job.attempt != attempt or job.status.ended:
             return None
         job.lease_ms, job.released, job.sent_ms = 0, True, self.now_ms
-        job.due_ms = self.now_ms + keys.RESUME_GRACE_MS
+        job.due_ms = self.now_ms + keys.RESUME_CHECK_DELAY_MS
         return job.request
 
     def due(self) -> list[Orphan]:
@@ -210,20 +210,20 @@ class MemoryJournal:
         orphans = []
         for job_id in self._overdue(begun=True):
             job = self.jobs[job_id]
-            job.due_ms = self.now_ms + keys.RESUME_GRACE_MS
-            if not self.resumed_queued or self.now_ms >= job.sent_ms + keys.RESUME_TRUST_MS:
+            job.due_ms = self.now_ms + keys.RESUME_CHECK_DELAY_MS
+            if not self.resumed_queued or self.now_ms >= job.sent_ms + keys.RESENT_MESSAGE_TTL_MS:
                 job.sent_ms = self.now_ms
                 orphans.append(Orphan(job_id, job.request, job.attempt))
         order = list(self.jobs)
         reached = max((order.index(name) for name, job in self.jobs.items() if job.attempt), default=-1)
         for job_id in self._overdue(begun=False):
             job = self.jobs[job_id]
-            job.due_ms = self.now_ms + keys.MESSAGE_GRACE_MS
+            job.due_ms = self.now_ms + keys.NEW_MESSAGE_CHECK_DELAY_MS
             if not self.queued or order.index(job_id) < reached:
                 orphans.append(Orphan(job_id, job.request, job.attempt))
         return orphans
 
-    def request_cancel(self, job_id: str) -> Standing:
+    def request_cancel(self, job_id: str) -> CancelResult:
         """See :meth:`cto_worker.domain.journal.Journal.request_cancel`."""
         job = self.jobs.get(job_id)
         if job is None:
@@ -231,7 +231,7 @@ class MemoryJournal:
         if job.status.ended:
             raise JobEndedError(f"job {job_id} has ended: {job.status}")
         job.cancel = True
-        return Standing(job.status, job.attempt)
+        return CancelResult(job.status, job.attempt)
 
     def _overdue(self, *, begun: bool) -> list[str]:
         overdue = [
@@ -255,9 +255,9 @@ class MemoryJournal:
         if not self.durable:
             raise NotDurableError("told to keep nothing")
 
-    def _receipt(self, job: MemoryJob, event: ProgressEvent) -> Receipt:
+    def _receipt(self, job: MemoryJob, event: ProgressEvent) -> AppendResult:
         samples = self._samples.get(keys.pace(event.mode, event.platform))
-        return Receipt(job.cancel, median(samples) if samples else None)
+        return AppendResult(job.cancel, median(samples) if samples else None)
 
     def _show(self, event: ProgressEvent, result: dict[str, Any]) -> None:
         states = {Status.COMPLETED: "SUCCESS", Status.FAILED: "FAILURE"}

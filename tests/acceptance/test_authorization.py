@@ -16,13 +16,13 @@ from support.tokens import AUDIENCE, SECRET, token, unsigned
 from support.waiting import assert_stays, wait_until
 
 from api.app import create_app
-from api.auth.authentication import PUBLIC, Gate
+from api.auth.authentication import PUBLIC, Authenticator
 from api.auth.revocations import Revocations, revoke
-from api.limits.fair_semaphore import Turns
+from api.limits.fair_semaphore import FairSemaphore
 from api.realtime import sse
 from api.realtime import websocket as websocket_transport
 from api.realtime.connections import Connections
-from api.realtime.sessions import Lobby
+from api.realtime.sessions import SessionService
 from api.realtime.socketio import make_socketio, register
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
@@ -82,7 +82,10 @@ def guarded():
     env = environment(**GUARDED)
     system = System(env, "--no-flower").ready()
     created = requests.post(
-        f"{system.url}/api/cto/jobs", json=request_of("A"), headers=bearer(CALLERS["user A"]), timeout=10
+        f"{system.url}/api/cto/jobs",
+        json=request_from_event("A"),
+        headers=bearer(CALLERS["user A"]),
+        timeout=10,
     )
     system.job = created.json()["data"]["jobId"]
     yield system
@@ -93,7 +96,7 @@ def guarded():
     shutil.rmtree(env["CTO_DATA_DIR"])
 
 
-def request_of(user):
+def request_from_event(user):
     return {
         "tokenAddress": MINT,
         "userId": user,
@@ -116,7 +119,7 @@ def ask(system, method, rule, text):
         method,
         system.url + path,
         params={"userId": "A"} if about_a else {"jobIds": system.job} if path.endswith("stats") else {},
-        json=request_of("A") if (method, path) == ("POST", "/api/cto/jobs") else None,
+        json=request_from_event("A") if (method, path) == ("POST", "/api/cto/jobs") else None,
         headers=bearer(text) | ({"Idempotency-Key": "matrix"} if method == "POST" else {}),
         timeout=10,
         stream=True,
@@ -178,7 +181,7 @@ def test_what_one_may_not_see_is_not_even_counted(guarded):
 def test_nobody_sends_events_into_a_strangers_room(guarded):
     answer = requests.post(
         f"{guarded.url}/api/cto/jobs",
-        json=request_of("B") | {"socketUserId": "A"},
+        json=request_from_event("B") | {"socketUserId": "A"},
         headers=bearer(CALLERS["user B"]),
         timeout=10,
     )
@@ -189,13 +192,13 @@ class Socket:
     """A stock Socket.IO client; ``connect`` returns the refusal's code, or ``None``."""
 
     def __init__(self, system, text, transport="websocket", **auth):
-        self.refusals = []
+        self.translate_script_errors = []
         self.inner = socketio.Client(reconnection=False)
-        self.inner.on("connect_error", self.refusals.append)
+        self.inner.on("connect_error", self.translate_script_errors.append)
         try:
             self.inner.connect(system.url, auth={"token": text, **auth}, transports=[transport])
         except socketio.exceptions.ConnectionError:
-            self.refused = self.refusals[0]["data"]["code"]
+            self.refused = self.translate_script_errors[0]["data"]["code"]
         else:
             self.refused = None
 
@@ -278,13 +281,15 @@ def whole():
     """The application and its Socket.IO server, as they are put together, to be looked at only."""
     settings = Settings(jwt_secret=SECRET)
     store = connect(settings)
-    gate, history = Gate(settings, Revocations(store).revoked), History(store)
-    app = create_app(settings, gate, store, None, None)
+    authenticator, history = Authenticator(settings, Revocations(store).revoked), History(store)
+    app = create_app(settings, authenticator, store, None, None)
     socketio_server = make_socketio(app, async_mode="threading")
-    lobby = Lobby(gate, Connections(None, 1), Turns(), Relay(store, history), history)
-    register(socketio_server, lobby)
-    app.register_blueprint(sse.blueprint(lobby))
-    app.register_blueprint(websocket_transport.blueprint(lobby, lambda _: None))
+    sessions = SessionService(
+        authenticator, Connections(None, 1), FairSemaphore(), Relay(store, history), history
+    )
+    register(socketio_server, sessions)
+    app.register_blueprint(sse.blueprint(sessions))
+    app.register_blueprint(websocket_transport.blueprint(sessions, lambda _: None, 1))
     app.register_blueprint(metrics_endpoint.blueprint(lambda: read(store), history.backlog))
     return app, socketio_server.server
 

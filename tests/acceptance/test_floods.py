@@ -13,7 +13,7 @@ import requests
 import websocket
 from support.waiting import wait_until
 
-from api.limits.token_bucket import BURST, PER_SECOND, Allowance
+from api.limits.token_bucket import BURST, PER_SECOND, TokenBucket
 
 PATH = "/socket.io/?EIO=4&transport="
 
@@ -160,7 +160,7 @@ def test_a_plain_websocket_that_says_too_much_is_told_and_closed(plain_socket):
 
 
 def test_an_allowance_grows_again():
-    allowance = Allowance()
+    allowance = TokenBucket()
     while allowance.spend():
         pass
     begun_s = time.monotonic()

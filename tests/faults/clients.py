@@ -87,7 +87,7 @@ class Client:
             silent,
         )
         self.knock = "40" if token is None else "40" + json.dumps({"token": token})
-        self.refusals = []
+        self.translate_script_errors = []
         self.seqs = {job_id: [] for job_id in jobs}
         self.wrong = []  # answers that are none
         self.connections = 0  # times it was let in
@@ -117,23 +117,23 @@ class Client:
             self.opening = False
 
     async def shake_hands(self, path):
-        reader, writer = await self.open()
+        subscriber, writer = await self.open()
         key = base64.b64encode(os.urandom(16)).decode()
         writer.write(
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
             "Sec-WebSocket-Version: 13\r\n\r\n".encode()
         )
-        if b" 101 " not in (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]:
+        if b" 101 " not in (await subscriber.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]:
             writer.close()
             raise ConnectionError
-        return reader, writer
+        return subscriber, writer
 
     async def by_websocket(self):
-        reader, writer = await self.shake_hands(f"{PATH}websocket")
+        subscriber, writer = await self.shake_hands(f"{PATH}websocket")
         try:
             while True:
-                first, text = await message(reader)
+                first, text = await message(subscriber)
                 if first == 0x89:
                     continue  # a ping
                 if first != 0x81:
@@ -145,14 +145,14 @@ class Client:
 
     async def by_plain(self):
         """The WebSocket at ``/ws``."""
-        reader, writer = await self.shake_hands("/ws")
+        subscriber, writer = await self.shake_hands("/ws")
         try:
             self.connections += 1
             for job_id in self.jobs:
                 after = max(self.seqs[job_id], default=0)
                 writer.write(masked(json.dumps({"type": "resume", "jobId": job_id, "after": after})))
             while True:
-                first, text = await message(reader)
+                first, text = await message(subscriber)
                 if first == 0x89:
                     continue
                 if first != 0x81:
@@ -168,18 +168,18 @@ class Client:
     async def by_stream(self):
         """Server-Sent Events of the one job."""
         (job_id,) = self.jobs
-        reader, writer = await self.open()
+        subscriber, writer = await self.open()
         try:
             after = max(self.seqs[job_id], default=0)
             writer.write(
                 f"GET /api/cto/job/{job_id}/stream?after={after} HTTP/1.1\r\n"
                 f"Host: 127.0.0.1:{self.port}\r\n\r\n".encode()
             )
-            if b" 200 " not in (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]:
+            if b" 200 " not in (await subscriber.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]:
                 raise ConnectionError
             self.connections += 1
             self.resumed.add(job_id)
-            while line := await reader.readline():
+            while line := await subscriber.readline():
                 if line.startswith(b"data: "):
                     self.note(json.loads(line.removeprefix(b"data: ")))
         finally:
@@ -197,13 +197,13 @@ class Client:
 
     async def ask(self, method, address, body=""):
         """One request on a connection of its own."""
-        reader, writer = await self.open()
+        subscriber, writer = await self.open()
         try:
             writer.write(
                 f"{method} {address} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nConnection: close\r\n"
                 f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
             )
-            head, _, text = (await reader.read()).partition(b"\r\n\r\n")
+            head, _, text = (await subscriber.read()).partition(b"\r\n\r\n")
             if b" 200 " not in head.split(b"\r\n")[0]:
                 raise ConnectionError(head)
             return text.decode()
@@ -219,7 +219,7 @@ class Client:
         if packet == "2":
             return ["3"]
         if packet.startswith("44"):
-            self.refusals.append(json.loads(packet[2:])["data"]["code"])
+            self.translate_script_errors.append(json.loads(packet[2:])["data"]["code"])
             self.ended = True
             raise ConnectionError("refused")
         if packet.startswith("40"):
@@ -257,12 +257,12 @@ def whole(client, told):
     return all(seqs == list(range(1, told[job_id] + 1)) for job_id, seqs in client.seqs.items())
 
 
-async def message(reader):
+async def message(subscriber):
     """The first byte and the text of a WebSocket's next frame, as a server sends it."""
-    first, size = await reader.readexactly(2)
+    first, size = await subscriber.readexactly(2)
     if size > 125:
-        size = int.from_bytes(await reader.readexactly(2 if size == 126 else 8), "big")
-    data = await reader.readexactly(size)
+        size = int.from_bytes(await subscriber.readexactly(2 if size == 126 else 8), "big")
+    data = await subscriber.readexactly(size)
     return first, data.decode() if first == 0x81 else ""
 
 

@@ -173,8 +173,8 @@ def test_strangers_are_sent_away_and_harm_nobody(system, swarm_of):
     for client in silent:
         assert 3 < client.closed_s - client.opened_s < 5 + MARGIN_S
     assert p99_s <= 0.5
-    assert {tuple(client.refusals) for client in too_many} == {("too_many_connections",)}
-    assert {tuple(client.refusals) for client in strangers} == {("invalid_token",)}
+    assert {tuple(client.translate_script_errors) for client in too_many} == {("too_many_connections",)}
+    assert {tuple(client.translate_script_errors) for client in strangers} == {("invalid_token",)}
     (other,) = swarm.add(1, "websocket", token=token("another"))
     wait_until(lambda: other.connections)
     system.ended(jobs)
@@ -331,15 +331,15 @@ def test_a_gateway_that_is_told_to_stop_drains(system, swarm_of, watch):
     under_way, answered = slow_request(system.settings.port), []
     system.gateway(2)
     wait_until(lambda: "gateway 2 is there" in (system.directory / "front.log").read_text())
-    reader = threading.Thread(target=lambda: answered.append(under_way.recv(1_000)))
-    reader.start()
+    subscriber = threading.Thread(target=lambda: answered.append(under_way.recv(1_000)))
+    subscriber.start()
     ends = threading.Thread(target=lambda: answered.append(first.terminate()))
     ends.start()
     wait_until(lambda: "under way" in first.log.read_text())
     wait_until(lambda: sum(client.connections == 2 for client in everybody) >= 40)
     under_way.sendall(b"{}")
     ends.join()
-    reader.join()
+    subscriber.join()
     under_way.close()
     assert answered[0].startswith(b"HTTP/1.1 400 "), "the request under way"
     assert answered[1] <= 10

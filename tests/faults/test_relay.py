@@ -279,11 +279,11 @@ def crowd(system):
             for key, _ in selector.select(0.1):
                 key.data()
 
-    reader = threading.Thread(target=read)
-    reader.start()
+    subscriber = threading.Thread(target=read)
+    subscriber.start()
     yield make
     over.set()
-    reader.join()
+    subscriber.join()
     selector.close()
     for client in made:
         client.socket.close()

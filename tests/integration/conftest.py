@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api.app import create_app
-from api.auth.authentication import Gate
+from api.auth.authentication import Authenticator
 from api.auth.revocations import Revocations
 from api.server.protection import Protection
 from cto_worker.jobs.celery_app import celery_app, make_producer
@@ -30,7 +30,7 @@ def app(store, settings, journal):
     celery = celery_app(settings)
     app = create_app(
         settings,
-        Gate(settings, Revocations(store).revoked),
+        Authenticator(settings, Revocations(store).revoked),
         store,
         journal,
         make_producer(settings, store, celery),

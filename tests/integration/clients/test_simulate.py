@@ -76,9 +76,9 @@ def test_simulated_buys_can_stay_unknown(valid):
 
 
 def test_the_same_seed_plays_the_same_story():
-    def story(seed):
+    def reporter(seed):
         told = sorted(play(0.5, seed), key=lambda event: (event["jobId"], event["seq"]))
         return [event | {"timestamp": 0} for event in told]
 
-    assert story(3) == story(3)
-    assert story(3) != story(4)
+    assert reporter(3) == reporter(3)
+    assert reporter(3) != reporter(4)

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.metrics import REQUEST
 from api.rest import metrics_endpoint
 from cto_worker.observability import heartbeat
-from cto_worker.observability.heartbeat import Pulse
+from cto_worker.observability.heartbeat import ProcessHeartbeat
 from cto_worker.observability.metrics import JOBS_ENDED, PHASE, REGISTRY
 from cto_worker.store.history import History
 
@@ -37,8 +37,8 @@ def told(app, rest, store):
         (REQUEST, ("GET", "/", 200)),
     ):
         family.labels(*labels)  # as whatever happens first does
-    Pulse(store, "worker", REGISTRY, lambda: {"operations": 0, "slots": 1}).beat()
-    Pulse(store, "gateway", REGISTRY, lambda: {"socketio": 0}).beat()
+    ProcessHeartbeat(store, "worker", REGISTRY, lambda: {"operations": 0, "slots": 1}).beat()
+    ProcessHeartbeat(store, "gateway", REGISTRY, lambda: {"socketio": 0}).beat()
     app.register_blueprint(metrics_endpoint.blueprint(lambda: heartbeat.read(store), History(store).backlog))
     return {
         sample.name: set(sample.labels)

@@ -16,7 +16,7 @@ from cto_worker.jobs.after_restore import REASON, park_all, park_all_in_time
 from cto_worker.jobs.celery_app import celery_app, make_send
 from cto_worker.jobs.producer import Producer
 from cto_worker.jobs.runner import Runner
-from cto_worker.observability.heartbeat import Pulse
+from cto_worker.observability.heartbeat import ProcessHeartbeat
 from cto_worker.store import keys
 from cto_worker.store.history import History
 from cto_worker.testing.in_memory_market import MemoryMarket
@@ -127,7 +127,7 @@ def test_the_message_of_a_job_that_has_expired_is_no_job(store, celery, body, pa
 
 def test_nothing_is_ended_while_a_worker_lives(store, journal, body, park):
     waiting = Producer(journal, lambda *_: None).submit(body).job_id
-    Pulse(store, "worker", CollectorRegistry(), dict).beat()
+    ProcessHeartbeat(store, "worker", CollectorRegistry(), dict).beat()
     with pytest.raises(WorkersRunningError, match="stop every worker"):
         park()
     assert last(store, waiting)["status"] == "started"

@@ -9,7 +9,7 @@ from cto_worker.domain.events import Phase
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.celery_app import celery_app
-from cto_worker.operation.reporter import Story, opening_event
+from cto_worker.operation.reporter import ProgressReporter, accepted_event
 from cto_worker.store.history import History
 from cto_worker.store.journal import RedisJournal
 
@@ -32,34 +32,36 @@ def app(settings):
 
 
 @pytest.fixture
-def story(store):
+def reporter(store):
     journal = RedisJournal(store, Settings())
-    journal.create(opening_event("j1", REQUEST), REQUEST.to_document())
+    journal.create(accepted_event("j1", REQUEST), REQUEST.to_document())
     claim = journal.claim("j1", "me")
-    return Story(journal, "j1", REQUEST, attempt=claim.attempt, latest=claim.latest)
+    return ProgressReporter(journal, "j1", REQUEST, attempt=claim.attempt, latest=claim.latest)
 
 
-def test_a_waiting_job_is_in_progress_with_its_first_event(app, story):
+def test_a_waiting_job_is_in_progress_with_its_first_event(app, reporter):
     result = app.AsyncResult("j1")
     assert result.state == "PROGRESS"
     assert (result.info["seq"], result.info["status"]) == (1, "started")
     assert not result.ready()
 
 
-def test_progress_is_the_latest_event(app, story):
-    story.tell(Phase.VALIDATING, "Checking 5 wallets")
+def test_progress_is_the_latest_event(app, reporter):
+    reporter.tell(Phase.VALIDATING, "Checking 5 wallets")
     assert app.AsyncResult("j1").info["details"]["currentOperation"] == "Checking 5 wallets"
 
 
-def test_success_is_the_operations_result(app, story):
-    story.end("done", {"successfulBuys": 5}, error=None, step_ms=None)
+def test_success_is_the_operations_result(app, reporter):
+    reporter.end("done", {"successfulBuys": 5}, error=None, step_ms=None)
     result = app.AsyncResult("j1")
     assert (result.state, result.result, result.successful()) == ("SUCCESS", {"successfulBuys": 5}, True)
     assert result.date_done
 
 
-def test_failure_is_a_real_exception_with_the_result_in_it(app, story):
-    story.end("nothing done", {"failedBuys": 5}, error=("all_buys_failed", "No buy succeeded"), step_ms=None)
+def test_failure_is_a_real_exception_with_the_result_in_it(app, reporter):
+    reporter.end(
+        "nothing done", {"failedBuys": 5}, error=("all_buys_failed", "No buy succeeded"), step_ms=None
+    )
     result = app.AsyncResult("j1")
     assert result.state == "FAILURE"
     assert isinstance(result.result, OperationFailed)
@@ -68,7 +70,9 @@ def test_failure_is_a_real_exception_with_the_result_in_it(app, story):
     assert str(result.result) == "all_buys_failed: No buy succeeded"
 
 
-def test_rest_reads_the_same_from_the_metadata(store, story):
-    story.end("nothing done", {"failedBuys": 5}, error=("all_buys_failed", "No buy succeeded"), step_ms=None)
+def test_rest_reads_the_same_from_the_metadata(store, reporter):
+    reporter.end(
+        "nothing done", {"failedBuys": 5}, error=("all_buys_failed", "No buy succeeded"), step_ms=None
+    )
     view = History(store).view("j1")
     assert (view.status, view.result, len(view.events)) == ("failed", {"failedBuys": 5}, 2)

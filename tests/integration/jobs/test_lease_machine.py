@@ -309,7 +309,11 @@ class LeaseMachine(RuleBasedStateMachine):
             self.execute(run.records[run.step].order)
         run.over = True
 
-    @rule(ms=st.sampled_from([keys.RESUME_GRACE_MS + 1_000, keys.MESSAGE_GRACE_MS + 1_000, LEASE_MS + 1_000]))
+    @rule(
+        ms=st.sampled_from(
+            [keys.RESUME_CHECK_DELAY_MS + 1_000, keys.NEW_MESSAGE_CHECK_DELAY_MS + 1_000, LEASE_MS + 1_000]
+        )
+    )
     def let_pass(self, ms):
         self.twin.now_ms += ms
         for job_id in JOBS:

@@ -14,19 +14,19 @@ from support.samples import FIRST_EVENT
 from support.waiting import wait_until
 
 from api.errors import RoomError
-from api.limits.fair_semaphore import Turns
+from api.limits.fair_semaphore import FairSemaphore
 from api.metrics import CANARY_LATE
-from api.relay.encoded_event import Frame
-from api.relay.membership import Audience
-from api.relay.send_queue import MAX_BYTES, Outbox, flush
-from api.relay.subscriber import Reader
+from api.relay.encoded_event import EncodedEvent
+from api.relay.membership import RoomMembership
+from api.relay.send_queue import MAX_BYTES, SendQueue, flush
+from api.relay.subscriber import Subscriber
 from api.rest import metrics_endpoint
 from cto_worker.domain.events import Details, Status, encode
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
 from cto_worker.observability import heartbeat
-from cto_worker.observability.heartbeat import Pulse
-from cto_worker.observability.metered_journal import MeasuredJournal
+from cto_worker.observability.heartbeat import ProcessHeartbeat
+from cto_worker.observability.metered_journal import MeteredJournal
 from cto_worker.observability.metrics import REGISTRY
 from cto_worker.store import keys
 from cto_worker.store.backup import snapshot
@@ -56,7 +56,7 @@ def read(rest):
 @pytest.fixture
 def growth(store, scrape):
     """What this process has counted while ``act`` ran."""
-    heart = Pulse(store, "gateway", REGISTRY, dict)
+    heart = ProcessHeartbeat(store, "gateway", REGISTRY, dict)
     heart.beat()
 
     def growth(act):
@@ -72,7 +72,7 @@ def growth(store, scrape):
 def big_event(job_id, seq):
     details = Details(current_operation="x" * (MAX_BYTES // 10))
     event = replace(FIRST_EVENT, job_id=job_id, seq=seq, status=Status.IN_PROGRESS, details=details)
-    return Frame(encode(event))
+    return EncodedEvent(encode(event))
 
 
 def test_what_nobody_has_counted_yet_is_told_as_nothing(scrape):
@@ -88,7 +88,7 @@ def test_processes_count_together_and_what_one_has_counted_outlives_it(store, sc
         registry = CollectorRegistry()
         jobs = Counter("cto_jobs_ended", "", ["mode", "status", "error_code"], registry=registry)
         step = Histogram("cto_journal_step_seconds", "", buckets=(0.001, 0.1), registry=registry)
-        return Pulse(store, kind, registry, lambda: gauges), jobs, step
+        return ProcessHeartbeat(store, kind, registry, lambda: gauges), jobs, step
 
     for number in (1, 2):
         heart, jobs, step = process("worker", operations=number, slots=20)
@@ -133,7 +133,7 @@ def test_a_process_that_was_killed_is_missed_and_one_that_ended_is_not(store, sc
     registry = CollectorRegistry()
     hearts = {}
     for name in ("killed:1", "ended:1", "restarted:1"):
-        hearts[name] = Pulse(store, "worker", registry, lambda: {"operations": 0, "slots": 1})
+        hearts[name] = ProcessHeartbeat(store, "worker", registry, lambda: {"operations": 0, "slots": 1})
         hearts[name]._name = name
         hearts[name].beat()
     hearts["ended:1"].end()
@@ -143,7 +143,7 @@ def test_a_process_that_was_killed_is_missed_and_one_that_ended_is_not(store, sc
         at_ms, rest_of_it = words.split(b" ", 1)
         long_ago_ms = int(at_ms) - heartbeat.SILENCE_MS - 1_000
         store.hset(keys.PROCESSES, process_id, b"%d %s" % (long_ago_ms, rest_of_it))
-    again = Pulse(store, "worker", registry, lambda: {"operations": 0, "slots": 1})
+    again = ProcessHeartbeat(store, "worker", registry, lambda: {"operations": 0, "slots": 1})
     again._name = "restarted:1"
     again.beat()
     told = scrape()
@@ -162,7 +162,7 @@ def test_what_could_not_be_told_is_told_later_and_once(settings, store, tmp_path
     near = replace(settings, data_dir=tmp_path)
     registry = CollectorRegistry()
     counter = Counter("cto_sweeps", "", registry=registry)
-    heart = Pulse(connect(near, retry_timeouts=False), "worker", registry, dict)
+    heart = ProcessHeartbeat(connect(near, retry_timeouts=False), "worker", registry, dict)
     counter.inc(2)
     with pytest.raises(StoreConnectionError):
         heart.beat()
@@ -183,7 +183,7 @@ def test_an_operation_is_measured_as_it_is_journalled(store, journal, growth, bo
     market, history = MemoryMarket(failing=("wallet-2:buy",)), History(store)
 
     def run():
-        runner = Runner(MeasuredJournal(journal), market)
+        runner = Runner(MeteredJournal(journal), market)
         runner.run_job(completed, body | {"walletCount": 3})
         with pytest.raises(OperationFailed):
             runner.run_job(failed, body | {"mode": "prefunded", "buyAmount": 5_000, "walletCount": 1})
@@ -209,7 +209,7 @@ def test_a_phase_that_another_run_began_is_not_measured(journal, growth):
     later = replace(first, attempt=1, status=Status.IN_PROGRESS)
 
     def run():
-        one, other = MeasuredJournal(journal), MeasuredJournal(journal)
+        one, other = MeteredJournal(journal), MeteredJournal(journal)
         one.claim("j1", "one")
         one.append(replace(later, seq=2, phase=2, timestamp=3_000))
         journal.release("j1", 1)
@@ -227,7 +227,7 @@ def test_a_phase_that_another_run_began_is_not_measured(journal, growth):
 
 
 def test_what_a_slow_reader_is_spared_and_that_it_is_dropped_is_told(growth):
-    slow = Outbox()
+    slow = SendQueue()
 
     def tell(jobs):
         for seq, job_id in enumerate(jobs, 1):
@@ -243,19 +243,19 @@ def test_what_a_slow_reader_is_spared_and_that_it_is_dropped_is_told(growth):
 
 
 def test_events_are_counted_once_for_each_reader(growth, store):
-    audience, frames = Audience(History(store)), [big_event("j1", seq) for seq in range(1, 4)]
-    readers = [Reader(lambda _: None, lambda *_: None) for _ in range(5)]
+    membership, frames = RoomMembership(History(store)), [big_event("j1", seq) for seq in range(1, 4)]
+    subscribers = [Subscriber(lambda _: None, lambda *_: None) for _ in range(5)]
 
     def tell():
         for frame in frames:
-            audience.send(frame, readers)
-            audience.send(frame, readers)  # what comes again is not told again
+            membership.send(frame, subscribers)
+            membership.send(frame, subscribers)  # what comes again is not told again
 
     assert growth(tell)["gateway_events_relayed_total",] == 15
 
 
 def test_who_finds_no_turn_is_counted(growth):
-    turns = Turns(0)
+    turns = FairSemaphore(0)
 
     def ask():
         with pytest.raises(RoomError), turns.turn(0.01):

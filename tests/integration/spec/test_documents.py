@@ -12,13 +12,13 @@ import pytest
 import schemathesis
 from jsonschema_rs import Draft202012Validator, meta
 
-from api.auth.authentication import PUBLIC, Gate
+from api.auth.authentication import PUBLIC, Authenticator
 from api.auth.revocations import Revocations
 from api.errors import FAILURES, SAID, WEBSOCKET
-from api.limits.fair_semaphore import Turns
+from api.limits.fair_semaphore import FairSemaphore
 from api.realtime import sse, websocket
 from api.realtime.connections import Connections
-from api.realtime.sessions import Lobby
+from api.realtime.sessions import SessionService
 from api.realtime.socketio import make_socketio, register
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
@@ -29,7 +29,7 @@ from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
 from cto_worker.markets.paper.market import PaperMarket
 from cto_worker.observability.heartbeat import read
-from cto_worker.operation.reporter import opening_event
+from cto_worker.operation.reporter import accepted_event
 from cto_worker.store.history import History
 
 ROOT = Path(__file__).parents[3]
@@ -76,12 +76,14 @@ def check(schema, value, document=None):
 def whole(app, store, settings):
     """The application and its Socket.IO server, as they are put together, to be looked at only."""
     socketio = make_socketio(app, async_mode="threading")
-    gate, history = Gate(settings, Revocations(store).revoked), History(store)
-    lobby = Lobby(gate, Connections(None, 1), Turns(), Relay(store, history), history)
-    register(socketio, lobby)
+    authenticator, history = Authenticator(settings, Revocations(store).revoked), History(store)
+    sessions = SessionService(
+        authenticator, Connections(None, 1), FairSemaphore(), Relay(store, history), history
+    )
+    register(socketio, sessions)
     app.register_blueprint(metrics_endpoint.blueprint(lambda: read(store), history.backlog))
-    app.register_blueprint(sse.blueprint(lobby))
-    app.register_blueprint(websocket.blueprint(lobby, lambda _: None, 1))
+    app.register_blueprint(sse.blueprint(sessions))
+    app.register_blueprint(websocket.blueprint(sessions, lambda _: None, 1))
     return app, socketio.server
 
 
@@ -164,7 +166,7 @@ def coded(tree):
 def test_every_code_that_a_client_can_be_told_is_described_and_no_other():
     told = {
         node.value
-        for path in (ROOT / "api").glob("*.py")
+        for path in (ROOT / "api").rglob("*.py")
         if path.name not in DESCRIPTIONS
         for node in coded(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.match(node.value)
@@ -287,7 +289,7 @@ def test_what_is_answered_about_a_job_is_what_is_described(
 ):
     body |= {"mode": mode, "buyAmount": amount, "socketUserId": "8"}
     request = parse_request(body)
-    journal.create(opening_event("j1", request), request.to_document())
+    journal.create(accepted_event("j1", request), request.to_document())
 
     def ask_everything():
         for part in ("status", "latest", "events"):
@@ -306,7 +308,7 @@ def test_what_is_answered_about_a_job_is_what_is_described(
 
 def test_what_else_is_answered_is_what_is_described(ask, ask_about, journal, body):
     request = parse_request(body)
-    journal.create(opening_event("j1", request), request.to_document())
+    journal.create(accepted_event("j1", request), request.to_document())
     ask_about("POST", "j1", "cancel", 202)  # which ends it, for it waits
     ask_about("GET", "j1", "status", 200)
     ask_about("GET", "nobody", "status", 404)

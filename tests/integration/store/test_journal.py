@@ -12,7 +12,7 @@ from support.samples import FIRST_EVENT
 from cto_worker.config import Settings
 from cto_worker.domain.events import Details, JobStatus, Status, decode
 from cto_worker.domain.intents import PLAN, IntentLog, IntentRecord, IntentStatus, decode_record, settled
-from cto_worker.domain.journal import Idempotency, Orphan, Receipt
+from cto_worker.domain.journal import AppendResult, Idempotency, Orphan
 from cto_worker.domain.market import Buy, Order, Outcome, OutcomeStatus, Transfer
 from cto_worker.domain.plan import Plan, Step
 from cto_worker.errors import (
@@ -35,7 +35,7 @@ FAILED = replace(
     COMPLETED, status=Status.FAILED, details=Details(error="no SOL", error_code="insufficient_funds")
 )
 LEASE_MS = 60_000  # so long that only a test that lets time pass sees its end
-GRACE_MS = keys.MESSAGE_GRACE_MS
+GRACE_MS = keys.NEW_MESSAGE_CHECK_DELAY_MS
 BUY = Buy("j1:w1:buy.1", "7", "w1", FIRST.token_address, 10, 500, 1)
 TRANSFER = Transfer("j1:w1:transfer", "7", "funding", "w1", 11)
 TRADE = Plan([Step(TRANSFER, "w1", "Distributing"), Step(BUY, "w1", "Buying")], {"funding": 12})
@@ -87,7 +87,7 @@ class Real:
                 job_id.decode()
                 for job_id in self.store.zrange(f"{keys.LIST_PREFIX}{owner}:{keys.REVIEW}", 0, -1)
             ]
-            for owner in (FIRST.user_id, keys.EVERYONE)
+            for owner in (FIRST.user_id, keys.ALL_OWNERS)
         ]
         assert lists[0] == lists[1]
         return lists[0]
@@ -258,7 +258,7 @@ def test_events_that_come_at_once_are_appended_in_one_step(book, started):
     started.append(last, earlier=earlier)
     assert book.events("j1") == [FIRST, SECOND, *THREE]
     assert book.metadata("j1")["result"]["seq"] == 5
-    assert started.append(last, earlier=earlier) == Receipt(cancel=False, step_ms=None), "and once only"
+    assert started.append(last, earlier=earlier) == AppendResult(cancel=False, step_ms=None), "and once only"
     assert book.events("j1") == [FIRST, SECOND, *THREE]
 
 
@@ -281,7 +281,7 @@ def test_events_that_cannot_follow_are_refused_together(book, started, events):
 
 
 def test_repeating_the_last_event_is_harmless(book, started):
-    assert started.append(SECOND) == Receipt(cancel=False, step_ms=None)
+    assert started.append(SECOND) == AppendResult(cancel=False, step_ms=None)
     assert book.events("j1") == [FIRST, SECOND]
 
 
@@ -513,7 +513,7 @@ def test_no_write_changes_anything_about_a_job_that_has_ended(book, started, wri
 def test_a_repeated_last_event_of_a_lost_run_is_answered_and_changes_nothing(book, started):
     book.let_pass(LEASE_MS + 1)
     started.claim("j1", "you")
-    assert started.append(SECOND) == Receipt(cancel=False, step_ms=None)
+    assert started.append(SECOND) == AppendResult(cancel=False, step_ms=None)
     assert book.events("j1") == [FIRST, SECOND]
     with pytest.raises(FencedError):
         started.append(replace(SECOND, timestamp=1))
@@ -680,9 +680,9 @@ def test_an_orphan_is_found_once_in_a_while(book, journal):
     book.let_pass(LEASE_MS + 1)
     assert orphans(journal) == ["j1", "j2"]
     assert orphans(journal) == []
-    book.let_pass(keys.RESUME_GRACE_MS + 1)
+    book.let_pass(keys.RESUME_CHECK_DELAY_MS + 1)
     assert orphans(journal) == ["j2"], "what has begun is looked at more often"
-    book.let_pass(GRACE_MS - keys.RESUME_GRACE_MS)
+    book.let_pass(GRACE_MS - keys.RESUME_CHECK_DELAY_MS)
     assert orphans(journal) == ["j1", "j2"]
 
 
@@ -779,24 +779,24 @@ def sent(request):
 
 def test_a_message_to_resume_waits_its_turn_among_those_of_others_but_not_for_ever(book, sent):
     """It may be lost all the same, and those of others may come without end."""
-    looks = keys.RESUME_TRUST_MS // (keys.RESUME_GRACE_MS + 100)
+    looks = keys.RESENT_MESSAGE_TTL_MS // (keys.RESUME_CHECK_DELAY_MS + 100)
     for _ in range(looks):
-        book.let_pass(keys.RESUME_GRACE_MS + 100)
+        book.let_pass(keys.RESUME_CHECK_DELAY_MS + 100)
         assert orphans(sent) == []
-    book.let_pass(keys.RESUME_GRACE_MS + 100)
+    book.let_pass(keys.RESUME_CHECK_DELAY_MS + 100)
     assert orphans(sent) == ["j1"]
-    book.let_pass(keys.RESUME_GRACE_MS + 100)
+    book.let_pass(keys.RESUME_CHECK_DELAY_MS + 100)
     assert orphans(sent) == [], "it is sent anew, and trusted anew"
 
 
 def test_a_message_to_resume_is_lost_when_none_is_left_in_its_queue(book, sent):
     book.empty_the_queue_of_resumed_jobs()
-    book.let_pass(keys.RESUME_GRACE_MS + 100)
+    book.let_pass(keys.RESUME_CHECK_DELAY_MS + 100)
     assert orphans(sent) == ["j1"]
 
 
 def test_a_message_that_was_sent_for_one_loss_does_not_count_for_the_next(book, sent, monkeypatch):
-    monkeypatch.setattr(keys, "RESUME_TRUST_MS", 2 * LEASE_MS)
+    monkeypatch.setattr(keys, "RESENT_MESSAGE_TTL_MS", 2 * LEASE_MS)
     sent.claim("j1", "you")
     book.let_pass(LEASE_MS + 1)
     assert orphans(sent) == ["j1"]

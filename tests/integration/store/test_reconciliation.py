@@ -21,7 +21,7 @@ from cto_worker.errors import (
 )
 from cto_worker.jobs.runner import Runner
 from cto_worker.operation.phases import MAX_STALLS
-from cto_worker.operation.reporter import opening_event
+from cto_worker.operation.reporter import accepted_event
 from cto_worker.store import keys, reconciliation
 from cto_worker.store.history import History
 from cto_worker.store.reconciliation import UnknownIntent, close, resolve, unknown_intents
@@ -50,7 +50,7 @@ def stall(store, journal, body):
 
     def stall(job_id):
         request = parse_request(body | {"mode": "prefunded"})
-        journal.create(opening_event(job_id, request), request.to_document())
+        journal.create(accepted_event(job_id, request), request.to_document())
         journal.claim(job_id, "lost")
         store.hset(keys.job(job_id), mapping={"lease": 0, "stalls": MAX_STALLS - 1})
 

@@ -12,7 +12,7 @@ from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
 from cto_worker.operation.cancellation import cancel
-from cto_worker.operation.reporter import opening_event
+from cto_worker.operation.reporter import accepted_event
 from cto_worker.store import keys
 from cto_worker.store.history import History
 from cto_worker.testing.in_memory_market import MemoryMarket
@@ -57,7 +57,7 @@ def accept(journal, body):
 
     def accept(job_id):
         request = parse_request(body)
-        journal.create(opening_event(job_id, request), request.to_document())
+        journal.create(accepted_event(job_id, request), request.to_document())
 
     return accept
 
@@ -140,7 +140,7 @@ def test_each_new_job_clears_two_that_have_left_its_users_lists(store, run, let_
 def test_one_question_clears_only_so_many(store, run, rest, monkeypatch):
     run("old")
     monkeypatch.setattr("cto_worker.store.history.REMOVALS", 25)
-    for owner in ("7", keys.EVERYONE):
+    for owner in ("7", keys.ALL_OWNERS):
         store.zadd(keys.jobs(owner), {f"gone-{number}": 10 + number for number in range(60)})
     pages, cursor = [], None
     while not pages or cursor:
@@ -154,7 +154,7 @@ def test_sweeps_clear_everybodys_lists_though_no_job_is_added(store, run, journa
     for number in range(keys.SWEEP_LIMIT + 1):
         run(f"j{number}")
     let_pass(settings.retention_days)
-    lists = [keys.jobs(keys.EVERYONE, name) for name in ("all", "completed")]
+    lists = [keys.jobs(keys.ALL_OWNERS, name) for name in ("all", "completed")]
     for left in (1, 0):
         journal.due()
         assert [store.zcard(name) for name in lists] == [left, left]

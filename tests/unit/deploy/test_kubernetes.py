@@ -336,7 +336,7 @@ def test_scalers_ask_for_what_the_adapter_tells_and_gateways_know():
         assert spec["minReplicas"] >= 2
         asked |= {one["external"]["metric"]["name"] for one in spec["metrics"] if "external" in one}
     assert asked == told == {"cto_oldest_waiting_seconds", "cto_worker_busy"}
-    written = (ROOT / "api" / "metrics.py").read_text()
+    written = (ROOT / "api" / "rest" / "metrics_endpoint.py").read_text()
     for rule in rules:
         for metric in re.findall(r"cto_\w+", rule["metricsQuery"]):
             assert f'"{metric}"' in written

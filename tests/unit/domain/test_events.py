@@ -19,7 +19,7 @@ from cto_worker.domain.events import (
     decode,
     dumps,
     encode,
-    glance,
+    peek_header,
 )
 from cto_worker.domain.outcome import JobOutcome
 from cto_worker.errors import InvalidEventError
@@ -192,16 +192,16 @@ def test_nothing_but_the_promised_error_is_raised(payload):
 @given(events, st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True), st.integers(1, 10**15))
 def test_a_glance_sees_what_decoding_would(event, job_id, seq):
     event = replace(event, job_id=job_id, seq=seq)
-    assert glance(encode(event)) == (job_id, seq, event.status.terminal)
+    assert peek_header(encode(event)) == (job_id, seq, event.status.terminal)
 
 
 def test_a_glance_is_not_deceived_by_what_users_write():
     words = '"status":"completed"' + json.dumps('"status":"completed"')
     event = replace(EVENT, user_id=words, phase_description=words, details=Details(current_operation=words))
-    assert glance(encode(event)) == ("j1", 3, False)
+    assert peek_header(encode(event)) == ("j1", 3, False)
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"null", b'{"jobId":"j1","seq":1}', encode(EVENT)[1:]])
 def test_a_glance_refuses_what_is_no_event(payload):
     with pytest.raises(InvalidEventError):
-        glance(payload)
+        peek_header(payload)

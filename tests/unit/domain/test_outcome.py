@@ -12,7 +12,7 @@ from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
 from cto_worker.operation.phases import MAX_STALLS
-from cto_worker.operation.reporter import opening_event
+from cto_worker.operation.reporter import accepted_event
 from cto_worker.testing.in_memory_journal import MemoryJournal
 from cto_worker.testing.in_memory_market import MemoryMarket
 
@@ -33,7 +33,7 @@ def journal():
 
 def create(journal, body=BODY):
     request = parse_request(body)
-    journal.create(opening_event("j1", request), request.to_document())
+    journal.create(accepted_event("j1", request), request.to_document())
 
 
 def run(journal, market, **runner):

@@ -275,7 +275,7 @@ def test_an_orphan_is_sent_again_only_after_a_while(journal, sweeper, sent):
     journal.claim("j1", "me")
     journal.now_ms += HOUR_MS + 1
     assert [sweeper.sweep(), sweeper.sweep()] == [1, 0]
-    journal.now_ms += keys.MESSAGE_GRACE_MS
+    journal.now_ms += keys.NEW_MESSAGE_CHECK_DELAY_MS
     assert sweeper.sweep() == 1
     assert len(sent) == 2
 
@@ -283,34 +283,34 @@ def test_an_orphan_is_sent_again_only_after_a_while(journal, sweeper, sent):
 def test_what_is_sent_is_the_request_as_it_was_recorded(journal, sweeper, sent):
     document = {"buyAmount": 0.1, "wallets": ["ä"], "mode": "standard"}
     journal.create(FIRST, document)
-    journal.now_ms += keys.MESSAGE_GRACE_MS + 1
+    journal.now_ms += keys.NEW_MESSAGE_CHECK_DELAY_MS + 1
     sweeper.sweep()
     assert sent == [("j1", document, False)]
     assert json.loads(journal.jobs["j1"].request) == document
 
 
 def test_a_broker_that_refuses_a_message_leaves_it_and_the_others_for_a_later_sweep(journal, sent):
-    refusals = [OperationalError("away")]
+    translate_script_errors = [OperationalError("away")]
 
     def send(*message):
-        if refusals:
-            raise refusals.pop()
+        if translate_script_errors:
+            raise translate_script_errors.pop()
         sent.append(message)
 
     sweeper = Sweeper(journal, HOUR_MS, send)
     record(journal, "j1", "j2")
-    journal.now_ms += keys.MESSAGE_GRACE_MS + 1
+    journal.now_ms += keys.NEW_MESSAGE_CHECK_DELAY_MS + 1
     with pytest.raises(OperationalError):
         sweeper.sweep()
     assert (sent, sweeper.sweep()) == ([], 0)
-    journal.now_ms += keys.MESSAGE_GRACE_MS
+    journal.now_ms += keys.NEW_MESSAGE_CHECK_DELAY_MS
     assert sweeper.sweep() == 2
     assert [job_id for job_id, *_ in sent] == ["j1", "j2"]
 
 
 def test_the_sweeper_goes_on_whatever_a_sweep_raises(journal, sent, caplog):
     record(journal, "j1")
-    journal.now_ms += keys.MESSAGE_GRACE_MS + 1
+    journal.now_ms += keys.NEW_MESSAGE_CHECK_DELAY_MS + 1
     journal.errors = [StoreConnectionError("away"), OperationalError("gone"), ZeroDivisionError()]
     sweeper = Sweeper(journal, 3, lambda *message: sent.append(message))  # a sweep each millisecond
     with running(sweeper):
@@ -322,6 +322,6 @@ def test_the_sweeper_goes_on_whatever_a_sweep_raises(journal, sent, caplog):
 
 def test_a_worker_that_has_just_started_looks_at_once(journal, sweeper, sent):
     record(journal, "j1")
-    journal.now_ms += keys.MESSAGE_GRACE_MS + 1
+    journal.now_ms += keys.NEW_MESSAGE_CHECK_DELAY_MS + 1
     with running(sweeper):  # whose next look is in twenty minutes
         wait_until(lambda: sent)

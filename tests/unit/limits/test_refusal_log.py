@@ -23,27 +23,27 @@ def said(caplog):
 
 
 def test_a_refusal_is_logged_once_with_its_count(said):
-    refusals = RefusalLog()
+    translate_script_errors = RefusalLog()
     for _ in range(1_200):
-        refusals.note("refused a client", "192.0.2.7", "unauthorized")
-    refusals.note("refused a request", "2001:db8::1", "token_expired")
+        translate_script_errors.note("refused a client", "192.0.2.7", "unauthorized")
+    translate_script_errors.note("refused a request", "2001:db8::1", "token_expired")
     assert said() == []
-    refusals.flush()
+    translate_script_errors.flush()
     assert said() == [
         "refused a client from 192.0.2.7: unauthorized (1,200 times)",
         "refused a request from 2001:db8::1: token_expired",
     ]
-    refusals.flush()
+    translate_script_errors.flush()
     assert len(said()) == 2
 
 
 def test_many_addresses_are_few_lines(said):
-    refusals = RefusalLog()
+    translate_script_errors = RefusalLog()
     for number in range(3 * MAX_KEYS):
-        refusals.note("refused a client", f"2001:db8::{number:x}", "unauthorized")
+        translate_script_errors.note("refused a client", f"2001:db8::{number:x}", "unauthorized")
     for _ in range(10):
-        refusals.note("refused a client", "2001:db8::5", "unauthorized")
-    refusals.flush()
+        translate_script_errors.note("refused a client", "2001:db8::5", "unauthorized")
+    translate_script_errors.flush()
     assert len(said()) == MAX_LINES + 1
     assert said()[0] == "refused a client from 2001:db8::5: unauthorized (11 times)"
     assert (
@@ -54,9 +54,9 @@ def test_many_addresses_are_few_lines(said):
 
 @pytest.mark.parametrize("address", [None, "", "192.0.2.7\n[info] accepted", "x" * 65])
 def test_what_is_no_address_is_not_logged_as_one(said, address):
-    refusals = RefusalLog()
-    refusals.note("refused a client", address, "unauthorized")
-    refusals.flush()
+    translate_script_errors = RefusalLog()
+    translate_script_errors.note("refused a client", address, "unauthorized")
+    translate_script_errors.flush()
     assert said() == ["refused a client from an unknown address: unauthorized"]
 
 
@@ -77,7 +77,7 @@ def test_one_place_in_the_code_writes_few_warnings_and_then_how_many_were_left_o
     logger, written = limited
     for number in range(1_000):
         if number == 999:
-            monkeypatch.setattr("api.server.message_limits.time.monotonic", lambda: 10**9)
+            monkeypatch.setattr("api.limits.token_bucket.time.monotonic", lambda: 10**9)
         logger.warning("no packet of %s", number)
     assert len(written) == LINES_AT_ONCE + 1
     assert written[-1] == f"no packet of 999 ({999 - LINES_AT_ONCE} lines like this one were left out)"

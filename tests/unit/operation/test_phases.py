@@ -12,7 +12,7 @@ from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.producer import Producer
 from cto_worker.jobs.runner import Runner
-from cto_worker.operation.reporter import opening_event
+from cto_worker.operation.reporter import accepted_event
 from cto_worker.store import keys
 from cto_worker.testing.in_memory_journal import MemoryJournal
 from cto_worker.testing.in_memory_market import BALANCE_LAMPORTS, FUNDING, MemoryMarket
@@ -37,7 +37,7 @@ def run(journal, market, job_id="j1", **changes):
     """Run one operation; return its result, whether it completed or failed."""
     body = {name: value for name, value in (BODY | changes).items() if value is not None}
     request = parse_request(body)
-    journal.create(opening_event(job_id, request), request.to_document())
+    journal.create(accepted_event(job_id, request), request.to_document())
     try:
         return Runner(journal, market).run_job(job_id, body)
     except OperationFailed as failure:
@@ -257,7 +257,7 @@ def test_a_cancellation_after_the_last_buy_comes_too_late(journal):
 
 def test_a_job_cancelled_while_it_waits_does_nothing(journal):
     request = parse_request(BODY)
-    journal.create(opening_event("j1", request), request.to_document())
+    journal.create(accepted_event("j1", request), request.to_document())
     journal.request_cancel("j1")
     market = MemoryMarket()
     with pytest.raises(OperationFailed, match="cancelled"):
@@ -336,7 +336,7 @@ def test_a_job_whose_message_cannot_be_sent_is_accepted_and_left_to_a_sweep(jour
 
     created = Producer(journal, cannot).submit(BODY)
     assert created.new
-    journal.now_ms += keys.MESSAGE_GRACE_MS
+    journal.now_ms += keys.NEW_MESSAGE_CHECK_DELAY_MS
     assert [orphan.job_id for orphan in journal.due()] == [created.job_id]
 
 

@@ -20,7 +20,7 @@ from cto_worker.jobs.lease_keeper import LeaseKeeper
 from cto_worker.jobs.runner import Runner
 from cto_worker.jobs.sweeper import Sweeper
 from cto_worker.operation.cancellation import cancel
-from cto_worker.operation.reporter import opening_event
+from cto_worker.operation.reporter import accepted_event
 from cto_worker.testing.in_memory_journal import MemoryJournal
 from cto_worker.testing.in_memory_market import BALANCE_LAMPORTS, FUNDING, MemoryMarket
 
@@ -115,7 +115,7 @@ class World:
         self.journal = MemoryJournal()
         self.body = BODY | {"mode": mode.value}
         request = parse_request(self.body)
-        self.journal.create(opening_event(JOB, request), request.to_document())
+        self.journal.create(accepted_event(JOB, request), request.to_document())
 
     def run(self, fate=None, **runner):
         """One run, to its end or to its fate. Returns what the worker got."""

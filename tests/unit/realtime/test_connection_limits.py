@@ -8,13 +8,19 @@ import pytest
 from support.waiting import wait_until
 
 from api.errors import RoomError
-from api.limits.fair_semaphore import Turns
-from api.realtime.connection_limits import MAX_ADDRESSES, SILENT_TICKS, Capacity, Knocks, SilenceWatch
+from api.limits.fair_semaphore import FairSemaphore
+from api.realtime.connection_limits import (
+    MAX_ADDRESSES,
+    SILENT_TICKS,
+    AddressRateLimiter,
+    ConnectionLimitMiddleware,
+    UnjoinedSessionReaper,
+)
 from cto_worker.observability.metrics import REGISTRY
 
 
 def test_turns_are_bounded_and_taken_in_order():
-    turns, leave = Turns(2), [threading.Event() for _ in range(8)]
+    turns, leave = FairSemaphore(2), [threading.Event() for _ in range(8)]
     inside, order = set(), []
 
     def visit(number):
@@ -44,7 +50,7 @@ def waiting(turns):
 
 
 def test_who_waits_too_long_is_told_so_and_takes_no_turn_with_him():
-    turns = Turns(1)
+    turns = FairSemaphore(1)
     with turns.turn():
         for _ in range(3):
             with pytest.raises(RoomError) as refusal, turns.turn(timeout_s=0.01):
@@ -55,7 +61,7 @@ def test_who_waits_too_long_is_told_so_and_takes_no_turn_with_him():
 
 
 def test_a_turn_that_fails_is_over():
-    turns = Turns(1)
+    turns = FairSemaphore(1)
     with pytest.raises(ValueError, match="no"), turns.turn():
         raise ValueError("no")
     with turns.turn(timeout_s=0):
@@ -100,7 +106,7 @@ class Server:
 def test_only_sessions_that_are_never_used_are_closed():
     server = Server()
     watch, before = (
-        SilenceWatch(server, "/"),
+        UnjoinedSessionReaper(server, "/"),
         REGISTRY.get_sample_value("cto_gateway_refused_total", {"reason": "silent"}),
     )
     used, silent, late = Session(), Session(), Session()
@@ -120,7 +126,7 @@ def test_only_sessions_that_are_never_used_are_closed():
 
 def test_a_session_that_has_left_is_closed_too():
     server = Server()
-    watch, left = SilenceWatch(server, "/"), Session()
+    watch, left = UnjoinedSessionReaper(server, "/"), Session()
     server.eio.handlers["connect"]("left", left)
     server.joined.add(("left", "/"))
     for _ in range(SILENT_TICKS + 1):
@@ -142,7 +148,7 @@ def ask(capacity, path, query=""):
 
 def test_streams_and_sessions_share_one_limit():
     sessions, before = 0, REGISTRY.get_sample_value("cto_gateway_refused_total", {"reason": "full"})
-    capacity = Capacity(lambda *_: iter([b""]), lambda: sessions, 2)
+    capacity = ConnectionLimitMiddleware(lambda *_: iter([b""]), lambda: sessions, 2)
     status, stream = ask(capacity, "/api/cto/stream")
     assert status is None
     sessions = 1
@@ -158,8 +164,8 @@ def test_streams_and_sessions_share_one_limit():
 
 
 def test_no_address_takes_up_all_the_room():
-    knocks = Knocks(40)
-    capacity = Capacity(lambda *_: iter([b""]), lambda: 0, 40, knocks.spend)
+    knocks = AddressRateLimiter(40)
+    capacity = ConnectionLimitMiddleware(lambda *_: iter([b""]), lambda: 0, 40, knocks.spend)
 
     def statuses(address, count):
         told = []
@@ -177,7 +183,7 @@ def test_no_address_takes_up_all_the_room():
 
 
 def test_a_client_that_chooses_its_address_out_of_a_network_has_one_measure():
-    knocks = Knocks(4)
+    knocks = AddressRateLimiter(4)
     assert knocks.spend("2001:db8:0:1::1")
     assert not knocks.spend("2001:db8:0:1:ffff::2")
     assert knocks.spend("2001:db8:0:2::1")
@@ -187,7 +193,7 @@ def test_a_client_that_chooses_its_address_out_of_a_network_has_one_measure():
 
 
 def test_addresses_are_forgotten_in_the_order_in_which_they_were_last_heard_of():
-    knocks = Knocks(4)
+    knocks = AddressRateLimiter(4)
     assert knocks.spend("10.0.0.1")
     for number in range(MAX_ADDRESSES + 10):
         knocks.spend(str(number))

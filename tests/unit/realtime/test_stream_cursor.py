@@ -7,17 +7,17 @@ from dataclasses import replace
 import pytest
 from support.samples import FIRST_EVENT
 
-from api.realtime.stream_cursor import MAX_JOBS, Position
-from api.relay.encoded_event import Frame
+from api.realtime.stream_cursor import MAX_JOBS, StreamCursor
+from api.relay.encoded_event import EncodedEvent
 from cto_worker.domain.events import Status, encode
 
 
 def frame(job_id, seq, status=Status.IN_PROGRESS):
-    return Frame(encode(replace(FIRST_EVENT, job_id=job_id, seq=seq, status=status)))
+    return EncodedEvent(encode(replace(FIRST_EVENT, job_id=job_id, seq=seq, status=status)))
 
 
 def test_it_names_the_open_jobs_and_the_newest_last():
-    position = Position()
+    position = StreamCursor()
     assert str(position) == "-"
     for one in [frame("a", 1), frame("b", 1), frame("a", 2), frame("c", 1)]:
         assert position.move(one)
@@ -31,7 +31,7 @@ def test_it_names_the_open_jobs_and_the_newest_last():
 
 
 def test_what_comes_again_is_not_new_even_after_the_end():
-    position = Position([("a", 3)])
+    position = StreamCursor([("a", 3)])
     assert not position.move(frame("a", 3))
     assert position.move(frame("a", 4, Status.FAILED))
     assert not position.move(frame("a", 2))
@@ -40,21 +40,21 @@ def test_what_comes_again_is_not_new_even_after_the_end():
 
 @pytest.mark.parametrize("text", ["-", "a:1", "a:2,b-_9:13", "x" * 128 + ":999999999999999"])
 def test_a_text_is_read_as_it_was_written(text):
-    assert str(Position.parse(text)) == text
+    assert str(StreamCursor.parse(text)) == text
 
 
 @pytest.mark.parametrize(
     "text", ["", "7", "a", "a:", ":1", "a:-1", "a:1,", "a:1, b:2", "a:1\n", "ä:1", "a:١", "a:1;b:2"]
 )
 def test_what_is_none_is_refused(text):
-    assert Position.parse(text) is None
+    assert StreamCursor.parse(text) is None
 
 
 def test_it_fits_into_a_header_whatever_a_user_has_open():
-    position = Position()
+    position = StreamCursor()
     for number in range(3 * MAX_JOBS):
         position.move(frame(f"{number:0128}", 10**6))
     assert len(str(position)) < 8_000
     assert str(position).endswith(f"{3 * MAX_JOBS - 1:0128}:1000000")
-    assert Position.parse(str(position))
-    assert Position.parse(",".join(["a:1"] * (MAX_JOBS + 1))) is None
+    assert StreamCursor.parse(str(position))
+    assert StreamCursor.parse(",".join(["a:1"] * (MAX_JOBS + 1))) is None

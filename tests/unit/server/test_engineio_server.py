@@ -11,7 +11,7 @@ import socketio
 from support.waiting import wait_until
 from werkzeug.test import Client
 
-from api.server.engineio_server import PacketQueue, lean
+from api.server.engineio_server import PacketQueue, install_engine
 from api.server.session_guard import guard
 
 
@@ -35,7 +35,7 @@ def test_a_second_poll_beside_a_first_is_refused():
 @pytest.mark.parametrize("last", ["1", "4x"])
 def test_what_comes_after_the_end_of_a_session_is_not_heard(last):
     server = socketio.Server(async_mode="threading", monitor_clients=False)
-    lean(server.eio, lambda _: None, None)
+    install_engine(server.eio, lambda _: None, None)
     guard(server)
     client = Client(socketio.WSGIApp(server))
     address = "/socket.io/?EIO=4&transport=polling"
@@ -48,7 +48,7 @@ def test_what_comes_after_the_end_of_a_session_is_not_heard(last):
 
 def test_a_session_that_has_ended_is_kept_no_longer_though_nobody_polls_it():
     server = socketio.Server(async_mode="threading", monitor_clients=False)
-    lean(server.eio, lambda _: None, None)
+    install_engine(server.eio, lambda _: None, None)
     assert Client(socketio.WSGIApp(server)).get("/socket.io/?EIO=4&transport=polling").status_code == 200
     (session,) = server.eio.sockets.values()
     session.close(wait=False, abort=True)

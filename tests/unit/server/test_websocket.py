@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from api.errors import HandshakeError, WebSocketError
-from api.server.websocket import BINARY, CLOSE, PIECE, PING, TEXT, Incoming, close_status, handshake, text_of
+from api.server.websocket import (
+    BINARY,
+    CLOSE,
+    PIECE,
+    PING,
+    TEXT,
+    FrameDecoder,
+    close_status,
+    handshake,
+    text_of,
+)
 
 LIMIT = 70_000
 REQUEST = {
@@ -64,7 +74,7 @@ def test_what_is_no_handshake_is_refused(changed, status):
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, LIMIT])
 def test_a_message_of_any_length_is_unmasked(size):
     payload = bytes(range(256)) * (size // 256 + 1)
-    assert list(Incoming(LIMIT).read(sent(0x82, payload[:size]))) == [(BINARY, payload[:size])]
+    assert list(FrameDecoder(LIMIT).read(sent(0x82, payload[:size]))) == [(BINARY, payload[:size])]
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 3, 7])
@@ -73,7 +83,7 @@ def test_messages_are_the_same_however_their_bytes_come(pieces):
     data = (
         sent(0x81, b"one") + sent(1, b"t") + sent(0x89, b"?") + sent(0, b"w") + sent(0x80, b"o") + sent(0x82)
     )
-    incoming, found = Incoming(LIMIT), []
+    incoming, found = FrameDecoder(LIMIT), []
     for at in range(0, len(data), pieces):
         found += incoming.read(data[at : at + pieces])
     piece = (PIECE, b"")
@@ -81,7 +91,7 @@ def test_messages_are_the_same_however_their_bytes_come(pieces):
 
 
 def test_what_is_not_asked_for_is_kept():
-    incoming = Incoming(LIMIT)
+    incoming = FrameDecoder(LIMIT)
     assert next(incoming.read(sent(0x81, b"one") + sent(0x81, b"two"))) == (TEXT, b"one")
     assert list(incoming.read()) == [(TEXT, b"two")]
 
@@ -105,7 +115,7 @@ def test_what_is_not_asked_for_is_kept():
     ],
 )
 def test_what_must_not_be_sent_is_told(data, status):
-    incoming = Incoming(LIMIT)
+    incoming = FrameDecoder(LIMIT)
     assert next(incoming.read(sent(0x81, b"fine") + data)) == (TEXT, b"fine")
     with pytest.raises(WebSocketError) as wrong:
         list(incoming.read())
@@ -114,7 +124,7 @@ def test_what_must_not_be_sent_is_told(data, status):
 
 def test_a_ping_does_not_count_for_a_message():
     data = sent(0x01, b"x" * LIMIT) + sent(0x89, b"?") + sent(0x80)
-    assert list(Incoming(LIMIT).read(data)) == [(PIECE, b""), (PING, b"?"), (TEXT, b"x" * LIMIT)]
+    assert list(FrameDecoder(LIMIT).read(data)) == [(PIECE, b""), (PING, b"?"), (TEXT, b"x" * LIMIT)]
 
 
 def test_text_must_be_utf_8():
@@ -128,7 +138,7 @@ def test_text_must_be_utf_8():
     ("payload", "status"), [(b"", 1000), (b"\x03\xe8", 1000), (b"\x0f\xa0bye", 4000), (b"\x03\xf6", 1014)]
 )
 def test_a_client_says_why_it_closes(payload, status):
-    ((kind, told),) = Incoming(LIMIT).read(sent(0x88, payload))
+    ((kind, told),) = FrameDecoder(LIMIT).read(sent(0x88, payload))
     assert kind == CLOSE
     assert close_status(told) == status
 

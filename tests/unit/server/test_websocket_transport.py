@@ -11,11 +11,12 @@ import engineio
 import pytest
 from support.waiting import wait_until
 
-from api.server.engineio_server import lean
-from api.server.poller import Doorbell
+from api.server.engineio_server import install_engine
+from api.server.poller import Poller
 
 REQUEST = {
     "REQUEST_METHOD": "GET",
+    "SERVER_PROTOCOL": "HTTP/1.1",
     "QUERY_STRING": "EIO=4&transport=websocket",
     "HTTP_CONNECTION": "Upgrade",
     "HTTP_UPGRADE": "websocket",
@@ -28,7 +29,7 @@ class Served:
     """An Engine.IO server with one client, on plain threads. Its handler waits until it may go on."""
 
     def __init__(self, epoll, ours, theirs):
-        self.doorbell, self.theirs, self.threads = Doorbell(epoll, self._run), theirs, []
+        self.poller, self.theirs, self.threads = Poller(epoll, self._run), theirs, []
         self.handled, self.may_go_on = [], threading.Semaphore(0)
         server = engineio.Server(
             async_mode="threading", async_handlers=False, monitor_clients=False, ping_interval=10**6
@@ -37,7 +38,7 @@ class Served:
             server.on(name, lambda *_: None)
         server.on("message", self._handle)
         connection = SimpleNamespace(fd=ours, fileno=ours.fileno, settimeout=lambda _: None)
-        lean(server, lambda _: connection, self.doorbell)
+        install_engine(server, lambda _: connection, self.poller)
         server.handle_request(dict(REQUEST), pytest.fail)
 
     def _run(self, answer):
@@ -53,7 +54,7 @@ class Served:
         self.theirs.sendall(
             b"".join(b"\x81" + bytes((0x80 | len(one),)) + bytes(4) + one for one in messages)
         )
-        self.doorbell.ring()
+        self.poller.ring()
 
 
 @pytest.fixture
@@ -72,13 +73,13 @@ def test_messages_are_handled_one_after_the_other_whatever_comes_meanwhile(serve
     served.say(b"4one")
     wait_until(lambda: served.handled == ["one"])
     served.say(b"4two", b"4three")
-    wait_until(lambda: not served.doorbell._answers)
+    wait_until(lambda: not served.poller._answers)
     served.say(b"4four")
     assert served.handled == ["one"]
     for count in (2, 3):
         served.may_go_on.release()
         wait_until(lambda count=count: len(served.handled) == count)
     served.may_go_on.release()
-    wait_until(lambda: served.doorbell._answers)
-    served.doorbell.ring()
+    wait_until(lambda: served.poller._answers)
+    served.poller.ring()
     wait_until(lambda: served.handled == ["one", "two", "three", "four"])
