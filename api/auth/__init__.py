@@ -1,1 +1,1 @@
-"""TODO."""
+"""Callers: tokens, policy, origins and revocations."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Limits that several parts use: token buckets, semaphores, addresses and log limits."""

@@ -1,4 +1,4 @@
-"""TODO."""
+"""A semaphore that serves waiting threads in their order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""A token bucket."""
 
 from __future__ import annotations
 

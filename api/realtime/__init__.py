@@ -1,1 +1,1 @@
-"""TODO."""
+"""The transports: Socket.IO, Server-Sent Events and WebSocket."""

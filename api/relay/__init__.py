@@ -1,1 +1,1 @@
-"""TODO."""
+"""From the store's pub/sub to the send queue of each subscriber."""

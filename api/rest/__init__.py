@@ -1,1 +1,1 @@
-"""TODO."""
+"""REST: request parsing, views, error responses and rate limits."""

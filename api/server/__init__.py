@@ -1,1 +1,1 @@
-"""TODO."""
+"""What carries the transports: HTTP parser, WebSocket codec, Engine.IO and eventlet."""

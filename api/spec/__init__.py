@@ -1,1 +1,1 @@
-"""TODO."""
+"""The published OpenAPI and AsyncAPI documents."""

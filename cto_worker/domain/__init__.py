@@ -1,1 +1,1 @@
-"""TODO."""
+"""What an operation is: values, rules and ports. No I/O."""

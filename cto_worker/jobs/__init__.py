@@ -1,1 +1,1 @@
-"""TODO."""
+"""Celery, claims, leases and sweeps."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The markets: one sub-package each."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Logs, metrics, heartbeats, traces and Flower."""

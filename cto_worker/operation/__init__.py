@@ -1,1 +1,1 @@
-"""TODO."""
+"""Running one operation. Knows neither the store nor Celery."""

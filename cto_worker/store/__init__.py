@@ -1,1 +1,1 @@
-"""TODO."""
+"""Everything that speaks Redis: connection, keys, scripts, journal, history."""

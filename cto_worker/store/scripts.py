@@ -1,4 +1,4 @@
-"""TODO."""
+"""Lua scripts of the store: loading, running, errors and durability."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""In-memory twins of the journal and the market, which pass the same contract tests."""

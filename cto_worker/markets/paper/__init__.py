@@ -1,1 +1,1 @@
-"""TODO."""
+"""The paper market: simulated wallets, bonding curves and a ledger, in the store."""
