@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from api.auth.authentication import Authenticator
 
-QUANTUM = 8  # requests that a caller may begin before everybody else is looked at
+QUANTUM = 4  # requests that a caller may begin before everybody else is looked at
 TICK_S = 0.005  # a caller that begins no more in this time never waits
 _OTHERS = ("/socket.io/", "/ws")  # long connections, which have limits of their own
 
@@ -30,7 +30,8 @@ class Pacer:
         self._begun: Counter[str] = Counter()
         self._since_s = 0.0
         self._waiting: dict[str, deque[threading.Event]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # is never held while another thread runs: waiters would queue for it
+        self._has_waiting = threading.Event()
 
     def wait(self, name: str) -> None:
         """Return when a request of this name may begin. Requests of one name begin in their order."""
@@ -40,26 +41,26 @@ class Pacer:
                 self._begun[name] += 1
                 return
             called = threading.Event()
-            if not self._waiting:
-                threading.Thread(target=self._call, name="pacer", daemon=True).start()
             self._waiting.setdefault(name, deque()).append(called)
+            self._has_waiting.set()
         called.wait()
+
+    def run(self) -> None:
+        """Let waiting requests begin, some of each name in each round, until the process ends."""
+        while True:
+            self._has_waiting.wait()
+            time.sleep(0)  # other threads run
+            with self._lock:
+                for name in list(self._waiting):
+                    self._call_some(name)
+                if not self._waiting:
+                    self._has_waiting.clear()
 
     def _forget_earlier(self) -> None:
         now_s = time.monotonic()
         if now_s - self._since_s > TICK_S:
             self._begun.clear()
             self._since_s = now_s
-
-    def _call(self) -> None:
-        """Call those who wait, some of each name in each round, until there are none."""
-        while True:
-            time.sleep(0)  # everybody else is looked at
-            with self._lock:
-                for name in list(self._waiting):
-                    self._call_some(name)
-                if not self._waiting:
-                    return
 
     def _call_some(self, name: str) -> None:
         waiting = self._waiting[name]
@@ -74,6 +75,7 @@ def paced(
 ) -> Callable[..., Iterable[bytes]]:
     """Return the WSGI application with its REST requests paced by user, or by address without one."""
     pacer = Pacer()
+    threading.Thread(target=pacer.run, name="pacer", daemon=True).start()
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if not environ.get("PATH_INFO", "").startswith(_OTHERS):

@@ -27,6 +27,7 @@ def test_a_flood_is_served_in_order_and_others_come_between(monkeypatch):
     clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: round_ends.acquire(timeout=30))
     monkeypatch.setattr(pacing, "time", clock)
     pacer, begun = Pacer(), []
+    threading.Thread(target=pacer.run, daemon=True).start()
     for _ in range(QUANTUM):
         pacer.wait("user:A")
     threads = []
