@@ -1,6 +1,6 @@
 """The settings: one frozen value, read once from the environment and validated at start.
 
-Nothing else reads ``os.environ``. README.md lists every setting in one table; a test keeps the two equal.
+Nothing else reads ``os.environ``. docs/settings.md lists every setting; a test keeps the two equal.
 """
 
 from __future__ import annotations

@@ -69,8 +69,9 @@ def test_ci_runs_make_test_and_nothing_else():
     assert [line for line in script if line.startswith(("exec", "make"))] == ["exec make test"]
 
 
-def test_the_readmes_table_of_settings_equals_the_settings():
-    rows = re.findall(r"^\| `CTO_(\w+)` \| `?([^|]*?)`? \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+def test_the_documented_settings_equal_the_settings():
+    page = (ROOT / "docs" / "settings.md").read_text()
+    rows = re.findall(r"^\| `CTO_(\w+)` \| `?([^|]*?)`? \|", page, re.MULTILINE)
     defaults = {}
     for field in fields(Settings):
         default = field.default
@@ -82,6 +83,7 @@ def test_the_readmes_table_of_settings_equals_the_settings():
             else str(default)
         )
         defaults[field.name.upper()] = text or "empty"
+    assert len(rows) == len(defaults), "a setting is listed twice"
     assert dict(rows) == defaults
 
 

@@ -1,0 +1,59 @@
+"""Links between the documents, their anchors, and the files that they name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks" / "README.md"]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+NAMED = re.compile(r"`((?:api|cto_worker|tests|deploy|clients|examples|benchmarks|docs)/[\w./-]+)`")
+BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+GENERATED = {  # on the operator's machine
+    "deploy/secrets",
+    "deploy/secrets/",
+    "deploy/secrets/prometheus-token",
+    "deploy/kubernetes/production/secrets",
+}
+KUBECTL = {"deploy/worker"}  # not a file: kubectl's name of a deployment
+
+
+def prose(page: Path) -> str:
+    return BLOCK.sub("", page.read_text())
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub makes them: lower case, without punctuation, hyphens for spaces."""
+    titles = (re.sub(r"[^\w\- ]", "", title.lower()) for title in HEADING.findall(prose(page)))
+    return {title.strip().replace(" ", "-") for title in titles}
+
+
+def test_every_link_leads_somewhere():
+    broken = []
+    for page in PAGES:
+        for link in LINK.findall(prose(page)):
+            if link.startswith(("http://", "https://")):
+                continue
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                broken.append(f"{page.relative_to(ROOT)}: {link}")
+    assert not broken
+
+
+def test_every_named_file_exists():
+    missing = [
+        f"{page.relative_to(ROOT)}: {name}"
+        for page in PAGES
+        for name in NAMED.findall(prose(page))
+        if name not in GENERATED | KUBECTL and not (ROOT / name).exists()
+    ]
+    assert not missing
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs" / "index.md").read_text()
+    pages = {path.name for path in ROOT.glob("docs/*.md")} - {"index.md"}
+    assert {page for page in pages if f"({page}" not in index} == set()
