@@ -63,7 +63,7 @@ class ProgressReporter:
         self._latest = latest
         self._noted: list[ProgressEvent] = []
 
-    def tell(  # noqa: PLR0913 - an event and what goes with it into the journal
+    def report(  # noqa: PLR0913 - an event and what goes with it into the journal
         self,
         phase: Phase,
         current_operation: str,
@@ -91,7 +91,7 @@ class ProgressReporter:
         reported = max(self._latest.progress, phase.progress if progress is None else progress)
         return self._append(phase, Status.IN_PROGRESS, details, progress=reported, plan=plan, records=records)
 
-    def note(
+    def report_with_next(
         self,
         phase: Phase,
         current_operation: str,
