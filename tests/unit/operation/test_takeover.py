@@ -180,7 +180,7 @@ def one_true_story(world):
     for intent_id, payloads in world.market.sent.items():
         assert len(set(payloads)) == 1, f"{intent_id} was sent as two different orders"
         assert world.records[intent_id].order.payload == payloads[0], "what was sent is on record"
-    assert not [intent_id for intent_id, record in world.records.items() if record.open]
+    assert not [intent_id for intent_id, record in world.records.items() if record.unsettled]
     assert world.journal.due() == []
 
 
