@@ -47,7 +47,7 @@ def run(operation: Operation) -> dict[str, Any]:
     except OrderRejectedError as refusal:
         error = (refusal.code, str(refusal))
     except MarketError as failure:
-        error = ("market_unavailable", f"The market does not answer: {failure}")
+        error = ("market_unavailable", f"The market did not answer: {failure}")
     return finish_operation(operation, error)
 
 
@@ -111,7 +111,7 @@ def _execute_step(operation: Operation, step: Step, pending: list[Step]) -> tupl
     progress = operation.progress(pending)
     record = operation.record_of(step)
     if record and record.order:
-        text = f"Asking what became of: {step.description}"
+        text = f"Checking the outcome of: {step.description}"
         operation.report(Phase.EXECUTING, text, progress=progress)
         return record.order, operation.executor.reconcile(step, record.order)
     point = "after_plan" if operation.unrecorded_plan else "after_outcome"
@@ -140,7 +140,7 @@ def failure_reason(totals: Totals) -> tuple[str, str] | None:
     if totals.unknown:
         return (
             "outcome_unknown",
-            "No buy is confirmed, and the market does not say what became of some order",
+            "No buy is confirmed, and the outcome of at least one order is unknown",
         )
     reasons = dict.fromkeys(
         f"{outcome.error_code}: {outcome.error}" for _, outcome in totals.outcomes if outcome.error

@@ -349,7 +349,7 @@ def test_what_is_asked_about_is_told():
     events = len(world.told)
     world.take_over()
     first = world.told[events]
-    assert first.details.current_operation == "Asking what became of: Buying with wallet 2 of 3"
+    assert first.details.current_operation == "Checking the outcome of: Buying with wallet 2 of 3"
     assert (first.attempt, first.phase, first.details.successful_buys) == (2, 4, 1)
 
 
