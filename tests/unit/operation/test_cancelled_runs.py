@@ -54,3 +54,17 @@ def test_a_cancelled_job_that_was_claimed_is_ended_by_its_next_run():
     assert len(world.events) == 1
     world.take_over()
     assert world.result["errorCode"] == "cancelled"
+
+
+def test_a_submitted_order_without_an_outcome_is_submitted_again_although_the_job_is_cancelled():
+    world = World(silent=("wallet-1:buy",), patience_s=600)
+    interruption = Interruption(at("submit") + 2, after=True)
+    world.run(interruption)
+    assert interruption.calls[-3:] == ["submit", "outcome", "submitted"]
+    world.journal.request_cancel(JOB)
+    world.market.patience_s = 0
+    world.take_over()
+    assert world.result["errorCode"] == "cancelled"
+    ((intent_id, payloads),) = world.market.sent.items()
+    assert payloads == [world.records[intent_id].order.payload] * 2, "the same bytes, which execute once"
+    check_consistent(world)
