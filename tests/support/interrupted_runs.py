@@ -14,16 +14,9 @@ from cto_worker.jobs.runner import Runner
 from cto_worker.operation.reporter import accepted_event
 from cto_worker.testing.in_memory_journal import MemoryJournal
 from cto_worker.testing.in_memory_market import MemoryMarket
+from support.operations import BODY
 
 JOB = "j1"
-BODY = {
-    "tokenAddress": "So11111111111111111111111111111111111111112",
-    "userId": "7",
-    "userChatId": 42,
-    "mode": "prefunded",
-    "buyAmount": 0.9,
-    "walletCount": 3,
-}
 # The calls of a run to its journal and market. It may be interrupted before or after each of them.
 CALLS = {
     "claim",
