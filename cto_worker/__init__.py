@@ -1,4 +1,4 @@
-"""Runs CTO operations. Knows nothing of HTTP.
+"""The worker, which runs CTO operations, and its Python client. Independent of HTTP.
 
 ``cto_worker.enqueue(document)`` starts an operation from Python; see :func:`cto_worker.client.enqueue`.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Give ``enqueue`` when it is asked for: whoever imports a part of this package need not load Celery."""
+    """Import ``enqueue`` on first use, so that an import of another module does not load Celery."""
     if name == "enqueue":
         return import_module("cto_worker.client").enqueue
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -43,11 +43,11 @@ from cto_worker.store.startup import wait_for_store
 from cto_worker.unknown_settings import unknown_settings
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
-_KEEPERS_CONNECTIONS = 3  # of keeper, sweeper and pulse, which operations cannot take away
-# A store that hangs is given up soon: what a run still wants from it then is too late for its lease, and a
-# worker that is to stop has 15 s.
+_BACKGROUND_CONNECTIONS = 3  # of lease keeper, sweeper and heartbeat; operations cannot use them up
+# Less than a default lease, because a later answer is useless to a run, and than the 15 s of a graceful
+# shutdown.
 _TIMEOUT_S = 4.0
-_TRACES_S = 3.0  # of those, for the last traces, after all operations
+_TRACES_S = 3.0  # of these 15 s: to export the last traces, after all operations
 
 log = logging.getLogger(__name__)
 
@@ -70,14 +70,14 @@ market_store = (
 )
 app = celery_app(settings)
 send = make_send(app)
-own_store = connect(settings, _KEEPERS_CONNECTIONS, timeout_s=_TIMEOUT_S, retry_timeouts=False)
-own_journal = MeteredJournal(RedisJournal(own_store, settings))
-keeper = LeaseKeeper(own_journal, settings.lease_ms)
-sweeper = Sweeper(own_journal, settings.lease_ms, send)
+background_store = connect(settings, _BACKGROUND_CONNECTIONS, timeout_s=_TIMEOUT_S, retry_timeouts=False)
+background_journal = MeteredJournal(RedisJournal(background_store, settings))
+keeper = LeaseKeeper(background_journal, settings.lease_ms)
+sweeper = Sweeper(background_journal, settings.lease_ms, send)
 traces = make_traces(settings, "cto-worker")
-phase_teller = FlowerPhaseEvents()
+phase_events = FlowerPhaseEvents()
 runner = Runner(
-    MeteredJournal(traces.journal(store, settings), phase_teller),
+    MeteredJournal(traces.journal(store, settings), phase_events),
     traces.market(PaperMarket(market_store, settings)),
     keeper,
     send,
@@ -86,7 +86,7 @@ runner = Runner(
     platforms=PLATFORMS,
 )
 heartbeat = ProcessHeartbeat(
-    own_store,
+    background_store,
     "worker",
     REGISTRY,
     lambda: {"operations": keeper.held, "slots": settings.worker_concurrency},
@@ -94,13 +94,13 @@ heartbeat = ProcessHeartbeat(
 register(app, runner, traces)
 
 
-# Celery's reason for it is pickle, which is not accepted here (broker.py): a message cannot run code.
+# Celery warns because of pickle, which this app does not accept (celery_app.py): a message cannot run code.
 warnings.filterwarnings("ignore", message=r"\s*You're running the worker with superuser privileges")
 
 
 @celeryd_init.connect
 def _configure_logging(instance: celery.apps.worker.Worker, options: dict[str, Any], **_: object) -> None:
-    """Have all in one log: Celery would print a banner, and that it was told to stop."""
+    """Write to one log only: Celery otherwise prints a banner and its shutdown messages."""
     instance.quiet = True
     celery.apps.worker.safe_say = lambda text, *_: logs.say(text)
     logs.configure(settings, options.get("loglevel") or logging.INFO)
@@ -109,34 +109,34 @@ def _configure_logging(instance: celery.apps.worker.Worker, options: dict[str, A
 
 
 @setup_logging.connect
-def _leave_logging(**_: object) -> None:
-    """Keep Celery from setting up logging once more: it does not when somebody listens here."""
+def _skip_celery_logging(**_: object) -> None:
+    """Prevent Celery's own logging setup: Celery skips it if this signal has a receiver."""
 
 
 @worker_init.connect
 def _check_store(**_: object) -> None:
-    """Refuse to run where money could move twice. Waits for a store that is not there yet."""
+    """Wait for the store, and exit if it is not durable: after a loss of data, money could move twice."""
     wait_for_store(settings)
     try:
         check_durable(store, settings.replicas)
     except ConfigError as error:
-        log.critical("The worker does not start: %s", error)
+        log.critical("the worker does not start: %s", error)
         sys.exit(os.EX_CONFIG)
     except RedisError as error:
-        log.warning("cannot check the store yet: %s", error)
+        log.warning("the store's durability is not checked: %s", error)
 
 
 @worker_ready.connect
-def _keep_and_sweep(sender: object, **_: object) -> None:
-    phase_teller.consumer = sender
+def _start_background_threads(sender: object, **_: object) -> None:
+    phase_events.consumer = sender
     threading.Thread(target=keeper.run, name="lease keeper", daemon=True).start()
     threading.Thread(target=sweeper.run, name="sweeper", daemon=True).start()
-    threading.Thread(target=heartbeat.run, name="pulse", daemon=True).start()
+    threading.Thread(target=heartbeat.run, name="heartbeat", daemon=True).start()
 
 
 @heartbeat_sent.connect
 def _touch(**_: object) -> None:
-    """Show a health check that the loop turns that takes messages, without a question by way of the store."""
+    """Touch a file, so that a health check sees that the worker receives messages, without the store."""
     if settings.heartbeat_file:
         Path(settings.heartbeat_file).touch()
 
@@ -147,7 +147,7 @@ def _hand_over(**_: object) -> None:
 
 
 @worker_shutdown.connect
-def _tell_the_rest(**_: object) -> None:
+def _report_final_state(**_: object) -> None:
     with suppress(RedisError):
         heartbeat.end()
     traces.stop(_TRACES_S)

@@ -1,9 +1,9 @@
-"""For the bot's backend: start, cancel and follow operations from Python, without HTTP.
+"""The Python client for a bot backend: start, cancel and follow operations without HTTP.
 
 ```python
 from cto_worker.client import Client
 
-cto = Client()  # the store is the one that the CTO_* environment names
+cto = Client()  # uses the store in the CTO_* environment variables
 job_id = cto.submit({...}, idempotency_key="launch-2031")
 for event in cto.follow([job_id]):
     print(event.seq, event.progress, event.details.current_operation)
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WAIT_MS = 2_000  # for the next event, before the store is asked anew; it hangs if it does not answer that
+WAIT_MS = 2_000  # for the next event, before the next read; below the connection's time-out
 RETRY_S = 1.0
-TRACES_S = 2.0  # for the last traces
+TRACES_S = 2.0  # to export the last traces
 
 
 class Client:
-    """What a backend may do, as the service: for any user. Any number of threads may share one.
+    """A client with the rights of the service, which acts for any user. Thread-safe.
 
-    Methods raise ``redis.exceptions.RedisError`` while the store is out of reach, unless they say otherwise.
+    Methods raise ``redis.exceptions.RedisError`` while the store is unreachable, unless documented otherwise.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        """Without ``settings`` they are read from the environment. Raises ``ConfigError``."""
+        """Connect to the store. Default ``settings``: the environment's. Raises ``ConfigError``."""
         settings = settings or Settings.from_env()
         self._store = connect(settings)
         self._celery = celery_app(settings)
@@ -66,7 +66,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Give up the connections."""
+        """Close the connections, and export the last traces."""
         self._traces.stop(TRACES_S)
         self._celery.close()
         self._store.close()
@@ -74,13 +74,13 @@ class Client:
     def submit(self, document: dict[str, Any], *, idempotency_key: str = "") -> str:
         """Start an operation and return its job id. ``document`` is the body of ``POST /api/cto/jobs``.
 
-        The same ``idempotency_key`` (within a day) gives the same job, so a call that raised can be repeated.
-        Raises what :func:`enqueue` does.
+        The same ``idempotency_key`` within a day returns the same job, so a call that raised can be repeated.
+        Raises what :func:`enqueue` raises.
         """
         return self._producer.submit(document, idempotency_key=idempotency_key).job_id
 
     def cancel(self, job_id: str) -> JobStatus:
-        """Have a job stop before its next transfer or buy. Returns where it stands.
+        """Cancel a job: it stops before its next transfer or buy. Returns its status.
 
         Raises :class:`~cto_worker.errors.JobNotFoundError`, :class:`~cto_worker.errors.JobEndedError` or
         :class:`~cto_worker.errors.NotDurableError`.
@@ -91,7 +91,7 @@ class Client:
         return cancel(self._journal, job_id, decode(latest.event))
 
     def status(self, job_id: str) -> JobView:
-        """Everything about a job. Raises :class:`~cto_worker.errors.JobNotFoundError`."""
+        """Return a job's status, events and result. Raises :class:`~cto_worker.errors.JobNotFoundError`."""
         view = self._history.view(job_id)
         if view is None:
             raise JobNotFoundError(job_id)
@@ -100,45 +100,46 @@ class Client:
     def follow(
         self, job_ids: Iterable[str], after: Mapping[str, int] | None = None
     ) -> Iterator[ProgressEvent]:
-        """Yield the events of these jobs as they happen: of each every one, in order, until all have ended.
+        """Yield all events of these jobs, in order per job, until every job has ended.
 
-        ``after`` says of a job which ``seq`` is known already: whoever keeps it goes on where it was, also in
-        another process. While the store is out of reach this waits. Raises
-        :class:`~cto_worker.errors.JobNotFoundError`, and :class:`~cto_worker.errors.EventsGoneError` when the
-        history no longer reaches back so far.
+        ``after`` maps a job to the last ``seq`` that the caller has; the first event is then the next one. A
+        caller that stores it can resume in another process. Waits while the store is unreachable. Raises
+        :class:`~cto_worker.errors.JobNotFoundError`, and :class:`~cto_worker.errors.EventsGoneError` if the
+        next event has expired.
         """
-        positions = {job_id: (after or {}).get(job_id, 0) for job_id in job_ids}
-        known: set[str] = set()
-        while positions:
+        cursors = {job_id: (after or {}).get(job_id, 0) for job_id in job_ids}
+        checked: set[str] = set()
+        while cursors:
             try:
-                for job_id in positions.keys() - known:
-                    self._check(job_id, positions)
-                    known.add(job_id)
-                told = self._read(positions)
+                for job_id in cursors.keys() - checked:
+                    self._check(job_id, cursors)
+                    checked.add(job_id)
+                events = self._read(cursors)
             except RedisError as error:
-                log.warning("cannot follow jobs for now: %s", error)
+                log.warning("cannot read events: the store is unreachable, retrying: %s", error)
                 time.sleep(RETRY_S)
                 continue
-            for event in told:
-                if event.seq > positions[event.job_id] + 1:
+            for event in events:
+                if event.seq > cursors[event.job_id] + 1:
                     raise EventsGoneError(event.job_id, event.seq)
-                positions[event.job_id] = event.seq
+                cursors[event.job_id] = event.seq
                 if event.status.terminal:
-                    del positions[event.job_id]
+                    del cursors[event.job_id]
                 yield event
 
-    def _check(self, job_id: str, positions: dict[str, int]) -> None:
+    def _check(self, job_id: str, cursors: dict[str, int]) -> None:
+        """Raise if the job is unknown, and drop its cursor if the caller already has its last event."""
         latest = self._history.latest(job_id)
         if latest is None:
             raise JobNotFoundError(job_id)
-        if latest.seq <= positions[job_id] and decode(latest.event).status.terminal:
-            del positions[job_id]  # its end is known
+        if latest.seq <= cursors[job_id] and decode(latest.event).status.terminal:
+            del cursors[job_id]
 
-    def _read(self, positions: Mapping[str, int]) -> list[ProgressEvent]:
-        """Wait a while for what comes next, of whichever job."""
-        if not positions:
+    def _read(self, cursors: Mapping[str, int]) -> list[ProgressEvent]:
+        """Return the next events of any of the jobs; wait up to ``WAIT_MS`` for one."""
+        if not cursors:
             return []
-        streams: Any = {keys.events(job_id): f"{seq}-0" for job_id, seq in positions.items()}
+        streams: Any = {keys.events(job_id): f"{seq}-0" for job_id, seq in cursors.items()}
         found: Any = self._store.xread(streams, block=WAIT_MS)
         return [decode(fields[b"event"]) for _, entries in found for _, fields in entries]
 
@@ -146,8 +147,8 @@ class Client:
 def enqueue(document: dict[str, Any], *, idempotency_key: str = "") -> str:
     """Start an operation and return its job id. ``document`` is the body of ``POST /api/cto/jobs``.
 
-    The store is the one the ``CTO_*`` environment names. The same ``idempotency_key`` (within a day) gives
-    the same job, so a call that raised can be repeated.
+    The store is configured by the ``CTO_*`` environment variables. The same ``idempotency_key`` within a day
+    returns the same job, so a call that raised can be repeated.
 
     Raises :class:`~cto_worker.errors.InvalidRequestError`, :class:`~cto_worker.errors.ConfigError`,
     :class:`~cto_worker.errors.IdempotencyConflictError`, :class:`~cto_worker.errors.NotDurableError`,

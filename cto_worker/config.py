@@ -1,23 +1,22 @@
-"""The settings: one frozen value, read once from the environment and validated at start.
+"""The settings: one frozen value, read from the environment and validated at start.
 
-Nothing else reads ``os.environ``. docs/settings.md lists every setting; a test keeps the two equal.
+No other module reads ``os.environ`` for a setting. docs/settings.md lists all settings; a test compares the two.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import os
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from cto_worker.crash_points import CRASH_POINTS
 from cto_worker.errors import ConfigError
-from cto_worker.hosts import host_name
-from cto_worker.store_url import SCHEME, parse
+from cto_worker.setting_fields import HostNames, Origins, StoreAddress
+from cto_worker.store_url import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,62 +30,62 @@ SECRETS = frozenset(  # never shown
         "CTO_SENTINEL_PASSWORD", "CTO_FLOWER_PASSWORD",
     }
 )  # fmt: skip
-# A Unix socket's path must fit a field of 104 (macOS) or 108 (Linux) bytes, with its closing zero.
+# The path of a Unix socket has at most 104 (macOS) or 108 (Linux) bytes, with its final zero byte.
 _MAX_SOCKET_PATH_BYTES = 103
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Every setting, with its default. The environment variable of ``port`` is ``CTO_PORT``, and so on."""
+    """All settings with their defaults. ``port`` is read from the environment variable ``CTO_PORT``, etc."""
 
     host: str = "127.0.0.1"
     port: int = 3000
-    max_sockets: int = 20_000  # clients that get events from one gateway at once
-    max_user_sockets: int = 20  # of them, for each user
-    max_rooms: int = 1_200  # of one connection: as many as it may join at once when it comes back
+    max_sockets: int = 20_000  # connections per gateway
+    max_user_sockets: int = 20  # connections per user
+    max_rooms: int = 1_200  # per connection; also how many it can join at once when it reconnects
     redis_url: str = ""  # empty: the embedded store
-    sentinel_password: str = ""  # of the Sentinels, if CTO_REDIS_URL names any
-    limits_url: str = ""  # where requests are counted; empty: in the store
-    data_dir: Path = Path(".cto")  # where the embedded store keeps its data
+    sentinel_password: str = ""  # of the Sentinels in CTO_REDIS_URL
+    limits_url: str = ""  # the store for rate limits; empty: the store of the jobs
+    data_dir: Path = Path(".cto")  # the directory of the embedded store
     auth: str = "required"
-    jwt_secret: str = ""  # of HS256; exactly one of these three, unless auth is off
+    jwt_secret: str = ""  # of HS256; set exactly one of these three, unless auth is off
     jwt_public_key: str = ""  # of RS256 or ES256, in PEM
-    jwks_url: str = ""  # where public keys are published
-    jwt_audience: str = ""  # empty: only tokens without an audience
-    jwt_issuer: str = ""  # empty: any
-    token: str = ""  # what the `cto` command shows to the gateway
+    jwks_url: str = ""  # URL of the public keys
+    jwt_audience: str = ""  # empty: only tokens without the claim `aud`
+    jwt_issuer: str = ""  # empty: any issuer
+    token: str = ""  # the `cto` command sends it to the gateway
     cors_origins: tuple[str, ...] = ()
-    proxies: int = 0  # before the gateway, each of which adds to X-Forwarded-For
-    rate_limit: str = "600/minute"  # REST requests of each user
+    proxies: int = 0  # trusted reverse proxies in front of the gateway
+    rate_limit: str = "600/minute"  # REST requests per user
     market: str = "paper"
     retention_days: int = 7
     log_format: str = "console"
-    otlp_endpoint: str = ""  # of a collector; empty: no traces
-    worker_concurrency: int = 100  # operations at once per worker process
-    heartbeat_file: str = ""  # that a worker touches while it takes messages; empty: none
-    lease_ms: int = 6_000  # how long a job stays with a worker that has fallen silent
-    replicas: int = 0  # replicas of the store that must have an intent on disk before it is submitted
+    otlp_endpoint: str = ""  # the collector's URL; empty: no traces
+    worker_concurrency: int = 100  # operations at the same time per worker process
+    heartbeat_file: str = ""  # a worker touches it while it receives messages; empty: no file
+    lease_ms: int = 6_000  # how long a claim lasts without renewal
+    replicas: int = 0  # replicas that must persist an intent before its order is submitted
     flower_host: str = "127.0.0.1"
     flower_port: int = 5555
-    flower_password: str = ""  # of the user "operator"; needed where others can reach Flower
-    flower_names: tuple[str, ...] = ()  # host names that Flower answers to, beside those of this machine
-    flower_control: str = "no"  # whether Flower may stop workers and send tasks
-    flower_tasks: int = 5_000  # tasks that Flower keeps in memory, the latest ones
-    paper_url: str = ""  # where the paper market keeps its books; empty: in the store
+    flower_password: str = ""  # of the user "operator"; required unless Flower listens on loopback
+    flower_names: tuple[str, ...] = ()  # host names that Flower accepts in addition to this machine's
+    flower_control: str = "no"  # "yes": Flower may stop workers and send tasks
+    flower_tasks: int = 5_000  # newest tasks that Flower keeps in memory
+    paper_url: str = ""  # the store of the paper market; empty: the store of the jobs
     paper_latency_ms: int = 400  # per transfer or buy
     paper_failure_rate: float = 0.0  # 0–1
-    paper_balance_sol: float = 100.0  # SOL in each paper wallet when it is opened
-    paper_timeout_ms: int = 10_000  # how long an outcome is waited for
-    paper_lost_rate: float = 0.0  # 0–1: executed, but the reply to the submission is lost
-    paper_silent_rate: float = 0.0  # 0–1: executed, but no outcome is told before the time-out
-    paper_late_rate: float = 0.0  # 0–1: executed only after the time-out
-    crash_at: str = ""  # for tests: where a worker kills itself, see crash.py
+    paper_balance_sol: float = 100.0  # initial SOL in each paper wallet
+    paper_timeout_ms: int = 10_000  # how long a run waits for an outcome after the latency
+    paper_lost_rate: float = 0.0  # 0–1: orders that execute, but whose reply is lost
+    paper_silent_rate: float = 0.0  # 0–1: orders that execute without an outcome before the time-out
+    paper_late_rate: float = 0.0  # 0–1: orders that execute only after the time-out
+    crash_at: str = ""  # for tests: where a worker kills itself, see crash_points.py
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read and validate the environment. A variable that is set to nothing counts as not set.
+        """Return the settings in the environment. An empty variable counts as not set.
 
-        Raises :class:`ConfigError` naming every wrong variable and what it may be.
+        Raises :class:`ConfigError` with every invalid variable, its value and the allowed values.
         """
         given = {name: value for name, value in environ.items() if name.startswith(ENV_PREFIX) and value}
         try:
@@ -96,73 +95,73 @@ class Settings:
                 f"  {name}={'…' if name in SECRETS else repr(given[name])}: {' '.join(texts)}"
                 for name, texts in _messages(error)
             ]
-            raise ConfigError("\n".join(["wrong settings in the environment:", *lines])) from error
+            raise ConfigError("\n".join(["invalid settings in the environment:", *lines])) from error
         paths = [settings.front_path, *([settings.socket_path] if settings.embedded else [])]
         longest = max(paths, key=lambda path: len(os.fsencode(path)))
         if len(os.fsencode(longest)) > _MAX_SOCKET_PATH_BYTES:
             raise ConfigError(
-                f"CTO_DATA_DIR is too long for a Unix socket in it ({longest}): "
-                f"choose a shorter path, so that this one has at most {_MAX_SOCKET_PATH_BYTES} bytes"
+                f"CTO_DATA_DIR is too long: the Unix socket {longest} in it may have at most "
+                f"{_MAX_SOCKET_PATH_BYTES} bytes. Choose a shorter path"
             )
         return settings
 
     @property
     def embedded(self) -> bool:
-        """Whether this system runs its own store."""
+        """Whether the store is the embedded one."""
         return not self.redis_url
 
     @property
     def socket_path(self) -> Path:
-        """Where the embedded store listens: a Unix socket that only this user can open."""
+        """The Unix socket of the embedded store, which only this user can open."""
         return self.data_dir.absolute() / "store.sock"
 
     @property
     def front_path(self) -> Path:
-        """Where gateways that share one address get their connections. Each system has a port of its own."""
+        """The Unix socket from which gateways that share one port receive their connections."""
         return self.data_dir.absolute() / f"{self.port}.sock"
 
     @property
     def store_url(self) -> str:
-        """The store's URL as redis-py takes it."""
+        """The store's URL for redis-py."""
         return self.redis_url or f"unix://{self.socket_path}"
 
     @property
     def celery_url(self) -> str:
-        """The store's URL as Celery takes it, for broker and results alike."""
+        """The store's URL for Celery's broker and result backend."""
         if self.sentinels:
             return self.sentinels.celery_url
         return self.redis_url or f"redis+socket://{self.socket_path}"
 
     @property
     def sentinels(self) -> Sentinels | None:
-        """Those who know where the store is, if it has any."""
+        """The store's Sentinels; ``None`` without any."""
         return parse(self.redis_url, self.sentinel_password)
 
     @property
     def of_limits(self) -> Settings:
-        """The same, with the store in which requests are counted."""
+        """The same settings, with the store for rate limits as their store."""
         return replace(self, redis_url=self.limits_url or self.redis_url)
 
     @property
     def of_paper_market(self) -> Settings:
-        """The same, with the store in which the paper market keeps its books."""
+        """The same settings, with the paper market's store as their store."""
         return replace(self, redis_url=self.paper_url or self.redis_url)
 
     @property
     def base_url(self) -> str:
-        """Where this machine's clients find the gateway."""
+        """The gateway's URL for clients on this machine."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared only
         return replace(self, host=host).listen_url
 
     @property
     def listen_url(self) -> str:
-        """Where the gateway listens, which may be every address of the machine."""
+        """The URL with the address that the gateway listens on, which may be a wildcard."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
     @property
     def retention_s(self) -> int:
-        """How long a job is kept, counted from its last event, in seconds."""
+        """How long a job is stored after its last event, in seconds."""
         return self.retention_days * 86_400
 
     @property
@@ -172,7 +171,7 @@ class Settings:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens at a host."""
+    """Return whether only this machine can reach a server that listens at ``host``."""
     if host == "localhost":
         return True
     try:
@@ -186,72 +185,15 @@ def _messages(error: ValidationError) -> list[tuple[str, list[str]]]:
     return sorted((name, texts) for name, texts in messages.items())
 
 
-class _Words(fields.String):
-    """Comma-separated words; read as a tuple."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        text = super()._deserialize(value, attr, data, **kwargs)
-        return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-_ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]+\Z")  # as browsers send it: lower case, no path, no `*`
-
-
-class _Origins(_Words):
-    """Origins of pages. One that no browser would send must not be taken for one that is allowed."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        origins = super()._deserialize(value, attr, data, **kwargs)
-        for origin in origins:
-            if not _ORIGIN.match(origin):
-                raise ValidationError(
-                    f"{origin!r} is no origin: write it as browsers do: http://localhost:5173, lower case, "
-                    "without a slash at its end, and each by itself (no *)."
-                )
-        return origins
-
-
-class _HostNames(_Words):
-    """Names as a ``Host`` header gives them, without a port."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        names = super()._deserialize(value, attr, data, **kwargs)
-        for name in names:
-            if host_name(name) != name:
-                raise ValidationError(
-                    f"{name!r} is no host name: write it like flower.example.org, "
-                    "in lower case, without scheme and port."
-                )
-        return names
-
-
-class _StoreAddress(fields.String):
-    """The address of a store, or of the Sentinels that know it."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        url = super()._deserialize(value, attr, data, **kwargs)
-        try:
-            known = parse(url) or re.match(r"rediss?://.+", url)
-        except ValueError:
-            known = None
-        if not known:
-            raise ValidationError(
-                "Must be empty, or like redis://127.0.0.1:6379/0, or "
-                f"{SCHEME}://user:password@host1:26379,host2:26379,host3:26379/mymaster/0, "
-                "where user and password are percent-encoded, as in every URL."
-            )
-        return url
-
-
 class _EnvironmentSchema(Schema):
     host = fields.String(data_key="CTO_HOST")
     port = fields.Integer(data_key="CTO_PORT", validate=validate.Range(1, 65_535))
     max_sockets = fields.Integer(data_key="CTO_MAX_SOCKETS", validate=validate.Range(1, 1_000_000))
     max_user_sockets = fields.Integer(data_key="CTO_MAX_USER_SOCKETS", validate=validate.Range(1, 1_000_000))
     max_rooms = fields.Integer(data_key="CTO_MAX_ROOMS", validate=validate.Range(1, 1_000_000))
-    redis_url = _StoreAddress(data_key="CTO_REDIS_URL")
+    redis_url = StoreAddress(data_key="CTO_REDIS_URL")
     sentinel_password = fields.String(data_key="CTO_SENTINEL_PASSWORD")
-    limits_url = _StoreAddress(data_key="CTO_LIMITS_URL")
+    limits_url = StoreAddress(data_key="CTO_LIMITS_URL")
     data_dir = fields.Function(deserialize=Path, data_key="CTO_DATA_DIR")
     auth = fields.String(data_key="CTO_AUTH", validate=validate.OneOf(["required", "off"]))
     jwt_secret = fields.String(data_key="CTO_JWT_SECRET")
@@ -263,7 +205,7 @@ class _EnvironmentSchema(Schema):
     jwt_audience = fields.String(data_key="CTO_JWT_AUDIENCE")
     jwt_issuer = fields.String(data_key="CTO_JWT_ISSUER")
     token = fields.String(data_key="CTO_TOKEN")
-    cors_origins = _Origins(data_key="CTO_CORS_ORIGINS")
+    cors_origins = Origins(data_key="CTO_CORS_ORIGINS")
     proxies = fields.Integer(data_key="CTO_PROXIES", validate=validate.Range(0, 10))
     rate_limit = fields.String(
         data_key="CTO_RATE_LIMIT",
@@ -290,10 +232,10 @@ class _EnvironmentSchema(Schema):
         data_key="CTO_FLOWER_PASSWORD",
         validate=validate.Length(12, error="Must have 12 characters or more."),
     )
-    flower_names = _HostNames(data_key="CTO_FLOWER_NAMES")
+    flower_names = HostNames(data_key="CTO_FLOWER_NAMES")
     flower_control = fields.String(data_key="CTO_FLOWER_CONTROL", validate=validate.OneOf(["yes", "no"]))
     flower_tasks = fields.Integer(data_key="CTO_FLOWER_TASKS", validate=validate.Range(1, 1_000_000))
-    paper_url = _StoreAddress(data_key="CTO_PAPER_URL")
+    paper_url = StoreAddress(data_key="CTO_PAPER_URL")
     paper_latency_ms = fields.Integer(data_key="CTO_PAPER_LATENCY_MS", validate=validate.Range(0, 600_000))
     paper_failure_rate = fields.Float(data_key="CTO_PAPER_FAILURE_RATE", validate=validate.Range(0, 1))
     paper_balance_sol = fields.Float(data_key="CTO_PAPER_BALANCE_SOL", validate=validate.Range(0, 1_000_000))
@@ -305,7 +247,7 @@ class _EnvironmentSchema(Schema):
         data_key="CTO_CRASH_AT",
         validate=validate.Regexp(
             rf"({'|'.join(CRASH_POINTS)})(:always)?\Z",
-            error=f"Must be one of {', '.join(CRASH_POINTS)}, and :always behind it for every attempt.",
+            error=f"Must be one of {', '.join(CRASH_POINTS)}, with the suffix :always for every attempt.",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Every error this project raises on purpose descends from :class:`CtoError`."""
+"""The project's exceptions. Each one inherits from :class:`CtoError`."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from typing import Any
 
 
 class CtoError(Exception):
-    """The root. Never raised itself."""
+    """The base class. Never raised itself."""
 
 
 class ConfigError(CtoError):
-    """A setting is missing or wrong. The message names the variable and how to mend it."""
+    """A setting is missing or invalid. The message names the variable and the correction."""
 
 
 class InvalidEventError(CtoError):
-    """Bytes that should be a progress event are none. Raised by :func:`cto_worker.domain.events.decode`."""
+    """Bytes are not a valid progress event. Raised by :func:`cto_worker.domain.events.decode`."""
 
 
 class InvalidRequestError(CtoError):
-    """A request to start an operation breaks the schema.
+    """A request to start an operation violates the schema.
 
-    ``fields`` maps each offending field to a list of messages, as marshmallow gives them.
+    ``fields`` maps each invalid field to a list of messages, in marshmallow's form.
     """
 
     def __init__(self, fields: dict[str, Any]) -> None:
@@ -29,15 +29,17 @@ class InvalidRequestError(CtoError):
 
 
 class IdempotencyConflictError(CtoError):
-    """An idempotency key came back with another request. ``job_id`` is the job of the first one."""
+    """An idempotency key was used with a different request. ``job_id`` is the job of the first request."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__("this Idempotency-Key was used with a different request")
+        super().__init__(
+            "this Idempotency-Key was used with a different request: use a new key for a new request"
+        )
         self.job_id = job_id
 
 
 class JobNotFoundError(CtoError):
-    """No such job, or not this caller's."""
+    """The job does not exist, or belongs to another caller."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"no job {job_id}")
@@ -45,77 +47,81 @@ class JobNotFoundError(CtoError):
 
 
 class EventsGoneError(CtoError):
-    """A job's history no longer reaches back so far: it begins at ``oldest_seq``."""
+    """The requested events of a job have expired. Its history now begins at ``oldest_seq``."""
 
     def __init__(self, job_id: str, oldest_seq: int) -> None:
-        super().__init__(f"the events of job {job_id} before {oldest_seq} are gone")
+        super().__init__(
+            f"the events of job {job_id} before seq {oldest_seq} have expired: continue from there"
+        )
         self.job_id = job_id
         self.oldest_seq = oldest_seq
 
 
 class JobEndedError(CtoError):
-    """A write about a job that has its terminal event already; the store refused it."""
+    """The store refused a write to a job that already has its terminal event."""
 
 
 class JobNotEndedError(CtoError):
-    """A job that has no terminal event yet, so nothing about it can be resolved."""
+    """An operator cannot resolve an intent of a job that has no terminal event yet."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"job {job_id} has not ended: its worker still asks what became of its intents")
+        super().__init__(
+            f"job {job_id} has not ended: its worker still queries the outcomes. Try again after its end"
+        )
 
 
 class WorkersRunningError(CtoError):
-    """What must not be done while a worker runs."""
+    """An action was refused because a worker is running."""
 
 
 class BackupFailedError(CtoError):
-    """The store could not write its snapshot."""
+    """The store could not write a snapshot."""
 
 
 class IntentNotFoundError(CtoError):
-    """Nothing was ever sent, or about to be sent, under this intent id."""
+    """The intent log of the job has no order with this intent id."""
 
     def __init__(self, job_id: str, intent_id: str) -> None:
-        super().__init__(f"job {job_id} has sent nothing for an intent {intent_id}")
+        super().__init__(f"job {job_id} has no order for an intent {intent_id}")
 
 
 class IntentNotUnknownError(CtoError):
-    """What became of an intent is known already; nobody may say otherwise."""
+    """The outcome of an intent is already known and cannot be changed."""
 
 
 class FencedError(CtoError):
-    """A write with another fencing token (``attempt``) than the job's owner holds; the store refused it.
+    """The store refused a write whose fencing token (``attempt``) is not that of the job's owner.
 
-    The run that gets this has lost its job and must stop at once, before it sends anything.
+    The run has lost its job and must stop at once, before it submits anything.
     """
 
 
 class LeaseLostError(CtoError):
-    """A run could not renew its lease in time, so another may have the job. It must stop at once."""
+    """A run could not renew its lease in time. Another run may own the job, so this run must stop at once."""
 
 
-class Handover(CtoError):  # noqa: N818 - no error either
-    """The worker is to stop, and gives its jobs up at their next step boundary. Nothing is lost by it."""
+class Handover(CtoError):  # noqa: N818 - a signal, not an error
+    """The worker stops, and releases its jobs at their next step boundary for other workers."""
 
 
-class CancelRequested(CtoError):  # noqa: N818 - no error either
-    """Somebody has asked to cancel the job, and nothing of its next step has been sent."""
+class CancelRequested(CtoError):  # noqa: N818 - a signal, not an error
+    """A cancellation of the job is requested, and its next step is not submitted."""
 
 
 class NotDurableError(CtoError):
-    """The store cannot promise that a job or an intent is on disk, so nothing may be done about it."""
+    """The store cannot confirm that a job or an intent is on disk, so the caller must not act on it."""
 
 
 class SequenceError(CtoError):
-    """An event whose ``seq`` is not the next one; the store refused it."""
+    """The store refused an event whose ``seq`` is not the next one."""
 
 
 class MarketError(CtoError):
-    """The market could not answer. Says nothing about whether an order was executed."""
+    """The market did not answer. The order may or may not have been executed."""
 
 
 class OrderRejectedError(MarketError):
-    """The market refuses an order before anything was sent, so nothing can have moved.
+    """The market rejected an order before its submission, so no money moved.
 
     ``code`` is stable and machine-readable, e.g. ``insufficient_funds``.
     """
@@ -125,10 +131,10 @@ class OrderRejectedError(MarketError):
         self.code = code
 
 
-class OperationFailed(CtoError):  # noqa: N818 - this name is what Celery's metadata and Flower show
-    """An operation ended ``failed``; Celery's result metadata carries it as the task's exception.
+class OperationFailed(CtoError):  # noqa: N818 - Celery's metadata and Flower show this name
+    """An operation ended ``failed``. Celery's result metadata contains this as the task's exception.
 
-    ``code`` is the event's ``errorCode``; ``result`` is the operation's result as in the REST status.
+    ``code`` is the event's ``errorCode``; ``result`` is the result, as in the REST status.
     """
 
     def __init__(self, message: str, code: str = "", result: dict[str, Any] | None = None) -> None:

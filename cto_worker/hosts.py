@@ -1,4 +1,4 @@
-"""Host names, as the ``Host`` header of an HTTP request gives them (RFC 9110, section 7.2)."""
+"""Host names in the ``Host`` header of an HTTP request (RFC 9110, section 7.2)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{0,5})?")
 
 
-@lru_cache(maxsize=64)  # read with every request, and rarely another one
+@lru_cache(maxsize=64)  # called for every request, mostly with the same value
 def host_name(host: str) -> str:
-    """Return the name in a ``Host`` header, in lower case and without the port; empty if there is none."""
+    """Return the name in a ``Host`` header, in lower case, without the port; empty if it is not valid."""
     match = _HOST.fullmatch(host.lower())
     return match["name"] if match else ""
 
 
 def as_host_name(address: str) -> str:
-    """Return how a ``Host`` header names an address that a server listens on: IPv6 stands in brackets."""
+    """Return a server's address in the form of a ``Host`` header: IPv6 in brackets."""
     return f"[{address}]" if ":" in address else address.lower()

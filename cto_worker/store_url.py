@@ -1,8 +1,8 @@
-"""The address of the store: ``redis://``, ``rediss://``, or ``redis+sentinel://``.
+"""The URL of the store: ``redis://``, ``rediss://``, or ``redis+sentinel://``.
 
-A Sentinel address names the Sentinels, the name under which they know the store, and the database:
-``redis+sentinel://user:password@host1:26379,host2:26379,host3:26379/mymaster/0``. User and password are the
-store's. Parts after the Sentinels may be left out, from the right. https://valkey.io/topics/sentinel/
+A Sentinel URL contains the Sentinels, their name for the store, and the database:
+``redis+sentinel://user:password@host1:26379,host2:26379,host3:26379/mymaster/0``. User and password belong to
+the store. The database, or name and database, may be omitted. https://valkey.io/topics/sentinel/
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 SCHEME = "redis+sentinel"
-
-
-PORT = 26_379
-
+PORT = 26_379  # of a Sentinel, if the URL has no port
 
 _ADDRESS = re.compile(
     rf"{re.escape(SCHEME)}://(?:(?P<user>[^:@/]*):(?P<password>[^@/]*)@)?"
@@ -25,29 +22,31 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Sentinels:
-    """The Sentinels that watch over a store, and the store that they are asked for."""
+    """The Sentinels of a store, and the store's name, database and credentials."""
 
     hosts: tuple[tuple[str, int], ...]
-    primary: str  # the name under which they know the store
+    primary: str  # the Sentinels' name for the store
     db: int
     username: str
     password: str
-    own_password: str  # of the Sentinels themselves
+    own_password: str  # of the Sentinels
 
     @property
     def celery_url(self) -> str:
-        """The address as Celery takes it, for broker and results alike."""
+        """The URL for Celery's broker and result backend."""
         login = f"{quote(self.username, safe='')}:{quote(self.password, safe='')}@" if self.password else ""
         return ";".join(f"sentinel://{login}{host}:{port}/{self.db}" for host, port in self.hosts)
 
 
 def parse(url: str, own_password: str = "") -> Sentinels | None:
-    """Return what an address says; ``None`` when it is none of Sentinels. Raises ``ValueError``."""
+    """Return the parts of a Sentinel URL; ``None`` for another scheme. Raises ``ValueError``."""
     if not url.startswith(f"{SCHEME}:"):
         return None
     found = _ADDRESS.match(url)
     if not found:
-        raise ValueError(f"not like {SCHEME}://host1:26379,host2:26379,host3:26379/mymaster/0")
+        raise ValueError(
+            f"malformed Sentinel URL: write it like {SCHEME}://host1:26379,host2:26379,host3:26379/mymaster/0"
+        )
     hosts = (host.partition(":") for host in found["hosts"].split(","))
     return Sentinels(
         hosts=tuple((name, int(port or PORT)) for name, _, port in hosts),

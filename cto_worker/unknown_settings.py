@@ -1,4 +1,4 @@
-"""Warnings about environment variables that look like settings but are none: they have no effect."""
+"""Warnings about environment variables that look like settings but have no effect."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from cto_worker.config import ENV_PREFIX, VARIABLES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Read by docker-compose.yml and deploy/Caddyfile themselves, so a shell may have them.
+# Read by docker-compose.yml and deploy/Caddyfile, so a shell may export them.
 DEPLOYMENT = frozenset({"CTO_GATEWAYS", "CTO_SITE", "CTO_WORKERS"})
 # Kubernetes sets these in each container, for each service whose name begins with "cto-".
 _INJECTED = re.compile(r"CTO_.*(_SERVICE_(HOST|PORT(_.*)?)|_PORT(_\d+_(TCP|UDP|SCTP).*)?)\Z")
-_ALIKE = 0.6  # from 0 (nothing in common) to 1
+_ALIKE = 0.6  # minimal similarity, 0–1
 
 
 def unknown_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the variables that begin with ``CTO_`` and are no settings, each with a warning.
+    """Return a warning for each variable that begins with ``CTO_`` and is not a setting, by name.
 
-    The warning names the setting that is spelt most alike, if any. A variable that is set to nothing counts
-    as not set. Values are not shown: they may be secrets.
+    The warning contains the setting with the most similar name, if any. An empty variable counts as not set.
+    Values are never shown, because they may be secrets.
     """
     return {name: _warning(name) for name in sorted(environ) if environ[name] and _unknown(name)}
 

@@ -1,1 +1,1 @@
-"""What an operation is: values, rules and ports. No I/O."""
+"""The values, rules and ports of an operation. No I/O."""

@@ -1,7 +1,7 @@
-"""The wire contract: the progress event that every transport carries, and its JSON.
+"""The progress event and its JSON encoding: the wire contract of every transport.
 
-One event is one JSON object in camelCase, encoded once by the worker and passed on unchanged by
-everything behind it. Field names, types and units are those of the public contract (docs/contract.md).
+An event is one JSON object in camelCase. The worker encodes it once; the gateway forwards the bytes
+unchanged. Field names, types and units are those of the public contract (docs/contract.md).
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ TOTAL_PHASES = 5
 
 
 class Status(StrEnum):
-    """What an event says of its job."""
+    """The state of a job in one of its events."""
 
     STARTED = "started"  # the first event, written at acceptance
-    IN_PROGRESS = "in_progress"  # everything between the first and the last
+    IN_PROGRESS = "in_progress"  # every event between the first and the last
     COMPLETED = "completed"  # the last event of an operation that bought something
-    FAILED = "failed"  # the last event of any other
+    FAILED = "failed"  # the last event of any other operation
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing can follow."""
+        """Whether this is the last event of a job."""
         return self in (Status.COMPLETED, Status.FAILED)
 
 
 class JobStatus(StrEnum):
-    """Where a job stands, as REST tells it. A job the journal does not know has no status: it is a 404."""
+    """The state of a job in REST. An unknown job has no status: REST answers 404."""
 
-    WAITING = "waiting"  # recorded, no worker has it yet
+    WAITING = "waiting"  # recorded, not yet claimed by a worker
     ACTIVE = "active"  # a worker runs it
     COMPLETED = "completed"
     FAILED = "failed"
@@ -50,14 +50,14 @@ class JobStatus(StrEnum):
 
 
 class Mode(StrEnum):
-    """Where the SOL for the buys comes from."""
+    """The source of the SOL for the buys."""
 
     STANDARD = "standard"  # distributed from the user's funding wallet first
     PREFUNDED = "prefunded"  # already in the operation's wallets
 
 
 class Phase(Enum):
-    """The five phases: number, progress on entry, title, description."""
+    """The five phases: number, progress on entry in per cent, title, description."""
 
     STARTED = (1, 10, "CTO Operation Started", "Initiating {mode} CTO operation")
     VALIDATING = (2, 25, "Validating Parameters", "Checking wallet balances and operation parameters")
@@ -79,31 +79,29 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """What is known so far beyond the phase. ``None`` means not known (yet); it is then left out."""
+    """The counts and texts of an event. A field that is ``None`` is not known yet, and is not encoded."""
 
     successful_buys: int | None = None
     failed_buys: int | None = None
-    unknown_buys: int | None = None  # sent, but the market has not said what became of them
-    unknown_transfers: int | None = None  # the same; the buys they were for are not tried, and in no count
+    unknown_buys: int | None = None  # submitted, without an outcome from the market
+    unknown_transfers: int | None = None  # the same; their buys are not tried, and not counted
     total_spent: float | None = None  # SOL so far, fees included
     wallets_used: int | None = None
-    planned_buys: int | None = None  # of the operation in all, from phase 4 on
-    planned_wallets: tuple[str, ...] | None = (
-        None  # that are to buy, in order; in phase 4's first event alone
-    )
-    outcome: JobOutcome | None = None  # in the last event alone, like the next
-    needs_review: bool | None = None  # whether an operator had to look at the job when it ended
+    planned_buys: int | None = None  # all buys of the plan; from phase 4 on
+    planned_wallets: tuple[str, ...] | None = None  # buyers in order; only in phase 4's first event
+    outcome: JobOutcome | None = None  # only in the last event
+    needs_review: bool | None = None  # whether an operator must look at the job; only in the last event
     error: str | None = None
     error_code: str | None = None
     transaction_signatures: tuple[str, ...] | None = None  # confirmed so far
     estimated_time_remaining: int | None = None  # ms
     current_operation: str | None = None
-    last_step: dict[str, Any] | None = None  # the transfer or buy that has just ended, as in the result
+    last_step: dict[str, Any] | None = None  # the newest transfer or buy that ended, in the result's form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressEvent:
-    """One step of one job's story. ``seq`` runs 1, 2, 3 … without holes; ``attempt`` is the fencing token."""
+    """One progress report of a job. ``seq`` is 1, 2, 3 … without gaps; ``attempt`` is the fencing token."""
 
     job_id: str
     seq: int
@@ -125,7 +123,7 @@ class ProgressEvent:
 
 
 def encode(event: ProgressEvent) -> bytes:
-    """Return the event's wire form: compact UTF-8 JSON. Optional fields without a value are left out."""
+    """Return the event as compact UTF-8 JSON. Optional fields without a value are omitted."""
     document: dict[str, Any] = {"workerType": WORKER_TYPE, "totalPhases": TOTAL_PHASES}
     for name, wire_name in _EVENT_NAMES:
         value = getattr(event, name)
@@ -144,20 +142,23 @@ def encode(event: ProgressEvent) -> bytes:
 def decode(payload: bytes | str) -> ProgressEvent:
     """Return the event in ``payload``. Fields unknown to this version are ignored.
 
-    Raises :class:`InvalidEventError` when it is no event: not JSON, a field missing, of the wrong type,
-    or outside its range.
+    Raises :class:`InvalidEventError` if the payload is not JSON, or a field is missing, has the wrong type
+    or is out of range.
     """
     try:
         document = json.loads(payload, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise InvalidEventError(f"not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise InvalidEventError("not a JSON object")
+        raise InvalidEventError(f"not a JSON object but {type(document).__name__}")
     if document.get("workerType") != WORKER_TYPE or document.get("totalPhases") != TOTAL_PHASES:
-        raise InvalidEventError(f"workerType must be {WORKER_TYPE!r} and totalPhases {TOTAL_PHASES}")
+        raise InvalidEventError(
+            f"workerType must be {WORKER_TYPE!r} and totalPhases {TOTAL_PHASES}, "
+            f"not {str(document.get('workerType'))[:80]!r} and {str(document.get('totalPhases'))[:80]!r}"
+        )
     details = document.get("details", {})
     if not isinstance(details, dict):
-        raise InvalidEventError("details: not an object")
+        raise InvalidEventError(f"details: not an object but {type(details).__name__}")
     event = {name: _checked(wire, document.get(wire), _EVENT_CHECKS[name]) for name, wire in _EVENT_NAMES}
     known = {
         name: _checked(f"details.{wire}", details[wire], _DETAIL_CHECKS[name])
@@ -174,19 +175,20 @@ def decode(payload: bytes | str) -> ProgressEvent:
     return ProgressEvent(**event, details=Details(**known))
 
 
-# Inside a JSON string every quote has a backslash before it, so these bytes are found where they are meant.
+# A JSON string escapes every quote, so these bytes cannot occur inside a value.
 _HEAD = re.compile(
     b'{"workerType":"%b","totalPhases":%d,"jobId":"(%b)","seq":([1-9][0-9]{0,15}),'
     % (WORKER_TYPE.encode(), TOTAL_PHASES, JOB_ID.pattern.removesuffix(r"\Z").encode())
 )
 _STATUS = b'"status":"'
-_ENDS = bytes(ord(status[0]) for status in Status if status.terminal)  # no other status begins so
+_ENDS = bytes(ord(status[0]) for status in Status if status.terminal)  # no other status starts with these
 
 
 def peek_header(payload: bytes) -> tuple[str, int, bool]:
-    """Return job id, ``seq``, and whether it is the last event, of what :func:`encode` wrote: at a glance.
+    """Return the job id, the ``seq``, and whether the event is the last one, without decoding the payload.
 
-    Raises :class:`InvalidEventError` when it cannot be one; it may still be none when this does not.
+    The payload must come from :func:`encode`. Raises :class:`InvalidEventError` if its head is not that of an
+    event; the rest of the payload is not validated.
     """
     head = _HEAD.match(payload)
     if head is None:
@@ -195,7 +197,7 @@ def peek_header(payload: bytes) -> tuple[str, int, bool]:
 
 
 def dumps(document: Any) -> bytes:
-    """Return compact UTF-8 JSON. Raises ``ValueError`` on NaN and infinities: they are not JSON."""
+    """Return compact UTF-8 JSON. Raises ``ValueError`` for NaN and infinities, which JSON does not have."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -227,7 +229,7 @@ def _count(value: Any) -> bool:
 def _amount(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return 0 <= value < math.inf  # NaN compares false; an integer too large for a float compares right
+    return 0 <= value < math.inf  # False for NaN; correct for an integer too large for a float
 
 
 _EVENT_CHECKS = {

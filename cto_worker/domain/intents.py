@@ -1,9 +1,9 @@
-"""The intent log: what each step of an operation was to do, what was sent for it, and what became of it.
+"""The intent log: the plan of an operation, and for each step its order and its outcome.
 
-``planned → intended → submitted → confirmed | failed | unknown``. A step is planned when the plan names it
-and nothing is recorded of it yet. ``intended`` is on disk before anything is sent, with the exact bytes of
-the order; so whoever takes the job over can ask about it, and send the same bytes again, which executes
-nothing twice.
+``planned → intended → submitted → confirmed | failed | unknown``. A step is *planned* while the log contains
+no record of it. An *intended* step is on disk before its order is submitted, with the exact bytes of the
+order. A run that takes over the job can therefore query the order's outcome, and submit the same bytes again,
+which cannot execute twice.
 """
 
 from __future__ import annotations
@@ -21,49 +21,49 @@ from cto_worker.domain.plan import Plan, Step
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PLAN = "plan"  # the name under which the log keeps the plan; no intent has this id
+PLAN = "plan"  # the field of the log that contains the plan; no intent has this id
 
 
 class IntentStatus(StrEnum):
-    """How far a step has got."""
+    """The state of a step in the intent log."""
 
-    INTENDED = "intended"  # about to be sent, or sent: nobody can tell before the market is asked
-    SUBMITTED = "submitted"  # sent, for sure
+    INTENDED = "intended"  # recorded; only the market knows whether it was submitted
+    SUBMITTED = "submitted"  # certainly submitted
     CONFIRMED = "confirmed"  # executed
     FAILED = "failed"  # not executed
-    UNKNOWN = "unknown"  # the market did not say in time; an operator resolves it
+    UNKNOWN = "unknown"  # the market reported no outcome in time; an operator resolves it
 
 
 @dataclass(frozen=True, slots=True)
 class IntentRecord:
-    """The latest that is known of one step. ``order`` is ``None`` when it was refused before it was sent."""
+    """The latest record of one step. ``order`` is ``None`` if the market rejected it before submission."""
 
     status: IntentStatus
     order: Order | None = None
-    outcome: Outcome | None = None  # for the last three statuses
-    resolved: bool = False  # an operator, not the market, told the outcome
+    outcome: Outcome | None = None  # present in the last three statuses
+    resolved: bool = False  # whether an operator, not the market, supplied the outcome
 
     @property
-    def open(self) -> bool:
-        """Whether the market must be asked what became of it."""
+    def unsettled(self) -> bool:
+        """Whether the market must be queried for the outcome."""
         return self.outcome is None
 
 
 @dataclass(frozen=True, slots=True)
 class IntentLog:
-    """One job's plan, and what is recorded of its steps, by intent id."""
+    """The plan of one job, and the records of its steps by intent id."""
 
     plan: Plan
     records: Mapping[str, IntentRecord]
 
 
 def settled(order: Order | None, outcome: Outcome) -> IntentRecord:
-    """The record of a step whose outcome is known, or is known not to be."""
+    """Return the record of a step that has ended: confirmed, failed or unknown."""
     return IntentRecord(IntentStatus(outcome.status.value), order, outcome)
 
 
 def encode_record(record: IntentRecord) -> bytes:
-    """Return a record as JSON."""
+    """Return the record as JSON."""
     document: dict[str, Any] = {"status": record.status}
     if record.order:
         document["signature"] = record.order.signature
@@ -76,7 +76,7 @@ def encode_record(record: IntentRecord) -> bytes:
 
 
 def decode_record(intent_id: str, text: bytes) -> IntentRecord:
-    """Return the record in ``text``, as :func:`encode_record` wrote it."""
+    """Return the record in ``text``, which :func:`encode_record` wrote."""
     document = json.loads(text)
     order = outcome = None
     if "payload" in document:
@@ -90,17 +90,17 @@ def decode_record(intent_id: str, text: bytes) -> IntentRecord:
 
 
 def encode_plan(plan: Plan) -> bytes:
-    """Return the plan's steps as JSON. What the wallets needed before the first is not kept."""
+    """Return the plan's steps as JSON. The needs of the wallets are not encoded."""
     return dumps([asdict(step) for step in plan.steps])
 
 
 def decode_plan(text: bytes) -> Plan:
-    """Return the plan in ``text``, as :func:`encode_plan` wrote it."""
+    """Return the plan in ``text``, which :func:`encode_plan` wrote. Its ``needs`` are empty."""
     return Plan([_step(document) for document in json.loads(text)], {})
 
 
 def decode_log(fields: Mapping[str, bytes]) -> IntentLog | None:
-    """Return the log that the store keeps as ``fields``, or ``None`` when nothing was planned yet."""
+    """Return the log from the fields of its hash in the store; ``None`` if it contains no plan."""
     if PLAN not in fields:
         return None
     records = {name: decode_record(name, text) for name, text in fields.items() if name != PLAN}

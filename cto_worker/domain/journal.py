@@ -1,14 +1,15 @@
-"""The journal: every write about a job, each one atomic step in the store.
+"""The journal port: every write to a job, each one an atomic step in the store.
 
-A job belongs to the one run that has claimed it, for as long as that renews its lease; the lease counts in
-the store's own time. Each claim has a number, the fencing token ``attempt``, and every write carries it. One
-step appends the event to the job's stream, writes Celery's result metadata (so that ``AsyncResult``, Flower
-and REST read the same truth), publishes the event to the job's rooms, records what has become of the
-operation's intents and renews the job's expiry. The store itself refuses what must not happen: an event out
-of sequence, one of a worker that no longer owns the job, one after the end. This page is the port;
-:mod:`cto_worker.store.journal` keeps it in the store, :mod:`cto_worker.testing.in_memory_journal` is the
-twin for unit
-tests. Reading is :mod:`cto_worker.store.history`.
+A job belongs to the run that claimed it, as long as that run renews its lease. The lease counts in the
+store's time. Each claim has a number, ``attempt``; it is the fencing token that every write carries.
+
+One step appends an event to the job's stream, writes Celery's result metadata (so that ``AsyncResult``,
+Flower and REST read the same state), publishes the event to the job's rooms, records the outcomes of steps,
+and renews the job's expiry. The store refuses an event out of sequence, an event of a run that no longer
+owns the job, and an event after the terminal one.
+
+:mod:`cto_worker.store.journal` implements the port on Redis, :mod:`cto_worker.testing.in_memory_journal` for
+unit tests. :mod:`cto_worker.store.history` reads.
 """
 
 from __future__ import annotations
@@ -32,21 +33,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """What makes a repeated submission the same job."""
+    """The identity of a submission: a repeated one returns the same job."""
 
-    caller: str  # "service", or "user:" and a user id; keys of different callers never meet
-    key: str  # as the caller sent it
-    fingerprint: str  # of the request; the same key with another fingerprint is a conflict
+    caller: str  # "service", or "user:" and a user id; each caller has its own keys
+    key: str  # from the caller
+    fingerprint: str  # a hash of the request; the same key with another fingerprint is a conflict
 
     @property
     def user_id(self) -> str:
-        """The user that the caller is, or "" for the service."""
+        """The caller's user id; empty for the service."""
         return self.caller.partition(":")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class CreateResult:
-    """The job a submission stands for: a new one, or the one the same submission made before."""
+    """The job of a submission: a new job, or the job of an equal earlier submission."""
 
     job_id: str
     new: bool
@@ -55,38 +56,38 @@ class CreateResult:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job that now belongs to this run alone."""
+    """A job that now belongs to this run only."""
 
-    attempt: int  # the fencing token, carried by every event of this run
+    attempt: int  # the fencing token of every write of this run
     latest: ProgressEvent
     request: bytes  # the request document, JSON
-    recorded: Mapping[str, bytes]  # the intent log of the runs before, as the store keeps it
-    stalls: int = 0  # takeovers since the job last got further
+    recorded: Mapping[str, bytes]  # the fields of the intent log in the store
+    stalls: int = 0  # takeovers since the job last made progress
     elapsed_ms: int = 0  # since the first claim
-    trace: str = ""  # the trace context that the job was recorded in, as a W3C traceparent
+    trace: str = ""  # the trace context of the submission, as a W3C traceparent
 
     @property
     def trace_id(self) -> str:
-        """The trace that the job belongs to, 32 hexadecimal digits, or ""."""
+        """The id of the job's trace, 32 hexadecimal digits; empty without a trace."""
         return self.trace[3:35]  # 00-<trace>-<span>-<flags>
 
     @property
     def log(self) -> IntentLog | None:
-        """The intent log; ``None`` when nothing was planned yet."""
+        """The intent log; ``None`` if there is no plan yet."""
         return decode_log(self.recorded)
 
 
 @dataclass(frozen=True, slots=True)
 class AppendResult:
-    """What the store answers to a step it has taken."""
+    """The store's answer to an appended event."""
 
-    cancel: bool  # somebody has asked to cancel the job
-    step_ms: float | None  # what a transfer or buy took in recent runs of the event's mode and platform
+    cancel: bool  # whether a cancellation of the job is requested
+    step_ms: float | None  # duration of a transfer or buy in recent runs with this mode and platform
 
 
 @dataclass(frozen=True, slots=True)
 class CancelResult:
-    """Where a job stood when its cancellation was asked for."""
+    """The state of a job when its cancellation was requested."""
 
     status: JobStatus
     attempt: int  # 0: no run has claimed it yet
@@ -94,15 +95,15 @@ class CancelResult:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A job that nobody works on: its message must be sent again."""
+    """A job without a living owner: its message must be sent again."""
 
     job_id: str
     request: bytes
-    attempt: int  # of the run that has lost the job; 0 when none has had it
+    attempt: int  # of the run that lost the job; 0: the job was never claimed
 
 
 class Journal(Protocol):
-    """What is written about jobs."""
+    """The write path of jobs."""
 
     def create(
         self,
@@ -111,19 +112,19 @@ class Journal(Protocol):
         idempotency: Idempotency | None = None,
         trace: str = "",
     ) -> CreateResult:
-        """Record a job with its first event (``seq`` 1, ``attempt`` 0), unless it is recorded already.
+        """Record a job with its first event (``seq`` 1, ``attempt`` 0), unless it is already recorded.
 
-        ``trace`` is the context that the runs of the job belong to, as :attr:`Claim.trace` tells it.
-        Raises :class:`IdempotencyConflictError` when the key stands for another request, and
-        :class:`NotDurableError` when it is not on disk as it must be; then it may be there.
+        ``trace`` is the trace context for the job's runs; see :attr:`Claim.trace`. Raises
+        :class:`IdempotencyConflictError` if the key was used for another request, and
+        :class:`NotDurableError` if the job is not on disk; the job may then be recorded all the same.
         """
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:
-        """Take a job for the run named ``claimant``, and return once that is on disk.
+        """Claim a job for the run named ``claimant``, and return when the claim is on disk.
 
-        Asking again with the same name is harmless. Returns ``None`` when the job is unknown, belongs to
-        another run or has ended. Raises :class:`NotDurableError`; then the run must not begin, for a store
-        that forgets the claim would give its fencing token away again.
+        Repeatable with the same name. Returns ``None`` if the job is unknown, belongs to another run or has
+        ended. Raises :class:`NotDurableError`; the run must then not begin, because a store that loses the
+        claim would issue its fencing token again.
         """
 
     def append(  # noqa: PLR0913 - an event and what is recorded with it
@@ -137,66 +138,65 @@ class Journal(Protocol):
         records: Mapping[str, IntentRecord] | None = None,
         review: bool = False,
     ) -> AppendResult:
-        """Append one event; a terminal one brings the operation's ``result``. Repeating the last is harmless.
+        """Append one event, with the operation's ``result`` if it is terminal. Repeatable for the last event.
 
-        ``earlier`` are events right before it that need no step of their own: all are written, or none.
-        ``plan`` and ``records`` (by intent id) go into the intent log in the same step. ``step_ms``, given
-        with a terminal event, is how long a transfer or buy took on average; later runs learn their
-        remaining time from it, as the median of the last twenty. ``review`` lists an ended job for an
-        operator.
+        ``earlier`` are the events directly before it; all events are written in one step, or no event is.
+        ``plan`` and ``records`` (by intent id) go into the intent log in the same step. ``step_ms``, present
+        with a terminal event, is the average duration of a transfer or buy; later runs estimate their
+        remaining time with the median of the last twenty. ``review`` lists an ended job for an operator.
 
         Raises :class:`FencedError`, :class:`JobEndedError`, :class:`SequenceError` or
-        :class:`JobNotFoundError`; then nothing was written.
+        :class:`JobNotFoundError`; nothing was then written.
         """
 
     def intend(
         self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
     ) -> bool:
-        """Record an order that is about to be submitted, and return once that is on disk.
+        """Record an order before its submission, and return when the record is on disk.
 
-        Returns ``False``, with nothing recorded, when somebody has asked to cancel the job and that is
-        heeded. Raises what :meth:`append` raises, and :class:`NotDurableError`; then nothing may be
-        submitted, though the record may be there.
+        Returns ``False`` and records nothing if a cancellation is requested and ``heed_cancel`` is set.
+        Raises what :meth:`append` raises, and :class:`NotDurableError`; the order must then not be submitted,
+        although the record may exist.
         """
 
     def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
         """Record that an order has been submitted. Raises what :meth:`append` raises."""
 
     def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
-        """Renew the leases of these jobs (id → attempt). Returns whether each is still that attempt's."""
+        """Renew the leases of these jobs (id → attempt). Returns whether each attempt still owns its job."""
 
     def release(self, job_id: str, attempt: int) -> bytes | None:
-        """Give a job up, so that another run may take it at once. Returns its request, JSON.
+        """Release a job, so that another run can claim it at once. Returns its request as JSON.
 
-        The caller must send its message. ``None`` when it was not this attempt's to give up.
+        The caller must send the job's message. Returns ``None`` if this attempt does not own the job.
         """
 
     def due(self) -> list[Orphan]:
-        """Return the jobs that nobody works on, though it is their turn; each again after a while.
+        """Return the orphans, jobs that were begun first. A job is returned again after a while.
 
-        Begun ones come first. The caller must send the message of each.
+        The caller must send the message of each.
         """
 
     def request_cancel(self, job_id: str) -> CancelResult:
-        """Ask for a job to stop before its next transfer or buy. Returns where it stands.
+        """Request that a job stops before its next transfer or buy. Returns the job's state.
 
-        Raises :class:`JobNotFoundError` or :class:`JobEndedError`, and :class:`NotDurableError` when that is
-        not on disk as it must be; then it may be asked for.
+        Raises :class:`JobNotFoundError` or :class:`JobEndedError`, and :class:`NotDurableError` if the
+        request is not on disk; it may then be recorded all the same.
         """
 
 
 def validate_sequence(events: Sequence[ProgressEvent]) -> None:
-    """Raise :class:`SequenceError` unless each event may follow the one before it."""
-    for one, other in pairwise(events):
-        if other.seq != one.seq + 1 or other.progress < one.progress or one.status.terminal:
-            raise SequenceError(f"job {one.job_id}: event {other.seq} cannot follow event {one.seq}")
+    """Raise :class:`SequenceError` unless each event may follow its predecessor."""
+    for event, following in pairwise(events):
+        if following.seq != event.seq + 1 or following.progress < event.progress or event.status.terminal:
+            raise SequenceError(f"job {event.job_id}: event {following.seq} cannot follow event {event.seq}")
 
 
 def celery_result(event: ProgressEvent, result: dict[str, Any]) -> dict[str, Any]:
-    """Return what Celery's metadata holds as the result of an ended job.
+    """Return the result of an ended job for Celery's metadata.
 
-    SUCCESS: the operation's result. FAILURE: an :class:`OperationFailed` as
-    ``celery.backends.base.Backend.prepare_exception`` writes exceptions for the JSON serializer.
+    SUCCESS: the operation's result. FAILURE: an :class:`OperationFailed`, in the form that
+    ``celery.backends.base.Backend.prepare_exception`` writes for the JSON serializer.
     """
     if event.status is Status.COMPLETED:
         return result

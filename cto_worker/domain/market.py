@@ -1,9 +1,9 @@
-"""The market port: what an operation asks of a market, as value types and one protocol.
+"""The market port: the protocol between an operation and a market, and its value types.
 
-An order goes ``prepare → submit → outcome``. On a real chain a transaction is signed, and so its signature
-known, before it is sent: :meth:`Market.prepare` moves nothing and returns the exact bytes;
-:meth:`Market.submit` sends them, and sending the same bytes again does nothing more;
-:meth:`Market.outcome` tells what became of them.
+An order goes ``prepare → submit → outcome``. On a blockchain the signature of a transaction is known before
+the transaction is sent. :meth:`Market.prepare` moves no money and returns the exact signed bytes.
+:meth:`Market.submit` sends them; to send the same bytes again has no further effect. :meth:`Market.outcome`
+returns the order's outcome.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user's wallets as the market knows them. Balances in lamports."""
+    """A user's wallets and their balances in lamports."""
 
     funding_wallet: str
     funding_lamports: int
@@ -24,19 +24,19 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """How to buy on one platform. Picked in phase 3."""
+    """The rules for buys on one platform. Chosen in phase 3."""
 
     platform: str
-    slippage_bps: int  # how far the price may move between quote and execution
-    max_order_lamports: int  # a wallet's share above this is bought in several orders
-    priority_fee_lamports: int  # per transaction, on top of the network's fee
+    slippage_bps: int  # allowed price movement between quote and execution
+    max_order_lamports: int  # a larger share of a wallet is split into several orders
+    priority_fee_lamports: int  # per transaction, in addition to the network's fee
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Move lamports from one wallet of a user to another."""
+    """The intent to move lamports from one wallet of a user to another."""
 
-    intent_id: str  # deterministic: the same step of the same job has the same id, whoever runs it
+    intent_id: str  # the same for a step of a job in every run
     user_id: str
     source: str
     destination: str
@@ -45,7 +45,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Buy:
-    """Buy a token with one wallet. ``lamports`` is what is spent, the platform's fee included."""
+    """The intent to buy a token with one wallet. ``lamports`` includes the platform's fee."""
 
     intent_id: str
     user_id: str
@@ -58,7 +58,7 @@ class Buy:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A signed transaction, ready to be sent. ``payload`` is the exact bytes, ``signature`` names them."""
+    """A signed transaction. ``payload`` contains the exact bytes, ``signature`` identifies them."""
 
     intent_id: str
     signature: str  # base58, 64 bytes decoded
@@ -66,65 +66,65 @@ class Order:
 
 
 class OutcomeStatus(StrEnum):
-    """What became of a submitted order."""
+    """The outcome of a submitted order."""
 
     CONFIRMED = "confirmed"  # executed
-    FAILED = "failed"  # on the chain, fees paid, but nothing else moved
-    UNKNOWN = "unknown"  # the market does not say (yet); never to be retried blindly
+    FAILED = "failed"  # recorded on the chain: fees were paid, nothing else moved
+    UNKNOWN = "unknown"  # not reported by the market; never retry without reconciling
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the market says of an order. For ``UNKNOWN`` every number is zero and means nothing."""
+    """The market's report on an order. With ``UNKNOWN`` every number is zero, without a meaning."""
 
     status: OutcomeStatus
     signature: str
-    spent_lamports: int = 0  # what left the user's wallets for good: fees, and for a buy the SOL paid
+    spent_lamports: int = 0  # fees, and the SOL paid for a buy
     tokens: int = 0  # base units received
     error_code: str = ""  # of a failed order, e.g. "slippage_exceeded"
     error: str = ""
 
 
 class Market(Protocol):
-    """Where operations trade. Every method may raise :class:`~cto_worker.errors.MarketError`."""
+    """A place where orders execute. Every method may raise :class:`~cto_worker.errors.MarketError`."""
 
-    patience_s: float  # how long an answer is worth waiting for
+    patience_s: float  # how long a run retries a query or waits for an outcome
 
     def account(self, user_id: str, wallet_count: int) -> Account:
         """Return the user's account, with at least ``wallet_count`` operation wallets in it.
 
-        Raises :class:`~cto_worker.errors.OrderRejectedError` ``user_not_found`` when there is no such user.
+        Raises :class:`~cto_worker.errors.OrderRejectedError` ``user_not_found`` if the user does not exist.
         """
 
     def detect(self, token_address: str) -> Strategy:
-        """Find out where a token trades and how to buy it there.
+        """Return the strategy for the platform where a token trades.
 
-        Raises :class:`~cto_worker.errors.OrderRejectedError` ``token_not_tradable`` when it trades nowhere.
+        Raises :class:`~cto_worker.errors.OrderRejectedError` ``token_not_tradable`` if there is no platform.
         """
 
     def strategy(self, platform: str) -> Strategy:
-        """Return the strategy for a platform the caller named.
+        """Return the strategy for a platform that the request names.
 
         Raises :class:`~cto_worker.errors.OrderRejectedError` ``platform_unsupported``.
         """
 
     def transfer_fee(self) -> int:
-        """What one transfer costs, in lamports."""
+        """Return the fee of one transfer, in lamports."""
 
     def buy_fee(self, strategy: Strategy) -> int:
-        """What one buy costs on top of the SOL it spends, in lamports."""
+        """Return the fee of one buy in addition to the SOL that it spends, in lamports."""
 
     def prepare(self, intent: Transfer | Buy) -> Order:
-        """Quote, build and sign. Nothing moves.
+        """Quote, build and sign an order. No money moves.
 
-        Raises :class:`~cto_worker.errors.OrderRejectedError` when the order cannot be executed as things are.
+        Raises :class:`~cto_worker.errors.OrderRejectedError` if the order cannot be executed now.
         """
 
     def submit(self, order: Order) -> None:
-        """Send an order. Idempotent: the same order sent again executes nothing more."""
+        """Send an order. Idempotent: a repeated order executes once."""
 
     def outcome(self, order: Order, *, wait_s: float) -> Outcome:
-        """Wait until the market knows what became of a submitted order, at most so long.
+        """Return the outcome of a submitted order, and wait for it at most ``wait_s`` seconds.
 
-        ``UNKNOWN`` when it does not know by then, or when the order never reached it.
+        ``UNKNOWN`` if there is no outcome by then, or if the order never reached the market.
         """

@@ -1,4 +1,7 @@
-"""Lamports inside, SOL at the edge. 1 SOL = 1,000,000,000 lamports."""
+"""Conversion between SOL and lamports. 1 SOL = 1,000,000,000 lamports.
+
+Inside the system money is an integer number of lamports. SOL occurs only in requests and events.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,16 @@ LAMPORTS_PER_SOL = 1_000_000_000
 
 
 def to_lamports(amount_sol: float) -> int:
-    """Return a finite SOL amount as whole lamports, the decimal digits taken as written (0.1 is 0.1)."""
+    """Return a finite SOL amount in lamports. The shortest decimal form of the float counts: 0.1 is 0.1."""
     return int((Decimal(str(amount_sol)) * LAMPORTS_PER_SOL).to_integral_value(ROUND_HALF_EVEN))
 
 
 def to_sol(lamports: int) -> float:
-    """Return lamports as the SOL number nearest to it, for the wire."""
+    """Return an amount of lamports in SOL, as the nearest float."""
     return lamports / LAMPORTS_PER_SOL
 
 
 def split_evenly(lamports: int, count: int) -> list[int]:
-    """Split an amount into ``count`` parts that differ by one lamport at most and add up to it exactly."""
+    """Return ``count`` parts whose sum is exactly ``lamports`` and that differ by at most one lamport."""
     part, rest = divmod(lamports, count)
     return [part + 1] * rest + [part] * (count - rest)

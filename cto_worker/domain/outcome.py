@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
 
 class JobOutcome(StrEnum):
-    """The outcome of an ended job. It never changes, also when an operator later resolves an unknown."""
+    """The outcome of an ended job. It never changes, even if an operator later resolves an unknown step."""
 
     FULL = "full"  # every planned buy was confirmed
-    PARTIAL = "partial"  # some buys were confirmed, the rest were not made or failed
+    PARTIAL = "partial"  # some buys were confirmed; the others failed or were not made
     NONE = "none"  # nothing was bought
     UNKNOWN = "unknown"  # the result of at least one transfer or buy is not known; takes precedence
 
 
 def judge(*, planned: int | None, confirmed: int, unknown: int) -> JobOutcome:
-    """Return the outcome by counts of buys. ``planned`` is ``None`` when the job ended before its plan.
+    """Return the outcome from the counts of buys. ``planned`` is ``None`` if the job ended before its plan.
 
-    ``unknown`` counts transfers as well.
+    ``unknown`` also counts transfers.
     """
     if unknown:
         return JobOutcome.UNKNOWN
@@ -31,10 +31,10 @@ def judge(*, planned: int | None, confirmed: int, unknown: int) -> JobOutcome:
 
 
 def outcome_of(event: Mapping[str, Any]) -> JobOutcome | None:
-    """Return the outcome that a job's latest event (the JSON object) states; ``None`` before the end.
+    """Return the outcome in a job's latest event (the JSON object); ``None`` before the end.
 
-    Final events written by versions without outcomes have counts only. Those versions ended a job
-    ``completed`` after every step, so the counts decide; ``None`` when the event has none.
+    Older versions wrote final events with counts but without an outcome. They ended a job ``completed`` only
+    after every step, so the outcome follows from the counts; ``None`` if the event has no counts.
     """
     if event["status"] not in ("completed", "failed"):
         return None
@@ -45,6 +45,6 @@ def outcome_of(event: Mapping[str, Any]) -> JobOutcome | None:
         return None
     confirmed, failed = details["successfulBuys"], details.get("failedBuys", 0)
     unknown = details.get("unknownBuys", 0) + details.get("unknownTransfers", 0)
-    unrecorded = details.get("errorCode") == "needs_review"  # ended for an operator
+    unrecorded = details.get("errorCode") == "needs_review"  # parked: more may have happened than is counted
     planned = confirmed + failed if event["status"] == "completed" else None
     return judge(planned=planned, confirmed=confirmed, unknown=unknown + unrecorded)

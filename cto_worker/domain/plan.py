@@ -1,4 +1,4 @@
-"""The plan of an operation: which transfers and buys it takes, and what they need."""
+"""The plan of an operation: its transfers and buys, and the funds that they need."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from cto_worker.domain.market import Account, Market, Strategy
     from cto_worker.domain.request import OperationRequest
 
-MAX_BUYS = 100  # in one operation; bounds its events, and the signatures each of them carries
+MAX_BUYS = 100  # per operation; limits the number of events and the signatures in each
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One transfer or buy, and its name for people."""
+    """One transfer or buy, with a description for users."""
 
     intent: Transfer | Buy
     wallet: str  # the operation wallet it is for
@@ -28,29 +28,29 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Every step in order, and what each wallet must hold before the first, in lamports."""
+    """All steps in order, and the lamports that each wallet needs before the first step."""
 
     steps: list[Step]
     needs: dict[str, int]
 
     @property
     def buys(self) -> int:
-        """How many buys it takes."""
+        """The number of buys."""
         return sum(isinstance(step.intent, Buy) for step in self.steps)
 
     @property
     def wallets(self) -> tuple[str, ...]:
-        """The wallets that are to buy, each once, in order."""
+        """The wallets that buy, in order and without duplicates."""
         return tuple(dict.fromkeys(step.wallet for step in self.steps))
 
 
 def make_plan(
     job_id: str, request: OperationRequest, account: Account, strategy: Strategy, market: Market
 ) -> Plan:
-    """Share the amount among the wallets, and each share among as many orders as the strategy wants.
+    """Return a plan that splits the amount evenly among the wallets, and each share into allowed orders.
 
-    Raises :class:`OrderRejectedError` ``wallet_not_owned``, or ``order_too_large`` when that would take more
-    than :data:`MAX_BUYS` buys.
+    Raises :class:`OrderRejectedError` ``wallet_not_owned``, or ``order_too_large`` if more than
+    :data:`MAX_BUYS` buys would be needed.
     """
     wallets = _select_wallets(request, account)
     buys: list[Step] = []
@@ -82,12 +82,12 @@ def make_plan(
 
 
 def kind_of(intent_id: str) -> str:
-    """Return ``transfer`` or ``buy``, which the id of each intent that is planned here ends with."""
+    """Return the kind of an intent, ``transfer`` or ``buy``. Its id ends with it."""
     return intent_id.rpartition(":")[2].partition(".")[0]
 
 
 def check_funds(plan: Plan, account: Account) -> None:
-    """Raise :class:`OrderRejectedError` ``insufficient_funds`` unless every wallet holds what it needs."""
+    """Raise :class:`OrderRejectedError` ``insufficient_funds`` unless every wallet has the funds it needs."""
     balances = {account.funding_wallet: account.funding_lamports, **account.wallets}
     for wallet, lamports in plan.needs.items():
         if balances[wallet] < lamports:
@@ -95,7 +95,7 @@ def check_funds(plan: Plan, account: Account) -> None:
             raise OrderRejectedError(
                 "insufficient_funds",
                 f"{kind} {wallet} holds {to_sol(balances[wallet]):.9g} SOL, "
-                f"but its part with fees is {to_sol(lamports):.9g} SOL",
+                f"but needs {to_sol(lamports):.9g} SOL with fees: deposit more, or lower buyAmount",
             )
 
 
@@ -105,7 +105,8 @@ def _select_wallets(request: OperationRequest, account: Account) -> list[str]:
     for wallet in request.wallets:
         if wallet not in account.wallets:
             raise OrderRejectedError(
-                "wallet_not_owned", f"{wallet} is no operation wallet of user {request.user_id}"
+                "wallet_not_owned",
+                f"{wallet} is not an operation wallet of user {request.user_id}: name the user's own wallets",
             )
     return list(request.wallets)
 
@@ -133,5 +134,5 @@ def _check_size(request: OperationRequest, strategy: Strategy, buys: int) -> Non
         raise OrderRejectedError(
             "order_too_large",
             f"{request.buy_amount:g} SOL in orders of at most {largest:g} SOL on {strategy.platform} "
-            f"would take more than {MAX_BUYS} buys: spend less",
+            f"would take more than {MAX_BUYS} buys: lower buyAmount",
         )

@@ -1,4 +1,4 @@
-"""A request to start an operation: one schema, whichever way it comes in (REST, Python, Celery by name)."""
+"""A request to start an operation. REST, Python and Celery messages share one schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import base58
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from cto_worker.domain.events import Mode
-from cto_worker.domain.money import to_lamports
+from cto_worker.domain.money import to_lamports, to_sol
 from cto_worker.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -23,20 +23,20 @@ DEFAULT_WALLET_COUNT = 5
 MAX_WALLETS = 50
 MAX_BUY_SOL = 1_000_000
 MIN_LAMPORTS_PER_WALLET = 10_000
-MAX_SAFE_INTEGER = 2**53 - 1  # what JavaScript can hold exactly
+MAX_SAFE_INTEGER = 2**53 - 1  # the largest integer that JavaScript represents exactly
 PUBLIC_KEY_BYTES = 32
 USER_ID = re.compile(r"[A-Za-z0-9_.:@+-]{1,64}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationRequest:
-    """What the user wants bought. Made only by :func:`parse_request`, so it is valid wherever it is met."""
+    """A valid request to buy a token. Only :func:`parse_request` creates one that may be run."""
 
     token_address: str  # mint, base58
     user_id: str
     user_chat_id: int
     mode: Mode
-    buy_amount: float  # SOL to spend in all
+    buy_amount: float  # SOL to spend in total
     wallets: tuple[str, ...] | None = None  # addresses to buy with
     wallet_count: int | None = None  # or how many of the user's operation wallets
     platform: str | None = None
@@ -50,11 +50,11 @@ class OperationRequest:
 
     @property
     def buyers(self) -> int:
-        """How many wallets buy."""
+        """The number of wallets that buy."""
         return len(self.wallets) if self.wallets else self.wallet_count or DEFAULT_WALLET_COUNT
 
     def to_document(self) -> dict[str, Any]:
-        """Return the request as the JSON object it came as: camelCase, only the fields that were given."""
+        """Return the request as a JSON object: camelCase, only the fields that were present."""
         dumped = _SCHEMA.dump(self)
         return {name: value for name, value in dumped.items() if value is not None}
 
@@ -62,8 +62,8 @@ class OperationRequest:
 def parse_request(document: Any, platforms: Collection[str] = ()) -> OperationRequest:
     """Validate a JSON value and return the request.
 
-    ``platforms`` are those that the market knows; without any, each is accepted. Raises
-    :class:`InvalidRequestError` that names every offending field; nothing is coerced or guessed.
+    ``platforms`` are the platforms of the market; if empty, every platform is accepted. Raises
+    :class:`InvalidRequestError` with every invalid field. No value is coerced.
     """
     messages: dict[str, Any] = {}
     try:
@@ -81,7 +81,7 @@ def parse_request(document: Any, platforms: Collection[str] = ()) -> OperationRe
 
 
 def _with_hint(name: str, texts: Any) -> Any:
-    """Add to the message about an unknown field which one is probably meant."""
+    """Add the name of the most similar field to the message about an unknown field."""
     if texts != [_SCHEMA.error_messages["unknown"]]:
         return texts
     head, *tail = re.split(r"[_-]+", name.strip("_-"))
@@ -90,7 +90,7 @@ def _with_hint(name: str, texts: Any) -> Any:
 
 
 def recorded_request(document: bytes) -> OperationRequest:
-    """Return a request from its recorded JSON (:meth:`OperationRequest.to_document`), validated already."""
+    """Return the request in recorded JSON (from :meth:`OperationRequest.to_document`), without validation."""
     fields = {_NAMES[name]: value for name, value in json.loads(document).items()}
     fields["mode"] = Mode(fields["mode"])
     if "wallets" in fields:
@@ -99,9 +99,9 @@ def recorded_request(document: bytes) -> OperationRequest:
 
 
 def refused_request(document: Any) -> OperationRequest:
-    """Return what can be told of a refused document: the fields that are right on their own, neutral others.
+    """Return the valid fields of a refused document, with neutral values for the other required fields.
 
-    It is for reporting the refusal to whom it concerns, and must never be run.
+    The result is only for the events that report the refusal to its user. It must never be run.
     """
     usable: dict[str, Any] = {
         "token_address": "",
@@ -120,7 +120,7 @@ def refused_request(document: Any) -> OperationRequest:
 
 
 class _Whole(fields.Integer):
-    """A JSON number without a fraction: in JSON, and so in its schema, 5.0 is the same as 5."""
+    """A JSON number without a fraction. In JSON and JSON Schema, 5.0 equals 5."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, float) and value.is_integer():
@@ -129,7 +129,7 @@ class _Whole(fields.Integer):
 
 
 class _Amount(fields.Float):
-    """A JSON number; a string with digits in it is none."""
+    """A JSON number. A string of digits is refused."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, str | bytes):
@@ -141,40 +141,43 @@ def _public_key(text: str) -> None:
     try:
         size = len(base58.b58decode(text))
     except ValueError as error:
-        raise ValidationError("Not base58.") from error
+        raise ValidationError("Must be base58.") from error
     if size != PUBLIC_KEY_BYTES:
         raise ValidationError(f"Must decode to {PUBLIC_KEY_BYTES} bytes, not {size}.")
 
 
 def _distinct(wallets: list[str]) -> None:
     if len(set(wallets)) < len(wallets):
-        raise ValidationError("The same wallet is named twice.")
+        raise ValidationError("Must not name a wallet twice.")
 
 
-# 32 bytes are 32 to 44 base58 digits; the length is checked first because decoding takes quadratic time.
+# 32 bytes have 32 to 44 base58 digits. The length is checked first, because decoding takes quadratic time.
 _PUBLIC_KEY: list[Callable[[Any], Any]] = [validate.Length(32, 44), _public_key]
 _BASE58 = {"pattern": "^[1-9A-HJ-NP-Za-km-z]+$"}
 _USER_ID = validate.Regexp(USER_ID, error="Must be 1 to 64 letters, digits or any of _ . : @ + -")
 
 
 class RequestSchema(Schema):
-    """What :func:`parse_request` takes. The fields' metadata describe them to clients, as JSON Schema."""
+    """The schema of a request. The fields' metadata become JSON Schema in the API reference."""
 
     token_address = fields.String(
         required=True,
         data_key="tokenAddress",
         validate=_PUBLIC_KEY,
-        metadata={"description": "The mint of the token to buy", **_BASE58},
+        metadata={"description": "The mint address of the token to buy", **_BASE58},
     )
     user_id = fields.String(
-        required=True, data_key="userId", validate=_USER_ID, metadata={"description": "Whose wallets buy"}
+        required=True,
+        data_key="userId",
+        validate=_USER_ID,
+        metadata={"description": "The user whose wallets buy"},
     )
     user_chat_id = _Whole(
         required=True,
         strict=True,
         data_key="userChatId",
         validate=validate.Range(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER),
-        metadata={"description": "The user's Telegram chat"},
+        metadata={"description": "The id of the user's Telegram chat"},
     )
     mode = fields.Enum(
         Mode,
@@ -182,15 +185,15 @@ class RequestSchema(Schema):
         by_value=True,
         metadata={
             "type": "string",
-            "description": "Where the SOL comes from: with `standard` from the user's funding wallet, "
-            "with `prefunded` from the wallets that buy",
+            "description": "The source of the SOL: the user's funding wallet with `standard`, "
+            "the buying wallets with `prefunded`",
         },
     )
     buy_amount = _Amount(
         required=True,
         data_key="buyAmount",
         validate=validate.Range(0, MAX_BUY_SOL, min_inclusive=False),
-        metadata={"description": "SOL to spend in all, at least 0.00001 for each wallet"},
+        metadata={"description": "SOL to spend in total, at least 0.00001 per wallet"},
     )
     wallets = fields.List(
         fields.String(validate=_PUBLIC_KEY, metadata=_BASE58),
@@ -202,28 +205,26 @@ class RequestSchema(Schema):
         data_key="walletCount",
         validate=validate.Range(1, MAX_WALLETS),
         metadata={
-            "description": "With how many of the user's wallets to buy; without `wallets`, "
-            f"{DEFAULT_WALLET_COUNT} if not given"
+            "description": "The number of the user's wallets that buy, instead of `wallets`. "
+            f"Default: {DEFAULT_WALLET_COUNT}"
         },
     )
     platform = fields.String(
         validate=validate.Regexp(
-            r"[a-z0-9_-]{1,32}\Z", error="Must be 1 to 32 small letters, digits, _ or -, like pumpfun."
+            r"[a-z0-9_-]{1,32}\Z", error="Must be 1 to 32 lower-case letters, digits, _ or -, like pumpfun."
         ),
-        metadata={"description": "Where the token trades; found out if not given"},
+        metadata={"description": "The platform where the token trades. Default: detected"},
     )
     socket_user_id = fields.String(
         data_key="socketUserId",
         validate=_USER_ID,
-        metadata={"description": "A second user whose room also gets the events"},
+        metadata={"description": "A second user whose room receives the events"},
     )
     slippage_bps = _Whole(
         strict=True,
         data_key="slippageBps",
         validate=validate.Range(0, 10_000),
-        metadata={
-            "description": "Basis points that the price may move; else as the platform's strategy has it"
-        },
+        metadata={"description": "Allowed price movement in basis points. Default: the platform's strategy"},
     )
 
     @validates_schema
@@ -234,10 +235,10 @@ class RequestSchema(Schema):
     @validates_schema
     def _enough_per_wallet(self, data: dict[str, Any], **_: Any) -> None:
         count = len(data.get("wallets", ())) or data.get("wallet_count", DEFAULT_WALLET_COUNT)
-        if to_lamports(data["buy_amount"]) < count * MIN_LAMPORTS_PER_WALLET:
+        least = count * MIN_LAMPORTS_PER_WALLET
+        if to_lamports(data["buy_amount"]) < least:
             raise ValidationError(
-                f"Too little for {count} wallets: each needs {MIN_LAMPORTS_PER_WALLET} lamports at least.",
-                "buyAmount",
+                f"Must be at least {to_sol(least):.5f} SOL for {count} wallets.", "buyAmount"
             )
 
 

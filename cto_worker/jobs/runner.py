@@ -31,7 +31,8 @@ from cto_worker.errors import (
 )
 from cto_worker.observability import metrics
 from cto_worker.operation.guard import RunGuard
-from cto_worker.operation.phases import MAX_STALLS, Operation, finish_operation, park, run
+from cto_worker.operation.operation import Operation
+from cto_worker.operation.phases import MAX_STALLS, finish_operation, park, run
 from cto_worker.operation.reporter import ProgressReporter, accepted_event, request_from_event
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Running one operation. Knows neither the store nor Celery."""
+"""One run of one operation. Independent of the store and of Celery."""

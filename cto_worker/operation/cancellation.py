@@ -1,4 +1,4 @@
-"""Cancelling a job: at once while it waits, before its next transfer or buy while it runs."""
+"""Cancels a job: a waiting job at once, an active job before its next transfer or buy."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 def cancel(journal: Journal, job_id: str, latest: ProgressEvent) -> JobStatus:
-    """Ask for a job to stop, and end it here when no worker has begun it. Returns where it stands then.
+    """Request a job's cancellation, and end the job here if no worker has begun it. Returns its new status.
 
-    Raises :class:`~cto_worker.errors.JobNotFoundError`, or :class:`~cto_worker.errors.JobEndedError`, also
-    when another call has just ended it, or :class:`~cto_worker.errors.NotDurableError`: then cancel again.
+    Raises :class:`~cto_worker.errors.JobNotFoundError`; :class:`~cto_worker.errors.JobEndedError`, also if a
+    concurrent call has ended the job; or :class:`~cto_worker.errors.NotDurableError`: then cancel again.
     """
-    standing = journal.request_cancel(job_id)
-    if standing.attempt:
-        return standing.status
+    requested = journal.request_cancel(job_id)
+    if requested.attempt:
+        return requested.status
     request = request_from_event(latest)
     reporter = ProgressReporter(journal, job_id, request, attempt=0, latest=latest)
-    # A worker that claims it meanwhile has the store refuse this, and finds the request to cancel.
+    # If a worker claims the job meanwhile, the store refuses this write, and the worker finds the request.
     with suppress(FencedError):
         try:
             cancel_waiting(job_id, request, reporter)

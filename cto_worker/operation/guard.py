@@ -1,4 +1,4 @@
-"""A run's hold on its job: whether it may go on, asked before every step."""
+"""The guard of a run: whether the run may continue, checked before every step."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from cto_worker.errors import Handover, LeaseLostError
 
 @dataclass(slots=True)
 class RunGuard:
-    """What may end a run from outside: its lease, and its worker's stopping."""
+    """The conditions that end a run from outside: its lease expires, or its worker stops."""
 
-    lease: Lease | None = None  # ``None``: nobody else can have the job
-    stopping: threading.Event = field(default_factory=threading.Event)  # set once the worker is to stop
-    crash_at: str = ""  # see crash.py
+    lease: Lease | None = None  # ``None``: no other run can claim the job
+    stopping: threading.Event = field(default_factory=threading.Event)  # set when the worker must stop
+    crash_at: str = ""  # see crash_points.py
 
     def check_owned(self) -> None:
-        """Raise :class:`~cto_worker.errors.LeaseLostError` unless the job still is this run's."""
+        """Raise :class:`~cto_worker.errors.LeaseLostError` unless this run still owns the job."""
         if self.lease:
             self.lease.check()
 
     def check_stopping(self) -> None:
-        """Raise :class:`~cto_worker.errors.Handover` when the worker is to stop."""
+        """Raise :class:`~cto_worker.errors.Handover` if the worker must stop."""
         if self.stopping.is_set():
-            raise Handover("this worker is to stop")
+            raise Handover("this worker stops")
 
     def pause(self, seconds: float) -> None:
-        """Wait, but not longer than the worker may go on."""
+        """Wait for a number of seconds, or until the worker must stop."""
         self.stopping.wait(seconds)
 
     def reached(self, point: str) -> None:
-        """Pass a crash point."""
+        """Mark a crash point: a test may kill the process here."""
         if self.crash_at and self.lease:
             crash_point(point, self.crash_at, self.lease.attempt)
 
 
 @dataclass(slots=True)
 class Lease:
-    """One run's hold on one job."""
+    """The lease of one run on one job."""
 
     job_id: str
     attempt: int
-    ends_s: float  # on this process's monotonic clock, which goes on while the process is stopped
+    ends_s: float  # on the monotonic clock, which continues while the process is suspended
 
     def check(self) -> None:
-        """Raise :class:`LeaseLostError` unless the job still is this run's for sure."""
+        """Raise :class:`LeaseLostError` unless the lease is certainly still valid."""
         if time.monotonic() >= self.ends_s:
-            raise LeaseLostError(f"the lease on job {self.job_id} could not be renewed in time")
+            raise LeaseLostError(f"the lease on job {self.job_id} was not renewed in time")

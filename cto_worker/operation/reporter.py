@@ -1,4 +1,4 @@
-"""The story of one operation, told event by event: numbering, progress and the true counts so far."""
+"""Makes the events of one operation: their ``seq``, progress and counts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNKNOWN_PLATFORM = "unknown"
 
 
 def accepted_event(job_id: str, request: OperationRequest) -> ProgressEvent:
-    """The event written at acceptance: ``seq`` 1, ``attempt`` 0, no worker yet."""
+    """Return the event that is written at acceptance: ``seq`` 1, ``attempt`` 0."""
     return _event(
         job_id,
         request,
@@ -37,7 +37,7 @@ def accepted_event(job_id: str, request: OperationRequest) -> ProgressEvent:
 
 
 def request_from_event(event: ProgressEvent) -> OperationRequest:
-    """A job's request as far as its events tell it: for ending the job, never for running it."""
+    """Return the part of a job's request that its events contain: enough to end the job, not to run it."""
     return OperationRequest(
         token_address=event.token_address,
         user_id=event.user_id,
@@ -49,7 +49,7 @@ def request_from_event(event: ProgressEvent) -> OperationRequest:
 
 
 class ProgressReporter:
-    """Tells one run's events to the journal. Every event carries the tally as it stands."""
+    """Writes one run's events to the journal. Every event contains the current totals."""
 
     def __init__(
         self, journal: Journal, job_id: str, request: OperationRequest, *, attempt: int, latest: ProgressEvent
@@ -61,9 +61,9 @@ class ProgressReporter:
         self._request = request
         self._attempt = attempt
         self._latest = latest
-        self._noted: list[ProgressEvent] = []
+        self._unwritten: list[ProgressEvent] = []  # appended with the next event
 
-    def tell(  # noqa: PLR0913 - an event and what goes with it into the journal
+    def report(  # noqa: PLR0913 - an event and the parts of its journal entry
         self,
         phase: Phase,
         current_operation: str,
@@ -74,11 +74,11 @@ class ProgressReporter:
         plan: Plan | None = None,
         records: Mapping[str, IntentRecord] | None = None,
     ) -> AppendResult:
-        """Journal an event of a phase, at the phase's own progress unless another is given.
+        """Append an event of a phase, with the phase's initial progress by default.
 
-        A run that takes a job over repeats phases before the first transfer; neither phase nor progress is
-        then told as less than it was. ``plan`` and ``records`` go into the intent log. Raises what
-        :meth:`Journal.append` raises.
+        After a takeover a run repeats the phases before the first transfer; the reported phase and progress
+        never decrease. ``plan`` and ``records`` go into the intent log. Raises what :meth:`Journal.append`
+        raises.
         """
         details = self._details(
             current_operation=current_operation,
@@ -88,10 +88,10 @@ class ProgressReporter:
         )
         if phase.number < self._latest.phase:
             phase = Phase.of(self._latest.phase)
-        reported = max(self._latest.progress, phase.progress if progress is None else progress)
-        return self._append(phase, Status.IN_PROGRESS, details, progress=reported, plan=plan, records=records)
+        progress = max(self._latest.progress, phase.progress if progress is None else progress)
+        return self._append(phase, Status.IN_PROGRESS, details, progress=progress, plan=plan, records=records)
 
-    def note(
+    def report_with_next(
         self,
         phase: Phase,
         current_operation: str,
@@ -100,22 +100,22 @@ class ProgressReporter:
         remaining_ms: int | None,
         last_step: dict[str, Any] | None,
     ) -> None:
-        """Tell an event together with the next one, which comes at once."""
+        """Make an event that is appended together with the next one, in one step of the journal."""
         details = self._details(
             current_operation=current_operation, estimated_time_remaining=remaining_ms, last_step=last_step
         )
         event = self._next(phase, Status.IN_PROGRESS, details, progress=max(self._latest.progress, progress))
-        self._noted.append(event)
+        self._unwritten.append(event)
 
     def intend(self, intent_id: str, order: Order, *, heed_cancel: bool) -> bool:
-        """Have an order on disk before it is submitted. See :meth:`Journal.intend`."""
+        """Record an order before its submission. See :meth:`Journal.intend`."""
         return self._journal.intend(self._job_id, self._attempt, intent_id, order, heed_cancel=heed_cancel)
 
     def submitted(self, intent_id: str, order: Order) -> None:
-        """Record that it has been submitted. See :meth:`Journal.submitted`."""
+        """Record that an order has been submitted. See :meth:`Journal.submitted`."""
         self._journal.submitted(self._job_id, self._attempt, intent_id, order)
 
-    def end(  # noqa: PLR0913 - an event and what goes with it into the journal
+    def end(  # noqa: PLR0913 - an event and the parts of its journal entry
         self,
         summary: str,
         result: dict[str, Any],
@@ -127,7 +127,7 @@ class ProgressReporter:
         records: Mapping[str, IntentRecord] | None = None,
         review: bool = False,
     ) -> None:
-        """Journal the terminal event. ``error`` is code and text, ``None`` for success.
+        """Append the terminal event. ``error`` is code and text, ``None`` for success.
 
         ``review`` lists the job for an operator.
         """
@@ -145,7 +145,7 @@ class ProgressReporter:
             review=review,
         )
 
-    def _details(self, **more: Any) -> Details:
+    def _details(self, **fields: Any) -> Details:
         totals = self.totals
         return Details(
             successful_buys=totals.successful_buys,
@@ -156,7 +156,7 @@ class ProgressReporter:
             wallets_used=len(totals.wallets),
             planned_buys=totals.planned_buys,
             transaction_signatures=tuple(totals.signatures),
-            **more,
+            **fields,
         )
 
     def _append(
@@ -170,22 +170,22 @@ class ProgressReporter:
         **recorded: Any,
     ) -> AppendResult:
         event = self._next(phase, status, details, progress=progress, summary=summary)
-        noted, self._noted = self._noted, []
-        receipt = self._journal.append(event, earlier=noted, **recorded)
+        earlier, self._unwritten = self._unwritten, []
+        appended = self._journal.append(event, earlier=earlier, **recorded)
         self._latest = event
-        return receipt
+        return appended
 
-    def _next(self, phase: Phase, status: Status, details: Details, **more: Any) -> ProgressEvent:
+    def _next(self, phase: Phase, status: Status, details: Details, **fields: Any) -> ProgressEvent:
         return _event(
             self._job_id,
             self._request,
             phase,
-            seq=self._latest.seq + len(self._noted) + 1,
+            seq=self._latest.seq + len(self._unwritten) + 1,
             attempt=self._attempt,
             status=status,
             details=details,
             platform=self.platform,
-            **more,
+            **fields,
         )
 
 

@@ -1,10 +1,10 @@
-"""One step of phase 4: prepare an order, record the intent, submit it, and find out what became of it."""
+"""Executes one step of a plan against a market: prepare, record the intent, submit, await the outcome."""
 
 from __future__ import annotations
 
 import logging
 import time
-from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from cto_worker.domain.market import Outcome, OutcomeStatus
@@ -13,110 +13,127 @@ from cto_worker.errors import CancelRequested, MarketError, OrderRejectedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cto_worker.domain.market import Order
+    from cto_worker.domain.market import Market, Order
     from cto_worker.domain.plan import Step
-    from cto_worker.operation.phases import Operation
+    from cto_worker.operation.guard import RunGuard
+    from cto_worker.operation.reporter import ProgressReporter
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-ASK_SLICE_S = 0.5  # how soon a run that waits for an outcome notices that it must stop
+POLL_S = 0.5  # how soon a run that waits for the market notices that it must stop
 
 
-def execute_step(operation: Operation, step: Step) -> tuple[Order | None, Outcome]:
-    """Prepare, record the intent, submit, ask; what may have been submitted is never called failed."""
-    intent = step.intent
-    try:
-        order = with_retries(operation, lambda: operation.market.prepare(intent))
-    except OrderRejectedError as refusal:
-        return None, Outcome(OutcomeStatus.FAILED, "", error_code=refusal.code, error=str(refusal))
-    except MarketError as failure:
-        return None, Outcome(OutcomeStatus.FAILED, "", error_code="market_unavailable", error=str(failure))
-    operation.hold.reached("before_intent")
-    return order, send(operation, step, order)
+@dataclass(slots=True)
+class StepExecutor:
+    """Executes the steps of one run. An order that may have been submitted is never called failed."""
 
+    market: Market
+    reporter: ProgressReporter
+    guard: RunGuard
+    in_flight: tuple[Step, Order] | None = None  # possibly submitted, and without an outcome
 
-def reconcile(operation: Operation, step: Step, order: Order) -> Outcome:
-    """Find out what became of an order of an earlier run.
+    def execute(self, step: Step) -> tuple[Order | None, Outcome]:
+        """Execute a step that no run has begun. Returns its order, if the market prepared one, and outcome.
 
-    When the market knows nothing of it the same bytes are sent again, cancelled or not: they execute once,
-    whenever they arrive.
-    """
-    with suppress(MarketError):
-        outcome = operation.market.outcome(order, wait_s=0)
-        if outcome.status is not OutcomeStatus.UNKNOWN:
-            return outcome
-    return send(operation, step, order, heed_cancel=False)
-
-
-def send(operation: Operation, step: Step, order: Order, *, heed_cancel: bool = True) -> Outcome:
-    """Have an order on disk, submit it, and wait for its outcome.
-
-    An order that an earlier run has recorded is recorded again: that run may have ended because the store
-    could not keep the record. Raises :class:`CancelRequested`, with nothing sent.
-    """
-    if not operation.reporter.intend(order.intent_id, order, heed_cancel=heed_cancel):
-        raise CancelRequested
-    operation.in_flight = step, order
-    operation.hold.check_owned()
-    operation.hold.reached("after_intent")
-    return ask(operation, order, sent=_submit(operation, order))
-
-
-def _submit(operation: Operation, order: Order) -> bool:
-    """Send an order. Returns whether the market took it for sure."""
-    try:
-        operation.market.submit(order)
-    except MarketError:
-        log.warning("submitting %s failed; asking what became of it", order.intent_id, exc_info=True)
-        return False
-    operation.hold.reached("after_submit")
-    return True
-
-
-def with_retries(operation: Operation, ask: Callable[[], T]) -> T:
-    """Ask the market something that moves no money, again and again while it does not answer.
-
-    Raises :class:`MarketError` once the market's patience is over, and :class:`OrderRejectedError` at once.
-    """
-    ends_s = time.monotonic() + operation.market.patience_s
-    while True:
+        Raises :class:`CancelRequested`, with nothing submitted. The guard and the journal raise their own.
+        """
         try:
-            return ask()
-        except OrderRejectedError:
-            raise
-        except MarketError as error:
-            if time.monotonic() >= ends_s:
+            order = self.with_retries(lambda: self.market.prepare(step.intent))
+        except OrderRejectedError as refusal:
+            return None, _failed(refusal.code, refusal)
+        except MarketError as failure:
+            return None, _failed("market_unavailable", failure)
+        self.guard.reached("before_intent")
+        outcome = self._record_and_submit(step, order, heed_cancel=True)
+        self.in_flight = None
+        return order, outcome
+
+    def reconcile(self, step: Step, order: Order) -> Outcome:
+        """Return the outcome of an order that an earlier run recorded.
+
+        If the market does not know the order, the same bytes are submitted again, even if the job is
+        cancelled: they can execute only once. The intent is recorded again first, because the earlier run
+        may have ended when the store could not keep the record.
+        """
+        self.in_flight = step, order
+        outcome = self._outcome(order, wait_s=0)
+        if outcome.status is OutcomeStatus.UNKNOWN:
+            outcome = self._record_and_submit(step, order, heed_cancel=False)
+        self.in_flight = None
+        return outcome
+
+    def with_retries(self, query: Callable[[], T]) -> T:
+        """Return what ``query`` returns, a call to the market that moves no money; repeat it on failure.
+
+        Raises :class:`MarketError` when it still fails after the market's ``patience_s``, and
+        :class:`OrderRejectedError` at once.
+        """
+        deadline_s = time.monotonic() + self.market.patience_s
+        while True:
+            try:
+                return query()
+            except OrderRejectedError:
                 raise
-            log.warning("asking the market again: %s", error)
-        operation.hold.pause(ASK_SLICE_S)
-        operation.hold.check_owned()
-        operation.hold.check_stopping()
+            except MarketError as error:
+                if time.monotonic() >= deadline_s:
+                    raise
+                log.warning("querying the market again: %s", error)
+            self.guard.pause(POLL_S)
+            self._check_guard()
 
+    def _record_and_submit(self, step: Step, order: Order, *, heed_cancel: bool) -> Outcome:
+        if not self.reporter.intend(order.intent_id, order, heed_cancel=heed_cancel):
+            raise CancelRequested
+        self.in_flight = step, order
+        self.guard.check_owned()
+        self.guard.reached("after_intent")
+        return self._await_outcome(order, submitted=self._submit(order))
 
-def ask(operation: Operation, order: Order, *, sent: bool) -> Outcome:
-    """Wait until the market says what became of an order, but not for ever: then it is ``UNKNOWN``.
-
-    As long as it may not have been ``sent``, the same bytes are sent again. That it has been is recorded
-    when there is something to wait for: a market that knows at once costs no round trip for it.
-    """
-    ends_s, wait_s, recorded = time.monotonic() + operation.market.patience_s, 0.0, False
-    while True:
+    def _submit(self, order: Order) -> bool:
+        """Submit an order. Returns whether the market certainly received it."""
         try:
-            outcome = operation.market.outcome(order, wait_s=wait_s)
+            self.market.submit(order)
+        except MarketError:
+            log.warning("submitting %s failed: querying its outcome", order.intent_id, exc_info=True)
+            return False
+        self.guard.reached("after_submit")
+        return True
+
+    def _await_outcome(self, order: Order, *, submitted: bool) -> Outcome:
+        """Poll the market for an order's outcome; ``UNKNOWN`` if it has none after its ``patience_s``.
+
+        Until the order is certainly ``submitted``, the same bytes are submitted again. The submission is
+        recorded only when there is something to wait for: an immediate outcome saves that round trip.
+        """
+        deadline_s, wait_s, recorded = time.monotonic() + self.market.patience_s, 0.0, False
+        while True:
+            outcome = self._outcome(order, wait_s=wait_s)
+            if outcome.status is not OutcomeStatus.UNKNOWN or time.monotonic() >= deadline_s:
+                return outcome
+            self._check_guard()
+            if not submitted:
+                submitted = self._submit(order)
+            elif not recorded:
+                self.reporter.submitted(order.intent_id, order)
+                self.guard.reached("after_submitted")
+                recorded = True
+            wait_s = min(POLL_S, max(0.0, deadline_s - time.monotonic()))
+
+    def _outcome(self, order: Order, *, wait_s: float) -> Outcome:
+        """Return the market's outcome of an order; ``UNKNOWN`` also when the market does not answer."""
+        try:
+            return self.market.outcome(order, wait_s=wait_s)
         except MarketError:
             log.warning("no outcome of %s", order.intent_id, exc_info=True)
-            outcome = Outcome(OutcomeStatus.UNKNOWN, order.signature)
-            operation.hold.pause(wait_s)
-        if outcome.status is not OutcomeStatus.UNKNOWN or time.monotonic() >= ends_s:
-            return outcome
-        operation.hold.check_owned()
-        operation.hold.check_stopping()
-        if not sent:
-            sent = _submit(operation, order)
-        elif not recorded:
-            operation.reporter.submitted(order.intent_id, order)
-            operation.hold.reached("after_submitted")
-            recorded = True
-        wait_s = min(ASK_SLICE_S, max(0.0, ends_s - time.monotonic()))
+            self.guard.pause(wait_s)
+            return Outcome(OutcomeStatus.UNKNOWN, order.signature)
+
+    def _check_guard(self) -> None:
+        self.guard.check_owned()
+        self.guard.check_stopping()
+
+
+def _failed(code: str, error: MarketError) -> Outcome:
+    return Outcome(OutcomeStatus.FAILED, "", error_code=code, error=str(error))

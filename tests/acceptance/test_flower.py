@@ -152,5 +152,5 @@ def test_which_names_it_answers_to_depends_on_who_can_reach_it():
     assert names(Settings(flower_host="0.0.0.0", flower_password=PASSWORD)) is None
     assert "127.0.0.1" in names(Settings(flower_host="0.0.0.0", flower_names=("ops.example",)))
     for wrong in ("https://ops.example", "OPS.example", "ops.example:5555", "a b"):
-        with pytest.raises(ConfigError, match=r"CTO_FLOWER_NAMES.*no host name"):
+        with pytest.raises(ConfigError, match=r"CTO_FLOWER_NAMES.*not a host name"):
             Settings.from_env({"CTO_FLOWER_NAMES": wrong})

@@ -70,7 +70,7 @@ def test_a_worker_that_dies_at_a_crash_point_is_taken_over_there(system, point, 
 
 
 def _open(record):
-    return record is None or record.open
+    return record is None or record.unsettled
 
 
 def test_a_producer_that_dies_before_it_sends_has_its_job_run(system):

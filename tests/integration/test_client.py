@@ -33,8 +33,8 @@ def client(settings):
         yield client
 
 
-def tell(journal, job_id, first, seqs, *, last=None):
-    """Journal events of a job as a worker would."""
+def append(journal, job_id, first, seqs, *, last=None):
+    """Append events of a job to the journal, in the role of a worker."""
     for seq in seqs:
         ended = {"status": Status.COMPLETED, "phase": 5, "progress": 100} if seq == last else {}
         event = replace(first, job_id=job_id, seq=seq, attempt=1, status=Status.IN_PROGRESS, phase=4)
@@ -51,12 +51,14 @@ def test_a_job_is_submitted_once_for_a_key_and_its_events_are_followed_to_the_en
     assert client.status(job_id).status is JobStatus.WAITING
     first = first_event(client, job_id)
     journal.claim(job_id, "me")
-    told = []
-    follower = threading.Thread(target=lambda: told.extend(event.seq for event in client.follow([job_id])))
+    received = []
+    follower = threading.Thread(
+        target=lambda: received.extend(event.seq for event in client.follow([job_id]))
+    )
     follower.start()
-    tell(journal, job_id, first, range(2, 31), last=30)
+    append(journal, job_id, first, range(2, 31), last=30)
     follower.join(20)
-    assert told == list(range(1, 31))
+    assert received == list(range(1, 31))
     assert [event.seq for event in client.follow([job_id], {job_id: 27})] == [28, 29, 30]
     assert list(client.follow([job_id], {job_id: 30})) == []
 
@@ -66,19 +68,19 @@ def test_several_jobs_are_followed_until_the_last_has_ended(client, journal):
     first = first_event(client, job_ids[0])
     for number, job_id in enumerate(job_ids):
         journal.claim(job_id, "me")
-        tell(journal, job_id, first, range(2, 6 + number), last=5 + number)
-    told = {}
+        append(journal, job_id, first, range(2, 6 + number), last=5 + number)
+    received = {}
     for event in client.follow(job_ids, {job_ids[0]: 5}):
-        told.setdefault(event.job_id, []).append(event.seq)
-    assert told == {job_ids[1]: [1, 2, 3, 4, 5, 6], job_ids[2]: [1, 2, 3, 4, 5, 6, 7]}
+        received.setdefault(event.job_id, []).append(event.seq)
+    assert received == {job_ids[1]: [1, 2, 3, 4, 5, 6], job_ids[2]: [1, 2, 3, 4, 5, 6, 7]}
 
 
-def test_what_is_wrong_is_said(client, store):
+def test_invalid_calls_raise(client, store):
     with pytest.raises(InvalidRequestError):
         client.submit({"userId": "7"})
-    for ask in (client.status, client.cancel, lambda job_id: next(client.follow([job_id]))):
+    for call in (client.status, client.cancel, lambda job_id: next(client.follow([job_id]))):
         with pytest.raises(JobNotFoundError):
-            ask("unknown")
+            call("unknown")
     job_id = client.submit(REQUEST)
     assert client.cancel(job_id) is JobStatus.FAILED
     with pytest.raises(JobEndedError):

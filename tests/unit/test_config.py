@@ -1,4 +1,4 @@
-"""Settings that would be misunderstood are refused when the system starts."""
+"""Validation of the settings."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def test_an_origin_that_no_browser_sends_is_refused(origins):
         Settings.from_env({"CTO_CORS_ORIGINS": origins})
 
 
-def test_origins_are_read_as_they_are_written():
+def test_a_list_of_origins_is_read():
     settings = Settings.from_env({"CTO_CORS_ORIGINS": "http://localhost:5173, https://app.example"})
     assert settings.cors_origins == ("http://localhost:5173", "https://app.example")

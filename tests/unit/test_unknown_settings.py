@@ -1,4 +1,4 @@
-"""Variables that look like settings and are none."""
+"""Warnings about variables that look like settings but are not."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ DEPLOYED = [
         ("CTO_XYZZY", "docs/settings.md lists the settings"),
     ],
 )
-def test_a_misspelt_setting_is_named_with_the_one_that_is_meant(name, hint):
+def test_the_warning_about_a_misspelt_setting_suggests_a_setting(name, hint):
     warning = unknown_settings({name: "0.3", "CTO_PORT": "3000", "HOME": "/"})
     assert warning == {name: f"{name} is not a setting and has no effect: {hint}"}
 
 
-def test_what_deployments_set_gives_no_false_alarm():
+def test_variables_of_deployments_give_no_warning():
     named = {name for path in DEPLOYED for name in re.findall(r"\bCTO_[A-Z_]+\b", path.read_text())}
     assert named > {"CTO_SITE", "CTO_REDIS_URL"}
     injected = {
@@ -46,5 +46,5 @@ def test_what_deployments_set_gives_no_false_alarm():
     assert unknown_settings(dict.fromkeys(named | injected | VARIABLES, "x")) == {}
 
 
-def test_a_variable_that_is_set_to_nothing_is_not_set():
+def test_an_empty_variable_gives_no_warning():
     assert unknown_settings({"CTO_XYZZY": ""}) == {}

@@ -211,7 +211,7 @@ class Play {
     }
     yield { ...executing, progress: LAST_PROGRESS, waitMs: 10, details: { ...tally, lastStep, currentOperation: "Finishing", estimatedTimeRemaining: 0 } };
     const error = tally.unknownBuys
-      ? { error: "No buy is confirmed, and the market does not say what became of some order", errorCode: "outcome_unknown" }
+      ? { error: "No buy is confirmed, and the outcome of at least one order is unknown", errorCode: "outcome_unknown" }
       : { error: "No buy succeeded", errorCode: "all_buys_failed" };
     yield this.#ending(tally, platform, tally.successfulBuys ? {} : error);
   }

@@ -47,7 +47,7 @@ def test_a_waiting_job_is_in_progress_with_its_first_event(app, reporter):
 
 
 def test_progress_is_the_latest_event(app, reporter):
-    reporter.tell(Phase.VALIDATING, "Checking 5 wallets")
+    reporter.report(Phase.VALIDATING, "Checking 5 wallets")
     assert app.AsyncResult("j1").info["details"]["currentOperation"] == "Checking 5 wallets"
 
 

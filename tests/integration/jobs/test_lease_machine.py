@@ -82,7 +82,7 @@ class Run:
         """The intent of the step that is next; ``None`` after the last."""
         for step in plan_of(self.job_id).steps:
             record = self.records.get(step.intent.intent_id)
-            if record is None or record.open:
+            if record is None or record.unsettled:
                 return step.intent.intent_id
         return None
 

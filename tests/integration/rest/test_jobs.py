@@ -53,7 +53,7 @@ def record(journal, body):
             return None
         claim = journal.claim(job_id, "me")
         reporter = ProgressReporter(journal, job_id, request, attempt=claim.attempt, latest=claim.latest)
-        reporter.tell(Phase.VALIDATING, "Checking 5 wallets")
+        reporter.report(Phase.VALIDATING, "Checking 5 wallets")
         return reporter
 
     return record
@@ -185,7 +185,7 @@ def test_the_latest_event_and_its_etag(rest, record):
     for etag in ('"2"', 'W/"2"', '"1", "2"', "*"):
         cached = rest.get("/api/cto/job/j1/latest", headers={"If-None-Match": etag})
         assert (cached.status_code, cached.data) == (304, b"")
-    reporter.tell(Phase.DETECTING, "Choosing")
+    reporter.report(Phase.DETECTING, "Choosing")
     fresh = rest.get("/api/cto/job/j1/latest", headers={"If-None-Match": '"2"'})
     assert data(fresh)["seq"] == 3
 
@@ -193,7 +193,7 @@ def test_the_latest_event_and_its_etag(rest, record):
 def test_the_events_after_a_seq(rest, record):
     reporter = record("j1")
     for phase in (Phase.DETECTING, Phase.EXECUTING):
-        reporter.tell(phase, "on")
+        reporter.report(phase, "on")
     for after in range(6):
         answer = data(rest.get(f"/api/cto/job/j1/events?after={after}"))
         assert answer["jobId"] == "j1"

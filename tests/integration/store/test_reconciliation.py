@@ -372,7 +372,7 @@ def test_the_command_prints_json(run, cto):
         (["nothing"], 1, "no job nothing"),
         (["runs"], 1, "job runs has not ended"),
         (["j1", "--intent", SECOND, "--executed"], 1, "the market says it is confirmed"),
-        (["j1", "--intent", "x", "--executed"], 1, "has sent nothing for an intent x"),
+        (["j1", "--intent", "x", "--executed"], 1, "has no order for an intent x"),
         (["j1", "--intent", FIRST], 2, "--executed and --not-executed"),
         (["j1", "--executed"], 2, "--intent"),
         (["j1", "--not-executed"], 2, "--intent"),

@@ -1,4 +1,4 @@
-"""The wire contract: what is encoded decodes to the same, and what is no event is refused."""
+"""The encoding of events: its fields, its inverse, and refusals of invalid bytes."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ EVENT = replace(
 
 
 @given(events)
-def test_what_is_encoded_decodes_to_the_same(event):
+def test_decode_inverts_encode(event):
     assert decode(encode(event)) == event
 
 
 @given(events)
-def test_the_wire_form_is_compact_json_without_empty_fields(event):
+def test_the_encoded_event_is_compact_json_without_empty_fields(event):
     wire = encode(event)
     document = json.loads(wire)
     assert dumps(document) == wire
@@ -94,7 +94,7 @@ def test_the_wire_form_is_compact_json_without_empty_fields(event):
     assert document.get("details") != {}
 
 
-def test_the_wire_form_is_the_contract():
+def test_the_encoded_event_matches_the_contract():
     assert json.loads(encode(EVENT)) == {
         "workerType": "cto_operation",
         "totalPhases": 5,
@@ -117,7 +117,7 @@ def test_the_wire_form_is_the_contract():
     }
 
 
-def test_the_phases_are_the_contract():
+def test_the_phases_match_the_contract():
     assert [(phase.number, phase.progress, phase.title) for phase in Phase] == [
         (1, 10, "CTO Operation Started"),
         (2, 25, "Validating Parameters"),
@@ -170,13 +170,13 @@ def test_a_missing_field_is_refused_by_name(name):
     "payload",
     [b"", b"\xff", b"null", b"[]", b"3", b"{", b'{"progress":NaN}', b"[" * 100_000, b'{"a":1}', "ñ"],
 )
-def test_what_is_no_event_is_refused(payload):
+def test_bytes_that_are_not_an_event_are_refused(payload):
     with pytest.raises(InvalidEventError):
         decode(payload)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_numbers_that_json_lacks_are_never_written(value):
+def test_numbers_outside_json_are_refused(value):
     with pytest.raises(ValueError, match="JSON"):
         dumps({"x": value})
 
@@ -184,24 +184,24 @@ def test_numbers_that_json_lacks_are_never_written(value):
 @given(
     st.binary(max_size=200) | st.recursive(st.none() | st.booleans() | st.floats() | text, st.lists).map(str)
 )
-def test_nothing_but_the_promised_error_is_raised(payload):
+def test_no_other_error_is_raised_for_any_payload(payload):
     with pytest.raises(InvalidEventError):
         decode(payload)
 
 
 @given(events, st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True), st.integers(1, 10**15))
-def test_a_glance_sees_what_decoding_would(event, job_id, seq):
+def test_peek_header_agrees_with_decode(event, job_id, seq):
     event = replace(event, job_id=job_id, seq=seq)
     assert peek_header(encode(event)) == (job_id, seq, event.status.terminal)
 
 
-def test_a_glance_is_not_deceived_by_what_users_write():
+def test_peek_header_ignores_markers_inside_texts_of_users():
     words = '"status":"completed"' + json.dumps('"status":"completed"')
     event = replace(EVENT, user_id=words, phase_description=words, details=Details(current_operation=words))
     assert peek_header(encode(event)) == ("j1", 3, False)
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"null", b'{"jobId":"j1","seq":1}', encode(EVENT)[1:]])
-def test_a_glance_refuses_what_is_no_event(payload):
+def test_peek_header_refuses_bytes_that_are_not_an_event(payload):
     with pytest.raises(InvalidEventError):
         peek_header(payload)

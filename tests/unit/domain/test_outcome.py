@@ -1,4 +1,4 @@
-"""The outcome of operations: by what the market does, and of final events that state none."""
+"""The outcome of operations, from their buys and from final events of older versions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def create(journal, body=BODY):
 
 
 def run(journal, market, **runner):
-    """Run the job; return its final event as it is on the wire, and its result."""
+    """Run the job; return its final event as JSON, and its result."""
     try:
         result = Runner(journal, market, **runner).run_job("j1", BODY)
     except OperationFailed as failure:
@@ -74,7 +74,7 @@ def test_the_outcome_follows_from_the_buys(journal, market, outcome, status, rev
 @pytest.mark.parametrize(
     ("seq", "outcome", "bought"), [(2, "none", 0), (4, "none", 0), (8, "partial", 1), (9, "partial", 2)]
 )
-def test_a_cancelled_operation_has_the_outcome_of_what_it_bought(journal, seq, outcome, bought):
+def test_the_outcome_of_a_cancelled_operation_follows_from_its_buys(journal, seq, outcome, bought):
     create(journal)
 
     def cancel(event):
@@ -97,34 +97,34 @@ def test_a_refused_request_bought_nothing(journal):
 def test_every_planned_wallet_is_in_the_result_also_when_its_transfer_failed(journal):
     create(journal)
     _, result = run(journal, MemoryMarket(failing=("wallet-1:transfer",), silent=("wallet-3:buy",)))
-    shown = [(one["wallet"], one["transfer"], one["buy"], bool(one["tokens"])) for one in result["wallets"]]
+    shown = [(row["wallet"], row["transfer"], row["buy"], bool(row["tokens"])) for row in result["wallets"]]
     assert shown == [
         ("wallet-1", "failed", "not_started", False),
         ("wallet-2", "confirmed", "confirmed", True),
         ("wallet-3", "confirmed", "unknown", False),
     ]
     assert result["wallets"][0]["errorCode"] == "slippage_exceeded"
-    assert sum(one["tokens"] for one in result["wallets"]) == result["tokensBought"]
-    assert sum(one["spent"] for one in result["wallets"]) == pytest.approx(result["totalSpent"])
+    assert sum(row["tokens"] for row in result["wallets"]) == result["tokensBought"]
+    assert sum(row["spent"] for row in result["wallets"]) == pytest.approx(result["totalSpent"])
 
 
 def test_wallets_that_a_cancelled_operation_never_reached_are_in_its_result(journal):
     create(journal)
     journal.before_append = lambda event: event.seq == 8 and journal.request_cancel("j1")
     _, result = run(journal, MemoryMarket())
-    assert [one["buy"] for one in result["wallets"]] == ["confirmed", "not_started", "not_started"]
+    assert [row["buy"] for row in result["wallets"]] == ["confirmed", "not_started", "not_started"]
     assert (result["plannedBuys"], result["successfulBuys"], result["failedBuys"]) == (3, 1, 0)
 
 
 def test_a_wallet_that_buys_in_several_orders_has_one_row(journal):
     create(journal, BODY | {"buyAmount": 7.5})
     _, result = run(journal, MemoryMarket(failing=("wallet-2:buy.1",)))
-    rows = [(one["buy"], one["successfulBuys"], one["plannedBuys"]) for one in result["wallets"]]
+    rows = [(row["buy"], row["successfulBuys"], row["plannedBuys"]) for row in result["wallets"]]
     assert rows == [("confirmed", 3, 3), ("partial", 2, 3), ("confirmed", 3, 3)]
     assert (result["outcome"], result["plannedBuys"]) == ("partial", 9)
 
 
-def test_the_first_event_of_phase_4_names_the_wallets_and_all_from_there_count_the_buys(journal):
+def test_planned_wallets_are_in_phase_4s_first_event_and_planned_buys_in_all_later_ones(journal):
     create(journal)
     run(journal, MemoryMarket())
     events = journal.jobs["j1"].events
@@ -133,7 +133,7 @@ def test_the_first_event_of_phase_4_names_the_wallets_and_all_from_there_count_t
     assert named == [(4, ("wallet-1", "wallet-2", "wallet-3"))]
 
 
-def test_a_run_that_takes_over_counts_what_the_run_before_it_planned(journal):
+def test_a_run_that_takes_over_counts_the_plan_of_the_earlier_run(journal):
     create(journal)
 
     class Dying(MemoryMarket):
@@ -148,9 +148,9 @@ def test_a_run_that_takes_over_counts_what_the_run_before_it_planned(journal):
     journal.now_ms += journal.lease_ms
     final, result = run(journal, market)
     assert (result["outcome"], final["details"]["plannedBuys"]) == ("full", 3)
-    assert [one["buy"] for one in result["wallets"]] == ["confirmed"] * 3
+    assert [row["buy"] for row in result["wallets"]] == ["confirmed"] * 3
     named = [event.seq for event in journal.jobs["j1"].events if event.details.planned_wallets]
-    assert named == [4], "they are told once"
+    assert named == [4], "they are reported once"
 
 
 def test_a_job_parked_after_a_restore_is_unknown_whatever_its_log_says(journal):
@@ -164,7 +164,7 @@ def test_a_job_parked_after_a_restore_is_unknown_whatever_its_log_says(journal):
 
 
 @pytest.mark.parametrize(("log", "outcome"), [({}, "none"), ({"plan": b"["}, "unknown")])
-def test_a_stalled_job_is_unknown_only_if_what_it_did_cannot_be_told(journal, log, outcome):
+def test_a_stalled_job_is_unknown_only_if_its_log_is_unreadable(journal, log, outcome):
     create(journal)
     for number in range(MAX_STALLS):
         journal.claim("j1", f"run {number}")
@@ -195,5 +195,5 @@ def test_the_outcome_of_an_older_final_event_is_derived_from_its_counts(status, 
     assert outcome_of({"status": status, "details": details}) == outcome
 
 
-def test_nothing_planned_is_nothing_bought():
+def test_a_job_without_a_plan_has_the_outcome_none():
     assert judge(planned=None, confirmed=0, unknown=0) == "none"

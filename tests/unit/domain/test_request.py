@@ -1,4 +1,4 @@
-"""The one schema: what it takes, and that it names the field of whatever it does not."""
+"""The schema of requests: accepted documents, and the named field of each refusal."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_every_field_survives_recording():
     st.integers(1, 50),
     st.integers(-(2**53) + 1, 2**53 - 1),
 )
-def test_whatever_is_valid_survives_recording(amount, mode, count, chat_id):
+def test_any_valid_request_survives_recording(amount, mode, count, chat_id):
     body = BODY | {"buyAmount": amount, "mode": mode.value, "walletCount": count, "userChatId": chat_id}
     request = parse_request(body)
     assert recorded_request(dumps(request.to_document())) == request
@@ -102,7 +102,7 @@ def test_a_missing_field_is_refused_by_name(name):
         ("walletcount", "walletCount"),
     ],
 )
-def test_a_misspelt_field_is_told_which_one_may_be_meant(name, meant):
+def test_the_message_about_a_misspelt_field_suggests_a_field(name, meant):
     with pytest.raises(InvalidRequestError) as refusal:
         parse_request(BODY | {name: 1})
     assert refusal.value.fields == {name: [f"Unknown field: did you mean {meant}?"]}
@@ -123,12 +123,12 @@ def test_wallets_and_their_count_exclude_each_other():
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 3, True, [BODY]])
-def test_what_is_no_object_is_refused(document):
+def test_a_document_that_is_not_an_object_is_refused(document):
     with pytest.raises(InvalidRequestError):
         parse_request(document)
 
 
-def test_a_refusal_can_be_reported_to_whom_it_concerns():
+def test_a_refused_request_keeps_its_valid_fields():
     request = refused_request(BODY | {"buyAmount": -1, "nonsense": 1})
     assert (request.user_id, request.user_chat_id, request.buy_amount) == ("7", 42, 0)
     assert refused_request(None).user_id == ""
@@ -142,7 +142,7 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*WRONG, "extra"]), json_values) | json_values)
-def test_nothing_but_the_promised_error_is_raised(document):
+def test_no_other_error_is_raised_for_any_document(document):
     fields = None
     try:
         request = parse_request(document)
