@@ -20,7 +20,7 @@ from cto_worker.testing.in_memory_market import MemoryMarket
 DAY_MS = 86_400_000
 UNKNOWN_BUY = "review:wallet-1:buy.1"
 # Counters and times of the whole system, which are no job's.
-SYSTEM = {keys.SERIAL, keys.CLAIMED, keys.DUE, keys.WAITING}
+SYSTEM = {keys.SERIAL, keys.HIGHEST_CLAIMED, keys.DUE, keys.WAITING}
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_each_new_job_clears_two_that_have_left_its_users_lists(store, run, let_
 
 def test_one_question_clears_only_so_many(store, run, rest, monkeypatch):
     run("old")
-    monkeypatch.setattr("cto_worker.store.history.REMOVALS", 25)
+    monkeypatch.setattr("cto_worker.store.history.MAX_PURGES_PER_QUERY", 25)
     for owner in ("7", keys.ALL_OWNERS):
         store.zadd(keys.jobs(owner), {f"gone-{number}": 10 + number for number in range(60)})
     pages, cursor = [], None
