@@ -48,7 +48,7 @@ from cto_worker.observability import logs
 from cto_worker.observability.heartbeat import ProcessHeartbeat, read
 from cto_worker.observability.metered_journal import MeteredJournal
 from cto_worker.observability.metrics import REGISTRY
-from cto_worker.observability.tracing import make_traces
+from cto_worker.observability.setup import make_traces
 from cto_worker.store.connection import connect
 from cto_worker.store.history import History
 from cto_worker.store.journal import RedisJournal

@@ -36,7 +36,7 @@ from cto_worker.observability.flower_phase import FlowerPhaseEvents
 from cto_worker.observability.heartbeat import ProcessHeartbeat
 from cto_worker.observability.metered_journal import MeteredJournal
 from cto_worker.observability.metrics import REGISTRY
-from cto_worker.observability.tracing import make_traces
+from cto_worker.observability.setup import make_traces
 from cto_worker.store.connection import check_durable, connect
 from cto_worker.store.journal import RedisJournal
 from cto_worker.store.startup import wait_for_store

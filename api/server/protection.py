@@ -18,7 +18,7 @@ from api.auth.origin import MAX_SHOWN, OriginPolicy
 from api.errors import ForbiddenError
 from api.server import cors
 from api.server.security_headers import SECURITY_HEADERS
-from cto_worker.observability.refusal_log import RefusalLog
+from cto_worker.observability.warning_limiter import WarningLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,7 +42,7 @@ class Protection:
     """WSGI middleware around the whole gateway; ``app`` is what it protects."""
 
     def __init__(self, app: Callable[..., Iterable[bytes]], settings: Settings) -> None:
-        self._app, self._policy, self._refusals = app, OriginPolicy(settings), RefusalLog(log)
+        self._app, self._policy, self._warnings = app, OriginPolicy(settings), WarningLimiter(log)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve, as WSGI has it."""
@@ -95,7 +95,7 @@ class Protection:
         kind = "origin" if refusal.code == "origin_not_allowed" else "host"
         metrics.REFUSED.labels(kind).inc()
         named = environ.get(f"HTTP_{kind.upper()}", "")
-        self._refusals.note(
+        self._warnings.warn(
             f"{kind} {named}",
             "refused a request from %s: the %s %s is not allowed: %s",
             environ.get("REMOTE_ADDR"),

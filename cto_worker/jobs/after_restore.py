@@ -1,7 +1,7 @@
-"""After a backup was restored: no job of it may go on, for what it did since then is recorded nowhere.
+"""Parks all unfinished jobs after a restore from a backup.
 
-A plan is carried out from where its intent log ends, so whatever was sent after the backup would be sent
-twice. Every job that had not ended is ended here, as one that needs a person.
+A restored job must not continue. A run resumes where the intent log ends, so an order that was sent after the
+backup would be sent a second time. Each unfinished job ends here, and is listed for an operator.
 """
 
 from __future__ import annotations
@@ -29,15 +29,18 @@ if TYPE_CHECKING:
 
     from cto_worker.domain.journal import Journal
 
-REASON = "The store was restored from a backup: what became of the job since then is not recorded"
+REASON = "The store was restored from a backup, so the job's progress since the backup is unknown"
 RETRY_S = 1.0
-_UNACKED = "unacked"  # kombu's hash (kombu.transport.redis): messages that workers had taken, by tag
+_UNACKED = "unacked"  # kombu's hash (kombu.transport.redis): messages that workers had received, by tag
 
 
 def park_all_in_time(store: Redis, journal: Journal, app: Celery, wait_s: float) -> list[str]:
-    """Do :func:`park_all` as soon as it can be done; after ``wait_s`` raise what stands against it."""
+    """Run :func:`park_all`, and retry it for up to ``wait_s`` seconds. Returns the ids of the parked jobs.
+
+    Raises the last error if the time is over.
+    """
     deadline = time.monotonic() + wait_s
-    parked: dict[str, None] = {}  # also by a try that failed in the end
+    parked: dict[str, None] = {}  # also the jobs of an attempt that failed later
     while True:
         try:
             for job_id in park_all(store, journal, app):
@@ -51,32 +54,37 @@ def park_all_in_time(store: Redis, journal: Journal, app: Celery, wait_s: float)
 
 
 def park_all(store: Redis, journal: Journal, app: Celery) -> Iterator[str]:
-    """End every job that has not ended, also those that only a message tells of, and tell their ids.
+    """End every unfinished job, including jobs that exist only as a message. Yields the jobs' ids.
 
-    Each ends ``failed``, ``errorCode`` ``needs_review``; nothing is asked of the market, and the queues are
-    left empty. Doing it again does no harm. Raises :class:`WorkersRunningError`, with nothing done, when a
-    worker has been heard of within 15 s; or when a job's lease has not run out, with the others parked.
+    Each job ends ``failed`` with ``errorCode`` ``needs_review``. The market is not contacted, and the queues
+    are empty afterwards. Repeating the call is harmless.
+
+    Raises :class:`WorkersRunningError` before any change if a worker sent a heartbeat in the last 15 s. Also
+    raises it at the end if the lease of a job has not expired; the other jobs are parked then.
     """
     if workers := alive(store, "worker"):
         raise WorkersRunningError(
-            f"a worker runs ({', '.join(workers)}): stop every worker, wait for 15 s, and do this again"
+            f"a worker runs ({', '.join(workers)}): stop every worker, wait for 15 s, and try again"
         )
     runner = Runner(journal, NO_MARKET, parked=REASON)
-    for job_id in _unended(store):
-        _park(runner, job_id, None)  # what it was to do is recorded
+    for job_id in _unfinished(store):
+        _park(runner, job_id, None)  # the job record contains the request
         yield job_id
     for job_id, document in _messages(store, app):
         if not store.exists(keys.job(job_id)):
             _park(runner, job_id, document)
-            if store.exists(keys.job(job_id)):  # else it was no job's id
+            if store.exists(keys.job(job_id)):  # otherwise the message's id was not a valid job id
                 yield job_id
-    if leased := _unended(store):
-        raise WorkersRunningError(f"a worker may still run {', '.join(leased)}: do this again in a moment")
+    if leased := _unfinished(store):
+        raise WorkersRunningError(
+            f"a worker may still run {', '.join(leased)}: wait until the lease has expired, and try again"
+        )
 
 
-def _unended(store: Redis) -> list[str]:
-    members: list[Any] = [job_id for key in (keys.DUE, keys.WAITING) for job_id in store.zrange(key, 0, -1)]
-    statuses: dict[str, Any] = {one.decode(): store.hget(keys.job(one.decode()), "status") for one in members}
+def _unfinished(store: Redis) -> list[str]:
+    members: list[Any] = [member for key in (keys.DUE, keys.WAITING) for member in store.zrange(key, 0, -1)]
+    job_ids = [member.decode() for member in members]
+    statuses: dict[str, Any] = {job_id: store.hget(keys.job(job_id), "status") for job_id in job_ids}
     return [job_id for job_id, status in statuses.items() if status and not JobStatus(status.decode()).ended]
 
 
@@ -86,7 +94,7 @@ def _park(runner: Runner, job_id: str, document: Any) -> None:
 
 
 def _messages(store: Redis, app: Celery) -> Iterator[tuple[str, Any]]:
-    """Take every message off the queues; tell id and document of those that may be all there is of a job."""
+    """Remove all messages from the queues. Yields id and document of those that may have no job record."""
     with app.connection_for_read() as connection:
         channel = connection.default_channel
         tags: list[Any] = store.hkeys(_UNACKED)
@@ -102,7 +110,7 @@ def _messages(store: Redis, app: Celery) -> Iterator[tuple[str, Any]]:
 
 def _document(message: Any) -> Any:
     try:
-        (document,), _, _ = message.decode()  # args, kwargs and what Celery adds
+        (document,), _, _ = message.decode()  # args, kwargs and Celery's options
     except (ContentDisallowed, DecodeError, TypeError, ValueError):
-        return None  # refused as no object
+        return None  # an invalid request, which ends its job
     return document

@@ -1,4 +1,4 @@
-"""Celery's configuration, the same for whoever sends, runs or watches."""
+"""The Celery app, with one configuration for senders, workers and Flower."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ HEALTH_CHECK_S = 5
 
 
 def celery_app(settings: Settings) -> Celery:
-    """Return a Celery app for this store. It registers no task: senders name it, workers add it."""
+    """Return a Celery app for this store, without tasks. Workers register the task; senders only name it."""
     app = Celery("cto", broker=settings.celery_url, backend=settings.celery_url, set_as_current=False)
-    reaching: dict[str, Any] = {"visibility_timeout": VISIBILITY_TIMEOUT_S}
+    transport_options: dict[str, Any] = {"visibility_timeout": VISIBILITY_TIMEOUT_S}
     if settings.sentinels:
-        reaching |= {
+        transport_options |= {
             "master_name": settings.sentinels.primary,
             "sentinel_kwargs": connection_options(settings.sentinels),
         }
-    # A Unix socket takes no keepalive.
+    # A Unix socket does not support keepalive.
     keepalive = {} if settings.embedded else {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
     app.conf.update(
         task_default_queue=keys.QUEUE,
         task_queues=[Queue(keys.QUEUE), Queue(keys.RESUMED_QUEUE)],
         task_create_missing_queues=False,
-        task_acks_late=False,  # one TCP reset would run an unacknowledged task twice, in parallel
+        task_acks_late=False,  # with late acks one TCP reset would run a task twice, in parallel
         task_ignore_result=True,  # the journal writes the metadata
         task_serializer="json",
         result_serializer="json",
@@ -52,23 +52,23 @@ def celery_app(settings: Settings) -> Celery:
         worker_pool="cto_worker.jobs.pool:TaskPool",
         worker_concurrency=settings.worker_concurrency,
         worker_prefetch_multiplier=1,
-        worker_disable_prefetch=True,  # a message is taken only when a thread is free for it
+        worker_disable_prefetch=True,  # a worker receives a message only if it has a free thread
         worker_hijack_root_logger=False,
-        worker_send_task_events=False,  # they cost, and Flower turns them on in every worker it finds
+        worker_send_task_events=False,  # they have a cost, and Flower enables them in every worker it finds
         task_track_started=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_channel_error_retry=True,  # a full or read-only store is waited for, like one that is gone
+        broker_channel_error_retry=True,  # wait for a full or read-only store as for an unreachable one
         broker_connection_timeout=RESULT_TIMEOUT_S,
         broker_transport_options={
-            **reaching,
+            **transport_options,
             **keepalive,
             "socket_timeout": SOCKET_TIMEOUT_S,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
             "health_check_interval": HEALTH_CHECK_S,
         },
-        result_backend_transport_options=reaching,
+        result_backend_transport_options=transport_options,
         visibility_timeout=VISIBILITY_TIMEOUT_S,
         redis_socket_timeout=RESULT_TIMEOUT_S,
         redis_socket_keepalive=not settings.embedded,
@@ -79,9 +79,9 @@ def celery_app(settings: Settings) -> Celery:
 
 
 def make_send(app: Celery) -> Callable[[str, dict[str, Any], bool], None]:
-    """Return the function that puts a recorded job's message on the queue of new or of resumed jobs."""
+    """Return the function that sends a recorded job's message to the queue of new or of resumed jobs."""
 
-    def send(job_id: str, document: dict[str, Any], resumed: bool) -> None:  # noqa: FBT001 - which queue
+    def send(job_id: str, document: dict[str, Any], resumed: bool) -> None:  # noqa: FBT001 - selects the queue
         app.send_task(
             keys.TASK_NAME,
             args=[document],
@@ -102,7 +102,7 @@ def make_send(app: Celery) -> Callable[[str, dict[str, Any], bool], None]:
 
 
 def make_producer(settings: Settings, store: Redis, app: Celery, traces: Traces | None = None) -> Producer:
-    """Return a producer that journals in ``store`` and sends through ``app``."""
+    """Return a producer that records jobs in ``store`` and sends their messages through ``app``."""
     traces = traces or Traces()
     send = traces.send(make_send(app))
     return Producer(

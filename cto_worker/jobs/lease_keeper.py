@@ -1,7 +1,7 @@
-"""Leases: a worker process keeps the jobs it has claimed, and knows when it may have lost one.
+"""The lease keeper: renews the leases of the jobs that this worker process has claimed.
 
-A lease counts in the store's time. This process never reads that clock: it counts on its own monotonic one,
-from before each renewal was sent, so it gives a job up before the store would give it to another.
+A lease is measured in the store's time. This process measures with its own monotonic clock, from the moment
+before each renewal is sent. A run therefore stops before the store lets another worker claim its job.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RENEWALS_PER_LEASE = 3
-MARGIN = 0.1  # part of a lease by which a run stops before the lease ends
+MARGIN = 0.1  # a run stops this part of a lease before the lease expires
 
 
 class LeaseKeeper:
-    """Renews all leases of this process in one step, from a thread and through a journal of its own.
+    """Renews all leases of this process with one write, from its own thread.
 
-    ``journal`` must have a connection that operations do not use, so that they cannot starve it.
+    ``journal`` must have its own connection, so that operations cannot delay renewals.
     """
 
     def __init__(self, journal: Journal, lease_ms: int) -> None:
@@ -42,7 +42,7 @@ class LeaseKeeper:
 
     @contextmanager
     def keeping(self, job_id: str, attempt: int, claimed_s: float) -> Iterator[Lease]:
-        """Keep a job for the length of the block. ``claimed_s``: our clock before it was claimed."""
+        """Renew a job's lease while the block runs. ``claimed_s`` is the monotonic time before the claim."""
         lease = Lease(job_id, attempt, claimed_s + self._lease_s)
         self._leases[job_id] = lease
         try:
@@ -59,21 +59,21 @@ class LeaseKeeper:
             except RedisError as error:
                 log.warning("cannot renew %d leases: %s", len(self._leases), error)
             except Exception:
-                log.exception("renewing the leases broke")
+                log.exception("the renewal of leases failed")
 
     def renew(self) -> None:
-        """Renew every lease once. One that is another's by now is lost at once."""
+        """Renew every lease once. The lease of a job that another run has claimed ends at once."""
         leases = list(self._leases.values())
         if not leases:
             return
-        asked_s = time.monotonic()
+        sent_s = time.monotonic()
         renewed = self._journal.renew({lease.job_id: lease.attempt for lease in leases})
         for lease in leases:
-            lease.ends_s = asked_s + self._lease_s if renewed[lease.job_id] else 0.0
+            lease.ends_s = sent_s + self._lease_s if renewed[lease.job_id] else 0.0
 
     @property
     def held(self) -> int:
-        """How many jobs this process has."""
+        """The number of jobs that this process runs."""
         return len(self._leases)
 
     def stop(self) -> None:

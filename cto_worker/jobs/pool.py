@@ -1,4 +1,4 @@
-"""Celery's threads pool, mended: the next message is taken the moment a thread is free for it."""
+"""Celery's thread pool, corrected: a worker receives its next message as soon as a thread is free."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 
 class TaskPool(ThreadPool):  # type: ignore[misc]  # Celery ships no types
-    """A full worker with ``worker_disable_prefetch`` stops reading its queue.
+    """A thread pool that wakes Celery's event loop when a task ends.
 
-    Celery 5.7 looks again only when its event loop next turns, which may be a second after a thread got
-    free; so a thread that is done turns it.
+    With ``worker_disable_prefetch`` a full worker stops reading its queue. Celery 5.7 checks for a free
+    thread only in the next iteration of its event loop, which may be a second later.
     """
 
     def on_apply(self, *args: Any, **options: Any) -> ApplyResult:
-        """Start a task, as the threads pool does."""
+        """Start a task, as Celery's thread pool does."""
         result = super().on_apply(*args, **options)
-        result.f.add_done_callback(_turn_event_loop)
+        result.f.add_done_callback(_wake_event_loop)
         return result
 
 
-def _turn_event_loop(_: object) -> None:
+def _wake_event_loop(_: object) -> None:
     loop = get_event_loop()
     if loop:
         loop.call_soon(lambda: None)

@@ -1,4 +1,4 @@
-"""Starting an operation: the job is recorded first, then its message sent."""
+"""The producer of jobs: records a job first, and then sends its message."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Producer:
-    """Records jobs and sends their messages. ``send(job_id, document)`` puts one message on the queue."""
+    """Records jobs and sends their messages. ``send(job_id, document)`` sends one message."""
 
     def __init__(
         self,
@@ -35,21 +35,22 @@ class Producer:
         crash_at: str = "",
         platforms: Collection[str] = (),
     ) -> None:
-        """``platforms`` are those that the market knows; without any, each is accepted."""
+        """``platforms`` are the market's platforms; if it is empty, requests may name any."""
         self._journal = journal
         self._send = send
         self._crash_at = crash_at
         self._platforms = platforms
 
     def submit(self, document: Any, *, caller: str = "service", idempotency_key: str = "") -> CreateResult:
-        """Start the operation that ``document`` (a JSON object, see the contract) describes.
+        """Start the operation that ``document`` describes: a JSON object, see the contract.
 
-        The same key of the same caller stands for the same job for a day: a repeated submission returns the
-        first one's job. A message that cannot be sent is left to the workers' sweeps.
+        An idempotency key is valid for one day and one caller. A repeated submission with the same key
+        returns the job of the first. If the message cannot be sent, a worker's sweep sends it later.
 
-        Raises :class:`~cto_worker.errors.InvalidRequestError` (nothing recorded),
-        :class:`~cto_worker.errors.IdempotencyConflictError`, :class:`~cto_worker.errors.NotDurableError`, or
-        the store's own errors (then submit again with the same key: it may have been recorded).
+        Raises :class:`~cto_worker.errors.InvalidRequestError` and
+        :class:`~cto_worker.errors.IdempotencyConflictError`; no job is recorded then. Raises
+        :class:`~cto_worker.errors.NotDurableError` and the store's errors; the job may be recorded then, so
+        submit it again with the same key.
         """
         request = parse_request(document, self._platforms)
         recorded = request.to_document()
@@ -63,6 +64,8 @@ class Producer:
             try:
                 self._send(created.job_id, recorded)
             except (OperationalError, RedisError) as error:
-                # It is accepted all the same. Who is told otherwise starts it again, and both would buy.
-                log.warning("job %s has no message, so a sweep will send one: %s", created.job_id, error)
+                # The job is accepted: if this raised, the caller would submit it again, and both would buy.
+                log.warning(
+                    "cannot send the message of job %s, a sweep will send it: %s", created.job_id, error
+                )
         return created

@@ -1,4 +1,4 @@
-"""From a queue message to a finished operation: record it if need be, claim it, run it."""
+"""The runner of jobs: records a job if necessary, claims it, and runs its operation."""
 
 from __future__ import annotations
 
@@ -48,10 +48,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RETRY_S = 1.0  # how soon a store out of reach is asked again
-MAX_REFUSAL = 500  # characters told of why a message was refused
-REFUSED = "refused"  # what is recorded in place of a request that is none: this name, and why
-# What ends a run that no longer has its job, or cannot reach the store: another takes the job over.
+RETRY_S = 1.0  # interval between attempts to reach the store
+MAX_REASON = 500  # characters of the reason for which a request is invalid
+INVALID_REQUEST = (
+    "refused"  # field of the stored document that replaces an invalid request; contains the reason
+)
+# These errors end a run that has lost its job or the store. Another run then takes over the job.
 _LOST = (
     FencedError,
     JobEndedError,
@@ -64,92 +66,94 @@ _LOST = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
+class _Claimed:
     claim: Claim
-    claimed_s: float  # this process's clock before the claim was sent
+    claimed_s: float  # monotonic time before the claim was sent
 
 
 @dataclass(slots=True)
 class Runner:
-    """Runs jobs in this worker. ``send(job_id, document, resumed)`` puts a message back on a queue."""
+    """Runs jobs in this worker. ``send(job_id, document, resumed)`` sends a job's message again."""
 
     journal: Journal
     market: Market
-    keeper: LeaseKeeper | None = None  # ``None``: nobody else can take a job over
+    keeper: LeaseKeeper | None = None  # ``None``: leases are not renewed
     send: Callable[[str, dict[str, Any], bool], None] = lambda *_: None
     crash_at: str = ""
     trace: Callable[[str, Claim], AbstractContextManager[object]] = lambda *_: nullcontext()  # of one run
-    stopping: Event = field(default_factory=Event)  # set once this worker is to stop
-    platforms: Collection[str] = ()  # that the market knows; empty: requests may name any
-    parked: str = ""  # why every job is ended, and listed for an operator, rather than run; "": they are run
+    stopping: Event = field(default_factory=Event)  # set when this worker must stop
+    platforms: Collection[str] = ()  # the market's platforms; empty: requests may name any
+    parked: str = ""  # if set, jobs are not run but parked for this reason
 
     def run_job(self, job_id: str, document: Any, *, recorded: bool = False) -> dict[str, Any] | None:
-        """Run the job this message is for. Returns its result; ``None`` when another run has or had the job.
+        """Run the job of one message. Returns the operation's result.
 
-        A job that was sent by bare name is recorded now; one that was ``recorded`` when it was sent, and is
-        no more, has ended long ago. A document that is no request ends the job ``failed``, ``errorCode``
-        ``invalid_request``. A worker that is to stop leaves its jobs to others.
+        Returns ``None`` if another run has claimed the job, if the job has ended, or if this run loses the
+        job or the store; another run then takes over the job. A stopping worker hands its jobs over.
 
-        Raises :class:`OperationFailed` once the job's terminal event says so, and
-        :class:`InvalidRequestError`, with nothing recorded, when the message's id cannot be a job's.
-        ``None`` also when this run has lost the job or the store: then another takes the job over.
+        ``recorded`` means that the sender has recorded the job, so a job without a record has expired. Any
+        other job is recorded now. An invalid ``document`` ends the job ``failed`` with ``errorCode``
+        ``invalid_request``.
+
+        Raises :class:`OperationFailed` after the terminal event of a failed job. Raises
+        :class:`InvalidRequestError`, with nothing recorded, if ``job_id`` is not valid.
         """
         if not JOB_ID.match(job_id):
             raise InvalidRequestError(
                 {"jobId": [f"Must be 1 to 128 letters, digits, _ or -, not {job_id[:80]!r}."]}
             )
         with bound_contextvars(job_id=job_id):
-            taken = self._take_in_the_end(job_id, document, recorded=recorded)
-            if taken is None:
-                log.info("taken already, or to be left to another worker")
+            claimed = self._claim_with_retry(job_id, document, recorded=recorded)
+            if claimed is None:
+                log.info("skipped: claimed by another run, or already ended")
                 return None
-            traced = {"trace_id": taken.claim.trace_id} if taken.claim.trace else {}
-            with bound_contextvars(attempt=taken.claim.attempt, **traced):
-                return self._run(job_id, taken)
+            traced = {"trace_id": claimed.claim.trace_id} if claimed.claim.trace else {}
+            with bound_contextvars(attempt=claimed.claim.attempt, **traced):
+                return self._run(job_id, claimed)
 
-    def _take_in_the_end(self, job_id: str, document: Any, *, recorded: bool) -> _Taken | None:
-        """Take the job; a store out of reach is waited for, as nobody else may know of this message."""
+    def _claim_with_retry(self, job_id: str, document: Any, *, recorded: bool) -> _Claimed | None:
+        """Claim the job. Waits for an unreachable store, because the job may exist only in this message."""
         claimant = str(uuid4())
         while True:
             try:
-                return self._take(job_id, document, claimant, recorded=recorded)
+                return self._claim(job_id, document, claimant, recorded=recorded)
             except (RedisError, NotDurableError) as error:
-                log.warning("cannot take the job yet: %s", error)
+                log.warning("cannot claim the job yet: %s", error)
                 if self.parked or self.stopping.wait(RETRY_S):
                     raise
 
-    def _take(self, job_id: str, document: Any, claimant: str, *, recorded: bool) -> _Taken | None:
+    def _claim(self, job_id: str, document: Any, claimant: str, *, recorded: bool) -> _Claimed | None:
         claimed_s = time.monotonic()
         claim = self.journal.claim(job_id, claimant)
         if claim is None and not recorded:
-            request, refusal = _read(document, self.platforms)
-            document = {REFUSED: refusal} if refusal else request.to_document()
+            request, reason = _parse(document, self.platforms)
+            document = {INVALID_REQUEST: reason} if reason else request.to_document()
             if not self.journal.create(accepted_event(job_id, request), document).new:
                 return None
             claim = self.journal.claim(job_id, claimant)
-        return _Taken(claim, claimed_s) if claim else None
+        return _Claimed(claim, claimed_s) if claim else None
 
-    def _run(self, job_id: str, taken: _Taken) -> dict[str, Any] | None:
-        claim = taken.claim
+    def _run(self, job_id: str, claimed: _Claimed) -> dict[str, Any] | None:
+        claim = claimed.claim
         try:
-            with self._keeping(job_id, taken) as lease, self.trace(job_id, claim):
-                hold = RunGuard(lease, self.stopping, self.crash_at)
+            with self._keeping(job_id, claimed) as lease, self.trace(job_id, claim):
+                guard = RunGuard(lease, self.stopping, self.crash_at)
                 if reason := self.parked or _stalled(claim):
-                    # Whatever is wrong may be what is recorded, so no more of that is read than must be.
-                    operation = self._operation(job_id, claim, request_from_event(claim.latest), hold)
+                    # The stored request or intent log may be the cause, so as little as possible is read.
+                    operation = self._operation(job_id, claim, request_from_event(claim.latest), guard)
                     operation.log = _readable_log(claim)
                     unreadable = bool(claim.recorded) and operation.log is None
                     operation.uncertain = bool(self.parked) or unreadable
                     return park(operation, reason)
-                hold.reached("after_claim")
-                if refusal := json.loads(claim.request).get(REFUSED):
-                    refused = self._operation(job_id, claim, request_from_event(claim.latest), hold)
-                    return finish_operation(refused, ("invalid_request", refusal))
+                guard.reached("after_claim")
+                if invalid := json.loads(claim.request).get(INVALID_REQUEST):
+                    refused = self._operation(job_id, claim, request_from_event(claim.latest), guard)
+                    return finish_operation(refused, ("invalid_request", invalid))
                 request = recorded_request(claim.request)
-                operation = self._operation(job_id, claim, request, hold)
+                operation = self._operation(job_id, claim, request, guard)
                 operation.log = claim.log
-                log.info("begun: %s, %s SOL, user %s", request.mode, request.buy_amount, request.user_id)
-                result = _guarded(operation)
+                log.info("started: %s, %s SOL, user %s", request.mode, request.buy_amount, request.user_id)
+                result = _run_or_report_bug(operation)
                 log.info("completed: %s of %s SOL spent", result["totalSpent"], request.buy_amount)
                 return result
         except OperationFailed as failure:
@@ -158,66 +162,66 @@ class Runner:
         except Handover:
             self._hand_over(job_id, claim.attempt)
         except _LOST as lost:
-            away = isinstance(lost, (RedisError, NotDurableError))
-            metrics.RUNS_LOST.labels("store" if away else "lease").inc()
-            log.warning("stopped, to be taken over: %s", lost)
+            store_lost = isinstance(lost, (RedisError, NotDurableError))
+            metrics.RUNS_LOST.labels("store" if store_lost else "lease").inc()
+            log.warning("stopped, another run takes over: %s", lost)
         return None
 
-    def _operation(self, job_id: str, claim: Claim, request: OperationRequest, hold: RunGuard) -> Operation:
+    def _operation(self, job_id: str, claim: Claim, request: OperationRequest, guard: RunGuard) -> Operation:
         reporter = ProgressReporter(self.journal, job_id, request, attempt=claim.attempt, latest=claim.latest)
         started_s = time.monotonic() - claim.elapsed_ms / 1000
-        return Operation(job_id, request, self.market, reporter, hold, started_s=started_s)
+        return Operation(job_id, request, self.market, reporter, guard, started_s=started_s)
 
-    def _keeping(self, job_id: str, taken: _Taken) -> AbstractContextManager[Lease | None]:
+    def _keeping(self, job_id: str, claimed: _Claimed) -> AbstractContextManager[Lease | None]:
         if self.keeper is None:
             return nullcontext()
-        return self.keeper.keeping(job_id, taken.claim.attempt, taken.claimed_s)
+        return self.keeper.keeping(job_id, claimed.claim.attempt, claimed.claimed_s)
 
     def _hand_over(self, job_id: str, attempt: int) -> None:
         try:
             document = self.journal.release(job_id, attempt)
             if document is None:
-                return  # another's by now
+                return  # another run has claimed the job, or it has ended
             self.send(job_id, json.loads(document), True)
         except (RedisError, OperationalError) as error:
-            log.warning("cannot hand over, so the lease runs out: %s", error)
+            log.warning("cannot hand over, another run takes over when the lease expires: %s", error)
         else:
             metrics.RUNS_HANDED_OVER.inc()
             log.info("handed over")
 
 
-def _guarded(operation: Operation) -> dict[str, Any]:
+def _run_or_report_bug(operation: Operation) -> dict[str, Any]:
     try:
         return run(operation)
     except (CtoError, RedisError):
         raise
     except Exception:
-        # A bug of ours must not leave its user waiting. The counts told are true all the same.
-        log.exception("the operation broke")
+        # After a bug the job must still end, so that its user does not wait. Its counts are correct.
+        log.exception("the operation failed with an internal error")
         return finish_operation(
-            operation, ("internal_error", "The operation broke; its operators have been told")
+            operation, ("internal_error", "The operation failed with an internal error, which was logged")
         )
 
 
 def _stalled(claim: Claim) -> str:
     stalled = claim.stalls >= MAX_STALLS
-    return f"{MAX_STALLS} runs in a row were lost without getting further" if stalled else ""
+    return f"{MAX_STALLS} runs in a row were lost without progress" if stalled else ""
 
 
 def _readable_log(claim: Claim) -> IntentLog | None:
     try:
         return claim.log
     except (ValueError, KeyError, TypeError):
-        log.exception("the intent log cannot be read; what it tells is not counted")
+        log.exception("cannot read the intent log; its outcomes are not counted")
         return None
 
 
-def _read(document: Any, platforms: Collection[str]) -> tuple[OperationRequest, str]:
-    """The request in a message, and why it is refused, or ""."""
+def _parse(document: Any, platforms: Collection[str]) -> tuple[OperationRequest, str]:
+    """Return a message's request, and the reason for which it is invalid, or ""."""
     try:
         return parse_request(document, platforms), ""
-    except InvalidRequestError as refusal:
-        # What a stranger sent may be long, or no text that can be written down.
-        text = str(refusal).encode(errors="backslashreplace").decode()[:MAX_REFUSAL]
-        log.warning("refused: %s", text)
-        return refused_request(document), text
+    except InvalidRequestError as error:
+        # The text quotes the sender's input, which may be long, or contain surrogates that have no UTF-8.
+        reason = str(error).encode(errors="backslashreplace").decode()[:MAX_REASON]
+        log.warning("invalid request: %s", reason)
+        return refused_request(document), reason

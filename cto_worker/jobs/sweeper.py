@@ -1,7 +1,7 @@
-"""Recovery: every worker looks for jobs that nobody works on, and sends their messages again.
+"""The sweeper: searches for orphaned jobs, and sends their messages again.
 
-One worker is enough, and any number do no harm: the journal gives each orphan to one sweep at a time, and a
-message too many finds its job taken.
+Every worker has one, and one is enough. Several do no harm: the journal returns an orphan to one sweep at a
+time, and a superfluous message finds its job claimed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SWEEPS_PER_LEASE = 3
 
 
 class Sweeper:
-    """``send(job_id, document, resumed)`` puts one message on the queue of new or of resumed jobs."""
+    """Sweeps at regular intervals. ``send(job_id, document, resumed)`` sends one job's message."""
 
     def __init__(
         self, journal: Journal, lease_ms: int, send: Callable[[str, dict[str, Any], bool], None]
@@ -37,22 +37,22 @@ class Sweeper:
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Sweep at once, then again and again until :meth:`stop`."""
+        """Sweep at once, and then at regular intervals until :meth:`stop`."""
         while not self._stopped.is_set():
             try:
                 self.sweep()
             except (RedisError, OperationalError) as error:
-                log.warning("cannot look for orphaned jobs: %s", error)
+                log.warning("cannot sweep for orphaned jobs: %s", error)
             except Exception:
-                log.exception("looking for orphaned jobs broke")
+                log.exception("the sweep for orphaned jobs failed")
             self._stopped.wait(self._interval_s)
 
     def sweep(self) -> int:
-        """Send the message of every orphan once. Returns how many there were."""
+        """Send the message of every orphan once. Returns the number of orphans."""
         orphans = self._journal.due()
         for orphan in orphans:
             with bound_contextvars(job_id=orphan.job_id, attempt=orphan.attempt):
-                log.warning("orphaned; sending it again")
+                log.warning("orphaned: sending its message again")
                 self._send(orphan.job_id, json.loads(orphan.request), orphan.attempt > 0)
         return len(orphans)
 

@@ -1,4 +1,4 @@
-"""The one task."""
+"""The Celery task that runs an operation."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 
 class JournalledTask(Task):  # type: ignore[misc]  # Celery ships no types
-    """A task whose result metadata the journal writes.
+    """A task for which only the journal writes result metadata.
 
-    Were Celery to write it too, as a sender may ask with ``ignore_result=False``, a run that has lost its job
-    could overwrite what the owner wrote.
+    If Celery wrote it too, which a sender can request with ``ignore_result=False``, a run that has lost its
+    job could overwrite the metadata of the owner.
     """
 
     def __init__(self) -> None:
         self.backend = DisabledBackend(app=self.app)
 
     def AsyncResult(self, task_id: str, **options: Any) -> Any:  # noqa: N802 - Celery's name
-        """Return the result as the app's own backend reads it."""
+        """Return the result as read by the app's backend."""
         return self.app.AsyncResult(task_id, task_name=self.name, **options)
 
 
 def register(app: Celery, runner: Runner, traces: Traces) -> None:
-    """Add the task to a worker's app."""
+    """Register the task with a worker's app."""
 
     @app.task(
         name=keys.TASK_NAME, bind=True, base=JournalledTask, throws=(OperationFailed,), ignore_result=True
     )
     def run_operation(task: JournalledTask, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        document = args[0] if len(args) == 1 and not kwargs else None  # None is refused as no object
-        # Who sends by bare name may say what it belongs to, as OpenTelemetry's own instrumentation does.
+        document = args[0] if len(args) == 1 and not kwargs else None  # None is an invalid request
+        # A client that sends the task by name may add this header, as OpenTelemetry's instrumentation does.
         with traces.caller(str(task.request.get("traceparent") or "")):
             recorded = bool(task.request.get(keys.RECORDED))
             result = runner.run_job(task.request.id, document, recorded=recorded)
         if result is None:
-            raise Ignore  # neither success nor failure: the job's own run tells that
+            raise Ignore  # no result here: the run that owns the job reports success or failure
         return result

@@ -1,1 +1,1 @@
-"""The markets: one sub-package each."""
+"""The markets, one sub-package each."""

@@ -1,7 +1,7 @@
-"""Flower, where operators watch workers and tasks: ``python -m cto_worker.observability.flower``.
+"""Flower, Celery's web monitor, restricted: ``python -m cto_worker.observability.flower``.
 
-It shows every job. So it listens on this machine only, or asks for a password; it controls nothing unless a
-setting says so; and it keeps the latest tasks only.
+Flower shows every job, so it requires a password unless it listens on a loopback address. It is read-only by
+default, and keeps a limited number of tasks in memory.
 """
 
 from __future__ import annotations
@@ -22,65 +22,65 @@ from cto_worker.errors import ConfigError
 from cto_worker.hosts import host_name
 from cto_worker.observability import logs
 from cto_worker.observability.flower_options import environment, names, options
-from cto_worker.observability.refusal_log import MAX_KEY, RefusalLog
+from cto_worker.observability.warning_limiter import MAX_KEY, WarningLimiter
 from cto_worker.store.startup import wait_for_store
 from cto_worker.unknown_settings import unknown_settings
 
-FORGET_MS = 10_000
+FORGET_INTERVAL_MS = 10_000
 
 log = logging.getLogger(__name__)
 
 
 class _GuardedFlower(Flower):  # type: ignore[misc]  # Flower ships no types
-    """A Flower that answers to certain host names only, and forgets workers that have ended."""
+    """A Flower that answers only to allowed host names, and forgets workers that have ended."""
 
-    names: frozenset[str] | None = None
-    translate_script_errors = RefusalLog(log)
+    names: frozenset[str] | None = None  # allowed host names; ``None`` allows all
+    warnings = WarningLimiter(log)
 
     def start(self) -> None:
-        PeriodicCallback(self.forget_workers, FORGET_MS).start()
+        PeriodicCallback(self.forget_workers, FORGET_INTERVAL_MS).start()
         super().start()
 
     def forget_workers(self) -> None:
-        """Drop what is kept beside each worker, which ``--max-workers`` does not bound."""
+        """Delete the data of workers that Flower no longer lists; ``--max-workers`` does not bound it."""
         state, inspected = self.events.state, self.inspector.workers
-        gone = (state.counter.keys() | inspected.keys()) - set(state.workers)
-        state.metrics.remove_workers(gone)
-        for name in gone:
+        unlisted = (state.counter.keys() | inspected.keys()) - set(state.workers)
+        state.metrics.remove_workers(unlisted)
+        for name in unlisted:
             state.counter.pop(name, None)
             inspected.pop(name, None)
 
-    def find_handler(self, request: Any, **more: Any) -> Any:
+    def find_handler(self, request: Any, **options: Any) -> Any:
         host = request.headers.get("Host", "")  # browsers always send it
         if self.names is None or not host or host_name(host) in self.names:
-            return super().find_handler(request, **more)
-        self.translate_script_errors.note(
+            return super().find_handler(request, **options)
+        self.warnings.warn(
             host,
             "refused a request from %s: the host %s is not allowed: "
-            "add it to CTO_FLOWER_NAMES if operators use Flower by that name",
+            "add it to CTO_FLOWER_NAMES if operators open Flower under that name",
             request.remote_ip,
             host[:MAX_KEY],
         )
-        return self.get_handler_delegate(request, _Refusal)
+        return self.get_handler_delegate(request, _ForbiddenHost)
 
 
-class _Refusal(RequestHandler):
-    """Answers 403 to a host name that is not allowed."""
+class _ForbiddenHost(RequestHandler):
+    """Responds with 403 to a request for a host name that is not allowed."""
 
     def check_xsrf_cookie(self) -> None:
-        """Check nothing: whatever was sent is refused."""
+        """Do nothing, because every request is refused anyway."""
 
     def prepare(self) -> None:
         self.set_status(403)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(
-            "Flower does not answer to this host name: use http://127.0.0.1, or set CTO_FLOWER_NAMES.\n"
+            "This host name is not allowed: use http://127.0.0.1, or add the name to CTO_FLOWER_NAMES.\n"
         )
 
 
 def main() -> None:
-    """Run Flower, whose lines go the way of all others."""
+    """Run Flower. Its log has the format of all other processes."""
     try:
         settings = Settings.from_env()
         os.environ.update(environment(settings))
@@ -89,11 +89,11 @@ def main() -> None:
     logs.configure(settings)
     for warning in unknown_settings().values():
         log.warning(warning)
-    # Flower asks each worker for all it can tell; a worker that is just starting does not answer all in time.
+    # Flower sends each worker many queries, and warns when a starting worker does not answer all in time.
     logging.getLogger("flower.inspector").setLevel(logging.ERROR)
     wait_for_store(settings)
     _GuardedFlower.names = names(settings)
-    flower.command.Flower = _GuardedFlower  # its command has no way to be given another application
+    flower.command.Flower = _GuardedFlower  # the command has no option for another application class
     celery(["--app", "cto_worker.app", "flower", *options(settings)], prog_name="celery")
 
 

@@ -1,4 +1,8 @@
-"""What who watches tasks, as Flower does, is told of them beyond what Celery tells: the phase they are in."""
+"""Publishes a job's phase as a Celery task event, so that Flower can show it.
+
+This module is separate from :mod:`cto_worker.observability.flower`, because workers use it and must not load
+Flower.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +15,16 @@ if TYPE_CHECKING:
 
 
 class FlowerPhaseEvents:
-    """Sends a task event whenever a job enters a phase, while anybody has asked for task events.
+    """Sends a task event when a job enters a phase, if a monitor has enabled task events.
 
-    Flower shows a fixed set of fields, and a task has no result before its end: so the phase stands there.
+    Flower shows a fixed set of fields. The phase is sent as the result, which is empty until the task ends.
     """
 
     def __init__(self) -> None:
-        self.consumer: Any = None  # Celery's, once the worker is ready
+        self.consumer: Any = None  # Celery's consumer, once the worker is ready
 
     def __call__(self, event: ProgressEvent) -> None:
-        """Tell the phase of an event. Never raises for want of a connection: Celery sends it later."""
+        """Send the phase of an event. Does not raise without a connection: Celery sends the event later."""
         dispatcher = self.consumer and self.consumer.event_dispatcher
         if dispatcher and dispatcher.enabled and not event.status.terminal:
             phase = f"phase {event.phase} of {TOTAL_PHASES}: {event.phase_title}"

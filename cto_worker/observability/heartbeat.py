@@ -1,7 +1,7 @@
-"""The pulse of a process: every two seconds it adds what it has counted to the store, and says that it lives.
+"""The heartbeat of a process: every two seconds it adds its new counts to the store, and reports its gauges.
 
-So any gateway can tell what all processes have counted together, on however many machines, and what a process
-has counted outlives it. What one counts in its last seconds before it is killed is lost.
+Any gateway can therefore return the sums of all processes on all machines. Counts outlive their process,
+except those of its last two seconds if the process is killed.
 """
 
 from __future__ import annotations
@@ -29,101 +29,100 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BEAT_S = 2.0
-SILENCE_MS = 15_000  # a process that has not been heard of for so long is taken for gone
-FORGET_MS = 86_400_000  # and one for so long is forgotten: until then a pulse that comes again is known
-_ENDED = (
-    "ended"  # among the gauges: a process of an earlier version, which reads this too, takes nothing else
-)
+INTERVAL_S = 2.0
+SILENCE_MS = 15_000  # after this time without a heartbeat a process counts as dead
+FORGET_MS = 86_400_000  # after this time its entry is deleted; before, a repeated heartbeat is recognized
+_ENDED = "ended"  # stored among the gauges, because readers of an earlier release expect no other fields
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One that lives."""
+    """A process as its last heartbeat describes it."""
 
     kind: str  # "worker" or "gateway"
-    name: str  # its host and process id
-    gauges: Mapping[str, float]  # what it has now, by name
-    ended: bool = False  # in order; else it lives, or was killed
+    name: str  # host name and process id
+    gauges: Mapping[str, float]  # current values by name
+    ended: bool = False  # whether it has shut down; otherwise it runs, or was killed
 
 
 @dataclass(frozen=True, slots=True)
 class SystemCounts:
-    """What all processes have counted, by sample and its labels, and who lives."""
+    """The sums of the counters of all processes, and the processes themselves."""
 
-    counts: Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
-    processes: list[Process]
-    lost: list[Process]  # that fell silent in the last day without having ended, and that no other replaces
+    counts: Mapping[tuple[str, tuple[tuple[str, str], ...]], float]  # by sample name and labels
+    processes: list[Process]  # that sent a heartbeat in the last 15 s
+    lost: list[Process]  # silent for less than a day, not shut down, and not replaced by one of the same name
 
 
 class ProcessHeartbeat:
-    """``gauges`` tells what the process has now, by name."""
+    """Sends the heartbeats of this process. ``gauges`` returns its current values by name."""
 
     def __init__(
         self, store: Redis, kind: str, registry: CollectorRegistry, gauges: Callable[[], Mapping[str, float]]
     ) -> None:
-        self._write = script(store, "pulse")
+        self._write = script(store, "heartbeat")
         self._kind, self._registry, self._gauges = kind, registry, gauges
         self._id, self._name = str(uuid4()), f"{socket.gethostname()}:{os.getpid()}"
-        self._told: dict[str, float] = {}  # what the store has of this process
+        self._stored: dict[str, float] = {}  # counts that the store has of this process
         self._number = 0
         self._unsent: tuple[dict[str, float], list[Any]] | None = None
-        self._beating = threading.Lock()
+        self._sending = threading.Lock()
         self._stopped = threading.Event()
         self._ended = False
 
     def run(self) -> None:
-        """Beat until :meth:`stop`."""
-        failed = False  # said once, until it succeeds again
+        """Send heartbeats until :meth:`stop`."""
+        failed = False  # an outage is logged as a warning once
         while not self._stopped.is_set():
             try:
-                self.beat()
+                self.send()
                 failed = False
             except RedisError as error:
                 log.log(
                     logging.DEBUG if failed else logging.WARNING,
-                    "cannot tell yet what was counted: %s",
+                    "cannot send the heartbeat, will retry: %s",
                     error,
                 )
                 failed = True
             except Exception:
-                log.exception("telling what was counted broke")
-            self._stopped.wait(BEAT_S)
+                log.exception("the heartbeat failed")
+            self._stopped.wait(INTERVAL_S)
 
     def stop(self) -> None:
         """Make :meth:`run` return."""
         self._stopped.set()
 
     def end(self) -> None:
-        """Beat for the last time, and say so: then the process is not missed. Raises ``RedisError``."""
+        """Send the last heartbeat, so that the process does not count as lost. Raises ``RedisError``."""
         self.stop()
         self._ended = True
-        self.beat()
+        self.send()
 
-    def beat(self) -> None:
-        """Add what has been counted since the last time. Raises ``RedisError``; then it is added later, once.
+    def send(self) -> None:
+        """Add the counts since the last heartbeat to the store, exactly once.
 
-        What may have arrived is sent again as it was, with its number, by which the store knows it.
+        Raises ``RedisError``. The next call then repeats the same heartbeat first: its number shows the store
+        whether it has arrived before.
         """
-        with self._beating:
+        with self._sending:
             if self._unsent:
                 self._send(*self._unsent)
-            now = dict(_samples(self._registry))
-            grown = {field: value - self._told.get(field, 0.0) for field, value in now.items()}
+            counts = dict(_samples(self._registry))
+            growth = {field: value - self._stored.get(field, 0.0) for field, value in counts.items()}
             gauges = {**self._gauges(), **({_ENDED: 1.0} if self._ended else {})}
-            told = {"kind": self._kind, "name": self._name, "gauges": gauges}
+            content = {"kind": self._kind, "name": self._name, "gauges": gauges}
             self._number += 1
-            words = [word for field, growth in grown.items() if growth for word in (field, growth)]
-            self._unsent = now, [self._id, self._number, dumps(told), FORGET_MS, *words]
+            pairs = [item for pair in growth.items() if pair[1] for item in pair]
+            self._unsent = counts, [self._id, self._number, dumps(content), FORGET_MS, *pairs]
             self._send(*self._unsent)
 
-    def _send(self, now: dict[str, float], args: list[Any]) -> None:
+    def _send(self, counts: dict[str, float], args: list[Any]) -> None:
         self._write(keys=[keys.COUNTS, keys.PROCESSES], args=args)
-        self._told, self._unsent = now, None
+        self._stored, self._unsent = counts, None
 
 
 def read(store: Redis) -> SystemCounts:
-    """Return what all processes have told. Raises ``RedisError``."""
+    """Return the sums and the processes of the whole system. Raises ``RedisError``."""
     with store.pipeline(transaction=False) as pipeline:
         pipeline.hgetall(keys.COUNTS)
         pipeline.hgetall(keys.PROCESSES)
@@ -131,30 +130,33 @@ def read(store: Redis) -> SystemCounts:
         counts, processes, (now_s, _) = pipeline.execute()
     alive: dict[tuple[str, str], Process] = {}
     silent: dict[tuple[str, str], Process] = {}
-    for told in processes.values():
-        at_ms, _, document = told.split(b" ", 2)
-        process = _process(json.loads(document))
-        heard = now_s * 1_000 - int(at_ms) <= SILENCE_MS
-        (alive if heard else silent)[process.kind, process.name] = process
-    lost = [one for name, one in silent.items() if not one.ended and name not in alive]
+    for entry in processes.values():
+        sent_ms, _, content = entry.split(b" ", 2)
+        process = _process(json.loads(content))
+        recent = now_s * 1_000 - int(sent_ms) <= SILENCE_MS
+        (alive if recent else silent)[process.kind, process.name] = process
+    lost = [process for name, process in silent.items() if not process.ended and name not in alive]
     return SystemCounts(
         {_key(field): float(value) for field, value in counts.items()}, list(alive.values()), lost
     )
 
 
-def _process(told: dict[str, Any]) -> Process:
-    gauges = told["gauges"]
+def _process(content: dict[str, Any]) -> Process:
+    gauges = content["gauges"]
     ended = bool(gauges.pop(_ENDED, 0))
-    return Process(told["kind"], told["name"], gauges, ended)
+    return Process(content["kind"], content["name"], gauges, ended)
 
 
 def alive(store: Redis, kind: str) -> list[str]:
-    """Return the names of what lives of a kind: ``worker`` or ``gateway``. Raises ``RedisError``."""
+    """Return the names of the running processes of a kind: ``worker`` or ``gateway``.
+
+    Raises ``RedisError``.
+    """
     return sorted(process.name for process in read(store).processes if process.kind == kind)
 
 
 def _samples(registry: CollectorRegistry) -> Iterator[tuple[str, float]]:
-    """Name and labels of every sample, as one text, and what it has come to."""
+    """Yield every sample: its name and labels as JSON, and its value."""
     for family in registry.collect():
         for sample in family.samples:
             yield json.dumps([sample.name, *sorted(sample.labels.items())]), sample.value

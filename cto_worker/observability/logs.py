@@ -1,10 +1,10 @@
-"""Logging: every line of this process, ours and the libraries', in one format on standard error.
+"""Logging: all lines of this process, from our code and from libraries, in one format on standard error.
 
-With ``CTO_LOG_FORMAT=json`` every line is one object with ``timestamp``, ``level``, ``event`` and ``logger``,
-also what goes past logging: warnings, what ends a thread or the process, and what is merely printed.
+With ``CTO_LOG_FORMAT=json`` every line is one object with ``timestamp``, ``level``, ``event`` and ``logger``.
+That includes output that bypasses ``logging``: warnings, uncaught exceptions, and printed text.
 
-Clients choose parts of what is logged, and an operator reads it in a terminal. So control characters are
-escaped in both formats: a value can neither begin a line of its own nor change how the terminal shows others.
+Log lines contain values that clients send, and operators read them in a terminal. Control characters are
+therefore escaped in both formats: a value can neither start a new line nor change the terminal's display.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import structlog
 if TYPE_CHECKING:
     from cto_worker.config import Settings
 
-# They tell each packet, or each task with all that went in and came out; the runner tells a task in one line.
+# These loggers write each packet, or each task with its arguments and result. The runner logs a task itself.
 QUIET = (
-    # By their full names: one that has no level of its own when it is first used gets a handler of its own,
-    # and would write every line a second time, in no format.
+    # Full names, because engineio and socketio add a handler to a logger that has no level of its own at its
+    # first use. Every line would then be written twice, the second time without our format.
     "engineio.server",
     "engineio.client",
     "socketio.server",
@@ -37,20 +37,20 @@ QUIET = (
     "celery.worker.strategy",
 )
 
-# C0, DEL and C1; separators of lines and paragraphs; marks that change the direction of text.
+# C0, DEL and C1; line and paragraph separators; marks that change the direction of text.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def escape(text: str) -> str:
-    """Return a text on one line, in which control characters are escaped as in Python's literals."""
+    """Return ``text`` on one line, with control characters escaped as in Python's string literals."""
     return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def configure(settings: Settings, level: int = logging.INFO) -> None:
-    """Set up the root logger; ``CTO_LOG_FORMAT`` picks ``console`` or ``json`` lines.
+    """Configure the root logger. ``CTO_LOG_FORMAT`` selects ``console`` or ``json`` lines.
 
-    What is bound with ``structlog.contextvars`` (a worker binds ``job_id``, ``attempt`` and, when the job is
-    traced, ``trace_id``) is on every line.
+    Every line contains the values bound with ``structlog.contextvars``: a worker binds ``job_id``,
+    ``attempt`` and, if the job is traced, ``trace_id``.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -58,7 +58,7 @@ def configure(settings: Settings, level: int = logging.INFO) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    # The values of a frame's variables stay out of the log: orders and tokens are among them.
+    # Local variables are not logged, because they contain orders and tokens.
     tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     json_format = settings.log_format == "json"
     last: list[Any] = (
@@ -91,54 +91,57 @@ def configure(settings: Settings, level: int = logging.INFO) -> None:
 
 
 def say(text: str) -> None:
-    """Write a line from a signal's handler, which may have interrupted whoever writes one."""
+    """Write a line from a signal handler.
+
+    The handler may have interrupted a write, so the line goes directly to the file descriptor.
+    """
     root = logging.getLogger()
     record = root.makeRecord(__name__, logging.INFO, __file__, 0, text, (), None)
-    os.write(2, f"{root.handlers[0].format(record)}\n".encode())  # standard error, past Python's buffers
+    os.write(2, f"{root.handlers[0].format(record)}\n".encode())  # standard error, without Python's buffer
 
 
-def json_line(text: str, **more: str) -> str:
-    """Return a line as one JSON object, which it may be already, with what ``more`` there is to say of it."""
+def json_line(text: str, **fields: str) -> str:
+    """Return a line as one JSON object with ``fields`` added. ``text`` may be such an object already."""
     try:
         line = json.loads(text)
     except ValueError:
         line = None
     if not isinstance(line, dict):
         line = {"event": text, "level": "info", "timestamp": datetime.now(UTC).isoformat()}
-    return _escape_deletes(json.dumps(line | more))
+    return _escape_deletes(json.dumps(line | fields))
 
 
 class _ConsoleFormatter(structlog.stdlib.ProcessorFormatter):
-    """Escapes what control characters a renderer has left in the lines that it writes."""
+    """Escapes the control characters that are left in rendered lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         return "\n".join(map(escape, super().format(record).split("\n")))
 
 
 def _on_one_line(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Keep a message, and each value beside it, on one line; tracebacks have lines of their own."""
+    """Escape the message and all other values, except tracebacks, which have several lines."""
     return {
         name: value if name == "exc_info" else escape(value if isinstance(value, str) else repr(value))
         for name, value in event.items()
     }
 
 
-def _write_traceback(to: TextIO, failure: Any) -> None:
-    """Write a traceback, indented: the lines of an exception's notes cannot be told from others."""
-    for part in TracebackException(*failure).format():
+def _write_traceback(stream: TextIO, exc_info: Any) -> None:
+    """Write an indented traceback. The lines of exception texts and notes are escaped."""
+    for part in TracebackException(*exc_info).format():
         text = part.strip("\n")
-        # A frame also has a line with its source, which is ours.
+        # The part of a stack frame has a second line with its source code, which is trusted.
         lines = text.split("\n") if part.startswith("  File ") else [escape(text)]
-        to.writelines(f"\n  {line}" for line in lines)
+        stream.writelines(f"\n  {line}" for line in lines)
 
 
 def _escape_deletes(line: str) -> str:
-    """JSON escapes all control characters but this one, and all that is not ASCII."""
+    """Escape DEL, the only control character that ``json.dumps`` leaves unescaped."""
     return line.replace("\x7f", "\\u007f")
 
 
 class _Printed(io.TextIOBase):
-    """A standard stream whose lines are JSON, too."""
+    """A standard stream that writes each line as a JSON object."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -166,8 +169,8 @@ def _end_of_process(kind: type[BaseException], error: BaseException, traceback: 
         logging.getLogger(__name__).critical("the process ends", exc_info=(kind, error, traceback))
 
 
-def _end_of_thread(ending: threading.ExceptHookArgs) -> None:
-    if ending.exc_value and not isinstance(ending.exc_value, SystemExit):
-        name = ending.thread.name if ending.thread else "?"
-        failure = (ending.exc_type, ending.exc_value, ending.exc_traceback)
-        logging.getLogger(__name__).critical("the thread %s ends", name, exc_info=failure)
+def _end_of_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value and not isinstance(args.exc_value, SystemExit):
+        name = args.thread.name if args.thread else "?"
+        exc_info = (args.exc_type, args.exc_value, args.exc_traceback)
+        logging.getLogger(__name__).critical("the thread %s ends", name, exc_info=exc_info)

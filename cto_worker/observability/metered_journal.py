@@ -1,4 +1,4 @@
-"""A journal that is measured: as every write about a job goes through it, so does nearly all that counts."""
+"""A journal that counts and times its writes. Most of the worker's metrics come from here."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from cto_worker.domain.market import Order
     from cto_worker.domain.plan import Plan
 
-MOST_PHASES = 10_000  # a run that is lost leaves its entry behind
+MAX_TRACKED_JOBS = 10_000  # bounded, because a lost run leaves its entry behind
 
 
 class MeteredJournal:
-    """Implements :class:`~cto_worker.domain.journal.Journal` by another one. What that raises is not counted.
+    """Wraps a :class:`~cto_worker.domain.journal.Journal` and records metrics. Failed writes are not counted.
 
-    ``phase_begun`` is told the first event of each phase.
+    ``on_phase_start`` is called with the first event of each phase.
     """
 
     def __init__(
-        self, journal: Journal, phase_begun: Callable[[ProgressEvent], object] = lambda _: None
+        self, journal: Journal, on_phase_start: Callable[[ProgressEvent], object] = lambda _: None
     ) -> None:
         self._journal = journal
-        self._phase_begun = phase_begun
-        # By job: its phase, and when that began (ms); None when another run began it.
+        self._on_phase_start = on_phase_start
+        # By job id: current phase and its start (ms), which is None if another run started the phase.
         self._phases: dict[str, tuple[int, int | None]] = {}
 
     def create(
@@ -60,7 +60,7 @@ class MeteredJournal:
         """See :meth:`Journal.claim`."""
         claim = self._journal.claim(job_id, claimant)
         if claim:
-            self._begin(claim.latest, claim.latest.timestamp if claim.latest.seq == 1 else None)
+            self._track(claim.latest, claim.latest.timestamp if claim.latest.seq == 1 else None)
             if claim.attempt > 1:
                 metrics.TAKEOVERS.inc()
         return claim
@@ -77,25 +77,25 @@ class MeteredJournal:
         review: bool = False,
     ) -> AppendResult:
         """See :meth:`Journal.append`."""
-        asked_s = perf_counter()
-        receipt = self._journal.append(
+        start_s = perf_counter()
+        answer = self._journal.append(
             event, result, step_ms, earlier=earlier, plan=plan, records=records, review=review
         )
-        metrics.JOURNAL_STEP.observe(perf_counter() - asked_s)
-        for one in (*earlier, event):
-            self._count(one)
+        metrics.JOURNAL_STEP.observe(perf_counter() - start_s)
+        for appended in (*earlier, event):
+            self._count(appended)
         for intent_id, record in (records or {}).items():
             _count_intent(intent_id, record.status)
             if record.outcome:
                 metrics.SPENT.inc(to_sol(record.outcome.spent_lamports))
-        return receipt
+        return answer
 
     def intend(
         self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
     ) -> bool:
         """See :meth:`Journal.intend`."""
         recorded = self._journal.intend(job_id, attempt, intent_id, order, heed_cancel=heed_cancel)
-        if recorded and heed_cancel:  # else it is recorded again, by a run that asks what became of it
+        if recorded and heed_cancel:  # without heed_cancel a takeover records the same intent again
             _count_intent(intent_id, "intended")
         return recorded
 
@@ -125,21 +125,21 @@ class MeteredJournal:
 
     def _count(self, event: ProgressEvent) -> None:
         metrics.EVENTS_JOURNALLED.inc()
-        phase, began_ms = self._phases.get(event.job_id, (event.phase, None))
+        phase, start_ms = self._phases.get(event.job_id, (event.phase, None))
         if phase != event.phase:
-            if began_ms is not None:
-                took_s = max(0, event.timestamp - began_ms) / 1_000
-                metrics.PHASE.labels(event.mode, phase).observe(took_s)
-            self._begin(event, event.timestamp)
-            self._phase_begun(event)
+            if start_ms is not None:
+                duration_s = max(0, event.timestamp - start_ms) / 1_000
+                metrics.PHASE.labels(event.mode, phase).observe(duration_s)
+            self._track(event, event.timestamp)
+            self._on_phase_start(event)
         if event.status.terminal:
             self._phases.pop(event.job_id, None)
             metrics.JOBS_ENDED.labels(event.mode, event.status, event.details.error_code or "").inc()
 
-    def _begin(self, event: ProgressEvent, began_ms: int | None) -> None:
-        if len(self._phases) >= MOST_PHASES:
+    def _track(self, event: ProgressEvent, start_ms: int | None) -> None:
+        if len(self._phases) >= MAX_TRACKED_JOBS:
             self._phases.clear()
-        self._phases[event.job_id] = event.phase, began_ms
+        self._phases[event.job_id] = event.phase, start_ms
 
 
 def _count_intent(intent_id: str, status: str) -> None:

@@ -1,8 +1,7 @@
-"""What is measured in workers, by Prometheus' types. The gateway's own measures are in :mod:`api.metrics`.
+"""The workers' metrics, as Prometheus counters and histograms. :mod:`api.metrics` has the gateway's.
 
-Each process measures for itself; :mod:`cto_worker.observability.heartbeat` adds what it has counted to the
-store, and any
-gateway tells the sums. So a label must have few values: a user or a job is none.
+Each process counts for itself. :mod:`cto_worker.observability.heartbeat` adds its counts to the store, and
+any gateway returns the sums. A label must therefore have few values: never a user or a job.
 """
 
 from __future__ import annotations
@@ -14,59 +13,56 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from cto_worker.domain.events import Mode
 from cto_worker.domain.intents import IntentStatus
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # the sums are older than any process
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the sums are older than this process
 
-REGISTRY = CollectorRegistry()  # of this process
+REGISTRY = CollectorRegistry()  # this process's metrics
 STEP_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 PHASE_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 EVENTS_JOURNALLED = Counter("cto_events_journalled", "Progress events written.", registry=REGISTRY)
 JOURNAL_STEP = Histogram(
     "cto_journal_step_seconds",
-    "Time that the store takes to write one step of a job.",
+    "Time that the store takes to append the events of one step.",
     buckets=STEP_BUCKETS_S,
     registry=REGISTRY,
 )
 JOBS_ENDED = Counter(
     "cto_jobs_ended",
-    "Jobs that have ended; `error_code` says why they failed.",
+    "Jobs that have ended; `error_code` is the reason of a failure.",
     ["mode", "status", "error_code"],
     registry=REGISTRY,
 )
 PHASE = Histogram(
     "cto_phase_seconds",
-    "Time that jobs spend in a phase; in phase 1 they wait for a worker.",
+    "Time that jobs spend in a phase; phase 1 is the wait for a worker.",
     ["mode", "phase"],
     buckets=PHASE_BUCKETS_S,
     registry=REGISTRY,
 )
 INTENTS = Counter(
     "cto_intents",
-    "Buys and transfers by what became of them: each is intended, most are submitted, and all are settled.",
+    "Buys and transfers by status. Each counts as intended, as submitted if it was sent, and by its outcome.",
     ["kind", "status"],
     registry=REGISTRY,
 )
-SPENT = Counter(
-    "cto_spent_sol", "SOL that has left users' wallets for good, fees included.", registry=REGISTRY
-)
-TAKEOVERS = Counter("cto_takeovers", "Runs that went on with a job of another run.", registry=REGISTRY)
+SPENT = Counter("cto_spent_sol", "SOL spent from users' wallets, including fees.", registry=REGISTRY)
+TAKEOVERS = Counter("cto_takeovers", "Runs that took over a job from another run.", registry=REGISTRY)
 RUNS_LOST = Counter(
     "cto_runs_lost",
-    "Runs that stopped, for another to go on: `lease`, the job was not theirs any more; `store`, it is away.",
+    "Runs that lost their job: `lease`, another run had claimed it; `store`, the store was unreachable.",
     ["reason"],
     registry=REGISTRY,
 )
 RUNS_HANDED_OVER = Counter(
-    "cto_runs_handed_over", "Runs that gave their job to another worker, for theirs was to stop.",
-    registry=REGISTRY,
-)  # fmt: skip
-SWEEPS = Counter("cto_sweeps", "Looks for jobs that nobody works on.", registry=REGISTRY)
-ORPHANS = Counter("cto_orphans", "Jobs found by them, whose message was sent again.", registry=REGISTRY)
+    "cto_runs_handed_over", "Runs that a stopping worker handed over to another worker.", registry=REGISTRY
+)
+SWEEPS = Counter("cto_sweeps", "Sweeps for orphaned jobs.", registry=REGISTRY)
+ORPHANS = Counter("cto_orphans", "Orphaned jobs whose message was sent again.", registry=REGISTRY)
 
-# What alerts are about is told from the beginning: an increase from nothing at all is none to Prometheus.
+# Series with alerts exist from the start, because Prometheus sees no increase when a series first appears.
 for _kind, _status in product(("transfer", "buy"), IntentStatus):
     INTENTS.labels(_kind, _status)
-for _mode in Mode:  # ended by `cto park`, after a restore
+for _mode in Mode:  # counted by `cto park` after a restore
     JOBS_ENDED.labels(_mode, "failed", "needs_review")
 for _reason in ("lease", "store"):
     RUNS_LOST.labels(_reason)

@@ -1,8 +1,8 @@
-"""Traces that go to a collector: OpenTelemetry's SDK, and its OTLP over HTTP.
+"""Traces that are sent to a collector by OTLP over HTTP, with OpenTelemetry's SDK.
 
-The SDK's own ``OTEL_*`` variables hold (headers, sampling, batches); where the collector is says
-``CTO_OTLP_ENDPOINT``. Spans wait in memory and are sent by a thread, so a collector that is slow or gone
-costs spans, never time.
+``CTO_OTLP_ENDPOINT`` is the collector's address. The SDK's own ``OTEL_*`` variables set headers, sampling and
+batches. A thread sends the spans from a bounded queue, so a slow or missing collector loses spans but delays
+nothing.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 class OtlpTraces(Traces):
-    """See :class:`Traces`."""
+    """Sends spans to a collector. See :class:`Traces`."""
 
     def __init__(self, endpoint: str, service: str) -> None:
         resource = Resource.create(
@@ -61,7 +61,7 @@ class OtlpTraces(Traces):
                 "service.instance.id": f"{socket.gethostname()}-{os.getpid()}",
             }
         )
-        # Its own end would wait for half a minute.
+        # The SDK's own shutdown at exit would block for half a minute.
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(_Exporter(endpoint)))
         self._tracer = self._provider.get_tracer("cto")
@@ -99,16 +99,16 @@ class OtlpTraces(Traces):
         """See :meth:`Traces.request`."""
         attributes = {"http.request.method": method, "http.route": route, "url.path": path}
         caller = extract({"traceparent": traceparent})
-        with span(self._tracer, f"{method} {route}", SpanKind.SERVER, attributes, caller) as one:
+        with span(self._tracer, f"{method} {route}", SpanKind.SERVER, attributes, caller) as request_span:
 
-            def tell(status: int) -> None:
-                one.set_attribute("http.response.status_code", status)
+            def set_status(status: int) -> None:
+                request_span.set_attribute("http.response.status_code", status)
                 if status >= SERVER_ERROR:
-                    one.set_attribute("error.type", str(status))
-                    one.set_status(Status(StatusCode.ERROR))
+                    request_span.set_attribute("error.type", str(status))
+                    request_span.set_status(Status(StatusCode.ERROR))
 
-            with bound_contextvars(trace_id=trace_id(one)):
-                yield tell
+            with bound_contextvars(trace_id=trace_id(request_span)):
+                yield set_status
 
     def stop(self, within_s: float) -> None:
         """See :meth:`Traces.stop`."""
@@ -118,17 +118,17 @@ class OtlpTraces(Traces):
 
 
 class _Exporter(SpanExporter):
-    """OTLP over HTTP; while the collector cannot be reached the log says so once."""
+    """An OTLP exporter that logs an outage of the collector once, and its end."""
 
     def __init__(self, endpoint: str) -> None:
         self._exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
         self._failing = False
-        logging.getLogger(OTLPSpanExporter.__module__).addFilter(self._first)
-        # It warns of every span that does not fit into a full queue: the same outage.
+        logging.getLogger(OTLPSpanExporter.__module__).addFilter(self._is_first)
+        # The SDK warns of every span that does not fit into its full queue, which is the same outage.
         logging.getLogger("opentelemetry.sdk._shared_internal").setLevel(logging.ERROR)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send spans. Those that the collector does not take are lost."""
+        """Send spans. Spans that the collector does not accept are lost."""
         result = self._exporter.export(spans)
         if result is SpanExportResult.SUCCESS and self._failing:
             self._failing = False
@@ -136,11 +136,11 @@ class _Exporter(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """Send no more."""
+        """Stop sending."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]  # OpenTelemetry's own omission
 
-    def _first(self, record: logging.LogRecord) -> bool:
-        """Let the first line about an outage through, as the warning that it is."""
+    def _is_first(self, record: logging.LogRecord) -> bool:
+        """Accept only the first line about an outage, and lower it from an error to a warning."""
         first = not self._failing
         self._failing = True
         record.levelno, record.levelname = logging.WARNING, "WARNING"

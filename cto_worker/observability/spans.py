@@ -1,18 +1,18 @@
-"""Spans of a job: its recording, each run, and in a run each phase, transfer and buy.
+"""The spans of a job: its creation, each run, and in a run each phase, transfer and buy.
 
 ::
 
     POST /api/cto/jobs
-      create job                 whose context is recorded with the job
-        cto.run                  one for each attempt
-          cto.validating …       the phases, as the events tell them
+      create job                 its context is stored with the job
+        cto.run                  one per attempt
+          cto.validating …       one per phase, by the events
           cto.executing
             cto.transfer, cto.buy
               prepare, record intent, submit, outcome
       send cto
 
-Names and attributes are OpenTelemetry's where it has some (HTTP, messaging). Nothing signed or secret is in
-them, and no text of an error, which may hold anything.
+Names and attributes follow OpenTelemetry's semantic conventions for HTTP and messaging. Attributes contain no
+signed bytes, no secrets and no error texts, because an error text may contain either.
 """
 
 from __future__ import annotations
@@ -56,22 +56,22 @@ def span(
     attributes: Mapping[str, Any] | None = None,
     parent: Context | None = None,
 ) -> Iterator[Span]:
-    """Do the block in a span. How it fails is told by a code, or a class: a text may hold anything."""
+    """Run the block in a span. An exception is recorded by its code or class name, without its text."""
     with tracer.start_as_current_span(
         name, parent, kind, attributes, record_exception=False, set_status_on_exception=False
-    ) as one:
+    ) as current:
         try:
-            yield one
+            yield current
         except Handover:
             raise
         except BaseException as error:
-            _fail(one, _code(error))
+            _fail(current, _code(error))
             raise
 
 
 @contextmanager
 def attached(traceparent: str) -> Iterator[None]:
-    """Do the block in the context that a W3C ``traceparent`` names, if it is one."""
+    """Run the block in the context of a W3C ``traceparent``, if it is valid."""
     token = attach(extract({"traceparent": traceparent}))
     try:
         yield
@@ -79,14 +79,14 @@ def attached(traceparent: str) -> Iterator[None]:
         detach(token)
 
 
-def trace_id(one: Span) -> str:
-    """The id of a span's trace, 32 hexadecimal digits."""
-    return f"{one.get_span_context().trace_id:032x}"
+def trace_id(current: Span) -> str:
+    """Return the id of a span's trace, 32 hexadecimal digits."""
+    return f"{current.get_span_context().trace_id:032x}"
 
 
 @contextmanager
 def in_run(tracer: Tracer, job_id: str, claim: Claim) -> Iterator[None]:
-    """Do the block, one run of a job, in a span that is a child of the job's recording."""
+    """Run the block, one run of a job, in a child span of the job's creation."""
     attributes = MESSAGING | {
         "messaging.operation.type": "process",
         "messaging.message.id": job_id,
@@ -94,23 +94,24 @@ def in_run(tracer: Tracer, job_id: str, claim: Claim) -> Iterator[None]:
         "cto.attempt": claim.attempt,
         "cto.mode": claim.latest.mode,
     }
-    with span(tracer, "cto.run", SpanKind.CONSUMER, attributes, extract({"traceparent": claim.trace})) as one:
-        run = _Run(tracer, one, {"cto.job_id": job_id, "cto.attempt": claim.attempt})
+    parent = extract({"traceparent": claim.trace})
+    with span(tracer, "cto.run", SpanKind.CONSUMER, attributes, parent) as run_span:
+        run = _Run(tracer, run_span, {"cto.job_id": job_id, "cto.attempt": claim.attempt})
         token = _RUN.set(run)
         try:
             yield
         except BaseException as error:
-            one.set_attribute("cto.outcome", _code(error))
+            run_span.set_attribute("cto.outcome", _code(error))
             raise
         else:
-            one.set_attribute("cto.outcome", "completed")
+            run_span.set_attribute("cto.outcome", "completed")
         finally:
             run.end_phase()
             _RUN.reset(token)
 
 
 class TracedJournal(RedisJournal):
-    """A journal whose recordings, events and intents are seen in traces."""
+    """A journal that traces new jobs, phases and intents."""
 
     def __init__(self, store: Redis, settings: Settings, tracer: Tracer) -> None:
         super().__init__(store, settings)
@@ -123,33 +124,33 @@ class TracedJournal(RedisJournal):
         idempotency: Idempotency | None = None,
         trace: str = "",
     ) -> CreateResult:
-        """See :meth:`Journal.create`. The span's context goes into the job; a job that was there has none."""
+        """See :meth:`Journal.create`. The span's context is stored with a new job."""
         attributes = MESSAGING | {"messaging.operation.type": "create", "cto.mode": event.mode}
-        one = self._tracer.start_span("create job", kind=SpanKind.PRODUCER, attributes=attributes)
-        with use_span(one, record_exception=False, set_status_on_exception=False):
+        creation = self._tracer.start_span("create job", kind=SpanKind.PRODUCER, attributes=attributes)
+        with use_span(creation, record_exception=False, set_status_on_exception=False):
             carrier = {"traceparent": trace}
             inject(carrier)
             created = super().create(event, request, idempotency, carrier["traceparent"])
-        if created.new:  # else nothing was created, and a span that does not end is not told
-            one.set_attributes({"messaging.message.id": created.job_id, "cto.job_id": created.job_id})
-            one.end()
+        if created.new:  # otherwise no job was created; a span that never ends is not exported
+            creation.set_attributes({"messaging.message.id": created.job_id, "cto.job_id": created.job_id})
+            creation.end()
         return created
 
-    def append(self, event: ProgressEvent, *args: Any, **recorded: Any) -> AppendResult:
-        """See :meth:`Journal.append`. A phase begins with its first event."""
+    def append(self, event: ProgressEvent, *args: Any, **options: Any) -> AppendResult:
+        """See :meth:`Journal.append`. The first event of a phase begins its span."""
         run = _RUN.get()
         if run:
             run.begin_phase(event)
-        return super().append(event, *args, **recorded)
+        return super().append(event, *args, **options)
 
-    def intend(self, *args: Any, **recorded: Any) -> bool:
+    def intend(self, *args: Any, **options: Any) -> bool:
         """See :meth:`Journal.intend`."""
         with span(self._tracer, "record intent"):
-            return super().intend(*args, **recorded)
+            return super().intend(*args, **options)
 
 
 class TracedMarket:
-    """Implements :class:`~cto_worker.domain.market.Market`: asks another one, and traces what it is asked."""
+    """Wraps a :class:`~cto_worker.domain.market.Market` and traces its calls."""
 
     def __init__(self, market: Market, tracer: Tracer) -> None:
         self.patience_s = market.patience_s
@@ -174,16 +175,16 @@ class TracedMarket:
             return self._market.strategy(platform)
 
     def prepare(self, intent: Transfer | Buy) -> Order:
-        """See :meth:`Market.prepare`. With it a transfer or buy begins; one that is refused ends at once."""
+        """See :meth:`Market.prepare`. Begins the span of a transfer or buy; a rejected order ends it."""
         run = _RUN.get()
         if run:
             run.begin_step(intent.intent_id)
         try:
             with span(self._tracer, "prepare"):
                 return self._market.prepare(intent)
-        except OrderRejectedError as refusal:
+        except OrderRejectedError as rejection:
             if run:
-                run.end_step(refusal.code)
+                run.end_step(rejection.code)
             raise
 
     def submit(self, order: Order) -> None:
@@ -192,25 +193,27 @@ class TracedMarket:
             self._market.submit(order)
 
     def outcome(self, order: Order, *, wait_s: float) -> Outcome:
-        """See :meth:`Market.outcome`. It ends a transfer or buy; after a takeover it also begins one."""
+        """See :meth:`Market.outcome`. Ends the span of a transfer or buy; after a takeover also begins it."""
         run = _RUN.get()
         if run:
             run.begin_step(order.intent_id)
-        with span(self._tracer, "outcome") as one:
-            found = self._market.outcome(order, wait_s=wait_s)
-            one.set_attribute("cto.outcome", found.status)
-        if run and found.status is not OutcomeStatus.UNKNOWN:
-            run.end_step(found.error_code)
-        return found
+        with span(self._tracer, "outcome") as query:
+            outcome = self._market.outcome(order, wait_s=wait_s)
+            query.set_attribute("cto.outcome", outcome.status)
+        if run and outcome.status is not OutcomeStatus.UNKNOWN:
+            run.end_step(outcome.error_code)
+        return outcome
 
 
 @dataclass(slots=True)
 class _Run:
-    """The spans that are open in one run: its own, in it a phase's, and in that a transfer's or buy's."""
+    """The active spans of one run: the run's, the phase's, and the transfer's or buy's."""
 
     tracer: Tracer
     span: Span
-    common: dict[str, Any]  # attributes of all of them: a worker that is killed never tells of its run itself
+    common: dict[
+        str, Any
+    ]  # attributes of all spans, because the run's own span is lost if the worker is killed
     phase: int = 0
     intent_id: str = ""
     step: Span | None = None
@@ -218,7 +221,7 @@ class _Run:
     steps: ExitStack = field(default_factory=ExitStack)
 
     def begin_phase(self, event: ProgressEvent) -> None:
-        """End the phase before this event's, and begin its own."""
+        """Begin the span of an event's phase, and end the previous phase."""
         if event.phase == self.phase:
             return
         self.end_phase()
@@ -228,12 +231,12 @@ class _Run:
         self.phases.enter_context(span(self.tracer, name, attributes=self.common))
 
     def end_phase(self) -> None:
-        """End the phase, and what is open in it."""
+        """End the spans of the phase, and of its transfer or buy."""
         self.end_step(OutcomeStatus.UNKNOWN)
         self.phases.close()
 
     def begin_step(self, intent_id: str) -> None:
-        """Begin a transfer or buy, unless it is the one that is open."""
+        """Begin the span of a transfer or buy, unless it is already active."""
         if self.step and intent_id == self.intent_id:
             return
         self.end_step(OutcomeStatus.UNKNOWN)
@@ -244,7 +247,7 @@ class _Run:
         )
 
     def end_step(self, error: str) -> None:
-        """End the transfer or buy that is open: confirmed, or failed with this code."""
+        """End the active transfer or buy: as confirmed if ``error`` is "", otherwise as failed with it."""
         if self.step:
             self.step.set_attribute("cto.outcome", error or OutcomeStatus.CONFIRMED)
             if error:
@@ -256,9 +259,9 @@ class _Run:
 _RUN: ContextVar[_Run | None] = ContextVar("run", default=None)
 
 
-def _fail(one: Span, code: str) -> None:
-    one.set_attribute("error.type", code)
-    one.set_status(Status(StatusCode.ERROR, code))
+def _fail(failed: Span, code: str) -> None:
+    failed.set_attribute("error.type", code)
+    failed.set_status(Status(StatusCode.ERROR, code))
 
 
 def _code(error: BaseException) -> str:

@@ -1,9 +1,10 @@
-"""Traces: what a process tells a collector of its work, from the request to each buy.
+"""Traces: the spans of a process's work, from the request to each buy.
 
-Ports are wrapped, so that what runs behind them knows nothing of it. :class:`Traces` wraps nothing; the one
-that does is in :mod:`cto_worker.observability.otlp`, which is imported only when ``CTO_OTLP_ENDPOINT`` names
-a collector.
-The context of a job is recorded with it, so every run of it, in whichever worker, is in the same trace.
+Tracing wraps the ports, so the code behind a port does not depend on it. :class:`Traces` wraps nothing and
+records nothing. :class:`cto_worker.observability.otlp.OtlpTraces` sends spans to a collector;
+:mod:`cto_worker.observability.setup` chooses between them.
+
+The trace context is stored with the job, so all runs of a job, in any worker, belong to one trace.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 
 
 class Traces:
-    """No traces."""
+    """Traces that record nothing, and the interface of those that do."""
 
     def journal(self, store: Redis, settings: Settings) -> RedisJournal:
-        """Return a journal that traces what it records, and the phases that its events tell of."""
+        """Return a journal that traces new jobs, phases and intents."""
         return RedisJournal(store, settings)
 
     def market(self, market: Market) -> Market:
-        """Return a market that traces what it is asked, and each transfer and buy."""
+        """Return a market that traces its calls, and each transfer and buy."""
         return market
 
     def send(self, send: Send) -> Send:
@@ -42,30 +43,24 @@ class Traces:
         return send
 
     def caller(self, traceparent: str) -> AbstractContextManager[object]:
-        """Have what the block does belong to the trace of who caused it: a W3C ``traceparent``, or ""."""
+        """Run the block in the caller's trace. ``traceparent`` is a W3C trace context, or ""."""
         del traceparent
         return nullcontext()
 
     def run(self, job_id: str, claim: Claim) -> AbstractContextManager[object]:
-        """Trace one run of a job: the block, and how it ends."""
+        """Trace the block as one run of a job, with the outcome."""
         del job_id, claim
         return nullcontext()
 
     def request(
         self, method: str, route: str, path: str, traceparent: str
     ) -> AbstractContextManager[Callable[[int], None]]:
-        """Trace a request that ``traceparent`` has caused. The block is given what takes its status."""
+        """Trace the block as one HTTP request, in the trace of ``traceparent``.
+
+        The block gets a function that it must call with the response's status code.
+        """
         del method, route, path, traceparent
         return nullcontext(lambda _: None)
 
     def stop(self, within_s: float) -> None:
-        """Send what is left, if so much time is enough for it."""
-
-
-def make_traces(settings: Settings, service: str) -> Traces:
-    """Return the traces of a process. ``service`` is its name there, like ``cto-worker``."""
-    if not settings.otlp_endpoint:
-        return Traces()
-    from cto_worker.observability.otlp import OtlpTraces  # noqa: PLC0415 - a tenth of a second, and 8 MB
-
-    return OtlpTraces(settings.otlp_endpoint, service)
+        """Send the remaining spans, for at most ``within_s`` seconds."""

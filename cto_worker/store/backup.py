@@ -1,4 +1,4 @@
-"""A backup of the store: its own snapshot, of one moment."""
+"""A backup of the store: a snapshot of one moment."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ _POLL_S = 0.1
 
 
 def snapshot(store: Redis) -> None:
-    """Have the store write all that it holds into its file ``dump.rdb``, and wait until that is on disk.
+    """Write all data of the store to its file ``dump.rdb``. Returns once the file is on disk.
 
-    Raises :class:`BackupFailedError`: then the file is that of an earlier backup, or none.
+    Raises :class:`BackupFailedError`. The file is then from an earlier backup, or missing.
     """
     before = _state(store)
     try:
-        store.bgsave(schedule=True)  # after a rewrite of the append-only file, should one be under way
+        store.bgsave(schedule=True)  # scheduled, because a rewrite of the append-only file may be running
     except ResponseError as error:
-        raise BackupFailedError(f"the store does not write its snapshot: {error}") from error
+        raise BackupFailedError(f"the store refused to write a snapshot: {error}") from error
     while (now := _state(store))["rdb_saves"] == before["rdb_saves"] or now["rdb_bgsave_in_progress"]:
         if now["run_id"] != before["run_id"]:
             break
         time.sleep(_POLL_S)
     if now["run_id"] != before["run_id"]:
-        raise BackupFailedError("the store was restarted meanwhile: do it again")
+        raise BackupFailedError("the store was restarted during the backup: run the backup again")
     if now["rdb_last_bgsave_status"] != "ok":
-        raise BackupFailedError("the store could not write its snapshot: its log says why. Is its disk full?")
+        raise BackupFailedError(
+            "the store could not write its snapshot: see the store's log, and check that its disk is not full"
+        )
 
 
 def _state(store: Redis) -> dict[str, Any]:
-    found: dict[str, Any] = store.info("server", "persistence")
-    return found
+    state: dict[str, Any] = store.info("server", "persistence")
+    return state

@@ -1,4 +1,4 @@
-"""The store: how to reach it, and how to run a Lua script in it."""
+"""Connections to the store, and the check that the store is durable."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from redis.retry import Retry
 
 from cto_worker.errors import ConfigError
 from cto_worker.store import keys
-from cto_worker.store.scripts import _NOT_DURABLE, DURABLE_TIMEOUT_MS, _durability_shortfall
+from cto_worker.store.scripts import DURABLE_TIMEOUT_MS, NOT_DURABLE, durability_shortfall
 from cto_worker.store.sentinel import connection_pool
 
 if TYPE_CHECKING:
     from cto_worker.config import Settings
 
-TIMEOUT_S = 5.0  # a store that does not answer by then is out of reach
+TIMEOUT_S = 5.0  # a store that does not answer within this time is treated as unreachable
 HEALTH_CHECK_S = 5.0
-# A machine that is gone answers nothing, not even that a connection is closed. Who waits for its next word,
-# as a worker does for a message, hears of it after 5 + 3 * 2 s, and who has sent something after 10 s.
+# A dead machine does not close its connections. With these options an idle connection, such as that of a
+# worker that waits for a message, fails after 5 + 3 * 2 s. One with unacknowledged data fails after 10 s.
 KEEPALIVE = {
     getattr(socket, name): value
     for name, value in {
         "TCP_KEEPIDLE": 5,
         "TCP_KEEPINTVL": 2,
         "TCP_KEEPCNT": 3,
-        "TCP_USER_TIMEOUT": 10_000,  # ms; Linux alone has it
+        "TCP_USER_TIMEOUT": 10_000,  # ms; exists on Linux only
     }.items()
     if hasattr(socket, name)
 }
-# Every command we send is safe to repeat: the journal and the paper market recognize what they did already.
+# Every command is safe to repeat: the journal and the paper market recognize a repeated command.
 RETRIES = 2
 RETRY_BASE_S, RETRY_CAP_S = 0.05, 0.5
 
@@ -45,13 +45,13 @@ def connect(
     timeout_s: float = TIMEOUT_S,
     retry_timeouts: bool = True,
 ) -> Redis:
-    """Return a client that any number of threads may share; the connections are made when needed.
+    """Return a client that any number of threads may share. It connects on first use.
 
-    More threads than ``max_connections`` wait their turn, at most ``timeout_s``, where redis-py's default
-    pool would raise at once. A store that hangs is given up after as much again, or, with
-    ``retry_timeouts``, after several times as much: whoever has a caller waiting wants that off.
+    If ``max_connections`` are in use, a thread waits up to ``timeout_s`` for a free connection; redis-py's
+    default pool would raise at once. A command fails if the store does not answer within ``timeout_s``. With
+    ``retry_timeouts`` it is first repeated :data:`RETRIES` times; switch that off where a caller waits.
     """
-    # A connection that broke is made anew in any case: that costs no time.
+    # A broken connection is always replaced, because a reconnect costs no waiting time.
     retried = (StoreConnectionError, StoreTimeoutError) if retry_timeouts else (StoreConnectionError,)
     options: dict[str, Any] = {
         "max_connections": max_connections,
@@ -59,7 +59,7 @@ def connect(
         "socket_timeout": timeout_s,
         **(
             {}
-            if settings.embedded  # a Unix socket takes none of this
+            if settings.embedded  # a Unix socket does not support these options
             else {
                 "socket_connect_timeout": timeout_s,
                 "socket_keepalive": True,
@@ -67,7 +67,7 @@ def connect(
             }
         ),
         "health_check_interval": HEALTH_CHECK_S,
-        # Named here too, for redis-py only ever adds to what a Retry supports by default.
+        # Also set here, because redis-py only adds to the errors that a Retry handles by default.
         "retry": Retry(ExponentialWithJitterBackoff(base=RETRY_BASE_S, cap=RETRY_CAP_S), RETRIES, retried),
         "retry_on_error": list(retried),
     }
@@ -77,12 +77,15 @@ def connect(
 
 
 def check_durable(store: Redis, replicas: int) -> None:
-    """Raise :class:`ConfigError` unless store and replicas keep what is written: else no intent is safe."""
+    """Raise :class:`ConfigError` unless the store and ``replicas`` replicas write to disk.
+
+    Without that, an intent could be lost after its order was sent.
+    """
     with store.pipeline(transaction=False) as pipeline:
         pipeline.set(keys.PROBE, 1, px=DURABLE_TIMEOUT_MS)
         pipeline.execute_command("WAITAOF", 1, replicas, DURABLE_TIMEOUT_MS)
         written, durable = pipeline.execute(raise_on_error=False)
     if isinstance(written, Exception):
         raise written
-    if lack := _durability_shortfall(durable, replicas):
-        raise ConfigError(_NOT_DURABLE.format(lack))
+    if shortfall := durability_shortfall(durable, replicas):
+        raise ConfigError(NOT_DURABLE.format(shortfall))

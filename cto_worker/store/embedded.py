@@ -1,7 +1,7 @@
-"""The embedded store: ``python -m cto_worker.store.embedded`` becomes a Valkey server for this system alone.
+"""The embedded store: ``python -m cto_worker.store.embedded`` runs a private Valkey server.
 
-It listens on a Unix socket in ``CTO_DATA_DIR`` that only this user can open, keeps an append-only file there,
-and has every write on disk before it answers.
+It listens on a Unix socket in ``CTO_DATA_DIR``, which only the current user can open. It keeps an append-only
+file in the same directory, and writes each command to disk before it answers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from cto_worker.errors import ConfigError
 
 
 def main() -> None:
-    """Replace this process by the server, so that whoever started it watches and stops the server itself."""
+    """Replace this process with the server, so that a supervisor of this process supervises the server.
+
+    Raises :class:`ConfigError` if the data directory is in use or cannot be written.
+    """
     settings = Settings.from_env()
     if answers(settings):
         raise ConfigError(
@@ -29,9 +32,9 @@ def main() -> None:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"CTO_DATA_DIR={settings.data_dir} cannot be written ({error.strerror}): choose another directory"
+            f"cannot write to CTO_DATA_DIR={settings.data_dir} ({error.strerror}): choose another directory"
         ) from error
-    # The package would run the server as a child of this process; it only tells where the program lies.
+    # The package can only run the server as a child process. It is used here to find the server's program.
     program = ValkeyServer(data_dir=directory, persist=True)._binary_path  # noqa: SLF001
     options = {
         "port": "0",
@@ -45,11 +48,11 @@ def main() -> None:
         "loglevel": "warning",
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-    os.execv(program, [str(program), *arguments])  # noqa: S606 - the point of it
+    os.execv(program, [str(program), *arguments])  # noqa: S606 - replaces the process on purpose
 
 
 def answers(settings: Settings) -> bool:
-    """Whether a store answers on the socket."""
+    """Return whether a store answers on the socket."""
     try:
         with Redis.from_url(settings.store_url, socket_timeout=1) as store:
             return bool(store.ping())

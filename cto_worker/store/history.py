@@ -1,7 +1,7 @@
-"""What the journal holds, read: one round trip per question.
+"""Queries of the journal. Each takes one round trip, unless its docstring gives another number.
 
-Events are handed on as the JSON bytes the worker wrote; nothing here decodes what its caller only passes on.
-A question about an unknown job is answered ``None``, never as if the job waited.
+Events are returned as the JSON bytes that the worker wrote. They are not decoded, because most callers only
+forward them. A query for an unknown job returns ``None``.
 """
 
 from __future__ import annotations
@@ -20,40 +20,38 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-
-MAX_PURGES_PER_QUERY = (
-    1_000  # expired jobs that one question takes off a list: the store serves nobody else meanwhile
-)
+# Expired jobs that one query removes from a list. It is bounded because the script blocks the store.
+MAX_PURGES_PER_QUERY = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as its status page shows it, derived from Celery's result metadata and the stream."""
+    """The details of one job, read from its record, Celery's result metadata and the stream."""
 
     job_id: str
     user_id: str
     status: JobStatus
-    events: list[bytes]  # the whole history, oldest first
-    phase: bytes  # JSON, like the next two
-    progress: bytes
-    result_json: bytes  # of the operation; ``null`` until the end
-    needs_review: bool  # whether an operator must look at it now
+    events: list[bytes]  # the complete history, oldest first
+    phase: bytes  # JSON
+    progress: bytes  # JSON
+    result_json: bytes  # the operation's result; ``null`` before the job ends
+    needs_review: bool  # whether an operator must look at the job now
 
     @property
     def outcome(self) -> JobOutcome | None:
-        """What the job came to; ``None`` until the end."""
+        """The job's outcome; ``None`` before the job ends."""
         return outcome_of(json.loads(self.events[-1]))
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """The operation's result; ``None`` until the end."""
+        """The operation's result; ``None`` before the job ends."""
         result: dict[str, Any] | None = json.loads(self.result_json)
         return result
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One event and what is needed to place it."""
+    """One event with its job, user and sequence number."""
 
     job_id: str
     user_id: str
@@ -63,7 +61,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvents:
-    """A stretch of one job's history, oldest first."""
+    """Consecutive events of one job, oldest first."""
 
     user_id: str
     events: list[bytes]
@@ -71,16 +69,16 @@ class StoredEvents:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedJob:
-    """A job's place in the order of acceptance, and the rooms that get its events (none: it has expired)."""
+    """A job with its serial number and its rooms."""
 
     job_id: str
-    serial: int
-    rooms: list[str]
+    serial: int  # the job's place in the order of acceptance
+    rooms: list[str]  # rooms that receive the job's events; empty if the job has expired
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Counts over the jobs asked about. ``average_progress`` is over those found, 0–100."""
+    """Counts of the requested jobs by status."""
 
     total: int
     queued: int
@@ -88,46 +86,46 @@ class Stats:
     completed: int
     failed: int
     not_found: int
-    average_progress: float
+    average_progress: float  # of the jobs found, 0–100
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits for whom, in the whole system."""
+    """The unfinished work of the whole system, and the state of the store."""
 
-    jobs: dict[str, int]  # by status: those that wait, run, or need an operator
-    messages: dict[str, int]  # by queue: those that no worker has taken
-    accepted: int  # jobs, since the store was new
-    oldest_waiting_s: float  # for how long the oldest job that waits has; 0 when none does
-    memory_bytes: int  # that the store uses
-    memory_limit_bytes: int  # that it may use: then it refuses what is new
-    snapshot_s: int  # when the store last wrote a snapshot, or was started (Unix seconds)
+    jobs: dict[str, int]  # jobs by status: waiting, active, and needs_review
+    messages: dict[str, int]  # queued messages by queue
+    accepted: int  # jobs accepted since the store was created
+    oldest_waiting_s: float  # age of the oldest waiting job; 0 without a waiting job
+    memory_bytes: int  # memory that the store uses
+    memory_limit_bytes: int  # at this limit the store refuses writes
+    snapshot_s: int  # Unix time of the store's last snapshot, or of its start
 
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """A line in a list of jobs."""
+    """One job in a list of jobs."""
 
     job_id: str
     status: JobStatus
     created_ms: int  # ms since the epoch
-    event: bytes  # the latest
-    needs_review: bool  # whether an operator must look at it now
+    event: bytes  # the latest event
+    needs_review: bool  # whether an operator must look at the job now
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Jobs, newest first, and where the next page begins (``None``: this is the last).
+    """A page of a list of jobs.
 
-    A page may have fewer jobs than it could, even none, and not be the last: others had expired.
+    A page that is not the last may have fewer jobs than the limit, or be empty, if jobs have expired.
     """
 
-    jobs: list[JobSummary]
-    cursor: int | None
+    jobs: list[JobSummary]  # newest first
+    cursor: int | None  # start of the next page; ``None`` on the last page
 
 
 class History:
-    """Questions to the journal. Any method may raise ``redis.exceptions.RedisError``."""
+    """Queries of the journal. Any method may raise ``redis.exceptions.RedisError``."""
 
     def __init__(self, store: Redis) -> None:
         self._store = store
@@ -139,14 +137,14 @@ class History:
         self._accepted = script(store, "accepted")
 
     def view(self, job_id: str) -> JobView | None:
-        """Everything about one job."""
-        found = self._view(
+        """Return all details of one job."""
+        answer = self._view(
             keys=[keys.job(job_id), keys.events(job_id), keys.meta(job_id)],
             args=[keys.LIST_PREFIX, keys.REVIEW, job_id],
         )
-        if not found:
+        if not answer:
             return None
-        user_id, status, phase, progress, metadata, events, review = found
+        user_id, status, phase, progress, metadata, events, review = answer
         return JobView(
             job_id=job_id,
             user_id=user_id.decode(),
@@ -159,24 +157,24 @@ class History:
         )
 
     def latest(self, job_id: str) -> StoredEvent | None:
-        """The latest event of one job."""
-        found = self._events(keys=[keys.job(job_id), keys.events(job_id)], args=["latest"])
-        if not found:
+        """Return the latest event of one job."""
+        answer = self._events(keys=[keys.job(job_id), keys.events(job_id)], args=["latest"])
+        if not answer:
             return None
-        user_id, seq, events = found
+        user_id, seq, events = answer
         return StoredEvent(job_id, user_id.decode(), int(seq), events[0])
 
     def events(self, job_id: str, after: int = 0) -> StoredEvents | None:
-        """The events of one job with ``seq`` > ``after``."""
+        """Return the events of one job with ``seq`` > ``after``."""
         return self.events_of([(job_id, after)])[0]
 
     def events_of(self, jobs: Sequence[tuple[str, int]]) -> list[StoredEvents | None]:
-        """The same of several jobs, each with its own ``after``."""
+        """Return the events of several jobs, given as pairs of job id and ``after``."""
         calls: list[Any] = [([keys.job(job_id), keys.events(job_id)], [after]) for job_id, after in jobs]
-        return [_stored_events(found) for found in run_many(self._store, self._events, calls)]
+        return [_stored_events(answer) for answer in run_many(self._store, self._events, calls)]
 
     def stats(self, job_ids: Sequence[str], user_id: str | None = None) -> Stats:
-        """Count jobs by status; those of other users than ``user_id``, if given, count as not found."""
+        """Count jobs by status. If ``user_id`` is given, jobs of other users count as not found."""
         *counts, progress = self._stats(keys=[keys.job(job_id) for job_id in job_ids], args=[user_id or ""])
         queued, active, completed, failed, not_found = map(int, counts)
         found = len(job_ids) - not_found
@@ -191,9 +189,10 @@ class History:
         )
 
     def page(self, user_id: str | None, status: str | None, limit: int, cursor: int | None = None) -> Page:
-        """One page of a user's jobs (``None``: everybody's), in ``status`` if given.
+        """Return one page of a user's jobs, or of all jobs if ``user_id`` is ``None``.
 
-        ``status`` is a :class:`JobStatus`, or :data:`keys.REVIEW` for the ended jobs that need an operator.
+        ``status`` limits the page to a :class:`JobStatus`, or to :data:`keys.REVIEW`: ended jobs that an
+        operator must look at. ``cursor`` is the previous page's :attr:`Page.cursor`.
         """
         index = keys.jobs(user_id or keys.ALL_OWNERS, status or "all")
         rows, next_cursor = self._page(
@@ -201,8 +200,8 @@ class History:
             args=[
                 limit,
                 cursor or "",
-                keys.job(""),
-                keys.events(""),
+                keys.JOB_PREFIX,
+                keys.EVENTS_PREFIX,
                 MAX_PURGES_PER_QUERY,
                 keys.LIST_PREFIX,
                 keys.REVIEW,
@@ -215,7 +214,7 @@ class History:
         return Page(jobs, int(next_cursor) if next_cursor else None)
 
     def backlog(self) -> Backlog:
-        """What waits. Two round trips."""
+        """Return the unfinished work of the whole system. Takes two round trips."""
         statuses = (JobStatus.WAITING.value, JobStatus.ACTIVE.value, keys.REVIEW)
         queues = (keys.QUEUE, keys.RESUMED_QUEUE)
         lists = {status: keys.jobs(keys.ALL_OWNERS, status) for status in statuses}
@@ -242,36 +241,41 @@ class History:
         )
 
     def jobs_after(self, user_id: str, job_id: str | None) -> list[str]:
-        """The ids of a user's jobs accepted after that job, oldest first; all when it is not known."""
+        """Return the ids of a user's jobs accepted after ``job_id``, oldest first.
+
+        Returns all jobs of the user if ``job_id`` is ``None`` or unknown. Takes two round trips.
+        """
         serial: Any = self._store.hget(keys.job(job_id), "serial") if job_id else None
         index, after = keys.jobs(user_id), f"({int(serial or 0)}"
-        found: Any = self._store.zrange(index, after, "+inf", byscore=True, offset=0, num=-1)
-        return [later.decode() for later in found]
+        job_ids: Any = self._store.zrange(index, after, "+inf", byscore=True, offset=0, num=-1)
+        return [later.decode() for later in job_ids]
 
     def latest_serial(self) -> int:
-        """The serial number of the job accepted last; 0 before the first."""
+        """Return the serial number of the last accepted job; 0 before the first."""
         serial: Any = self._store.get(keys.SERIAL)
         return int(serial or 0)
 
     def jobs_accepted_after(self, serial: int, limit: int) -> list[AcceptedJob]:
-        """Everybody's jobs with higher serial numbers, ended or not, oldest first."""
-        rows = self._accepted(keys=[keys.jobs(keys.ALL_OWNERS)], args=[serial, limit, keys.job("")])
-        return [AcceptedJob(job_id.decode(), int(at), rooms.decode().split()) for job_id, at, rooms in rows]
+        """Return up to ``limit`` jobs of all users with serial numbers above ``serial``, oldest first."""
+        rows = self._accepted(keys=[keys.jobs(keys.ALL_OWNERS)], args=[serial, limit, keys.JOB_PREFIX])
+        return [AcceptedJob(job_id.decode(), int(n), rooms.decode().split()) for job_id, n, rooms in rows]
 
     def open_jobs(self, room: str) -> list[StoredEvent]:
-        """The latest event of every job of a room that has not ended, oldest job first."""
+        """Return the latest event of each unfinished job of a room, oldest job first."""
         return self.unfinished_jobs_of_rooms([room])[0]
 
     def unfinished_jobs_of_rooms(self, rooms: Sequence[str]) -> list[list[StoredEvent]]:
-        """The same of several rooms."""
-        calls: list[Any] = [([keys.OPEN_PREFIX + room], [keys.job(""), keys.events("")]) for room in rooms]
+        """Return for each room the latest events of its unfinished jobs, oldest job first."""
+        calls: list[Any] = [
+            ([keys.OPEN_PREFIX + room], [keys.JOB_PREFIX, keys.EVENTS_PREFIX]) for room in rooms
+        ]
         return [[_stored_event(row) for row in rows] for rows in run_many(self._store, self._open, calls)]
 
 
-def _stored_events(found: Any) -> StoredEvents | None:
-    if not found:
+def _stored_events(answer: Any) -> StoredEvents | None:
+    if not answer:
         return None
-    user_id, _, events = found
+    user_id, _, events = answer
     return StoredEvents(user_id.decode(), events)
 
 
@@ -284,7 +288,7 @@ _SUCCESS, _AFTER_RESULT = b'{"status":"SUCCESS","result":', b',"traceback":'
 
 
 def _result_json(metadata: bytes) -> bytes:
-    """Cut the operation's result out of Celery's metadata, as ``append.lua`` puts it together."""
+    """Extract the operation's result from Celery's metadata, which ``append.lua`` has built."""
     if metadata.startswith(_SUCCESS):
         return metadata[len(_SUCCESS) : metadata.rindex(_AFTER_RESULT)]
     document = json.loads(metadata)

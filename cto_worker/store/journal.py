@@ -1,4 +1,4 @@
-"""The journal in Redis or Valkey: each write is one Lua script, so one atomic step."""
+"""The journal in Redis or Valkey. Each write is one Lua script, so it is atomic."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from cto_worker.domain.plan import Plan
 
 
-EVERYONES_LISTS = [keys.jobs(keys.ALL_OWNERS, which) for which in ("all", *JobStatus, keys.REVIEW)]
+_GLOBAL_LISTS = [keys.jobs(keys.ALL_OWNERS, status) for status in ("all", *JobStatus, keys.REVIEW)]
 
 
 class RedisJournal:
@@ -75,7 +75,7 @@ class RedisJournal:
     ) -> CreateResult:
         """See :meth:`Journal.create`."""
         rooms = rooms_of_job(event.job_id, event.user_id, event.socket_user_id)
-        # One that is gone when a replica takes over would be a job that its sender was told of.
+        # The caller gets the job's id, so the job must survive a failover to a replica.
         job_id, new, fingerprint, status = self._durably(
             self._create,
             keys=[
@@ -100,7 +100,7 @@ class RedisJournal:
                 keys.CHANNEL_PREFIX,
                 keys.OPEN_PREFIX,
                 keys.LIST_PREFIX,
-                keys.job(""),
+                keys.JOB_PREFIX,
                 keys.NEW_MESSAGE_CHECK_DELAY_MS,
                 trace,
                 idempotency.user_id if idempotency else "",
@@ -120,14 +120,14 @@ class RedisJournal:
                 keys.intents(job_id),
                 keys.DUE,
                 keys.WAITING,
-                keys.CLAIMED,
+                keys.HIGHEST_CLAIMED,
             ],
             args=[job_id, claimant, self._lease_ms],
         )
         if not claimed:
             return None
-        attempt, latest, request, stalls, elapsed_ms, trace, log = claimed
-        fields = {name.decode(): text for name, text in zip(*[iter(log)] * 2, strict=True)}
+        attempt, latest, request, stalls, elapsed_ms, trace, intents = claimed
+        fields = {name.decode(): text for name, text in zip(*[iter(intents)] * 2, strict=True)}
         return Claim(
             int(attempt), decode(latest), request, fields, int(stalls), int(elapsed_ms), trace.decode()
         )
@@ -145,16 +145,16 @@ class RedisJournal:
     ) -> AppendResult:
         """See :meth:`Journal.append`."""
         validate_sequence((*earlier, event))
-        new: list[Any] = [] if plan is None else [PLAN, encode_plan(plan)]
+        log_fields: list[Any] = [] if plan is None else [PLAN, encode_plan(plan)]
         for intent_id, record in (records or {}).items():
-            new += [intent_id, encode_record(record)]
-        with _refusals(event.job_id, event.attempt):
-            cancel, learned = self._append(
+            log_fields += [intent_id, encode_record(record)]
+        with _translated_errors(event.job_id, event.attempt):
+            cancel, median_ms = self._append(
                 keys=[
                     keys.job(event.job_id),
                     keys.events(event.job_id),
                     keys.meta(event.job_id),
-                    keys.pace(event.mode, event.platform),
+                    keys.step_durations(event.mode, event.platform),
                     *([keys.DUE, keys.intents(event.job_id)] if event.attempt else [keys.WAITING]),
                 ],
                 args=[
@@ -173,21 +173,21 @@ class RedisJournal:
                     keys.LIST_PREFIX,
                     "" if step_ms is None else step_ms,
                     keys.STEP_DURATION_SAMPLES,
-                    keys.job(""),
+                    keys.JOB_PREFIX,
                     keys.REVIEW if review else "",
                     len(earlier),
                     *map(encode, earlier),
-                    *new,
+                    *log_fields,
                 ],
             )
-        return AppendResult(bool(cancel), float(learned) if learned else None)
+        return AppendResult(bool(cancel), float(median_ms) if median_ms else None)
 
     def intend(
         self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
     ) -> bool:
         """See :meth:`Journal.intend`."""
         record = IntentRecord(IntentStatus.INTENDED, order)
-        with _refusals(job_id, attempt):
+        with _translated_errors(job_id, attempt):
             recorded = self._durably(
                 self._intend,
                 keys=[keys.job(job_id), keys.intents(job_id)],
@@ -198,7 +198,7 @@ class RedisJournal:
     def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
         """See :meth:`Journal.submitted`."""
         record = IntentRecord(IntentStatus.SUBMITTED, order)
-        with _refusals(job_id, attempt):
+        with _translated_errors(job_id, attempt):
             self._intend(
                 keys=[keys.job(job_id), keys.intents(job_id)],
                 args=[attempt, intent_id, encode_record(record), 0],
@@ -206,8 +206,8 @@ class RedisJournal:
 
     def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
         """See :meth:`Journal.renew`."""
-        pairs = [word for pair in owned.items() for word in pair]
-        renewed = self._renew(keys=[keys.DUE], args=[self._lease_ms, keys.job(""), *pairs])
+        jobs = [value for pair in owned.items() for value in pair]
+        renewed = self._renew(keys=[keys.DUE], args=[self._lease_ms, keys.JOB_PREFIX, *jobs])
         return dict(zip(owned, map(bool, renewed), strict=True))
 
     def release(self, job_id: str, attempt: int) -> bytes | None:
@@ -223,30 +223,30 @@ class RedisJournal:
             keys=[
                 keys.DUE,
                 keys.WAITING,
-                keys.CLAIMED,
+                keys.HIGHEST_CLAIMED,
                 keys.QUEUE,
                 keys.RESUMED_QUEUE,
-                *EVERYONES_LISTS,
+                *_GLOBAL_LISTS,
             ],
             args=[
                 keys.SWEEP_LIMIT,
                 keys.NEW_MESSAGE_CHECK_DELAY_MS,
                 keys.RESUME_CHECK_DELAY_MS,
                 keys.RESENT_MESSAGE_TTL_MS,
-                keys.job(""),
+                keys.JOB_PREFIX,
             ],
         )
         return [Orphan(job_id.decode(), request, int(attempt)) for job_id, request, attempt in rows]
 
     def request_cancel(self, job_id: str) -> CancelResult:
         """See :meth:`Journal.request_cancel`."""
-        found = self._durably(self._cancel, keys=[keys.job(job_id)], args=[])
-        if found is None:
+        answer = self._durably(self._cancel, keys=[keys.job(job_id)], args=[])
+        if answer is None:
             raise JobNotFoundError(job_id)
-        status = JobStatus(found[0].decode())
+        status = JobStatus(answer[0].decode())
         if status.ended:
             raise JobEndedError(f"job {job_id} has ended: {status}")
-        return CancelResult(status, int(found[1]))
+        return CancelResult(status, int(answer[1]))
 
     def _durably(self, write: Any, *, keys: list[str], args: list[Any]) -> Any:
         return run_durably(self._store, write, keys=keys, args=args, replicas=self._replicas)
@@ -257,7 +257,7 @@ def _idempotency_keys(idempotency: Idempotency) -> list[str]:
     return [keys.idempotency(caller, key), keys.ambiguous_idempotency(caller, key)]
 
 
-def _refusals(job_id: str, attempt: int) -> AbstractContextManager[None]:
+def _translated_errors(job_id: str, attempt: int) -> AbstractContextManager[None]:
     return translate_script_errors(
         NOTFOUND=lambda _: JobNotFoundError(job_id),
         ENDED=lambda _: JobEndedError(f"job {job_id} has ended"),

@@ -1,7 +1,7 @@
-"""Jobs that need a person: which of their intents are unknown, and what an operator says became of them.
+"""Review of ended jobs: lists their unknown intents, and records the outcome that an operator found.
 
-History is exact: the job's events, its status, Celery's metadata and the counts in its result stay what they
-were when the job ended. What an operator says goes into the intent log alone.
+A resolution changes only the intent log. The job's events, status, result and Celery metadata stay as they
+were when the job ended.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UnknownIntent:
-    """A transfer or buy that has perhaps been executed: the market did not say."""
+    """A transfer or buy without a known outcome: the market did not report one in time."""
 
     intent_id: str
-    description: str  # of its step, e.g. "Buying with wallet 3 of 5"
+    description: str  # of the step, e.g. "Buying with wallet 3 of 5"
     kind: str  # "transfer" or "buy"
-    wallet: str  # the operation wallet it is for
-    lamports: int  # to be moved or spent, fees of the network not included
-    signature: str  # by which the market or an explorer finds it
+    wallet: str  # the operation wallet of the step
+    lamports: int  # amount to transfer or spend, without network fees
+    signature: str  # identifies the transaction at the market and in a blockchain explorer
 
 
 def unknown_intents(store: Redis, job_id: str) -> list[UnknownIntent]:
@@ -39,7 +39,7 @@ def unknown_intents(store: Redis, job_id: str) -> list[UnknownIntent]:
 
     Raises :class:`JobNotFoundError` or :class:`JobNotEndedError`.
     """
-    log = _log(store, job_id)
+    log = _intent_log(store, job_id)
     if log is None:
         return []
     return [
@@ -57,48 +57,50 @@ def unknown_intents(store: Redis, job_id: str) -> list[UnknownIntent]:
 
 
 def resolve(store: Redis, job_id: str, intent_id: str, *, executed: bool) -> int:
-    """Record that an unknown intent was executed, or was not. Returns how many of the job are still unknown.
+    """Record whether an unknown intent was executed. Returns the number of the job's unknown intents left.
 
-    The record becomes ``confirmed`` or ``failed`` and ``resolved``; what it cost stays untold. With the last
-    one the job leaves the lists of jobs that need review, in the same step. Its terminal event, status,
-    result and Celery metadata never change.
+    The record becomes ``resolved`` and ``confirmed`` or ``failed``, with a cost of 0. When no unknown intent
+    is left, the same atomic step removes the job from the review lists.
 
     Raises :class:`JobNotFoundError`, :class:`JobNotEndedError`, :class:`IntentNotFoundError` or
-    :class:`IntentNotUnknownError`; then nothing was written.
+    :class:`IntentNotUnknownError`. Nothing is written then.
     """
-    log = _log(store, job_id)
+    log = _intent_log(store, job_id)
     record = log.records.get(intent_id) if log else None
     if record is None:
         raise IntentNotFoundError(job_id, intent_id)
     if record.status is not IntentStatus.UNKNOWN:
-        who = "an operator" if record.resolved else "the market"
-        raise IntentNotUnknownError(f"intent {intent_id} is not unknown: {who} says it is {record.status}")
+        source = "an operator" if record.resolved else "the market"
+        raise IntentNotUnknownError(
+            f"intent {intent_id} is not unknown: {source} reported it as {record.status}. "
+            f"List the unknown intents with `cto resolve {job_id}`"
+        )
     outcome = Outcome(
         OutcomeStatus.CONFIRMED if executed else OutcomeStatus.FAILED,
         record.order.signature if record.order else "",
     )
-    left, _ = _record(
+    unknown, _ = _resolve(
         store, job_id, intent_id, encode_record(replace(settled(record.order, outcome), resolved=True))
     )
-    return left
+    return unknown
 
 
 def close(store: Redis, job_id: str) -> bool:
-    """Take an ended job off the lists of jobs that need review, if no intent of it is unknown.
+    """Remove an ended job from the review lists, unless it has an unknown intent.
 
-    Returns whether it has been taken off. Raises :class:`JobNotFoundError` or :class:`JobNotEndedError`.
+    Returns whether the job was removed. Raises :class:`JobNotFoundError` or :class:`JobNotEndedError`.
     """
-    _, removed = _record(store, job_id)
+    _, removed = _resolve(store, job_id)
     return bool(removed)
 
 
 def count(store: Redis) -> int:
-    """How many jobs need a person."""
+    """Return the number of jobs that need review."""
     listed: Any = store.zcard(keys.jobs(keys.ALL_OWNERS, keys.REVIEW))
     return int(listed)
 
 
-def _log(store: Redis, job_id: str) -> IntentLog | None:
+def _intent_log(store: Redis, job_id: str) -> IntentLog | None:
     with store.pipeline() as pipeline:
         pipeline.hget(keys.job(job_id), "status")
         pipeline.hgetall(keys.intents(job_id))
@@ -110,15 +112,17 @@ def _log(store: Redis, job_id: str) -> IntentLog | None:
     return decode_log({name.decode(): text for name, text in fields.items()})
 
 
-def _record(store: Redis, job_id: str, intent_id: str = "", record: bytes = b"") -> tuple[int, int]:
-    """Have the store take one step. Returns how many are still unknown, and 1 when the job left the lists."""
+def _resolve(store: Redis, job_id: str, intent_id: str = "", record: bytes = b"") -> tuple[int, int]:
+    """Run the script. Returns the number of unknown intents left, and 1 if the job left the review lists."""
     with translate_script_errors(
         NOTFOUND=lambda _: JobNotFoundError(job_id),
         NOTENDED=lambda _: JobNotEndedError(job_id),
-        NOTUNKNOWN=lambda _: IntentNotUnknownError(f"intent {intent_id} is not unknown any more"),
+        NOTUNKNOWN=lambda _: IntentNotUnknownError(
+            f"intent {intent_id} is no longer unknown: somebody else has just resolved it"
+        ),
     ):
-        left, removed = script(store, "resolve")(
+        unknown, removed = script(store, "resolve")(
             keys=[keys.job(job_id), keys.intents(job_id)],
             args=[job_id, intent_id, record, keys.LIST_PREFIX, keys.REVIEW],
         )
-    return int(left), int(removed)
+    return int(unknown), int(removed)

@@ -1,4 +1,4 @@
-"""Lua scripts of the store: loading, running, errors and durability."""
+"""Lua scripts in the store: loading, running, errors and durability."""
 
 from __future__ import annotations
 
@@ -15,20 +15,17 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-
-_NOT_DURABLE = (
-    "the store cannot promise that an intent is on disk before money moves ({}): run it and as many replicas "
-    "as CTO_REPLICAS says with `appendonly yes`; they must be Valkey, or Redis 7.2 or later"
+NOT_DURABLE = (
+    "the store cannot guarantee that an intent is on disk before money moves ({}): run the store and "
+    "CTO_REPLICAS replicas of it with `appendonly yes`, on Valkey or on Redis 7.2 or later"
 )
-
-
-DURABLE_TIMEOUT_MS = 3_000  # an intent that is not on disk by then must not be submitted
+DURABLE_TIMEOUT_MS = 3_000  # an intent that is not on disk after this time must not be submitted
 
 
 def script(store: Redis, name: str, package: str = "cto_worker.store") -> Callable[..., Any]:
-    """Return a package's ``lua/<name>.lua`` as a function of ``keys`` and ``args``.
+    """Return the script ``lua/<name>.lua`` of ``package`` as a function of ``keys`` and ``args``.
 
-    The store runs it atomically.
+    The store runs a script atomically.
     """
     source = (files(package) / "lua" / f"{name}.lua").read_text()
     run: Callable[..., Any] = store.register_script(source)
@@ -37,7 +34,10 @@ def script(store: Redis, name: str, package: str = "cto_worker.store") -> Callab
 
 @contextmanager
 def translate_script_errors(**errors: Callable[[ResponseError], Exception]) -> Iterator[None]:
-    """Raise our own error where a script refuses with ``<CODE> <text>``, by code."""
+    """Translate a script's error ``<CODE> <text>`` into the exception given for that code.
+
+    Other errors pass unchanged.
+    """
     try:
         yield
     except ResponseError as error:
@@ -48,9 +48,9 @@ def translate_script_errors(**errors: Callable[[ResponseError], Exception]) -> I
 
 
 def run_many(store: Redis, read: Any, calls: list[tuple[list[str], list[Any]]]) -> list[Any]:
-    """Run a script that only reads for each of these keys and arguments, in one round trip.
+    """Run a read-only script once for each (keys, arguments) pair, in one round trip.
 
-    redis-py's own pipeline asks first, in another one, whether the store has the script.
+    redis-py's own pipeline needs a second round trip to check whether the store has the script.
     """
     answers = _pipelined(store, read, calls) if calls else []
     for answer in answers:
@@ -60,41 +60,41 @@ def run_many(store: Redis, read: Any, calls: list[tuple[list[str], list[Any]]]) 
 
 
 def _pipelined(
-    store: Redis, run: Any, calls: list[tuple[list[str], list[Any]]], *more: tuple[Any, ...]
+    store: Redis, run: Any, calls: list[tuple[list[str], list[Any]]], *commands: tuple[Any, ...]
 ) -> list[Any]:
-    """Run a script for each call, and then ``more`` commands. Errors are among the answers."""
+    """Run a script for each call, then ``commands``. Errors are returned among the answers."""
     with store.pipeline(transaction=False) as pipeline:
         for keys, args in calls:
             pipeline.execute_command("EVALSHA", run.sha, len(keys), *keys, *args)
-        for command in more:
+        for command in commands:
             pipeline.execute_command(*command)
         answers: list[Any] = pipeline.execute(raise_on_error=False)
     if any(isinstance(answer, NoScriptError) for answer in answers):
         store.script_load(run.script)
-        return _pipelined(store, run, calls, *more)
+        return _pipelined(store, run, calls, *commands)
     return answers
 
 
 def run_durably(store: Redis, write: Any, *, keys: list[str], args: list[Any], replicas: int) -> Any:
-    """Run a script and wait until what it wrote is on disk, in one round trip on one connection.
+    """Run a script and wait until its writes are on disk, in one round trip on one connection.
 
-    Returns the script's answer. Raises :class:`NotDurableError` unless this store and as many ``replicas``
-    have all of the connection's writes on disk (https://valkey.io/commands/waitaof/), and what the script
-    raises. An answer that is false wrote nothing, and is returned in any case.
+    Returns the script's answer. Raises :class:`NotDurableError` unless the store and ``replicas`` replicas
+    have all writes of the connection on disk (https://valkey.io/commands/waitaof/). Also raises the script's
+    own errors. A false answer means that the script wrote nothing; it is returned without this check.
     """
     answer, durable = _pipelined(store, write, [(keys, args)], ("WAITAOF", 1, replicas, DURABLE_TIMEOUT_MS))
     if isinstance(answer, Exception):
         raise answer
-    if answer and (lack := _durability_shortfall(durable, replicas)):
-        raise NotDurableError(_NOT_DURABLE.format(lack))
+    if answer and (shortfall := durability_shortfall(durable, replicas)):
+        raise NotDurableError(NOT_DURABLE.format(shortfall))
     return answer
 
 
-def _durability_shortfall(durable: Any, replicas: int) -> str:
-    """What WAITAOF's answer lacks of the promise, or ""."""
+def durability_shortfall(durable: Any, replicas: int) -> str:
+    """Return why an answer of ``WAITAOF`` does not meet the requirement, or "" if it does."""
     if isinstance(durable, Exception):
         return str(durable)
     local, remote = map(int, durable)
     if local < 1 or remote < replicas:
-        return f"it is on disk in {local} of 1 store and {remote} of {replicas} replicas"
+        return f"a write is on disk in {local} of 1 store and {remote} of {replicas} replicas"
     return ""

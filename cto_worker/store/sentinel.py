@@ -1,6 +1,7 @@
-"""Connections to a store that Sentinels watch over.
+"""Connections to a store that Redis Sentinels monitor.
 
-Sentinels name the primary server, and choose another when it dies. https://valkey.io/topics/sentinel/
+Sentinels report the address of the primary, and promote a replica when the primary dies.
+https://valkey.io/topics/sentinel/
 """
 
 from __future__ import annotations
@@ -17,24 +18,26 @@ if TYPE_CHECKING:
 
     from cto_worker.store_url import Sentinels
 
-ASK_TIMEOUT_S = 0.5  # a Sentinel that does not answer by then is passed over for the next
-ASKING_AT_ONCE = 3_000  # after a failover every thread asks at once, and none of them may be turned away
+TIMEOUT_S = 0.5  # after this time without an answer the next Sentinel is asked
+MAX_CONNECTIONS = (
+    3_000  # to one Sentinel: after a failover all threads ask at once, and each must get an answer
+)
 
 
 def connection_options(sentinels: Sentinels) -> dict[str, Any]:
     """Return redis-py's options for a connection to a Sentinel."""
     return {
-        "socket_timeout": ASK_TIMEOUT_S,
-        "socket_connect_timeout": ASK_TIMEOUT_S,
+        "socket_timeout": TIMEOUT_S,
+        "socket_connect_timeout": TIMEOUT_S,
         "password": sentinels.own_password or None,
-        "max_connections": ASKING_AT_ONCE,
-        # By default redis-py asks ten more times, which takes longer than any caller waits.
+        "max_connections": MAX_CONNECTIONS,
+        # By default redis-py retries ten times, which takes longer than any caller waits.
         "retry": Retry(NoBackoff(), 0),
     }
 
 
 def connection_pool(sentinels: Sentinels, **options: Any) -> ConnectionPool:
-    """Return a pool of connections to the current primary. ``options`` are redis-py's."""
+    """Return a pool of connections to the current primary. ``options`` are redis-py's pool options."""
     login = {"username": sentinels.username or None, "password": sentinels.password or None}
     manager = Sentinel(sentinels.hosts, sentinel_kwargs=connection_options(sentinels))
     options |= {"connection_class": _Connection, "db": sentinels.db}
@@ -42,10 +45,10 @@ def connection_pool(sentinels: Sentinels, **options: Any) -> ConnectionPool:
 
 
 class _Connection(SentinelManagedConnection):
-    """redis-py's connection to a primary, without two of its faults."""
+    """redis-py's connection to a primary, with two faults corrected."""
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
-        """Send, to whichever is the primary now; redis-py goes back to where it was connected last."""
+        """Send a command to the current primary. redis-py would reconnect to the previous one."""
         if not self._sock:
             self.connect()  # type: ignore[no-untyped-call]
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
@@ -57,13 +60,13 @@ class _Connection(SentinelManagedConnection):
         disconnect_on_error: bool | None = True,
         **options: Any,
     ) -> Any:
-        """Read, and give the connection up if no answer comes.
+        """Read an answer, and disconnect if none arrives in time.
 
-        redis-py goes on with it: whatever it is asked next may get the answer that was given up
+        redis-py would keep the connection, so the next command could read the answer of this one
         (https://github.com/redis/redis-py/pull/4292).
         """
         return super().read_response(disable_decoding, disconnect_on_error=disconnect_on_error, **options)
 
 
 class _Pool(SentinelConnectionPool, BlockingConnectionPool):
-    """redis-py's pool for Sentinels, which waits for a connection where that would raise at once."""
+    """redis-py's pool for Sentinels, which waits for a free connection instead of raising at once."""

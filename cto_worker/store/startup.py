@@ -1,4 +1,4 @@
-"""Waiting for a store that is not reachable when a process starts."""
+"""The wait for the store when a process starts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 
 PROBE_TIMEOUT_S = 1.0
 AGAIN_S = 1.0
-REMIND_S = 60.0  # how often it is said again that the store is waited for
+REMIND_S = 60.0  # interval of the log lines while the store is unreachable
 
 
 def store_name(settings: Settings) -> str:
-    """Where the store is, without user and password."""
+    """Return a description of the store's address, without user and password."""
     if settings.embedded:
         return f"the embedded store in {settings.data_dir.absolute()}"
     if settings.sentinels:
@@ -33,7 +33,7 @@ def store_name(settings: Settings) -> str:
 
 
 def unreachable(settings: Settings) -> str:
-    """Ask the store once. Returns why it is not reachable, in one line that names it, or ""."""
+    """Ping the store once. Returns why it is not reachable, in one line that names the store, or ""."""
     try:
         with connect(settings, 1, timeout_s=PROBE_TIMEOUT_S, retry_timeouts=False) as store:
             store.ping()
@@ -43,12 +43,12 @@ def unreachable(settings: Settings) -> str:
 
 
 def wait_for_store(settings: Settings) -> None:
-    """Return when the store answers. Logs why it waits at once, and then every minute."""
-    said_s: float | None = None
-    while why := unreachable(settings):
-        if said_s is None or time.monotonic() - said_s >= REMIND_S:
-            said_s = time.monotonic()
-            log.warning("%s; waiting", why)
+    """Block until the store answers. Logs the reason at once, and again every minute."""
+    logged_s: float | None = None
+    while reason := unreachable(settings):
+        if logged_s is None or time.monotonic() - logged_s >= REMIND_S:
+            logged_s = time.monotonic()
+            log.warning("%s; waiting", reason)
         time.sleep(AGAIN_S)
-    if said_s is not None:
+    if logged_s is not None:
         log.info("%s is reachable", store_name(settings))

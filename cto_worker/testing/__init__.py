@@ -1,1 +1,1 @@
-"""In-memory twins of the journal and the market, which pass the same contract tests."""
+"""In-memory implementations of the journal and the market, which pass the same contract tests."""

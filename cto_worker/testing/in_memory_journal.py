@@ -1,4 +1,4 @@
-"""The journal's in-memory twin, for unit tests: the same promises, held to the same tests, no store."""
+"""An in-memory journal for unit tests. It passes the same contract tests as the journal in the store."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class MemoryJob:
-    """A job and everything said about it."""
+    """A job with its record, history and intent log."""
 
     request: bytes
     events: list[ProgressEvent]
@@ -54,9 +54,9 @@ class MemoryJob:
     attempt: int = 0
     claimant: str = ""
     cancel: bool = False
-    lease_ms: int = 0  # until when it is its claimant's
+    lease_ms: int = 0  # time when the lease expires
     released: bool = False
-    sent_ms: int = 0  # when its message was last put on the queue of resumed jobs
+    sent_ms: int = 0  # time when its message was last put on the queue of resumed jobs
     stalls: int = 0
     begun_ms: int | None = None
     review: bool = False
@@ -66,21 +66,22 @@ class MemoryJob:
 
 @dataclass(slots=True)
 class MemoryJournal:
-    """Implements :class:`cto_worker.domain.journal.Journal`. Only tests move its clock, which is in ms.
+    """Implements :class:`cto_worker.domain.journal.Journal` in memory.
 
-    ``before_append`` and ``before_intent`` may raise, or change anything.
+    Its clock is :attr:`now_ms`, which only tests change. The hooks ``before_append`` and ``before_intent``
+    may raise, or change any state.
     """
 
     jobs: dict[str, MemoryJob] = field(default_factory=dict)
-    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)  # as Celery's backend would hold it
+    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)  # Celery's result metadata by job id
     published: list[bytes] = field(default_factory=list)
     before_append: Callable[[ProgressEvent], None] = lambda _: None
     before_intent: Callable[[str], None] = lambda _: None
-    durable: bool = True  # else a claim or an intent is written, but not known to be on disk
+    durable: bool = True  # False: claims and intents are written, and raise NotDurableError
     lease_ms: int = 6_000
     now_ms: int = 1_000_000
-    queued: bool = False  # whether messages wait in the queue
-    resumed_queued: bool = False  # whether some wait in the queue of resumed jobs
+    queued: bool = False  # whether the queue of new jobs has messages
+    resumed_queued: bool = False  # whether the queue of resumed jobs has messages
     _keys: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     _samples: dict[str, list[float]] = field(default_factory=dict)
 
@@ -105,7 +106,7 @@ class MemoryJournal:
         self.jobs[event.job_id] = MemoryJob(
             dumps(request), [event], self.now_ms + keys.NEW_MESSAGE_CHECK_DELAY_MS, trace=trace
         )
-        self._show(event, {})
+        self._publish(event, {})
         return CreateResult(event.job_id, new=True, status=JobStatus.WAITING)
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:
@@ -139,11 +140,11 @@ class MemoryJournal:
         review: bool = False,
     ) -> AppendResult:
         """See :meth:`cto_worker.domain.journal.Journal.append`."""
-        for one in (*earlier, event):
-            self.before_append(one)
+        for appended in (*earlier, event):
+            self.before_append(appended)
         job = self.jobs.get(event.job_id)
         if job and event == job.events[-1]:
-            return self._receipt(job, event)
+            return self._answer(job, event)
         job = self._owned(event.job_id, event.attempt)
         validate_sequence((job.events[-1], *earlier, event))
         job.events += [*earlier, event]
@@ -156,12 +157,12 @@ class MemoryJournal:
             job.log[PLAN] = encode_plan(plan)
         for intent_id, record in (records or {}).items():
             job.log[intent_id] = encode_record(record)
-        self._show(event, result or {})
+        self._publish(event, result or {})
         if step_ms is not None:
-            samples = self._samples.setdefault(keys.pace(event.mode, event.platform), [])
+            samples = self._samples.setdefault(keys.step_durations(event.mode, event.platform), [])
             samples.insert(0, step_ms)
             del samples[keys.STEP_DURATION_SAMPLES :]
-        return self._receipt(job, event)
+        return self._answer(job, event)
 
     def intend(
         self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
@@ -215,11 +216,13 @@ class MemoryJournal:
                 job.sent_ms = self.now_ms
                 orphans.append(Orphan(job_id, job.request, job.attempt))
         order = list(self.jobs)
-        reached = max((order.index(name) for name, job in self.jobs.items() if job.attempt), default=-1)
+        highest_claimed = max(
+            (order.index(name) for name, job in self.jobs.items() if job.attempt), default=-1
+        )
         for job_id in self._overdue(begun=False):
             job = self.jobs[job_id]
             job.due_ms = self.now_ms + keys.NEW_MESSAGE_CHECK_DELAY_MS
-            if not self.queued or order.index(job_id) < reached:
+            if not self.queued or order.index(job_id) < highest_claimed:
                 orphans.append(Orphan(job_id, job.request, job.attempt))
         return orphans
 
@@ -253,20 +256,20 @@ class MemoryJournal:
 
     def _be_durable(self) -> None:
         if not self.durable:
-            raise NotDurableError("told to keep nothing")
+            raise NotDurableError("the test has set durable=False")
 
-    def _receipt(self, job: MemoryJob, event: ProgressEvent) -> AppendResult:
-        samples = self._samples.get(keys.pace(event.mode, event.platform))
+    def _answer(self, job: MemoryJob, event: ProgressEvent) -> AppendResult:
+        samples = self._samples.get(keys.step_durations(event.mode, event.platform))
         return AppendResult(job.cancel, median(samples) if samples else None)
 
-    def _show(self, event: ProgressEvent, result: dict[str, Any]) -> None:
+    def _publish(self, event: ProgressEvent, result: dict[str, Any]) -> None:
         states = {Status.COMPLETED: "SUCCESS", Status.FAILED: "FAILURE"}
-        shown = celery_result(event, result) if event.status.terminal else json.loads(encode(event))
-        self.metadata[event.job_id] = {"status": states.get(event.status, "PROGRESS"), "result": shown}
+        content = celery_result(event, result) if event.status.terminal else json.loads(encode(event))
+        self.metadata[event.job_id] = {"status": states.get(event.status, "PROGRESS"), "result": content}
         self.published.append(encode(event))
 
 
 def _check_unsettled(job: MemoryJob, intent_id: str, record: bytes) -> None:
-    was = job.log.get(intent_id)
-    if was and was != record and decode_record(intent_id, was).outcome:
+    old_record = job.log.get(intent_id)
+    if old_record and old_record != record and decode_record(intent_id, old_record).outcome:
         raise SequenceError(f"{intent_id} is settled")

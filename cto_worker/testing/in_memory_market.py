@@ -1,4 +1,4 @@
-"""The market's in-memory twin, for unit tests: told to, it refuses, fails, breaks or falls silent."""
+"""An in-memory market for unit tests, with faults that a test can choose."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ from cto_worker.errors import MarketError, OrderRejectedError
 FUNDING = "funding"
 BALANCE_LAMPORTS = 100 * 10**9
 FEE_LAMPORTS = 5_000
-TOKENS_PER_LAMPORT = 10  # no curve here: the price never moves
+TOKENS_PER_LAMPORT = 10  # the price is constant
 
 
 @dataclass(slots=True)
 class MemoryMarket:
     """Implements :class:`cto_worker.domain.market.Market` for one user with wallets ``wallet-1`` and up.
 
-    An order whose intent's id contains one of ``refused``, ``failing``, ``lost`` or ``silent`` is refused by
-    ``prepare``; fails on the chain; is executed although ``submit`` raises; or never gets an outcome.
-    ``broken`` are names of methods that raise :class:`MarketError`.
+    ``refused``, ``failing``, ``lost`` and ``silent`` contain parts of intent ids. The fault applies to orders
+    whose intent id contains one of the parts.
     """
 
-    refused: tuple[str, ...] = ()
-    failing: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
-    silent: tuple[str, ...] = ()
-    broken: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()  # ``prepare`` rejects the order
+    failing: tuple[str, ...] = ()  # the order fails on the chain
+    lost: tuple[str, ...] = ()  # the order is executed, and ``submit`` raises
+    silent: tuple[str, ...] = ()  # the order is executed, and its outcome stays unknown
+    broken: tuple[str, ...] = ()  # names of methods that raise MarketError
     user_exists: bool = True
     patience_s: float = 0.0
     balances: dict[str, int] = field(default_factory=lambda: {FUNDING: BALANCE_LAMPORTS})
     prepared: dict[str, Transfer | Buy] = field(default_factory=dict)
-    executed: dict[str, Outcome] = field(default_factory=dict)  # by intent
-    submitted: list[str] = field(default_factory=list)  # intents, as often as they were sent
+    executed: dict[str, Outcome] = field(default_factory=dict)  # by intent id
+    submitted: list[str] = field(default_factory=list)  # an intent id for each submission
 
     def account(self, user_id: str, wallet_count: int) -> Account:
         """See :meth:`cto_worker.domain.market.Market.account`."""
         self._break("account")
         if not self.user_exists:
-            raise OrderRejectedError("user_not_found", f"there is no user {user_id}")
+            raise OrderRejectedError("user_not_found", f"the user {user_id} does not exist")
         for number in range(1, wallet_count + 1):
             self.balances.setdefault(f"wallet-{number}", BALANCE_LAMPORTS)
         wallets = {name: lamports for name, lamports in self.balances.items() if name != FUNDING}
@@ -48,13 +47,13 @@ class MemoryMarket:
         """See :meth:`cto_worker.domain.market.Market.detect`."""
         self._break("detect")
         if token_address.endswith("none"):
-            raise OrderRejectedError("token_not_tradable", f"{token_address} trades nowhere")
+            raise OrderRejectedError("token_not_tradable", f"the token {token_address} cannot be traded")
         return self.strategy("pumpfun")
 
     def strategy(self, platform: str) -> Strategy:
         """See :meth:`cto_worker.domain.market.Market.strategy`."""
         if platform != "pumpfun":
-            raise OrderRejectedError("platform_unsupported", f"{platform} is not pumpfun")
+            raise OrderRejectedError("platform_unsupported", f"the platform {platform} is not supported")
         return Strategy("pumpfun", slippage_bps=500, max_order_lamports=10**9, priority_fee_lamports=1_000)
 
     def transfer_fee(self) -> int:
@@ -69,7 +68,7 @@ class MemoryMarket:
         """See :meth:`cto_worker.domain.market.Market.prepare`."""
         self._break("prepare")
         if _any(self.refused, intent.intent_id):
-            raise OrderRejectedError("insufficient_funds", "told to refuse")
+            raise OrderRejectedError("insufficient_funds", "the test has refused this order")
         self.prepared[intent.intent_id] = intent
         return Order(intent.intent_id, f"signature of {intent.intent_id}", intent.intent_id.encode())
 
@@ -80,9 +79,9 @@ class MemoryMarket:
         if order.intent_id not in self.executed:
             self.executed[order.intent_id] = self._execute(order)
         if _any(self.lost, order.intent_id):
-            raise MarketError("told to lose the reply")
+            raise MarketError("the test has lost this reply")
 
-    def outcome(self, order: Order, *, wait_s: float) -> Outcome:  # noqa: ARG002 - it knows at once
+    def outcome(self, order: Order, *, wait_s: float) -> Outcome:  # noqa: ARG002 - never waits
         """See :meth:`cto_worker.domain.market.Market.outcome`."""
         self._break("outcome")
         unknown = Outcome(OutcomeStatus.UNKNOWN, order.signature)
@@ -95,7 +94,12 @@ class MemoryMarket:
         if _any(self.failing, order.intent_id):
             self.balances[intent.source if isinstance(intent, Transfer) else intent.wallet] -= FEE_LAMPORTS
             return Outcome(
-                OutcomeStatus.FAILED, order.signature, FEE_LAMPORTS, 0, "slippage_exceeded", "told to fail"
+                OutcomeStatus.FAILED,
+                order.signature,
+                FEE_LAMPORTS,
+                0,
+                "slippage_exceeded",
+                "the test has failed this order",
             )
         if isinstance(intent, Transfer):
             self.balances[intent.source] -= intent.lamports + FEE_LAMPORTS
@@ -107,7 +111,7 @@ class MemoryMarket:
 
     def _break(self, method: str) -> None:
         if method in self.broken:
-            raise MarketError(f"told to break in {method}")
+            raise MarketError(f"the test has broken {method}")
 
 
 def _any(parts: tuple[str, ...], text: str) -> bool:

@@ -37,8 +37,8 @@ def test_every_line_is_one_json_object(launch):
 
     said = lines(system)
     for job_id, events in {
-        completed: ["begun: prefunded, 0.05 SOL, user 7", "completed: "],
-        failed: ["begun: prefunded, 1000.0 SOL, user 7", "failed: insufficient_funds"],
+        completed: ["started: prefunded, 0.05 SOL, user 7", "completed: "],
+        failed: ["started: prefunded, 1000.0 SOL, user 7", "failed: insufficient_funds"],
     }.items():
         of_job = [line for line in said if line.get("job_id") == job_id and line["process"] == "worker"]
         for line, event in zip(of_job, events, strict=True):

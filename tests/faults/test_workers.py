@@ -118,7 +118,7 @@ def test_a_stopped_worker_sends_and_writes_nothing_more(build):
     assert check(system, [job_id])["completed"]
     attempts = [event["attempt"] for event in system.told(job_id)]
     assert attempts == sorted(attempts)
-    wait_until(lambda: "stopped, to be taken over" in first.log.read_text())
+    wait_until(lambda: "stopped, another run takes over" in first.log.read_text())
 
 
 @pytest.mark.timeout(120 + 90 * ROUNDS)

@@ -1,4 +1,4 @@
-"""The paper market's ledger: double entries, and the audit that they and the balances agree."""
+"""The paper market's ledger: double-entry bookkeeping, and an audit of entries and balances."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 SOL = "SOL"
 _CURVE = "curve:"  # + mint: the account of a bonding curve
-REFUSED = "refused"  # nothing moved: another order for an intent that had been executed, or failed, already
+REFUSED = "refused"  # entry without postings: a second order for an intent that has an outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """One account gains (or loses) lamports of SOL, or base units of a mint."""
+    """A change of one account: lamports of SOL, or base units of a mint."""
 
     account: str  # an address, "curve:<mint>", "deposits", "platform_fees", "network_fees" or "priority_fees"
     asset: str
@@ -31,19 +31,19 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One movement, or an order that was refused. Its postings sum to zero for every asset."""
+    """A movement or a refused order. Its postings sum to zero for each asset."""
 
-    entry_id: str  # of the stream: milliseconds since the epoch and a counter
+    entry_id: str  # id in the stream: milliseconds since the epoch, and a counter
     kind: str  # deposit, transfer, buy, failed_transfer, failed_buy or refused
     intent_id: str
     user_id: str
-    signature: str  # of the order; "" for a deposit
+    signature: str  # the order's; "" for a deposit
     postings: tuple[Posting, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What the ledger adds up to. ``discrepancies`` is empty exactly when the books balance."""
+    """The result of an audit. ``discrepancies`` is empty if and only if the books balance."""
 
     entries: int
     totals_lamports: dict[str, int]  # by kind of account: deposits, wallets, curves and the three fees
@@ -51,7 +51,7 @@ class Audit:
 
 
 def entries(store: Redis) -> list[Entry]:
-    """Everything there ever was, oldest first."""
+    """Return all entries of the ledger, oldest first."""
     rows: Any = store.xrange(keys.PAPER_LEDGER)
     return [
         Entry(
@@ -67,39 +67,45 @@ def entries(store: Redis) -> list[Entry]:
 
 
 def audit(store: Redis) -> Audit:
-    """Check that every entry balances, no intent has two, and every balance is the sum of its postings.
+    """Audit the ledger and the balances.
 
-    Meant for a quiet market: what moves between the reading of ledger and balances shows as a discrepancy.
+    Checks that each entry balances, that each intent was executed at most once, and that each balance is the
+    sum of its postings. No order may be executed meanwhile: it would appear as a discrepancy, because ledger
+    and balances are read separately.
     """
     ledger = entries(store)
-    found = [f"entry {entry.entry_id} does not balance" for entry in ledger if _imbalance(entry)]
+    discrepancies = [f"entry {entry.entry_id} does not balance" for entry in ledger if _imbalance(entry)]
     intents = Counter(entry.intent_id for entry in ledger if entry.intent_id and entry.kind != REFUSED)
-    found += [
+    discrepancies += [
         f"intent {intent_id} was executed {times} times" for intent_id, times in intents.items() if times > 1
     ]
     sums: dict[tuple[str, str], int] = defaultdict(int)
     for entry in ledger:
         for posting in entry.postings:
             sums[posting.account, posting.asset] += posting.amount
-    held = _held(store, ledger)
-    for account, asset in sorted({*held, *(at for at in sums if _holds(at[0]))}):
-        booked, balance = sums.get((account, asset), 0), held.get((account, asset), 0)
+    balances = _balances(store, ledger)
+    for account, asset in sorted({*balances, *(key for key in sums if _has_balance(key[0]))}):
+        booked, balance = sums.get((account, asset), 0), balances.get((account, asset), 0)
         if booked != balance:
-            found.append(f"{account} holds {balance} of {asset}, but its entries sum to {booked}")
+            discrepancies.append(f"{account} holds {balance} of {asset}, but its entries sum to {booked}")
     totals: dict[str, int] = defaultdict(int)
     for (account, asset), amount in sums.items():
         if asset == SOL:
             totals[_kind(account)] += amount
-    return Audit(len(ledger), dict(sorted(totals.items())), tuple(found))
+    return Audit(len(ledger), dict(sorted(totals.items())), tuple(discrepancies))
 
 
 def wallets(store: Redis, user_id: str) -> list[dict[str, Any]]:
-    """A user's wallets: ``address``, ``kind`` (funding or operation), ``lamports`` and ``tokens`` by mint."""
+    """Return a user's wallets, the funding wallet first.
+
+    Each has ``address``, ``kind`` (``funding`` or ``operation``), ``lamports``, and ``tokens``: base units by
+    mint.
+    """
     balances: Any = store.hgetall(keys.paper_wallets(user_id))
     tokens: Any = store.hgetall(keys.paper_tokens(user_id))
     holdings: dict[str, dict[str, int]] = defaultdict(dict)
-    for at, amount in tokens.items():
-        owner, mint = at.decode().split(":")
+    for field, amount in tokens.items():
+        owner, mint = field.decode().split(":")
         holdings[owner][mint] = int(amount)
     names = [address(user_id, index) for index in range(len(balances))]
     return [
@@ -120,43 +126,43 @@ def _imbalance(entry: Entry) -> bool:
     return any(sums.values())
 
 
-def _held(store: Redis, ledger: list[Entry]) -> dict[tuple[str, str], int]:
-    """What wallets and curves hold, by account and asset: of every user and mint that the ledger names.
+def _balances(store: Redis, ledger: list[Entry]) -> dict[tuple[str, str], int]:
+    """Return the balances of wallets and curves, by account and asset.
 
-    A wallet or a curve begins with an entry of its own, so nothing is left out; and a worker's user of the
-    store may not list keys.
+    The users and mints are taken from the ledger. It is complete, because each wallet and each curve starts
+    with an entry. The store's keys are not listed, because a worker's ACL user may not do so.
     """
     users = sorted({entry.user_id for entry in ledger})
     accounts = {posting.account for entry in ledger for posting in entry.postings}
     mints = sorted(name.removeprefix(_CURVE) for name in accounts if name.startswith(_CURVE))
-    held: dict[tuple[str, str], int] = {}
-    for balances in _hashes(store, map(keys.paper_wallets, users)):
-        for name, lamports in balances.items():
-            held[name.decode(), SOL] = int(lamports)
-    for balances in _hashes(store, map(keys.paper_tokens, users)):
-        for at, amount in balances.items():
-            owner, mint = at.decode().split(":")
-            held[owner, mint] = int(amount)
+    balances: dict[tuple[str, str], int] = {}
+    for wallets_of_user in _hashes(store, map(keys.paper_wallets, users)):
+        for name, lamports in wallets_of_user.items():
+            balances[name.decode(), SOL] = int(lamports)
+    for tokens_of_user in _hashes(store, map(keys.paper_tokens, users)):
+        for field, amount in tokens_of_user.items():
+            owner, mint = field.decode().split(":")
+            balances[owner, mint] = int(amount)
     for mint, state in zip(mints, _hashes(store, map(keys.paper_curve, mints)), strict=True):
-        held[_CURVE + mint, SOL] = int(state.get(b"sol", 0))
-        held[_CURVE + mint, mint] = -int(state.get(b"sold", 0))
-    return held
+        balances[_CURVE + mint, SOL] = int(state.get(b"sol", 0))
+        balances[_CURVE + mint, mint] = -int(state.get(b"sold", 0))
+    return balances
 
 
 def _hashes(store: Redis, names: Iterable[str]) -> list[dict[bytes, bytes]]:
-    """Read these hashes in one round trip; one that is not there is empty."""
+    """Return several hashes, read in one round trip. A missing hash is empty."""
     with store.pipeline(transaction=False) as pipeline:
         for name in names:
             pipeline.hgetall(name)
-        found: list[dict[bytes, bytes]] = pipeline.execute()
-    return found
+        hashes: list[dict[bytes, bytes]] = pipeline.execute()
+    return hashes
 
 
-def _holds(account: str) -> bool:
+def _has_balance(account: str) -> bool:
     return account != "deposits" and not account.endswith("_fees")
 
 
 def _kind(account: str) -> str:
-    if not _holds(account):
+    if not _has_balance(account):
         return account
     return "curves" if account.startswith(_CURVE) else "wallets"

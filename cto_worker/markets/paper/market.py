@@ -1,12 +1,13 @@
-"""The paper market: wallets, a bonding curve per token and a ledger, kept in the store. No real money.
+"""The paper market: simulated wallets, a bonding curve per token, and a ledger, in the store. No real money.
 
-It behaves as a market does: buys move the price, slippage limits make buys fail once it has moved, failed
-transactions still cost fees, and an order is executed at most once however often it is sent. Every user
-exists; each wallet is opened with ``CTO_PAPER_BALANCE_SOL``. ``CTO_PAPER_LATENCY_MS`` is the time from
-submission until an outcome is known; ``CTO_PAPER_FAILURE_RATE`` the part of transactions that fail, picked
-by the intent's id, so that the same intent always meets the same fate. ``CTO_PAPER_LOST_RATE`` and its like
-are the parts of which the market executes but the reply is lost, or no outcome comes in time, or execution
-itself is late.
+It behaves like a real market. Buys move the price, and a buy fails if the price has moved beyond the slippage
+limit. Failed transactions cost fees. An order is executed at most once, however often it is sent. Every user
+id is accepted, and each new wallet contains ``CTO_PAPER_BALANCE_SOL``.
+
+``CTO_PAPER_LATENCY_MS`` is the time from the submission of an order until its outcome is known.
+``CTO_PAPER_FAILURE_RATE`` is the fraction of orders that fail. ``CTO_PAPER_LOST_RATE``,
+``CTO_PAPER_SILENT_RATE`` and ``CTO_PAPER_LATE_RATE`` are the fractions with a lost reply, a late outcome and
+a late execution. The intent's id selects the orders, so the same intent always behaves in the same way.
 """
 
 from __future__ import annotations
@@ -47,27 +48,27 @@ STRATEGIES = {
 }
 PLATFORMS = tuple(STRATEGIES)
 _SUFFIXES = {"pump": "pumpfun", "bonk": "bonk"}
-AFTER_TIMEOUT_S = 1.0  # how long after the time-out a silent or late order comes to light
+AFTER_TIMEOUT_S = 1.0  # time from the timeout until a late outcome is reported, or a late order is executed
 
 
-class _Fate(Enum):
-    LOST = auto()  # executed, but the reply to the submission is lost
-    SILENT = auto()  # executed, but no outcome is told in time
-    LATE = auto()  # executed after the time-out
+class _Fault(Enum):
+    LOST = auto()  # the order is executed, but the reply to its submission is lost
+    SILENT = auto()  # the order is executed, but its outcome is reported only after the timeout
+    LATE = auto()  # the order is executed only after the timeout
 
 
 class PaperMarket:
-    """Implements :class:`cto_worker.domain.market.Market`; each step is one round trip to the store."""
+    """Implements :class:`cto_worker.domain.market.Market`. Each call takes one round trip to the store."""
 
     def __init__(self, store: Redis, settings: Settings) -> None:
         self._store = store
         self._balance_lamports = to_lamports(settings.paper_balance_sol)
         self._latency_ms = settings.paper_latency_ms
         self._failure_rate = settings.paper_failure_rate
-        self._fates = {
-            _Fate.LOST: settings.paper_lost_rate,
-            _Fate.SILENT: settings.paper_silent_rate,
-            _Fate.LATE: settings.paper_late_rate,
+        self._fault_rates = {
+            _Fault.LOST: settings.paper_lost_rate,
+            _Fault.SILENT: settings.paper_silent_rate,
+            _Fault.LATE: settings.paper_late_rate,
         }
         self.patience_s = (settings.paper_latency_ms + settings.paper_timeout_ms) / 1000
         self._open = script(store, "open", __package__)
@@ -76,26 +77,28 @@ class PaperMarket:
         self._outcome = script(store, "outcome", __package__)
 
     def account(self, user_id: str, wallet_count: int) -> Account:
-        """See :meth:`cto_worker.domain.market.Market.account`. Opens what wallets are not open yet."""
-        wanted = [address(user_id, index) for index in range(wallet_count + 1)]
+        """See :meth:`cto_worker.domain.market.Market.account`. Opens missing wallets."""
+        addresses = [address(user_id, index) for index in range(wallet_count + 1)]
         with _store_errors():
-            found = self._open(
+            answer = self._open(
                 keys=[keys.paper_wallets(user_id), keys.PAPER_LEDGER],
-                args=[user_id, self._balance_lamports, *wanted],
+                args=[user_id, self._balance_lamports, *addresses],
             )
-        balances = {name.decode(): int(lamports) for name, lamports in zip(*[iter(found)] * 2, strict=True)}
+        balances = {name.decode(): int(lamports) for name, lamports in zip(*[iter(answer)] * 2, strict=True)}
         funding, *wallets = (address(user_id, index) for index in range(len(balances)))
         return Account(funding, balances[funding], {wallet: balances[wallet] for wallet in wallets})
 
     def detect(self, token_address: str) -> Strategy:
-        """See :meth:`cto_worker.domain.market.Market.detect`. Launchpads mark their mints by the ending."""
+        """See :meth:`cto_worker.domain.market.Market.detect`. Launchpads use a suffix for their mints."""
         return STRATEGIES[_SUFFIXES.get(token_address[-4:], "raydium")]
 
     def strategy(self, platform: str) -> Strategy:
         """See :meth:`cto_worker.domain.market.Market.strategy`."""
         if platform not in STRATEGIES:
             known = ", ".join(STRATEGIES)
-            raise OrderRejectedError("platform_unsupported", f"{platform} is none of: {known}")
+            raise OrderRejectedError(
+                "platform_unsupported", f"the platform {platform} is not supported: use one of {known}"
+            )
         return STRATEGIES[platform]
 
     def transfer_fee(self) -> int:
@@ -109,7 +112,7 @@ class PaperMarket:
     def prepare(self, intent: Transfer | Buy) -> Order:
         """See :meth:`cto_worker.domain.market.Market.prepare`.
 
-        The quote's minimum of tokens is part of the bytes.
+        The quote's minimum number of tokens is part of the signed bytes.
         """
         if isinstance(intent, Transfer):
             with _store_errors():
@@ -125,29 +128,31 @@ class PaperMarket:
         _check(balance, intent.wallet, intent.lamports + fees)
         quote = bonding_curve.tokens_for(intent.lamports, int(gained), int(sold))
         if quote > bonding_curve.TOKENS_FOR_SALE - int(sold):
-            raise OrderRejectedError("insufficient_liquidity", "the curve has fewer tokens left than that")
+            raise OrderRejectedError(
+                "insufficient_liquidity", "the curve has too few tokens left: buy for a smaller amount"
+            )
         min_tokens = quote * (10_000 - intent.slippage_bps) // 10_000
         return _sign("buy", intent, intent.wallet, intent.token_address, min_tokens)
 
     def submit(self, order: Order) -> None:
         """See :meth:`cto_worker.domain.market.Market.submit`.
 
-        Of several orders for one intent the first counts.
+        Only the first of several orders for one intent is executed.
         """
-        fate = self._fate(order.intent_id)
-        if fate is _Fate.LATE:
-            late = threading.Timer(self.patience_s + AFTER_TIMEOUT_S, self._execute, [order])
-            late.daemon = True
-            late.start()
+        fault = self._fault(order.intent_id)
+        if fault is _Fault.LATE:
+            timer = threading.Timer(self.patience_s + AFTER_TIMEOUT_S, self._execute, [order])
+            timer.daemon = True
+            timer.start()
             return
         self._execute(order)
-        if fate is _Fate.LOST:
-            raise MarketError("the paper market was told to lose this reply")
+        if fault is _Fault.LOST:
+            raise MarketError("the reply was lost, simulated by CTO_PAPER_LOST_RATE")
 
     def outcome(self, order: Order, *, wait_s: float) -> Outcome:
         """See :meth:`cto_worker.domain.market.Market.outcome`.
 
-        ``UNKNOWN`` when nothing was ever submitted for the order's intent, or another order than this one.
+        Returns ``UNKNOWN`` if no order was submitted for the intent, or if a different one was.
         """
         with _store_errors():
             signature, status, spent, tokens, code, error, age_ms = self._outcome(
@@ -158,7 +163,7 @@ class PaperMarket:
             time.sleep(wait_s)
             return unknown
         hidden_s = (self._latency_ms - age_ms) / 1000
-        if self._fate(order.intent_id) is _Fate.SILENT:
+        if self._fault(order.intent_id) is _Fault.SILENT:
             hidden_s += self.patience_s + AFTER_TIMEOUT_S
         if hidden_s > 0:
             time.sleep(min(hidden_s, wait_s))
@@ -205,13 +210,13 @@ class PaperMarket:
                 ],
             )
 
-    def _fate(self, intent_id: str) -> _Fate | None:
-        """What befalls an intent's messages, picked by its id."""
-        left = _chance(f"fate of {intent_id}")
-        for fate, rate in self._fates.items():
-            if left < rate:
-                return fate
-            left -= rate
+    def _fault(self, intent_id: str) -> _Fault | None:
+        """Return the fault that is simulated for an intent, selected by its id."""
+        remainder = _chance(f"fate of {intent_id}")
+        for fault, rate in self._fault_rates.items():
+            if remainder < rate:
+                return fault
+            remainder -= rate
         return None
 
 
@@ -225,17 +230,18 @@ def _store_errors() -> Iterator[None]:
 
 @lru_cache(maxsize=4_096)
 def address(user_id: str, index: int) -> str:
-    """The address of a user's paper wallet: 0 is the funding wallet, 1 and up are operation wallets."""
+    """Return the address of a user's paper wallet. Index 0 is the funding wallet."""
     return base58.b58encode(hashlib.sha256(f"paper wallet {index} of {user_id}".encode()).digest()).decode()
 
 
 def _check(balance: bytes | None, wallet: str, lamports: int) -> None:
     if balance is None:
-        raise OrderRejectedError("wallet_unknown", f"there is no wallet {wallet}")
+        raise OrderRejectedError("wallet_unknown", f"the wallet {wallet} does not exist")
     if int(balance) < lamports:
-        held, needed = to_sol(int(balance)), to_sol(lamports)
+        available, needed = to_sol(int(balance)), to_sol(lamports)
         raise OrderRejectedError(
-            "insufficient_funds", f"wallet {wallet} holds {held:.9g} SOL, {needed:.9g} SOL are needed"
+            "insufficient_funds",
+            f"wallet {wallet} holds {available:.9g} SOL, but {needed:.9g} SOL are needed",
         )
 
 

@@ -1,5 +1,5 @@
--- Sets the flag that the run reads from the answer to its next step.
--- KEYS: job. Returns {status, attempt}, or nothing when there is no such job
+-- Requests the cancellation of a job. The run reads the flag with the answer to its next append.
+-- KEYS: job. Returns {status, attempt}, or nothing if the job is unknown
 local status, attempt = unpack(redis.call("HMGET", KEYS[1], "status", "attempt"))
 if not status then
   return false

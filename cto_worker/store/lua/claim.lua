@@ -1,10 +1,10 @@
--- Takes a job for one run: a waiting one, or one whose owner let its lease run out or gave it up.
--- The first event of the run, not the claim, makes a waiting job active.
--- KEYS: job, events, intents, due, waiting, claimed. ARGV: job id, claimant, lease in ms
+-- Claims a job for one run: a waiting job, or a job whose lease has expired or was released.
+-- A waiting job becomes active with the first event of the run, not with the claim.
+-- KEYS: job, events, intents, due, waiting, highest claimed. ARGV: job id, claimant, lease in ms
 -- Returns {attempt, latest event, request, stalls, ms since the first claim, trace context or "",
 -- the intent log as field, value, ...},
--- or nothing when the job is not to be had
-local job, events, intents, due, waiting, claimed = unpack(KEYS)
+-- or nothing if the job cannot be claimed
+local job, events, intents, due, waiting, highest_claimed = unpack(KEYS)
 local job_id, claimant, lease_ms = unpack(ARGV)
 local attempt, owner, request, status, lease, released, stalls, begun, serial, trace = unpack(redis.call("HMGET", job,
   "attempt", "claimant", "request", "status", "lease", "released", "stalls", "begun", "serial", "trace"))
@@ -31,8 +31,8 @@ redis.call("HSET", job, "attempt", attempt, "claimant", claimant, "lease", until
   "stalls", stalls, "begun", string.format("%.0f", begun))
 redis.call("ZREM", waiting, job_id)
 redis.call("ZADD", due, until_ms, job_id)
-if tonumber(serial) > tonumber(redis.call("GET", claimed) or "0") then
-  redis.call("SET", claimed, serial)
+if tonumber(serial) > tonumber(redis.call("GET", highest_claimed) or "0") then
+  redis.call("SET", highest_claimed, serial)
 end
 local latest = redis.call("XREVRANGE", events, "+", "-", "COUNT", 1)[1][2][2]
 return { attempt, latest, request, stalls, now - begun, trace or "", redis.call("HGETALL", intents) }

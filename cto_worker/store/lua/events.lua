@@ -1,5 +1,6 @@
--- KEYS: job, events. ARGV: the seq after which to begin, or "latest"
--- Returns {user, seq of the first event returned, events}, or nothing when there is no such job
+-- Returns events of one job.
+-- KEYS: job, events. ARGV: the seq after which to start, or "latest"
+-- Returns {user, seq of the first event returned, events}, or nothing if the job is unknown
 local user = redis.call("HGET", KEYS[1], "user")
 if not user then
   return false
@@ -11,7 +12,7 @@ else
   entries = redis.call("XRANGE", KEYS[2], "(" .. ARGV[1] .. "-0", "+")
 end
 local seq = entries[1] and string.match(entries[1][1], "%d+") or 0
-for place, entry in ipairs(entries) do
-  entries[place] = entry[2][2]
+for index, entry in ipairs(entries) do
+  entries[index] = entry[2][2]
 end
 return { user, seq, entries }

@@ -1,6 +1,6 @@
--- Records one step's order, or that it has been submitted, for the job's owner alone.
--- KEYS: job, intents. ARGV: attempt, intent id, record, 1 when a cancellation forbids it
--- Returns 1, or 0 when somebody has asked to cancel the job and nothing was recorded
+-- Records the order of one step, or its submission. Only the job's owner may do so.
+-- KEYS: job, intents. ARGV: attempt, intent id, record, 1 if a requested cancellation prevents the write
+-- Returns 1, or 0 if cancellation was requested and nothing was recorded
 local job, intents = unpack(KEYS)
 local attempt, intent_id, record, heeds_cancel = unpack(ARGV)
 local owner, status, cancel = unpack(redis.call("HMGET", job, "attempt", "status", "cancel"))
@@ -13,11 +13,11 @@ end
 if owner ~= attempt then
   return redis.error_reply("FENCED the job belongs to attempt " .. owner)
 end
-local was = redis.call("HGET", intents, intent_id)
-if was and was ~= record and cjson.decode(was).outcome then
-  return redis.error_reply("SEQUENCE the step is settled") -- a message from before that was under way for long
+local old_record = redis.call("HGET", intents, intent_id)
+if old_record and old_record ~= record and cjson.decode(old_record).outcome then
+  return redis.error_reply("SEQUENCE the step is settled") -- a delayed write from before the outcome
 end
-if cancel and heeds_cancel == "1" and was ~= record then
+if cancel and heeds_cancel == "1" and old_record ~= record then
   return 0
 end
 redis.call("HSET", intents, intent_id, record)

@@ -1,4 +1,5 @@
--- KEYS: index of a room's open jobs. ARGV: prefixes of job and events
+-- Returns the unfinished jobs of a room.
+-- KEYS: index of the room's unfinished jobs. ARGV: prefixes of job and events keys
 -- Returns rows of {job id, user, seq, latest event}, oldest job first
 local rows = {}
 for _, id in ipairs(redis.call("ZRANGE", KEYS[1], 0, -1)) do

@@ -1,8 +1,9 @@
--- KEYS: an index of jobs by serial number.
--- ARGV: limit, serial to go on below (or ""), prefixes of job and events, how many to remove at most, prefix of lists,
--- name of the review list
--- Returns {rows of {job id, status, created ms, latest event, 1 when an operator must look at the job}, serial to go on
--- below (or "")}
+-- Returns one page of a list of jobs, and removes expired jobs from the list.
+-- KEYS: index of jobs by serial number.
+-- ARGV: limit, cursor (or ""), prefixes of job and events keys, maximum number of removals, prefix of lists, name of
+-- the review list
+-- Returns {rows of {job id, status, created ms, latest event, 1 if the job needs review}, cursor of the next page (or
+-- "")}; a cursor is a serial number, and its page has the jobs below it
 local index = KEYS[1]
 local limit, cursor, job_prefix, events_prefix, removals, list_prefix, review_list = unpack(ARGV)
 limit, removals = tonumber(limit), tonumber(removals)
@@ -10,8 +11,8 @@ local rows, last = {}, ""
 local below = cursor == "" and "+inf" or "(" .. cursor
 while true do
   local found = redis.call("ZRANGE", index, below, "-inf", "BYSCORE", "REV", "LIMIT", 0, limit + 1, "WITHSCORES")
-  for place = 1, #found, 2 do
-    local id, serial = found[place], found[place + 1]
+  for position = 1, #found, 2 do
+    local id, serial = found[position], found[position + 1]
     local status, created, user = unpack(redis.call("HMGET", job_prefix .. id, "status", "created", "user"))
     local latest = status and redis.call("XREVRANGE", events_prefix .. id, "+", "-", "COUNT", 1)[1]
     if not latest then
@@ -29,6 +30,6 @@ while true do
   if #found == 0 then
     return { rows, "" }
   elseif removals <= 0 then
-    return { rows, found[#found] } -- whoever asks for the next page has the rest removed
+    return { rows, found[#found] } -- the query for the next page removes more
   end
 end

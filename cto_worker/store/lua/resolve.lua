@@ -1,8 +1,8 @@
--- Records what an operator says of one unknown intent of an ended job, or of none, and takes the job off the
--- review lists once no intent of it is unknown. Its events and Celery's metadata stay as they are.
+-- Records an operator's resolution of one unknown intent of an ended job, if an intent is given. Removes the job from
+-- the review lists if no intent is unknown. The job's events and Celery's metadata do not change.
 -- KEYS: job, intents
--- ARGV: job id, intent id ("" for none), the record it gets, prefix of lists, name of the review list
--- Returns {how many intents are still unknown, 1 when this has taken the job off the lists}
+-- ARGV: job id, intent id (or ""), its new record, prefix of lists, name of the review list
+-- Returns {number of unknown intents left, 1 if this call removed the job from the lists}
 local job, intents = unpack(KEYS)
 local job_id, intent_id, record, list_prefix, review = unpack(ARGV)
 
@@ -18,25 +18,25 @@ if status ~= "completed" and status ~= "failed" then
   return redis.error_reply("NOTENDED the job is " .. status)
 end
 if intent_id ~= "" then
-  local was = redis.call("HGET", intents, intent_id)
-  if was ~= record then -- else the answer to this very step was lost, and it came again
-    if not unknown(was) then
-      return redis.error_reply("NOTUNKNOWN somebody was faster")
+  local old_record = redis.call("HGET", intents, intent_id)
+  if old_record ~= record then -- equal: a retry, because the first answer was lost
+    if not unknown(old_record) then
+      return redis.error_reply("NOTUNKNOWN the intent is already resolved")
     end
     redis.call("HSET", intents, intent_id, record)
   end
 end
 
-local left = 0
+local remaining = 0
 for _, text in ipairs(redis.call("HVALS", intents)) do
-  if unknown(text) then -- the plan, an array, has no status
-    left = left + 1
+  if unknown(text) then -- the plan is an array without a status
+    remaining = remaining + 1
   end
 end
 local removed = 0
-if left == 0 then
+if remaining == 0 then
   for _, owner in ipairs({ user, "*" }) do
     removed = math.max(removed, redis.call("ZREM", list_prefix .. owner .. ":" .. review, job_id))
   end
 end
-return { left, removed }
+return { remaining, removed }

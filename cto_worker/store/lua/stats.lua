@@ -1,4 +1,5 @@
--- KEYS: jobs. ARGV: the user whose jobs count, or "" for everybody's
+-- Counts jobs by status.
+-- KEYS: jobs. ARGV: the user whose jobs count, or "" for the jobs of all users
 -- Returns {waiting, active, completed, failed, not found, sum of progress}
 local counts = { waiting = 0, active = 0, completed = 0, failed = 0 }
 local missing, progress_sum = 0, 0

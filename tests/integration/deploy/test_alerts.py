@@ -37,8 +37,8 @@ def told(app, rest, store):
         (REQUEST, ("GET", "/", 200)),
     ):
         family.labels(*labels)  # as whatever happens first does
-    ProcessHeartbeat(store, "worker", REGISTRY, lambda: {"operations": 0, "slots": 1}).beat()
-    ProcessHeartbeat(store, "gateway", REGISTRY, lambda: {"socketio": 0}).beat()
+    ProcessHeartbeat(store, "worker", REGISTRY, lambda: {"operations": 0, "slots": 1}).send()
+    ProcessHeartbeat(store, "gateway", REGISTRY, lambda: {"socketio": 0}).send()
     app.register_blueprint(metrics_endpoint.blueprint(lambda: heartbeat.read(store), History(store).backlog))
     return {
         sample.name: set(sample.labels)

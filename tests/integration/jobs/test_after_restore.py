@@ -127,7 +127,7 @@ def test_the_message_of_a_job_that_has_expired_is_no_job(store, celery, body, pa
 
 def test_nothing_is_ended_while_a_worker_lives(store, journal, body, park):
     waiting = Producer(journal, lambda *_: None).submit(body).job_id
-    ProcessHeartbeat(store, "worker", CollectorRegistry(), dict).beat()
+    ProcessHeartbeat(store, "worker", CollectorRegistry(), dict).send()
     with pytest.raises(WorkersRunningError, match="stop every worker"):
         park()
     assert last(store, waiting)["status"] == "started"

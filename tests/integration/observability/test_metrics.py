@@ -57,12 +57,12 @@ def read(rest):
 def growth(store, scrape):
     """What this process has counted while ``act`` ran."""
     heart = ProcessHeartbeat(store, "gateway", REGISTRY, dict)
-    heart.beat()
+    heart.send()
 
     def growth(act):
         before = scrape()
         act()
-        heart.beat()
+        heart.send()
         after = scrape()
         return {name: value - before.get(name, 0) for name, value in after.items()}
 
@@ -96,9 +96,9 @@ def test_processes_count_together_and_what_one_has_counted_outlives_it(store, sc
             jobs.labels("standard", "failed", "cancelled").inc()
             step.observe(0.0005)
             step.observe(3)
-            heart.beat()
+            heart.send()
     gateway = process("gateway", socketio=7, **{CANARY_LATE: 3})[0]
-    gateway.beat()
+    gateway.send()
     told = scrape()
     assert told["jobs_ended_total", "cancelled", "standard", "failed"] == 3
     assert told["journal_step_seconds_bucket", "0.001"] == told["journal_step_seconds_bucket", "0.1"] == 3
@@ -122,10 +122,10 @@ def test_processes_count_together_and_what_one_has_counted_outlives_it(store, sc
     assert gone["processes", "worker"] == gone["processes", "gateway"] == 0
     assert gone["jobs_ended_total", "cancelled", "standard", "failed"] == 3
     gateway._number -= 1
-    gateway.beat()
+    gateway.send()
     assert scrape()["processes", "gateway"] == 0, "a pulse that comes again very late is known all the same"
     silent_for(heartbeat.FORGET_MS + 1_000)
-    process("gateway")[0].beat()
+    process("gateway")[0].send()
     assert store.hlen(keys.PROCESSES) == 1, "those that are gone are forgotten"
 
 
@@ -135,7 +135,7 @@ def test_a_process_that_was_killed_is_missed_and_one_that_ended_is_not(store, sc
     for name in ("killed:1", "ended:1", "restarted:1"):
         hearts[name] = ProcessHeartbeat(store, "worker", registry, lambda: {"operations": 0, "slots": 1})
         hearts[name]._name = name
-        hearts[name].beat()
+        hearts[name].send()
     hearts["ended:1"].end()
     told = scrape()
     assert (told["processes", "worker"], told["processes_lost", "worker"]) == (3, 0)
@@ -145,7 +145,7 @@ def test_a_process_that_was_killed_is_missed_and_one_that_ended_is_not(store, sc
         store.hset(keys.PROCESSES, process_id, b"%d %s" % (long_ago_ms, rest_of_it))
     again = ProcessHeartbeat(store, "worker", registry, lambda: {"operations": 0, "slots": 1})
     again._name = "restarted:1"
-    again.beat()
+    again.send()
     told = scrape()
     assert (told["processes", "worker"], told["processes_lost", "worker"]) == (1, 1), "killed:1"
     assert told["processes_lost", "gateway"] == 0
@@ -165,14 +165,14 @@ def test_what_could_not_be_told_is_told_later_and_once(settings, store, tmp_path
     heart = ProcessHeartbeat(connect(near, retry_timeouts=False), "worker", registry, dict)
     counter.inc(2)
     with pytest.raises(StoreConnectionError):
-        heart.beat()
+        heart.send()
     counter.inc(3)
     near.socket_path.symlink_to(settings.socket_path)
-    heart.beat()
+    heart.send()
     assert heartbeat.read(store).counts["cto_sweeps_total", ()] == 5
     # It had arrived, and only the answer was lost: the store knows it by its number.
     counter.inc(7)
-    heart.beat()
+    heart.send()
     args = [heart._id, heart._number, '{"kind": "worker"}', heartbeat.FORGET_MS, '["cto_sweeps_total"]', 7]
     heart._write(keys=[keys.COUNTS, keys.PROCESSES], args=args)
     assert heartbeat.read(store).counts["cto_sweeps_total", ()] == 12

@@ -199,7 +199,7 @@ def test_what_an_operator_has_said_stands(run, store, executed, again):
     run("j1", "buy")
     resolve(store, "j1", FIRST, executed=executed)
     before = held(store)
-    with pytest.raises(IntentNotUnknownError, match="an operator says"):
+    with pytest.raises(IntentNotUnknownError, match="an operator reported it as"):
         resolve(store, "j1", FIRST, executed=again)
     assert held(store) == before
 
@@ -371,7 +371,7 @@ def test_the_command_prints_json(run, cto):
     [
         (["nothing"], 1, "no job nothing"),
         (["runs"], 1, "job runs has not ended"),
-        (["j1", "--intent", SECOND, "--executed"], 1, "the market says it is confirmed"),
+        (["j1", "--intent", SECOND, "--executed"], 1, "the market reported it as confirmed"),
         (["j1", "--intent", "x", "--executed"], 1, "has no order for an intent x"),
         (["j1", "--intent", FIRST], 2, "--executed and --not-executed"),
         (["j1", "--executed"], 2, "--intent"),

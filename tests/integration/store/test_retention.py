@@ -20,7 +20,7 @@ from cto_worker.testing.in_memory_market import MemoryMarket
 DAY_MS = 86_400_000
 UNKNOWN_BUY = "review:wallet-1:buy.1"
 # Counters and times of the whole system, which are no job's.
-SYSTEM = {keys.SERIAL, keys.CLAIMED, keys.DUE, keys.WAITING}
+SYSTEM = {keys.SERIAL, keys.HIGHEST_CLAIMED, keys.DUE, keys.WAITING}
 
 
 @pytest.fixture

@@ -290,11 +290,11 @@ def test_what_is_sent_is_the_request_as_it_was_recorded(journal, sweeper, sent):
 
 
 def test_a_broker_that_refuses_a_message_leaves_it_and_the_others_for_a_later_sweep(journal, sent):
-    translate_script_errors = [OperationalError("away")]
+    errors = [OperationalError("away")]
 
     def send(*message):
-        if translate_script_errors:
-            raise translate_script_errors.pop()
+        if errors:
+            raise errors.pop()
         sent.append(message)
 
     sweeper = Sweeper(journal, HOUR_MS, send)
@@ -316,8 +316,8 @@ def test_the_sweeper_goes_on_whatever_a_sweep_raises(journal, sent, caplog):
     with running(sweeper):
         wait_until(lambda: sent)
     assert sent == [("j1", {"job": "j1"}, False)]
-    for told in ("orphaned jobs: away", "orphaned jobs: gone", "ZeroDivisionError", "sending it again"):
-        assert told in caplog.text
+    for text in ("orphaned jobs: away", "orphaned jobs: gone", "ZeroDivisionError", "its message again"):
+        assert text in caplog.text
 
 
 def test_a_worker_that_has_just_started_looks_at_once(journal, sweeper, sent):

@@ -1,23 +1,25 @@
--- Executes a transfer or a buy on the paper market: once per intent, all or nothing.
--- The same order sent again is silent; another one for the same intent is refused, and the ledger says so.
+-- Executes a transfer or a buy on the paper market, atomically and once per intent.
+-- The same order sent again is ignored. A different order for the same intent is refused, with an entry in the ledger.
 -- KEYS: intent, wallets, tokens, curve, ledger
--- ARGV: see PaperMarket.submit. Every number is an integer below 2^53, which a Lua number holds exactly
+-- ARGV: see PaperMarket._execute. All numbers are integers below 2^53, which a Lua number represents exactly
 local intent, wallets, tokens, curve, ledger = unpack(KEYS)
 local kind, intent_id, signature, user, source, target = unpack(ARGV, 1, 6)
-local lamports, min_tokens, network_fee, priority_fee = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local lamports, min_tokens = tonumber(ARGV[7]), tonumber(ARGV[8])
+local network_fee, priority_fee = tonumber(ARGV[9]), tonumber(ARGV[10])
 local fails, ttl_s = ARGV[11] == "1", ARGV[12]
-local virtual_lamports, virtual_tokens, for_sale, fee_bps = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
+local virtual_lamports, virtual_tokens = tonumber(ARGV[13]), tonumber(ARGV[14])
+local for_sale, fee_bps = tonumber(ARGV[15]), tonumber(ARGV[16])
 
 local postings = {}
-local function enter(entry_kind)
+local function add_entry(entry_kind)
   redis.call("XADD", ledger, "*", "kind", entry_kind, "intent", intent_id, "user", user, "signature", signature,
     "postings", "[" .. table.concat(postings, ",") .. "]")
 end
 
-local settled = redis.call("HGET", intent, "signature")
-if settled then
-  if settled ~= signature then
-    enter("refused")
+local executed_signature = redis.call("HGET", intent, "signature")
+if executed_signature then
+  if executed_signature ~= signature then
+    add_entry("refused")
   end
   return
 end
@@ -26,7 +28,7 @@ local function integer(number)
   return string.format("%.0f", number)
 end
 
--- floor(a * b / c) for b < c < 2^51, by long division over the bits of a: no step leaves 2^53
+-- floor(a * b / c) for b < c < 2^51, by long division over the bits of a: no intermediate value exceeds 2^53
 local function multiply_divide(a, b, c)
   local quotient, remainder = 0, 0
   for bit = 50, 0, -1 do
@@ -65,20 +67,20 @@ end
 local function fail(error_code, error)
   pay(source, network_fee + priority_fee)
   pay_fees()
-  enter("failed_" .. kind)
+  add_entry("failed_" .. kind)
   record("failed", network_fee + priority_fee, 0, error_code, error)
 end
 
 local fees = network_fee + priority_fee
 local balance = tonumber(redis.call("HGET", wallets, source) or "0")
 if balance < fees then
-  return record("failed", 0, 0, "insufficient_funds", "the wallet cannot pay the fees, so nothing was sent")
+  return record("failed", 0, 0, "insufficient_funds", "the wallet cannot pay the fees, so the order was not sent")
 end
 if fails then
   return fail("transaction_failed", "the transaction failed on the chain")
 end
 if balance < lamports + fees then
-  return fail("insufficient_funds", "the wallet no longer holds the amount")
+  return fail("insufficient_funds", "the wallet's balance is now less than the amount")
 end
 
 if kind == "transfer" then
@@ -86,7 +88,7 @@ if kind == "transfer" then
   redis.call("HINCRBY", wallets, target, integer(lamports))
   post(target, "SOL", lamports)
   pay_fees()
-  enter(kind)
+  add_entry(kind)
   return record("confirmed", fees, 0, "", "")
 end
 
@@ -96,10 +98,10 @@ local platform_fee = math.ceil(lamports * fee_bps / 10000)
 local net = lamports - platform_fee
 local bought = multiply_divide(virtual_tokens - sold, net, virtual_lamports + gained + net)
 if bought > for_sale - sold then
-  return fail("insufficient_liquidity", "the curve has fewer tokens left than that")
+  return fail("insufficient_liquidity", "the curve has too few tokens left")
 end
 if bought < min_tokens then
-  return fail("slippage_exceeded", "the price has moved further than the slippage limit allows")
+  return fail("slippage_exceeded", "the price has moved beyond the slippage limit")
 end
 pay(source, lamports + fees)
 redis.call("HINCRBY", curve, "sol", integer(net))
@@ -110,5 +112,5 @@ post("platform_fees", "SOL", platform_fee)
 pay_fees()
 post("curve:" .. target, target, -bought)
 post(source, target, bought)
-enter(kind)
+add_entry(kind)
 record("confirmed", lamports + fees, bought, "", "")
