@@ -78,7 +78,7 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
     def readyz() -> Response:
         """Answer when the store does, and brings events; else, and while the gateway stops, 503."""
         if stopping():
-            return unavailable("going_away", "this gateway stops: ask another one")
+            return unavailable("going_away")
         store.ping()
         if seconds_since_heartbeat() > LATE_S:
             raise StoreConnectionError(

@@ -10,7 +10,7 @@ from flask import Flask, g, request
 
 from api.auth.policy import Caller, Role
 from api.auth.tokens import EXPIRED, make_verifier
-from api.errors import ForbiddenError, UnauthorizedError
+from api.errors import ERRORS, ForbiddenError, UnauthorizedError
 from cto_worker.errors import ConfigError, CtoError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cto_worker.config import Settings
 
-REVOKED = ("token_revoked", "the token has been revoked: get a new one")
+REVOKED = ("token_revoked", ERRORS["token_revoked"].message)
 # Whoever asks for these gets them; for everything else a caller must be known.
 PUBLIC = frozenset(
     {

@@ -22,7 +22,7 @@ from jwt.exceptions import (
 
 from api.auth.key_set import KeySet, SigningKey
 from api.auth.policy import Caller, Role
-from api.errors import UnauthorizedError
+from api.errors import ERRORS, UnauthorizedError
 from cto_worker.domain.request import USER_ID
 from cto_worker.errors import ConfigError
 
@@ -38,7 +38,7 @@ JWT_DOTS = 2  # header.payload.signature
 MAX_SECONDS = 2**53
 REMEMBERED_TOKENS = 4_096  # whose signatures have been verified
 CLOCK_SKEW_S = 60  # how far the clock of who issues tokens may be ahead
-EXPIRED = ("token_expired", "the token has expired: get a new one")
+EXPIRED = ("token_expired", ERRORS["token_expired"].message)
 _ASYMMETRIC = ("RS256", "ES256")
 _OPTIONS = {
     "require": ["exp", "iat", "sub"],

@@ -29,7 +29,8 @@ def json_object(request: Request) -> dict[str, Any]:
     """
     if request.mimetype != "application/json":
         raise BadRequestError(
-            "unsupported_media_type", "send Content-Type: application/json", http_status=415
+            "unsupported_media_type",
+            f"the media type {request.mimetype[:60]!r} is not JSON: send Content-Type: application/json",
         )
     body = request.get_data()
     if len(body) > MAX_BODY_BYTES:

@@ -6,11 +6,14 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from api.errors import FAILURES, REFUSED, SAID, WEBSOCKET
+from api.errors import ERRORS
 from api.realtime.room_access import MAX_SEQ
 from api.spec import examples
 from api.spec.schemas import JOB_ID, json_schemas
 
+_SOCKET = [code for code, error in ERRORS.items() if error.socket]
+_CONNECT = [code for code, error in ERRORS.items() if error.connect]
+_CLOSING = [code for code, error in ERRORS.items() if error.close is not None]
 _EVENT = {"$ref": "#/components/schemas/ProgressEvent"}
 _ROOM = {
     "type": "string",
@@ -78,22 +81,24 @@ _SOCKETIO_ASKED = {
 _SOCKETIO_REFUSAL = _message(
     "refusal",
     "In the callback of whatever is refused; `oldestSeq` beside `gap`",
-    _refusal(*SAID),
+    _refusal(*_SOCKET),
     {"success": False, "error": _GAP, "oldestSeq": 9},
 )
 _SOCKETIO_TOLD = {
     "worker_progress": _message("worker_progress", "One step of a job", _EVENT, examples.LAST_EVENT),
-    "room_error": _message("room_error", "A refusal, to who gave no callback", _object(_error(*SAID)), _GAP),
+    "room_error": _message(
+        "room_error", "A refusal, to who gave no callback", _object(_error(*_SOCKET)), _GAP
+    ),
     "auth_expired": _message(
         "auth_expired",
         "The token holds no longer; the connection is then closed",
         _object(_error("token_expired", "token_revoked")),
-        {"code": "token_expired", "message": FAILURES[401]["token_expired"]},
+        {"code": "token_expired", "message": ERRORS["token_expired"].message},
     ),
     "connect_error": _message(
         "connect_error",
         "No connection is opened",
-        _object({"message": _TEXT, "data": _object({"code": _error(*REFUSED)["code"]})}),
+        _object({"message": _TEXT, "data": _object({"code": _error(*_CONNECT)["code"]})}),
         {"message": "send a token", "data": {"code": "unauthorized"}},
     ),
 }
@@ -148,7 +153,7 @@ _WEBSOCKET_ASKED = {
 _WEBSOCKET_REFUSAL = _typed(
     "error",
     "What is refused, or why the connection ends; `oldestSeq` beside `gap`",
-    _error(*SAID, *WEBSOCKET),
+    _error(*_SOCKET, *_CLOSING),
     {**_GAP, "oldestSeq": 9},
     oldestSeq=_SEQ,
 )

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.errors import FAILURES
+from api.errors import ERRORS
 
 JSON, STREAM, PAGE, TEXT = "application/json", "text/event-stream", "text/html", "text/plain"
 BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 BEARER_OR_QUERY = [*BEARER, {"token": []}]
+# The codes of every route, of those that count towards the rate limit, and of those that need a token.
+EVERY_ROUTE = ("host_not_allowed", "internal_error")
+RATE_LIMITED = (*EVERY_ROUTE, "rate_limited")
+AUTHENTICATED = (
+    *RATE_LIMITED,
+    "unauthorized",
+    "invalid_token",
+    "token_expired",
+    "token_revoked",
+    "keys_unavailable",
+    "store_unavailable",
+)
 LIMITS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 _OF_STATUS = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: ("Retry-After",), 503: ("Retry-After",)}
 
@@ -64,26 +76,28 @@ def data(name: str, about: str, example: Any, headers: tuple[str, ...] = LIMITS)
 
 
 def failures(codes: tuple[str, ...]) -> dict[str, Any]:
-    """The answers with any of these codes, by status."""
+    """Return the responses with any of these codes, by status."""
+    statuses = sorted({status for code in codes for status in ERRORS[code].http})
+    # In the order of the table, so that a code's place in a route's list does not matter.
     found = {
-        status: {code: known[code] for code in known if code in codes} for status, known in FAILURES.items()
+        status: [code for code in ERRORS if code in codes and status in ERRORS[code].http]
+        for status in statuses
     }
-    return {str(status): failure(status, meanings) for status, meanings in found.items() if meanings}
+    return {str(status): failure(status, *codes) for status, codes in found.items()}
 
 
-def failure(status: int, meanings: dict[str, str]) -> dict[str, Any]:
-    """The answer of that status, whose ``code`` is one of those."""
+def failure(status: int, *codes: str) -> dict[str, Any]:
+    """Return the response of this status with one of these codes."""
     error = {
-        "allOf": [{"$ref": "#/components/schemas/Error"}, {"properties": {"code": {"enum": list(meanings)}}}]
+        "allOf": [{"$ref": "#/components/schemas/Error"}, {"properties": {"code": {"enum": list(codes)}}}]
     }
     schema = {
         "type": "object",
         "required": ["success", "error"],
         "properties": {"success": {"const": False}, "error": error},
     }
-    code, meaning = next(iter(meanings.items()))
-    example = {"success": False, "error": {"code": code, "message": meaning}}
-    about = "; ".join(f"`{code}`: {meaning}" for code, meaning in meanings.items())
+    example = {"success": False, "error": {"code": codes[0], "message": ERRORS[codes[0]].message}}
+    about = "\n".join(f"- `{code}`: {ERRORS[code].meaning}; {ERRORS[code].action}" for code in codes)
     return response(about, JSON, schema, example, _OF_STATUS.get(status, ()))
 
 

@@ -6,16 +6,19 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from api.errors import COUNTED, EVERYWHERE, FAILURES, GUARDED
+from api.errors import CODE_OF_STATUS, ERRORS
 from api.realtime.stream_cursor import PATTERN
 from api.rest.jobs import DEFAULT_LIMIT, FILTERS, MAX_INTEGER, MAX_LIMIT, MAX_STATS
 from api.spec import examples
 from api.spec.components import (
+    AUTHENTICATED,
     BEARER_OR_QUERY,
+    EVERY_ROUTE,
     HEADERS,
     JSON,
     LIMITS,
     PAGE,
+    RATE_LIMITED,
     STREAM,
     TEXT,
     data,
@@ -70,7 +73,7 @@ def _handshake() -> list[dict[str, Any]]:
 
 
 def _public(
-    name: str, summary: str, answer: dict[str, Any], codes: tuple[str, ...] = COUNTED
+    name: str, summary: str, answer: dict[str, Any], codes: tuple[str, ...] = RATE_LIMITED
 ) -> dict[str, Any]:
     return {"get": operation("Gateway", name, summary, {200: answer}, codes, security=[])}
 
@@ -93,7 +96,7 @@ def _stream(about: str) -> dict[str, Any]:
 def _of_job(
     name: str, summary: str, answers: dict[int, Any], *parameters: Any, codes: Any = ()
 ) -> dict[str, Any]:
-    failures = (*GUARDED, "invalid_job_id", "invalid_query", "job_not_found", "not_found", *codes)
+    failures = (*AUTHENTICATED, "invalid_job_id", "invalid_query", "job_not_found", "not_found", *codes)
     return operation("Jobs", name, summary, answers, failures, parameters=[_JOB, *parameters])
 
 
@@ -115,6 +118,11 @@ _SUBMITTING = (
     "body_too_large",
     "unsupported_media_type",
 )
+# Responses to requests for no route, or that are not HTTP as it should be.
+_OF_NO_ROUTE = (
+    *(code for code in CODE_OF_STATUS.values() if code not in {"not_found", "body_too_large"}),
+    "jsonp_not_supported",
+)
 _STREAMING = ("origin_not_allowed", "too_many_connections", "busy")
 _METRICS = 'cto_gateway_sockets{door="socketio",gateway="1"} 12.0\n'
 _CREATED = {
@@ -130,7 +138,7 @@ def _jobs() -> dict[str, Any]:
             "submitJob",
             "Start an operation",
             {202: _CREATED, 200: _CREATED | {"description": "The job that this key made before"}},
-            (*GUARDED, *_SUBMITTING),
+            (*AUTHENTICATED, *_SUBMITTING),
             parameters=[_IDEMPOTENCY_KEY],
             requestBody={
                 "required": True,
@@ -147,7 +155,7 @@ def _jobs() -> dict[str, Any]:
             "listJobs",
             "List jobs, newest first",
             {200: data("Page", "One page", examples.PAGE)},
-            (*GUARDED, "invalid_query", "user_mismatch"),
+            (*AUTHENTICATED, "invalid_query", "user_mismatch"),
             parameters=[
                 parameter(
                     "query",
@@ -221,7 +229,7 @@ def _paths(*, secured: bool) -> dict[str, Any]:
                 "userStream",
                 "Follow all jobs of the caller by Server-Sent Events",
                 {200: _stream("The latest event of each open job, then all")},
-                (*GUARDED, "invalid_query", "user_mismatch", *_STREAMING),
+                (*AUTHENTICATED, "invalid_query", "user_mismatch", *_STREAMING),
                 security=BEARER_OR_QUERY,
                 parameters=[
                     parameter("query", "after", _POSITION, "Go on right behind this `id:`", "-"),
@@ -237,7 +245,7 @@ def _paths(*, secured: bool) -> dict[str, Any]:
                 "jobStats",
                 "Count jobs by status",
                 {200: data("Stats", "The counts", examples.STATS)},
-                (*GUARDED, "invalid_query"),
+                (*AUTHENTICATED, "invalid_query"),
                 parameters=[
                     parameter(
                         "query",
@@ -257,7 +265,7 @@ def _paths(*, secured: bool) -> dict[str, Any]:
                 "Open a plain WebSocket (RFC 6455); /asyncapi.json tells what is said on it",
                 {101: response("The WebSocket is open")},
                 (
-                    *GUARDED,
+                    *AUTHENTICATED,
                     "invalid_query",
                     "user_mismatch",
                     "invalid_handshake",
@@ -279,13 +287,13 @@ def _paths(*, secured: bool) -> dict[str, Any]:
             "alive",
             "Whether the gateway lives",
             data("Health", "It does", {"status": "alive"}, ()),
-            EVERYWHERE,
+            EVERY_ROUTE,
         ),
         "/readyz": _public(
             "ready",
             "Whether the gateway can serve",
             data("Health", "It can", {"status": "ready"}, ()),
-            (*EVERYWHERE, "store_unavailable", "going_away"),
+            (*EVERY_ROUTE, "store_unavailable", "going_away"),
         ),
         "/metrics": {
             "get": operation(
@@ -293,7 +301,7 @@ def _paths(*, secured: bool) -> dict[str, Any]:
                 "metrics",
                 "What this gateway has counted, for Prometheus; for operators only",
                 {200: response("Counters and gauges, in Prometheus' text format", TEXT, example=_METRICS)},
-                (*GUARDED, "forbidden"),
+                (*AUTHENTICATED, "forbidden"),
             )
         },
         "/openapi.json": _public("openapi", "This document", response("It", JSON, {"type": "object"})),
@@ -337,7 +345,9 @@ def document(*, secured: bool = True) -> dict[str, Any]:
         "components": {
             "schemas": json_schemas(),
             "headers": HEADERS,
-            "responses": {"MethodNotAllowed": failure(405, FAILURES[405])},
+            "responses": {
+                code.title().replace("_", ""): failure(ERRORS[code].http[0], code) for code in _OF_NO_ROUTE
+            },
             "securitySchemes": {
                 "bearer": {
                     "type": "http",

@@ -171,7 +171,7 @@ def test_outcome_and_review_stand_in_status_and_list(rest, record, outcome, coun
 
     reporter = record("j1")
     assert told() == (None, False, "active")
-    reporter.tally.successful_buys, reporter.tally.failed_buys, reporter.tally.unknown_buys = counts
+    reporter.totals.successful_buys, reporter.totals.failed_buys, reporter.totals.unknown_buys = counts
     end = {"outcome": outcome and JobOutcome(outcome), "review": shown == "unknown"}
     reporter.end("done", {}, error=None, step_ms=None, **end)
     assert told() == (shown, shown == "unknown", "completed")
