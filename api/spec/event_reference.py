@@ -1,4 +1,7 @@
-"""Generates tables of docs/frontend.md and docs/contract.md: ``python -m api.spec.event_reference FILE…``."""
+"""Generates the tables of events and error codes in the documents that its command line names.
+
+Run ``python -m api.spec.event_reference docs/frontend.md docs/contract.md``.
+"""
 
 from __future__ import annotations
 
