@@ -241,7 +241,7 @@ def document() -> dict[str, Any]:
             "websocket": {
                 "address": "/ws",
                 "title": "Plain WebSocket",
-                "description": "RFC 6455. Each message is one JSON object as text; those of clients have at most "
+                "description": "RFC 6455. Each message is one JSON object as text; a client may send at most "
                 "32 KiB. A reply has the `id` of the message that it replies to.",
                 "messages": _messages(*_WEBSOCKET),
             },
