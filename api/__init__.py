@@ -1,16 +1,15 @@
-"""Everything a client touches.
+"""The gateway and the ``cto`` command: everything that a client connects to.
 
-Where to look:
+docs/architecture.md shows the layers, and the path of a request and of an event. The packages:
 
-* started by: ``cli``, ``up``, ``supervisor``, ``demo``, ``doctor``; ``wsgi`` puts a gateway together;
-* connections: ``front`` and ``listeners`` (several gateways, one address), ``green`` (eventlet), ``head``,
-  ``chunks``;
-* who is asking: ``tokens``, ``auth``, ``policy``, ``revocations``, ``connections``;
-* how much they may ask: ``limits`` (REST), ``floods``, ``session_guard`` and ``admission`` (sockets);
-  ``refusals`` bounds what that writes to the log;
-* REST: ``app``, ``jobs``, ``body``, ``errors``;
-* the doors to events: ``sockets`` (Socket.IO, on ``engine``, ``transport``, ``incoming``, ``doorbell``),
-  ``streams`` (SSE, with ``position``), ``websockets`` (``/ws``); behind them the ``lobby`` and the ``rooms``;
-* the relay: ``relay``, ``subscription``, ``joining``, ``audience``, ``reader``, ``frames``, ``outbox``;
-* ``metrics``; the command line's ``client``, ``watch``, ``options``, ``market_cli``.
+* ``wsgi`` builds the gateway from its parts; ``app`` is the Flask app;
+* ``cli``: the ``cto`` command, with the supervisor, the doctor and the demo;
+* ``spec``: the published OpenAPI and AsyncAPI documents;
+* ``realtime``: Socket.IO, Server-Sent Events and ``/ws``: sessions, connections, rooms;
+* ``rest``: request parsing, views, error responses, rate limits;
+* ``server``: the HTTP parser, the WebSocket codec, Engine.IO, eventlet;
+* ``relay``: events from the store's pub/sub to the send queue of each subscriber;
+* ``auth``: tokens, callers, the policy, origins, revocations;
+* ``limits``: token buckets, semaphores, client addresses, limits on log lines;
+* ``metrics`` and ``errors``.
 """

@@ -1,4 +1,4 @@
-"""The Flask app: REST, health and the pages, put together from their parts."""
+"""The Flask app: REST, health checks, documents and pages."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from cto_worker.domain.journal import Journal
     from cto_worker.jobs.producer import Producer
 
-LATE_S = 10.0  # the relay hears its own heartbeat every 2 s, and connects anew after 6 s without
+LATE_S = 10.0  # the relay receives its own heartbeat every 2 s, and reconnects after 6 s without one
 STATIC = Path(__file__).parent / "static"
 
 
-def create_app(  # noqa: PLR0913 - the parts that it is put together from
+def create_app(  # noqa: PLR0913 - the parts that the app is built from
     settings: Settings,
     authenticator: Authenticator,
     store: Redis,
@@ -43,46 +43,47 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
     seconds_since_heartbeat: Callable[[], float] = lambda: 0.0,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Flask:
-    """Return the app. It serves whomever the gate admits.
+    """Return the app, which serves the callers that ``authenticator`` accepts.
 
-    It is ready while events are not ``late_s`` and the gateway is not ``stopping``.
+    ``/readyz`` answers 200 until ``stopping``, and while the last heartbeat of the relay is at most
+    :data:`LATE_S` old.
     """
     app = Flask("api", static_folder=str(STATIC), static_url_path="/static")
-    # One more than is allowed: Werkzeug reads a body of unknown length so far and cuts the rest off silently.
+    # One byte above the limit: Werkzeug silently truncates a body of unknown length at this size.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
-    # A redirect would repeat the request's Host and query, and a token may stand in the latter.
+    # A redirect would repeat the request's Host and query, and the query may contain a token.
     app.url_map.merge_slashes = False
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # an attribute of Flask's default provider
     error_handlers.register(app)
 
     @app.before_request
-    def _begin() -> None:
-        g.asked_s = perf_counter()
+    def _start_timer() -> None:
+        g.started_s = perf_counter()
 
     @app.after_request
-    def _finish(response: Response) -> Response:
+    def _measure_response(response: Response) -> Response:
         _measure(response)
         return response
 
-    # In this order: whoever guesses tokens is counted, too.
+    # In this order, so that requests with a wrong token count towards the rate limit.
     authenticate_request(app, authenticator)
     limit_requests(app, settings)
     require_authentication(app)
 
     @app.get("/healthz")
     def healthz() -> Response:
-        """Answer as long as the process can. Never asks the store."""
+        """Answer without using the store."""
         return jsonify(success=True, data={"status": "alive"})
 
     @app.get("/readyz")
     def readyz() -> Response:
-        """Answer when the store does, and brings events; else, and while the gateway stops, 503."""
+        """Answer 200 while the store responds and delivers events, and 503 while the gateway stops."""
         if stopping():
-            return unavailable("going_away", "this gateway stops: ask another one")
+            return unavailable("going_away")
         store.ping()
         if seconds_since_heartbeat() > LATE_S:
             raise StoreConnectionError(
-                f"no event has come through the store for {seconds_since_heartbeat():.0f} s"
+                f"no heartbeat has arrived through the store for {seconds_since_heartbeat():.0f} s"
             )
         return jsonify(success=True, data={"status": "ready"})
 
@@ -92,30 +93,30 @@ def create_app(  # noqa: PLR0913 - the parts that it is put together from
 
 
 def _measure(response: Response) -> None:
-    """Count the time until an answer begins. Addresses that do not exist are one."""
+    """Record the time to the response. All paths that do not exist share one label."""
     rule = request.url_rule
     method, route = (request.method, rule.rule) if rule else ("any", "unknown")
     if not (rule and rule.websocket):
-        metrics.REQUEST.labels(method, route, response.status_code).observe(perf_counter() - g.asked_s)
+        metrics.REQUEST.labels(method, route, response.status_code).observe(perf_counter() - g.started_s)
     if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
         metrics.BROKEN.inc()
 
 
 def _client_folder() -> Path:
-    """Where the browser client's modules lie: in a checkout beside this package, in a wheel inside it."""
+    """Return the folder of the browser client: in a wheel inside this package, in a checkout beside it."""
     package = Path(__file__).parent
-    inside = package / "client"
-    return inside if inside.exists() else package.parent / "clients" / "js" / "src"
+    packaged = package / "client"
+    return packaged if packaged.exists() else package.parent / "clients" / "js" / "src"
 
 
 def _add_pages(app: Flask, *, secured: bool) -> None:
-    """Add the pages, what they are built on, and the documents that one of them shows."""
-    # As they are written: a browser reads modules, and so needs no build.
+    """Add the pages, the browser client, and the OpenAPI and AsyncAPI documents."""
+    # The client's source files: browsers load modules, so no build is needed.
     client = Blueprint("client", __name__, static_folder=str(_client_folder()), static_url_path="/client")
 
     @client.after_request
-    def _for_every_page(response: Response) -> Response:
-        # Public code. A page imports modules of another origin only with these.
+    def _allow_all_origins(response: Response) -> Response:
+        # The code is public. Browsers import modules of another origin only with these headers.
         response.headers["Access-Control-Allow-Origin"] = "*"
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         return response

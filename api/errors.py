@@ -1,178 +1,258 @@
-"""Every code that a failure can have, and what it means. For the published documents."""
+"""The gateway's exceptions, and one table of the codes that clients receive.
+
+Over REST, Socket.IO and ``/ws`` an error is ``{"code", "message"}``. The error handlers, the refusals on
+sockets, the OpenAPI and AsyncAPI documents and the table in docs/contract.md all read :data:`ERRORS`.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from cto_worker.errors import (
     CtoError,
+    EventsGoneError,
+    IdempotencyConflictError,
+    InvalidRequestError,
+    JobEndedError,
+    JobNotFoundError,
+    NotDurableError,
 )
 
 if TYPE_CHECKING:
     from http import HTTPStatus
 
-# Over HTTP, by status.
-FAILURES: dict[int, dict[str, str]] = {
-    400: {
-        "invalid_json": "the body is no JSON object",
-        "invalid_request": "the body breaks the schema; `details.fields` names each field",
-        "invalid_job_id": "the path holds no job id",
-        "invalid_query": "a parameter is unknown, repeated, missing or wrong; `details.fields` names it",
-        "invalid_handshake": "what is wrong with the WebSocket's handshake",
-        "invalid_idempotency_key": "the header is not 1 to 128 visible ASCII characters",
-    },
-    401: {
-        "unauthorized": "no token was shown",
-        "invalid_token": "the token is none of ours",
-        "token_expired": "the token has expired",
-        "token_revoked": "the token has been revoked",
-    },
-    403: {
-        "forbidden": "the caller may not do that",
-        "user_mismatch": "`userId` is another user",
-        "origin_not_allowed": "the page is of an origin that is not in CTO_CORS_ORIGINS",
-        "host_not_allowed": "without authorization the gateway answers to loopback names only",
-    },
-    404: {
-        "job_not_found": "there is no such job, or it is not the caller's",
-        "not_found": "there is nothing at this address",
-    },
-    405: {"method_not_allowed": "the address knows other methods, see `Allow`"},
-    409: {
-        "idempotency_conflict": "the key was used with another body",
-        "job_ended": "the job has ended already",
-    },
-    413: {"body_too_large": "the body has more than 32 KiB"},
-    415: {"unsupported_media_type": "the body is not declared as application/json"},
-    426: {"upgrade_required": "this address speaks WebSocket only"},
-    429: {
-        "rate_limited": "too many requests",
-        "too_many_connections": "the user, or the address, has too many connections for events",
-    },
-    500: {"internal_error": "a defect of this system; its log says more"},
-    503: {
-        "store_unavailable": "the store is out of reach",
-        "keys_unavailable": "the keys that tokens are signed with are out of reach",
-        "busy": "too many come at once",
-        "too_many_connections": "the gateway has no room for more connections for events",
-        "going_away": "the gateway stops: another one serves",
-    },
-}
-EVERYWHERE = ("host_not_allowed", "internal_error")
-COUNTED = (*EVERYWHERE, "rate_limited")
-GUARDED = (
-    *COUNTED,
-    "unauthorized",
-    "invalid_token",
-    "token_expired",
-    "token_revoked",
-    "keys_unavailable",
-    "store_unavailable",
-)
-# On sockets: over Socket.IO and /ws alike.
-SAID = {
-    "invalid_room": "a room is one string: `user_<userId>`, `job_<jobId>` or `admin_launches`",
-    "forbidden": "the caller may not join that room",
-    "job_not_found": FAILURES[404]["job_not_found"],
-    "too_many_rooms": "the connection is in as many rooms as CTO_MAX_ROOMS allows: leave some",
-    "invalid_resume": "a job's id, and the `seq` of its last event one has",
-    "gap": "the history no longer reaches back so far; `oldestSeq` is where it begins",
-    "user_mismatch": "the new token is another user's, or for another role",
-    **FAILURES[401],
-    **FAILURES[500],
-    **{code: FAILURES[503][code] for code in ("store_unavailable", "keys_unavailable", "busy")},
-}
-# Over /ws, also those; the connection then ends with this status, unless it is 0.
-WEBSOCKET: dict[str, tuple[int, str]] = {
-    "invalid_message": (0, "the message's `type` is none that there is"),
-    "protocol_error": (1002, "this is no WebSocket as RFC 6455 has it"),
-    "unsupported_data": (1003, "the message is binary"),
-    "invalid_json": (1007, "the message is no JSON"),
-    "invalid_text": (1007, "the message is no UTF-8"),
-    "message_too_large": (1009, "the message has more than 32 KiB"),
-    "too_many_messages": (1008, "the client says more than it may"),
-    "going_away": (1001, "this gateway stops: connect again"),
-    "token_expired": (1008, FAILURES[401]["token_expired"]),
-    "token_revoked": (1008, FAILURES[401]["token_revoked"]),
-}
-# To whom no Socket.IO connection is opened; in the `data` of `connect_error`.
-REFUSED = ("host_not_allowed", "origin_not_allowed", "user_mismatch", "too_many_connections", *FAILURES[401])
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """One code: what is wrong, what the client should do, and where the code is sent."""
+
+    meaning: str
+    action: str
+    http: tuple[int, ...] = ()  # the statuses of HTTP responses with this code, the usual one first
+    socket: bool = False  # in replies to messages, over Socket.IO and /ws
+    connect: bool = False  # in the `data` of Socket.IO's connect_error
+    close: int | None = (
+        None  # at /ws: the status of the close frame that follows; 0: the connection stays open
+    )
+
+    @property
+    def message(self) -> str:
+        """The error message for a failure of which nothing more specific is known."""
+        return f"{self.meaning}: {self.action}"
 
 
-class UnauthorizedError(CtoError):
-    """Nobody knows who is asking. ``code`` is machine-readable."""
+_AGAIN = "try again in a few seconds"
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+ERRORS: dict[str, ErrorCode] = {
+    "invalid_json": ErrorCode(
+        "the body or message is not valid JSON", "send one JSON object", http=(400,), close=1007
+    ),
+    "invalid_request": ErrorCode(
+        "the body does not match the schema", "correct the fields in `details.fields`", http=(400,)
+    ),
+    "invalid_job_id": ErrorCode(
+        "the job id in the path is malformed", "use the `jobId` of the submission's response", http=(400,)
+    ),
+    "invalid_query": ErrorCode(
+        "a query parameter is unknown, repeated, missing or invalid",
+        "correct the parameter in `details.fields`",
+        http=(400,),
+    ),
+    "invalid_handshake": ErrorCode(
+        "the WebSocket handshake is invalid", "send the headers of RFC 6455, section 4.1", http=(400,)
+    ),
+    "invalid_idempotency_key": ErrorCode(
+        "`Idempotency-Key` is not 1 to 128 visible ASCII characters", "send a UUID, for example", http=(400,)
+    ),
+    "jsonp_not_supported": ErrorCode(
+        "`/socket.io/` does not support JSONP", "remove the query parameter `j`", http=(400,)
+    ),
+    "bad_request": ErrorCode(
+        "the request is not valid HTTP/1.1 (RFC 9112)", "correct the part in the message", http=(400,)
+    ),
+    "unauthorized": ErrorCode(
+        "the token is missing", "send `Authorization: Bearer <token>`", http=(401,), socket=True, connect=True
+    ),
+    "invalid_token": ErrorCode(
+        "the token is invalid", "get a token from the issuer", http=(401,), socket=True, connect=True
+    ),
+    "token_expired": ErrorCode(
+        "the token has expired", "get a new token", http=(401,), socket=True, connect=True, close=1008
+    ),
+    "token_revoked": ErrorCode(
+        "the token has been revoked", "get a new token", http=(401,), socket=True, connect=True, close=1008
+    ),
+    "forbidden": ErrorCode(
+        "the caller may not do this", "use a token of the owner, or of another role", http=(403,), socket=True
+    ),
+    "user_mismatch": ErrorCode(
+        "`userId` or the new token is for another user or role",
+        "send the user id of the token, or none",
+        http=(403,),
+        socket=True,
+        connect=True,
+    ),
+    "origin_not_allowed": ErrorCode(
+        "the page's origin is not allowed", "add the origin to CTO_CORS_ORIGINS", http=(403,)
+    ),
+    "host_not_allowed": ErrorCode(
+        "with CTO_AUTH=off the gateway accepts loopback host names only",
+        "use http://127.0.0.1, or set CTO_AUTH=required",
+        http=(403,),
+    ),
+    "job_not_found": ErrorCode(
+        "the job does not exist, or belongs to another user", "check the job id", http=(404,), socket=True
+    ),
+    "not_found": ErrorCode("the path does not exist", "see /openapi.json", http=(404,)),
+    "method_not_allowed": ErrorCode(
+        "the path does not support the method", "use a method in the header `Allow`", http=(405,)
+    ),
+    "idempotency_conflict": ErrorCode(
+        "`Idempotency-Key` was used with another body", "use a new key for a new operation", http=(409,)
+    ),
+    "job_ended": ErrorCode("the job has ended", "do not cancel ended jobs", http=(409,)),
+    "body_too_large": ErrorCode("the body is larger than 32 KiB", "send a smaller body", http=(413,)),
+    "uri_too_long": ErrorCode("the request line is 32 KiB or longer", "shorten the URL", http=(414,)),
+    "unsupported_media_type": ErrorCode(
+        "the body's media type is not JSON", "send `Content-Type: application/json`", http=(415,)
+    ),
+    "upgrade_required": ErrorCode(
+        "this path accepts WebSocket version 13 only", "open a WebSocket (RFC 6455)", http=(426,)
+    ),
+    "rate_limited": ErrorCode(
+        "the caller sends too many requests", "try again after `Retry-After` seconds", http=(429,)
+    ),
+    "too_many_connections": ErrorCode(
+        "the user or address (429), or the gateway (503), has too many event connections",
+        "close connections, or try again after `Retry-After` seconds",
+        http=(429, 503),
+        connect=True,
+    ),
+    "request_header_fields_too_large": ErrorCode(
+        "the header fields are more than 100, or larger than 8 KiB each or 64 KiB in all",
+        "send fewer or shorter header fields",
+        http=(431,),
+    ),
+    "internal_error": ErrorCode(
+        "a defect of the gateway, reported in its log", "report it to the operator", http=(500,), socket=True
+    ),
+    "not_implemented": ErrorCode(
+        "the method or transfer coding is not implemented",
+        "use upper-case methods, and no coding but `chunked`",
+        http=(501,),
+    ),
+    "store_unavailable": ErrorCode(
+        "the store is unreachable", _AGAIN, http=(503,), socket=True, connect=True
+    ),
+    "keys_unavailable": ErrorCode(
+        "the key set at CTO_JWKS_URL is unreachable", _AGAIN, http=(503,), socket=True, connect=True
+    ),
+    "busy": ErrorCode("too many clients join at the same time", _AGAIN, http=(503,), socket=True),
+    "going_away": ErrorCode("the gateway is stopping", "connect to it again", http=(503,), close=1001),
+    "http_version_not_supported": ErrorCode("the HTTP version is not supported", "use HTTP/1.1", http=(505,)),
+    "invalid_room": ErrorCode(
+        "the room name is malformed", "send `user_<userId>`, `job_<jobId>` or `admin_launches`", socket=True
+    ),
+    "too_many_rooms": ErrorCode(
+        "the connection is in CTO_MAX_ROOMS rooms already", "leave a room first", socket=True
+    ),
+    "invalid_resume": ErrorCode(
+        "`jobId` or `after` is malformed",
+        "send a job id, and the `seq` of its last event you have",
+        socket=True,
+    ),
+    "gap": ErrorCode(
+        "the events right after `after` have expired", "resume with `after`: `oldestSeq` - 1", socket=True
+    ),
+    "invalid_message": ErrorCode(
+        "the message's `type` is unknown", "send a type that /asyncapi.json describes", close=0
+    ),
+    "protocol_error": ErrorCode("the client violates RFC 6455", "use a WebSocket library", close=1002),
+    "unsupported_data": ErrorCode("the message is binary", "send text", close=1003),
+    "invalid_text": ErrorCode("the message is not valid UTF-8", "send UTF-8", close=1007),
+    "too_many_messages": ErrorCode("the client sends too many messages", "send fewer", close=1008),
+    "message_too_large": ErrorCode("the message is larger than 32 KiB", "send a smaller message", close=1009),
+}
+
+# The codes of errors of which only the HTTP status is known, from the HTTP parser and Werkzeug.
+CODE_OF_STATUS = {
+    400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large",
+    414: "uri_too_long", 431: "request_header_fields_too_large", 501: "not_implemented",
+    505: "http_version_not_supported",
+}  # fmt: skip
+
+
+class CodedError(CtoError):
+    """The root of errors with a ``code`` of :data:`ERRORS`. Never raised itself."""
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(message or ERRORS[code].message)
         self.code = code
 
 
-class ForbiddenError(CtoError):
-    """What this caller may not do. ``code`` is machine-readable."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+class UnauthorizedError(CodedError):
+    """The caller's identity is unknown: its token is missing, invalid, expired or revoked."""
 
 
-class KeysUnavailableError(CtoError):
+class ForbiddenError(CodedError):
+    """The caller is known, or its page or host is, and may not do this."""
+
+
+class RoomError(CodedError):
+    """A request to connect, to join a room or to resume a job was refused."""
+
+
+class BadRequestError(CodedError):
+    """A request is malformed. ``fields`` maps each offending field to its messages."""
+
+    def __init__(self, code: str, message: str, *, fields: dict[str, list[str]] | None = None) -> None:
+        super().__init__(code, message)
+        self.fields = fields
+
+
+class KeysUnavailableError(CodedError):
     """The key set at ``CTO_JWKS_URL`` cannot be fetched, and the token's key is not in the cached one."""
 
     def __init__(self) -> None:
-        super().__init__("the keys that tokens are signed with are out of reach: try again")
+        super().__init__("keys_unavailable")
+
+
+class RateLimitedError(CodedError):
+    """A caller exceeds a rate limit. It may send the next request after ``retry_after_s`` seconds."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__("rate_limited", message)
+        self.retry_after_s = retry_after_s
+
+
+class TooManyRoomsError(CodedError):
+    """A connection is in ``most`` rooms, the limit."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            "too_many_rooms",
+            f"this connection is in {most} rooms, the most that CTO_MAX_ROOMS allows: leave a room first",
+        )
 
 
 class RelayUnavailableError(CtoError):
     """The store did not confirm a subscription in time."""
 
 
-class TooManyRoomsError(CtoError):
-    """A reader is in as many rooms as one connection may be."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(
-            f"this connection is in {most} rooms, the most that CTO_MAX_ROOMS allows: leave some"
-        )
-
-
-class RoomError(CtoError):
-    """What a client cannot have: to be let in, a room, or to resume a job. ``code`` is machine-readable."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class BadRequestError(CtoError):
-    """A request that is malformed. ``details`` may name the offending fields."""
-
-    def __init__(
-        self, code: str, message: str, *, fields: dict[str, list[str]] | None = None, http_status: int = 400
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.details = {"fields": fields} if fields else None
-        self.http_status = http_status
-
-
-class RateLimitedError(CtoError):
-    """A caller sends more requests than it may. ``retry_after_s`` says when it may send the next."""
-
-    def __init__(self, message: str, retry_after_s: int) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-
-
 class HeadError(Exception):
-    """A head that is refused. ``status`` is the response's."""
+    """The head of an HTTP request is refused, with the response status ``status``."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.code = status, CODE_OF_STATUS[status]
 
 
 class HandshakeError(Exception):
-    """A request that asks for no WebSocket, or for one that is not spoken here. ``status`` is its answer."""
+    """A request is not a WebSocket handshake of version 13. ``status`` is the response's."""
 
     def __init__(self, status: HTTPStatus, reason: str) -> None:
         super().__init__(reason)
@@ -180,8 +260,27 @@ class HandshakeError(Exception):
 
 
 class WebSocketError(Exception):
-    """The client did what it must not. ``status`` and ``reason`` are what it is told on closing."""
+    """A client violates the WebSocket protocol. ``status`` and ``reason`` are those of the close frame."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(status, reason)
         self.status, self.reason = status, reason
+
+
+# The codes of exceptions that have no code of their own.
+_CODES: dict[type[Exception], str] = {
+    InvalidRequestError: "invalid_request", JobNotFoundError: "job_not_found", JobEndedError: "job_ended",
+    IdempotencyConflictError: "idempotency_conflict", EventsGoneError: "gap",
+    RelayUnavailableError: "store_unavailable", NotDurableError: "store_unavailable",
+    RedisError: "store_unavailable", OperationalError: "store_unavailable",
+}  # fmt: skip
+
+
+def describe(error: Exception) -> tuple[str, str]:
+    """Return the code and the message that a client receives; ``internal_error`` for any unknown class."""
+    if isinstance(error, CodedError):
+        return error.code, str(error)
+    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "internal_error")
+    # A library's text may contain addresses, and a defect's text anything.
+    internal = code in {"store_unavailable", "internal_error"}
+    return code, ERRORS[code].message if internal else str(error)

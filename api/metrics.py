@@ -6,62 +6,64 @@ from prometheus_client import Counter, Histogram
 
 from cto_worker.observability.metrics import REGISTRY
 
-CANARY_LATE = "canary_late_s"  # beside its clients, what a gateway's pulse tells
+CANARY_LATE = "canary_late_s"  # a gauge in the gateway's process heartbeat
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 RELAYED = Counter(
-    "cto_gateway_events_relayed", "Events put to clients, once for each client.", registry=REGISTRY
+    "cto_gateway_events_relayed", "Events queued for clients, counted once per client.", registry=REGISTRY
 )
 MERGED = Counter(
     "cto_gateway_events_merged",
-    "Events left out because a client reads too slowly.",
+    "Events omitted because their client reads too slowly.",
     registry=REGISTRY,
 )
 EVENTS_DROPPED = Counter(
     "cto_gateway_events_dropped",
-    "Events that waited for clients when these were cut off; they come back for them.",
+    "Queued events discarded when a slow client was disconnected; it can resume them.",
     registry=REGISTRY,
 )
 DROPPED = Counter(
     "cto_gateway_clients_dropped",
-    "Clients cut off because they do not read what they asked for.",
+    "Clients disconnected because they read too slowly.",
     registry=REGISTRY,
 )
 REFUSED = Counter(
     "cto_gateway_refused",
-    "Clients turned away: `full`, the gateway has no room; `address` or `user`, too many are theirs already; "
-    "`busy`, a turn to join or resume did not come; `silent`, a session never asked to be let in; "
-    "`origin` or `host`, these are not allowed.",
+    "Refused clients. `full`, `address`, `user`: connection limit of the gateway, address or user; "
+    "`busy`: no slot to join or resume was free in time; `silent`: the session never joined the namespace; "
+    "`origin`, `host`: not allowed.",
     ["reason"],
     registry=REGISTRY,
 )
 for _reason in ("full", "address", "user", "busy", "silent", "origin", "host"):
-    REFUSED.labels(_reason)  # so that each is told from the beginning
+    REFUSED.labels(_reason)  # so that each is exported as 0 before its first refusal
 REQUEST = Histogram(
     "cto_gateway_request_seconds",
-    "Time that REST takes to answer.",
+    "Time from a REST request to its response, in seconds.",
     ["method", "route", "status"],
     buckets=LATENCY_BUCKETS_S,
     registry=REGISTRY,
 )
 BROKEN = Counter(
-    "cto_gateway_broken", "Answers 500: faults of ours, whose tracebacks are logged.", registry=REGISTRY
+    "cto_gateway_broken", "Responses 500: defects, whose tracebacks are in the log.", registry=REGISTRY
 )
 CANARY = Histogram(
     "cto_gateway_canary_seconds",
-    "Time that the relay's own heartbeat takes through the store's pub/sub, every two seconds.",
+    "Round trip of the relay's heartbeat through the store's pub/sub, in seconds; sent every 2 s.",
     buckets=LATENCY_BUCKETS_S,
     registry=REGISTRY,
 )
 RELAY_LAG = Histogram(
     "cto_gateway_relay_lag_seconds",
-    "Time from when a worker wrote an event until it was put to clients, by both machines' clocks; sampled.",
+    "Time from a worker's write of an event to its queueing for clients, in seconds, by the clocks of both "
+    "machines; sampled.",
     buckets=LATENCY_BUCKETS_S,
     registry=REGISTRY,
 )
 CLIENT_LATENCY = Histogram(
     "cto_gateway_client_latency_seconds",
-    "The same until a client's WebSocket has acknowledged it; sampled.",
+    "Time from a worker's write of an event to the acknowledgement by a client's WebSocket, in seconds; "
+    "sampled.",
     buckets=LATENCY_BUCKETS_S,
     registry=REGISTRY,
 )

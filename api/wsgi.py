@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.server import eventlet_server  # isort: skip - it patches the standard library, so it comes before everything else
+from api.server import eventlet_server  # isort: skip - it patches the standard library, so it must be the first import
 
 import argparse
 import gc
@@ -58,23 +58,24 @@ from cto_worker.unknown_settings import unknown_settings
 if TYPE_CHECKING:
     from flask import Flask
 
-REST_CONNECTIONS = 1_000  # beside CTO_MAX_SOCKETS: eventlet's own limit counts every connection
-OTHER_DESCRIPTORS = 200  # the store's connections, logs, and what else a process has open
-FLUSH_S, DRAIN_S = 1.0, 8.0  # on SIGTERM: to send what waits for clients; for the requests under way
-TRACES_S = 1.0  # and for the last traces
-# Half of what a client waits at most for "503": it may wait for a connection, and then for the store.
+REST_CONNECTIONS = 1_000  # in addition to CTO_MAX_SOCKETS: eventlet's limit counts every connection
+OTHER_DESCRIPTORS = 200  # open files besides clients: connections of the store, logs
+# On SIGTERM, the time to send queued items to clients, to complete requests, and to export traces.
+FLUSH_S, DRAIN_S, TRACES_S = 1.0, 8.0, 1.0
+# Half of a client's longest wait for a 503: it may wait for a pooled connection, and then for the store.
 STORE_TIMEOUT_S = 2.5
-STORE_CONNECTIONS = (
-    AT_ONCE + LOOKUPS_AT_ONCE + 8
-)  # one for each request and look-up, and for what is not counted
+# One for each request and look-up that may run, and some for health checks and background threads.
+STORE_CONNECTIONS = AT_ONCE + LOOKUPS_AT_ONCE + 8
 
 log = logging.getLogger("api.wsgi")
 
 
 def main() -> None:
-    """Serve until a signal ends the process; a gateway with a number serves what the front hands over."""
-    parser = argparse.ArgumentParser(description="Serve REST, Socket.IO and the dashboard.")
-    parser.add_argument("--number", type=int, help="which of several gateways behind the front this is")
+    """Serve until a signal. With ``--number``, serve the connections that the dispatcher hands over."""
+    parser = argparse.ArgumentParser(
+        description="Serve REST, Socket.IO, Server-Sent Events, /ws and the console."
+    )
+    parser.add_argument("--number", type=int, help="number of this gateway behind the dispatcher")
     number = parser.parse_args().number
     try:
         settings = Settings.from_env()
@@ -88,15 +89,15 @@ def main() -> None:
     for warning in unknown_settings().values():
         log.warning(warning)
     if why := unreachable(settings):
-        log.warning("%s; waiting, and answering 503", why)
+        log.warning("%s: requests are answered with 503 until it is reachable", why)
     traces = make_traces(settings, "cto-gateway")
     store = connect(settings, STORE_CONNECTIONS, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history, revocations = History(store), Revocations(store)
     authenticator = Authenticator(settings, revocations.revoked)
-    # Of its own, for what others ask of the store at once must not look to it as if the store were lost.
-    own_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
+    # A pool of its own: if requests use up a shared pool, the relay would take the store for unreachable.
+    relay_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     relay = Relay(
-        own_store, History(own_store), lost=eventlet_server.clear_dns_cache, most_rooms=settings.max_rooms
+        relay_store, History(relay_store), lost=eventlet_server.clear_dns_cache, most_rooms=settings.max_rooms
     )
     stopping = threading.Event()
     app = create_app(
@@ -112,18 +113,18 @@ def main() -> None:
         trace_requests(app, traces)
     socketio = make_socketio(app, async_mode=eventlet_server.ASYNC_MODE)
     app.wsgi_app = eventlet_server.adapted(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
-    if settings.auth == "required":  # else all is one machine
+    if settings.auth == "required":  # otherwise all clients are on this machine
         app.wsgi_app = paced(app.wsgi_app, authenticator)  # type: ignore[method-assign]
     install_engine(socketio.server.eio, eventlet_server.detach_socket, eventlet_server.poller())
     connections = Connections(revocations, settings.max_user_sockets)
     sessions = SessionService(authenticator, connections, FairSemaphore(), relay, history)
-    silence = UnjoinedSessionReaper(socketio.server, NAMESPACE)
-    register(socketio, sessions, silence.note)
+    session_reaper = UnjoinedSessionReaper(socketio.server, NAMESPACE)
+    register(socketio, sessions, session_reaper.note)
     eventlet_server.log_failures()
     app.register_blueprint(sse.blueprint(sessions))
     app.register_blueprint(websocket.blueprint(sessions, eventlet_server.take_over, MAX_MESSAGE_BYTES))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
-    threading.Thread(target=silence.run, name="silence", daemon=True).start()
+    threading.Thread(target=session_reaper.run, name="session reaper", daemon=True).start()
     threading.Thread(target=refusals.run, name="refusals", daemon=True).start()
     if settings.auth == "required":
         threading.Thread(target=connections.run, name="connections", daemon=True).start()
@@ -132,10 +133,10 @@ def main() -> None:
     _serve(app, socketio.server, sessions, settings, number, stopping)
     traces.stop(TRACES_S)
     refusals.flush()
-    os._exit(0)  # whoever is still there does not read
+    os._exit(0)  # clients that are still connected do not read
 
 
-def _serve(  # noqa: PLR0913, PLR0917 - the parts that it is put together from
+def _serve(  # noqa: PLR0913, PLR0917 - the parts that the gateway is built from
     app: Flask,
     server: Any,
     sessions: SessionService,
@@ -143,26 +144,27 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that it is put together from
     number: int | None,
     stopping: threading.Event,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, and then until what is under way has ended.
+    """Serve until SIGTERM or SIGINT, then drain: complete requests and send queued items.
 
-    Clients are disconnected only when new connections go elsewhere: they come back at once.
+    The listener is closed before clients are disconnected, because they reconnect at once.
     """
-    most = _connections(settings)
-    pool = eventlet_server.Pool(most + REST_CONNECTIONS)
-    knocks = () if settings.auth == "off" else (AddressRateLimiter(most).spend,)  # then all is one machine
-    capacity = ConnectionLimitMiddleware(app.wsgi_app, lambda: len(server.eio.sockets), most, *knocks)
+    limit = _connection_limit(settings)
+    pool = eventlet_server.Pool(limit + REST_CONNECTIONS)
+    # Without authentication all clients have the address of this machine.
+    may_open = () if settings.auth == "off" else (AddressRateLimiter(limit).spend,)
+    capacity = ConnectionLimitMiddleware(app.wsgi_app, lambda: len(server.eio.sockets), limit, *may_open)
     app.wsgi_app = protected = Protection(capacity, settings)  # type: ignore[method-assign]
     if settings.proxies:
-        # Outermost, so that all that counts by address counts by the client's.
+        # Outermost, so that every limit by address uses the address of the client.
         app.wsgi_app = ProxyFix(protected, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
-    telling = connect(settings, 1, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
+    heartbeat_store = connect(settings, 1, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     heartbeat = ProcessHeartbeat(
-        telling,
+        heartbeat_store,
         "gateway",
         REGISTRY,
         lambda: {**capacity.open(), CANARY_LATE: sessions.relay.seconds_since_heartbeat},
     )
-    threading.Thread(target=heartbeat.run, name="pulse", daemon=True).start()
+    threading.Thread(target=heartbeat.run, name="heartbeat", daemon=True).start()
     listener = (
         PortListener(listen(settings, "gateway"))
         if number is None
@@ -170,41 +172,43 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that it is put together from
     )
     if number is not None:
         _name_sessions(server.eio, number)
-    # Behind the front a client's next request may be for a session of another gateway.
+    # Behind the dispatcher, the next request on a connection may be for another gateway's session.
     serving = eventlet_server.serve(listener, app, pool, keep_alive=number is None)
     log.info("serving on %s, process %d", settings.listen_url, os.getpid())
     eventlet_server.wait_for_signal(serving)
     if serving.dead:
-        sys.exit("The gateway can accept no more connections.")
+        sys.exit("The gateway stops: its listener failed, so it can accept no more connections.")
     log.info("draining %d connections", pool.running())
     stopping.set()
     listener.close()
     drain(server, sessions.connections, capacity, FLUSH_S)
-    log.info("waiting for what is under way")
+    log.info("waiting for %d requests", pool.running())
     eventlet_server.finish(serving, DRAIN_S)
     with suppress(RedisError):
         heartbeat.end()
 
 
-def _connections(settings: Settings) -> int:
-    """How many connections for events fit into CTO_MAX_SOCKETS and this process's limit of open files."""
+def _connection_limit(settings: Settings) -> int:
+    """Return CTO_MAX_SOCKETS, or less if this process may not open that many files."""
     others = REST_CONNECTIONS + OTHER_DESCRIPTORS
-    room = allow_descriptors(settings.max_sockets + others) - others
-    if room < settings.max_sockets:
-        log.info("the limit of open files leaves room for %d of CTO_MAX_SOCKETS connections", room)
-    return min(settings.max_sockets, max(room, 1))
+    available = allow_descriptors(settings.max_sockets + others) - others
+    if available < settings.max_sockets:
+        log.info(
+            "CTO_MAX_SOCKETS=%d is reduced to %d by the limit of open files", settings.max_sockets, available
+        )
+    return min(settings.max_sockets, max(available, 1))
 
 
 def _name_sessions(server: Any, number: int) -> None:
-    """Have the ids of Engine.IO sessions begin with the number by which the front finds their gateway."""
+    """Prefix Engine.IO session ids with the gateway's number, by which the dispatcher routes requests."""
     generate_id = server.generate_id
     server.generate_id = lambda: f"{number}.{generate_id()}"
 
 
 def _collect_rarely() -> None:
-    """Keep the garbage collector from looking through every connection each time a few more objects live.
+    """Make full garbage collections rare: each one visits the objects of every connection.
 
-    What a gateway makes in quantity, events and their frames, has no cycles and goes by itself.
+    Events and their frames, the most frequent objects, have no cycles and are freed without it.
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

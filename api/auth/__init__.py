@@ -1,1 +1,1 @@
-"""Callers: tokens, policy, origins and revocations."""
+"""Authentication and authorization: tokens, callers, the policy, origins and revocations."""

@@ -1,4 +1,4 @@
-"""Who is asking: what a request or a handshake says about it, and whether that can be believed."""
+"""Authentication: the caller of a request or of a handshake, by its token."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from urllib.parse import parse_qs
 
 from flask import Flask, g, request
 
+from api.auth.origin import MAX_SHOWN
 from api.auth.policy import Caller, Role
 from api.auth.tokens import EXPIRED, make_verifier
-from api.errors import ForbiddenError, UnauthorizedError
+from api.errors import ERRORS, ForbiddenError, UnauthorizedError
 from cto_worker.errors import ConfigError, CtoError
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
     from cto_worker.config import Settings
 
-REVOKED = ("token_revoked", "the token has been revoked: get a new one")
-# Whoever asks for these gets them; for everything else a caller must be known.
+REVOKED = ("token_revoked", ERRORS["token_revoked"].message)
+# Endpoints without authentication. Every other endpoint requires a caller.
 PUBLIC = frozenset(
     {
         "page",
@@ -32,80 +33,88 @@ PUBLIC = frozenset(
         "asyncapi_document",
     }
 )
-# A browser can send no header with these, so their token may stand in the address.
+# Browsers cannot send a header to these endpoints, so the token may be in the query.
 TOKEN_IN_QUERY = frozenset({"streams.job_stream", "streams.user_stream", "websockets.websocket"})
 
-
-_EVERYBODY = Caller(Role.SERVICE)  # without authorization
+_ANONYMOUS = Caller(Role.SERVICE)  # every caller, with CTO_AUTH=off
 
 
 def validate_auth_settings(settings: Settings) -> None:
-    """Raise :class:`ConfigError` unless a gateway with these settings would be safe to start."""
+    """Raise :class:`ConfigError` unless a gateway with these settings is safe to start."""
     if settings.auth == "required":
         make_verifier(settings)
     elif not settings.loopback:
         raise ConfigError(
-            f"CTO_AUTH=off is only for this machine, but others can reach CTO_HOST={settings.host}: "
-            "set CTO_HOST=127.0.0.1, or CTO_AUTH=required."
+            f"CTO_AUTH=off requires a loopback address, but CTO_HOST={settings.host} is reachable from other "
+            "machines: set CTO_HOST=127.0.0.1, or CTO_AUTH=required."
         )
 
 
 class Authenticator:
-    """Tells who a token's bearer is, and lets nobody else in."""
+    """Verifies tokens and returns their callers; with ``CTO_AUTH=off``, every caller is the service."""
 
     def __init__(self, settings: Settings, revoked: Callable[[Caller], bool]) -> None:
         self._verify = make_verifier(settings) if settings.auth == "required" else None
         self._revoked = revoked
 
     def admit(self, token: Any, user_id: Any = None) -> Caller:
-        """Return who holds this token. ``user_id`` is whom the client says it is, if it says so.
+        """Return the caller of a token. ``user_id`` is the user id that the client sends beside it, if any.
 
-        Raises :class:`~api.errors.UnauthorizedError` ``unauthorized`` (no token), ``token_revoked``, or
-        as
-        :func:`~api.auth.tokens.make_verifier` has it; :class:`ForbiddenError` ``user_mismatch``.
+        Raises :class:`~api.errors.UnauthorizedError` ``unauthorized`` (no token) or ``token_revoked``, the
+        errors of :func:`~api.auth.tokens.make_verifier`, and :class:`ForbiddenError` ``user_mismatch``.
         """
         if self._verify is None:
-            return _EVERYBODY
+            return _ANONYMOUS
         if not token:
-            raise UnauthorizedError("unauthorized", "send a token: Authorization: Bearer …")
+            raise UnauthorizedError("unauthorized")
         if not isinstance(token, str):
-            raise UnauthorizedError("invalid_token", "the token is not valid: it is no text")
-        who = self._verify(token)
-        self.check(who)
-        check_user_matches_token(who, user_id)
-        return who
+            raise UnauthorizedError("invalid_token", "the token is invalid: it is not a string")
+        found = self._verify(token)
+        self.check(found)
+        check_user_matches_token(found, user_id)
+        return found
 
     def admit_handshake(self, environ: dict[str, Any], auth: Any = None) -> Caller:
-        """Return whose handshake this is, by ``auth``, its header or its query. Raises as :meth:`admit`."""
-        return _EVERYBODY if self._verify is None else self.admit(*_credentials(environ, auth))
+        """Return the caller of a handshake, by ``auth``, its header or its query. Raises as :meth:`admit`."""
+        return _ANONYMOUS if self._verify is None else self.admit(*_credentials(environ, auth))
 
     def user_of(self, environ: dict[str, Any]) -> str | None:
-        """Return the name in a request's token, or ``None``. Asks no store: the token may be revoked."""
+        """Return the caller's name by a request's token, or ``None``. Revocations are not checked."""
         token = _bearer(environ.get("HTTP_AUTHORIZATION"))
         if self._verify is None or not token:
             return None
         try:
             return self._verify(token).name
-        except CtoError:  # it is refused later
+        except CtoError:  # authenticate_request refuses the request later
             return None
 
-    def check(self, who: Caller) -> None:
-        """Raise :class:`~api.errors.UnauthorizedError` if an accepted caller would no longer be accepted."""
+    def check(self, accepted: Caller) -> None:
+        """Raise :class:`~api.errors.UnauthorizedError` if the caller's token has expired or been revoked."""
         if self._verify is None:
             return
-        if who.expires_s <= time.time():
+        if accepted.expires_s <= time.time():
             raise UnauthorizedError(*EXPIRED)
-        if self._revoked(who):
+        if self._revoked(accepted):
             raise UnauthorizedError(*REVOKED)
 
 
-def check_user_matches_token(who: Caller, user_id: Any) -> None:
-    """Refuse a client that says, beside its token, that it is another user."""
-    if user_id and who.user_id and user_id != who.user_id:
-        raise ForbiddenError("user_mismatch", "userId is not the user whose token this is")
+def check_user_matches_token(authenticated: Caller, user_id: Any) -> None:
+    """Raise :class:`ForbiddenError` ``user_mismatch`` if a client sends the user id of another user."""
+    if user_id and authenticated.user_id and user_id != authenticated.user_id:
+        raise user_mismatch(authenticated, user_id)
+
+
+def user_mismatch(authenticated: Caller, user_id: Any) -> ForbiddenError:
+    """Return the error for a user id that is not the caller's."""
+    return ForbiddenError(
+        "user_mismatch",
+        f"userId is {str(user_id)[:MAX_SHOWN]!r}, but the token is for {authenticated.user_id!r}: "
+        "send that user id, or none",
+    )
 
 
 def _credentials(environ: dict[str, Any], auth: Any = None) -> tuple[Any, Any]:
+    """Return a handshake's token and user id."""
     given = auth if isinstance(auth, dict) else {}
     query = parse_qs(environ.get("QUERY_STRING", ""))
     token = given.get("token") or _bearer(environ.get("HTTP_AUTHORIZATION")) or query.get("token", [""])[0]
@@ -113,11 +122,11 @@ def _credentials(environ: dict[str, Any], auth: Any = None) -> tuple[Any, Any]:
 
 
 def authenticate_request(app: Flask, authenticator: Authenticator) -> None:
-    """Have every request's caller known, or why it is not, wherever one is needed."""
+    """Set ``g.caller`` for every request that needs a caller, or ``g.refusal`` if it is refused."""
 
     @app.before_request
-    def _note() -> None:
-        # No view answers an unknown address, nor the question of a browser that asks what it may send.
+    def _authenticate() -> None:
+        # Unknown paths and preflight requests reach no view.
         if request.endpoint is None or request.endpoint in PUBLIC or request.method == "OPTIONS":
             return
         token = _bearer(request.headers.get("Authorization"))
@@ -139,9 +148,9 @@ def require_authentication(app: Flask) -> None:
 
 
 def caller() -> Caller:
-    """The caller of the current request."""
-    who: Caller = g.caller
-    return who
+    """Return the caller of the current request."""
+    current: Caller = g.caller
+    return current
 
 
 def _bearer(header: str | None) -> str:

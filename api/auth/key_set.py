@@ -1,4 +1,4 @@
-"""The public keys at ``CTO_JWKS_URL`` (RFC 7517): fetched, cached, and used while they cannot be fetched."""
+"""The public keys at ``CTO_JWKS_URL`` (RFC 7517), cached so that an outage of the URL is survived."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from jwt.exceptions import PyJWKSetError, PyJWTError
 
 from api.errors import KeysUnavailableError
 
-REFRESH_S = 240  # a key set of this age is fetched again in the background
-LIFESPAN_S = 300  # from this age on a token waits for the fetch, unless the last fetch failed
-STALE_S = 3_600  # a key set of this age is not used any more, though none can be fetched
-COOLDOWN_S = 10  # after a fetch, for so long no other, whatever keys tokens name
-RETRY_S = 2.0  # after a failed one
+REFRESH_S = 240  # the age at which the key set is fetched again in the background
+LIFESPAN_S = 300  # the age at which a token waits for the fetch, unless the last fetch failed
+STALE_S = 3_600  # the age at which the key set is discarded, even if no other can be fetched
+COOLDOWN_S = 10  # the minimum time between two fetches, so that tokens with unknown keys cause no more
+RETRY_S = 2.0  # the same after a failed fetch
 TIMEOUT_S = 2.0
 
 log = logging.getLogger(__name__)
@@ -25,17 +25,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SigningKey:
-    """A key that tokens are signed with, and the one algorithm it is for. Equal to no other object."""
+    """A key that verifies tokens of one algorithm. Two keys are never equal, even with the same content."""
 
-    material: Any  # as PyJWT takes it
+    material: Any  # in PyJWT's form
     algorithm: str
 
 
 class KeySet:
-    """The key set at one address. Any number of threads may share it; one of them fetches at a time.
+    """The key set at one URL. Any number of threads may share it; at most one of them fetches it.
 
-    A token whose key is cached waits for a fetch only when the set is older than :data:`LIFESPAN_S` and
-    nothing is known against its address, at most :data:`TIMEOUT_S`.
+    A token whose key is cached waits for a fetch only if the set is older than :data:`LIFESPAN_S` and the
+    last fetch succeeded, and then for :data:`TIMEOUT_S` at most.
     """
 
     def __init__(self, url: str) -> None:
@@ -43,13 +43,13 @@ class KeySet:
         self._keys: dict[str, SigningKey] = {}
         self._fetched_s = float("-inf")
         self._next_fetch_s = float("-inf")
-        self._failed = False  # whether the last fetch did
+        self._failed = False  # whether the last fetch failed
         self._fetching = Lock()
 
     def find(self, key_id: str) -> SigningKey | None:
-        """Return the key with this id, or ``None`` when the set has none.
+        """Return the key with this id, or ``None`` if the set does not contain it.
 
-        Raises :class:`KeysUnavailableError` when that cannot be known.
+        Raises :class:`KeysUnavailableError` if the set cannot be fetched to find out.
         """
         age_s = time.monotonic() - self._fetched_s
         key = self._cached(key_id)
@@ -79,7 +79,7 @@ class KeySet:
             Thread(target=self._fetch, name="key set", daemon=True).start()
 
     def _fetch(self) -> None:
-        """Fetch the set, unless another thread just has. The caller holds the lock, which is released."""
+        """Fetch the set, unless another thread has just done so. Releases the caller's lock."""
         try:
             if time.monotonic() < self._next_fetch_s:
                 return
@@ -102,12 +102,12 @@ class KeySet:
 
 
 def _signing_keys(document: dict[str, Any]) -> dict[str, SigningKey]:
-    """Return a key set's keys by id. An empty set is a set: its issuer has withdrawn every key."""
+    """Return a key set's keys by id. An empty set is valid: its issuer has withdrawn every key."""
     if not isinstance(document.get("keys"), list):
-        raise PyJWKSetError("it has no list named keys")
+        raise PyJWKSetError("the document has no list named keys")
     try:
         keys = jwt.PyJWKSet.from_dict(document).keys
-    except PyJWKSetError:  # which PyJWT raises for a set without a usable key
+    except PyJWKSetError:  # raised for a set without a usable key
         keys = []
     signing = [key for key in keys if key.public_key_use in ("sig", None)]
     return {key.key_id: SigningKey(key, key.algorithm_name) for key in signing if isinstance(key.key_id, str)}

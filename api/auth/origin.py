@@ -1,7 +1,7 @@
-"""Which hosts and origins a request may name. One decision, for REST, Socket.IO, SSE and ``/ws``.
+"""The origins and hosts that requests may name: one policy for REST, Socket.IO, SSE and ``/ws``.
 
-An origin is the gateway's own when its host is the ``Host`` of the request, by http or https alike: a proxy
-that terminates TLS hides from the gateway which of the two the page used. ``X-Forwarded-Proto`` and
+An origin is the gateway's own if its host equals the request's ``Host``, with http or https: behind a proxy
+that terminates TLS, the gateway cannot detect which of the two the page uses. ``X-Forwarded-Proto`` and
 ``X-Forwarded-Host`` are never read.
 """
 
@@ -19,32 +19,32 @@ MAX_SHOWN = 200  # characters of an origin or host in an error message
 
 
 class OriginPolicy:
-    """The origins whose pages may use the gateway, and the host names that it answers to."""
+    """The origins whose pages may use the gateway, and the host names that the gateway accepts."""
 
     def __init__(self, settings: Settings) -> None:
         self._listed = frozenset(settings.cors_origins)
-        # Without authorization nothing else would keep out a page whose name was rebound to this machine.
+        # With CTO_AUTH=off this is the only protection against DNS rebinding.
         self._names = LOOPBACK_NAMES | {as_host_name(settings.host)} if settings.auth == "off" else None
 
     def allows(self, host: str, origin: str) -> bool:
-        """Whether pages of this origin may use the gateway. ``null`` is the origin of nobody."""
+        """Return whether pages of this origin may use the gateway. The origin ``null`` never may."""
         own = host.lower()
         return origin in self._listed or (bool(own) and origin in {f"https://{own}", f"http://{own}"})
 
     def check_host(self, host: str) -> None:
-        """Raise :class:`ForbiddenError` ``host_not_allowed`` unless the gateway answers to this name.
+        """Raise :class:`ForbiddenError` ``host_not_allowed`` unless the gateway accepts this host name.
 
-        Browsers always send a ``Host``; a request without one is let pass.
+        A request without ``Host`` passes: browsers always send one.
         """
         if host and self._names is not None and host_name(host) not in self._names:
             raise ForbiddenError(
                 "host_not_allowed",
-                f"with CTO_AUTH=off the gateway answers to loopback names only, not to {host[:MAX_SHOWN]!r}: "
+                f"with CTO_AUTH=off the gateway accepts loopback host names only, not {host[:MAX_SHOWN]!r}: "
                 "use http://127.0.0.1 or http://localhost, or set CTO_AUTH=required",
             )
 
     def check_origin(self, host: str, origin: str | None) -> None:
-        """Raise :class:`ForbiddenError` ``origin_not_allowed`` for a page that may not use the gateway."""
+        """Raise :class:`ForbiddenError` ``origin_not_allowed`` unless its pages may use the gateway."""
         if origin and not self.allows(host, origin):
             raise ForbiddenError(
                 "origin_not_allowed",

@@ -1,4 +1,4 @@
-"""Who may do what, and to whose jobs: decided here, for REST and every kind of socket."""
+"""The policy: what each role may do, and to which users' jobs. It applies to every transport."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a caller is; a token says it."""
+    """The role of a caller, from the claim ``role`` of its token."""
 
     USER = "user"
     ADMIN = "admin"  # an operator
@@ -15,47 +15,49 @@ class Role(StrEnum):
 
 
 class Action(StrEnum):
-    """What somebody may want to do."""
+    """An action that needs permission."""
 
     SUBMIT = "submit"  # start an operation for a user
     READ = "read"  # see a user's jobs, by any transport
     CANCEL = "cancel"  # stop a user's job
-    WATCH_ALL = "watch_all"  # see every job, and how the system does
+    WATCH_ALL = "watch_all"  # see every job, and the system's metrics
 
 
-class _Whose(StrEnum):
-    NOBODYS = "nobody's"
+class _Scope(StrEnum):
+    """The users whose jobs an action may concern."""
+
+    NO_USER = "no user"
     OWN = "own"
-    ANYBODYS = "anybody's"
+    ALL_USERS = "all users"
 
 
 _POLICY = {
     Role.USER: {
-        Action.SUBMIT: _Whose.OWN,
-        Action.READ: _Whose.OWN,
-        Action.CANCEL: _Whose.OWN,
-        Action.WATCH_ALL: _Whose.NOBODYS,
+        Action.SUBMIT: _Scope.OWN,
+        Action.READ: _Scope.OWN,
+        Action.CANCEL: _Scope.OWN,
+        Action.WATCH_ALL: _Scope.NO_USER,
     },
     Role.ADMIN: {
-        Action.SUBMIT: _Whose.OWN,
-        Action.READ: _Whose.ANYBODYS,
-        Action.CANCEL: _Whose.ANYBODYS,
-        Action.WATCH_ALL: _Whose.ANYBODYS,
+        Action.SUBMIT: _Scope.OWN,
+        Action.READ: _Scope.ALL_USERS,
+        Action.CANCEL: _Scope.ALL_USERS,
+        Action.WATCH_ALL: _Scope.ALL_USERS,
     },
     Role.SERVICE: {
-        Action.SUBMIT: _Whose.ANYBODYS,
-        Action.READ: _Whose.ANYBODYS,
-        Action.CANCEL: _Whose.ANYBODYS,
-        Action.WATCH_ALL: _Whose.ANYBODYS,
+        Action.SUBMIT: _Scope.ALL_USERS,
+        Action.READ: _Scope.ALL_USERS,
+        Action.CANCEL: _Scope.ALL_USERS,
+        Action.WATCH_ALL: _Scope.ALL_USERS,
     },
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking, as far as a token tells. Times are in seconds since the Unix epoch.
+    """An authenticated caller. Times are in seconds since the Unix epoch.
 
-    Without authorization there is no token: everybody is the service, for ever, and no user.
+    With ``CTO_AUTH=off`` every caller has the role ``service``, no user id, and no expiry.
     """
 
     role: Role
@@ -65,12 +67,12 @@ class Caller:
     expires_s: float = float("inf")  # `exp`
 
     def may(self, action: Action, user_id: str | None = None) -> bool:
-        """Whether this caller may do that, to that user's jobs; without ``user_id``, to everybody's."""
-        whose = _POLICY[self.role][action]
-        own = whose is _Whose.OWN and user_id is not None and user_id == self.user_id
-        return own or whose is _Whose.ANYBODYS
+        """Return whether this caller may act on that user's jobs; without ``user_id``, on all users' jobs."""
+        scope = _POLICY[self.role][action]
+        own = scope is _Scope.OWN and user_id is not None and user_id == self.user_id
+        return own or scope is _Scope.ALL_USERS
 
     @property
     def name(self) -> str:
-        """Whose idempotency keys and limits these are. All services share theirs: they act for any user."""
+        """The owner of idempotency keys and rate limits. All callers with the role ``service`` share one."""
         return self.role if self.role is Role.SERVICE else f"{Role.USER}:{self.user_id}"

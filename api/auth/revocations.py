@@ -1,4 +1,4 @@
-"""Tokens that no longer count, although they have not expired: every gateway knows within a second."""
+"""Revoked tokens. A revocation takes effect on every gateway within a second."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _TOKEN, _USER = "token:", "user:"
 
 
 def revoke(store: Redis, *, token_id: str = "", user_id: str = "", keep_s: int) -> None:
-    """Refuse the token with this ``jti``, or every token of this user that was issued until now.
+    """Revoke the token with this ``jti``, or all tokens of this user that were issued until now.
 
-    The store remembers it for ``keep_s``, which must be as long as tokens live at most.
+    The store keeps the revocation for ``keep_s`` seconds, which must be the longest lifetime of a token.
     """
     now_s = int(time.time())
     with store.pipeline() as pipeline:
@@ -30,23 +30,23 @@ def revoke(store: Redis, *, token_id: str = "", user_id: str = "", keep_s: int) 
 
 
 class Revocations:
-    """A gateway's copy of all that is revoked, so that no request costs a question to the store."""
+    """A gateway's copy of all revocations, so that requests need no access to the store."""
 
     def __init__(self, store: Redis) -> None:
         self._store = store
         self._count: bytes | None = None
-        self._tokens: frozenset[str] | None = None  # None: the store has not been heard yet
-        self._users: dict[str, int] = {}  # to the second up to which their tokens do not count
+        self._tokens: frozenset[str] | None = None  # None: not read from the store yet
+        self._users: dict[str, int] = {}  # user id -> tokens issued up to this second are revoked
 
-    def revoked(self, who: Caller) -> bool:
-        """Whether a caller's token no longer counts. Raises ``RedisError`` while that cannot be known."""
+    def revoked(self, caller: Caller) -> bool:
+        """Return whether a caller's token is revoked. Raises ``RedisError`` before the first read."""
         if self._tokens is None:
             self.refresh()
-        until_s = self._users.get(who.user_id or "", -1)
-        return who.token_id in (self._tokens or ()) or who.issued_s <= until_s
+        until_s = self._users.get(caller.user_id or "", -1)
+        return caller.token_id in (self._tokens or ()) or caller.issued_s <= until_s
 
     def refresh(self) -> bool:
-        """Renew the copy if anything has been revoked since; return whether. Raises ``RedisError``."""
+        """Read the revocations if they have changed; return whether they have. Raises ``RedisError``."""
         count: Any = self._store.get(keys.REVOKED_COUNT)
         if self._tokens is not None and count == self._count:
             return False

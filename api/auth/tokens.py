@@ -1,4 +1,4 @@
-"""Tokens: JSON Web Tokens (RFC 7519) that say who is asking, and until when."""
+"""Tokens: JSON Web Tokens (RFC 7519) with the user, the role and the expiry of a caller."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from jwt.exceptions import (
 )
 
 from api.auth.key_set import KeySet, SigningKey
+from api.auth.origin import MAX_SHOWN
 from api.auth.policy import Caller, Role
-from api.errors import UnauthorizedError
+from api.errors import ERRORS, UnauthorizedError
 from cto_worker.domain.request import USER_ID
 from cto_worker.errors import ConfigError
 
@@ -31,34 +32,33 @@ if TYPE_CHECKING:
 
     from cto_worker.config import Settings
 
-MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: as long as the hash
-MIN_RSA_BITS = 2_048  # RFC 7518, 3.3
+MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: the size of the hash
+MIN_RSA_BITS = 2_048  # RFC 7518, section 3.3
 MAX_TOKEN_CHARS = 8_192
 JWT_DOTS = 2  # header.payload.signature
 MAX_SECONDS = 2**53
-REMEMBERED_TOKENS = 4_096  # whose signatures have been verified
-CLOCK_SKEW_S = 60  # how far the clock of who issues tokens may be ahead
-EXPIRED = ("token_expired", "the token has expired: get a new one")
+VERIFIED_TOKENS = 4_096  # the size of the cache of tokens with a verified signature
+CLOCK_SKEW_S = 60  # how far the clock of the tokens' issuer may be ahead
+EXPIRED = ("token_expired", ERRORS["token_expired"].message)
 _ASYMMETRIC = ("RS256", "ES256")
 _OPTIONS = {
     "require": ["exp", "iat", "sub"],
     "enforce_minimum_key_length": True,
-    "verify_iat": False,  # PyJWT allows no skew without allowing it for `exp`, too
+    "verify_iat": False,  # checked in _caller: PyJWT's leeway would apply to `exp`, too
 }
 
 
 def make_verifier(settings: Settings) -> Callable[[str], Caller]:
-    """Return what checks a token and tells whose it is. The settings, never a token, choose the algorithm.
+    """Return a function that verifies a token and returns its caller.
 
-    It raises :class:`UnauthorizedError` ``token_expired`` or ``invalid_token``, and
-    :class:`~api.errors.KeysUnavailableError`. Raises :class:`ConfigError` unless the settings name
-    exactly
-    one good key.
+    The settings choose the algorithm, never the token. The function raises :class:`UnauthorizedError`
+    ``token_expired`` or ``invalid_token``, and :class:`~api.errors.KeysUnavailableError`. Raises
+    :class:`ConfigError` unless the settings contain exactly one valid key.
     """
     key_of = _keys(settings)
 
-    # A client sends its token with every request. A key that is fetched again is another object here.
-    @lru_cache(maxsize=REMEMBERED_TOKENS)
+    # Cached, since a client sends its token with every request. Keys of a new key set are new objects.
+    @lru_cache(maxsize=VERIFIED_TOKENS)
     def caller_of(token: str, key: SigningKey) -> Caller:
         claims = jwt.decode(
             token,
@@ -66,42 +66,42 @@ def make_verifier(settings: Settings) -> Callable[[str], Caller]:
             algorithms=[key.algorithm],
             audience=settings.jwt_audience or None,
             issuer=settings.jwt_issuer or None,
-            options=_OPTIONS,  # type: ignore[arg-type]  # a dictionary will do
+            options=_OPTIONS,  # type: ignore[arg-type]  # a plain dictionary of the same keys
         )
         return _caller(claims)
 
     def verify(token: str) -> Caller:
         _check_form(token)
         try:
-            who = caller_of(token, key_of(token))
+            found = caller_of(token, key_of(token))
         except ExpiredSignatureError as error:
             raise UnauthorizedError(*EXPIRED) from error
         except MissingRequiredClaimError as error:
-            raise _invalid(f"it lacks the claim {error.claim}") from error
+            raise _invalid(f"the claim {error.claim} is missing") from error
         except InvalidAudienceError as error:
-            raise _invalid("it is for another audience") from error
+            raise _invalid("the claim aud names another audience") from error
         except InvalidIssuerError as error:
-            raise _invalid("it is from another issuer") from error
+            raise _invalid("the claim iss names another issuer") from error
         except (PyJWTError, ValueError, TypeError, RecursionError) as error:
-            raise _invalid("it is not one that is signed with the right key") from error
-        if who.expires_s <= time.time():
+            raise _invalid("the signature or the encoding is wrong") from error
+        if found.expires_s <= time.time():
             raise UnauthorizedError(*EXPIRED)
-        return who
+        return found
 
     return verify
 
 
 def _check_form(token: str) -> None:
     if len(token) > MAX_TOKEN_CHARS:
-        raise _invalid("it is too long")
+        raise _invalid(f"it is longer than {MAX_TOKEN_CHARS:,} characters")
     if token.count(".") != JWT_DOTS:
-        raise _invalid("it is not a JWT, which has three parts with a dot between each")
+        raise _invalid("it is not a JWT, which has three parts separated by dots")
 
 
 def issue(settings: Settings, user_id: str, role: Role, lifetime_s: int) -> str:
-    """Return a token signed with ``CTO_JWT_SECRET``. Raises :class:`ConfigError` when there is none."""
+    """Return a token signed with ``CTO_JWT_SECRET``. Raises :class:`ConfigError` if that is not set."""
     if not settings.jwt_secret:
-        raise ConfigError("only CTO_JWT_SECRET can sign tokens, and it is not set")
+        raise ConfigError("CTO_JWT_SECRET is not set, so no token can be signed: set it")
     now_s = int(time.time())
     claims: dict[str, Any] = {
         "sub": user_id,
@@ -116,11 +116,11 @@ def issue(settings: Settings, user_id: str, role: Role, lifetime_s: int) -> str:
 
 
 def _keys(settings: Settings) -> Callable[[str], SigningKey]:
-    """What finds the key of a token."""
+    """Return a function that returns the key of a token."""
     named = [settings.jwt_secret, settings.jwt_public_key, settings.jwks_url]
     if sum(map(bool, named)) != 1:
         raise ConfigError(
-            "CTO_AUTH=required needs exactly one of CTO_JWT_SECRET (such as `openssl rand -hex 32` prints), "
+            "CTO_AUTH=required needs exactly one of CTO_JWT_SECRET (try `openssl rand -hex 32`), "
             f"CTO_JWT_PUBLIC_KEY and CTO_JWKS_URL, but {_given(settings)}. "
             "To try things out on this machine, set CTO_AUTH=off."
         )
@@ -132,7 +132,7 @@ def _keys(settings: Settings) -> Callable[[str], SigningKey]:
 
 
 def _given(settings: Settings) -> str:
-    """Which sources of keys are set, in words."""
+    """Return the sources of keys that are set, in words."""
     named = {
         "CTO_JWT_SECRET": settings.jwt_secret,
         "CTO_JWT_PUBLIC_KEY": settings.jwt_public_key,
@@ -146,8 +146,8 @@ def _secret(text: str) -> bytes:
     secret = text.encode()
     if len(secret) < MIN_SECRET_BYTES:
         raise ConfigError(
-            f"CTO_JWT_SECRET has {len(secret)} bytes and needs {MIN_SECRET_BYTES} or more, "
-            "such as `openssl rand -hex 32` prints"
+            f"CTO_JWT_SECRET has {len(secret)} bytes, but needs at least {MIN_SECRET_BYTES}: "
+            "use the output of `openssl rand -hex 32`, for example"
         )
     return secret
 
@@ -156,50 +156,52 @@ def _public_key(pem: str) -> SigningKey:
     try:
         key = load_pem_public_key(pem.replace("\\n", "\n").encode())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise ConfigError("CTO_JWT_PUBLIC_KEY is no public key in PEM, with line ends or \\n") from error
+        raise ConfigError("CTO_JWT_PUBLIC_KEY is not a public key in PEM, with line breaks or \\n") from error
     if isinstance(key, RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
         return SigningKey(key, "RS256")
     if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
         return SigningKey(key, "ES256")
-    raise ConfigError(f"CTO_JWT_PUBLIC_KEY must be RSA with {MIN_RSA_BITS} bits or more, or EC on P-256")
+    raise ConfigError(
+        f"CTO_JWT_PUBLIC_KEY is not supported: use RSA with at least {MIN_RSA_BITS:,} bits, or EC on P-256"
+    )
 
 
 def _key_in_set(key_set: KeySet, token: str) -> SigningKey:
-    """Return a token's key, for the algorithm that the key set says."""
+    """Return a token's key, with the algorithm that the key set states."""
     key_id = jwt.get_unverified_header(token).get("kid")
     if not isinstance(key_id, str):
-        raise _invalid("it names no key")
+        raise _invalid("its header has no kid, the id of a key")
     key = key_set.find(key_id)
     if key is None:
-        raise _invalid("its key is not in the key set")
+        raise _invalid(f"the key set has no key {key_id[:MAX_SHOWN]!r}")
     if key.algorithm not in _ASYMMETRIC:
-        raise _invalid(f"its key is for {key.algorithm}")
+        raise _invalid(f"its key is for {key.algorithm}, but only RS256 and ES256 are allowed")
     return key
 
 
 def _caller(claims: dict[str, Any]) -> Caller:
     user_id, token_id = claims["sub"], claims.get("jti")
     if not (isinstance(user_id, str) and USER_ID.match(user_id)):
-        raise _invalid("its claim sub is no user id")
+        raise _invalid("the claim sub is not a user id")
     if not (token_id is None or isinstance(token_id, str)):
-        raise _invalid("its claim jti is no text")
+        raise _invalid("the claim jti is not a string")
     issued_s, expires_s = (_seconds(claims, name) for name in ("iat", "exp"))
     if issued_s > time.time() + CLOCK_SKEW_S:
-        raise _invalid("it was issued in the future")
+        raise _invalid("the claim iat is in the future")
     try:
         role = Role(claims.get("role", Role.USER))
     except ValueError as error:
-        raise _invalid("its claim role is none that there is") from error
+        raise _invalid("the claim role is unknown: use user, admin or service") from error
     return Caller(role, user_id, token_id, issued_s, expires_s)
 
 
 def _seconds(claims: dict[str, Any], name: str) -> float:
     value = claims[name]
-    # JSON's numbers have no bounds, and Python takes NaN for one, which nothing is before or after.
+    # Python's JSON parser accepts NaN, which every comparison fails, and numbers of any size.
     if type(value) not in (int, float) or not abs(value) < MAX_SECONDS:
-        raise _invalid(f"its claim {name} is no time")
+        raise _invalid(f"the claim {name} is not a time in seconds")
     return float(value)
 
 
-def _invalid(why: str) -> UnauthorizedError:
-    return UnauthorizedError("invalid_token", f"the token is not valid: {why}")
+def _invalid(reason: str) -> UnauthorizedError:
+    return UnauthorizedError("invalid_token", f"the token is invalid: {reason}")

@@ -1,1 +1,1 @@
-"""Limits that several parts use: token buckets, semaphores, addresses and log limits."""
+"""Limits that several packages use: token buckets, semaphores, client addresses, limits on log lines."""

@@ -1,4 +1,4 @@
-"""Client addresses, as everything that counts by address counts them."""
+"""Client addresses in the form that limits by address use."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from ipaddress import IPv6Address, ip_network
 
 _WITH_PORT = re.compile(
     r"\[(?P<v6>[^\]]+)\](:\d+)?\Z|(?P<v4>\d+(\.\d+){3}):\d+\Z"
-)  # as some proxies write it
+)  # some proxies append the port
 
 
 @lru_cache(maxsize=4_096)
 def network_of(address: str) -> str:
     """Return an IPv4 address, or the /64 network of an IPv6 one: one client may choose any address in it.
 
-    An IPv4 address that is mapped into IPv6 (``::ffff:192.0.2.1``) is that IPv4 address. A port is left out,
-    and what is no address is returned as it is.
+    An IPv4 address that is mapped into IPv6 (``::ffff:192.0.2.1``) is returned as IPv4. A port is removed.
+    Text that is not an address is returned unchanged.
     """
     if found := _WITH_PORT.match(address):
         address = found["v6"] or found["v4"]

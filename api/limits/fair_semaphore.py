@@ -1,4 +1,4 @@
-"""A semaphore that serves waiting threads in their order."""
+"""A semaphore that serves waiting threads in the order of their arrival."""
 
 from __future__ import annotations
 
@@ -14,49 +14,47 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-LOOKUPS_AT_ONCE = 32  # of what clients ask for; the store's other connections stay free for REST
-
-
-TURN_TIMEOUT_S = 9.0
+LOOKUPS_AT_ONCE = 32  # joins and resumes that read the store; its other connections stay free for REST
+SLOT_TIMEOUT_S = 9.0
 
 
 class FairSemaphore:
-    """Lets so many in at once; the others wait in the order in which they came."""
+    """Has ``slots`` slots. Threads that find no free slot wait, and get one in the order of their arrival."""
 
-    def __init__(self, at_once: int = LOOKUPS_AT_ONCE) -> None:
-        self._free = at_once
+    def __init__(self, slots: int = LOOKUPS_AT_ONCE) -> None:
+        self._free = slots
         self._waiting: deque[threading.Event] = deque()
         self._lock = threading.Lock()
 
     @contextmanager
-    def turn(self, timeout_s: float = TURN_TIMEOUT_S) -> Iterator[None]:
-        """Hold a slot for the length of the block. Raises :class:`~api.errors.RoomError` ``busy``."""
-        self._take(timeout_s)
+    def slot(self, timeout_s: float = SLOT_TIMEOUT_S) -> Iterator[None]:
+        """Occupy a slot for the block. Raises :class:`~api.errors.RoomError` ``busy`` after ``timeout_s``."""
+        self._acquire(timeout_s)
         try:
             yield
         finally:
             with self._lock:
-                self._pass_on()
+                self._release()
 
-    def _take(self, timeout_s: float) -> None:
+    def _acquire(self, timeout_s: float) -> None:
         with self._lock:
             if self._free and not self._waiting:
                 self._free -= 1
                 return
-            called = threading.Event()
-            self._waiting.append(called)
-        if called.wait(timeout_s):
+            granted = threading.Event()
+            self._waiting.append(granted)
+        if granted.wait(timeout_s):
             return
         with self._lock:
-            if called.is_set():  # just as it gave up
-                self._pass_on()
+            if granted.is_set():  # between the timeout and the lock
+                self._release()
             else:
-                self._waiting.remove(called)
+                self._waiting.remove(granted)
         metrics.REFUSED.labels("busy").inc()
-        raise RoomError("busy", "too many clients join at once: try again")
+        raise RoomError("busy")
 
-    def _pass_on(self) -> None:
+    def _release(self) -> None:
         if self._waiting:
-            self._waiting.popleft().set()  # a turn goes from hand to hand: nobody can come between
+            self._waiting.popleft().set()  # the slot stays occupied, so that no later thread can overtake
         else:
             self._free += 1

@@ -6,20 +6,11 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import RedisError
-
 from api.auth.policy import Action
-from api.errors import (
-    ForbiddenError,
-    KeysUnavailableError,
-    RelayUnavailableError,
-    RoomError,
-    TooManyRoomsError,
-    UnauthorizedError,
-)
+from api.errors import RoomError, describe
 from api.relay.encoded_event import frame_of
 from cto_worker.domain.ids import ADMIN_ROOM, JOB_ID
-from cto_worker.errors import EventsGoneError, JobNotFoundError
+from cto_worker.errors import EventsGoneError
 
 if TYPE_CHECKING:
     from api.auth.policy import Caller
@@ -28,12 +19,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_SEQ = 10**15
-# Of what keeps a client out of a room and says no code of its own.
-_CODES: dict[type[Exception], str] = {
-    JobNotFoundError: "job_not_found",
-    TooManyRoomsError: "too_many_rooms",
-    KeysUnavailableError: "keys_unavailable",
-}
 _ROOM = re.compile(r"(?P<kind>user|job)_(?P<id>[A-Za-z0-9_.:@+-]{1,128})\Z")
 
 
@@ -84,15 +69,11 @@ def check_allowed(caller: Caller, room: str, history: History) -> bool:
 
 
 def refusal(failure: Exception) -> tuple[dict[str, str], dict[str, int]]:
-    """Return ``{code, message}`` of what kept a client out of a room, and what else it needs to know."""
-    if isinstance(failure, RoomError | ForbiddenError | UnauthorizedError):
-        return {"code": failure.code, "message": str(failure)}, {}
-    if type(failure) in _CODES:
-        return {"code": _CODES[type(failure)], "message": str(failure)}, {}
-    if isinstance(failure, EventsGoneError):
-        return {"code": "gap", "message": str(failure)}, {"oldestSeq": failure.oldest_seq}
-    if isinstance(failure, RedisError | RelayUnavailableError):
+    """Return ``{code, message}`` of a refusal, and the further fields of the reply."""
+    code, message = describe(failure)
+    if code == "store_unavailable":
         log.warning("cannot serve a room: %s", failure)
-        return {"code": "store_unavailable", "message": "the store is out of reach: try again"}, {}
-    log.error("a handler of a client's message broke", exc_info=failure)
-    return {"code": "internal_error", "message": "something broke on our side"}, {}
+    elif code == "internal_error":
+        log.error("the handler of a client's message failed", exc_info=failure)
+    further = {"oldestSeq": failure.oldest_seq} if isinstance(failure, EventsGoneError) else {}
+    return {"code": code, "message": message}, further

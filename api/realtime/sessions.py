@@ -85,5 +85,5 @@ class SessionService:
 
     def _check(self, connection: Connection, room: str) -> bool:
         self.authenticator.check(connection.who)
-        with self.turns.turn():
+        with self.turns.slot():
             return check_allowed(connection.who, room, self.history)

@@ -52,7 +52,7 @@ def blueprint(sessions: SessionService) -> Blueprint:
     @routes.get("/job/<job_id>/stream")
     def job_stream(job_id: str) -> Response:
         parameters = query(request, ["after", "token"])
-        with sessions.turns.turn():
+        with sessions.turns.slot():
             latest = history.latest(parse_job_id(job_id))
         if latest is None or not caller().may(Action.READ, latest.user_id):
             raise JobNotFoundError(job_id)
@@ -77,7 +77,7 @@ def blueprint(sessions: SessionService) -> Blueprint:
             if name in {"after", "Last-Event-ID"}:
                 position = _position(name, text)
         if position is None:
-            with sessions.turns.turn():
+            with sessions.turns.slot():
                 beginning = _beginning(history, user_id, room)
             return _Stream(sessions, room, beginning).response(list)
         return _Stream(sessions, room, position).response(lambda: _missed(history, user_id, room, position))
@@ -140,7 +140,7 @@ class _Stream:
         self._send_queue.drop = partial(self._drop, _connection())
         try:
             self._sessions.relay.join(self._reader, self._room)
-            with self._sessions.turns.turn():
+            with self._sessions.turns.slot():
                 jobs = missed()
             response = Response(self._events(jobs), mimetype="text/event-stream")
         except BaseException:
@@ -171,7 +171,7 @@ class _Stream:
     def _catch_up(self, job_id: str) -> Iterator[bytes]:
         """What the journal holds of a job and the client has not got."""
         # The event that it has is read again: it may have been the last.
-        with self._sessions.turns.turn():
+        with self._sessions.turns.slot():
             stored = self._sessions.history.events(job_id, max(0, self._position.seq(job_id) - 1))
         frames = list(frames_of(stored.events)) if stored else []
         if not frames or self._room not in rooms_of(frames[0]):  # forgotten since, or never its own

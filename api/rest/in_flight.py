@@ -1,7 +1,7 @@
-"""REST requests in flight: how many each caller may have, and how many of them are worked on at a time.
+"""Limits on REST requests in flight: of each caller, and on those that run at the same time.
 
-A request that is worked on holds one connection of the store's pool at most. There are more of these than
-requests that may be worked on, so nobody waits for one, and a busy pool is never taken for a lost store.
+A running request uses at most one connection of the store's pool. The pool has more connections than requests
+may run, so a request never waits for one, and an exhausted pool is never mistaken for an unreachable store.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from api.limits.fair_semaphore import FairSemaphore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-AT_ONCE = 40  # requests that are worked on, of all callers together
-EACH_AT_ONCE = 8  # of them, of each user or address
-EACH_IN_FLIGHT = 100  # requests of each user or address, those that wait for their turn included
-SERVICE_AT_ONCE = 24  # of those that are worked on, the bot backend's
+AT_ONCE = 40  # running requests of all callers
+EACH_AT_ONCE = 8  # running requests of each user or address
+EACH_IN_FLIGHT = 100  # running and waiting requests of each user or address
+SERVICE_AT_ONCE = 24  # running requests of the service (the bot backend)
 RETRY_AFTER_S = 1
 
 
 @dataclass(slots=True)
 class _Caller:
-    turns: FairSemaphore
+    slots: FairSemaphore
     in_flight: int = 0
 
 
 class InFlight:
-    """All REST requests in flight in this gateway, by caller."""
+    """The REST requests in flight in this gateway, by caller."""
 
     def __init__(self) -> None:
         self._callers: dict[str, _Caller] = {}
@@ -40,9 +40,9 @@ class InFlight:
 
     @contextmanager
     def admitted(self, name: str, *, service: bool = False) -> Iterator[None]:
-        """Count a request for the length of the block. Raises :class:`RateLimitedError` at once.
+        """Count a request of this caller for the block. Raises :class:`RateLimitedError` above the limit.
 
-        The service's requests are not limited in number, only in how many are worked on.
+        The service may have any number of requests in flight; only its running requests are limited.
         """
         with self._lock:
             caller = self._callers.get(name)
@@ -52,7 +52,7 @@ class InFlight:
                 )
             if caller.in_flight >= EACH_IN_FLIGHT and not service:
                 raise RateLimitedError(
-                    f"you have {EACH_IN_FLIGHT} requests in flight: wait for their answers", RETRY_AFTER_S
+                    f"you have {EACH_IN_FLIGHT} requests in flight: wait for their responses", RETRY_AFTER_S
                 )
             caller.in_flight += 1
         try:
@@ -64,12 +64,12 @@ class InFlight:
                     del self._callers[name]
 
     @contextmanager
-    def turn(self, name: str) -> Iterator[None]:
-        """Wait for an admitted request's turn, in the order of arrival, and keep it for the block.
+    def slot(self, name: str) -> Iterator[None]:
+        """Wait, in the order of arrival, until an admitted request may run; occupy a slot for the block.
 
         Raises :class:`~api.errors.RoomError` ``busy``.
         """
-        with ExitStack() as turns:
-            turns.enter_context(self._callers[name].turns.turn())
-            turns.enter_context(self._all.turn())
+        with ExitStack() as slots:
+            slots.enter_context(self._callers[name].slots.slot())
+            slots.enter_context(self._all.slot())
             yield

@@ -1,4 +1,7 @@
-"""REST: starting, reading and cancelling jobs. Events are passed on as the bytes the worker wrote."""
+"""The views under ``/api/cto``: submit, read, list and cancel jobs.
+
+Events are sent as the bytes that the worker wrote, and are not decoded.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, jsonify, request, url_for
 from structlog.contextvars import bound_contextvars
 
-from api.auth.authentication import caller
+from api.auth.authentication import caller, user_mismatch
+from api.auth.origin import MAX_SHOWN
 from api.auth.policy import Action
 from api.errors import ForbiddenError
 from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query, wrong
@@ -38,20 +42,20 @@ FILTERS = (*JobStatus, keys.REVIEW)
 def blueprint(  # noqa: C901, PLR0915 - a list of routes
     history: History, journal: Journal, producer: Producer
 ) -> Blueprint:
-    """Return the routes under ``/api/cto``."""
+    """Return the routes."""
     routes = Blueprint("jobs", __name__, url_prefix="/api/cto")
 
     @routes.post("/jobs")
     def submit() -> tuple[Response, int, dict[str, str]]:
         query(request, ())
-        document, who = json_object(request), caller()
-        # Whoever else gets the events gets them unasked, so only to oneself may they be sent.
+        document, submitter = json_object(request), caller()
+        # `socketUserId` receives the events unasked, so the caller must be allowed to submit for it, too.
         for name in ("userId", "socketUserId"):
-            _check_submits_for(who, document.get(name))
-        created = producer.submit(document, caller=who.name, idempotency_key=idempotency_key(request))
+            _check_may_submit_for(submitter, name, document.get(name))
+        created = producer.submit(document, caller=submitter.name, idempotency_key=idempotency_key(request))
         if created.new:
             with bound_contextvars(job_id=created.job_id):
-                log.info("accepted from %s", who.name)
+                log.info("accepted from %s", submitter.name)
         status_url = url_for("jobs.status", job_id=created.job_id)
         data = {"jobId": created.job_id, "status": created.status, "statusUrl": status_url}
         return jsonify(success=True, data=data), 202 if created.new else 200, {"Location": status_url}
@@ -99,40 +103,40 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
 
     @routes.get("/jobs/stats")
     def stats() -> Response:
-        """Count each id once, however often it is named."""
+        """Count each distinct id once."""
         text = query(request, ["jobIds"]).get("jobIds", "")
         job_ids = list(dict.fromkeys(text.split(",")))
         if len(job_ids) > MAX_STATS:
-            raise wrong("jobIds", f"At most {MAX_STATS} ids.")
+            raise wrong("jobIds", f"{len(job_ids)} ids are too many: send at most {MAX_STATS}.")
         if not all(JOB_ID.match(job_id) for job_id in job_ids):
-            raise wrong("jobIds", "Must be job ids, separated by commas.")
-        who = caller()
-        counted = history.stats(job_ids, None if who.may(Action.READ) else who.user_id)
+            raise wrong(
+                "jobIds", "Must be job ids, separated by commas: 1 to 128 letters, digits, _ or - each."
+            )
+        counts = history.stats(job_ids, None if caller().may(Action.READ) else caller().user_id)
         data = {
-            "total": counted.total,
-            "queued": counted.queued,
-            "active": counted.active,
-            "completed": counted.completed,
-            "failed": counted.failed,
-            "notFound": counted.not_found,
-            "averageProgress": counted.average_progress,
+            "total": counts.total,
+            "queued": counts.queued,
+            "active": counts.active,
+            "completed": counts.completed,
+            "failed": counts.failed,
+            "notFound": counts.not_found,
+            "averageProgress": counts.average_progress,
         }
         return jsonify(success=True, data=data)
 
     @routes.get("/jobs")
     def jobs() -> Response:
-        """List the caller's jobs; who may see everything gets everybody's, or those of ``userId``."""
-        who = caller()
+        """List the caller's jobs; for operators and the service, the jobs of all users or of ``userId``."""
         parameters = query(request, ["status", "limit", "cursor", "userId"])
-        wanted = parameters.get("status")
-        if wanted is not None and wanted not in FILTERS:
+        listed_status = parameters.get("status")
+        if listed_status is not None and listed_status not in FILTERS:
             raise wrong("status", f"Must be one of: {', '.join(FILTERS)}.")
-        user_id = parameters.get("userId", None if who.may(Action.READ) else who.user_id)
+        user_id = parameters.get("userId", None if caller().may(Action.READ) else caller().user_id)
         if user_id is not None:
-            check_user_id(who, user_id)
+            check_user_id(caller(), user_id)
         page = history.page(
             user_id,
-            wanted,
+            listed_status,
             integer(parameters, "limit", 1, MAX_LIMIT, DEFAULT_LIMIT),
             integer(parameters, "cursor", 1, MAX_INTEGER, 0) or None,
         )
@@ -148,25 +152,30 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
         stored = history.latest(parse_job_id(job_id))
         if stored is None or not caller().may(Action.CANCEL, stored.user_id):
             raise JobNotFoundError(job_id)
-        standing = cancel_job(journal, job_id, decode(stored.event))
+        job_status = cancel_job(journal, job_id, decode(stored.event))
         with bound_contextvars(job_id=job_id):
-            log.info("to be cancelled, asks %s", caller().name)
-        return jsonify(success=True, data={"jobId": job_id, "status": standing, "cancelRequested": True}), 202
+            log.info("cancellation requested by %s", caller().name)
+        data = {"jobId": job_id, "status": job_status, "cancelRequested": True}
+        return jsonify(success=True, data=data), 202
 
     return routes
 
 
-def check_user_id(who: Caller, user_id: str) -> None:
-    """Refuse a parameter ``userId`` that names nobody, or somebody whose jobs this caller may not see."""
+def check_user_id(reader: Caller, user_id: str) -> None:
+    """Raise an error unless the parameter ``userId`` is a user id whose jobs this caller may read."""
     if not USER_ID.match(user_id):
-        raise wrong("userId", "Must be a user id.")
-    if not who.may(Action.READ, user_id):
-        raise ForbiddenError("user_mismatch", "userId is not the user whose token this is")
+        raise wrong("userId", "Must be 1 to 64 letters, digits or any of _ . : @ + -.")
+    if not reader.may(Action.READ, user_id):
+        raise user_mismatch(reader, user_id)
 
 
-def _check_submits_for(who: Caller, user_id: Any) -> None:
-    if isinstance(user_id, str) and not who.may(Action.SUBMIT, user_id):
-        raise ForbiddenError("forbidden", f"you may not start an operation for {user_id}")
+def _check_may_submit_for(submitter: Caller, field: str, user_id: Any) -> None:
+    if isinstance(user_id, str) and not submitter.may(Action.SUBMIT, user_id):
+        raise ForbiddenError(
+            "forbidden",
+            f"{submitter.name} may not start an operation with {field} {user_id[:MAX_SHOWN]!r}: "
+            "send the user id of the token",
+        )
 
 
 def _summary(job: JobSummary) -> bytes:

@@ -1,8 +1,7 @@
-"""``GET /metrics``, for operators: what the whole system has counted and what waits in it, for Prometheus.
+"""``GET /metrics`` for operators: the metrics of the whole system, in the Prometheus text format.
 
-All of it stands in the store: what processes have counted (:mod:`cto_worker.observability.heartbeat`), and
-what waits. So every
-gateway tells the same, and one of them is asked for all.
+The store has the counts of all processes (:mod:`cto_worker.observability.heartbeat`) and the backlog. So
+every gateway returns the same metrics, and Prometheus scrapes only one of them.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KINDS = ("gateway", "worker")  # of processes
+PROCESS_KINDS = ("gateway", "worker")
 _ORDER = ("_bucket", "_count", "_sum", "_total")
 
 
@@ -44,121 +43,135 @@ def blueprint(sums: Callable[[], SystemCounts], backlog: Callable[[], Backlog]) 
     @routes.get("/metrics")
     def metrics() -> Response:
         if not caller().may(Action.WATCH_ALL):
-            raise ForbiddenError("forbidden", "metrics are for operators")
-        told = generate_latest(registry) + generate_latest(_Token(caller().expires_s))
-        return Response(told, content_type=CONTENT_TYPE_LATEST)
+            raise ForbiddenError("forbidden", "metrics need a token with the role admin or service")
+        text = generate_latest(registry) + generate_latest(_Token(caller().expires_s))
+        return Response(text, content_type=CONTENT_TYPE_LATEST)
 
     return routes
 
 
 class _Token(Collector):
-    """When the token expires that Prometheus shows; told without a store, too."""
+    """The expiry of the token that Prometheus sends. Available without the store."""
 
     def __init__(self, expires_s: float) -> None:
         self._expires_s = expires_s
 
     def collect(self) -> Iterator[Metric]:
-        """Tell it, in seconds since the Unix epoch."""
+        """Return the expiry, in seconds since the Unix epoch."""
         yield GaugeMetricFamily(
             "cto_metrics_token_expiry_seconds",
-            "When the token shown here expires (Unix time).",
+            "Expiry of the token in this request (Unix time).",
             self._expires_s,
         )
 
 
 class _System(Collector):
-    """All metrics. While the store is out of reach, only that."""
+    """All other metrics; only ``cto_store_up`` while the store is unreachable."""
 
     def __init__(self, sums: Callable[[], SystemCounts], backlog: Callable[[], Backlog]) -> None:
         self._sums, self._backlog = sums, backlog
 
     def describe(self) -> Iterator[Metric]:
-        """Name nothing, so that nothing is asked before there is somebody who wants to know."""
+        """Return nothing, so that registration does not read the store."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """Ask the store, as prometheus_client asks."""
+        """Read the metrics from the store."""
         try:
             sums, backlog = self._sums(), self._backlog()
         except RedisError as error:
-            log.warning("cannot tell what was counted: %s", error)
-            yield GaugeMetricFamily("cto_store_up", "Whether the store answers.", 0)
+            log.warning("cannot read the metrics: the store is unreachable: %s", error)
+            yield GaugeMetricFamily("cto_store_up", "Whether the store responds: 1 or 0.", 0)
             return
-        yield GaugeMetricFamily("cto_store_up", "Whether the store answers.", 1)
-        yield from _waiting(backlog)
-        yield from _alive(sums.processes)
-        yield _counted("cto_processes_lost", "Processes that fell silent in the last day.", sums.lost)
+        yield GaugeMetricFamily("cto_store_up", "Whether the store responds: 1 or 0.", 1)
+        yield from _backlog_metrics(backlog)
+        yield from _process_metrics(sums.processes)
+        yield _by_kind(
+            "cto_processes_lost",
+            "Processes that stopped in the last day without ending properly, and were not replaced.",
+            sums.lost,
+        )
         for family in REGISTRY.collect():
             yield _summed(family, sums)
 
 
-def _waiting(backlog: Backlog) -> Iterator[Metric]:
-    yield CounterMetricFamily("cto_jobs_accepted", "Jobs that have been accepted.", backlog.accepted)
-    jobs = GaugeMetricFamily("cto_jobs", "Jobs that wait, run, or need an operator.", labels=["status"])
+def _backlog_metrics(backlog: Backlog) -> Iterator[Metric]:
+    yield CounterMetricFamily("cto_jobs_accepted", "Accepted jobs.", backlog.accepted)
+    jobs = GaugeMetricFamily("cto_jobs", "Jobs that are waiting, active, or need review.", labels=["status"])
     for status, number in backlog.jobs.items():
         jobs.add_metric([status], number)
     yield jobs
-    messages = GaugeMetricFamily("cto_queue_messages", "Messages no worker has taken.", labels=["queue"])
+    messages = GaugeMetricFamily(
+        "cto_queue_messages", "Messages that no worker has taken from the queue.", labels=["queue"]
+    )
     for queue, number in backlog.messages.items():
         messages.add_metric([queue], number)
     yield messages
     yield GaugeMetricFamily(
-        "cto_oldest_waiting_seconds", "How long the oldest job that waits has.", backlog.oldest_waiting_s
+        "cto_oldest_waiting_seconds",
+        "Waiting time of the oldest waiting job, in seconds.",
+        backlog.oldest_waiting_s,
     )
-    yield GaugeMetricFamily("cto_store_memory_bytes", "Memory that the store uses.", backlog.memory_bytes)
+    yield GaugeMetricFamily("cto_store_memory_bytes", "Memory used by the store.", backlog.memory_bytes)
     yield GaugeMetricFamily(
-        "cto_store_memory_limit_bytes", "Memory that it may use.", backlog.memory_limit_bytes
+        "cto_store_memory_limit_bytes",
+        "Memory limit of the store: its maxmemory, or the memory of its machine.",
+        backlog.memory_limit_bytes,
     )
     yield GaugeMetricFamily(
         "cto_store_snapshot_seconds",
-        "When the store last wrote a snapshot, or was started (Unix time).",
+        "Time of the store's last snapshot, or of its start (Unix time).",
         backlog.snapshot_s,
     )
 
 
-def _alive(processes: list[Process]) -> Iterator[Metric]:
-    yield _counted("cto_processes", "Processes that live.", processes)
+def _process_metrics(processes: list[Process]) -> Iterator[Metric]:
+    yield _by_kind("cto_processes", "Live processes.", processes)
     sockets = GaugeMetricFamily(
-        "cto_gateway_sockets", "Clients that get events now.", labels=["process", "door"]
+        "cto_gateway_sockets", "Connected clients that receive events.", labels=["process", "door"]
     )
     late = GaugeMetricFamily(
-        "cto_gateway_canary_late_seconds", "Since when no canary has come back.", labels=["process"]
+        "cto_gateway_canary_late_seconds",
+        "Seconds since the relay last received its heartbeat.",
+        labels=["process"],
     )
-    running = GaugeMetricFamily("cto_worker_operations", "Operations that run now.", labels=["process"])
-    room = GaugeMetricFamily("cto_worker_slots", "Operations that may run at once.", labels=["process"])
+    running = GaugeMetricFamily("cto_worker_operations", "Running operations.", labels=["process"])
+    slots = GaugeMetricFamily(
+        "cto_worker_slots", "Operations that may run at the same time.", labels=["process"]
+    )
     for process in processes:
         if process.kind == "gateway":
-            doors = dict(process.gauges)
-            late.add_metric([process.name], doors.pop(CANARY_LATE, 0.0))
-            for door, number in doors.items():
-                sockets.add_metric([process.name, door], number)
+            clients = dict(process.gauges)  # by transport
+            late.add_metric([process.name], clients.pop(CANARY_LATE, 0.0))
+            for transport, number in clients.items():
+                sockets.add_metric([process.name, transport], number)
         elif process.kind == "worker":
             running.add_metric([process.name], process.gauges["operations"])
-            room.add_metric([process.name], process.gauges["slots"])
-    yield from (sockets, late, running, room)
+            slots.add_metric([process.name], process.gauges["slots"])
+    yield from (sockets, late, running, slots)
 
 
-def _counted(name: str, documentation: str, processes: list[Process]) -> Metric:
-    counted = GaugeMetricFamily(name, documentation, labels=["kind"])
-    kinds = Counter(process.kind for process in processes)
-    for kind in KINDS:
-        counted.add_metric([kind], kinds[kind])
-    return counted
+def _by_kind(name: str, documentation: str, processes: list[Process]) -> Metric:
+    family = GaugeMetricFamily(name, documentation, labels=["kind"])
+    counts = Counter(process.kind for process in processes)
+    for kind in PROCESS_KINDS:
+        family.add_metric([kind], counts[kind])
+    return family
 
 
 def _summed(family: Metric, sums: SystemCounts) -> Metric:
-    """What all processes have counted of this; what none has counted yet is told as 0."""
+    """Return a metric with the sums over all processes; 0 for labels that no process has counted yet."""
     names = {family.name + ending for ending in _ORDER}
     counted = {(sample.name, tuple(sorted(sample.labels.items()))): 0.0 for sample in family.samples}
     counted |= {key: value for key, value in sums.counts.items() if key[0] in names}
-    told = Metric(family.name, family.documentation, family.type)
-    for name, labels in sorted(counted, key=_place):
-        told.add_sample(name, dict(labels), counted[name, labels])
-    return told
+    summed = Metric(family.name, family.documentation, family.type)
+    for name, labels in sorted(counted, key=_sort_key):
+        summed.add_sample(name, dict(labels), counted[name, labels])
+    return summed
 
 
-def _place(key: tuple[str, Iterable[tuple[str, str]]]) -> tuple[list[tuple[str, str]], str, float]:
-    """By labels; of each histogram its buckets first, the smallest first."""
+def _sort_key(key: tuple[str, Iterable[tuple[str, str]]]) -> tuple[list[tuple[str, str]], str, float]:
+    """Sort by labels; a histogram's buckets come first, in ascending order."""
     name, labels = key
     bounds = [float(value) for label, value in labels if label == "le"]
     return [pair for pair in labels if pair[0] != "le"], name, bounds[0] if bounds else 0.0

@@ -1,7 +1,7 @@
-"""Rate limits: how many REST requests each user, or each address without a good token, may send.
+"""Rate limits of REST: requests per user, or per address without a valid token.
 
-The store counts, for all gateways together. A request that cannot be counted is refused, unless its answer
-needs no store (pages and documents): those are counted here then. Static files are not counted.
+The store counts for all gateways. If it is unreachable, requests are refused, except for pages and documents,
+which need no store: the gateway then counts these itself. Static files are not counted.
 """
 
 from __future__ import annotations
@@ -33,38 +33,37 @@ if TYPE_CHECKING:
 
     from cto_worker.config import Settings
 
-STORE_TIMEOUT_S = 1.0  # to be counted must not take what the answer itself may take
-UNCOUNTED = frozenset({"healthz", "readyz"})  # what watches the gateway must not be turned away by it
-STATIC = frozenset({"static", "client.static"})  # one page loads dozens of these files, and each costs little
-# A caller over its limit is refused for so long without asking the store again.
-REMEMBER_S = 1.0
-MAX_REMEMBERED = 10_000
-TOO_MANY = "too many requests: try again when Retry-After has passed"
+STORE_TIMEOUT_S = 1.0  # less than a view may take, so that counting does not use up its time
+UNCOUNTED = frozenset({"healthz", "readyz"})  # health checks must never be refused
+STATIC = frozenset({"static", "client.static"})  # a page loads dozens of these files, and each is cheap
+REFUSED_S = 1.0  # how long a caller above its limit is refused without asking the store again
+MAX_REFUSED = 10_000  # callers that are remembered as refused
 
 
 def limit_requests(app: Flask, settings: Settings) -> None:
-    """Bound the requests in flight, and answer 429 to a caller above ``CTO_RATE_LIMIT``.
+    """Limit the requests in flight, and answer 429 to a caller above ``CTO_RATE_LIMIT``.
 
-    Without authorization nothing is counted, for then all is one machine; nor is the service, which asks for
-    all of its users.
+    With ``CTO_AUTH=off`` requests are not counted, because all clients are on this machine. Requests of the
+    service are not counted either, because it acts for all users.
     """
     limits = _Limits(settings)
     app.before_request(limits.admit)
-    app.after_request(limits.show)
-    app.teardown_request(limits.leave)
+    app.after_request(limits.add_headers)
+    app.teardown_request(limits.release)
 
 
 class _Limits:
-    """What is done with each request, before it is looked at and after it is answered."""
+    """The hooks before and after each request."""
 
     def __init__(self, settings: Settings) -> None:
         self._in_flight = InFlight()
         self._counter = Counter(settings) if settings.auth == "required" else None
 
     def admit(self) -> None:
-        """Wait for the request's turn and count it. Raises :class:`RateLimitedError`, or as :class:`Counter`.
+        """Count the request, and wait for a slot. Raises :class:`RateLimitedError`, and as :class:`Counter`.
 
-        The turn ends with the view. Streams and WebSockets last longer, and are bounded by others.
+        The slot is released after the view. Streams and WebSockets, which last longer, release it before; the
+        connection limits apply to them.
         """
         if request.endpoint in UNCOUNTED:
             return
@@ -74,51 +73,51 @@ class _Limits:
         name = caller.name if caller else f"address:{network_of(request.remote_addr or '')}"
         if counter:
             counter.check(name)
-        g.turn = turn = ExitStack()
-        turn.enter_context(self._in_flight.admitted(name, service=service))
+        g.slot = slot = ExitStack()
+        slot.enter_context(self._in_flight.admitted(name, service=service))
         if caller:
             _read_body()
-        turn.enter_context(self._in_flight.turn(name))
+        slot.enter_context(self._in_flight.slot(name))
         if counter:
             g.window = counter.count(name, needs_store=request.endpoint not in PUBLIC)
         if request.endpoint in TOKEN_IN_QUERY:
-            turn.close()
+            slot.close()
 
-    def show(self, response: Response) -> Response:
-        """Tell the client its limit and what is left of it."""
+    def add_headers(self, response: Response) -> Response:
+        """Add the caller's limit, and what is left of it, to the response."""
         if self._counter and "window" in g:
             response.headers.update(self._counter.headers(g.window))
         return response
 
-    def leave(self, _: BaseException | None) -> None:
-        """End the request's turn."""
-        turn: ExitStack | None = g.pop("turn", None)
-        if turn:
-            turn.close()
+    def release(self, _: BaseException | None) -> None:
+        """Release the request's slot."""
+        slot: ExitStack | None = g.pop("slot", None)
+        if slot:
+            slot.close()
 
 
 def _read_body() -> None:
-    """Read the body before the turn: a client that sends slowly must not keep one."""
+    """Read the body before the request gets a slot, so that a slow client does not occupy one."""
     if request.method == "POST":
-        with suppress(HTTPException):  # the view meets it again
+        with suppress(HTTPException):  # raised again in the view
             request.get_data()
 
 
 class Counter:
-    """Counts requests in a sliding window: a fixed one would let twice as many through around its end."""
+    """Counts requests in a sliding window. A fixed window would allow twice the limit around its end."""
 
     def __init__(self, settings: Settings) -> None:
         store = connect(settings.of_limits, AT_ONCE, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
         self._limit: RateLimitItem = parse(settings.rate_limit)
         self._in_store = SlidingWindowCounterRateLimiter(
-            # The pool knows where the store is.
+            # The URL is unused: the pool has the store's address.
             RedisStorage("redis://", connection_pool=store.connection_pool, key_prefix=keys.LIMITS_PREFIX)
         )
-        self._here = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._in_memory = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._refused: OrderedDict[str, tuple[float, WindowStats]] = OrderedDict()
 
     def check(self, name: str) -> None:
-        """Raise :class:`RateLimitedError` for a caller that has just been over its limit. Asks no store."""
+        """Raise :class:`RateLimitedError` for a caller that was refused just now. Does not use the store."""
         until_s, window = self._refused.get(name, (0.0, None))
         if window is None:
             return
@@ -129,18 +128,18 @@ class Counter:
     def count(self, name: str, *, needs_store: bool) -> WindowStats:
         """Count one request; return what is left. Raises :class:`RateLimitedError`.
 
-        Raises ``RedisError`` when the store cannot count a request that ``needs_store``.
+        Raises ``RedisError`` if ``needs_store`` and the store cannot count the request.
         """
-        self.check(name)  # again, for it may have waited for its turn
+        self.check(name)  # again: the caller may have been refused while this request waited
         try:
             return self._count(self._in_store, name)
         except RedisError:
             if needs_store:
                 raise
-            return self._count(self._here, name)
+            return self._count(self._in_memory, name)
 
     def headers(self, window: WindowStats) -> dict[str, str]:
-        """Return the headers that tell a client its limit."""
+        """Return the response headers with the caller's limit, and what is left of it."""
         return {
             "X-RateLimit-Limit": str(self._limit.amount),
             "X-RateLimit-Remaining": str(window.remaining),
@@ -148,19 +147,21 @@ class Counter:
         }
 
     def _count(self, limiter: SlidingWindowCounterRateLimiter, name: str) -> WindowStats:
-        counted = limiter.hit(self._limit, name)
+        allowed = limiter.hit(self._limit, name)
         window = limiter.get_window_stats(self._limit, name)
-        if not counted:
+        if not allowed:
             self._remember(name, window)
             self._refuse(window)
         return window
 
     def _remember(self, name: str, window: WindowStats) -> None:
-        for_s = min(window.reset_time - time.time(), REMEMBER_S)
-        self._refused[name] = (time.monotonic() + for_s, window)
-        if len(self._refused) > MAX_REMEMBERED:
+        refused_s = min(window.reset_time - time.time(), REFUSED_S)
+        self._refused[name] = (time.monotonic() + refused_s, window)
+        if len(self._refused) > MAX_REFUSED:
             self._refused.popitem(last=False)
 
     def _refuse(self, window: WindowStats) -> None:
         g.window = window
-        raise RateLimitedError(TOO_MANY, max(1, math.ceil(window.reset_time - time.time())))
+        seconds = max(1, math.ceil(window.reset_time - time.time()))
+        limit = f"{self._limit.amount:,} requests in {self._limit.get_expiry():,} s"
+        raise RateLimitedError(f"the limit of {limit} is reached: try again in {seconds} s", seconds)

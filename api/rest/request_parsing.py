@@ -1,4 +1,4 @@
-"""Reading what a client sent: the JSON body and the query, strictly."""
+"""Strict parsing of requests: JSON bodies, queries, job ids and idempotency keys."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ _KEY = re.compile(r"[\x21-\x7e]{1,128}\Z")
 def json_object(request: Request) -> dict[str, Any]:
     """Return the body as a JSON object.
 
-    Raises :class:`BadRequestError` ``unsupported_media_type`` or ``invalid_json``; NaN, infinities, repeated
-    names, lone surrogates and whatever else is not JSON are refused rather than guessed at. Raises
-    ``werkzeug.exceptions.RequestEntityTooLarge`` beyond :data:`MAX_BODY_BYTES`.
+    Raises :class:`BadRequestError` ``unsupported_media_type`` or ``invalid_json``, also for NaN, infinities,
+    repeated names and lone surrogates. Raises ``werkzeug.exceptions.RequestEntityTooLarge`` if the body is
+    larger than :data:`MAX_BODY_BYTES`.
     """
     if request.mimetype != "application/json":
         raise BadRequestError(
-            "unsupported_media_type", "send Content-Type: application/json", http_status=415
+            "unsupported_media_type",
+            f"the media type {request.mimetype[:60]!r} is not JSON: send Content-Type: application/json",
         )
     body = request.get_data()
     if len(body) > MAX_BODY_BYTES:
@@ -37,51 +38,51 @@ def json_object(request: Request) -> dict[str, Any]:
     try:
         document = parsed(body.decode())
     except ValueError as error:
-        raise BadRequestError("invalid_json", f"the body is not JSON: {error}") from error
+        raise BadRequestError("invalid_json", f"the body is not valid JSON: {error}") from error
     if not isinstance(document, dict):
-        raise BadRequestError("invalid_json", "the body must be a JSON object")
+        raise BadRequestError("invalid_json", "the body is not a JSON object: send {…}")
     return document
 
 
 def parsed(text: str) -> Any:
-    """Return the JSON document that ``text`` is, read strictly. Raises ``ValueError``."""
+    """Parse JSON strictly. Raises ``ValueError``."""
     try:
         document = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
-        # A lone surrogate, written as \ud800, cannot be stored.
+        # A lone surrogate (\ud800) cannot be stored: encode() raises UnicodeEncodeError, a ValueError.
         json.dumps(document, ensure_ascii=False).encode()
     except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+        raise ValueError("it is nested too deeply") from error
     return document
 
 
 def query(request: Request, allowed: Iterable[str]) -> dict[str, str]:
-    """Return the query's parameters.
+    """Return the parameters of the query.
 
-    Raises :class:`BadRequestError` ``invalid_query`` for one that is not allowed or is repeated.
+    Raises :class:`BadRequestError` ``invalid_query`` if a parameter is not ``allowed`` or is repeated.
     """
     parameters: dict[str, str] = {}
     names = set(allowed)
     for name, values in request.args.lists():
         if name not in names:
-            raise wrong(name, f"Unknown parameter; there are: {', '.join(sorted(names)) or 'none'}.")
+            raise wrong(name, f"Unknown parameter. Allowed: {', '.join(sorted(names)) or 'none'}.")
         if len(values) > 1:
-            raise wrong(name, "Given more than once.")
+            raise wrong(name, "Repeated: send it once.")
         parameters[name] = values[0]
     return parameters
 
 
 def integer(parameters: dict[str, str], name: str, low: int, high: int, default: int) -> int:
-    """Return a parameter that is a whole number in a range. Raises ``invalid_query``."""
+    """Return an integer parameter from ``low`` to ``high``. Raises ``invalid_query``."""
     text = parameters.get(name)
     if text is None:
         return default
     if not re.fullmatch(r"[0-9]{1,15}", text, re.ASCII) or not low <= int(text) <= high:
-        raise wrong(name, f"Must be a whole number from {low} to {high}.")
+        raise wrong(name, f"Must be an integer from {low} to {high}.")
     return int(text)
 
 
 def parse_job_id(job_id: str) -> str:
-    """Return a job id that came in the path. Raises :class:`BadRequestError` ``invalid_job_id``."""
+    """Return a job id from the path. Raises :class:`BadRequestError` ``invalid_job_id``."""
     if not JOB_ID.match(job_id):
         text = "Must be 1 to 128 letters, digits, _ or -."
         raise BadRequestError("invalid_job_id", f"jobId: {text}", fields={"jobId": [text]})
@@ -93,22 +94,23 @@ def idempotency_key(request: Request) -> str:
     key: str | None = request.headers.get("Idempotency-Key")
     if key is not None and not _KEY.match(key):
         raise BadRequestError(
-            "invalid_idempotency_key", "Idempotency-Key must be 1 to 128 visible ASCII characters"
+            "invalid_idempotency_key",
+            "Idempotency-Key must be 1 to 128 visible ASCII characters: send a UUID, for example",
         )
     return key or ""
 
 
 def wrong(name: str, text: str) -> BadRequestError:
-    """Return the error for one wrong parameter of the query."""
+    """Return the error for one invalid parameter of the query."""
     return BadRequestError("invalid_query", f"{name}: {text}", fields={name: [text]})
 
 
 def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is not JSON")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) < len(pairs):
-        raise ValueError("a name is given twice in one object")
+        raise ValueError("an object has the same name twice")
     return document

@@ -1,4 +1,4 @@
-"""Traces of REST requests; events go their own way, and no trace with them."""
+"""Traces of REST requests. Event streams and sockets are not traced."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
     from cto_worker.observability.tracing import Traces
 
-BLUEPRINT = "jobs"  # of REST; a stream's span would last as long as the stream
+BLUEPRINT = "jobs"  # not the streams: their spans would last as long as the connection
 
 
 def trace_requests(app: Flask, traces: Traces) -> None:
-    """Have each request for a route of REST traced, refused ones too."""
+    """Trace each request to a route of REST, including refused requests."""
     dispatch = app.full_dispatch_request
 
     def dispatch_traced(*context: Any) -> Response:
         if request.blueprint != BLUEPRINT:
             return dispatch(*context)
         route, cause = str(request.url_rule), request.headers.get("traceparent", "")
-        with traces.request(request.method, route, request.path, cause) as tell:
+        with traces.request(request.method, route, request.path, cause) as set_status:
             response = dispatch(*context)
-            tell(response.status_code)
+            set_status(response.status_code)
             return response
 
-    app.full_dispatch_request = dispatch_traced  # type: ignore[method-assign]  # its hooks miss what they refuse
+    app.full_dispatch_request = dispatch_traced  # type: ignore[method-assign]  # Flask's hooks do not run for requests that an earlier hook refuses

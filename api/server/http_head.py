@@ -139,7 +139,7 @@ def _repeated(key: str, first: str, value: str) -> str:
 def error_response(error: HeadError, line: bytes) -> bytes:
     """Return the whole response to a refused head whose request line is ``line``."""
     reason = _REASONS[error.status]
-    failure = {"code": reason.lower().replace(" ", "_"), "message": str(error)}
+    failure = {"code": error.code, "message": str(error)}
     body = json.dumps({"success": False, "error": failure}).encode()
     head = [
         f"HTTP/1.1 {error.status} {reason}",

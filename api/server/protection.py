@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from api import metrics
 from api.auth.origin import MAX_SHOWN, OriginPolicy
-from api.errors import ForbiddenError
+from api.errors import ERRORS, ForbiddenError
 from api.server import cors
 from api.server.security_headers import SECURITY_HEADERS
 from cto_worker.observability.warning_limiter import WarningLimiter
@@ -79,7 +79,7 @@ class Protection:
         except Exception:
             log.exception("a request broke")
             metrics.BROKEN.inc()
-            message = "something broke on our side; its log says more"
+            message = ERRORS["internal_error"].message
             return _refuse(start, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message)
 
     def _checked_origin(self, environ: dict[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""The AsyncAPI document: what is said on sockets, over Socket.IO and over the plain WebSocket at ``/ws``."""
+"""The AsyncAPI document, which describes the messages of Socket.IO and of the plain WebSocket at ``/ws``."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from api.errors import FAILURES, REFUSED, SAID, WEBSOCKET
+from api.errors import ERRORS
 from api.realtime.room_access import MAX_SEQ
 from api.spec import examples
 from api.spec.schemas import JOB_ID, json_schemas
 
+_SOCKET = [code for code, error in ERRORS.items() if error.socket]
+_CONNECT = [code for code, error in ERRORS.items() if error.connect]
+_CLOSING = [code for code, error in ERRORS.items() if error.close is not None]
 _EVENT = {"$ref": "#/components/schemas/ProgressEvent"}
 _ROOM = {
     "type": "string",
@@ -18,10 +21,11 @@ _ROOM = {
 }
 _SEQ = {"type": "integer", "minimum": 0, "maximum": MAX_SEQ}
 _TEXT = {"type": "string"}
-_YES, _NO = {"const": True}, {"const": False}
-_HERE, _ROOM_7 = {"jobId": examples.JOB_ID, "after": 1}, "user_7"
+_TRUE, _FALSE = {"const": True}, {"const": False}
+_RESUME_EXAMPLE = {"jobId": examples.JOB_ID, "after": 1}
+_ROOM_EXAMPLE = "user_7"
 _RESUMED = {"events": {"type": "array", "items": _EVENT}, "latestSeq": _SEQ}
-_MISSED = {"events": [examples.LAST_EVENT], "latestSeq": 2}
+_RESUMED_EXAMPLE = {"events": [examples.LAST_EVENT], "latestSeq": 2}
 
 
 def _object(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
@@ -37,64 +41,78 @@ def _message(name: str, summary: str, payload: dict[str, Any], example: Any) -> 
 
 
 def _refusal(*codes: str) -> dict[str, Any]:
-    return _object({"success": _NO, "error": _object(_error(*codes))}, oldestSeq=_SEQ)
+    return _object({"success": _FALSE, "error": _object(_error(*codes))}, oldestSeq=_SEQ)
 
 
-_GAP = {"code": "gap", "message": "the history begins at 9"}
+_GAP = {"code": "gap", "message": ERRORS["gap"].message}
 _TOKEN = _object({"token": _TEXT}, userId=_TEXT)
-_IN_ROOM = _object({"success": _YES, "room": _ROOM})
+_IN_ROOM = _object({"success": _TRUE, "room": _ROOM})
 
-# By event's name: what a client says, and what it gets in its callback.
-_SOCKETIO_ASKED = {
+# By name: the message of a client, and the reply to it.
+_SOCKETIO_REQUESTS = {
     "join_room": (
-        _message("join_room", "Get the events of a room's jobs", _ROOM, _ROOM_7),
-        _message("in_room", "Done", _IN_ROOM, {"success": True, "room": _ROOM_7}),
+        _message("join_room", "Receive the events of a room's jobs", _ROOM, _ROOM_EXAMPLE),
+        _message(
+            "in_room", "The room that was joined or left", _IN_ROOM, {"success": True, "room": _ROOM_EXAMPLE}
+        ),
     ),
     "leave_room": (
-        _message("leave_room", "Get them no longer", _ROOM, _ROOM_7),
-        _message("in_room", "Done", _IN_ROOM, {"success": True, "room": _ROOM_7}),
+        _message("leave_room", "Stop receiving a room's events", _ROOM, _ROOM_EXAMPLE),
+        _message(
+            "in_room", "The room that was joined or left", _IN_ROOM, {"success": True, "room": _ROOM_EXAMPLE}
+        ),
     ),
     "resume": (
         _message(
             "resume",
-            "Get what was missed of a job, and join its room",
+            "Get the events of a job that the client missed, and join its room",
             _object({"jobId": JOB_ID, "after": _SEQ}),
-            _HERE,
+            _RESUME_EXAMPLE,
         ),
         _message(
             "resumed",
             "Every event with a higher `seq`, oldest first",
-            _object({"success": _YES, **_RESUMED}),
-            {"success": True, **_MISSED},
+            _object({"success": _TRUE, **_RESUMED}),
+            {"success": True, **_RESUMED_EXAMPLE},
         ),
     ),
     "auth_refresh": (
         _message(
-            "auth_refresh", "Stay connected as long as a new token holds", _TOKEN, {"token": "eyJhbGciOi…"}
+            "auth_refresh",
+            "Replace the connection's token before it expires",
+            _TOKEN,
+            {"token": "eyJhbGciOi…"},
         ),
-        _message("auth_refreshed", "Done", _object({"success": _YES}), {"success": True}),
+        _message(
+            "auth_refreshed", "The new token is accepted", _object({"success": _TRUE}), {"success": True}
+        ),
     ),
 }
 _SOCKETIO_REFUSAL = _message(
     "refusal",
-    "In the callback of whatever is refused; `oldestSeq` beside `gap`",
-    _refusal(*SAID),
+    "The reply to a refused message; with code `gap` it has `oldestSeq`",
+    _refusal(*_SOCKET),
     {"success": False, "error": _GAP, "oldestSeq": 9},
 )
-_SOCKETIO_TOLD = {
-    "worker_progress": _message("worker_progress", "One step of a job", _EVENT, examples.LAST_EVENT),
-    "room_error": _message("room_error", "A refusal, to who gave no callback", _object(_error(*SAID)), _GAP),
+_SOCKETIO_NOTIFICATIONS = {
+    "worker_progress": _message("worker_progress", "The next event of a job", _EVENT, examples.LAST_EVENT),
+    "room_error": _message(
+        "room_error",
+        "The refusal of a message that was sent without a callback",
+        _object(_error(*_SOCKET)),
+        _GAP,
+    ),
     "auth_expired": _message(
         "auth_expired",
-        "The token holds no longer; the connection is then closed",
+        "The token has expired or was revoked; the gateway then closes the connection",
         _object(_error("token_expired", "token_revoked")),
-        {"code": "token_expired", "message": FAILURES[401]["token_expired"]},
+        {"code": "token_expired", "message": ERRORS["token_expired"].message},
     ),
     "connect_error": _message(
         "connect_error",
-        "No connection is opened",
-        _object({"message": _TEXT, "data": _object({"code": _error(*REFUSED)["code"]})}),
-        {"message": "send a token", "data": {"code": "unauthorized"}},
+        "The connection is refused",
+        _object({"message": _TEXT, "data": _object({"code": _error(*_CONNECT)["code"]})}),
+        {"message": ERRORS["unauthorized"].message, "data": {"code": "unauthorized"}},
     ),
 }
 
@@ -102,73 +120,77 @@ _SOCKETIO_TOLD = {
 def _typed(
     kind: str, summary: str, members: dict[str, Any], example: dict[str, Any], **optional: Any
 ) -> dict[str, Any]:
-    """A message at ``/ws``. Its ``id``, if any, is what the client gave the message that this one answers."""
+    """Return a message at ``/ws``. A reply has the ``id`` of the message that it replies to."""
     payload = _object({"type": {"const": kind}, **members}, id={}, **optional)
     return _message(kind, summary, payload, {"type": kind, **example})
 
 
-_WEBSOCKET_ASKED = {
+_WEBSOCKET_REQUESTS = {
     "join": (
-        _typed("join", "Get the events of a room's jobs", {"room": _ROOM}, {"room": _ROOM_7, "id": 1}),
-        _typed("joined", "Done", {"room": _ROOM}, {"room": _ROOM_7, "id": 1}),
+        _typed(
+            "join", "Receive the events of a room's jobs", {"room": _ROOM}, {"room": _ROOM_EXAMPLE, "id": 1}
+        ),
+        _typed("joined", "The client is in the room", {"room": _ROOM}, {"room": _ROOM_EXAMPLE, "id": 1}),
     ),
     "leave": (
-        _typed("leave", "Get them no longer", {"room": _ROOM}, {"room": _ROOM_7}),
-        _typed("left", "Done", {"room": _ROOM}, {"room": _ROOM_7}),
+        _typed("leave", "Stop receiving a room's events", {"room": _ROOM}, {"room": _ROOM_EXAMPLE}),
+        _typed("left", "The client is not in the room", {"room": _ROOM}, {"room": _ROOM_EXAMPLE}),
     ),
     "resume": (
         _typed(
             "resume",
-            "Get what was missed of a job, and join its room",
+            "Get the events of a job that the client missed, and join its room",
             {"jobId": JOB_ID, "after": _SEQ},
-            _HERE,
+            _RESUME_EXAMPLE,
         ),
         _typed(
             "resumed",
             "Every event with a higher `seq`, oldest first",
             {"jobId": JOB_ID, **_RESUMED},
-            {"jobId": examples.JOB_ID, **_MISSED},
+            {"jobId": examples.JOB_ID, **_RESUMED_EXAMPLE},
         ),
     ),
     "auth_refresh": (
         _typed(
             "auth_refresh",
-            "Stay connected as long as a new token holds",
+            "Replace the connection's token before it expires",
             {"token": _TEXT},
             {"token": "eyJhbGciOi…"},
             userId=_TEXT,
         ),
-        _typed("auth_refreshed", "Done", {}, {}),
+        _typed("auth_refreshed", "The new token is accepted", {}, {}),
     ),
     "ping": (
-        _typed("ping", "Find out whether the connection lives", {}, {"id": 7}),
-        _typed("pong", "It does", {}, {"id": 7}),
+        _typed("ping", "Check the connection", {}, {"id": 7}),
+        _typed("pong", "The reply to a ping", {}, {"id": 7}),
     ),
 }
 _WEBSOCKET_REFUSAL = _typed(
     "error",
-    "What is refused, or why the connection ends; `oldestSeq` beside `gap`",
-    _error(*SAID, *WEBSOCKET),
+    "A refusal, or the reason why the connection ends; with code `gap` it has `oldestSeq`",
+    _error(*_SOCKET, *_CLOSING),
     {**_GAP, "oldestSeq": 9},
     oldestSeq=_SEQ,
 )
-_WEBSOCKET_TOLD = {
+_WEBSOCKET_NOTIFICATIONS = {
     "worker_progress": _typed(
-        "worker_progress", "One step of a job", {"event": _EVENT}, {"event": examples.LAST_EVENT}
+        "worker_progress", "The next event of a job", {"event": _EVENT}, {"event": examples.LAST_EVENT}
     ),
 }
 
 
-def _messages(asked: dict[str, Any], told: dict[str, Any], refusal: dict[str, Any]) -> dict[str, Any]:
-    """Every message of a channel by its name."""
-    both = [message for pair in asked.values() for message in pair]
-    return {message["name"]: message for message in [*both, *told.values(), refusal]}
+def _messages(
+    requests: dict[str, Any], notifications: dict[str, Any], refusal: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the messages of a channel by name."""
+    exchanged = [message for pair in requests.values() for message in pair]
+    return {message["name"]: message for message in [*exchanged, *notifications.values(), refusal]}
 
 
 def _operations(
-    channel: str, asked: dict[str, Any], told: dict[str, Any], refusal: dict[str, Any]
+    channel: str, requests: dict[str, Any], notifications: dict[str, Any], refusal: dict[str, Any]
 ) -> dict[str, Any]:
-    """What the gateway takes in and answers on a channel, and what it tells unasked."""
+    """Return the operations of a channel: requests with their replies, and notifications."""
     at = {"channel": {"$ref": f"#/channels/{channel}"}}
 
     def messages(*named: dict[str, Any]) -> dict[str, Any]:
@@ -179,31 +201,31 @@ def _operations(
     received = {
         f"{channel}_{name}": {
             "action": "receive", **at, "summary": message["summary"], **messages(message),
-            "reply": {**at, **messages(answer, refusal)},
+            "reply": {**at, **messages(reply, refusal)},
         }
-        for name, (message, answer) in asked.items()
+        for name, (message, reply) in requests.items()
     }  # fmt: skip
     sent = {
         f"{channel}_{name}": {"action": "send", **at, "summary": message["summary"], **messages(message)}
-        for name, message in told.items()
+        for name, message in notifications.items()
     }
     return received | sent
 
 
-_SOCKETIO = (_SOCKETIO_ASKED, _SOCKETIO_TOLD, _SOCKETIO_REFUSAL)
-_WEBSOCKET = (_WEBSOCKET_ASKED, _WEBSOCKET_TOLD, _WEBSOCKET_REFUSAL)
+_SOCKETIO = (_SOCKETIO_REQUESTS, _SOCKETIO_NOTIFICATIONS, _SOCKETIO_REFUSAL)
+_WEBSOCKET = (_WEBSOCKET_REQUESTS, _WEBSOCKET_NOTIFICATIONS, _WEBSOCKET_REFUSAL)
 
 
 @cache
 def document() -> dict[str, Any]:
-    """Return the document. Whoever gets it must not change it."""
+    """Return the document, which callers must not modify."""
     return {
         "asyncapi": "3.0.0",
         "info": {
-            "title": "CTO operations, live",
+            "title": "CTO operations, live events",
             "version": version("cto"),
-            "description": "What is said over Socket.IO and the plain WebSocket at /ws, as the gateway sees "
-            "it: it receives what clients say. /openapi.json describes REST and Server-Sent Events.",
+            "description": "The messages of Socket.IO and of the plain WebSocket at /ws, from the gateway's "
+            "side: it receives the messages of clients. /openapi.json describes REST and Server-Sent Events.",
         },
         "defaultContentType": "application/json",
         "servers": {"gateway": {"host": "127.0.0.1:3000", "protocol": "ws"}},
@@ -212,15 +234,15 @@ def document() -> dict[str, Any]:
                 "address": "/socket.io/",
                 "title": "Socket.IO",
                 "description": "Socket.IO 5 (Engine.IO 4), default namespace; `websocket` and `polling`. "
-                "Each message is the event of its name with one argument; answers come in its callback. A "
-                "token goes into the handshake's `auth: {token}`.",
+                "Each message is an event with one argument; the reply is the argument of its callback. "
+                "Send the token in the handshake, as `auth: {token}`.",
                 "messages": _messages(*_SOCKETIO),
             },
             "websocket": {
                 "address": "/ws",
                 "title": "Plain WebSocket",
-                "description": "RFC 6455. Each message is one JSON object as text, of at most 32 KiB from "
-                "clients. What has an `id` is answered with the same `id`.",
+                "description": "RFC 6455. Each message is one JSON object as text; a client may send at most "
+                "32 KiB. A reply has the `id` of the message that it replies to.",
                 "messages": _messages(*_WEBSOCKET),
             },
         },

@@ -1,101 +1,133 @@
-"""The parts that descriptions of routes are made of, as OpenAPI has them."""
+"""The building blocks of the OpenAPI document: parameters, headers, responses and operations."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from api.errors import FAILURES
+from api.errors import ERRORS
 
 JSON, STREAM, PAGE, TEXT = "application/json", "text/event-stream", "text/html", "text/plain"
 BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 BEARER_OR_QUERY = [*BEARER, {"token": []}]
+# The error codes of every route, of routes with a rate limit, and of routes that need a token.
+EVERY_ROUTE = ("host_not_allowed", "internal_error")
+RATE_LIMITED = (*EVERY_ROUTE, "rate_limited")
+AUTHENTICATED = (
+    *RATE_LIMITED,
+    "unauthorized",
+    "invalid_token",
+    "token_expired",
+    "token_revoked",
+    "keys_unavailable",
+    "store_unavailable",
+)
 LIMITS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-_OF_STATUS = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: ("Retry-After",), 503: ("Retry-After",)}
-
-
-def _header(about: str, pattern: str = "") -> dict[str, Any]:
-    schema = {"type": "string", "pattern": pattern} if pattern else {"type": "string"}
-    return {"description": about, "schema": schema}
-
-
-HEADERS = {
-    "Allow": _header("The methods that this address knows"),
-    "ETag": _header('The `seq` in quotes, such as `"7"`', '^"[0-9]+"$'),
-    "Location": _header("Where the job's status is"),
-    "Retry-After": _header("Seconds after which it makes sense to try again", "^[0-9]+$"),
-    "Upgrade": _header("What this address speaks"),
-    "WWW-Authenticate": _header("How to show a token: `Bearer`"),
-    "X-RateLimit-Limit": _header(
-        "Requests that the caller has in each window, see CTO_RATE_LIMIT", "^[0-9]+$"
-    ),
-    "X-RateLimit-Remaining": _header("Requests that are left", "^[0-9]+$"),
-    "X-RateLimit-Reset": _header("When all are there again, in seconds since 1970", "^[0-9]+$"),
+_HEADERS_OF_STATUS = {
+    401: ("WWW-Authenticate",),
+    405: ("Allow",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
 }
 
 
-def parameter(where: str, name: str, schema: dict[str, Any], about: str, example: Any) -> dict[str, Any]:
-    """One thing that a request may carry; what is in the path, it must."""
-    named = {"name": name, "in": where, "required": where == "path", "description": about}
+def _header(description: str, pattern: str = "") -> dict[str, Any]:
+    schema = {"type": "string", "pattern": pattern} if pattern else {"type": "string"}
+    return {"description": description, "schema": schema}
+
+
+HEADERS = {
+    "Allow": _header("The methods that the path supports"),
+    "ETag": _header('The `seq` in quotes, such as `"7"`', '^"[0-9]+"$'),
+    "Location": _header("The URL of the job's status"),
+    "Retry-After": _header("Seconds to wait before the next attempt", "^[0-9]+$"),
+    "Upgrade": _header("The protocol that the path supports"),
+    "WWW-Authenticate": _header("The authentication scheme: `Bearer`"),
+    "X-RateLimit-Limit": _header(
+        "Requests that the caller may send per window, see CTO_RATE_LIMIT", "^[0-9]+$"
+    ),
+    "X-RateLimit-Remaining": _header("Requests that are left in the current window", "^[0-9]+$"),
+    "X-RateLimit-Reset": _header(
+        "The time at which all requests are available again, in seconds since 1970-01-01 UTC", "^[0-9]+$"
+    ),
+}
+
+
+def parameter(
+    where: str, name: str, schema: dict[str, Any], description: str, example: Any
+) -> dict[str, Any]:
+    """Return a parameter in the path, the query or a header. Only those in the path are required."""
+    named = {"name": name, "in": where, "required": where == "path", "description": description}
     return named | {"schema": schema, "example": example}
 
 
 def response(
-    about: str, kind: str = "", schema: dict[str, Any] | None = None, example: Any = None, headers: Any = ()
+    description: str,
+    media_type: str = "",
+    schema: dict[str, Any] | None = None,
+    example: Any = None,
+    headers: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """An answer: without a body, or with one of this media ``kind``."""
+    """Return a response; without a ``media_type`` it has no body."""
     content: dict[str, Any] = {"schema": schema or {"type": "string"}}
     if example is not None:
         content["example"] = example
     return {
-        "description": about,
+        "description": description,
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
-        **({"content": {kind: content}} if kind else {}),
+        **({"content": {media_type: content}} if media_type else {}),
     }
 
 
-def data(name: str, about: str, example: Any, headers: tuple[str, ...] = LIMITS) -> dict[str, Any]:
-    """A success: ``data`` is of the schema of this name."""
+def data(name: str, description: str, example: Any, headers: tuple[str, ...] = LIMITS) -> dict[str, Any]:
+    """Return the response of a success, whose ``data`` has the schema ``name``."""
     schema = {
         "type": "object",
         "required": ["success", "data"],
         "properties": {"success": {"const": True}, "data": {"$ref": f"#/components/schemas/{name}"}},
     }
-    return response(about, JSON, schema, {"success": True, "data": example}, headers)
+    return response(description, JSON, schema, {"success": True, "data": example}, headers)
 
 
 def failures(codes: tuple[str, ...]) -> dict[str, Any]:
-    """The answers with any of these codes, by status."""
+    """Return the responses with any of these codes, by status."""
+    statuses = sorted({status for code in codes for status in ERRORS[code].http})
+    # In the order of the table, so that the order of a route's codes does not matter.
     found = {
-        status: {code: known[code] for code in known if code in codes} for status, known in FAILURES.items()
+        status: [code for code in ERRORS if code in codes and status in ERRORS[code].http]
+        for status in statuses
     }
-    return {str(status): failure(status, meanings) for status, meanings in found.items() if meanings}
+    return {str(status): failure(status, *codes) for status, codes in found.items()}
 
 
-def failure(status: int, meanings: dict[str, str]) -> dict[str, Any]:
-    """The answer of that status, whose ``code`` is one of those."""
+def failure(status: int, *codes: str) -> dict[str, Any]:
+    """Return the response of this status with one of these codes."""
     error = {
-        "allOf": [{"$ref": "#/components/schemas/Error"}, {"properties": {"code": {"enum": list(meanings)}}}]
+        "allOf": [{"$ref": "#/components/schemas/Error"}, {"properties": {"code": {"enum": list(codes)}}}]
     }
     schema = {
         "type": "object",
         "required": ["success", "error"],
         "properties": {"success": {"const": False}, "error": error},
     }
-    code, meaning = next(iter(meanings.items()))
-    example = {"success": False, "error": {"code": code, "message": meaning}}
-    about = "; ".join(f"`{code}`: {meaning}" for code, meaning in meanings.items())
-    return response(about, JSON, schema, example, _OF_STATUS.get(status, ()))
+    example = {"success": False, "error": {"code": codes[0], "message": ERRORS[codes[0]].message}}
+    description = " ".join(f"`{code}`: {ERRORS[code].meaning}; {ERRORS[code].action}." for code in codes)
+    return response(description, JSON, schema, example, _HEADERS_OF_STATUS.get(status, ()))
 
 
 def operation(
-    tag: str, name: str, summary: str, answers: dict[int, Any], codes: tuple[str, ...] = (), **more: Any
+    tag: str,
+    name: str,
+    summary: str,
+    successes: dict[int, Any],
+    codes: tuple[str, ...] = (),
+    **members: Any,
 ) -> dict[str, Any]:
-    """One method of one address; ``answers`` are its successes, ``codes`` its failures."""
+    """Return one method of one path: its ``successes`` by status, and the ``codes`` of its failures."""
     return {
         "tags": [tag],
         "operationId": name,
         "summary": summary,
         "security": BEARER,
-        **more,
-        "responses": {str(status): answer for status, answer in answers.items()} | failures(codes),
+        **members,
+        "responses": {str(status): success for status, success in successes.items()} | failures(codes),
     }

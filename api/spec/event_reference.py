@@ -1,4 +1,7 @@
-"""Generates the event tables of docs/frontend.md: ``python -m api.spec.event_reference FILE``."""
+"""Generates the tables of events and error codes in the documents that its command line names.
+
+Run ``python -m api.spec.event_reference docs/frontend.md docs/contract.md``.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,13 @@ from typing import TYPE_CHECKING
 
 from marshmallow import fields
 
+from api.errors import ERRORS
 from api.spec.schemas import Details, ProgressEvent, StepResult
 
 if TYPE_CHECKING:
     from marshmallow import Schema
+
+    from api.errors import ErrorCode
 
 _TYPES = {
     fields.String: "string",
@@ -24,18 +30,34 @@ _TYPES = {
 
 
 def tables() -> dict[str, str]:
-    """Return the tables as Markdown, by the names under which the guide has them."""
+    """Return the tables of events as Markdown, by the names of their marks in docs/frontend.md."""
     return {"event": _table(ProgressEvent), "details": _table(Details), "lastStep": _table(StepResult)}
 
 
-def write_into(guide: Path) -> None:
-    """Put each table between its marks in a document."""
-    text = guide.read_text()
-    for name, table in tables().items():
+def error_table() -> str:
+    """Return the table of error codes in docs/contract.md as Markdown."""
+    lines = ["| code | HTTP | sockets | what is wrong | what to do |", "|---|---|---|---|---|"]
+    for code, error in ERRORS.items():
+        statuses = ", ".join(map(str, error.http))
+        lines.append(f"| `{code}` | {statuses} | {_socket(error)} | {error.meaning} | {error.action} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_into(document: Path) -> None:
+    """Replace each table between its marks in a document."""
+    text = document.read_text()
+    for name, table in (tables() | {"errors": error_table()}).items():
         before, begins, rest = text.partition(f"<!-- generated: {name} -->\n")
-        _, ends, after = rest.partition("<!-- end -->")
-        text = before + begins + table + ends + after
-    guide.write_text(text)
+        if begins:
+            _, ends, after = rest.partition("<!-- end -->")
+            text = before + begins + table + ends + after
+    document.write_text(text)
+
+
+def _socket(error: ErrorCode) -> str:
+    places = ["reply"] * error.socket + ["connect"] * error.connect
+    places += ["`/ws`"] * (error.close == 0) + [f"`/ws` closes: {error.close}"] * bool(error.close)
+    return ", ".join(places)
 
 
 def _table(schema: type[Schema]) -> str:
@@ -47,4 +69,5 @@ def _table(schema: type[Schema]) -> str:
 
 
 if __name__ == "__main__":
-    write_into(Path(sys.argv[1]))
+    for path in sys.argv[1:]:
+        write_into(Path(path))

@@ -1,4 +1,4 @@
-"""One operation from request to result, as clients see it: the examples in the published documents."""
+"""The examples in the published documents: one operation, from its request to its result."""
 
 from __future__ import annotations
 

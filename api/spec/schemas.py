@@ -1,16 +1,17 @@
-"""What clients send and are answered, as marshmallow schemas, and the JSON Schemas made of them.
+"""The schemas of requests, responses and events, as marshmallow schemas and as JSON Schemas.
 
-Requests are read with these; answers are passed on as the bytes the worker wrote, and only described by them.
+They describe responses: these are sent as the bytes that the worker wrote, without validation.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from marshmallow import EXCLUDE, Schema, fields, validate
+from marshmallow import fields, validate
 
+from api.spec.schema_fields import array, boolean, nested, nullable, number, one_of, schema, text, whole
 from cto_worker.domain.events import TOTAL_PHASES, WORKER_TYPE, JobStatus, Mode, Status
 from cto_worker.domain.market import OutcomeStatus
 from cto_worker.domain.outcome import JobOutcome
@@ -18,275 +19,228 @@ from cto_worker.domain.request import RequestSchema
 from cto_worker.markets.paper.market import PLATFORMS
 from cto_worker.operation.totals import NOT_STARTED, PARTIAL
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 OPENAPI = "3.1.0"
 JOB_ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}
 
-
-def _described(about: str, more: dict[str, Any]) -> dict[str, Any]:
-    return {"required": not more.pop("optional", False), "metadata": {"description": about, **more}}
-
-
-def _text(about: str, **more: Any) -> fields.Field[Any]:
-    return fields.String(**_described(about, more))
-
-
-def _one_of(choices: Iterable[str], about: str, **more: Any) -> fields.Field[Any]:
-    return fields.String(
-        validate=validate.OneOf([str(choice) for choice in choices]), **_described(about, more)
-    )
-
-
-def _whole(about: str, low: int | None = 0, high: int | None = None, **more: Any) -> fields.Field[Any]:
-    return fields.Integer(strict=True, validate=validate.Range(low, high), **_described(about, more))
-
-
-def _number(about: str, high: float | None = None, **more: Any) -> fields.Field[Any]:
-    return fields.Float(validate=validate.Range(0, high), **_described(about, more))
-
-
-def _list(of: fields.Field[Any], about: str, **more: Any) -> fields.Field[Any]:
-    return fields.List(of, **_described(about, more))
-
-
-class _Answer(Schema):
-    class Meta:
-        unknown = EXCLUDE  # fields may be added
-
-
-def _schema(name: str, described: dict[str, fields.Field[Any]]) -> type[Schema]:
-    return _Answer.from_dict(described, name=name)
-
-
 _OUTCOMES = (
-    "`full`: every planned buy was confirmed; `partial`: some were, the others failed or were not made; "
-    "`none`: nothing was bought; `unknown`: the result of a transfer or buy is not known"
+    "`full`: every planned buy was confirmed; `partial`: some were confirmed, the others failed or were not "
+    "made; `none`: nothing was bought; `unknown`: the outcome of a transfer or buy is not known"
 )
-_ORDER_STATES = (*OutcomeStatus, NOT_STARTED)
+_STEP_STATES = (*OutcomeStatus, NOT_STARTED)
+_MODES = "`standard`: the user's funding wallet pays; `prefunded`: the operation's wallets pay"
 
-# One dictionary each: who reads a schema sees names as they are on the wire.
-StepResult = _schema(
+# Each schema is a dictionary, so that its fields have the names that clients see.
+StepResult = schema(
     "StepResult",
     {
-        "kind": _one_of(["transfer", "buy"], "What was done"),
-        "wallet": _text("For which wallet"),
-        "status": _one_of(OutcomeStatus, "What became of it"),
-        "signature": fields.String(
-            required=True,
-            allow_none=True,
-            metadata={"description": "Of the transaction; null if none was sent"},
+        "kind": one_of(
+            ["transfer", "buy"], "`transfer`: SOL to a wallet of the operation; `buy`: a buy with it"
         ),
-        "spent": _number("SOL, fees included"),
-        "tokens": _whole("Base units of the token that it bought"),
-        "errorCode": _text("Why it failed, for machines", optional=True),
-        "error": _text("The same for people", optional=True),
+        "wallet": text("The address of the operation's wallet"),
+        "status": one_of(OutcomeStatus, "The outcome of the step"),
+        "signature": nullable("The signature of the transaction; null if none was sent"),
+        "spent": number("SOL spent, fees included"),
+        "tokens": whole("Tokens bought, in base units"),
+        "errorCode": text("The reason for a failure, machine-readable", optional=True),
+        "error": text("The reason for a failure, as text", optional=True),
     },
 )
-Details = _schema(
+Details = schema(
     "Details",
     {
-        "successfulBuys": _whole("Buys that succeeded so far", optional=True),
-        "failedBuys": _whole("Buys that failed so far", optional=True),
-        "unknownBuys": _whole("Buys sent of which the market has not said what became", optional=True),
-        "unknownTransfers": _whole("The same of transfers; their wallets buy nothing", optional=True),
-        "totalSpent": _number("SOL spent so far, fees included", optional=True),
-        "walletsUsed": _whole("Wallets that have bought", optional=True),
-        "plannedBuys": _whole("Buys planned in all, from phase 4 on", optional=True),
-        "plannedWallets": _list(
-            fields.String(), "Wallets that are to buy, in order; in the first event of phase 4", optional=True
+        "successfulBuys": whole("Buys confirmed so far", optional=True),
+        "failedBuys": whole("Buys failed so far", optional=True),
+        "unknownBuys": whole("Buys sent whose outcome is not known", optional=True),
+        "unknownTransfers": whole(
+            "Transfers sent whose outcome is not known; their wallets buy nothing", optional=True
         ),
-        "outcome": _one_of(JobOutcome, f"In the last event. {_OUTCOMES}", optional=True),
-        "needsReview": fields.Boolean(
-            metadata={
-                "description": "In the last event: whether an operator had to look at the job when it ended"
-            }
+        "totalSpent": number("SOL spent so far, fees included", optional=True),
+        "walletsUsed": whole("Wallets that have bought", optional=True),
+        "plannedBuys": whole("Planned buys, from phase 4 on", optional=True),
+        "plannedWallets": array(
+            fields.String(),
+            "The addresses of the planned wallets, in order; in the first event of phase 4",
+            optional=True,
         ),
-        "error": _text("Why the job failed, for people", optional=True),
-        "errorCode": _text("The same for machines; stable", optional=True),
-        "transactionSignatures": _list(fields.String(), "Transactions confirmed so far", optional=True),
-        "estimatedTimeRemaining": _whole("ms, learned from earlier runs", optional=True),
-        "currentOperation": _text("What is being done now, for people", optional=True),
-        "lastStep": fields.Nested(
-            StepResult, metadata={"description": "The transfer or buy that has just ended"}
+        "outcome": one_of(JobOutcome, f"In the last event. {_OUTCOMES}", optional=True),
+        "needsReview": boolean(
+            "In the last event: whether an operator had to review the job when it ended", optional=True
         ),
+        "error": text("The reason for the job's failure, as text", optional=True),
+        "errorCode": text("The reason for the job's failure, machine-readable and stable", optional=True),
+        "transactionSignatures": array(
+            fields.String(), "The signatures of the transactions confirmed so far", optional=True
+        ),
+        "estimatedTimeRemaining": whole(
+            "The remaining time in milliseconds, estimated from earlier runs", optional=True
+        ),
+        "currentOperation": text("The current activity, as text", optional=True),
+        "lastStep": nested(StepResult, "The transfer or buy that has just ended", optional=True),
     },
 )
-_DESCRIBING = {
-    "tokenAddress": _text("The mint of the token, base58"),
-    "userId": _text("The owner"),
-    "mode": _one_of(Mode, "Where the SOL comes from"),
-    "platform": _text("Where the token trades; `unknown` until phase 3, unless the request named it"),
-    "buyAmount": _number("SOL to spend in all"),
+_OPERATION = {
+    "tokenAddress": text("The mint address of the token, base58"),
+    "userId": text("The owner of the job"),
+    "mode": one_of(Mode, _MODES),
+    "platform": text(
+        "The platform on which the token trades; `unknown` until phase 3, unless the request named it"
+    ),
+    "buyAmount": number("SOL to spend in total"),
 }
-ProgressEvent = _schema(
+ProgressEvent = schema(
     "ProgressEvent",
     {
-        "workerType": _one_of([WORKER_TYPE], "Always the same"),
+        "workerType": one_of([WORKER_TYPE], f"Always `{WORKER_TYPE}`"),
         "totalPhases": fields.Integer(
             required=True,
             validate=validate.OneOf([TOTAL_PHASES]),
-            metadata={"description": "Always the same"},
+            metadata={"description": f"Always {TOTAL_PHASES}"},
         ),
-        "jobId": _text("The job", **JOB_ID),
-        "seq": _whole("1, 2, 3 … within the job, without holes or repeats", 1),
-        "attempt": _whole("0 at acceptance, 1 in the first run, one more for each takeover"),
-        **_DESCRIBING,
-        "userChatId": _whole("The owner's Telegram chat", None),
-        "socketUserId": _text("A second user whose room also gets the events", optional=True),
-        "phase": _whole("Where the operation is", 1, TOTAL_PHASES),
-        "phaseTitle": _text("The phase, for people"),
-        "phaseDescription": _text("What happens in it, for people"),
-        "progress": _number("Per cent; never falls within a job", 100),
-        "status": _one_of(Status, "`started` first, then `in_progress`; the last two only on the last event"),
-        "timestamp": _whole("ms since 1970-01-01 UTC"),
-        "details": fields.Nested(Details, metadata={"description": "What is known so far"}),
+        "jobId": text("The job", **JOB_ID),
+        "seq": whole("The number of the event within its job: 1, 2, 3 …, without gaps or repeats", 1),
+        "attempt": whole("The run of the job: 0 at acceptance, 1 in the first run, +1 for each takeover"),
+        **_OPERATION,
+        "userChatId": whole("The owner's Telegram chat", None),
+        "socketUserId": text("A second user whose room also receives the events", optional=True),
+        "phase": whole("The phase of the operation, 1 to 5", 1, TOTAL_PHASES),
+        "phaseTitle": text("The title of the phase"),
+        "phaseDescription": text("The description of the phase"),
+        "progress": number("Progress in per cent; never decreases within a job", 100),
+        "status": one_of(
+            Status, "`started` in the first event, then `in_progress`; `completed` or `failed` in the last"
+        ),
+        "timestamp": whole("The time of the event, in milliseconds since 1970-01-01 UTC"),
+        "details": nested(Details, "Further values; each is present only when it is known", optional=True),
     },
 )
-_STANDING = {
-    "jobId": _text("The job", **JOB_ID),
-    "status": _one_of(JobStatus, "`waiting`: no worker has it yet; `active`: one runs it; or how it ended"),
-}
-_ENDED: dict[str, fields.Field[Any]] = {
-    "outcome": fields.String(
-        required=True,
-        allow_none=True,
-        validate=validate.OneOf([*JobOutcome, None]),
-        metadata={"description": f"null until the job ends. {_OUTCOMES}"},
-    ),
-    "needsReview": fields.Boolean(
-        required=True, metadata={"description": "Whether an operator must look at the job now"}
+_STATUS = {
+    "jobId": text("The job", **JOB_ID),
+    "status": one_of(
+        JobStatus, "`waiting`: no worker has claimed the job; `active`: a worker runs it; or how it ended"
     ),
 }
-_WHERE = {
-    "currentPhase": _whole("Of the latest event", 1, TOTAL_PHASES),
-    "currentProgress": _number("Of the latest event, per cent", 100),
+_OUTCOME = {
+    "outcome": nullable(f"null until the job ends. {_OUTCOMES}", [*JobOutcome]),
+    "needsReview": boolean("Whether an operator must review the job now"),
 }
-_LATEST = {"latestProgress": fields.Nested(ProgressEvent, required=True)}
-WalletResult = _schema(
+_CURRENT = {
+    "currentPhase": whole("The phase of the latest event", 1, TOTAL_PHASES),
+    "currentProgress": number("The progress of the latest event, in per cent", 100),
+}
+_LATEST = {"latestProgress": nested(ProgressEvent, "The latest event")}
+WalletResult = schema(
     "WalletResult",
     {
-        "wallet": _text("Its address"),
-        "transfer": _one_of(_ORDER_STATES, "Of the transfer to it; not with mode `prefunded`", optional=True),
-        "buy": _one_of(
-            (*_ORDER_STATES, PARTIAL), "Of its buys together; `partial`: some of several were confirmed"
+        "wallet": text("The address of the wallet"),
+        "transfer": one_of(
+            _STEP_STATES, "The state of the transfer to the wallet; not with mode `prefunded`", optional=True
         ),
-        "plannedBuys": _whole("Buys planned with it"),
-        "successfulBuys": _whole("Buys with it that succeeded"),
-        "spent": _number("SOL, fees included"),
-        "tokens": _whole("Base units of the token that it bought"),
-        "errorCode": _text("Why its first failed transfer or buy failed, for machines", optional=True),
-        "error": _text("The same for people", optional=True),
+        "buy": one_of(
+            (*_STEP_STATES, PARTIAL), "The state of its buys; `partial`: some of several were confirmed"
+        ),
+        "plannedBuys": whole("Buys planned with the wallet"),
+        "successfulBuys": whole("Confirmed buys with the wallet"),
+        "spent": number("SOL spent, fees included"),
+        "tokens": whole("Tokens bought, in base units"),
+        "errorCode": text("The reason for its first failed step, machine-readable", optional=True),
+        "error": text("The reason for its first failed step, as text", optional=True),
     },
 )
-OperationResult = _schema(
+OperationResult = schema(
     "OperationResult",
     {
-        "success": fields.Boolean(required=True, metadata={"description": "Whether anything was bought"}),
-        "outcome": _one_of(JobOutcome, _OUTCOMES, optional=True),
-        "needsReview": fields.Boolean(
-            metadata={"description": "Whether an operator had to look at the job when it ended"}
-        ),
-        "mode": _one_of(Mode, "Where the SOL came from"),
-        "platform": _text("Where the token trades; empty when that was not found out"),
-        "buyAmount": _number("SOL that were to be spent"),
-        "plannedBuys": _whole("Buys that were planned; 0 if the job ended before its plan", optional=True),
-        "successfulBuys": _whole("Buys that succeeded"),
-        "failedBuys": _whole("Buys that failed"),
-        "unknownBuys": _whole("Buys of which nobody knows what became"),
-        "unknownTransfers": _whole("The same of transfers"),
-        "totalSpent": _number("SOL, fees included"),
-        "tokensBought": _whole("Base units of the token"),
-        "walletsUsed": _whole("Wallets that have bought"),
-        "transactionSignatures": _list(fields.String(), "Confirmed transactions"),
-        "durationMs": _whole("How long the last run took"),
-        "steps": _list(fields.Nested(StepResult), "Every transfer and buy, in order"),
-        "wallets": _list(fields.Nested(WalletResult), "Every planned wallet, in order", optional=True),
-        "errorCode": _text("Why the job failed, for machines", optional=True),
-        "error": _text("The same for people", optional=True),
+        "success": boolean("Whether at least one buy was confirmed"),
+        "outcome": one_of(JobOutcome, _OUTCOMES, optional=True),
+        "needsReview": boolean("Whether an operator had to review the job when it ended", optional=True),
+        "mode": one_of(Mode, _MODES),
+        "platform": text("The platform on which the token trades; empty if it was not detected"),
+        "buyAmount": number("SOL that was to be spent in total"),
+        "plannedBuys": whole("Planned buys; 0 if the job ended before its plan was made", optional=True),
+        "successfulBuys": whole("Confirmed buys"),
+        "failedBuys": whole("Failed buys"),
+        "unknownBuys": whole("Buys whose outcome is not known"),
+        "unknownTransfers": whole("Transfers whose outcome is not known"),
+        "totalSpent": number("SOL spent, fees included"),
+        "tokensBought": whole("Tokens bought, in base units"),
+        "walletsUsed": whole("Wallets that have bought"),
+        "transactionSignatures": array(fields.String(), "The signatures of the confirmed transactions"),
+        "durationMs": whole("The duration of the last run, in milliseconds"),
+        "steps": array(fields.Nested(StepResult), "Every transfer and buy, in order"),
+        "wallets": array(fields.Nested(WalletResult), "Every planned wallet, in order", optional=True),
+        "errorCode": text("The reason for the job's failure, machine-readable", optional=True),
+        "error": text("The reason for the job's failure, as text", optional=True),
     },
 )
-ANSWERS = {
-    "Created": {**_STANDING, "statusUrl": _text("Where its status is")},
+JobSummary = schema(
+    "JobSummary",
+    {
+        **_STATUS,
+        **_OUTCOME,
+        "createdAt": whole("The time of acceptance, in milliseconds since 1970-01-01 UTC"),
+        **_CURRENT,
+        **_OPERATION,
+        **_LATEST,
+    },
+)
+RESPONSES = {
+    "Created": {**_STATUS, "statusUrl": text("The URL of the job's status")},
     "JobStatus": {
-        **_STANDING,
-        **_ENDED,
-        "progressEvents": _list(fields.Nested(ProgressEvent), "The whole history, oldest first"),
+        **_STATUS,
+        **_OUTCOME,
+        "progressEvents": array(fields.Nested(ProgressEvent), "All events of the job, oldest first"),
         **_LATEST,
         "operationResult": fields.Nested(
-            OperationResult, required=True, allow_none=True, metadata={"description": "null until the end"}
-        ),
-        **_WHERE,
-    },
-    "Events": {
-        "jobId": _STANDING["jobId"],
-        "events": _list(fields.Nested(ProgressEvent), "Oldest first"),
-    },
-    "Stats": {
-        "total": _whole("Different ids that were asked about"),
-        "queued": _whole("Jobs that wait"),
-        "active": _whole("Jobs that run"),
-        "completed": _whole("Jobs that bought something"),
-        "failed": _whole("Jobs that did not"),
-        "notFound": _whole("Ids of no job of the caller's"),
-        "averageProgress": _number("Over the jobs found, per cent", 100),
-    },
-    "Page": {
-        "jobs": _list(
-            fields.Nested(
-                _schema(
-                    "JobSummary",
-                    {
-                        **_STANDING,
-                        **_ENDED,
-                        "createdAt": _whole("ms since 1970-01-01 UTC"),
-                        **_WHERE,
-                        **_DESCRIBING,
-                        **_LATEST,
-                    },
-                )
-            ),
-            "Newest first",
-        ),
-        "nextCursor": fields.String(
+            OperationResult,
             required=True,
             allow_none=True,
-            metadata={"description": "For the next page; null on the last one"},
+            metadata={"description": "The result; null until the job ends"},
         ),
+        **_CURRENT,
     },
-    "Cancelling": {
-        **_STANDING,
-        "cancelRequested": fields.Boolean(required=True, metadata={"description": "Always true"}),
+    "Events": {
+        "jobId": _STATUS["jobId"],
+        "events": array(fields.Nested(ProgressEvent), "The events, oldest first"),
     },
-    "Health": {"status": _one_of(["alive", "ready"], "What was asked")},
+    "Stats": {
+        "total": whole("Distinct ids in the request"),
+        "queued": whole("Jobs with status `waiting`"),
+        "active": whole("Jobs with status `active`"),
+        "completed": whole("Jobs with status `completed`"),
+        "failed": whole("Jobs with status `failed`"),
+        "notFound": whole("Ids that are not of a job of the caller"),
+        "averageProgress": number("The average progress of the jobs found, in per cent", 100),
+    },
+    "Page": {
+        "jobs": array(fields.Nested(JobSummary), "The jobs, newest first"),
+        "nextCursor": nullable("The `cursor` of the next page; null on the last page"),
+    },
+    "Cancelling": {**_STATUS, "cancelRequested": boolean("Always true")},
+    "Health": {
+        "status": one_of(["alive", "ready"], "`alive` from `/healthz`, `ready` from `/readyz`"),
+    },
 }
-_ERROR = {
-    "code": _text("For machines; stable"),
-    "message": _text("For people"),
-    "details": fields.Nested(
-        _schema(
-            "ErrorDetails",
-            {
-                "fields": fields.Dict(
-                    fields.String(), metadata={"description": "What is wrong with each field"}
-                )
-            },
-        ),
-        metadata={"description": "More about a malformed request"},
-    ),
-}
-Error = _schema("Error", _ERROR)
+ErrorDetails = schema(
+    "ErrorDetails",
+    {"fields": fields.Dict(fields.String(), metadata={"description": "The messages for each invalid field"})},
+)
+Error = schema(
+    "Error",
+    {
+        "code": text("Machine-readable and stable"),
+        "message": text("What is wrong, and what to do, as text"),
+        "details": nested(ErrorDetails, "Further values for a malformed request", optional=True),
+    },
+)
 
 
 def json_schemas() -> dict[str, Any]:
     """Return every schema by name, as JSON Schema, with references to ``#/components/schemas``."""
     plugin = MarshmallowPlugin(schema_name_resolver=lambda schema: type(schema).__name__)
     spec = APISpec("", "", OPENAPI, plugins=[plugin])
-    plugin.converter.add_attribute_function(_strictly)  # type: ignore[union-attr]  # APISpec has made it
+    plugin.converter.add_attribute_function(_constraints)  # type: ignore[union-attr]  # APISpec has made it
     spec.components.schema("OperationRequest", schema=RequestSchema)
-    for name, described in ANSWERS.items():
-        spec.components.schema(name, schema=_schema(name, described))
+    for name, described in RESPONSES.items():
+        spec.components.schema(name, schema=schema(name, described))
     spec.components.schema("Error", schema=Error)
     schemas: dict[str, Any] = spec.to_dict()["components"]["schemas"]
     schemas["OperationRequest"]["properties"]["platform"]["enum"] = list(PLATFORMS)
@@ -297,11 +251,11 @@ def json_schemas() -> dict[str, Any]:
     return schemas
 
 
-def _strictly(_: Any, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
-    """What apispec does not see: a pattern is for the whole text, and a lowest value may be excluded."""
-    strictly: dict[str, Any] = {}
+def _constraints(_: Any, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
+    """Return constraints that apispec omits: a pattern's anchors, and an exclusive minimum."""
+    constraints: dict[str, Any] = {}
     if ret.get("pattern", "").endswith(r"\Z"):
-        strictly["pattern"] = f"^{ret['pattern'].removesuffix(chr(92) + 'Z')}$"
+        constraints["pattern"] = f"^{ret['pattern'].removesuffix(chr(92) + 'Z')}$"
     if any(getattr(validator, "min_inclusive", True) is False for validator in field.validators):
-        strictly["exclusiveMinimum"] = ret.pop("minimum")
-    return strictly
+        constraints["exclusiveMinimum"] = ret.pop("minimum")
+    return constraints

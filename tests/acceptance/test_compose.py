@@ -447,7 +447,7 @@ def test_a_limit_holds_over_all_gateways_together(composed):
         assert statuses[200] == sum(int(store.get(key) or 0) for key in (window, f"{window}/-1"))
     assert statuses[200] == limit or not within_window
     for name in GATEWAYS:
-        assert "out of reach" not in composed.said(name)
+        assert "unreachable" not in composed.said(name)
         assert "Traceback" not in composed.said(name)
 
 

@@ -258,7 +258,7 @@ def test_who_finds_no_turn_is_counted(growth):
     turns = FairSemaphore(0)
 
     def ask():
-        with pytest.raises(RoomError), turns.turn(0.01):
+        with pytest.raises(RoomError), turns.slot(0.01):
             pass
 
     assert growth(ask)["gateway_refused_total", "busy"] == 1

@@ -38,7 +38,7 @@ def waits_for_its_turn(sessions, act):
     """Whether this begins only when a turn is free; return what it came to."""
     answers = []
     thread = threading.Thread(target=lambda: answers.append(act()))
-    with sessions.turns.turn():
+    with sessions.turns.slot():
         thread.start()
         wait_until(lambda: len(sessions.turns._waiting) == 1)
         assert_stays(lambda: not answers, 0.2)

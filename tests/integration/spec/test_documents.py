@@ -14,7 +14,7 @@ from jsonschema_rs import Draft202012Validator, meta
 
 from api.auth.authentication import PUBLIC, Authenticator
 from api.auth.revocations import Revocations
-from api.errors import FAILURES, SAID, WEBSOCKET
+from api.errors import CODE_OF_STATUS, ERRORS
 from api.limits.fair_semaphore import FairSemaphore
 from api.realtime import sse, websocket
 from api.realtime.connections import Connections
@@ -23,6 +23,7 @@ from api.realtime.socketio import make_socketio, register
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from api.spec import asyncapi, openapi
+from api.spec.event_reference import error_table
 from cto_worker.domain.events import Details, ProgressEvent
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
@@ -34,7 +35,6 @@ from cto_worker.store.history import History
 
 ROOT = Path(__file__).parents[3]
 CONTRACT = (ROOT / "docs" / "contract.md").read_text()
-DESCRIPTIONS = {"asyncapi.py", "describing.py", "examples.py", "failures.py", "openapi.py", "schemas.py"}
 CODE = re.compile(r"[a-z]+(_[a-z]+)*\Z")
 
 
@@ -148,11 +148,11 @@ def test_the_fields_of_an_event_are_described(name, event):
 def coded(tree):
     """The codes that a module names: given to what makes a failure, or written down in a table of them."""
     makers = {"BadRequestError", "ForbiddenError", "UnauthorizedError", "RoomError", "failure"}
-    makers |= {"unavailable", "_fail"}
-    tables = {"_ANSWERS", "_HTTP_CODES", "_CODES", "EXPIRED", "REVOKED", "GOING_AWAY"}
+    makers |= {"unavailable", "_fail", "_refuse", "__init__"}
+    tables = {"CODE_OF_STATUS", "_CODES", "EXPIRED", "REVOKED", "GOING_AWAY"}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in makers:
-            yield from node.args[:2]
+            yield from node.args[:3]
         elif isinstance(node, ast.Dict):
             yield from (
                 v for k, v in zip(node.keys, node.values, strict=True) if getattr(k, "value", 0) == "code"
@@ -163,16 +163,36 @@ def coded(tree):
                 yield from ast.walk(node.value)
 
 
-def test_every_code_that_a_client_can_be_told_is_described_and_no_other():
-    told = {
+def test_the_table_of_errors_has_every_code_that_the_gateway_sends_and_no_other():
+    sent = {
         node.value
         for path in (ROOT / "api").rglob("*.py")
-        if path.name not in DESCRIPTIONS
+        if path.parent.name not in {"spec", "cli"}
         for node in coded(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.match(node.value)
     }
-    described = {code for known in FAILURES.values() for code in known} | set(SAID) | set(WEBSOCKET)
-    assert told == described
+    assert sent == set(ERRORS)
+    assert set(CODE_OF_STATUS.values()) <= set(ERRORS)
+
+
+def test_the_table_of_errors_says_where_each_code_is_sent():
+    for code, error in ERRORS.items():
+        assert error.http or error.socket or error.close is not None, code
+        assert all((error.meaning, error.action)), code
+    assert [status for status, code in CODE_OF_STATUS.items() if status not in ERRORS[code].http] == []
+
+
+def test_the_contract_has_the_table_of_errors():
+    written = re.search(r"<!-- generated: errors -->\n(.*?)<!-- end -->", CONTRACT, re.DOTALL)[1]
+    assert written == error_table(), "run python -m api.spec.event_reference docs/contract.md"
+
+
+def test_the_contract_names_no_status_for_a_code_but_those_of_the_table():
+    prose = re.sub(r"<!-- generated: errors -->.*?<!-- end -->", "", CONTRACT, flags=re.DOTALL)
+    for status, code in re.findall(r"\b([45]\d\d) `(\w+)`", prose):
+        assert int(status) in ERRORS[code].http, (status, code)
+    for code, status in re.findall(r"`(\w+)` (1\d{3})\b", prose):
+        assert int(status) == ERRORS[code].close, (code, status)
 
 
 def test_every_code_over_http_is_some_routes():
@@ -185,8 +205,15 @@ def test_every_code_over_http_is_some_routes():
             "properties"
         ]["code"]["enum"]
     }
-    everywhere = {(405, "method_not_allowed")}
-    assert named | everywhere == {(status, code) for status in FAILURES for code in FAILURES[status]}
+    of_no_route = {
+        (status, code)
+        for response in openapi.document()["components"]["responses"].values()
+        for code in response["content"]["application/json"]["schema"]["properties"]["error"]["allOf"][1][
+            "properties"
+        ]["code"]["enum"]
+        for status in ERRORS[code].http
+    }
+    assert named | of_no_route == {(status, code) for code in ERRORS for status in ERRORS[code].http}
 
 
 @pytest.mark.parametrize(("name", "response"), responses(), ids=[name for name, _ in responses()])

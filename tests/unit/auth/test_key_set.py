@@ -1,4 +1,4 @@
-"""The key set at ``CTO_JWKS_URL``: when it is fetched, and what holds while it cannot be."""
+"""The key set at ``CTO_JWKS_URL``: when it is fetched, and how long cached keys are used."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class KeySetServer:
     """Publishes keys, as an identity provider does."""
 
     def __init__(self):
-        self.keys, self.asked, self.broken = {}, 0, False
-        self.answers = threading.Event()  # while it is not set, nobody gets an answer
-        self.answers.set()
+        self.keys, self.requests, self.broken = {}, 0, False
+        self.responds = threading.Event()  # while it is not set, requests get no response
+        self.responds.set()
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                outer.asked += 1
-                outer.answers.wait(60)
+                outer.requests += 1
+                outer.responds.wait(60)
                 self.send_response(500 if outer.broken else 200)
                 self.end_headers()
                 self.wfile.write(json.dumps({"keys": list(outer.keys.values())}).encode())
@@ -46,7 +46,7 @@ class KeySetServer:
                 pass
 
             def handle(self):
-                with suppress(OSError):  # a client that waits no longer
+                with suppress(OSError):  # the client has closed the connection
                     super().handle()
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -54,17 +54,17 @@ class KeySetServer:
         self.thread.start()
         self.url = f"http://127.0.0.1:{self.server.server_port}/keys"
 
-    def publish(self, name, key, **more):
+    def publish(self, name, key, **members):
         algorithm = jwt.algorithms.RSAAlgorithm if key is RSA else jwt.algorithms.ECAlgorithm
         document = (
             {"kty": "oct", "k": "c2VjcmV0" * 8}
             if key is None
             else algorithm.to_jwk(key.public_key(), as_dict=True)
         )
-        self.keys[name] = document | {"kid": name, "use": "sig"} | more
+        self.keys[name] = document | {"kid": name, "use": "sig"} | members
 
     def close(self):
-        self.answers.set()
+        self.responds.set()
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()
@@ -81,26 +81,26 @@ def of_key_set(server):
     return make_verifier(Settings(jwks_url=server.url, jwt_audience=AUDIENCE))
 
 
-def test_keys_are_fetched_once_and_again_for_a_new_one(key_set, monkeypatch):
+def test_keys_are_fetched_once_and_again_for_a_new_key(key_set, monkeypatch):
     monkeypatch.setattr(tested, "COOLDOWN_S", 0)
     key_set.publish("one", RSA)
     verify = of_key_set(key_set)
     first = token(key=RSA, algorithm="RS256", headers={"kid": "one"})
     for _ in range(5):
         assert verify(first).user_id == "A"
-    assert key_set.asked == 1
+    assert key_set.requests == 1
     key_set.publish("two", EC)
     assert verify(token(key=EC, algorithm="ES256", headers={"kid": "two"})).user_id == "A"
-    assert key_set.asked == 2
+    assert key_set.requests == 2
 
 
-def test_unknown_keys_do_not_have_the_set_fetched_again_and_again(key_set):
+def test_tokens_with_unknown_keys_cause_no_further_fetches(key_set):
     key_set.publish("one", RSA)
     verify = of_key_set(key_set)
     for number in range(20):
         with pytest.raises(UnauthorizedError):
             verify(token(key=RSA, algorithm="RS256", headers={"kid": f"unknown {number}"}))
-    assert key_set.asked == 1
+    assert key_set.requests == 1
 
 
 def test_a_key_of_a_set_is_for_one_algorithm_and_never_a_secret(key_set):
@@ -120,14 +120,14 @@ def test_a_key_of_a_set_is_for_one_algorithm_and_never_a_secret(key_set):
             verify(bad)
 
 
-def test_while_the_keys_are_out_of_reach_nobody_is_believed_and_nobody_waits(key_set):
+def test_while_the_key_set_is_unreachable_tokens_are_refused_at_once(key_set):
     key_set.broken = True
     verify = of_key_set(key_set)
     text = token(key=RSA, algorithm="RS256", headers={"kid": "one"})
     for _ in range(10):
         with pytest.raises(KeysUnavailableError):
             verify(text)
-    assert key_set.asked == 1
+    assert key_set.requests == 1
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def published(key_set, monkeypatch):
 
 
 @pytest.mark.parametrize("retry_s", [0, 60])
-def test_a_cached_key_holds_while_others_ask_for_unknown_ones(key_set, published, monkeypatch, retry_s):
+def test_a_cached_key_is_used_while_tokens_with_unknown_keys_arrive(key_set, published, monkeypatch, retry_s):
     monkeypatch.setattr(tested, "RETRY_S", retry_s)
     key_set.broken = True
     for _ in range(10):
@@ -153,29 +153,29 @@ def test_a_cached_key_holds_while_others_ask_for_unknown_ones(key_set, published
 
 
 def test_while_a_fetch_hangs_only_tokens_that_need_it_wait(key_set, published, monkeypatch):
-    before, refused = key_set.asked, []
-    key_set.answers.clear()
+    before, refused = key_set.requests, []
+    key_set.responds.clear()
 
-    def ask():
+    def verify_unknown():
         with pytest.raises(UnauthorizedError):
             published(OF_UNKNOWN)
         refused.append(True)
 
     monkeypatch.setattr(tested, "COOLDOWN_S", 60)
-    threads = [threading.Thread(target=ask) for _ in range(5)]
+    threads = [threading.Thread(target=verify_unknown) for _ in range(5)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: key_set.asked == before + 1)
+    wait_until(lambda: key_set.requests == before + 1)
     for _ in range(100):
         assert published(OF_ONE).user_id == "A"
     assert not refused
-    key_set.answers.set()
+    key_set.responds.set()
     for thread in threads:
         thread.join()
-    assert (len(refused), key_set.asked) == (5, before + 1), "one has fetched for all"
+    assert (len(refused), key_set.requests) == (5, before + 1), "one fetch serves all"
 
 
-def test_an_old_set_holds_while_it_cannot_be_fetched(key_set, published, monkeypatch):
+def test_an_old_set_is_used_while_it_cannot_be_fetched(key_set, published, monkeypatch):
     monkeypatch.setattr(tested, "LIFESPAN_S", 0)
     key_set.broken = True
     for _ in range(5):
@@ -195,19 +195,19 @@ def accepted(verify, text):
         return None
 
 
-def test_a_set_is_fetched_again_before_anybody_has_to_wait_for_it(key_set, published, monkeypatch):
+def test_a_set_is_fetched_again_before_a_token_waits_for_it(key_set, published, monkeypatch):
     monkeypatch.setattr(tested, "REFRESH_S", 0)
-    key_set.answers.clear()
-    before = key_set.asked
+    key_set.responds.clear()
+    before = key_set.requests
     for _ in range(20):
         assert published(OF_ONE).user_id == "A"
-    wait_until(lambda: key_set.asked == before + 1)
-    key_set.answers.set()
-    wait_until(lambda: published(OF_ONE) and key_set.asked > before + 1)
+    wait_until(lambda: key_set.requests == before + 1)
+    key_set.responds.set()
+    wait_until(lambda: published(OF_ONE) and key_set.requests > before + 1)
 
 
 @pytest.mark.parametrize("others", [True, False], ids=["another key", "an empty set"])
-def test_a_key_that_is_withdrawn_is_refused_once_the_set_is_old(key_set, published, monkeypatch, others):
+def test_a_withdrawn_key_is_refused_once_the_set_is_old(key_set, published, monkeypatch, others):
     key_set.keys.clear()
     if others:
         key_set.publish("two", EC)

@@ -1,4 +1,4 @@
-"""Tokens: what is believed, and what is not."""
+"""Tokens: which are accepted, and which are refused with which reason."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ def refused(settings, text, code="invalid_token"):
     return str(caught.value)
 
 
-def test_a_good_token_tells_who_it_is():
-    who = make_verifier(SETTINGS)(token("A", jti="t1"))
-    assert (who.user_id, who.role, who.token_id) == ("A", Role.USER, "t1")
-    assert who.expires_s - who.issued_s == 600
+def test_a_valid_token_has_user_role_and_id():
+    caller = make_verifier(SETTINGS)(token("A", jti="t1"))
+    assert (caller.user_id, caller.role, caller.token_id) == ("A", Role.USER, "t1")
+    assert caller.expires_s - caller.issued_s == 600
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_a_token_made_here_is_accepted_here(role):
+def test_an_issued_token_is_accepted(role):
     settings = replace(SETTINGS, jwt_issuer="https://issuer.example")
-    who = make_verifier(settings)(issue(settings, "A", role, 60))
-    assert (who.user_id, who.role) == ("A", role)
-    assert who.token_id
+    caller = make_verifier(settings)(issue(settings, "A", role, 60))
+    assert (caller.user_id, caller.role) == ("A", role)
+    assert caller.token_id
 
 
 @pytest.mark.parametrize("name", ["exp", "iat", "sub", "aud"])
-def test_a_claim_that_is_missing_is_named(name):
+def test_a_missing_claim_is_named(name):
     assert name in refused(SETTINGS, token(**{name: None}))
 
 
@@ -79,7 +79,7 @@ def test_a_claim_that_is_missing_is_named(name):
     ],
     ids=str,
 )
-def test_a_claim_that_is_wrong_is_refused(changes):
+def test_a_wrong_claim_is_refused(changes):
     if "jti" in changes:  # which PyJWT would not sign
         body = base64.urlsafe_b64encode(json.dumps(claims(**changes)).encode()).decode().rstrip("=")
         head = token().split(".")[0]
@@ -96,11 +96,11 @@ def test_an_issuers_clock_may_be_a_little_ahead():
     make_verifier(SETTINGS)(token(iat=time.time() + 20))
 
 
-def test_a_token_that_has_expired_says_so():
+def test_an_expired_token_is_refused_with_its_own_code():
     refused(SETTINGS, token(exp=time.time() - 1), "token_expired")
 
 
-def test_a_token_with_an_audience_is_not_for_who_has_none():
+def test_a_token_with_an_audience_is_refused_if_none_is_configured():
     assert "audience" in refused(replace(SETTINGS, jwt_audience=""), token())
     make_verifier(replace(SETTINGS, jwt_audience=""))(token(aud=None))
 
@@ -112,7 +112,7 @@ def test_another_issuers_token_is_refused():
     assert "iss" in refused(settings, token())
 
 
-def test_what_is_not_signed_with_the_key_is_refused():
+def test_a_token_without_a_valid_signature_is_refused():
     refused(SETTINGS, token(key="another secret of more than thirty-two bytes"))
     refused(SETTINGS, unsigned())
     refused(SETTINGS, token()[:-4] + "AAAA")
@@ -155,6 +155,6 @@ def test_a_public_key_decides_the_algorithm(key, algorithm):
     ],
     ids=["none", "short", "two", "no key", "RSA 1024", "P-384"],
 )
-def test_a_gateway_without_exactly_one_good_key_does_not_start(changes):
+def test_a_gateway_without_exactly_one_valid_key_does_not_start(changes):
     with pytest.raises(ConfigError):
         make_verifier(Settings(**changes))

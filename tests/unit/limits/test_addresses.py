@@ -1,4 +1,4 @@
-"""By what clients are counted that show no token."""
+"""Client addresses in the form that limits by address use."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def test_turns_are_bounded_and_taken_in_order():
     inside, order = set(), []
 
     def visit(number):
-        with turns.turn(timeout_s=30):
+        with turns.slot(timeout_s=30):
             inside.add(number)
             order.append(number)
             leave[number].wait(30)
@@ -51,20 +51,20 @@ def waiting(turns):
 
 def test_who_waits_too_long_is_told_so_and_takes_no_turn_with_him():
     turns = FairSemaphore(1)
-    with turns.turn():
+    with turns.slot():
         for _ in range(3):
-            with pytest.raises(RoomError) as refusal, turns.turn(timeout_s=0.01):
+            with pytest.raises(RoomError) as refusal, turns.slot(timeout_s=0.01):
                 pass
             assert refusal.value.code == "busy"
-    with turns.turn(timeout_s=0), pytest.raises(RoomError), turns.turn(timeout_s=0.01):
+    with turns.slot(timeout_s=0), pytest.raises(RoomError), turns.slot(timeout_s=0.01):
         pass
 
 
 def test_a_turn_that_fails_is_over():
     turns = FairSemaphore(1)
-    with pytest.raises(ValueError, match="no"), turns.turn():
+    with pytest.raises(ValueError, match="no"), turns.slot():
         raise ValueError("no")
-    with turns.turn(timeout_s=0):
+    with turns.slot(timeout_s=0):
         pass
 
 

@@ -1,4 +1,4 @@
-"""Requests in flight: how many, of whom, and in which order they are worked on."""
+"""Requests in flight: their number per caller, and the order in which they run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from api.rest import in_flight
 from api.rest.in_flight import AT_ONCE, EACH_AT_ONCE, EACH_IN_FLIGHT, SERVICE_AT_ONCE, InFlight
 
 
-def test_each_caller_has_so_many_in_flight_and_no_more():
+def test_the_requests_in_flight_of_each_caller_are_limited():
     tested = InFlight()
     with ExitStack() as requests:
         for _ in range(EACH_IN_FLIGHT):
@@ -24,16 +24,16 @@ def test_each_caller_has_so_many_in_flight_and_no_more():
             pass
         for _ in range(2 * EACH_IN_FLIGHT):
             requests.enter_context(tested.admitted("service", service=True))
-    assert not tested._callers, "it forgets who has none"
+    assert not tested._callers, "callers without requests are removed"
     with tested.admitted("user:A"):
         pass
 
 
 class Crowd:
-    """Requests of one caller, each in a thread, that are worked on until they may end."""
+    """Requests of one caller, each in a thread, that run until :meth:`end`."""
 
     def __init__(self, tested, name, count, *, service=False):
-        self.working, self.ends = [], threading.Event()
+        self.running, self.may_end = [], threading.Event()
         self.threads = [
             threading.Thread(target=self.work, args=[tested, name, service]) for _ in range(count)
         ]
@@ -41,30 +41,30 @@ class Crowd:
             thread.start()
 
     def work(self, tested, name, service):
-        with tested.admitted(name, service=service), tested.turn(name):
-            self.working.append(name)
-            self.ends.wait(30)
+        with tested.admitted(name, service=service), tested.slot(name):
+            self.running.append(name)
+            self.may_end.wait(30)
 
     def end(self):
-        self.ends.set()
+        self.may_end.set()
         for thread in self.threads:
             thread.join()
 
 
-def test_one_caller_keeps_nobody_else_waiting():
+def test_one_caller_does_not_delay_another():
     tested = InFlight()
     crowds = [
         Crowd(tested, "user:A", EACH_IN_FLIGHT),
         Crowd(tested, "service", EACH_IN_FLIGHT, service=True),
     ]
     try:
-        wait_until(lambda: [len(crowd.working) for crowd in crowds] == [EACH_AT_ONCE, SERVICE_AT_ONCE])
-        with tested.admitted("user:B"), tested.turn("user:B"):
-            assert [len(crowd.working) for crowd in crowds] == [EACH_AT_ONCE, SERVICE_AT_ONCE]
+        wait_until(lambda: [len(crowd.running) for crowd in crowds] == [EACH_AT_ONCE, SERVICE_AT_ONCE])
+        with tested.admitted("user:B"), tested.slot("user:B"):
+            assert [len(crowd.running) for crowd in crowds] == [EACH_AT_ONCE, SERVICE_AT_ONCE]
     finally:
         for crowd in crowds:
             crowd.end()
-    assert [len(crowd.working) for crowd in crowds] == [EACH_IN_FLIGHT] * 2
+    assert [len(crowd.running) for crowd in crowds] == [EACH_IN_FLIGHT] * 2
 
 
 def test_all_callers_together_are_bounded(monkeypatch):
@@ -72,9 +72,9 @@ def test_all_callers_together_are_bounded(monkeypatch):
     tested = InFlight()
     crowds = [Crowd(tested, f"user:{number}", AT_ONCE // 2) for number in range(3)]
     try:
-        wait_until(lambda: sum(len(crowd.working) for crowd in crowds) == AT_ONCE)
+        wait_until(lambda: sum(len(crowd.running) for crowd in crowds) == AT_ONCE)
         wait_until(lambda: len(tested._all._waiting) == AT_ONCE // 2)
-        assert sum(len(crowd.working) for crowd in crowds) == AT_ONCE
+        assert sum(len(crowd.running) for crowd in crowds) == AT_ONCE
     finally:
         for crowd in crowds:
             crowd.end()
