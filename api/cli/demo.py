@@ -1,4 +1,4 @@
-"""``cto demo``: the whole system, a few operations of both modes, and their progress, in one command."""
+"""``cto demo``: a temporary system that runs a few operations of both modes and shows their progress."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PUMPFUN, BONK, RAYDIUM = (
     "So11111111111111111111111111111111111111112",
 )
 USER = {"userId": "demo", "userChatId": 1}
-# Each operation, and the errorCode it is to end with.
+# Each operation, and the errorCode that it must end with.
 OPERATIONS: list[tuple[dict[str, Any], str | None]] = [
     ({"tokenAddress": PUMPFUN, "mode": "standard", "buyAmount": 2.5, "walletCount": 5}, None),
     ({"tokenAddress": BONK, "mode": "prefunded", "buyAmount": 1.2, "walletCount": 8}, None),
@@ -53,13 +53,13 @@ OPERATIONS: list[tuple[dict[str, Any], str | None]] = [
 
 
 class DemoError(CtoError):
-    """The demonstration did not go as it should."""
+    """An operation of the demonstration had an unexpected result, or the system did not start."""
 
 
 def demo(console: Console, *, keep: bool = False) -> None:
-    """Show everything once; raise :class:`DemoError` unless all of it ended as it should.
+    """Run the demonstration. Raises :class:`DemoError` if a result differs from the expected one.
 
-    With ``keep`` the system goes on running until Ctrl-C. SIGTERM and a closed terminal end everything, too.
+    With ``keep`` the system continues to run until Ctrl-C. SIGTERM and a closed terminal also stop it.
     """
     with _exit_on_signals(), tempfile.TemporaryDirectory(prefix="cto-demo-") as directory:
         environ = {**os.environ, "CTO_DATA_DIR": directory, "CTO_AUTH": "off", "CTO_REDIS_URL": ""}
@@ -67,18 +67,20 @@ def demo(console: Console, *, keep: bool = False) -> None:
         settings = Settings.from_env(environ)
         console.print("Starting store, worker and gateway …")
         with _system(environ, settings):
-            console.print(f"Live page, while this runs: [bold]{settings.base_url}/[/]\n")
+            console.print(f"Dashboard, while this runs: [bold]{settings.base_url}/[/]\n")
             _run_operations(console, Gateway(settings.base_url))
             with connect(settings) as store:
                 books = audit(store)
             if books.discrepancies:
-                raise DemoError("the paper market's books do not balance: " + "; ".join(books.discrepancies))
-            console.print(f"The paper market's books balance: {books.entries} entries.")
+                raise DemoError(
+                    "the paper market's ledger does not balance: " + "; ".join(books.discrepancies)
+                )
+            console.print(f"The paper market's ledger balances: {books.entries} entries.")
             if keep:
-                console.print(f"Still running at [bold]{settings.base_url}/[/]; Ctrl-C stops it.")
+                console.print(f"The system keeps running at [bold]{settings.base_url}/[/]; Ctrl-C stops it.")
                 _wait_for_interrupt()
     cto = escape(program())
-    console.print("Next, to keep a system running, and to start an operation on it in another terminal:")
+    console.print("Next: keep a system running, and start an operation on it from another terminal:")
     console.print(f"  [bold]CTO_AUTH=off {cto} up[/]", soft_wrap=True, highlight=False)
     console.print(f"  [bold]{cto} submit --watch[/]", soft_wrap=True, highlight=False)
 
@@ -109,7 +111,7 @@ def _summary(last: list[dict[str, Any]]) -> Table:
             event["mode"],
             event["platform"],
             f"{event['buyAmount']:g}",
-            Text(f"failed: {code}, as it should" if code and code == expected else code or label, colour),
+            Text(f"failed: {code}, as expected" if code and code == expected else code or label, colour),
             buys_of(event).replace("/", " of "),
             f"{details.get('totalSpent', 0):.6f}",
         )
@@ -118,7 +120,7 @@ def _summary(last: list[dict[str, Any]]) -> Table:
 
 @contextmanager
 def _exit_on_signals() -> Iterator[None]:
-    """Have SIGTERM and a closed terminal raise SystemExit, so that every ``finally`` is run."""
+    """Raise SystemExit on SIGTERM and on a closed terminal, so that every ``finally`` runs."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # as under nohup
@@ -132,7 +134,7 @@ def _exit_on_signals() -> Iterator[None]:
 
 @contextmanager
 def _system(environ: dict[str, str], settings: Settings) -> Iterator[None]:
-    """Run ``cto up`` for the length of the block; its output is shown only when it does not start."""
+    """Run ``cto up`` while the block runs. Its output is shown only if it does not start."""
     log = Path(environ["CTO_DATA_DIR"]) / "up.log"
     command = [sys.executable, "-m", "api.cli.main", "up", "--no-flower"]
     with log.open("wb") as output:
@@ -170,7 +172,7 @@ def _wait_until_ready(child: subprocess.Popen[bytes], settings: Settings, log: P
 
 
 def _port(wanted: int) -> int:
-    """Return the port if it is free, else any that is."""
+    """Return the wanted port if it is free, or else another free port."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

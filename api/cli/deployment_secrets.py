@@ -1,4 +1,4 @@
-"""``cto secrets``: what a deployment needs and nobody else may know, at random; made once, or rotated."""
+"""The random secrets of a deployment: created once, and rotated on request."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-BYTES = 32  # of each secret
-SCRAPER_S = 365 * 86_400  # how long the token for Prometheus lives
-RENEW_S = 90 * 86_400  # and when a new one is made, before it expires
+BYTES = 32  # length of each secret
+SCRAPER_S = 365 * 86_400  # lifetime of the token for Prometheus
+RENEW_S = 90 * 86_400  # remaining lifetime below which the token is renewed
 STORE_USERS = ("worker", "gateway", "flower", "backup")
-ENV, ACL, TOKEN = "env", "users.acl", "prometheus-token"  # the files
+ENV, ACL, TOKEN = "env", "users.acl", "prometheus-token"  # file names
 KEY = "CTO_JWT_SECRET"
 
 
@@ -32,77 +32,83 @@ def _variable(store_user: str) -> str:
     return f"STORE_{store_user.upper()}_PASSWORD"
 
 
-ROTATED = {  # what can be rotated, and by which variables it is known
+ROTATED = {  # the secrets that can be rotated, and their variables
     "jwt": [KEY],
     "store": [_variable(user) for user in STORE_USERS],
     "flower": ["CTO_FLOWER_PASSWORD"],
     "grafana": ["GRAFANA_PASSWORD"],
-    "prometheus": [],  # its token
+    "prometheus": [],  # a token in a file of its own
 }
 
 
 def make(directory: Path, rights: Path, rotate: Collection[str] = ()) -> list[Path]:
-    """Write the secrets into a directory; ``rights`` says what each user of the store may do.
+    """Write the secrets into a directory, and the store's ACL file made from the template ``rights``.
 
-    Its ``#{name}`` become hashes of the passwords. Secrets that are there stay as they are, for what runs has
-    those. Made are: those that are missing; those that ``rotate`` names, of :data:`ROTATED`; a token of ours
-    for Prometheus that expires soon; and the rights, which an upgrade may have changed. When its passwords
-    are rotated the store takes the earlier ones, too, until this is called again.
+    In the template, ``#{name}`` stands for the hashes of a store user's passwords. Existing secrets stay,
+    because running processes use them. A call creates missing secrets and those that ``rotate`` names (see
+    :data:`ROTATED`). It renews a token for Prometheus that it issued and that expires soon. It always writes
+    the ACL file, because an upgrade may change its template. After a rotation of its passwords the store also
+    accepts the previous ones, until the next call.
 
-    Returns the files written. Raises :class:`ConfigError` when the directory is of something else, or when
-    there are no rights to read.
+    Returns the written files. Raises :class:`ConfigError` if the directory belongs to something else, or if
+    the template is not readable.
     """
     env, token = directory / ENV, directory / TOKEN
     if directory.exists() and not env.exists():
         raise ConfigError(
-            f"{directory} is there already, and has no file {ENV!r}: name another, or move it away"
+            f"{directory} exists and has no file {ENV!r}: choose another directory, or move this one away"
         )
     try:
         template = rights.read_text()
     except OSError as error:
         raise ConfigError(f"cannot read {rights}: run this in the project's folder ({error})") from error
-    there = env.read_text() if env.exists() else ""
-    before = dict(line.split("=", 1) for line in there.splitlines() if "=" in line)
-    new = {name: secrets.token_hex(BYTES) for name in _to_be_made(before, rotate)}
-    values = before | new
+    env_text = env.read_text() if env.exists() else ""
+    existing = dict(line.split("=", 1) for line in env_text.splitlines() if "=" in line)
+    new = {name: secrets.token_hex(BYTES) for name in _variables_to_create(existing, rotate)}
+    values = existing | new
     directory.mkdir(parents=True, mode=0o700, exist_ok=True)
-    written = [_replaced(env, _with(there, new))] if new else []
-    earlier = before if "store" in rotate else {}
-    written.append(_rewritten(directory / ACL, _hashed(template, values, earlier)))
-    if {"jwt", "prometheus"} & set(rotate) or _lacks_token(token, values[KEY]):
+    written = [_replace_file(env, _with_values(env_text, new))] if new else []
+    previous = existing if "store" in rotate else {}
+    written.append(_overwrite_file(directory / ACL, _acl_file(template, values, previous)))
+    if {"jwt", "prometheus"} & set(rotate) or _needs_token(token, values[KEY]):
         signed = issue(Settings(jwt_secret=values[KEY]), "prometheus", Role.ADMIN, SCRAPER_S)
-        written.append(_rewritten(token, signed))
+        written.append(_overwrite_file(token, signed))
     return written
 
 
-def _to_be_made(before: Mapping[str, str], rotate: Collection[str]) -> list[str]:
-    return [name for what, names in ROTATED.items() for name in names if what in rotate or name not in before]
+def _variables_to_create(existing: Mapping[str, str], rotate: Collection[str]) -> list[str]:
+    return [
+        name
+        for secret, names in ROTATED.items()
+        for name in names
+        if secret in rotate or name not in existing
+    ]
 
 
-def _with(text: str, new: Mapping[str, str]) -> str:
-    """Give variables new values, each on its line or on one at the end."""
-    lines, left = text.splitlines(), dict(new)
-    for place, line in enumerate(lines):
+def _with_values(text: str, new: Mapping[str, str]) -> str:
+    """Return the text of an env file with new values, each on its variable's line or at the end."""
+    lines, remaining = text.splitlines(), dict(new)
+    for index, line in enumerate(lines):
         name = line.partition("=")[0]
-        if name in left:
-            lines[place] = f"{name}={left.pop(name)}"
-    lines += [f"{name}={value}" for name, value in left.items()]
+        if name in remaining:
+            lines[index] = f"{name}={remaining.pop(name)}"
+    lines += [f"{name}={value}" for name, value in remaining.items()]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _hashed(template: str, values: Mapping[str, str], earlier: Mapping[str, str]) -> str:
-    """Put the hashes of each user's passwords in the place of its name, as an ACL file has them."""
+def _acl_file(template: str, values: Mapping[str, str], previous: Mapping[str, str]) -> str:
+    """Return the template with the hashes of each user's passwords, in the form of an ACL file."""
 
     def hashes(name: re.Match[str]) -> str:
         variable = _variable(name[1])
-        passwords = dict.fromkeys([values[variable], earlier.get(variable, values[variable])])
+        passwords = dict.fromkeys([values[variable], previous.get(variable, values[variable])])
         return " ".join(f"#{hashlib.sha256(password.encode()).hexdigest()}" for password in passwords)
 
     return re.sub(r"#\{(\w+)\}", hashes, template)
 
 
-def _lacks_token(path: Path, key: str) -> bool:
-    """Whether Prometheus needs a token of us: it has none, or one of ours that expires soon."""
+def _needs_token(path: Path, key: str) -> bool:
+    """Return whether Prometheus's token is missing, or is signed with ``key`` and expires soon."""
     if not path.exists():
         return True
     try:
@@ -113,22 +119,22 @@ def _lacks_token(path: Path, key: str) -> bool:
             options={"verify_exp": False, "verify_aud": False},
         )
     except jwt.InvalidTokenError:
-        return False  # somebody else's
+        return False  # signed with another key, so issued elsewhere
     return bool(claims["exp"] < time.time() + RENEW_S)
 
 
-def _replaced(path: Path, text: str) -> Path:
-    """Write a file, all of it or nothing: no copy of what it has is anywhere else."""
+def _replace_file(path: Path, text: str) -> Path:
+    """Replace a file atomically: its secrets exist nowhere else."""
     new = path.with_suffix(".new")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
     return new.replace(path)
 
 
-def _rewritten(path: Path, text: str) -> Path:
-    """Write a file that a container's own user reads; others are kept from it by its directory.
+def _overwrite_file(path: Path, text: str) -> Path:
+    """Write a file in place. Containers' users can read it; its directory keeps other users out.
 
-    Where it is: it is mounted by itself, and a container would go on seeing the file that was replaced.
+    It is mounted as a single file, so a container would not see a replaced one.
     """
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         file.write(text)

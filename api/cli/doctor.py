@@ -1,4 +1,4 @@
-"""``cto doctor``: what is wrong, and how to mend it."""
+"""``cto doctor``: checks of the whole system, each with a remedy."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ OLDEST_REDIS = (7, 2)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found. ``mend`` says what to do when it is not ``right``.
+    """The result of one check. ``mend`` is the remedy if it is not ``right``.
 
-    A ``warning`` is right, but probably not what somebody meant.
+    A ``warning`` is a passed check whose result is probably not intended.
     """
 
     check: str
@@ -42,27 +42,27 @@ class Finding:
     warning: bool = False
 
 
-class _Wrong(Exception):  # noqa: N818 - a finding, not an error
+class _CheckFailed(Exception):  # noqa: N818 - a finding, not an error
     def __init__(self, text: str, mend: str) -> None:
         super().__init__(text)
         self.mend = mend
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Check the configuration, the store, the gateway and the workers, in that order."""
+    """Run all checks in order: configuration, store, gateway, workers, queue, review."""
     for text in unknown_settings().values():
         yield Finding("environment", right=True, text=text, warning=True)
-    found = settings.sentinels
+    sentinels = settings.sentinels
     with connect(settings) as store:
         checks: dict[str, Callable[[], str]] = {
             "configuration": lambda: _configuration(settings, store),
-            **({"sentinels": lambda: _sentinels(found, settings.replicas)} if found else {}),
+            **({"sentinels": lambda: _sentinels(sentinels, settings.replicas)} if sentinels else {}),
             "store": lambda: _store(store, settings),
             "durability": lambda: _durability(store, settings.replicas),
             "eviction": lambda: _eviction(store),
             "gateway": lambda: _gateway(settings, store),
             "workers": lambda: _workers(store, settings),
-            "queue": lambda: f"{store.llen(keys.QUEUE)} messages wait",
+            "queue": lambda: f"{store.llen(keys.QUEUE)} queued messages",
             "review": lambda: _review(store),
         }
         for name, check in checks.items():
@@ -72,34 +72,35 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def _finding(name: str, check: Callable[[], str], settings: Settings) -> Finding:
     try:
         return Finding(name, right=True, text=check())
-    except _Wrong as wrong:
-        return Finding(name, right=False, text=str(wrong), mend=wrong.mend)
+    except _CheckFailed as failure:
+        return Finding(name, right=False, text=str(failure), mend=failure.mend)
     except RedisError as error:
         mend = (
-            f"start it with `{_up()}`, or set CTO_REDIS_URL to one that runs"
+            f"start it with `{_up()}`, or set CTO_REDIS_URL to a running store"
             if settings.embedded
-            else "start the store that CTO_REDIS_URL names, or correct that address"
+            else "start the store that CTO_REDIS_URL names, or correct the URL"
         )
-        return Finding(name, right=False, text=f"the store is out of reach: {error}", mend=mend)
+        return Finding(name, right=False, text=f"the store is not reachable: {error}", mend=mend)
 
 
 def _configuration(settings: Settings, store: Redis) -> str:
     try:
         validate_auth_settings(settings)
     except ConfigError as error:
-        # Who asks is often in another terminal than the system, which got its settings there.
-        if others := _elsewhere(settings, store):
+        # The system often runs in another terminal, with other settings.
+        if others := _known_gateways(settings, store):
             return (
-                f"no gateway would start with these settings; those that run have others: {', '.join(others)}"
+                "no gateway would start with these settings; "
+                f"the running ones use other settings: {', '.join(others)}"
             )
         if not _runs(settings):
-            raise _Wrong(
+            raise _CheckFailed(
                 str(error),
-                "to try things out on this machine, set CTO_AUTH=off; docs/security.md has the rest",
+                "for a trial on this machine, set CTO_AUTH=off; else see docs/security.md",
             ) from error
         return (
-            f"a gateway runs at {settings.base_url} with settings of its own; "
-            f"this shell's are CTO_AUTH={settings.auth}, CTO_HOST={settings.host}"
+            f"a gateway runs at {settings.base_url} with other settings; "
+            f"this shell has CTO_AUTH={settings.auth}, CTO_HOST={settings.host}"
         )
     return f"authorization {settings.auth}, market {settings.market}"
 
@@ -112,8 +113,8 @@ def _runs(settings: Settings) -> bool:
     return True
 
 
-def _elsewhere(settings: Settings, store: Redis) -> list[str]:
-    """The gateways that have been heard of, on whatever machine; without a store of others there are none."""
+def _known_gateways(settings: Settings, store: Redis) -> list[str]:
+    """Return the gateways with a recent heartbeat, on any machine; none with an embedded store."""
     if settings.embedded:
         return []
     with suppress(RedisError):
@@ -122,24 +123,24 @@ def _elsewhere(settings: Settings, store: Redis) -> list[str]:
 
 
 def _sentinels(sentinels: Sentinels, replicas: int) -> str:
-    """Ask each by itself whether enough of them would agree on a failover."""
-    silent = []
+    """Check with each Sentinel that enough of them can agree on a failover."""
+    failures = []
     for host, port in sentinels.hosts:
         with Redis(host=host, port=port, **connection_options(sentinels)) as sentinel:
             try:
                 sentinel.execute_command("SENTINEL", "CKQUORUM", sentinels.primary)
             except RedisError as error:
-                silent.append(f"{host}:{port} says: {error}")
-    if silent:
-        raise _Wrong(
-            "; ".join(silent), "start and configure them as docs/scaling.md says, three on three machines"
+                failures.append(f"{host}:{port}: {error}")
+    if failures:
+        raise _CheckFailed(
+            "; ".join(failures), "start and configure three Sentinels on three machines (docs/scaling.md)"
         )
     if not replicas:
-        raise _Wrong(
-            "when a replica takes over, jobs and orders that somebody was told of may be gone",
-            "set CTO_REPLICAS=1, for gateways and workers alike (docs/scaling.md)",
+        raise _CheckFailed(
+            "after a failover, acknowledged jobs and orders may be lost",
+            "set CTO_REPLICAS=1 for all gateways and workers (docs/scaling.md)",
         )
-    return f"{len(sentinels.hosts)} Sentinels watch {sentinels.primary} and can agree on a failover"
+    return f"{len(sentinels.hosts)} Sentinels monitor {sentinels.primary} and can agree on a failover"
 
 
 def _store(store: Redis, settings: Settings) -> str:
@@ -152,39 +153,39 @@ def _store(store: Redis, settings: Settings) -> str:
         return f"Valkey {info['valkey_version']}, {where}"
     version = str(info["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
-        raise _Wrong(f"Redis {version} is too old", "use Redis 7.2 or later, or any Valkey")
+        raise _CheckFailed(f"Redis {version} is too old", "use Redis 7.2 or later, or any Valkey")
     return f"Redis {version}, {where}"
 
 
 def _durability(store: Redis, replicas: int) -> str:
     if not _info(store)["aof_enabled"]:
-        raise _Wrong("what is written may be lost with the store", "run the store with `appendonly yes`")
+        raise _CheckFailed("a crash of the store may lose writes", "run the store with `appendonly yes`")
     try:
         check_durable(store, replicas)
     except ConfigError as error:
-        raise _Wrong("what is written may be lost with the store", str(error)) from error
-    return f"append-only file, {replicas} replicas asked for"
+        raise _CheckFailed("a crash of the store may lose writes", str(error)) from error
+    return f"append-only file, {replicas} replicas required"
 
 
 def _review(store: Redis) -> str:
     if count := reconciliation.count(store):
-        raise _Wrong(f"{count} jobs need a person", f"see `{program()} jobs --status {keys.REVIEW}`")
-    return "no job needs a person"
+        raise _CheckFailed(f"{count} jobs need review", f"run `{program()} jobs --status {keys.REVIEW}`")
+    return "no job needs review"
 
 
 def _eviction(store: Redis) -> str:
     policy = _info(store)["maxmemory_policy"]
     if policy != "noeviction":
-        raise _Wrong(
+        raise _CheckFailed(
             f"the store may evict jobs ({policy})", "run the store with `maxmemory-policy noeviction`"
         )
-    return "never"
+    return "noeviction"
 
 
 def _info(store: Redis) -> dict[str, Any]:
-    """What whoever may use the store may know of it; its configuration is its operator's."""
-    found: dict[str, Any] = store.info("persistence", "memory")
-    return found
+    """Return the store's state. Its configuration is not readable with the rights of every store user."""
+    info: dict[str, Any] = store.info("persistence", "memory")
+    return info
 
 
 def _gateway(settings: Settings, store: Redis) -> str:
@@ -193,15 +194,15 @@ def _gateway(settings: Settings, store: Redis) -> str:
         gateway.get("/healthz")
         gateway.get("/readyz")
     except GatewayError as error:
-        if error.code == "unreachable" and (others := _elsewhere(settings, store)):
-            return f"none at {settings.base_url}, but elsewhere: {', '.join(others)}"
+        if error.code == "unreachable" and (others := _known_gateways(settings, store)):
+            return f"none at {settings.base_url}; running elsewhere: {', '.join(others)}"
         start = f"`{_up()}`" if settings.embedded else "`python -m api.wsgi`, or its container"
-        raise _Wrong(_said(error, settings), f"start it with {start}, and look at what it prints") from error
-    return f"answers at {settings.base_url}"
+        raise _CheckFailed(_text(error, settings), f"start it with {start}, and read its output") from error
+    return f"ready at {settings.base_url}"
 
 
-def _said(error: GatewayError, settings: Settings) -> str:
-    """The error, without its own advice, which is for one machine."""
+def _text(error: GatewayError, settings: Settings) -> str:
+    """Return the error without its advice, which is right on one machine only."""
     return f"no gateway at {settings.base_url}" if error.code == "unreachable" else str(error)
 
 
@@ -211,7 +212,7 @@ def _workers(store: Redis, settings: Settings) -> str:
         start = (
             f"it is part of `{_up()}`" if settings.embedded else "the Procfile's `worker`, or its container"
         )
-        raise _Wrong("no worker has been heard of for 15 s", f"start one: {start}")
+        raise _CheckFailed("no heartbeat from a worker for 15 s", f"start one: {start}")
     return ", ".join(names)
 
 

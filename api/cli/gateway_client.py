@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from cto_worker.config import Settings
 
 TIMEOUT_S = 10.0
-TOKEN_S = 60  # how long a token lives that is made for one request
+TOKEN_S = 60  # lifetime of a token that is issued for one request
 
 
 class GatewayError(CtoError):
-    """The gateway refused, or was not asked.
+    """A request to the gateway failed.
 
-    ``code`` is that of its answer, ``unreachable`` when there is none, or ``invalid_request`` for what cannot
-    be sent.
+    ``code`` is the error code of the response, ``unreachable`` without a response, or ``invalid_request`` if
+    the request could not be sent.
     """
 
     def __init__(self, code: str, message: str, fields: dict[str, list[str]] | None = None) -> None:
@@ -36,10 +36,10 @@ class GatewayError(CtoError):
 
 
 def gateway(settings: Settings, url: str | None = None) -> Gateway:
-    """Return the gateway of these settings, or the one at ``url``, and be to it who these settings say.
+    """Return a client for the gateway of these settings, or for the one at ``url``.
 
-    That is the bearer of ``CTO_TOKEN``; or else the service, for who can sign tokens. But only to the own
-    gateway: another would learn a token that is good here.
+    It sends ``CTO_TOKEN``. Without one, and with a signing key, it issues tokens of the service role, but
+    only for the gateway of these settings: another gateway could use such a token here.
     """
     own = url is None or url.rstrip("/") == settings.base_url
     if settings.token or not (own and settings.jwt_secret and settings.auth == "required"):
@@ -48,31 +48,31 @@ def gateway(settings: Settings, url: str | None = None) -> Gateway:
 
 
 class Gateway:
-    """A gateway at a base URL, e.g. ``http://127.0.0.1:3000``."""
+    """A client for the gateway at a base URL, e.g. ``http://127.0.0.1:3000``."""
 
     def __init__(self, url: str, token: Callable[[], str] = str) -> None:
-        """``token`` is asked before each request, so that it need not be one that lives long."""
+        """``token`` is called before each request, so its tokens may have a short lifetime."""
         self.url = url.rstrip("/")
         self.token = token
         self._session = requests.Session()
-        self._session.auth = self._sign  # a header of the session's would give way to one from .netrc
+        self._session.auth = self._sign  # credentials from .netrc would replace a session header
 
     def get(self, path: str, **query: Any) -> Any:
-        """Return the ``data`` of an answer. Raises :class:`GatewayError`."""
-        return self._ask(
+        """Send a GET request and return the ``data`` of the response. Raises :class:`GatewayError`."""
+        return self._request(
             "GET", path, params={name: value for name, value in query.items() if value is not None}
         )
 
     def post(self, path: str, document: Any = None, headers: dict[str, str] | None = None) -> Any:
-        """Send a JSON document and return the ``data`` of the answer. Raises :class:`GatewayError`."""
-        return self._ask("POST", path, json=document, headers=headers)
+        """Send a JSON document and return the ``data`` of the response. Raises :class:`GatewayError`."""
+        return self._request("POST", path, json=document, headers=headers)
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if token := self.token():
             request.headers["Authorization"] = f"Bearer {token}"
         return request
 
-    def _ask(self, method: str, path: str, **options: Any) -> Any:
+    def _request(self, method: str, path: str, **options: Any) -> Any:
         try:
             response = self._session.request(method, self.url + path, timeout=TIMEOUT_S, **options)
         except requests.ConnectionError as error:
@@ -80,26 +80,29 @@ class Gateway:
             raise GatewayError(
                 "unreachable", f"no gateway at {self.url}: start one with `{start}`"
             ) from error
-        except UnicodeEncodeError as error:  # a header is Latin-1, for one
-            text = f"{error.object!r} cannot be sent: {error.encoding} lacks some of its characters"
+        except UnicodeEncodeError as error:  # for example a header, which is Latin-1
+            text = f"cannot send {error.object!r}: {error.encoding} cannot encode all of its characters"
             raise GatewayError("invalid_request", text) from error
-        except (requests.exceptions.InvalidJSONError, ValueError) as error:  # nan, or a URL that is none
-            raise GatewayError("invalid_request", f"this cannot be sent: {error}") from error
+        except (requests.exceptions.InvalidJSONError, ValueError) as error:  # NaN, or an invalid URL
+            raise GatewayError("invalid_request", f"cannot send the request: {error}") from error
         except requests.RequestException as error:
-            raise self._no_gateway(str(error)) from error
-        try:
-            answer = response.json()
-        except ValueError as error:
-            raise self._no_gateway(str(error)) from error
-        if not isinstance(answer, dict):
-            raise self._no_gateway("it is not an object")
-        if not answer.get("success"):
-            refusal = answer["error"]
-            fields = (refusal.get("details") or {}).get("fields")
-            if refusal["code"] == "unauthorized":
-                refusal["message"] = "set CTO_TOKEN, or CTO_JWT_SECRET to what the gateway has"
-            raise GatewayError(refusal["code"], refusal["message"], fields)
-        return answer["data"]
+            raise self._not_a_gateway(str(error)) from error
+        return self._data(response)
 
-    def _no_gateway(self, why: str) -> GatewayError:
-        return GatewayError("unreachable", f"{self.url} does not answer as a gateway: {why}")
+    def _data(self, response: requests.Response) -> Any:
+        try:
+            document = response.json()
+        except ValueError as error:
+            raise self._not_a_gateway(str(error)) from error
+        if not isinstance(document, dict):
+            raise self._not_a_gateway("the response is not a JSON object")
+        if not document.get("success"):
+            failure = document["error"]
+            fields = (failure.get("details") or {}).get("fields")
+            if failure["code"] == "unauthorized":
+                failure["message"] = "set CTO_TOKEN, or set CTO_JWT_SECRET to the gateway's value"
+            raise GatewayError(failure["code"], failure["message"], fields)
+        return document["data"]
+
+    def _not_a_gateway(self, reason: str) -> GatewayError:
+        return GatewayError("unreachable", f"{self.url} does not respond like a gateway: {reason}")

@@ -1,4 +1,4 @@
-"""How terminals show where a job stands: a few words, and a colour that is never the only sign."""
+"""Labels and colours for the state of a job in a terminal. The colour is never the only sign."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ NEEDS_REVIEW = "needs review"
 
 
 def label_of(event: Mapping[str, Any], *, needs_review: bool | None = None) -> tuple[str, str]:
-    """Return the words and the colour for a job's latest event (the JSON object).
+    """Return the label and the colour for a job's latest event (the JSON object).
 
-    ``needs_review`` is what a status or list response says now; by default, what the final event says.
+    ``needs_review`` is the current value from a status or list response; by default, that of the final event.
     """
     details = event.get("details", {})
     outcome = outcome_of(event)
@@ -34,7 +34,7 @@ def label_of(event: Mapping[str, Any], *, needs_review: bool | None = None) -> t
 
 
 def buys_of(event: Mapping[str, Any]) -> str:
-    """Return how many of the planned buys have succeeded, as ``2/10``; "" before there is a plan."""
+    """Return the number of successful and of planned buys, as ``2/10``; "" before the plan exists."""
     details = event.get("details", {})
     counted = sum(details.get(name, 0) for name in ("successfulBuys", "failedBuys", "unknownBuys"))
     planned = details.get("plannedBuys", counted)

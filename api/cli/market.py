@@ -17,14 +17,14 @@ from cto_worker.store.connection import connect
 
 @click.group()
 def market() -> None:
-    """Look into the paper market."""
+    """Show the wallets and the ledger of the paper market."""
 
 
 @market.command("wallets")
-@click.option("--user", default="demo", show_default=True)
+@click.option("--user", default="demo", show_default=True, help="Owner of the wallets.")
 @as_json
 def _wallets(*, user: str, as_json: bool) -> None:
-    """Show a user's wallets and what they hold."""
+    """Show a user's wallets and their balances."""
     with connect(Settings.from_env().of_paper_market) as store:
         wallets = ledger.wallets(store, user)
     if as_json:
@@ -33,19 +33,22 @@ def _wallets(*, user: str, as_json: bool) -> None:
     rows = []
     for wallet in wallets:
         rows.append((wallet["address"], wallet["kind"], f"{to_sol(wallet['lamports']):.9f} SOL"))
-        # Below it, as two addresses do not fit on one line of most terminals.
+        # On rows of their own: two addresses do not fit on one line of most terminals.
         rows += [
             (f"  {mint}", "token", f"{amount / 10**6:,.6f}") for mint, amount in wallet["tokens"].items()
         ]
-    print_table(("wallet", "kind", "holds"), rows)
+    print_table(("wallet", "kind", "balance"), rows)
 
 
 @market.command("ledger")
-@click.option("--user", help="Only this user's entries; the audit is of everything.")
-@click.option("--limit", type=click.IntRange(1), help="Only the latest entries.")
+@click.option("--user", help="Show only this user's entries. The audit covers all entries.")
+@click.option("--limit", type=click.IntRange(1), help="Number of latest entries to show.")
 @as_json
 def _ledger(*, user: str | None, limit: int | None, as_json: bool) -> None:
-    """Show every movement and refused order, and whether the books balance; exit with 1 if they do not."""
+    """Show all movements and rejected orders, and audit the ledger.
+
+    Exits with 1 if the ledger does not balance.
+    """
     with connect(Settings.from_env().of_paper_market) as store:
         entries = [entry for entry in ledger.entries(store) if user in {None, entry.user_id}]
         audit = ledger.audit(store)
@@ -59,16 +62,16 @@ def _ledger(*, user: str | None, limit: int | None, as_json: bool) -> None:
         }
         click.echo(json.dumps(document))
     else:
-        nothing = ledger.Posting("-", "-", 0)
+        no_posting = ledger.Posting("-", "-", 0)
         rows = [
             (entry.entry_id, entry.kind, entry.user_id, str(posting.amount), posting.asset, posting.account)
             for entry in shown
-            for posting in entry.postings or (nothing,)
+            for posting in entry.postings or (no_posting,)
         ]
         print_table(("entry", "kind", "user", "amount", "asset", "account"), rows)
         for account, lamports in audit.totals_lamports.items():
             click.echo(f"{account:<14} {to_sol(lamports):>20.9f} SOL")
         for discrepancy in audit.discrepancies:
-            click.echo(f"WRONG {discrepancy}")
-        click.echo(f"{audit.entries} entries; the books {'balance' if balanced else 'do NOT balance'}")
+            click.echo(f"error: {discrepancy}")
+        click.echo(f"{audit.entries} entries; the ledger {'balances' if balanced else 'does NOT balance'}")
     sys.exit(not balanced)

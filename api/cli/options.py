@@ -1,4 +1,4 @@
-"""Options that several commands take, and how they print."""
+"""Options and output that several commands share."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
-at_url = click.option("--url", help="Where the gateway is, if not where the settings say.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+at_url = click.option("--url", help="URL of the gateway (default: from CTO_HOST and CTO_PORT).")
 
 
 def program() -> str:
-    """How the shell that started this program would start it again: for hints that can be copied."""
-    started = sys.argv[0]
-    if Path(started).name != "cto":  # not by its script
+    """Return the command that starts this program from the same shell, for hints that users can copy."""
+    script = sys.argv[0]
+    if Path(script).name != "cto":  # started as a module
         return f"{shlex.quote(sys.executable)} -m api.cli.main"
-    return "cto" if shutil.which("cto") == started else shlex.quote(started)
+    return "cto" if shutil.which("cto") == script else shlex.quote(script)
 
 
 def print_table(names: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
-    """Print a table of which nothing is cut off: what is longer than the terminal's lines goes on below.
+    """Print a table without truncation: rows that are longer than the terminal's lines wrap.
 
-    Who names a job or a wallet to another command copies it from here.
+    Users copy job ids and addresses from it into other commands.
     """
     table = Table(
         *(Column(name, no_wrap=True) for name in names), box=None, pad_edge=False, padding=(0, 1, 0, 0)
     )
     for row in rows:
         table.add_row(*row)
-    # What users wrote is neither markup nor emoji.
+    # Texts from users must not be interpreted as markup or emoji.
     console = Console(markup=False, emoji=False, highlight=False)
     console.width = max(
         console.width, console.measure(table, options=console.options.update(width=10_000)).maximum

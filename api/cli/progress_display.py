@@ -1,4 +1,4 @@
-"""``cto watch``: the progress of jobs in the terminal, live, one bar each."""
+"""The live progress of jobs in a terminal: one bar for each job, or one line for each event."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from api.cli.gateway_client import Gateway
 
 ENDED = ("completed", "failed")
-QUIET_S = 5.0  # without an event for so long, the journal is asked
-BAR_WIDTH = 16  # leaves room for some words where a line has 80 columns
+QUIET_S = 5.0  # without an event for this long, the history is read
+BAR_WIDTH = 16  # leaves space for a short text on a line of 80 columns
 
 
 class Screen(Protocol):
-    """Shows events."""
+    """A display of events."""
 
     def show(self, event: dict[str, Any]) -> None:
-        """Show one event; they come in ``seq`` order within a job."""
+        """Show one event. The events of a job arrive in ``seq`` order."""
 
 
 class Lines:
-    """One line per event, for logs and pipes; or the event's own JSON, for scripts."""
+    """A screen with one line per event, for logs and pipes; or with the event's JSON, for scripts."""
 
     def __init__(self, console: Console, *, as_json: bool = False) -> None:
         self._console = console
@@ -44,13 +44,13 @@ class Lines:
     def show(self, event: dict[str, Any]) -> None:
         """See :class:`Screen`."""
         line = json.dumps(event) if self._as_json else describe(event)
-        # Past rich, which would read markup and emoji into what users wrote, and break long lines.
+        # Not through rich, which would interpret markup and emoji in users' texts, and wrap long lines.
         self._console.file.write(line + "\n")
         self._console.file.flush()
 
 
 class Bars:
-    """One live bar per job."""
+    """A screen with one live bar per job."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -62,28 +62,28 @@ class Bars:
         shown = {
             "token": f"{event['tokenAddress'][:4]}…{event['tokenAddress'][-4:]}",
             "mode": event["mode"],
-            "text": _words(event),
+            "text": _text(event),
             "colour": label_of(event)[1],
         }
         if job_id not in self._tasks:
-            # A new bar is drawn at once, so it needs all that the columns ask for.
+            # A new bar is drawn at once, so it needs a value for every column.
             self._tasks[job_id] = self._progress.add_task("", total=100, job=job_id[:8], **shown)
         self._progress.update(self._tasks[job_id], completed=event["progress"], **shown)
         if ended:
             self._progress.stop_task(self._tasks[job_id])
 
 
-class _WordsColumn(ProgressColumn):
-    """The words of the latest event, in its colour. Not as markup: they may hold what users wrote."""
+class _EventColumn(ProgressColumn):
+    """The text of the latest event, in its colour. It is not markup: it may contain users' texts."""
 
     def render(self, task: Task) -> Text:
         return Text(" ".join(task.fields["text"].split()), style=task.fields["colour"])
 
 
 def bars(console: Console) -> Progress:
-    """Return the live display that :class:`Bars` draws on; use it as a context manager.
+    """Return the live display for :class:`Bars`; use it as a context manager.
 
-    Where the line is too short, the words are cut, and nothing else.
+    If the line is too short, only the event's text is truncated.
     """
     return Progress(
         TextColumn("{task.fields[job]}", markup=False, table_column=_fixed(8)),
@@ -92,7 +92,7 @@ def bars(console: Console) -> Progress:
         BarColumn(bar_width=BAR_WIDTH, table_column=_fixed(BAR_WIDTH)),
         TextColumn("{task.percentage:>3.0f} %", table_column=_fixed(5)),
         TimeElapsedColumn(table_column=_fixed(7)),
-        _WordsColumn(table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        _EventColumn(table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         console=console,
         expand=True,
     )
@@ -103,16 +103,16 @@ def _fixed(width: int) -> Column:
 
 
 def watch(gateway: Gateway, job_ids: Sequence[str], screen: Screen) -> list[dict[str, Any]]:
-    """Show every event of these jobs from the first on, each once, until all have ended. Return the last.
+    """Show every event of these jobs once, from the first, until all jobs ended. Return their last events.
 
-    Raises :class:`GatewayError` for an unknown job, and when the gateway cannot be reached at the start.
+    Raises :class:`GatewayError` for an unknown job, and if the gateway is not reachable at the start.
     """
     latest = {job_id: gateway.get(f"/api/cto/job/{job_id}/latest") for job_id in job_ids}
     seen = dict.fromkeys(job_ids, 0)
     arrived: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     client = socketio.Client()
     client.on("worker_progress", arrived.put)
-    # After every connection, the first too: a reconnecting client has left its rooms.
+    # On each connection, because a client that reconnects is in no room.
     client.on("connect", lambda: [client.emit("join_room", f"job_{job_id}") for job_id in job_ids])
     client.connect(gateway.url, auth=lambda: {"token": gateway.token()}, wait_timeout=10)
     try:
@@ -129,7 +129,7 @@ def watch(gateway: Gateway, job_ids: Sequence[str], screen: Screen) -> list[dict
 def _next(
     gateway: Gateway, arrived: queue.SimpleQueue[dict[str, Any]], seen: dict[str, int]
 ) -> list[dict[str, Any]]:
-    """Return what follows on what was seen: the event that arrived, or the journal's when there is a gap."""
+    """Return the next events: the one that arrived, or the missing ones from the history after a gap."""
     behind = [job_id for job_id, seq in seen.items() if seq == 0]
     if not behind:
         try:
@@ -146,7 +146,7 @@ def _next(
             missing += gateway.get(f"/api/cto/job/{job_id}/events", after=seen[job_id])["events"]
         except GatewayError as error:
             if error.code != "unreachable":
-                raise  # a gateway that is being restarted is waited for
+                raise  # an unreachable gateway may be restarting
     return missing
 
 
@@ -156,18 +156,17 @@ def _unfinished(latest: dict[str, Any], seen: int) -> bool:
 
 def describe(event: dict[str, Any]) -> str:
     """Return an event as one line of text."""
-    return f"{event['jobId'][:8]} {event['progress']:>6.2f} %  {event['mode']:<9} {_words(event)}"
+    return f"{event['jobId'][:8]} {event['progress']:>6.2f} %  {event['mode']:<9} {_text(event)}"
 
 
-def _words(event: dict[str, Any]) -> str:
+def _text(event: dict[str, Any]) -> str:
     details = event.get("details", {})
     if event["status"] in ENDED:
         label, _ = label_of(event)
-        why = [details[name] for name in ("errorCode", "error") if details.get(name)]
-        return ": ".join([label, *(why or [event["phaseDescription"]])])
-    words = [
-        f"{event['phase']}/{event['totalPhases']} {details.get('currentOperation') or event['phaseTitle']}"
-    ]
+        reasons = [details[name] for name in ("errorCode", "error") if details.get(name)]
+        return ": ".join([label, *(reasons or [event["phaseDescription"]])])
+    activity = details.get("currentOperation") or event["phaseTitle"]
+    text = f"{event['phase']}/{event['totalPhases']} {activity}"
     if details.get("estimatedTimeRemaining") is not None:
-        words.append(f"about {details['estimatedTimeRemaining'] / 1000:.1f} s left")
-    return ", ".join(words)
+        text += f", about {details['estimatedTimeRemaining'] / 1000:.1f} s left"
+    return text

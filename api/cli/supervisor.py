@@ -1,6 +1,6 @@
-"""A supervisor: starts processes in order, shows their output, restarts what dies, leaves nothing behind.
+"""A supervisor: starts processes in order, shows their output, restarts them, and stops all at the end.
 
-honcho, whose parser reads our Procfile, stops everything when one process dies (docs/decisions/0002).
+honcho, whose parser reads the Procfile, stops all processes when one dies (docs/decisions/0002).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TICK_S = 0.1
 FIRST_RESTART_S, LONGEST_RESTART_S = 0.5, 10.0
-STEADY_S = 30.0  # a process that has run for so long is started at once when it dies
+STEADY_S = 30.0  # a process that ran for this long is restarted with the shortest delay
 STOP_S = 15.0  # from SIGTERM to SIGKILL
 COLOURS = (36, 33, 32, 35, 34)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -31,7 +31,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A process to keep running. The next one is started once ``ready`` says so."""
+    """A process to keep running. The next process starts when ``ready`` returns true."""
 
     name: str
     command: Sequence[str]
@@ -50,35 +50,34 @@ class _Child:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Runs until :meth:`stop`, which SIGINT and SIGTERM call, or until a process finds its settings bad.
+    """Keeps processes running until :meth:`stop`, or until one of them rejects its settings.
 
-    Each process leads a session of its own, so Ctrl-C reaches the supervisor alone, and whatever a process
-    has started ends with it. The first process is stopped last, as all others may need it. Should the
-    supervisor itself be killed, the kernel stops its children (on Linux; elsewhere they live on).
+    SIGINT and SIGTERM call :meth:`stop`. Each process leads a session, so Ctrl-C reaches only the supervisor,
+    and the children of a process end with it. The first process is stopped last: the others may need it. If
+    the supervisor is killed, the kernel stops the processes (on Linux; elsewhere they continue).
     """
 
     specs: Sequence[Spec]
     environ: Mapping[str, str]
     out: IO[str] = field(default_factory=lambda: sys.stdout)
     every_tick: Callable[[], None] = lambda: None
-    may_start: Callable[[], bool] = lambda: True  # asked before each process is started for the first time
-    as_line: Callable[[str, str], str] | None = (
-        None  # of a text and whose it is; else a label stands before it
-    )
+    may_start: Callable[[], bool] = lambda: True  # called before the first start of each process
+    # Formats a text and the name of its process as a line. Without it, a line is a label and the text.
+    as_line: Callable[[str, str], str] | None = None
     _children: list[_Child] = field(default_factory=list)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _stopping: bool = False
     _exit_status: int = 0
 
     def run(self) -> int:
-        """Return the exit status: 0 after a stop, or the :data:`os.EX_CONFIG` of a process."""
-        waiting = list(self.specs)
+        """Run the processes. Returns 0 after a stop, or :data:`os.EX_CONFIG` if a process exited with it."""
+        not_started = list(self.specs)
         with _signals(self.stop):
             try:
                 while not self._stopping:
                     ready = all(child.process and child.spec.ready() for child in self._children)
-                    if waiting and ready and self.may_start():
-                        self._children.append(_Child(waiting.pop(0)))
+                    if not_started and ready and self.may_start():
+                        self._children.append(_Child(not_started.pop(0)))
                     self._keep_running()
                     self._relay_output()
                     self.every_tick()
@@ -87,11 +86,11 @@ class Supervisor:
         return self._exit_status
 
     def stop(self) -> None:
-        """Have :meth:`run` stop everything and return."""
+        """Make :meth:`run` stop all processes and return."""
         self._stopping = True
 
-    def say(self, text: str, name: str = "cto") -> None:
-        """Write a line as if ``name`` had."""
+    def write_line(self, text: str, name: str = "cto") -> None:
+        """Write a line of output of the process ``name``."""
         if self.as_line:
             if text.strip():
                 self.out.write(f"{self.as_line(text, name)}\n")
@@ -113,7 +112,7 @@ class Supervisor:
                 if now_s >= child.start_at_s:
                     self._start(child)
             elif child.process.poll() is not None:
-                self._bury(child, now_s)
+                self._reap(child, now_s)
 
     def _start(self, child: _Child) -> None:
         child.process = subprocess.Popen(  # noqa: S603 - the Procfile's own commands
@@ -130,11 +129,11 @@ class Supervisor:
         os.set_blocking(child.process.stdout.fileno(), False)
         self._selector.register(child.process.stdout, selectors.EVENT_READ, child)
 
-    def _bury(self, child: _Child, now_s: float) -> None:
+    def _reap(self, child: _Child, now_s: float) -> None:
         process = child.process
         assert process  # noqa: S101 - for the type checker
         self._drain(child)
-        _signal_group(process, signal.SIGKILL)  # what it has started, if it left anything
+        _signal_group(process, signal.SIGKILL)  # its own children, if any are left
         child.process = None
         if process.returncode == os.EX_CONFIG:
             self._exit_status = os.EX_CONFIG
@@ -144,8 +143,8 @@ class Supervisor:
             child.delay_s = FIRST_RESTART_S
         child.start_at_s = now_s + child.delay_s
         code = process.returncode
-        how = f"exited with status {code}" if code >= 0 else f"was killed by signal {-code}"
-        self.say(f"{child.spec.name} {how}; starting it again in {child.delay_s:g} s")
+        end = f"exited with status {code}" if code >= 0 else f"was killed by signal {-code}"
+        self.write_line(f"{child.spec.name} {end}; restarting in {child.delay_s:g} s")
         child.delay_s = min(child.delay_s * 2, LONGEST_RESTART_S)
 
     def _relay_output(self) -> None:
@@ -153,7 +152,7 @@ class Supervisor:
             self._read(key.data)
 
     def _read(self, child: _Child) -> bool:
-        """Pass on what a process has written; tell whether there was anything."""
+        """Copy the output of a process that is there now. Returns whether there was any."""
         if child.process is None or child.process.stdout is None:
             return False
         try:
@@ -164,7 +163,7 @@ class Supervisor:
         if not data and child.partial:
             lines, child.partial = [child.partial], b""
         for line in lines:
-            self.say(line.decode(errors="replace"), child.spec.name)
+            self.write_line(line.decode(errors="replace"), child.spec.name)
         if not data:
             self._selector.unregister(child.process.stdout)
             child.process.stdout.close()
@@ -174,13 +173,13 @@ class Supervisor:
     def _drain(self, child: _Child) -> None:
         while self._read(child):
             pass
-        if child.process and child.process.stdout:  # a grandchild holds it open
+        if child.process and child.process.stdout:  # its own child keeps the pipe open
             self._selector.unregister(child.process.stdout)
             child.process.stdout.close()
             child.process.stdout = None
 
     def _stop_all(self) -> None:
-        self._stopping = False  # a second signal sets it again, and means: now
+        self._stopping = False  # a second signal sets it again, which ends the wait below
         first, others = self._children[:1], self._children[1:]
         for group in (others, first):
             running = [child for child in group if child.process]
@@ -201,7 +200,7 @@ class Supervisor:
 
 
 def die_with_parent() -> None:
-    """Have the kernel stop this process when its parent dies (on Linux). To be called in a new child."""
+    """Ask the kernel to stop this process when its parent dies (Linux only). Call it in a new child."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -209,13 +208,13 @@ def die_with_parent() -> None:
 def _signal_group(process: subprocess.Popen[bytes] | None, number: signal.Signals) -> None:
     if process is None:
         return
-    with suppress(ProcessLookupError, PermissionError):  # it is gone; macOS says so in the second way
+    with suppress(ProcessLookupError, PermissionError):  # it has ended; macOS reports the second error
         os.killpg(process.pid, number)
 
 
 @contextmanager
 def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Have SIGINT, SIGTERM and a closed terminal call ``stop`` for the length of the block."""
+    """Call ``stop`` on SIGINT, SIGTERM and a closed terminal while the block runs."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, lambda *_: stop()) for number in numbers}
     try:

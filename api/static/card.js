@@ -1,9 +1,9 @@
-// One operation as a card. It is made once, and only what has changed is drawn.
+// The card of one operation. It is created once; an update changes only the texts that differ.
 import { confirmCancel } from "/static/confirm.js";
 import { showDetails } from "/static/details.js";
 import { count, moment, shorten, sol } from "/static/format.js";
-import { results, split, standing } from "/static/outcome.js";
-import { $, copyButton, say } from "/static/page.js";
+import { buyResults, displayState, drawBuyParts } from "/static/outcome.js";
+import { $, copyButton, setText } from "/static/page.js";
 
 export class Card {
   #client;
@@ -30,12 +30,12 @@ export class Card {
     return this.#hideDetails !== null;
   }
 
-  /** Whether an operator must look at it: it then comes first in lists. */
+  /** Whether an operator must look at the operation. Such cards come first in lists. */
   get needsReview() {
-    return this.#latest !== null && standing(this.#latest, this.#needsReview).kind === "review";
+    return this.#latest !== null && displayState(this.#latest, this.#needsReview).kind === "review";
   }
 
-  /** `needsReview` is what a list says; an event alone says what was so at its job's end. */
+  /** Draw the latest event. `needsReview` is the current value from a list; the default is that of the final event. */
   update(latest, needsReview) {
     if (latest === this.#latest) return;
     const isFirst = this.#latest === null;
@@ -54,18 +54,18 @@ export class Card {
       bar.setAttribute("aria-label", `Progress of ${name}`);
     }
     this.node.dataset.status = status;
-    const { kind, words } = standing(latest, needsReview);
-    this.node.dataset.standing = kind;
-    say(badge, words);
-    say(facts, [sol(latest.buyAmount), latest.mode, latest.platform === "unknown" ? "" : latest.platform, `user ${latest.userId}`].filter(Boolean).join(" · "));
+    const { kind, text } = displayState(latest, needsReview);
+    this.node.dataset.state = kind;
+    setText(badge, text);
+    setText(facts, [sol(latest.buyAmount), latest.mode, latest.platform === "unknown" ? "" : latest.platform, `user ${latest.userId}`].filter(Boolean).join(" · "));
     fill.style.transform = `scaleX(${progress / 100})`;
     bar.setAttribute("aria-valuenow", String(Math.round(progress)));
-    bar.setAttribute("aria-valuetext", ended ? [words, results(latest)].filter(Boolean).join(": ") : `${Math.round(progress)} %, ${phaseTitle}`);
-    fill.hidden = ended && split(parts, latest);
-    say(now, ended ? endOf(latest, kind) : `${phase}/${totalPhases} ${phaseTitle}: ${details.currentOperation ?? ""}`);
-    say(left, ended ? moment(latest.timestamp) : remaining(details.estimatedTimeRemaining, progress));
-    say(counts, ended ? (kind === "review" ? "An operator must find out what is unknown." : "") : progressOfBuys(details));
-    say(error, details.errorCode ? `${details.errorCode}: ${details.error}` : "");
+    bar.setAttribute("aria-valuetext", ended ? [text, buyResults(latest)].filter(Boolean).join(": ") : `${Math.round(progress)} %, ${phaseTitle}`);
+    fill.hidden = ended && drawBuyParts(parts, latest);
+    setText(now, ended ? endText(latest, kind) : `${phase}/${totalPhases} ${phaseTitle}: ${details.currentOperation ?? ""}`);
+    setText(left, ended ? moment(latest.timestamp) : remainingText(details.estimatedTimeRemaining, progress));
+    setText(counts, ended ? (kind === "review" ? "An operator must resolve the unknown outcomes." : "") : buyCounts(details));
+    setText(error, details.errorCode ? `${details.errorCode}: ${details.error}` : "");
     cancel.hidden = ended;
     cancel.disabled = this.#cancelling;
   }
@@ -79,7 +79,7 @@ export class Card {
     else this.close();
   }
 
-  /** End what it follows. */
+  /** Stop following the operation. */
   close() {
     this.#hideDetails?.();
     this.#hideDetails = null;
@@ -89,28 +89,28 @@ export class Card {
     if (!await confirmCancel(`${sol(this.#latest.buyAmount)} of ${this.#latest.tokenAddress}`)) return;
     const { cancel, error } = this.#parts;
     this.#cancelling = cancel.disabled = true;
-    say(cancel, "Cancelling…");
-    cancel.removeAttribute("aria-label"); // it would no longer say what is to be read
+    setText(cancel, "Cancelling…");
+    cancel.removeAttribute("aria-label"); // it would hide the new text from screen readers
     try {
       await this.#client.cancel(this.jobId);
     } catch (failure) {
-      say(error, failure.message);
+      setText(error, failure.message);
       this.#cancelling = cancel.disabled = false;
-      say(cancel, "Cancel");
+      setText(cancel, "Cancel");
     }
   }
 }
 
-/** How it ended: by the parts of the bar, unless all its buys ended alike. */
-function endOf(latest, kind) {
-  const told = results(latest);
-  if (kind === "completed" || kind === "failed" || !told) return latest.phaseDescription;
-  return `${told} · ${sol(latest.details.totalSpent)} spent`;
+/** The text of an ended operation: the results of its buys, or its description if all buys had the same result. */
+function endText(latest, kind) {
+  const results = buyResults(latest);
+  if (kind === "completed" || kind === "failed" || !results) return latest.phaseDescription;
+  return `${results} · ${sol(latest.details.totalSpent)} spent`;
 }
 
-const remaining = (ms, progress) => (ms === undefined ? `${progress.toFixed(0)} %` : `${progress.toFixed(0)} % · about ${Math.ceil(ms / 1_000)} s left`);
+const remainingText = (ms, progress) => (ms === undefined ? `${progress.toFixed(0)} %` : `${progress.toFixed(0)} % · about ${Math.ceil(ms / 1_000)} s left`);
 
-function progressOfBuys({ successfulBuys, failedBuys, unknownBuys, totalSpent }) {
+function buyCounts({ successfulBuys, failedBuys, unknownBuys, totalSpent }) {
   if (!totalSpent && !failedBuys && !unknownBuys) return "";
   return [
     `${count(successfulBuys, "buy")} so far`, failedBuys ? `${failedBuys} failed` : "", unknownBuys ? `${unknownBuys} unknown` : "", `${sol(totalSpent)} spent`,

@@ -1,36 +1,36 @@
-// The picture of one operation: when each phase, and each transfer and buy, began and how long it took.
-import { el, say } from "/static/page.js";
+// The timeline of one operation: start and duration of each phase, transfer and buy.
+import { element, setText } from "/static/page.js";
 import { duration } from "/static/format.js";
 
-const SHORTEST = 0.4; // per cent of the width, for what took no time
+const MIN_WIDTH = 0.4; // per cent of the chart, so that the shortest step is visible
 
-/** A chart that `update(timeline, nowMs)` draws, and draws on while the operation runs. */
+/** Create a chart. `update(timeline, nowMs)` draws it; phases and steps in progress extend to `nowMs`. */
 export function chart() {
-  const list = el("ol", "chart");
-  list.setAttribute("aria-label", "How long each phase and step took");
+  const list = element("ol", "chart");
+  list.setAttribute("aria-label", "Duration of each phase and step");
   const rows = new Map();
 
   const row = (key, className, label) => {
-    let found = rows.get(key);
-    if (!found) {
-      const [name, track, took] = [el("span", "name", label), el("span", "track"), el("span", "took")];
-      const span = el("span", "span");
+    let entry = rows.get(key);
+    if (!entry) {
+      const [name, track, took] = [element("span", "name", label), element("span", "track"), element("span", "took")];
+      const span = element("span", "span");
       track.append(span);
-      found = { node: el("li", className, name, track, took), span, took };
-      rows.set(key, found);
-      list.append(found.node);
+      entry = { node: element("li", className, name, track, took), span, took };
+      rows.set(key, entry);
+      list.append(entry.node);
     }
-    return found;
+    return entry;
   };
 
   const draw = (key, className, label, { from, to }, whole, nowMs) => {
     const { node, span, took } = row(key, className, label);
     const end = to ?? Math.max(from, nowMs);
-    const width = Math.max(SHORTEST, ((end - from) / whole.ms) * 100);
-    span.style.left = `${Math.min(100 - SHORTEST, ((from - whole.from) / whole.ms) * 100)}%`;
+    const width = Math.max(MIN_WIDTH, ((end - from) / whole.ms) * 100);
+    span.style.left = `${Math.min(100 - MIN_WIDTH, ((from - whole.from) / whole.ms) * 100)}%`;
     span.style.width = `${width}%`;
-    node.dataset.open = String(to === null);
-    say(took, duration(end - from));
+    node.dataset.inProgress = String(to === null);
+    setText(took, duration(end - from));
   };
 
   return {
@@ -40,7 +40,7 @@ export function chart() {
       for (const phase of phases.filter((each) => each.phase < 5)) {
         draw(`phase ${phase.phase}`, "phase", phase.title, phase, whole, nowMs);
       }
-      steps.forEach((step, at) => draw(`step ${at}`, `step ${step.kind} ${step.status}`, step.label, step, whole, nowMs));
+      steps.forEach((step, index) => draw(`step ${index}`, `step ${step.kind} ${step.status}`, step.label, step, whole, nowMs));
     },
   };
 }

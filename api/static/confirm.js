@@ -1,10 +1,10 @@
-// Asks before something is done that cannot be undone.
+// The confirmation dialog of actions that cannot be undone.
 import { $ } from "/static/page.js";
 
-/** Resolves to whether the viewer wants it. The browser keeps the focus inside, and gives it back. */
-export function confirmCancel(what) {
+/** Resolves to whether the user confirms. The browser keeps the focus in the dialog, and restores it afterwards. */
+export function confirmCancel(target) {
   const dialog = $("confirm");
-  $("confirm-what").textContent = what;
+  $("confirm-target").textContent = target;
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => {

@@ -1,9 +1,9 @@
-// The dashboard, put together from its parts.
+// The dashboard: creates the client, and connects the parts of the page to it.
 import { connect } from "/client/index.js";
 import { history } from "/static/history.js";
 import { showRoom } from "/static/live.js";
-import { $, say } from "/static/page.js";
-import { askWho, ownUser, session, token } from "/static/session.js";
+import { $, setText } from "/static/page.js";
+import { requestSignIn, ownUser, session, token } from "/static/session.js";
 import { startForm } from "/static/submit.js";
 
 const STATES = {
@@ -12,15 +12,15 @@ const STATES = {
   waiting: () => "not reachable, trying again",
   refused: ({ error }) => error?.message ?? "refused",
 };
-const EVERYBODY = "admin_launches";
+const ALL_ROOM = "admin_launches";
 const query = new URLSearchParams(location.search);
 
 let client;
 let leave = () => {};
-let room = query.get("room") || EVERYBODY;
+let room = query.get("room") || ALL_ROOM;
 const past = history(() => client, ownUser);
 
-async function open() {
+async function start() {
   leave();
   past.close();
   client?.close();
@@ -40,15 +40,15 @@ async function open() {
 }
 
 function showConnection(connection) {
-  const asks = askWho(connection);
+  const isSignedOut = requestSignIn(connection);
   const { state } = connection;
-  $("main").hidden = asks;
-  $("retry").hidden = asks || !(state === "waiting" || state === "refused");
+  $("main").hidden = isSignedOut;
+  $("retry").hidden = isSignedOut || !(state === "waiting" || state === "refused");
   $("connection").dataset.state = state;
-  say($("connection"), asks ? "not signed in" : STATES[state]?.(connection) ?? state);
+  setText($("connection"), isSignedOut ? "not signed in" : STATES[state]?.(connection) ?? state);
 }
 
-// --- whose operations ---
+// --- selection of operations ---
 
 function watch() {
   leave();
@@ -72,7 +72,7 @@ $("view-kind").onchange = () => {
   $("view-id").hidden = $("view-show").hidden = kind === "all";
   $("view-id").value = kind === "user" ? ownUser() ?? $("userId").value : "";
   if (kind === "job") $("view-id").focus();
-  else show(kind === "all" ? EVERYBODY : `user_${$("view-id").value}`);
+  else show(kind === "all" ? ALL_ROOM : `user_${$("view-id").value}`);
 };
 $("view").onsubmit = (submission) => {
   submission.preventDefault();
@@ -80,20 +80,20 @@ $("view").onsubmit = (submission) => {
   if (id) show(`${$("view-kind").value}_${id}`);
 };
 window.onpopstate = () => {
-  room = new URLSearchParams(location.search).get("room") || EVERYBODY;
+  room = new URLSearchParams(location.search).get("room") || ALL_ROOM;
   watch();
 };
 
-// --- live or earlier ---
+// --- tabs ---
 
 const tabs = [$("tab-live"), $("tab-history")];
 
-function choose(tab) {
+function select(tab) {
   for (const each of tabs) {
-    const chosen = each === tab;
-    each.setAttribute("aria-selected", String(chosen));
-    each.tabIndex = chosen ? 0 : -1;
-    $(each.getAttribute("aria-controls")).hidden = !chosen;
+    const isSelected = each === tab;
+    each.setAttribute("aria-selected", String(isSelected));
+    each.tabIndex = isSelected ? 0 : -1;
+    $(each.getAttribute("aria-controls")).hidden = !isSelected;
   }
   $("view").hidden = tab === tabs[1];
   if (tab === tabs[1]) void past.show();
@@ -101,21 +101,21 @@ function choose(tab) {
 }
 
 for (const tab of tabs) {
-  tab.onclick = () => choose(tab);
+  tab.onclick = () => select(tab);
   tab.onkeydown = ({ key }) => {
     if (key !== "ArrowLeft" && key !== "ArrowRight") return;
     const other = tabs.find((each) => each !== tab);
-    choose(other);
+    select(other);
     other.focus();
   };
 }
 
 $("retry").onclick = () => client.reconnect();
-// Beside the list where there is room; above it, and out of the way, where there is not.
+// The form is beside the list on wide screens, and folded above it on narrow ones.
 const narrow = matchMedia("(max-width: 61.99rem)");
 const fold = () => { $("start-panel").open = !narrow.matches; };
 narrow.onchange = fold;
 fold();
-session(open);
-startForm(() => client, () => choose(tabs[0]));
-void open();
+session(start);
+startForm(() => client, () => select(tabs[0]));
+void start();

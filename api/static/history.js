@@ -1,43 +1,43 @@
-// Earlier operations, page by page, by status and user. Without a status, those that an operator must look at come first.
+// The history: pages of operations, filtered by status and user. Without a status, operations that need review come first.
 import { Card } from "/static/card.js";
-import { $, say } from "/static/page.js";
+import { $, setText } from "/static/page.js";
 
 const PAGE = 20;
 const REVIEW = "needs_review";
 
-/** Let the history show what its filters say. Returns `{ show, close }`. */
+/** Connect the history to its filters. Returns `{ show, close }`. */
 export function history(getClient, ownUser) {
   let cards = [];
   let cursor = null;
-  let asked = 0; // an answer that is no longer wanted is dropped
+  let lastRequest = 0; // responses to earlier requests are ignored
 
   const load = async (isMore) => {
-    const ask = (asked += 1);
-    const { status, userId: named } = Object.fromEntries(new FormData($("filters")));
-    const userId = ownUser() ? "" : named.trim();
-    const list = (filter) => getClient().jobs({ userId, limit: PAGE, ...filter });
+    const request = (lastRequest += 1);
+    const { status, userId: filter } = Object.fromEntries(new FormData($("filters")));
+    const userId = ownUser() ? "" : filter.trim();
+    const list = (options) => getClient().jobs({ userId, limit: PAGE, ...options });
     try {
       const [pinned, page] = await Promise.all([
         !isMore && !status ? list({ status: REVIEW }) : { jobs: [] },
         list({ status, cursor: isMore ? cursor : null }),
       ]);
-      if (ask !== asked) return;
+      if (request !== lastRequest) return;
       if (!isMore) close();
       cursor = page.nextCursor;
       for (const { jobId, latestProgress, needsReview } of [...pinned.jobs, ...page.jobs]) {
-        if (cards.some((card) => card.jobId === jobId)) continue; // it is among those that come first
+        if (cards.some((card) => card.jobId === jobId)) continue; // it needs review, so it is already shown
         const card = new Card(getClient(), jobId);
         card.update(latestProgress, needsReview);
         cards.push(card);
         $("past").append(card.node);
       }
-      say($("history-error"), "");
+      setText($("history-error"), "");
       $("history-empty").hidden = cards.length > 0;
       $("older").hidden = !cursor;
     } catch (error) {
-      if (ask !== asked) return;
+      if (request !== lastRequest) return;
       const fields = error.details?.fields ?? {};
-      say($("history-error"), Object.keys(fields).length ? Object.values(fields).flat(3).join(" ") : error.message);
+      setText($("history-error"), Object.keys(fields).length ? Object.values(fields).flat(3).join(" ") : error.message);
     }
   };
 

@@ -1,16 +1,16 @@
-// The operations of a room as they run: a card each, the newest first.
+// The live operations of a room: one card for each, newest first.
 import { Card } from "/static/card.js";
 import { shorten } from "/static/format.js";
-import { standing } from "/static/outcome.js";
-import { $, say } from "/static/page.js";
+import { displayState } from "/static/outcome.js";
+import { $, setText } from "/static/page.js";
 import { showTotals } from "/static/totals.js";
 
-/** The first of some nodes that a list has, in the list's order. */
+/** Return the first child of a list that is one of these nodes. */
 const firstIn = (list, nodes) => [...list.children].find((node) => nodes.includes(node)) ?? null;
 
-const SHOWN = 100; // cards, until more are asked for
+const SHOWN = 100; // number of cards before "Show more"
 
-/** Show the operations of a `user`, one `job`, or `all`. Returns what ends that. */
+/** Show the operations of a `user`, one `job`, or `all`. Returns a function that stops this. */
 export function showRoom(client, kind, id) {
   const tracker = kind === "user" ? client.trackUser(id) : kind === "job" ? client.track(id, { history: false }) : client.trackAll();
   const cards = new Map();
@@ -19,7 +19,7 @@ export function showRoom(client, kind, id) {
   const draw = () => {
     const { jobs, error } = tracker.snapshot;
     const known = jobs.filter(({ latest }) => latest);
-    say($("room-error"), error?.message ?? jobs.find((job) => job.error)?.error.message ?? "");
+    setText($("room-error"), error?.message ?? jobs.find((job) => job.error)?.error.message ?? "");
     $("empty").hidden = known.length > 0 || Boolean(error) || kind === "job";
     $("more").hidden = known.length <= limit;
     showTotals(known);
@@ -36,7 +36,7 @@ export function showRoom(client, kind, id) {
       card.update(latest);
       if (card.needsReview && !wasFirst) place(card);
     }
-    for (const [jobId, card] of cards) { // those that others have pushed out, unless somebody reads them
+    for (const [jobId, card] of cards) { // remove the oldest cards above the limit, except open ones
       if (cards.size <= limit) break;
       if (card.isOpen) continue;
       card.node.remove();
@@ -45,8 +45,8 @@ export function showRoom(client, kind, id) {
   };
 
   /**
-   * Those that an operator must look at come first. The others come in the order in which they were accepted; those of a
-   * longer list come before what is there.
+   * Insert a card. Operations that need review come first; within both groups the order is that of acceptance, newest
+   * first.
    */
   const place = (card) => {
     const order = tracker.snapshot.jobs.map(({ jobId }) => jobId).filter((jobId) => Boolean(cards.get(jobId)?.needsReview) === card.needsReview);
@@ -63,10 +63,10 @@ export function showRoom(client, kind, id) {
   tracker.onChange(draw);
   tracker.onError(draw);
   tracker.onComplete((event, { restored }) => {
-    if (!restored) say($("announcer"), `${shorten(event.tokenAddress)} ${standing(event).words}: ${event.phaseDescription}`);
+    if (!restored) setText($("announcer"), `${shorten(event.tokenAddress)} ${displayState(event).text}: ${event.phaseDescription}`);
   });
   showTotals([]);
-  // Whether there is nothing is known only once the room has been joined.
+  // An empty room is known to be empty only after it was joined.
   const waiting = setTimeout(draw, 1_000);
 
   return () => {
@@ -74,7 +74,7 @@ export function showRoom(client, kind, id) {
     for (const card of cards.values()) card.close();
     tracker.close();
     $("jobs").replaceChildren();
-    say($("room-error"), "");
+    setText($("room-error"), "");
     $("empty").hidden = $("more").hidden = true;
   };
 }

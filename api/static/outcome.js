@@ -1,42 +1,42 @@
-// What an operation came to, in words and as a bar that is split by the results of its buys.
+// The outcome of an operation: as a label, as text, and as a bar split by the results of its buys.
 import { buysOf, neededReview, outcomeOf } from "/client/index.js";
-import { el } from "/static/page.js";
+import { element } from "/static/page.js";
 
 const PARTS = { bought: "bought", failed: "failed", unknown: "unknown", left: "not made" };
 
 /**
- * How an operation stands: `kind` for colours, `words` for the badge. `needsReview` is what a list says now; without it,
- * the last event's word counts.
+ * Return the state to display: `kind` for colours, `text` for the badge. `needsReview` is the current value from a list;
+ * the default is that of the final event.
  */
-export function standing(latest, needsReview = neededReview(latest)) {
+export function displayState(latest, needsReview = neededReview(latest)) {
   const outcome = outcomeOf(latest);
-  if (latest.phase < latest.totalPhases) return latest.attempt ? { kind: "running", words: "running" } : { kind: "waiting", words: "waiting" };
-  if (needsReview) return { kind: "review", words: "needs review" };
-  if (outcome === "unknown") return { kind: "reviewed", words: "unknown, reviewed" };
-  if (outcome === "partial") return { kind: "partial", words: `partial ${partOf(latest)}` };
-  return latest.status === "failed" ? { kind: "failed", words: "failed" } : { kind: "completed", words: "completed" };
+  if (latest.phase < latest.totalPhases) return latest.attempt ? { kind: "running", text: "running" } : { kind: "waiting", text: "waiting" };
+  if (needsReview) return { kind: "review", text: "needs review" };
+  if (outcome === "unknown") return { kind: "reviewed", text: "unknown, reviewed" };
+  if (outcome === "partial") return { kind: "partial", text: `partial ${boughtOfPlanned(latest)}` };
+  return latest.status === "failed" ? { kind: "failed", text: "failed" } : { kind: "completed", text: "completed" };
 }
 
-function partOf(latest) {
+function boughtOfPlanned(latest) {
   const { bought, planned } = buysOf(latest);
   return `${bought}/${planned}`;
 }
 
-/** The results of the planned buys in words, e.g. "2 bought, 8 failed"; "" before there is a plan. */
-export function results(latest) {
+/** Return the results of the planned buys as text, e.g. "2 bought, 8 failed"; "" before the plan exists. */
+export function buyResults(latest) {
   const buys = buysOf(latest);
-  return Object.entries(PARTS).filter(([part]) => buys[part]).map(([part, words]) => `${buys[part]} ${words}`).join(", ");
+  return Object.entries(PARTS).filter(([part]) => buys[part]).map(([part, label]) => `${buys[part]} ${label}`).join(", ");
 }
 
-/** Split a bar by the results of an ended operation's buys. Without a plan nothing is drawn. Returns whether it is split. */
-export function split(node, latest) {
+/** Split a bar by the results of an ended operation's buys. Returns false if there is no plan to draw. */
+export function drawBuyParts(node, latest) {
   const buys = buysOf(latest);
   const parts = Object.keys(PARTS).filter((part) => buys[part] > 0);
   node.hidden = parts.length === 0;
   node.replaceChildren(...parts.map((part) => {
-    const each = el("span", `part ${part}`);
-    each.style.flexGrow = String(buys[part]);
-    return each;
+    const segment = element("span", `part ${part}`);
+    segment.style.flexGrow = String(buys[part]);
+    return segment;
   }));
   return !node.hidden;
 }

@@ -1,40 +1,40 @@
-// The few things that every part of the page does to it.
+// DOM functions that all parts of the page use.
 
-const SAID_MS = 1_500;
+const FEEDBACK_MS = 1_500;
 
-/** The element with an id. */
+/** Return the element with an id. */
 export const $ = (id) => document.getElementById(id);
 
-/** An element with a class and contents, which are text or elements. */
-export function el(name, className, ...contents) {
+/** Create an element with a class and contents, which are texts or elements. */
+export function element(name, className, ...contents) {
   const node = document.createElement(name);
   if (className) node.className = className;
   node.append(...contents);
   return node;
 }
 
-/** Set a text only when it has changed, so that nothing is drawn or read out anew for nothing. */
-export function say(node, text) {
+/** Set a text if it differs, so that screen readers do not announce it again. */
+export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** A button that puts a text on the clipboard, and says so. */
-export function copyButton(text, what) {
-  const button = el("button", "copy");
-  const name = (done) => {
-    button.textContent = done;
-    button.setAttribute("aria-label", `${done} ${what}`);
+/** Create a button that copies a text to the clipboard and confirms it. */
+export function copyButton(text, target) {
+  const button = element("button", "copy");
+  const setLabel = (label) => {
+    button.textContent = label;
+    button.setAttribute("aria-label", `${label} ${target}`);
   };
   button.type = "button";
-  name("Copy");
+  setLabel("Copy");
   button.onclick = async () => {
     try {
       await navigator.clipboard.writeText(text);
-      name("Copied");
+      setLabel("Copied");
     } catch {
-      name("Cannot copy");
+      setLabel("Cannot copy");
     }
-    setTimeout(name, SAID_MS, "Copy");
+    setTimeout(setLabel, FEEDBACK_MS, "Copy");
   };
   return button;
 }

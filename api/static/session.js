@@ -1,38 +1,38 @@
-// Who is signed in, in this tab. The token is kept until the tab is closed.
+// The access token of this tab. It is kept until the tab is closed.
 import { claimsOf } from "/client/index.js";
-import { $, say } from "/static/page.js";
+import { $, setText } from "/static/page.js";
 
 const TOKEN = "cto-token";
-const ASK = new Set(["unauthorized", "invalid_token", "token_expired", "token_revoked"]);
+const SIGN_IN_CODES = new Set(["unauthorized", "invalid_token", "token_expired", "token_revoked"]);
 
 export const token = () => sessionStorage.getItem(TOKEN) ?? undefined;
 
-/** The user whose token it is, if it is a user's: that one may see the own operations only. */
+/** Return the user id of a token without a role: its owner may see only their own operations. */
 export function ownUser() {
   const { sub, role } = claimsOf(token());
   return role ? undefined : sub;
 }
 
-/** Let the form sign in; `signedIn` is called with a new token kept. */
-export function session(signedIn) {
+/** Connect the sign-in form. `onSignIn` is called after a new token was stored. */
+export function session(onSignIn) {
   $("sign-in-form").onsubmit = (submission) => {
     submission.preventDefault();
     sessionStorage.setItem(TOKEN, submission.target.elements.token.value.trim());
     submission.target.reset();
     $("sign-in").hidden = true;
-    signedIn();
+    onSignIn();
   };
   $("sign-out").onclick = () => {
-    sessionStorage.clear(); // the events that were kept for a reload, too
+    sessionStorage.clear(); // also clears the events that are kept for a reload
     location.reload();
   };
 }
 
-/** Ask for a token when that is what is missing. Returns whether it is. */
-export function askWho({ state, error }) {
-  const asks = state === "refused" && ASK.has(error?.code ?? "");
-  if (!asks) return false;
-  say($("sign-in-error"), token() ? error.message : "");
+/** Show the sign-in form if the gateway requires another token. Returns whether it does. */
+export function requestSignIn({ state, error }) {
+  const isRequired = state === "refused" && SIGN_IN_CODES.has(error?.code ?? "");
+  if (!isRequired) return false;
+  setText($("sign-in-error"), token() ? error.message : "");
   if ($("sign-in").hidden) {
     $("sign-in").hidden = false;
     $("sign-in-token").focus();

@@ -1,12 +1,12 @@
 // The form that starts operations.
-import { $, el } from "/static/page.js";
+import { $, element } from "/static/page.js";
 
 const NUMBERS = ["userChatId", "buyAmount", "walletCount"];
 const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 const SUFFIX = "pump";
 
-/** Let the form start operations. `started` is told each job's id. */
-export function startForm(getClient, started) {
+/** Connect the form that starts operations. `onStart` is called with each job's id. */
+export function startForm(getClient, onStart) {
   const form = $("start");
   const result = $("start-result");
   form.onsubmit = async (submission) => {
@@ -20,14 +20,14 @@ export function startForm(getClient, started) {
       const { jobId } = await getClient().submit(body);
       mark(form, {});
       result.textContent = "Started.";
-      started(jobId);
+      onStart(jobId);
     } catch (error) {
       const fields = error.details?.fields ?? {};
       mark(form, fields);
       const first = [...form.elements].find(({ name }) => name in fields);
       first?.focus();
-      const others = Object.entries(fields).filter(([name]) => !form.elements[name]).map(([name, texts]) => `${name}: ${words(texts)}`);
-      result.textContent = first ? others.join(" ") || "Nothing was started: see the fields." : error.message;
+      const others = Object.entries(fields).filter(([name]) => !form.elements[name]).map(([name, texts]) => `${name}: ${joined(texts)}`);
+      result.textContent = first ? others.join(" ") || "Not started: correct the marked fields." : error.message;
     } finally {
       button.disabled = false;
     }
@@ -35,27 +35,27 @@ export function startForm(getClient, started) {
   $("random").onclick = () => { form.elements.tokenAddress.value = randomToken(); };
 }
 
-/** Show at each field what is wrong with it. */
-function mark(form, wrong) {
+/** Show each field's errors below it. */
+function mark(form, errors) {
   for (const field of form.querySelectorAll(".field")) {
     const input = field.querySelector("[name]");
     field.querySelector(".error")?.remove();
     input.removeAttribute("aria-describedby");
-    input.setAttribute("aria-invalid", String(input.name in wrong));
-    if (!(input.name in wrong)) continue;
-    const error = el("p", "error", words(wrong[input.name]));
+    input.setAttribute("aria-invalid", String(input.name in errors));
+    if (!(input.name in errors)) continue;
+    const error = element("p", "error", joined(errors[input.name]));
     error.id = `${input.name}-error`;
     input.setAttribute("aria-describedby", error.id);
     field.append(error);
   }
 }
 
-const words = (texts) => [texts].flat(3).map((text) => (typeof text === "string" ? text : JSON.stringify(text))).join(" ");
+const joined = (texts) => [texts].flat(3).map((text) => (typeof text === "string" ? text : JSON.stringify(text))).join(" ");
 
-/** A mint nobody has: 32 bytes in base58, ending in "pump". */
+/** Return a random mint address: 32 bytes in base58 that end in "pump". */
 function randomToken() {
-  const bytes = crypto.getRandomValues(new Uint8Array(31)); // below 2^248, so that the suffix cannot overflow
-  let number = bytes.reduce((sum, byte) => sum * 256n + BigInt(byte), 1n); // a leading one keeps it at 32 bytes
+  const bytes = crypto.getRandomValues(new Uint8Array(31)); // below 2^248, so the suffix cannot overflow 32 bytes
+  let number = bytes.reduce((sum, byte) => sum * 256n + BigInt(byte), 1n); // the leading 1 keeps the length at 32 bytes
   const size = 58n ** BigInt(SUFFIX.length);
   const suffix = [...SUFFIX].reduce((sum, digit) => sum * 58n + BigInt(BASE58.indexOf(digit)), 0n);
   number = number - (number % size) + suffix;

@@ -1,8 +1,8 @@
-// Before anything is drawn: light or dark, as the viewer has chosen on this page, or else as the system has it.
+// Sets the theme before the page is drawn: the user's choice on this page, or the system's theme.
 (() => {
   const KEY = "cto-theme";
   const CHOICES = ["automatic", "light", "dark"];
-  const kept = () => {
+  const stored = () => {
     try {
       return localStorage.getItem(KEY) ?? CHOICES[0];
     } catch {
@@ -14,14 +14,14 @@
     const button = document.getElementById("theme");
     if (button) button.textContent = `Theme: ${choice}`;
   };
-  apply(kept());
+  apply(stored());
   document.addEventListener("DOMContentLoaded", () => {
-    apply(kept());
+    apply(stored());
     document.getElementById("theme")?.addEventListener("click", () => {
-      const next = CHOICES[(CHOICES.indexOf(kept()) + 1) % CHOICES.length];
+      const next = CHOICES[(CHOICES.indexOf(stored()) + 1) % CHOICES.length];
       try {
         localStorage.setItem(KEY, next);
-      } catch { /* then it lasts until the page is left */ }
+      } catch { /* without storage the choice lasts until the page is closed */ }
       apply(next);
     });
   });

@@ -1,7 +1,7 @@
-// Counts over the operations that are shown.
+// The totals of the operations that are shown.
 import { statsOf } from "/client/index.js";
 import { sol } from "/static/format.js";
-import { $, el, say } from "/static/page.js";
+import { $, element, setText } from "/static/page.js";
 
 const SHOWN = {
   running: ({ active, queued }) => String(active + queued),
@@ -19,9 +19,9 @@ export function showTotals(jobs) {
   const stats = statsOf(jobs);
   for (const [name, value] of Object.entries(SHOWN)) {
     if (!nodes.has(name)) {
-      nodes.set(name, el("dd"));
-      $("totals").append(el("div", "", el("dt", "", name), nodes.get(name)));
+      nodes.set(name, element("dd"));
+      $("totals").append(element("div", "", element("dt", "", name), nodes.get(name)));
     }
-    say(nodes.get(name), value(stats));
+    setText(nodes.get(name), value(stats));
   }
 }

@@ -1,22 +1,22 @@
-// The wallets of one operation: every planned one has a row from the start, and what became of it.
-import { copyButton, el, say } from "/static/page.js";
+// The wallets of one operation: one row for each planned wallet, with its transfer and buys.
+import { copyButton, element, setText } from "/static/page.js";
 import { price, shorten, sol, tokens } from "/static/format.js";
 
 const COLUMNS = ["Wallet", "Transfer", "Buy", "Tokens", "Price", "Spent", "Transaction"];
 const STATES = { confirmed: "confirmed", failed: "failed", unknown: "unknown", skipped: "not tried", left: "not reached", waiting: "waiting" };
 
-/** A table that `update(planned, steps, ended)` draws. `planned` are addresses; without any, those of the steps are shown. */
+/** Create a table. `update({ planned, steps, mode, ended })` draws it. Without `planned` addresses it shows those of the steps. */
 export function walletsTable() {
-  const body = el("tbody");
-  const head = el("tr", "", ...COLUMNS.map((name) => {
-    const cell = el("th", "", name);
+  const body = element("tbody");
+  const head = element("tr", "", ...COLUMNS.map((name) => {
+    const cell = element("th", "", name);
     cell.scope = "col";
     return cell;
   }));
-  const table = el("table", "wallets", el("caption", "hidden", "Wallets"), el("thead", "", head), body);
-  const frame = el("div", "scroll", table);
+  const table = element("table", "wallets", element("caption", "hidden", "Wallets"), element("thead", "", head), body);
+  const frame = element("div", "scroll", table);
   frame.hidden = true;
-  frame.tabIndex = 0; // so that the keyboard can scroll it
+  frame.tabIndex = 0; // allows scrolling with the keyboard
   frame.setAttribute("role", "region");
   frame.setAttribute("aria-label", "Wallets");
   const rows = new Map();
@@ -28,7 +28,7 @@ export function walletsTable() {
       frame.hidden = wallets.length === 0;
       for (const wallet of wallets) {
         const own = steps.filter((step) => step.wallet === wallet);
-        const key = `${own.length} ${ended}`; // all that a row depends on
+        const key = `${own.length} ${ended}`; // the row depends only on these
         const old = rows.get(wallet);
         if (old?.key === key) continue;
         const node = row(wallet, own, mode, ended);
@@ -43,50 +43,50 @@ export function walletsTable() {
 function row(wallet, steps, mode, ended) {
   const buys = steps.filter(({ kind }) => kind === "buy");
   const transfer = steps.find(({ kind }) => kind === "transfer");
-  const open = ended ? "left" : "waiting";
-  const transferState = mode === "prefunded" ? null : transfer?.status ?? open;
+  const notStarted = ended ? "left" : "waiting";
+  const transferState = mode === "prefunded" ? null : transfer?.status ?? notStarted;
   const isBlocked = transfer && transfer.status !== "confirmed";
   const bought = buys.filter(({ status }) => status === "confirmed");
   const received = bought.reduce((sum, step) => sum + step.tokens, 0);
   const paid = bought.reduce((sum, step) => sum + step.spent, 0);
-  const shown = buys.at(-1) ?? transfer; // whose transaction, and whose reason
-  const reason = steps.find(({ errorCode }) => errorCode);
-  const node = el("tr", "");
+  const lastStep = buys.at(-1) ?? transfer; // its transaction is shown
+  const failedStep = steps.find(({ errorCode }) => errorCode);
+  const node = element("tr", "");
   const contents = [
     address(wallet, "wallet"),
     transferState === null ? "–" : state(transferState),
-    buyState(buys, isBlocked ? "skipped" : open),
+    buyState(buys, isBlocked ? "skipped" : notStarted),
     received ? tokens(received) : "–",
     received ? price((paid / received) * 1e6) : "–",
     steps.length ? sol(steps.reduce((sum, step) => sum + step.spent, 0)) : "–",
-    shown?.signature ? address(shown.signature, "signature") : "–",
+    lastStep?.signature ? address(lastStep.signature, "signature") : "–",
   ];
-  node.append(...contents.map((content, at) => {
-    const cell = el("td", "", content);
-    cell.dataset.label = COLUMNS[at];
+  node.append(...contents.map((content, index) => {
+    const cell = element("td", "", content);
+    cell.dataset.label = COLUMNS[index];
     return cell;
   }));
-  if (reason) {
-    const place = node.children[reason.kind === "transfer" ? 1 : 2]; // beside what failed
-    place.append(el("span", "reason", reason.error ?? reason.errorCode));
+  if (failedStep) {
+    const cell = node.children[failedStep.kind === "transfer" ? 1 : 2];
+    cell.append(element("span", "reason", failedStep.error ?? failedStep.errorCode));
   }
   return node;
 }
 
-/** One state for all buys of a wallet, with how many of them when there are several. */
-function buyState(buys, otherwise) {
-  if (!buys.length) return state(otherwise);
-  const of = (wanted) => buys.filter(({ status }) => status === wanted).length;
-  const worst = of("unknown") ? "unknown" : of("failed") ? "failed" : "confirmed";
+/** Return the worst state of a wallet's buys, with its count if there are several buys. */
+function buyState(buys, stateWithoutBuys) {
+  if (!buys.length) return state(stateWithoutBuys);
+  const countOf = (wanted) => buys.filter(({ status }) => status === wanted).length;
+  const worst = countOf("unknown") ? "unknown" : countOf("failed") ? "failed" : "confirmed";
   const node = state(worst, worst === "confirmed" ? "bought" : undefined);
-  if (buys.length > 1) say(node, `${node.textContent} ${of(worst)}/${buys.length}`);
+  if (buys.length > 1) setText(node, `${node.textContent} ${countOf(worst)}/${buys.length}`);
   return node;
 }
 
-const state = (name, words = STATES[name]) => el("span", `outcome ${name}`, words);
+const state = (name, text = STATES[name]) => element("span", `outcome ${name}`, text);
 
-function address(text, what) {
-  const shown = el("span", "mono", shorten(text, 4));
+function address(text, target) {
+  const shown = element("span", "mono", shorten(text, 4));
   shown.title = text;
-  return el("span", "address", shown, copyButton(text, what));
+  return element("span", "address", shown, copyButton(text, target));
 }

@@ -1,4 +1,4 @@
-"""The dashboard, as its users work with it."""
+"""The dashboard in a real browser."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def user():
 
 @pytest.fixture(scope="module")
 def slow():
-    """A system whose transfers and buys take a while, so that they can be watched and cancelled."""
+    """A system with slow transfers and buys, which can be watched and cancelled."""
     system = System(environment(CTO_PAPER_LATENCY_MS="300"), "--no-flower").ready()
     yield system
     system.stop()
@@ -40,7 +40,7 @@ def guarded():
     system.stop()
 
 
-def opened(page, system, room=""):
+def open_room(page, system, room=""):
     page.goto(f"{system.url}/{f'?room={room}' if room else ''}")
     expect(page.locator("#connection")).to_have_attribute("data-state", "live")
     return page
@@ -62,9 +62,9 @@ def card(page, status, within="#jobs"):
     return page.locator(f"{within} .job[data-status={status}]").first
 
 
-def test_an_operation_is_started_watched_and_read_to_the_last_signature(slow, context, user, screenshot):
+def test_an_operation_is_started_watched_and_shown_in_detail(slow, context, user, screenshot):
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = opened(context.new_page(), slow, f"user_{user}")
+    page = open_room(context.new_page(), slow, f"user_{user}")
     expect(page.get_by_text("Nothing is running.")).to_be_visible()
     start(page, user, mode="standard")
     running = card(page, "in_progress")
@@ -81,7 +81,7 @@ def test_an_operation_is_started_watched_and_read_to_the_last_signature(slow, co
         float(w[:-1])
         for w in done.locator(".chart .buy .span").evaluate_all("s => s.map(e => e.style.width)")
     ]
-    assert all(8 < width < 25 for width in widths), "six steps of like length fill the time"
+    assert all(8 < width < 25 for width in widths), "six steps of similar length fill the chart"
     expect(done.locator(".wallets tbody tr")).to_have_count(3)
     result = slow.get(f"/api/cto/job/{done.get_attribute('id').removeprefix('job-')}/status")[
         "operationResult"
@@ -95,14 +95,14 @@ def test_an_operation_is_started_watched_and_read_to_the_last_signature(slow, co
     assert page.evaluate("navigator.clipboard.readText()") == buys[0]["signature"]
     expect(page.locator("#totals")).to_contain_text(re.compile(r"completed\s*1", re.IGNORECASE))
     expect(page.locator("#announcer")).to_contain_text("completed: 3 buys succeeded")
-    done.get_by_text("Every event").click()
+    done.get_by_text("All events").click()
     expect(done.locator(".log li")).to_have_count(11)
     screenshot(page, "dashboard-done")
 
 
-def test_what_is_wrong_with_a_request_stands_at_its_fields(slow, page, troubles, axe, user):
+def test_errors_of_a_request_are_shown_at_its_fields(slow, page, troubles, axe, user):
     troubles.expect("400 (BAD REQUEST)")
-    opened(page, slow, f"user_{user}")
+    open_room(page, slow, f"user_{user}")
     fill_in(page, tokenAddress="nonsense", buyAmount="-1", userId=user)
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.locator("#tokenAddress")).to_have_attribute("aria-invalid", "true")
@@ -116,8 +116,8 @@ def test_what_is_wrong_with_a_request_stands_at_its_fields(slow, page, troubles,
     expect(card(page, "completed")).to_be_visible()
 
 
-def test_an_operation_is_cancelled_only_when_that_is_meant(slow, page, user, axe, screenshot):
-    opened(page, slow, f"user_{user}")
+def test_an_operation_is_cancelled_only_after_confirmation(slow, page, user, axe, screenshot):
+    open_room(page, slow, f"user_{user}")
     start(page, user, wallets=30)
     running = card(page, "in_progress")
     cancel = running.get_by_role("button", name="Cancel")
@@ -137,8 +137,8 @@ def test_an_operation_is_cancelled_only_when_that_is_meant(slow, page, user, axe
     expect(card(page, "failed").locator("[data-part=error]")).to_contain_text("cancelled")
 
 
-def test_everything_can_be_done_with_the_keyboard_alone(slow, page, user):
-    opened(page, slow, f"user_{user}")
+def test_the_keyboard_alone_is_enough(slow, page, user):
+    open_room(page, slow, f"user_{user}")
 
     def tab_to(name):
         for _ in range(60):
@@ -146,7 +146,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(slow, page, user):
             focused = page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.textContent")
             if re.match(name, focused):
                 return
-        pytest.fail(f"no {name} is reached")
+        pytest.fail(f"60 tabs did not reach {name}")
 
     fill_in(page, userId=user, walletCount=30, buyAmount=0.6)
     page.locator("#mode").select_option("prefunded")
@@ -157,11 +157,9 @@ def test_everything_can_be_done_with_the_keyboard_alone(slow, page, user):
     tab_to("Details of")
     page.keyboard.press("Enter")
     expect(page.locator(".details .chart")).to_be_visible()
-    held = page.evaluate("document.activeElement.ariaLabel")
+    focused = page.evaluate("document.activeElement.ariaLabel")
     expect(page.locator(".wallets tbody tr")).not_to_have_count(0)
-    assert page.evaluate("document.activeElement.ariaLabel") == held, (
-        "what is drawn leaves the focus where it is"
-    )
+    assert page.evaluate("document.activeElement.ariaLabel") == focused, "drawing keeps the focus"
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
@@ -175,23 +173,23 @@ def test_everything_can_be_done_with_the_keyboard_alone(slow, page, user):
 
 def test_history_has_filters_and_pages_and_the_same_details(system, page, user, screenshot):
     job_ids = [system.submit(userId=user, walletCount=1, buyAmount=0.02) for _ in range(25)]
-    poor = system.submit(userId=user, walletCount=1, buyAmount=1_000)
-    for job_id in [*job_ids, poor]:
+    failing = system.submit(userId=user, walletCount=1, buyAmount=1_000)
+    for job_id in [*job_ids, failing]:
         system.ended(job_id)
-    opened(page, system, f"user_{user}")
+    open_room(page, system, f"user_{user}")
     page.get_by_role("tab", name="History").click()
     page.locator("#history-user").fill(user)
     page.get_by_role("button", name="Apply").click()
     expect(page.locator("#past .job")).to_have_count(20)
-    expect(page.locator("#past .job").first).to_have_id(f"job-{poor}")
-    page.get_by_role("button", name="Older ones").click()
+    expect(page.locator("#past .job").first).to_have_id(f"job-{failing}")
+    page.get_by_role("button", name="Load older").click()
     expect(page.locator("#past .job")).to_have_count(26)
-    expect(page.get_by_role("button", name="Older ones")).to_be_hidden()
+    expect(page.get_by_role("button", name="Load older")).to_be_hidden()
     page.locator("#status").select_option("failed")
     expect(page.locator("#past .job")).to_have_count(1)
     expect(card(page, "failed", "#past").locator("[data-part=error]")).to_contain_text("insufficient_funds")
     page.locator("#status").select_option("needs_review")
-    expect(page.get_by_text("There are none.")).to_be_visible()
+    expect(page.get_by_text("No operations match these filters.")).to_be_visible()
     page.locator("#status").select_option("completed")
     expect(page.locator("#past .job")).to_have_count(20)
     screenshot(page, "dashboard-history")
@@ -200,12 +198,12 @@ def test_history_has_filters_and_pages_and_the_same_details(system, page, user, 
     expect(past.locator(".wallets tbody tr")).to_have_count(1)
 
 
-def test_whose_operations_are_shown_stands_in_the_address(system, page, user):
+def test_the_url_contains_the_shown_room(system, page, user):
     mine = system.submit(userId=user)
     other = system.submit(userId=f"{user}-other", walletCount=40, buyAmount=0.8)
     system.ended(mine)
-    opened(page, system, f"job_{mine}")
-    expect(page.locator(f"#job-{mine} .wallets tbody tr")).to_have_count(2)  # it is the one that is meant
+    open_room(page, system, f"job_{mine}")
+    expect(page.locator(f"#job-{mine} .wallets tbody tr")).to_have_count(2)  # details are open
     page.locator("#view-kind").select_option("all")
     assert page.url.endswith("?room=admin_launches")
     later = system.submit(userId=user, walletCount=30, buyAmount=0.6)
@@ -222,12 +220,12 @@ def test_whose_operations_are_shown_stands_in_the_address(system, page, user):
     expect(page.locator("#view-kind")).to_have_value("all")
 
 
-def test_an_unknown_operation_is_said_to_be_unknown(system, page):
-    opened(page, system, "job_unknown")
+def test_an_unknown_operation_shows_an_error(system, page):
+    open_room(page, system, "job_unknown")
     expect(page.locator("#room-error")).to_contain_text("no job")
 
 
-def test_who_is_nobody_is_asked_and_a_user_sees_the_own_operations_only(
+def test_sign_in_is_required_and_users_see_only_their_own_operations(
     guarded, page, troubles, axe, user, screenshot
 ):
     troubles.expect("401")
@@ -245,8 +243,7 @@ def test_who_is_nobody_is_asked_and_a_user_sees_the_own_operations_only(
     expect(page.locator("#connection")).to_have_attribute("data-state", "live")
     expect(page.locator("#view-kind")).to_have_value("user")
     assert page.locator("#view-kind option[value=all]").is_disabled()
-    start_own = {"walletCount": 2, "buyAmount": 0.1}
-    fill_in(page, **start_own)
+    fill_in(page, walletCount=2, buyAmount=0.1)
     page.get_by_role("button", name="Start", exact=True).click()
     expect(card(page, "completed").locator(".facts")).to_contain_text(user)
     page.get_by_role("tab", name="History").click()
@@ -257,7 +254,7 @@ def test_who_is_nobody_is_asked_and_a_user_sees_the_own_operations_only(
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-def test_an_admin_sees_everybody_and_who_is_cut_off_is_asked_again(guarded, page, troubles, user):
+def test_an_admin_sees_all_users_and_must_sign_in_again_after_a_revocation(guarded, page, troubles, user):
     troubles.expect("401")
     troubles.expect("WebSocket connection")
     page.goto(guarded.url)
@@ -272,7 +269,7 @@ def test_an_admin_sees_everybody_and_who_is_cut_off_is_asked_again(guarded, page
     expect(page.locator("#sign-in-error")).to_contain_text("revoked")
 
 
-def test_a_gateway_that_is_away_is_shown_and_nothing_is_missed(system, tcp_proxy, page, troubles, user):
+def test_an_unreachable_gateway_is_shown_and_no_event_is_missed(system, tcp_proxy, page, troubles, user):
     troubles.expect("ERR_")
     troubles.expect("WebSocket connection")
     page.goto(f"{tcp_proxy.url}/?room=user_{user}")
@@ -289,7 +286,7 @@ def test_a_gateway_that_is_away_is_shown_and_nothing_is_missed(system, tcp_proxy
     try_now = page.get_by_role("button", name="Try now")
     expect(try_now).to_be_visible()
     tcp_proxy.refuse()
-    # Unless the page has come back by itself in this very moment, and needs no button any more.
+    # The button may be gone: the page also reconnects by itself.
     try_now.evaluate_all("buttons => buttons.forEach((button) => button.click())")
     expect(page.locator(f"#job-{missed}[data-status=completed]")).to_be_visible()
     events = system.get(f"/api/cto/job/{job_id}/events")["events"]
@@ -299,10 +296,10 @@ def test_a_gateway_that_is_away_is_shown_and_nothing_is_missed(system, tcp_proxy
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1_920])
-def test_every_view_can_be_used_by_anybody_on_any_screen(system, page, user, axe, screenshot, scheme, width):
+def test_every_view_is_accessible_and_fits_the_screen(system, page, user, axe, screenshot, scheme, width):
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 900})
-    opened(page, system, f"user_{user}")
+    open_room(page, system, f"user_{user}")
     expect(page.get_by_text("Nothing is running.")).to_be_visible()
     fits = "document.documentElement.scrollWidth <= innerWidth"
     assert axe(page) == []
@@ -323,7 +320,7 @@ def test_every_view_can_be_used_by_anybody_on_any_screen(system, page, user, axe
 
 
 def test_the_theme_is_remembered(system, page):
-    opened(page, system)
+    open_room(page, system)
     button = page.locator("#theme")
     expect(button).to_have_text("Theme: automatic")
     button.click()
@@ -334,7 +331,7 @@ def test_the_theme_is_remembered(system, page):
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 18, 23)"
 
 
-def test_simulated_operations_need_no_gateway_but_for_the_page(system, page, user):
+def test_simulated_operations_use_the_gateway_only_for_the_page(system, page, user):
     page.goto(f"{system.url}/?simulate&room=user_{user}")
     start(page, user)
     done = page.locator("#jobs .job").first
@@ -344,9 +341,9 @@ def test_simulated_operations_need_no_gateway_but_for_the_page(system, page, use
     assert system.get("/api/cto/jobs", userId=user)["jobs"] == []
 
 
-def test_thousands_of_events_leave_the_page_at_hand(system, page, user):
-    """Not how fast it is, but that what is drawn is bounded, and that a press is answered among it all."""
-    opened(page, system, f"user_{user}")
+def test_the_page_stays_usable_among_thousands_of_events(system, page, user):
+    """The number of cards is bounded, and a button still works. Speed is measured in benchmarks/."""
+    open_room(page, system, f"user_{user}")
     job_ids = [system.submit(userId=user, walletCount=10, buyAmount=0.2) for _ in range(150)]
     page.get_by_role("button", name="Random").click()
     before = page.locator("#tokenAddress").input_value()
@@ -369,7 +366,7 @@ def test_thousands_of_events_leave_the_page_at_hand(system, page, user):
 
 @pytest.fixture(scope="module")
 def rough():
-    """A system whose market fails some orders, and of others never says in time what became of them."""
+    """A system whose market rejects some orders, and does not report others before the timeout."""
     rates = {"CTO_PAPER_FAILURE_RATE": "0.3", "CTO_PAPER_SILENT_RATE": "0.1", "CTO_PAPER_TIMEOUT_MS": "50"}
     system = System(environment(**rates), "--no-flower").ready()
     yield system
@@ -377,25 +374,25 @@ def rough():
 
 
 def with_outcomes(system, user, *wanted, **changes):
-    """Run operations until there is one of each of these outcomes; return their status pages."""
+    """Run operations until each of these outcomes occurred. Returns one status response for each."""
     found = {}
     for _ in range(60):
         page = system.ended(system.submit(userId=user, **changes))
         found.setdefault(page["outcome"], page)
         if found.keys() >= set(wanted):
             return [found[outcome] for outcome in wanted]
-    raise AssertionError(f"only {sorted(found)} came of 60 operations")
+    raise AssertionError(f"60 operations had only the outcomes {sorted(found)}")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1_280])
-def test_an_operation_is_shown_as_what_it_bought(rough, page, user, axe, screenshot, scheme, width):
+def test_an_operation_is_shown_with_its_outcome(rough, page, user, axe, screenshot, scheme, width):
     partial, unknown = with_outcomes(rough, user, "partial", "unknown", mode="standard", walletCount=6)
     none = rough.ended(rough.submit(userId=user, buyAmount=1_000))
     assert (partial["status"], none["outcome"]) == ("completed", "none")
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 900})
-    opened(page, rough, f"user_{user}")
+    open_room(page, rough, f"user_{user}")
     page.get_by_role("tab", name="History").click()
     shown = {name: page.locator(f"#past #job-{job['jobId']}") for name, job in
              {"partial": partial, "unknown": unknown, "none": none}.items()}  # fmt: skip
@@ -404,7 +401,7 @@ def test_an_operation_is_shown_as_what_it_bought(rough, page, user, axe, screens
     expect(shown["unknown"].locator(".badge")).to_have_text("needs review")
     expect(shown["none"].locator(".badge")).to_have_text("failed")
     first = page.locator("#past .job").first
-    expect(first).to_have_attribute("data-standing", "review")
+    expect(first).to_have_attribute("data-state", "review")
     parts = (
         shown["partial"].locator(".part").evaluate_all("all => all.map(e => [e.className, e.style.flexGrow])")
     )
@@ -437,7 +434,7 @@ def test_an_operation_is_shown_as_what_it_bought(rough, page, user, axe, screens
 
 
 def test_an_operation_that_needs_review_comes_first_and_is_resolved(rough, page, user, screenshot):
-    opened(page, rough, f"user_{user}")
+    open_room(page, rough, f"user_{user}")
     (unknown,) = with_outcomes(rough, user, "unknown", walletCount=6)
     later = rough.submit(userId=user, buyAmount=1_000)
     expect(page.locator(f"#jobs #job-{later} .badge")).to_have_text("failed")
@@ -455,7 +452,7 @@ def test_an_operation_that_needs_review_comes_first_and_is_resolved(rough, page,
     assert status["operationResult"] == unknown["operationResult"]
 
 
-def test_the_command_line_shows_what_an_operation_bought(rough, user):
+def test_the_command_line_shows_the_outcome(rough, user):
     (partial,) = with_outcomes(rough, user, "partial", walletCount=6)
     buys = f"{partial['operationResult']['successfulBuys']}/6"
     (line,) = [

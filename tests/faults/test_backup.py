@@ -83,7 +83,7 @@ def test_after_a_restore_nothing_is_bought_twice(system, paste):
     system.store.kill()
     shutil.rmtree(system.directory / "store")
     said = paste(RESTORE)
-    assert "5 jobs need a person" in said
+    assert "5 jobs need review" in said
     assert not answers(system.settings), "the guide's store is stopped"
     system.store = system.start_store()
     assert (system.told(done), system.intent_log(done)) == seen

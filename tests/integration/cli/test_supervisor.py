@@ -1,4 +1,4 @@
-"""The supervisor: order, restarts, output, and nothing left behind."""
+"""The supervisor: start order, restarts, output, and no process left at the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.waiting import wait_until
 
 PYTHON = sys.executable
 
-# A supervisor of three processes that write their pid into files; told by file names how to behave.
+# A supervisor of three processes that write their pids into a file. Files control their behaviour.
 PROGRAM = """
 import os, sys
 from pathlib import Path
@@ -52,7 +52,7 @@ def alive(pid):
 
 
 class System:
-    """A supervisor at work."""
+    """A running supervisor."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -63,7 +63,7 @@ class System:
             )
 
     def started(self):
-        """Name, process and grandchild of everything that was ever started, in order."""
+        """Return name, process and grandchild of every start so far, in order."""
         pids = self.directory / "pids"
         lines = pids.read_text().splitlines() if pids.exists() else []
         return [(name, int(pid), int(grandchild)) for name, pid, grandchild in map(str.split, lines)]
@@ -91,23 +91,23 @@ def start(tmp_path):
         system.process.kill()
         system.process.wait()
         for _, pid, grandchild in system.started():
-            for one in (pid, grandchild):
-                if alive(one):
-                    os.kill(one, signal.SIGKILL)
+            for number in (pid, grandchild):
+                if alive(number):
+                    os.kill(number, signal.SIGKILL)
 
 
-def test_processes_start_one_after_the_other(start):
+def test_processes_start_in_order(start):
     assert [name for name, *_ in start().up().started()] == ["first", "second", "third"]
 
 
-def test_their_output_is_passed_on_with_their_names(start):
+def test_output_is_labelled_with_the_process_name(start):
     system = start().up()
     wait_until(lambda: "third  | hello from third" in system.out.read_text())
     wait_until(lambda: r"third  | \x1b[2J\rforged\u2028|\x85" in system.out.read_text())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_everything_and_the_first_last(start, number):
+def test_a_signal_stops_all_processes_the_first_one_last(start, number):
     system = start().up()
     system.process.send_signal(number)
     assert system.process.wait(20) == 0
@@ -115,33 +115,33 @@ def test_a_signal_stops_everything_and_the_first_last(start, number):
     system.nothing_left()
 
 
-def test_what_dies_is_started_again_and_its_children_end(start):
+def test_a_process_that_dies_is_restarted_and_its_children_end(start):
     system = start().up()
     name, pid, grandchild = system.started()[1]
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: len(system.started()) == 4)
     assert system.started()[3][0] == name == "second"
-    assert "second was killed by signal 9; starting it again in 0.5 s" in system.out.read_text()
+    assert "second was killed by signal 9; restarting in 0.5 s" in system.out.read_text()
     wait_until(lambda: not alive(grandchild))
 
 
-def test_what_dies_at_once_is_started_again_ever_more_slowly(start):
+def test_a_process_that_dies_at_once_is_restarted_with_longer_delays(start):
     system = start().up()
     for count in (4, 5):
         os.kill(system.started()[-1][1], signal.SIGKILL)
         wait_until(lambda count=count: len(system.started()) == count)
-    wait_until(lambda: "again in 1 s" in system.out.read_text())
+    wait_until(lambda: "restarting in 1 s" in system.out.read_text())
 
 
 def test_wrong_settings_stop_the_system_with_their_message(start):
     system = start("third.misconfigured")
     assert system.process.wait(20) == 78
     assert "the settings are wrong" in system.out.read_text()
-    assert "starting it again" not in system.out.read_text()
+    assert "restarting" not in system.out.read_text()
     system.nothing_left()
 
 
-def test_a_second_signal_does_not_wait_for_the_stubborn(start):
+def test_a_second_signal_kills_processes_that_do_not_stop(start):
     system = start("second.stubborn").up()
     system.process.send_signal(signal.SIGTERM)
     wait_until((system.directory / "ended").exists)
@@ -150,7 +150,7 @@ def test_a_second_signal_does_not_wait_for_the_stubborn(start):
     system.nothing_left()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a child when its parent dies")
 def test_killing_the_supervisor_ends_its_children(start):
     system = start().up()
     system.process.kill()

@@ -1,4 +1,4 @@
-"""Alerts and dashboard ask for what there is, in Prometheus' own language, and somebody says what to do."""
+"""Alerts and dashboard use existing metrics, in valid PromQL, and each alert has a runbook section."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from cto_worker.store.history import History
 ROOT = Path(__file__).parents[3]
 RULES = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text())["groups"][0]["rules"]
 JOBS = {
-    one["job_name"]
-    for one in yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["scrape_configs"]
+    config["job_name"]
+    for config in yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["scrape_configs"]
 }
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboard.json").read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
 
 @pytest.fixture
-def told(app, rest, store):
-    """The labels of every metric, by its name."""
+def exported(app, rest, store):
+    """Return the labels of every metric of the gateway, by its name."""
     for family, labels in (
         (JOBS_ENDED, ("standard", "completed", "")),
         (PHASE, ("standard", 1)),
         (REQUEST, ("GET", "/", 200)),
     ):
-        family.labels(*labels)  # as whatever happens first does
+        family.labels(*labels)  # creates the series, as the first observation does
     ProcessHeartbeat(store, "worker", REGISTRY, lambda: {"operations": 0, "slots": 1}).send()
     ProcessHeartbeat(store, "gateway", REGISTRY, lambda: {"socketio": 0}).send()
     app.register_blueprint(metrics_endpoint.blueprint(lambda: heartbeat.read(store), History(store).backlog))
@@ -47,7 +47,7 @@ def told(app, rest, store):
     }
 
 
-# What others tell Prometheus: itself, node_exporter in the compose file, the kubelets of Kubernetes.
+# Metrics of other sources: Prometheus itself, node_exporter in the compose file, kubelets on Kubernetes.
 _VOLUME = {"namespace", "persistentvolumeclaim"}
 OTHERS = {
     "up": {"job", "instance"},
@@ -59,7 +59,7 @@ OTHERS = {
 
 
 def selectors(expression):
-    """Every metric that a query names, with the labels by which it picks."""
+    """Return every metric of a query, with the labels that select its series."""
     if isinstance(expression, promql_parser.VectorSelector):
         return [(expression.name, {matcher.name for matcher in expression.matchers.matchers})]
     parts = [getattr(expression, name, None) for name in ("expr", "lhs", "rhs", "vector_selector")]
@@ -67,45 +67,45 @@ def selectors(expression):
     return [found for part in parts if part is not None for found in selectors(part)]
 
 
-def asks_for_what_there_is(query, told):
+def check_query(query, exported):
     found = selectors(promql_parser.parse(query))
     assert found, query
     for name, labels in found:
-        assert name in told, query
-        assert labels <= told[name], query
+        assert name in exported, query
+        assert labels <= exported[name], query
     for grouped in re.findall(r"\b(?:by|without) \(([^)]*)\)", query):
-        assert set(grouped.split(", ")) <= {"instance"}.union(*(told[name] for name, _ in found)), query
+        assert set(grouped.split(", ")) <= {"instance"}.union(*(exported[name] for name, _ in found)), query
 
 
-def test_every_alert_is_about_what_is_told(told):
+def test_every_alert_uses_existing_metrics(exported):
     for rule in RULES:
-        asks_for_what_there_is(rule["expr"], told | OTHERS)
+        check_query(rule["expr"], exported | OTHERS)
         for job in re.findall(r'job="(\w+)"', rule["expr"]):
             assert job in JOBS, rule["alert"]
 
 
-def test_for_every_alert_there_is_a_case_in_which_it_fires():
-    cases = (ROOT / "deploy" / "alerts_test.yml").read_text()  # which promtool works out, see the file
+def test_every_alert_has_a_case_in_which_it_fires():
+    cases = (ROOT / "deploy" / "alerts_test.yml").read_text()  # promtool runs them, see the file
     assert set(re.findall(r'alertname="(\w+)"', cases)) == {rule["alert"] for rule in RULES}
     series = re.findall(r"series: '(\w+)", cases)
-    asked = {name for rule in RULES for name, _ in selectors(promql_parser.parse(rule["expr"]))}
-    assert set(series) == asked
+    used = {name for rule in RULES for name, _ in selectors(promql_parser.parse(rule["expr"]))}
+    assert set(series) == used
 
 
-def test_every_panel_shows_what_is_told(told):
+def test_every_panel_uses_existing_metrics(exported):
     for panel in PANELS:
         assert panel["targets"], panel["title"]
         for target in panel["targets"]:
-            asks_for_what_there_is(target["expr"].replace("$__rate_interval", "5m"), told)
+            check_query(target["expr"].replace("$__rate_interval", "5m"), exported)
 
 
-def test_the_dashboard_shows_everything_that_is_told(told):
+def test_the_dashboard_shows_every_metric(exported):
     shown = "\n".join(target["expr"] for panel in PANELS for target in panel["targets"])
-    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in told}
+    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exported}
     assert {name for name in families if name not in shown} == {"cto_worker_operations", "cto_sweeps_total"}
 
 
-def test_no_panel_hides_another():
+def test_panels_do_not_overlap():
     cells = [
         (x, y)
         for panel in DASHBOARD["panels"]
@@ -118,7 +118,7 @@ def test_no_panel_hides_another():
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 
 
-def test_what_to_do_about_every_alert_is_written_down():
+def test_every_alert_has_a_runbook_section():
     runbook = (ROOT / "docs" / "operating.md").read_text()
     sections = re.findall(r"^### (Cto\w+)\n\n\S", runbook, re.MULTILINE)
     assert sorted(sections) == sorted(rule["alert"] for rule in RULES)

@@ -1,4 +1,4 @@
-"""What the Dockerfile copies is what the package is built of: no engine is needed to try that."""
+"""The Dockerfile copies all sources of the package. No container engine is needed for this test."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ def locked(name):
     return set(re.findall(r"^([\w.-]+)==", (ROOT / name).read_text(), re.MULTILINE))
 
 
-def test_what_runs_is_installed_without_what_builds():
+def test_build_packages_are_not_in_the_runtime_stage():
     assert "hatchling" in locked("requirements-build.lock")
     assert not locked("requirements.lock") & {"hatchling", "editables", "pathspec", "trove-classifiers"}
-    built, run = (ROOT / "Dockerfile").read_text().rsplit("\nFROM ", 1)
+    build_stage, runtime_stage = (ROOT / "Dockerfile").read_text().rsplit("\nFROM ", 1)
     assert re.search(
         r"pip --python /app/bin/python install --require-hashes --requirement requirements\.lock$",
-        built,
+        build_stage,
         re.MULTILINE,
     )
-    assert "python -m pip uninstall --yes" in run
-    assert "python -m compileall" in run, "nothing can be written where it runs"
-    assert "--gid 10001" in run
+    assert "python -m pip uninstall --yes" in runtime_stage
+    assert "python -m compileall" in runtime_stage, "containers cannot write bytecode"
+    assert "--gid 10001" in runtime_stage
 
 
-def test_the_image_has_all_that_the_gateway_serves(tmp_path):
+def test_the_image_has_all_files_that_the_gateway_serves(tmp_path):
     for line in re.findall(r"^COPY (?!--)(.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE):
         *sources, target = line.split()
         for source in sources:
@@ -43,9 +43,9 @@ def test_the_image_has_all_that_the_gateway_serves(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "api/Procfile" in names
-    for folder, there in (
+    for folder, target in (
         (ROOT / "clients" / "js" / "src", "api/client"),
         (ROOT / "api" / "static", "api/static"),
     ):
-        files = {f"{there}/{path.relative_to(folder)}" for path in folder.rglob("*") if path.is_file()}
+        files = {f"{target}/{path.relative_to(folder)}" for path in folder.rglob("*") if path.is_file()}
         assert files <= names

@@ -329,17 +329,17 @@ def test_the_command_resolves_one_intent_after_the_other(run, cto, record, liste
     assert f"{program()} resolve j1 --intent {SECOND} --executed" in text, "and shows what is left"
     assert cto("j1", "--intent", SECOND, "--not-executed") == (
         0,
-        f"{SECOND}: not executed\nno intent of j1 is unknown: it is off the list\n",
+        f"{SECOND}: not executed\nj1 has no unknown intents left and no longer needs review\n",
     )
     assert [record(intent_id).status for intent_id in (FIRST, SECOND)] == ["confirmed", "failed"]
     assert listed() == []
-    assert cto("j1") == (0, "j1 needs nobody\n")
+    assert cto("j1") == (0, "Nothing to review in j1.\n")
 
 
 def test_the_command_closes_a_parked_job(run, stall, cto, listed):
     stall("parked")
     run("parked")
-    assert cto("parked") == (0, "no intent of parked is unknown: it is off the list\n")
+    assert cto("parked") == (0, "parked has no unknown intents left and no longer needs review\n")
     assert listed() == []
 
 
@@ -391,4 +391,4 @@ def test_the_command_says_why_it_refuses(run, stall, store, cto, words, status, 
 def test_the_command_says_that_there_is_no_store(cto, tmp_path_factory):
     status, text = cto("j1", CTO_DATA_DIR=str(tmp_path_factory.mktemp("s")))
     assert status == 1
-    assert "the store is out of reach" in text
+    assert "the store is not reachable" in text

@@ -134,7 +134,7 @@ def test_the_doctor_names_the_sentinels_that_are_away(settings, away):
     found = {finding.check: finding for finding in examine(settings)}
     assert not found["sentinels"].right
     for host, port in away:
-        assert f"{host}:{port} says" in found["sentinels"].text
+        assert f"{host}:{port}: " in found["sentinels"].text
     assert "the primary, at" in found["store"].text
 
 

@@ -1,4 +1,4 @@
-"""Wherever the system is started from, the same commands start it."""
+"""Procfile, docker-compose.yml and `cto up` start the same commands, and the project's lists are complete."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ PROCFILE = parse_procfile((ROOT / "Procfile").read_text()).processes
 
 def test_the_procfile_and_docker_compose_start_the_same_commands():
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    ours = {
+    commands = {
         name: service["command"]
         for name, service in services.items()
-        if service["image"] == "cto" and "profiles" not in service  # those run only when they are named
+        if service["image"] == "cto"
+        and "profiles" not in service  # a service with a profile runs on request only
     }
-    assert ours.pop("gateway-1") == ours.pop("gateway-2") == PROCFILE["gateway"]
-    assert ours == {name: command for name, command in PROCFILE.items() if name != "gateway"}
+    assert commands.pop("gateway-1") == commands.pop("gateway-2") == PROCFILE["gateway"]
+    assert commands == {name: command for name, command in PROCFILE.items() if name != "gateway"}
 
 
 def test_cto_up_starts_the_procfiles_commands_after_the_store():
@@ -40,17 +41,17 @@ def test_cto_up_starts_the_procfiles_commands_after_the_store():
         assert list(spec.command[: len(line)]) == line
 
 
-def test_a_store_elsewhere_is_not_started():
+def test_an_external_store_is_not_started():
     assert [spec.name for spec in processes(Settings(redis_url="redis://h/0"))] == list(PROCFILE)
 
 
-def test_each_of_several_workers_has_a_name_of_its_own():
+def test_each_of_several_workers_has_a_unique_name():
     specs = processes(Settings(), workers=3, flower=False)
     workers = [spec for spec in specs if spec.name.startswith("worker")]
     assert len({spec.command[-1] for spec in workers}) == 3
 
 
-def test_several_gateways_have_numbers_and_a_front():
+def test_several_gateways_have_numbers_and_a_dispatcher():
     specs = processes(Settings(), gateways=2, flower=False)
     assert [spec.name for spec in specs] == ["store", "worker", "front", "gateway.1", "gateway.2"]
     line = shlex.split(PROCFILE["gateway"])
@@ -88,14 +89,14 @@ def test_the_documented_settings_equal_the_settings():
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-build.lock", "requirements-dev.lock"])
-def test_locks_carry_hashes_and_no_addresses(name):
+def test_locks_contain_hashes_and_no_urls(name):
     text = (ROOT / name).read_text()
     assert "://" not in text
     assert text.count("--hash=sha256:") > text.count("==")
 
 
 @pytest.mark.parametrize("directory", ["tests/acceptance/node", "benchmarks/node"])
-def test_locks_of_node_packages_carry_hashes_and_no_addresses(directory):
+def test_locks_of_node_packages_contain_hashes_and_no_urls(directory):
     text = (ROOT / directory / "package-lock.json").read_text()
     assert '"resolved"' not in text
     assert '"integrity": "sha512-' in text

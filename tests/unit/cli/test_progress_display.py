@@ -1,4 +1,4 @@
-"""What ``cto watch`` draws, and writes."""
+"""The bars and lines of ``cto watch``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EVENT = {
 
 
 def drawn(event, width=80):
-    """The last line that a terminal of this width was sent."""
+    """Return the last line that is drawn in a terminal of this width."""
     console = Console(force_terminal=True, width=width, file=io.StringIO(), color_system=None)
     with bars(console) as progress:
         Bars(progress).show(event)
@@ -87,7 +87,7 @@ def test_a_bar_stays_whole_beside_a_very_long_error(width):
         ("completed", {"successfulBuys": 2, "failedBuys": 8}, "partial 2/10: Wallets"),
     ],
 )
-def test_an_ended_job_is_told_by_what_it_bought(status, details, words):
+def test_an_ended_job_shows_its_outcome(status, details, words):
     event = EVENT | {"status": status, "progress": 100.0, "details": details}
     assert words in describe(event)
     assert words[:12] in drawn(event)
@@ -107,12 +107,12 @@ def test_a_list_shows_whether_an_operator_must_look_at_a_job_now(details, needs_
     assert label_of(EVENT | {"status": "completed", "details": details}, needs_review=needs_review) == label
 
 
-def test_what_users_wrote_is_no_markup_and_no_emoji():
+def test_text_from_users_is_not_interpreted_as_markup_or_emoji():
     assert "[red]a:cat:b[/nope]" in drawn(failed("[red]a:cat:b[/nope]"), width=160)
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_lines_are_written_as_they_are(as_json):
+def test_lines_are_written_unchanged(as_json):
     console = Console(force_terminal=True, width=80, file=io.StringIO())
     event = failed("[red]a:cat:b[/nope] " * 20)
     Lines(console, as_json=as_json).show(event)
@@ -125,7 +125,7 @@ def test_lines_are_written_as_they_are(as_json):
 @pytest.mark.parametrize(
     ("document", "headers"), [({"buyAmount": float("nan")}, None), ({}, {"Idempotency-Key": "ключ"})]
 )
-def test_what_cannot_be_sent_is_said_to_be_invalid(document, headers):
-    with pytest.raises(GatewayError) as refused:
+def test_a_request_that_cannot_be_sent_is_reported_as_invalid(document, headers):
+    with pytest.raises(GatewayError) as failure:
         Gateway("http://127.0.0.1:1").post("/api/cto/jobs", document, headers)
-    assert refused.value.code == "invalid_request"
+    assert failure.value.code == "invalid_request"

@@ -1,4 +1,4 @@
-"""deploy/kubernetes without a cluster: what the schemas of Kubernetes say, and whether its parts fit."""
+"""deploy/kubernetes without a cluster: validation against the schemas, and consistency of its parts."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from cto_worker.config import ENV_PREFIX, Settings
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy" / "kubernetes"
-VERSIONS = ["1.30", "1.34"]  # the oldest that has what is used, and the oldest that is still maintained
+VERSIONS = ["1.30", "1.34"]  # the oldest one with all used features, and the oldest maintained one
 CUSTOM = ("gateway.networking.k8s.io/", "gateway.envoyproxy.io/", "monitoring.coreos.com/")
 PROCFILE = parse_procfile((ROOT / "Procfile").read_text()).processes
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-PLACE = "app.kubernetes.io/name"
+NAME_LABEL = "app.kubernetes.io/name"
 
 
 def kustomization(folder):
@@ -31,7 +31,7 @@ def kustomization(folder):
 
 
 def documents(folder):
-    """Every document that kustomize finds from here, as it is in its file."""
+    """Yield every document that kustomize includes from this folder, unchanged."""
     for resource in kustomization(folder).get("resources", ()):
         path = (folder / resource).resolve()
         if path.is_dir():
@@ -42,26 +42,26 @@ def documents(folder):
 
 @cache
 def secret_names():
-    """What `cto secrets` makes."""
+    """Return the variables that `cto secrets` writes."""
     with TemporaryDirectory() as directory:
-        made, *_ = deployment_secrets.make(
+        env_file, *_ = deployment_secrets.make(
             Path(directory) / "secrets", ROOT / "deploy" / "valkey" / "users.acl"
         )
-        return [line.partition("=")[0] for line in made.read_text().splitlines()]
+        return [line.partition("=")[0] for line in env_file.read_text().splitlines()]
 
 
 def generated(folder, kind):
-    """The config maps or secrets that kustomize makes: name → names of what is in them."""
+    """Return the config maps or secrets that kustomize generates, as name → keys."""
     found = {}
     for resource in kustomization(folder).get("resources", ()):
         if (folder / resource).is_dir():
             found |= generated((folder / resource).resolve(), kind)
-    for one in kustomization(folder).get(kind, ()):
-        keys = [Path(file).name for file in one.get("files", ())]
-        for file in one.get("envs", ()):
+    for generator in kustomization(folder).get(kind, ()):
+        keys = [Path(file).name for file in generator.get("files", ())]
+        for file in generator.get("envs", ()):
             assert Path(file).name == deployment_secrets.ENV
             keys += secret_names()
-        found[one["name"]] = keys
+        found[generator["name"]] = keys
     return found
 
 
@@ -92,12 +92,12 @@ def environment(name):
 @pytest.mark.parametrize(
     "document", DOCUMENTS, ids=lambda document: f"{document['kind']}-{document['metadata']['name']}"
 )
-def test_it_is_what_kubernetes_knows(document, version):
-    if not document["apiVersion"].startswith(CUSTOM):  # of the others there are no schemas here
+def test_documents_are_valid(document, version):
+    if not document["apiVersion"].startswith(CUSTOM):  # the package has no schemas of the others
         kubernetes_validate.validate(document, version, strict=True)
 
 
-def test_parking_after_a_restore_is_a_workers_business():
+def test_the_park_job_has_the_settings_of_a_worker():
     assert PARK["metadata"]["generateName"]
     for version in VERSIONS:
         kubernetes_validate.validate({**PARK, "metadata": {"name": "park"}}, version, strict=True)
@@ -106,18 +106,20 @@ def test_parking_after_a_restore_is_a_workers_business():
     assert container["env"] == CONTAINERS["worker"]["env"]
     for confined in ("securityContext", "volumeMounts"):
         assert container[confined] == CONTAINERS["worker"][confined]
-    assert pod["metadata"]["labels"] == {PLACE: "park"}, "a worker's budget of disruptions must not count it"
+    assert pod["metadata"]["labels"] == {NAME_LABEL: "park"}, (
+        "the workers' disruption budget must not count it"
+    )
     assert JOBS["park"]["ttlSecondsAfterFinished"]
     assert pod["spec"]["securityContext"] == PODS["worker"]["spec"]["securityContext"]
     (image,) = kustomization(FOLDER / "production")["images"]
     assert container["image"] == f"{image['newName']}:{image['newTag']}"
-    # What kustomize makes gets a name that only kustomize knows, unless it is told otherwise.
-    for one in kustomization(FOLDER / "production")["secretGenerator"]:
-        if one["name"] in {"cto", "cto-prometheus"}:
-            assert one["options"] == {"disableNameSuffixHash": True}
+    # Without this option the name has a suffix that only kustomize knows.
+    for generator in kustomization(FOLDER / "production")["secretGenerator"]:
+        if generator["name"] in {"cto", "cto-prometheus"}:
+            assert generator["options"] == {"disableNameSuffixHash": True}
 
 
-def test_a_backup_is_made_each_hour_as_docker_compose_makes_it():
+def test_a_backup_is_made_every_hour_as_with_docker_compose():
     spec, pod = BACKUP["spec"], JOBS["backup"]["template"]["spec"]
     (container,) = pod["containers"]
     assert container["args"] == shlex.split(COMPOSE["backup"]["command"])
@@ -140,24 +142,24 @@ def test_the_prometheus_operator_finds_gateways_and_their_token():
     )
     assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     (labelled,) = kustomization(FOLDER / "base")["labels"]
-    assert labelled["pairs"][monitor["jobLabel"]] == "cto", "the job by which alerts know gateways"
+    assert labelled["pairs"][monitor["jobLabel"]] == "cto", "the alerts select gateways by this job"
     (endpoint,) = monitor["endpoints"]
     assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
     token = endpoint["authorization"]["credentials"]
     assert token["key"] in generated(FOLDER / "production", "secretGenerator")[token["name"]]
 
 
-def test_no_file_is_left_out():
+def test_every_file_is_listed():
     listed = {
         (folder / resource).resolve()
         for folder in (FOLDER / "base", FOLDER / "production")
         for resource in kustomization(folder)["resources"]
     }
-    there = {*FOLDER.glob("base/*.yaml"), *FOLDER.glob("production/*.yaml")}
-    assert {path for path in there if path.name != "kustomization.yaml"} <= listed
+    files = {*FOLDER.glob("base/*.yaml"), *FOLDER.glob("production/*.yaml")}
+    assert {path for path in files if path.name != "kustomization.yaml"} <= listed
 
 
-def test_it_starts_what_the_procfile_and_docker_compose_start():
+def test_the_commands_are_those_of_procfile_and_docker_compose():
     assert set(CONTAINERS) == {*PROCFILE, "store"}
     for name, line in (*PROCFILE.items(), ("store", COMPOSE["store"]["command"])):
         assert CONTAINERS[name]["args"] == shlex.split(line), name
@@ -166,32 +168,32 @@ def test_it_starts_what_the_procfile_and_docker_compose_start():
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
-def test_settings_exist_and_are_those_of_docker_compose(name):
+def test_settings_exist_and_equal_those_of_docker_compose(name):
     known = {ENV_PREFIX + field.name.upper() for field in fields(Settings)}
     given = environment(name)
     assert {variable for variable in given if not variable.startswith("STORE_")} <= known
     composed = COMPOSE["gateway-1" if name == "gateway" else name]["environment"]
     for variable, value in composed.items():
         if "value" in given[variable]:
-            there = re.sub(r"\$\((\w+)\)", r"${\1}", given[variable]["value"])
-            assert there == re.sub(r":\?[^}]*", "", value), variable
+            value_here = re.sub(r"\$\((\w+)\)", r"${\1}", given[variable]["value"])
+            assert value_here == re.sub(r":\?[^}]*", "", value), variable
         else:
             assert value.startswith("${" + variable + ":?"), variable
     for variable in set(given) - set(composed):
         assert variable.startswith("STORE_") or given[variable]["value"] == str(
             getattr(Settings(), variable.removeprefix(ENV_PREFIX).lower())
-        ), f"{variable} is set here only, to what is not its default"
+        ), f"{variable} is set only here, and not to its default"
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
-def test_what_is_expanded_was_said_before(name):
-    said = set()
+def test_variables_are_defined_before_they_are_used(name):
+    defined = set()
     for variable in CONTAINERS[name]["env"]:
-        assert set(re.findall(r"\$\((\w+)\)", variable.get("value", ""))) <= said
-        said.add(variable["name"])
+        assert set(re.findall(r"\$\((\w+)\)", variable.get("value", ""))) <= defined
+        defined.add(variable["name"])
 
 
-def test_secrets_and_configuration_are_where_they_are_looked_for():
+def test_referenced_secrets_and_configuration_exist():
     secrets = generated(FOLDER / "production", "secretGenerator")
     maps = generated(FOLDER / "production", "configMapGenerator")
     for name in OURS:
@@ -210,11 +212,11 @@ def test_secrets_and_configuration_are_where_they_are_looked_for():
                 assert mount["subPath"] in secrets[volume["secret"]["secretName"]]
 
 
-def test_every_pod_is_confined_and_bounded():
+def test_every_pod_has_a_security_context_and_limits():
     for name, pod in PODS.items():
         spec, container = pod["spec"], CONTAINERS[name]
         assert spec["automountServiceAccountToken"] is False, name
-        assert spec["enableServiceLinks"] is False, name  # else it is told of others by variables
+        assert spec["enableServiceLinks"] is False, name  # or it gets variables for every Service
         assert spec["securityContext"]["runAsNonRoot"] is True, name
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert container["securityContext"] == {
@@ -229,15 +231,15 @@ def test_every_pod_is_confined_and_bounded():
         assert f"USER {uid}" in (ROOT / "Dockerfile").read_text(), name
 
 
-def test_gateways_are_asked_where_they_answer_and_are_given_time_to_leave():
+def test_probes_use_the_right_paths_and_pods_have_time_to_stop():
     gateway = CONTAINERS["gateway"]
     assert gateway["readinessProbe"]["httpGet"]["path"] == "/readyz"
     assert gateway["livenessProbe"]["httpGet"]["path"] == "/healthz"
-    leaves_s = gateway["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert PODS["gateway"]["spec"]["terminationGracePeriodSeconds"] >= leaves_s + 15
+    pre_stop_s = gateway["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert PODS["gateway"]["spec"]["terminationGracePeriodSeconds"] >= pre_stop_s + 15
     assert PODS["worker"]["spec"]["terminationGracePeriodSeconds"] >= 20
     for name in ("worker", "store"):
-        assert "livenessProbe" not in CONTAINERS[name], "it would make a longer pause of a short one"
+        assert "livenessProbe" not in CONTAINERS[name], "a restart would make a short interruption longer"
     assert (
         CONTAINERS["worker"]["startupProbe"]["exec"]["command"]
         == COMPOSE["worker"]["healthcheck"]["test"][1:]
@@ -246,14 +248,14 @@ def test_gateways_are_asked_where_they_answer_and_are_given_time_to_leave():
 
 def test_selectors_find_their_pods():
     for name, pod in PODS.items():
-        assert pod["metadata"]["labels"] == {PLACE: name}
+        assert pod["metadata"]["labels"] == {NAME_LABEL: name}
     for name, job in JOBS.items():
-        assert job["template"]["metadata"]["labels"] == {PLACE: name}
+        assert job["template"]["metadata"]["labels"] == {NAME_LABEL: name}
     for kind in ("Deployment", "StatefulSet", "PodDisruptionBudget"):
         for name, spec in named(kind).items():
-            assert spec["selector"]["matchLabels"] == {PLACE: name}
+            assert spec["selector"]["matchLabels"] == {NAME_LABEL: name}
     for spec in named("Service").values():
-        name = spec["selector"][PLACE]
+        name = spec["selector"][NAME_LABEL]
         ports = {port["name"]: port["containerPort"] for port in CONTAINERS[name]["ports"]}
         assert {port["name"]: port["port"] for port in spec["ports"]} == ports
     routes, listeners = named("HTTPRoute"), named("Gateway")["entry"]["listeners"]
@@ -262,12 +264,15 @@ def test_selectors_find_their_pods():
     for name, listener in (("gateway", "https"), ("to-https", "http")):
         assert routes[name]["parentRefs"] == [{"name": "entry", "sectionName": listener}]
         (hostname,) = routes[name]["hostnames"]
-        assert {one["hostname"] for one in listeners} == {hostname}
-    assert {one["name"]: one["protocol"] for one in listeners} == {"https": "HTTPS", "http": "HTTP"}
+        assert {listener["hostname"] for listener in listeners} == {hostname}
+    assert {listener["name"]: listener["protocol"] for listener in listeners} == {
+        "https": "HTTPS",
+        "http": "HTTP",
+    }
     assert routes["to-https"]["rules"][0]["filters"][0]["requestRedirect"]["scheme"] == "https"
 
 
-def test_a_client_stays_with_its_gateway_on_either_way():
+def test_clients_stay_with_their_gateway():
     assert named("Service")["gateway"]["sessionAffinity"] == "ClientIP"
     policy, route = named("BackendTrafficPolicy")["gateway"], named("HTTPRoute")["gateway"]
     assert policy["targetRefs"][0] == {
@@ -276,10 +281,10 @@ def test_a_client_stays_with_its_gateway_on_either_way():
         "name": "gateway",
     }
     assert policy["loadBalancer"] == {"type": "ConsistentHash", "consistentHash": {"type": "SourceIP"}}
-    assert route["rules"][0]["timeouts"] == {"request": "0s"}, "streams would be cut off"
+    assert route["rules"][0]["timeouts"] == {"request": "0s"}, "a time limit would end streams"
 
 
-def test_only_the_way_in_and_prometheus_reach_gateways():
+def test_only_the_ingress_and_prometheus_reach_gateways():
     (rule,) = named("NetworkPolicy")["gateway"]["ingress"]
     proxies, monitoring = rule["from"]
     owner = "gateway.envoyproxy.io/owning-gateway-"
@@ -290,7 +295,7 @@ def test_only_the_way_in_and_prometheus_reach_gateways():
     assert monitoring.keys() == {"namespaceSelector"}
 
 
-def test_names_are_found_with_what_clusters_have_for_that():
+def test_pods_can_reach_the_dns_of_common_clusters():
     (rule,) = named("NetworkPolicy")["names"]["egress"]
     namespaces, node_local = rule["to"]
     (wanted,) = namespaces["namespaceSelector"]["matchExpressions"]
@@ -300,7 +305,7 @@ def test_names_are_found_with_what_clusters_have_for_that():
 
 
 def selected(selector):
-    """The pods that a selector finds."""
+    """Return the pods that a selector matches."""
     labels, wanted = selector.get("matchLabels", {}), selector.get("matchExpressions", ())
     return {
         name
@@ -310,7 +315,7 @@ def selected(selector):
     }
 
 
-def test_nobody_is_reached_but_by_those_who_need_it():
+def test_network_policies_allow_only_the_necessary_traffic():
     policies = named("NetworkPolicy")
     assert policies["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     (rule,) = policies["store"]["ingress"]
@@ -325,18 +330,18 @@ def test_nobody_is_reached_but_by_those_who_need_it():
     assert reached == {"store", "gateway"}
 
 
-def test_scalers_ask_for_what_the_adapter_tells_and_gateways_know():
+def test_autoscalers_use_metrics_of_the_adapter_and_the_gateways():
     deployments = named("Deployment")
     rules = yaml.safe_load((FOLDER / "adapter.yaml").read_text())["rules"]["external"]
-    told = {rule["name"]["as"] for rule in rules}
-    asked = set()
+    provided = {rule["name"]["as"] for rule in rules}
+    used = set()
     for name, spec in named("HorizontalPodAutoscaler").items():
         assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
-        assert "replicas" not in deployments[name], "each `kubectl apply` would set it back"
+        assert "replicas" not in deployments[name], "each `kubectl apply` would reset it"
         assert spec["minReplicas"] >= 2
-        asked |= {one["external"]["metric"]["name"] for one in spec["metrics"] if "external" in one}
-    assert asked == told == {"cto_oldest_waiting_seconds", "cto_worker_busy"}
-    written = (ROOT / "api" / "rest" / "metrics_endpoint.py").read_text()
+        used |= {metric["external"]["metric"]["name"] for metric in spec["metrics"] if "external" in metric}
+    assert used == provided == {"cto_oldest_waiting_seconds", "cto_worker_busy"}
+    source = (ROOT / "api" / "rest" / "metrics_endpoint.py").read_text()
     for rule in rules:
         for metric in re.findall(r"cto_\w+", rule["metricsQuery"]):
-            assert f'"{metric}"' in written
+            assert f'"{metric}"' in source
