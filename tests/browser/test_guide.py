@@ -87,7 +87,7 @@ def test_every_link_within_the_documents_leads_somewhere():
 
 
 def test_the_modules_that_the_gateway_serves_are_all_there(system):
-    for name in ("index.js", "element.js", "simulate.js", "rungs/sse.js"):
+    for name in ("index.js", "element.js", "simulate.js", "transports/sse.js"):
         answer = requests.get(f"{system.url}/client/{name}", timeout=10)
         assert answer.status_code == 200
         assert answer.headers["Content-Type"].startswith("text/javascript")

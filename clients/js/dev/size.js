@@ -6,7 +6,7 @@ import { build } from "esbuild";
 const LIMIT_BYTES = 6 * 1024;
 const SHAKEN_BYTES = 512;
 
-/** Rungs are loaded when they are needed. @type {import("esbuild").Plugin} */
+/** Transports are loaded when they are needed. @type {import("esbuild").Plugin} */
 const withoutWhatComesLater = {
   name: "without what comes later",
   setup: ({ onResolve }) => onResolve({ filter: /./ }, ({ kind, path }) => (kind === "dynamic-import" ? { path, external: true } : null)),
@@ -25,9 +25,9 @@ const core = await size('export { connect } from "./index.js"');
 const lines = {
   "the core (connect)": core,
   "all that index.js exports": await size('export * from "./index.js"'),
-  "the rungs of Socket.IO": await size('export * from "./rungs/socketio.js"'),
-  "the rung websocket": await size('export * from "./rungs/websocket.js"'),
-  "the rungs sse and polling": await size('export * from "./rungs/sse.js"'),
+  "the transports of Socket.IO": await size('export * from "./transports/socketio.js"'),
+  "the transport websocket": await size('export * from "./transports/websocket.js"'),
+  "the transports sse and polling": await size('export * from "./transports/sse.js"'),
   "only timeline": await size('export { timeline } from "./index.js"'),
 };
 for (const [what, bytes] of Object.entries(lines)) console.log(`${String(bytes).padStart(6)} bytes  ${what}`);

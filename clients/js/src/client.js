@@ -1,9 +1,9 @@
 import { CTOError } from "./errors.js";
-import { Ladder } from "./ladder.js";
+import { ConnectionManager } from "./connection-manager.js";
 import { Rest } from "./rest.js";
-import { EVERYBODY, newestOf } from "./room.js";
-import { Saved } from "./saved.js";
-import { Tabs, canShare } from "./tabs.js";
+import { ADMIN_ROOM, latestOfRecentJobs } from "./recent-jobs.js";
+import { EventCache } from "./event-cache.js";
+import { SharedConnection, canShare } from "./shared-connection.js";
 import { Token, claimsOf } from "./token.js";
 import { Tracker } from "./tracker.js";
 
@@ -16,12 +16,12 @@ const GATEWAY = /^(?:http|ws)(s?:\/\/[^\s/?#][^\s?#]*?)\/*$/i;
  * @property {string | (() => string | Promise<string>)} [token] a token, or what gets one: it is asked again before that ends
  * @property {(url: string, options: any) => any} [io] socket.io-client's; without it the plain WebSocket is used
  * @property {boolean} [tabs] whether tabs share one connection; by default they do where they can
- * @property {import("./saved.js").Storage | null} [storage] what outlives a reload; by default `sessionStorage`
- * @property {readonly import("./types.js").Rung[]} [rungs] the ways to connect, the best first
- * @property {Pick<Rest, "request" | "insist">} [rest] what asks the gateway; given by `simulate`
+ * @property {import("./event-cache.js").Storage | null} [storage] what outlives a reload; by default `sessionStorage`
+ * @property {readonly import("./types.js").Transport[]} [transports] the ways to connect, the best first
+ * @property {Pick<Rest, "request" | "requestWithRetry">} [rest] what asks the gateway; given by `simulate`
  */
 
-/** @typedef {{ history?: boolean }} Following `history`: every event, or only the latest of each job */
+/** @typedef {{ history?: boolean }} TrackOptions `history`: every event, or only the latest of each job */
 
 /**
  * Connect to a gateway. Nothing is opened before something is tracked. Throws `invalid_options` when `url` is no address.
@@ -32,15 +32,15 @@ export const connect = (options) => new Client(options);
 
 /** What {@link connect} returns. */
 export class Client {
-  /** @type {import("./ladder.js").Ladder | import("./tabs.js").Tabs | undefined} */ #link;
+  /** @type {import("./connection-manager.js").ConnectionManager | import("./shared-connection.js").SharedConnection | undefined} */ #link;
   /** @type {Set<Tracker>} */ #trackers = new Set();
   /** @type {Set<(connection: import("./types.js").Connection) => void>} */ #listeners = new Set();
   #connection = connectionless("idle");
   #url;
-  #climb;
+  #createManager;
   #token;
   #rest;
-  #rungs;
+  #transports;
   /** @type {(sub?: string) => unknown} */ #mayShare;
   #home;
   /** @type {Promise<void> | undefined} */ #starting;
@@ -49,25 +49,25 @@ export class Client {
   /** @type {any} a timer, while there are any */ #leaving;
 
   /** @param {Options} [options] */
-  constructor({ url = globalThis.location?.origin, token, io, tabs = true, storage, rungs, rest } = {}) {
+  constructor({ url = globalThis.location?.origin, token, io, tabs = true, storage, transports, rest } = {}) {
     const [, address] = GATEWAY.exec(/** @type {string} */ (url)) ?? [];
     if (!address) throw new CTOError("invalid_options", `url is "${url}": give one with http(s):// or ws(s)://`);
     this.#token = new Token(token, (newer) => this.#link?.ask("refresh", newer));
     this.#url = `http${address}`;
     const own = new Rest(this.#url, this.#token);
     this.#rest = rest ?? own;
-    this.#climb = (/** @type {(...told: import("./ladder.js").LinkTold) => void} */ tell) => new Ladder(this.#rungs, own, tell);
-    this.#rungs = rungs ?? [
-      ...(io ? [overSocketIo(io, "websocket"), overSocketIo(io, "polling")] : [later("websocket", () => import("./rungs/websocket.js"))]),
-      later("sse", () => import("./rungs/sse.js")),
-      later("polling", () => import("./rungs/polling.js")),
+    this.#createManager = (/** @type {(...told: import("./connection-manager.js").LinkMessage) => void} */ tell) => new ConnectionManager(this.#transports, own, tell);
+    this.#transports = transports ?? [
+      ...(io ? [overSocketIo(io, "websocket"), overSocketIo(io, "polling")] : [later("websocket", () => import("./transports/websocket.js"))]),
+      later("sse", () => import("./transports/sse.js")),
+      later("polling", () => import("./transports/polling.js")),
     ];
     this.#mayShare = (sub) => tabs && canShare() && (sub || !token);
     this.#home = {
       link: () => this.#link,
-      saved: new Saved(storage === undefined ? ownStorage() : storage, this.#url),
+      saved: new EventCache(storage === undefined ? ownStorage() : storage, this.#url),
       /** @param {string} room */
-      newest: (room) => newestOf((path) => this.#rest.insist("GET", path), room),
+      newest: (room) => latestOfRecentJobs((path) => this.#rest.requestWithRetry("GET", path), room),
       /** @param {Tracker} tracker */
       closed: (tracker) => {
         this.#trackers.delete(tracker);
@@ -95,41 +95,41 @@ export class Client {
     return this.#connection;
   }
 
-  /** Told whenever that changes. Returns what unsubscribes. @param {(connection: import("./types.js").Connection) => void} listener */
+  /** ServerMessage whenever that changes. Returns what unsubscribes. @param {(connection: import("./types.js").Connection) => void} listener */
   onConnection(listener) {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Follow one job, or several. @param {string | readonly string[]} jobs @param {Following} [following] */
+  /** Follow one job, or several. @param {string | readonly string[]} jobs @param {TrackOptions} [following] */
   track(jobs, { history = true } = {}) {
     return this.#track(undefined, [jobs].flat(), history);
   }
 
-  /** Follow all jobs of a user, those to come too. @param {string} userId @param {Following} [following] */
+  /** Follow all jobs of a user, those to come too. @param {string} userId @param {TrackOptions} [following] */
   trackUser(userId, { history = false } = {}) {
     return this.#track(`user_${userId}`, [], history);
   }
 
-  /** Follow every job there is: for admins. @param {Following} [following] */
+  /** Follow every job there is: for admins. @param {TrackOptions} [following] */
   trackAll({ history = false } = {}) {
-    return this.#track(EVERYBODY, [], history);
+    return this.#track(ADMIN_ROOM, [], history);
   }
 
   /**
-   * Start an operation. Asked again for up to half a minute while nothing answers; it still starts once.
+   * Start an operation. ClientCommand again for up to half a minute while nothing answers; it still starts once.
    *
    * @param {import("./types.js").OperationRequest} request
    * @param {{ idempotencyKey?: string }} [options] the same key and request start the same operation
    * @returns {Promise<{ jobId: string, status: string, statusUrl: string }>}
    */
   submit(request, { idempotencyKey = globalThis.crypto?.randomUUID?.() ?? Date.now() + Math.random().toString(36) } = {}) {
-    return this.#rest.insist("POST", "/api/cto/jobs", { body: request, headers: { "Idempotency-Key": idempotencyKey } });
+    return this.#rest.requestWithRetry("POST", "/api/cto/jobs", { body: request, headers: { "Idempotency-Key": idempotencyKey } });
   }
 
   /** Cancel a job: takes effect before its next transfer or buy. @param {string} jobId @returns {Promise<any>} */
   cancel(jobId) {
-    return this.#rest.insist("POST", `/api/cto/job/${encodeURIComponent(jobId)}/cancel`);
+    return this.#rest.requestWithRetry("POST", `/api/cto/job/${encodeURIComponent(jobId)}/cancel`);
   }
 
   /** A job's status page, with its result. @param {string} jobId @returns {Promise<any>} */
@@ -189,15 +189,15 @@ export class Client {
 
   /** Connect, once it is known as whom: only tabs of the same user share. */
   async #start() {
-    const token = await this.#token.get().catch(() => undefined); // the ladder will try again
+    const token = await this.#token.get().catch(() => undefined); // the connection manager will try again
     if (this.#closed) return;
     const { sub, role } = claimsOf(token);
-    const tell = (/** @type {import("./ladder.js").LinkTold} */ ...told) => {
+    const tell = (/** @type {import("./connection-manager.js").LinkMessage} */ ...told) => {
       if (told[0] === "opened") this.#unneeded.clear(); // a new connection is in no room
       if (told[0] === "connection") this.#show(told[1]);
       else for (const tracker of [...this.#trackers]) /** @type {any} */ (tracker)[told[0]](...told.slice(1));
     };
-    this.#link = this.#mayShare(sub) ? new Tabs(["cto-progress", this.#url, sub, role].join(" "), this.#climb, tell) : this.#climb(tell);
+    this.#link = this.#mayShare(sub) ? new SharedConnection(["cto-progress", this.#url, sub, role].join(" "), this.#createManager, tell) : this.#createManager(tell);
   }
 
   /** @param {import("./types.js").Connection} connection */
@@ -209,14 +209,14 @@ export class Client {
 
 /** @param {NonNullable<Options["io"]>} io @param {"websocket" | "polling"} transport */
 const overSocketIo = (io, transport) =>
-  later(`socket.io ${transport}`, async () => (await import("./rungs/socketio.js")).socketIo(io, transport));
+  later(`socket.io ${transport}`, async () => (await import("./transports/socketio.js")).socketIo(io, transport));
 
 /**
- * A rung that is loaded when it is needed: no page needs all of them.
+ * A transport that is loaded when it is needed: no page needs all of them.
  *
  * @param {string} name
- * @param {() => Promise<{ open: import("./types.js").Rung["open"] }>} load
- * @returns {import("./types.js").Rung}
+ * @param {() => Promise<{ open: import("./types.js").Transport["open"] }>} load
+ * @returns {import("./types.js").Transport}
  */
 const later = (name, load) => ({
   name,

@@ -22,10 +22,10 @@ export const unreachable = () => new CTOError("unreachable", "the gateway does n
 const PASSING = /^(unreachable|busy|rate_limited|going_away|too_many_.*|.*_unavailable)$/;
 
 /** Whether to ask again later may be answered otherwise; what has no code could not even be asked. @param {CTOError} error */
-export const isPassing = ({ code }) => !code || PASSING.test(code);
+export const isTransient = ({ code }) => !code || PASSING.test(code);
 
 /** Whether the gateway holds as much for this caller as it may: then asking again helps only once there is less. @param {CTOError} error */
 export const isLimit = ({ code }) => /^too_many_/.test(code);
 
 /** Whether another token may help. @param {CTOError} error */
-export const isStale = ({ code }) => code === "token_expired" || code === "token_revoked";
+export const isTokenExpired = ({ code }) => code === "token_expired" || code === "token_revoked";

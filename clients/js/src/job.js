@@ -17,7 +17,7 @@ import { isLimit } from "./errors.js";
 export const hasEnded = ({ status }) => status === "completed" || status === "failed";
 
 /** Whether nothing more will be heard of a job. @param {Pick<JobView, "ended" | "error">} job */
-export const isOver = ({ ended, error }) => ended || (error !== null && !isLimit(error));
+export const isFinished = ({ ended, error }) => ended || (error !== null && !isLimit(error));
 
 /** One job's events, put in order: each is delivered once, and none before those that it follows. */
 export class Job {

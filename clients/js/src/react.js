@@ -8,13 +8,13 @@
 
 import { createContext, createElement, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { statsOf } from "./stats.js";
-import { NOTHING, areOver, trackWhich } from "./which.js";
+import { EMPTY_SNAPSHOT, areFinished, trackSelection } from "./selector.js";
 
 /** @typedef {import("./client.js").Client} Client */
 /** @typedef {import("./tracker.js").Tracker} Tracker */
 /** @typedef {import("./tracker.js").Snapshot} Snapshot */
 /** @typedef {import("./job.js").JobView} JobView */
-/** @typedef {import("./which.js").Which} Which */
+/** @typedef {import("./selector.js").Selection} Selection */
 
 /** @type {import("react").Context<Client | null>} */ const Context = createContext(/** @type {Client | null} */ (null));
 const nothing = () => () => {};
@@ -53,7 +53,7 @@ export function useCTOJob(jobId) {
 /**
  * Several jobs, all jobs of a user, or, for admins, every job: the latest of each.
  *
- * @param {Which | null} which
+ * @param {Selection | null} which
  * @returns {Snapshot & { stats: import("./stats.js").Stats }}
  */
 export function useCTOJobs(which) {
@@ -68,7 +68,7 @@ export function useCTOJobs(which) {
  */
 export function useCTOBatch(jobIds) {
   const { jobs, stats, error } = useCTOJobs(jobIds);
-  return { jobs, stats, error, done: areOver(jobs) };
+  return { jobs, stats, error, done: areFinished(jobs) };
 }
 
 /** @typedef {import("./tracker.js").Gap} Gap */
@@ -77,7 +77,7 @@ export function useCTOBatch(jobIds) {
 /**
  * A tracker for as long as the component shows the same jobs. Until that of other jobs is there, nothing is shown.
  *
- * @param {Which | null} which
+ * @param {Selection | null} which
  * @param {boolean} history
  */
 function useTracked(which, history) {
@@ -85,7 +85,7 @@ function useTracked(which, history) {
   const key = JSON.stringify(which); // so that a new array of the same jobs is the same
   const [tracked, setTracked] = useState(/** @type {Tracked | null} */ (null));
   useEffect(() => {
-    const tracker = trackWhich(client, JSON.parse(key), history);
+    const tracker = trackSelection(client, JSON.parse(key), history);
     const tell = (/** @type {Gap | null} */ gap) => setTracked({ client, key, tracker, gap });
     tracker?.onGap(tell);
     tell(null);
@@ -94,6 +94,6 @@ function useTracked(which, history) {
   // An effect runs after the first render with another key, and that must not show the jobs of the one before.
   const { tracker = null, gap = null } = tracked?.client === client && tracked.key === key ? tracked : {};
   const subscribe = useMemo(() => tracker?.onChange.bind(tracker) ?? nothing, [tracker]);
-  const snapshot = useSyncExternalStore(subscribe, () => tracker?.snapshot ?? NOTHING, () => NOTHING);
+  const snapshot = useSyncExternalStore(subscribe, () => tracker?.snapshot ?? EMPTY_SNAPSHOT, () => EMPTY_SNAPSHOT);
   return { snapshot, gap };
 }

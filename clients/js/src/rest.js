@@ -1,11 +1,11 @@
-import { CTOError, isPassing, isStale, unreachable } from "./errors.js";
+import { CTOError, isTransient, isTokenExpired, unreachable } from "./errors.js";
 
 const ATTEMPTS = 6;
 const TIMEOUT_MS = 10_000; // until an answer begins: after a sleep a browser may ask over a connection that is dead
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 8_000;
 
-/** @typedef {{ body?: unknown, headers?: Record<string, string>, signal?: AbortSignal }} Asking */
+/** @typedef {{ body?: unknown, headers?: Record<string, string>, signal?: AbortSignal }} RequestOptions */
 
 /** The gateway's REST interface. Whatever fails rejects with a {@link CTOError}. */
 export class Rest {
@@ -23,7 +23,7 @@ export class Rest {
    *
    * @param {string} method
    * @param {string} path
-   * @param {Asking} [asking]
+   * @param {RequestOptions} [asking]
    */
   async fetch(method, path, { body, headers = {}, signal } = {}) {
     for (let renewed = false; ; renewed = true) {
@@ -51,7 +51,7 @@ export class Rest {
       }
       if (response.ok) return response;
       const error = await errorOf(response);
-      if (renewed || !isStale(error) || !this.token.renewable) throw error;
+      if (renewed || !isTokenExpired(error) || !this.token.renewable) throw error;
       await this.token.renew();
     }
   }
@@ -61,7 +61,7 @@ export class Rest {
    *
    * @param {string} method
    * @param {string} path
-   * @param {Asking} [asking]
+   * @param {RequestOptions} [asking]
    * @returns {Promise<any>}
    */
   async request(method, path, asking) {
@@ -78,16 +78,16 @@ export class Rest {
    *
    * @param {string} method
    * @param {string} path
-   * @param {Asking} [asking]
+   * @param {RequestOptions} [asking]
    * @returns {Promise<any>}
    */
-  async insist(method, path, asking) {
+  async requestWithRetry(method, path, asking) {
     for (let attempt = 1, retryMs = FIRST_RETRY_MS; ; attempt += 1, retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS)) {
       try {
         return await this.request(method, path, asking);
       } catch (cause) {
         const error = /** @type {CTOError} */ (cause);
-        if (!isPassing(error) || attempt === ATTEMPTS) throw error;
+        if (!isTransient(error) || attempt === ATTEMPTS) throw error;
         const waitMs = error.retryAfterMs ?? retryMs;
         await new Promise((resolve) => setTimeout(resolve, waitMs));
       }

@@ -38,24 +38,24 @@ const SIGNATURE_LENGTH = 88;
  */
 export function simulate({ speed = 1, failureRate = 0.1, unknownRate = 0, userId = "demo", seed = 1 } = {}) {
   const ids = generator(seed);
-  /** @type {Map<string, Play>} */ const plays = new Map();
-  /** @type {Set<(event: ProgressEvent) => void>} */ const audience = new Set();
+  /** @type {Map<string, SimulatedJob>} */ const jobs = new Map();
+  /** @type {Set<(event: ProgressEvent) => void>} */ const listeners = new Set();
 
   /** @param {OperationRequest} request @param {string} [jobId] */
   const start = (request, jobId = text(ids, 22)) => {
-    const random = generator(seed + plays.size + 1); // its own, for others play at the same time
-    const play = new Play(jobId, request, random, { failureRate, unknownRate }, speed, (event) => audience.forEach((tell) => tell(event)));
-    plays.set(jobId, play);
-    return play;
+    const random = generator(seed + jobs.size + 1); // its own, for others play at the same time
+    const job = new SimulatedJob(jobId, request, random, { failureRate, unknownRate }, speed, (event) => listeners.forEach((tell) => tell(event)));
+    jobs.set(jobId, job);
+    return job;
   };
   /** @param {string} jobId */
-  const playOf = (jobId) => plays.get(jobId) ?? start({
+  const jobOf = (jobId) => jobs.get(jobId) ?? start({
     tokenAddress: `${text(ids, MINT_LENGTH - 4)}pump`, userId, userChatId: 1, mode: ids() < 0.5 ? "standard" : "prefunded",
     buyAmount: 0.5, walletCount: 2 + Math.floor(ids() * 4),
   }, jobId);
 
-  /** @type {import("./types.js").Rung} */
-  const stage = {
+  /** @type {import("./types.js").Transport} */
+  const transport = {
     name: "simulation",
     async open({ tell: say }) {
       /** @type {Set<string>} */ const rooms = new Set();
@@ -64,23 +64,23 @@ export function simulate({ speed = 1, failureRate = 0.1, unknownRate = 0, userId
         const about = [`job_${event.jobId}`, `user_${event.userId}`, "admin_launches"];
         if (about.some((room) => rooms.has(room))) say("event", event);
       };
-      audience.add(tell);
+      listeners.add(tell);
       /** @param {string} jobId @param {number} after */
       const resume = (jobId, after) => {
         rooms.add(`job_${jobId}`);
-        say("resumed", jobId, playOf(jobId).events.filter(({ seq }) => seq > after));
+        say("resumed", jobId, jobOf(jobId).events.filter(({ seq }) => seq > after));
       };
       return {
         join: (room) => {
           rooms.add(room);
-          for (const { latest } of plays.values()) if (!hasEnded(latest)) tell(latest);
+          for (const { latest } of jobs.values()) if (!hasEnded(latest)) tell(latest);
           say("joined", room);
         },
         leave: (room) => void rooms.delete(room),
         follow: resume,
         catchUp: resume,
         refresh: () => {},
-        close: () => void audience.delete(tell),
+        close: () => void listeners.delete(tell),
       };
     },
   };
@@ -90,24 +90,24 @@ export function simulate({ speed = 1, failureRate = 0.1, unknownRate = 0, userId
     const { pathname, searchParams } = new URL(path, "http://simulation");
     const [, jobId, about] = /^\/api\/cto\/job\/([^/]+)\/(\w+)$/.exec(pathname) ?? [];
     if (method === "POST" && !jobId) {
-      const play = start(body);
-      return { jobId: play.jobId, status: "waiting", statusUrl: `/api/cto/job/${play.jobId}/status` };
+      const job = start(body);
+      return { jobId: job.jobId, status: "waiting", statusUrl: `/api/cto/job/${job.jobId}/status` };
     }
     if (pathname.endsWith("/jobs/stats")) {
-      return statsOf((searchParams.get("jobIds") ?? "").split(",").map((id) => ({ latest: plays.get(id)?.latest ?? null })));
+      return statsOf((searchParams.get("jobIds") ?? "").split(",").map((id) => ({ latest: jobs.get(id)?.latest ?? null })));
     }
-    if (!jobId) return { jobs: [...plays.values()].map(listed).toReversed(), nextCursor: null };
-    const play = plays.get(decodeURIComponent(jobId));
-    if (!play) throw new CTOError("job_not_found", `there is no job ${jobId}`, { status: 404 });
-    if (about === "events") return { jobId, events: play.events.filter(({ seq }) => seq > Number(searchParams.get("after") ?? 0)) };
-    if (about === "cancel") play.cancelled = true;
-    return listed(play);
+    if (!jobId) return { jobs: [...jobs.values()].map(listed).toReversed(), nextCursor: null };
+    const job = jobs.get(decodeURIComponent(jobId));
+    if (!job) throw new CTOError("job_not_found", `there is no job ${jobId}`, { status: 404 });
+    if (about === "events") return { jobId, events: job.events.filter(({ seq }) => seq > Number(searchParams.get("after") ?? 0)) };
+    if (about === "cancel") job.cancelled = true;
+    return listed(job);
   };
 
-  return new Client({ url: "http://simulation", tabs: false, storage: null, rungs: [stage], rest: { request, insist: request } });
+  return new Client({ url: "http://simulation", tabs: false, storage: null, transports: [transport], rest: { request, requestWithRetry: request } });
 }
 
-/** @param {Play} play */
+/** @param {SimulatedJob} job */
 const listed = ({ jobId, events, latest }) => ({
   jobId,
   status: hasEnded(latest) ? latest.status : latest.attempt ? "active" : "waiting",
@@ -122,7 +122,7 @@ const listed = ({ jobId, events, latest }) => ({
 });
 
 /** One operation as it is played. */
-class Play {
+class SimulatedJob {
   /** @type {ProgressEvent[]} */ events = [];
   cancelled = false;
 

@@ -1,6 +1,6 @@
-import { isLimit, isPassing } from "./errors.js";
-import { Job, hasEnded, isOver } from "./job.js";
-import { EVERYBODY } from "./room.js";
+import { isLimit, isTransient } from "./errors.js";
+import { Job, hasEnded, isFinished } from "./job.js";
+import { ADMIN_ROOM } from "./recent-jobs.js";
 
 const RETRY_MS = 2_000;
 const CHANGE_MS = 16; // a page that draws more often is not seen to
@@ -8,7 +8,7 @@ const KEPT = 500; // ended jobs of a room
 
 /** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
 /** @typedef {import("./errors.js").CTOError} CTOError */
-/** @typedef {{ isOpen: boolean, ask: (...asked: import("./types.js").Asked) => void }} Link */
+/** @typedef {{ isOpen: boolean, ask: (...asked: import("./types.js").ClientCommand) => void }} Link */
 
 /** @typedef {import("./job.js").JobView} JobView */
 /** @typedef {{ restored: boolean }} Delivery `restored`: the page had this event before it was loaded again */
@@ -27,9 +27,9 @@ const KEPT = 500; // ended jobs of a room
 /**
  * What a tracker needs of its client.
  *
- * @typedef {object} Home
+ * @typedef {object} TrackerContext
  * @property {() => Link | undefined} link the connection, once there is one
- * @property {import("./saved.js").Saved} saved
+ * @property {import("./event-cache.js").EventCache} saved
  * @property {(room: string) => Promise<ProgressEvent[]>} newest the latest events of a room's newest jobs, oldest job first
  * @property {(rooms: readonly string[]) => void} leave leaves those of the rooms that no tracker needs
  * @property {(tracker: Tracker) => void} closed
@@ -52,7 +52,7 @@ export class Tracker {
   #complete;
 
   /**
-   * @param {Home} home
+   * @param {TrackerContext} home
    * @param {string | undefined} room all of whose jobs it follows
    * @param {readonly string[]} jobIds the jobs that it follows, if not a room's
    * @param {boolean} complete whether every event counts, or only the latest of each job
@@ -79,7 +79,7 @@ export class Tracker {
   /** A job or room is refused. @param {(error: CTOError, jobId?: string) => void} listener */
   onError(listener) { return this.#listen("error", listener); }
 
-  /** The snapshot has changed. Told at most once a frame. @param {() => void} listener */
+  /** The snapshot has changed. ServerMessage at most once a frame. @param {() => void} listener */
   onChange(listener) { return this.#listen("change", listener); }
 
   /** All as it stands; the same object until something changes. */
@@ -184,13 +184,13 @@ export class Tracker {
     this.#follow(job);
   }
 
-  /** @internal @param {import("./types.js").About} about @param {CTOError} error */
+  /** @internal @param {import("./types.js").Target} about @param {CTOError} error */
   refused(about, error) {
     const job = "jobId" in about ? this.#jobs.get(about.jobId) : undefined;
     if (job) job.asked = false;
     else if (!("room" in about && this.rooms.includes(about.room))) return;
     const refused = job ?? this;
-    if (isPassing(error) && !isLimit(error)) {
+    if (isTransient(error) && !isLimit(error)) {
       setTimeout(() => this.#ask(refused), error.retryAfterMs ?? RETRY_MS);
       return;
     }
@@ -234,7 +234,7 @@ export class Tracker {
 
   /** @param {Job} job */
   #follow(job) {
-    if (isOver(job) || this.#closed) return;
+    if (isFinished(job) || this.#closed) return;
     if (this.room) this.#catchUp(job);
     else this.#home.link()?.ask("follow", job.jobId, job.seq);
   }
@@ -248,7 +248,7 @@ export class Tracker {
 
   /** @param {ProgressEvent} event */
   #shows({ userId, socketUserId }) {
-    return this.room === EVERYBODY || this.room === `user_${userId}` || this.room === `user_${socketUserId}`;
+    return this.room === ADMIN_ROOM || this.room === `user_${userId}` || this.room === `user_${socketUserId}`;
   }
 
   /** @param {ProgressEvent} event */
@@ -287,7 +287,7 @@ export class Tracker {
   }
 
   #checkDone() {
-    if (!this.room && [...this.#jobs.values()].every(isOver)) this.#resolveDone();
+    if (!this.room && [...this.#jobs.values()].every(isFinished)) this.#resolveDone();
   }
 
   /** @param {Job} [job] */

@@ -89,7 +89,7 @@
  */
 
 /**
- * How the client is connected. `via` names the rung of the ladder that is in use.
+ * How the client is connected. `via` names the transport that is in use.
  *
  * @typedef {object} Connection
  * @property {"idle" | "connecting" | "live" | "waiting" | "refused" | "closed"} state
@@ -104,17 +104,17 @@
  * history begins only at a seq; that something is refused.
  *
  * @typedef {["event", ProgressEvent] | ["joined", string] | ["resumed", string, ProgressEvent[]] | ["gap", string, number]
- *   | ["refused", About, import("./errors.js").CTOError]} Told
+ *   | ["refused", Target, import("./errors.js").CTOError]} ServerMessage
  */
 
 /**
  * What one may ask of a connection: `follow` is what comes after a seq of a job and then every event, `catchUp` only
  * what has come so far, `refresh` shows a newer token.
  *
- * @typedef {["join" | "leave", string] | ["follow" | "catchUp", string, number] | ["refresh", string]} Asked
+ * @typedef {["join" | "leave", string] | ["follow" | "catchUp", string, number] | ["refresh", string]} ClientCommand
  */
 
-/** @typedef {{ room: string } | { jobId: string }} About */
+/** @typedef {{ room: string } | { jobId: string }} Target */
 
 /**
  * One open connection, and what it does when it is asked for something.
@@ -129,13 +129,13 @@
  */
 
 /**
- * What a rung is given to open a connection with.
+ * What a transport opens a connection with.
  *
- * @typedef {object} Opening
+ * @typedef {object} TransportContext
  * @property {string} url the gateway's
  * @property {string | undefined} token
  * @property {import("./rest.js").Rest} rest
- * @property {(...told: Told) => void} tell
+ * @property {(...told: ServerMessage) => void} tell
  * @property {(error: import("./errors.js").CTOError) => void} closed the connection has ended by itself
  * @property {AbortSignal} signal the connection is not wanted any more
  */
@@ -143,9 +143,9 @@
 /**
  * One way to connect.
  *
- * @typedef {object} Rung
+ * @typedef {object} Transport
  * @property {string} name
- * @property {(opening: Opening) => Promise<Session>} open rejects with a CTOError
+ * @property {(opening: TransportContext) => Promise<Session>} open rejects with a CTOError
  */
 
 export {};

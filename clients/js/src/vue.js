@@ -6,11 +6,11 @@
 
 import { computed, getCurrentInstance, inject, onScopeDispose, provide, shallowRef, toValue, watch } from "vue";
 import { statsOf } from "./stats.js";
-import { NOTHING, areOver, trackWhich } from "./which.js";
+import { EMPTY_SNAPSHOT, areFinished, trackSelection } from "./selector.js";
 
 /** @typedef {import("./client.js").Client} Client */
 /** @typedef {import("./tracker.js").Snapshot} Snapshot */
-/** @typedef {import("./which.js").Which} Which */
+/** @typedef {import("./selector.js").Selection} Selection */
 /** @template T @typedef {import("vue").MaybeRefOrGetter<T>} Given a value, a ref or a getter */
 
 /** @type {import("vue").InjectionKey<Client>} */ const CLIENT = Symbol("cto-progress");
@@ -61,7 +61,7 @@ export function useCTOJob(jobId) {
   };
 }
 
-/** Several jobs, all jobs of a user, or, for admins, every job: the latest of each. @param {Given<Which | null>} which */
+/** Several jobs, all jobs of a user, or, for admins, every job: the latest of each. @param {Given<Selection | null>} which */
 export function useCTOJobs(which) {
   const { snapshot } = useTracked(() => toValue(which), false);
   const jobs = computed(() => snapshot.value.jobs);
@@ -71,22 +71,22 @@ export function useCTOJobs(which) {
 /** Several jobs as one: counts over all of them, and whether all have ended. @param {Given<readonly string[]>} jobIds */
 export function useCTOBatch(jobIds) {
   const { jobs, stats, error } = useCTOJobs(jobIds);
-  return { jobs, stats, error, done: computed(() => areOver(jobs.value)) };
+  return { jobs, stats, error, done: computed(() => areFinished(jobs.value)) };
 }
 
 /**
  * A tracker for as long as the same jobs are asked for. Until that of other jobs is there, nothing is shown.
  *
- * @param {() => Which | null} which
+ * @param {() => Selection | null} which
  * @param {boolean} history
  */
 function useTracked(which, history) {
   const client = useCTOClient();
   const key = computed(() => JSON.stringify(which()));
-  const shown = shallowRef({ key: "", snapshot: NOTHING, gap: /** @type {import("./tracker.js").Gap | null} */ (null) });
+  const shown = shallowRef({ key: "", snapshot: EMPTY_SNAPSHOT, gap: /** @type {import("./tracker.js").Gap | null} */ (null) });
   watch(key, (now, _, onCleanup) => {
-    const tracker = trackWhich(client, JSON.parse(now), history);
-    shown.value = { key: now, snapshot: tracker?.snapshot ?? NOTHING, gap: null };
+    const tracker = trackSelection(client, JSON.parse(now), history);
+    shown.value = { key: now, snapshot: tracker?.snapshot ?? EMPTY_SNAPSHOT, gap: null };
     tracker?.onChange(() => { shown.value = { ...shown.value, snapshot: tracker.snapshot }; });
     tracker?.onGap((gap) => { shown.value = { ...shown.value, gap }; });
     onCleanup(() => tracker?.close());
@@ -94,7 +94,7 @@ function useTracked(which, history) {
   // A watcher runs after the key has changed, and who reads in between must not get the jobs of the one before.
   const isCurrent = () => shown.value.key === key.value;
   return {
-    snapshot: computed(() => (isCurrent() ? shown.value.snapshot : NOTHING)),
+    snapshot: computed(() => (isCurrent() ? shown.value.snapshot : EMPTY_SNAPSHOT)),
     gap: computed(() => (isCurrent() ? shown.value.gap : null)),
   };
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { connect } from "../src/client.js";
 import { CTOError } from "../src/errors.js";
-import * as polling from "../src/rungs/polling.js";
+import * as polling from "../src/transports/polling.js";
 
 beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: 1_800_000_000_000 }));
 afterEach(() => mock.timers.reset());
@@ -27,7 +27,7 @@ async function connected(track) {
     opening = given;
     return Object.fromEntries(verbs.map((verb) => [verb, (about) => asked.push(`${verb} ${about}`)]));
   };
-  const client = connect({ url: "http://gateway", rungs: [{ name: "test", open }], storage: null });
+  const client = connect({ url: "http://gateway", transports: [{ name: "test", open }], storage: null });
   const tracker = track(client);
   await settle();
   return { client, tracker, asked, tell: (...told) => opening.tell(...told), cut: () => opening.closed(new CTOError("unreachable", "cut")) };

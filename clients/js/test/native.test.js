@@ -15,14 +15,14 @@ test("an app that wakes up opens another connection, and leaves nothing behind w
   };
   let opened = 0;
   let closed = 0;
-  const rung = {
+  const transport = {
     name: "test",
     open: async () => {
       opened += 1;
       return { follow: () => {}, join: () => {}, leave: () => {}, catchUp: () => {}, refresh: () => {}, close: () => { closed += 1; } };
     },
   };
-  const client = connectNative({ url: "http://gateway", rungs: [rung], AppState });
+  const client = connectNative({ url: "http://gateway", transports: [transport], AppState });
   client.trackUser("7");
   await settle();
   await settle();

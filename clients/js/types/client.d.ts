@@ -20,17 +20,17 @@ export type Options = {
     /**
      * what outlives a reload; by default `sessionStorage`
      */
-    storage?: import("./saved.js").Storage | null;
+    storage?: import("./event-cache.js").Storage | null;
     /**
      * the ways to connect, the best first
      */
-    rungs?: readonly import("./types.js").Rung[];
+    transports?: readonly import("./types.js").Transport[];
     /**
      * what asks the gateway; given by `simulate`
      */
-    rest?: Pick<Rest, "request" | "insist">;
+    rest?: Pick<Rest, "request" | "requestWithRetry">;
 };
-export type Following = {
+export type TrackOptions = {
     history?: boolean;
 };
 /**
@@ -39,11 +39,11 @@ export type Following = {
  * @property {string | (() => string | Promise<string>)} [token] a token, or what gets one: it is asked again before that ends
  * @property {(url: string, options: any) => any} [io] socket.io-client's; without it the plain WebSocket is used
  * @property {boolean} [tabs] whether tabs share one connection; by default they do where they can
- * @property {import("./saved.js").Storage | null} [storage] what outlives a reload; by default `sessionStorage`
- * @property {readonly import("./types.js").Rung[]} [rungs] the ways to connect, the best first
- * @property {Pick<Rest, "request" | "insist">} [rest] what asks the gateway; given by `simulate`
+ * @property {import("./event-cache.js").Storage | null} [storage] what outlives a reload; by default `sessionStorage`
+ * @property {readonly import("./types.js").Transport[]} [transports] the ways to connect, the best first
+ * @property {Pick<Rest, "request" | "requestWithRetry">} [rest] what asks the gateway; given by `simulate`
  */
-/** @typedef {{ history?: boolean }} Following `history`: every event, or only the latest of each job */
+/** @typedef {{ history?: boolean }} TrackOptions `history`: every event, or only the latest of each job */
 /**
  * Connect to a gateway. Nothing is opened before something is tracked. Throws `invalid_options` when `url` is no address.
  *
@@ -54,19 +54,19 @@ export declare const connect: (options?: Options) => Client;
 export declare class Client {
     #private;
     /** @param {Options} [options] */
-    constructor({ url, token, io, tabs, storage, rungs, rest }?: Options);
+    constructor({ url, token, io, tabs, storage, transports, rest }?: Options);
     /** How it is connected. */
     get connection(): import("./types.js").Connection;
-    /** Told whenever that changes. Returns what unsubscribes. @param {(connection: import("./types.js").Connection) => void} listener */
+    /** ServerMessage whenever that changes. Returns what unsubscribes. @param {(connection: import("./types.js").Connection) => void} listener */
     onConnection(listener: (connection: import("./types.js").Connection) => void): () => undefined;
-    /** Follow one job, or several. @param {string | readonly string[]} jobs @param {Following} [following] */
-    track(jobs: string | readonly string[], { history }?: Following): Tracker;
-    /** Follow all jobs of a user, those to come too. @param {string} userId @param {Following} [following] */
-    trackUser(userId: string, { history }?: Following): Tracker;
-    /** Follow every job there is: for admins. @param {Following} [following] */
-    trackAll({ history }?: Following): Tracker;
+    /** Follow one job, or several. @param {string | readonly string[]} jobs @param {TrackOptions} [following] */
+    track(jobs: string | readonly string[], { history }?: TrackOptions): Tracker;
+    /** Follow all jobs of a user, those to come too. @param {string} userId @param {TrackOptions} [following] */
+    trackUser(userId: string, { history }?: TrackOptions): Tracker;
+    /** Follow every job there is: for admins. @param {TrackOptions} [following] */
+    trackAll({ history }?: TrackOptions): Tracker;
     /**
-     * Start an operation. Asked again for up to half a minute while nothing answers; it still starts once.
+     * Start an operation. ClientCommand again for up to half a minute while nothing answers; it still starts once.
      *
      * @param {import("./types.js").OperationRequest} request
      * @param {{ idempotencyKey?: string }} [options] the same key and request start the same operation

@@ -16,8 +16,8 @@ export declare class CTOError extends Error {
 /** No answer came. */
 export declare const unreachable: () => CTOError;
 /** Whether to ask again later may be answered otherwise; what has no code could not even be asked. @param {CTOError} error */
-export declare const isPassing: ({ code }: CTOError) => boolean;
+export declare const isTransient: ({ code }: CTOError) => boolean;
 /** Whether the gateway holds as much for this caller as it may: then asking again helps only once there is less. @param {CTOError} error */
 export declare const isLimit: ({ code }: CTOError) => boolean;
 /** Whether another token may help. @param {CTOError} error */
-export declare const isStale: ({ code }: CTOError) => boolean;
+export declare const isTokenExpired: ({ code }: CTOError) => boolean;

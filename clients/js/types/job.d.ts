@@ -29,7 +29,7 @@ export type JobView = {
 /** Whether an event is the last of its job. @param {ProgressEvent} event */
 export declare const hasEnded: ({ status }: ProgressEvent) => boolean;
 /** Whether nothing more will be heard of a job. @param {Pick<JobView, "ended" | "error">} job */
-export declare const isOver: ({ ended, error }: Pick<JobView, "ended" | "error">) => boolean;
+export declare const isFinished: ({ ended, error }: Pick<JobView, "ended" | "error">) => boolean;
 /** One job's events, put in order: each is delivered once, and none before those that it follows. */
 export declare class Job {
     #private;

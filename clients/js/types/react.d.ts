@@ -7,7 +7,7 @@ export type Client = import("./client.js").Client;
 export type Tracker = import("./tracker.js").Tracker;
 export type Snapshot = import("./tracker.js").Snapshot;
 export type JobView = import("./job.js").JobView;
-export type Which = import("./which.js").Which;
+export type Selection = import("./selector.js").Selection;
 /** Give the client to the components inside. @param {{ value: Client, children?: import("react").ReactNode }} props */
 export declare const CTOProvider: ({ value, children }: {
     value: Client;
@@ -36,10 +36,10 @@ export declare function useCTOJob(jobId: string | null | undefined): {
 /**
  * Several jobs, all jobs of a user, or, for admins, every job: the latest of each.
  *
- * @param {Which | null} which
+ * @param {Selection | null} which
  * @returns {Snapshot & { stats: import("./stats.js").Stats }}
  */
-export declare function useCTOJobs(which: Which | null): Snapshot & {
+export declare function useCTOJobs(which: Selection | null): Snapshot & {
     stats: import("./stats.js").Stats;
 };
 /**

@@ -1,9 +1,9 @@
-export type Asking = {
+export type RequestOptions = {
     body?: unknown;
     headers?: Record<string, string>;
     signal?: AbortSignal;
 };
-/** @typedef {{ body?: unknown, headers?: Record<string, string>, signal?: AbortSignal }} Asking */
+/** @typedef {{ body?: unknown, headers?: Record<string, string>, signal?: AbortSignal }} RequestOptions */
 /** The gateway's REST interface. Whatever fails rejects with a {@link CTOError}. */
 export declare class Rest {
     url: string;
@@ -18,25 +18,25 @@ export declare class Rest {
      *
      * @param {string} method
      * @param {string} path
-     * @param {Asking} [asking]
+     * @param {RequestOptions} [asking]
      */
-    fetch(method: string, path: string, { body, headers, signal }?: Asking): Promise<Response>;
+    fetch(method: string, path: string, { body, headers, signal }?: RequestOptions): Promise<Response>;
     /**
      * The `data` of what the gateway answers.
      *
      * @param {string} method
      * @param {string} path
-     * @param {Asking} [asking]
+     * @param {RequestOptions} [asking]
      * @returns {Promise<any>}
      */
-    request(method: string, path: string, asking?: Asking): Promise<any>;
+    request(method: string, path: string, asking?: RequestOptions): Promise<any>;
     /**
      * The same, asked again for up to half a minute while the gateway or its store is away: for what may be said twice.
      *
      * @param {string} method
      * @param {string} path
-     * @param {Asking} [asking]
+     * @param {RequestOptions} [asking]
      * @returns {Promise<any>}
      */
-    insist(method: string, path: string, asking?: Asking): Promise<any>;
+    requestWithRetry(method: string, path: string, asking?: RequestOptions): Promise<any>;
 }

@@ -2,7 +2,7 @@ export type ProgressEvent = import("./types.js").ProgressEvent;
 export type CTOError = import("./errors.js").CTOError;
 export type Link = {
     isOpen: boolean;
-    ask: (...asked: import("./types.js").Asked) => void;
+    ask: (...asked: import("./types.js").ClientCommand) => void;
 };
 export type JobView = import("./job.js").JobView;
 export type Delivery = {
@@ -24,12 +24,12 @@ export type Listeners = {
     error: Set<(error: CTOError, jobId?: string) => void>;
     change: Set<() => void>;
 };
-export type Home = {
+export type TrackerContext = {
     /**
      * the connection, once there is one
      */
     link: () => Link | undefined;
-    saved: import("./saved.js").Saved;
+    saved: import("./event-cache.js").EventCache;
     /**
      * the latest events of a room's newest jobs, oldest job first
      */
@@ -42,7 +42,7 @@ export type Home = {
 };
 /** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
 /** @typedef {import("./errors.js").CTOError} CTOError */
-/** @typedef {{ isOpen: boolean, ask: (...asked: import("./types.js").Asked) => void }} Link */
+/** @typedef {{ isOpen: boolean, ask: (...asked: import("./types.js").ClientCommand) => void }} Link */
 /** @typedef {import("./job.js").JobView} JobView */
 /** @typedef {{ restored: boolean }} Delivery `restored`: the page had this event before it was loaded again */
 /** @typedef {{ jobId: string, after: number, oldestSeq: number }} Gap */
@@ -58,9 +58,9 @@ export type Home = {
 /**
  * What a tracker needs of its client.
  *
- * @typedef {object} Home
+ * @typedef {object} TrackerContext
  * @property {() => Link | undefined} link the connection, once there is one
- * @property {import("./saved.js").Saved} saved
+ * @property {import("./event-cache.js").EventCache} saved
  * @property {(room: string) => Promise<ProgressEvent[]>} newest the latest events of a room's newest jobs, oldest job first
  * @property {(rooms: readonly string[]) => void} leave leaves those of the rooms that no tracker needs
  * @property {(tracker: Tracker) => void} closed
@@ -73,12 +73,12 @@ export declare class Tracker {
     done: Promise<void>;
     /** @type {CTOError | null} why its room is refused */ error: CTOError | null;
     /**
-     * @param {Home} home
+     * @param {TrackerContext} home
      * @param {string | undefined} room all of whose jobs it follows
      * @param {readonly string[]} jobIds the jobs that it follows, if not a room's
      * @param {boolean} complete whether every event counts, or only the latest of each job
      */
-    constructor(home: Home, room: string | undefined, jobIds: readonly string[], complete: boolean);
+    constructor(home: TrackerContext, room: string | undefined, jobIds: readonly string[], complete: boolean);
     /** Every event once, in order. Returns what unsubscribes. @param {(event: ProgressEvent, delivery: Delivery) => void} listener */
     onProgress(listener: (event: ProgressEvent, delivery: Delivery) => void): () => undefined;
     /** The last event of each job, exactly once. @param {(event: ProgressEvent, delivery: Delivery) => void} listener */
@@ -87,7 +87,7 @@ export declare class Tracker {
     onGap(listener: (gap: Gap) => void): () => undefined;
     /** A job or room is refused. @param {(error: CTOError, jobId?: string) => void} listener */
     onError(listener: (error: CTOError, jobId?: string) => void): () => undefined;
-    /** The snapshot has changed. Told at most once a frame. @param {() => void} listener */
+    /** The snapshot has changed. ServerMessage at most once a frame. @param {() => void} listener */
     onChange(listener: () => void): () => undefined;
     /** All as it stands; the same object until something changes. */
     get snapshot(): Snapshot;

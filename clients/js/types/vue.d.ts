@@ -5,7 +5,7 @@
  */
 export type Client = import("./client.js").Client;
 export type Snapshot = import("./tracker.js").Snapshot;
-export type Which = import("./which.js").Which;
+export type Selection = import("./selector.js").Selection;
 export type Given<T> = import("vue").MaybeRefOrGetter<T>;
 /** Give the client to the components inside; also as a plugin: `app.use({ install: (app) => provideCTO(client, app) })`.
  * @param {Client} client @param {import("vue").App} [app] */
@@ -30,8 +30,8 @@ export declare function useCTOJob(jobId: Given<string | null | undefined>): {
     status: import("vue").ComputedRef<"completed" | "failed" | "in_progress" | "started" | null>;
     details: import("vue").ComputedRef<import("./types.js").Details>;
 };
-/** Several jobs, all jobs of a user, or, for admins, every job: the latest of each. @param {Given<Which | null>} which */
-export declare function useCTOJobs(which: Given<Which | null>): {
+/** Several jobs, all jobs of a user, or, for admins, every job: the latest of each. @param {Given<Selection | null>} which */
+export declare function useCTOJobs(which: Given<Selection | null>): {
     jobs: import("vue").ComputedRef<readonly import("./job.js").JobView[]>;
     stats: import("vue").ComputedRef<import("./stats.js").Stats>;
     error: import("vue").ComputedRef<import("./errors.js").CTOError | null>;

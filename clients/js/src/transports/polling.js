@@ -1,6 +1,6 @@
-import { CTOError, isLimit, isPassing } from "../errors.js";
+import { CTOError, isLimit, isTransient } from "../errors.js";
 import { hasEnded } from "../job.js";
-import { EVERYBODY, newestOf } from "../room.js";
+import { ADMIN_ROOM, latestOfRecentJobs } from "../recent-jobs.js";
 import { claimsOf } from "../token.js";
 
 const INTERVAL_MS = 2_000; // of asking about everything once; the gateway's limit leaves room for ten jobs, twice over
@@ -9,9 +9,9 @@ const FAILURES = 3; // in a row, until the connection counts as lost
 const FOREVER_MS = 2 ** 31 - 1;
 
 /**
- * Asking again and again, where nothing else gets through.
+ * RequestOptions again and again, where nothing else gets through.
  *
- * @param {import("../types.js").Opening} opening
+ * @param {import("../types.js").TransportContext} opening
  * @returns {Promise<import("../types.js").Session>}
  */
 export async function open(opening) {
@@ -25,12 +25,12 @@ const isHidden = () => globalThis.document?.visibilityState === "hidden";
 /**
  * Tell what comes after a seq, as far as it has come.
  *
- * @param {Pick<import("../types.js").Opening, "rest" | "tell" | "signal">} opening
+ * @param {Pick<import("../types.js").TransportContext, "rest" | "tell" | "signal">} opening
  * @param {string} jobId
  * @param {number} after
  * @returns {Promise<import("../types.js").ProgressEvent[]>}
  */
-export async function askJob({ rest, tell, signal }, jobId, after) {
+export async function fetchJob({ rest, tell, signal }, jobId, after) {
   const { events } = await rest.request("GET", `/api/cto/job/${jobId}/events?after=${after}`, { signal });
   if (events.length && events[0].seq > after + 1) tell("gap", jobId, events[0].seq);
   tell("resumed", jobId, events);
@@ -38,21 +38,21 @@ export async function askJob({ rest, tell, signal }, jobId, after) {
 }
 
 /**
- * See {@link newestOf}. Rejects with `forbidden` as a socket does: a user who lists everybody's jobs gets their own.
+ * See {@link latestOfRecentJobs}. Rejects with `forbidden` as a socket does: a user who lists everybody's jobs gets their own.
  *
- * @param {Pick<import("../types.js").Opening, "rest" | "signal">} opening
+ * @param {Pick<import("../types.js").TransportContext, "rest" | "signal">} opening
  * @param {string} room
  */
-export async function askRoom({ rest, signal }, room) {
+export async function fetchRoom({ rest, signal }, room) {
   const { sub, role = "user" } = claimsOf(await rest.token.get());
-  if (room === EVERYBODY && sub && role === "user") throw new CTOError("forbidden", `${EVERYBODY} is for admins`);
-  return newestOf((path) => rest.request("GET", path, { signal }), room);
+  if (room === ADMIN_ROOM && sub && role === "user") throw new CTOError("forbidden", `${ADMIN_ROOM} is for admins`);
+  return latestOfRecentJobs((path) => rest.request("GET", path, { signal }), room);
 }
 
 /**
  * Ask about rooms and jobs in turn, until the session is closed or nothing answers any more.
  *
- * @param {Pick<import("../types.js").Opening, "rest" | "tell" | "closed" | "signal">} opening
+ * @param {Pick<import("../types.js").TransportContext, "rest" | "tell" | "closed" | "signal">} opening
  * @returns {import("../types.js").Session}
  */
 function poll(opening) {
@@ -82,7 +82,7 @@ function poll(opening) {
   };
   signal.addEventListener("abort", close);
 
-  /** @param {import("../types.js").About} about @param {() => Promise<unknown>} ask */
+  /** @param {import("../types.js").Target} about @param {() => Promise<unknown>} ask */
   const attempt = async (about, ask) => {
     if (!isOpen) return;
     await new Promise((resolve) => setTimeout(resolve, Math.max(GAP_MS, notBeforeMs - Date.now())));
@@ -93,11 +93,11 @@ function poll(opening) {
       const error = /** @type {import("../errors.js").CTOError} */ (cause);
       if (!isOpen) return;
       if (error.retryAfterMs) notBeforeMs = Date.now() + error.retryAfterMs;
-      const counts = isPassing(error) && (!error.retryAfterMs || isLimit(error));
+      const counts = isTransient(error) && (!error.retryAfterMs || isLimit(error));
       if (error.status === 401 || (counts && (failures += 1) === FAILURES)) {
         close();
         closed(error);
-      } else if (!isPassing(error)) {
+      } else if (!isTransient(error)) {
         if ("room" in about) rooms.delete(about.room);
         else jobs.delete(about.jobId);
         tell("refused", about, error);
@@ -107,7 +107,7 @@ function poll(opening) {
 
   /** @param {string} jobId @param {Map<string, number>} seqs */
   const lookAtJob = async (jobId, seqs) => {
-    const last = (await askJob(opening, jobId, seqs.get(jobId) ?? 0)).at(-1);
+    const last = (await fetchJob(opening, jobId, seqs.get(jobId) ?? 0)).at(-1);
     if (!last || !seqs.has(jobId)) return;
     if (hasEnded(last)) seqs.delete(jobId);
     else seqs.set(jobId, last.seq);
@@ -116,7 +116,7 @@ function poll(opening) {
   /** @param {string} room @param {Map<string, number>} seqs */
   const lookAtRoom = async (room, seqs) => {
     const unseen = new Map(seqs);
-    const events = await askRoom(opening, room);
+    const events = await fetchRoom(opening, room);
     const ended = new Set(events.filter(hasEnded).map(({ jobId }) => jobId));
     const past = seen.get(room) ?? ended;
     for (const event of events) {
@@ -154,7 +154,7 @@ function poll(opening) {
       jobs.set(jobId, after);
       wake();
     },
-    catchUp: (jobId, after) => void attempt({ jobId }, () => askJob(opening, jobId, after)),
+    catchUp: (jobId, after) => void attempt({ jobId }, () => fetchJob(opening, jobId, after)),
     refresh: () => {}, // every request has the newest
     close,
   };

@@ -3,8 +3,8 @@ import { CTOError } from "./errors.js";
 const ANSWER_MS = 2_000; // in which a leader that lives answers
 const WATCH_MS = 10_000;
 
-/** @typedef {import("./ladder.js").LinkTold} LinkTold */
-/** @typedef {import("./ladder.js").Ladder} Ladder */
+/** @typedef {import("./connection-manager.js").LinkMessage} LinkMessage */
+/** @typedef {import("./connection-manager.js").ConnectionManager} ConnectionManager */
 
 /** Whether this browser can share a connection among tabs. */
 export const canShare = () => globalThis.document && globalThis.navigator?.locks;
@@ -14,9 +14,9 @@ export const canShare = () => globalThis.document && globalThis.navigator?.locks
  * others ask for, and tells all of them what comes. When it goes, the browser gives the lock to the next one, whose
  * connection opens; then every tab asks anew for everything. A leader that does not answer is frozen, and deposed.
  */
-export class Tabs {
+export class SharedConnection {
   isOpen = false;
-  /** @type {Ladder | undefined} of the leader */ #ladder;
+  /** @type {ConnectionManager | undefined} of the leader */ #manager;
   /** @type {import("./types.js").Connection | undefined} */ #connection;
   /** @type {Map<string, Set<string>>} which tabs want which room */ #wanted = new Map();
   /** @type {Set<string>} the tabs that live */ #known = new Set();
@@ -25,30 +25,30 @@ export class Tabs {
   #closes = new AbortController();
   #until = { signal: this.#closes.signal };
   #name;
-  #climb;
+  #createManager;
   #on;
   #channel;
   #watch;
 
   /**
    * @param {string} name the same for all tabs that share: one gateway and one user
-   * @param {(tell: (...told: LinkTold) => void) => Ladder} climb
-   * @param {(...told: LinkTold) => void} tell
+   * @param {(tell: (...told: LinkMessage) => void) => ConnectionManager} createManager
+   * @param {(...told: LinkMessage) => void} tell
    */
-  constructor(name, climb, tell) {
+  constructor(name, createManager, tell) {
     this.#name = name;
-    this.#climb = climb;
+    this.#createManager = createManager;
     this.#on = tell;
     this.#channel = new BroadcastChannel(name);
     this.#channel.onmessage = ({ data }) => this.#hear(data);
-    this.#hold(name + this.#me, this.#until); // the others know that this tab is gone when they get it
-    this.#hold(name, this.#until, this.#lead);
-    document.addEventListener("visibilitychange", this.#hail, this.#until);
-    this.#watch = setInterval(this.#hail, WATCH_MS);
+    this.#acquireLock(name + this.#me, this.#until); // the others know that this tab is gone when they get it
+    this.#acquireLock(name, this.#until, this.#lead);
+    document.addEventListener("visibilitychange", this.#pingLeader, this.#until);
+    this.#watch = setInterval(this.#pingLeader, WATCH_MS);
     this.#send("hello");
   }
 
-  /** @param {import("./types.js").Asked} asked */
+  /** @param {import("./types.js").ClientCommand} asked */
   ask(...asked) {
     this.#send(...asked);
   }
@@ -61,12 +61,12 @@ export class Tabs {
     clearInterval(this.#watch);
     clearTimeout(this.#patience);
     this.#closes.abort();
-    this.#ladder?.close();
+    this.#manager?.close();
     this.#channel.close();
   }
 
   /** Hold a lock, once it is had, until this closes. @param {string} name @param {LockOptions} options @param {() => void} [had] */
-  async #hold(name, options, had) {
+  async #acquireLock(name, options, had) {
     const { signal } = this.#until;
     try {
       await navigator.locks.request(name, options, () => new Promise((/** @type {(_?: any) => void} */ resolve) => {
@@ -76,16 +76,16 @@ export class Tabs {
       }));
     } catch { // another tab has taken it
       if (signal.aborted) return;
-      this.#ladder?.close();
-      this.#ladder = undefined;
-      void this.#hold(name, this.#until, had);
+      this.#manager?.close();
+      this.#manager = undefined;
+      void this.#acquireLock(name, this.#until, had);
     }
   }
 
   #lead = () => {
     this.isOpen = false;
     this.#wanted.clear();
-    this.#ladder = this.#climb((...told) => {
+    this.#manager = this.#createManager((...told) => {
       this.#channel.postMessage({ told: told.map(plain) });
       this.#take(told);
     });
@@ -93,11 +93,11 @@ export class Tabs {
 
   /** @param {any[]} asked */
   #send(...asked) {
-    if (this.#ladder) this.#do(this.#me, asked);
+    if (this.#manager) this.#do(this.#me, asked);
     else this.#channel.postMessage({ from: this.#me, asked });
   }
 
-  /** @param {LinkTold} told */
+  /** @param {LinkMessage} told */
   #take(told) {
     if (told[0] === "connection") {
       this.#connection = told[1];
@@ -108,7 +108,7 @@ export class Tabs {
 
   /** @param {any} said */
   #hear({ from, asked, to, told, isHidden }) {
-    if (this.#ladder) {
+    if (this.#manager) {
       if (asked) this.#do(from, asked);
       return;
     }
@@ -119,18 +119,18 @@ export class Tabs {
     this.#take(told.map(revived));
     if (to && !wasOpen && this.isOpen) this.#on("opened"); // before this tab came
     // Who polls does not while its tab is hidden; this one is not.
-    if (isHidden && told[1].via === "polling" && !document.hidden) this.#depose();
+    if (isHidden && told[1].via === "polling" && !document.hidden) this.#takeOver();
   }
 
   /** As the leader, do what a tab asks for. @param {string} tab @param {any[]} asked */
   #do(tab, [verb, about, ...more]) {
-    const ladder = /** @type {any} */ (this.#ladder);
+    const manager = /** @type {any} */ (this.#manager);
     if (tab !== this.#me) this.#know(tab);
     const room = verb === "leave" || verb === "join" ? about : `job_${about}`;
     if (verb === "join" || verb === "follow" || verb === "catchUp") this.#wanted.set(room, (this.#wanted.get(room) ?? new Set()).add(tab));
-    if (verb === "reconnect") ladder.reconnect();
+    if (verb === "reconnect") manager.reconnect();
     else if (verb === "hello") this.#channel.postMessage({ to: tab, told: ["connection", plain(this.#connection)], isHidden: document.hidden });
-    else if (verb !== "leave" || this.#isUnwanted(room, tab)) ladder.ask(verb, about, ...more);
+    else if (verb !== "leave" || this.#isUnwanted(room, tab)) manager.ask(verb, about, ...more);
   }
 
   /** Whether nobody wants a room when a tab no longer does. @param {string} room @param {string} tab */
@@ -145,20 +145,20 @@ export class Tabs {
     this.#known.add(tab);
     navigator.locks.request(this.#name + tab, this.#until, () => {
       this.#known.delete(tab);
-      for (const room of this.#wanted.keys()) if (this.#isUnwanted(room, tab)) this.#ladder?.ask("leave", room);
+      for (const room of this.#wanted.keys()) if (this.#isUnwanted(room, tab)) this.#manager?.ask("leave", room);
     }).catch(() => {});
   }
 
   /** See whether the leader lives. */
-  #hail = () => {
-    if (this.#ladder || document.hidden) return;
+  #pingLeader = () => {
+    if (this.#manager || document.hidden) return;
     this.#send("hello");
-    this.#patience ??= setTimeout(this.#depose, ANSWER_MS);
+    this.#patience ??= setTimeout(this.#takeOver, ANSWER_MS);
   };
 
-  #depose = () => {
+  #takeOver = () => {
     this.#patience = undefined;
-    void this.#hold(this.#name, { steal: true }, this.#lead);
+    void this.#acquireLock(this.#name, { steal: true }, this.#lead);
   };
 }
 

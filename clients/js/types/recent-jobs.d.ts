@@ -1,4 +1,4 @@
-export declare const EVERYBODY = "admin_launches";
+export declare const ADMIN_ROOM = "admin_launches";
 /**
  * The latest event of each of a room's newest jobs, ended ones too, oldest first.
  *
@@ -6,4 +6,4 @@ export declare const EVERYBODY = "admin_launches";
  * @param {string} room
  * @returns {Promise<import("./types.js").ProgressEvent[]>}
  */
-export declare function newestOf(get: (path: string) => Promise<any>, room: string): Promise<import("./types.js").ProgressEvent[]>;
+export declare function latestOfRecentJobs(get: (path: string) => Promise<any>, room: string): Promise<import("./types.js").ProgressEvent[]>;

@@ -1,8 +1,8 @@
-// The ladder, on rungs that do as they are told and a clock that does not run by itself.
+// The manager, on transports that do as they are told and a clock that does not run by itself.
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { CTOError } from "../src/errors.js";
-import { Ladder } from "../src/ladder.js";
+import { ConnectionManager } from "../src/connection-manager.js";
 import { Token } from "../src/token.js";
 
 beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_800_000_000_000 }));
@@ -15,8 +15,8 @@ const pass = async (ms) => {
   await settle();
 };
 
-/** A rung that opens while it `works`, and else fails with its `error`. */
-function rung(name) {
+/** A transport that opens while it `works`, and else fails with its `error`. */
+function transport(name) {
   const made = {
     name, works: true, error: new CTOError("unreachable", "told to"), opened: 0, closed: 0, tokens: [],
     open: async (opening) => {
@@ -31,19 +31,19 @@ function rung(name) {
   return made;
 }
 
-/** A ladder, and what it tells. */
-function climb(rungs, token = undefined) {
+/** A manager, and what it tells. */
+function manage(transports, token = undefined) {
   const told = [];
   const rest = { url: "http://gateway", token: new Token(token, () => {}) };
-  const ladder = new Ladder(rungs, rest, (...what) => told.push(what));
+  const manager = new ConnectionManager(transports, rest, (...what) => told.push(what));
   const states = () => told.filter(([what]) => what === "connection").map(([, { state, via }]) => via ?? state);
-  return { ladder, told, states, state: () => states().at(-1) };
+  return { manager, told, states, state: () => states().at(-1) };
 }
 
-test("the best rung that works is used, and the better ones are tried again", async () => {
-  const [one, two, three] = [rung("one"), rung("two"), rung("three")];
+test("the best transport that works is used, and the better ones are tried again", async () => {
+  const [one, two, three] = [transport("one"), transport("two"), transport("three")];
   one.works = two.works = false;
-  const { ladder, states, told } = climb([one, two, three]);
+  const { manager, states, told } = manage([one, two, three]);
   await settle();
   assert.deepEqual(states(), ["connecting", "three"]);
   two.works = true;
@@ -59,13 +59,13 @@ test("the best rung that works is used, and the better ones are tried again", as
   await pass(3_600_000);
   assert.deepEqual([one.opened, two.opened, three.opened], [1, 1, 1], "at the top there is nothing to try");
   assert.equal(told.filter(([what]) => what === "opened").length, 3, "whoever uses it asks anew each time");
-  ladder.close();
+  manager.close();
 });
 
-test("better rungs are tried ever more rarely", async () => {
-  const [one, two] = [rung("one"), rung("two")];
+test("better transports are tried ever more rarely", async () => {
+  const [one, two] = [transport("one"), transport("two")];
   one.works = false;
-  const { ladder } = climb([one, two]);
+  const { manager } = manage([one, two]);
   await settle();
   const tries = [];
   for (let s = 0; s < 3_600; s += 1) {
@@ -74,46 +74,46 @@ test("better rungs are tried ever more rarely", async () => {
     if (one.tokens.length > before) tries.push(s + 1);
   }
   assert.deepEqual(tries.slice(0, 6), [30, 90, 210, 450, 750, 1_050]);
-  ladder.close();
+  manager.close();
 });
 
-test("a connection that is lost is opened again by the same rung at once", async () => {
-  const [one, two] = [rung("one"), rung("two")];
-  const { ladder, states } = climb([one, two]);
+test("a connection that is lost is opened again by the same transport at once", async () => {
+  const [one, two] = [transport("one"), transport("two")];
+  const { manager, states } = manage([one, two]);
   await settle();
   await pass(60_000);
   one.opening.closed(new CTOError("unreachable", "cut"));
   await settle();
   assert.deepEqual(states(), ["connecting", "one", "connecting", "one"]);
-  ladder.close();
+  manager.close();
 });
 
-test("asked to, it opens another connection by the same rung in place of one that may be dead", async () => {
-  const [one, two] = [rung("one"), rung("two")];
-  const { ladder, states, told } = climb([one, two]);
+test("asked to, it opens another connection by the same transport in place of one that may be dead", async () => {
+  const [one, two] = [transport("one"), transport("two")];
+  const { manager, states, told } = manage([one, two]);
   await settle();
-  ladder.reconnect();
+  manager.reconnect();
   await settle();
   assert.deepEqual([one.opened, one.closed, two.opened], [2, 1, 0]);
   assert.equal(states().at(-1), "one");
   assert.equal(told.filter(([what]) => what === "opened").length, 2);
-  ladder.close();
+  manager.close();
 });
 
-test("a rung whose connections do not last is left", async () => {
-  const [one, two] = [rung("one"), rung("two")];
-  const { ladder, state } = climb([one, two]);
+test("a transport whose connections do not last is left", async () => {
+  const [one, two] = [transport("one"), transport("two")];
+  const { manager, state } = manage([one, two]);
   await settle();
   await pass(2_000);
   one.opening.closed(new CTOError("unreachable", "cut"));
   await settle();
   assert.equal(state(), "two");
-  ladder.close();
+  manager.close();
 });
 
 test("when no connection lasts it is not tried without rest", async () => {
-  const [one, two] = [rung("one"), rung("two")];
-  const { ladder, state } = climb([one, two]);
+  const [one, two] = [transport("one"), transport("two")];
+  const { manager, state } = manage([one, two]);
   for (let turn = 0; turn < 50; turn += 1) {
     await settle();
     for (const each of [one, two]) each.opening?.closed(new CTOError("unreachable", "cut"));
@@ -121,13 +121,13 @@ test("when no connection lasts it is not tried without rest", async () => {
   await settle();
   assert.equal(state(), "waiting");
   assert.ok(one.opened + two.opened <= 4, `${one.opened + two.opened} times without a pause`);
-  ladder.close();
+  manager.close();
 });
 
 test("when nothing works it is tried again, at most every 15 s, and at once when asked to", async () => {
-  const [one, two] = [rung("one"), rung("two")];
+  const [one, two] = [transport("one"), transport("two")];
   one.works = two.works = false;
-  const { ladder, state } = climb([one, two]);
+  const { manager, state } = manage([one, two]);
   await settle();
   assert.equal(state(), "waiting");
   const tries = [];
@@ -139,48 +139,48 @@ test("when nothing works it is tried again, at most every 15 s, and at once when
   const waits = tries.slice(1).map((s, at) => s - tries[at]);
   assert.ok(Math.max(...waits) <= 16 && Math.max(...waits) >= 7, waits.join());
   one.works = true;
-  ladder.reconnect();
+  manager.reconnect();
   await settle();
   assert.equal(state(), "one");
-  ladder.close();
+  manager.close();
 });
 
-test("a rung that does not answer is given up after five seconds", async () => {
-  const [one, two] = [rung("one"), rung("two")];
+test("a transport that does not answer is given up after five seconds", async () => {
+  const [one, two] = [transport("one"), transport("two")];
   one.works = "never";
-  const { ladder, state } = climb([one, two]);
+  const { manager, state } = manage([one, two]);
   await settle();
   await pass(4_999);
   assert.equal(state(), "connecting");
   await pass(1);
   assert.equal(state(), "two");
-  ladder.close();
+  manager.close();
 });
 
 test("what is refused is not tried again by itself", async () => {
-  const one = rung("one");
+  const one = transport("one");
   one.works = false;
   one.error = new CTOError("invalid_token", "wrong key");
-  const { ladder, told, state } = climb([one, rung("two")], "token");
+  const { manager, told, state } = manage([one, transport("two")], "token");
   await settle();
   assert.equal(state(), "refused");
   assert.equal(told.at(-1)[1].error.code, "invalid_token");
   await pass(3_600_000);
   assert.equal(one.tokens.length, 1);
   one.works = true;
-  ladder.reconnect();
+  manager.reconnect();
   await settle();
   assert.equal(state(), "one");
-  ladder.close();
+  manager.close();
 });
 
 test("a limit of the gateway is tried for about a minute, and then left to the application", async () => {
-  const rungs = [rung("one"), rung("two")];
-  for (const each of rungs) {
+  const transports = [transport("one"), transport("two")];
+  for (const each of transports) {
     each.works = false;
     each.error = new CTOError("too_many_connections", "the user has too many");
   }
-  const { ladder, told, states, state } = climb(rungs);
+  const { manager, told, states, state } = manage(transports);
   await settle();
   assert.equal(state(), "waiting", "others may close theirs");
   assert.equal(told.at(-1)[1].error.code, "too_many_connections");
@@ -188,32 +188,32 @@ test("a limit of the gateway is tried for about a minute, and then left to the a
   for (; state() !== "refused" && passedS < 600; passedS += 1) await pass(1_000);
   assert.ok(passedS >= 30 && passedS <= 120, `${passedS} s`);
   assert.equal(told.at(-1)[1].error.code, "too_many_connections");
-  const tries = rungs[0].tokens.length;
+  const tries = transports[0].tokens.length;
   await pass(3_600_000);
-  assert.equal(rungs[0].tokens.length, tries);
-  rungs[0].works = true;
-  ladder.reconnect();
+  assert.equal(transports[0].tokens.length, tries);
+  transports[0].works = true;
+  manager.reconnect();
   await settle();
   assert.equal(states().at(-1), "one");
-  ladder.close();
+  manager.close();
 });
 
 test("a connection that is cut off for saying too much is not opened again at once", async () => {
-  const [one, two] = [rung("one"), rung("two")];
-  const { ladder, state } = climb([one, two]);
+  const [one, two] = [transport("one"), transport("two")];
+  const { manager, state } = manage([one, two]);
   await settle();
   await pass(10_000);
   one.opening.closed(new CTOError("too_many_messages", "twenty a second"));
   await settle();
   assert.equal(state(), "two", "which may have another limit");
   assert.equal(one.opened, 1);
-  ladder.close();
+  manager.close();
 });
 
 test("a token that has ended is replaced, once, when there is somebody to ask", async () => {
-  const one = rung("one");
+  const one = transport("one");
   let count = 0;
-  const { ladder, state } = climb([one], async () => `token ${(count += 1)}`);
+  const { manager, state } = manage([one], async () => `token ${(count += 1)}`);
   await settle();
   await pass(60_000);
   one.opening.closed(new CTOError("token_expired", "over"));
@@ -223,13 +223,13 @@ test("a token that has ended is replaced, once, when there is somebody to ask", 
   one.opening.closed(new CTOError("token_revoked", "cut off"));
   await settle();
   assert.equal(state(), "refused", "the newest is no good either");
-  ladder.close();
+  manager.close();
 });
 
 test("a token that cannot be had is asked for again", async () => {
-  const one = rung("one");
+  const one = transport("one");
   let works = false;
-  const { ladder, told, state } = climb([one], async () => {
+  const { manager, told, state } = manage([one], async () => {
     if (!works) throw new Error("the login is down");
     return "token";
   });
@@ -239,13 +239,13 @@ test("a token that cannot be had is asked for again", async () => {
   works = true;
   await pass(1_000);
   assert.equal(state(), "one");
-  ladder.close();
+  manager.close();
 });
 
 test("after it is closed nothing is opened or told any more", async () => {
-  const one = rung("one");
-  const { ladder, told } = climb([one]);
-  ladder.close();
+  const one = transport("one");
+  const { manager, told } = manage([one]);
+  manager.close();
   await settle();
   const count = told.length;
   await pass(3_600_000);
@@ -254,8 +254,8 @@ test("after it is closed nothing is opened or told any more", async () => {
 });
 
 test("what an old connection still tells is not passed on", async () => {
-  const one = rung("one");
-  const { ladder, told } = climb([one]);
+  const one = transport("one");
+  const { manager, told } = manage([one]);
   await settle();
   const old = one.opening;
   await pass(60_000);
@@ -266,5 +266,5 @@ test("what an old connection still tells is not passed on", async () => {
   assert.equal(told.length, count);
   one.opening.tell("event", { jobId: "j", seq: 1 });
   assert.equal(told.length, count + 1);
-  ladder.close();
+  manager.close();
 });

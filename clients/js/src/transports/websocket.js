@@ -7,7 +7,7 @@ const NORMAL_CLOSURE = 1000;
 /**
  * The gateway's plain WebSocket, for pages without socket.io-client.
  *
- * @param {import("../types.js").Opening} opening
+ * @param {import("../types.js").TransportContext} opening
  * @returns {Promise<import("../types.js").Session>}
  */
 export const open = ({ url, token, tell, closed, signal }) => new Promise((resolve, reject) => {

@@ -12,7 +12,7 @@ export type Storage = {
     removeItem: (key: string) => unknown;
 };
 /** Keeps the events of the jobs that are followed, so that a page that is loaded again goes on where it was. */
-export declare class Saved {
+export declare class EventCache {
     #private;
     /** @param {Storage | null} storage @param {string} url whose jobs they are */
     constructor(storage: Storage | null, url: string);

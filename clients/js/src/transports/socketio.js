@@ -5,11 +5,11 @@ import { CTOError } from "../errors.js";
  *
  * @param {(url: string, options: any) => any} io socket.io-client's
  * @param {"websocket" | "polling"} transport
- * @returns {Pick<import("../types.js").Rung, "open">}
+ * @returns {Pick<import("../types.js").Transport, "open">}
  */
 export const socketIo = (io, transport) => ({
   open: ({ url, token, tell, closed, signal }) => new Promise((resolve, reject) => {
-    // Which transport to use, and when to try again, is the ladder's business.
+    // Which transport to use, and when to try again, is the connection manager's business.
     const socket = io(url, { auth: { token }, transports: [transport], upgrade: false, reconnection: false, forceNew: true });
     /** @type {CTOError | undefined} */ let why;
     const close = () => {
@@ -18,7 +18,7 @@ export const socketIo = (io, transport) => ({
     };
     signal.addEventListener("abort", close);
 
-    /** @param {string} name @param {unknown} said @param {import("../types.js").About} about @param {(answer: any) => void} done */
+    /** @param {string} name @param {unknown} said @param {import("../types.js").Target} about @param {(answer: any) => void} done */
     const ask = (name, said, about, done) => socket.emit(name, said, (/** @type {any} */ answer) => {
       if (answer.success) done(answer);
       else if (answer.error.code === "gap" && "jobId" in about) tell("gap", about.jobId, answer.oldestSeq);

@@ -1,53 +1,53 @@
-import { CTOError, isLimit, isPassing, isStale, unreachable } from "./errors.js";
+import { CTOError, isLimit, isTransient, isTokenExpired, unreachable } from "./errors.js";
 
 const OPEN_TIMEOUT_MS = 5_000;
 const BRIEF_MS = 3_000; // a connection that lasts no longer does not work, whatever it said
-const LIMITED_ROUNDS = 10; // in which no rung gets past a limit, about a minute; then an application must decide
+const LIMITED_ROUNDS = 10; // in which no transport gets past a limit, about a minute; then an application must decide
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 15_000;
-const FIRST_CLIMB_MS = 30_000;
-const LONGEST_CLIMB_MS = 300_000;
+const FIRST_UPGRADE_MS = 30_000;
+const LONGEST_UPGRADE_MS = 300_000;
 const FOREVER_MS = 2 ** 31 - 1;
 
-/** @typedef {import("./types.js").Told | ["opened"] | ["connection", import("./types.js").Connection]} LinkTold */
+/** @typedef {import("./types.js").ServerMessage | ["opened"] | ["connection", import("./types.js").Connection]} LinkMessage */
 
 /**
- * Keeps one connection open, by the highest rung that works: steps down when one fails, and tries those above again
+ * Keeps one connection open, by the highest transport that works: steps down when one fails, and tries those above again
  * and again. Whoever uses it asks anew for everything whenever it has `opened`; so nothing is lost in between.
  */
-export class Ladder {
+export class ConnectionManager {
   isOpen = false;
   /** @type {import("./types.js").Session | undefined} */ #session;
   /** @type {AbortController | undefined} */ #ends; // of the session
   /** @type {(ended: CTOError | number) => void} */ #end = () => {};
   /** @type {() => void} */ #wake = () => {};
   #closed = false;
-  #level = 0; // of the rung in use
-  #rungs;
+  #level = 0; // of the transport in use
+  #transports;
   #rest;
   #tell;
 
   /**
-   * @param {readonly import("./types.js").Rung[]} rungs the best first
+   * @param {readonly import("./types.js").Transport[]} transports the best first
    * @param {import("./rest.js").Rest} rest
-   * @param {(...told: LinkTold) => void} tell
+   * @param {(...told: LinkMessage) => void} tell
    */
-  constructor(rungs, rest, tell) {
-    this.#rungs = rungs;
+  constructor(transports, rest, tell) {
+    this.#transports = transports;
     this.#rest = rest;
     this.#tell = tell;
     globalThis.addEventListener?.("online", this.reconnect);
     void this.#run();
   }
 
-  /** @param {import("./types.js").Asked} asked */
+  /** @param {import("./types.js").ClientCommand} asked */
   ask(...[verb, ...about]) {
     /** @type {any} */ (this.#session)?.[verb](...about);
   }
 
   /** Open a new connection now, also after a refusal: that there is none, or that it is dead, is not always noticed. */
   reconnect = () => {
-    this.#hangUp();
+    this.#disconnect();
     this.#wake();
     this.#end(this.#level);
   };
@@ -57,11 +57,11 @@ export class Ladder {
     globalThis.removeEventListener?.("online", this.reconnect);
     this.#wake();
     this.#end(new CTOError("closed", ""));
-    this.#hangUp();
+    this.#disconnect();
   }
 
   async #run() {
-    let failed = 0; // rungs, one after another
+    let failed = 0; // transports, one after another
     let renewed = false; // whether the token was replaced since anything worked
     let retryMs = FIRST_RETRY_MS;
     this.#show("connecting");
@@ -70,37 +70,37 @@ export class Ladder {
       try {
         if (!this.isOpen) await this.#open(this.#level);
         const begunMs = Date.now();
-        const ended = await this.#stay(this.#level);
+        const ended = await this.#holdOpen(this.#level);
         if (typeof ended === "number") {
           this.#level = ended;
           continue;
         }
-        this.#hangUp();
+        this.#disconnect();
         error = ended;
         this.#show("connecting", error);
         if (Date.now() - begunMs >= BRIEF_MS && !isLimit(error)) {
           failed = 0;
           renewed = false;
           retryMs = FIRST_RETRY_MS;
-          if (isPassing(error)) continue;
+          if (isTransient(error)) continue;
         }
       } catch (cause) {
         error = /** @type {CTOError} */ (cause);
       }
       if (this.#closed) return;
-      if (isStale(error) && this.#rest.token.renewable && !renewed) {
+      if (isTokenExpired(error) && this.#rest.token.renewable && !renewed) {
         renewed = true;
         await this.#rest.token.renew().catch(() => {});
-      } else if (!isPassing(error) || (isLimit(error) && failed >= LIMITED_ROUNDS * this.#rungs.length)) {
+      } else if (!isTransient(error) || (isLimit(error) && failed >= LIMITED_ROUNDS * this.#transports.length)) {
         this.#show("refused", error);
         await this.#pause(FOREVER_MS);
         failed = 0;
         renewed = false;
         this.#show("connecting");
       } else {
-        this.#level = (this.#level + 1) % this.#rungs.length;
+        this.#level = (this.#level + 1) % this.#transports.length;
         failed += 1;
-        if (failed % this.#rungs.length) continue;
+        if (failed % this.#transports.length) continue;
         this.#show("waiting", error);
         await this.#pause(Math.max(error.retryAfterMs ?? 0, retryMs * (0.5 + Math.random() / 2)));
         retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
@@ -108,9 +108,9 @@ export class Ladder {
     }
   }
 
-  /** Open a connection by one rung, in place of what there was. @param {number} level */
+  /** Open a connection by one transport, in place of what there was. @param {number} level */
   async #open(level) {
-    const rung = this.#rungs[level];
+    const transport = this.#transports[level];
     const ends = new AbortController();
     const isCurrent = () => this.#ends === ends;
     const token = await this.#rest.token.get();
@@ -125,32 +125,32 @@ export class Ladder {
         ends.abort();
         reject(unreachable());
       }, OPEN_TIMEOUT_MS);
-      const tell = (/** @type {import("./types.js").Told} */ ...told) => { if (isCurrent()) this.#tell(...told); };
-      rung.open({ url: this.#rest.url, token, rest: this.#rest, tell, closed, signal: ends.signal }).then(resolve, reject);
+      const tell = (/** @type {import("./types.js").ServerMessage} */ ...told) => { if (isCurrent()) this.#tell(...told); };
+      transport.open({ url: this.#rest.url, token, rest: this.#rest, tell, closed, signal: ends.signal }).then(resolve, reject);
     }).finally(() => clearTimeout(timer));
     if (this.#closed) {
       session.close();
       throw new CTOError("closed", "");
     }
-    this.#hangUp();
+    this.#disconnect();
     this.#session = session;
     this.#ends = ends;
     this.isOpen = true;
-    this.#show("live", null, rung.name);
+    this.#show("live", null, transport.name);
     this.#tell("opened");
   }
 
   /**
-   * Stay connected by this rung, and try those above it from time to time.
+   * Stay connected by this transport, and try those above it from time to time.
    *
    * @param {number} level
-   * @returns {Promise<CTOError | number>} why it has ended, or the rung that is used now
+   * @returns {Promise<CTOError | number>} why it has ended, or the transport that is used now
    */
-  async #stay(level) {
-    let climbMs = FIRST_CLIMB_MS;
+  async #holdOpen(level) {
+    let upgradeMs = FIRST_UPGRADE_MS;
     let over = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
-    const climb = async () => {
+    const upgrade = async () => {
       for (let higher = 0; higher < level && !over; higher += 1) {
         try {
           await this.#open(higher);
@@ -158,17 +158,17 @@ export class Ladder {
           return;
         } catch { /* as before, then */ }
       }
-      climbMs = Math.min(climbMs * 2, LONGEST_CLIMB_MS);
-      if (!over) timer = setTimeout(climb, climbMs);
+      upgradeMs = Math.min(upgradeMs * 2, LONGEST_UPGRADE_MS);
+      if (!over) timer = setTimeout(upgrade, upgradeMs);
     };
-    if (level) timer = setTimeout(climb, climbMs);
+    if (level) timer = setTimeout(upgrade, upgradeMs);
     const ended = await new Promise((/** @type {(ended: CTOError | number) => void} */ resolve) => { this.#end = resolve; });
     over = true;
     clearTimeout(timer);
     return ended;
   }
 
-  #hangUp() {
+  #disconnect() {
     this.#ends?.abort();
     this.#session?.close();
     this.#session = this.#ends = undefined;

@@ -10,7 +10,7 @@ const NO_CONTENT = 204;
  * Server-Sent Events, read with `fetch`: an `EventSource` would put the token into the address, and tell nothing of
  * why it is refused. A user's room and a job have a stream each; what has none is polled.
  *
- * @param {import("../types.js").Opening} opening
+ * @param {import("../types.js").TransportContext} opening
  * @returns {Promise<import("../types.js").Session>}
  */
 export async function open(opening) {
@@ -26,7 +26,7 @@ export async function open(opening) {
   };
   signal.addEventListener("abort", close);
 
-  /** @param {string} room @param {string} path @param {import("../types.js").About} about */
+  /** @param {string} room @param {string} path @param {import("../types.js").Target} about */
   const follow = async (room, path, about) => {
     const stream = new AbortController();
     streams.get(room)?.abort();
@@ -35,7 +35,7 @@ export async function open(opening) {
     try {
       const response = await rest.fetch("GET", path, { signal: stream.signal, headers: { Accept: "text/event-stream" } });
       if ("room" in about) { // a stream does not tell where what is open now ends, and what is new begins
-        for (const event of await polling.askRoom(opening, room)) if (!hasEnded(event)) tell("event", event);
+        for (const event of await polling.fetchRoom(opening, room)) if (!hasEnded(event)) tell("event", event);
         tell("joined", room);
       }
       error = response.status === NO_CONTENT ? "ended" : await read(response, tell, stream);
@@ -82,7 +82,7 @@ export async function open(opening) {
  * Read a stream to its end. Resolves to why it ended: `ended` when its last event was the last of a job.
  *
  * @param {Response} response
- * @param {import("../types.js").Opening["tell"]} tell
+ * @param {import("../types.js").TransportContext["tell"]} tell
  * @param {AbortController} stream
  * @returns {Promise<CTOError | "ended" | undefined>}
  */
@@ -109,7 +109,7 @@ async function read(response, tell, stream) {
   }
 }
 
-/** @param {string} part @param {import("../types.js").Opening["tell"]} tell */
+/** @param {string} part @param {import("../types.js").TransportContext["tell"]} tell */
 function take(part, tell) {
   const name = /^event: (.*)$/m.exec(part)?.[1];
   const data = JSON.parse(/^data: (.*)$/m.exec(part)?.[1] ?? "null");

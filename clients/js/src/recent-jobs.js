@@ -1,4 +1,4 @@
-export const EVERYBODY = "admin_launches";
+export const ADMIN_ROOM = "admin_launches";
 const NEWEST = 50; // jobs looked at in a room
 
 /**
@@ -8,8 +8,8 @@ const NEWEST = 50; // jobs looked at in a room
  * @param {string} room
  * @returns {Promise<import("./types.js").ProgressEvent[]>}
  */
-export async function newestOf(get, room) {
-  const user = room === EVERYBODY ? "" : `&userId=${encodeURIComponent(room.slice("user_".length))}`;
+export async function latestOfRecentJobs(get, room) {
+  const user = room === ADMIN_ROOM ? "" : `&userId=${encodeURIComponent(room.slice("user_".length))}`;
   const { jobs } = await get(`/api/cto/jobs?limit=${NEWEST}${user}`);
   return jobs.map((/** @type {any} */ job) => job.latestProgress).toReversed();
 }

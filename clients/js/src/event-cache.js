@@ -10,7 +10,7 @@
 const DELAY_MS = 250;
 
 /** Keeps the events of the jobs that are followed, so that a page that is loaded again goes on where it was. */
-export class Saved {
+export class EventCache {
   /** @type {Set<import("./job.js").Job>} */ #unsaved = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
   #prefix;
