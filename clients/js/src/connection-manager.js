@@ -1,8 +1,8 @@
-import { CTOError, isLimit, isTransient, isTokenExpired, unreachable } from "./errors.js";
+import { CTOError, isLimit, isTokenExpired, isTransient, unreachable } from "./errors.js";
 
 const OPEN_TIMEOUT_MS = 5_000;
-const BRIEF_MS = 3_000; // a connection that lasts no longer does not work, whatever it said
-const LIMITED_ROUNDS = 10; // in which no transport gets past a limit, about a minute; then an application must decide
+const BRIEF_MS = 3_000; // a connection that does not last longer counts as a failure of its transport
+const LIMITED_ROUNDS = 10; // about a minute in which every transport reaches a limit; then the application must decide
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 15_000;
 const FIRST_UPGRADE_MS = 30_000;
@@ -12,40 +12,40 @@ const FOREVER_MS = 2 ** 31 - 1;
 /** @typedef {import("./types.js").ServerMessage | ["opened"] | ["connection", import("./types.js").Connection]} LinkMessage */
 
 /**
- * Keeps one connection open, by the highest transport that works: steps down when one fails, and tries those above again
- * and again. Whoever uses it asks anew for everything whenever it has `opened`; so nothing is lost in between.
+ * Keeps one connection open with the best transport that works. If a transport fails, it tries the next one, and later
+ * the better ones again. After each `opened` message the user must repeat all commands, so that no event is lost.
  */
 export class ConnectionManager {
   isOpen = false;
   /** @type {import("./types.js").Session | undefined} */ #session;
-  /** @type {AbortController | undefined} */ #ends; // of the session
-  /** @type {(ended: CTOError | number) => void} */ #end = () => {};
-  /** @type {() => void} */ #wake = () => {};
+  /** @type {AbortController | undefined} */ #aborter; // of the session
+  /** @type {(reason: CTOError | number) => void} */ #end = () => {}; // of `#holdOpen`
+  /** @type {() => void} */ #wake = () => {}; // from `#pause`
   #closed = false;
-  #level = 0; // of the transport in use
+  #level = 0; // index of the transport in use
   #transports;
   #rest;
-  #tell;
+  #emit;
 
   /**
-   * @param {readonly import("./types.js").Transport[]} transports the best first
+   * @param {readonly import("./types.js").Transport[]} transports the best one first
    * @param {import("./rest.js").Rest} rest
-   * @param {(...told: LinkMessage) => void} tell
+   * @param {(...message: LinkMessage) => void} emit
    */
-  constructor(transports, rest, tell) {
+  constructor(transports, rest, emit) {
     this.#transports = transports;
     this.#rest = rest;
-    this.#tell = tell;
+    this.#emit = emit;
     globalThis.addEventListener?.("online", this.reconnect);
     void this.#run();
   }
 
-  /** @param {import("./types.js").ClientCommand} asked */
-  ask(...[verb, ...about]) {
-    /** @type {any} */ (this.#session)?.[verb](...about);
+  /** Send a command, if the connection is open. @param {import("./types.js").ClientCommand} command */
+  send(...[name, ...args]) {
+    /** @type {any} */ (this.#session)?.[name](...args);
   }
 
-  /** Open a new connection now, also after a refusal: that there is none, or that it is dead, is not always noticed. */
+  /** Open a new connection now, also after a refusal. The old one may be dead without notice. */
   reconnect = () => {
     this.#disconnect();
     this.#wake();
@@ -61,24 +61,24 @@ export class ConnectionManager {
   }
 
   async #run() {
-    let failed = 0; // transports, one after another
-    let renewed = false; // whether the token was replaced since anything worked
+    let failed = 0; // transports in a row
+    let renewed = false; // whether the token was renewed since the last success
     let retryMs = FIRST_RETRY_MS;
     this.#show("connecting");
     while (!this.#closed) {
       let error;
       try {
         if (!this.isOpen) await this.#open(this.#level);
-        const begunMs = Date.now();
-        const ended = await this.#holdOpen(this.#level);
-        if (typeof ended === "number") {
-          this.#level = ended;
+        const startMs = Date.now();
+        const reason = await this.#holdOpen(this.#level);
+        if (typeof reason === "number") {
+          this.#level = reason;
           continue;
         }
         this.#disconnect();
-        error = ended;
+        error = reason;
         this.#show("connecting", error);
-        if (Date.now() - begunMs >= BRIEF_MS && !isLimit(error)) {
+        if (Date.now() - startMs >= BRIEF_MS && !isLimit(error)) {
           failed = 0;
           renewed = false;
           retryMs = FIRST_RETRY_MS;
@@ -108,25 +108,25 @@ export class ConnectionManager {
     }
   }
 
-  /** Open a connection by one transport, in place of what there was. @param {number} level */
+  /** Open a connection with one transport. It replaces the current one. @param {number} level */
   async #open(level) {
     const transport = this.#transports[level];
-    const ends = new AbortController();
-    const isCurrent = () => this.#ends === ends;
+    const aborter = new AbortController();
+    const isCurrent = () => this.#aborter === aborter;
     const token = await this.#rest.token.get();
     /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
     const session = await new Promise((/** @type {(session: import("./types.js").Session) => void} */ resolve, reject) => {
       /** @param {CTOError} error */
-      const closed = (error) => {
+      const onClosed = (error) => {
         reject(error);
         if (isCurrent()) this.#end(error);
       };
       timer = setTimeout(() => {
-        ends.abort();
+        aborter.abort();
         reject(unreachable());
       }, OPEN_TIMEOUT_MS);
-      const tell = (/** @type {import("./types.js").ServerMessage} */ ...told) => { if (isCurrent()) this.#tell(...told); };
-      transport.open({ url: this.#rest.url, token, rest: this.#rest, tell, closed, signal: ends.signal }).then(resolve, reject);
+      const emit = (/** @type {import("./types.js").ServerMessage} */ ...message) => { if (isCurrent()) this.#emit(...message); };
+      transport.open({ url: this.#rest.url, token, rest: this.#rest, emit, onClosed, signal: aborter.signal }).then(resolve, reject);
     }).finally(() => clearTimeout(timer));
     if (this.#closed) {
       session.close();
@@ -134,50 +134,50 @@ export class ConnectionManager {
     }
     this.#disconnect();
     this.#session = session;
-    this.#ends = ends;
+    this.#aborter = aborter;
     this.isOpen = true;
     this.#show("live", null, transport.name);
-    this.#tell("opened");
+    this.#emit("opened");
   }
 
   /**
-   * Stay connected by this transport, and try those above it from time to time.
+   * Keep the connection open, and try the better transports from time to time.
    *
    * @param {number} level
-   * @returns {Promise<CTOError | number>} why it has ended, or the transport that is used now
+   * @returns {Promise<CTOError | number>} why the connection ended, or the level of a new connection
    */
   async #holdOpen(level) {
     let upgradeMs = FIRST_UPGRADE_MS;
-    let over = false;
+    let isOver = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
     const upgrade = async () => {
-      for (let higher = 0; higher < level && !over; higher += 1) {
+      for (let better = 0; better < level && !isOver; better += 1) {
         try {
-          await this.#open(higher);
-          this.#end(higher);
+          await this.#open(better);
+          this.#end(better);
           return;
-        } catch { /* as before, then */ }
+        } catch { /* keep the current connection */ }
       }
       upgradeMs = Math.min(upgradeMs * 2, LONGEST_UPGRADE_MS);
-      if (!over) timer = setTimeout(upgrade, upgradeMs);
+      if (!isOver) timer = setTimeout(upgrade, upgradeMs);
     };
     if (level) timer = setTimeout(upgrade, upgradeMs);
-    const ended = await new Promise((/** @type {(ended: CTOError | number) => void} */ resolve) => { this.#end = resolve; });
-    over = true;
+    const reason = await new Promise((/** @type {(reason: CTOError | number) => void} */ resolve) => { this.#end = resolve; });
+    isOver = true;
     clearTimeout(timer);
-    return ended;
+    return reason;
   }
 
   #disconnect() {
-    this.#ends?.abort();
+    this.#aborter?.abort();
     this.#session?.close();
-    this.#session = this.#ends = undefined;
+    this.#session = this.#aborter = undefined;
     this.isOpen = false;
   }
 
   /** @param {import("./types.js").Connection["state"]} state @param {CTOError | null} [error] @param {string | null} [via] */
   #show(state, error = null, via = null) {
-    if (!this.#closed) this.#tell("connection", { state, via, error });
+    if (!this.#closed) this.#emit("connection", { state, via, error });
   }
 
   /** @param {number} ms */

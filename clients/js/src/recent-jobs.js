@@ -1,15 +1,15 @@
 export const ADMIN_ROOM = "admin_launches";
-const NEWEST = 50; // jobs looked at in a room
+const RECENT_JOBS = 50; // jobs of a room that are requested
 
 /**
- * The latest event of each of a room's newest jobs, ended ones too, oldest first.
+ * Return the latest event of each of a room's newest jobs, including ended ones, oldest job first.
  *
- * @param {(path: string) => Promise<any>} get asks the gateway, and gives the `data` of its answer
+ * @param {(path: string) => Promise<any>} get requests a path of the gateway and resolves to the `data` of the response
  * @param {string} room
  * @returns {Promise<import("./types.js").ProgressEvent[]>}
  */
 export async function latestOfRecentJobs(get, room) {
   const user = room === ADMIN_ROOM ? "" : `&userId=${encodeURIComponent(room.slice("user_".length))}`;
-  const { jobs } = await get(`/api/cto/jobs?limit=${NEWEST}${user}`);
+  const { jobs } = await get(`/api/cto/jobs?limit=${RECENT_JOBS}${user}`);
   return jobs.map((/** @type {any} */ job) => job.latestProgress).toReversed();
 }

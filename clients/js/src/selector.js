@@ -1,23 +1,23 @@
 import { isFinished } from "./job.js";
 
-/** What a skin shows before it follows anything. @type {import("./tracker.js").Snapshot} */
+/** What a hook or composable returns before it tracks anything. @type {import("./tracker.js").Snapshot} */
 export const EMPTY_SNAPSHOT = { jobs: [], error: null };
 
-/** Whether there are jobs, and none of which anything more will be heard. @param {readonly import("./job.js").JobView[]} jobs */
+/** Return whether there are jobs, and none of them will get another event. @param {readonly import("./job.js").JobView[]} jobs */
 export const areFinished = (jobs) => jobs.length > 0 && jobs.every(isFinished);
 
-/** @typedef {readonly string[] | { user: string } | { all: true }} Selection some jobs, a user's, or, for admins, all */
+/** @typedef {readonly string[] | { user: string } | { all: true }} Selection job ids, the jobs of a user, or (admins) all jobs */
 
 /**
- * Follow what a skin is asked for.
+ * Track the selected jobs. Returns null without a selection.
  *
  * @param {import("./client.js").Client} client
- * @param {Selection | null} which
- * @param {boolean} history
+ * @param {Selection | null} selection
+ * @param {boolean} history whether to track every event, or only the latest of each job
  */
-export function trackSelection(client, which, history) {
-  if (!which) return null;
-  if ("all" in which) return client.trackAll({ history });
-  if ("user" in which) return client.trackUser(which.user, { history });
-  return client.track(/** @type {readonly string[]} */ (which), { history });
+export function trackSelection(client, selection, history) {
+  if (!selection) return null;
+  if ("all" in selection) return client.trackAll({ history });
+  if ("user" in selection) return client.trackUser(selection.user, { history });
+  return client.track(/** @type {readonly string[]} */ (selection), { history });
 }

@@ -1,270 +1,270 @@
-// The manager, on transports that do as they are told and a clock that does not run by itself.
+// The connection manager, with scripted transports and a mocked clock.
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
-import { CTOError } from "../src/errors.js";
 import { ConnectionManager } from "../src/connection-manager.js";
+import { CTOError } from "../src/errors.js";
 import { Token } from "../src/token.js";
 
 beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_800_000_000_000 }));
 afterEach(() => mock.timers.reset());
 
-/** Let everything run that waits for no time. */
+/** Run all pending callbacks except timers. */
 const settle = () => new Promise((resolve) => { setImmediate(resolve); });
 const pass = async (ms) => {
   mock.timers.tick(ms);
   await settle();
 };
 
-/** A transport that opens while it `works`, and else fails with its `error`. */
+/** A transport that opens while `works` is true, never while it is "never", and otherwise fails with `error`. */
 function transport(name) {
-  const made = {
-    name, works: true, error: new CTOError("unreachable", "told to"), opened: 0, closed: 0, tokens: [],
-    open: async (opening) => {
-      made.tokens.push(opening.token);
-      if (made.works === "never") return new Promise(() => {});
-      if (!made.works) throw made.error;
-      made.opened += 1;
-      made.opening = opening;
-      return { asked: [], follow: (...about) => made.asked?.push(about), close: () => { made.closed += 1; } };
+  const scripted = {
+    name, works: true, error: new CTOError("unreachable", "fails as scripted"), opened: 0, closed: 0, tokens: [],
+    open: async (context) => {
+      scripted.tokens.push(context.token);
+      if (scripted.works === "never") return new Promise(() => {});
+      if (!scripted.works) throw scripted.error;
+      scripted.opened += 1;
+      scripted.context = context;
+      return { close: () => { scripted.closed += 1; } };
     },
   };
-  return made;
+  return scripted;
 }
 
-/** A manager, and what it tells. */
+/** Create a manager, and collect its messages and states. */
 function manage(transports, token = undefined) {
-  const told = [];
+  const messages = [];
   const rest = { url: "http://gateway", token: new Token(token, () => {}) };
-  const manager = new ConnectionManager(transports, rest, (...what) => told.push(what));
-  const states = () => told.filter(([what]) => what === "connection").map(([, { state, via }]) => via ?? state);
-  return { manager, told, states, state: () => states().at(-1) };
+  const manager = new ConnectionManager(transports, rest, (...message) => messages.push(message));
+  const states = () => messages.filter(([name]) => name === "connection").map(([, { state, via }]) => via ?? state);
+  return { manager, messages, states, state: () => states().at(-1) };
 }
 
-test("the best transport that works is used, and the better ones are tried again", async () => {
-  const [one, two, three] = [transport("one"), transport("two"), transport("three")];
-  one.works = two.works = false;
-  const { manager, states, told } = manage([one, two, three]);
+test("the manager uses the best transport that works, and tries better ones later", async () => {
+  const [first, second, third] = [transport("first"), transport("second"), transport("third")];
+  first.works = second.works = false;
+  const { manager, states, messages } = manage([first, second, third]);
   await settle();
-  assert.deepEqual(states(), ["connecting", "three"]);
-  two.works = true;
+  assert.deepEqual(states(), ["connecting", "third"]);
+  second.works = true;
   await pass(30_000);
-  assert.equal(states().at(-1), "two");
-  assert.equal(three.closed, 1);
-  one.works = true;
+  assert.equal(states().at(-1), "second");
+  assert.equal(third.closed, 1);
+  first.works = true;
   await pass(29_999);
-  assert.equal(states().at(-1), "two");
+  assert.equal(states().at(-1), "second");
   await pass(1);
-  assert.equal(states().at(-1), "one");
-  assert.equal(two.closed, 1);
+  assert.equal(states().at(-1), "first");
+  assert.equal(second.closed, 1);
   await pass(3_600_000);
-  assert.deepEqual([one.opened, two.opened, three.opened], [1, 1, 1], "at the top there is nothing to try");
-  assert.equal(told.filter(([what]) => what === "opened").length, 3, "whoever uses it asks anew each time");
+  assert.deepEqual([first.opened, second.opened, third.opened], [1, 1, 1], "there is no transport better than the first");
+  assert.equal(messages.filter(([name]) => name === "opened").length, 3, "the user repeats its commands each time");
   manager.close();
 });
 
-test("better transports are tried ever more rarely", async () => {
-  const [one, two] = [transport("one"), transport("two")];
-  one.works = false;
-  const { manager } = manage([one, two]);
+test("the interval between upgrades grows to five minutes", async () => {
+  const [first, second] = [transport("first"), transport("second")];
+  first.works = false;
+  const { manager } = manage([first, second]);
   await settle();
   const tries = [];
   for (let s = 0; s < 3_600; s += 1) {
-    const before = one.tokens.length;
+    const before = first.tokens.length;
     await pass(1_000);
-    if (one.tokens.length > before) tries.push(s + 1);
+    if (first.tokens.length > before) tries.push(s + 1);
   }
   assert.deepEqual(tries.slice(0, 6), [30, 90, 210, 450, 750, 1_050]);
   manager.close();
 });
 
-test("a connection that is lost is opened again by the same transport at once", async () => {
-  const [one, two] = [transport("one"), transport("two")];
-  const { manager, states } = manage([one, two]);
+test("a lost connection is reopened at once with the same transport", async () => {
+  const [first, second] = [transport("first"), transport("second")];
+  const { manager, states } = manage([first, second]);
   await settle();
   await pass(60_000);
-  one.opening.closed(new CTOError("unreachable", "cut"));
+  first.context.onClosed(new CTOError("unreachable", "cut"));
   await settle();
-  assert.deepEqual(states(), ["connecting", "one", "connecting", "one"]);
+  assert.deepEqual(states(), ["connecting", "first", "connecting", "first"]);
   manager.close();
 });
 
-test("asked to, it opens another connection by the same transport in place of one that may be dead", async () => {
-  const [one, two] = [transport("one"), transport("two")];
-  const { manager, states, told } = manage([one, two]);
+test("reconnect replaces the connection with one of the same transport", async () => {
+  const [first, second] = [transport("first"), transport("second")];
+  const { manager, states, messages } = manage([first, second]);
   await settle();
   manager.reconnect();
   await settle();
-  assert.deepEqual([one.opened, one.closed, two.opened], [2, 1, 0]);
-  assert.equal(states().at(-1), "one");
-  assert.equal(told.filter(([what]) => what === "opened").length, 2);
+  assert.deepEqual([first.opened, first.closed, second.opened], [2, 1, 0]);
+  assert.equal(states().at(-1), "first");
+  assert.equal(messages.filter(([name]) => name === "opened").length, 2);
   manager.close();
 });
 
-test("a transport whose connections do not last is left", async () => {
-  const [one, two] = [transport("one"), transport("two")];
-  const { manager, state } = manage([one, two]);
+test("a transport with a brief connection counts as failed", async () => {
+  const [first, second] = [transport("first"), transport("second")];
+  const { manager, state } = manage([first, second]);
   await settle();
   await pass(2_000);
-  one.opening.closed(new CTOError("unreachable", "cut"));
+  first.context.onClosed(new CTOError("unreachable", "cut"));
   await settle();
-  assert.equal(state(), "two");
+  assert.equal(state(), "second");
   manager.close();
 });
 
-test("when no connection lasts it is not tried without rest", async () => {
-  const [one, two] = [transport("one"), transport("two")];
-  const { manager, state } = manage([one, two]);
-  for (let turn = 0; turn < 50; turn += 1) {
+test("brief connections of every transport lead to a pause", async () => {
+  const [first, second] = [transport("first"), transport("second")];
+  const { manager, state } = manage([first, second]);
+  for (let round = 0; round < 50; round += 1) {
     await settle();
-    for (const each of [one, two]) each.opening?.closed(new CTOError("unreachable", "cut"));
+    for (const { context } of [first, second]) context?.onClosed(new CTOError("unreachable", "cut"));
   }
   await settle();
   assert.equal(state(), "waiting");
-  assert.ok(one.opened + two.opened <= 4, `${one.opened + two.opened} times without a pause`);
+  assert.ok(first.opened + second.opened <= 4, `${first.opened + second.opened} connections without a pause`);
   manager.close();
 });
 
-test("when nothing works it is tried again, at most every 15 s, and at once when asked to", async () => {
-  const [one, two] = [transport("one"), transport("two")];
-  one.works = two.works = false;
-  const { manager, state } = manage([one, two]);
+test("without a working transport the manager retries every 15 s, and at once on reconnect", async () => {
+  const [first, second] = [transport("first"), transport("second")];
+  first.works = second.works = false;
+  const { manager, state } = manage([first, second]);
   await settle();
   assert.equal(state(), "waiting");
   const tries = [];
   for (let s = 0; s < 600; s += 1) {
-    const before = one.tokens.length;
+    const before = first.tokens.length;
     await pass(1_000);
-    if (one.tokens.length > before) tries.push(s);
+    if (first.tokens.length > before) tries.push(s);
   }
-  const waits = tries.slice(1).map((s, at) => s - tries[at]);
+  const waits = tries.slice(1).map((s, index) => s - tries[index]);
   assert.ok(Math.max(...waits) <= 16 && Math.max(...waits) >= 7, waits.join());
-  one.works = true;
+  first.works = true;
   manager.reconnect();
   await settle();
-  assert.equal(state(), "one");
+  assert.equal(state(), "first");
   manager.close();
 });
 
-test("a transport that does not answer is given up after five seconds", async () => {
-  const [one, two] = [transport("one"), transport("two")];
-  one.works = "never";
-  const { manager, state } = manage([one, two]);
+test("opening a transport times out after five seconds", async () => {
+  const [first, second] = [transport("first"), transport("second")];
+  first.works = "never";
+  const { manager, state } = manage([first, second]);
   await settle();
   await pass(4_999);
   assert.equal(state(), "connecting");
   await pass(1);
-  assert.equal(state(), "two");
+  assert.equal(state(), "second");
   manager.close();
 });
 
-test("what is refused is not tried again by itself", async () => {
-  const one = transport("one");
-  one.works = false;
-  one.error = new CTOError("invalid_token", "wrong key");
-  const { manager, told, state } = manage([one, transport("two")], "token");
+test("a refusal is not retried before reconnect", async () => {
+  const first = transport("first");
+  first.works = false;
+  first.error = new CTOError("invalid_token", "wrong key");
+  const { manager, messages, state } = manage([first, transport("second")], "token");
   await settle();
   assert.equal(state(), "refused");
-  assert.equal(told.at(-1)[1].error.code, "invalid_token");
+  assert.equal(messages.at(-1)[1].error.code, "invalid_token");
   await pass(3_600_000);
-  assert.equal(one.tokens.length, 1);
-  one.works = true;
+  assert.equal(first.tokens.length, 1);
+  first.works = true;
   manager.reconnect();
   await settle();
-  assert.equal(state(), "one");
+  assert.equal(state(), "first");
   manager.close();
 });
 
-test("a limit of the gateway is tried for about a minute, and then left to the application", async () => {
-  const transports = [transport("one"), transport("two")];
-  for (const each of transports) {
-    each.works = false;
-    each.error = new CTOError("too_many_connections", "the user has too many");
+test("a limit of the gateway is retried for about a minute, and then refused", async () => {
+  const transports = [transport("first"), transport("second")];
+  for (const limited of transports) {
+    limited.works = false;
+    limited.error = new CTOError("too_many_connections", "the user has too many");
   }
-  const { manager, told, states, state } = manage(transports);
+  const { manager, messages, states, state } = manage(transports);
   await settle();
-  assert.equal(state(), "waiting", "others may close theirs");
-  assert.equal(told.at(-1)[1].error.code, "too_many_connections");
+  assert.equal(state(), "waiting", "other connections of the user may close");
+  assert.equal(messages.at(-1)[1].error.code, "too_many_connections");
   let passedS = 0;
   for (; state() !== "refused" && passedS < 600; passedS += 1) await pass(1_000);
   assert.ok(passedS >= 30 && passedS <= 120, `${passedS} s`);
-  assert.equal(told.at(-1)[1].error.code, "too_many_connections");
+  assert.equal(messages.at(-1)[1].error.code, "too_many_connections");
   const tries = transports[0].tokens.length;
   await pass(3_600_000);
   assert.equal(transports[0].tokens.length, tries);
   transports[0].works = true;
   manager.reconnect();
   await settle();
-  assert.equal(states().at(-1), "one");
+  assert.equal(states().at(-1), "first");
   manager.close();
 });
 
-test("a connection that is cut off for saying too much is not opened again at once", async () => {
-  const [one, two] = [transport("one"), transport("two")];
-  const { manager, state } = manage([one, two]);
+test("after too many messages the manager changes the transport", async () => {
+  const [first, second] = [transport("first"), transport("second")];
+  const { manager, state } = manage([first, second]);
   await settle();
   await pass(10_000);
-  one.opening.closed(new CTOError("too_many_messages", "twenty a second"));
+  first.context.onClosed(new CTOError("too_many_messages", "twenty a second"));
   await settle();
-  assert.equal(state(), "two", "which may have another limit");
-  assert.equal(one.opened, 1);
+  assert.equal(state(), "second", "it may have another limit");
+  assert.equal(first.opened, 1);
   manager.close();
 });
 
-test("a token that has ended is replaced, once, when there is somebody to ask", async () => {
-  const one = transport("one");
+test("an expired token is renewed once, if the token is a function", async () => {
+  const first = transport("first");
   let count = 0;
-  const { manager, state } = manage([one], async () => `token ${(count += 1)}`);
+  const { manager, state } = manage([first], async () => `token ${(count += 1)}`);
   await settle();
   await pass(60_000);
-  one.opening.closed(new CTOError("token_expired", "over"));
+  first.context.onClosed(new CTOError("token_expired", "over"));
   await settle();
-  assert.equal(state(), "one");
-  assert.deepEqual(one.tokens, ["token 1", "token 2"]);
-  one.opening.closed(new CTOError("token_revoked", "cut off"));
+  assert.equal(state(), "first");
+  assert.deepEqual(first.tokens, ["token 1", "token 2"]);
+  first.context.onClosed(new CTOError("token_revoked", "cut off"));
   await settle();
-  assert.equal(state(), "refused", "the newest is no good either");
+  assert.equal(state(), "refused", "the new token was rejected, too");
   manager.close();
 });
 
-test("a token that cannot be had is asked for again", async () => {
-  const one = transport("one");
+test("a failed token function is called again", async () => {
+  const first = transport("first");
   let works = false;
-  const { manager, told, state } = manage([one], async () => {
+  const { manager, messages, state } = manage([first], async () => {
     if (!works) throw new Error("the login is down");
     return "token";
   });
   await settle();
   assert.equal(state(), "waiting");
-  assert.match(told.at(-1)[1].error.message, /the login is down/);
+  assert.match(messages.at(-1)[1].error.message, /the login is down/);
   works = true;
   await pass(1_000);
-  assert.equal(state(), "one");
+  assert.equal(state(), "first");
   manager.close();
 });
 
-test("after it is closed nothing is opened or told any more", async () => {
-  const one = transport("one");
-  const { manager, told } = manage([one]);
+test("a closed manager opens nothing and emits nothing", async () => {
+  const first = transport("first");
+  const { manager, messages } = manage([first]);
   manager.close();
   await settle();
-  const count = told.length;
+  const count = messages.length;
   await pass(3_600_000);
-  assert.equal(told.length, count);
-  assert.equal(one.opened, one.closed, "what was on its way has been closed");
+  assert.equal(messages.length, count);
+  assert.equal(first.opened, first.closed, "a connection that was opening has been closed");
 });
 
-test("what an old connection still tells is not passed on", async () => {
-  const one = transport("one");
-  const { manager, told } = manage([one]);
+test("messages of a replaced connection are ignored", async () => {
+  const first = transport("first");
+  const { manager, messages } = manage([first]);
   await settle();
-  const old = one.opening;
+  const old = first.context;
   await pass(60_000);
-  old.closed(new CTOError("unreachable", "cut"));
+  old.onClosed(new CTOError("unreachable", "cut"));
   await settle();
-  const count = told.length;
-  old.tell("event", { jobId: "j", seq: 1 });
-  assert.equal(told.length, count);
-  one.opening.tell("event", { jobId: "j", seq: 1 });
-  assert.equal(told.length, count + 1);
+  const count = messages.length;
+  old.emit("event", { jobId: "j", seq: 1 });
+  assert.equal(messages.length, count);
+  first.context.emit("event", { jobId: "j", seq: 1 });
+  assert.equal(messages.length, count + 1);
   manager.close();
 });

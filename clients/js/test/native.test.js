@@ -1,11 +1,11 @@
-// The app's client: awake again, it opens another connection.
+// The client of an app: after a suspension it opens a new connection.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connectNative } from "../src/react-native.js";
 
 const settle = () => new Promise((resolve) => { setImmediate(resolve); });
 
-test("an app that wakes up opens another connection, and leaves nothing behind when it closes", async () => {
+test("an app that becomes active reconnects, and removes its listener when the client closes", async () => {
   const listeners = new Set();
   const AppState = {
     addEventListener: (_, listener) => {
@@ -27,10 +27,10 @@ test("an app that wakes up opens another connection, and leaves nothing behind w
   await settle();
   await settle();
   assert.equal(opened, 1);
-  for (const state of ["inactive", "background"]) listeners.forEach((tell) => tell(state));
+  for (const state of ["inactive", "background"]) listeners.forEach((listener) => listener(state));
   await settle();
   assert.equal(opened, 1);
-  listeners.forEach((tell) => tell("active"));
+  listeners.forEach((listener) => listener("active"));
   await settle();
   assert.deepEqual([opened, closed], [2, 1]);
   client.close();

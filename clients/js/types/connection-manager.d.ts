@@ -1,21 +1,21 @@
 export type LinkMessage = import("./types.js").ServerMessage | ["opened"] | ["connection", import("./types.js").Connection];
 /** @typedef {import("./types.js").ServerMessage | ["opened"] | ["connection", import("./types.js").Connection]} LinkMessage */
 /**
- * Keeps one connection open, by the highest transport that works: steps down when one fails, and tries those above again
- * and again. Whoever uses it asks anew for everything whenever it has `opened`; so nothing is lost in between.
+ * Keeps one connection open with the best transport that works. If a transport fails, it tries the next one, and later
+ * the better ones again. After each `opened` message the user must repeat all commands, so that no event is lost.
  */
 export declare class ConnectionManager {
     #private;
     isOpen: boolean;
     /**
-     * @param {readonly import("./types.js").Transport[]} transports the best first
+     * @param {readonly import("./types.js").Transport[]} transports the best one first
      * @param {import("./rest.js").Rest} rest
-     * @param {(...told: LinkMessage) => void} tell
+     * @param {(...message: LinkMessage) => void} emit
      */
-    constructor(transports: readonly import("./types.js").Transport[], rest: import("./rest.js").Rest, tell: (...told: LinkMessage) => void);
-    /** @param {import("./types.js").ClientCommand} asked */
-    ask(...[verb, ...about]: import("./types.js").ClientCommand): void;
-    /** Open a new connection now, also after a refusal: that there is none, or that it is dead, is not always noticed. */
+    constructor(transports: readonly import("./types.js").Transport[], rest: import("./rest.js").Rest, emit: (...message: LinkMessage) => void);
+    /** Send a command, if the connection is open. @param {import("./types.js").ClientCommand} command */
+    send(...[name, ...args]: import("./types.js").ClientCommand): void;
+    /** Open a new connection now, also after a refusal. The old one may be dead without notice. */
     reconnect: () => void;
     close(): void;
 }

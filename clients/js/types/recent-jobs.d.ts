@@ -1,8 +1,8 @@
 export declare const ADMIN_ROOM = "admin_launches";
 /**
- * The latest event of each of a room's newest jobs, ended ones too, oldest first.
+ * Return the latest event of each of a room's newest jobs, including ended ones, oldest job first.
  *
- * @param {(path: string) => Promise<any>} get asks the gateway, and gives the `data` of its answer
+ * @param {(path: string) => Promise<any>} get requests a path of the gateway and resolves to the `data` of the response
  * @param {string} room
  * @returns {Promise<import("./types.js").ProgressEvent[]>}
  */

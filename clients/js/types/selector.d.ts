@@ -1,18 +1,18 @@
-/** What a skin shows before it follows anything. @type {import("./tracker.js").Snapshot} */
+/** What a hook or composable returns before it tracks anything. @type {import("./tracker.js").Snapshot} */
 export declare const EMPTY_SNAPSHOT: import("./tracker.js").Snapshot;
-/** Whether there are jobs, and none of which anything more will be heard. @param {readonly import("./job.js").JobView[]} jobs */
+/** Return whether there are jobs, and none of them will get another event. @param {readonly import("./job.js").JobView[]} jobs */
 export declare const areFinished: (jobs: readonly import("./job.js").JobView[]) => boolean;
 export type Selection = readonly string[] | {
     user: string;
 } | {
     all: true;
 };
-/** @typedef {readonly string[] | { user: string } | { all: true }} Selection some jobs, a user's, or, for admins, all */
+/** @typedef {readonly string[] | { user: string } | { all: true }} Selection job ids, the jobs of a user, or (admins) all jobs */
 /**
- * Follow what a skin is asked for.
+ * Track the selected jobs. Returns null without a selection.
  *
  * @param {import("./client.js").Client} client
- * @param {Selection | null} which
- * @param {boolean} history
+ * @param {Selection | null} selection
+ * @param {boolean} history whether to track every event, or only the latest of each job
  */
-export declare function trackSelection(client: import("./client.js").Client, which: Selection | null, history: boolean): import("./tracker.js").Tracker | null;
+export declare function trackSelection(client: import("./client.js").Client, selection: Selection | null, history: boolean): import("./tracker.js").Tracker | null;

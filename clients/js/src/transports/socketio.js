@@ -1,51 +1,51 @@
 import { CTOError } from "../errors.js";
 
 /**
- * Socket.IO over one transport, by the stock client.
+ * Return a transport that uses the stock Socket.IO client over one Engine.IO transport.
  *
- * @param {(url: string, options: any) => any} io socket.io-client's
- * @param {"websocket" | "polling"} transport
+ * @param {(url: string, options: any) => any} io `io` of socket.io-client
+ * @param {"websocket" | "polling"} engineTransport
  * @returns {Pick<import("../types.js").Transport, "open">}
  */
-export const socketIo = (io, transport) => ({
-  open: ({ url, token, tell, closed, signal }) => new Promise((resolve, reject) => {
-    // Which transport to use, and when to try again, is the connection manager's business.
-    const socket = io(url, { auth: { token }, transports: [transport], upgrade: false, reconnection: false, forceNew: true });
-    /** @type {CTOError | undefined} */ let why;
+export const socketIo = (io, engineTransport) => ({
+  open: ({ url, token, emit, onClosed, signal }) => new Promise((resolve, reject) => {
+    // The connection manager chooses the transport and reconnects.
+    const socket = io(url, { auth: { token }, transports: [engineTransport], upgrade: false, reconnection: false, forceNew: true });
+    /** @type {CTOError | undefined} */ let reason;
     const close = () => {
       socket.off();
       socket.disconnect();
     };
     signal.addEventListener("abort", close);
 
-    /** @param {string} name @param {unknown} said @param {import("../types.js").Target} about @param {(answer: any) => void} done */
-    const ask = (name, said, about, done) => socket.emit(name, said, (/** @type {any} */ answer) => {
-      if (answer.success) done(answer);
-      else if (answer.error.code === "gap" && "jobId" in about) tell("gap", about.jobId, answer.oldestSeq);
-      else tell("refused", about, new CTOError(answer.error.code, answer.error.message));
+    /** @param {string} name @param {unknown} payload @param {import("../types.js").Target} target @param {(ack: any) => void} onSuccess */
+    const request = (name, payload, target, onSuccess) => socket.emit(name, payload, (/** @type {any} */ ack) => {
+      if (ack.success) onSuccess(ack);
+      else if (ack.error.code === "gap" && "jobId" in target) emit("gap", target.jobId, ack.oldestSeq);
+      else emit("refused", target, new CTOError(ack.error.code, ack.error.message));
     });
 
     /** @param {string} jobId @param {number} after */
     const resume = (jobId, after) =>
-      ask("resume", { jobId, after }, { jobId }, (answer) => tell("resumed", jobId, answer.events));
+      request("resume", { jobId, after }, { jobId }, (ack) => emit("resumed", jobId, ack.events));
 
-    socket.on("worker_progress", (/** @type {any} */ event) => tell("event", event));
-    socket.on("gap", (/** @type {any} */ { jobId, oldestSeq }) => tell("gap", jobId, oldestSeq));
-    socket.on("auth_expired", (/** @type {any} */ { code, message }) => { why = new CTOError(code, message); });
-    socket.on("disconnect", (/** @type {string} */ reason) => {
+    socket.on("worker_progress", (/** @type {any} */ event) => emit("event", event));
+    socket.on("gap", (/** @type {any} */ { jobId, oldestSeq }) => emit("gap", jobId, oldestSeq));
+    socket.on("auth_expired", (/** @type {any} */ { code, message }) => { reason = new CTOError(code, message); });
+    socket.on("disconnect", (/** @type {string} */ cause) => {
       close();
-      closed(why ?? new CTOError("unreachable", reason));
+      onClosed(reason ?? new CTOError("unreachable", cause));
     });
     socket.on("connect_error", (/** @type {any} */ error) => {
       close();
       reject(new CTOError(error.data?.code ?? "unreachable", error.message));
     });
     socket.on("connect", () => resolve({
-      join: (room) => ask("join_room", room, { room }, () => tell("joined", room)),
+      join: (room) => request("join_room", room, { room }, () => emit("joined", room)),
       leave: (room) => socket.emit("leave_room", room),
       follow: resume,
       catchUp: resume,
-      refresh: (newer) => socket.emit("auth_refresh", { token: newer }),
+      refresh: (newToken) => socket.emit("auth_refresh", { token: newToken }),
       close,
     }));
   }),

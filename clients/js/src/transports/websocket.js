@@ -1,39 +1,39 @@
 import { CTOError } from "../errors.js";
 
-const PING_MS = 10_000; // on a dead link nothing else would tell
-const PATIENCE_MS = 5_000;
+const PING_MS = 10_000; // a page cannot detect a dead link otherwise
+const PONG_TIMEOUT_MS = 5_000;
 const NORMAL_CLOSURE = 1000;
 
 /**
- * The gateway's plain WebSocket, for pages without socket.io-client.
+ * Open a connection over the gateway's plain WebSocket, for pages without socket.io-client.
  *
- * @param {import("../types.js").TransportContext} opening
+ * @param {import("../types.js").TransportContext} context
  * @returns {Promise<import("../types.js").Session>}
  */
-export const open = ({ url, token, tell, closed, signal }) => new Promise((resolve, reject) => {
+export const open = ({ url, token, emit, onClosed, signal }) => new Promise((resolve, reject) => {
   const query = token ? `?token=${encodeURIComponent(token)}` : "";
   const socket = new WebSocket(`${url.replace(/^http/, "ws")}/ws${query}`);
-  /** @type {CTOError | undefined} */ let why;
+  /** @type {CTOError | undefined} */ let reason;
   let isOpen = false;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */ let patience;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ let pongTimer;
   /** @param {object} message */
-  const say = (message) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));
+  const send = (message) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));
 
   /** @param {string} jobId @param {number} after */
-  const resume = (jobId, after) => say({ type: "resume", jobId, after, id: { jobId } });
+  const resume = (jobId, after) => send({ type: "resume", jobId, after, id: { jobId } });
 
   /** @param {CTOError} error */
   const end = (error) => {
     clearInterval(pings);
-    clearTimeout(patience);
+    clearTimeout(pongTimer);
     socket.onclose = socket.onmessage = null;
     socket.close(NORMAL_CLOSURE);
-    if (isOpen) closed(error);
+    if (isOpen) onClosed(error);
     else reject(error);
   };
   const pings = setInterval(() => {
-    say({ type: "ping" });
-    patience ??= setTimeout(() => end(new CTOError("unreachable", "the connection fell silent")), PATIENCE_MS);
+    send({ type: "ping" });
+    pongTimer ??= setTimeout(() => end(new CTOError("unreachable", "the gateway did not answer a ping")), PONG_TIMEOUT_MS);
   }, PING_MS);
   const close = () => {
     isOpen = false;
@@ -44,25 +44,25 @@ export const open = ({ url, token, tell, closed, signal }) => new Promise((resol
   socket.onopen = () => {
     isOpen = true;
     resolve({
-      join: (room) => say({ type: "join", room, id: { room } }),
-      leave: (room) => say({ type: "leave", room }),
+      join: (room) => send({ type: "join", room, id: { room } }),
+      leave: (room) => send({ type: "leave", room }),
       follow: resume,
       catchUp: resume,
-      refresh: (newer) => say({ type: "auth_refresh", token: newer }),
+      refresh: (newToken) => send({ type: "auth_refresh", token: newToken }),
       close,
     });
   };
   socket.onmessage = ({ data }) => {
-    clearTimeout(patience);
-    patience = undefined;
-    const said = JSON.parse(data);
-    if (said.type === "worker_progress") tell("event", said.event);
-    else if (said.type === "joined") tell("joined", said.room);
-    else if (said.type === "resumed") tell("resumed", said.jobId, said.events);
-    else if (said.type === "gap") tell("gap", said.jobId, said.oldestSeq);
-    else if (said.type === "error" && said.id?.jobId && said.code === "gap") tell("gap", said.id.jobId, said.oldestSeq);
-    else if (said.type === "error" && said.id) tell("refused", said.id, new CTOError(said.code, said.message));
-    else if (said.type === "error") why = new CTOError(said.code, said.message);
+    clearTimeout(pongTimer);
+    pongTimer = undefined;
+    const message = JSON.parse(data);
+    if (message.type === "worker_progress") emit("event", message.event);
+    else if (message.type === "joined") emit("joined", message.room);
+    else if (message.type === "resumed") emit("resumed", message.jobId, message.events);
+    else if (message.type === "gap") emit("gap", message.jobId, message.oldestSeq);
+    else if (message.type === "error" && message.id?.jobId && message.code === "gap") emit("gap", message.id.jobId, message.oldestSeq);
+    else if (message.type === "error" && message.id) emit("refused", message.id, new CTOError(message.code, message.message));
+    else if (message.type === "error") reason = new CTOError(message.code, message.message);
   };
-  socket.onclose = () => end(why ?? new CTOError("unreachable", "the connection was lost"));
+  socket.onclose = () => end(reason ?? new CTOError("unreachable", "the connection was lost"));
 });

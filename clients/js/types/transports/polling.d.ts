@@ -1,23 +1,23 @@
 /**
- * RequestOptions again and again, where nothing else gets through.
+ * Open a polling connection: it requests rooms and jobs from the REST API at intervals.
  *
- * @param {import("../types.js").TransportContext} opening
+ * @param {import("../types.js").TransportContext} context
  * @returns {Promise<import("../types.js").Session>}
  */
-export declare function open(opening: import("../types.js").TransportContext): Promise<import("../types.js").Session>;
+export declare function open(context: import("../types.js").TransportContext): Promise<import("../types.js").Session>;
 /**
- * Tell what comes after a seq, as far as it has come.
+ * Request and emit the events of a job after a seq. Returns them.
  *
- * @param {Pick<import("../types.js").TransportContext, "rest" | "tell" | "signal">} opening
+ * @param {Pick<import("../types.js").TransportContext, "rest" | "emit" | "signal">} context
  * @param {string} jobId
  * @param {number} after
  * @returns {Promise<import("../types.js").ProgressEvent[]>}
  */
-export declare function fetchJob({ rest, tell, signal }: Pick<import("../types.js").TransportContext, "rest" | "tell" | "signal">, jobId: string, after: number): Promise<import("../types.js").ProgressEvent[]>;
+export declare function fetchJob({ rest, emit, signal }: Pick<import("../types.js").TransportContext, "rest" | "emit" | "signal">, jobId: string, after: number): Promise<import("../types.js").ProgressEvent[]>;
 /**
- * See {@link latestOfRecentJobs}. Rejects with `forbidden` as a socket does: a user who lists everybody's jobs gets their own.
+ * See {@link latestOfRecentJobs}. Rejects with `forbidden` as a socket does: REST would return a user's own jobs instead.
  *
- * @param {Pick<import("../types.js").TransportContext, "rest" | "signal">} opening
+ * @param {Pick<import("../types.js").TransportContext, "rest" | "signal">} context
  * @param {string} room
  */
 export declare function fetchRoom({ rest, signal }: Pick<import("../types.js").TransportContext, "rest" | "signal">, room: string): Promise<import("../types.js").ProgressEvent[]>;

@@ -1,8 +1,8 @@
 /**
- * Socket.IO over one transport, by the stock client.
+ * Return a transport that uses the stock Socket.IO client over one Engine.IO transport.
  *
- * @param {(url: string, options: any) => any} io socket.io-client's
- * @param {"websocket" | "polling"} transport
+ * @param {(url: string, options: any) => any} io `io` of socket.io-client
+ * @param {"websocket" | "polling"} engineTransport
  * @returns {Pick<import("../types.js").Transport, "open">}
  */
-export declare const socketIo: (io: (url: string, options: any) => any, transport: "websocket" | "polling") => Pick<import("../types.js").Transport, "open">;
+export declare const socketIo: (io: (url: string, options: any) => any, engineTransport: "websocket" | "polling") => Pick<import("../types.js").Transport, "open">;

@@ -1,8 +1,8 @@
 /**
- * Server-Sent Events, read with `fetch`: an `EventSource` would put the token into the address, and tell nothing of
- * why it is refused. A user's room and a job have a stream each; what has none is polled.
+ * Open a connection over Server-Sent Events. It reads them with `fetch`, because an `EventSource` would put the token into
+ * the URL and hide the reason of a refusal. A user's room and a job have a stream each; everything else is polled.
  *
- * @param {import("../types.js").TransportContext} opening
+ * @param {import("../types.js").TransportContext} context
  * @returns {Promise<import("../types.js").Session>}
  */
-export declare function open(opening: import("../types.js").TransportContext): Promise<import("../types.js").Session>;
+export declare function open(context: import("../types.js").TransportContext): Promise<import("../types.js").Session>;
