@@ -1,6 +1,6 @@
 """The settings: one frozen value, read from the environment and validated at start.
 
-No other module reads ``os.environ`` for a setting. docs/settings.md lists all settings; a test compares the two.
+No other module reads ``os.environ`` for a setting. docs/settings.md lists all; a test compares the two.
 """
 
 from __future__ import annotations

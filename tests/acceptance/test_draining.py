@@ -25,7 +25,7 @@ KINDS = {
     "progress plain": (10, "websocket"),
 }
 CROWD = sum(count for count, _ in KINDS.values())
-BRIEF_S = 3.5  # BRIEF_MS of clients/js/src/ladder.js and some more: a shorter connection counts as failed
+BRIEF_S = 3.5  # above BRIEF_MS of connection-manager.js: a shorter connection counts as failed
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The client in a real browser: whatever happens to the way, each event once, in order, and the end once."""
+"""The client in a real browser: each event once and in order, on every transport."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from api.auth.revocations import revoke
 from cto_worker.store import keys
 
 WEBSOCKET, SOCKET_IO, STREAM = "Upgrade: websocket", "GET /socket.io/|POST /socket.io/", "/stream"
-# What a page does: it notes what it is told, job by job.
+# Records the events, ends, gaps, errors and connection states that a page receives.
 NOTE = """
 window.seen = {}; window.ends = []; window.gaps = []; window.errors = []; window.states = [];
 window.note = (client, tracker) => {
@@ -32,15 +32,15 @@ window.note = (client, tracker) => {
 };
 """
 OPEN = """
-async ({ options, how, about, history }) => {
+async ({ options, method, target, history }) => {
   const { connect } = await import("/client/index.js");
   if (options.io) options.io = (await import("/io.js")).io;
   if (options.tokens) {
-    window.asked = 0;
-    options.token = async () => (await fetch(`/token?${window.asked += 1}`)).text();
+    window.tokenRequests = 0;
+    options.token = async () => (await fetch(`/token?${window.tokenRequests += 1}`)).text();
   }
   const client = connect(options);
-  note(client, about ? client[how](about, { history }) : client[how]());
+  note(client, target ? client[method](target, { history }) : client[method]());
 }
 """
 
@@ -59,16 +59,16 @@ def socket_io(bundle):
 def open_client(context, socket_io, troubles):
     """Open a page, and in it a client that tracks: ``open_client(url, "trackUser", user, io=True)``."""
     for expected in ("ERR_", "Failed to load resource", "WebSocket connection", "net::"):
-        troubles.expect(expected)  # a browser says on the console whatever was cut off or refused
+        troubles.expect(expected)  # the browser logs every failed request and connection
     html = '<!doctype html><meta charset="utf-8"><title>lab</title>'
     context.route("**/lab", lambda route: route.fulfill(body=html, content_type="text/html"))
     context.route("**/io.js", lambda route: route.fulfill(body=socket_io, content_type="text/javascript"))
     context.add_init_script(NOTE)
 
-    def open_client(url, how, about, *, page=None, history=True, **options):
+    def open_client(url, method, target, *, page=None, history=True, **options):
         page = page or context.new_page()
         page.goto(f"{url}/lab")
-        page.evaluate(OPEN, {"options": options, "how": how, "about": about, "history": history})
+        page.evaluate(OPEN, {"options": options, "method": method, "target": target, "history": history})
         return page
 
     return open_client
@@ -86,8 +86,8 @@ def submit(system, user, wallets=3, **changes):
     return system.submit(userId=user, walletCount=wallets, buyAmount=0.02 * wallets, **changes)
 
 
-def one_true_story(page, *job_ids, since=1):
-    """Each event once and in order, and each end once."""
+def assert_each_event_once(page, *job_ids, since=1):
+    """Assert that each event arrived once and in order, and each end once."""
     for job_id in job_ids:
         has_ended(page, job_id)
     seen, ends = page.evaluate("[window.seen, window.ends]")
@@ -96,16 +96,16 @@ def one_true_story(page, *job_ids, since=1):
         assert ends.count(job_id) == 1
 
 
-RUNGS = {"socket.io websocket": "", "socket.io polling": WEBSOCKET}
-LOWER = {"sse": f"{WEBSOCKET}|{SOCKET_IO}", "polling": f"{WEBSOCKET}|{SOCKET_IO}|{STREAM}"}
-CLIMB_MS = 45_000  # until a better rung is tried again, and what that takes
+SOCKET_TRANSPORTS = {"socket.io websocket": "", "socket.io polling": WEBSOCKET}
+HTTP_TRANSPORTS = {"sse": f"{WEBSOCKET}|{SOCKET_IO}", "polling": f"{WEBSOCKET}|{SOCKET_IO}|{STREAM}"}
+UPGRADE_MS = 45_000  # the client's interval of 30 s, and the time for the upgrade
 
 
 def test_the_client_steps_down_and_up_again_without_a_hole(system, tcp_proxy, open_client, context, user):
-    context.set_default_timeout(CLIMB_MS)
+    context.set_default_timeout(UPGRADE_MS)
     page = open_client(tcp_proxy.url, "trackUser", user, io=True)
     job_ids = []
-    for name, refused in (RUNGS | LOWER).items():
+    for name, refused in (SOCKET_TRANSPORTS | HTTP_TRANSPORTS).items():
         tcp_proxy.refuse(refused)
         job_ids.append(submit(system, user, 40))
         via(page, name)
@@ -115,15 +115,17 @@ def test_the_client_steps_down_and_up_again_without_a_hole(system, tcp_proxy, op
     while not any(name == "socket.io websocket" for name in page.evaluate("window.states.slice(-1)")):
         job_ids.append(submit(system, user, 5))
         has_ended(page, job_ids[-1])
-    one_true_story(page, *job_ids)
+    assert_each_event_once(page, *job_ids)
 
 
-@pytest.mark.parametrize(("name", "refused"), [*reversed(LOWER.items()), ("socket.io polling", WEBSOCKET)])
-def test_the_client_climbs_to_what_has_come_back(
+@pytest.mark.parametrize(
+    ("name", "refused"), [*reversed(HTTP_TRANSPORTS.items()), ("socket.io polling", WEBSOCKET)]
+)
+def test_the_client_upgrades_to_a_transport_that_works_again(
     system, tcp_proxy, open_client, context, user, name, refused
 ):
-    """From the bottom, by a clock that is moved on: nothing that is sent meanwhile is missed."""
-    tcp_proxy.refuse(LOWER["polling"])
+    """Start with the last transport, and move the page's clock. No event is lost in between."""
+    tcp_proxy.refuse(HTTP_TRANSPORTS["polling"])
     page = context.new_page()
     page.clock.install()
     open_client(tcp_proxy.url, "trackUser", user, page=page, io=True)
@@ -135,17 +137,19 @@ def test_the_client_climbs_to_what_has_come_back(
         tcp_proxy.refuse(refused)
     page.clock.fast_forward(30_000)
     via(page, "socket.io websocket" if name == "polling" else name)
-    one_true_story(page, first, submit(system, user, 5))
+    assert_each_event_once(page, first, submit(system, user, 5))
 
 
-@pytest.mark.parametrize(("name", "refused"), (RUNGS | LOWER).items())
-def test_a_job_is_told_from_its_beginning_by_every_rung(system, tcp_proxy, open_client, user, name, refused):
+@pytest.mark.parametrize(("name", "refused"), (SOCKET_TRANSPORTS | HTTP_TRANSPORTS).items())
+def test_every_transport_delivers_a_job_from_its_first_event(
+    system, tcp_proxy, open_client, user, name, refused
+):
     tcp_proxy.refuse(refused)
     ended, running = submit(system, user), submit(system, user, 30)
     system.ended(ended)
     page = open_client(tcp_proxy.url, "track", [ended, running], io=True)
     via(page, name)
-    one_true_story(page, ended, running)
+    assert_each_event_once(page, ended, running)
     page.evaluate(
         "() => { window.other = client.track('unknown'); other.onError((e) => errors.push(e.code)); }"
     )
@@ -155,22 +159,22 @@ def test_a_job_is_told_from_its_beginning_by_every_rung(system, tcp_proxy, open_
 def test_without_socket_io_the_plain_websocket_is_used(system, open_client, user):
     page = open_client(system.url, "trackUser", user)
     via(page, "websocket")
-    one_true_story(page, submit(system, user))
+    assert_each_event_once(page, submit(system, user))
 
 
-def test_what_began_and_ended_while_the_page_was_cut_off_is_told(system, tcp_proxy, open_client, user):
+def test_a_job_of_an_interruption_is_delivered_after_it(system, tcp_proxy, open_client, user):
     page = open_client(tcp_proxy.url, "trackUser", user)
     first = submit(system, user)
-    one_true_story(page, first)
+    assert_each_event_once(page, first)
     tcp_proxy.refuse("HTTP")
     page.wait_for_function("window.states.at(-1).startsWith('waiting')")
     missed = submit(system, user)
     system.ended(missed)
     tcp_proxy.refuse()
-    one_true_story(page, first, missed)
+    assert_each_event_once(page, first, missed)
 
 
-def test_tabs_share_one_connection_and_the_others_go_on_when_one_closes(system, tcp_proxy, open_client, user):
+def test_tabs_share_one_connection_and_continue_when_the_leader_closes(system, tcp_proxy, open_client, user):
     pages = [open_client(tcp_proxy.url, "trackUser", user) for _ in range(3)]
     for page in pages:
         via(page, "websocket")
@@ -178,20 +182,20 @@ def test_tabs_share_one_connection_and_the_others_go_on_when_one_closes(system, 
     first = submit(system, user, 40)
     for page in pages:
         page.wait_for_function("id => window.seen[id]?.length > 3", arg=first)
-    pages[0].close()  # it had the connection
+    pages[0].close()  # the leader, which has the connection
     second = submit(system, user)
     for page in pages[1:]:
-        one_true_story(page, first, second)
+        assert_each_event_once(page, first, second)
     assert tcp_proxy.asked("GET /ws") == 2
 
 
-def test_a_tab_gets_the_rooms_that_it_alone_wants_until_it_is_gone(system, tcp_proxy, open_client, user):
+def test_a_room_of_one_tab_is_left_when_the_tab_closes(system, tcp_proxy, open_client, user):
     pages = {name: open_client(tcp_proxy.url, "trackUser", f"{user}-{name}") for name in "ab"}
     for page in pages.values():
         via(page, "websocket")
     job_ids = {name: submit(system, f"{user}-{name}") for name in "ab"}
     for name, page in pages.items():
-        one_true_story(page, job_ids[name])
+        assert_each_event_once(page, job_ids[name])
         assert list(page.evaluate("window.seen")) == [job_ids[name]]
     with system.store() as store:
         subscribed = lambda name: store.pubsub_numsub(f"cto:room:user_{user}-{name}")  # noqa: E731
@@ -210,72 +214,70 @@ def channels_of(system):
 
 
 @pytest.mark.parametrize("io", [False, True])
-def test_a_connection_is_in_no_room_of_a_job_that_has_ended(system, tcp_proxy, open_client, user, io):
+def test_the_client_leaves_the_rooms_of_ended_jobs(system, tcp_proxy, open_client, user, io):
     job_ids = [submit(system, user, wallets) for wallets in (2, 3, 40)]
     page = open_client(tcp_proxy.url, "track", job_ids, io=io)
     has_ended(page, job_ids[0])
     has_ended(page, job_ids[1])
     wait_until(lambda: rooms_in(system, job_ids) <= {job_ids[2]})
-    page.evaluate("(user) => { window.more = client.trackUser(user, { history: true }); }", user)
-    one_true_story(page, *job_ids)
+    page.evaluate("(user) => { window.userTracker = client.trackUser(user, { history: true }); }", user)
+    assert_each_event_once(page, *job_ids)
     wait_until(lambda: not rooms_in(system, job_ids))
 
 
 def rooms_in(system, job_ids):
-    """The jobs in whose rooms somebody is."""
+    """Return the jobs whose rooms have subscribers."""
     return {job_id for job_id in job_ids if any(job_id in channel for channel in channels_of(system))}
 
 
-def test_a_leading_tab_that_is_frozen_is_deposed(system, tcp_proxy, open_client, context, user):
+def test_another_tab_takes_over_from_a_frozen_leader(system, tcp_proxy, open_client, context, user):
     leader, other = (open_client(tcp_proxy.url, "trackUser", user) for _ in range(2))
     via(other, "websocket")
     leader.evaluate(
         "() => { BroadcastChannel.prototype.postMessage = () => {}; }"
-    )  # it says nothing any more
+    )  # it sends nothing any more
     job_id = submit(system, user)
-    one_true_story(other, job_id)
+    assert_each_event_once(other, job_id)
     assert tcp_proxy.asked("GET /ws") == 2
 
 
-def test_a_page_that_is_loaded_again_goes_on_where_it_was(system, open_client, user):
+def test_a_reloaded_page_continues_with_the_next_event(system, open_client, user):
     job_id = submit(system, user, 50)
     page = open_client(system.url, "track", job_id)
     page.wait_for_function("id => window.seen[id]?.length > 5", arg=job_id)
-    asked = []
-    page.on("websocket", lambda socket: socket.on("framesent", lambda said: asked.append(said)))  # noqa: PLW0108
-    page.evaluate("client.track('another-job')")  # must not hinder
+    sent = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda text: sent.append(text)))  # noqa: PLW0108
+    page.evaluate("client.track('another-job')")  # an unknown job must not disturb the other
     open_client(system.url, "track", job_id, page=page)
     has_ended(page, job_id)
     seen = page.evaluate("id => window.seen[id]", job_id)
     restored = [-seq for seq in seen if seq < 0]
-    assert restored, "what it had is there at once"
+    assert restored, "the cached events are delivered first"
     assert seen == [-seq for seq in restored] + list(range(len(restored) + 1, seen[-1] + 1))
     assert restored == list(range(1, len(restored) + 1))
-    assert any(f'"after":{len(restored)}' in said for said in asked), asked
+    assert any(f'"after":{len(restored)}' in text for text in sent), sent
     assert page.evaluate("tracker.job().events.length") == seen[-1]
     assert page.evaluate("window.ends") == [job_id]
 
 
-def test_a_page_that_slept_for_ten_minutes_finds_out_what_happened(
-    system, tcp_proxy, open_client, context, user
-):
+def test_a_page_catches_up_after_a_sleep_of_ten_minutes(system, tcp_proxy, open_client, context, user):
     page = context.new_page()
     page.clock.install()
     open_client(tcp_proxy.url, "trackUser", user, page=page)
     via(page, "websocket")
     job_id = submit(system, user, 30)
     page.wait_for_function("id => window.seen[id]?.length > 2", arg=job_id)
-    tcp_proxy.sleep()  # as while a machine sleeps: nothing comes, and nobody says so
+    tcp_proxy.sleep()  # like a suspended machine: the link is dead without notice
     missed = submit(system, user)
     for each in (job_id, missed):
         system.ended(each)
     page.clock.fast_forward(600_000)
-    page.clock.fast_forward(16_000)  # awake again: a dead connection is noticed within 15 s
-    one_true_story(page, job_id, missed)
+    page.clock.fast_forward(16_000)  # after the sleep the client detects a dead connection within 15 s
+    assert_each_event_once(page, job_id, missed)
 
 
-def test_who_polls_rests_while_nobody_looks(system, tcp_proxy, open_client, context, user):
-    tcp_proxy.refuse(LOWER["polling"])
+def test_polling_pauses_while_the_page_is_hidden(system, tcp_proxy, open_client, context, user):
+    tcp_proxy.refuse(HTTP_TRANSPORTS["polling"])
     page = open_client(tcp_proxy.url, "trackUser", user)
     via(page, "polling")
     hide = """(hidden) => {
@@ -291,7 +293,7 @@ def test_who_polls_rests_while_nobody_looks(system, tcp_proxy, open_client, cont
     before = tcp_proxy.asked("/api/cto/jobs")
     assert_stays(lambda: tcp_proxy.asked("/api/cto/jobs") == before, 3)
     page.evaluate(hide, False)
-    one_true_story(page, job_id)
+    assert_each_event_once(page, job_id)
 
 
 def grows(proxy, for_s=2.5):
@@ -304,32 +306,32 @@ def grows(proxy, for_s=2.5):
     return False
 
 
-def test_who_polls_many_jobs_keeps_to_five_requests_a_second(system, tcp_proxy, open_client, user):
-    tcp_proxy.refuse(LOWER["polling"])
+def test_polling_many_jobs_sends_at_most_five_requests_a_second(system, tcp_proxy, open_client, user):
+    tcp_proxy.refuse(HTTP_TRANSPORTS["polling"])
     job_ids = [submit(system, user, 20) for _ in range(20)]
-    begun_s = time.monotonic()
+    started_s = time.monotonic()
     page = open_client(tcp_proxy.url, "track", job_ids)
-    one_true_story(page, *job_ids)
-    asked = tcp_proxy.asked("/events")
-    assert asked >= len(job_ids)
-    assert asked <= 5 * (time.monotonic() - begun_s) + 1
+    assert_each_event_once(page, *job_ids)
+    requested = tcp_proxy.asked("/events")
+    assert requested >= len(job_ids)
+    assert requested <= 5 * (time.monotonic() - started_s) + 1
 
 
-@pytest.mark.parametrize("refused", [*RUNGS.values(), *LOWER.values()])
-def test_events_that_are_gone_are_told_as_a_gap(system, tcp_proxy, open_client, user, refused):
+@pytest.mark.parametrize("refused", [*SOCKET_TRANSPORTS.values(), *HTTP_TRANSPORTS.values()])
+def test_expired_events_are_reported_as_a_gap(system, tcp_proxy, open_client, user, refused):
     tcp_proxy.refuse(refused)
     job_id = submit(system, user)
     system.ended(job_id)
     with system.store() as store:
         store.xtrim(keys.events(job_id), minid="4-0", approximate=False)
     page = open_client(tcp_proxy.url, "track", job_id, io=True)
-    one_true_story(page, job_id, since=4)
+    assert_each_event_once(page, job_id, since=4)
     assert page.evaluate("window.gaps") == [{"jobId": job_id, "after": 0, "oldestSeq": 4}]
 
 
 @pytest.fixture(scope="module")
 def guarded():
-    """A system that wants tokens, and lets each user ask forty times a minute."""
+    """A system that requires tokens and allows each user forty requests a minute."""
     from acceptance.conftest import System, environment  # noqa: PLC0415 - beside its only use
 
     env = environment(**GUARDED, CTO_RATE_LIMIT="40/minute")
@@ -351,7 +353,7 @@ def submit_as(system, user, wallets=3):
 
 @pytest.fixture
 def give_tokens(context):
-    """What the page's backend answers when it is asked for a token: the next of these, the last for ever."""
+    """Make the page's backend return these tokens in turn, and then the last one again."""
 
     def give_tokens(*make):
         given = iter(make)
@@ -366,37 +368,39 @@ def give_tokens(context):
     return give_tokens
 
 
-def test_a_token_is_replaced_before_it_ends_and_the_connection_stays(guarded, open_client, give_tokens, user):
-    ends_s = time.time() + 30  # it is replaced 6 s before, which a browser on a busy machine may need
+def test_a_token_is_renewed_before_it_expires_and_the_connection_stays(
+    guarded, open_client, give_tokens, user
+):
+    ends_s = time.time() + 30  # the client renews it 6 s before, which leaves time on a busy machine
     give_tokens(lambda: token(user, exp=ends_s), lambda: token(user))
     page = open_client(guarded.url, "trackUser", user, tokens=True)
     via(page, "websocket")
-    page.wait_for_function("window.asked === 2", timeout=40_000)
+    page.wait_for_function("window.tokenRequests === 2", timeout=40_000)
     time_over = ends_s + 1
     wait_until(lambda: time.time() > time_over)
-    one_true_story(page, submit_as(guarded, user))
+    assert_each_event_once(page, submit_as(guarded, user))
     assert page.evaluate("window.states.filter((name) => name === 'websocket').length") == 1
 
 
-def test_who_was_cut_off_comes_back_with_another_token(guarded, open_client, give_tokens, user):
+def test_a_client_with_a_revoked_token_reconnects_with_a_new_one(guarded, open_client, give_tokens, user):
     give_tokens(lambda: token(user, jti=f"{user}-1"), lambda: token(user, jti=f"{user}-2"))
     page = open_client(guarded.url, "trackUser", user, tokens=True)
     via(page, "websocket")
     with guarded.store() as store:
         revoke(store, token_id=f"{user}-1", keep_s=600)
     page.wait_for_function("window.states.filter((name) => name === 'websocket').length === 2")
-    one_true_story(page, submit_as(guarded, user))
+    assert_each_event_once(page, submit_as(guarded, user))
 
 
-def test_who_has_no_other_token_is_told_and_not_tried_again(guarded, open_client, user):
+def test_an_expired_fixed_token_is_refused_without_a_retry(guarded, open_client, user):
     page = open_client(guarded.url, "trackUser", user, token=token(user, exp=time.time() + 3))
     via(page, "websocket")
     page.wait_for_function("window.states.at(-1) === 'refused token_expired'")
 
 
-# There is no stream of everybody's jobs: the rung of streams polls them.
-@pytest.mark.parametrize(("name", "refused"), (RUNGS | {"sse": LOWER["sse"]}).items())
-def test_a_user_is_refused_everybodys_room_by_every_rung(guarded, open_client, user, name, refused):
+# There is no stream of all users' jobs: the SSE transport polls them.
+@pytest.mark.parametrize(("name", "refused"), (SOCKET_TRANSPORTS | {"sse": HTTP_TRANSPORTS["sse"]}).items())
+def test_every_transport_refuses_the_admin_room_to_a_user(guarded, open_client, user, name, refused):
     proxy = TcpProxy(guarded.settings.port)
     proxy.refuse(refused)
     page = open_client(proxy.url, "trackAll", None, io=True, token=token(user))
@@ -407,9 +411,9 @@ def test_a_user_is_refused_everybodys_room_by_every_rung(guarded, open_client, u
     proxy.close()
 
 
-def test_an_admin_follows_every_job_by_polling(guarded, open_client, user):
+def test_an_admin_tracks_all_jobs_by_polling(guarded, open_client, user):
     proxy = TcpProxy(guarded.settings.port)
-    proxy.refuse(LOWER["sse"])
+    proxy.refuse(HTTP_TRANSPORTS["sse"])
     page = open_client(proxy.url, "trackAll", None, token=token("boss", role="admin"))
     via(page, "sse")
     # Jobs that end before the first poll are not shown. A second poll shows that the first was answered.
@@ -418,24 +422,22 @@ def test_an_admin_follows_every_job_by_polling(guarded, open_client, user):
     proxy.close()
 
 
-def test_who_is_told_to_ask_less_does_and_still_gets_everything(guarded, context, open_client, user):
+def test_a_rate_limited_client_slows_down_and_loses_no_event(guarded, context, open_client, user):
     proxy = TcpProxy(guarded.settings.port)
-    proxy.refuse(LOWER["polling"])
+    proxy.refuse(HTTP_TRANSPORTS["polling"])
     job_ids = [submit_as(guarded, user, 2) for _ in range(10)]
     context.set_default_timeout(90_000)
     page = open_client(proxy.url, "track", job_ids, token=token(user))
-    one_true_story(page, *job_ids)
-    more = submit_as(guarded, user, 2)
-    page.evaluate("(id) => note(client, client.track(id))", more)
+    assert_each_event_once(page, *job_ids)
+    another = submit_as(guarded, user, 2)
+    page.evaluate("(id) => note(client, client.track(id))", another)
     for _ in range(30):
         page.evaluate("client.jobs().catch(() => {})")
-    one_true_story(page, more)
+    assert_each_event_once(page, another)
     proxy.close()
 
 
-def test_an_operation_is_started_once_however_often_its_request_is_cut_off(
-    system, tcp_proxy, open_client, user
-):
+def test_an_operation_starts_once_when_its_response_is_lost(system, tcp_proxy, open_client, user):
     page = open_client(tcp_proxy.url, "trackUser", user)
     via(page, "websocket")
     request = {"tokenAddress": MINT, "userId": user, "userChatId": 1, "mode": "prefunded", "buyAmount": 0.05}
@@ -444,13 +446,11 @@ def test_an_operation_is_started_once_however_often_its_request_is_cut_off(
     wait_until(lambda: tcp_proxy.asked("POST /api/cto/jobs") >= 2)
     tcp_proxy.lose_answers()
     job_id = page.evaluate("async () => (await window.submitted).jobId")
-    one_true_story(page, job_id)
+    assert_each_event_once(page, job_id)
     assert [job["jobId"] for job in system.get("/api/cto/jobs", userId=user)["jobs"]] == [job_id]
 
 
-def test_a_browser_that_cannot_share_connects_each_tab_by_itself(
-    system, tcp_proxy, open_client, context, user
-):
+def test_without_web_locks_each_tab_has_its_own_connection(system, tcp_proxy, open_client, context, user):
     context.add_init_script("Object.defineProperty(navigator, 'locks', { value: undefined });")
     pages = [open_client(tcp_proxy.url, "trackUser", user) for _ in range(2)]
     for page in pages:
@@ -458,26 +458,24 @@ def test_a_browser_that_cannot_share_connects_each_tab_by_itself(
     assert tcp_proxy.asked("GET /ws") == 2
     job_id = submit(system, user)
     for page in pages:
-        one_true_story(page, job_id)
+        assert_each_event_once(page, job_id)
 
 
-def test_another_users_tab_shares_nothing(guarded, context, open_client, user):
+def test_tabs_of_different_users_do_not_share_a_connection(guarded, context, open_client, user):
     proxy = TcpProxy(guarded.settings.port)
     mine = open_client(proxy.url, "trackUser", user, token=token(user))
     other = open_client(proxy.url, "trackUser", f"{user}-2", token=token(f"{user}-2"))
     for page in (mine, other):
         via(page, "websocket")
     assert proxy.asked("GET /ws") == 2
-    one_true_story(mine, submit_as(guarded, user))
+    assert_each_event_once(mine, submit_as(guarded, user))
     assert other.evaluate("window.seen") == {}
     proxy.close()
 
 
-def test_more_jobs_than_a_browser_has_connections_are_followed_by_streams(
-    system, tcp_proxy, open_client, user
-):
-    tcp_proxy.refuse(LOWER["sse"])
+def test_jobs_above_the_limit_of_streams_are_polled(system, tcp_proxy, open_client, user):
+    tcp_proxy.refuse(HTTP_TRANSPORTS["sse"])
     job_ids = [submit(system, user, 20) for _ in range(8)]
     page = open_client(tcp_proxy.url, "track", job_ids)
     via(page, "sse")
-    one_true_story(page, *job_ids)
+    assert_each_event_once(page, *job_ids)

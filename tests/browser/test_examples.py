@@ -1,4 +1,4 @@
-"""The skins, by the examples that show them, as a newcomer runs them: another origin than the gateway's."""
+"""The examples of every framework, served from another origin than the gateway."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from support.waiting import wait_until
 EXAMPLES = ["vanilla", "element", "react", "vue", "react-native"]
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files under a policy as strict as the gateway's."""
+class FileHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files with a Content-Security-Policy as strict as the gateway's."""
 
     extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {".js": "text/javascript"}
 
-    bundled = None  # where /dist is
+    bundled = None  # the folder of /dist
 
     def translate_path(self, path):
         if path.startswith("/dist/"):
@@ -45,10 +45,10 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The client's folder, and the examples bundled, served at an address."""
-    Quiet.bundled = tmp_path_factory.mktemp("examples") / "dist"
-    subprocess.run([NODE, "dev/examples.js", Quiet.bundled], cwd=CLIENT, check=True)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+    """The address of a server of the client's folder and of the bundled examples."""
+    FileHandler.bundled = tmp_path_factory.mktemp("examples") / "dist"
+    subprocess.run([NODE, "dev/examples.js", FileHandler.bundled], cwd=CLIENT, check=True)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FileHandler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -59,7 +59,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def gateway(site):
-    """A system that lets that address's pages in."""
+    """A system that accepts requests from the pages of `site`."""
     system = System(environment(CTO_CORS_ORIGINS=site), "--no-flower").ready()
     yield system
     system.stop()
@@ -86,18 +86,18 @@ def test_an_example_shows_operations_live(gateway, site, page, axe, screenshot, 
 
 
 @pytest.mark.parametrize("name", ["vanilla", "element"])
-def test_those_without_a_framework_run_as_they_are_written(gateway, site, page, name):
+def test_an_example_without_a_framework_needs_no_bundler(gateway, site, page, name):
     page.goto(f"{site}/examples/{name}/?url={gateway.url}&user={name}-unbundled")
     start_two(page)
 
 
 @pytest.mark.parametrize("name", ["vanilla", "element", "react", "vue"])
-def test_an_example_plays_by_itself_without_a_gateway(site, page, name):
+def test_an_example_runs_on_simulated_operations(site, page, name):
     page.goto(f"{site}/dist/{name}/?simulate")
     start_two(page)
 
 
-def test_the_element_says_that_there_is_no_such_job(gateway, site, page, axe):
+def test_the_element_shows_that_a_job_does_not_exist(gateway, site, page, axe):
     page.goto(f"{site}/examples/element/?simulate")
     page.evaluate(f"""() => {{
       const element = document.createElement("cto-progress");
@@ -109,7 +109,7 @@ def test_the_element_says_that_there_is_no_such_job(gateway, site, page, axe):
     assert axe(page) == []
 
 
-def test_elements_share_a_connection_and_give_it_up_with_the_last(gateway, site, page):
+def test_elements_share_a_connection_and_the_last_closes_it(gateway, site, page):
     page.goto(f"{site}/examples/element/?simulate")
     job_ids = [gateway.submit(userId="element", walletCount=30, buyAmount=0.6) for _ in range(3)]
     sockets = []
@@ -140,18 +140,18 @@ import { connect } from "cto-progress";
 import { CTOProvider, useCTOJob, useCTOJobs } from "cto-progress/react";
 
 const client = connect({ url: location.origin });
-let open = 0;
+let openTrackers = 0;
 for (const name of ["track", "trackUser"]) {
-  const real = client[name].bind(client);
-  client[name] = (...about) => {
-    const tracker = real(...about);
+  const method = client[name].bind(client);
+  client[name] = (...args) => {
+    const tracker = method(...args);
     const close = tracker.close.bind(tracker);
-    open += 1;
-    tracker.close = () => { open -= 1; close(); };
+    openTrackers += 1;
+    tracker.close = () => { openTrackers -= 1; close(); };
     return tracker;
   };
 }
-window.openTrackers = () => open;
+window.openTrackers = () => openTrackers;
 function Job({ id }) {
   const { progress, events } = useCTOJob(id);
   return h("p", null, `${id}: ${progress} ${events.length}`);
@@ -163,7 +163,7 @@ function Jobs({ ids }) {
 }
 function App() {
   const [{ ids, tick }, set] = useState({ ids: [], tick: 0 });
-  window.show = (next) => set((now) => ({ ids: next ?? now.ids, tick: now.tick + 1 }));
+  window.show = (next) => set(({ ids, tick }) => ({ ids: next ?? ids, tick: tick + 1 }));
   return [h(Jobs, { key: "all", ids, tick }), ...ids.map((id) => h(Job, { key: id, id }))];
 }
 window.root = createRoot(document.getElementById("root"));
@@ -171,20 +171,20 @@ root.render(h(StrictMode, null, h(CTOProvider, { value: client }, h(App))));
 """
 
 
-def test_hooks_follow_what_is_shown_and_nothing_else(gateway, page, bundle):
+def test_hooks_track_only_the_shown_jobs(gateway, page, bundle):
     program = bundle(HOOKS)
     html = '<!doctype html><div id="root"></div><script type="module" src="/hooks.js"></script>'
     page.route("**/hooks", lambda route: route.fulfill(body=html, content_type="text/html"))
     page.route("**/hooks.js", lambda route: route.fulfill(body=program, content_type="text/javascript"))
     page.goto(f"{gateway.url}/hooks")
-    one, two = gateway.submit(userId="hooks"), gateway.submit(userId="hooks")
+    first, second = gateway.submit(userId="hooks"), gateway.submit(userId="hooks")
     page.wait_for_function("!!window.show")
-    page.evaluate("ids => show(ids)", [one, two])
+    page.evaluate("ids => show(ids)", [first, second])
     page.get_by_text("2 of 2").wait_for()
-    page.get_by_text(f"{two}: 100").wait_for()
+    page.get_by_text(f"{second}: 100").wait_for()
     assert page.evaluate("openTrackers()") == 3
-    page.evaluate("show()")  # drawn again with a new array of the same jobs
-    page.evaluate("ids => show(ids)", [two])
+    page.evaluate("show()")  # renders again with a new array of the same jobs
+    page.evaluate("ids => show(ids)", [second])
     page.wait_for_function("openTrackers() === 2")
     page.get_by_text("1 of 1").wait_for()
     page.evaluate("root.unmount()")
@@ -201,8 +201,8 @@ FOREIGN = """<!doctype html><meta charset="utf-8"><title>foreign</title><body>
 
 
 def test_a_page_of_another_origin_imports_the_client_from_the_gateway(gateway, site, page):
-    # Served, not made up by the debugger: such a page may not ask a machine for what is on it.
-    (Quiet.bundled / "foreign.html").write_text(FOREIGN.replace("GATEWAY", gateway.url))
+    # A real server must serve the page: Chromium blocks requests of an intercepted page to the local machine.
+    (FileHandler.bundled / "foreign.html").write_text(FOREIGN.replace("GATEWAY", gateway.url))
     page.goto(f"{site}/dist/foreign.html")
     gateway.submit(userId="foreign")
     page.get_by_text("completed").wait_for()
@@ -239,13 +239,13 @@ const id = ref("one");
 const Job = {
   setup() {
     const { latest, progress } = useCTOJob(id);
-    const note = () => shown.push([id.value, latest.value?.jobId ?? id.value]);
+    const record = () => shown.push([id.value, latest.value?.jobId ?? id.value]);
     window.show = (next) => {
       id.value = next;
-      note();
+      record();
     };
     return () => {
-      note();
+      record();
       return h("p", `${id.value}: ${progress.value}`);
     };
   },
@@ -257,10 +257,10 @@ app.mount("#root");
 }
 
 
-@pytest.mark.parametrize("skin", NEXT_JOB)
-def test_a_job_is_never_shown_under_the_id_of_the_next(page, bundle, skin):
+@pytest.mark.parametrize("framework", NEXT_JOB)
+def test_a_hook_never_returns_an_event_of_the_previous_job(page, bundle, framework):
     html = '<!doctype html><div id="root"></div><script type="module" src="/next.js"></script>'
-    program = bundle(NEXT_JOB[skin])
+    program = bundle(NEXT_JOB[framework])
     page.route("**/next", lambda route: route.fulfill(body=html, content_type="text/html"))
     page.route("**/next.js", lambda route: route.fulfill(body=program, content_type="text/javascript"))
     page.goto("http://app.test/next")
@@ -268,5 +268,5 @@ def test_a_job_is_never_shown_under_the_id_of_the_next(page, bundle, skin):
     page.evaluate("show('two')")
     page.get_by_text("two: 100").wait_for()
     shown = page.evaluate("window.shown")
-    assert {asked for asked, _ in shown} == {"one", "two"}
+    assert {job_id for job_id, _ in shown} == {"one", "two"}
     assert [pair for pair in shown if pair[0] != pair[1]] == []

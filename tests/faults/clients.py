@@ -22,7 +22,7 @@ import socketio
 from support.javascript import NodeProgram
 
 NODE_CLIENT = Path(__file__).parents[1] / "acceptance" / "node" / "resume.mjs"
-NODE_DOORS = NODE_CLIENT.with_name("doors.mjs")
+NODE_DOORS = NODE_CLIENT.with_name("native.mjs")
 SEPARATOR = "\x1e"
 MOST_PACKETS = 16  # in one request, as Engine.IO has it
 # python-socketio's client leaves the connections of a broken session to the garbage collector.
@@ -302,7 +302,7 @@ class NodeDoors:
 
     def take(self, line):
         if "seq" in line:
-            self.seqs[line["door"]].append(line["seq"])
+            self.seqs[line["transport"]].append(line["seq"])
         else:
             self.endings.append(line)
 

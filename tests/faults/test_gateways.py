@@ -415,8 +415,8 @@ def test_streams_and_plain_sockets_come_back_too(system, doors, behind_front):
     system.ended([job_id])
     seqs = list(range(1, len(system.told(job_id)) + 1))
     wait_until(lambda: client.seqs == {"source": seqs, "socket": seqs})
-    assert {"door": "socket", "status": 1001, "reason": "going_away"} in client.endings
-    assert {"door": "source", "again": True} in client.endings
+    assert {"transport": "socket", "status": 1001, "reason": "going_away"} in client.endings
+    assert {"transport": "source", "again": True} in client.endings
     assert "Traceback" not in first.log.read_text()
 
 

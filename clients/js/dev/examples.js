@@ -1,4 +1,4 @@
-// Bundles the examples, each into a page that needs nothing else: into examples/dist, or where it is told to.
+// Bundles each example into a page without further dependencies, in examples/dist or the folder of the first argument.
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -16,7 +16,7 @@ for (const { name } of readdirSync(examples, { withFileTypes: true }).filter((en
     outfile: `${dist}/${name}/main.js`,
     bundle: true, minify: true, format: "esm", target: "es2022", jsx: "automatic", logLevel: "warning",
     alias: { "react-native": "react-native-web" },
-    nodePaths: [fileURLToPath(new URL("node_modules", import.meta.url))], // the skins' folder has no React of its own
+    nodePaths: [fileURLToPath(new URL("node_modules", import.meta.url))], // the package's folder has no React of its own
     define: {
       "process.env.NODE_ENV": '"production"',
       __VUE_OPTIONS_API__: "false", __VUE_PROD_DEVTOOLS__: "false", __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: "false",

@@ -1,4 +1,4 @@
-// Lets the tests' Node find React: the package's own folder must have none, or a linked copy would bring a second one.
+// Resolves React from this folder in tests. The package's own folder must not contain it: a linked package would load a second React.
 import { registerHooks } from "node:module";
 
 registerHooks({

@@ -1,37 +1,37 @@
-// Says how large the core is as a page gets it, minified and gzipped, without socket.io-client; fails above the limit.
+// Prints the size of the core, minified and gzipped, without socket.io-client. Fails above the limit.
 import { gzipSync } from "node:zlib";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const LIMIT_BYTES = 6 * 1024;
-const SHAKEN_BYTES = 512;
+const ONE_FUNCTION_LIMIT_BYTES = 512;
 
-/** Rungs are loaded when they are needed. @type {import("esbuild").Plugin} */
-const withoutWhatComesLater = {
-  name: "without what comes later",
+/** Exclude the modules that are loaded on demand, such as the transports. @type {import("esbuild").Plugin} */
+const withoutDynamicImports = {
+  name: "without dynamic imports",
   setup: ({ onResolve }) => onResolve({ filter: /./ }, ({ kind, path }) => (kind === "dynamic-import" ? { path, external: true } : null)),
 };
 
-/** @param {string} code what a page imports */
+/** Return the size of a bundle, in bytes. @param {string} code the imports of a page */
 async function size(code) {
   const { outputFiles } = await build({
     stdin: { contents: code, resolveDir: fileURLToPath(new URL("../src", import.meta.url)) },
-    bundle: true, minify: true, format: "esm", target: "es2022", write: false, plugins: [withoutWhatComesLater],
+    bundle: true, minify: true, format: "esm", target: "es2022", write: false, plugins: [withoutDynamicImports],
   });
   return gzipSync(outputFiles[0].contents, { level: 9 }).length;
 }
 
 const core = await size('export { connect } from "./index.js"');
-const lines = {
+const sizes = {
   "the core (connect)": core,
-  "all that index.js exports": await size('export * from "./index.js"'),
-  "the rungs of Socket.IO": await size('export * from "./rungs/socketio.js"'),
-  "the rung websocket": await size('export * from "./rungs/websocket.js"'),
-  "the rungs sse and polling": await size('export * from "./rungs/sse.js"'),
+  "all exports of index.js": await size('export * from "./index.js"'),
+  "the Socket.IO transports": await size('export * from "./transports/socketio.js"'),
+  "the WebSocket transport": await size('export * from "./transports/websocket.js"'),
+  "the SSE and polling transports": await size('export * from "./transports/sse.js"'),
   "only timeline": await size('export { timeline } from "./index.js"'),
 };
-for (const [what, bytes] of Object.entries(lines)) console.log(`${String(bytes).padStart(6)} bytes  ${what}`);
-if (core > LIMIT_BYTES || lines["only timeline"] > SHAKEN_BYTES) {
-  console.error(`The core may have ${LIMIT_BYTES} bytes, and who imports one function gets no more than ${SHAKEN_BYTES}.`);
+for (const [name, bytes] of Object.entries(sizes)) console.log(`${String(bytes).padStart(6)} bytes  ${name}`);
+if (core > LIMIT_BYTES || sizes["only timeline"] > ONE_FUNCTION_LIMIT_BYTES) {
+  console.error(`A size is above its limit: ${LIMIT_BYTES} bytes for the core, ${ONE_FUNCTION_LIMIT_BYTES} bytes for one function.`);
   process.exit(1);
 }

@@ -1,14 +1,14 @@
-// What every example connects to, by its own address: ?url= (the page's own origin), ?token=, or ?simulate.
+// The client of every example, from the page's query: ?url= (by default the page's origin), ?token=, or ?simulate.
 import { connect } from "../src/index.js";
 import { simulate } from "../src/simulate.js";
 
 const query = new URLSearchParams(location.search);
 
-/** @param {any} [io] socket.io-client's, for those that use it */
+/** Create the client. @param {any} [io] `io` of socket.io-client, in examples that use it */
 export const client = (io) => query.has("simulate") ? simulate({ speed: 2 })
   : connect({ url: query.get("url") ?? location.origin, token: query.get("token") ?? undefined, io });
 
-/** An operation of a user, as a page may start one. */
+/** Return a request for an operation. */
 export const request = () => /** @type {const} */ ({
   tokenAddress: "9FdjJ7S6g5LjAKFANKTm4WmAexYhHGusGFGi4VxEpump",
   userId: query.get("user") ?? "demo",

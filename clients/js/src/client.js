@@ -1,75 +1,76 @@
 import { CTOError } from "./errors.js";
-import { Ladder } from "./ladder.js";
+import { ConnectionManager } from "./connection-manager.js";
 import { Rest } from "./rest.js";
-import { EVERYBODY, newestOf } from "./room.js";
-import { Saved } from "./saved.js";
-import { Tabs, canShare } from "./tabs.js";
+import { ADMIN_ROOM, latestOfRecentJobs } from "./recent-jobs.js";
+import { EventCache } from "./event-cache.js";
+import { SharedConnection, canShare } from "./shared-connection.js";
 import { Token, claimsOf } from "./token.js";
 import { Tracker } from "./tracker.js";
 
-const LEAVE_MS = 200; // between two rooms: the gateway limits messages, and many jobs may end at once
+const LEAVE_INTERVAL_MS = 200; // between two rooms: the gateway limits messages, and many jobs may end at once
+const CHANNEL = "cto-progress 2"; // a new format of messages between tabs needs a new number: tabs may have loaded different versions
 const GATEWAY = /^(?:http|ws)(s?:\/\/[^\s/?#][^\s?#]*?)\/*$/i;
 
 /**
  * @typedef {object} Options
- * @property {string} [url] the gateway's, `http(s)://` or `ws(s)://`; by default the page's own origin
- * @property {string | (() => string | Promise<string>)} [token] a token, or what gets one: it is asked again before that ends
- * @property {(url: string, options: any) => any} [io] socket.io-client's; without it the plain WebSocket is used
- * @property {boolean} [tabs] whether tabs share one connection; by default they do where they can
- * @property {import("./saved.js").Storage | null} [storage] what outlives a reload; by default `sessionStorage`
- * @property {readonly import("./types.js").Rung[]} [rungs] the ways to connect, the best first
- * @property {Pick<Rest, "request" | "insist">} [rest] what asks the gateway; given by `simulate`
+ * @property {string} [url] address of the gateway, `http(s)://` or `ws(s)://`; by default the page's origin
+ * @property {string | (() => string | Promise<string>)} [token] a token, or a function that returns one. The function is called again before the token expires
+ * @property {(url: string, options: any) => any} [io] `io` of socket.io-client; without it the client uses the plain WebSocket
+ * @property {boolean} [tabs] whether tabs share one connection, if the browser supports it; by default true
+ * @property {import("./event-cache.js").Storage | null} [storage] keeps events across a reload; by default `sessionStorage`
+ * @property {readonly import("./types.js").Transport[]} [transports] the transports, the best one first
+ * @property {Pick<Rest, "request" | "requestWithRetry">} [rest] sends requests in place of the gateway's REST API; `simulate` sets it
  */
 
-/** @typedef {{ history?: boolean }} Following `history`: every event, or only the latest of each job */
+/** @typedef {{ history?: boolean }} TrackOptions `history`: track every event, or only the latest of each job */
 
 /**
- * Connect to a gateway. Nothing is opened before something is tracked. Throws `invalid_options` when `url` is no address.
+ * Create a client of a gateway. It connects when the first job is tracked. Throws `invalid_options` if `url` is not an address.
  *
  * @param {Options} [options]
  */
 export const connect = (options) => new Client(options);
 
-/** What {@link connect} returns. */
+/** A client of one gateway; {@link connect} creates it. */
 export class Client {
-  /** @type {import("./ladder.js").Ladder | import("./tabs.js").Tabs | undefined} */ #link;
+  /** @type {import("./connection-manager.js").ConnectionManager | import("./shared-connection.js").SharedConnection | undefined} */ #link;
   /** @type {Set<Tracker>} */ #trackers = new Set();
   /** @type {Set<(connection: import("./types.js").Connection) => void>} */ #listeners = new Set();
-  #connection = connectionless("idle");
+  #connection = disconnected("idle");
   #url;
-  #climb;
+  #createManager;
   #token;
   #rest;
-  #rungs;
+  #transports;
   /** @type {(sub?: string) => unknown} */ #mayShare;
-  #home;
+  #context;
   /** @type {Promise<void> | undefined} */ #starting;
   #closed = false;
-  /** @type {Set<string>} rooms to leave */ #unneeded = new Set();
-  /** @type {any} a timer, while there are any */ #leaving;
+  /** @type {Set<string>} rooms to leave */ #unneededRooms = new Set();
+  /** @type {any} */ #leaveTimer;
 
   /** @param {Options} [options] */
-  constructor({ url = globalThis.location?.origin, token, io, tabs = true, storage, rungs, rest } = {}) {
+  constructor({ url = globalThis.location?.origin, token, io, tabs = true, storage, transports, rest } = {}) {
     const [, address] = GATEWAY.exec(/** @type {string} */ (url)) ?? [];
-    if (!address) throw new CTOError("invalid_options", `url is "${url}": give one with http(s):// or ws(s)://`);
-    this.#token = new Token(token, (newer) => this.#link?.ask("refresh", newer));
+    if (!address) throw new CTOError("invalid_options", `url "${url}" is not a gateway address: it must begin with http(s):// or ws(s)://`);
+    this.#token = new Token(token, (newToken) => this.#link?.send("refresh", newToken));
     this.#url = `http${address}`;
-    const own = new Rest(this.#url, this.#token);
-    this.#rest = rest ?? own;
-    this.#climb = (/** @type {(...told: import("./ladder.js").LinkTold) => void} */ tell) => new Ladder(this.#rungs, own, tell);
-    this.#rungs = rungs ?? [
-      ...(io ? [overSocketIo(io, "websocket"), overSocketIo(io, "polling")] : [later("websocket", () => import("./rungs/websocket.js"))]),
-      later("sse", () => import("./rungs/sse.js")),
-      later("polling", () => import("./rungs/polling.js")),
+    const gateway = new Rest(this.#url, this.#token);
+    this.#rest = rest ?? gateway;
+    this.#createManager = (/** @type {(...message: import("./connection-manager.js").LinkMessage) => void} */ emit) => new ConnectionManager(this.#transports, gateway, emit);
+    this.#transports = transports ?? [
+      ...(io ? [overSocketIo(io, "websocket"), overSocketIo(io, "polling")] : [lazy("websocket", () => import("./transports/websocket.js"))]),
+      lazy("sse", () => import("./transports/sse.js")),
+      lazy("polling", () => import("./transports/polling.js")),
     ];
     this.#mayShare = (sub) => tabs && canShare() && (sub || !token);
-    this.#home = {
+    this.#context = {
       link: () => this.#link,
-      saved: new Saved(storage === undefined ? ownStorage() : storage, this.#url),
+      cache: new EventCache(storage === undefined ? ownStorage() : storage, this.#url),
       /** @param {string} room */
-      newest: (room) => newestOf((path) => this.#rest.insist("GET", path), room),
+      recent: (room) => latestOfRecentJobs((path) => this.#rest.requestWithRetry("GET", path), room),
       /** @param {Tracker} tracker */
-      closed: (tracker) => {
+      onClosed: (tracker) => {
         this.#trackers.delete(tracker);
         this.#leave(tracker.rooms);
       },
@@ -77,68 +78,68 @@ export class Client {
     };
   }
 
-  /** Leave rooms, those that are still not needed when it is their turn. @param {readonly string[]} rooms */
+  /** Leave rooms one by one, unless a tracker needs them by then. @param {readonly string[]} rooms */
   #leave = (rooms) => {
-    for (const room of rooms) this.#unneeded.add(room);
-    this.#leaving ??= setInterval(() => {
-      const [room] = this.#unneeded;
-      if (!this.#unneeded.delete(room)) this.#leaving = clearInterval(this.#leaving);
+    for (const room of rooms) this.#unneededRooms.add(room);
+    this.#leaveTimer ??= setInterval(() => {
+      const [room] = this.#unneededRooms;
+      if (!this.#unneededRooms.delete(room)) this.#leaveTimer = clearInterval(this.#leaveTimer);
       else if (![...this.#trackers].some((tracker) => tracker.rooms.includes(room))) {
-        this.#link?.ask("leave", room);
+        this.#link?.send("leave", room);
         [...this.#trackers].some((tracker) => tracker.retry());
       }
-    }, LEAVE_MS);
+    }, LEAVE_INTERVAL_MS);
   };
 
-  /** How it is connected. */
+  /** The state of the connection. */
   get connection() {
     return this.#connection;
   }
 
-  /** Told whenever that changes. Returns what unsubscribes. @param {(connection: import("./types.js").Connection) => void} listener */
+  /** Listen to changes of `connection`. Returns a function that unsubscribes. @param {(connection: import("./types.js").Connection) => void} listener */
   onConnection(listener) {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Follow one job, or several. @param {string | readonly string[]} jobs @param {Following} [following] */
+  /** Track one job, or several. @param {string | readonly string[]} jobs @param {TrackOptions} [options] */
   track(jobs, { history = true } = {}) {
     return this.#track(undefined, [jobs].flat(), history);
   }
 
-  /** Follow all jobs of a user, those to come too. @param {string} userId @param {Following} [following] */
+  /** Track all jobs of a user, including future ones. @param {string} userId @param {TrackOptions} [options] */
   trackUser(userId, { history = false } = {}) {
     return this.#track(`user_${userId}`, [], history);
   }
 
-  /** Follow every job there is: for admins. @param {Following} [following] */
+  /** Track all jobs of all users. Only for admins. @param {TrackOptions} [options] */
   trackAll({ history = false } = {}) {
-    return this.#track(EVERYBODY, [], history);
+    return this.#track(ADMIN_ROOM, [], history);
   }
 
   /**
-   * Start an operation. Asked again for up to half a minute while nothing answers; it still starts once.
+   * Start an operation. Without a response, the request is retried for up to half a minute; the operation starts only once.
    *
    * @param {import("./types.js").OperationRequest} request
-   * @param {{ idempotencyKey?: string }} [options] the same key and request start the same operation
+   * @param {{ idempotencyKey?: string }} [options] requests with the same key and body start one operation
    * @returns {Promise<{ jobId: string, status: string, statusUrl: string }>}
    */
   submit(request, { idempotencyKey = globalThis.crypto?.randomUUID?.() ?? Date.now() + Math.random().toString(36) } = {}) {
-    return this.#rest.insist("POST", "/api/cto/jobs", { body: request, headers: { "Idempotency-Key": idempotencyKey } });
+    return this.#rest.requestWithRetry("POST", "/api/cto/jobs", { body: request, headers: { "Idempotency-Key": idempotencyKey } });
   }
 
-  /** Cancel a job: takes effect before its next transfer or buy. @param {string} jobId @returns {Promise<any>} */
+  /** Cancel a job. This takes effect before its next transfer or buy. @param {string} jobId @returns {Promise<any>} */
   cancel(jobId) {
-    return this.#rest.insist("POST", `/api/cto/job/${encodeURIComponent(jobId)}/cancel`);
+    return this.#rest.requestWithRetry("POST", `/api/cto/job/${encodeURIComponent(jobId)}/cancel`);
   }
 
-  /** A job's status page, with its result. @param {string} jobId @returns {Promise<any>} */
+  /** Return a job's status and result. @param {string} jobId @returns {Promise<any>} */
   status(jobId) {
     return this.#rest.request("GET", `/api/cto/job/${encodeURIComponent(jobId)}/status`);
   }
 
   /**
-   * A job's history, oldest first.
+   * Return a job's events, oldest first.
    *
    * @param {string} jobId
    * @param {number} [after]
@@ -149,22 +150,22 @@ export class Client {
   }
 
   /**
-   * Jobs, newest first.
+   * Return jobs, newest first.
    *
    * @param {{ status?: string, limit?: number, cursor?: string | null, userId?: string }} [query]
    * @returns {Promise<{ jobs: any[], nextCursor: string | null }>}
    */
   jobs(query = {}) {
-    const given = /** @type {[string, string][]} */ (Object.entries(query).filter(([, value]) => value));
-    return this.#rest.request("GET", `/api/cto/jobs?${new URLSearchParams(given)}`);
+    const params = /** @type {[string, string][]} */ (Object.entries(query).filter(([, value]) => value));
+    return this.#rest.request("GET", `/api/cto/jobs?${new URLSearchParams(params)}`);
   }
 
-  /** Counts of up to 500 jobs, by the gateway. @param {readonly string[]} jobIds @returns {Promise<any>} */
+  /** Return the gateway's counts of up to 500 jobs. @param {readonly string[]} jobIds @returns {Promise<any>} */
   stats(jobIds) {
     return this.#rest.request("GET", `/api/cto/jobs/stats?jobIds=${jobIds.map(encodeURIComponent).join(",")}`);
   }
 
-  /** Try again now, also after a refusal. */
+  /** Connect again now, also after a refusal. */
   reconnect() {
     this.#link?.reconnect();
   }
@@ -173,31 +174,32 @@ export class Client {
     for (const tracker of [...this.#trackers]) tracker.close();
     this.#link?.close();
     this.#token.close();
-    clearInterval(this.#leaving);
+    clearInterval(this.#leaveTimer);
     this.#closed = true;
-    this.#show(connectionless("closed"));
+    this.#show(disconnected("closed"));
   }
 
   /** @param {string | undefined} room @param {readonly string[]} jobIds @param {boolean} complete */
   #track(room, jobIds, complete) {
-    if (this.#closed) throw new CTOError("closed", "connect another client");
+    if (this.#closed) throw new CTOError("closed", "this client is closed: call connect() for a new one");
     this.#starting ??= this.#start();
-    const tracker = new Tracker(this.#home, room, jobIds, complete);
+    const tracker = new Tracker(this.#context, room, jobIds, complete);
     this.#trackers.add(tracker);
     return tracker;
   }
 
-  /** Connect, once it is known as whom: only tabs of the same user share. */
+  /** Connect when the user is known, because only tabs of the same user share a connection. */
   async #start() {
-    const token = await this.#token.get().catch(() => undefined); // the ladder will try again
+    const token = await this.#token.get().catch(() => undefined); // the connection manager retries
     if (this.#closed) return;
     const { sub, role } = claimsOf(token);
-    const tell = (/** @type {import("./ladder.js").LinkTold} */ ...told) => {
-      if (told[0] === "opened") this.#unneeded.clear(); // a new connection is in no room
-      if (told[0] === "connection") this.#show(told[1]);
-      else for (const tracker of [...this.#trackers]) /** @type {any} */ (tracker)[told[0]](...told.slice(1));
+    const emit = (/** @type {import("./connection-manager.js").LinkMessage} */ ...message) => {
+      if (message[0] === "opened") this.#unneededRooms.clear(); // a new connection is in no room
+      if (message[0] === "connection") this.#show(message[1]);
+      else for (const tracker of [...this.#trackers]) /** @type {any} */ (tracker)[message[0]](...message.slice(1));
     };
-    this.#link = this.#mayShare(sub) ? new Tabs(["cto-progress", this.#url, sub, role].join(" "), this.#climb, tell) : this.#climb(tell);
+    const name = [CHANNEL, this.#url, sub, role].join(" ");
+    this.#link = this.#mayShare(sub) ? new SharedConnection(name, this.#createManager, emit) : this.#createManager(emit);
   }
 
   /** @param {import("./types.js").Connection} connection */
@@ -207,26 +209,26 @@ export class Client {
   }
 }
 
-/** @param {NonNullable<Options["io"]>} io @param {"websocket" | "polling"} transport */
-const overSocketIo = (io, transport) =>
-  later(`socket.io ${transport}`, async () => (await import("./rungs/socketio.js")).socketIo(io, transport));
+/** @param {NonNullable<Options["io"]>} io @param {"websocket" | "polling"} engineTransport */
+const overSocketIo = (io, engineTransport) =>
+  lazy(`socket.io ${engineTransport}`, async () => (await import("./transports/socketio.js")).socketIo(io, engineTransport));
 
 /**
- * A rung that is loaded when it is needed: no page needs all of them.
+ * Return a transport whose module is loaded on first use, because no page needs all transports.
  *
  * @param {string} name
- * @param {() => Promise<{ open: import("./types.js").Rung["open"] }>} load
- * @returns {import("./types.js").Rung}
+ * @param {() => Promise<{ open: import("./types.js").Transport["open"] }>} load
+ * @returns {import("./types.js").Transport}
  */
-const later = (name, load) => ({
+const lazy = (name, load) => ({
   name,
-  open: async (opening) => (await load()).open(opening),
+  open: async (context) => (await load()).open(context),
 });
 
 /** @param {import("./types.js").Connection["state"]} state @returns {import("./types.js").Connection} */
-const connectionless = (state) => ({ state, via: null, error: null });
+const disconnected = (state) => ({ state, via: null, error: null });
 
-/** `sessionStorage`, where pages have one and may use it. */
+/** Return `sessionStorage`, or null where it is missing or forbidden. */
 function ownStorage() {
   try {
     return globalThis.sessionStorage ?? null;

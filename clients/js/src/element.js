@@ -1,9 +1,9 @@
 /**
- * `<cto-progress job="…" url="…">`: one job's progress, for any page.
+ * `<cto-progress job="…" url="…">`: a custom element that shows the progress of one job.
  *
- * Attributes: `job`; `url`, by default the page's own origin; `token`. Elements with the same `url` and `token` share a
- * client; a page that has one sets the property `client` instead. It sets its attributes `status` and, at the end,
- * `outcome`. Events, which bubble: `cto-progress` and `cto-complete`, with the event as `detail`. Style it by
+ * Attributes: `job`; `url`, by default the page's origin; `token`. Elements with the same `url` and `token` share a
+ * client. A page with its own client sets the property `client` instead. The element sets its attributes `status` and, at
+ * the end, `outcome`. It dispatches `cto-progress` and `cto-complete`, which bubble, with the event as `detail`. Style it with
  * `--cto-accent`, `--cto-good`, `--cto-warn`, `--cto-bad`, `--cto-track`, and the parts `bar`, `fill`, `title`, `percent`, `now`, `error`.
  *
  * @module
@@ -38,15 +38,15 @@ const STYLE = `
 const PARTS = ["title", "percent", "bar", "fill", "now", "error"];
 
 /** @type {Map<string, { client: import("./client.js").Client, users: number }>} */ const shared = new Map();
-/** @type {CSSStyleSheet | undefined} */ let sheet; // made of a script, which a page's policy allows
+/** @type {CSSStyleSheet | undefined} */ let sheet; // a constructed style sheet is allowed by a page's Content-Security-Policy
 
-/** A server that renders a page has no elements: there the class can be imported, but not made. */
+/** On a server, which has no `HTMLElement`, the class can be imported but not created. */
 const Base = globalThis.HTMLElement ?? /** @type {typeof HTMLElement} */ (class {});
 
 export class CTOProgress extends Base {
   static observedAttributes = ["job", "url", "token"];
 
-  /** @type {import("./client.js").Client | null} */ #given = null;
+  /** @type {import("./client.js").Client | null} */ #client = null;
   /** @type {import("./tracker.js").Tracker | undefined} */ #tracker;
   /** @type {() => void} */ #release = () => {};
   /** @type {Record<string, HTMLElement>} */ #parts = {};
@@ -76,13 +76,13 @@ export class CTOProgress extends Base {
     root.append(line, bar, now, error);
   }
 
-  /** The page's own client, if it has one. */
+  /** The page's own client; null if the element uses a shared one. */
   get client() {
-    return this.#given;
+    return this.#client;
   }
 
   set client(client) {
-    this.#given = client;
+    this.#client = client;
     this.#restart();
   }
 
@@ -115,15 +115,15 @@ export class CTOProgress extends Base {
       const tracker = this.#connect().track(job);
       this.#tracker = tracker;
       tracker.onChange(() => this.#draw(tracker.job()?.latest ?? null, tracker.job()?.error ?? null));
-      tracker.onProgress((event) => this.#say("cto-progress", event));
-      tracker.onComplete((event) => this.#say("cto-complete", event));
+      tracker.onProgress((event) => this.#dispatch("cto-progress", event));
+      tracker.onComplete((event) => this.#dispatch("cto-complete", event));
     }
-    old.tracker?.close(); // last, so that what both need stays open
+    old.tracker?.close(); // last, so that a connection that both use stays open
     old.release();
   }
 
   #connect() {
-    if (this.#given) return this.#given;
+    if (this.#client) return this.#client;
     const url = this.getAttribute("url") ?? location.origin;
     const token = this.getAttribute("token") ?? undefined;
     const key = `${url} ${token}`;
@@ -140,7 +140,7 @@ export class CTOProgress extends Base {
   }
 
   /** @param {string} name @param {import("./types.js").ProgressEvent} detail */
-  #say(name, detail) {
+  #dispatch(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
   }
 
@@ -167,7 +167,7 @@ export class CTOProgress extends Base {
   }
 }
 
-/** The phase; at the end what the job came to, when that is not all or nothing. @param {import("./types.js").ProgressEvent | null} latest */
+/** Return the title: the phase, or the outcome of a job that needs review or was partly bought. @param {import("./types.js").ProgressEvent | null} latest */
 function titleOf(latest) {
   const { bought, planned } = buysOf(latest);
   if (neededReview(latest)) return "CTO Operation Needs Review";

@@ -1,31 +1,32 @@
 /**
- * What went wrong, with the gateway's stable code. The client's own are `unreachable` (no answer came), `token_unavailable`
- * (the function `token` failed), `invalid_options` (of `connect`) and `closed` (the client has been closed).
+ * A failed request, connection or subscription. `code` is the gateway's stable code, or one of the client's own:
+ * `unreachable` (no response), `token_unavailable` (the `token` function failed), `invalid_options` (bad arguments of
+ * `connect`), `closed` (the client is closed).
  */
 export class CTOError extends Error {
   name = "CTOError";
-  /** @type {number | undefined} of the HTTP answer, if it was one */ status;
-  /** @type {{ fields?: Record<string, unknown> } | undefined} what is wrong with a request, by its fields */ details;
-  /** @type {number | undefined} when to ask again */ retryAfterMs;
+  /** @type {number | undefined} HTTP status of the response, if there was one */ status;
+  /** @type {{ fields?: Record<string, unknown> } | undefined} what is wrong with the request, by field */ details;
+  /** @type {number | undefined} earliest time of a retry, in ms from now */ retryAfterMs;
 
-  /** @param {string} code @param {string} message @param {Partial<CTOError>} [more] */
-  constructor(code, message, more) {
+  /** @param {string} code @param {string} message @param {Partial<CTOError>} [properties] */
+  constructor(code, message, properties) {
     super(message);
     this.code = code;
-    Object.assign(this, more);
+    Object.assign(this, properties);
   }
 }
 
-/** No answer came. */
+/** Return the error for a request without a response. */
 export const unreachable = () => new CTOError("unreachable", "the gateway does not answer");
 
-const PASSING = /^(unreachable|busy|rate_limited|going_away|too_many_.*|.*_unavailable)$/;
+const TRANSIENT = /^(unreachable|busy|rate_limited|going_away|too_many_.*|.*_unavailable)$/;
 
-/** Whether to ask again later may be answered otherwise; what has no code could not even be asked. @param {CTOError} error */
-export const isPassing = ({ code }) => !code || PASSING.test(code);
+/** Return whether a later retry may succeed. An error without a code happened before the request was sent. @param {CTOError} error */
+export const isTransient = ({ code }) => !code || TRANSIENT.test(code);
 
-/** Whether the gateway holds as much for this caller as it may: then asking again helps only once there is less. @param {CTOError} error */
+/** Return whether the caller has reached a limit of the gateway. A retry helps only after the caller has released something. @param {CTOError} error */
 export const isLimit = ({ code }) => /^too_many_/.test(code);
 
-/** Whether another token may help. @param {CTOError} error */
-export const isStale = ({ code }) => code === "token_expired" || code === "token_revoked";
+/** Return whether a new token may help. @param {CTOError} error */
+export const isTokenExpired = ({ code }) => code === "token_expired" || code === "token_revoked";

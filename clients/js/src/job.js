@@ -3,36 +3,36 @@ import { isLimit } from "./errors.js";
 /** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
 
 /**
- * A job as a page shows it. A new object for every change.
+ * The state of a job, for display. Every change makes a new object.
  *
  * @typedef {object} JobView
  * @property {string} jobId
- * @property {ProgressEvent | null} latest null until anything is known
- * @property {readonly ProgressEvent[]} events all so far, oldest first; empty when only the latest is asked for
+ * @property {ProgressEvent | null} latest null until the first event
+ * @property {readonly ProgressEvent[]} events all events so far, oldest first; empty if only the latest is tracked
  * @property {boolean} ended
- * @property {import("./errors.js").CTOError | null} error why it is not followed, e.g. `job_not_found`
+ * @property {import("./errors.js").CTOError | null} error why the job is not tracked, e.g. `job_not_found`
  */
 
-/** Whether an event is the last of its job. @param {ProgressEvent} event */
+/** Return whether an event is the last of its job. @param {ProgressEvent} event */
 export const hasEnded = ({ status }) => status === "completed" || status === "failed";
 
-/** Whether nothing more will be heard of a job. @param {Pick<JobView, "ended" | "error">} job */
-export const isOver = ({ ended, error }) => ended || (error !== null && !isLimit(error));
+/** Return whether a job will get no more events: it has ended, or was refused for good. @param {Pick<JobView, "ended" | "error">} job */
+export const isFinished = ({ ended, error }) => ended || (error !== null && !isLimit(error));
 
-/** One job's events, put in order: each is delivered once, and none before those that it follows. */
+/** Orders the events of one job: each is delivered once, in the order of `seq`. */
 export class Job {
   /** @type {ProgressEvent | null} */ latest = null;
   /** @type {ProgressEvent[]} */ events = [];
   /** @type {import("./errors.js").CTOError | null} */ error = null;
-  seq = 0; // of the last event delivered
-  asked = false; // whether what is missing has been asked for
-  session = 0; // in which anything was last heard of it
+  seq = 0; // of the last delivered event
+  requested = false; // whether the missing events have been requested
+  session = 0; // in which the job was last heard of
   /** @type {JobView | null} */ #view = null;
-  /** @type {Map<number, ProgressEvent>} */ #held = new Map(); // what came too early
+  /** @type {Map<number, ProgressEvent>} */ #early = new Map(); // events after a gap, by seq
 
   /**
    * @param {string} jobId
-   * @param {boolean} complete whether every event counts, or only the latest
+   * @param {boolean} complete whether to deliver every event, or only the latest
    */
   constructor(jobId, complete) {
     this.jobId = jobId;
@@ -49,44 +49,45 @@ export class Job {
     return this.#view;
   }
 
+  /** Make the next `view` a new object. */
   changed() {
     this.#view = null;
   }
 
-  /** Whether something is missing before what has come. */
+  /** Whether events are missing before those that have arrived. */
   get hasHole() {
-    return this.#held.size > 0;
+    return this.#early.size > 0;
   }
 
   /**
-   * Take an event in, whenever and however often it comes.
+   * Accept an event, in any order and any number of times.
    *
    * @param {ProgressEvent} event
-   * @returns {ProgressEvent[]} what can be delivered now, in order
+   * @returns {ProgressEvent[]} the events that can be delivered now, in order
    */
-  take(event) {
+  accept(event) {
     if (event.seq <= this.seq) return [];
     if (!this.complete) return [this.#deliver(event)];
-    this.#held.set(event.seq, event);
-    return this.#next();
+    this.#early.set(event.seq, event);
+    return this.#deliverReady();
   }
 
   /**
-   * Give up what comes before a seq: it is gone.
+   * Skip the events before a seq, because they have expired.
    *
    * @param {number} oldestSeq
-   * @returns {ProgressEvent[]} what can be delivered now, in order
+   * @returns {ProgressEvent[]} the events that can be delivered now, in order
    */
   skipTo(oldestSeq) {
-    for (const seq of this.#held.keys()) if (seq < oldestSeq) this.#held.delete(seq);
+    for (const seq of this.#early.keys()) if (seq < oldestSeq) this.#early.delete(seq);
     this.seq = Math.max(this.seq, oldestSeq - 1);
-    return this.#next();
+    return this.#deliverReady();
   }
 
-  #next() {
+  #deliverReady() {
     const ready = [];
-    for (let event; (event = this.#held.get(this.seq + 1)); ) {
-      this.#held.delete(event.seq);
+    for (let event; (event = this.#early.get(this.seq + 1)); ) {
+      this.#early.delete(event.seq);
       ready.push(this.#deliver(event));
     }
     return ready;

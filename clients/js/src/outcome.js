@@ -4,19 +4,19 @@ import { hasEnded } from "./job.js";
 /** @typedef {import("./types.js").Outcome} Outcome */
 
 /**
- * How many of an operation's planned buys ended in which way so far. `left`: not made, or not yet.
+ * The planned buys of an operation, counted by result.
  *
  * @typedef {object} Buys
  * @property {number} planned 0 before there is a plan
  * @property {number} bought
  * @property {number} failed
  * @property {number} unknown
- * @property {number} left
+ * @property {number} left buys that were not made, or not yet
  */
 
 /**
- * What a job came to: null until it ends. Final events written by gateways without outcomes have counts only, from which
- * it is derived; null if there are none.
+ * Return the outcome of a job; null until it ends. Older gateways send final events without `outcome`: it is then derived
+ * from the counts, and is null if there are no counts.
  *
  * @param {ProgressEvent | null} latest
  * @returns {Outcome | null}
@@ -32,14 +32,14 @@ export function outcomeOf(latest) {
 }
 
 /**
- * Whether an operator had to look at a job when it ended. Status and list responses say whether that is still so.
+ * Return whether an operator had to review a job when it ended. Status and list responses contain the current value.
  *
  * @param {ProgressEvent | null} latest
  */
 export const neededReview = (latest) => latest?.details?.needsReview ?? outcomeOf(latest) === "unknown";
 
 /**
- * The planned buys by result.
+ * Count the planned buys by result.
  *
  * @param {ProgressEvent | null} latest
  * @returns {Buys}
@@ -47,9 +47,9 @@ export const neededReview = (latest) => latest?.details?.needsReview ?? outcomeO
 export function buysOf(latest) {
   const { successfulBuys: bought = 0, failedBuys: failed = 0, unknownBuys = 0, unknownTransfers = 0, plannedBuys, errorCode } = latest?.details ?? {};
   const planned = plannedBuys ?? bought + failed + unknownBuys + unknownTransfers;
-  const open = planned - bought - failed - unknownBuys;
-  // The buys of a wallet whose transfer is unknown are in no count. They are all that is open once every step was run.
+  const uncounted = planned - bought - failed - unknownBuys;
+  // The buys of a wallet with an unknown transfer are in no count. After the last step, all uncounted buys are such buys.
   const wasStopped = !latest || !hasEnded(latest) || errorCode === "cancelled" || errorCode === "needs_review";
-  const behindTransfers = unknownTransfers && (wasStopped ? Math.min(unknownTransfers, open) : open);
-  return { planned, bought, failed, unknown: unknownBuys + behindTransfers, left: open - behindTransfers };
+  const afterUnknownTransfer = unknownTransfers && (wasStopped ? Math.min(unknownTransfers, uncounted) : uncounted);
+  return { planned, bought, failed, unknown: unknownBuys + afterUnknownTransfer, left: uncounted - afterUnknownTransfer };
 }

@@ -1,5 +1,5 @@
 /**
- * React's hooks, and a client for an app: it has no tabs, and sleeps.
+ * The React hooks, and a client for apps, which have no tabs and are suspended in the background.
  *
  * @module
  */
@@ -9,14 +9,14 @@ import { connect } from "./client.js";
 export * from "./react.js";
 
 /**
- * Connect from an app. What React Native has is passed in, so that this needs none of it.
+ * Create a client for an app. The parts of React Native are arguments, so this module does not import it.
  *
  * @param {import("./client.js").Options & { url: string, AppState?: AppStateLike }} options `AppState` is React Native's;
  *   `storage` may be AsyncStorage
  */
 export function connectNative({ AppState, storage = null, ...options }) {
   const client = connect({ ...options, storage, tabs: false });
-  // Awake again, the app finds a connection that is dead and does not know it.
+  // After a suspension the connection may be dead without notice.
   const subscription = AppState?.addEventListener("change", (state) => { if (state === "active") client.reconnect(); });
   client.onConnection(({ state }) => { if (state === "closed") subscription?.remove(); });
   return client;

@@ -1,5 +1,5 @@
 /**
- * React hooks over the client. The same without a page, so that React Native has them, too.
+ * React hooks. They use no browser API, so they also work in React Native.
  *
  * @module
  */
@@ -8,28 +8,28 @@
 
 import { createContext, createElement, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { statsOf } from "./stats.js";
-import { NOTHING, areOver, trackWhich } from "./which.js";
+import { EMPTY_SNAPSHOT, areFinished, trackSelection } from "./selector.js";
 
 /** @typedef {import("./client.js").Client} Client */
 /** @typedef {import("./tracker.js").Tracker} Tracker */
 /** @typedef {import("./tracker.js").Snapshot} Snapshot */
 /** @typedef {import("./job.js").JobView} JobView */
-/** @typedef {import("./which.js").Which} Which */
+/** @typedef {import("./selector.js").Selection} Selection */
 
 /** @type {import("react").Context<Client | null>} */ const Context = createContext(/** @type {Client | null} */ (null));
-const nothing = () => () => {};
+const subscribeToNothing = () => () => {};
 
-/** Give the client to the components inside. @param {{ value: Client, children?: import("react").ReactNode }} props */
+/** Provide the client to the components inside. @param {{ value: Client, children?: import("react").ReactNode }} props */
 export const CTOProvider = ({ value, children }) => createElement(Context.Provider, { value }, children);
 
-/** The client that the nearest `CTOProvider` gives. @returns {Client} */
+/** Return the client of the nearest `CTOProvider`. @returns {Client} */
 export function useCTOClient() {
   const client = useContext(Context);
-  if (!client) throw new Error("put <CTOProvider value={connect(…)}> around the components that use CTO hooks");
+  if (!client) throw new Error("no CTO client: put <CTOProvider value={connect(…)}> around the components that use CTO hooks");
   return client;
 }
 
-/** How the client is connected. @returns {import("./types.js").Connection} */
+/** Return the state of the client's connection. @returns {import("./types.js").Connection} */
 export function useCTOConnection() {
   const client = useCTOClient();
   const subscribe = useMemo(() => client.onConnection.bind(client), [client]);
@@ -37,7 +37,7 @@ export function useCTOConnection() {
 }
 
 /**
- * One job: all of its events from the first one on. Nothing is followed while `jobId` is missing.
+ * Track one job, with all its events. Without a `jobId`, nothing is tracked.
  *
  * @param {string | null | undefined} jobId
  */
@@ -51,49 +51,49 @@ export function useCTOJob(jobId) {
 }
 
 /**
- * Several jobs, all jobs of a user, or, for admins, every job: the latest of each.
+ * Track several jobs, all jobs of a user, or (admins) all jobs, with the latest event of each.
  *
- * @param {Which | null} which
+ * @param {Selection | null} selection
  * @returns {Snapshot & { stats: import("./stats.js").Stats }}
  */
-export function useCTOJobs(which) {
-  const { snapshot } = useTracked(which, false);
+export function useCTOJobs(selection) {
+  const { snapshot } = useTracked(selection, false);
   return useMemo(() => ({ ...snapshot, stats: statsOf(snapshot.jobs) }), [snapshot]);
 }
 
 /**
- * Several jobs as one: counts over all of them, and whether all have ended.
+ * Track several jobs as one batch: their counts, and whether all have ended.
  *
  * @param {readonly string[]} jobIds
  */
 export function useCTOBatch(jobIds) {
   const { jobs, stats, error } = useCTOJobs(jobIds);
-  return { jobs, stats, error, done: areOver(jobs) };
+  return { jobs, stats, error, done: areFinished(jobs) };
 }
 
 /** @typedef {import("./tracker.js").Gap} Gap */
-/** @typedef {{ client: Client, key: string, tracker: Tracker | null, gap: Gap | null }} Tracked what is followed, and for which jobs */
+/** @typedef {{ client: Client, key: string, tracker: Tracker | null, gap: Gap | null }} Tracked a tracker, and the client and selection that it belongs to */
 
 /**
- * A tracker for as long as the component shows the same jobs. Until that of other jobs is there, nothing is shown.
+ * Keep a tracker while the selection stays the same. After a change the snapshot is empty until the new tracker exists.
  *
- * @param {Which | null} which
+ * @param {Selection | null} selection
  * @param {boolean} history
  */
-function useTracked(which, history) {
+function useTracked(selection, history) {
   const client = useCTOClient();
-  const key = JSON.stringify(which); // so that a new array of the same jobs is the same
+  const key = JSON.stringify(selection); // a new array of the same jobs has the same key
   const [tracked, setTracked] = useState(/** @type {Tracked | null} */ (null));
   useEffect(() => {
-    const tracker = trackWhich(client, JSON.parse(key), history);
-    const tell = (/** @type {Gap | null} */ gap) => setTracked({ client, key, tracker, gap });
-    tracker?.onGap(tell);
-    tell(null);
+    const tracker = trackSelection(client, JSON.parse(key), history);
+    const update = (/** @type {Gap | null} */ gap) => setTracked({ client, key, tracker, gap });
+    tracker?.onGap(update);
+    update(null);
     return () => tracker?.close();
   }, [client, key, history]);
-  // An effect runs after the first render with another key, and that must not show the jobs of the one before.
+  // The effect runs after the first render with a new key. That render must not show the jobs of the old key.
   const { tracker = null, gap = null } = tracked?.client === client && tracked.key === key ? tracked : {};
-  const subscribe = useMemo(() => tracker?.onChange.bind(tracker) ?? nothing, [tracker]);
-  const snapshot = useSyncExternalStore(subscribe, () => tracker?.snapshot ?? NOTHING, () => NOTHING);
+  const subscribe = useMemo(() => tracker?.onChange.bind(tracker) ?? subscribeToNothing, [tracker]);
+  const snapshot = useSyncExternalStore(subscribe, () => tracker?.snapshot ?? EMPTY_SNAPSHOT, () => EMPTY_SNAPSHOT);
   return { snapshot, gap };
 }

@@ -1,13 +1,13 @@
-import { CTOError, isPassing, isStale, unreachable } from "./errors.js";
+import { CTOError, isTokenExpired, isTransient, unreachable } from "./errors.js";
 
 const ATTEMPTS = 6;
-const TIMEOUT_MS = 10_000; // until an answer begins: after a sleep a browser may ask over a connection that is dead
+const TIMEOUT_MS = 10_000; // until the response begins: after a sleep a browser may reuse a dead connection
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 8_000;
 
-/** @typedef {{ body?: unknown, headers?: Record<string, string>, signal?: AbortSignal }} Asking */
+/** @typedef {{ body?: unknown, headers?: Record<string, string>, signal?: AbortSignal }} RequestOptions */
 
-/** The gateway's REST interface. Whatever fails rejects with a {@link CTOError}. */
+/** The gateway's REST API. Every failure rejects with a {@link CTOError}. */
 export class Rest {
   /**
    * @param {string} url
@@ -19,11 +19,11 @@ export class Rest {
   }
 
   /**
-   * What the gateway answers, as a `Response` with a good status. A token that has ended is replaced once.
+   * Send a request and return the successful `Response`. An expired token is renewed once.
    *
    * @param {string} method
    * @param {string} path
-   * @param {Asking} [asking]
+   * @param {RequestOptions} [options]
    */
   async fetch(method, path, { body, headers = {}, signal } = {}) {
     for (let renewed = false; ; renewed = true) {
@@ -51,21 +51,21 @@ export class Rest {
       }
       if (response.ok) return response;
       const error = await errorOf(response);
-      if (renewed || !isStale(error) || !this.token.renewable) throw error;
+      if (renewed || !isTokenExpired(error) || !this.token.renewable) throw error;
       await this.token.renew();
     }
   }
 
   /**
-   * The `data` of what the gateway answers.
+   * Send a request and return the `data` of the response.
    *
    * @param {string} method
    * @param {string} path
-   * @param {Asking} [asking]
+   * @param {RequestOptions} [options]
    * @returns {Promise<any>}
    */
-  async request(method, path, asking) {
-    const response = await this.fetch(method, path, asking);
+  async request(method, path, options) {
+    const response = await this.fetch(method, path, options);
     try {
       return (await response.json()).data;
     } catch {
@@ -74,20 +74,21 @@ export class Rest {
   }
 
   /**
-   * The same, asked again for up to half a minute while the gateway or its store is away: for what may be said twice.
+   * Like {@link request}, with retries for up to half a minute while the gateway or its store is unavailable. Only for
+   * requests that are idempotent.
    *
    * @param {string} method
    * @param {string} path
-   * @param {Asking} [asking]
+   * @param {RequestOptions} [options]
    * @returns {Promise<any>}
    */
-  async insist(method, path, asking) {
+  async requestWithRetry(method, path, options) {
     for (let attempt = 1, retryMs = FIRST_RETRY_MS; ; attempt += 1, retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS)) {
       try {
-        return await this.request(method, path, asking);
+        return await this.request(method, path, options);
       } catch (cause) {
         const error = /** @type {CTOError} */ (cause);
-        if (!isPassing(error) || attempt === ATTEMPTS) throw error;
+        if (!isTransient(error) || attempt === ATTEMPTS) throw error;
         const waitMs = error.retryAfterMs ?? retryMs;
         await new Promise((resolve) => setTimeout(resolve, waitMs));
       }
@@ -101,7 +102,7 @@ async function errorOf(response) {
   let error;
   try {
     ({ error } = await response.json());
-  } catch { /* not the gateway's answer, but that of something before it */ }
+  } catch { /* the response is from a proxy, not from the gateway */ }
   const { code = "unreachable", message = `HTTP ${response.status}`, details } = error ?? {};
   return new CTOError(code, message, { status: response.status, details, retryAfterMs });
 }

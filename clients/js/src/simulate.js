@@ -11,9 +11,9 @@ const PHASES = [
   { progress: 45, title: "Platform Detection" },
   { progress: 70, title: "Executing Operation" },
 ];
-const LAST_PROGRESS = 99; // before the end
+const LAST_PROGRESS = 99; // before the final event
 const FEE_SOL = 0.000105;
-const TOKENS_PER_SOL = 35_000_000_000_000; // base units, on a young curve
+const TOKENS_PER_SOL = 35_000_000_000_000; // base units, on a new bonding curve
 const MINT_LENGTH = 44;
 const WALLET_LENGTH = 44;
 const SIGNATURE_LENGTH = 88;
@@ -23,92 +23,93 @@ const SIGNATURE_LENGTH = 88;
 
 /**
  * @typedef {object} Simulation
- * @property {number} [speed] 2 plays twice as fast as the paper market
- * @property {number} [failureRate] part of the buys that fail, 0–1
- * @property {number} [unknownRate] part of the buys whose result stays unknown, 0–1
- * @property {string} [userId] whose the jobs are that a page tracks without having started them
- * @property {number} [seed] the same seed plays the same story
+ * @property {number} [speed] 2: twice as fast as the paper market
+ * @property {number} [failureRate] share of buys that fail, 0–1
+ * @property {number} [unknownRate] share of buys whose result stays unknown, 0–1
+ * @property {string} [userId] owner of the jobs that are tracked without having been submitted
+ * @property {number} [seed] the same seed gives the same events
  */
 
 /**
- * A client that plays operations by itself, without a gateway: the same events, in the same order, as fast as real ones
- * come. Whatever job is tracked, it is played; `submit`, `cancel`, `jobs` and `stats` work.
+ * Create a client that simulates operations without a gateway. It sends the events of real operations, in the same order
+ * and at the same speed. Tracking an unknown job id starts a job; `submit`, `cancel`, `jobs` and `stats` work.
  *
  * @param {Simulation} [simulation]
  */
 export function simulate({ speed = 1, failureRate = 0.1, unknownRate = 0, userId = "demo", seed = 1 } = {}) {
-  const ids = generator(seed);
-  /** @type {Map<string, Play>} */ const plays = new Map();
-  /** @type {Set<(event: ProgressEvent) => void>} */ const audience = new Set();
+  const random = generator(seed);
+  /** @type {Map<string, SimulatedJob>} */ const jobs = new Map();
+  /** @type {Set<(event: ProgressEvent) => void>} */ const listeners = new Set();
 
   /** @param {OperationRequest} request @param {string} [jobId] */
-  const start = (request, jobId = text(ids, 22)) => {
-    const random = generator(seed + plays.size + 1); // its own, for others play at the same time
-    const play = new Play(jobId, request, random, { failureRate, unknownRate }, speed, (event) => audience.forEach((tell) => tell(event)));
-    plays.set(jobId, play);
-    return play;
+  const start = (request, jobId = text(random, 22)) => {
+    const jobRandom = generator(seed + jobs.size + 1); // one generator per job, because jobs run concurrently
+    const publish = (/** @type {ProgressEvent} */ event) => listeners.forEach((listener) => listener(event));
+    const job = new SimulatedJob(jobId, request, jobRandom, { failureRate, unknownRate }, speed, publish);
+    jobs.set(jobId, job);
+    return job;
   };
   /** @param {string} jobId */
-  const playOf = (jobId) => plays.get(jobId) ?? start({
-    tokenAddress: `${text(ids, MINT_LENGTH - 4)}pump`, userId, userChatId: 1, mode: ids() < 0.5 ? "standard" : "prefunded",
-    buyAmount: 0.5, walletCount: 2 + Math.floor(ids() * 4),
+  const jobOf = (jobId) => jobs.get(jobId) ?? start({
+    tokenAddress: `${text(random, MINT_LENGTH - 4)}pump`, userId, userChatId: 1, mode: random() < 0.5 ? "standard" : "prefunded",
+    buyAmount: 0.5, walletCount: 2 + Math.floor(random() * 4),
   }, jobId);
 
-  /** @type {import("./types.js").Rung} */
-  const stage = {
+  /** @type {import("./types.js").Transport} */
+  const transport = {
     name: "simulation",
-    async open({ tell: say }) {
+    async open({ emit }) {
       /** @type {Set<string>} */ const rooms = new Set();
       /** @param {ProgressEvent} event */
-      const tell = (event) => {
-        const about = [`job_${event.jobId}`, `user_${event.userId}`, "admin_launches"];
-        if (about.some((room) => rooms.has(room))) say("event", event);
+      const listener = (event) => {
+        const roomsOfEvent = [`job_${event.jobId}`, `user_${event.userId}`, "admin_launches"];
+        if (roomsOfEvent.some((room) => rooms.has(room))) emit("event", event);
       };
-      audience.add(tell);
+      listeners.add(listener);
       /** @param {string} jobId @param {number} after */
       const resume = (jobId, after) => {
         rooms.add(`job_${jobId}`);
-        say("resumed", jobId, playOf(jobId).events.filter(({ seq }) => seq > after));
+        emit("resumed", jobId, jobOf(jobId).events.filter(({ seq }) => seq > after));
       };
       return {
         join: (room) => {
           rooms.add(room);
-          for (const { latest } of plays.values()) if (!hasEnded(latest)) tell(latest);
-          say("joined", room);
+          for (const { latest } of jobs.values()) if (!hasEnded(latest)) listener(latest);
+          emit("joined", room);
         },
         leave: (room) => void rooms.delete(room),
         follow: resume,
         catchUp: resume,
         refresh: () => {},
-        close: () => void audience.delete(tell),
+        close: () => void listeners.delete(listener),
       };
     },
   };
 
-  /** @param {string} method @param {string} path @param {{ body?: any }} [asking] @returns {Promise<any>} */
+  /** @param {string} method @param {string} path @param {{ body?: any }} [options] @returns {Promise<any>} */
   const request = async (method, path, { body } = {}) => {
     const { pathname, searchParams } = new URL(path, "http://simulation");
-    const [, jobId, about] = /^\/api\/cto\/job\/([^/]+)\/(\w+)$/.exec(pathname) ?? [];
+    const [, jobId, resource] = /^\/api\/cto\/job\/([^/]+)\/(\w+)$/.exec(pathname) ?? [];
     if (method === "POST" && !jobId) {
-      const play = start(body);
-      return { jobId: play.jobId, status: "waiting", statusUrl: `/api/cto/job/${play.jobId}/status` };
+      const job = start(body);
+      return { jobId: job.jobId, status: "waiting", statusUrl: `/api/cto/job/${job.jobId}/status` };
     }
     if (pathname.endsWith("/jobs/stats")) {
-      return statsOf((searchParams.get("jobIds") ?? "").split(",").map((id) => ({ latest: plays.get(id)?.latest ?? null })));
+      return statsOf((searchParams.get("jobIds") ?? "").split(",").map((id) => ({ latest: jobs.get(id)?.latest ?? null })));
     }
-    if (!jobId) return { jobs: [...plays.values()].map(listed).toReversed(), nextCursor: null };
-    const play = plays.get(decodeURIComponent(jobId));
-    if (!play) throw new CTOError("job_not_found", `there is no job ${jobId}`, { status: 404 });
-    if (about === "events") return { jobId, events: play.events.filter(({ seq }) => seq > Number(searchParams.get("after") ?? 0)) };
-    if (about === "cancel") play.cancelled = true;
-    return listed(play);
+    if (!jobId) return { jobs: [...jobs.values()].map(statusOf).toReversed(), nextCursor: null };
+    const job = jobs.get(decodeURIComponent(jobId));
+    if (!job) throw new CTOError("job_not_found", `no job ${jobId}`, { status: 404 });
+    if (resource === "events") return { jobId, events: job.events.filter(({ seq }) => seq > Number(searchParams.get("after") ?? 0)) };
+    if (resource === "cancel") job.cancelled = true;
+    return statusOf(job);
   };
 
-  return new Client({ url: "http://simulation", tabs: false, storage: null, rungs: [stage], rest: { request, insist: request } });
+  return new Client({ url: "http://simulation", tabs: false, storage: null, transports: [transport], rest: { request, requestWithRetry: request } });
 }
 
-/** @param {Play} play */
-const listed = ({ jobId, events, latest }) => ({
+/** Return a job's entry of a status or list response. @param {SimulatedJob} job */
+const statusOf = ({ jobId, events, latest }) => ({
   jobId,
   status: hasEnded(latest) ? latest.status : latest.attempt ? "active" : "waiting",
   outcome: outcomeOf(latest),
@@ -121,8 +122,8 @@ const listed = ({ jobId, events, latest }) => ({
   operationResult: null,
 });
 
-/** One operation as it is played. */
-class Play {
+/** A simulated operation. It starts when it is created. */
+class SimulatedJob {
   /** @type {ProgressEvent[]} */ events = [];
   cancelled = false;
 
@@ -132,18 +133,18 @@ class Play {
    * @param {() => number} random
    * @param {{ failureRate: number, unknownRate: number }} rates
    * @param {number} speed
-   * @param {(event: ProgressEvent) => void} tell
+   * @param {(event: ProgressEvent) => void} publish called with each event after the first
    */
-  constructor(jobId, request, random, rates, speed, tell) {
+  constructor(jobId, request, random, rates, speed, publish) {
     this.jobId = jobId;
     this.request = request;
-    const story = this.#story(random, rates);
+    const steps = this.#run(random, rates);
     const next = () => {
-      const { value, done } = story.next();
+      const { value, done } = steps.next();
       if (done) return;
       const { waitMs, ...event } = value;
       this.events.push(this.#event(event));
-      if (this.events.length > 1) tell(this.latest);
+      if (this.events.length > 1) publish(this.latest);
       setTimeout(next, (waitMs * (0.7 + random() * 0.6)) / speed);
     };
     next();
@@ -154,41 +155,43 @@ class Play {
   }
 
   /**
+   * Run the five phases. Each yielded value has the fields of an event, and `waitMs` until the next one.
+   *
    * @param {() => number} random
    * @param {{ failureRate: number, unknownRate: number }} rates
    * @returns {Generator<any, void>}
    */
-  *#story(random, { failureRate, unknownRate }) {
+  *#run(random, { failureRate, unknownRate }) {
     const { buyAmount, mode, tokenAddress } = this.request;
     const wallets = this.request.wallets ?? Array.from({ length: this.request.walletCount ?? 5 }, () => text(random, WALLET_LENGTH));
     const platform = this.request.platform ?? { pump: "pumpfun", bonk: "bonk" }[tokenAddress.slice(-4)] ?? "raydium";
-    /** @type {any} */ const tally = {
+    /** @type {any} */ const totals = {
       successfulBuys: 0, failedBuys: 0, totalSpent: 0, walletsUsed: 0, transactionSignatures: /** @type {string[]} */ ([]),
     };
     yield { phase: 1, phaseDescription: `Initiating ${mode} CTO operation`, waitMs: 300, details: { currentOperation: "Waiting for a worker" } };
     yield {
       phase: 2, waitMs: 200, phaseDescription: "Checking wallet balances and operation parameters",
-      details: { ...tally, currentOperation: `Checking ${wallets.length} wallets` },
+      details: { ...totals, currentOperation: `Checking ${wallets.length} wallets` },
     };
     yield {
       phase: 3, platform, waitMs: 250, phaseDescription: `Optimizing for ${platform} platform`,
-      details: { ...tally, currentOperation: "Choosing the buying strategy" },
+      details: { ...totals, currentOperation: "Choosing the buying strategy" },
     };
     const steps = [
       ...(mode === "standard" ? wallets.map((wallet, at) => ({ wallet, kind: "transfer", label: `Distributing SOL to wallet ${at + 1} of ${wallets.length}` })) : []),
       ...wallets.map((wallet, at) => ({ wallet, kind: "buy", label: `Buying with wallet ${at + 1} of ${wallets.length}` })),
     ];
     let lastStep;
-    tally.plannedBuys = wallets.length;
+    totals.plannedBuys = wallets.length;
     const executing = { phase: 4, platform, phaseDescription: `Executing ${mode} CTO with ${buyAmount} SOL` };
     const span = LAST_PROGRESS - PHASES[3].progress;
     for (const [at, { wallet, kind, label }] of steps.entries()) {
       yield {
         ...executing, progress: PHASES[3].progress + (span * at) / steps.length, waitMs: 400,
-        details: { ...tally, ...(lastStep ? { lastStep } : { plannedWallets: wallets }), currentOperation: label, estimatedTimeRemaining: 400 * (steps.length - at) },
+        details: { ...totals, ...(lastStep ? { lastStep } : { plannedWallets: wallets }), currentOperation: label, estimatedTimeRemaining: 400 * (steps.length - at) },
       };
       if (this.cancelled) {
-        yield this.#ending(tally, platform, { error: "Cancelled on request", errorCode: "cancelled" });
+        yield this.#ending(totals, platform, { error: "Cancelled on request", errorCode: "cancelled" });
         return;
       }
       const failed = kind === "buy" && random() < failureRate;
@@ -198,46 +201,46 @@ class Play {
       lastStep = {
         kind, wallet, status: unknown ? "unknown" : failed ? "failed" : "confirmed", signature, spent,
         tokens: failed || unknown || kind === "transfer" ? 0 : Math.round((buyAmount / wallets.length) * TOKENS_PER_SOL),
-        ...(failed && { errorCode: "slippage_exceeded", error: "The price moved further than allowed" }),
+        ...(failed && { errorCode: "slippage_exceeded", error: "The price moved further than the slippage limit allows" }),
       };
-      tally.totalSpent = round(tally.totalSpent + spent);
-      if (!failed && !unknown) tally.transactionSignatures = [...tally.transactionSignatures, signature];
+      totals.totalSpent = round(totals.totalSpent + spent);
+      if (!failed && !unknown) totals.transactionSignatures = [...totals.transactionSignatures, signature];
       if (kind === "buy") {
-        tally.walletsUsed += 1;
-        if (unknown) tally.unknownBuys = (tally.unknownBuys ?? 0) + 1;
-        else if (failed) tally.failedBuys += 1;
-        else tally.successfulBuys += 1;
+        totals.walletsUsed += 1;
+        if (unknown) totals.unknownBuys = (totals.unknownBuys ?? 0) + 1;
+        else if (failed) totals.failedBuys += 1;
+        else totals.successfulBuys += 1;
       }
     }
-    yield { ...executing, progress: LAST_PROGRESS, waitMs: 10, details: { ...tally, lastStep, currentOperation: "Finishing", estimatedTimeRemaining: 0 } };
-    const error = tally.unknownBuys
+    yield { ...executing, progress: LAST_PROGRESS, waitMs: 10, details: { ...totals, lastStep, currentOperation: "Finishing", estimatedTimeRemaining: 0 } };
+    const error = totals.unknownBuys
       ? { error: "No buy is confirmed, and the outcome of at least one order is unknown", errorCode: "outcome_unknown" }
       : { error: "No buy succeeded", errorCode: "all_buys_failed" };
-    yield this.#ending(tally, platform, tally.successfulBuys ? {} : error);
+    yield this.#ending(totals, platform, totals.successfulBuys ? {} : error);
   }
 
-  /** @param {any} tally @param {string} platform @param {{ error?: string, errorCode?: string }} error */
-  #ending(tally, platform, error) {
-    const { plannedBuys, successfulBuys, failedBuys, unknownBuys, totalSpent } = tally;
+  /** @param {any} totals @param {string} platform @param {{ error?: string, errorCode?: string }} error */
+  #ending(totals, platform, error) {
+    const { plannedBuys, successfulBuys, failedBuys, unknownBuys, totalSpent } = totals;
     const outcome = unknownBuys ? "unknown" : !successfulBuys ? "none" : successfulBuys === plannedBuys ? "full" : "partial";
     return {
       phase: 5, progress: 100, status: error.errorCode ? "failed" : "completed", platform, waitMs: 0,
       phaseDescription: `${successfulBuys} buys succeeded, ${failedBuys} failed${unknownBuys ? `, ${unknownBuys} unknown` : ""}; ${totalSpent} SOL spent`,
-      details: { ...tally, outcome, needsReview: outcome === "unknown", ...error },
+      details: { ...totals, outcome, needsReview: outcome === "unknown", ...error },
     };
   }
 
-  /** @param {any} told @returns {ProgressEvent} */
-  #event({ phase, details, ...told }) {
+  /** @param {any} fields @returns {ProgressEvent} */
+  #event({ phase, details, ...fields }) {
     const { tokenAddress, userId, userChatId, socketUserId, mode, buyAmount, platform = "unknown" } = this.request;
     const seq = this.events.length + 1;
     return {
       workerType: "cto_operation", totalPhases: 5, jobId: this.jobId, seq, attempt: seq === 1 ? 0 : 1,
       tokenAddress, userId, userChatId, ...(socketUserId && { socketUserId }), phase,
-      phaseTitle: PHASES[phase - 1]?.title ?? `CTO Operation ${told.status === "failed" ? "Failed" : "Completed"}`,
+      phaseTitle: PHASES[phase - 1]?.title ?? `CTO Operation ${fields.status === "failed" ? "Failed" : "Completed"}`,
       progress: PHASES[phase - 1]?.progress ?? 100,
       status: seq === 1 ? "started" : "in_progress",
-      timestamp: Date.now(), mode, buyAmount, platform, ...told, details,
+      timestamp: Date.now(), mode, buyAmount, platform, ...fields, details,
     };
   }
 }
@@ -249,8 +252,8 @@ const round = (sol) => Math.round(sol * 1e9) / 1e9;
 const text = (random, length) => Array.from({ length }, () => BASE58[Math.floor(random() * BASE58.length)]).join("");
 
 /**
- * Numbers from 0 to 1, the same for the same seed: a linear congruential generator with the constants of Knuth and Lewis
- * (Numerical Recipes, 7.1).
+ * Return a function that returns numbers from 0 to 1, the same for the same seed: a linear congruential generator with the
+ * constants of Knuth and Lewis (Numerical Recipes, 7.1).
  *
  * @param {number} seed
  */

@@ -4,19 +4,19 @@ import { outcomeOf } from "./outcome.js";
 /**
  * @typedef {object} Stats
  * @property {number} total
- * @property {number} queued no worker has it yet
+ * @property {number} queued jobs that no worker has claimed
  * @property {number} active
  * @property {number} completed
  * @property {number} failed
  * @property {Record<import("./types.js").Outcome, number>} byOutcome of the ended jobs
- * @property {number} averageProgress per cent
+ * @property {number} averageProgress percent
  * @property {number} successfulBuys
  * @property {number} failedBuys
  * @property {number} totalSpent SOL
  */
 
 /**
- * Count jobs by what is known of each, as `GET /api/cto/jobs/stats` does.
+ * Count jobs by their latest events, as `GET /api/cto/jobs/stats` does.
  *
  * @param {Iterable<{ latest: import("./types.js").ProgressEvent | null }>} jobs
  * @returns {Stats}

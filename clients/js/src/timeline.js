@@ -1,7 +1,7 @@
 import { hasEnded } from "./job.js";
 
 /**
- * How long something took. Times in ms since 1970-01-01 UTC; `to` is null while it goes on.
+ * A period of time, in ms since 1970-01-01 UTC. `to` is null until the period ends.
  *
  * @typedef {object} Span
  * @property {number} from
@@ -15,7 +15,7 @@ import { hasEnded } from "./job.js";
  */
 
 /**
- * How long each phase, and each transfer and buy, of a job took. Phases and steps that are not in `events` are not in it.
+ * Return the periods of a job's phases, transfers and buys. Only phases and steps in `events` are included.
  *
  * @param {readonly import("./types.js").ProgressEvent[]} events of one job, oldest first
  * @returns {{ phases: PhaseSpan[], steps: StepSpan[], from: number, to: number | null } | null} null without events
@@ -27,14 +27,14 @@ export function timeline(events) {
   /** @type {PhaseSpan[]} */ const phases = [];
   /** @type {StepSpan[]} */ const steps = [];
   events.forEach((event, index) => {
-    const open = phases[phases.length - 1];
-    if (event.phase !== open?.phase) {
-      if (open) open.to = event.timestamp;
+    const current = phases[phases.length - 1];
+    if (event.phase !== current?.phase) {
+      if (current) current.to = event.timestamp;
       phases.push({ phase: event.phase, title: event.phaseTitle, from: event.timestamp, to: null });
     }
     const step = event.details?.lastStep;
     if (!step) return;
-    const before = events[index - 1] ?? event; // the event that said what was about to be done
+    const before = events[index - 1] ?? event; // announces the step in `currentOperation`
     steps.push({
       ...step,
       from: before.timestamp,

@@ -1,15 +1,15 @@
 import { CTOError } from "./errors.js";
 
-const MARGIN_MS = 60_000; // how long before its end a token is replaced; for one that lasts shorter, see below
-const SHORT = 0.2; // of what is left of it
+const RENEWAL_MARGIN_MS = 60_000; // before expiry
+const RENEWAL_SHARE = 0.2; // of the remaining lifetime; the margin of short-lived tokens
 const RETRY_MS = 5_000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * What a token says of itself. Nothing is verified: that is the gateway's business.
+ * Return the claims of a token without verifying them; the gateway verifies them.
  *
  * @param {string | undefined} token
- * @returns {{ sub?: string, role?: string, exp?: number }} empty for what is no JWT
+ * @returns {{ sub?: string, role?: string, exp?: number }} empty if the text is not a JWT
  */
 export function claimsOf(token) {
   try {
@@ -20,10 +20,10 @@ export function claimsOf(token) {
   }
 }
 
-/** The token to show, replaced before it ends when there is somebody to ask for another. */
+/** The current access token. If its source is a function, it is renewed before it expires. */
 export class Token {
   /** @type {string | undefined} */ #current;
-  /** @type {Promise<string | undefined> | undefined} */ #asking;
+  /** @type {Promise<string | undefined> | undefined} */ #renewal;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
   #source;
   #onRenewed;
@@ -37,49 +37,49 @@ export class Token {
     this.#onRenewed = onRenewed;
   }
 
-  /** Whether there can be another one. */
+  /** Whether the source can return another token. */
   get renewable() {
     return typeof this.#source === "function";
   }
 
-  /** The token, asked for when there is none or it has ended. Rejects with `token_unavailable`. */
+  /** Return the token, and get a new one if there is no valid one. Rejects with `token_unavailable`. */
   async get() {
     const { exp } = claimsOf(this.#current);
     if (this.#current && (exp === undefined || exp * 1000 > Date.now())) return this.#current;
     return this.renew();
   }
 
-  /** Another token, asked for now; those who ask at once get the same. */
+  /** Get a new token now. Concurrent calls share one renewal. */
   renew() {
-    this.#asking ??= this.#ask().finally(() => { this.#asking = undefined; });
-    return this.#asking;
+    this.#renewal ??= this.#load().finally(() => { this.#renewal = undefined; });
+    return this.#renewal;
   }
 
   close() {
     clearTimeout(this.#timer);
   }
 
-  async #ask() {
+  async #load() {
     if (typeof this.#source !== "function") return this.#source;
     const isFirst = this.#current === undefined;
     let token;
     try {
       token = await this.#source();
     } catch (cause) {
-      throw new CTOError("token_unavailable", `no token could be had: ${cause instanceof Error ? cause.message : cause}`);
+      throw new CTOError("token_unavailable", `the token function failed: ${cause instanceof Error ? cause.message : cause}`);
     }
     this.#current = token;
-    this.#renewInTime();
+    this.#scheduleRenewal();
     if (!isFirst) this.#onRenewed(token);
     return token;
   }
 
-  #renewInTime() {
+  #scheduleRenewal() {
     const { exp } = claimsOf(this.#current);
     clearTimeout(this.#timer);
     if (exp === undefined) return;
     const leftMs = exp * 1000 - Date.now();
-    const waitMs = leftMs - Math.min(MARGIN_MS, leftMs * SHORT);
+    const waitMs = leftMs - Math.min(RENEWAL_MARGIN_MS, leftMs * RENEWAL_SHARE);
     if (waitMs > LONGEST_TIMER_MS) return;
     this.#timer = setTimeout(() => this.renew().catch(() => {
       this.#timer = setTimeout(() => this.renew().catch(() => {}), RETRY_MS);

@@ -1,11 +1,11 @@
 /**
- * What crosses the wire, and what the parts of the client ask of each other. Nothing here runs.
+ * Types of the messages on the wire, and of the interfaces between the client's modules. Contains no code.
  *
  * @module
  */
 
 /**
- * The transfer or buy that has just ended.
+ * A finished transfer or buy.
  *
  * @typedef {object} StepResult
  * @property {"transfer" | "buy"} kind
@@ -19,14 +19,14 @@
  */
 
 /**
- * What an ended job came to. `full`: every planned buy was confirmed; `partial`: some were, the others failed or were not
- * made; `none`: nothing was bought; `unknown`: the result of at least one transfer or buy is not known.
+ * The outcome of an ended job. `full`: every planned buy was confirmed; `partial`: some buys were confirmed, the others
+ * failed or were not made; `none`: no buy was confirmed; `unknown`: the result of at least one transfer or buy is unknown.
  *
  * @typedef {"full" | "partial" | "none" | "unknown"} Outcome
  */
 
 /**
- * What is known so far, each only when it is known.
+ * The results so far. A field is absent until its value is known.
  *
  * @typedef {object} Details
  * @property {number} [successfulBuys]
@@ -35,9 +35,9 @@
  * @property {number} [unknownTransfers]
  * @property {number} [totalSpent] SOL, fees included
  * @property {number} [walletsUsed]
- * @property {number} [plannedBuys] in all, from phase 4 on
- * @property {string[]} [plannedWallets] that are to buy, in order; in the first event of phase 4
- * @property {Outcome} [outcome] in the last event; `outcomeOf` also knows that of older jobs
+ * @property {number} [plannedBuys] total, from phase 4 on
+ * @property {string[]} [plannedWallets] wallets that will buy, in order; in the first event of phase 4
+ * @property {Outcome} [outcome] in the last event; use `outcomeOf`, which also supports older gateways
  * @property {boolean} [needsReview] in the last event: whether an operator had to look at the job when it ended
  * @property {string[]} [transactionSignatures]
  * @property {number} [estimatedTimeRemaining] ms
@@ -48,13 +48,13 @@
  */
 
 /**
- * One step of a job. `seq` is 1, 2, 3 … within the job.
+ * A progress event. `seq` is 1, 2, 3 … within the job.
  *
  * @typedef {object} ProgressEvent
  * @property {"cto_operation"} workerType
  * @property {string} jobId
  * @property {number} seq
- * @property {number} attempt 0 until a worker has the job
+ * @property {number} attempt 0 until a worker claims the job
  * @property {string} tokenAddress
  * @property {string} userId
  * @property {number} userChatId
@@ -63,7 +63,7 @@
  * @property {number} totalPhases 5
  * @property {string} phaseTitle
  * @property {string} phaseDescription
- * @property {number} progress 0–100, never falls
+ * @property {number} progress 0–100, never decreases
  * @property {"started" | "in_progress" | "completed" | "failed"} status
  * @property {number} timestamp ms since 1970-01-01 UTC
  * @property {"standard" | "prefunded"} mode
@@ -73,7 +73,7 @@
  */
 
 /**
- * The body of a request to start an operation.
+ * The body of the request that starts an operation.
  *
  * @typedef {object} OperationRequest
  * @property {string} tokenAddress
@@ -89,35 +89,35 @@
  */
 
 /**
- * How the client is connected. `via` names the rung of the ladder that is in use.
+ * The state of the client's connection. `via` is the name of the transport in use.
  *
  * @typedef {object} Connection
  * @property {"idle" | "connecting" | "live" | "waiting" | "refused" | "closed"} state
- *   `waiting`: nothing could be reached, it is tried again; `refused`: nothing will be tried before
- *   `reconnect` is called
+ *   `waiting`: no transport works, the client retries later; `refused`: the client does not retry before `reconnect` is
+ *   called
  * @property {string | null} via
- * @property {import("./errors.js").CTOError | null} error why it is not live
+ * @property {import("./errors.js").CTOError | null} error why the connection is not live
  */
 
 /**
- * What a connection tells: an event; that all that a room shows at once has been told; what was missed of a job; that its
- * history begins only at a seq; that something is refused.
+ * A message of a connection. `event`: one event. `joined`: a room has sent its initial events. `resumed`: the missing
+ * events of a job. `gap`: the history of a job begins only at this seq. `refused`: a room or job was refused.
  *
  * @typedef {["event", ProgressEvent] | ["joined", string] | ["resumed", string, ProgressEvent[]] | ["gap", string, number]
- *   | ["refused", About, import("./errors.js").CTOError]} Told
+ *   | ["refused", Target, import("./errors.js").CTOError]} ServerMessage
  */
 
 /**
- * What one may ask of a connection: `follow` is what comes after a seq of a job and then every event, `catchUp` only
- * what has come so far, `refresh` shows a newer token.
+ * A command to a connection. `follow`: the events of a job after a seq, then all new ones. `catchUp`: only the events so
+ * far. `refresh`: use a new token.
  *
- * @typedef {["join" | "leave", string] | ["follow" | "catchUp", string, number] | ["refresh", string]} Asked
+ * @typedef {["join" | "leave", string] | ["follow" | "catchUp", string, number] | ["refresh", string]} ClientCommand
  */
 
-/** @typedef {{ room: string } | { jobId: string }} About */
+/** @typedef {{ room: string } | { jobId: string }} Target */
 
 /**
- * One open connection, and what it does when it is asked for something.
+ * An open connection. Each method carries out a {@link ClientCommand}.
  *
  * @typedef {object} Session
  * @property {(room: string) => void} join
@@ -129,23 +129,23 @@
  */
 
 /**
- * What a rung is given to open a connection with.
+ * The arguments with which a transport opens a connection.
  *
- * @typedef {object} Opening
- * @property {string} url the gateway's
+ * @typedef {object} TransportContext
+ * @property {string} url address of the gateway
  * @property {string | undefined} token
  * @property {import("./rest.js").Rest} rest
- * @property {(...told: Told) => void} tell
- * @property {(error: import("./errors.js").CTOError) => void} closed the connection has ended by itself
- * @property {AbortSignal} signal the connection is not wanted any more
+ * @property {(...message: ServerMessage) => void} emit
+ * @property {(error: import("./errors.js").CTOError) => void} onClosed called if the connection ends without `close`
+ * @property {AbortSignal} signal aborted when the connection is not needed any more
  */
 
 /**
- * One way to connect.
+ * A way to connect to the gateway.
  *
- * @typedef {object} Rung
+ * @typedef {object} Transport
  * @property {string} name
- * @property {(opening: Opening) => Promise<Session>} open rejects with a CTOError
+ * @property {(context: TransportContext) => Promise<Session>} open rejects with a CTOError
  */
 
 export {};

@@ -1,46 +1,46 @@
 /**
- * Vue composables over the client.
+ * Vue composables.
  *
  * @module
  */
 
 import { computed, getCurrentInstance, inject, onScopeDispose, provide, shallowRef, toValue, watch } from "vue";
 import { statsOf } from "./stats.js";
-import { NOTHING, areOver, trackWhich } from "./which.js";
+import { EMPTY_SNAPSHOT, areFinished, trackSelection } from "./selector.js";
 
 /** @typedef {import("./client.js").Client} Client */
 /** @typedef {import("./tracker.js").Snapshot} Snapshot */
-/** @typedef {import("./which.js").Which} Which */
-/** @template T @typedef {import("vue").MaybeRefOrGetter<T>} Given a value, a ref or a getter */
+/** @typedef {import("./selector.js").Selection} Selection */
+/** @template T @typedef {import("vue").MaybeRefOrGetter<T>} Reactive a value, a ref or a getter */
 
 /** @type {import("vue").InjectionKey<Client>} */ const CLIENT = Symbol("cto-progress");
 
-/** Give the client to the components inside; also as a plugin: `app.use({ install: (app) => provideCTO(client, app) })`.
+/** Provide the client to the components inside; also as a plugin: `app.use({ install: (app) => provideCTO(client, app) })`.
  * @param {Client} client @param {import("vue").App} [app] */
 export function provideCTO(client, app) {
   if (app) app.provide(CLIENT, client);
   else provide(CLIENT, client);
 }
 
-/** The client that was provided. @returns {Client} */
+/** Return the provided client. @returns {Client} */
 export function useCTOClient() {
   const client = getCurrentInstance() ? inject(CLIENT, null) : null;
-  if (!client) throw new Error("call provideCTO(connect(…)) in setup() of a component around those that use CTO composables");
+  if (!client) throw new Error("no CTO client: call provideCTO(connect(…)) in setup() of a component around those that use CTO composables");
   return client;
 }
 
-/** How the client is connected. */
+/** Return the state of the client's connection. */
 export function useCTOConnection() {
   const client = useCTOClient();
   const connection = shallowRef(client.connection);
-  onScopeDispose(client.onConnection((now) => { connection.value = now; }));
+  onScopeDispose(client.onConnection((current) => { connection.value = current; }));
   return connection;
 }
 
 /**
- * One job: all of its events from the first one on. Nothing is followed while `jobId` is missing.
+ * Track one job, with all its events. Without a `jobId`, nothing is tracked.
  *
- * @param {Given<string | null | undefined>} jobId
+ * @param {Reactive<string | null | undefined>} jobId
  */
 export function useCTOJob(jobId) {
   const { snapshot, gap } = useTracked(() => {
@@ -61,40 +61,40 @@ export function useCTOJob(jobId) {
   };
 }
 
-/** Several jobs, all jobs of a user, or, for admins, every job: the latest of each. @param {Given<Which | null>} which */
-export function useCTOJobs(which) {
-  const { snapshot } = useTracked(() => toValue(which), false);
+/** Track several jobs, all jobs of a user, or (admins) all jobs, with the latest event of each. @param {Reactive<Selection | null>} selection */
+export function useCTOJobs(selection) {
+  const { snapshot } = useTracked(() => toValue(selection), false);
   const jobs = computed(() => snapshot.value.jobs);
   return { jobs, stats: computed(() => statsOf(jobs.value)), error: computed(() => snapshot.value.error) };
 }
 
-/** Several jobs as one: counts over all of them, and whether all have ended. @param {Given<readonly string[]>} jobIds */
+/** Track several jobs as one batch: their counts, and whether all have ended. @param {Reactive<readonly string[]>} jobIds */
 export function useCTOBatch(jobIds) {
   const { jobs, stats, error } = useCTOJobs(jobIds);
-  return { jobs, stats, error, done: computed(() => areOver(jobs.value)) };
+  return { jobs, stats, error, done: computed(() => areFinished(jobs.value)) };
 }
 
 /**
- * A tracker for as long as the same jobs are asked for. Until that of other jobs is there, nothing is shown.
+ * Keep a tracker while the selection stays the same. After a change the snapshot is empty until the new tracker exists.
  *
- * @param {() => Which | null} which
+ * @param {() => Selection | null} selection
  * @param {boolean} history
  */
-function useTracked(which, history) {
+function useTracked(selection, history) {
   const client = useCTOClient();
-  const key = computed(() => JSON.stringify(which()));
-  const shown = shallowRef({ key: "", snapshot: NOTHING, gap: /** @type {import("./tracker.js").Gap | null} */ (null) });
-  watch(key, (now, _, onCleanup) => {
-    const tracker = trackWhich(client, JSON.parse(now), history);
-    shown.value = { key: now, snapshot: tracker?.snapshot ?? NOTHING, gap: null };
-    tracker?.onChange(() => { shown.value = { ...shown.value, snapshot: tracker.snapshot }; });
-    tracker?.onGap((gap) => { shown.value = { ...shown.value, gap }; });
+  const key = computed(() => JSON.stringify(selection()));
+  const tracked = shallowRef({ key: "", snapshot: EMPTY_SNAPSHOT, gap: /** @type {import("./tracker.js").Gap | null} */ (null) });
+  watch(key, (newKey, _, onCleanup) => {
+    const tracker = trackSelection(client, JSON.parse(newKey), history);
+    tracked.value = { key: newKey, snapshot: tracker?.snapshot ?? EMPTY_SNAPSHOT, gap: null };
+    tracker?.onChange(() => { tracked.value = { ...tracked.value, snapshot: tracker.snapshot }; });
+    tracker?.onGap((gap) => { tracked.value = { ...tracked.value, gap }; });
     onCleanup(() => tracker?.close());
   }, { immediate: true });
-  // A watcher runs after the key has changed, and who reads in between must not get the jobs of the one before.
-  const isCurrent = () => shown.value.key === key.value;
+  // The watcher runs after the key has changed. A read in between must not return the jobs of the old key.
+  const isCurrent = () => tracked.value.key === key.value;
   return {
-    snapshot: computed(() => (isCurrent() ? shown.value.snapshot : NOTHING)),
-    gap: computed(() => (isCurrent() ? shown.value.gap : null)),
+    snapshot: computed(() => (isCurrent() ? tracked.value.snapshot : EMPTY_SNAPSHOT)),
+    gap: computed(() => (isCurrent() ? tracked.value.gap : null)),
   };
 }

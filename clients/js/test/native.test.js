@@ -1,11 +1,11 @@
-// The app's client: awake again, it opens another connection.
+// The client of an app: after a suspension it opens a new connection.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connectNative } from "../src/react-native.js";
 
 const settle = () => new Promise((resolve) => { setImmediate(resolve); });
 
-test("an app that wakes up opens another connection, and leaves nothing behind when it closes", async () => {
+test("an app that becomes active reconnects, and removes its listener when the client closes", async () => {
   const listeners = new Set();
   const AppState = {
     addEventListener: (_, listener) => {
@@ -15,22 +15,22 @@ test("an app that wakes up opens another connection, and leaves nothing behind w
   };
   let opened = 0;
   let closed = 0;
-  const rung = {
+  const transport = {
     name: "test",
     open: async () => {
       opened += 1;
       return { follow: () => {}, join: () => {}, leave: () => {}, catchUp: () => {}, refresh: () => {}, close: () => { closed += 1; } };
     },
   };
-  const client = connectNative({ url: "http://gateway", rungs: [rung], AppState });
+  const client = connectNative({ url: "http://gateway", transports: [transport], AppState });
   client.trackUser("7");
   await settle();
   await settle();
   assert.equal(opened, 1);
-  for (const state of ["inactive", "background"]) listeners.forEach((tell) => tell(state));
+  for (const state of ["inactive", "background"]) listeners.forEach((listener) => listener(state));
   await settle();
   assert.equal(opened, 1);
-  listeners.forEach((tell) => tell("active"));
+  listeners.forEach((listener) => listener("active"));
   await settle();
   assert.deepEqual([opened, closed], [2, 1]);
   client.close();

@@ -22,19 +22,19 @@ for (const [outcome, status, details] of [
   });
 }
 
-test("planned buys are told apart by result", () => {
+test("planned buys are counted by result", () => {
   const cancelled = event("failed", { plannedBuys: 10, successfulBuys: 3, failedBuys: 1, errorCode: "cancelled" });
   assert.deepEqual(buysOf(cancelled), { planned: 10, bought: 3, failed: 1, unknown: 0, left: 6 });
-  const behind = event("completed", { plannedBuys: 10, successfulBuys: 6, failedBuys: 1, unknownBuys: 1, unknownTransfers: 1 });
-  assert.deepEqual(buysOf(behind), { planned: 10, bought: 6, failed: 1, unknown: 3, left: 0 }, "three orders of one wallet may be");
+  const afterUnknownTransfer = event("completed", { plannedBuys: 10, successfulBuys: 6, failedBuys: 1, unknownBuys: 1, unknownTransfers: 1 });
+  assert.deepEqual(buysOf(afterUnknownTransfer), { planned: 10, bought: 6, failed: 1, unknown: 3, left: 0 }, "a wallet with an unknown transfer may have sent three orders");
   assert.deepEqual(buysOf(null), { planned: 0, bought: 0, failed: 0, unknown: 0, left: 0 });
 });
 
-test("jobs are counted by outcome beside their status", () => {
+test("jobs are counted by status and by outcome", () => {
   const latest = [
     event("completed", { outcome: "partial", successfulBuys: 2 }), event("completed", { outcome: "unknown" }),
     event("failed", { outcome: "none" }), event("in_progress", {}),
   ];
-  const { completed, failed, byOutcome } = statsOf(latest.map((each) => ({ latest: each })));
+  const { completed, failed, byOutcome } = statsOf(latest.map((final) => ({ latest: final })));
   assert.deepEqual({ completed, failed, byOutcome }, { completed: 2, failed: 1, byOutcome: { full: 0, partial: 1, none: 1, unknown: 1 } });
 });

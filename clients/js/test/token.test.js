@@ -1,4 +1,4 @@
-// Tokens: replaced in time, asked for once, and read only for what they say of themselves.
+// Tokens: renewed before they expire, requested once, and their claims read without verification.
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { Token, claimsOf } from "../src/token.js";
@@ -10,54 +10,54 @@ const token = (claims) => `x.${Buffer.from(JSON.stringify(claims)).toString("bas
 beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "Date"], now: NOW_MS }));
 afterEach(() => mock.timers.reset());
 
-test("claims are read, and what is no token has none", () => {
+test("claims are read, and are empty for a text that is not a token", () => {
   assert.deepEqual(claimsOf(token({ sub: "7", exp: 1, note: "???>>>" })), { sub: "7", exp: 1, note: "???>>>" });
   for (const text of [undefined, "", "opaque", "a.b.c", "..."]) assert.deepEqual(claimsOf(text), {}, text);
 });
 
-test("a token is replaced a minute before it ends, and who uses it is told", async () => {
+test("a token is renewed a minute before it expires, and the listener is notified", async () => {
   const renewed = [];
   let count = 0;
-  const kept = new Token(async () => token({ n: (count += 1), exp: Date.now() / 1000 + 600 }), (newer) => renewed.push(claimsOf(newer).n));
-  assert.equal(claimsOf(await kept.get()).n, 1);
+  const current = new Token(async () => token({ n: (count += 1), exp: Date.now() / 1000 + 600 }), (newToken) => renewed.push(claimsOf(newToken).n));
+  assert.equal(claimsOf(await current.get()).n, 1);
   mock.timers.tick(539_000);
   await settle();
   assert.deepEqual(renewed, []);
   mock.timers.tick(1_000);
   await settle();
   assert.deepEqual(renewed, [2]);
-  assert.equal(claimsOf(await kept.get()).n, 2);
-  kept.close();
+  assert.equal(claimsOf(await current.get()).n, 2);
+  current.close();
   mock.timers.tick(3_600_000);
   assert.equal(count, 2);
 });
 
-test("a short token is replaced before it ends, too", async () => {
+test("a short-lived token is renewed before it expires, too", async () => {
   let count = 0;
-  const kept = new Token(async () => token({ n: (count += 1), exp: Date.now() / 1000 + 10 }), () => {});
-  await kept.get();
+  const current = new Token(async () => token({ n: (count += 1), exp: Date.now() / 1000 + 10 }), () => {});
+  await current.get();
   mock.timers.tick(8_000);
   await settle();
   assert.equal(count, 2);
-  kept.close();
+  current.close();
 });
 
-test("those who ask at once get the same token", async () => {
+test("concurrent calls get the same token", async () => {
   let count = 0;
-  const kept = new Token(async () => `token ${(count += 1)}`, () => {});
-  assert.deepEqual(await Promise.all([kept.get(), kept.get(), kept.renew()]), ["token 1", "token 1", "token 1"]);
+  const current = new Token(async () => `token ${(count += 1)}`, () => {});
+  assert.deepEqual(await Promise.all([current.get(), current.get(), current.renew()]), ["token 1", "token 1", "token 1"]);
 });
 
-test("after a sleep the token that has ended meanwhile is not shown", async () => {
+test("a token that expired during a suspension is not used", async () => {
   let count = 0;
-  const kept = new Token(async () => token({ n: (count += 1), exp: Date.now() / 1000 + 60 }), () => {});
-  await kept.get();
+  const current = new Token(async () => token({ n: (count += 1), exp: Date.now() / 1000 + 60 }), () => {});
+  await current.get();
   mock.timers.setTime(NOW_MS + 600_000);
-  assert.ok(claimsOf(await kept.get()).n >= 2);
-  kept.close();
+  assert.ok(claimsOf(await current.get()).n >= 2);
+  current.close();
 });
 
-test("what has no token has none, and a fixed one stays", async () => {
+test("without a source there is no token, and a fixed token is not renewed", async () => {
   assert.equal(await new Token(undefined, () => {}).get(), undefined);
   const fixed = new Token("fixed", () => {});
   assert.equal(await fixed.get(), "fixed");

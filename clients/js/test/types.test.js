@@ -1,4 +1,4 @@
-// The package as a TypeScript developer gets it: what is promised is there, and what is not is an error.
+// The package in a TypeScript project: documented names compile, and misuse is an error.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -35,21 +35,21 @@ const BAD = [
   "connect({ token: 7 });",
 ];
 
-/** What a folder of declarations holds, by file. */
+/** Return the declarations in a folder, by file name. */
 const declarations = (folder) => Object.fromEntries(readdirSync(folder, { recursive: true })
   .filter((name) => name.endsWith(".ts")).sort().map((name) => [name, readFileSync(join(folder, name), "utf8")]));
 
-test("the declarations in types/ are those of the sources", () => {
-  const made = mkdtempSync(join(tmpdir(), "cto-progress-"));
+test("the declarations in types/ are up to date", () => {
+  const generated = mkdtempSync(join(tmpdir(), "cto-progress-"));
   try {
-    execFileSync(process.execPath, [tsc, "--project", join(here, "tsconfig.json"), "--outDir", made]);
-    assert.deepEqual(declarations(join(here, "types")), declarations(made), "run `npm run types` and commit types/");
+    execFileSync(process.execPath, [tsc, "--project", join(here, "tsconfig.json"), "--outDir", generated]);
+    assert.deepEqual(declarations(join(here, "types")), declarations(generated), "run `npm run types` and commit types/");
   } finally {
-    rmSync(made, { recursive: true });
+    rmSync(generated, { recursive: true });
   }
 });
 
-test("the types say what is there and what is not", () => {
+test("the types accept documented use and reject misuse", () => {
   const project = mkdtempSync(join(tmpdir(), "cto-progress-"));
   try {
     const copy = join(project, "node_modules", "cto-progress");
@@ -69,14 +69,14 @@ test("the types say what is there and what is not", () => {
       assert.fail(error.stdout);
     }
     writeFileSync(join(project, "bad.ts"), `${GOOD}\n${BAD.join("\n")}`);
-    let said = "";
+    let output = "";
     try {
       check();
     } catch (error) {
-      said = error.stdout;
+      output = error.stdout;
     }
-    const lines = new Set([...said.matchAll(/bad\.ts\((\d+)/g)].map(([, line]) => Number(line)));
-    assert.equal(lines.size, BAD.length, said);
+    const lines = new Set([...output.matchAll(/bad\.ts\((\d+)/g)].map(([, line]) => Number(line)));
+    assert.equal(lines.size, BAD.length, output);
   } finally {
     rmSync(project, { recursive: true });
   }

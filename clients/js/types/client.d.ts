@@ -2,74 +2,74 @@ import { Rest } from "./rest.js";
 import { Tracker } from "./tracker.js";
 export type Options = {
     /**
-     * the gateway's, `http(s)://` or `ws(s)://`; by default the page's own origin
+     * address of the gateway, `http(s)://` or `ws(s)://`; by default the page's origin
      */
     url?: string;
     /**
-     * a token, or what gets one: it is asked again before that ends
+     * a token, or a function that returns one. The function is called again before the token expires
      */
     token?: string | (() => string | Promise<string>);
     /**
-     * socket.io-client's; without it the plain WebSocket is used
+     * `io` of socket.io-client; without it the client uses the plain WebSocket
      */
     io?: (url: string, options: any) => any;
     /**
-     * whether tabs share one connection; by default they do where they can
+     * whether tabs share one connection, if the browser supports it; by default true
      */
     tabs?: boolean;
     /**
-     * what outlives a reload; by default `sessionStorage`
+     * keeps events across a reload; by default `sessionStorage`
      */
-    storage?: import("./saved.js").Storage | null;
+    storage?: import("./event-cache.js").Storage | null;
     /**
-     * the ways to connect, the best first
+     * the transports, the best one first
      */
-    rungs?: readonly import("./types.js").Rung[];
+    transports?: readonly import("./types.js").Transport[];
     /**
-     * what asks the gateway; given by `simulate`
+     * sends requests in place of the gateway's REST API; `simulate` sets it
      */
-    rest?: Pick<Rest, "request" | "insist">;
+    rest?: Pick<Rest, "request" | "requestWithRetry">;
 };
-export type Following = {
+export type TrackOptions = {
     history?: boolean;
 };
 /**
  * @typedef {object} Options
- * @property {string} [url] the gateway's, `http(s)://` or `ws(s)://`; by default the page's own origin
- * @property {string | (() => string | Promise<string>)} [token] a token, or what gets one: it is asked again before that ends
- * @property {(url: string, options: any) => any} [io] socket.io-client's; without it the plain WebSocket is used
- * @property {boolean} [tabs] whether tabs share one connection; by default they do where they can
- * @property {import("./saved.js").Storage | null} [storage] what outlives a reload; by default `sessionStorage`
- * @property {readonly import("./types.js").Rung[]} [rungs] the ways to connect, the best first
- * @property {Pick<Rest, "request" | "insist">} [rest] what asks the gateway; given by `simulate`
+ * @property {string} [url] address of the gateway, `http(s)://` or `ws(s)://`; by default the page's origin
+ * @property {string | (() => string | Promise<string>)} [token] a token, or a function that returns one. The function is called again before the token expires
+ * @property {(url: string, options: any) => any} [io] `io` of socket.io-client; without it the client uses the plain WebSocket
+ * @property {boolean} [tabs] whether tabs share one connection, if the browser supports it; by default true
+ * @property {import("./event-cache.js").Storage | null} [storage] keeps events across a reload; by default `sessionStorage`
+ * @property {readonly import("./types.js").Transport[]} [transports] the transports, the best one first
+ * @property {Pick<Rest, "request" | "requestWithRetry">} [rest] sends requests in place of the gateway's REST API; `simulate` sets it
  */
-/** @typedef {{ history?: boolean }} Following `history`: every event, or only the latest of each job */
+/** @typedef {{ history?: boolean }} TrackOptions `history`: track every event, or only the latest of each job */
 /**
- * Connect to a gateway. Nothing is opened before something is tracked. Throws `invalid_options` when `url` is no address.
+ * Create a client of a gateway. It connects when the first job is tracked. Throws `invalid_options` if `url` is not an address.
  *
  * @param {Options} [options]
  */
 export declare const connect: (options?: Options) => Client;
-/** What {@link connect} returns. */
+/** A client of one gateway; {@link connect} creates it. */
 export declare class Client {
     #private;
     /** @param {Options} [options] */
-    constructor({ url, token, io, tabs, storage, rungs, rest }?: Options);
-    /** How it is connected. */
+    constructor({ url, token, io, tabs, storage, transports, rest }?: Options);
+    /** The state of the connection. */
     get connection(): import("./types.js").Connection;
-    /** Told whenever that changes. Returns what unsubscribes. @param {(connection: import("./types.js").Connection) => void} listener */
+    /** Listen to changes of `connection`. Returns a function that unsubscribes. @param {(connection: import("./types.js").Connection) => void} listener */
     onConnection(listener: (connection: import("./types.js").Connection) => void): () => undefined;
-    /** Follow one job, or several. @param {string | readonly string[]} jobs @param {Following} [following] */
-    track(jobs: string | readonly string[], { history }?: Following): Tracker;
-    /** Follow all jobs of a user, those to come too. @param {string} userId @param {Following} [following] */
-    trackUser(userId: string, { history }?: Following): Tracker;
-    /** Follow every job there is: for admins. @param {Following} [following] */
-    trackAll({ history }?: Following): Tracker;
+    /** Track one job, or several. @param {string | readonly string[]} jobs @param {TrackOptions} [options] */
+    track(jobs: string | readonly string[], { history }?: TrackOptions): Tracker;
+    /** Track all jobs of a user, including future ones. @param {string} userId @param {TrackOptions} [options] */
+    trackUser(userId: string, { history }?: TrackOptions): Tracker;
+    /** Track all jobs of all users. Only for admins. @param {TrackOptions} [options] */
+    trackAll({ history }?: TrackOptions): Tracker;
     /**
-     * Start an operation. Asked again for up to half a minute while nothing answers; it still starts once.
+     * Start an operation. Without a response, the request is retried for up to half a minute; the operation starts only once.
      *
      * @param {import("./types.js").OperationRequest} request
-     * @param {{ idempotencyKey?: string }} [options] the same key and request start the same operation
+     * @param {{ idempotencyKey?: string }} [options] requests with the same key and body start one operation
      * @returns {Promise<{ jobId: string, status: string, statusUrl: string }>}
      */
     submit(request: import("./types.js").OperationRequest, { idempotencyKey }?: {
@@ -79,12 +79,12 @@ export declare class Client {
         status: string;
         statusUrl: string;
     }>;
-    /** Cancel a job: takes effect before its next transfer or buy. @param {string} jobId @returns {Promise<any>} */
+    /** Cancel a job. This takes effect before its next transfer or buy. @param {string} jobId @returns {Promise<any>} */
     cancel(jobId: string): Promise<any>;
-    /** A job's status page, with its result. @param {string} jobId @returns {Promise<any>} */
+    /** Return a job's status and result. @param {string} jobId @returns {Promise<any>} */
     status(jobId: string): Promise<any>;
     /**
-     * A job's history, oldest first.
+     * Return a job's events, oldest first.
      *
      * @param {string} jobId
      * @param {number} [after]
@@ -92,7 +92,7 @@ export declare class Client {
      */
     events(jobId: string, after?: number): Promise<import("./types.js").ProgressEvent[]>;
     /**
-     * Jobs, newest first.
+     * Return jobs, newest first.
      *
      * @param {{ status?: string, limit?: number, cursor?: string | null, userId?: string }} [query]
      * @returns {Promise<{ jobs: any[], nextCursor: string | null }>}
@@ -106,9 +106,9 @@ export declare class Client {
         jobs: any[];
         nextCursor: string | null;
     }>;
-    /** Counts of up to 500 jobs, by the gateway. @param {readonly string[]} jobIds @returns {Promise<any>} */
+    /** Return the gateway's counts of up to 500 jobs. @param {readonly string[]} jobIds @returns {Promise<any>} */
     stats(jobIds: readonly string[]): Promise<any>;
-    /** Try again now, also after a refusal. */
+    /** Connect again now, also after a refusal. */
     reconnect(): void;
     close(): void;
 }

@@ -1,14 +1,14 @@
 /**
- * `<cto-progress job="…" url="…">`: one job's progress, for any page.
+ * `<cto-progress job="…" url="…">`: a custom element that shows the progress of one job.
  *
- * Attributes: `job`; `url`, by default the page's own origin; `token`. Elements with the same `url` and `token` share a
- * client; a page that has one sets the property `client` instead. It sets its attributes `status` and, at the end,
- * `outcome`. Events, which bubble: `cto-progress` and `cto-complete`, with the event as `detail`. Style it by
+ * Attributes: `job`; `url`, by default the page's origin; `token`. Elements with the same `url` and `token` share a
+ * client. A page with its own client sets the property `client` instead. The element sets its attributes `status` and, at
+ * the end, `outcome`. It dispatches `cto-progress` and `cto-complete`, which bubble, with the event as `detail`. Style it with
  * `--cto-accent`, `--cto-good`, `--cto-warn`, `--cto-bad`, `--cto-track`, and the parts `bar`, `fill`, `title`, `percent`, `now`, `error`.
  *
  * @module
  */
-/** A server that renders a page has no elements: there the class can be imported, but not made. */
+/** On a server, which has no `HTMLElement`, the class can be imported but not created. */
 declare const Base: {
     new (): HTMLElement;
     prototype: HTMLElement;
@@ -17,7 +17,7 @@ export declare class CTOProgress extends Base {
     #private;
     static observedAttributes: string[];
     constructor();
-    /** The page's own client, if it has one. */
+    /** The page's own client; null if the element uses a shared one. */
     get client(): import("./client.js").Client | null;
     set client(client: import("./client.js").Client | null);
     connectedCallback(): void;

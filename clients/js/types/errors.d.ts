@@ -1,23 +1,24 @@
 /**
- * What went wrong, with the gateway's stable code. The client's own are `unreachable` (no answer came), `token_unavailable`
- * (the function `token` failed), `invalid_options` (of `connect`) and `closed` (the client has been closed).
+ * A failed request, connection or subscription. `code` is the gateway's stable code, or one of the client's own:
+ * `unreachable` (no response), `token_unavailable` (the `token` function failed), `invalid_options` (bad arguments of
+ * `connect`), `closed` (the client is closed).
  */
 export declare class CTOError extends Error {
     code: string;
     name: string;
-    /** @type {number | undefined} of the HTTP answer, if it was one */ status: number | undefined;
-    /** @type {{ fields?: Record<string, unknown> } | undefined} what is wrong with a request, by its fields */ details: {
+    /** @type {number | undefined} HTTP status of the response, if there was one */ status: number | undefined;
+    /** @type {{ fields?: Record<string, unknown> } | undefined} what is wrong with the request, by field */ details: {
         fields?: Record<string, unknown>;
     } | undefined;
-    /** @type {number | undefined} when to ask again */ retryAfterMs: number | undefined;
-    /** @param {string} code @param {string} message @param {Partial<CTOError>} [more] */
-    constructor(code: string, message: string, more?: Partial<CTOError>);
+    /** @type {number | undefined} earliest time of a retry, in ms from now */ retryAfterMs: number | undefined;
+    /** @param {string} code @param {string} message @param {Partial<CTOError>} [properties] */
+    constructor(code: string, message: string, properties?: Partial<CTOError>);
 }
-/** No answer came. */
+/** Return the error for a request without a response. */
 export declare const unreachable: () => CTOError;
-/** Whether to ask again later may be answered otherwise; what has no code could not even be asked. @param {CTOError} error */
-export declare const isPassing: ({ code }: CTOError) => boolean;
-/** Whether the gateway holds as much for this caller as it may: then asking again helps only once there is less. @param {CTOError} error */
+/** Return whether a later retry may succeed. An error without a code happened before the request was sent. @param {CTOError} error */
+export declare const isTransient: ({ code }: CTOError) => boolean;
+/** Return whether the caller has reached a limit of the gateway. A retry helps only after the caller has released something. @param {CTOError} error */
 export declare const isLimit: ({ code }: CTOError) => boolean;
-/** Whether another token may help. @param {CTOError} error */
-export declare const isStale: ({ code }: CTOError) => boolean;
+/** Return whether a new token may help. @param {CTOError} error */
+export declare const isTokenExpired: ({ code }: CTOError) => boolean;

@@ -1,5 +1,5 @@
 /**
- * Follow CTO operations live.
+ * Live progress of CTO operations.
  *
  * @module
  */

@@ -2,35 +2,35 @@ export type ProgressEvent = import("./types.js").ProgressEvent;
 export type JobView = {
     jobId: string;
     /**
-     * null until anything is known
+     * null until the first event
      */
     latest: ProgressEvent | null;
     /**
-     * all so far, oldest first; empty when only the latest is asked for
+     * all events so far, oldest first; empty if only the latest is tracked
      */
     events: readonly ProgressEvent[];
     ended: boolean;
     /**
-     * why it is not followed, e.g. `job_not_found`
+     * why the job is not tracked, e.g. `job_not_found`
      */
     error: import("./errors.js").CTOError | null;
 };
 /** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
 /**
- * A job as a page shows it. A new object for every change.
+ * The state of a job, for display. Every change makes a new object.
  *
  * @typedef {object} JobView
  * @property {string} jobId
- * @property {ProgressEvent | null} latest null until anything is known
- * @property {readonly ProgressEvent[]} events all so far, oldest first; empty when only the latest is asked for
+ * @property {ProgressEvent | null} latest null until the first event
+ * @property {readonly ProgressEvent[]} events all events so far, oldest first; empty if only the latest is tracked
  * @property {boolean} ended
- * @property {import("./errors.js").CTOError | null} error why it is not followed, e.g. `job_not_found`
+ * @property {import("./errors.js").CTOError | null} error why the job is not tracked, e.g. `job_not_found`
  */
-/** Whether an event is the last of its job. @param {ProgressEvent} event */
+/** Return whether an event is the last of its job. @param {ProgressEvent} event */
 export declare const hasEnded: ({ status }: ProgressEvent) => boolean;
-/** Whether nothing more will be heard of a job. @param {Pick<JobView, "ended" | "error">} job */
-export declare const isOver: ({ ended, error }: Pick<JobView, "ended" | "error">) => boolean;
-/** One job's events, put in order: each is delivered once, and none before those that it follows. */
+/** Return whether a job will get no more events: it has ended, or was refused for good. @param {Pick<JobView, "ended" | "error">} job */
+export declare const isFinished: ({ ended, error }: Pick<JobView, "ended" | "error">) => boolean;
+/** Orders the events of one job: each is delivered once, in the order of `seq`. */
 export declare class Job {
     #private;
     jobId: string;
@@ -39,30 +39,31 @@ export declare class Job {
     /** @type {ProgressEvent[]} */ events: ProgressEvent[];
     /** @type {import("./errors.js").CTOError | null} */ error: import("./errors.js").CTOError | null;
     seq: number;
-    asked: boolean;
+    requested: boolean;
     session: number;
     /**
      * @param {string} jobId
-     * @param {boolean} complete whether every event counts, or only the latest
+     * @param {boolean} complete whether to deliver every event, or only the latest
      */
     constructor(jobId: string, complete: boolean);
     get ended(): boolean;
     get view(): JobView;
+    /** Make the next `view` a new object. */
     changed(): void;
-    /** Whether something is missing before what has come. */
+    /** Whether events are missing before those that have arrived. */
     get hasHole(): boolean;
     /**
-     * Take an event in, whenever and however often it comes.
+     * Accept an event, in any order and any number of times.
      *
      * @param {ProgressEvent} event
-     * @returns {ProgressEvent[]} what can be delivered now, in order
+     * @returns {ProgressEvent[]} the events that can be delivered now, in order
      */
-    take(event: ProgressEvent): ProgressEvent[];
+    accept(event: ProgressEvent): ProgressEvent[];
     /**
-     * Give up what comes before a seq: it is gone.
+     * Skip the events before a seq, because they have expired.
      *
      * @param {number} oldestSeq
-     * @returns {ProgressEvent[]} what can be delivered now, in order
+     * @returns {ProgressEvent[]} the events that can be delivered now, in order
      */
     skipTo(oldestSeq: number): ProgressEvent[];
 }

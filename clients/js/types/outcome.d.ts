@@ -8,36 +8,39 @@ export type Buys = {
     bought: number;
     failed: number;
     unknown: number;
+    /**
+     * buys that were not made, or not yet
+     */
     left: number;
 };
 /** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
 /** @typedef {import("./types.js").Outcome} Outcome */
 /**
- * How many of an operation's planned buys ended in which way so far. `left`: not made, or not yet.
+ * The planned buys of an operation, counted by result.
  *
  * @typedef {object} Buys
  * @property {number} planned 0 before there is a plan
  * @property {number} bought
  * @property {number} failed
  * @property {number} unknown
- * @property {number} left
+ * @property {number} left buys that were not made, or not yet
  */
 /**
- * What a job came to: null until it ends. Final events written by gateways without outcomes have counts only, from which
- * it is derived; null if there are none.
+ * Return the outcome of a job; null until it ends. Older gateways send final events without `outcome`: it is then derived
+ * from the counts, and is null if there are no counts.
  *
  * @param {ProgressEvent | null} latest
  * @returns {Outcome | null}
  */
 export declare function outcomeOf(latest: ProgressEvent | null): Outcome | null;
 /**
- * Whether an operator had to look at a job when it ended. Status and list responses say whether that is still so.
+ * Return whether an operator had to review a job when it ended. Status and list responses contain the current value.
  *
  * @param {ProgressEvent | null} latest
  */
 export declare const neededReview: (latest: ProgressEvent | null) => boolean;
 /**
- * The planned buys by result.
+ * Count the planned buys by result.
  *
  * @param {ProgressEvent | null} latest
  * @returns {Buys}

@@ -1,11 +1,11 @@
 /**
- * React's hooks, and a client for an app: it has no tabs, and sleeps.
+ * The React hooks, and a client for apps, which have no tabs and are suspended in the background.
  *
  * @module
  */
 export * from "./react.js";
 /**
- * Connect from an app. What React Native has is passed in, so that this needs none of it.
+ * Create a client for an app. The parts of React Native are arguments, so this module does not import it.
  *
  * @param {import("./client.js").Options & { url: string, AppState?: AppStateLike }} options `AppState` is React Native's;
  *   `storage` may be AsyncStorage

@@ -1,5 +1,5 @@
 /**
- * React hooks over the client. The same without a page, so that React Native has them, too.
+ * React hooks. They use no browser API, so they also work in React Native.
  *
  * @module
  */
@@ -7,18 +7,18 @@ export type Client = import("./client.js").Client;
 export type Tracker = import("./tracker.js").Tracker;
 export type Snapshot = import("./tracker.js").Snapshot;
 export type JobView = import("./job.js").JobView;
-export type Which = import("./which.js").Which;
-/** Give the client to the components inside. @param {{ value: Client, children?: import("react").ReactNode }} props */
+export type Selection = import("./selector.js").Selection;
+/** Provide the client to the components inside. @param {{ value: Client, children?: import("react").ReactNode }} props */
 export declare const CTOProvider: ({ value, children }: {
     value: Client;
     children?: import("react").ReactNode;
 }) => import("react").FunctionComponentElement<import("react").ProviderProps<import("./client.js").Client | null>>;
-/** The client that the nearest `CTOProvider` gives. @returns {Client} */
+/** Return the client of the nearest `CTOProvider`. @returns {Client} */
 export declare function useCTOClient(): Client;
-/** How the client is connected. @returns {import("./types.js").Connection} */
+/** Return the state of the client's connection. @returns {import("./types.js").Connection} */
 export declare function useCTOConnection(): import("./types.js").Connection;
 /**
- * One job: all of its events from the first one on. Nothing is followed while `jobId` is missing.
+ * Track one job, with all its events. Without a `jobId`, nothing is tracked.
  *
  * @param {string | null | undefined} jobId
  */
@@ -27,23 +27,23 @@ export declare function useCTOJob(jobId: string | null | undefined): {
     events: readonly import("./types.js").ProgressEvent[];
     ended: boolean;
     error: import("./errors.js").CTOError | null;
-    gap: import("./tracker.js").Gap | null;
+    gap: import("./listeners.js").Gap | null;
     progress: number;
     phase: number;
     status: "completed" | "failed" | "in_progress" | "started" | null;
     details: import("./types.js").Details;
 };
 /**
- * Several jobs, all jobs of a user, or, for admins, every job: the latest of each.
+ * Track several jobs, all jobs of a user, or (admins) all jobs, with the latest event of each.
  *
- * @param {Which | null} which
+ * @param {Selection | null} selection
  * @returns {Snapshot & { stats: import("./stats.js").Stats }}
  */
-export declare function useCTOJobs(which: Which | null): Snapshot & {
+export declare function useCTOJobs(selection: Selection | null): Snapshot & {
     stats: import("./stats.js").Stats;
 };
 /**
- * Several jobs as one: counts over all of them, and whether all have ended.
+ * Track several jobs as one batch: their counts, and whether all have ended.
  *
  * @param {readonly string[]} jobIds
  */

@@ -1,10 +1,10 @@
-export type Asking = {
+export type RequestOptions = {
     body?: unknown;
     headers?: Record<string, string>;
     signal?: AbortSignal;
 };
-/** @typedef {{ body?: unknown, headers?: Record<string, string>, signal?: AbortSignal }} Asking */
-/** The gateway's REST interface. Whatever fails rejects with a {@link CTOError}. */
+/** @typedef {{ body?: unknown, headers?: Record<string, string>, signal?: AbortSignal }} RequestOptions */
+/** The gateway's REST API. Every failure rejects with a {@link CTOError}. */
 export declare class Rest {
     url: string;
     token: import("./token.js").Token;
@@ -14,29 +14,30 @@ export declare class Rest {
      */
     constructor(url: string, token: import("./token.js").Token);
     /**
-     * What the gateway answers, as a `Response` with a good status. A token that has ended is replaced once.
+     * Send a request and return the successful `Response`. An expired token is renewed once.
      *
      * @param {string} method
      * @param {string} path
-     * @param {Asking} [asking]
+     * @param {RequestOptions} [options]
      */
-    fetch(method: string, path: string, { body, headers, signal }?: Asking): Promise<Response>;
+    fetch(method: string, path: string, { body, headers, signal }?: RequestOptions): Promise<Response>;
     /**
-     * The `data` of what the gateway answers.
+     * Send a request and return the `data` of the response.
      *
      * @param {string} method
      * @param {string} path
-     * @param {Asking} [asking]
+     * @param {RequestOptions} [options]
      * @returns {Promise<any>}
      */
-    request(method: string, path: string, asking?: Asking): Promise<any>;
+    request(method: string, path: string, options?: RequestOptions): Promise<any>;
     /**
-     * The same, asked again for up to half a minute while the gateway or its store is away: for what may be said twice.
+     * Like {@link request}, with retries for up to half a minute while the gateway or its store is unavailable. Only for
+     * requests that are idempotent.
      *
      * @param {string} method
      * @param {string} path
-     * @param {Asking} [asking]
+     * @param {RequestOptions} [options]
      * @returns {Promise<any>}
      */
-    insist(method: string, path: string, asking?: Asking): Promise<any>;
+    requestWithRetry(method: string, path: string, options?: RequestOptions): Promise<any>;
 }

@@ -3,23 +3,23 @@ export type ProgressEvent = import("./types.js").ProgressEvent;
 export type OperationRequest = import("./types.js").OperationRequest;
 export type Simulation = {
     /**
-     * 2 plays twice as fast as the paper market
+     * 2: twice as fast as the paper market
      */
     speed?: number;
     /**
-     * part of the buys that fail, 0–1
+     * share of buys that fail, 0–1
      */
     failureRate?: number;
     /**
-     * part of the buys whose result stays unknown, 0–1
+     * share of buys whose result stays unknown, 0–1
      */
     unknownRate?: number;
     /**
-     * whose the jobs are that a page tracks without having started them
+     * owner of the jobs that are tracked without having been submitted
      */
     userId?: string;
     /**
-     * the same seed plays the same story
+     * the same seed gives the same events
      */
     seed?: number;
 };
@@ -27,15 +27,15 @@ export type Simulation = {
 /** @typedef {import("./types.js").OperationRequest} OperationRequest */
 /**
  * @typedef {object} Simulation
- * @property {number} [speed] 2 plays twice as fast as the paper market
- * @property {number} [failureRate] part of the buys that fail, 0–1
- * @property {number} [unknownRate] part of the buys whose result stays unknown, 0–1
- * @property {string} [userId] whose the jobs are that a page tracks without having started them
- * @property {number} [seed] the same seed plays the same story
+ * @property {number} [speed] 2: twice as fast as the paper market
+ * @property {number} [failureRate] share of buys that fail, 0–1
+ * @property {number} [unknownRate] share of buys whose result stays unknown, 0–1
+ * @property {string} [userId] owner of the jobs that are tracked without having been submitted
+ * @property {number} [seed] the same seed gives the same events
  */
 /**
- * A client that plays operations by itself, without a gateway: the same events, in the same order, as fast as real ones
- * come. Whatever job is tracked, it is played; `submit`, `cancel`, `jobs` and `stats` work.
+ * Create a client that simulates operations without a gateway. It sends the events of real operations, in the same order
+ * and at the same speed. Tracking an unknown job id starts a job; `submit`, `cancel`, `jobs` and `stats` work.
  *
  * @param {Simulation} [simulation]
  */

@@ -11,7 +11,7 @@ export type StepSpan = Span & import("./types.js").StepResult & {
     price: number | null;
 };
 /**
- * How long something took. Times in ms since 1970-01-01 UTC; `to` is null while it goes on.
+ * A period of time, in ms since 1970-01-01 UTC. `to` is null until the period ends.
  *
  * @typedef {object} Span
  * @property {number} from
@@ -23,7 +23,7 @@ export type StepSpan = Span & import("./types.js").StepResult & {
  * `price` is SOL per million base units: per token, for a mint of six decimals
  */
 /**
- * How long each phase, and each transfer and buy, of a job took. Phases and steps that are not in `events` are not in it.
+ * Return the periods of a job's phases, transfers and buys. Only phases and steps in `events` are included.
  *
  * @param {readonly import("./types.js").ProgressEvent[]} events of one job, oldest first
  * @returns {{ phases: PhaseSpan[], steps: StepSpan[], from: number, to: number | null } | null} null without events

@@ -1,15 +1,15 @@
 /**
- * What a token says of itself. Nothing is verified: that is the gateway's business.
+ * Return the claims of a token without verifying them; the gateway verifies them.
  *
  * @param {string | undefined} token
- * @returns {{ sub?: string, role?: string, exp?: number }} empty for what is no JWT
+ * @returns {{ sub?: string, role?: string, exp?: number }} empty if the text is not a JWT
  */
 export declare function claimsOf(token: string | undefined): {
     sub?: string;
     role?: string;
     exp?: number;
 };
-/** The token to show, replaced before it ends when there is somebody to ask for another. */
+/** The current access token. If its source is a function, it is renewed before it expires. */
 export declare class Token {
     #private;
     /**
@@ -17,11 +17,11 @@ export declare class Token {
      * @param {(token: string) => void} onRenewed called with each token after the first
      */
     constructor(source: string | (() => string | Promise<string>) | undefined, onRenewed: (token: string) => void);
-    /** Whether there can be another one. */
+    /** Whether the source can return another token. */
     get renewable(): boolean;
-    /** The token, asked for when there is none or it has ended. Rejects with `token_unavailable`. */
+    /** Return the token, and get a new one if there is no valid one. Rejects with `token_unavailable`. */
     get(): Promise<string | undefined>;
-    /** Another token, asked for now; those who ask at once get the same. */
+    /** Get a new token now. Concurrent calls share one renewal. */
     renew(): Promise<string | undefined>;
     close(): void;
 }

@@ -1,101 +1,80 @@
 export type ProgressEvent = import("./types.js").ProgressEvent;
 export type CTOError = import("./errors.js").CTOError;
+export type Delivery = import("./listeners.js").Delivery;
+export type Gap = import("./listeners.js").Gap;
+export type JobView = import("./job.js").JobView;
 export type Link = {
     isOpen: boolean;
-    ask: (...asked: import("./types.js").Asked) => void;
-};
-export type JobView = import("./job.js").JobView;
-export type Delivery = {
-    restored: boolean;
-};
-export type Gap = {
-    jobId: string;
-    after: number;
-    oldestSeq: number;
+    send: (...command: import("./types.js").ClientCommand) => void;
 };
 export type Snapshot = {
     jobs: readonly JobView[];
     error: CTOError | null;
 };
-export type Listeners = {
-    progress: Set<(event: ProgressEvent, delivery: Delivery) => void>;
-    complete: Set<(event: ProgressEvent, delivery: Delivery) => void>;
-    gap: Set<(gap: Gap) => void>;
-    error: Set<(error: CTOError, jobId?: string) => void>;
-    change: Set<() => void>;
-};
-export type Home = {
+export type TrackerContext = {
     /**
-     * the connection, once there is one
+     * the connection; undefined until it is created
      */
     link: () => Link | undefined;
-    saved: import("./saved.js").Saved;
+    cache: import("./event-cache.js").EventCache;
     /**
-     * the latest events of a room's newest jobs, oldest job first
+     * returns the latest events of a room's newest jobs, oldest job first
      */
-    newest: (room: string) => Promise<ProgressEvent[]>;
+    recent: (room: string) => Promise<ProgressEvent[]>;
     /**
-     * leaves those of the rooms that no tracker needs
+     * leaves the rooms that no tracker needs
      */
     leave: (rooms: readonly string[]) => void;
-    closed: (tracker: Tracker) => void;
+    onClosed: (tracker: Tracker) => void;
 };
 /** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
 /** @typedef {import("./errors.js").CTOError} CTOError */
-/** @typedef {{ isOpen: boolean, ask: (...asked: import("./types.js").Asked) => void }} Link */
+/** @typedef {import("./listeners.js").Delivery} Delivery */
+/** @typedef {import("./listeners.js").Gap} Gap */
 /** @typedef {import("./job.js").JobView} JobView */
-/** @typedef {{ restored: boolean }} Delivery `restored`: the page had this event before it was loaded again */
-/** @typedef {{ jobId: string, after: number, oldestSeq: number }} Gap */
-/** @typedef {{ jobs: readonly JobView[], error: CTOError | null }} Snapshot `error`: why a room is refused */
+/** @typedef {{ isOpen: boolean, send: (...command: import("./types.js").ClientCommand) => void }} Link */
+/** @typedef {{ jobs: readonly JobView[], error: CTOError | null }} Snapshot `error`: why the room was refused */
 /**
- * @typedef {object} Listeners
- * @property {Set<(event: ProgressEvent, delivery: Delivery) => void>} progress
- * @property {Set<(event: ProgressEvent, delivery: Delivery) => void>} complete
- * @property {Set<(gap: Gap) => void>} gap
- * @property {Set<(error: CTOError, jobId?: string) => void>} error
- * @property {Set<() => void>} change
- */
-/**
- * What a tracker needs of its client.
+ * The parts of a client that a tracker uses.
  *
- * @typedef {object} Home
- * @property {() => Link | undefined} link the connection, once there is one
- * @property {import("./saved.js").Saved} saved
- * @property {(room: string) => Promise<ProgressEvent[]>} newest the latest events of a room's newest jobs, oldest job first
- * @property {(rooms: readonly string[]) => void} leave leaves those of the rooms that no tracker needs
- * @property {(tracker: Tracker) => void} closed
+ * @typedef {object} TrackerContext
+ * @property {() => Link | undefined} link the connection; undefined until it is created
+ * @property {import("./event-cache.js").EventCache} cache
+ * @property {(room: string) => Promise<ProgressEvent[]>} recent returns the latest events of a room's newest jobs, oldest job first
+ * @property {(rooms: readonly string[]) => void} leave leaves the rooms that no tracker needs
+ * @property {(tracker: Tracker) => void} onClosed
  */
-/** Follows some jobs, or all that a room shows. Made by the client's `track…`. */
+/** Tracks some jobs, or all jobs of a room. The client's `track…` methods create it. */
 export declare class Tracker {
     #private;
     room: string | undefined;
-    /** @type {Promise<void>} when every job has ended; never for a room */
+    /** @type {Promise<void>} resolves when every job has ended, or the tracker is closed */
     done: Promise<void>;
-    /** @type {CTOError | null} why its room is refused */ error: CTOError | null;
+    /** @type {CTOError | null} why the room was refused */ error: CTOError | null;
     /**
-     * @param {Home} home
-     * @param {string | undefined} room all of whose jobs it follows
-     * @param {readonly string[]} jobIds the jobs that it follows, if not a room's
-     * @param {boolean} complete whether every event counts, or only the latest of each job
+     * @param {TrackerContext} context
+     * @param {string | undefined} room the room whose jobs it tracks
+     * @param {readonly string[]} jobIds the jobs that it tracks, if there is no room
+     * @param {boolean} complete whether to track every event, or only the latest of each job
      */
-    constructor(home: Home, room: string | undefined, jobIds: readonly string[], complete: boolean);
-    /** Every event once, in order. Returns what unsubscribes. @param {(event: ProgressEvent, delivery: Delivery) => void} listener */
+    constructor(context: TrackerContext, room: string | undefined, jobIds: readonly string[], complete: boolean);
+    /** Listen to every event: once each, in order. Returns a function that unsubscribes. @param {(event: ProgressEvent, delivery: Delivery) => void} listener */
     onProgress(listener: (event: ProgressEvent, delivery: Delivery) => void): () => undefined;
-    /** The last event of each job, exactly once. @param {(event: ProgressEvent, delivery: Delivery) => void} listener */
+    /** Listen to the last event of each job: exactly once per job. @param {(event: ProgressEvent, delivery: Delivery) => void} listener */
     onComplete(listener: (event: ProgressEvent, delivery: Delivery) => void): () => undefined;
-    /** Events are gone for good: those after `after` and before `oldestSeq`. @param {(gap: Gap) => void} listener */
+    /** Listen to gaps: events that expired before they were received. @param {(gap: Gap) => void} listener */
     onGap(listener: (gap: Gap) => void): () => undefined;
-    /** A job or room is refused. @param {(error: CTOError, jobId?: string) => void} listener */
+    /** Listen to refusals of a job or room. @param {(error: CTOError, jobId?: string) => void} listener */
     onError(listener: (error: CTOError, jobId?: string) => void): () => undefined;
-    /** The snapshot has changed. Told at most once a frame. @param {() => void} listener */
+    /** Listen to changes of the snapshot: at most one call per frame. @param {() => void} listener */
     onChange(listener: () => void): () => undefined;
-    /** All as it stands; the same object until something changes. */
+    /** The current state of all jobs. The object stays the same until something changes. */
     get snapshot(): Snapshot;
-    /** The same of one job. @param {string} [jobId] by default the first */
+    /** Return the current state of one job. @param {string} [jobId] by default the first job */
     job(jobId?: string): import("./job.js").JobView | undefined;
-    /** The rooms that it needs. */
+    /** The rooms that this tracker needs. */
     get rooms(): string[];
-    /** Every event from now on, until all jobs have ended or this is closed. */
+    /** Iterate over every event from now on, until all jobs have ended or the tracker is closed. */
     [Symbol.asyncIterator](): AsyncGenerator<import("./types.js").ProgressEvent, void, unknown>;
     close(): void;
 }

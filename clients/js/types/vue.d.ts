@@ -1,27 +1,27 @@
 /**
- * Vue composables over the client.
+ * Vue composables.
  *
  * @module
  */
 export type Client = import("./client.js").Client;
 export type Snapshot = import("./tracker.js").Snapshot;
-export type Which = import("./which.js").Which;
-export type Given<T> = import("vue").MaybeRefOrGetter<T>;
-/** Give the client to the components inside; also as a plugin: `app.use({ install: (app) => provideCTO(client, app) })`.
+export type Selection = import("./selector.js").Selection;
+export type Reactive<T> = import("vue").MaybeRefOrGetter<T>;
+/** Provide the client to the components inside; also as a plugin: `app.use({ install: (app) => provideCTO(client, app) })`.
  * @param {Client} client @param {import("vue").App} [app] */
 export declare function provideCTO(client: Client, app?: import("vue").App): void;
-/** The client that was provided. @returns {Client} */
+/** Return the provided client. @returns {Client} */
 export declare function useCTOClient(): Client;
-/** How the client is connected. */
+/** Return the state of the client's connection. */
 export declare function useCTOConnection(): import("vue").ShallowRef<import("./types.js").Connection, import("./types.js").Connection>;
 /**
- * One job: all of its events from the first one on. Nothing is followed while `jobId` is missing.
+ * Track one job, with all its events. Without a `jobId`, nothing is tracked.
  *
- * @param {Given<string | null | undefined>} jobId
+ * @param {Reactive<string | null | undefined>} jobId
  */
-export declare function useCTOJob(jobId: Given<string | null | undefined>): {
+export declare function useCTOJob(jobId: Reactive<string | null | undefined>): {
     latest: import("vue").ComputedRef<import("./types.js").ProgressEvent | null>;
-    gap: import("vue").ComputedRef<import("./tracker.js").Gap | null>;
+    gap: import("vue").ComputedRef<import("./listeners.js").Gap | null>;
     events: import("vue").ComputedRef<readonly import("./types.js").ProgressEvent[]>;
     ended: import("vue").ComputedRef<boolean>;
     error: import("vue").ComputedRef<import("./errors.js").CTOError | null>;
@@ -30,14 +30,14 @@ export declare function useCTOJob(jobId: Given<string | null | undefined>): {
     status: import("vue").ComputedRef<"completed" | "failed" | "in_progress" | "started" | null>;
     details: import("vue").ComputedRef<import("./types.js").Details>;
 };
-/** Several jobs, all jobs of a user, or, for admins, every job: the latest of each. @param {Given<Which | null>} which */
-export declare function useCTOJobs(which: Given<Which | null>): {
+/** Track several jobs, all jobs of a user, or (admins) all jobs, with the latest event of each. @param {Reactive<Selection | null>} selection */
+export declare function useCTOJobs(selection: Reactive<Selection | null>): {
     jobs: import("vue").ComputedRef<readonly import("./job.js").JobView[]>;
     stats: import("vue").ComputedRef<import("./stats.js").Stats>;
     error: import("vue").ComputedRef<import("./errors.js").CTOError | null>;
 };
-/** Several jobs as one: counts over all of them, and whether all have ended. @param {Given<readonly string[]>} jobIds */
-export declare function useCTOBatch(jobIds: Given<readonly string[]>): {
+/** Track several jobs as one batch: their counts, and whether all have ended. @param {Reactive<readonly string[]>} jobIds */
+export declare function useCTOBatch(jobIds: Reactive<readonly string[]>): {
     jobs: import("vue").ComputedRef<readonly import("./job.js").JobView[]>;
     stats: import("vue").ComputedRef<import("./stats.js").Stats>;
     error: import("vue").ComputedRef<import("./errors.js").CTOError | null>;

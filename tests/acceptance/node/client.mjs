@@ -1,19 +1,19 @@
-// A stock Socket.IO client: joins rooms, and prints what it gets as one JSON object per line.
+// A stock Socket.IO client: joins rooms, and prints every event and answer as one JSON object per line.
 // node client.mjs URL TRANSPORT ROOM...
 import { io } from "socket.io-client";
 
 const [url, transport, ...rooms] = process.argv.slice(2);
-const say = (line) => process.stdout.write(JSON.stringify(line) + "\n");
+const print = (line) => process.stdout.write(JSON.stringify(line) + "\n");
 const socket = io(url, { transports: [transport] });
-socket.on("worker_progress", (event) => say({ event }));
-socket.on("room_error", (error) => say({ roomError: error }));
-socket.on("connect_error", (error) => say({ connectError: error.message }));
+socket.on("worker_progress", (event) => print({ event }));
+socket.on("room_error", (error) => print({ roomError: error }));
+socket.on("connect_error", (error) => print({ connectError: error.message }));
 socket.on("connect", () => {
   for (const room of rooms) {
-    socket.emit("join_room", room, (answer) => say({ room, answer }));
+    socket.emit("join_room", room, (answer) => print({ room, answer }));
   }
 });
-// Each line on standard input is a message to send without a callback, as JSON: ["join_room", "user_7"].
+// Each line of standard input is a message to send without a callback, as JSON: ["join_room", "user_7"].
 process.stdin.setEncoding("utf8");
 let rest = "";
 process.stdin.on("data", (text) => {

@@ -1,4 +1,4 @@
-"""What `simulate()` plays is what a gateway tells: the same shape, by the same rules."""
+"""The events of `simulate()`: they have the shape and the rules of a gateway's events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.javascript import evaluate
 
 from api.spec import openapi
 
-PLAY = """
+PROGRAM = """
 import { simulate } from "./src/simulate.js";
 const client = simulate({ speed: 200, failureRate: %s, unknownRate: %s, seed: %d });
 const tokenAddress = "9FdjJ7S6g5LjAKFANKTm4WmAexYhHGusGFGi4VxEpump";
@@ -24,9 +24,9 @@ process.exit();
 """
 
 
-def play(failure_rate, seed, unknown_rate=0):
-    told = evaluate(PLAY % (failure_rate, unknown_rate, seed))
-    return [json.loads(line) for line in told.splitlines()]
+def simulate(failure_rate, seed, unknown_rate=0):
+    output = evaluate(PROGRAM % (failure_rate, unknown_rate, seed))
+    return [json.loads(line) for line in output.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -38,36 +38,38 @@ def valid():
 
 
 @pytest.mark.parametrize("failure_rate", [0, 0.5, 1])
-def test_simulated_events_are_as_the_contract_says(valid, failure_rate):
-    events = play(failure_rate, 7)
-    jobs = {event["jobId"]: [e for e in events if e["jobId"] == event["jobId"]] for event in events}
+def test_simulated_events_keep_the_contract(valid, failure_rate):
+    all_events = simulate(failure_rate, 7)
+    jobs = {event["jobId"]: [e for e in all_events if e["jobId"] == event["jobId"]] for event in all_events}
     assert len(jobs) == 3
-    for told in jobs.values():
-        for event in told:
+    for events in jobs.values():
+        for event in events:
             valid(event)
-        assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
+        assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
         for name in ("phase", "progress", "attempt"):
-            assert [event[name] for event in told] == sorted(event[name] for event in told), f"{name} falls"
-        assert [event["status"] in {"completed", "failed"} for event in told] == [False] * (len(told) - 1) + [
-            True
-        ]
-        assert [event["progress"] for event in told[:3]] == [10, 25, 45]
-        last = told[-1]["details"]
-        steps = [event["details"]["lastStep"] for event in told if "lastStep" in event["details"]]
+            assert [event[name] for event in events] == sorted(event[name] for event in events), (
+                f"{name} falls"
+            )
+        assert [event["status"] in {"completed", "failed"} for event in events] == [False] * (
+            len(events) - 1
+        ) + [True]
+        assert [event["progress"] for event in events[:3]] == [10, 25, 45]
+        last = events[-1]["details"]
+        steps = [event["details"]["lastStep"] for event in events if "lastStep" in event["details"]]
         buys = [step["status"] for step in steps if step["kind"] == "buy"]
         assert (buys.count("confirmed"), buys.count("failed")) == (last["successfulBuys"], last["failedBuys"])
         assert last["totalSpent"] == pytest.approx(sum(step["spent"] for step in steps))
-        assert (told[-1]["status"] == "failed") == (last["successfulBuys"] == 0)
+        assert (events[-1]["status"] == "failed") == (last["successfulBuys"] == 0)
         assert last.get("errorCode") == (None if last["successfulBuys"] else "all_buys_failed")
         bought, planned = last["successfulBuys"], last["plannedBuys"]
         assert last["outcome"] == ("full" if bought == planned else "partial" if bought else "none")
         assert not last["needsReview"]
-        named = [event["details"] for event in told if "plannedWallets" in event["details"]]
+        named = [event["details"] for event in events if "plannedWallets" in event["details"]]
         assert [len(details["plannedWallets"]) for details in named] == [planned]
 
 
 def test_simulated_buys_can_stay_unknown(valid):
-    ends = [event for event in play(0, 7, unknown_rate=0.5) if "outcome" in event["details"]]
+    ends = [event for event in simulate(0, 7, unknown_rate=0.5) if "outcome" in event["details"]]
     for end in ends:
         valid(end)
         unknown = end["details"].get("unknownBuys", 0)
@@ -75,10 +77,10 @@ def test_simulated_buys_can_stay_unknown(valid):
     assert {end["details"]["outcome"] for end in ends} >= {"unknown"}
 
 
-def test_the_same_seed_plays_the_same_story():
-    def reporter(seed):
-        told = sorted(play(0.5, seed), key=lambda event: (event["jobId"], event["seq"]))
-        return [event | {"timestamp": 0} for event in told]
+def test_the_same_seed_gives_the_same_events():
+    def events_of(seed):
+        events = sorted(simulate(0.5, seed), key=lambda event: (event["jobId"], event["seq"]))
+        return [event | {"timestamp": 0} for event in events]
 
-    assert reporter(3) == reporter(3)
-    assert reporter(3) != reporter(4)
+    assert events_of(3) == events_of(3)
+    assert events_of(3) != events_of(4)

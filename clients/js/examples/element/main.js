@@ -15,8 +15,8 @@ find("start").onclick = async () => {
   find("jobs").prepend(card);
 };
 
-// Its events bubble.
+// The element's events bubble.
 find("jobs").addEventListener("cto-complete", (event) => {
   const { status, details } = /** @type {CustomEvent} */ (event).detail;
-  find("batch").textContent = `The last one ${status}, with ${details.successfulBuys} buys.`;
+  find("batch").textContent = `The last operation ${status}, with ${details.successfulBuys} buys.`;
 });

@@ -1,4 +1,4 @@
-// React Native; here in a browser, by react-native-web: `npm run examples`, serve clients/js/examples/dist and open
+// React Native; here in a browser, with react-native-web: `npm run examples`, serve clients/js/examples/dist and open
 // /react-native/?url=http://127.0.0.1:3000. In an app this is App.js, without the last two lines.
 import { useState } from "react";
 import { AppRegistry, AppState, Pressable, StyleSheet, Text, View } from "react-native";
@@ -8,7 +8,7 @@ import { request } from "../client.js";
 
 const query = new URLSearchParams(location.search);
 const client = connectNative({
-  url: query.get("url") ?? location.origin, // an app's own setting
+  url: query.get("url") ?? location.origin, // in an app, a setting
   token: query.get("token") ?? undefined,
   io,
   AppState,

@@ -5,13 +5,13 @@ import { client as connectTo, request } from "../client.js";
 const client = connectTo();
 const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
-// Everything of one user, whoever starts it.
-const mine = client.trackUser(request().userId);
-mine.onChange(() => {
-  const { total, completed, failed, totalSpent } = statsOf(mine.snapshot.jobs);
+// All jobs of one user, also those that another page starts.
+const tracker = client.trackUser(request().userId);
+tracker.onChange(() => {
+  const { total, completed, failed, totalSpent } = statsOf(tracker.snapshot.jobs);
   find("batch").textContent = `${completed} of ${total} completed, ${failed} failed, ${totalSpent.toFixed(4)} SOL spent`;
 });
-mine.onProgress(draw);
+tracker.onProgress(draw);
 
 find("start").onclick = () => client.submit(request()).catch((error) => { find("batch").textContent = error.message; });
 

@@ -1,5 +1,5 @@
 // Vue. Bundle with `npm run examples`, serve clients/js/examples/dist and open /vue/?url=http://127.0.0.1:3000
-// With render functions, so that it needs no compiler; in a .vue file the same goes into <template>.
+// It uses render functions, so it needs no compiler. In a .vue file this is the <template>.
 import { computed, createApp, h, shallowRef } from "vue";
 import { io } from "socket.io-client";
 import { provideCTO, useCTOBatch, useCTOClient, useCTOJob } from "cto-progress/vue";

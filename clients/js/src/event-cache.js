@@ -1,5 +1,5 @@
 /**
- * What outlives a reload: like `sessionStorage`, which it is in a browser. May answer later, as AsyncStorage does.
+ * Storage that survives a reload, with the methods of `sessionStorage`. It may return promises, as AsyncStorage does.
  *
  * @typedef {object} Storage
  * @property {(key: string) => string | null | Promise<string | null>} getItem
@@ -7,16 +7,16 @@
  * @property {(key: string) => unknown} removeItem
  */
 
-const DELAY_MS = 250;
+const SAVE_DELAY_MS = 250;
 
-/** Keeps the events of the jobs that are followed, so that a page that is loaded again goes on where it was. */
-export class Saved {
+/** Stores the events of tracked jobs, so that a page continues after a reload without requesting them again. */
+export class EventCache {
   /** @type {Set<import("./job.js").Job>} */ #unsaved = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
   #prefix;
   #storage;
 
-  /** @param {Storage | null} storage @param {string} url whose jobs they are */
+  /** @param {Storage | null} storage @param {string} url address of the gateway; caches of different gateways are separate */
   constructor(storage, url) {
     this.#storage = storage;
     this.#prefix = `cto-progress ${url} `;
@@ -24,7 +24,7 @@ export class Saved {
   }
 
   /**
-   * What was kept of a job, oldest first.
+   * Return the stored events of a job, oldest first. Empty if there are none or they cannot be read.
    *
    * @param {string} jobId
    * @returns {Promise<import("./types.js").ProgressEvent[]>}
@@ -37,26 +37,26 @@ export class Saved {
     }
   }
 
-  /** @param {import("./job.js").Job} job */
+  /** Schedule the job's events to be stored. @param {import("./job.js").Job} job */
   save(job) {
     this.#unsaved.add(job);
-    this.#timer ??= setTimeout(this.flush, DELAY_MS);
+    this.#timer ??= setTimeout(this.flush, SAVE_DELAY_MS);
   }
 
-  /** A job is followed no longer. @param {import("./job.js").Job} job */
+  /** Remove a job that is not tracked any more. @param {import("./job.js").Job} job */
   forget(job) {
     this.#unsaved.delete(job);
     void this.#storage?.removeItem(this.#prefix + job.jobId);
   }
 
-  /** Keep at once what is to be kept. */
+  /** Store all scheduled events now. */
   flush = () => {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     for (const { jobId, complete, events, latest } of this.#unsaved) {
       try {
         void this.#storage?.setItem(this.#prefix + jobId, JSON.stringify(complete ? events : [latest]));
-      } catch { /* full: then a reload asks the gateway for everything */ }
+      } catch { /* the storage is full: a reload requests all events from the gateway */ }
     }
     this.#unsaved.clear();
   };

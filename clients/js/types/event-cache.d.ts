@@ -1,5 +1,5 @@
 /**
- * What outlives a reload: like `sessionStorage`, which it is in a browser. May answer later, as AsyncStorage does.
+ * Storage that survives a reload, with the methods of `sessionStorage`. It may return promises, as AsyncStorage does.
  *
  * @typedef {object} Storage
  * @property {(key: string) => string | null | Promise<string | null>} getItem
@@ -11,22 +11,22 @@ export type Storage = {
     setItem: (key: string, value: string) => unknown;
     removeItem: (key: string) => unknown;
 };
-/** Keeps the events of the jobs that are followed, so that a page that is loaded again goes on where it was. */
-export declare class Saved {
+/** Stores the events of tracked jobs, so that a page continues after a reload without requesting them again. */
+export declare class EventCache {
     #private;
-    /** @param {Storage | null} storage @param {string} url whose jobs they are */
+    /** @param {Storage | null} storage @param {string} url address of the gateway; caches of different gateways are separate */
     constructor(storage: Storage | null, url: string);
     /**
-     * What was kept of a job, oldest first.
+     * Return the stored events of a job, oldest first. Empty if there are none or they cannot be read.
      *
      * @param {string} jobId
      * @returns {Promise<import("./types.js").ProgressEvent[]>}
      */
     load(jobId: string): Promise<import("./types.js").ProgressEvent[]>;
-    /** @param {import("./job.js").Job} job */
+    /** Schedule the job's events to be stored. @param {import("./job.js").Job} job */
     save(job: import("./job.js").Job): void;
-    /** A job is followed no longer. @param {import("./job.js").Job} job */
+    /** Remove a job that is not tracked any more. @param {import("./job.js").Job} job */
     forget(job: import("./job.js").Job): void;
-    /** Keep at once what is to be kept. */
+    /** Store all scheduled events now. */
     flush: () => void;
 }

@@ -1,7 +1,0 @@
-/**
- * The gateway's plain WebSocket, for pages without socket.io-client.
- *
- * @param {import("../types.js").Opening} opening
- * @returns {Promise<import("../types.js").Session>}
- */
-export declare const open: ({ url, token, tell, closed, signal }: import("../types.js").Opening) => Promise<import("../types.js").Session>;
