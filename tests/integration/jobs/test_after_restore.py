@@ -1,4 +1,4 @@
-"""Ending every job of a restored store, wherever the store tells of it."""
+"""Parking all unfinished jobs after a restore."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ JOB = "00000000-0000-4000-8000-00000000000"
 
 
 class PowerCutError(BaseException):
-    """Ends a run wherever it is."""
+    """Ends a run at any point."""
 
 
 class Cut(MemoryMarket):
-    """A market that is sent one order, and never answers."""
+    """A market that executes one order, and never answers."""
 
     def submit(self, order):
         super().submit(order)
@@ -49,7 +49,7 @@ def park(store, journal, celery):
 
 @pytest.fixture
 def send(celery):
-    """Send a job by bare name, as any Celery client may."""
+    """Send the task by name without recording a job, as any Celery client may."""
     return lambda job_id, *args: celery.send_task(keys.TASK_NAME, args=args, task_id=job_id, queue=keys.QUEUE)
 
 
@@ -57,7 +57,7 @@ def last(store, job_id):
     return json.loads(History(store).latest(job_id).event)
 
 
-def test_what_waits_is_ended_and_its_message_taken(store, journal, body, park):
+def test_a_waiting_job_is_ended_and_its_message_removed(store, journal, body, park):
     job_id = Producer(journal, lambda *_: None).submit(body).job_id
     assert park() == [job_id]
     event = last(store, job_id)
@@ -70,7 +70,7 @@ def test_what_waits_is_ended_and_its_message_taken(store, journal, body, park):
     assert last(store, job_id) == event
 
 
-def test_an_order_that_was_under_way_is_unknown(store, journal, body, park):
+def test_an_order_in_flight_is_unknown(store, journal, body, park):
     with pytest.raises(PowerCutError):
         Runner(journal, Cut()).run_job(f"{JOB}1", body | {"mode": "prefunded"})
     store.hset(keys.job(f"{JOB}1"), "lease", 0)
@@ -79,13 +79,13 @@ def test_an_order_that_was_under_way_is_unknown(store, journal, body, park):
     assert [record.status for record in log.records.values()] == ["unknown"]
 
 
-def test_what_only_a_message_tells_of_is_recorded_and_ended(store, body, send, celery, park):
+def test_a_job_that_exists_only_as_a_message_is_recorded_and_ended(store, body, send, celery, park):
     send(f"{JOB}1", body)
     send(f"{JOB}2", body)
     send(f"{JOB}3", "no request", "at all")
     send("no id of ours", body)
     with celery.connection_for_read() as connection:
-        # A worker that has taken one, and lost its power before it could do anything.
+        # A worker has received this message, and lost power before it could do anything.
         taken = Queue(keys.QUEUE, channel=connection.default_channel).get()
         assert taken.headers["id"] == f"{JOB}1"
         assert store.hlen("unacked") == 1
@@ -95,7 +95,7 @@ def test_what_only_a_message_tells_of_is_recorded_and_ended(store, body, send, c
     assert last(store, f"{JOB}2")["userId"] == body["userId"]
 
 
-def test_what_may_be_run_still_is_waited_for(store, journal, body, park):
+def test_a_job_with_an_unexpired_lease_is_not_ended(store, journal, body, park):
     running, waiting = (Producer(journal, lambda *_: None).submit(body).job_id for _ in range(2))
     journal.claim(running, "a worker")
     with pytest.raises(WorkersRunningError, match=running):
@@ -104,7 +104,7 @@ def test_what_may_be_run_still_is_waited_for(store, journal, body, park):
     assert last(store, waiting)["status"] == "failed"
 
 
-def test_what_an_earlier_try_has_ended_is_told_too(store, journal, body, celery):
+def test_jobs_that_an_earlier_attempt_ended_are_returned_too(store, journal, body, celery):
     running, waiting = (Producer(journal, lambda *_: None).submit(body).job_id for _ in range(2))
     journal.claim(running, "a worker")
 
@@ -119,13 +119,13 @@ def test_what_an_earlier_try_has_ended_is_told_too(store, journal, body, celery)
     assert {History(store).latest(job_id).user_id for job_id in (running, waiting)} == {"7"}
 
 
-def test_the_message_of_a_job_that_has_expired_is_no_job(store, celery, body, park):
+def test_the_message_of_an_expired_job_is_ignored(store, celery, body, park):
     make_send(celery)("gone", body, False)
     assert park() == []
     assert not store.exists(keys.job("gone"), keys.QUEUE)
 
 
-def test_nothing_is_ended_while_a_worker_lives(store, journal, body, park):
+def test_no_job_is_ended_while_a_worker_runs(store, journal, body, park):
     waiting = Producer(journal, lambda *_: None).submit(body).job_id
     ProcessHeartbeat(store, "worker", CollectorRegistry(), dict).send()
     with pytest.raises(WorkersRunningError, match="stop every worker"):

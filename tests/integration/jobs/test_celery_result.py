@@ -1,4 +1,4 @@
-"""Celery's own reader of results understands what a journal step wrote."""
+"""Celery's ``AsyncResult`` reads the metadata that the journal writes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_failure_is_a_real_exception_with_the_result_in_it(app, reporter):
     assert str(result.result) == "all_buys_failed: No buy succeeded"
 
 
-def test_rest_reads_the_same_from_the_metadata(store, reporter):
+def test_rest_reads_the_same_result_from_the_metadata(store, reporter):
     reporter.end(
         "nothing done", {"failedBuys": 5}, error=("all_buys_failed", "No buy succeeded"), step_ms=None
     )

@@ -1,9 +1,8 @@
-"""Whatever workers do, in whatever order: one run at a time writes a job's story, and money moves once.
+"""In any order of actions one run at a time writes a job's history, and each order is executed once.
 
-Hypothesis plays runs that claim jobs, work through them as :mod:`cto_worker.operation.phases` does, lose
-answers,
-die, fall asleep, wake up after others took over, and try to write all the same; on the real store, with the
-journal's twin in lockstep as the model.
+Hypothesis simulates runs that claim jobs and work through them as :mod:`cto_worker.operation.phases` does.
+Runs lose answers, die, pause, continue after a takeover, and then try to write. All actions run on the real
+store and on the in-memory journal, which is the model.
 """
 
 from __future__ import annotations
@@ -34,18 +33,18 @@ from cto_worker.store import keys
 from cto_worker.store.journal import RedisJournal
 from cto_worker.testing.in_memory_journal import MemoryJournal
 
-LEASE_MS = 600_000  # no lease runs out but by the rule that says so
-JOBS = ("j1",)  # several would only make each of them rarer
+LEASE_MS = 600_000  # a lease expires only by a rule that moves the time
+JOBS = ("j1",)  # with several jobs each would get fewer actions
 REFUSED = object()
 
 
 class Trouble(Enum):
-    """What goes wrong while a run goes on."""
+    """A fault that occurs during a run."""
 
     NONE = 0
-    ANSWERS_LOST = 1  # the store has done what it was asked, and is asked once more
+    ANSWERS_LOST = 1  # the store has executed each write, and gets it a second time
     CANCELLED_BEFORE_AN_INTENT = 2
-    CANCELLED_AFTER_AN_INTENT = 3  # and its answer lost
+    CANCELLED_AFTER_AN_INTENT = 3  # and the answer is lost
 
     @property
     def loses_answers(self):
@@ -63,7 +62,7 @@ def plan_of(job_id):
 
 @dataclass(eq=False)
 class Run:
-    """One run, as far as it knows itself: it goes on until the store or the machine stops it."""
+    """One run with its own view of the job. It continues until the store refuses a write, or the run dies."""
 
     job_id: str
     attempt: int
@@ -71,15 +70,15 @@ class Run:
     latest: ProgressEvent
     planned: bool
     records: dict[str, IntentRecord]
-    told: bool = False  # its first event is written
-    sent: bool = False  # the order of its open intent
+    reported: bool = False  # its first event is written
+    sent: bool = False  # the order of its unsettled intent is sent
     cancelled: bool = False
     over: bool = False
-    gave_up: bool = False
+    released: bool = False
 
     @property
     def step(self):
-        """The intent of the step that is next; ``None`` after the last."""
+        """The intent of the next step; ``None`` after the last."""
         for step in plan_of(self.job_id).steps:
             record = self.records.get(step.intent.intent_id)
             if record is None or record.unsettled:
@@ -88,13 +87,13 @@ class Run:
 
     def event(self, **changes):
         changes = {"status": Status.IN_PROGRESS, "progress": self.latest.progress} | changes
-        # What it says tells runs, and an event from its repetition.
+        # The text differs between runs, and between an event and the next one.
         details = Details(current_operation=f"{self.claimant} after {self.latest.seq}")
         return replace(self.latest, seq=self.latest.seq + 1, attempt=self.attempt, details=details, **changes)
 
 
 class LeaseMachine(RuleBasedStateMachine):
-    """The store and the twin must answer alike, and neither may allow what the invariants forbid."""
+    """Compares the answers of the store and the in-memory journal, and checks the invariants."""
 
     def __init__(self, store):
         super().__init__()
@@ -111,14 +110,14 @@ class LeaseMachine(RuleBasedStateMachine):
         for job_id in JOBS:
             self.both(lambda journal, job_id=job_id: journal.create(replace(FIRST, job_id=job_id), {"a": 1}))
 
-    # What is asked of both
+    # Calls of both journals
 
-    def both(self, ask):
-        """Ask the store and the twin. Return the answer, or the class of the error, that both give."""
+    def both(self, call):
+        """Call both journals. Returns their common answer, or the class of their common error."""
         answers = []
         for journal in (self.real, self.twin):
             try:
-                answers.append(ask(journal))
+                answers.append(call(journal))
             except CtoError as error:
                 answers.append(type(error))
         real, twin = answers
@@ -126,7 +125,7 @@ class LeaseMachine(RuleBasedStateMachine):
         return real
 
     def state(self, job_id):
-        """All that the store holds of one job."""
+        """Everything that the store contains about one job."""
         return (
             self.store.hgetall(keys.job(job_id)),
             self.store.xrange(keys.events(job_id)),
@@ -138,67 +137,67 @@ class LeaseMachine(RuleBasedStateMachine):
         )
 
     def owner(self, job_id):
-        """The attempt that may write, or ``None`` after the end."""
+        """The attempt that owns the job, or ``None`` after the end."""
         attempt, status = self.store.hmget(keys.job(job_id), "attempt", "status")
         return int(attempt) if status in (b"waiting", b"active") else None
 
-    def write(self, run, ask):
-        """A write of one run; :data:`REFUSED` when it has lost its job: then it must have changed nothing."""
+    def write(self, run, call):
+        """Write for one run. Returns :data:`REFUSED` if the run has lost its job; nothing may change then."""
         if run.attempt == self.owner(run.job_id):
-            answer = self.both(ask)
+            answer = self.both(call)
             assert not isinstance(answer, type), f"the owner was refused: {answer}"
             return answer
         before = self.state(run.job_id)
-        answer = self.both(ask)
+        answer = self.both(call)
         assert self.state(run.job_id) == before, "a stale write has changed something"
         assert answer in (FencedError, JobEndedError)
         return REFUSED
 
-    def tell(self, run, event, trouble, **recorded):
-        """Append; after a lost answer the same once more."""
+    def append(self, run, event, trouble, **recorded):
+        """Append an event, twice if the first answer is lost."""
         for _ in range(1 + trouble.loses_answers):
-            receipt = self.write_or_repeat(run, event, recorded)
-        if receipt is REFUSED:
+            answer = self.write_or_repeat(run, event, recorded)
+        if answer is REFUSED:
             run.over = True
             return
-        run.latest, run.told, run.cancelled = event, True, run.cancelled or receipt.cancel
+        run.latest, run.reported, run.cancelled = event, True, run.cancelled or answer.cancel
         run.records |= recorded.get("records", {})
         run.over = event.status.terminal
 
     def write_or_repeat(self, run, event, recorded):
         latest = decode(self.store.xrevrange(keys.events(run.job_id), count=1)[0][1][b"event"])
-        ask = lambda journal: journal.append(event, {"x": 1}, **recorded)  # noqa: E731
+        append = lambda journal: journal.append(event, {"x": 1}, **recorded)  # noqa: E731
         if event != latest:
-            return self.write(run, ask)
+            return self.write(run, append)
         before = self.state(run.job_id)
-        receipt = self.both(ask)
+        answer = self.both(append)
         assert self.state(run.job_id) == before, "a repetition has changed something"
-        return receipt
+        return answer
 
     # Rules
 
-    def runs_that_go_on(self):
-        """Those that own their job, and those that have lost it and do not know."""
+    def unfinished_runs(self):
+        """Runs that own their job, or have lost it without noticing."""
         return st.sampled_from([run for run in self.runs if not run.over])
 
-    def runs_that_gave_nothing_up(self):
-        """The dead, too: what they asked for may still be on its way to the store."""
-        return st.sampled_from([run for run in self.runs if not run.gave_up])
+    def unreleased_runs(self):
+        """Includes dead runs, because their last writes may still be in flight."""
+        return st.sampled_from([run for run in self.runs if not run.released])
 
-    def any_gave_nothing_up(self):
-        return any(not run.gave_up for run in self.runs)
+    def any_unreleased(self):
+        return any(not run.released for run in self.runs)
 
     def lost(self):
-        """The runs whose job is another's by now, or has ended."""
+        """Runs whose job another run has claimed, or has ended."""
         owners = {job_id: self.owner(job_id) for job_id in JOBS}
         return [run for run in self.runs if run.attempt != owners[run.job_id]]
 
-    def any_goes_on(self):
+    def any_unfinished(self):
         return any(not run.over for run in self.runs)
 
     @rule(job_id=st.sampled_from(JOBS), trouble=st.sampled_from(Trouble), steps=st.integers(0, 9))
     def claim(self, job_id, trouble, steps):
-        """Claim a new job, or take one over; both are one question to the store."""
+        """Claim a new job, or take over a job; both are the same call."""
         claimant = f"run {next(self.numbers)}"
         owner, free = self.owner(job_id), self.twin.jobs[job_id].lease_ms <= self.twin.now_ms
         for _ in range(1 + trouble.loses_answers):
@@ -210,7 +209,7 @@ class LeaseMachine(RuleBasedStateMachine):
             self.runs.append(
                 Run(job_id, claim.attempt, claimant, claim.latest, claim.log is not None, records)
             )
-            self.go_some_steps(self.runs[-1], steps, trouble)
+            self.continue_run(self.runs[-1], steps, trouble)
 
     @rule(
         job_id=st.sampled_from(JOBS),
@@ -219,60 +218,60 @@ class LeaseMachine(RuleBasedStateMachine):
         late=st.integers(0, 3),
     )
     def take_over(self, job_id, trouble, steps, late):
-        """Its owners have died or fallen asleep; those that wake up go on for some steps, or try to."""
-        sleepers = [run for run in self.runs if not run.over]
+        """Earlier runs have died or paused. Paused runs then try some more steps."""
+        paused = [run for run in self.runs if not run.over]
         self.let_pass(LEASE_MS + 1_000)
         self.claim(job_id, trouble, steps)
-        for run in sleepers:
-            self.go_some_steps(run, late, trouble)
+        for run in paused:
+            self.continue_run(run, late, trouble)
 
     @staticmethod
     def timeless(claim):
         return claim and replace(claim, elapsed_ms=0)
 
-    @precondition(any_goes_on)
+    @precondition(any_unfinished)
     @rule(data=st.data(), trouble=st.sampled_from(Trouble), steps=st.integers(1, 6))
-    def go_on(self, data, trouble, steps):
-        """A run does what is next, whether the job still is its own or not."""
-        self.go_some_steps(data.draw(self.runs_that_go_on()), steps, trouble)
+    def resume(self, data, trouble, steps):
+        """A run continues, whether it still owns the job or not."""
+        self.continue_run(data.draw(self.unfinished_runs()), steps, trouble)
 
-    def go_some_steps(self, run, steps, trouble):
+    def continue_run(self, run, steps, trouble):
         for _ in range(steps):
             if not run.over:
-                self.go_one_step(run, trouble)
+                self.do_next_step(run, trouble)
 
-    def go_one_step(self, run, trouble):
+    def do_next_step(self, run, trouble):
         step = run.step
         record = run.records.get(step) if run.planned and step else None
-        if not run.told:
-            self.tell(run, run.event(phase=max(2, run.latest.phase)), trouble)
+        if not run.reported:
+            self.append(run, run.event(phase=max(2, run.latest.phase)), trouble)
         elif record and not run.sent:
             self.send(run, record.order)
         elif record:
             self.settle(run, record.order, trouble)
         elif run.cancelled:
             end = run.event(phase=5, progress=100, status=Status.FAILED)
-            self.tell(run, end, trouble)
+            self.append(run, end, trouble)
         elif not run.planned:
             plan = run.event(phase=4, progress=70)
-            self.tell(run, plan, trouble, plan=plan_of(run.job_id))
+            self.append(run, plan, trouble, plan=plan_of(run.job_id))
             run.planned = True
         elif step:
             self.intend(run, step, trouble)
         else:
             end = run.event(phase=5, progress=100, status=Status.COMPLETED)
-            self.tell(run, end, trouble)
+            self.append(run, end, trouble)
 
     def intend(self, run, intent_id, trouble):
         order = Order(intent_id, f"signature {intent_id}", b"#%d" % next(self.numbers))
-        ask = lambda journal: journal.intend(run.job_id, run.attempt, intent_id, order)  # noqa: E731
+        intend = lambda journal: journal.intend(run.job_id, run.attempt, intent_id, order)  # noqa: E731
         if trouble is Trouble.CANCELLED_BEFORE_AN_INTENT:
             self.cancel(run.job_id)
-        recorded = self.write(run, ask)
+        recorded = self.write(run, intend)
         if trouble is Trouble.CANCELLED_AFTER_AN_INTENT:
             self.cancel(run.job_id)
         if trouble.loses_answers:
-            recorded = self.write(run, ask)
+            recorded = self.write(run, intend)
         if recorded is REFUSED:
             run.over = True
         elif recorded:
@@ -281,7 +280,7 @@ class LeaseMachine(RuleBasedStateMachine):
             run.cancelled = True
 
     def execute(self, order):
-        """The market executes the same bytes once; other bytes are another order to it."""
+        """The market executes the same bytes once. Different bytes are a different order."""
         executed = self.market.setdefault(order.intent_id, [])
         if order.payload not in executed:
             executed.append(order.payload)
@@ -289,22 +288,22 @@ class LeaseMachine(RuleBasedStateMachine):
     def send(self, run, order):
         self.execute(order)
         run.sent = True
-        ask = lambda journal: journal.submitted(run.job_id, run.attempt, order.intent_id, order)  # noqa: E731
-        if self.write(run, ask) is REFUSED:
+        submitted = lambda journal: journal.submitted(run.job_id, run.attempt, order.intent_id, order)  # noqa: E731
+        if self.write(run, submitted) is REFUSED:
             run.over = True
 
     def settle(self, run, order, trouble):
         outcome = Outcome(OutcomeStatus.CONFIRMED, order.signature, 5)
         progress = min(99, run.latest.progress + 10)
         records = {order.intent_id: settled(order, outcome)}
-        self.tell(run, run.event(progress=progress, phase=4), trouble, records=records)
+        self.append(run, run.event(progress=progress, phase=4), trouble, records=records)
         run.sent = False
 
-    @precondition(any_goes_on)
+    @precondition(any_unfinished)
     @rule(data=st.data())
     def crash_at_the_market(self, data):
-        """An order is sent, and its sender dies before it can say so."""
-        run = data.draw(self.runs_that_go_on())
+        """An order is sent, and the run dies before it records the submission."""
+        run = data.draw(self.unfinished_runs())
         if run.step in run.records:
             self.execute(run.records[run.step].order)
         run.over = True
@@ -324,25 +323,25 @@ class LeaseMachine(RuleBasedStateMachine):
                 if self.store.hexists(keys.job(job_id), name):
                     self.store.hincrby(keys.job(job_id), name, -ms)
 
-    @precondition(any_gave_nothing_up)
+    @precondition(any_unreleased)
     @rule(data=st.data())
     def renew(self, data):
-        run = data.draw(self.runs_that_gave_nothing_up())
+        run = data.draw(self.unreleased_runs())
         mine = run.attempt == self.owner(run.job_id)
         before = self.state(run.job_id)
         assert self.both(lambda journal: journal.renew({run.job_id: run.attempt})) == {run.job_id: mine}
         assert mine or self.state(run.job_id) == before
 
-    @precondition(any_gave_nothing_up)
+    @precondition(any_unreleased)
     @rule(data=st.data())
     def release(self, data):
-        run = data.draw(self.runs_that_gave_nothing_up())
+        run = data.draw(self.unreleased_runs())
         mine = run.attempt == self.owner(run.job_id)
         before = self.state(run.job_id)
         request = self.both(lambda journal: journal.release(run.job_id, run.attempt))
         assert request == (b'{"a":1}' if mine else None)
         assert mine or self.state(run.job_id) == before
-        run.over = run.gave_up = True
+        run.over = run.released = True
 
     @rule(job_id=st.sampled_from(JOBS))
     def cancel(self, job_id):
@@ -361,16 +360,16 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @precondition(lost)
     @rule(data=st.data(), what=st.sampled_from(["event", "end", "records", "intend", "submitted"]))
-    def lie(self, data, what):
-        """A run that has lost its job writes what comes to its mind."""
+    def write_without_ownership(self, data, what):
+        """A run that has lost its job tries any write."""
         run = data.draw(st.sampled_from(self.lost()))
         latest = decode(self.store.xrevrange(keys.events(run.job_id), count=1)[0][1][b"event"])
         event = replace(
             latest, seq=latest.seq + 1, attempt=run.attempt, status=Status.IN_PROGRESS, progress=100
         )
         intent_id = plan_of(run.job_id).steps[0].intent.intent_id
-        order = Order(intent_id, "a lie", b"a lie")
-        record = settled(order, Outcome(OutcomeStatus.UNKNOWN, "a lie"))
+        order = Order(intent_id, "stale", b"stale")
+        record = settled(order, Outcome(OutcomeStatus.UNKNOWN, "stale"))
         writes = {
             "event": lambda journal: journal.append(event),
             "end": lambda journal: journal.append(replace(event, status=Status.FAILED), {}, review=True),
@@ -383,7 +382,7 @@ class LeaseMachine(RuleBasedStateMachine):
     # Invariants
 
     @invariant()
-    def the_story_is_one(self):
+    def the_history_is_consistent(self):
         for job_id in JOBS:
             entries = self.store.xrange(keys.events(job_id))
             events = [decode(entry[b"event"]) for _, entry in entries]
@@ -393,7 +392,7 @@ class LeaseMachine(RuleBasedStateMachine):
                 values = [getattr(event, name) for event in events]
                 assert values == sorted(values), f"{name} falls"
             ended = [event.seq for event in events if event.status.terminal]
-            assert ended in ([], [len(events)]), "something follows the end"
+            assert ended in ([], [len(events)]), "an event follows the end"
             assert events == self.twin.jobs[job_id].events
 
     @invariant()
@@ -426,7 +425,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
 @pytest.fixture
 def durable(store):
-    """The store, each of whose writes is on disk at once, as :mod:`cto_worker.store.embedded` runs it."""
+    """The store with ``appendfsync always``, as :mod:`cto_worker.store.embedded` runs it."""
     store.config_set("appendfsync", "always")
     yield store
     store.config_set("appendfsync", "everysec")

@@ -1,4 +1,4 @@
-"""The paper market on a real store: exact, atomic, once per intent, and its books balance."""
+"""The paper market on a real store: exact amounts, one execution per intent, and balanced books."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_users_do_not_share_wallets(market):
 @pytest.mark.parametrize(
     ("mint", "platform"), [("xpump", "pumpfun"), ("xbonk", "bonk"), ("x", "raydium"), ("pumpx", "raydium")]
 )
-def test_the_platform_is_told_by_the_mints_ending(market, mint, platform):
+def test_the_platform_is_detected_by_the_mints_suffix(market, mint, platform):
     assert market.detect(mint).platform == platform
 
 
@@ -118,7 +118,7 @@ def test_every_buy_moves_the_price(market, account):
 @hypothesis_settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_the_store_computes_exactly_what_python_does(market, store, gained, sold, lamports):
+def test_the_script_computes_exactly_what_python_does(market, store, gained, sold, lamports):
     store.delete(keys.paper_intent("j:1"))
     store.hset(keys.paper_curve(MINT), mapping={"sol": gained, "sold": sold})
     store.hset(keys.paper_wallets("7"), address("7", 1), 2 * 10**15)
@@ -146,7 +146,7 @@ def test_a_buy_fails_when_the_price_has_moved_past_its_limit(market, store, acco
     assert balanced(store)
 
 
-def test_a_wide_limit_lets_the_same_buy_through(market, account):
+def test_the_same_buy_succeeds_with_a_wide_limit(market, account):
     slow = market.prepare(buy(1, slippage_bps=1_000))
     execute(market, buy(2, wallet=2))
     market.submit(slow)
@@ -168,7 +168,7 @@ def test_an_order_sent_again_executes_nothing_more(market, store, account):
     assert balanced(store)
 
 
-def test_of_two_orders_for_one_intent_one_is_executed(market, store, account):
+def test_only_one_of_two_orders_for_an_intent_is_executed(market, store, account):
     first, second = market.prepare(buy()), market.prepare(buy())
     assert first.signature != second.signature
     market.submit(first)
@@ -182,7 +182,7 @@ def test_of_two_orders_for_one_intent_one_is_executed(market, store, account):
     assert balanced(store)
 
 
-def test_what_was_never_submitted_has_no_outcome(market, account):
+def test_an_order_that_was_never_submitted_has_no_outcome(market, account):
     assert market.outcome(market.prepare(buy()), wait_s=0.1).status is OutcomeStatus.UNKNOWN
 
 
@@ -234,7 +234,7 @@ def test_a_transfer_costs_the_network_fee(market, store, account):
     assert balanced(store)
 
 
-def test_the_failure_rate_is_kept_and_the_same_intent_meets_the_same_fate(store, settings):
+def test_the_failure_rate_holds_and_the_same_intent_always_behaves_the_same(store, settings):
     market = PaperMarket(store, replace(settings, paper_failure_rate=0.3))
     market.account("7", 1)
     fates = [execute(market, buy(n, lamports=10_000, slippage_bps=10_000)).status for n in range(300)]
@@ -258,7 +258,7 @@ def test_latency_runs_from_submission(store, settings):
     assert 0.9 < time.monotonic() - begun < 2, "two at once take no longer than one"
 
 
-def test_a_store_out_of_reach_is_a_market_error(settings, tmp_path):
+def test_an_unreachable_store_is_a_market_error(settings, tmp_path):
     market = PaperMarket(connect(replace(settings, data_dir=tmp_path)), settings)
     for ask in (lambda: market.account("7", 1), lambda: market.prepare(buy())):
         with pytest.raises(MarketError):
@@ -266,7 +266,7 @@ def test_a_store_out_of_reach_is_a_market_error(settings, tmp_path):
 
 
 def test_the_books_balance_after_everything_at_once(store, settings):
-    """Eight threads, few wallets, tight limits, failures: SOL and tokens are conserved to the unit."""
+    """With eight threads, few wallets, tight limits and failures no lamport and no token unit is lost."""
     market = PaperMarket(store, replace(settings, paper_failure_rate=0.1))
     market.account("7", 4)
 
@@ -295,7 +295,7 @@ def test_the_books_balance_after_everything_at_once(store, settings):
 
 
 @pytest.mark.parametrize("account_key", ["wallets", "tokens", "curve"])
-def test_the_audit_finds_what_was_changed_behind_the_ledgers_back(market, store, account, account_key):
+def test_the_audit_finds_a_balance_changed_without_an_entry(market, store, account, account_key):
     execute(market, buy())
     changes = {
         "wallets": (keys.paper_wallets("7"), address("7", 1)),

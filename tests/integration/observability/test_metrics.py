@@ -1,4 +1,4 @@
-"""What an operator reads at ``GET /metrics``."""
+"""The metrics at ``GET /metrics``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from cto_worker.testing.in_memory_market import MemoryMarket
 
 @pytest.fixture
 def scrape(app, rest, store):
-    """Read the metrics: name, and the labels' values in the order of their names → value."""
+    """Read the metrics: name, and label values in the order of the labels' names → value."""
     app.register_blueprint(metrics_endpoint.blueprint(lambda: heartbeat.read(store), History(store).backlog))
     return lambda: read(rest)
 
@@ -55,14 +55,14 @@ def read(rest):
 
 @pytest.fixture
 def growth(store, scrape):
-    """What this process has counted while ``act`` ran."""
-    heart = ProcessHeartbeat(store, "gateway", REGISTRY, dict)
-    heart.send()
+    """Return the increase of each metric while ``act`` ran."""
+    sender = ProcessHeartbeat(store, "gateway", REGISTRY, dict)
+    sender.send()
 
     def growth(act):
         before = scrape()
         act()
-        heart.send()
+        sender.send()
         after = scrape()
         return {name: value - before.get(name, 0) for name, value in after.items()}
 
@@ -75,15 +75,15 @@ def big_event(job_id, seq):
     return EncodedEvent(encode(event))
 
 
-def test_what_nobody_has_counted_yet_is_told_as_nothing(scrape):
-    told = scrape()
-    assert told["gateway_events_relayed_total",] == 0
-    assert told["gateway_refused_total", "full"] == 0
-    assert told["journal_step_seconds_bucket", "+Inf"] == told["journal_step_seconds_count",] == 0
-    assert told["processes", "worker"] == told["processes", "gateway"] == 0
+def test_a_metric_without_counts_is_zero(scrape):
+    scraped = scrape()
+    assert scraped["gateway_events_relayed_total",] == 0
+    assert scraped["gateway_refused_total", "full"] == 0
+    assert scraped["journal_step_seconds_bucket", "+Inf"] == scraped["journal_step_seconds_count",] == 0
+    assert scraped["processes", "worker"] == scraped["processes", "gateway"] == 0
 
 
-def test_processes_count_together_and_what_one_has_counted_outlives_it(store, scrape):
+def test_counts_of_all_processes_are_summed_and_outlive_them(store, scrape):
     def process(kind, **gauges):
         registry = CollectorRegistry()
         jobs = Counter("cto_jobs_ended", "", ["mode", "status", "error_code"], registry=registry)
@@ -91,25 +91,27 @@ def test_processes_count_together_and_what_one_has_counted_outlives_it(store, sc
         return ProcessHeartbeat(store, kind, registry, lambda: gauges), jobs, step
 
     for number in (1, 2):
-        heart, jobs, step = process("worker", operations=number, slots=20)
+        sender, jobs, step = process("worker", operations=number, slots=20)
         for _ in range(number):
             jobs.labels("standard", "failed", "cancelled").inc()
             step.observe(0.0005)
             step.observe(3)
-            heart.send()
+            sender.send()
     gateway = process("gateway", socketio=7, **{CANARY_LATE: 3})[0]
     gateway.send()
-    told = scrape()
-    assert told["jobs_ended_total", "cancelled", "standard", "failed"] == 3
-    assert told["journal_step_seconds_bucket", "0.001"] == told["journal_step_seconds_bucket", "0.1"] == 3
-    assert told["journal_step_seconds_count",] == 6
-    assert told["journal_step_seconds_sum",] == pytest.approx(9.0015)
-    name = heart._name
-    assert [(key[1:], value) for key, value in told.items() if key[0] == "gateway_sockets"] == [
+    scraped = scrape()
+    assert scraped["jobs_ended_total", "cancelled", "standard", "failed"] == 3
+    assert (
+        scraped["journal_step_seconds_bucket", "0.001"] == scraped["journal_step_seconds_bucket", "0.1"] == 3
+    )
+    assert scraped["journal_step_seconds_count",] == 6
+    assert scraped["journal_step_seconds_sum",] == pytest.approx(9.0015)
+    name = sender._name
+    assert [(key[1:], value) for key, value in scraped.items() if key[0] == "gateway_sockets"] == [
         (("socketio", name), 7)
     ]
-    assert told["gateway_canary_late_seconds", name] == 3
-    assert (told["worker_operations", name], told["worker_slots", name]) == (2, 20)
+    assert scraped["gateway_canary_late_seconds", name] == 3
+    assert (scraped["worker_operations", name], scraped["worker_slots", name]) == (2, 20)
     silent = store.hgetall(keys.PROCESSES)
 
     def silent_for(ms):
@@ -123,22 +125,22 @@ def test_processes_count_together_and_what_one_has_counted_outlives_it(store, sc
     assert gone["jobs_ended_total", "cancelled", "standard", "failed"] == 3
     gateway._number -= 1
     gateway.send()
-    assert scrape()["processes", "gateway"] == 0, "a pulse that comes again very late is known all the same"
+    assert scrape()["processes", "gateway"] == 0, "a late repeated heartbeat is recognized"
     silent_for(heartbeat.FORGET_MS + 1_000)
     process("gateway")[0].send()
     assert store.hlen(keys.PROCESSES) == 1, "those that are gone are forgotten"
 
 
-def test_a_process_that_was_killed_is_missed_and_one_that_ended_is_not(store, scrape):
+def test_a_killed_process_is_lost_and_an_ended_one_is_not(store, scrape):
     registry = CollectorRegistry()
-    hearts = {}
+    senders = {}
     for name in ("killed:1", "ended:1", "restarted:1"):
-        hearts[name] = ProcessHeartbeat(store, "worker", registry, lambda: {"operations": 0, "slots": 1})
-        hearts[name]._name = name
-        hearts[name].send()
-    hearts["ended:1"].end()
-    told = scrape()
-    assert (told["processes", "worker"], told["processes_lost", "worker"]) == (3, 0)
+        senders[name] = ProcessHeartbeat(store, "worker", registry, lambda: {"operations": 0, "slots": 1})
+        senders[name]._name = name
+        senders[name].send()
+    senders["ended:1"].end()
+    scraped = scrape()
+    assert (scraped["processes", "worker"], scraped["processes_lost", "worker"]) == (3, 0)
     for process_id, words in store.hgetall(keys.PROCESSES).items():
         at_ms, rest_of_it = words.split(b" ", 1)
         long_ago_ms = int(at_ms) - heartbeat.SILENCE_MS - 1_000
@@ -146,39 +148,39 @@ def test_a_process_that_was_killed_is_missed_and_one_that_ended_is_not(store, sc
     again = ProcessHeartbeat(store, "worker", registry, lambda: {"operations": 0, "slots": 1})
     again._name = "restarted:1"
     again.send()
-    told = scrape()
-    assert (told["processes", "worker"], told["processes_lost", "worker"]) == (1, 1), "killed:1"
-    assert told["processes_lost", "gateway"] == 0
+    scraped = scrape()
+    assert (scraped["processes", "worker"], scraped["processes_lost", "worker"]) == (1, 1), "killed:1"
+    assert scraped["processes_lost", "gateway"] == 0
 
 
-def test_it_tells_when_the_store_last_wrote_a_snapshot(store, scrape):
+def test_the_time_of_the_last_snapshot_is_reported(store, scrape):
     before = scrape()["store_snapshot_seconds",]
     wait_until(lambda: time.time() >= before + 1)
     snapshot(store)
     assert scrape()["store_snapshot_seconds",] > before
 
 
-def test_what_could_not_be_told_is_told_later_and_once(settings, store, tmp_path):
+def test_counts_that_could_not_be_sent_are_added_later_and_once(settings, store, tmp_path):
     near = replace(settings, data_dir=tmp_path)
     registry = CollectorRegistry()
     counter = Counter("cto_sweeps", "", registry=registry)
-    heart = ProcessHeartbeat(connect(near, retry_timeouts=False), "worker", registry, dict)
+    sender = ProcessHeartbeat(connect(near, retry_timeouts=False), "worker", registry, dict)
     counter.inc(2)
     with pytest.raises(StoreConnectionError):
-        heart.send()
+        sender.send()
     counter.inc(3)
     near.socket_path.symlink_to(settings.socket_path)
-    heart.send()
+    sender.send()
     assert heartbeat.read(store).counts["cto_sweeps_total", ()] == 5
-    # It had arrived, and only the answer was lost: the store knows it by its number.
+    # The heartbeat had arrived, and only the answer was lost: the store recognizes it by its number.
     counter.inc(7)
-    heart.send()
-    args = [heart._id, heart._number, '{"kind": "worker"}', heartbeat.FORGET_MS, '["cto_sweeps_total"]', 7]
-    heart._write(keys=[keys.COUNTS, keys.PROCESSES], args=args)
+    sender.send()
+    args = [sender._id, sender._number, '{"kind": "worker"}', heartbeat.FORGET_MS, '["cto_sweeps_total"]', 7]
+    sender._write(keys=[keys.COUNTS, keys.PROCESSES], args=args)
     assert heartbeat.read(store).counts["cto_sweeps_total", ()] == 12
 
 
-def test_an_operation_is_measured_as_it_is_journalled(store, journal, growth, body):
+def test_an_operation_is_counted_as_it_is_journalled(store, journal, growth, body):
     completed, failed = str(uuid4()), str(uuid4())
     market, history = MemoryMarket(failing=("wallet-2:buy",)), History(store)
 
@@ -203,7 +205,7 @@ def test_an_operation_is_measured_as_it_is_journalled(store, journal, growth, bo
     assert grown["jobs_accepted_total",] == 2
 
 
-def test_a_phase_that_another_run_began_is_not_measured(journal, growth):
+def test_a_phase_that_another_run_started_is_not_timed(journal, growth):
     first = replace(FIRST_EVENT, job_id="j1", timestamp=1_000)
     journal.create(first, {})
     later = replace(first, attempt=1, status=Status.IN_PROGRESS)
@@ -226,35 +228,35 @@ def test_a_phase_that_another_run_began_is_not_measured(journal, growth):
     assert grown["takeovers_total",] == 1
 
 
-def test_what_a_slow_reader_is_spared_and_that_it_is_dropped_is_told(growth):
+def test_merged_events_and_disconnects_of_slow_subscribers_are_counted(growth):
     slow = SendQueue()
 
-    def tell(jobs):
+    def send(jobs):
         for seq, job_id in enumerate(jobs, 1):
             slow.put_frame(big_event(job_id, seq))
         flush()
 
-    spared = growth(lambda: tell(["j1"] * 11))
+    spared = growth(lambda: send(["j1"] * 11))
     assert spared["gateway_events_merged_total",] == 8
     assert spared["gateway_clients_dropped_total",] == 0
-    dropped = growth(lambda: tell(f"j{number}" for number in range(2, 20)))
+    dropped = growth(lambda: send(f"j{number}" for number in range(2, 20)))
     assert dropped["gateway_clients_dropped_total",] == 1
     assert dropped["gateway_events_dropped_total",] > 1
 
 
-def test_events_are_counted_once_for_each_reader(growth, store):
+def test_events_are_counted_once_per_subscriber(growth, store):
     membership, frames = RoomMembership(History(store)), [big_event("j1", seq) for seq in range(1, 4)]
     subscribers = [Subscriber(lambda _: None, lambda *_: None) for _ in range(5)]
 
-    def tell():
+    def send():
         for frame in frames:
             membership.send(frame, subscribers)
-            membership.send(frame, subscribers)  # what comes again is not told again
+            membership.send(frame, subscribers)  # a repeated event is not sent again
 
-    assert growth(tell)["gateway_events_relayed_total",] == 15
+    assert growth(send)["gateway_events_relayed_total",] == 15
 
 
-def test_who_finds_no_turn_is_counted(growth):
+def test_a_client_refused_for_lack_of_a_slot_is_counted(growth):
     turns = FairSemaphore(0)
 
     def ask():
@@ -264,7 +266,7 @@ def test_who_finds_no_turn_is_counted(growth):
     assert growth(ask)["gateway_refused_total", "busy"] == 1
 
 
-def test_requests_are_timed_by_their_route_and_what_is_none_counts_as_one(growth, rest):
+def test_requests_are_timed_by_route_and_unknown_routes_share_one(growth, rest):
     def ask():
         for path in ("/api/cto/job/j1/status", "/api/cto/job/j2/status", "/nothing/1", "/nothing/2"):
             rest.get(path)
@@ -278,7 +280,7 @@ def test_requests_are_timed_by_their_route_and_what_is_none_counts_as_one(growth
     assert unknown == {("any", "unknown", "404"): 2, ("any", "unknown", "405"): 1}
 
 
-def test_what_breaks_is_counted(app, growth, rest):
+def test_internal_errors_are_counted(app, growth, rest):
     @app.get("/broken")
     def broken():
         raise ZeroDivisionError
@@ -287,7 +289,7 @@ def test_what_breaks_is_counted(app, growth, rest):
     assert grown["gateway_broken_total",] == 1
 
 
-def test_what_waits_in_the_whole_system_is_told(scrape, journal):
+def test_unfinished_work_of_the_whole_system_is_reported(scrape, journal):
     nothing = scrape()
     assert nothing["store_up",] == 1
     assert nothing["oldest_waiting_seconds",] == 0
@@ -297,15 +299,15 @@ def test_what_waits_in_the_whole_system_is_told(scrape, journal):
         journal.create(replace(FIRST_EVENT, job_id=f"j{number}", timestamp=now_ms), {})
     journal.claim("j0", "me")
     journal.append(replace(FIRST_EVENT, job_id="j0", seq=2, attempt=1, status=Status.IN_PROGRESS))
-    told = scrape()
-    assert (told["jobs", "waiting"], told["jobs", "active"]) == (2, 1)
-    assert told["jobs_accepted_total",] == 3
-    assert 0 < told["store_memory_bytes",] < told["store_memory_limit_bytes",]
-    assert told["queue_messages", "cto"] == told["queue_messages", "cto.resumed"] == 0
+    scraped = scrape()
+    assert (scraped["jobs", "waiting"], scraped["jobs", "active"]) == (2, 1)
+    assert scraped["jobs_accepted_total",] == 3
+    assert 0 < scraped["store_memory_bytes",] < scraped["store_memory_limit_bytes",]
+    assert scraped["queue_messages", "cto"] == scraped["queue_messages", "cto.resumed"] == 0
     assert 0 < wait_until(lambda: scrape()["oldest_waiting_seconds",]) < 60
 
 
-def test_while_the_store_is_away_only_that_is_told(app, rest):
+def test_an_unreachable_store_is_the_only_thing_reported(app, rest):
     def away():
         raise StoreConnectionError
 

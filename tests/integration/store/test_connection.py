@@ -1,4 +1,4 @@
-"""Reaching the store."""
+"""Connections to the store, and the check that it is durable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cto_worker.store.connection import RETRIES, check_durable, connect
 from cto_worker.store.journal import RedisJournal
 
 
-def test_more_threads_than_connections_wait_their_turn(store, settings):
+def test_threads_wait_for_a_free_connection(store, settings):
     few = connect(settings, max_connections=2)
     answers = []
     threads = [
@@ -38,7 +38,7 @@ def test_more_threads_than_connections_wait_their_turn(store, settings):
 
 @pytest.fixture
 def hanging(settings):
-    """A server that has connections made and never says a word."""
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         yield server
@@ -57,15 +57,15 @@ def times_asked(server, settings, **options):
     return times
 
 
-def test_a_store_that_hangs_is_given_up_at_once_when_timeouts_are_not_retried(hanging, settings):
+def test_a_hanging_store_fails_after_one_attempt_without_retries_of_timeouts(hanging, settings):
     assert times_asked(hanging, settings, retry_timeouts=False) == 1
 
 
-def test_a_store_that_hangs_is_asked_again_otherwise(hanging, settings):
+def test_a_hanging_store_is_retried_by_default(hanging, settings):
     assert times_asked(hanging, settings) > RETRIES
 
 
-def test_a_connection_that_broke_is_made_anew_without_retried_timeouts(store, settings):
+def test_a_broken_connection_is_replaced_even_without_retries_of_timeouts(store, settings):
     with connect(settings, retry_timeouts=False) as patient:
         patient.ping()
         for client in store.client_list():
@@ -74,21 +74,21 @@ def test_a_connection_that_broke_is_made_anew_without_retried_timeouts(store, se
         assert patient.ping()
 
 
-# What the store and its replicas keep
+# Durability of the store and its replicas
 
-KEEPS = {"appendonly": "yes", "appendfsync": "always", "repl-diskless-sync-delay": "0"}
+DURABLE = {"appendonly": "yes", "appendfsync": "always", "repl-diskless-sync-delay": "0"}
 
 
 @pytest.fixture
 def primary():
-    with ValkeyServer(config=KEEPS) as server:
+    with ValkeyServer(config=DURABLE) as server:
         yield server
 
 
 @pytest.fixture
 def replica(primary):
-    """A replica that is in step with the primary, and keeps what it gets."""
-    with ValkeyServer(config=KEEPS | {"replicaof": f"{primary.host} {primary.port}"}) as server:
+    """A durable replica that is in sync with the primary."""
+    with ValkeyServer(config=DURABLE | {"replicaof": f"{primary.host} {primary.port}"}) as server:
         with Redis(port=server.port) as client:
             wait_until(lambda: client.info("replication")["master_link_status"] == "up")
         yield server
@@ -101,13 +101,13 @@ def leave(replica):
 
 @pytest.fixture
 def kept(primary):
-    """A client of the primary, and a journal that wants each intent on one replica too."""
+    """A client of the primary, and a journal that requires one replica."""
     settings = Settings(redis_url=primary.connection_url, replicas=1)
     with connect(settings) as client:
         yield client, RedisJournal(client, settings)
 
 
-def test_a_store_with_the_replicas_asked_for_keeps_claims_and_intents(kept, replica):
+def test_a_store_with_enough_replicas_records_claims_and_intents(kept, replica):
     client, journal = kept
     check_durable(client, 1)
     journal.create(FIRST_EVENT, {})
@@ -115,14 +115,14 @@ def test_a_store_with_the_replicas_asked_for_keeps_claims_and_intents(kept, repl
     assert journal.intend("j1", 1, "i1", Order("i1", "signature", b""))
 
 
-def test_a_store_without_the_replicas_asked_for_is_refused(kept):
+def test_a_store_with_too_few_replicas_is_refused(kept):
     client, _ = kept
     check_durable(client, 0)
     with pytest.raises(ConfigError, match=r"1 of 1 store and 0 of 1 replicas.*CTO_REPLICAS"):
         check_durable(client, 1)
 
 
-def test_a_replica_that_is_lost_ends_the_promise(kept, replica):
+def test_a_lost_replica_makes_writes_fail(kept, replica):
     _, journal = kept
     journal.create(FIRST_EVENT, {})
     journal.claim("j1", "me")
@@ -137,7 +137,7 @@ def test_a_replica_that_is_lost_ends_the_promise(kept, replica):
 
 @pytest.fixture
 def behind(kept, replica):
-    """The same, and the replica no longer takes anything in, though it is still there."""
+    """The same, with a replica that is connected but no longer reads."""
     _, journal = kept
     journal.create(FIRST_EVENT, {})
     replica._process.send_signal(signal.SIGSTOP)
@@ -145,22 +145,22 @@ def behind(kept, replica):
     replica._process.send_signal(signal.SIGCONT)
 
 
-def test_whoever_asks_again_is_told_of_a_job_only_once_the_replicas_have_it(behind, primary):
+def test_a_repeated_submission_also_waits_for_the_replicas(behind, primary):
     event, key = replace(FIRST_EVENT, job_id="j2"), Idempotency("me", "k", "f")
     with pytest.raises(NotDurableError):
         behind.create(event, {}, key)
     settings = Settings(redis_url=primary.connection_url, replicas=1)
-    # On a connection of its own, which has written nothing that it could wait for.
+    # On a new connection, which has no earlier write to wait for.
     with connect(settings) as other, pytest.raises(NotDurableError):
         RedisJournal(other, settings).create(replace(event, job_id="j3"), {}, key)
 
 
-def test_a_job_is_cancelled_once_the_replicas_know_it(behind):
+def test_a_cancellation_waits_for_the_replicas(behind):
     with pytest.raises(NotDurableError):
         behind.request_cancel("j1")
 
 
-def test_a_store_that_keeps_nothing_is_refused(store):
+def test_a_store_without_persistence_is_refused(store):
     store.config_set("appendonly", "no")
     try:
         with pytest.raises(ConfigError, match="appendonly yes"):
@@ -169,7 +169,7 @@ def test_a_store_that_keeps_nothing_is_refused(store):
         store.config_set("appendonly", "yes")
 
 
-def test_a_cancelled_job_is_told_so_also_by_a_store_that_keeps_nothing(kept, replica):
+def test_a_requested_cancellation_is_reported_also_without_replicas(kept, replica):
     _, journal = kept
     journal.create(FIRST_EVENT, {})
     journal.claim("j1", "me")

@@ -1,4 +1,4 @@
-"""The journal's promises, held by the real one and by its twin alike."""
+"""The contract of the journal, tested on the store and on the in-memory journal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COMPLETED = replace(SECOND, seq=3, phase=5, progress=100, status=Status.COMPLETE
 FAILED = replace(
     COMPLETED, status=Status.FAILED, details=Details(error="no SOL", error_code="insufficient_funds")
 )
-LEASE_MS = 60_000  # so long that only a test that lets time pass sees its end
+LEASE_MS = 60_000  # expires only when a test moves the time
 GRACE_MS = keys.NEW_MESSAGE_CHECK_DELAY_MS
 BUY = Buy("j1:w1:buy.1", "7", "w1", FIRST.token_address, 10, 500, 1)
 TRANSFER = Transfer("j1:w1:transfer", "7", "funding", "w1", 11)
@@ -46,7 +46,7 @@ KEY = Idempotency("service", "key-1", "fingerprint")
 
 
 class Real:
-    """The journal in the store, and what can be read there."""
+    """The journal in the store, and queries of its state."""
 
     def __init__(self, store):
         self.journal = RedisJournal(store, Settings(lease_ms=LEASE_MS))
@@ -64,7 +64,7 @@ class Real:
         return {name: decode_record(name, text) for name, text in fields.items() if name != PLAN}
 
     def let_pass(self, ms):
-        """Everything that counts in the store's time was so much earlier."""
+        """Move all times in the store into the past."""
         for due in (keys.DUE, keys.WAITING):
             for job_id in self.store.zrange(due, 0, -1):
                 self.store.zincrby(due, -ms, job_id)
@@ -94,7 +94,7 @@ class Real:
 
 
 class Twin:
-    """The same, in memory."""
+    """The in-memory journal, and the same queries."""
 
     def __init__(self):
         self.journal = MemoryJournal(lease_ms=LEASE_MS)
@@ -139,7 +139,7 @@ def journal(book):
 
 @pytest.fixture
 def started(journal):
-    """The journal with a job that its first run has begun."""
+    """The journal with a job that its first run has started."""
     journal.create(FIRST, {"a": 1})
     journal.claim("j1", "me")
     journal.append(SECOND)
@@ -161,7 +161,7 @@ def test_recording_a_job_again_changes_nothing(book, started):
 
 
 @pytest.mark.parametrize("key", [None, KEY])
-def test_recording_a_job_again_because_the_answer_was_lost_is_told_to_be_new(book, journal, key):
+def test_recording_a_job_again_after_a_lost_answer_reports_a_new_job(book, journal, key):
     for _ in range(2):
         assert journal.create(FIRST, {}, key).new
     assert book.events("j1") == [FIRST]
@@ -188,7 +188,7 @@ def test_the_same_key_of_another_caller_is_another_job(journal):
 
 
 def test_keys_of_two_users_never_meet(journal):
-    """Ids and keys may both have colons and slashes."""
+    """Ids and keys may both contain colons and slashes."""
     pairs = [("a", "b:c"), ("a:b", "c"), ("a", "b/c"), ("a:b", "/c"), ("a", ":b/c"), ("of:user:a", "b:c")]
     for number, (user, key) in enumerate(pairs):
         event = replace(FIRST, job_id=f"j{number}", user_id=user)
@@ -231,7 +231,7 @@ def test_a_job_is_claimed_once(journal):
     journal.create(FIRST, {"a": 1})
     claim = journal.claim("j1", "me")
     assert (claim.attempt, claim.latest, json.loads(claim.request)) == (1, FIRST, {"a": 1})
-    assert replace(journal.claim("j1", "me"), elapsed_ms=0) == claim, "an answer that was lost comes again"
+    assert replace(journal.claim("j1", "me"), elapsed_ms=0) == claim, "a repeated claim gets the same answer"
     assert journal.claim("j1", "you") is None
 
 
@@ -253,7 +253,7 @@ def test_events_are_appended_in_order(book, started):
 THREE = [replace(SECOND, seq=seq, progress=20.0 + 5 * seq) for seq in (3, 4, 5)]
 
 
-def test_events_that_come_at_once_are_appended_in_one_step(book, started):
+def test_several_events_are_appended_in_one_step(book, started):
     *earlier, last = THREE
     started.append(last, earlier=earlier)
     assert book.events("j1") == [FIRST, SECOND, *THREE]
@@ -297,7 +297,7 @@ def test_repeating_the_last_event_is_harmless(book, started):
     ],
     ids=["hole", "same seq, other event", "progress falls", "stale", "from the future", "unknown job"],
 )
-def test_what_must_not_happen_is_refused(book, started, event, error):
+def test_an_invalid_event_is_refused(book, started, event, error):
     before = book.metadata("j1")
     with pytest.raises(error):
         started.append(event)
@@ -335,7 +335,7 @@ def test_failure_carries_an_exception_with_the_result(book, started):
     }
 
 
-def test_a_cancellation_is_told_with_every_later_step(started):
+def test_every_later_append_reports_a_requested_cancellation(started):
     assert started.request_cancel("j1").status is JobStatus.ACTIVE
     assert started.append(SECOND).cancel
     assert started.append(replace(SECOND, seq=3)).cancel
@@ -359,7 +359,7 @@ def test_an_ended_job_cannot_be_cancelled(started):
         started.request_cancel("j1")
 
 
-def test_the_pace_is_the_median_of_the_last_twenty_runs(journal):
+def test_the_step_duration_is_the_median_of_the_last_twenty_runs(journal):
     def run(number, platform, step_ms):
         job_id = f"run-{number}"
         journal.create(replace(FIRST, job_id=job_id), {})
@@ -379,13 +379,13 @@ def test_the_pace_is_the_median_of_the_last_twenty_runs(journal):
 
 
 def planned(started):
-    """The job's plan is recorded. Returns the event it was recorded with."""
+    """Record the job's plan. Returns the event it was recorded with."""
     event = replace(SECOND, seq=3, phase=4, progress=70)
     started.append(event, plan=TRADE)
     return event
 
 
-def test_a_job_can_be_taken_over_when_its_lease_has_run_out_and_not_before(book, started):
+def test_a_job_can_be_taken_over_once_its_lease_has_expired_and_not_before(book, started):
     book.let_pass(LEASE_MS - 5_000)
     assert started.claim("j1", "you") is None
     book.let_pass(5_001)
@@ -407,13 +407,13 @@ def test_a_lost_answer_to_a_takeover_comes_again(book, started):
     assert started.due() == []
 
 
-def test_a_lost_job_is_not_its_old_claimants_again_for_the_asking(book, started):
+def test_a_run_that_has_lost_its_job_cannot_claim_it_again(book, started):
     book.let_pass(LEASE_MS + 1)
     started.claim("j1", "you")
     assert started.claim("j1", "me") is None
 
 
-def test_each_takeover_without_getting_further_is_a_stall(book, started):
+def test_each_takeover_without_progress_is_a_stall(book, started):
     for stalls in (1, 2, 3):
         book.let_pass(LEASE_MS + 1)
         claim = started.claim("j1", f"run {stalls}")
@@ -422,7 +422,7 @@ def test_each_takeover_without_getting_further_is_a_stall(book, started):
 
 
 @pytest.mark.parametrize("recorded", [{"plan": TRADE}, {"records": {"i": settled(ORDER, CONFIRMED_OUTCOME)}}])
-def test_what_goes_into_the_log_with_an_event_begins_the_count_of_stalls_anew(book, started, recorded):
+def test_an_entry_in_the_intent_log_resets_the_count_of_stalls(book, started, recorded):
     book.let_pass(LEASE_MS + 1)
     assert started.claim("j1", "you").stalls == 1
     started.append(replace(SECOND, seq=3, attempt=2), **recorded)
@@ -447,13 +447,13 @@ def test_renewing_keeps_a_job(book, started):
     assert started.due() == []
 
 
-def test_a_lease_that_has_run_out_can_be_renewed_until_another_takes_the_job(book, started):
+def test_an_expired_lease_can_be_renewed_until_another_run_claims_the_job(book, started):
     book.let_pass(LEASE_MS + 1)
     assert started.renew({"j1": 1}) == {"j1": True}
     assert started.claim("j1", "you") is None
 
 
-def test_renewing_tells_of_each_job_whether_it_is_kept(book, started):
+def test_renewing_returns_for_each_job_whether_its_lease_is_kept(book, started):
     for job_id in ("j2", "j3"):
         started.create(replace(FIRST, job_id=job_id), {})
         started.claim(job_id, "me")
@@ -465,7 +465,7 @@ def test_renewing_tells_of_each_job_whether_it_is_kept(book, started):
     assert started.renew({}) == {}
 
 
-def test_renewing_anothers_job_does_not_lengthen_its_lease(book, started):
+def test_renewing_another_runs_job_does_not_extend_its_lease(book, started):
     book.let_pass(LEASE_MS + 1)
     started.claim("j1", "you")
     book.let_pass(LEASE_MS // 2)
@@ -529,7 +529,7 @@ def test_nothing_is_recorded_of_an_unknown_job(journal, name):
 
 
 @pytest.mark.parametrize("late", ["intend", "submitted"])
-def test_what_is_settled_stays_so_whatever_comes_late(book, started, late):
+def test_a_delayed_write_does_not_change_a_settled_intent(book, started, late):
     planned(started)
     done = settled(ORDER, CONFIRMED_OUTCOME)
     started.append(replace(SECOND, seq=4, progress=71), records={ORDER.intent_id: done})
@@ -538,7 +538,7 @@ def test_what_is_settled_stays_so_whatever_comes_late(book, started, late):
     assert book.records("j1")[ORDER.intent_id] == done
 
 
-def test_the_log_comes_back_with_the_claim(book, started):
+def test_a_claim_returns_the_intent_log(book, started):
     planned(started)
     assert started.intend("j1", 1, TRANSFER.intent_id, ORDER) is True
     started.submitted("j1", 1, TRANSFER.intent_id, ORDER)
@@ -588,14 +588,14 @@ def test_a_repeated_intent_is_harmless(book, started):
     assert book.records("j1") == {ORDER.intent_id: IntentRecord(IntentStatus.INTENDED, ORDER)}
 
 
-def test_no_intent_is_recorded_once_a_cancellation_was_asked_for(book, started):
+def test_no_intent_is_recorded_once_cancellation_is_requested(book, started):
     planned(started)
     started.request_cancel("j1")
     assert started.intend("j1", 1, ORDER.intent_id, ORDER) is False
     assert book.records("j1") == {}
 
 
-def test_a_lost_answer_to_an_intent_comes_again_though_the_job_was_cancelled_meanwhile(book, started):
+def test_a_repeated_intent_succeeds_though_the_job_was_cancelled_meanwhile(book, started):
     planned(started)
     started.intend("j1", 1, ORDER.intent_id, ORDER)
     started.request_cancel("j1")
@@ -604,7 +604,7 @@ def test_a_lost_answer_to_an_intent_comes_again_though_the_job_was_cancelled_mea
     assert book.records("j1")[ORDER.intent_id].order == ORDER
 
 
-def test_what_was_submitted_is_recorded_though_the_job_was_cancelled_meanwhile(book, started):
+def test_a_submission_is_recorded_though_the_job_was_cancelled_meanwhile(book, started):
     planned(started)
     started.intend("j1", 1, ORDER.intent_id, ORDER)
     started.request_cancel("j1")
@@ -625,7 +625,7 @@ def test_an_event_that_is_refused_leaves_the_log_as_it_was(book, started, event)
 # Giving a job up
 
 
-def test_a_job_that_was_given_up_can_be_taken_at_once_and_that_is_no_stall(book, started):
+def test_a_released_job_can_be_claimed_at_once_and_that_is_no_stall(book, started):
     assert json.loads(started.release("j1", 1)) == {"a": 1}
     claim = started.claim("j1", "you")
     assert (claim.attempt, claim.stalls) == (2, 0)
@@ -633,14 +633,14 @@ def test_a_job_that_was_given_up_can_be_taken_at_once_and_that_is_no_stall(book,
     assert started.claim("j1", "a third").stalls == 1, "the next loss is one again"
 
 
-def test_a_job_that_was_given_up_is_swept_up_when_its_message_is_lost(book, started):
+def test_a_sweep_finds_a_released_job_whose_message_is_lost(book, started):
     started.release("j1", 1)
     assert started.due() == []
     book.let_pass(GRACE_MS + 1)
     assert [(orphan.job_id, orphan.attempt) for orphan in started.due()] == [("j1", 1)]
 
 
-def test_a_job_can_be_given_up_only_by_its_owner_and_before_its_end(book, started):
+def test_a_job_can_be_released_only_by_its_owner_and_before_its_end(book, started):
     assert started.release("nothing", 1) is None
     book.let_pass(LEASE_MS + 1)
     started.claim("j1", "you")
@@ -659,7 +659,7 @@ def orphans(journal):
     return sorted(orphan.job_id for orphan in journal.due())
 
 
-def test_a_job_whose_lease_has_run_out_is_an_orphan(book, started):
+def test_a_job_whose_lease_has_expired_is_an_orphan(book, started):
     book.let_pass(LEASE_MS - 5_000)
     assert started.due() == []
     book.let_pass(5_001)
@@ -673,7 +673,7 @@ def test_a_job_whose_message_was_lost_is_an_orphan(book, journal):
     assert journal.due() == [Orphan("j1", b'{"a":1}', 0)]
 
 
-def test_an_orphan_is_found_once_in_a_while(book, journal):
+def test_an_orphan_is_found_again_only_after_a_delay(book, journal):
     for job_id in ("j1", "j2"):
         journal.create(replace(FIRST, job_id=job_id), {})
     journal.claim("j2", "me")
@@ -686,13 +686,13 @@ def test_an_orphan_is_found_once_in_a_while(book, journal):
     assert orphans(journal) == ["j1", "j2"]
 
 
-def test_a_renewal_on_its_way_does_not_take_a_given_up_job_back(started):
+def test_a_late_renewal_does_not_reclaim_a_released_job(started):
     started.release("j1", 1)
     assert started.renew({"j1": 1}) == {"j1": False}
     assert started.claim("j1", "you")
 
 
-def test_an_orphan_that_is_claimed_is_none_any_more(book, started):
+def test_a_claimed_job_is_no_longer_an_orphan(book, started):
     book.let_pass(LEASE_MS + 1)
     assert orphans(started) == ["j1"]
     started.claim("j1", "you")
@@ -700,15 +700,15 @@ def test_an_orphan_that_is_claimed_is_none_any_more(book, started):
     assert orphans(started) == []
 
 
-def test_a_job_that_waits_its_turn_in_the_queue_is_not_sent_again(book, journal):
+def test_a_queued_job_is_not_sent_again(book, journal):
     journal.create(FIRST, {})
     book.put_a_message_in_the_queue()
     book.let_pass(GRACE_MS + 1)
     assert orphans(journal) == []
 
 
-def test_a_waiting_job_that_was_passed_over_is_sent_again(book, journal):
-    """The queue is served in order: when a later job was taken, an earlier one's message is lost."""
+def test_a_waiting_job_is_sent_again_when_a_later_job_was_claimed(book, journal):
+    """The queue is served in order: if a later job was claimed, the message of the earlier job is lost."""
     for job_id in ("j1", "j2", "j3"):
         journal.create(replace(FIRST, job_id=job_id), {})
     book.put_a_message_in_the_queue()
@@ -717,7 +717,7 @@ def test_a_waiting_job_that_was_passed_over_is_sent_again(book, journal):
     assert orphans(journal) == ["j1"]
 
 
-def test_a_claim_out_of_order_does_not_make_the_queue_seem_less_far(book, journal):
+def test_a_claim_out_of_order_does_not_lower_the_highest_claimed_number(book, journal):
     for job_id in ("j1", "j2", "j3"):
         journal.create(replace(FIRST, job_id=job_id), {})
     book.put_a_message_in_the_queue()
@@ -727,13 +727,13 @@ def test_a_claim_out_of_order_does_not_make_the_queue_seem_less_far(book, journa
     assert orphans(journal) == ["j2"]
 
 
-def test_a_job_that_was_begun_is_sent_again_however_long_the_queue_is(book, started):
+def test_a_claimed_orphan_is_sent_again_however_long_the_queue_is(book, started):
     book.put_a_message_in_the_queue()
     book.let_pass(LEASE_MS + 1)
     assert orphans(started) == ["j1"]
 
 
-def test_an_orphan_is_found_at_once_beside_thousands_of_jobs_whose_turn_has_not_come(book, started):
+def test_an_orphan_is_found_at_once_beside_thousands_of_waiting_jobs(book, started):
     for number in range(2_000):
         started.create(replace(FIRST, job_id=f"waiting {number}"), {})
     book.put_a_message_in_the_queue()
@@ -741,7 +741,7 @@ def test_an_orphan_is_found_at_once_beside_thousands_of_jobs_whose_turn_has_not_
     assert orphans(started) == ["j1"]
 
 
-def test_what_was_begun_is_sent_before_what_waits(book, journal):
+def test_claimed_orphans_are_sent_before_waiting_ones(book, journal):
     for job_id in ("a waiting one", "begun"):
         journal.create(replace(FIRST, job_id=job_id), {})
     journal.claim("begun", "me")
@@ -749,7 +749,7 @@ def test_what_was_begun_is_sent_before_what_waits(book, journal):
     assert [orphan.job_id for orphan in journal.due()] == ["begun", "a waiting one"]
 
 
-def test_an_orphan_is_sent_though_the_messages_of_others_wait_to_be_resumed(book, started):
+def test_an_orphan_is_sent_though_other_jobs_messages_are_queued(book, started):
     book.fill_the_queue_of_resumed_jobs()
     book.let_pass(LEASE_MS + 1)
     assert orphans(started) == ["j1"]
@@ -757,7 +757,7 @@ def test_an_orphan_is_sent_though_the_messages_of_others_wait_to_be_resumed(book
 
 @pytest.fixture
 def resent(book, started):
-    """The journal with an orphan whose message was sent again, and may wait among those of others."""
+    """The journal with an orphan whose message was sent again, and may be queued with those of other jobs."""
     book.fill_the_queue_of_resumed_jobs()
     book.let_pass(LEASE_MS + 1)
     started.due()
@@ -766,7 +766,7 @@ def resent(book, started):
 
 @pytest.fixture
 def handed_over(book, started):
-    """The same with a job that its run gave up."""
+    """The same with a job that its run released."""
     book.fill_the_queue_of_resumed_jobs()
     started.release("j1", 1)
     return started
@@ -777,8 +777,8 @@ def sent(request):
     return request.getfixturevalue(request.param)
 
 
-def test_a_message_to_resume_waits_its_turn_among_those_of_others_but_not_for_ever(book, sent):
-    """It may be lost all the same, and those of others may come without end."""
+def test_a_resent_message_is_assumed_to_be_queued_for_a_limited_time(book, sent):
+    """The message may be lost, and other jobs' messages may keep the queue from becoming empty."""
     looks = keys.RESENT_MESSAGE_TTL_MS // (keys.RESUME_CHECK_DELAY_MS + 100)
     for _ in range(looks):
         book.let_pass(keys.RESUME_CHECK_DELAY_MS + 100)
@@ -789,13 +789,13 @@ def test_a_message_to_resume_waits_its_turn_among_those_of_others_but_not_for_ev
     assert orphans(sent) == [], "it is sent anew, and trusted anew"
 
 
-def test_a_message_to_resume_is_lost_when_none_is_left_in_its_queue(book, sent):
+def test_a_resent_message_is_lost_when_its_queue_is_empty(book, sent):
     book.empty_the_queue_of_resumed_jobs()
     book.let_pass(keys.RESUME_CHECK_DELAY_MS + 100)
     assert orphans(sent) == ["j1"]
 
 
-def test_a_message_that_was_sent_for_one_loss_does_not_count_for_the_next(book, sent, monkeypatch):
+def test_a_resent_message_does_not_count_for_a_later_takeover(book, sent, monkeypatch):
     monkeypatch.setattr(keys, "RESENT_MESSAGE_TTL_MS", 2 * LEASE_MS)
     sent.claim("j1", "you")
     book.let_pass(LEASE_MS + 1)
@@ -809,7 +809,7 @@ def test_a_job_that_has_ended_is_no_orphan(book, started, terminal):
     assert started.due() == []
 
 
-def test_what_has_ended_or_expired_is_looked_at_no_more(store):
+def test_ended_and_expired_jobs_leave_the_sweeps_lists(store):
     book = Real(store)
     for job_id in ("ended", "cancelled", "expired", "odd"):
         book.journal.create(replace(FIRST, job_id=job_id), {})
@@ -819,14 +819,14 @@ def test_what_has_ended_or_expired_is_looked_at_no_more(store):
     book.journal.append(replace(FAILED, job_id="cancelled", seq=2, attempt=0), {})
     assert store.zscore(keys.WAITING, "cancelled") is None
     store.delete(keys.job("expired"))
-    store.hset(keys.job("odd"), "status", "failed")  # had its end been written without leaving `due`
+    store.hset(keys.job("odd"), "status", "failed")  # as if its end had been written without leaving `due`
     book.let_pass(LEASE_MS + 1)
     assert book.journal.due() == []
     assert store.exists(keys.DUE, keys.WAITING) == 0
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_one_sweep_takes_only_so_many(book, journal, begun):
+def test_a_sweep_returns_a_limited_number_of_jobs(book, journal, begun):
     for number in range(keys.SWEEP_LIMIT + 1):
         journal.create(replace(FIRST, job_id=f"j{number}"), {})
         if begun:
@@ -835,7 +835,7 @@ def test_one_sweep_takes_only_so_many(book, journal, begun):
     assert [len(journal.due()) for _ in range(3)] == [keys.SWEEP_LIMIT, 1, 0]
 
 
-def test_of_many_sweeps_at_once_one_finds_an_orphan(store):
+def test_only_one_of_many_concurrent_sweeps_finds_an_orphan(store):
     book, found = Real(store), []
     for number in range(20):
         book.journal.create(replace(FIRST, job_id=f"j{number}"), {})
@@ -848,7 +848,7 @@ def test_of_many_sweeps_at_once_one_finds_an_orphan(store):
     assert len(found) == len(set(found)) == 20
 
 
-def test_of_many_runs_at_once_one_takes_a_job_over(store):
+def test_only_one_of_many_concurrent_runs_takes_over_a_job(store):
     book, claims = Real(store), []
     book.journal.create(FIRST, {})
     book.journal.claim("j1", "me")
@@ -868,12 +868,12 @@ def test_of_many_runs_at_once_one_takes_a_job_over(store):
 # Review
 
 
-def test_a_job_that_ends_in_doubt_is_listed_for_an_operator(book, started):
+def test_a_job_that_ends_with_review_is_listed_for_an_operator(book, started):
     started.append(FAILED, {}, review=True)
     assert book.for_review() == ["j1"]
     assert book.metadata("j1")["status"] == "FAILURE"
 
 
-def test_a_job_that_ends_for_sure_is_not_listed(book, started):
+def test_a_job_that_ends_without_review_is_not_listed(book, started):
     started.append(COMPLETED, {})
     assert book.for_review() == []

@@ -1,4 +1,4 @@
-"""Jobs that need a person: listed, shown, resolved one intent at a time, and then off the list."""
+"""The review of ended jobs with unknown intents, by function and by command."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(journal, body):
 
 @pytest.fixture
 def stall(store, journal, body):
-    """Have the next run of a new job find that too many have been lost with it."""
+    """Record a job so that its next run finds too many lost runs."""
 
     def stall(job_id):
         request = parse_request(body | {"mode": "prefunded"})
@@ -59,15 +59,15 @@ def stall(store, journal, body):
 
 @pytest.fixture
 def listed(store):
-    """Who is on the list, for everybody and for the owner."""
+    """The jobs in the review lists. The global list and the owner's must be equal."""
 
     def listed(user_id="7"):
-        everyone, owner = (
-            [job.job_id for job in History(store).page(whose, keys.REVIEW, 10).jobs]
-            for whose in (None, user_id)
+        of_all_users, of_owner = (
+            [job.job_id for job in History(store).page(owner, keys.REVIEW, 10).jobs]
+            for owner in (None, user_id)
         )
-        assert everyone == owner
-        return owner
+        assert of_all_users == of_owner
+        return of_owner
 
     return listed
 
@@ -79,8 +79,8 @@ def record(store):
     )
 
 
-def held(store):
-    """Everything the store holds, and whether it goes some day."""
+def dump(store):
+    """Every key of the store with its value, and whether it expires."""
     return {key: (store.dump(key), store.ttl(key) > 0) for key in store.scan_iter()}
 
 
@@ -94,7 +94,7 @@ def test_only_jobs_with_an_unknown_intent_are_listed(run, listed, store):
     assert [job.status for job in jobs] == ["failed", "completed"], "what a job has come to stays its status"
 
 
-def test_the_unknown_intents_are_told_with_what_to_look_them_up_by(run, store):
+def test_unknown_intents_are_listed_with_their_signatures(run, store):
     run("j1", "wallet-2:transfer", "wallet-3:buy", mode="standard")
     transfer, buy = unknown_intents(store, "j1")
     assert transfer == UnknownIntent(
@@ -116,7 +116,7 @@ def test_the_unknown_intents_are_told_with_what_to_look_them_up_by(run, store):
 
 
 @pytest.mark.parametrize(("executed", "status"), [(True, "confirmed"), (False, "failed")])
-def test_resolving_the_last_unknown_intent_takes_the_job_off_the_list(
+def test_resolving_the_last_unknown_intent_removes_the_job_from_the_list(
     run, listed, record, store, executed, status
 ):
     run("j1", "wallet-1:buy")
@@ -153,16 +153,16 @@ def test_a_job_stays_listed_until_its_last_unknown_intent_is_resolved(run, liste
 
 def test_history_stays_what_it_was(run, store):
     run("j1", "buy")
-    before = held(store)
+    before = dump(store)
     resolve(store, "j1", FIRST, executed=True)
-    after = held(store)
+    after = dump(store)
     changed = {key for key in before if before[key] != after[key]}
     assert changed == {keys.intents("j1").encode()}
     assert set(before) == set(after)
     resolve(store, "j1", SECOND, executed=True)
     resolve(store, "j1", "j1:wallet-3:buy.1", executed=True)
     lists = {f"cto:jobs:{owner}:needs_review".encode() for owner in ("7", "*")}
-    after = held(store)
+    after = dump(store)
     assert {key for key in before if before[key] != after.get(key)} == changed | lists
 
 
@@ -182,44 +182,44 @@ def test_history_stays_what_it_was(run, store):
     ],
     ids=["job", "not ended", "confirmed", "failed", "intent", "of another job", "plan", "empty", "no plan"],
 )
-def test_what_cannot_be_resolved_is_refused(run, stall, store, job_id, intent_id, error, executed):
+def test_an_invalid_resolution_is_refused(run, stall, store, job_id, intent_id, error, executed):
     run("j1", market=MemoryMarket(silent=("wallet-1:buy",), failing=("wallet-3:buy",)))
     stall("parked")
     run("parked")
     stall("runs")
-    before = held(store)
+    before = dump(store)
     with pytest.raises(error):
         resolve(store, job_id, intent_id, executed=executed)
-    assert held(store) == before
+    assert dump(store) == before
 
 
 @pytest.mark.parametrize("executed", [True, False])
 @pytest.mark.parametrize("again", [True, False])
-def test_what_an_operator_has_said_stands(run, store, executed, again):
+def test_a_resolution_is_final(run, store, executed, again):
     run("j1", "buy")
     resolve(store, "j1", FIRST, executed=executed)
-    before = held(store)
+    before = dump(store)
     with pytest.raises(IntentNotUnknownError, match="an operator reported it as"):
         resolve(store, "j1", FIRST, executed=again)
-    assert held(store) == before
+    assert dump(store) == before
 
 
 @pytest.fixture
 def before_writing(monkeypatch):
-    """Have something happen between an operator's reading and writing, once."""
+    """Run an action once between the reading and the writing of a resolution."""
 
-    def before_writing(deed):
-        def meddled(store, name):
+    def before_writing(action):
+        def script_after_action(store, name):
             monkeypatch.undo()
-            deed()
+            action()
             return reconciliation.script(store, name)
 
-        monkeypatch.setattr(reconciliation, "script", meddled)
+        monkeypatch.setattr(reconciliation, "script", script_after_action)
 
     return before_writing
 
 
-def test_of_two_operators_who_disagree_the_first_is_believed(run, store, record, before_writing):
+def test_the_first_of_two_contradicting_resolutions_counts(run, store, record, before_writing):
     run("j1", "buy")
     before_writing(lambda: resolve(store, "j1", FIRST, executed=True))
     with pytest.raises(IntentNotUnknownError):
@@ -235,13 +235,13 @@ def test_a_job_that_expires_meanwhile_leaves_nothing_behind(run, store, before_w
     assert not store.exists(keys.intents("j1"))
 
 
-def test_a_step_whose_answer_was_lost_is_harmless_when_it_comes_again(run, store, listed, monkeypatch):
+def test_a_repeated_resolution_after_a_lost_answer_is_harmless(run, store, listed, monkeypatch):
     run("j1", "wallet-1:buy")
     real = reconciliation.script
 
     def twice(store, name):
-        ask = real(store, name)
-        return lambda **what: (ask(**what), ask(**what))[1]
+        run = real(store, name)
+        return lambda **arguments: (run(**arguments), run(**arguments))[1]
 
     monkeypatch.setattr(reconciliation, "script", twice)
     assert resolve(store, "j1", FIRST, executed=True) == 0
@@ -260,8 +260,8 @@ def test_a_job_parked_before_anything_was_sent_is_listed_and_closed(run, stall, 
     assert not close(store, "parked"), "it is off already"
 
 
-def test_a_parked_job_with_an_intent_on_its_way_has_it_unknown(journal, run, store, listed):
-    """The worker dies right after the submission, time and again."""
+def test_an_in_flight_intent_of_a_parked_job_is_unknown(journal, run, store, listed):
+    """The worker dies right after each submission."""
 
     class Dying(MemoryMarket):
         def submit(self, order):
@@ -295,7 +295,7 @@ def test_a_job_that_has_not_ended_has_nothing_to_review(stall, store):
 
 @pytest.fixture
 def cto(settings):
-    """Run the command; return its exit status and what it printed."""
+    """Run the command; return its exit status and its output."""
 
     def cto(*words, **environ):
         env = {"CTO_DATA_DIR": str(settings.data_dir), "CTO_REDIS_URL": ""} | environ
@@ -308,7 +308,7 @@ def cto(settings):
 
 def test_the_command_shows_what_is_unknown_and_how_to_resolve_it(run, store, cto, listed):
     run("j1", "wallet-1:buy", "wallet-2:buy")
-    before = held(store)
+    before = dump(store)
     status, text = cto("j1")
     assert status == 0
     assert "Buying with wallet 1 of 3" in text
@@ -318,7 +318,7 @@ def test_the_command_shows_what_is_unknown_and_how_to_resolve_it(run, store, cto
             f"\nsignature of {intent_id}\n  {program()} resolve j1 --intent {intent_id} --executed\n" in text
         )
     assert "--not-executed" in text
-    assert held(store) == before, "looking changes nothing"
+    assert dump(store) == before, "looking changes nothing"
     assert listed() == ["j1"]
 
 
@@ -378,17 +378,17 @@ def test_the_command_prints_json(run, cto):
         (["j1", "--not-executed"], 2, "--intent"),
     ],
 )
-def test_the_command_says_why_it_refuses(run, stall, store, cto, words, status, text):
+def test_the_command_reports_why_it_refuses(run, stall, store, cto, words, status, text):
     run("j1", "wallet-1:buy")
     stall("runs")
-    before = held(store)
-    code, said = cto(*words)
+    before = dump(store)
+    code, output = cto(*words)
     assert code == status
-    assert text in said
-    assert held(store) == before
+    assert text in output
+    assert dump(store) == before
 
 
-def test_the_command_says_that_there_is_no_store(cto, tmp_path_factory):
+def test_the_command_reports_an_unreachable_store(cto, tmp_path_factory):
     status, text = cto("j1", CTO_DATA_DIR=str(tmp_path_factory.mktemp("s")))
     assert status == 1
     assert "the store is not reachable" in text

@@ -1,4 +1,4 @@
-"""What is kept of a job, until when, and that all of it leaves together."""
+"""The expiry of a job's keys, and of entries in lists of jobs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from cto_worker.testing.in_memory_market import MemoryMarket
 
 DAY_MS = 86_400_000
 UNKNOWN_BUY = "review:wallet-1:buy.1"
-# Counters and times of the whole system, which are no job's.
+# Counters and schedules of the whole system, which belong to no job.
 SYSTEM = {keys.SERIAL, keys.HIGHEST_CLAIMED, keys.DUE, keys.WAITING}
 
 
 @pytest.fixture
 def let_pass(store):
-    """Let days pass for all that expires, and for what is due."""
+    """Move all expiry times and schedules by days into the past."""
 
     def let_pass(days):
         for key in store.scan_iter():
@@ -40,7 +40,7 @@ def let_pass(store):
 
 @pytest.fixture
 def run(journal, body):
-    """Run an operation to its end; the outcome of intents that are named stays unknown."""
+    """Run an operation to its end; the outcomes of the named intents stay unknown."""
 
     def run(job_id, *silent, **changes):
         with suppress(OperationFailed):
@@ -53,7 +53,7 @@ def run(journal, body):
 
 @pytest.fixture
 def accept(journal, body):
-    """Record a job that waits."""
+    """Record a waiting job."""
 
     def accept(job_id):
         request = parse_request(body)
@@ -71,7 +71,7 @@ def listed(rest, **filters):
     return [job["jobId"] for job in jobs]
 
 
-def test_everything_of_a_job_leaves_in_the_same_millisecond(store, run, let_pass, settings):
+def test_all_keys_of_a_job_expire_in_the_same_millisecond(store, run, let_pass, settings):
     run("j1")
     whole = {keys.job("j1"), keys.events("j1"), keys.intents("j1"), keys.meta("j1")}
     assert keys_of(store, "j1") == whole
@@ -82,7 +82,7 @@ def test_everything_of_a_job_leaves_in_the_same_millisecond(store, run, let_pass
     assert keys_of(store, "j1") == set()
 
 
-def test_what_has_left_is_unknown_to_every_question(rest, store, run, accept, journal, let_pass, settings):
+def test_an_expired_job_is_unknown_to_every_query(rest, store, run, accept, journal, let_pass, settings):
     run("done")
     run("review", UNKNOWN_BUY)
     accept("waiting")
@@ -91,7 +91,7 @@ def test_what_has_left_is_unknown_to_every_question(rest, store, run, accept, jo
     assert rest.get("/api/cto/job/done/events").status_code == 404
     stats = rest.get("/api/cto/jobs/stats?jobIds=done,review,waiting").get_json()["data"]
     assert (stats["notFound"], stats["queued"], stats["completed"]) == (2, 1, 0)
-    assert History(store).backlog().jobs[keys.REVIEW] == 1, "its length alone does not tell"
+    assert History(store).backlog().jobs[keys.REVIEW] == 1, "the list's length includes expired jobs"
     journal.due()
     assert History(store).backlog().jobs == {"waiting": 1, "active": 0, keys.REVIEW: 0}
     for filters in ({}, {"userId": "7"}):
@@ -100,7 +100,7 @@ def test_what_has_left_is_unknown_to_every_question(rest, store, run, accept, jo
         assert listed(rest, status=keys.REVIEW, **filters) == []
 
 
-def test_what_has_not_ended_is_kept_until_it_has(rest, store, run, accept, journal, let_pass, settings):
+def test_an_unfinished_job_does_not_expire(rest, store, run, accept, journal, let_pass, settings):
     accept("waiting")
     accept("begun")
     assert journal.claim("begun", "lost") is not None
@@ -117,7 +117,7 @@ def test_what_has_not_ended_is_kept_until_it_has(rest, store, run, accept, journ
     assert listed(rest) == []
 
 
-def test_nothing_is_left_of_who_never_comes_back(store, run, accept, journal, let_pass, settings):
+def test_all_keys_of_an_inactive_user_expire(store, run, accept, journal, let_pass, settings):
     run("done")
     run("review", UNKNOWN_BUY)
     accept("cancelled")
@@ -127,7 +127,7 @@ def test_nothing_is_left_of_who_never_comes_back(store, run, accept, journal, le
     assert store.exists(keys.DUE, keys.WAITING) == 0
 
 
-def test_each_new_job_clears_two_that_have_left_its_users_lists(store, run, let_pass, settings):
+def test_each_new_job_removes_two_expired_jobs_from_the_lists(store, run, let_pass, settings):
     for number in range(6):
         run(f"old-{number}")
     let_pass(settings.retention_days)
@@ -137,7 +137,7 @@ def test_each_new_job_clears_two_that_have_left_its_users_lists(store, run, let_
             assert sum(job_id.startswith(b"old") for job_id in store.zrange(key, 0, -1)) == left
 
 
-def test_one_question_clears_only_so_many(store, run, rest, monkeypatch):
+def test_a_query_removes_a_limited_number_of_expired_jobs(store, run, rest, monkeypatch):
     run("old")
     monkeypatch.setattr("cto_worker.store.history.MAX_PURGES_PER_QUERY", 25)
     for owner in ("7", keys.ALL_OWNERS):
@@ -150,7 +150,7 @@ def test_one_question_clears_only_so_many(store, run, rest, monkeypatch):
     assert pages == [[], [], ["old"]]
 
 
-def test_sweeps_clear_everybodys_lists_though_no_job_is_added(store, run, journal, let_pass, settings):
+def test_sweeps_remove_expired_jobs_from_the_global_lists(store, run, journal, let_pass, settings):
     for number in range(keys.SWEEP_LIMIT + 1):
         run(f"j{number}")
     let_pass(settings.retention_days)

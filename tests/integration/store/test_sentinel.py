@@ -1,4 +1,4 @@
-"""A store that Sentinels watch, some of which are away, as when the machine of one has died."""
+"""A store that Sentinels monitor, of which some are unreachable."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ HOST = "127.0.0.1"
 
 @pytest.fixture
 def away():
-    """The addresses of one Sentinel that refuses connections, and one that takes them and says nothing."""
+    """The addresses of two Sentinels: one refuses connections, the other accepts them and never answers."""
     with socket.socket() as refusing, socket.create_server((HOST, 0)) as hanging:
-        refusing.bind((HOST, 0))  # and does not listen
+        refusing.bind((HOST, 0))  # without listen(), so connections are refused
         yield [listener.getsockname() for listener in (refusing, hanging)]
 
 
 @pytest.fixture
 def settings(tmp_path, away):
-    """Settings for a store with a password whose Sentinels have another; only the last of three is there."""
-    # By itself it takes the first port that is free, as it does in every process of these tests at once.
+    """Settings for a store and Sentinels with different passwords. Only the last of three Sentinels runs."""
+    # By default the server takes the first free port, and so do servers of tests that run at the same time.
     with ValkeyServer(port=free_port(), config={"appendonly": "yes"}) as server:
         with Redis(port=server.port) as direct:
             direct.config_set("requirepass", PASSWORD)
@@ -77,7 +77,7 @@ def knows(sentinel):
         return False
 
 
-def test_sentinels_that_are_away_are_passed_over_before_anybody_gives_up(settings):
+def test_unreachable_sentinels_are_skipped_within_the_timeout(settings):
     begun_s = time.monotonic()
     with connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False) as store:
         store.set("here", "it is")
@@ -86,7 +86,7 @@ def test_sentinels_that_are_away_are_passed_over_before_anybody_gives_up(setting
         assert direct.get("here") == b"it is"
 
 
-def test_more_threads_than_connections_wait_their_turn(settings):
+def test_threads_wait_for_a_free_connection(settings):
     few, answers = connect(settings, max_connections=2), []
     threads = [
         threading.Thread(target=lambda: answers.append(few.blpop("nothing", timeout=0.1))) for _ in range(10)
@@ -98,7 +98,7 @@ def test_more_threads_than_connections_wait_their_turn(settings):
     assert answers == [None] * 10
 
 
-def test_nobody_gets_the_answer_to_what_was_given_up(settings):
+def test_a_late_answer_is_never_returned_to_another_command(settings):
     with connect(settings, 1, timeout_s=0.5, retry_timeouts=False) as store:
         store.ping()
         address = store.connection_pool.master_address
@@ -112,7 +112,7 @@ def test_nobody_gets_the_answer_to_what_was_given_up(settings):
             assert store.echo("asked") == b"asked"
 
 
-def test_celery_finds_queue_and_results_too(settings):
+def test_celery_uses_the_sentinels_for_queue_and_results(settings):
     with connect(settings) as store, celery_app(settings) as celery:
         RedisJournal(store, settings).create(FIRST_EVENT, {})
         make_send(celery)("j1", {}, False)
@@ -121,8 +121,8 @@ def test_celery_finds_queue_and_results_too(settings):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="has other names for it elsewhere")
-def test_a_machine_that_is_gone_is_noticed_within_seconds(settings):
-    """Of a connection on which nothing is sent: a worker's that waits for messages."""
+def test_a_dead_machine_is_detected_within_seconds(settings):
+    """The connection is idle, like that of a worker that waits for messages."""
     with celery_app(settings) as celery, celery.connection() as broker:
         connection = broker.default_channel.client.connection_pool.get_connection()
         for option, value in KEEPALIVE.items():
@@ -130,7 +130,7 @@ def test_a_machine_that_is_gone_is_noticed_within_seconds(settings):
         assert connection._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
-def test_the_doctor_names_the_sentinels_that_are_away(settings, away):
+def test_the_doctor_names_unreachable_sentinels(settings, away):
     found = {finding.check: finding for finding in examine(settings)}
     assert not found["sentinels"].right
     for host, port in away:
@@ -150,13 +150,13 @@ def test_the_doctor_names_the_sentinels_that_are_away(settings, away):
         ("redis://h1", None),
     ],
 )
-def test_an_address_says_where_the_sentinels_are(url, found):
+def test_a_sentinel_url_is_parsed(url, found):
     assert parse(url) == found
 
 
 @pytest.mark.parametrize(
     "rest", ["", "h1:x/name", "h1,/name", "h1/name/db", "h1/name/0/1", "user@h1/name", "u:p@/name"]
 )
-def test_an_address_that_says_something_else_is_refused(rest):
+def test_an_invalid_sentinel_url_is_refused(rest):
     with pytest.raises(ConfigError, match=r"CTO_REDIS_URL=….*like.*host1:26379"):
         Settings.from_env({"CTO_REDIS_URL": f"redis+sentinel://{rest}"})

@@ -1,4 +1,4 @@
-"""Leases and sweeps: who may go on with a job, and how the jobs of those who fell silent are found."""
+"""The lease keeper and the sweeper."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from cto_worker.operation.guard import Lease
 from cto_worker.store import keys
 from cto_worker.testing.in_memory_journal import MemoryJournal
 
-HOUR_MS = 3_600_000  # a lease so long that only a test that moves a clock sees it end
-HOUR_S = 3_600 * (1 - MARGIN)  # what a run has of it
+HOUR_MS = 3_600_000  # a lease that expires only when a test moves the clock
+HOUR_S = 3_600 * (1 - MARGIN)  # how long a run may use it
 
 
 class Faulty(MemoryJournal):
-    """Told to, it does not answer."""
+    """A journal that raises the given errors."""
 
     def __init__(self):
         super().__init__(lease_ms=HOUR_MS)
-        self.errors = []  # raised one by one
-        self.asked = 0
+        self.errors = []  # each is raised once
+        self.calls = 0
 
     def renew(self, owned):
-        self.asked += 1
+        self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
         return super().renew(owned)
 
     def due(self):
-        self.asked += 1
+        self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
         return super().due()
@@ -64,7 +64,7 @@ def record(journal, *job_ids):
 
 @contextmanager
 def running(looped):
-    """Have something run in a thread of its own."""
+    """Run ``looped`` in a thread while the block runs."""
     thread = threading.Thread(target=looped.run)
     thread.start()
     try:
@@ -100,7 +100,7 @@ def test_a_lease_ends_for_its_run_before_it_ends_in_the_store(keeper):
         assert lease.ends_s < now_s + HOUR_MS / 1000
 
 
-def test_a_lease_counts_from_before_the_job_was_claimed(keeper):
+def test_a_lease_is_measured_from_before_the_claim(keeper):
     now_s = time.monotonic()
     with keeper.keeping("j1", 1, now_s - HOUR_S + 60) as lease:
         lease.check()
@@ -114,19 +114,19 @@ def test_a_lease_counts_from_before_the_job_was_claimed(keeper):
 def test_renewing_keeps_the_job_for_another_lease(journal, keeper):
     record(journal, "j1")
     journal.claim("j1", "me")
-    asked_s = time.monotonic()
-    with keeper.keeping("j1", 1, asked_s - HOUR_S) as lease:
+    start_s = time.monotonic()
+    with keeper.keeping("j1", 1, start_s - HOUR_S) as lease:
         assert lost(lease)
         journal.now_ms += HOUR_MS - 1
         keeper.renew()
         lease.check()
-        assert asked_s + HOUR_S <= lease.ends_s <= time.monotonic() + HOUR_S
+        assert start_s + HOUR_S <= lease.ends_s <= time.monotonic() + HOUR_S
     journal.now_ms += HOUR_MS - 1
     assert journal.claim("j1", "you") is None
     assert journal.due() == []
 
 
-def test_a_renewal_counts_from_before_it_was_sent(journal, keeper):
+def test_a_renewed_lease_is_measured_from_before_the_renewal_was_sent(journal, keeper):
     record(journal, "j1")
     journal.claim("j1", "me")
     answered_s = []
@@ -146,14 +146,14 @@ def test_all_leases_are_renewed_in_one_step(journal, keeper):
     journal.claim("j1", "me")
     journal.claim("j2", "me")
     long_ago_s = time.monotonic() - HOUR_S
-    with keeper.keeping("j1", 1, long_ago_s) as one, keeper.keeping("j2", 1, long_ago_s) as other:
+    with keeper.keeping("j1", 1, long_ago_s) as first, keeper.keeping("j2", 1, long_ago_s) as second:
         keeper.renew()
-        assert not lost(one)
-        assert not lost(other)
-    assert journal.asked == 1
+        assert not lost(first)
+        assert not lost(second)
+    assert journal.calls == 1
 
 
-def test_a_job_that_is_anothers_by_now_is_lost_at_once_and_the_others_are_kept(journal, keeper):
+def test_a_job_claimed_by_another_run_is_lost_at_once_and_other_leases_are_kept(journal, keeper):
     record(journal, "j1", "j2")
     now_s = time.monotonic()
     journal.claim("j1", "me")
@@ -167,7 +167,7 @@ def test_a_job_that_is_anothers_by_now_is_lost_at_once_and_the_others_are_kept(j
     assert journal.jobs["j1"].claimant == "you"
 
 
-def test_what_became_of_a_job_in_another_hand_is_no_business_of_its_old_run(journal, keeper):
+def test_a_lost_run_does_not_renew_the_lease_of_the_new_owner(journal, keeper):
     record(journal, "j1")
     journal.claim("j1", "me")
     with keeper.keeping("j1", 1, time.monotonic()) as lease:
@@ -195,11 +195,11 @@ def test_a_job_is_renewed_only_while_it_is_kept(journal, keeper):
     with pytest.raises(ZeroDivisionError), keeper.keeping("j1", 1, time.monotonic()):
         raise ZeroDivisionError
     keeper.renew()
-    assert journal.asked == 0
+    assert journal.calls == 0
 
 
-def test_a_late_run_does_not_take_the_lease_of_the_one_that_followed_it_along(journal, keeper):
-    """Both in one process: the job was lost, and its message came back to the same worker."""
+def test_a_late_run_does_not_end_the_lease_of_its_successor(journal, keeper):
+    """Both run in one process: the job was lost, and the same worker claimed it again."""
     record(journal, "j1")
     journal.claim("j1", "me")
     early = keeper.keeping("j1", 1, time.monotonic())
@@ -212,7 +212,7 @@ def test_a_late_run_does_not_take_the_lease_of_the_one_that_followed_it_along(jo
         assert not lost(lease)
 
 
-def test_a_store_that_does_not_answer_leaves_the_lease_to_run_out(journal, keeper):
+def test_a_lease_expires_when_the_store_does_not_answer(journal, keeper):
     record(journal, "j1")
     journal.claim("j1", "me")
     with keeper.keeping("j1", 1, time.monotonic()) as lease:
@@ -229,7 +229,7 @@ def test_a_store_that_does_not_answer_leaves_the_lease_to_run_out(journal, keepe
         assert lost(lease)
 
 
-def test_the_keeper_goes_on_whatever_a_renewal_raises(journal, caplog):
+def test_the_keeper_continues_after_any_error(journal, caplog):
     record(journal, "j1")
     journal.claim("j1", "me")
     keeper = LeaseKeeper(journal, lease_ms=RENEWALS_PER_LEASE)  # a renewal each millisecond
@@ -254,7 +254,7 @@ def sweeper(journal, sent):
     return Sweeper(journal, HOUR_MS, lambda *message: sent.append(message))
 
 
-def test_nothing_is_sent_while_every_job_is_in_good_hands(journal, sweeper, sent):
+def test_nothing_is_sent_while_no_job_is_orphaned(journal, sweeper, sent):
     record(journal, "j1", "j2")
     journal.claim("j1", "me")
     assert sweeper.sweep() == 0
@@ -280,7 +280,7 @@ def test_an_orphan_is_sent_again_only_after_a_while(journal, sweeper, sent):
     assert len(sent) == 2
 
 
-def test_what_is_sent_is_the_request_as_it_was_recorded(journal, sweeper, sent):
+def test_the_recorded_request_is_sent(journal, sweeper, sent):
     document = {"buyAmount": 0.1, "wallets": ["ä"], "mode": "standard"}
     journal.create(FIRST, document)
     journal.now_ms += keys.NEW_MESSAGE_CHECK_DELAY_MS + 1
@@ -289,7 +289,7 @@ def test_what_is_sent_is_the_request_as_it_was_recorded(journal, sweeper, sent):
     assert json.loads(journal.jobs["j1"].request) == document
 
 
-def test_a_broker_that_refuses_a_message_leaves_it_and_the_others_for_a_later_sweep(journal, sent):
+def test_messages_that_the_broker_refuses_are_sent_by_a_later_sweep(journal, sent):
     errors = [OperationalError("away")]
 
     def send(*message):
@@ -308,7 +308,7 @@ def test_a_broker_that_refuses_a_message_leaves_it_and_the_others_for_a_later_sw
     assert [job_id for job_id, *_ in sent] == ["j1", "j2"]
 
 
-def test_the_sweeper_goes_on_whatever_a_sweep_raises(journal, sent, caplog):
+def test_the_sweeper_continues_after_any_error(journal, sent, caplog):
     record(journal, "j1")
     journal.now_ms += keys.NEW_MESSAGE_CHECK_DELAY_MS + 1
     journal.errors = [StoreConnectionError("away"), OperationalError("gone"), ZeroDivisionError()]
@@ -320,8 +320,8 @@ def test_the_sweeper_goes_on_whatever_a_sweep_raises(journal, sent, caplog):
         assert text in caplog.text
 
 
-def test_a_worker_that_has_just_started_looks_at_once(journal, sweeper, sent):
+def test_a_started_worker_sweeps_at_once(journal, sweeper, sent):
     record(journal, "j1")
     journal.now_ms += keys.NEW_MESSAGE_CHECK_DELAY_MS + 1
-    with running(sweeper):  # whose next look is in twenty minutes
+    with running(sweeper):  # its next sweep is in twenty minutes
         wait_until(lambda: sent)

@@ -1,4 +1,4 @@
-"""A store that is not reachable at start: how it is named."""
+"""Messages about a store that is unreachable at start."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_a_store_is_named_without_its_password(settings, name):
     assert store_name(Settings(**settings)) == name
 
 
-def test_why_a_store_is_not_reachable_is_one_line():
-    why = unreachable(Settings(redis_url="redis://worker:secret@127.0.0.1:1/0"))
-    assert why.startswith("the store at redis://127.0.0.1:1/0 is not reachable: Error 111 connecting")
-    assert "secret" not in why
-    assert len(why.splitlines()) == 1
+def test_the_reason_an_unreachable_store_is_reported_in_one_line():
+    reason = unreachable(Settings(redis_url="redis://worker:secret@127.0.0.1:1/0"))
+    assert reason.startswith("the store at redis://127.0.0.1:1/0 is not reachable: Error 111 connecting")
+    assert "secret" not in reason
+    assert len(reason.splitlines()) == 1
