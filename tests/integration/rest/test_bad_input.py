@@ -1,4 +1,4 @@
-"""Whatever is malformed gets a 4xx with a code and the offending field, and leaves nothing behind."""
+"""Malformed requests are refused with a 4xx, a code and the invalid field, and write nothing to the store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ URL = "/api/cto/jobs"
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_behind(store):
+def nothing_is_stored(store):
     yield
     assert store.keys() == []
 
@@ -26,7 +26,7 @@ def refused(response, status, code):
 
 
 def raw(body, **changes):
-    """The body as JSON text, in which some values are put as they are written here."""
+    """Return the body as JSON text in which the values of ``changes`` are raw text."""
     text = json.dumps(body | dict.fromkeys(changes, "@@"))
     for value in changes.values():
         text = text.replace('"@@"', value, 1)
@@ -70,7 +70,7 @@ def test_a_missing_field_is_named(rest, body, field):
     assert list(error["details"]["fields"]) == [field]
 
 
-def test_wallets_and_their_count_exclude_each_other(rest, body):
+def test_wallets_and_wallet_count_exclude_each_other(rest, body):
     error = refused(rest.post(URL, json=body | {"wallets": [MINT], "walletCount": 1}), 400, "invalid_request")
     assert list(error["details"]["fields"]) == ["walletCount"]
 
@@ -82,7 +82,7 @@ def test_wallets_and_their_count_exclude_each_other(rest, body):
         b'{"userId": "\\ud800"}', b"[" * 10_000, b'{"a":' * 5_000 + b"1" + b"}" * 5_000, b"\xef\xbb\xbf{}",
     ],
 )  # fmt: skip
-def test_what_is_no_json_object_is_refused(rest, text):
+def test_a_body_that_is_not_a_json_object_is_refused(rest, text):
     refused(rest.post(URL, data=text, content_type="application/json"), 400, "invalid_json")
 
 

@@ -1,4 +1,4 @@
-"""REST on a real store: every row of the contract."""
+"""The routes under ``/api/cto``, health checks and pages, on a real store."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def error(response, status, code):
 
 @pytest.fixture
 def record(journal, body):
-    """Record a job, and begin it if told to."""
+    """Return a function that records a job, and starts it if ``begun``."""
 
     def record(job_id, *, begun=True, **changes):
         request = parse_request(body | changes)
@@ -110,7 +110,7 @@ def test_the_same_key_with_another_body_is_a_conflict(rest, body):
     assert len(data(rest.get("/api/cto/jobs"))["jobs"]) == 1
 
 
-def test_fifty_at_once_with_one_key_are_one_job(app, store, body):
+def test_fifty_concurrent_submissions_with_one_key_make_one_job(app, store, body):
     answers = []
 
     def submit():
@@ -162,19 +162,19 @@ def test_the_status_of_an_ended_job(rest, record, end, status, bought):
         (None, (5, 0, 0), "full"),
     ],
 )
-def test_outcome_and_review_stand_in_status_and_list(rest, record, outcome, counts, shown):
-    def told():
+def test_status_and_list_have_outcome_and_review(rest, record, outcome, counts, shown):
+    def shown_now():
         (item,) = data(rest.get("/api/cto/jobs"))["jobs"]
         status = data(rest.get("/api/cto/job/j1/status"))
         assert (item["outcome"], item["needsReview"]) == (status["outcome"], status["needsReview"])
         return status["outcome"], status["needsReview"], status["status"]
 
     reporter = record("j1")
-    assert told() == (None, False, "active")
+    assert shown_now() == (None, False, "active")
     reporter.totals.successful_buys, reporter.totals.failed_buys, reporter.totals.unknown_buys = counts
     end = {"outcome": outcome and JobOutcome(outcome), "review": shown == "unknown"}
     reporter.end("done", {}, error=None, step_ms=None, **end)
-    assert told() == (shown, shown == "unknown", "completed")
+    assert shown_now() == (shown, shown == "unknown", "completed")
 
 
 def test_the_latest_event_and_its_etag(rest, record):
@@ -395,7 +395,7 @@ def test_allowed_origins_get_cors_headers_and_others_do_not(store, settings, jou
     celery.close()
 
 
-def test_a_gateway_that_gets_no_events_is_not_ready(store, settings):
+def test_a_gateway_that_receives_no_heartbeat_is_not_ready(store, settings):
     seconds_since_heartbeat = [LATE_S - 1]
     app = create_app(
         settings,
@@ -414,7 +414,7 @@ def test_a_gateway_that_gets_no_events_is_not_ready(store, settings):
         assert client.get("/healthz").status_code == 200
 
 
-def test_a_gateway_that_stops_is_not_ready(store, settings):
+def test_a_stopping_gateway_is_not_ready(store, settings):
     stopping = []
     app = create_app(
         settings, Authenticator(settings, lambda _: False), store, None, None, stopping=lambda: bool(stopping)
@@ -428,8 +428,8 @@ def test_a_gateway_that_stops_is_not_ready(store, settings):
         assert client.get("/healthz").status_code == 200
 
 
-def test_every_route_asks_who_calls(app):
-    """A new route must be put into one of these rows, and so be thought about."""
+def test_every_route_is_public_or_by_caller(app):
+    """A new route must be added to one of these sets."""
     documents = {"/docs", "/openapi.json", "/asyncapi.json"}
     files = {"/static/<path:filename>", "/client/<path:filename>"}
     open_to_all = {"/", "/healthz", "/readyz"} | documents | files
@@ -445,8 +445,8 @@ def test_every_route_asks_who_calls(app):
 
 
 @pytest.fixture
-def lonely(tmp_path_factory):
-    """A gateway whose store can be taken away."""
+def detached(tmp_path_factory):
+    """A gateway whose store can be stopped."""
     directory = tmp_path_factory.mktemp("s", numbered=True)
     settings = Settings(data_dir=directory, auth="off")
     server = ValkeyServer(
@@ -485,8 +485,8 @@ CALLS = [
 ]
 
 
-def test_a_store_out_of_reach_is_503_everywhere_but_in_healthz(lonely, body):
-    rest, server, _ = lonely
+def test_an_unreachable_store_is_503_everywhere_but_in_healthz(detached, body):
+    rest, server, _ = detached
     data(rest.post("/api/cto/jobs", json=body), 202)
     server.stop()
     for method, path in CALLS:
@@ -499,8 +499,8 @@ def test_a_store_out_of_reach_is_503_everywhere_but_in_healthz(lonely, body):
 
 
 @pytest.mark.parametrize("setting", [("maxmemory", "1"), ("min-replicas-to-write", "3")])
-def test_a_store_that_refuses_writes_is_503_and_nothing_is_half_created(lonely, body, setting):
-    rest, _, settings = lonely
+def test_a_store_that_refuses_writes_is_503_and_nothing_is_half_created(detached, body, setting):
+    rest, _, settings = detached
     store = connect(settings)
     store.config_set(*setting)
     error(rest.post("/api/cto/jobs", json=body), 503, "store_unavailable")

@@ -1,4 +1,4 @@
-"""The limit of requests: exact when many come at once, and when the store that counts them goes away."""
+"""The rate limit: exact for concurrent requests, and while the store that counts is unreachable."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BEARER = {"Authorization": f"Bearer {token('7')}"}
 
 @pytest.fixture
 def guarded(tmp_path_factory):
-    """A gateway that wants tokens, and its store."""
+    """A gateway that requires tokens, and its store."""
     directory = tmp_path_factory.mktemp("s", numbered=True)
     settings = Settings(
         data_dir=directory, jwt_secret=SECRET, jwt_audience=AUDIENCE, rate_limit=f"{LIMIT}/hour"
@@ -50,7 +50,7 @@ def guarded(tmp_path_factory):
     celery.close()
 
 
-def test_without_its_store_nothing_passes_uncounted_and_nothing_is_started(guarded, body):
+def test_while_the_store_is_unreachable_every_request_is_refused(guarded, body):
     app, server = guarded
     rest = app.test_client()
     assert rest.post("/api/cto/jobs", json=body, headers=BEARER).status_code == 202
@@ -63,10 +63,10 @@ def test_without_its_store_nothing_passes_uncounted_and_nothing_is_started(guard
     server.start()
     wait_until(lambda: rest.get("/api/cto/jobs", headers=BEARER).status_code == 200)
     jobs = rest.get("/api/cto/jobs", headers=BEARER).get_json()["data"]["jobs"]
-    assert len(jobs) == 1, "the first is kept, and no other was started"
+    assert len(jobs) == 1, "the first job is kept, and no other was created"
 
 
-def test_without_its_store_a_gateway_counts_pages_by_itself(guarded):
+def test_while_the_store_is_unreachable_the_gateway_counts_pages_itself(guarded):
     app, server = guarded
     rest = app.test_client()
     server.stop()
@@ -75,25 +75,25 @@ def test_without_its_store_a_gateway_counts_pages_by_itself(guarded):
     assert rest.get("/healthz").status_code == 200
 
 
-def test_of_requests_at_once_exactly_the_limit_passes(guarded):
+def test_exactly_the_limit_of_concurrent_requests_passes(guarded):
     app, _ = guarded
     for headers, passed in ((BEARER, 200), ({}, 401)):
-        answers = at_once(app, 60, headers)
+        answers = send_concurrently(app, 60, headers)
         assert Counter(answer.status_code for answer in answers) == {passed: LIMIT, 429: 60 - LIMIT}
         for answer in answers:
             assert (int(answer.headers.get("Retry-After", 0)) > 0) == (answer.status_code == 429)
             assert answer.headers["X-RateLimit-Limit"] == str(LIMIT)
 
 
-def at_once(app, count, headers):
-    """Send so many requests at the same time; return their answers."""
-    together, answers = threading.Barrier(count), []
+def send_concurrently(app, count, headers):
+    """Send ``count`` requests at the same time; return their responses."""
+    barrier, answers = threading.Barrier(count), []
 
-    def ask():
-        together.wait()
+    def send():
+        barrier.wait()
         answers.append(app.test_client().get("/api/cto/jobs", headers=headers))
 
-    threads = [threading.Thread(target=ask) for _ in range(count)]
+    threads = [threading.Thread(target=send) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -101,7 +101,7 @@ def at_once(app, count, headers):
     return answers
 
 
-def test_a_caller_over_its_limit_does_not_ask_the_store_each_time(guarded):
+def test_a_refused_caller_causes_few_store_commands(guarded):
     app, server = guarded
     rest = app.test_client()
     for _ in range(LIMIT):
@@ -109,9 +109,9 @@ def test_a_caller_over_its_limit_does_not_ask_the_store_each_time(guarded):
     with connect(Settings(data_dir=server.data_dir.parent)) as store:
         before = store.info("commandstats")["cmdstat_evalsha"]["calls"]
         statuses = [rest.get("/api/cto/jobs", headers=BEARER).status_code for _ in range(20)]
-        asked = store.info("commandstats")["cmdstat_evalsha"]["calls"] - before
+        commands = store.info("commandstats")["cmdstat_evalsha"]["calls"] - before
     assert statuses == [429] * 20
-    assert asked < 20, "one or two for each second"
+    assert commands < 20, "one or two per second"
 
 
 def test_addresses_of_one_ipv6_network_are_counted_together(guarded):
@@ -126,30 +126,30 @@ def test_addresses_of_one_ipv6_network_are_counted_together(guarded):
     assert [left("10.0.0.1"), left("::ffff:10.0.0.1")] == [LIMIT - 1, LIMIT - 2]
 
 
-def test_a_client_that_sends_its_body_slowly_keeps_no_turn(guarded):
+def test_a_client_that_sends_its_body_slowly_occupies_no_slot(guarded):
     app, _ = guarded
     slow = [SlowBody() for _ in range(EACH_AT_ONCE + 1)]
-    threads = [threading.Thread(target=post, args=[app, one]) for one in slow]
+    threads = [threading.Thread(target=post, args=[app, body]) for body in slow]
     for thread in threads:
         thread.start()
-    for one in slow:
-        assert one.asked.wait(30)
+    for body in slow:
+        assert body.read_started.wait(30)
     assert app.test_client().get("/api/cto/jobs", headers=BEARER).status_code == 200
-    for one in slow:
-        one.comes.set()
+    for body in slow:
+        body.available.set()
     for thread in threads:
         thread.join()
 
 
 class SlowBody:
-    """A request's body that does not come before ``comes`` is set."""
+    """A request's body that cannot be read before ``available`` is set."""
 
     def __init__(self):
-        self.asked, self.comes = threading.Event(), threading.Event()
+        self.read_started, self.available = threading.Event(), threading.Event()
 
     def read(self, _=-1):
-        self.asked.set()
-        self.comes.wait(30)
+        self.read_started.set()
+        self.available.wait(30)
         return b""
 
 

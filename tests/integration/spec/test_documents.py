@@ -1,4 +1,4 @@
-"""The published documents say what the code does: the same routes, messages, fields, codes and answers."""
+"""The published documents agree with the code: routes, messages, fields, codes and responses."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def responses():
 
 
 def closed(schema):
-    """The same schema without the leave to add fields: ours must not have any that are not described."""
+    """Return the schema without additional properties: every field of a response must be described."""
     if isinstance(schema, list):
         return [closed(item) for item in schema]
     if not isinstance(schema, dict):
@@ -74,7 +74,7 @@ def check(schema, value, document=None):
 
 @pytest.fixture
 def whole(app, store, settings):
-    """The application and its Socket.IO server, as they are put together, to be looked at only."""
+    """The app and its Socket.IO server with all routes and handlers, for inspection only."""
     socketio = make_socketio(app, async_mode="threading")
     authenticator, history = Authenticator(settings, Revocations(store).revoked), History(store)
     sessions = SessionService(
@@ -95,7 +95,7 @@ def test_the_document_is_openapi_3_1(rest):
 
 
 @pytest.mark.parametrize("document", [openapi.document(), asyncapi.document()], ids=["openapi", "asyncapi"])
-def test_every_schema_is_one_and_every_reference_leads_somewhere(document):
+def test_every_schema_is_valid_and_every_reference_resolves(document):
     for schema in document["components"]["schemas"].values():
         meta.validate(schema)
     for reference in re.findall(r"'\$ref': '([^']+)'", str(document)):
@@ -110,7 +110,7 @@ def test_every_route_is_described_and_no_other(whole):
         (method.lower(), re.sub(r"<job_id>", "{jobId}", rule.rule))
         for rule in app.url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
-        if rule.endpoint.split(".")[-1] != "static"  # what the pages are made of
+        if rule.endpoint.split(".")[-1] != "static"  # files of the pages
     }
     assert routes == {(method, path) for path, method, _ in operations()}
 
@@ -146,7 +146,7 @@ def test_the_fields_of_an_event_are_described(name, event):
 
 
 def coded(tree):
-    """The codes that a module names: given to what makes a failure, or written down in a table of them."""
+    """Yield the nodes in which a module names codes: arguments of error constructors, and tables of codes."""
     makers = {"BadRequestError", "ForbiddenError", "UnauthorizedError", "RoomError", "failure"}
     makers |= {"unavailable", "_fail", "_refuse", "__init__"}
     tables = {"CODE_OF_STATUS", "_CODES", "EXPIRED", "REVOKED", "GOING_AWAY"}
@@ -195,7 +195,7 @@ def test_the_contract_names_no_status_for_a_code_but_those_of_the_table():
         assert int(status) == ERRORS[code].close, (code, status)
 
 
-def test_every_code_over_http_is_some_routes():
+def test_every_code_over_http_is_described_at_a_route_or_in_the_components():
     named = {
         (int(status), code)
         for _, _, operation in operations()
@@ -217,13 +217,13 @@ def test_every_code_over_http_is_some_routes():
 
 
 @pytest.mark.parametrize(("name", "response"), responses(), ids=[name for name, _ in responses()])
-def test_an_answers_example_is_one(name, response):
+def test_the_example_of_a_response_is_valid(name, response):
     for content in response.get("content", {}).values():
         if "example" in content:
             check(content["schema"], content["example"])
 
 
-def test_the_examples_of_requests_are_some(rest, store):
+def test_the_examples_of_requests_are_valid(rest, store):
     for _, _, operation in operations():
         for parameter in operation.get("parameters", ()):
             check(parameter["schema"], parameter["example"])
@@ -240,12 +240,12 @@ MESSAGES = [
 
 
 @pytest.mark.parametrize(("name", "message"), MESSAGES, ids=[name for name, _ in MESSAGES])
-def test_a_messages_example_is_one(name, message):
+def test_the_example_of_a_message_is_valid(name, message):
     for example in message["examples"]:
         check(message["payload"], example["payload"], asyncapi.document())
 
 
-def test_the_requests_in_the_guides_are_some():
+def test_the_requests_in_the_guides_are_valid():
     python = re.search(r"enqueue\(\n\s*(\{.*?\}),", CONTRACT, re.DOTALL)[1]
     shell = re.search(r"-d '(\{.*?\})'", (ROOT / "README.md").read_text(), re.DOTALL)[1]
     for text in (python, shell):
@@ -254,7 +254,7 @@ def test_the_requests_in_the_guides_are_some():
         parse_request(document)
 
 
-def test_the_contract_names_the_fields_that_are_described():
+def test_the_contract_names_the_described_fields():
     schemas = openapi.document()["components"]["schemas"]
     found = [
         set(re.split(r",\s*", names))
@@ -270,10 +270,10 @@ HEADERS = {"ETag", "Location", "Retry-After", "WWW-Authenticate", "Allow"}
 
 
 @pytest.fixture
-def ask(rest):
-    """Ask for something, and compare the answer with its description."""
+def send(rest):
+    """Return a function that sends a request, and compares the response with its description."""
 
-    def ask(method, path, status, path_described=None, **options):
+    def send(method, path, status, path_described=None, **options):
         with rest.open(path, method=method, **options) as response:
             assert response.status_code == status, response.text
             described = openapi.document()["paths"][path_described or path][method.lower()]["responses"]
@@ -283,76 +283,78 @@ def ask(rest):
                 check(content["application/json"]["schema"], response.get_json())
                 assert HEADERS & set(response.headers.keys()) <= set(described[str(status)]["headers"])
 
-    return ask
+    return send
 
 
 @pytest.fixture
-def ask_about(ask):
-    """Ask for something about a job."""
+def send_about(send):
+    """Return the same for the paths of a job."""
 
-    def ask_about(method, job_id, part, status, query="", **options):
+    def send_about(method, job_id, part, status, query="", **options):
         address = f"/api/cto/job/{{jobId}}/{part}"
-        ask(method, address.format(jobId=job_id) + query, status, address, **options)
+        send(method, address.format(jobId=job_id) + query, status, address, **options)
 
-    return ask_about
+    return send_about
 
 
-def test_what_is_answered_to_who_submits_is_what_is_described(ask, body):
+def test_responses_to_submissions_are_described(send, body):
     key = {"Idempotency-Key": "k"}
     jobs = "/api/cto/jobs"
-    ask("POST", jobs, 202, json=body, headers=key)
-    ask("POST", jobs, 200, json=body, headers=key)
-    ask("POST", jobs, 409, json=body | {"buyAmount": 1}, headers=key)
-    ask("POST", jobs, 400, json=body | {"wallets": []})
-    ask("POST", jobs, 413, data=b" " * 40_000, content_type="application/json")
-    ask("POST", jobs, 415, data=b"{}")
-    ask("POST", jobs, 403, json=body, headers={"Origin": "https://evil.example"})
+    send("POST", jobs, 202, json=body, headers=key)
+    send("POST", jobs, 200, json=body, headers=key)
+    send("POST", jobs, 409, json=body | {"buyAmount": 1}, headers=key)
+    send("POST", jobs, 400, json=body | {"wallets": []})
+    send("POST", jobs, 413, data=b" " * 40_000, content_type="application/json")
+    send("POST", jobs, 415, data=b"{}")
+    send("POST", jobs, 403, json=body, headers={"Origin": "https://evil.example"})
 
 
 @pytest.mark.parametrize("mode", ["standard", "prefunded"])
-@pytest.mark.parametrize(("amount", "end"), [(0.5, "completed"), (1000, "failed")])  # for want of SOL
-def test_what_is_answered_about_a_job_is_what_is_described(
-    ask, ask_about, store, settings, journal, body, mode, amount, end
+@pytest.mark.parametrize(
+    ("amount", "end"), [(0.5, "completed"), (1000, "failed")]
+)  # the funding wallet has less SOL
+def test_responses_about_a_job_are_described(
+    send, send_about, store, settings, journal, body, mode, amount, end
 ):
     body |= {"mode": mode, "buyAmount": amount, "socketUserId": "8"}
     request = parse_request(body)
     journal.create(accepted_event("j1", request), request.to_document())
 
-    def ask_everything():
+    def request_all():
         for part in ("status", "latest", "events"):
-            ask_about("GET", "j1", part, 200)
-        ask("GET", "/api/cto/jobs?limit=1", 200, "/api/cto/jobs")
-        ask("GET", "/api/cto/jobs/stats?jobIds=j1,other", 200, "/api/cto/jobs/stats")
+            send_about("GET", "j1", part, 200)
+        send("GET", "/api/cto/jobs?limit=1", 200, "/api/cto/jobs")
+        send("GET", "/api/cto/jobs/stats?jobIds=j1,other", 200, "/api/cto/jobs/stats")
 
-    ask_everything()
+    request_all()
     with suppress(OperationFailed):
         Runner(journal, PaperMarket(store, settings)).run_job("j1", body)
     assert History(store).view("j1").status == end
-    ask_everything()
-    ask_about("GET", "j1", "latest", 304, headers={"If-None-Match": "*"})
-    ask_about("POST", "j1", "cancel", 409)
+    request_all()
+    send_about("GET", "j1", "latest", 304, headers={"If-None-Match": "*"})
+    send_about("POST", "j1", "cancel", 409)
 
 
-def test_what_else_is_answered_is_what_is_described(ask, ask_about, journal, body):
+def test_other_responses_are_described(send, send_about, journal, body):
     request = parse_request(body)
     journal.create(accepted_event("j1", request), request.to_document())
-    ask_about("POST", "j1", "cancel", 202)  # which ends it, for it waits
-    ask_about("GET", "j1", "status", 200)
-    ask_about("GET", "nobody", "status", 404)
-    ask_about("GET", "a.b", "events", 400)
-    ask_about("GET", "j1", "events", 400, "?after=x")
-    ask("GET", "/api/cto/jobs?page=2", 400, "/api/cto/jobs")
-    ask("GET", "/healthz", 403, headers={"Host": "evil.example"})
+    send_about("POST", "j1", "cancel", 202)  # which ends the job, because no worker has claimed it
+    send_about("GET", "j1", "status", 200)
+    send_about("GET", "nobody", "status", 404)
+    send_about("GET", "a.b", "events", 400)
+    send_about("GET", "j1", "events", 400, "?after=x")
+    send("GET", "/api/cto/jobs?page=2", 400, "/api/cto/jobs")
+    send("GET", "/healthz", 403, headers={"Host": "evil.example"})
     for path in ("/", "/docs", "/healthz", "/readyz", "/openapi.json", "/asyncapi.json"):
-        ask("GET", path, 200)
+        send("GET", path, 200)
 
 
-def test_the_page_to_read_it_needs_nothing_that_the_policy_forbids(rest):
+def test_the_api_reference_loads_only_what_its_policy_allows(rest):
     with rest.get("/docs") as response:
         page = response.text
     assert not re.search(r"<style|style=|<script>|onclick=|https?:", page)
     for address in re.findall(r'(?:src|href)="(/static/[^"]+)"', page):
         with rest.get(address) as response:
             assert response.status_code == 200
-            loaded = response.text.replace('xmlns="http://www.w3.org/2000/svg"', "")  # a name, not an address
+            loaded = response.text.replace('xmlns="http://www.w3.org/2000/svg"', "")  # a namespace, not a URL
             assert not re.search(r"https?:|innerHTML", loaded)
