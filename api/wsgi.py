@@ -96,7 +96,10 @@ def main() -> None:
     # Of its own, for what others ask of the store at once must not look to it as if the store were lost.
     own_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     relay = Relay(
-        own_store, History(own_store), lost=eventlet_server.clear_dns_cache, most_rooms=settings.max_rooms
+        own_store,
+        History(own_store),
+        on_store_lost=eventlet_server.clear_dns_cache,
+        max_rooms=settings.max_rooms,
     )
     stopping = threading.Event()
     app = create_app(
@@ -111,7 +114,7 @@ def main() -> None:
     if settings.otlp_endpoint:
         trace_requests(app, traces)
     socketio = make_socketio(app, async_mode=eventlet_server.ASYNC_MODE)
-    app.wsgi_app = eventlet_server.adapted(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
+    app.wsgi_app = eventlet_server.adapt_environ(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
     if settings.auth == "required":  # else all is one machine
         app.wsgi_app = paced(app.wsgi_app, authenticator)  # type: ignore[method-assign]
     install_engine(socketio.server.eio, eventlet_server.detach_socket, eventlet_server.poller())
@@ -160,7 +163,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that it is put together from
         telling,
         "gateway",
         REGISTRY,
-        lambda: {**capacity.open(), CANARY_LATE: sessions.relay.seconds_since_heartbeat},
+        lambda: {**capacity.counts(), CANARY_LATE: sessions.relay.seconds_since_heartbeat},
     )
     threading.Thread(target=heartbeat.run, name="pulse", daemon=True).start()
     listener = (
@@ -181,7 +184,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that it is put together from
     listener.close()
     drain(server, sessions.connections, capacity, FLUSH_S)
     log.info("waiting for what is under way")
-    eventlet_server.finish(serving, DRAIN_S)
+    eventlet_server.wait_for_requests(serving, DRAIN_S)
     with suppress(RedisError):
         heartbeat.end()
 

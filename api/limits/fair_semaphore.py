@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LOOKUPS_AT_ONCE = 32  # of what clients ask for; the store's other connections stay free for REST
 
 
-TURN_TIMEOUT_S = 9.0
+SLOT_TIMEOUT_S = 9.0
 
 
 class FairSemaphore:
@@ -29,7 +29,7 @@ class FairSemaphore:
         self._lock = threading.Lock()
 
     @contextmanager
-    def turn(self, timeout_s: float = TURN_TIMEOUT_S) -> Iterator[None]:
+    def slot(self, timeout_s: float = SLOT_TIMEOUT_S) -> Iterator[None]:
         """Hold a slot for the length of the block. Raises :class:`~api.errors.RoomError` ``busy``."""
         self._take(timeout_s)
         try:
@@ -57,6 +57,6 @@ class FairSemaphore:
 
     def _pass_on(self) -> None:
         if self._waiting:
-            self._waiting.popleft().set()  # a turn goes from hand to hand: nobody can come between
+            self._waiting.popleft().set()  # the slot passes directly to the next thread
         else:
             self._free += 1

@@ -70,6 +70,6 @@ class InFlight:
         Raises :class:`~api.errors.RoomError` ``busy``.
         """
         with ExitStack() as turns:
-            turns.enter_context(self._callers[name].turns.turn())
-            turns.enter_context(self._all.turn())
+            turns.enter_context(self._callers[name].turns.slot())
+            turns.enter_context(self._all.slot())
             yield

@@ -231,7 +231,7 @@ def test_what_a_slow_reader_is_spared_and_that_it_is_dropped_is_told(growth):
 
     def tell(jobs):
         for seq, job_id in enumerate(jobs, 1):
-            slow.put_frame(big_event(job_id, seq))
+            slow.put_event(big_event(job_id, seq))
         flush()
 
     spared = growth(lambda: tell(["j1"] * 11))
@@ -258,7 +258,7 @@ def test_who_finds_no_turn_is_counted(growth):
     turns = FairSemaphore(0)
 
     def ask():
-        with pytest.raises(RoomError), turns.turn(0.01):
+        with pytest.raises(RoomError), turns.slot(0.01):
             pass
 
     assert growth(ask)["gateway_refused_total", "busy"] == 1
