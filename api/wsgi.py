@@ -97,7 +97,10 @@ def main() -> None:
     # A pool of its own: if requests use up a shared pool, the relay would take the store for unreachable.
     relay_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     relay = Relay(
-        relay_store, History(relay_store), lost=eventlet_server.clear_dns_cache, most_rooms=settings.max_rooms
+        relay_store,
+        History(relay_store),
+        on_store_lost=eventlet_server.clear_dns_cache,
+        max_rooms=settings.max_rooms,
     )
     stopping = threading.Event()
     app = create_app(
@@ -112,7 +115,7 @@ def main() -> None:
     if settings.otlp_endpoint:
         trace_requests(app, traces)
     socketio = make_socketio(app, async_mode=eventlet_server.ASYNC_MODE)
-    app.wsgi_app = eventlet_server.adapted(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
+    app.wsgi_app = eventlet_server.adapt_environ(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
     if settings.auth == "required":  # otherwise all clients are on this machine
         app.wsgi_app = paced(app.wsgi_app, authenticator)  # type: ignore[method-assign]
     install_engine(socketio.server.eio, eventlet_server.detach_socket, eventlet_server.poller())
@@ -162,7 +165,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that the gateway is built from
         heartbeat_store,
         "gateway",
         REGISTRY,
-        lambda: {**capacity.open(), CANARY_LATE: sessions.relay.seconds_since_heartbeat},
+        lambda: {**capacity.counts(), CANARY_LATE: sessions.relay.seconds_since_heartbeat},
     )
     threading.Thread(target=heartbeat.run, name="heartbeat", daemon=True).start()
     listener = (
@@ -183,7 +186,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that the gateway is built from
     listener.close()
     drain(server, sessions.connections, capacity, FLUSH_S)
     log.info("waiting for %d requests", pool.running())
-    eventlet_server.finish(serving, DRAIN_S)
+    eventlet_server.wait_for_requests(serving, DRAIN_S)
     with suppress(RedisError):
         heartbeat.end()
 

@@ -1,1 +1,1 @@
-"""The transports: Socket.IO, Server-Sent Events and WebSocket."""
+"""The transports: Socket.IO, Server-Sent Events and WebSocket, and the limits on their connections."""

@@ -1,4 +1,4 @@
-"""Who is connected for events, by whichever door: so many of each user, and as long as its token holds."""
+"""The connections for events, on all transports: limited per user, and closed when their token ends."""
 
 from __future__ import annotations
 
@@ -25,113 +25,123 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 0.25  # how often tokens are looked at: all is to be cut off within a second
+TOKEN_CHECK_INTERVAL_S = 0.25  # a connection must end within a second of its token
 
 
 class CloseReason(Enum):
-    """Why a connection is ended, as a code and in words."""
+    """Why the gateway closes a connection: a code and a message."""
 
     EXPIRED = EXPIRED
     REVOKED = REVOKED
-    GOING_AWAY = ("going_away", "this gateway stops: connect again")
+    GOING_AWAY = ("going_away", "this gateway is shutting down: reconnect")
 
     @property
     def code(self) -> str:
-        """For machines."""
+        """The machine-readable code."""
         return self.value[0]
 
     @property
     def message(self) -> str:
-        """For people."""
+        """The message for people."""
         return self.value[1]
 
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One client. ``end`` tells it why its connection ends, ends it, and must not wait for it.
+    """The connection of one client.
 
-    ``cut_off`` ends it at once, whatever waits for it.
+    ``close`` reports the reason to the client and closes the connection after the queued items. It must not
+    block. ``abort`` closes the connection at once.
     """
 
-    who: Caller
-    end: Callable[[CloseReason], object]
-    cut_off: Callable[[], object]
+    caller: Caller
+    close: Callable[[CloseReason], object]
+    abort: Callable[[], object]
 
 
 class Connections:
-    """All of one gateway's."""
+    """The connections of one gateway."""
 
-    def __init__(self, revocations: Revocations, of_each_user: int) -> None:
+    def __init__(self, revocations: Revocations, max_per_user: int) -> None:
         self._revocations = revocations
-        self._most = of_each_user
-        self._open: set[Connection] = set()
-        self._sent_away: list[Connection] = []
-        self._users: Counter[str] = Counter()
+        self._max_per_user = max_per_user
+        self._connections: set[Connection] = set()
+        self._closing: list[Connection] = []  # by close_all
+        self._by_user: Counter[str] = Counter()
 
-    def open(
-        self, who: Caller, end: Callable[[CloseReason], object], cut_off: Callable[[], object] = lambda: None
+    def add(
+        self,
+        caller: Caller,
+        close: Callable[[CloseReason], object],
+        abort: Callable[[], object] = lambda: None,
     ) -> Connection:
-        """Count a client in. Raises :class:`~api.errors.RoomError` ``too_many_connections``.
+        """Add a connection. Raises :class:`~api.errors.RoomError` ``too_many_connections``.
 
         The service is not limited: it connects for all of its users.
         """
-        if who.role is not Role.SERVICE and self._users[who.name] >= self._most:
+        if caller.role is not Role.SERVICE and self._by_user[caller.name] >= self._max_per_user:
             metrics.REFUSED.labels("user").inc()
-            raise RoomError("too_many_connections", f"you have {self._most} connections: close one of them")
-        connection = Connection(who, end, cut_off)
-        self._open.add(connection)
-        self._users[who.name] += 1
+            message = f"you have {self._max_per_user} connections, which is the limit: close one of them"
+            raise RoomError("too_many_connections", message)
+        connection = Connection(caller, close, abort)
+        self._connections.add(connection)
+        self._by_user[caller.name] += 1
         return connection
 
-    def renew(self, connection: Connection, who: Caller) -> None:
-        """Let a client stay as long as its new token holds. It must be the same user's, in the same role."""
-        if (who.user_id, who.role) != (connection.who.user_id, connection.who.role):
-            raise RoomError("user_mismatch", "the new token is not this user's, or is for another role")
-        connection.who = who
+    def renew(self, connection: Connection, caller: Caller) -> None:
+        """Replace a connection's token. The new one must be for the same user and role."""
+        if (caller.user_id, caller.role) != (connection.caller.user_id, connection.caller.role):
+            raise RoomError("user_mismatch", "the new token is for another user or role: reconnect with it")
+        connection.caller = caller
 
-    def close(self, connection: Connection) -> None:
-        """Count a client out. Harmless when it has been already."""
-        if connection not in self._open:
+    def remove(self, connection: Connection) -> None:
+        """Remove a connection. Does nothing if it has been removed."""
+        if connection not in self._connections:
             return
-        self._open.remove(connection)
-        self._users[connection.who.name] -= 1
-        if not self._users[connection.who.name]:
-            del self._users[connection.who.name]
+        self._connections.remove(connection)
+        self._by_user[connection.caller.name] -= 1
+        if not self._by_user[connection.caller.name]:
+            del self._by_user[connection.caller.name]
 
     def run(self) -> None:
-        """Cut off whoever's token has expired or been revoked, until the process ends."""
+        """Call :meth:`check_tokens` until the process ends."""
         while True:
             try:
-                self.look()
+                self.check_tokens()
             except RedisError as error:
-                log.debug("cannot ask for revoked tokens: %s", error)
+                log.debug("cannot read the revoked tokens: %s", error)
             except Exception:
-                log.exception("cannot look at tokens")
-            time.sleep(LOOK_S)
+                log.exception("cannot check tokens")
+            time.sleep(TOKEN_CHECK_INTERVAL_S)
 
-    def look(self) -> None:
-        """Look once. Raises ``RedisError`` when it cannot be known what is revoked."""
+    def check_tokens(self) -> None:
+        """Close the connections whose token has expired or been revoked.
+
+        Raises ``RedisError`` when the revocations cannot be read.
+        """
         now_s = time.time()
-        for connection in [one for one in list(self._open) if one.who.expires_s <= now_s]:
-            self._end(connection, CloseReason.EXPIRED)
+        for connection in list(self._connections):
+            if connection.caller.expires_s <= now_s:
+                self._close(connection, CloseReason.EXPIRED)
         if self._revocations.refresh():
-            for connection in [one for one in list(self._open) if self._revocations.revoked(one.who)]:
-                self._end(connection, CloseReason.REVOKED)
+            for connection in list(self._connections):
+                if self._revocations.revoked(connection.caller):
+                    self._close(connection, CloseReason.REVOKED)
 
-    def close_all_connections(self) -> None:
-        """Send everybody away, to come again to another gateway or a later one."""
-        for connection in list(self._open):
-            self._sent_away.append(connection)
-            self._end(connection, CloseReason.GOING_AWAY)
+    def close_all(self) -> None:
+        """Close every connection, so that its client reconnects to another gateway or a later one."""
+        for connection in list(self._connections):
+            self._closing.append(connection)
+            self._close(connection, CloseReason.GOING_AWAY)
 
     def abort_remaining(self) -> None:
-        """Wait no longer for those who were sent away and have not taken in what waits for them."""
-        for connection in self._sent_away:
-            connection.cut_off()
+        """Abort the connections of :meth:`close_all` that have not sent their queued items yet."""
+        for connection in self._closing:
+            connection.abort()
 
-    def _end(self, connection: Connection, ending: CloseReason) -> None:
-        self.close(connection)
+    def _close(self, connection: Connection, reason: CloseReason) -> None:
+        self.remove(connection)
         try:
-            connection.end(ending)
+            connection.close(reason)
         except Exception:
-            log.exception("a client could not be cut off")
+            log.exception("a connection could not be closed")

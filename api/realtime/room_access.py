@@ -1,4 +1,4 @@
-"""Who may join what."""
+"""Access to rooms: parses what a client wants to join or resume, and decides whether it may."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.auth.policy import Action
 from api.errors import RoomError, describe
-from api.relay.encoded_event import frame_of
+from api.relay.encoded_event import valid_event
 from cto_worker.domain.ids import ADMIN_ROOM, JOB_ID
 from cto_worker.errors import EventsGoneError
 
@@ -22,17 +22,17 @@ MAX_SEQ = 10**15
 _ROOM = re.compile(r"(?P<kind>user|job)_(?P<id>[A-Za-z0-9_.:@+-]{1,128})\Z")
 
 
-def room_name(arguments: tuple[Any, ...]) -> str:
+def parse_room(arguments: tuple[Any, ...]) -> str:
     """Return the room that a client's message names. Raises :class:`RoomError` ``invalid_room``."""
     if len(arguments) == 1 and isinstance(arguments[0], str):
         room = arguments[0]
         if room == ADMIN_ROOM or _ROOM.match(room):
             return room
-    raise RoomError("invalid_room", "give one string: user_<userId>, job_<jobId> or admin_launches")
+    raise RoomError("invalid_room", "send one string: user_<userId>, job_<jobId> or admin_launches")
 
 
-def resume_point(arguments: tuple[Any, ...]) -> tuple[str, int]:
-    """Return the job id and the ``seq`` that a client's ``resume`` names.
+def parse_resume(arguments: tuple[Any, ...]) -> tuple[str, int]:
+    """Return the job id and the ``seq`` of a client's ``resume``.
 
     Raises :class:`RoomError` ``invalid_resume``.
     """
@@ -41,34 +41,34 @@ def resume_point(arguments: tuple[Any, ...]) -> tuple[str, int]:
         if isinstance(job_id, str) and JOB_ID.match(job_id) and type(after) is int and 0 <= after <= MAX_SEQ:
             return job_id, after
     raise RoomError(
-        "invalid_resume", "give {jobId, after}: a job's id, and the seq of its last event you have"
+        "invalid_resume", "send {jobId, after}: the job's id, and the seq of the last event that you have"
     )
 
 
-def check_allowed(caller: Caller, room: str, history: History) -> bool:
+def authorize_room(caller: Caller, room: str, history: History) -> bool:
     """Return whether this is the room of a job that has ended.
 
-    Raises :class:`RoomError` unless the caller may join: a job's room only when the job is known to it.
+    Raises :class:`RoomError` unless the caller may join the room. A job's room requires a stored job.
     """
     if room == ADMIN_ROOM:
         if not caller.may(Action.WATCH_ALL):
-            raise RoomError("forbidden", "admin_launches is for admins")
+            raise RoomError("forbidden", "only an admin may join admin_launches")
         return False
     match = _ROOM.match(room)
     if match is None:
         raise RoomError("invalid_room", f"no such room: {room}")
     if match["kind"] == "user":
         if not caller.may(Action.READ, match["id"]):
-            raise RoomError("forbidden", "you may only join your own room")
+            raise RoomError("forbidden", "you may join only your own room")
         return False
     latest = history.latest(match["id"])
     if latest is None or not caller.may(Action.READ, latest.user_id):
         raise RoomError("job_not_found", f"no job {match['id']}")
-    frame = frame_of(latest.event)
-    return frame is not None and frame.terminal
+    event = valid_event(latest.event)
+    return event is not None and event.terminal
 
 
-def refusal(failure: Exception) -> tuple[dict[str, str], dict[str, int]]:
+def error_payload(failure: Exception) -> tuple[dict[str, str], dict[str, int]]:
     """Return ``{code, message}`` of a refusal, and the further fields of the reply."""
     code, message = describe(failure)
     if code == "store_unavailable":

@@ -1,7 +1,7 @@
-"""The lobby behind every door: Socket.IO, SSE and ``/ws`` let clients in, and ask here for what they want.
+"""Sessions: connecting, joining, resuming and renewing a token, the same for Socket.IO, SSE and ``/ws``.
 
-Whoever joins or resumes is looked up in the store first. So many at once may be; the others wait their turn,
-so that thousands who come back together leave the store's connections to REST.
+A join or a resume reads from the store first. The number of simultaneous look-ups is limited, and the others
+wait in order. So thousands of clients that reconnect together leave the store's connections to REST.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from api.realtime.room_access import check_allowed
+from api.realtime.room_access import authorize_room
 from cto_worker.domain.ids import job_room
 
 if TYPE_CHECKING:
@@ -27,34 +27,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SessionService:
-    """What all doors share."""
+    """The parts that all transports share, and the operations on them."""
 
     authenticator: Authenticator
     connections: Connections
-    turns: FairSemaphore
+    lookup_slots: FairSemaphore
     relay: Relay
     history: History
 
-    def open(
-        self, who: Caller, end: Callable[[CloseReason], object], cut_off: Callable[[], object] = lambda: None
+    def connect(
+        self,
+        caller: Caller,
+        close: Callable[[CloseReason], object],
+        abort: Callable[[], object] = lambda: None,
     ) -> Connection:
-        """Let a client in.
+        """Add a client's connection.
 
-        Raises :class:`~api.errors.UnauthorizedError`, should its token have been revoked since it was
-        looked
-        at, and what :meth:`~api.realtime.connections.Connections.open` does.
+        Raises :class:`~api.errors.UnauthorizedError` if its token has been revoked since it was verified, and
+        the errors of :meth:`~api.realtime.connections.Connections.add`.
         """
-        self.authenticator.check(who)
-        return self.connections.open(who, end, cut_off)
+        self.authenticator.check(caller)
+        return self.connections.add(caller, close, abort)
 
     def join(self, connection: Connection, subscriber: Subscriber, room: str) -> None:
-        """Let a client into a room, if it may be there.
+        """Add a client to a room that it may join.
 
-        Raises :class:`~api.errors.UnauthorizedError`, :class:`~api.errors.RoomError`, and
-        what
-        :meth:`~api.relay.relay.Relay.join` does.
+        Raises :class:`~api.errors.UnauthorizedError`, :class:`~api.errors.RoomError`, and the errors of
+        :meth:`~api.relay.relay.Relay.join`.
         """
-        ended = self._check(connection, room)
+        ended = self._authorize(connection, room)
         self.relay.join(subscriber, room, ended=ended)
 
     def resume(
@@ -65,25 +66,23 @@ class SessionService:
         after: int,
         answer: Callable[[list[EncodedEvent]], object],
     ) -> None:
-        """Have a client told what it missed of a job, if it still may know of it.
+        """Call ``answer`` with the events of a job that a client missed, if it may read the job.
 
-        Raises :class:`~api.errors.UnauthorizedError`, :class:`~api.errors.RoomError`, and
-        what
-        :meth:`~api.relay.relay.Relay.resume` does.
+        Raises :class:`~api.errors.UnauthorizedError`, :class:`~api.errors.RoomError`, and the errors of
+        :meth:`~api.relay.relay.Relay.resume`.
         """
-        ended = self._check(connection, job_room(job_id))
+        ended = self._authorize(connection, job_room(job_id))
         self.relay.resume(subscriber, job_id, after, answer, ended=ended)
 
     def refresh(self, connection: Connection, token: object, user_id: object = None) -> None:
-        """Let a client stay as long as a new token of its holds.
+        """Replace the token of a client's connection.
 
-        Raises :class:`~api.errors.UnauthorizedError`, :class:`~api.errors.ForbiddenError`
-        or
-        :class:`~api.errors.RoomError`; then the old one still counts.
+        Raises :class:`~api.errors.UnauthorizedError`, :class:`~api.errors.ForbiddenError` or
+        :class:`~api.errors.RoomError`; then the old token remains in use.
         """
         self.connections.renew(connection, self.authenticator.admit(token, user_id))
 
-    def _check(self, connection: Connection, room: str) -> bool:
-        self.authenticator.check(connection.who)
-        with self.turns.slot():
-            return check_allowed(connection.who, room, self.history)
+    def _authorize(self, connection: Connection, room: str) -> bool:
+        self.authenticator.check(connection.caller)
+        with self.lookup_slots.slot():
+            return authorize_room(connection.caller, room, self.history)

@@ -1,7 +1,7 @@
 """Server-Sent Events: the events of one job, or of all jobs of a user, for ``EventSource``.
 
-A stream joins its room first, and then reads what the client misses from the journal; what comes by both ways
-is sent once. So nothing is missing and nothing comes twice, without the two having to be kept apart.
+A stream first joins its room, and then reads the missed events from the journal. Events that arrive both ways
+are sent once. So no event is missed or repeated, and the two sources need no coordination.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from api.errors import RoomError
 from api.realtime.connections import CloseReason
 from api.realtime.room_access import MAX_SEQ
 from api.realtime.stream_cursor import StreamCursor
-from api.relay.encoded_event import EncodedEvent, frames_of, gap, rooms_of, server_sent_event
-from api.relay.send_queue import SendQueue, cut_off
+from api.relay.encoded_event import EncodedEvent, gap, rooms_of, server_sent_event, valid_events
+from api.relay.send_queue import SendQueue, abort
 from api.relay.subscriber import Subscriber
 from api.rest.jobs import check_user_id
 from api.rest.request_parsing import integer, parse_job_id, query, wrong
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# To a client that has closed, the first write is answered by a reset, and the next one fails.
+# A client that has closed answers the first write by a reset, and the next write fails.
 HEARTBEAT_S = 7
 HEARTBEAT = b": \n\n"
-UNHEARD_MS = 15_000  # a client that takes nothing in for so long is gone
+UNACKNOWLEDGED_MS = 15_000  # a client that acknowledges no bytes for this long is gone
 
 
 def blueprint(sessions: SessionService) -> Blueprint:
@@ -52,176 +52,173 @@ def blueprint(sessions: SessionService) -> Blueprint:
     @routes.get("/job/<job_id>/stream")
     def job_stream(job_id: str) -> Response:
         parameters = query(request, ["after", "token"])
-        with sessions.turns.slot():
+        with sessions.lookup_slots.slot():
             latest = history.latest(parse_job_id(job_id))
         if latest is None or not caller().may(Action.READ, latest.user_id):
             raise JobNotFoundError(job_id)
         after = integer(parameters, "after", 0, MAX_SEQ - 1, latest.seq - 1)
         after = integer(_last_event_id(), "Last-Event-ID", 0, MAX_SEQ - 1, after)
         if after >= latest.seq and EncodedEvent(latest.event).terminal:
-            return Response(status=204)  # the one answer on which an EventSource does not come again
+            return Response(status=204)  # the only answer after which an EventSource does not reconnect
         stream = _Stream(sessions, job_room(job_id), StreamCursor([(job_id, after)]), only=job_id)
         return stream.response(lambda: [job_id])
 
     @routes.get("/stream")
     def user_stream() -> Response:
-        who = caller()
         parameters = query(request, ["after", "token", "userId"])
-        user_id = parameters.get("userId", who.user_id)
+        user_id = parameters.get("userId", caller().user_id)
         if user_id is None:
-            raise wrong("userId", "Must name whose stream it is, for you are no user yourself.")
-        check_user_id(who, user_id)
+            raise wrong("userId", "Add ?userId=…: the request is not authenticated as a user.")
+        check_user_id(caller(), user_id)
         room = user_room(user_id)
-        position = None
-        for name, text in [*parameters.items(), *_last_event_id().items()]:  # the header counts more
+        cursor = None
+        for name, text in [*parameters.items(), *_last_event_id().items()]:  # the header takes precedence
             if name in {"after", "Last-Event-ID"}:
-                position = _position(name, text)
-        if position is None:
-            with sessions.turns.slot():
-                beginning = _beginning(history, user_id, room)
-            return _Stream(sessions, room, beginning).response(list)
-        return _Stream(sessions, room, position).response(lambda: _missed(history, user_id, room, position))
+                cursor = _parse_cursor(name, text)
+        if cursor is None:
+            with sessions.lookup_slots.slot():
+                start = _start(history, user_id, room)
+            return _Stream(sessions, room, start).response(list)
+        return _Stream(sessions, room, cursor).response(lambda: _behind(history, user_id, room, cursor))
 
     return routes
 
 
 def _last_event_id() -> dict[str, str]:
-    """Return the header, by which an ``EventSource`` resumes, unless it is empty: then it has no id yet."""
+    """Return the header by which an ``EventSource`` resumes. An empty one counts as absent."""
     text = request.headers.get("Last-Event-ID")
     return {"Last-Event-ID": text} if text else {}
 
 
-def _position(name: str, text: str) -> StreamCursor:
-    position = StreamCursor.parse(text)
-    if position is None:
+def _parse_cursor(name: str, text: str) -> StreamCursor:
+    cursor = StreamCursor.parse(text)
+    if cursor is None:
         raise wrong(name, "Must be the id of an event of this stream.")
-    return position
+    return cursor
 
 
-def _beginning(history: History, user_id: str, room: str) -> StreamCursor:
-    """Where a user's stream begins: before the latest event of each open job."""
+def _start(history: History, user_id: str, room: str) -> StreamCursor:
+    """Return the start of a user's stream: the cursor before the latest event of each unfinished job."""
     seqs = {stored.job_id: stored.seq - 1 for stored in history.open_jobs(room)}
     newest = next(iter(history.page(user_id, None, 1).jobs), None)
-    if newest:
-        seqs[newest.job_id] = seqs.pop(
-            newest.job_id, EncodedEvent(newest.event).seq
-        )  # the newest is the last
-    position = StreamCursor(seqs.items())
+    if newest:  # it must be the last entry
+        seqs[newest.job_id] = seqs.pop(newest.job_id, EncodedEvent(newest.event).seq)
+    cursor = StreamCursor(seqs.items())
     if newest and EncodedEvent(newest.event).terminal:
-        position.end(newest.job_id)
-    return position
+        cursor.end(newest.job_id)
+    return cursor
 
 
-def _missed(history: History, user_id: str, room: str, position: StreamCursor) -> list[str]:
-    """The jobs of which a client at this position may lack something."""
-    newer = history.jobs_after(user_id, position.newest)
-    # Also those that others own, and those that a position has no place for.
-    still_open = [stored.job_id for stored in history.open_jobs(room)]
-    return list(dict.fromkeys([*position.jobs, *newer, *still_open]))
+def _behind(history: History, user_id: str, room: str, cursor: StreamCursor) -> list[str]:
+    """Return the jobs of which a client at this cursor may have missed events."""
+    newer = history.jobs_after(user_id, cursor.newest)
+    # Includes the jobs of other owners, and those that the cursor's text omits.
+    unfinished = [stored.job_id for stored in history.open_jobs(room)]
+    return list(dict.fromkeys([*cursor.jobs, *newer, *unfinished]))
 
 
 class _Stream:
-    """One answer that goes on: what a client misses, then what happens."""
+    """One streaming response: the missed events, then the live ones."""
 
     def __init__(
-        self, sessions: SessionService, room: str, position: StreamCursor, only: str | None = None
+        self, sessions: SessionService, room: str, cursor: StreamCursor, only: str | None = None
     ) -> None:
         self._sessions = sessions
         self._room = room
-        self._position = position
-        self._only = only  # the one job whose end is the end of the stream
+        self._cursor = cursor
+        self._only = only  # the job whose last event ends the stream
         self._ended = False
         self._send_queue = SendQueue()
-        self._reader = Subscriber(self._send_queue.put_frame, lambda *gone: self._send_queue.put(gone))
-        self._connection = sessions.open(caller(), self._end, self._cut_off)
+        self._subscriber = Subscriber(self._send_queue.put_event, lambda *gone: self._send_queue.put(gone))
+        self._connection = sessions.connect(caller(), self._close, self._abort)
 
-    def response(self, missed: Callable[[], list[str]]) -> Response:
-        """Join the room, then look for the jobs of which something was ``missed``, and answer."""
+    def response(self, behind: Callable[[], list[str]]) -> Response:
+        """Join the room, read which jobs the client is ``behind`` on, and return the response."""
         self._send_queue.drop = partial(self._drop, _connection())
         try:
-            self._sessions.relay.join(self._reader, self._room)
-            with self._sessions.turns.slot():
-                jobs = missed()
+            self._sessions.relay.join(self._subscriber, self._room)
+            with self._sessions.lookup_slots.slot():
+                jobs = behind()
             response = Response(self._events(jobs), mimetype="text/event-stream")
         except BaseException:
             self._leave()
             raise
         response.call_on_close(self._leave)
         response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
+        response.headers["X-Accel-Buffering"] = "no"  # nginx would buffer the events
         return response
 
-    def _events(self, missed: Iterable[str]) -> Iterator[bytes]:
-        # At once, so that the headers go out. A user's stream has an id before it has an event.
-        yield HEARTBEAT if self._only else b"id: %b\n\n" % str(self._position).encode()
+    def _events(self, behind: Iterable[str]) -> Iterator[bytes]:
+        # The first bytes send the headers. A user's stream has an id before it has an event.
+        yield HEARTBEAT if self._only else b"id: %b\n\n" % str(self._cursor).encode()
         try:
-            for job_id in missed:
+            for job_id in behind:
                 yield from self._catch_up(job_id)
         except (RedisError, RoomError) as error:
-            log.warning("a stream ends, to be resumed: %s", error)
+            log.warning("ended a stream, which its client will resume: %s", error)
             return
         while not self._ended:
             if not self._send_queue.wait(HEARTBEAT_S):
                 yield HEARTBEAT
-            elif self._send_queue.ends_now():
+            elif self._send_queue.drained_to_end():
                 return
             else:
-                yield b"".join(map(self._taken, self._send_queue.take()))
+                yield b"".join(map(self._encoded, self._send_queue.dequeue()))
 
     def _catch_up(self, job_id: str) -> Iterator[bytes]:
-        """What the journal holds of a job and the client has not got."""
-        # The event that it has is read again: it may have been the last.
-        with self._sessions.turns.slot():
-            stored = self._sessions.history.events(job_id, max(0, self._position.seq(job_id) - 1))
-        frames = list(frames_of(stored.events)) if stored else []
-        if not frames or self._room not in rooms_of(frames[0]):  # forgotten since, or never its own
-            self._position.end(job_id)
+        """Yield the events of a job that the journal has and the client lacks."""
+        # The last event that the client has is read again: it may be the job's last.
+        with self._sessions.lookup_slots.slot():
+            stored = self._sessions.history.events(job_id, max(0, self._cursor.seq(job_id) - 1))
+        events = list(valid_events(stored.events)) if stored else []
+        if not events or self._room not in rooms_of(events[0]):  # expired, or not a job of this room
+            self._cursor.end(job_id)
             return
-        yield self._gap(job_id, frames[0].seq)
-        for frame in frames:
-            yield self._sent(frame)
+        yield self._gap(job_id, events[0].seq)
+        for event in events:
+            yield self._entry(event)
 
     def _gap(self, job_id: str, oldest_seq: int) -> bytes:
-        if oldest_seq <= self._position.seq(job_id) + 1:
+        if oldest_seq <= self._cursor.seq(job_id) + 1:
             return b""
         return b"event: gap\ndata: %b\n\n" % gap(job_id, oldest_seq)
 
-    def _taken(self, item: EncodedEvent | bytes | tuple[str, int]) -> bytes:
+    def _encoded(self, item: EncodedEvent | bytes | tuple[str, int]) -> bytes:
         if isinstance(item, bytes):
             return item
-        return self._sent(item) if isinstance(item, EncodedEvent) else self._gap(*item)
+        return self._entry(item) if isinstance(item, EncodedEvent) else self._gap(*item)
 
-    def _sent(self, frame: EncodedEvent) -> bytes:
-        if not self._position.move(frame):
+    def _entry(self, event: EncodedEvent) -> bytes:
+        if not self._cursor.advance(event):
             return b""
-        self._ended = frame.terminal and self._only is not None
-        position = frame.seq if self._only else self._position
-        return b"id: %b\n" % str(position).encode() + frame.form(server_sent_event)
+        self._ended = event.terminal and self._only is not None
+        entry_id = event.seq if self._only else self._cursor
+        return b"id: %b\n" % str(entry_id).encode() + event.rendered(server_sent_event)
 
     def _leave(self) -> None:
-        self._sessions.connections.close(self._connection)
-        self._sessions.relay.forget(self._reader)
+        self._sessions.connections.remove(self._connection)
+        self._sessions.relay.remove(self._subscriber)
 
-    def _end(self, ending: CloseReason) -> None:
-        if ending is not CloseReason.GOING_AWAY:
-            said = dumps({"code": ending.code, "message": ending.message})
-            self._send_queue.put(b"event: auth_expired\ndata: %b\n\n" % said)
+    def _close(self, reason: CloseReason) -> None:
+        if reason is not CloseReason.GOING_AWAY:
+            error = dumps({"code": reason.code, "message": reason.message})
+            self._send_queue.put(b"event: auth_expired\ndata: %b\n\n" % error)
         self._leave()
         self._send_queue.put(None)
 
-    def _cut_off(self) -> None:
+    def _abort(self) -> None:
         self._send_queue.drop()
 
     def _drop(self, connection: socket.socket | None) -> None:
         if connection:
-            cut_off(connection)
+            abort(connection)
         self._send_queue.put(None)
 
 
 def _connection() -> socket.socket | None:
-    """The client's connection, where the server tells it; set so that a client that is gone is noticed."""
+    """Return the client's connection if the server provides it, with a timeout for clients that are gone."""
     connection: socket.socket | None = request.environ.get("werkzeug.socket")
     if connection and hasattr(socket, "TCP_USER_TIMEOUT"):
         with suppress(OSError):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_MS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
     return connection

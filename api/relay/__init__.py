@@ -1,1 +1,1 @@
-"""From the store's pub/sub to the send queue of each subscriber."""
+"""Moves events from the store's pub/sub to the send queue of each subscriber."""

@@ -1,4 +1,4 @@
-"""One event on its way to the clients: never decoded, and put into each wire form once for all readers."""
+"""One event on its way to the clients: never decoded, and rendered once per wire format."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
+from api.relay.websocket_frames import text_frame
 from cto_worker.domain.events import dumps, peek_header
 from cto_worker.domain.ids import rooms
 from cto_worker.errors import InvalidEventError
@@ -15,30 +16,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FINAL = 0x80  # a whole message (RFC 6455, section 5.2); those of a server are not masked
-_TEXT = _FINAL | 1
-_CLOSE = 8
-_PING = 9
-_SHORT, _MEDIUM = 126, 65_536
-
 
 class EncodedEvent:
-    """An event as the worker encoded it, what the relay must know of it, and its wire forms so far."""
+    """An event as the worker encoded it, with the fields that the relay needs."""
 
-    __slots__ = ("_forms", "job_id", "payload", "seq", "terminal")
+    __slots__ = ("_rendered", "job_id", "payload", "seq", "terminal")
 
     def __init__(self, payload: bytes) -> None:
-        """Raises :class:`~cto_worker.errors.InvalidEventError` when ``payload`` is none of our events."""
+        """Raises :class:`~cto_worker.errors.InvalidEventError` when ``payload`` is not an event."""
         self.payload = payload
         self.job_id, self.seq, self.terminal = peek_header(payload)
-        self._forms: dict[Callable[[EncodedEvent], bytes], bytes] = {}
+        self._rendered: dict[Callable[[EncodedEvent], bytes], bytes] = {}
 
-    def form(self, render: Callable[[EncodedEvent], bytes]) -> bytes:
-        """What ``render`` makes of this frame, made once."""
-        form = self._forms.get(render)
-        if form is None:
-            form = self._forms[render] = render(self)
-        return form
+    def rendered(self, render: Callable[[EncodedEvent], bytes]) -> bytes:
+        """Return ``render(self)``, which is called once per event."""
+        text = self._rendered.get(render)
+        if text is None:
+            text = self._rendered[render] = render(self)
+        return text
 
     @property
     def phase(self) -> bytes:
@@ -52,8 +47,11 @@ class EncodedEvent:
         return int(self.payload.partition(b'"timestamp":')[2].partition(b",")[0])
 
 
-def frame_of(payload: bytes) -> EncodedEvent | None:
-    """The event; what is none must not keep the others from their readers."""
+def valid_event(payload: bytes) -> EncodedEvent | None:
+    """Return the event, or log and return ``None`` if ``payload`` is not valid.
+
+    One invalid payload must not delay the valid events.
+    """
     try:
         return EncodedEvent(payload)
     except InvalidEventError as error:
@@ -61,68 +59,46 @@ def frame_of(payload: bytes) -> EncodedEvent | None:
         return None
 
 
-def frames_of(payloads: Iterable[bytes]) -> Iterator[EncodedEvent]:
-    """The events among these."""
-    return filter(None, map(frame_of, payloads))
+def valid_events(payloads: Iterable[bytes]) -> Iterator[EncodedEvent]:
+    """Return the events of the valid payloads; see :func:`valid_event`."""
+    return filter(None, map(valid_event, payloads))
 
 
-def rooms_of(frame: EncodedEvent) -> set[str]:
-    """Every room that gets this event."""
-    event = json.loads(frame.payload)
-    return set(rooms(frame.job_id, event.get("userId"), event.get("socketUserId")))
+def rooms_of(event: EncodedEvent) -> set[str]:
+    """Return every room that gets this event."""
+    fields = json.loads(event.payload)
+    return set(rooms(event.job_id, fields.get("userId"), fields.get("socketUserId")))
 
 
-def missed(frames: list[EncodedEvent], after: int) -> bytes:
-    """Return what a ``resume`` after that ``seq`` is answered, as the members of a JSON object."""
-    events = b",".join(frame.payload for frame in frames)
-    return b'"events":[%b],"latestSeq":%d' % (events, frames[-1].seq if frames else after)
+def resume_fields(events: list[EncodedEvent], after: int) -> bytes:
+    """Return the members ``events`` and ``latestSeq`` of the JSON object that answers a ``resume``.
+
+    ``after`` is the ``seq`` that the client named.
+    """
+    payloads = b",".join(event.payload for event in events)
+    return b'"events":[%b],"latestSeq":%d' % (payloads, events[-1].seq if events else after)
 
 
 def gap(job_id: str, oldest_seq: int) -> bytes:
-    """Return, as a JSON object, that the events of a job before ``oldest_seq`` are gone."""
+    """Return the JSON object which reports that a job's events before ``oldest_seq`` have expired."""
     return dumps({"jobId": job_id, "oldestSeq": oldest_seq})
 
 
-def text_frame(text: bytes) -> bytes:
-    """Return a WebSocket message of text, as a server sends it."""
-    size = len(text)
-    if size < _SHORT:
-        return bytes((_TEXT, size)) + text
-    if size < _MEDIUM:
-        return bytes((_TEXT, 126)) + size.to_bytes(2, "big") + text
-    return bytes((_TEXT, 127)) + size.to_bytes(8, "big") + text
-
-
-def control_frame(kind: int, payload: bytes = b"") -> bytes:
-    """Return a WebSocket's control frame, as a server sends it; its payload has 125 bytes at most."""
-    return bytes((_FINAL | kind, len(payload))) + payload
-
-
-def ping_frame(payload: bytes) -> bytes:
-    """Return a WebSocket ping, as a server sends it."""
-    return control_frame(_PING, payload)
-
-
-def close_frame(status: int, reason: str) -> bytes:
-    """Return what tells the other side of a WebSocket why it ends."""
-    return control_frame(_CLOSE, status.to_bytes(2, "big") + reason.encode())
-
-
-def socketio_packet(frame: EncodedEvent) -> bytes:
+def socketio_packet(event: EncodedEvent) -> bytes:
     """Return the event as an Engine.IO message (``4``) with a Socket.IO event (``2``) in it."""
-    return b'42["worker_progress",' + frame.payload + b"]"
+    return b'42["worker_progress",' + event.payload + b"]"
 
 
-def socketio_message(frame: EncodedEvent) -> bytes:
-    """Return that packet as a WebSocket message."""
-    return text_frame(socketio_packet(frame))
+def socketio_message(event: EncodedEvent) -> bytes:
+    """Return the Socket.IO packet of the event as a WebSocket message."""
+    return text_frame(socketio_packet(event))
 
 
-def websocket_message(frame: EncodedEvent) -> bytes:
-    """Return the event as the plain WebSocket door sends it."""
-    return text_frame(b'{"type":"worker_progress","event":' + frame.payload + b"}")
+def websocket_message(event: EncodedEvent) -> bytes:
+    """Return the event as a WebSocket message of ``/ws``."""
+    return text_frame(b'{"type":"worker_progress","event":' + event.payload + b"}")
 
 
-def server_sent_event(frame: EncodedEvent) -> bytes:
-    """Return the event as one of a ``text/event-stream``, without an id. Its JSON has no line break."""
-    return b"event: worker_progress\ndata: %b\n\n" % frame.payload
+def server_sent_event(event: EncodedEvent) -> bytes:
+    """Return the event as an entry of a ``text/event-stream``, without an id. Its JSON has no line break."""
+    return b"event: worker_progress\ndata: %b\n\n" % event.payload

@@ -1,6 +1,6 @@
-"""How long events take to clients: now and then a ping goes right behind one, and the pong tells.
+"""Measures the time from a worker's event to a client: sends a WebSocket ping after some events.
 
-A WebSocket answers a ping by itself, in order (RFC 6455, section 5.5.2), so no client need know of this.
+A client answers a ping automatically and in order (RFC 6455, section 5.5.2), so clients need no code for it.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ import time
 from collections import OrderedDict
 
 from api import metrics
-from api.relay.encoded_event import ping_frame
+from api.relay.websocket_frames import ping_frame
 
-MOST_ASKED = 64  # whose answers are waited for; older ones will hardly come
-_asked: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+MAX_PENDING = 64  # pings without an answer that are kept; answers to older ones are unlikely
+_pending: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # token → when sent, lag of the event
 
 
-def ask(lag_s: float) -> bytes:
-    """Return the ping to send behind an event that has been on its way for so long already."""
-    token = os.urandom(8)  # so that nobody can answer for another
-    _asked[token] = time.monotonic(), lag_s
-    if len(_asked) > MOST_ASKED:
-        _asked.popitem(last=False)
+def new_ping(lag_s: float) -> bytes:
+    """Return a ping to send after an event that is ``lag_s`` seconds old."""
+    token = os.urandom(8)  # random, so that a client cannot answer another client's ping
+    _pending[token] = time.monotonic(), lag_s
+    if len(_pending) > MAX_PENDING:
+        _pending.popitem(last=False)
     return ping_frame(token)
 
 
-def heard(token: bytes) -> None:
-    """Take a pong; not every one is an answer to such a ping."""
-    sent_s, lag_s = _asked.pop(token, (None, 0.0))
+def record_pong(token: bytes) -> None:
+    """Record the latency that a pong shows. Ignores answers to pings that :func:`new_ping` did not return."""
+    sent_s, lag_s = _pending.pop(token, (None, 0.0))
     if sent_s is not None:
         metrics.CLIENT_LATENCY.observe(time.monotonic() - sent_s + lag_s)

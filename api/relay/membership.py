@@ -1,10 +1,10 @@
-"""The audience: who is in which room, and has got what.
+"""The subscribers of each room, and the events that each subscriber has.
 
-Each reader has a cursor per job, the ``seq`` it has got so far: what comes again is dropped, what is missing
-is read from the journal first. So every reader gets each event once and in order, however many rooms bring
-it there.
+A subscriber has a cursor per job: the ``seq`` of the last event that was put for it. A repeated event is
+dropped. Missing events are read from the journal first. So each subscriber gets each event once and in
+order, even if several of its rooms get the event.
 
-Only the relay's loop lets readers in and sends to them; so no lock is needed.
+Only the relay's loop adds subscribers and sends to them, so no lock is needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from api import metrics
 from api.relay import latency_probe
-from api.relay.encoded_event import frames_of, rooms_of
+from api.relay.encoded_event import rooms_of, valid_events
 from api.relay.send_queue import flush
 from api.relay.subscriber import ENDED
 from cto_worker.domain.ids import job_room
@@ -30,50 +30,50 @@ if TYPE_CHECKING:
     from api.relay.subscriber import Subscriber
     from cto_worker.store.history import AcceptedJob, History
 
-JOBS_AT_ONCE = 100  # that are read from the journal, before other threads run
-REMEMBERED_ENDS = 1_000  # ended jobs of which it is known who has got the end
+JOB_BATCH_SIZE = 100  # jobs that are read from the journal before other threads run
+REMEMBERED_ENDS = 1_000  # ended jobs whose cursors are kept
 
 
 class RoomMembership:
-    """The readers, by room. Methods that read the journal may raise ``redis.exceptions.RedisError``."""
+    """The subscribers, by room. Methods that read the journal may raise ``redis.exceptions.RedisError``."""
 
-    def __init__(self, history: History, most_rooms: int = sys.maxsize) -> None:
-        """``most_rooms`` is how many rooms one reader may be in."""
+    def __init__(self, history: History, max_rooms: int = sys.maxsize) -> None:
+        """``max_rooms`` limits the rooms of one subscriber."""
         self._history = history
-        self.most_rooms = most_rooms
-        # By the channel of a room, as the store names it in every message. Only rooms with members are there.
+        self.max_rooms = max_rooms
+        # By the room's channel, as the store names it in every message. Rooms without members are not kept.
         self.members: dict[bytes, set[Subscriber]] = {}
-        self.sample_due = False  # whether the next event's way is to be timed
-        self._ends: deque[tuple[str, list[dict[str, int]]]] = deque()  # jobs ended of late; cursors on them
+        self.sample_due = False  # whether the latency of the next event is to be measured
+        self._ends: deque[tuple[str, list[dict[str, int]]]] = deque()  # ended jobs, with the cursors on them
 
-    def has_place(self, subscriber: Subscriber, room: str) -> bool:
-        """Whether a reader is in a room, or may be in one room more."""
-        return room in subscriber.rooms or len(subscriber.rooms) < self.most_rooms
+    def may_add(self, subscriber: Subscriber, room: str) -> bool:
+        """Return whether a subscriber is in a room, or is below its limit of rooms."""
+        return room in subscriber.rooms or len(subscriber.rooms) < self.max_rooms
 
-    def enter(self, subscriber: Subscriber, room: str, latest_serial: int = 0) -> None:
-        """Put a reader into a room. It is no news to it that jobs up to this serial number have ended."""
+    def add(self, subscriber: Subscriber, room: str, latest_serial: int = 0) -> None:
+        """Add a subscriber to a room. Ended jobs up to ``latest_serial`` are not replayed to it."""
         subscriber.rooms.setdefault(room, latest_serial)
         self.members.setdefault(channel_of(room), set()).add(subscriber)
 
     def leave(self, subscriber: Subscriber, room: str) -> None:
-        """Take a reader out of a room. Harmless when it is not in it."""
+        """Remove a subscriber from a room. Does nothing if it is not a member."""
         subscriber.rooms.pop(room, None)
         members = self.members.get(channel_of(room), set())
         members.discard(subscriber)
         if not members:
             self.members.pop(channel_of(room), None)
 
-    def following(self) -> dict[str, set[Subscriber]]:
-        """The jobs that have not ended as far as the readers know, with those who have a cursor on them."""
-        following: dict[str, set[Subscriber]] = {}
+    def unfinished_by_job(self) -> dict[str, set[Subscriber]]:
+        """Return the subscribers with a cursor on each job whose end they have not got."""
+        unfinished: dict[str, set[Subscriber]] = {}
         for subscriber in {subscriber for members in self.members.values() for subscriber in members}:
-            for job_id, last in subscriber.cursors.items():
-                if last != ENDED:
-                    following.setdefault(job_id, set()).add(subscriber)
-        return following
+            for job_id, seq in subscriber.cursors.items():
+                if seq != ENDED:
+                    unfinished.setdefault(job_id, set()).add(subscriber)
+        return unfinished
 
-    def expecting(self, job: AcceptedJob) -> set[Subscriber]:
-        """Those who were in one of a job's rooms before it was accepted."""
+    def subscribers_expecting(self, job: AcceptedJob) -> set[Subscriber]:
+        """Return the subscribers that joined one of a job's rooms before the job was accepted."""
         return {
             subscriber
             for room in job.rooms
@@ -81,84 +81,82 @@ class RoomMembership:
             if subscriber.rooms.get(room, job.serial) < job.serial
         }
 
-    def send(self, frame: EncodedEvent, subscribers: Collection[Subscriber]) -> None:
-        """Put an event to all of a room's readers that have not got it, what they miss before that first."""
-        job_id, seq, before = frame.job_id, frame.seq, frame.seq - 1
-        reached = ENDED if frame.terminal else seq
-        behind, told = [], 0
+    def send(self, event: EncodedEvent, subscribers: Collection[Subscriber]) -> None:
+        """Put an event for the subscribers that lack it; events they missed before it are put first."""
+        job_id, seq, before = event.job_id, event.seq, event.seq - 1
+        reached = ENDED if event.terminal else seq
+        behind, count = [], 0
         for subscriber in subscribers:
             last = subscriber.cursors.get(job_id, 0)
             if last == before:
-                subscriber.put(frame)
+                subscriber.put_event(event)
                 subscriber.cursors[job_id] = reached
-                told += 1
+                count += 1
             elif last < before:
                 behind.append(subscriber)
-        metrics.RELAYED.inc(told)
-        if self.sample_due and told:
-            self._sample(frame, subscribers)
+        metrics.RELAYED.inc(count)
+        if self.sample_due and count:
+            self._sample_latency(event, subscribers)
         if behind:
             self.replay({job_id: behind})
-        if frame.terminal:
-            self.end(job_id, subscribers)
+        if event.terminal:
+            self.end_job(job_id, subscribers)
 
     def replay_all(self, behind: dict[str, set[Subscriber]]) -> None:
-        """Do :meth:`replay` for many jobs, some at a time."""
+        """Call :meth:`replay` for many jobs, in batches."""
         jobs = list(behind.items())
-        for first in range(0, len(jobs), JOBS_AT_ONCE):
-            self.replay(dict(jobs[first : first + JOBS_AT_ONCE]))
+        for first in range(0, len(jobs), JOB_BATCH_SIZE):
+            self.replay(dict(jobs[first : first + JOB_BATCH_SIZE]))
             yield_to_others()
 
     def replay(self, behind: Mapping[str, Collection[Subscriber]]) -> None:
-        """Put what the journal holds of each job to all of its readers among these that have not got it."""
+        """Read each job's events from the journal, and put them for its subscribers that lack them."""
         after = [
             (job_id, min(subscriber.cursors.get(job_id, 0) for subscriber in subscribers))
             for job_id, subscribers in behind.items()
         ]
         for (job_id, subscribers), stored in zip(behind.items(), self._history.events_of(after), strict=True):
-            frames = list(frames_of(stored.events)) if stored else []
-            if frames:
-                rooms = rooms_of(frames[0])
-                self._put(
-                    job_id,
-                    frames,
-                    [subscriber for subscriber in subscribers if not rooms.isdisjoint(subscriber.rooms)],
-                )
+            events = list(valid_events(stored.events)) if stored else []
+            if events:
+                rooms = rooms_of(events[0])
+                members = [subscriber for subscriber in subscribers if not rooms.isdisjoint(subscriber.rooms)]
+                self._put_missing(job_id, events, members)
 
-    def _put(self, job_id: str, frames: list[EncodedEvent], subscribers: Collection[Subscriber]) -> None:
+    def _put_missing(
+        self, job_id: str, events: list[EncodedEvent], subscribers: Collection[Subscriber]
+    ) -> None:
         for subscriber in subscribers:
-            if frames[0].seq > subscriber.cursors.get(job_id, 0) + 1:
-                subscriber.gap(job_id, frames[0].seq)
-        for frame in frames:
+            if events[0].seq > subscriber.cursors.get(job_id, 0) + 1:
+                subscriber.put_gap(job_id, events[0].seq)
+        for event in events:
             for subscriber in subscribers:
-                if frame.seq > subscriber.cursors.get(job_id, 0):
+                if event.seq > subscriber.cursors.get(job_id, 0):
                     metrics.RELAYED.inc()
-                    subscriber.put(frame)
-                    subscriber.cursors[job_id] = ENDED if frame.terminal else frame.seq
-        if frames[-1].terminal:
-            self.end(job_id, subscribers)
+                    subscriber.put_event(event)
+                    subscriber.cursors[job_id] = ENDED if event.terminal else event.seq
+        if events[-1].terminal:
+            self.end_job(job_id, subscribers)
 
-    def _sample(self, frame: EncodedEvent, subscribers: Collection[Subscriber]) -> None:
+    def _sample_latency(self, event: EncodedEvent, subscribers: Collection[Subscriber]) -> None:
         self.sample_due = False
-        lag_s = max(0.0, time.time() - frame.timestamp_ms / 1_000)
+        lag_s = max(0.0, time.time() - event.timestamp_ms / 1_000)
         metrics.RELAY_LAG.observe(lag_s)
-        if probes := [subscriber.probe for subscriber in subscribers if subscriber.probe]:
-            random.choice(probes)(latency_probe.ask(lag_s))  # noqa: S311 - no secret
+        if pings := [subscriber.put_ping for subscriber in subscribers if subscriber.put_ping]:
+            random.choice(pings)(latency_probe.new_ping(lag_s))  # noqa: S311 - needs no secure randomness
 
-    def end(self, job_id: str, subscribers: Collection[Subscriber]) -> None:
-        """Take readers that have a job's last event out of its room, to which nothing more comes.
+    def end_job(self, job_id: str, subscribers: Collection[Subscriber]) -> None:
+        """Remove subscribers that have a job's last event from its room: no event follows.
 
-        Their cursors on it are forgotten later, for its end may come again.
+        Their cursors are purged later, for the last event may be repeated.
         """
         room = job_room(job_id)
         self._ends.append((job_id, [subscriber.cursors for subscriber in subscribers]))
-        for subscriber in [
-            subscriber for subscriber in subscribers if room in subscriber.rooms
-        ]:  # it may be the room's own set
+        # A list, for ``subscribers`` may be the set of the room's members.
+        for subscriber in [subscriber for subscriber in subscribers if room in subscriber.rooms]:
             self.leave(subscriber, room)
 
     def purge_ended_cursors(self) -> None:
-        """Forget the cursors on jobs that ended long ago, now that none of them is caught up with again."""
+        """Delete the cursors of jobs that ended long ago, when no event of them can be replayed any more."""
         while len(self._ends) > REMEMBERED_ENDS:
             job_id, all_cursors = self._ends.popleft()
             for cursors in all_cursors:
@@ -166,11 +164,11 @@ class RoomMembership:
 
 
 def channel_of(room: str) -> bytes:
-    """The pub/sub channel of a room, as the store names it."""
+    """Return the pub/sub channel of a room, as the store names it."""
     return f"{keys.CHANNEL_PREFIX}{room}".encode()
 
 
 def yield_to_others() -> None:
-    """Send what was put, and have other threads run."""
+    """Flush the send queues, and let other threads run."""
     flush()
-    time.sleep(0)  # green threads run only when the running one lets them
+    time.sleep(0)  # a green thread runs only when the current one yields

@@ -1,7 +1,7 @@
-"""A connection to the store's pub/sub that hands out messages by the hundred.
+"""A connection to the store's pub/sub that returns all buffered messages at once.
 
-redis-py's own ``PubSub`` takes more time for each message than the relay needs for all the rest of it. The
-connection is redis-py's all the same: how to reach the store, and who we are, is settled there.
+redis-py's ``PubSub`` takes more time per message than the rest of the relay. The connection itself is
+redis-py's: its pool knows the address and the credentials of the store.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 READ_BYTES = 256 * 1024
 _PING = b"*1\r\n$4\r\nPING\r\n"
-_REPLY = 3  # parts of one that says something: kind, channel and payload
+_PARTS = 3  # of a message and of a confirmation: kind, channel and payload; a PONG has fewer
 
 
 class PubSubConnection:
@@ -33,10 +33,10 @@ class PubSubConnection:
     def __init__(self, store: Redis) -> None:
         self._pool = store.connection_pool
         self._replies = hiredis.Reader()
-        self._writing = threading.Lock()
+        self._write_lock = threading.Lock()
         self._channels: set[bytes] = set()
-        self.confirmed: set[bytes] = set()  # by the store, of the channels
-        self._unconfirmed: Counter[bytes] = Counter()  # SUBSCRIBE commands without an answer yet
+        self.confirmed: set[bytes] = set()  # the channels whose subscription the store has confirmed
+        self._unconfirmed: Counter[bytes] = Counter()  # SUBSCRIBE commands without a reply yet
 
     def __enter__(self) -> Self:
         self._connection: Any = self._pool.get_connection()
@@ -46,11 +46,11 @@ class PubSubConnection:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connection.disconnect()  # nobody else must get a connection that is subscribed
+        self._connection.disconnect()  # the pool must not hand out a subscribed connection
         self._pool.release(self._connection)
 
-    def carry(self, channels: set[bytes], last: bytes) -> None:
-        """Ask for these channels and no others. A reply confirms each new one, ``last`` at the end."""
+    def set_channels(self, channels: set[bytes], last: bytes) -> None:
+        """Subscribe to these channels and no others. A reply confirms each new one, ``last`` at the end."""
         wanted = {*channels, last}
         gone, new = self._channels - wanted, wanted - self._channels
         self._channels = wanted
@@ -59,32 +59,32 @@ class PubSubConnection:
         self._send("UNSUBSCRIBE", gone)
         self._send("SUBSCRIBE", sorted(new, key=lambda channel: channel == last))
 
-    def add(self, channels: set[bytes]) -> None:
-        """Ask for these channels, too."""
+    def add_channels(self, channels: set[bytes]) -> None:
+        """Subscribe to these channels as well."""
         new = channels - self._channels
         self._channels |= new
         self._unconfirmed.update(new)
         self._send("SUBSCRIBE", new)
 
     def confirm(self, channel: bytes) -> None:
-        """Take note of a reply that confirms."""
+        """Record a reply that confirms a subscription."""
         self._unconfirmed[channel] -= 1
-        if self._unconfirmed[channel] <= 0:  # else it was given up and asked for again meanwhile
+        if self._unconfirmed[channel] <= 0:  # else it was unsubscribed and subscribed again meanwhile
             del self._unconfirmed[channel]
             self.confirmed.add(channel)
 
     def _send(self, command: str, channels: Collection[bytes]) -> None:
         if channels:
-            with self._writing:
+            with self._write_lock:
                 self._connection.send_command(command, *channels, check_health=False)
 
     def wake(self) -> None:
-        """Have :meth:`receive` return, in whichever thread it waits, for the store answers."""
-        with self._writing:
+        """Make :meth:`receive` return, also when another thread waits in it: the store answers a PING."""
+        with self._write_lock:
             self._socket.sendall(_PING)
 
     def receive(self, timeout_s: float) -> list[Any]:
-        """Wait for replies; return all that have come, each as ``[kind, channel, payload]``."""
+        """Wait for replies. Return all that have arrived, each as ``[kind, channel, payload]``."""
         self._socket.settimeout(timeout_s)
         try:
             read = self._socket.recv(READ_BYTES)
@@ -95,11 +95,11 @@ class PubSubConnection:
         self._replies.feed(read)
         replies: list[Any] = []
         while (reply := self._replies.gets()) is not False:
-            if len(reply) == _REPLY:
+            if len(reply) == _PARTS:
                 replies.append(reply)
         return replies
 
-    def pending(self) -> bool:
-        """Whether more has come already."""
-        (waiting,) = struct.unpack("i", fcntl.ioctl(self._socket.fileno(), termios.FIONREAD, bytes(4)))
-        return bool(waiting)
+    def has_unread_data(self) -> bool:
+        """Whether more bytes have arrived already."""
+        (size,) = struct.unpack("i", fcntl.ioctl(self._socket.fileno(), termios.FIONREAD, bytes(4)))
+        return bool(size)

@@ -1,16 +1,15 @@
-"""The relay: from the store's pub/sub channels to the readers in the rooms.
+"""The relay: moves events from the store's pub/sub channels to the subscribers of rooms.
 
-The journal is the truth; a published event is only a hint that it has grown. One loop, :meth:`Relay.run`,
-owns the pub/sub connection, which carries only the channels of rooms that somebody is in, and nothing is sent
-to a reader but by it. Who wants to join or to resume (:mod:`api.relay.join_queue`) wakes it by having the
-store answer
-on that connection. On a channel of its own it hears its own heartbeat: a link that has died in silence is
-noticed by its absence.
+The journal is the source of truth; a published event only hints that the journal has grown. One loop,
+:meth:`Relay.run`, owns the pub/sub connection, which subscribes only to the channels of rooms with members.
+Subscribers get events from this loop only. A request to join or to resume (:mod:`api.relay.join_queue`)
+wakes the loop by a PING on that connection. The relay publishes a heartbeat on a channel of its own: if the
+heartbeat does not return, the connection is dead.
 
-A heartbeat also says which job was accepted last. The store keeps the order in which it publishes: who hears
-it has been told the first event of that job, and of every job before it. So what readers lack after a broken
-link is events of jobs that they have a cursor on, and of jobs accepted after the last heartbeat heard, be
-they ended or not.
+A heartbeat contains the serial of the job that was accepted last. The store keeps the order of publications:
+a relay that receives a heartbeat has received the first event of that job and of every job before it. So
+after a lost connection subscribers can lack only events of jobs on which they have a cursor, and of jobs
+accepted after the last received heartbeat, ended or not.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from redis.exceptions import ConnectionError as StoreConnectionError
 from redis.exceptions import RedisError
 
 from api import metrics
-from api.relay.encoded_event import frame_of
-from api.relay.join_queue import JoinQueue, Request
-from api.relay.membership import JOBS_AT_ONCE, RoomMembership, yield_to_others
+from api.relay.encoded_event import valid_event
+from api.relay.join_queue import JoinQueue, JoinRequest
+from api.relay.membership import JOB_BATCH_SIZE, RoomMembership, yield_to_others
 from api.relay.pubsub import PubSubConnection
-from api.relay.send_queue import flush, flushing
+from api.relay.send_queue import flush, flush_on_exit
 from cto_worker.domain.ids import job_room
 from cto_worker.store import keys
 from cto_worker.store.scripts import script
@@ -48,55 +47,54 @@ log = logging.getLogger(__name__)
 
 LISTEN_TIMEOUT_S = 1.0
 RECONNECT_S = 0.5
-BEAT_S = 2.0  # how often the relay's own heartbeat is sent through the store
-SILENCE_S = 6.0  # without any message for so long, the connection is taken for dead
-# A replica that takes over may give the serials of the last jobs again: of these, who got what is looked up.
+HEARTBEAT_INTERVAL_S = 2.0
+SILENCE_TIMEOUT_S = 6.0  # without any message for this long, the connection counts as dead
+# After a failover the latest serials may be assigned again, so catching up starts this many jobs earlier.
 FAILOVER_OVERLAP = 50
-TURN_S = 0.05  # how long a burst may keep everybody else waiting; what comes within it is written at once
+MAX_BATCH_S = 0.05  # of a burst, before other threads run; its events are written together
 
 
 class Relay:
-    """The loop that brings readers their events, and what they ask of it."""
+    """The loop that sends events to subscribers and serves their requests."""
 
     def __init__(
         self,
         store: Redis,
         history: History,
-        lost: Callable[[], object] = lambda: None,
-        most_rooms: int = sys.maxsize,
+        on_store_lost: Callable[[], object] = lambda: None,
+        max_rooms: int = sys.maxsize,
     ) -> None:
-        """``lost`` is called each time when the store has been lost, before it is looked for again.
+        """``on_store_lost`` is called after each lost connection, before the relay reconnects.
 
-        ``most_rooms`` is how many rooms one reader may be in.
+        ``max_rooms`` limits the rooms of one subscriber.
         """
         self._store = store
-        self._lost = lost
+        self._on_store_lost = on_store_lost
         self._history = history
-        self._membership = RoomMembership(history, most_rooms)
+        self._membership = RoomMembership(history, max_rooms)
         self._join_queue = JoinQueue(history, self._membership, self._wake)
-        # Serial of a job: of those up to it, whoever was to get the first event has got it. None at first.
-        self._heard: int | None = None
-        self._beat = script(store, "beat")
-        self._subscription: PubSubConnection | None = None  # while there is one
+        # The first events of all jobs up to this serial have been sent. None before the first connection.
+        self._last_serial: int | None = None
+        self._send_heartbeat = script(store, "beat")
+        self._pubsub: PubSubConnection | None = None  # while there is a connection
         self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}".encode()
         self._stopped = False
-        self._beaten_s = time.monotonic()  # when the own heartbeat was heard last
-        self._unheard_s: float | None = None  # when the first one was sent that has not been heard
+        self._heartbeat_received_s = time.monotonic()
+        self._heartbeat_sent_s: float | None = None  # of the first one that has not been received
 
     @property
     def seconds_since_heartbeat(self) -> float:
-        """For how long nothing has come back by the way that events come: through the store's pub/sub."""
-        return time.monotonic() - self._beaten_s
+        """Seconds since the last heartbeat arrived, which takes the same way as events."""
+        return time.monotonic() - self._heartbeat_received_s
 
     def join(self, subscriber: Subscriber, room: str, *, ended: bool = False) -> None:
-        """Put a reader into a room and send it the latest event of each of the room's open jobs.
+        """Add a subscriber to a room, and send it the latest event of each of the room's unfinished jobs.
 
-        It leaves a job's room with the job's last event. Nothing comes to the room of a job that has
-        ``ended``, so it does not enter that one at all. Raises
-        :class:`~api.errors.RelayUnavailableError` or
+        It leaves a job's room with the job's last event. The room of a job that has ``ended`` gets no events,
+        so the subscriber is not added to it. Raises :class:`~api.errors.RelayUnavailableError` or
         :class:`~api.errors.TooManyRoomsError`; then it is not in the room.
         """
-        self._join_queue.ask(Request(subscriber, room, ended=ended))
+        self._join_queue.submit(JoinRequest(subscriber, room, ended=ended))
 
     def resume(
         self,
@@ -107,49 +105,48 @@ class Relay:
         *,
         ended: bool = False,
     ) -> None:
-        """Put a reader into a job's room, and have it told the job's events with ``seq`` > ``after``.
+        """Add a subscriber to a job's room, and call ``answer`` with the job's events of ``seq`` > ``after``.
 
-        As with :meth:`join`, it is in the room no longer than the job runs.
-
-        ``answer`` gets them, and must not wait; what follows is put after it has returned. Raises
-        :class:`~cto_worker.errors.EventsGoneError` when events after ``after`` are gone,
-        :class:`~cto_worker.errors.JobNotFoundError`, and what :meth:`join` raises.
+        ``answer`` must not block. Later events are put after it has returned. As with :meth:`join`, the
+        subscriber leaves the room with the job's last event. Raises
+        :class:`~cto_worker.errors.EventsGoneError` when events after ``after`` have expired,
+        :class:`~cto_worker.errors.JobNotFoundError`, and the errors of :meth:`join`.
         """
-        self._join_queue.ask(Request(subscriber, job_room(job_id), job_id, after, ended, answer))
+        self._join_queue.submit(JoinRequest(subscriber, job_room(job_id), job_id, after, ended, answer))
 
     def leave(self, subscriber: Subscriber, room: str) -> None:
-        """Take a reader out of a room. Harmless when it is not in it."""
+        """Remove a subscriber from a room. Does nothing if it is not a member."""
         self._membership.leave(subscriber, room)
 
-    def forget(self, subscriber: Subscriber) -> None:
-        """Take a reader that is gone out of every room, for good."""
+    def remove(self, subscriber: Subscriber) -> None:
+        """Remove a subscriber from every room, when its connection has ended."""
         subscriber.gone = True
         for room in list(subscriber.rooms):
             self.leave(subscriber, room)
 
     def run(self) -> None:
-        """Relay until :meth:`stop`. A lost connection is made again, and what was missed is caught up."""
-        was_told = False  # once, until there is a connection again
+        """Relay until :meth:`stop`. Reconnects after a lost connection, and sends what was missed."""
+        logged = False  # once per outage
         while not self._stopped:
             try:
-                with PubSubConnection(self._store) as subscription, flushing():
-                    was_told = False
-                    self._subscription = subscription
-                    self._listen(subscription)
+                with PubSubConnection(self._store) as pubsub, flush_on_exit():
+                    logged = False
+                    self._pubsub = pubsub
+                    self._listen(pubsub)
             except (RedisError, OSError) as error:
-                log.log(logging.DEBUG if was_told else logging.WARNING, "lost the store: %s", error)
-                was_told = True
+                log.log(logging.DEBUG if logged else logging.WARNING, "lost the store: %s", error)
+                logged = True
             except Exception:
-                # Without this loop the gateway would look ready and show nothing any more.
-                log.exception("the relay broke")
+                # Without this loop the gateway would look ready and send no events.
+                log.exception("unexpected error in the relay; it reconnects")
             else:
                 continue
-            self._subscription = None
+            self._pubsub = None
             time.sleep(RECONNECT_S)
             try:
-                self._lost()
+                self._on_store_lost()
             except Exception:
-                log.exception("losing the store broke")
+                log.exception("unexpected error after the store was lost; the relay reconnects")
 
     def stop(self) -> None:
         """Make :meth:`run` return."""
@@ -157,85 +154,88 @@ class Relay:
         self._wake()
 
     def _wake(self) -> None:
-        """Have the loop look around; without a connection it will when it has one again."""
-        if self._subscription:
+        """Make the loop look at the join queue. Without a connection, it does so after it has reconnected."""
+        if self._pubsub:
             with suppress(OSError):
-                self._subscription.wake()
+                self._pubsub.wake()
 
-    def _listen(self, subscription: PubSubConnection) -> None:
-        self._subscribe(subscription)
-        replies = self._until_confirmed(subscription)
-        self._catch_up()  # before what follows, so that jobs appear in the order in which they were accepted
-        heard_s = beat_s = turn_s = time.monotonic()
+    def _listen(self, pubsub: PubSubConnection) -> None:
+        self._subscribe(pubsub)
+        replies = self._until_confirmed(pubsub)
+        self._catch_up()  # before new events, so that jobs appear in the order of their acceptance
+        received_s = heartbeat_s = batch_s = time.monotonic()
         while not self._stopped:
             now_s = time.monotonic()
             if replies:
-                heard_s = now_s
-                self._take(replies, subscription)
-            elif now_s - heard_s > SILENCE_S:
-                raise StoreConnectionError(f"not even the own heartbeat was heard for {SILENCE_S:g} s")
-            if now_s - beat_s > BEAT_S:
-                beat_s = now_s
-                self._unheard_s = self._unheard_s or now_s
-                self._beat(keys=[self._own_channel, keys.SERIAL])
-                self._subscribe(subscription)
+                received_s = now_s
+                self._dispatch(replies, pubsub)
+            elif now_s - received_s > SILENCE_TIMEOUT_S:
+                raise StoreConnectionError(f"no message for {SILENCE_TIMEOUT_S:g} s, not even a heartbeat")
+            if now_s - heartbeat_s > HEARTBEAT_INTERVAL_S:
+                heartbeat_s = now_s
+                self._heartbeat_sent_s = self._heartbeat_sent_s or now_s
+                self._send_heartbeat(keys=[self._own_channel, keys.SERIAL])
+                self._subscribe(pubsub)
                 self._membership.sample_due = True
-            if self._join_queue.changed():
-                subscription.add(self._join_queue.channels())
-            self._join_queue.admit(subscription.confirmed)
-            if now_s - turn_s > TURN_S:
+            if self._join_queue.has_new_requests():
+                pubsub.add_channels(self._join_queue.channels())
+            self._join_queue.serve_confirmed(pubsub.confirmed)
+            if now_s - batch_s > MAX_BATCH_S:
                 yield_to_others()
-                turn_s = time.monotonic()
-            elif not subscription.pending():
+                batch_s = time.monotonic()
+            elif not pubsub.has_unread_data():
                 flush()
-            replies = subscription.receive(LISTEN_TIMEOUT_S)
+            replies = pubsub.receive(LISTEN_TIMEOUT_S)
 
-    def _subscribe(self, subscription: PubSubConnection) -> None:
-        # Again with every heartbeat, for meanwhile rooms have lost their last members.
-        # The own channel is the last, so that its confirmation says that every room's came before.
-        subscription.carry({*self._membership.members, *self._join_queue.channels()}, self._own_channel)
+    def _subscribe(self, pubsub: PubSubConnection) -> None:
+        # Repeated with every heartbeat, because rooms lose their last members meanwhile.
+        # The own channel comes last: its confirmation means that every room's channel is confirmed.
+        pubsub.set_channels({*self._membership.members, *self._join_queue.channels()}, self._own_channel)
 
-    def _until_confirmed(self, subscription: PubSubConnection) -> list[Any]:
-        """Wait for the confirmation of all that was subscribed to. Returns what has come until then."""
+    def _until_confirmed(self, pubsub: PubSubConnection) -> list[Any]:
+        """Wait until every subscription is confirmed. Return the replies received until then."""
         replies: list[Any] = []
-        ends_s = time.monotonic() + SILENCE_S
+        ends_s = time.monotonic() + SILENCE_TIMEOUT_S
         while not self._stopped and not self._is_confirmed(replies):
             if time.monotonic() > ends_s:
-                raise StoreConnectionError(f"the store did not confirm a subscription for {SILENCE_S:g} s")
-            replies += subscription.receive(LISTEN_TIMEOUT_S)
+                raise StoreConnectionError(f"the subscription was not confirmed for {SILENCE_TIMEOUT_S:g} s")
+            replies += pubsub.receive(LISTEN_TIMEOUT_S)
         return replies
 
     def _is_confirmed(self, replies: list[Any]) -> bool:
         return any(kind == b"subscribe" and channel == self._own_channel for kind, channel, _ in replies)
 
-    def _take(self, replies: list[Any], subscription: PubSubConnection) -> None:
+    def _dispatch(self, replies: list[Any], pubsub: PubSubConnection) -> None:
         all_members = self._membership.members
         for kind, channel, payload in replies:
             if kind == b"message":
                 members = all_members.get(channel)
                 if members:
-                    frame = frame_of(payload)
-                    if frame:
-                        self._membership.send(frame, members)
+                    event = valid_event(payload)
+                    if event:
+                        self._membership.send(event, members)
                 elif channel == self._own_channel:
-                    self._heard = int(payload)
-                    self._beaten_s = time.monotonic()
-                    if self._unheard_s:
-                        metrics.CANARY.observe(self._beaten_s - self._unheard_s)
-                        self._unheard_s = None
-                    self._membership.purge_ended_cursors()
+                    self._receive_heartbeat(int(payload))
             elif kind == b"subscribe":
-                subscription.confirm(channel)
+                pubsub.confirm(channel)
+
+    def _receive_heartbeat(self, latest_serial: int) -> None:
+        self._last_serial = latest_serial
+        self._heartbeat_received_s = time.monotonic()
+        if self._heartbeat_sent_s:
+            metrics.CANARY.observe(self._heartbeat_received_s - self._heartbeat_sent_s)
+            self._heartbeat_sent_s = None
+        self._membership.purge_ended_cursors()
 
     def _catch_up(self) -> None:
-        """Send what was published while the rooms' channels were not subscribed to."""
-        if self._heard is None:
-            self._heard = self._history.latest_serial()  # nobody was in a room before
-        self._heard = max(0, self._heard - FAILOVER_OVERLAP)
-        self._membership.replay_all(self._membership.following())
-        while accepted := self._history.jobs_accepted_after(self._heard, JOBS_AT_ONCE):
-            expected = ((job.job_id, self._membership.expecting(job)) for job in accepted)
+        """Send the events that were published while the rooms' channels were not subscribed to."""
+        if self._last_serial is None:
+            self._last_serial = self._history.latest_serial()  # no room had members before
+        self._last_serial = max(0, self._last_serial - FAILOVER_OVERLAP)
+        self._membership.replay_all(self._membership.unfinished_by_job())
+        while accepted := self._history.jobs_accepted_after(self._last_serial, JOB_BATCH_SIZE):
+            expected = ((job.job_id, self._membership.subscribers_expecting(job)) for job in accepted)
             self._membership.replay_all(
                 {job_id: subscribers for job_id, subscribers in expected if subscribers}
             )
-            self._heard = accepted[-1].serial
+            self._last_serial = accepted[-1].serial

@@ -1,4 +1,4 @@
-"""What one connection has yet to be sent. It is bounded: a slow reader harms only itself."""
+"""The bounded send queue of one connection. A slow client affects only itself."""
 
 from __future__ import annotations
 
@@ -19,136 +19,150 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_BYTES = 4 * 1024 * 1024  # that one connection may be behind: more than the longest job's whole history
-WRITE_BYTES = 256 * 1024  # what one write takes at most, so that no reader holds up the others
-_OTHER_BYTES = 64  # what anything but an event counts for, beside its text
+MAX_BYTES = 4 * 1024 * 1024  # queued for one connection: more than the whole history of the longest job
+MAX_WRITE_BYTES = 256 * 1024  # of one write, so that one client does not delay the others
+_ITEM_BYTES = 64  # what an item that is not an event costs in addition to its text
 
 
 class SendQueue:
-    """A queue with many writers, and one reader, which takes all that is there at once.
+    """A queue with many producers and one consumer, which takes all queued items at once.
 
-    A ``None`` that is put says that nothing follows.
+    The item ``None`` marks the end: nothing after it is sent.
 
-    Above :data:`MAX_BYTES`, events between the first and the last of a phase are left out: what is told last
-    holds all that was told before. When that does not help, ``drop`` is called, once, and nothing more is
-    taken in: the client comes back and resumes by ``seq``.
+    Above :data:`MAX_BYTES` the queue removes the events between the first and the last of each phase, for a
+    later event contains what the earlier ones reported. If that is not enough, it calls ``drop``, once, and
+    accepts nothing more. The client then reconnects and resumes by ``seq``.
 
-    A connection that can be written to without waiting needs no reader most of the time: see :meth:`begin`.
+    A connection that can be written to without blocking rarely needs a thread as its consumer: see
+    :meth:`switch_to_direct_writes`.
     """
 
     __slots__ = (
-        "_bytes", "_items", "_sleeps", "_start", "_touched", "_wake", "_write_now", "drop", "dropped",
-    )  # fmt: skip
+        "_bytes",
+        "_dirty",
+        "_has_waiter",
+        "_items",
+        "_start_writer",
+        "_wake",
+        "_write_now",
+        "drop",
+        "dropped",
+    )
 
     def __init__(self, drop: Callable[[], object] = lambda: None) -> None:
         self.drop = drop
         self.dropped = False
         self._items: deque[Any] = deque()
         self._bytes = 0
-        self._sleeps = False  # whether the reader waits for something to take
-        self._touched = False  # whether it is in the list that flush() works off
+        self._has_waiter = False
+        self._dirty = False  # whether it is in the list that flush() works off
         self._wake = threading.Lock()
         self._wake.acquire()
         self._write_now: Callable[[], bytes] | None = None
-        self._start: Callable[[], object] | None = None
+        self._start_writer: Callable[[], object] | None = None
 
-    def begin(self, write_now: Callable[[], bytes], start: Callable[[], object], first: bytes = b"") -> None:
-        """Take a reader for asleep that is not even there yet, and send what waits, after what comes first.
+    def switch_to_direct_writes(
+        self, write_now: Callable[[], bytes], start_writer: Callable[[], object], first: bytes = b""
+    ) -> None:
+        """Write ``first`` and the queued items now, and later items when they are put.
 
-        ``write_now`` takes and writes what it can without waiting, and returns what of it is left;
-        ``start`` starts the reader, and is called once, when there is something left or nothing follows.
+        ``write_now`` dequeues and writes without blocking, and returns the bytes that it could not write.
+        ``start_writer`` starts a thread that consumes the queue. It is called once, when bytes are left or
+        the queue ends.
         """
-        self._write_now, self._start = write_now, start
+        self._write_now, self._start_writer = write_now, start_writer
         if first:
             self._items.appendleft(first)
             self._bytes += _size(first)
         self.flush()
 
     def put(self, item: Any) -> None:
-        """Add anything but an event. Never waits."""
-        if self._bytes > MAX_BYTES:  # one answer alone may be larger
-            self._make_room()
+        """Add an item that is not an event, and flush. Never blocks."""
+        if self._bytes > MAX_BYTES:  # checked first, for one answer alone may be larger
+            self._merge_or_drop()
         if self.dropped and item is not None:
             return
         self._items.append(item)
         self._bytes += _size(item)
         self.flush()
 
-    def put_frame(self, frame: EncodedEvent) -> None:
-        """Add an event, to be sent at the next :func:`flush`. Never waits."""
+    def put_event(self, event: EncodedEvent) -> None:
+        """Add an event, to be sent by the next :func:`flush`. Never blocks."""
         if self.dropped:
             return
-        self._items.append(frame)
-        self._bytes += len(frame.payload)
+        self._items.append(event)
+        self._bytes += len(event.payload)
         if self._bytes > MAX_BYTES:
-            self._make_room()
-        if not self._touched:
-            self._touched = True
-            _touched.append(self)
+            self._merge_or_drop()
+        if not self._dirty:
+            self._dirty = True
+            _dirty_queues.append(self)
 
     def flush(self) -> None:
-        """Send what waits for a reader that sleeps, or wake it. One that is awake looks by itself."""
-        self._touched = False
-        if not self._items or not (self._sleeps or self._start):
+        """Write the queued items, or wake the consumer that waits. A running consumer needs no wake-up."""
+        self._dirty = False
+        if not self._items or not (self._has_waiter or self._start_writer):
             return
         if self._write_now and (left := self._write_now()):
             self._items.appendleft(left)
             self._bytes += _size(left)
         if not self._items:
             return
-        if self._start:
-            start, self._start = self._start, None
-            start()
+        if self._start_writer:
+            start_writer, self._start_writer = self._start_writer, None
+            start_writer()
         else:
-            self._sleeps = False  # woken once, however often this is called before it runs
+            self._has_waiter = False  # released once, however often this is called before the consumer runs
             self._wake.release()
 
     @property
-    def writes_at_once(self) -> bool:
-        """Whether what is put goes out as it is, over a WebSocket; else somebody comes and takes it."""
+    def is_direct(self) -> bool:
+        """Whether items are written to a WebSocket when they are put. Otherwise a consumer takes them."""
         return self._write_now is not None
 
     @property
-    def sleeps(self) -> bool:
-        """Whether a reader waits already. There must be one only."""
-        return self._sleeps
+    def has_waiter(self) -> bool:
+        """Whether a consumer waits for items. There must be only one."""
+        return self._has_waiter
 
     @property
-    def waits(self) -> bool:
-        """Whether there is something to take."""
+    def has_items(self) -> bool:
+        """Whether items are queued."""
         return bool(self._items)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until there is something to take. Returns whether there is."""
+        """Wait until items are queued, at most ``timeout_s`` seconds. Return whether there are any."""
         ends_s = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._items:
-            self._sleeps = True
-            # A wake-up may come together with the end of a wait, and be found by the next.
+            self._has_waiter = True
+            # A release may coincide with the timeout. Then the next wait finds it.
             woken = self._wake.acquire(timeout=-1 if ends_s is None else max(0.0, ends_s - time.monotonic()))
-            self._sleeps = False
+            self._has_waiter = False
             if not woken:
                 break
         return bool(self._items)
 
-    def ends_now(self) -> bool:
-        """Whether nothing but ``None`` is left to take; then it has been taken."""
+    def drained_to_end(self) -> bool:
+        """Whether the end is the next item. If so, the queue is emptied."""
         if self._items and self._items[0] is None:
             self._items.clear()
             return True
         return False
 
-    def take(self, most: int | None = None) -> list[Any]:
-        """Take what is there up to a ``None``: so many items at most, and as much as one write takes."""
-        taken: list[Any] = []
+    def dequeue(self, max_items: int | None = None) -> list[Any]:
+        """Remove and return items up to the end: ``max_items``, and the bytes of one write, at most."""
+        items: list[Any] = []
         size = 0
-        while self._items and self._items[0] is not None and size < WRITE_BYTES and len(taken) != most:
+        while (
+            self._items and self._items[0] is not None and size < MAX_WRITE_BYTES and len(items) != max_items
+        ):
             item = self._items.popleft()
             size += _size(item)
-            taken.append(item)
+            items.append(item)
         self._bytes -= size
-        return taken
+        return items
 
-    def _make_room(self) -> None:
+    def _merge_or_drop(self) -> None:
         before = len(self._items)
         self._items = _merged(self._items)
         self._bytes = sum(map(_size, self._items))
@@ -159,33 +173,33 @@ class SendQueue:
             self._bytes = 0
             self.dropped = True
             metrics.DROPPED.inc()
-            log.warning("dropped a client that does not read what it asked for")
+            log.warning("disconnected a client: it reads too slowly, and its send queue is full")
             self.drop()
 
 
-_touched: list[SendQueue] = []  # to which something was put since the last flush
+_dirty_queues: list[SendQueue] = []  # the queues with events that were put since the last flush
 
 
 def flush() -> None:
-    """Send what has been put since the last time, each connection's in one write."""
-    while _touched:
+    """Send the events put since the last flush, each connection's in one write."""
+    while _dirty_queues:
         try:
-            _touched.pop().flush()
+            _dirty_queues.pop().flush()
         except Exception:
-            log.exception("a client's events could not be sent")  # one client's, and nobody else's
+            log.exception("a client's events could not be sent")  # the other clients' must be
 
 
 @contextmanager
-def flushing() -> Iterator[None]:
-    """Flush at the end of the block, however it ends."""
+def flush_on_exit() -> Iterator[None]:
+    """Flush at the end of the block, also after an error."""
     try:
         yield
     finally:
         flush()
 
 
-def cut_off(connection: socket) -> None:
-    """End a connection at once: a closing message would wait behind all the others."""
+def abort(connection: socket) -> None:
+    """Shut a connection down at once: a close message would wait behind the queued items."""
     with suppress(OSError):
         connection.shutdown(SHUT_RDWR)
 
@@ -194,23 +208,23 @@ def _size(item: Any) -> int:
     if isinstance(item, EncodedEvent):
         return len(item.payload)
     text = item if isinstance(item, bytes) else getattr(item, "data", None)
-    return len(text) + _OTHER_BYTES if isinstance(text, bytes | str) else _OTHER_BYTES
+    return len(text) + _ITEM_BYTES if isinstance(text, bytes | str) else _ITEM_BYTES
 
 
 def _merged(items: deque[Any]) -> deque[Any]:
-    """Leave out every event that has both an earlier and a later one of its job's phase beside it."""
-    last = {_stretch(item): item for item in items if isinstance(item, EncodedEvent)}
+    """Return the items without the events between the first and the last of a job's phase."""
+    last = {_phase_key(item): item for item in items if isinstance(item, EncodedEvent)}
     seen = set()
     kept: deque[Any] = deque()
     for item in items:
         if isinstance(item, EncodedEvent):
-            stretch = _stretch(item)
-            if stretch in seen and item is not last[stretch] and not item.terminal:
+            key = _phase_key(item)
+            if key in seen and item is not last[key] and not item.terminal:
                 continue
-            seen.add(stretch)
+            seen.add(key)
         kept.append(item)
     return kept
 
 
-def _stretch(frame: EncodedEvent) -> tuple[str, bytes]:
-    return frame.job_id, frame.phase
+def _phase_key(event: EncodedEvent) -> tuple[str, bytes]:
+    return event.job_id, event.phase

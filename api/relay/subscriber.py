@@ -1,4 +1,4 @@
-"""One connection, as the relay sees it."""
+"""A connection as the relay sees it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ if TYPE_CHECKING:
 
     from api.relay.encoded_event import EncodedEvent
 
-ENDED = sys.maxsize  # as a cursor: nothing can follow
+ENDED = sys.maxsize  # as a cursor: no event can follow
 
 
 @dataclass(eq=False, slots=True)
 class Subscriber:
-    """One connection. ``put`` queues an event for it; ``gap`` a word that events are gone.
+    """The rooms and cursors of one connection, and the callables that fill its send queue.
 
-    Of the latter, job and the ``seq`` of the oldest event left, which comes next. ``probe`` queues a
-    WebSocket's ping, where there is one. None may wait for the client.
+    ``put_event`` queues an event. ``put_gap`` queues a report that a job's events have expired: its arguments
+    are the job id and the ``seq`` of the oldest event left, which is put next. ``put_ping`` queues a ping of
+    a WebSocket; it is ``None`` for other transports. They must not block.
     """
 
-    put: Callable[[EncodedEvent], object]
-    gap: Callable[[str, int], object]
-    probe: Callable[[bytes], object] | None = None
+    put_event: Callable[[EncodedEvent], object]
+    put_gap: Callable[[str, int], object]
+    put_ping: Callable[[bytes], object] | None = None
     rooms: dict[str, int] = field(default_factory=dict)  # → serial of the newest job when it joined
     cursors: dict[str, int] = field(default_factory=dict)  # job → seq of the latest event put
     gone: bool = False

@@ -1,4 +1,4 @@
-"""A request body that comes in chunks (RFC 9112, section 7.1)."""
+"""A request body in chunked transfer coding (RFC 9112, section 7.1)."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import Any
 from werkzeug.exceptions import BadRequest
 
 from api.errors import HeadError
-from api.server.http_head import fields
+from api.server.http_head import parse_fields
 
-# No other spelling of a size: a proxy in front may read that as another size.
+# No other spelling of a size: a proxy in front might read it as another size.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t -~\x80-\xff]*)?\r\n")
 
 
 class ChunkError(BadRequest):
-    """Chunks that cannot be read. It is unknown where the next request on the connection begins."""
+    """Invalid chunks. The start of the next request on the connection is unknown."""
 
 
 class Chunks(io.RawIOBase):
-    """Reads a body out of its chunks, of which ``file``, with ``read`` and ``readline``, has the rest."""
+    """A stream of the decoded body. ``file``, with ``read`` and ``readline``, is at its first chunk."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
-        self._left = 0  # bytes of the chunk that have not been read
+        self._left = 0  # unread bytes of the chunk
         self._ended = False
         self._error: ChunkError | None = None
 
     def readable(self) -> bool:
-        """Return ``True``, as :mod:`io` wants to know."""
+        """Return ``True``, as :mod:`io` requires."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read into ``buffer`` and return how many bytes; 0 after the end.
+        """Read into ``buffer``. Return the number of bytes, which is 0 after the end.
 
-        Raises :class:`ChunkError`, and then again at every later read: the rest must not look like a body.
+        Raises :class:`ChunkError`, also at every later read: what follows must not look like a body.
         """
         if self._error:
             raise self._error
@@ -45,25 +45,25 @@ class Chunks(io.RawIOBase):
             self._error = error
             raise
 
-    def _read(self, room: memoryview) -> int:
+    def _read(self, buffer: memoryview) -> int:
         if not self._left and not self._ended:
-            self._begin()
+            self._start_chunk()
         if self._ended:
             return 0
-        data = self._file.read(min(len(room), self._left))
+        data = self._file.read(min(len(buffer), self._left))
         if not data:
             raise ChunkError("the connection ended within a chunk")
-        room[: len(data)] = data
+        buffer[: len(data)] = data
         self._left -= len(data)
         if not self._left and self._file.readline(2) != b"\r\n":
-            raise ChunkError("a chunk is longer than its size says")
+            raise ChunkError("a chunk is longer than its declared size: end it with CRLF")
         return len(data)
 
-    def _begin(self) -> None:
-        """Read a chunk's size; after the last chunk, the trailer fields, which nobody uses."""
+    def _start_chunk(self) -> None:
+        """Read a chunk's size. After the last chunk, read the trailer fields, which are not used."""
         match = _SIZE.fullmatch(self._file.readline())
         if not match:
-            raise ChunkError("a chunk does not begin with its size: send up to 8 hexadecimal digits and CRLF")
+            raise ChunkError("a chunk has no valid size: send up to 8 hexadecimal digits and CRLF")
         self._left = int(match[1], 16)
         if not self._left:
             self._read_trailers()
@@ -71,6 +71,6 @@ class Chunks(io.RawIOBase):
 
     def _read_trailers(self) -> None:
         try:
-            fields(iter(self._file.readline, b""))
+            parse_fields(iter(self._file.readline, b""))
         except HeadError as error:
-            raise ChunkError(f"after the chunks: {error}") from error
+            raise ChunkError(f"in the trailer fields: {error}") from error

@@ -1,10 +1,10 @@
 """The front: one address for several gateways, ``python -m api.server.dispatcher`` (docs/decisions/0008).
 
-It accepts each connection, looks at its first line without taking it, and hands the connection itself over to
-a gateway. From then on client and gateway talk to each other with nobody between them.
+It accepts connections, peeks at the first line of each without reading it, and hands the connection itself
+over to a gateway. From then on client and gateway are connected directly.
 
-A first line that names an Engine.IO session (``sid=2.…``) goes to the gateway that has it; any other to the
-living gateway with the fewest connections.
+A first line that names an Engine.IO session (``sid=2.…``) goes to the gateway of that session; any other to
+the living gateway with the fewest connections.
 """
 
 from __future__ import annotations
@@ -31,56 +31,59 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("api.server.dispatcher")
 
-FIRST_LINE_S = 5.0  # a connection has so long to send its first line, and to find a gateway
+FIRST_LINE_S = 5.0  # for a connection to send its first line, and to get a gateway
 FIRST_LINE_BYTES = 8_192  # of it are looked at
-SILENCE_S = 3.0  # a gateway that has not told its load for so long gets no new sessions
+SILENCE_TIMEOUT_S = 3.0  # a gateway that has not reported its load for this long gets no new sessions
 RETRY_S = 0.02
-DESCRIPTORS, OTHER_DESCRIPTORS = 4_200, 200  # as far as this process may have them; not for connections
+ACCEPT_BATCH = 100  # connections that are accepted before the gateways' reports are read
+DESCRIPTORS, OTHER_DESCRIPTORS = 4_200, 200  # wanted for this process; those that are not connections
 _SESSION = re.compile(rb"[?&]sid=(\d{1,4})\.")
 
 
 @dataclass(eq=False, slots=True)
 class _Gateway:
     link: socket.socket
-    number: int | None = None  # until it has said it
-    load: int = 0  # connections it told of last, and those handed over since
-    heard_s: float = field(default_factory=time.monotonic)
-    partial: bytes = b""
-    full: bool = False  # whether its link takes no more for now
+    number: int | None = None  # until it has reported it
+    load: int = 0  # the connections that it reported last, and those handed over since
+    reported_s: float = field(default_factory=time.monotonic)
+    partial_report: bytes = b""
+    full: bool = False  # whether the link's buffer is full
 
 
 class ConnectionDispatcher:
-    """Hands the connections that ``listener`` gets over to the gateways that call at ``door``.
+    """Hands the connections of ``listener`` over to the gateways that connect to ``gateway_listener``.
 
-    ``most_waiting`` connections may be without a gateway; for one more the oldest is closed.
+    At most ``max_waiting`` connections wait for a gateway; beyond that the oldest is closed.
     """
 
-    def __init__(self, listener: socket.socket, door: socket.socket, most_waiting: int = 4_000) -> None:
-        self._most_waiting = most_waiting
+    def __init__(
+        self, listener: socket.socket, gateway_listener: socket.socket, max_waiting: int = 4_000
+    ) -> None:
+        self._max_waiting = max_waiting
         self._gateways: dict[int, _Gateway] = {}
-        self._waiting: dict[socket.socket, float] = {}  # connection → when it is given up; oldest first
-        self._lines: dict[socket.socket, bytes] = {}  # of these, the first lines that nobody has taken yet
+        self._waiting: dict[socket.socket, float] = {}  # connection → its deadline; oldest first
+        self._lines: dict[socket.socket, bytes] = {}  # of those that wait for a gateway, the first lines
         self._selector = selectors.DefaultSelector()
-        for one, take in ((listener, self._welcome), (door, self._meet)):
-            one.setblocking(False)
-            self._selector.register(one, selectors.EVENT_READ, take)
+        for opened, callback in ((listener, self._accept_clients), (gateway_listener, self._accept_gateway)):
+            opened.setblocking(False)
+            self._selector.register(opened, selectors.EVENT_READ, callback)
 
     def run_once(self, timeout_s: float = 1.0) -> None:
-        """Do what there is to do, and wait for it so long at most."""
+        """Wait for work, at most ``timeout_s`` seconds, and do it."""
         for key, _ in self._selector.select(timeout_s):
-            if key.fileobj.fileno() >= 0:  # type: ignore[union-attr]  # sockets all; it may be closed by now
+            if key.fileobj.fileno() >= 0:  # type: ignore[union-attr]  # a socket, which may be closed by now
                 key.data(key.fileobj)
         now_s = time.monotonic()
         while self._waiting and (
-            len(self._waiting) > self._most_waiting or next(iter(self._waiting.values())) < now_s
+            len(self._waiting) > self._max_waiting or next(iter(self._waiting.values())) < now_s
         ):
-            self._let_oldest_go()
+            self._close_oldest()
 
     def close(self) -> None:
-        """Close what is still open here. Connections that were handed over stay."""
+        """Close the sockets of this process. Connections that were handed over stay open."""
         for key in list(self._selector.get_map().values()):
             self._selector.unregister(key.fileobj)
-            key.fileobj.close()  # type: ignore[union-attr]  # sockets all
+            key.fileobj.close()  # type: ignore[union-attr]  # a socket
         for connection in self._lines:
             connection.close()
         self._selector.close()
@@ -91,34 +94,34 @@ class ConnectionDispatcher:
         except (BlockingIOError, ConnectionAbortedError):
             return None
         except OSError as error:  # most likely, no file descriptor is left
-            log.warning("cannot accept: %s", error)
+            log.warning("cannot accept a connection: %s", error)
             if self._waiting:
-                self._let_oldest_go()
+                self._close_oldest()
             else:
                 time.sleep(RETRY_S)
             return None
         connection.setblocking(False)
         return connection
 
-    def _welcome(self, listener: socket.socket) -> None:
-        for _ in range(100):  # then the gateways' reports are read again
+    def _accept_clients(self, listener: socket.socket) -> None:
+        for _ in range(ACCEPT_BATCH):
             connection = self._accept(listener)
             if connection is None:
                 return
             self._waiting[connection] = time.monotonic() + FIRST_LINE_S
-            self._selector.register(connection, selectors.EVENT_READ, self._look)
-            self._look(connection)
+            self._selector.register(connection, selectors.EVENT_READ, self._peek)
+            self._peek(connection)
 
-    def _meet(self, door: socket.socket) -> None:
-        link = self._accept(door)
+    def _accept_gateway(self, gateway_listener: socket.socket) -> None:
+        link = self._accept(gateway_listener)
         if link:
             gateway = _Gateway(link)
-            self._selector.register(link, selectors.EVENT_READ, lambda _: self._attend(gateway))
+            self._selector.register(link, selectors.EVENT_READ, lambda _: self._serve_gateway(gateway))
 
-    def _attend(self, gateway: _Gateway) -> None:
-        """Hear a gateway. Whatever has become of it, connections that wait may find their gateway now."""
+    def _serve_gateway(self, gateway: _Gateway) -> None:
+        """Read a gateway's reports, and offer the waiting connections again: its state may have changed."""
         self._watch(gateway, selectors.EVENT_READ)
-        self._hear(gateway)
+        self._read_reports(gateway)
         for connection in list(self._lines):
             self._offer(connection)
 
@@ -128,7 +131,7 @@ class ConnectionDispatcher:
         if key.events != events:
             self._selector.modify(gateway.link, events, key.data)
 
-    def _hear(self, gateway: _Gateway) -> None:
+    def _read_reports(self, gateway: _Gateway) -> None:
         try:
             data = gateway.link.recv(4_096)
         except BlockingIOError:
@@ -136,72 +139,73 @@ class ConnectionDispatcher:
         except OSError:
             data = b""
         if not data:
-            self._lose(gateway)
+            self._remove(gateway)
             return
-        gateway.heard_s = time.monotonic()
-        gateway.partial += data
-        whole = len(gateway.partial) - len(gateway.partial) % REPORT.size
-        told = [number for (number,) in REPORT.iter_unpack(gateway.partial[:whole])]
-        gateway.partial = gateway.partial[whole:]
-        if told and gateway.number is None:
-            gateway.number = told.pop(0)
+        gateway.reported_s = time.monotonic()
+        gateway.partial_report += data
+        size = len(gateway.partial_report) - len(gateway.partial_report) % REPORT.size
+        numbers = [number for (number,) in REPORT.iter_unpack(gateway.partial_report[:size])]
+        gateway.partial_report = gateway.partial_report[size:]
+        if numbers and gateway.number is None:
+            gateway.number = numbers.pop(0)
             self._gateways[gateway.number] = gateway
-            log.info("gateway %d is there", gateway.number)
-        if told:
-            gateway.load = told[-1]
+            log.info("gateway %d is connected", gateway.number)
+        if numbers:
+            gateway.load = numbers[-1]
 
-    def _lose(self, gateway: _Gateway) -> None:
+    def _remove(self, gateway: _Gateway) -> None:
         self._selector.unregister(gateway.link)
         gateway.link.close()
         if gateway.number is not None and self._gateways.get(gateway.number) is gateway:
             del self._gateways[gateway.number]
-            log.info("gateway %d is gone", gateway.number)
+            log.info("gateway %d is disconnected", gateway.number)
 
-    def _look(self, connection: socket.socket) -> None:
-        """Offer a connection to the gateways once its first line is there."""
+    def _peek(self, connection: socket.socket) -> None:
+        """Offer a connection to the gateways once its first line has arrived."""
         try:
             start = connection.recv(FIRST_LINE_BYTES, socket.MSG_PEEK)
         except BlockingIOError:
             return
         except OSError:
             start = b""
-        line, end, _ = start.removeprefix(b"\r\n").partition(b"\n")  # the gateways skip an empty line, too
+        line, end, _ = start.removeprefix(b"\r\n").partition(b"\n")  # the gateways skip an empty line as well
         if end or len(start) == FIRST_LINE_BYTES:
             self._selector.unregister(connection)
-            _wake_at(connection, 1)  # as the gateway expects it
+            _wake_at(connection, 1)  # the default, which the gateway needs
             self._lines[connection] = line
             self._offer(connection)
         elif len(start) < connection.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT):
-            self._let_go(connection)  # it was to wake us with more: nothing more will come
+            self._release(connection)  # it woke this process without more bytes: it has ended
         else:
-            _wake_at(connection, len(start) + 1)  # what stays unread would wake us again and again
+            _wake_at(connection, len(start) + 1)  # otherwise the unread bytes would wake it at once
 
     def _offer(self, connection: socket.socket) -> None:
         for gateway in self._candidates(self._lines[connection]):
             try:
                 socket.send_fds(gateway.link, [b"+"], [connection.fileno()])
-            except BlockingIOError:  # it has not taken in those before
+            except BlockingIOError:  # it has not received earlier ones
                 self._watch(gateway, selectors.EVENT_READ | selectors.EVENT_WRITE)
             except OSError:
-                self._lose(gateway)
+                self._remove(gateway)
             else:
                 gateway.load += 1
-                self._let_go(connection)
+                self._release(connection)
                 return
 
     def _candidates(self, line: bytes) -> list[_Gateway]:
-        """The gateway that has the session, or, when there is none, all of them: the best first."""
+        """Return the gateway of the line's session, or all gateways, the best first."""
         session = _SESSION.search(line)
         owner = self._gateways.get(int(session[1])) if session else None
-        heard_s = time.monotonic() - SILENCE_S
-        able = [one for one in ([owner] if owner else self._gateways.values()) if not one.full]
-        return sorted(able, key=lambda one: (one.heard_s < heard_s, one.load))
+        oldest_s = time.monotonic() - SILENCE_TIMEOUT_S
+        gateways = [owner] if owner else self._gateways.values()
+        available = [gateway for gateway in gateways if not gateway.full]
+        return sorted(available, key=lambda gateway: (gateway.reported_s < oldest_s, gateway.load))
 
-    def _let_oldest_go(self) -> None:
-        self._let_go(next(iter(self._waiting)))
+    def _close_oldest(self) -> None:
+        self._release(next(iter(self._waiting)))
 
-    def _let_go(self, connection: socket.socket) -> None:
-        """Close this process's end of a connection: the only one, unless it has been handed over."""
+    def _release(self, connection: socket.socket) -> None:
+        """Close this process's descriptor. The connection ends, unless it has been handed over."""
         del self._waiting[connection]
         if self._lines.pop(connection, None) is None:
             self._selector.unregister(connection)
@@ -209,21 +213,21 @@ class ConnectionDispatcher:
 
 
 def _wake_at(connection: socket.socket, size: int) -> None:
-    """Have a selector report a connection once so many bytes can be read, or it has ended."""
-    with suppress(OSError):  # it is gone
+    """Make a selector report a connection when ``size`` bytes can be read, or it has ended."""
+    with suppress(OSError):  # the client is gone
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
 
 
-def open_door(path: Path) -> socket.socket:
-    """Listen for gateways on a Unix socket that only this user can open: who calls there gets the clients."""
+def listen_for_gateways(path: Path) -> socket.socket:
+    """Listen on a Unix socket that only this user can open: a process that connects to it gets clients."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    door = socket.socket(socket.AF_UNIX)
+    listener = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)
-    door.bind(str(path))
+    listener.bind(str(path))
     os.umask(before)
-    door.listen()
-    return door
+    listener.listen()
+    return listener
 
 
 def main() -> None:
@@ -235,13 +239,13 @@ def main() -> None:
         sys.stderr.write(f"The front does not start: {error}\n")
         sys.exit(os.EX_CONFIG)
     logs.configure(settings)
-    room = max(1, allow_descriptors(DESCRIPTORS) - OTHER_DESCRIPTORS)
+    max_waiting = max(1, allow_descriptors(DESCRIPTORS) - OTHER_DESCRIPTORS)
     listener = listen(settings, "front")
     try:
-        front = ConnectionDispatcher(listener, open_door(settings.front_path), room)
+        front = ConnectionDispatcher(listener, listen_for_gateways(settings.front_path), max_waiting)
     except OSError as error:
         sys.exit(f"The front cannot listen on {settings.front_path}: {error}. Is CTO_DATA_DIR writable?")
-    log.info("handing over what comes to %s, process %d", settings.base_url, os.getpid())
+    log.info("dispatching the connections of %s, process %d", settings.base_url, os.getpid())
     try:
         while True:
             front.run_once()

@@ -1,8 +1,8 @@
-"""Engine.IO on a diet: what waits for a client goes out in one write, and a connection keeps little alive.
+"""Engine.IO with less memory per client: no thread and no copy of the request, and one write per flush.
 
-python-engineio takes its green threads, queues and WebSockets from a table, its async mode. The entries of
-that table are replaced here, and so is the queue that it makes for each client; all else is its own. What is
-relied on beyond that table is named where it is used; the acceptance tests with stock clients guard it.
+python-engineio takes its green threads, queues and WebSockets from a table, its async mode. This module
+replaces entries of that table, and the queue of each client. Each use of a private name of the library is
+marked where it stands; the acceptance tests with stock clients guard them.
 """
 
 from __future__ import annotations
@@ -23,93 +23,95 @@ from api.limits.refusal_log import refusals
 from api.limits.token_bucket import BURST, TokenBucket
 from api.relay.encoded_event import EncodedEvent, socketio_packet
 from api.relay.send_queue import SendQueue
-from api.server.message_limits import UNJOINED_PACKETS
 from api.server.websocket_transport import WebSocketFactory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.server.poller import Poller
-    from api.server.websocket_transport import Take
+    from api.server.websocket_transport import DetachSocket
 
 log = logging.getLogger(__name__)
 
-# Of a request, for the handler of Socket.IO's CONNECT and for the log.
-KEPT = ("HTTP_AUTHORIZATION", "QUERY_STRING", "REMOTE_ADDR")
+# Of the request, for the handler of Socket.IO's CONNECT and for the log.
+RETAINED_ENVIRON = ("HTTP_AUTHORIZATION", "QUERY_STRING", "REMOTE_ADDR")
 MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets of a stock Python client
+UNJOINED_PACKETS = 16  # that a session may send before it has joined the namespace, in total
 
 
-def install_engine(server: Any, take: Take, poller: Poller) -> None:
-    """Put a server on this diet, before its first client comes.
+def install_engine(server: Any, detach_socket: DetachSocket, poller: Poller) -> None:
+    """Replace parts of an Engine.IO server. Must be called before its first client connects.
 
-    ``take`` detaches a request's connection: see :class:`~api.server.websocket_transport.WebSocketFactory`.
+    ``detach_socket`` detaches a request's connection: see
+    :class:`~api.server.websocket_transport.WebSocketFactory`.
     """
-    mode = server._async  # noqa: SLF001 - the table; there is no public way to give another
+    mode = server._async  # noqa: SLF001 - the table; there is no public way to replace it
     pings = _pings(server, mode["thread"])
     server.create_queue = PacketQueue
-    Socket.handle_post_request = _take_in
+    Socket.handle_post_request = _receive_post
     server.on("connect", partial(_connect, server.handlers["connect"]))
     server.on("disconnect", partial(_disconnect, server, server.handlers["disconnect"]))
     server._async = {  # noqa: SLF001
         **mode,
         "thread": partial(_task, mode["thread"], pings),
-        "websocket": WebSocketFactory(take, poller, mode["thread"]),
+        "websocket": WebSocketFactory(detach_socket, poller, mode["thread"]),
     }
 
 
 class _UnjoinedPayload(Payload):  # type: ignore[misc]  # engineio ships no types
-    """What a session may post at once before it has joined the namespace."""
+    """One POST of a session that has not joined the namespace."""
 
     max_decode_packets = UNJOINED_PACKETS
 
 
 class _JoinedPayload(Payload):  # type: ignore[misc]
-    """The same after that: a client that comes back joins all its rooms at once."""
+    """One POST of a session that has joined: a client that reconnects joins all its rooms at once."""
 
     max_decode_packets = BURST
 
 
-def _take_in(session: Socket, environ: dict[str, Any]) -> None:
-    """Receive what a client posts. Others run between its packets.
+def _receive_post(session: Socket, environ: dict[str, Any]) -> None:
+    """Receive the packets of a POST. Other threads run between packets.
 
-    Raises ``EngineIOError``, which ends the session, when there are too many or they cannot be read.
+    Raises ``EngineIOError``, which ends the session, when the packets are invalid or too many.
     """
     try:
-        for number, packet in enumerate(_posted(session, environ)):
+        for number, packet in enumerate(_posted_packets(session, environ)):
             if number:
-                time.sleep(0)  # green threads run only when the running one lets them
+                time.sleep(0)  # a green thread runs only when the current one yields
             if session.closed:
                 return
             if packet.packet_type != MESSAGE and not session.queue.joined:
                 _spend(session.queue.allowance)
             session.receive(packet)
     except (KeyError, RecursionError, ValueError) as error:
-        reason = "posted too many packets, or none that can be read"
-        refusals.note("cut off a client", environ.get("REMOTE_ADDR"), reason)
-        raise EngineIOError("these are not Engine.IO packets, or too many") from error
+        refusals.note(
+            "disconnected a client", environ.get("REMOTE_ADDR"), "posted too many or invalid packets"
+        )
+        raise EngineIOError("the packets are not Engine.IO packets, or too many") from error
 
 
-def _posted(session: Socket, environ: dict[str, Any]) -> list[Packet]:
+def _posted_packets(session: Socket, environ: dict[str, Any]) -> list[Packet]:
     length = int(environ.get("CONTENT_LENGTH", "0"))
     if length > session.server.max_http_buffer_size:
         raise ContentTooLongError
-    form = _JoinedPayload if session.queue.joined else _UnjoinedPayload
-    packets: list[Packet] = form(encoded_payload=environ["wsgi.input"].read(length).decode()).packets
+    payload = _JoinedPayload if session.queue.joined else _UnjoinedPayload
+    packets: list[Packet] = payload(encoded_payload=environ["wsgi.input"].read(length).decode()).packets
     return packets
 
 
 def _spend(allowance: TokenBucket) -> None:
     if not allowance.spend():
-        raise ValueError("too many packets before the session has joined")
+        raise ValueError("too many packets before the session joined the namespace")
 
 
 def _connect(connect: Callable[[str, dict[str, Any]], Any], sid: str, environ: dict[str, Any]) -> Any:
-    """Connect, with as little of the request as is needed, for python-socketio keeps it."""
-    return connect(sid, {name: environ[name] for name in KEPT if name in environ})
+    """Connect with the needed part of the request, for python-socketio keeps it as long as the session."""
+    return connect(sid, {name: environ[name] for name in RETAINED_ENVIRON if name in environ})
 
 
 def _disconnect(server: Any, disconnect: Callable[[str, str], Any], sid: str, reason: str) -> Any:
-    """Disconnect, and keep no session that is polled no more; Engine.IO's own look for it comes 5 s later."""
+    """Disconnect, and remove a polling session at once. Engine.IO itself would keep it for 5 s."""
     try:
         return disconnect(sid, reason)
     finally:
@@ -119,16 +121,16 @@ def _disconnect(server: Any, disconnect: Callable[[str, str], Any], sid: str, re
 
 
 class PacketQueue(SendQueue):
-    """An :class:`SendQueue`, as far as Engine.IO uses :class:`queue.Queue`, and how far its session has come.
+    """A :class:`SendQueue` with the methods of :class:`queue.Queue` that Engine.IO calls.
 
-    ``allowance`` is what the session may still send: a few packets until it has joined the namespace.
+    ``joined`` is whether the session has joined the namespace. ``allowance`` limits its further packets.
     """
 
     __slots__ = ("_close", "allowance", "busy", "joined")
 
     def __init__(self) -> None:
         super().__init__()
-        self.busy = False  # whether a message of the client is being handled, so that it is not pinged
+        self.busy = False  # while a message of the client is being handled; then it is not pinged
         self.joined = False
         self.allowance = TokenBucket(UNJOINED_PACKETS, per_second=0)
         self._close: Callable[[], object] | None = None
@@ -144,58 +146,60 @@ class PacketQueue(SendQueue):
         self.allowance = TokenBucket()
 
     def refuse(self, close: Callable[[], object]) -> None:
-        """Call ``close`` as soon as the refusal that waits here is sent.
+        """Call ``close`` when the refusal, which is in the queue, has been sent.
 
-        A client that polls gets the refusal in one answer and the end in the next: stock JavaScript clients
-        would report a lost connection before the refusal if both came in one.
+        A polling client gets the refusal in one answer and the end in the next. If one answer contained both,
+        stock JavaScript clients would report a lost connection and no refusal.
         """
         self._close = close
-        if self.writes_at_once:
+        if self.is_direct:
             close()
 
-    def begin(self, write_now: Callable[[], bytes], start: Callable[[], object], first: bytes = b"") -> None:
-        """Do what an :class:`SendQueue` does; a session that was refused meanwhile ends."""
-        super().begin(write_now, start, first)
+    def switch_to_direct_writes(
+        self, write_now: Callable[[], bytes], start_writer: Callable[[], object], first: bytes = b""
+    ) -> None:
+        """Extend :meth:`SendQueue.switch_to_direct_writes`: a session that was refused meanwhile ends."""
+        super().switch_to_direct_writes(write_now, start_writer, first)
         if self._close:
             self._close()
 
     def get(self, block: bool = True, timeout: float | None = None) -> _Batch | None:  # noqa: FBT001, FBT002
-        """Return all that waits as one packet; ``None`` says that nothing follows.
+        """Return the queued items as one packet, or ``None`` at the end.
 
-        Raises ``queue.Empty``, upon which Engine.IO ends the session, also for a second poll beside a first.
+        Raises ``queue.Empty``, upon which Engine.IO ends the session, also for a second simultaneous poll.
         """
-        if not block or self.sleeps:
+        if not block or self.has_waiter:
             raise queue.Empty
-        if self._close and not self.waits:
+        if self._close and not self.has_items:
             self._close()
         if not self.wait(timeout):
             raise queue.Empty
-        return None if self.ends_now() else _Batch(self)
+        return None if self.drained_to_end() else _Batch(self)
 
     def task_done(self) -> None:
-        """Do nothing: nobody waits for a queue to be worked off."""
+        """Do nothing: no code waits for this queue to be processed."""
 
     join = task_done
 
 
 class _Batch:
-    """What waits for a client that polls, as the one packet that it is answered."""
+    """The queued items, as the one packet of the answer to a poll."""
 
     __slots__ = ("_send_queue",)
 
     def __init__(self, send_queue: SendQueue) -> None:
         self._send_queue = send_queue
 
-    def encode(self, b64: bool = True) -> str:  # noqa: FBT001, FBT002 - as engineio.packet.Packet has it
-        """Return the payload of an answer to polling."""
+    def encode(self, b64: bool = True) -> str:  # noqa: FBT001, FBT002 - the signature of engineio.packet.Packet
+        """Return the payload of an answer to a poll."""
         return "\x1e".join(
             socketio_packet(item).decode() if isinstance(item, EncodedEvent) else item.encode(b64=b64)
-            for item in self._send_queue.take(MAX_PAYLOAD_PACKETS)
+            for item in self._send_queue.dequeue(MAX_PAYLOAD_PACKETS)
         )
 
 
-class _PingLater:
-    """Engine.IO's task that waits for the time of a client's next ping, as an entry in a list."""
+class _PingTask:
+    """Replaces the thread that waits until a client's next ping: adds the client to a queue instead."""
 
     __slots__ = ("start",)
 
@@ -203,17 +207,17 @@ class _PingLater:
         self.start = start
 
 
-class _Later:
-    """One thread for what happens to every client after the same time, instead of one each."""
+class _DelayQueue:
+    """Calls a function for each client after the same delay, in one thread for all clients."""
 
-    def __init__(self, server: Any, thread: Any, after_s: float, act: Callable[[Any], object]) -> None:
-        self._server, self._thread, self._after_s, self._act = server, thread, after_s, act
-        self._due: deque[tuple[float, Any]] = deque()  # all wait equally long, so the first is due first
+    def __init__(self, server: Any, thread: Any, delay_s: float, act: Callable[[Any], object]) -> None:
+        self._server, self._thread, self._delay_s, self._act = server, thread, delay_s, act
+        self._due: deque[tuple[float, Any]] = deque()  # the delay is the same, so the first is due first
         self._runs = False
 
     def add(self, client: Any) -> None:
-        """Let it happen to this client when the time is over."""
-        self._due.append((time.monotonic() + self._after_s, client))
+        """Call the function for this client after the delay."""
+        self._due.append((time.monotonic() + self._delay_s, client))
         if not self._runs:
             self._runs = True
             self._thread(target=self._run).start()
@@ -221,34 +225,36 @@ class _Later:
     def _run(self) -> None:
         while True:
             while not self._due:
-                self._server.sleep(self._after_s)
+                self._server.sleep(self._delay_s)
             due_s, client = self._due.popleft()
             self._server.sleep(max(0.0, due_s - time.monotonic()))
             if not client.closing and not client.closed:
                 try:
                     self._act(client)
                 except Exception:
-                    log.exception("a ping broke")  # one client's, and nobody else's
+                    log.exception("unexpected error while a client was pinged")  # the others must be pinged
 
 
-def _pings(server: Any, thread: Any) -> _Later:
-    """Pings, and the look for their answers: Engine.IO itself looks only now and then."""
+def _pings(server: Any, thread: Any) -> _DelayQueue:
+    """Return the queue of pings. Checks their answers in time; Engine.IO does so only occasionally."""
 
     def ping(client: Any) -> None:
-        if client.queue.busy:  # its answer would lie unread behind the message that is handled
+        if client.queue.busy:  # the answer would not be read before the message that is being handled
             pings.add(client)
             return
         client.last_ping = time.time()
         client.send(Packet(PING))
-        answers.add(client)
+        checks.add(client)
 
-    answers = _Later(server, thread, server.ping_timeout + 0.1, lambda client: client.check_ping_timeout())
-    pings = _Later(server, thread, server.ping_interval, ping)
+    checks = _DelayQueue(
+        server, thread, server.ping_timeout + 0.1, lambda client: client.check_ping_timeout()
+    )
+    pings = _DelayQueue(server, thread, server.ping_interval, ping)
     return pings
 
 
-def _task(thread: Any, pings: _Later, target: Any, args: Any = (), kwargs: Any = None) -> Any:
-    """Return what Engine.IO starts and joins in place of a green thread."""
-    if getattr(target, "__func__", None) is Socket._send_ping:  # noqa: SLF001 - to know one task from another
-        return _PingLater(partial(pings.add, target.__self__))
+def _task(thread: Any, pings: _DelayQueue, target: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """Return the object that Engine.IO starts and joins: a green thread, or a :class:`_PingTask`."""
+    if getattr(target, "__func__", None) is Socket._send_ping:  # noqa: SLF001 - to recognize the ping task
+        return _PingTask(partial(pings.add, target.__self__))
     return thread(target=target, args=args, kwargs=kwargs)

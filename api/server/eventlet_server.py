@@ -1,6 +1,7 @@
-"""eventlet, and all that knows it. Importing this patches the standard library, so it comes first.
+"""The only module that uses eventlet. Importing it patches the standard library, so it must come first.
 
-It serves WSGI in green threads; what is wanted of it beyond that is changed here (docs/decisions/0004).
+eventlet serves WSGI in green threads. This module also changes its behaviour where needed
+(docs/decisions/0004).
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import io
 import warnings
 
-warnings.filterwarnings("ignore", "\nEventlet is deprecated")  # docs/decisions/0004 answers it
+warnings.filterwarnings("ignore", "\nEventlet is deprecated")  # see docs/decisions/0004
 import eventlet  # noqa: E402
 
 eventlet.monkey_patch()
@@ -33,36 +34,36 @@ from eventlet.wsgi import WSGI_LOCAL, HttpProtocol, Input  # noqa: E402
 from api.errors import HeadError  # noqa: E402
 from api.server.chunked_body import ChunkError, Chunks  # noqa: E402
 from api.server.http_head import MAX_LINE_BYTES, error_response, read_head  # noqa: E402
+from api.server.limited_reader import LimitedReader  # noqa: E402
 from api.server.poller import Poller  # noqa: E402
 from api.server.websocket import wants_upgrade  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-ASYNC_MODE = "eventlet"  # as Flask-SocketIO calls it
-IDLE_S = 5.0  # a connection may be without a request so long, from its beginning or since its last one
-STALL_S = 20.0  # within a request; longer than the 15 s in which a WebSocket's client must answer a ping
-MAX_SENT_BYTES = 16 * 1024 * 1024  # after a head: who sends too large a body still gets to read that it is
-LEAST_BYTES = 128  # what each read counts for: many small chunks are as much work
-MAX_CHUNK_LINE_BYTES = 4_096  # of what is between chunks
-MAX_URL_BYTES = 32_768  # 500 job ids and room to spare
-Pool = eventlet.GreenPool  # in which connections are served; ``running()`` tells how many there are
+ASYNC_MODE = "eventlet"  # Flask-SocketIO's name
+IDLE_TIMEOUT_S = 5.0  # of a connection without a request
+READ_TIMEOUT_S = 20.0  # within a request; a WebSocket client must answer a ping within 15 s
+MAX_URL_BYTES = 32_768  # fits 500 job ids
+Pool = eventlet.GreenPool  # serves connections; ``running()`` returns their number
 
+_PROTOCOL = "gateway.protocol"  # the key of the protocol object in a request's environment
+_CLOSED = SimpleNamespace(shutdown=lambda _: None, close=lambda: None)  # in place of a detached connection
 
 log = logging.getLogger(__name__)
 
 
 def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool) -> Any:
-    """Serve in a green thread, which is returned, each connection in another one of the pool."""
+    """Serve in a green thread, and return it. ``pool`` serves the connections."""
     return eventlet.spawn(
         eventlet.wsgi.server,
         listener,
         app,
         custom_pool=pool,
-        keepalive=IDLE_S if keep_alive else False,
-        socket_timeout=STALL_S,
+        keepalive=IDLE_TIMEOUT_S if keep_alive else False,
+        socket_timeout=READ_TIMEOUT_S,
         protocol=Protocol,
-        minimum_chunk_size=1,  # a stream's events go out when they come
+        minimum_chunk_size=1,  # sends a stream's events at once
         url_length_limit=MAX_URL_BYTES,
         log_output=False,
         log=log,
@@ -71,59 +72,59 @@ def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool) -> Any:
 
 
 def clear_dns_cache() -> None:
-    """Have every name looked up again.
+    """Clear eventlet's DNS cache.
 
-    eventlet keeps an answer for as long as its name server says, which with Docker is ten minutes: a store
-    that was made anew may have another address by then.
+    It keeps an answer for its time to live, which is ten minutes with Docker. A recreated store may have
+    another address by then.
     """
-    with suppress(DNSException):  # where there is no name server, there is nothing to forget
+    with suppress(DNSException):  # no name server is configured
         greendns.resolver.clear()
 
 
-def finish(serving: Any, within_s: float) -> None:
-    """Wait for the requests under way, once the listener is closed, for ``within_s`` seconds at most."""
-    with eventlet.Timeout(within_s, False):
+def wait_for_requests(serving: Any, timeout_s: float) -> None:
+    """Wait at most ``timeout_s`` seconds for the requests in flight. The listener must be closed."""
+    with eventlet.Timeout(timeout_s, False):
         serving.wait()
 
 
 def wait_for_signal(serving: Any) -> None:
-    """Return when the process is told to end, or when the server has ended by itself.
+    """Return at SIGTERM or SIGINT, or when the server has ended by itself.
 
-    A green thread that waits for bytes is woken at once, where a signal's handler would find eventlet asleep.
+    A signal handler would not run while eventlet waits for bytes, so the signal writes a byte instead.
     """
-    waking, woken = socket.socketpair()
+    receiver, sender = socket.socketpair()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    woken.setblocking(False)
-    signal.set_wakeup_fd(woken.fileno())
-    ends = threading.Event()
+    sender.setblocking(False)
+    signal.set_wakeup_fd(sender.fileno())
+    stop = threading.Event()
 
-    def hear() -> None:
-        waking.recv(1)
-        ends.set()
+    def wait_for_byte() -> None:
+        receiver.recv(1)
+        stop.set()
 
-    threading.Thread(target=hear, name="signals", daemon=True).start()
-    serving.link(lambda _: ends.set())
-    ends.wait()
+    threading.Thread(target=wait_for_byte, name="signals", daemon=True).start()
+    serving.link(lambda _: stop.set())
+    stop.wait()
     signal.set_wakeup_fd(-1)
 
 
 class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
-    """A connection that can be given away: then it outlives its request, of which nothing else does."""
+    """A connection that can be detached from its request, and then outlives it."""
 
     rbufsize = 1_024
     has_served = False
 
     def setup(self) -> None:
-        """Send what is written at once: Nagle's algorithm would hold the second of two writes for 40 ms."""
+        """Disable Nagle's algorithm, which would delay the second of two writes by 40 ms."""
         super().setup()
         with suppress(OSError):  # the client is gone
             self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def parse_request(self) -> bool:
-        """Read the rest of the head. Returns whether there is a request; else the client has been told."""
+        """Read the rest of the head. Return whether it is valid; if not, an error response has been sent."""
         if self.has_served:
-            # Who sends requests without waiting for answers would be served for ever: reading does not wait.
+            # A client that pipelines requests would otherwise keep this thread: its reads return at once.
             eventlet.sleep(0)
         self.has_served = True
         try:
@@ -132,11 +133,11 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         except HeadError as error:
             return self._refuse(error)
         self.command, self.path, self.request_version, self.headers, self.close_connection = head
-        self.requestline = self.command  # what eventlet logs of a request: an address may hold a token
+        self.requestline = self.command  # for eventlet's log: the URL may contain a token
         return True
 
     def _read_request_line(self) -> bytes:
-        """Return the request line, or nothing when the connection is to end.
+        """Return the request line, or ``b""`` to end the connection.
 
         An empty line before it is skipped (RFC 9112, section 2.2): some clients send one after a body.
         """
@@ -145,61 +146,63 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
             line = super()._read_request_line()
         if len(line) >= MAX_URL_BYTES:
             self.raw_requestline = line
-            self._refuse(HeadError(f"the request line has {MAX_URL_BYTES} bytes or more: shorten it", 414))
+            self._refuse(
+                HeadError(f"the request line has {MAX_URL_BYTES} bytes or more: shorten the URL", 414)
+            )
             return b""
         return line
 
     def _refuse(self, error: HeadError) -> bool:
-        """Answer what is no request, and end the connection: what follows may be no request either."""
+        """Send an error response, and end the connection: the start of the next request is unknown."""
         self.wfile.write(error_response(error, self.raw_requestline))
         self.close_connection = True
         return False
 
     def get_environ(self) -> dict[str, Any]:
-        """Return the request's environment, in which this object is found."""
+        """Return the request's environment, with a reference to this object."""
         environ: dict[str, Any] = super().get_environ()
         environ[_PROTOCOL] = self
-        environ["SERVER_PROTOCOL"] = self.request_version  # eventlet says HTTP/1.0 of all
+        environ["SERVER_PROTOCOL"] = self.request_version  # eventlet always sets HTTP/1.0
         body = environ["eventlet.input"]
-        if body.content_length != 0 or body.wfile:  # else there is nothing to read, and nothing is promised
+        if body.content_length != 0 or body.wfile:  # else there is no body
             environ["wsgi.input"] = environ["eventlet.input"] = _Body(self, body)
         return environ
 
     def handle_one_response(self) -> None:
-        """Answer the request. Once the listener is closed, the answer also closes the connection."""
+        """Answer the request. If the listener is closed, close the connection after the response."""
         self.close_connection = self.close_connection or self.server.socket.closed
         super().handle_one_response()
 
     def detach_socket(self) -> Any:
-        """Return the connection: eventlet answers nothing then, and closes nothing."""
+        """Return the connection. eventlet then neither answers the request nor closes the connection."""
         connection = self.conn_state[1]
-        self.conn_state[1] = self.connection = _NOTHING
+        self.conn_state[1] = self.connection = _CLOSED
         WSGI_LOCAL.already_handled = True
         return connection
 
-    def give_buffer_back(self) -> None:
-        """Keep no memory for writing: nothing is written through it any more."""
+    def shrink_write_buffer(self) -> None:
+        """Free the memory of the write buffer, which is no longer needed."""
         self.wfile.close()  # type: ignore[has-type]
         self.wfile = self.connection.makefile("wb", 1)
 
     def finish(self) -> None:
-        """End the connection, unless it was given away, and what keeps this object and its request alive."""
+        """End the connection unless it was detached, and release the request's memory."""
         super().finish()
         self.environ = None
 
 
 class _Body(Input):  # type: ignore[misc]  # eventlet ships no types
-    """A request's body. A connection whose body cannot be read to its end ends after the response."""
+    """The body of a request. If it cannot be read to its end, the connection ends after the response."""
 
     def __init__(self, protocol: Protocol, body: Any) -> None:
-        subscriber = _BodyReader(body.rfile)
-        # A client of HTTP/1.0 does not know 100 Continue (RFC 9110, section 10.1.1).
+        reader = LimitedReader(body.rfile)
+        # A client of HTTP/1.0 does not understand 100 Continue (RFC 9110, section 10.1.1).
         wfile = body.wfile if protocol.request_version == "HTTP/1.1" else None
         super().__init__(
-            subscriber, body.content_length, body.get_socket(), wfile, body.wfile_line, body.chunked_input
+            reader, body.content_length, body.get_socket(), wfile, body.wfile_line, body.chunked_input
         )
         self._protocol = protocol
-        self._chunks: Any = io.BufferedReader(Chunks(subscriber)) if body.chunked_input else None
+        self._chunks: Any = io.BufferedReader(Chunks(reader)) if body.chunked_input else None
 
     def _chunked_read(self, _: Any, length: int | None = None, use_readline: bool = False) -> bytes:  # noqa: FBT001, FBT002
         if self.should_send_hundred_continue:
@@ -214,80 +217,49 @@ class _Body(Input):  # type: ignore[misc]  # eventlet ships no types
         return data
 
     def discard(self, buffer_size: int = 16_384) -> None:
-        """Read to the end what the application has not read."""
+        """Read the rest that the application has not read."""
         try:
             super().discard(buffer_size)
         except (ChunkError, OSError):  # the response has been sent
             self._protocol.close_connection = True
 
 
-class _BodyReader:
-    """What follows a head: no more of it than a body may have, however chunked, and others run meanwhile.
-
-    eventlet reads to its end also a body that nobody wants, and a chunk's length from a line of any length.
-    """
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self._left = MAX_SENT_BYTES
-
-    def read(self, size: int) -> bytes:
-        """Return so many bytes, or what there is. Raises ``ConnectionAbortedError`` when it is too much."""
-        return self._counted(self._file.read(size))
-
-    def readline(self, size: int = -1) -> bytes:
-        """Return a line; of a longer one as much as a line may have. Raises as :meth:`read`."""
-        most = MAX_CHUNK_LINE_BYTES
-        return self._counted(self._file.readline(most if size < 0 else min(size, most)))
-
-    def _counted(self, data: bytes) -> bytes:
-        self._left -= max(len(data), LEAST_BYTES)
-        if self._left < 0:
-            raise ConnectionAbortedError("the client sends too much")
-        eventlet.sleep(0)
-        return data
-
-
-_PROTOCOL = "gateway.protocol"
-_NOTHING = SimpleNamespace(shutdown=lambda _: None, close=lambda: None)  # a connection that is closed
-
-
 def detach_socket(environ: dict[str, Any]) -> Any:
-    """Return a request's connection: eventlet answers nothing then, and closes nothing."""
+    """Return a request's connection. eventlet then neither answers the request nor closes the connection."""
     return environ[_PROTOCOL].detach_socket()
 
 
 def take_over(environ: dict[str, Any]) -> Any:
-    """Return the connection of a request that lasts as long as the connection is used."""
-    environ[_PROTOCOL].give_buffer_back()
+    """Do the same as :func:`detach_socket`, for a request that lasts as long as its connection."""
+    environ[_PROTOCOL].shrink_write_buffer()
     return detach_socket(environ)
 
 
 def poller() -> Poller:
-    """Return a doorbell that rings by itself.
+    """Return a poller that eventlet's hub calls.
 
-    eventlet's hub looks at its files with one system call for each wait, and another one after it; so it is
-    given one file that stands for all. Who answers runs at once, as those who wait for the hub do.
+    For each wait the hub makes one system call to watch its file and another one after it. So the hub watches
+    one file that stands for all connections. Callbacks run at once, like green threads that wait for the hub.
     """
     epoll = eventlet.patcher.original("select").epoll()
-    rings = Poller(epoll, lambda answer: greenlet(answer).switch())
+    connections = Poller(epoll, lambda callback: greenlet(callback).switch())
     hub = get_hub()
-    hub.add(hub.READ, epoll.fileno(), lambda _: rings.ring(), None, None)
-    return rings
+    hub.add(hub.READ, epoll.fileno(), lambda _: connections.poll(), None, None)
+    return connections
 
 
-def adapted(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Tell Werkzeug and the streams what eventlet knows.
+def adapt_environ(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """Return the application with eventlet's environment adapted to Werkzeug and the SSE streams.
 
-    Werkzeug takes a body that comes in chunks for empty unless told that it ends. eventlet's input does end:
-    it puts the chunks together. Werkzeug still counts the bytes. The connection has Werkzeug's name for it.
+    Werkzeug treats a chunked body as empty unless the server declares that its input ends. eventlet's does,
+    for it decodes the chunks. Werkzeug still counts the bytes. The connection gets Werkzeug's key.
     """
 
     def adapt_and_serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if "HTTP_UPGRADE" in environ and not wants_upgrade(environ):
             del environ["HTTP_UPGRADE"]  # it is for another connection (RFC 9110, section 7.8)
         environ["werkzeug.socket"] = environ["eventlet.input"].get_socket()
-        if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":  # as eventlet asks
+        if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":  # the condition of eventlet
             environ["wsgi.input_terminated"] = True
         return app(environ, start_response)
 
@@ -295,7 +267,9 @@ def adapted(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes
 
 
 def log_failures() -> None:
-    """Have eventlet log what has ended a green thread; it would print that."""
+    """Make eventlet log the exceptions that end green threads, instead of printing them."""
     hub = get_hub()
-    hub.squelch_generic_exception = lambda failure: log.error("a green thread broke", exc_info=failure)
+    hub.squelch_generic_exception = lambda failure: log.error(
+        "unexpected error in a green thread", exc_info=failure
+    )
     hub.squelch_timer_exception = lambda _, failure: hub.squelch_generic_exception(failure)

@@ -1,4 +1,4 @@
-"""Where a gateway's connections come from: a port of its own, or the front process that hands them over."""
+"""The two sources of a gateway's connections: its own port, or the front process that hands them over."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REPORT = struct.Struct("!I")  # what a gateway tells the front: its number, then, again and again, its load
-REPORT_EVERY_S = 0.5
+REPORT = struct.Struct("!I")  # a gateway sends the front its number once, then repeatedly its load
+REPORT_INTERVAL_S = 0.5
 RETRY_S = 0.1
-LEAVE_S = 0.5  # how long the front may take to notice that a gateway is leaving
-LINGER_S = 0.2  # a stopping gateway waits so long for a request on the connections that it has
-BACKLOG = 4_096  # connections that may wait while thousands come back at once
-IN_A_ROW = 16  # connections that are accepted before those that are there are served
-_NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+CLOSE_TIMEOUT_S = 0.5  # for the front to notice that a gateway is stopping
+LINGER_S = 0.2  # for requests on the accepted connections of a stopping gateway
+BACKLOG = 4_096  # connections that may wait while thousands of clients reconnect at once
+ACCEPT_BATCH = 16  # connections that are accepted before other threads run
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
-def listen(settings: Settings, who: str) -> socket.socket:
-    """Listen on the system's address, or end this process, which is called ``who``."""
+def listen(settings: Settings, process: str) -> socket.socket:
+    """Listen on the configured address, or exit with a message that names this ``process``."""
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
         family, _, _, _, address = found[0]
@@ -43,20 +43,22 @@ def listen(settings: Settings, who: str) -> socket.socket:
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:
-        sys.exit(f"The {who} cannot listen on {settings.host}:{settings.port}: {error}. Is CTO_PORT taken?")
+        sys.exit(
+            f"The {process} cannot listen on {settings.host}:{settings.port}: {error}. Is CTO_PORT taken?"
+        )
     return listener
 
 
 class PortListener:
-    """A listening socket. It outlives what ends eventlet's server: no file descriptor being left."""
+    """A listening socket that retries when no file descriptor is left, which would end eventlet's server."""
 
     def __init__(self, listener: Any) -> None:
         self._listener, self.family = listener, listener.family
         self.getsockname = listener.getsockname
         self._accepted: deque[tuple[socket.socket, Any]] = deque()  # by close
-        self._left = threading.Event()
+        self._accept_ended = threading.Event()
         self.closed = False
-        self._in_a_row = 0
+        self._count = 0
 
     def accept(self) -> tuple[Any, Any]:
         """Return the next connection and its peer's address. Raises :class:`OSError` once it is closed."""
@@ -67,21 +69,21 @@ class PortListener:
                 if self._accepted:
                     return self._accepted.popleft()
                 if self.closed:
-                    self._leave()
-                if error.errno not in {*_NO_ROOM, errno.ECONNABORTED}:
+                    self._end()
+                if error.errno not in {*_OUT_OF_RESOURCES, errno.ECONNABORTED}:
                     raise
-                log.warning("cannot accept: %s", error)
+                log.warning("cannot accept a connection: %s", error)
                 time.sleep(RETRY_S)
             else:
-                self._in_a_row += 1
-                if self._in_a_row % IN_A_ROW == 0:
-                    time.sleep(0)  # who is connected already is looked at
+                self._count += 1
+                if self._count % ACCEPT_BATCH == 0:
+                    time.sleep(0)  # connected clients are served
                 return connection, address
 
     def close(self) -> None:
-        """Refuse new connections, and wait until those that are there have had time to send a request.
+        """Refuse new connections, and wait for requests on those accepted just before.
 
-        Connections that the kernel has accepted are still returned: nobody else could answer them.
+        Connections that the kernel has accepted are still returned: no other process could answer them.
         """
         if self.closed:
             return
@@ -92,20 +94,20 @@ class PortListener:
                 self._accepted.append((socket.socket(fileno=connection.detach()), address))
         self.closed = True
         self._listener.shutdown(socket.SHUT_RD)  # refuses new connections, and wakes accept
-        self._left.wait(LEAVE_S)
+        self._accept_ended.wait(CLOSE_TIMEOUT_S)
 
-    def _leave(self) -> None:
+    def _end(self) -> None:
         time.sleep(LINGER_S)
-        self._left.set()
+        self._accept_ended.set()
         self._listener.close()
-        raise OSError(errno.ESHUTDOWN, "closed")  # by which eventlet's server knows that it has to end
+        raise OSError(errno.ESHUTDOWN, "closed")  # ends eventlet's server
 
 
 class DispatchedListener:
     """A listener of connections that the dispatcher (:mod:`api.server.dispatcher`) accepts and hands over.
 
-    The link to the front is made again whenever it breaks. Through it the gateway also tells how many
-    connections it has; so the front knows who is alive, and who has the least to do.
+    It reconnects to the front whenever the link breaks. Through the link the gateway also reports its number
+    of connections. So the front can tell which gateways are alive, and which one has the lowest load.
     """
 
     family = socket.AF_UNIX
@@ -114,7 +116,7 @@ class DispatchedListener:
         self._path, self._number, self._load = path, number, load
         self._link: socket.socket | None = None
         self.closed = False
-        self._left = threading.Event()
+        self._accept_ended = threading.Event()
         threading.Thread(target=self._report, name="load", daemon=True).start()
 
     def accept(self) -> tuple[socket.socket, Any]:
@@ -123,32 +125,32 @@ class DispatchedListener:
             link = self._link or self._connect()
             select.select([link], [], [])
             try:
-                sign, descriptors, _, _ = socket.recv_fds(link, 1, 1)
+                data, descriptors, _, _ = socket.recv_fds(link, 1, 1)
             except BlockingIOError:
                 continue
             except OSError:
-                sign, descriptors = b"", []
-            if not sign:
+                data, descriptors = b"", []
+            if not data:
                 self._disconnect()
-            for descriptor in descriptors:  # none if this process had no room for it
+            for descriptor in descriptors:  # empty if this process had no descriptor left
                 connection = socket.socket(fileno=descriptor)
-                with suppress(OSError):  # it is gone already
+                with suppress(OSError):  # the client is gone already
                     return connection, connection.getpeername()
                 connection.close()
 
     def getsockname(self) -> str:
-        """Return where connections are handed over."""
+        """Return the path of the front's socket."""
         return str(self._path)
 
     def close(self) -> None:
-        """Leave the front, which gives new connections to others, and wait until it has noticed.
+        """Disconnect from the front, which then uses other gateways, and wait until it has noticed.
 
-        What it has sent until then goes on to be accepted: nobody else could answer these clients any more.
+        Connections that it sent before are still accepted: no other process could answer these clients.
         """
         self.closed = True
         if self._link:
-            _say_nothing_more(self._link)
-        self._left.wait(LEAVE_S)
+            _shut_down_writes(self._link)
+        self._accept_ended.wait(CLOSE_TIMEOUT_S)
 
     def _connect(self) -> socket.socket:
         while not self.closed:
@@ -156,16 +158,16 @@ class DispatchedListener:
             try:
                 link.connect(str(self._path))
                 link.sendall(REPORT.pack(self._number))
-            except OSError:  # the front is being started, again or for the first time
+            except OSError:  # the front is starting or restarting
                 link.close()
                 time.sleep(RETRY_S)
             else:
                 self._link = link
                 if self.closed:  # meanwhile
-                    _say_nothing_more(link)
+                    _shut_down_writes(link)
                 return link
-        self._left.set()
-        raise OSError(errno.ESHUTDOWN, "closed")  # by which eventlet's server knows that it has to end
+        self._accept_ended.set()
+        raise OSError(errno.ESHUTDOWN, "closed")  # ends eventlet's server
 
     def _disconnect(self) -> None:
         link, self._link = self._link, None
@@ -177,17 +179,17 @@ class DispatchedListener:
             if link := self._link:
                 with suppress(OSError):
                     link.sendall(REPORT.pack(self._load()))
-            time.sleep(REPORT_EVERY_S)
+            time.sleep(REPORT_INTERVAL_S)
 
 
-def _say_nothing_more(link: socket.socket) -> None:
-    """Have the front close its end, and read what it has sent before."""
+def _shut_down_writes(link: socket.socket) -> None:
+    """Make the front close its end. What it has sent before can still be read."""
     with suppress(OSError):  # it has closed already
         link.shutdown(socket.SHUT_WR)
 
 
 def allow_descriptors(wanted: int) -> int:
-    """Raise this process's limit of open files as far as it may be, and return how many it may have."""
+    """Raise this process's limit of open files to ``wanted`` if possible. Return the resulting limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < limit:

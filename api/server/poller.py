@@ -1,4 +1,4 @@
-"""Tells when there is something to read, on many connections, though no green thread waits for any."""
+"""A poller: calls back when connections can be read, so that no green thread waits per connection."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_READABLE = 1  # EPOLLIN; an end, and an error, are told anyway
+_READABLE = 1  # EPOLLIN; an end and an error are reported in any case
 
 
 class Poller:
-    """A set of connections, and what to call when bytes of one are there, or its end."""
+    """A set of connections, each with a callback for incoming bytes or the end."""
 
     def __init__(self, epoll: Any, run: Callable[[Callable[[], object]], object]) -> None:
-        """``epoll`` is a :class:`select.epoll`; ``run`` runs what may wait, and returns when it does."""
+        """``epoll`` is a :class:`select.epoll`. ``run`` calls a function until it blocks or ends."""
         self._epoll, self._run = epoll, run
-        self._answers: dict[int, Callable[[], object]] = {}
+        self._callbacks: dict[int, Callable[[], object]] = {}
 
-    def watch(self, fileno: int, answer: Callable[[], object]) -> None:
-        """Run ``answer`` again and again while there is something to read, even while it runs already."""
-        if fileno not in self._answers:
+    def watch(self, fileno: int, callback: Callable[[], object]) -> None:
+        """Call ``callback`` at every poll while there are unread bytes, also while an earlier call runs."""
+        if fileno not in self._callbacks:
             self._epoll.register(fileno, _READABLE)
-        self._answers[fileno] = answer
+        self._callbacks[fileno] = callback
 
     def unwatch(self, fileno: int) -> None:
-        """Run nothing any more, as must be said before the connection is closed."""
-        if self._answers.pop(fileno, None):
+        """Stop the callbacks of a connection. Required before the connection is closed."""
+        if self._callbacks.pop(fileno, None):
             with suppress(OSError):
                 self._epoll.unregister(fileno)
 
-    def ring(self) -> None:
-        """Run the answers of those of which something is there now."""
+    def poll(self) -> None:
+        """Call the callbacks of all connections that can be read now."""
         for fileno, _ in self._epoll.poll(0):
-            answer = self._answers.get(fileno)
-            if answer:
-                self._run(partial(self._answer, fileno, answer))
+            callback = self._callbacks.get(fileno)
+            if callback:
+                self._run(partial(self._call, fileno, callback))
 
-    def _answer(self, fileno: int, answer: Callable[[], object]) -> None:
+    def _call(self, fileno: int, callback: Callable[[], object]) -> None:
         try:
-            answer()
+            callback()
         except Exception:
-            log.exception("a connection broke")  # one client's, and nobody else's
+            log.exception("unexpected error in a connection's callback")  # the other connections' must run
             self.unwatch(fileno)

@@ -1,8 +1,7 @@
-"""What stands around every transport: security headers on each response, hosts, origins and CORS.
+"""WSGI middleware around every transport: security headers, hosts, origins and CORS.
 
-It is WSGI middleware, outside of Flask and Engine.IO alike, so that none of them can answer without it. A
-request that the HTTP parser refuses never gets here; :func:`api.server.http_head.error_response` adds the
-same headers.
+It is outside of Flask and Engine.IO, so neither can answer without it. A request that the HTTP parser refuses
+does not get here; :func:`api.server.http_head.error_response` adds the same headers.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SOCKETIO = "/socket.io/"
-# Here a foreign page may not even read: a response could be an open connection. Elsewhere it may not write.
+# A foreign page may not even read these: a response could be an open connection. It may not write others.
 GUARDED = ("/api/", SOCKETIO, "/ws")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _JSONP = re.compile(r"(?:^|&)(?:j|%6[aA])=")
@@ -39,17 +38,17 @@ _HINTS = {
 
 
 class Protection:
-    """WSGI middleware around the whole gateway; ``app`` is what it protects."""
+    """The middleware. ``app`` is the application that it protects."""
 
     def __init__(self, app: Callable[..., Iterable[bytes]], settings: Settings) -> None:
         self._app, self._policy, self._warnings = app, OriginPolicy(settings), WarningLimiter(log)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Serve, as WSGI has it."""
-        shared: list[tuple[str, str]] = []  # the CORS headers, once the origin is known to be allowed
+        """Serve a request, or refuse it."""
+        cors_headers: list[tuple[str, str]] = []  # filled when the origin is allowed
 
         def start(status: str, headers: list[tuple[str, str]], *failure: Any) -> Any:
-            return start_response(status, _complete(headers, shared), *failure)
+            return start_response(status, _complete(headers, cors_headers), *failure)
 
         try:
             origin = self._checked_origin(environ)
@@ -58,7 +57,7 @@ class Protection:
             return _refuse(start, HTTPStatus.FORBIDDEN, refusal.code, str(refusal))
         path: str = environ.get("PATH_INFO", "")
         if origin and path.startswith(GUARDED):
-            shared += cors.headers(origin, credentials=path.startswith(SOCKETIO))
+            cors_headers += cors.headers(origin, credentials=path.startswith(SOCKETIO))
             if cors.is_preflight(environ):
                 start("204 No Content", cors.preflight_headers(environ))
                 return []
@@ -74,10 +73,10 @@ class Protection:
     def _serve(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         try:
             return self._app(environ, start)
-        except OSError:  # the client is gone, or sends too much: the server ends the connection
+        except OSError:  # the client is gone or sends too much; the server ends the connection
             raise
         except Exception:
-            log.exception("a request broke")
+            log.exception("unexpected error while a request was handled")
             metrics.BROKEN.inc()
             message = ERRORS["internal_error"].message
             return _refuse(start, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message)
@@ -94,26 +93,26 @@ class Protection:
     def _log(self, environ: dict[str, Any], refusal: ForbiddenError) -> None:
         kind = "origin" if refusal.code == "origin_not_allowed" else "host"
         metrics.REFUSED.labels(kind).inc()
-        named = environ.get(f"HTTP_{kind.upper()}", "")
+        value = environ.get(f"HTTP_{kind.upper()}", "")
         self._warnings.warn(
-            f"{kind} {named}",
+            f"{kind} {value}",
             "refused a request from %s: the %s %s is not allowed: %s",
             environ.get("REMOTE_ADDR"),
             kind,
-            named[:MAX_SHOWN],
+            value[:MAX_SHOWN],
             _HINTS[refusal.code],
         )
 
 
-def _complete(headers: list[tuple[str, str]], shared: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return a response's headers with those that every response has."""
-    given = {name.lower() for name, _ in headers}
+def _complete(headers: list[tuple[str, str]], cors_headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return a response's headers together with those of every response."""
+    names = {name.lower() for name, _ in headers}
     complete = [*headers, *SECURITY_HEADERS]
-    if "cache-control" not in given:
-        # What was answered to one bearer of a token must not be shown to the next one.
+    if "cache-control" not in names:
+        # A cache must not serve one caller's response to another caller.
         complete.append(("Cache-Control", "no-store"))
-    if shared:
-        complete += [*shared, ("Vary", "Origin")]
+    if cors_headers:
+        complete += [*cors_headers, ("Vary", "Origin")]
     return complete
 
 

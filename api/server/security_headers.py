@@ -1,4 +1,4 @@
-"""The security headers that every response has, also one of the HTTP parser."""
+"""The security headers of every response, those of the HTTP parser included."""
 
 from __future__ import annotations
 

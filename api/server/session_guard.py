@@ -7,20 +7,21 @@ from typing import Any
 
 from api.limits.refusal_log import refusals
 
-_CONNECT = "0"  # Socket.IO's packet that asks to join a namespace
+_CONNECT = "0"  # Socket.IO's packet to join a namespace
 _BINARY = ("5", "6")  # Socket.IO's packets with attachments
 
 
 def guard(server: Any, namespace: str = "/") -> None:
-    """Close a Socket.IO server's session after a refused CONNECT, a binary or malformed packet, or too many.
+    """Close sessions of a Socket.IO server after an invalid packet, too many packets, or a refused CONNECT.
 
-    ``server`` is one that :func:`~api.server.engineio_server.install_engine` has prepared.
+    Binary packets are invalid. ``server`` must be prepared by
+    :func:`~api.server.engineio_server.install_engine`.
     """
     server.eio.on("message", _Guard(server, namespace).check_and_handle)
 
 
 class _Guard:
-    """What stands before a server's handler of messages."""
+    """Checks messages before the server's own handler."""
 
     def __init__(self, server: Any, namespace: str) -> None:
         self._server, self._namespace = server, namespace
@@ -30,15 +31,15 @@ class _Guard:
         """Handle a message, or close the session that sent it."""
         session = self._server.eio.sockets.get(eio_sid)
         if session is None or session.closed:
-            return  # it came with the end of its session; nothing would ever forget it
-        wrong = _fault(session.queue, message)
-        if wrong is None:
+            return  # handled after the end of its session, its data would never be removed
+        fault = _fault(session.queue, message)
+        if fault is None:
             try:
                 self._pass_on(eio_sid, session, message)
             except (LookupError, RecursionError, TypeError, ValueError):
-                wrong = "sent what is not a Socket.IO packet"
-        if wrong is not None:
-            refusals.note("cut off a client", address_of(self._server, eio_sid), wrong)
+                fault = "sent an invalid Socket.IO packet"
+        if fault is not None:
+            refusals.note("disconnected a client", address_of(self._server, eio_sid), fault)
             session.close(wait=False, abort=True)
             session.queue.drop()
 
@@ -57,15 +58,15 @@ class _Guard:
 def _fault(send_queue: Any, message: Any) -> str | None:
     """Return why a message ends its session, or ``None``."""
     if send_queue.refused:
-        return "sent more after it was refused"
+        return "sent a message after it was refused"
     if not isinstance(message, str) or message.startswith(_BINARY):
         return "sent a binary message"
     if not (send_queue.joined or message.startswith(_CONNECT)):
-        return "sent something else before it has joined"
+        return "sent a message before it joined"
     return None if send_queue.allowance.spend() else "sent too many messages"
 
 
 def address_of(server: Any, eio_sid: str) -> str | None:
-    """Return the address from which a session was opened, as far as ``server`` knows it."""
+    """Return the address from which a session was opened, or ``None`` if ``server`` has no such session."""
     environ: dict[str, str] = server.environ.get(eio_sid, {})
     return environ.get("REMOTE_ADDR")

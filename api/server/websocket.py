@@ -1,4 +1,7 @@
-"""What the client of a WebSocket sends: its handshake, and messages put together from bytes (RFC 6455)."""
+"""The receiving half of a WebSocket: the handshake, and messages decoded from frames (RFC 6455).
+
+:mod:`api.relay.websocket_frames` encodes the frames that the server sends.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,23 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from api.errors import HandshakeError, WebSocketError
+from api.relay.websocket_frames import BINARY, CLOSE, FRAGMENT, PING, PONG, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PIECE, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10  # what is told; a piece is of no whole message yet
-NORMAL, PROTOCOL_ERROR, INVALID_TEXT = 1000, 1002, 1007  # why a WebSocket is closed
+NORMAL, PROTOCOL_ERROR, INVALID_TEXT = 1000, 1002, 1007  # close status codes (section 7.4.1)
 POLICY_VIOLATION, TOO_LARGE = 1008, 1009
 
 _FINAL, _RESERVED, _MASKED, _CONTROL = 0x80, 0x70, 0x80, 0x08
-_MOST_OF_CONTROL = 125
+_MAX_CONTROL_BYTES = 125
 _CLOSE_STATUSES = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
 _KEY_BYTES = 16
 _SECRET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
 
 
 def wants_upgrade(environ: dict[str, Any]) -> bool:
-    """Whether a request's ``Upgrade`` is for this connection."""
+    """Return whether a request's ``Upgrade`` is for this connection."""
     options = environ.get("HTTP_CONNECTION", "").lower().split(",")
     return "upgrade" in [option.strip() for option in options]
 
@@ -33,9 +36,11 @@ def wants_upgrade(environ: dict[str, Any]) -> bool:
 def handshake(environ: dict[str, Any]) -> bytes:
     """Return the answer that accepts a WebSocket (section 4.2). Raises :class:`HandshakeError`."""
     if not wants_upgrade(environ) or environ.get("HTTP_UPGRADE", "").lower() != "websocket":
-        raise HandshakeError(HTTPStatus.BAD_REQUEST, "no handshake: send Upgrade and Connection: Upgrade")
+        raise HandshakeError(
+            HTTPStatus.BAD_REQUEST, "not a handshake: send Upgrade: websocket and Connection: Upgrade"
+        )
     if environ["REQUEST_METHOD"] != "GET" or environ["SERVER_PROTOCOL"] == "HTTP/1.0":
-        raise HandshakeError(HTTPStatus.BAD_REQUEST, "a handshake is a GET of HTTP/1.1")
+        raise HandshakeError(HTTPStatus.BAD_REQUEST, "a handshake must be a GET request of HTTP/1.1")
     key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "")
     if not _is_key(key):
         raise HandshakeError(HTTPStatus.BAD_REQUEST, "Sec-WebSocket-Key must be 16 bytes in base64")
@@ -51,74 +56,75 @@ def handshake(environ: dict[str, Any]) -> bytes:
 def _is_key(text: str) -> bool:
     try:
         return len(base64.b64decode(text, validate=True)) == _KEY_BYTES
-    except (binascii.Error, ValueError):  # the second for what is no ASCII
+    except (binascii.Error, ValueError):  # ValueError: the text is not ASCII
         return False
 
 
 class FrameDecoder:
-    """Puts together one client's messages, of so many bytes at most."""
+    """Decodes the messages of one client. ``limit`` is the maximum size of a message in bytes."""
 
-    __slots__ = ("_begun", "_kind", "_limit", "_rest")
+    __slots__ = ("_begun", "_limit", "_opcode", "_rest")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._rest = b""  # of a frame that is not whole yet
-        self._kind = PIECE  # what the message is that is not whole yet, if there is one
-        self._begun = b""
+        self._rest = b""  # the bytes of an incomplete frame
+        self._opcode = FRAGMENT  # of the incomplete message, if there is one
+        self._begun = b""  # the payload of the incomplete message so far
 
     def read(self, data: bytes = b"") -> Iterator[tuple[int, bytes]]:
-        """Tell what is whole with these bytes: kind and payload of each message, and pieces of others.
+        """Yield opcode and payload of each message that is complete with ``data``.
 
-        What is not asked for comes next time. Raises :class:`WebSocketError`.
+        A frame of a message that is still incomplete yields ``FRAGMENT`` without its payload. If the caller
+        stops early, the next call continues there. Raises :class:`WebSocketError`.
         """
         unread, at = self._rest + data, 0
         try:
             while frame := self._frame(unread, at):
                 first, payload, at = frame
-                kind = first & 15
-                if kind & _CONTROL:
-                    yield kind, payload
+                opcode = first & 15
+                if opcode & _CONTROL:
+                    yield opcode, payload
                 elif first & _FINAL:
                     message, self._begun = self._begun + payload, b""
-                    kind, self._kind = kind or self._kind, PIECE
-                    yield kind, message
+                    opcode, self._opcode = opcode or self._opcode, FRAGMENT
+                    yield opcode, message
                 else:
-                    self._kind = kind or self._kind
+                    self._opcode = opcode or self._opcode
                     self._begun += payload
-                    yield PIECE, b""
+                    yield FRAGMENT, b""
         finally:
             self._rest = unread[at:]
 
     def _frame(self, unread: bytes, at: int) -> tuple[int, bytes, int] | None:
-        """Return a frame's first byte, its payload and where it ends; ``None`` when it is not whole yet."""
+        """Return a frame's first byte, payload and end, or ``None`` if it is incomplete."""
         if len(unread) < at + 2:
             return None
         first, size = unread[at], unread[at + 1] & ~_MASKED
         self._check(first, unread[at + 1], size)
         begin = at + 2
-        if size > _MOST_OF_CONTROL:
-            begin += 2 if size == _MOST_OF_CONTROL + 1 else 8
+        if size > _MAX_CONTROL_BYTES:
+            begin += 2 if size == _MAX_CONTROL_BYTES + 1 else 8
             if len(unread) < begin:
                 return None
             size = int.from_bytes(unread[at + 2 : begin], "big")
         if size + (0 if first & _CONTROL else len(self._begun)) > self._limit:
-            raise WebSocketError(TOO_LARGE, f"A message has at most {self._limit} bytes")
+            raise WebSocketError(TOO_LARGE, f"the message has more than {self._limit} bytes")
         begin, end = begin + 4, begin + 4 + size
         if len(unread) < end:
             return None
         return first, _unmasked(unread[begin:end], unread[begin - 4 : begin]), end
 
     def _check(self, first: int, second: int, size: int) -> None:
-        kind = first & 15
-        if first & _RESERVED or kind not in {PIECE, TEXT, BINARY, CLOSE, PING, PONG}:
-            raise WebSocketError(PROTOCOL_ERROR, "A frame of no kind that is known here")
+        opcode = first & 15
+        if first & _RESERVED or opcode not in {FRAGMENT, TEXT, BINARY, CLOSE, PING, PONG}:
+            raise WebSocketError(PROTOCOL_ERROR, "unknown opcode or reserved bit in a frame")
         if not second & _MASKED:
-            raise WebSocketError(PROTOCOL_ERROR, "A client must mask its frames")
-        if kind & _CONTROL:
-            if size > _MOST_OF_CONTROL or not first & _FINAL:
-                raise WebSocketError(PROTOCOL_ERROR, "A control frame must be short and whole")
-        elif (kind == PIECE) != (self._kind != PIECE):
-            raise WebSocketError(PROTOCOL_ERROR, "A message must be continued, and begun, once")
+            raise WebSocketError(PROTOCOL_ERROR, "a client must mask its frames")
+        if opcode & _CONTROL:
+            if size > _MAX_CONTROL_BYTES or not first & _FINAL:
+                raise WebSocketError(PROTOCOL_ERROR, "a control frame must be one frame of 125 bytes at most")
+        elif (opcode == FRAGMENT) != (self._opcode != FRAGMENT):
+            raise WebSocketError(PROTOCOL_ERROR, "fragments of messages are out of order")
 
 
 def _unmasked(payload: bytes, mask: bytes) -> bytes:
@@ -128,19 +134,19 @@ def _unmasked(payload: bytes, mask: bytes) -> bytes:
 
 
 def text_of(payload: bytes) -> str:
-    """Return a payload of text. Raises :class:`WebSocketError` when it is none."""
+    """Return the text of a payload. Raises :class:`WebSocketError` when it is not UTF-8."""
     try:
         return payload.decode()
     except UnicodeDecodeError:
-        raise WebSocketError(INVALID_TEXT, "Text must be UTF-8") from None
+        raise WebSocketError(INVALID_TEXT, "text must be UTF-8") from None
 
 
 def close_status(payload: bytes) -> int:
-    """Return the status with which a client closes. Raises :class:`WebSocketError` when it is none."""
+    """Return the status code of a client's close frame. Raises :class:`WebSocketError` when it is invalid."""
     if not payload:
         return NORMAL
     status = int.from_bytes(payload[:2], "big")
     if len(payload) == 1 or status not in _CLOSE_STATUSES:
-        raise WebSocketError(PROTOCOL_ERROR, "A close frame with no status that may be sent")
+        raise WebSocketError(PROTOCOL_ERROR, "a close frame must have a registered status code")
     text_of(payload[2:])
     return status

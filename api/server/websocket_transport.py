@@ -1,8 +1,8 @@
-"""The WebSocket of an Engine.IO session, on which no green thread waits for an idle client.
+"""The WebSocket of an Engine.IO session, without a thread for an idle client.
 
-python-engineio's own serves each in a green thread from the handshake to the end: several kilobytes of stack
-that do nothing. Here the request that opened it ends with the upgrade. A doorbell tells when the client has
-sent something, and only then a green thread runs, for as long as that takes to be handled.
+python-engineio's WebSocket occupies a green thread from the handshake to the end: several kilobytes of stack
+per idle client. Here the request ends with the upgrade. A poller reports incoming bytes, and a green thread
+runs only while they are handled.
 """
 
 from __future__ import annotations
@@ -22,16 +22,21 @@ from engineio.packet import MESSAGE, NOOP, Packet
 from api.errors import HandshakeError, WebSocketError
 from api.limits.token_bucket import TokenBucket
 from api.relay import latency_probe
-from api.relay.encoded_event import EncodedEvent, close_frame, control_frame, socketio_message, text_frame
-from api.relay.send_queue import SendQueue, cut_off
-from api.server.websocket import (
+from api.relay.encoded_event import EncodedEvent, socketio_message
+from api.relay.send_queue import SendQueue, abort
+from api.relay.websocket_frames import (
     CLOSE,
-    PIECE,
+    FRAGMENT,
     PING,
-    POLICY_VIOLATION,
     PONG,
-    PROTOCOL_ERROR,
     TEXT,
+    close_frame,
+    control_frame,
+    text_frame,
+)
+from api.server.websocket import (
+    POLICY_VIOLATION,
+    PROTOCOL_ERROR,
     FrameDecoder,
     close_status,
     handshake,
@@ -52,101 +57,101 @@ _REFUSAL_HEADERS = {
         ("Connection", "close, Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
     ],
 }  # fmt: skip
-Take = Callable[[dict[str, Any]], Any]  # gives a request's connection away: it outlives the request
+DetachSocket = Callable[[dict[str, Any]], Any]  # returns a request's connection, which outlives the request
 
 
 class WebSocketFactory:
-    """Makes WebSockets of requests, in place of the class for that in Engine.IO's async mode."""
+    """Makes WebSockets of requests, in place of the class in Engine.IO's async mode."""
 
-    def __init__(self, take: Take, poller: Poller, thread: Any) -> None:
-        self.poller, self.thread, self._take = poller, thread, take
+    def __init__(self, detach_socket: DetachSocket, poller: Poller, thread: Any) -> None:
+        self.poller, self.thread, self._detach_socket = poller, thread, detach_socket
 
     def __call__(self, handler: Any, _: Any) -> Any:
-        """Return a WSGI application that opens the WebSocket of the session whose method ``handler`` is."""
+        """Return a WSGI application that opens the WebSocket of a session. ``handler`` is its method."""
         return partial(self._upgrade, handler.__self__)
 
     def _upgrade(self, session: Any, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if session.upgrading or session.closed:  # one at a time, or it would have several WebSockets
+        if session.upgrading or session.closed:  # a session must not have two WebSockets
             start_response("400 BAD REQUEST", [("Connection", "close")])
-            return ()  # what is no list Engine.IO passes on
+            return ()  # Engine.IO passes on anything but a list
         try:
             answer = handshake(environ)
         except HandshakeError as refused:
-            if not session.connected:  # it was made for this WebSocket
+            if not session.connected:  # it was created for this WebSocket
                 session.close(wait=False, abort=True)
             start_response(f"{refused.status} {refused.status.phrase}", _REFUSAL_HEADERS[refused.status])
             return ()
-        transport = _Transport(self, session, self._take(environ))
+        transport = _Transport(self, session, self._detach_socket(environ))
         transport.open(answer)
         return []
 
 
 class _Transport:
-    """One client's WebSocket. All that it is sent goes through its session's outbox."""
+    """The WebSocket of one client. Everything it sends goes through its session's send queue."""
 
     __slots__ = (
-        "_allowance",
+        "_close_frame",
         "_connection",
-        "_goodbye",
-        "_incoming",
+        "_control_bucket",
+        "_decoder",
+        "_factory",
+        "_handling",
         "_over",
         "_session",
         "_unread",
-        "_upgrades",
-        "_works",
     )
 
-    def __init__(self, upgrades: WebSocketFactory, session: Any, connection: Any) -> None:
-        self._upgrades, self._session, self._connection = upgrades, session, connection
-        self._incoming = FrameDecoder(session.server.max_http_buffer_size)
+    def __init__(self, factory: WebSocketFactory, session: Any, connection: Any) -> None:
+        self._factory, self._session, self._connection = factory, session, connection
+        self._decoder = FrameDecoder(session.server.max_http_buffer_size)
         self._unread = b""
-        self._allowance: TokenBucket | None = None  # for what is no message
-        self._works = False  # whether a green thread handles what has been read
-        self._over = False  # whether nothing more is read
-        self._goodbye = control_frame(CLOSE)
-        connection.settimeout(_silence_s(session))
+        self._control_bucket: TokenBucket | None = None  # for frames and packets that are not messages
+        self._handling = False  # whether a green thread handles incoming bytes
+        self._over = False  # whether reading has ended
+        self._close_frame = control_frame(CLOSE)
+        connection.settimeout(_silence_timeout_s(session))
 
     def open(self, answer: bytes) -> None:
-        """Answer the handshake, and begin; a client that has been polling must come over first."""
+        """Answer the handshake, and start. A polling client must first complete Engine.IO's upgrade."""
         if self._session.connected:
-            self._open_another(answer)
+            self._upgrade(answer)
         else:
-            self._begin(answer)
+            self._start(answer)
 
-    def _open_another(self, answer: bytes) -> None:
-        self._session.upgrading = True  # a poll that comes now is answered at once
+    def _upgrade(self, answer: bytes) -> None:
+        self._session.upgrading = True  # a poll that arrives now is answered at once
         try:
             self._connection.sendall(answer)
-            came = self._comes_over(time.monotonic() + _silence_s(self._session))
+            upgraded = self._complete_upgrade(time.monotonic() + _silence_timeout_s(self._session))
         except (OSError, WebSocketError):
-            came = False
+            upgraded = False
         finally:
             self._session.upgrading = False
-        if came and not self._session.closed:
-            self._connection.settimeout(_silence_s(self._session))
-            self._begin()
+        if upgraded and not self._session.closed:
+            self._connection.settimeout(_silence_timeout_s(self._session))
+            self._start()
         else:
             self._connection.close()
 
-    def _begin(self, answer: bytes = b"") -> None:
+    def _start(self, answer: bytes = b"") -> None:
         session = self._session
         session.connected = session.upgraded = True
-        session.queue.drop = partial(cut_off, self._connection)
-        session.queue.begin(self._write_now, self._start_to_write, answer)
-        self._work()
+        session.queue.drop = partial(abort, self._connection)
+        session.queue.switch_to_direct_writes(self._write_now, self._start_writer, answer)
+        self._handle_and_watch()
 
-    def _comes_over(self, until_s: float) -> bool:
+    def _complete_upgrade(self, until_s: float) -> bool:
         if self._next_text(until_s) != "2probe":
             return False
         self._connection.sendall(text_frame(b"3probe"))
-        self._session.queue.put(Packet(NOOP))  # ends the poll that waits
+        self._session.queue.put(Packet(NOOP))  # ends the pending poll
         return self._next_text(until_s) == "5"
 
     def _next_text(self, until_s: float) -> str:
         data = b""
         while True:
-            for kind, payload in self._incoming.read(data):
-                if kind == TEXT:
+            for opcode, payload in self._decoder.read(data):
+                if opcode == TEXT:
                     return text_of(payload)
                 self._spend()
             self._spend()
@@ -155,7 +160,7 @@ class _Transport:
             if not data:
                 raise ConnectionResetError
 
-    def _hear(self) -> None:
+    def _on_readable(self) -> None:
         try:
             data = self._connection.fd.recv(READ_BYTES)
         except BlockingIOError:
@@ -164,55 +169,55 @@ class _Transport:
             data = b""
         self._unread += data
         self._over = not data
-        if self._works:
-            # What comes while something is handled waits where it is.
-            self._upgrades.poller.unwatch(self._connection.fileno())
+        if self._handling:
+            # Further bytes stay in the socket's buffer until the current ones are handled.
+            self._factory.poller.unwatch(self._connection.fileno())
         else:
-            self._work()
+            self._handle_and_watch()
 
-    def _work(self) -> None:
-        self._works = True
+    def _handle_and_watch(self) -> None:
+        self._handling = True
         try:
             self._handle_unread()
         except WebSocketError as wrong:
-            self._goodbye = close_frame(wrong.status, wrong.reason)
+            self._close_frame = close_frame(wrong.status, wrong.reason)
             self._over = True
         except SocketIsClosedError:
             self._over = True
         except Exception:
-            log.exception("a WebSocket broke")
+            log.exception("unexpected error in a WebSocket")
             self._over = True
-        self._works = False
+        self._handling = False
         if self._over:
             self._end()
         else:
-            self._upgrades.poller.watch(self._connection.fileno(), self._hear)
+            self._factory.poller.watch(self._connection.fileno(), self._on_readable)
 
     def _handle_unread(self) -> None:
-        more, first = True, True
-        while more:
+        unread, first = True, True
+        while unread:
             data, self._unread = self._unread, b""
-            kind = None
-            for kind, payload in self._incoming.read(data):
+            opcode = None
+            for opcode, payload in self._decoder.read(data):
                 if not first:
-                    time.sleep(0)  # green threads run only when the running one lets them
-                self._handle(kind, payload)
+                    time.sleep(0)  # a green thread runs only when the current one yields
+                self._handle(opcode, payload)
                 first = False
-            if data and kind is None:
+            if data and opcode is None:
                 self._spend()
-            more = bool(self._unread)
+            unread = bool(self._unread)
 
-    def _handle(self, kind: int, payload: bytes) -> None:
-        if kind in {PIECE, PING, PONG}:
+    def _handle(self, opcode: int, payload: bytes) -> None:
+        if opcode in {FRAGMENT, PING, PONG}:
             self._spend()
-        if kind == PING:
+        if opcode == PING:
             self._session.queue.put(control_frame(PONG, payload))
-        elif kind == CLOSE:
+        elif opcode == CLOSE:
             raise WebSocketError(close_status(payload), "")
-        elif kind == PONG:
-            latency_probe.heard(payload)
-        elif kind != PIECE:
-            packet = _packet(text_of(payload) if kind == TEXT else payload)
+        elif opcode == PONG:
+            latency_probe.record_pong(payload)
+        elif opcode != FRAGMENT:
+            packet = _packet(text_of(payload) if opcode == TEXT else payload)
             if packet.packet_type != MESSAGE:
                 self._spend()
             if self._session.closed:
@@ -221,53 +226,53 @@ class _Transport:
                 self._session.receive(packet)
 
     def _spend(self) -> None:
-        """Count what is no message, or a piece of one. Raises :class:`WebSocketError` when it is too much."""
+        """Count a frame or packet that is not a message. Raises :class:`WebSocketError` above the limit."""
         if self._session.queue.joined:
-            self._allowance = allowance = self._allowance or TokenBucket()
+            self._control_bucket = bucket = self._control_bucket or TokenBucket()
         else:
-            allowance = self._session.queue.allowance
-        if not allowance.spend():
-            raise WebSocketError(POLICY_VIOLATION, "You say too much")
+            bucket = self._session.queue.allowance
+        if not bucket.spend():
+            raise WebSocketError(POLICY_VIOLATION, "too many messages: reconnect, and send fewer")
 
     def _end(self) -> None:
-        """Have the writer write what is left, and finish."""
-        self._upgrades.poller.unwatch(self._connection.fileno())
+        """Make the writer send the queued items, and finish."""
+        self._factory.poller.unwatch(self._connection.fileno())
         self._session.queue.put(None)
 
     def _write_now(self) -> bytes:
-        """Write what can be written at once. Returns what could not."""
+        """Write the queued items without blocking. Return the bytes that are left."""
         messages = _messages(self._session.queue)
         try:
             return messages and messages[self._connection.fd.send(messages) :]
-        except OSError:  # also when there is no room: the writer waits for it, or finds the connection gone
+        except OSError:  # the buffer is full, or the connection is gone: the writer waits, or finds out
             return messages
 
-    def _start_to_write(self) -> None:
-        self._upgrades.thread(target=self._write).start()
+    def _start_writer(self) -> None:
+        self._factory.thread(target=self._write).start()
 
     def _write(self) -> None:
         send_queue = self._session.queue
         try:
-            while send_queue.wait() and not send_queue.ends_now():
+            while send_queue.wait() and not send_queue.drained_to_end():
                 self._connection.sendall(_messages(send_queue))
-            self._connection.fd.send(self._goodbye)
+            self._connection.fd.send(self._close_frame)
             self._connection.shutdown(SHUT_WR)
         except OSError:
-            log.debug("a client was gone before it was told all")
+            log.debug("a client disconnected before its queued items were sent")
         finally:
             self._finish()
 
     def _finish(self) -> None:
         session = self._session
         self._over = True
-        self._upgrades.poller.unwatch(self._connection.fileno())
+        self._factory.poller.unwatch(self._connection.fileno())
         self._connection.close()
         session.close(wait=False, abort=True, reason=session.server.reason.TRANSPORT_CLOSE)
         session.server.sockets.pop(session.sid, None)
 
 
-def _silence_s(session: Any) -> float:
-    """For how long a client may say nothing, not even the answer to a ping."""
+def _silence_timeout_s(session: Any) -> float:
+    """Return after how many seconds without a byte, not even the answer to a ping, a client is gone."""
     seconds: float = session.server.ping_interval + session.server.ping_timeout
     return seconds
 
@@ -276,14 +281,14 @@ def _packet(message: str | bytes) -> Packet:
     try:
         return Packet(encoded_packet=message)
     except ValueError:
-        raise WebSocketError(PROTOCOL_ERROR, "No packet of Engine.IO") from None
+        raise WebSocketError(PROTOCOL_ERROR, "not an Engine.IO packet") from None
 
 
 def _messages(send_queue: SendQueue) -> bytes:
-    return b"".join([_message(item) for item in send_queue.take()])
+    return b"".join([_message(item) for item in send_queue.dequeue()])
 
 
 def _message(item: Any) -> bytes:
     if isinstance(item, EncodedEvent):
-        return item.form(socketio_message)
+        return item.rendered(socketio_message)
     return item if isinstance(item, bytes) else text_frame(item.encode().encode())

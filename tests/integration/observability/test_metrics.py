@@ -233,7 +233,7 @@ def test_merged_events_and_disconnects_of_slow_subscribers_are_counted(growth):
 
     def send(jobs):
         for seq, job_id in enumerate(jobs, 1):
-            slow.put_frame(big_event(job_id, seq))
+            slow.put_event(big_event(job_id, seq))
         flush()
 
     spared = growth(lambda: send(["j1"] * 11))

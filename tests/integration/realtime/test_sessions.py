@@ -1,4 +1,4 @@
-"""Whoever comes waits for its turn to be looked up, whichever door it comes through."""
+"""Look-ups wait for a slot, on every transport."""
 
 from __future__ import annotations
 
@@ -34,50 +34,50 @@ def sessions(store, settings):
     thread.join()
 
 
-def waits_for_its_turn(sessions, act):
-    """Whether this begins only when a turn is free; return what it came to."""
+def result_after_waiting(sessions, act):
+    """Assert that a call waits for a free slot, and return its result."""
     answers = []
     thread = threading.Thread(target=lambda: answers.append(act()))
-    with sessions.turns.slot():
+    with sessions.lookup_slots.slot():
         thread.start()
-        wait_until(lambda: len(sessions.turns._waiting) == 1)
+        wait_until(lambda: len(sessions.lookup_slots._waiting) == 1)
         assert_stays(lambda: not answers, 0.2)
     thread.join()
     return answers[0]
 
 
 @pytest.mark.parametrize("path", ["/api/cto/job/none/stream", "/api/cto/stream?userId=7"])
-def test_streams_wait_for_their_turn(app, settings, sessions, path):
+def test_a_stream_waits_for_a_slot(app, settings, sessions, path):
     app.register_blueprint(sse.blueprint(sessions))
-    answer = waits_for_its_turn(sessions, lambda: app.test_client().get(path, buffered=False))
+    answer = result_after_waiting(sessions, lambda: app.test_client().get(path, buffered=False))
     assert answer.status_code == (404 if "job" in path else 200)
     answer.close()
 
 
-def test_whose_token_has_been_revoked_meanwhile_is_let_in_nowhere(sessions, store, settings):
+def test_a_client_with_a_revoked_token_can_neither_connect_nor_join(sessions, store, settings):
     revocations = Revocations(store)
-    wanting_tokens = replace(settings, auth="required", jwt_secret=SECRET)
-    sessions = replace(sessions, authenticator=Authenticator(wanting_tokens, revocations.revoked))
-    who = Caller(Role.USER, "7", token_id="t1")
-    connection = sessions.open(who, lambda _: None)
+    with_tokens = replace(settings, auth="required", jwt_secret=SECRET)
+    sessions = replace(sessions, authenticator=Authenticator(with_tokens, revocations.revoked))
+    caller = Caller(Role.USER, "7", token_id="t1")
+    connection = sessions.connect(caller, lambda _: None)
     revoke(store, token_id="t1", keep_s=60)
     assert revocations.refresh()
     with pytest.raises(UnauthorizedError):
-        sessions.open(who, lambda _: None)
+        sessions.connect(caller, lambda _: None)
     with pytest.raises(UnauthorizedError):
         sessions.join(connection, Subscriber(lambda _: None, lambda *_: None), "user_7")
 
 
-@pytest.mark.parametrize("what", ["join", "resume"])
-def test_who_joins_or_resumes_waits_for_its_turn(sessions, what):
+@pytest.mark.parametrize("name", ["join", "resume"])
+def test_a_join_and_a_resume_wait_for_a_slot(sessions, name):
     subscriber = Subscriber(lambda _: None, lambda *_: None)
-    connection = sessions.connections.open(Caller(Role.USER, "7"), lambda _: None)
+    connection = sessions.connections.add(Caller(Role.USER, "7"), lambda _: None)
 
-    arguments = {"join": ["job_none"], "resume": ["none", 0, lambda _: None]}[what]
+    arguments = {"join": ["job_none"], "resume": ["none", 0, lambda _: None]}[name]
 
     def act():
         with pytest.raises(RoomError) as refused:
-            getattr(sessions, what)(connection, subscriber, *arguments)
+            getattr(sessions, name)(connection, subscriber, *arguments)
         return refused.value.code
 
-    assert waits_for_its_turn(sessions, act) == "job_not_found"
+    assert result_after_waiting(sessions, act) == "job_not_found"

@@ -1,4 +1,4 @@
-"""The relay on a real store: order, once each, snapshots, gaps, and what not an event."""
+"""The relay on a real store: order, no repeats, snapshots, gaps, and invalid messages."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from support.samples import FIRST_EVENT as FIRST
 from support.waiting import assert_stays, wait_until
 
 from api.errors import RelayUnavailableError, TooManyRoomsError
-from api.relay.join_queue import ADMITTED_AT_ONCE
-from api.relay.relay import BEAT_S, LISTEN_TIMEOUT_S, Relay
+from api.relay.join_queue import BATCH_SIZE
+from api.relay.relay import HEARTBEAT_INTERVAL_S, LISTEN_TIMEOUT_S, Relay
 from api.relay.subscriber import Subscriber
 from cto_worker.config import Settings
 from cto_worker.domain.events import Status, encode
@@ -35,32 +35,32 @@ def event(seq, job_id="j1", **changes):
 
 
 class Inbox:
-    """Readers by name, and what each was sent, as (job, seq)."""
+    """Subscribers by name, and the events that each was sent, as (job, seq)."""
 
     def __init__(self):
         self.received = {}
         self.gaps = {}
-        self._readers = {}
+        self._subscribers = {}
         self._changed = threading.Condition()
 
     def __call__(self, name):
-        return self._readers.setdefault(
+        return self._subscribers.setdefault(
             name,
             Subscriber(
-                lambda frame: self.put(name, frame), lambda *gap: self.gaps.setdefault(name, []).append(gap)
+                lambda event: self.put(name, event), lambda *gap: self.gaps.setdefault(name, []).append(gap)
             ),
         )
 
-    def put(self, name, frame):
+    def put(self, name, event):
         with self._changed:
-            self.received.setdefault(name, []).append((frame.job_id, frame.seq))
+            self.received.setdefault(name, []).append((event.job_id, event.seq))
             self._changed.notify_all()
 
-    def has(self, sid, expected, timeout_s=5):
+    def has(self, name, expected, timeout_s=5):
         with self._changed:
-            arrived = self._changed.wait_for(lambda: expected[-1] in self.received.get(sid, []), timeout_s)
-        assert arrived, f"{sid} got {self.received.get(sid)}"
-        assert self.received[sid] == expected
+            arrived = self._changed.wait_for(lambda: expected[-1] in self.received.get(name, []), timeout_s)
+        assert arrived, f"{name} got {self.received.get(name)}"
+        assert self.received[name] == expected
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def relay(store):
 
 @pytest.fixture
 def link(tmp_path, settings):
-    """A proxy before the store, and a client of the store behind it that tries everything once."""
+    """A proxy in front of the store, and a store client that uses it and does not retry."""
     proxy = Proxy(tmp_path / "p.sock", settings.socket_path)
     url = f"unix://{tmp_path}/p.sock"
     with Redis.from_url(url, socket_timeout=0.5, retry=Retry(NoBackoff(), 0)) as client:
@@ -103,18 +103,18 @@ def link(tmp_path, settings):
 
 @pytest.fixture
 def proxied(link):
-    """The proxy, and a relay behind it."""
+    """The proxy, and a relay that uses it."""
     proxy, client = link
     with running_relay(client) as relay:
         yield proxy, relay
 
 
 class Interrupted(History):
-    """Lets something happen right before the journal is asked a certain thing for the nth time."""
+    """Calls ``act`` right before the query ``name`` runs for the nth time."""
 
-    def __init__(self, store, asked, count, happens):
+    def __init__(self, store, name, count, act):
         super().__init__(store)
-        self.asked, self.count, self.happens = asked, count, happens
+        self.name, self.count, self.act = name, count, act
 
     def latest_serial(self):
         self.interrupt("latest_serial")
@@ -124,11 +124,11 @@ class Interrupted(History):
         self.interrupt("jobs_accepted_after")
         return super().jobs_accepted_after(serial, limit)
 
-    def interrupt(self, asked):
-        self.count -= asked == self.asked
+    def interrupt(self, name):
+        self.count -= name == self.name
         if self.count == 0:
             self.count = -1
-            self.happens()
+            self.act()
 
 
 def kill_pubsub(store):
@@ -136,26 +136,26 @@ def kill_pubsub(store):
         store.client_kill_filter(_id=client["id"])
 
 
-def begin(journal, job_id="j1", **changes):
+def start(journal, job_id="j1", **changes):
     journal.create(event(1, job_id, **changes), {})
     journal.claim(job_id, "me")
 
 
-def begin_and_end(journal, job_id, **changes):
-    begin(journal, job_id, **changes)
+def start_and_end(journal, job_id, **changes):
+    start(journal, job_id, **changes)
     journal.append(event(2, job_id, status=Status.COMPLETED, progress=100, **changes), {})
 
 
 def test_a_member_gets_every_event_of_its_room_in_order(relay, journal, inbox):
     relay.join(inbox("socket"), "user_7")
-    begin(journal)
+    start(journal)
     for seq in range(2, 200):
         journal.append(event(seq))
     inbox.has("socket", [("j1", seq) for seq in range(1, 200)])
 
 
 def test_a_socket_in_every_room_of_a_job_gets_each_event_once(relay, journal, inbox):
-    begin(journal, socket_user_id="9")
+    start(journal, socket_user_id="9")
     for room in ("user_7", "user_9", "job_j1", "admin_launches"):
         relay.join(inbox("socket"), room)
     for seq in range(2, 50):
@@ -164,7 +164,7 @@ def test_a_socket_in_every_room_of_a_job_gets_each_event_once(relay, journal, in
 
 
 def test_a_socket_that_joins_room_after_room_gets_each_event_once(relay, journal, inbox):
-    begin(journal, socket_user_id="9")
+    start(journal, socket_user_id="9")
     seq = 1
     for room in ("user_7", "user_9", "job_j1", "admin_launches"):
         relay.join(inbox("socket"), room)
@@ -174,27 +174,27 @@ def test_a_socket_that_joins_room_after_room_gets_each_event_once(relay, journal
         inbox.has("socket", [("j1", number) for number in range(1, seq + 1)])
 
 
-def test_joining_shows_the_latest_event_of_open_jobs_only(relay, journal, inbox):
-    begin(journal)
+def test_joining_sends_the_latest_event_of_unfinished_jobs_only(relay, journal, inbox):
+    start(journal)
     journal.append(event(2))
-    begin(journal, "j2")
-    begin(journal, "ended")
+    start(journal, "j2")
+    start(journal, "ended")
     journal.append(event(2, "ended", status=Status.COMPLETED, progress=100), {})
-    begin(journal, "others", user_id="8")
+    start(journal, "others", user_id="8")
     relay.join(inbox("socket"), "user_7")
     assert inbox.received == {"socket": [("j1", 2), ("j2", 1)]}
 
 
-def test_members_of_other_rooms_get_nothing(relay, journal, inbox):
+def test_members_of_other_rooms_get_no_event(relay, journal, inbox):
     relay.join(inbox("mine"), "user_7")
     relay.join(inbox("other"), "user_8")
-    begin(journal)
+    start(journal)
     inbox.has("mine", [("j1", 1)])
     assert "other" not in inbox.received
 
 
-def test_who_has_left_gets_nothing_more(relay, journal, inbox):
-    begin(journal)
+def test_a_subscriber_that_has_left_gets_no_further_event(relay, journal, inbox):
+    start(journal)
     relay.join(inbox("stays"), "user_7")
     relay.join(inbox("leaves"), "user_7")
     relay.leave(inbox("leaves"), "user_7")
@@ -203,15 +203,15 @@ def test_who_has_left_gets_nothing_more(relay, journal, inbox):
     assert inbox.received["leaves"] == [("j1", 1)]
 
 
-def test_channels_of_rooms_without_members_are_dropped(relay, store, inbox):
+def test_channels_of_rooms_without_members_are_unsubscribed(relay, store, inbox):
     relay.join(inbox("socket"), "user_7")
     assert store.pubsub_channels("cto:room:*") == [b"cto:room:user_7"]
-    relay.forget(inbox("socket"))
+    relay.remove(inbox("socket"))
     wait_until(lambda: store.pubsub_channels("cto:room:*") == [])
 
 
-def test_the_channel_of_a_room_that_nobody_got_into_is_dropped(relay, store, inbox):
-    relay.forget(inbox("gone"))
+def test_the_channel_of_a_room_without_a_successful_join_is_unsubscribed(relay, store, inbox):
+    relay.remove(inbox("gone"))
     relay.join(inbox("gone"), "user_7")
     wait_until(lambda: store.pubsub_channels("cto:room:*") == [])
     with pytest.raises(JobNotFoundError):
@@ -220,8 +220,8 @@ def test_the_channel_of_a_room_that_nobody_got_into_is_dropped(relay, store, inb
 
 
 def test_a_job_watched_while_it_grows_has_no_hole_and_no_repeat(relay, journal, inbox):
-    """Sockets join at every moment of a job; each gets its snapshot and then every later event."""
-    begin(journal)
+    """Sockets join at any time during a job. Each gets a snapshot and then every later event."""
+    start(journal)
     sockets = [f"socket-{number}" for number in range(40)]
 
     def write():
@@ -240,14 +240,14 @@ def test_a_job_watched_while_it_grows_has_no_hole_and_no_repeat(relay, journal, 
         assert seqs == list(range(seqs[0], 401))
 
 
-def test_what_pub_sub_lost_is_read_from_the_journal(relay, journal, store, inbox):
+def test_events_that_pub_sub_lost_are_read_from_the_journal(relay, journal, store, inbox):
     relay.join(inbox("socket"), "user_7")
-    begin(journal)
+    start(journal)
     inbox.has("socket", [("j1", 1)])
     kill_pubsub(store)
     for seq in range(2, 20):
         journal.append(event(seq))
-    begin(journal, "born-meanwhile")
+    start(journal, "accepted-meanwhile")
     wait_until(lambda: len(inbox.received["socket"]) == 20)
     journal.append(event(20))
     wait_until(lambda: len(inbox.received["socket"]) == 21)
@@ -257,17 +257,17 @@ def test_what_pub_sub_lost_is_read_from_the_journal(relay, journal, store, inbox
 @pytest.mark.parametrize(
     "payload", [b"", b"{", b"\xff\xfe", b"null", b'{"jobId":"j1"}', b"NaN", b"[" * 50_000, b"x" * 1_000_000]
 )
-def test_a_message_that_is_no_event_is_logged_and_skipped(relay, journal, store, inbox, caplog, payload):
+def test_an_invalid_message_is_logged_and_skipped(relay, journal, store, inbox, caplog, payload):
     relay.join(inbox("socket"), "user_7")
     store.publish(keys.CHANNEL_PREFIX + "user_7", payload)
-    begin(journal)
+    start(journal)
     inbox.has("socket", [("j1", 1)])
     assert "not an event" in caplog.text
 
 
 def test_a_stale_or_repeated_message_is_dropped(relay, journal, store, inbox):
     relay.join(inbox("socket"), "user_7")
-    begin(journal)
+    start(journal)
     journal.append(event(2))
     for seq in (1, 2, 1):
         store.publish(keys.CHANNEL_PREFIX + "user_7", encode(event(seq)))
@@ -275,13 +275,13 @@ def test_a_stale_or_repeated_message_is_dropped(relay, journal, store, inbox):
     inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
 
 
-def test_a_terminal_event_brought_again_is_dropped(relay, journal, store, inbox):
+def test_a_repeated_terminal_event_is_dropped(relay, journal, store, inbox):
     relay.join(inbox("socket"), "user_7")
-    begin(journal)
+    start(journal)
     end = event(2, status=Status.FAILED, progress=100)
     journal.append(end, {})
     store.publish(keys.CHANNEL_PREFIX + "user_7", encode(end))
-    begin(journal, "next")
+    start(journal, "next")
     inbox.has("socket", [("j1", 1), ("j1", 2), ("next", 1)])
 
 
@@ -293,82 +293,84 @@ def test_joining_without_a_running_relay_is_refused(store, inbox, monkeypatch):
     assert inbox.received == {}
 
 
-def test_a_journal_entry_that_is_no_event_stops_neither_catching_up_nor_what_follows(
+def test_an_invalid_journal_entry_stops_neither_catching_up_nor_later_events(
     relay, journal, store, inbox, caplog
 ):
     relay.join(inbox("socket"), "user_7")
-    begin(journal)
-    begin(journal, "j2")
+    start(journal)
+    start(journal, "j2")
     inbox.has("socket", [("j1", 1), ("j2", 1)])
     store.xadd(keys.events("j1"), {"event": b"{"}, id="2-0")
     store.hset(keys.job("j1"), mapping={"seq": 2})
-    kill_pubsub(store)  # whoever reconnects catches up, through the bad entry
+    kill_pubsub(store)  # the relay reconnects and catches up, beyond the invalid entry
     wait_until(lambda: "not an event" in caplog.text)
     journal.append(event(3))
     journal.append(event(2, "j2"))
     wait_until(lambda: len(inbox.received["socket"]) == 4)
     assert set(inbox.received["socket"][2:]) == {("j1", 3), ("j2", 2)}
-    assert "the relay broke" not in caplog.text
+    assert "unexpected error in the relay" not in caplog.text
 
 
-def test_a_job_whose_latest_entry_is_no_event_keeps_nobody_out_of_a_room(relay, journal, store, inbox):
-    begin(journal)
+def test_a_job_with_an_invalid_latest_entry_does_not_prevent_a_join(relay, journal, store, inbox):
+    start(journal)
     store.xadd(keys.events("j1"), {"event": b"{"}, id="2-0")
-    begin(journal, "j2")
+    start(journal, "j2")
     relay.join(inbox("socket"), "user_7")
     assert inbox.received == {"socket": [("j2", 1)]}
 
 
-def test_whatever_breaks_the_relay_it_goes_on(store, journal, caplog):
+def test_the_relay_continues_after_an_unexpected_error(store, journal, caplog):
     class Broken(Inbox):
-        """Sending to sockets fails once, as nobody foresaw."""
+        """Sending fails once with an unexpected error."""
 
-        def put(self, name, frame):
-            if frame.seq == 2 and "the relay broke" not in caplog.text:
-                raise KeyError("nobody foresaw it")
-            super().put(name, frame)
+        def put(self, name, event):
+            if event.seq == 2 and "unexpected error in the relay" not in caplog.text:
+                raise KeyError("unexpected")
+            super().put(name, event)
 
     inbox = Broken()
     with running_relay(store) as relay:
         relay.join(inbox("socket"), "user_7")
-        begin(journal)
+        start(journal)
         journal.append(event(2))
-        wait_until(lambda: "the relay broke" in caplog.text)
+        wait_until(lambda: "unexpected error in the relay" in caplog.text)
         journal.append(event(3))
         inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
 
 
-def test_a_store_lost_between_two_batches_of_joiners_costs_nobody_anything(link, journal, inbox, caplog):
-    begin(journal)
+def test_a_store_lost_between_two_batches_of_joins_loses_no_request_and_no_event(
+    link, journal, inbox, caplog
+):
+    start(journal)
     proxy, client = link
-    subscribers = [f"socket-{number}" for number in range(3 * ADMITTED_AT_ONCE - 50)]
-    answers = {name: [] for name in subscribers[1::2]}
-    # Asked once at the start and for each batch, of which the second fails.
+    names = [f"socket-{number}" for number in range(3 * BATCH_SIZE - 50)]
+    answers = {name: [] for name in names[1::2]}
+    # Queried once at the start and for each batch, of which the second fails.
     relay = Relay(client, Interrupted(client, "latest_serial", 3, proxy.black_hole.set))
 
-    all_there = threading.Barrier(len(subscribers) + 1)
+    all_ready = threading.Barrier(len(names) + 1)
 
-    def ask(name):
-        all_there.wait()
+    def join_or_resume(name):
+        all_ready.wait()
         if name in answers:
             relay.resume(inbox(name), "j1", 0, answers[name].append)
         else:
             relay.join(inbox(name), "user_7")
 
-    with ThreadPoolExecutor(len(subscribers)) as pool:
-        asked = [pool.submit(ask, name) for name in subscribers]
-        all_there.wait()
+    with ThreadPoolExecutor(len(names)) as pool:
+        requests = [pool.submit(join_or_resume, name) for name in names]
+        all_ready.wait()
         loop = threading.Thread(target=relay.run)
         loop.start()
         wait_until(lambda: "lost the store" in caplog.text)
         proxy.black_hole.clear()
-        for request in asked:
+        for request in requests:
             request.result()
     journal.append(event(2))
-    for name in subscribers:
+    for name in names:
         inbox.has(name, [("j1", 2)] if name in answers else [("j1", 1), ("j1", 2)])
-    for told in answers.values():
-        assert [[frame.seq for frame in frames] for frames in told] == [[1]]
+    for answer in answers.values():
+        assert [[event.seq for event in events] for events in answer] == [[1]]
     relay.stop()
     loop.join()
 
@@ -377,14 +379,14 @@ def test_a_store_lost_between_two_batches_of_joiners_costs_nobody_anything(link,
 
 
 def resumed(relay, subscriber, after, job_id="j1"):
-    """The seqs with which a resume is answered."""
-    answered = []
-    relay.resume(subscriber, job_id, after, answered.extend)
-    return [frame.seq for frame in answered]
+    """Return the seqs in the answer to a resume."""
+    answer = []
+    relay.resume(subscriber, job_id, after, answer.extend)
+    return [event.seq for event in answer]
 
 
-def test_resuming_brings_what_is_missing_and_then_every_later_event(relay, journal, inbox):
-    begin(journal)
+def test_resuming_sends_the_missed_events_and_then_every_later_one(relay, journal, inbox):
+    start(journal)
     for seq in range(2, 30):
         journal.append(event(seq))
     assert resumed(relay, inbox("socket"), 10) == list(range(11, 30))
@@ -394,7 +396,7 @@ def test_resuming_brings_what_is_missing_and_then_every_later_event(relay, journ
 
 
 def test_resuming_while_the_job_grows_has_no_hole_and_no_repeat(relay, journal, inbox):
-    begin(journal)
+    start(journal)
 
     def write():
         for seq in range(2, 300):
@@ -409,7 +411,7 @@ def test_resuming_while_the_job_grows_has_no_hole_and_no_repeat(relay, journal, 
             subscriber,
             "j1",
             1,
-            lambda frames, subscriber=subscriber: [subscriber.put(frame) for frame in frames],
+            lambda events, subscriber=subscriber: [subscriber.put_event(event) for event in events],
         )
     writer.join()
     journal.append(event(300, status=Status.COMPLETED, progress=100), {})
@@ -418,8 +420,8 @@ def test_resuming_while_the_job_grows_has_no_hole_and_no_repeat(relay, journal, 
         assert [seq for _, seq in inbox.received[socket]] == list(range(2, 301))
 
 
-def test_who_is_in_a_room_of_the_job_and_resumes_gets_no_event_twice_live(relay, journal, inbox):
-    begin(journal)
+def test_a_member_that_resumes_gets_no_live_event_twice(relay, journal, inbox):
+    start(journal)
     relay.join(inbox("socket"), "user_7")
     journal.append(event(2))
     inbox.has("socket", [("j1", 1), ("j1", 2)])
@@ -428,8 +430,8 @@ def test_who_is_in_a_room_of_the_job_and_resumes_gets_no_event_twice_live(relay,
     inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
 
 
-def test_what_the_journal_no_longer_has_is_told_as_a_gap(relay, journal, store, inbox):
-    begin(journal)
+def test_expired_events_are_reported_as_a_gap(relay, journal, store, inbox):
+    start(journal)
     for seq in range(2, 10):
         journal.append(event(seq))
     store.xtrim(keys.events("j1"), minid="6-0", approximate=False)
@@ -439,12 +441,12 @@ def test_what_the_journal_no_longer_has_is_told_as_a_gap(relay, journal, store, 
     assert resumed(relay, inbox("socket"), 5) == [6, 7, 8, 9]
 
 
-def test_a_gap_is_told_to_those_who_follow_the_job_and_lack_what_is_gone(proxied, journal, store, inbox):
+def test_a_gap_is_reported_to_subscribers_that_lack_the_expired_events(proxied, journal, store, inbox):
     proxy, relay = proxied
-    begin(journal)
-    for name in ("behind", "abreast"):
+    start(journal)
+    for name in ("behind", "current"):
         relay.join(inbox(name), "user_7")
-    resumed(relay, inbox("abreast"), 8)
+    resumed(relay, inbox("current"), 8)
     with proxy.broken():
         for seq in range(2, 9):
             journal.append(event(seq))
@@ -452,17 +454,17 @@ def test_a_gap_is_told_to_those_who_follow_the_job_and_lack_what_is_gone(proxied
     inbox.has("behind", [("j1", seq) for seq in (1, 6, 7, 8)])
     journal.append(event(9))
     inbox.has("behind", [("j1", seq) for seq in (1, 6, 7, 8, 9)])
-    inbox.has("abreast", [("j1", 1), ("j1", 9)])
+    inbox.has("current", [("j1", 1), ("j1", 9)])
     assert inbox.gaps == {"behind": [("j1", 6)]}
 
 
-def test_a_job_that_nobody_knows_cannot_be_resumed(relay, inbox):
+def test_an_unknown_job_cannot_be_resumed(relay, inbox):
     with pytest.raises(JobNotFoundError):
         resumed(relay, inbox("socket"), 0, "nothing")
 
 
-def test_who_joins_again_is_shown_what_it_missed_meanwhile(relay, journal, inbox):
-    begin(journal)
+def test_a_subscriber_that_joins_again_gets_the_missed_events(relay, journal, inbox):
+    start(journal)
     relay.join(inbox("socket"), "user_7")
     relay.leave(inbox("socket"), "user_7")
     journal.append(event(2))
@@ -471,19 +473,19 @@ def test_who_joins_again_is_shown_what_it_missed_meanwhile(relay, journal, inbox
     inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
 
 
-def test_it_is_known_for_how_long_no_event_could_have_come(proxied):
+def test_seconds_since_heartbeat_grow_only_while_the_link_is_dead(proxied):
     proxy, relay = proxied
-    assert_stays(lambda: relay.seconds_since_heartbeat < BEAT_S + LISTEN_TIMEOUT_S + 1, 5)
+    assert_stays(lambda: relay.seconds_since_heartbeat < HEARTBEAT_INTERVAL_S + LISTEN_TIMEOUT_S + 1, 5)
     proxy.black_hole.set()
-    wait_until(lambda: relay.seconds_since_heartbeat > BEAT_S + LISTEN_TIMEOUT_S + 1)
+    wait_until(lambda: relay.seconds_since_heartbeat > HEARTBEAT_INTERVAL_S + LISTEN_TIMEOUT_S + 1)
     proxy.black_hole.clear()
     proxy.cut()
     wait_until(lambda: relay.seconds_since_heartbeat < 1)
 
 
-def test_who_has_left_is_not_caught_up_either(relay, journal, store, inbox):
-    begin(journal)
-    begin(journal, "j2", user_id="8")
+def test_a_subscriber_that_has_left_is_not_caught_up(relay, journal, store, inbox):
+    start(journal)
+    start(journal, "j2", user_id="8")
     relay.join(inbox("socket"), "user_7")
     relay.join(inbox("socket"), "user_8")
     relay.leave(inbox("socket"), "user_7")
@@ -493,9 +495,9 @@ def test_who_has_left_is_not_caught_up_either(relay, journal, store, inbox):
     inbox.has("socket", [("j1", 1), ("j2", 1), ("j2", 2)])
 
 
-def test_a_job_that_ended_while_the_store_was_lost_is_told_to_its_end(relay, journal, store, inbox):
+def test_a_job_that_ended_while_the_store_was_lost_is_sent_to_its_end(relay, journal, store, inbox):
     relay.join(inbox("socket"), "user_7")
-    begin(journal)
+    start(journal)
     inbox.has("socket", [("j1", 1)])
     kill_pubsub(store)
     journal.append(event(2))
@@ -503,75 +505,75 @@ def test_a_job_that_ended_while_the_store_was_lost_is_told_to_its_end(relay, jou
     inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
 
 
-def test_jobs_that_began_and_ended_while_the_store_was_lost_are_told(proxied, journal, inbox, monkeypatch):
-    monkeypatch.setattr("api.relay.membership.JOBS_AT_ONCE", 2)
+def test_jobs_that_started_and_ended_while_the_store_was_lost_are_sent(proxied, journal, inbox, monkeypatch):
+    monkeypatch.setattr("api.relay.membership.JOB_BATCH_SIZE", 2)
     proxy, relay = proxied
     for room in ("user_7", "user_9", "user_8", "admin_launches"):
         relay.join(inbox(room), room)
-    begin_and_end(journal, "before")
+    start_and_end(journal, "before")
     inbox.has("user_7", [("before", 1), ("before", 2)])
     jobs = [f"j{number}" for number in range(5)]
     with proxy.broken():
         for job_id in jobs:
-            begin_and_end(journal, job_id, socket_user_id="9")
-    begin(journal, "after")
-    told = [(job_id, seq) for job_id in jobs for seq in (1, 2)]
-    inbox.has("user_7", [("before", 1), ("before", 2), *told, ("after", 1)])
-    inbox.has("admin_launches", [("before", 1), ("before", 2), *told, ("after", 1)])
-    inbox.has("user_9", told)
+            start_and_end(journal, job_id, socket_user_id="9")
+    start(journal, "after")
+    events = [(job_id, seq) for job_id in jobs for seq in (1, 2)]
+    inbox.has("user_7", [("before", 1), ("before", 2), *events, ("after", 1)])
+    inbox.has("admin_launches", [("before", 1), ("before", 2), *events, ("after", 1)])
+    inbox.has("user_9", events)
     assert "user_8" not in inbox.received
 
 
-def test_who_joins_after_the_end_of_a_job_is_not_caught_up_with_it(store, journal, inbox):
+def test_a_subscriber_that_joins_after_the_end_of_a_job_is_not_sent_the_job(store, journal, inbox):
     def break_the_link():
         kill_pubsub(store)
-        begin_and_end(journal, "j1")
+        start_and_end(journal, "j1")
 
-    # Asked once at the start, and then for each of the two.
+    # Queried once at the start, and then for each of the two joins.
     with running_relay(store, Interrupted(store, "latest_serial", 3, break_the_link)) as relay:
         relay.join(inbox("before"), "user_7")
         relay.join(inbox("after"), "user_7")
-        begin(journal, "j2")
+        start(journal, "j2")
         inbox.has("before", [("j1", 1), ("j1", 2), ("j2", 1)])
         inbox.has("after", [("j2", 1)])
 
 
-def test_catching_up_that_is_interrupted_goes_on_where_it_was(link, journal, inbox, monkeypatch):
-    monkeypatch.setattr("api.relay.relay.JOBS_AT_ONCE", 2)
+def test_interrupted_catching_up_continues_where_it_stopped(link, journal, inbox, monkeypatch):
+    monkeypatch.setattr("api.relay.relay.JOB_BATCH_SIZE", 2)
     proxy, client = link
     jobs = [f"j{number}" for number in range(9)]
-    # Asked once at the start. Of the five pages after the break the third fails.
+    # Queried once at the start. Of the five pages after the outage the third fails.
     history = Interrupted(client, "jobs_accepted_after", 4, proxy.black_hole.set)
     with running_relay(client, history) as relay:
         relay.join(inbox("socket"), "user_7")
         with proxy.broken():
             for job_id in jobs:
-                begin_and_end(journal, job_id)
+                start_and_end(journal, job_id)
         wait_until(lambda: history.count < 0)
         assert inbox.received["socket"] == [(job_id, seq) for job_id in jobs[:4] for seq in (1, 2)]
         proxy.black_hole.clear()
         inbox.has("socket", [(job_id, seq) for job_id in jobs for seq in (1, 2)])
 
 
-def test_an_end_is_remembered_until_a_heartbeat_tells_that_nobody_needs_it(
+def test_an_end_is_remembered_until_a_heartbeat_shows_that_it_cannot_be_replayed(
     relay, journal, store, inbox, monkeypatch
 ):
-    monkeypatch.setattr("api.relay.relay.BEAT_S", 1_000)
+    monkeypatch.setattr("api.relay.relay.HEARTBEAT_INTERVAL_S", 1_000)
     monkeypatch.setattr("api.relay.membership.REMEMBERED_ENDS", 2)
     relay.join(inbox("socket"), "user_7")
     jobs = [f"j{number}" for number in range(10)]
     for job_id in jobs:
-        begin_and_end(journal, job_id)
-    told = [(job_id, seq) for job_id in jobs for seq in (1, 2)]
-    inbox.has("socket", told)
+        start_and_end(journal, job_id)
+    events = [(job_id, seq) for job_id in jobs for seq in (1, 2)]
+    inbox.has("socket", events)
     kill_pubsub(store)
-    begin_and_end(journal, "next")
-    inbox.has("socket", [*told, ("next", 1), ("next", 2)])
+    start_and_end(journal, "next")
+    inbox.has("socket", [*events, ("next", 1), ("next", 2)])
 
 
-def test_that_the_store_was_lost_is_told_before_it_is_looked_for_again(store):
+def test_on_store_lost_is_called_before_the_relay_reconnects(store):
     lost = []
-    relay = Relay(store, History(store), lost=lambda: lost.append(True))
+    relay = Relay(store, History(store), on_store_lost=lambda: lost.append(True))
     loop = threading.Thread(target=relay.run)
     loop.start()
     wait_until(lambda: store.client_list(_type="pubsub"))
@@ -582,15 +584,13 @@ def test_that_the_store_was_lost_is_told_before_it_is_looked_for_again(store):
     loop.join()
 
 
-def test_a_link_that_has_died_in_silence_is_noticed_and_made_anew(
-    proxied, journal, inbox, monkeypatch, caplog
-):
-    """Bytes are taken and never delivered, as by a firewall that has forgotten the connection."""
-    monkeypatch.setattr("api.relay.relay.BEAT_S", 0.1)
-    monkeypatch.setattr("api.relay.relay.SILENCE_S", 0.5)
+def test_a_silently_dead_link_is_noticed_and_replaced(proxied, journal, inbox, monkeypatch, caplog):
+    """Bytes are accepted and never delivered, as by a firewall that has dropped the connection's state."""
+    monkeypatch.setattr("api.relay.relay.HEARTBEAT_INTERVAL_S", 0.1)
+    monkeypatch.setattr("api.relay.relay.SILENCE_TIMEOUT_S", 0.5)
     proxy, relay = proxied
     relay.join(inbox("socket"), "user_7")
-    begin(journal)
+    start(journal)
     inbox.has("socket", [("j1", 1)])
     proxy.black_hole.set()
     journal.append(event(2))
@@ -601,10 +601,10 @@ def test_a_link_that_has_died_in_silence_is_noticed_and_made_anew(
     inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
 
 
-def test_a_job_is_left_with_its_last_event(relay, journal, inbox):
+def test_a_job_room_is_left_with_the_last_event(relay, journal, inbox):
     rooms = inbox("socket").rooms
     for number in range(50):
-        begin(journal, f"j{number}")
+        start(journal, f"j{number}")
         relay.join(inbox("socket"), f"job_j{number}")
     assert len(rooms) == 50
     relay.join(inbox("user"), "user_7")
@@ -617,8 +617,8 @@ def test_a_job_is_left_with_its_last_event(relay, journal, inbox):
     assert not rooms
 
 
-def test_the_last_event_that_a_resume_brings_leaves_the_job_too(relay, journal, inbox):
-    begin(journal)
+def test_a_job_room_is_left_with_the_last_event_of_a_resume_too(relay, journal, inbox):
+    start(journal)
     assert resumed(relay, inbox("socket"), 1) == []
     assert set(inbox("socket").rooms) == {"job_j1"}
     journal.append(event(2, status=Status.COMPLETED, progress=100), {})
@@ -627,21 +627,21 @@ def test_the_last_event_that_a_resume_brings_leaves_the_job_too(relay, journal, 
     assert not inbox("other").rooms
 
 
-def test_nobody_enters_the_room_of_a_job_that_has_ended(relay, journal, inbox):
-    begin_and_end(journal, "j1")
+def test_the_room_of_an_ended_job_gets_no_members(relay, journal, inbox):
+    start_and_end(journal, "j1")
     relay.join(inbox("joins"), "job_j1", ended=True)
-    answered = []
-    relay.resume(inbox("resumes"), "j1", 2, answered.append, ended=True)
-    assert answered == [[]]
+    answers = []
+    relay.resume(inbox("resumes"), "j1", 2, answers.append, ended=True)
+    assert answers == [[]]
     assert not inbox("joins").rooms
     assert not inbox("resumes").rooms
     assert inbox.received == {}
 
 
-def test_a_reader_may_be_in_so_many_rooms(store, journal, inbox):
-    with running_relay(store, most_rooms=2) as relay:
+def test_the_rooms_of_a_subscriber_are_limited(store, journal, inbox):
+    with running_relay(store, max_rooms=2) as relay:
         for job_id in ("j1", "j2"):
-            begin(journal, job_id)
+            start(journal, job_id)
         subscriber = inbox("socket")
         relay.join(subscriber, "user_7")
         relay.join(subscriber, "job_j1")

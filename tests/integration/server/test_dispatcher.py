@@ -1,4 +1,4 @@
-"""The front, with gateways that do nothing but take connections."""
+"""The front, with gateways that only accept connections."""
 
 from __future__ import annotations
 
@@ -15,47 +15,50 @@ import pytest
 from support.waiting import assert_stays, wait_until
 
 from api.server import dispatcher as front_module
-from api.server.dispatcher import FIRST_LINE_BYTES, ConnectionDispatcher, open_door
+from api.server.dispatcher import FIRST_LINE_BYTES, ConnectionDispatcher, listen_for_gateways
 from api.server.listeners import REPORT, DispatchedListener
 
 
 @pytest.fixture
-def door():
+def path():
     with tempfile.TemporaryDirectory(prefix="cto-") as directory:
         yield Path(directory) / "front.sock"
 
 
 @pytest.fixture
-def most_waiting():
+def max_waiting():
     return 4_000
 
 
 @pytest.fixture
-def front(door, most_waiting):
-    """A front that runs; its address."""
-    listener, opened = socket.create_server(("127.0.0.1", 0), backlog=1_000), open_door(door)
-    running, ends = ConnectionDispatcher(listener, opened, most_waiting), threading.Event()
+def front(path, max_waiting):
+    """The address of a running front."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1_000)
+    dispatcher, stop = (
+        ConnectionDispatcher(listener, listen_for_gateways(path), max_waiting),
+        threading.Event(),
+    )
 
     def run():
-        while not ends.is_set():
-            running.run_once(0.02)
+        while not stop.is_set():
+            dispatcher.run_once(0.02)
 
     thread = threading.Thread(target=run)
     thread.start()
     yield listener.getsockname()
-    ends.set()
+    stop.set()
     thread.join()
-    running.close()
+    dispatcher.close()
 
 
 class Gateway:
-    """Takes what it is handed, and answers with its number."""
+    """Accepts connections, and answers with its number."""
 
-    def __init__(self, door, number):
+    def __init__(self, path, number):
         self.number, self.load = number, 0
-        self.goes_on = threading.Event()
-        self.goes_on.set()
-        self.listener = DispatchedListener(door, number, lambda: self.load)
+        self.may_serve = threading.Event()
+        self.may_serve.set()
+        self.listener = DispatchedListener(path, number, lambda: self.load)
         self.thread = threading.Thread(target=self.serve)
         self.thread.start()
 
@@ -65,7 +68,7 @@ class Gateway:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
-            self.goes_on.wait(20)
+            self.may_serve.wait(20)
             connection.setblocking(True)
             with connection:
                 connection.recv(100_000)
@@ -77,14 +80,14 @@ class Gateway:
 
 
 @pytest.fixture
-def gateways(door, front):
-    """Start gateways: ``gateways(1, 2)``; wait until the front knows them."""
+def gateways(path, front):
+    """Start gateways, such as ``gateways(1, 2)``, and wait until they are connected to the front."""
     started = []
 
     def start(*numbers):
         for number in numbers:
-            started.append(Gateway(door, number))
-            wait_until(lambda number=number: ask(front, sid(number)) == number)
+            started.append(Gateway(path, number))
+            wait_until(lambda number=number: request(front, sid(number)) == number)
         return started[-len(numbers) :]
 
     yield start
@@ -94,17 +97,17 @@ def gateways(door, front):
 
 @pytest.fixture
 def clients(front):
-    """Connect so many clients, which send the same: ``clients(10, "GET / ")``."""
-    made = []
+    """Connect clients that all send the same text, such as ``clients(10, "GET / ")``."""
+    connected = []
 
     def clients(count, text):
-        made.extend(socket.create_connection(front, timeout=20) for _ in range(count))
-        for client in made[-count:]:
+        connected.extend(socket.create_connection(front, timeout=20) for _ in range(count))
+        for client in connected[-count:]:
             client.sendall(text.encode())
-        return made[-count:]
+        return connected[-count:]
 
     yield clients
-    for client in made:
+    for client in connected:
         client.close()
 
 
@@ -112,8 +115,8 @@ def sid(number):
     return f"GET /socket.io/?EIO=4&transport=polling&sid={number}.abc HTTP/1.1\r\n"
 
 
-def ask(address, *parts):
-    """Send a request, part by part, and return the number of the gateway that answers."""
+def request(address, *parts):
+    """Send a request, part by part. Return the number of the gateway that answers."""
     with socket.create_connection(address, timeout=10) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for part in parts:
@@ -123,49 +126,49 @@ def ask(address, *parts):
     return int(answer) if answer else None
 
 
-def test_a_session_is_found_and_the_rest_is_shared(front, gateways):
+def test_a_session_is_found_and_other_requests_are_distributed(front, gateways):
     gateways(1, 2)
     for number in (1, 2, 2, 1):
-        assert ask(front, sid(number)) == number
-    assert {ask(front, "GET / HTTP/1.1\r\n") for _ in range(6)} == {1, 2}
+        assert request(front, sid(number)) == number
+    assert {request(front, "GET / HTTP/1.1\r\n") for _ in range(6)} == {1, 2}
 
 
 def test_a_first_line_may_come_in_parts(front, gateways):
     gateways(1, 2)
     for number in (2, 1, 2):
         line = sid(number)
-        assert ask(front, line[:30], line[30:-8], line[-8:]) == number
+        assert request(front, line[:30], line[30:-8], line[-8:]) == number
 
 
 def test_an_empty_line_before_the_first_is_skipped(front, gateways):
     gateways(1, 2)
     for number in (2, 1, 2):
-        assert ask(front, "\r\n" + sid(number)) == number
-        assert ask(front, "\r", "\n", sid(number)) == number
+        assert request(front, "\r\n" + sid(number)) == number
+        assert request(front, "\r", "\n", sid(number)) == number
 
 
-def test_a_first_line_without_an_end_is_given_to_somebody(front, gateways):
+def test_a_first_line_without_an_end_goes_to_any_gateway(front, gateways):
     gateways(1)
-    assert ask(front, "GET /?" + "a" * FIRST_LINE_BYTES) == 1
+    assert request(front, "GET /?" + "a" * FIRST_LINE_BYTES) == 1
 
 
-def test_sessions_of_a_gateway_that_is_gone_are_told_so_by_another(front, gateways):
+def test_sessions_of_a_stopped_gateway_go_to_another(front, gateways):
     first, _ = gateways(1, 2)
     first.close()
-    wait_until(lambda: ask(front, sid(1)) == 2)
-    assert {ask(front, "GET / HTTP/1.1\r\n") for _ in range(6)} == {2}
+    wait_until(lambda: request(front, sid(1)) == 2)
+    assert {request(front, "GET / HTTP/1.1\r\n") for _ in range(6)} == {2}
 
 
-def test_new_sessions_go_to_whom_has_least(front, gateways):
+def test_new_sessions_go_to_the_gateway_with_the_lowest_load(front, gateways):
     busy, _ = gateways(1, 2)
     busy.load = 1_000
-    wait_until(lambda: {ask(front, "GET / HTTP/1.1\r\n") for _ in range(6)} == {2})
-    assert ask(front, sid(1)) == 1
+    wait_until(lambda: {request(front, "GET / HTTP/1.1\r\n") for _ in range(6)} == {2})
+    assert request(front, sid(1)) == 1
 
 
-def test_who_comes_before_any_gateway_waits_for_it(front, door, gateways):
+def test_a_connection_waits_for_the_first_gateway(front, gateways):
     answers = []
-    early = threading.Thread(target=lambda: answers.append(ask(front, "GET / HTTP/1.1\r\n")))
+    early = threading.Thread(target=lambda: answers.append(request(front, "GET / HTTP/1.1\r\n")))
     early.start()
     assert_stays(lambda: not answers, 0.2)
     gateways(1)
@@ -173,27 +176,27 @@ def test_who_comes_before_any_gateway_waits_for_it(front, door, gateways):
     assert answers == [1]
 
 
-def test_a_gateway_that_takes_nothing_in_gets_the_rest_when_it_does(gateways, clients):
-    """Its link holds fewer than 300 connections."""
+def test_a_gateway_that_accepts_slowly_gets_the_connections_later(gateways, clients):
+    """The buffer of its link has space for fewer than 300 connections."""
     (stuck,) = gateways(1)
-    stuck.goes_on.clear()
-    asking = clients(400, "GET / HTTP/1.1\r\n")
+    stuck.may_serve.clear()
+    waiting = clients(400, "GET / HTTP/1.1\r\n")
     with idle():
         threading.Event().wait(1)
-    stuck.goes_on.set()
-    assert {client.recv(10) for client in asking} == {b"1"}
+    stuck.may_serve.set()
+    assert {client.recv(10) for client in waiting} == {b"1"}
 
 
 @contextmanager
 def idle():
-    """The processor time that everything here takes in the block must be next to nothing."""
-    before_s, began_s = time.process_time(), time.monotonic()
+    """Assert that this process uses almost no processor time in the block."""
+    before_s, start_s = time.process_time(), time.monotonic()
     yield
-    assert time.process_time() - before_s < (time.monotonic() - began_s) / 10
+    assert time.process_time() - before_s < (time.monotonic() - start_s) / 10
 
 
-def test_who_waits_costs_nothing(gateways, clients):
-    """Half first lines, and whole ones for which no gateway is there."""
+def test_waiting_connections_cost_no_processor_time(gateways, clients):
+    """Some have sent half of a first line, others all of it while no gateway is connected."""
     slow, ready = clients(200, "GET / "), clients(50, "GET / HTTP/1.1\r\n")
     with idle():
         threading.Event().wait(1)
@@ -203,7 +206,7 @@ def test_who_waits_costs_nothing(gateways, clients):
     assert {client.recv(10) for client in slow + ready} == {b"1"}
 
 
-def test_who_ends_within_its_first_line_is_let_go(gateways, clients):
+def test_a_connection_that_ends_within_its_first_line_is_closed(gateways, clients):
     gateways(1)
     (client,) = clients(1, "GET / ")
     threading.Event().wait(0.1)
@@ -212,15 +215,15 @@ def test_who_ends_within_its_first_line_is_let_go(gateways, clients):
 
 
 def assert_ends(client):
-    """Its first line was not read, of which it may be told, too."""
+    """Assert that a connection ends. A reset is possible, for its first line was not read."""
     client.settimeout(3)
     with suppress(ConnectionResetError):
         assert client.recv(1) == b""
 
 
-def test_a_gateway_gets_a_connection_as_if_it_had_accepted_it(door, clients):
-    """The front changes when a first line in parts wakes it."""
-    listener = DispatchedListener(door, 1, lambda: 0)
+def test_a_gateway_gets_a_connection_as_if_it_had_accepted_it(path, clients):
+    """The front changes an option of the socket while a first line is incomplete."""
+    listener = DispatchedListener(path, 1, lambda: 0)
     (client,) = clients(1, "GET / ")
     threading.Event().wait(0.1)
     client.sendall(b"HTTP/1.1\r\n")
@@ -234,41 +237,41 @@ def test_a_gateway_gets_a_connection_as_if_it_had_accepted_it(door, clients):
 
 @contextmanager
 def no_descriptors():
-    """Leave this process no file descriptor for the length of the block."""
+    """Use up the file descriptors of this process during the block."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     probe = os.dup(0)
     resource.setrlimit(resource.RLIMIT_NOFILE, (probe + 20, before[1]))
-    taken = [probe]
+    used = [probe]
     try:
         while True:
-            taken.append(os.dup(0))
+            used.append(os.dup(0))
     except OSError:
         yield
     finally:
-        for descriptor in taken:
+        for descriptor in used:
             os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_without_descriptors_the_front_goes_on_and_does_not_spin(front, door):
+def test_without_descriptors_the_front_continues_and_does_not_spin(front, path):
     client, gateway = socket.socket(), socket.socket(socket.AF_UNIX)
     with client, gateway, no_descriptors():
         client.connect(front)
-        gateway.connect(str(door))
+        gateway.connect(str(path))
         client.sendall(b"GET / HTTP/1.1\r\n")
         gateway.sendall(REPORT.pack(1))
         with idle():
             threading.Event().wait(0.5)
     with socket.create_connection(front) as client, socket.socket(socket.AF_UNIX) as gateway:
-        gateway.connect(str(door))
+        gateway.connect(str(path))
         gateway.sendall(REPORT.pack(1))
         client.sendall(b"GET / HTTP/1.1\r\n")
-        sign, descriptors, _, _ = socket.recv_fds(gateway, 1, 1)
+        data, descriptors, _, _ = socket.recv_fds(gateway, 1, 1)
         os.close(*descriptors)
-        assert sign == b"+"
+        assert data == b"+"
 
 
-def test_without_descriptors_who_waits_longest_makes_room(front, door):
+def test_without_descriptors_the_oldest_connection_is_closed(front):
     silent, late = socket.socket(), socket.socket()
     with silent, late:
         silent.connect(front)
@@ -279,22 +282,22 @@ def test_without_descriptors_who_waits_longest_makes_room(front, door):
             assert_ends(silent)
 
 
-def test_who_says_nothing_is_let_go(front, gateways, monkeypatch):
+def test_a_silent_connection_is_closed(front, gateways, monkeypatch):
     monkeypatch.setattr(front_module, "FIRST_LINE_S", 0.2)
     gateways(1)
     with socket.create_connection(front, timeout=5) as silent:
         assert silent.recv(1) == b""
 
 
-@pytest.mark.parametrize("most_waiting", [20])
-def test_too_many_who_say_nothing_push_each_other_out(front, gateways):
+@pytest.mark.parametrize("max_waiting", [20])
+def test_with_too_many_silent_connections_the_oldest_are_closed(front, gateways):
     gateways(1)
     silent = [socket.create_connection(front, timeout=5) for _ in range(60)]
     assert silent[0].recv(1) == b""
-    assert ask(front, "GET / HTTP/1.1\r\n") == 1
+    assert request(front, "GET / HTTP/1.1\r\n") == 1
     for connection in silent:
         connection.close()
 
 
-def test_the_door_is_for_this_user_only(door, front):
-    assert door.stat().st_mode & 0o077 == 0
+def test_only_this_user_can_open_the_socket(path, front):
+    assert path.stat().st_mode & 0o077 == 0

@@ -1,4 +1,4 @@
-"""A body in chunks: however it was cut, it is read as it was; what ends it early is an error."""
+"""A chunked body is decoded whatever its chunks, and an early end is an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def chunked(parts):
 
 
 @given(parts=st.lists(st.binary(min_size=1, max_size=40)), size=st.integers(1, 100))
-def test_a_body_is_read_as_it_was_and_nothing_after_it(parts, size):
+def test_a_body_is_decoded_and_nothing_after_it_is_read(parts, size):
     file = io.BytesIO(chunked(parts) + AFTER)
     body = io.BufferedReader(Chunks(file), buffer_size=size)
     assert b"".join(iter(lambda: body.read(size), b"")) == b"".join(parts)
@@ -39,7 +39,7 @@ def test_lines_are_read_across_chunks():
     assert body.readlines() == [b"ab\n", b"cd"]
 
 
-def test_a_body_that_could_not_be_read_cannot_be_read_later_either():
+def test_an_invalid_body_stays_invalid():
     body = Chunks(io.BytesIO(b"3\r\nabc\r\nno size\r\n2\r\n{}\r\n0\r\n\r\n"))
     assert body.read(3) == b"abc"
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""The queue that Engine.IO is given for each client, and what becomes of sessions."""
+"""The queue of each Engine.IO client, and the end of sessions."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from api.server.engineio_server import PacketQueue, install_engine
 from api.server.session_guard import guard
 
 
-def test_a_poll_that_nothing_comes_for_ends():
+def test_a_poll_without_items_ends_after_its_timeout():
     with pytest.raises(queue.Empty):
         PacketQueue().get(timeout=0.01)
 
 
-def test_a_second_poll_beside_a_first_is_refused():
-    packets, got = PacketQueue(), []
-    first = threading.Thread(target=lambda: got.append(packets.get(timeout=5)))
+def test_a_second_simultaneous_poll_is_refused():
+    packets, answers = PacketQueue(), []
+    first = threading.Thread(target=lambda: answers.append(packets.get(timeout=5)))
     first.start()
-    wait_until(lambda: packets.sleeps)
+    wait_until(lambda: packets.has_waiter)
     with pytest.raises(queue.Empty):
         packets.get(timeout=5)
     packets.put(None)
     first.join(5)
-    assert got == [None]
+    assert answers == [None]
 
 
 @pytest.mark.parametrize("last", ["1", "4x"])
-def test_what_comes_after_the_end_of_a_session_is_not_heard(last):
+def test_packets_after_the_end_of_a_session_are_ignored(last):
     server = socketio.Server(async_mode="threading", monitor_clients=False)
     install_engine(server.eio, lambda _: None, None)
     guard(server)
@@ -46,7 +46,7 @@ def test_what_comes_after_the_end_of_a_session_is_not_heard(last):
     assert not any(server.manager.pending_connect.values())
 
 
-def test_a_session_that_has_ended_is_kept_no_longer_though_nobody_polls_it():
+def test_an_ended_session_is_removed_without_another_poll():
     server = socketio.Server(async_mode="threading", monitor_clients=False)
     install_engine(server.eio, lambda _: None, None)
     assert Client(socketio.WSGIApp(server)).get("/socket.io/?EIO=4&transport=polling").status_code == 200

@@ -1,4 +1,4 @@
-"""The head of an HTTP request: what is read, and what is refused before anybody can misread it."""
+"""The head of an HTTP request: valid heads are parsed, and ambiguous ones are refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import pytest
 
 from api.errors import HeadError
-from api.server.http_head import MAX_FIELDS, error_response, fields, read_head, request_line
+from api.server.http_head import MAX_FIELDS, error_response, parse_fields, parse_request_line, read_head
 from api.server.security_headers import SECURITY_HEADERS
 
 
@@ -23,7 +23,7 @@ from api.server.security_headers import SECURITY_HEADERS
     ],
 )
 def test_a_request_line_has_three_parts(line, parts):
-    assert request_line(line) == parts
+    assert parse_request_line(line) == parts
 
 
 @pytest.mark.parametrize(
@@ -45,21 +45,21 @@ def test_a_request_line_has_three_parts(line, parts):
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n",
     ],
 )
-def test_what_is_no_request_line_is_refused(line):
+def test_an_invalid_request_line_is_refused(line):
     with pytest.raises(HeadError):
-        request_line(line)
+        parse_request_line(line)
 
 
 def read(*lines):
-    return fields(iter([*lines, b"\r\n", b"the body"]))
+    return parse_fields(iter([*lines, b"\r\n", b"the body"]))
 
 
-def test_fields_are_found_whatever_the_case_of_their_names_and_in_their_order():
+def test_field_names_ignore_case_and_fields_keep_their_order():
     found = read(
         b"Host: a:80\r\n", b"x-empty:\r\n", b"COOKIE: \t one\t \r\n", b"Cookie: two\n", b"X: \xe4 b\r\n"
     )
     assert found.get("host") == found.get("Host") == "a:80"
-    assert found.get("Cookie") == "one", "the first, as eventlet expects"
+    assert found.get("Cookie") == "one", "the first one, as eventlet requires"
     assert found.get("x-empty") == ""
     assert found.get("X") == "\xe4 b"
     assert found.get("absent") is None
@@ -82,8 +82,8 @@ def test_fields_are_found_whatever_the_case_of_their_names_and_in_their_order():
         b"A(: b\r\n",
     ],
 )
-def test_what_is_no_field_is_refused(line):
-    """A proxy may have read it otherwise: that is how one request is smuggled in another."""
+def test_an_invalid_field_is_refused(line):
+    """A proxy may parse it differently, which makes request smuggling possible."""
     with pytest.raises(HeadError):
         read(b"Host: a\r\n", line)
 
@@ -107,7 +107,9 @@ def test_the_end_of_a_connection_follows_from_all_connection_fields(connection):
     version, *values = connection
     lines = [b"Host: a\r\n", *(f"Connection: {value}\r\n".encode() for value in values), b"\r\n"]
     head = read_head(f"GET / {version}\r\n".encode(), lines)
-    assert (head.ends, head.fields.get("Connection")) == CONNECTIONS[connection], "as eventlet compares it"
+    assert (head.closes, head.fields.get("Connection")) == CONNECTIONS[connection], (
+        "the value that eventlet compares"
+    )
     assert [value for name, value in head.fields._headers if name == "Connection"] == values
 
 
@@ -119,8 +121,8 @@ def test_the_host_of_an_absolute_target_replaces_the_field():
     assert head.fields._headers == [("A", "b"), ("Host", "a:80")]
 
 
-def test_a_long_line_is_read_in_one_go():
-    """A pattern that tries again from each character takes a tenth of a second for such a line."""
+def test_a_long_line_is_matched_in_linear_time():
+    """A pattern that backtracks at each character takes a tenth of a second for such a line."""
     begun_s = time.process_time()
     for _ in range(100):
         with pytest.raises(HeadError):
@@ -145,4 +147,4 @@ def test_a_head_without_an_end_or_with_too_many_fields_is_refused():
     with pytest.raises(HeadError):
         read(*[b"A: b\r\n"] * (MAX_FIELDS + 1))
     with pytest.raises(HeadError):
-        fields(iter([b"Host: a\r\n"]))
+        parse_fields(iter([b"Host: a\r\n"]))

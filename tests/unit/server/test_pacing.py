@@ -1,4 +1,4 @@
-"""Pacing: requests of one caller keep their order, and let others' come between."""
+"""Pacing: the requests of one caller keep their order, and are interleaved with those of others."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ def test_a_caller_that_sends_few_requests_never_waits():
     assert not pacer._waiting
 
 
-def test_a_flood_is_served_in_order_and_others_come_between(monkeypatch):
+def test_a_flood_is_served_in_order_and_does_not_delay_others(monkeypatch):
     monkeypatch.setattr(pacing, "TICK_S", 60)
     round_ends, rounds = threading.Semaphore(0), []
     clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: round_ends.acquire(timeout=30))
     monkeypatch.setattr(pacing, "time", clock)
-    pacer, begun = Pacer(), []
+    pacer, started = Pacer(), []
     threading.Thread(target=pacer.run, daemon=True).start()
     for _ in range(QUANTUM):
         pacer.wait("user:A")
     threads = []
     for number in range(3 * QUANTUM):
-        threads.append(threading.Thread(target=lambda n=number: (pacer.wait("user:A"), begun.append(n))))
+        threads.append(threading.Thread(target=lambda n=number: (pacer.wait("user:A"), started.append(n))))
         threads[-1].start()
         wait_until(lambda number=number: len(pacer._waiting.get("user:A", ())) == number + 1)
     pacer.wait("user:B")
-    assert not begun
+    assert not started
     while pacer._waiting:
         round_ends.release()
         rounds.append(len(rounds))
-        wait_until(lambda: len(begun) == QUANTUM * len(rounds))
+        wait_until(lambda: len(started) == QUANTUM * len(rounds))
 
     for thread in threads:
         thread.join()
     assert len(rounds) == 3
     for each in range(3):
-        part = begun[each * QUANTUM : (each + 1) * QUANTUM]
+        part = started[each * QUANTUM : (each + 1) * QUANTUM]
         assert sorted(part) == list(range(each * QUANTUM, (each + 1) * QUANTUM))

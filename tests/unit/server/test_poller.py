@@ -1,4 +1,4 @@
-"""What many connections send, and nobody waits for."""
+"""The poller calls back when connections can be read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from api.server.poller import Poller
 @pytest.fixture
 def poller():
     with select.epoll() as epoll:
-        yield Poller(epoll, lambda answer: answer())
+        yield Poller(epoll, lambda callback: callback())
 
 
 @pytest.fixture
@@ -24,42 +24,42 @@ def pair():
         yield ours, theirs
 
 
-def test_it_calls_as_long_as_something_is_there_and_not_once_it_is_told_not_to(poller, pair):
-    (ours, theirs), rung = pair, []
-    poller.watch(ours.fileno(), lambda: rung.append(1))
-    poller.ring()
-    assert rung == []
+def test_it_calls_while_bytes_are_unread_and_not_after_unwatch(poller, pair):
+    (ours, theirs), calls = pair, []
+    poller.watch(ours.fileno(), lambda: calls.append(1))
+    poller.poll()
+    assert calls == []
     theirs.send(b"x")
-    poller.ring()
-    poller.ring()
-    assert len(rung) == 2
+    poller.poll()
+    poller.poll()
+    assert len(calls) == 2
     poller.unwatch(ours.fileno())
-    poller.ring()
-    assert len(rung) == 2
-    poller.watch(ours.fileno(), lambda: rung.append(1))
-    poller.ring()
-    assert len(rung) == 3
+    poller.poll()
+    assert len(calls) == 2
+    poller.watch(ours.fileno(), lambda: calls.append(1))
+    poller.poll()
+    assert len(calls) == 3
 
 
-def test_it_tells_an_end(poller, pair):
+def test_it_calls_at_the_end_of_a_connection(poller, pair):
     (ours, theirs), read = pair, []
     poller.watch(ours.fileno(), lambda: read.append(ours.recv(10)))
     theirs.close()
-    poller.ring()
+    poller.poll()
     assert read == [b""]
 
 
-def test_one_that_breaks_is_left_alone_and_the_others_are_served(poller, pair, caplog):
+def test_an_error_of_one_callback_stops_only_that_callback(poller, pair, caplog):
     (ours, theirs), served = pair, []
 
-    def breaks():
-        raise KeyError("nobody foresaw it")
+    def fail():
+        raise KeyError("unexpected")
 
-    poller.watch(ours.fileno(), breaks)
+    poller.watch(ours.fileno(), fail)
     poller.watch(theirs.fileno(), partial(served.append, 1))
-    for one in (ours, theirs):
-        one.send(b"x")
-    poller.ring()
-    poller.ring()
-    assert caplog.text.count("a connection broke") == 1
+    for connection in (ours, theirs):
+        connection.send(b"x")
+    poller.poll()
+    poller.poll()
+    assert caplog.text.count("unexpected error in a connection's callback") == 1
     assert len(served) == 2

@@ -1,21 +1,12 @@
-"""What a WebSocket's client sends, whole or in pieces, right or wrong."""
+"""Handshakes and frames of WebSocket clients: valid, invalid, and split anywhere."""
 
 from __future__ import annotations
 
 import pytest
 
 from api.errors import HandshakeError, WebSocketError
-from api.server.websocket import (
-    BINARY,
-    CLOSE,
-    PIECE,
-    PING,
-    TEXT,
-    FrameDecoder,
-    close_status,
-    handshake,
-    text_of,
-)
+from api.relay.websocket_frames import BINARY, CLOSE, FRAGMENT, PING, TEXT
+from api.server.websocket import FrameDecoder, close_status, handshake, text_of
 
 LIMIT = 70_000
 REQUEST = {
@@ -28,8 +19,8 @@ REQUEST = {
 }
 
 
-def sent(first, payload=b"", mask=b"\x01\x80\xfe\x7f"):
-    """A frame as a client sends it."""
+def client_frame(first, payload=b"", mask=b"\x01\x80\xfe\x7f"):
+    """Return a frame as a client sends it."""
     size = len(payload)
     if size < 126:
         head = bytes((first, 0x80 | size))
@@ -40,7 +31,7 @@ def sent(first, payload=b"", mask=b"\x01\x80\xfe\x7f"):
     return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
 
 
-def test_the_answer_to_a_handshake_is_the_one_of_the_rfc():
+def test_the_answer_to_a_handshake_is_that_of_the_rfc():
     answer = handshake(REQUEST)
     assert answer.startswith(b"HTTP/1.1 101 ")
     assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n" in answer
@@ -65,7 +56,7 @@ def test_the_answer_to_a_handshake_is_the_one_of_the_rfc():
         ({"HTTP_SEC_WEBSOCKET_VERSION": ""}, 426),
     ],
 )
-def test_what_is_no_handshake_is_refused(changed, status):
+def test_an_invalid_handshake_is_refused(changed, status):
     with pytest.raises(HandshakeError) as refused:
         handshake(REQUEST | changed)
     assert refused.value.status == status
@@ -74,57 +65,62 @@ def test_what_is_no_handshake_is_refused(changed, status):
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, LIMIT])
 def test_a_message_of_any_length_is_unmasked(size):
     payload = bytes(range(256)) * (size // 256 + 1)
-    assert list(FrameDecoder(LIMIT).read(sent(0x82, payload[:size]))) == [(BINARY, payload[:size])]
+    assert list(FrameDecoder(LIMIT).read(client_frame(0x82, payload[:size]))) == [(BINARY, payload[:size])]
 
 
-@pytest.mark.parametrize("pieces", [1, 2, 3, 7])
-def test_messages_are_the_same_however_their_bytes_come(pieces):
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_messages_are_the_same_however_their_bytes_arrive(size):
     """A ping may come between the frames of a message."""
     data = (
-        sent(0x81, b"one") + sent(1, b"t") + sent(0x89, b"?") + sent(0, b"w") + sent(0x80, b"o") + sent(0x82)
+        client_frame(0x81, b"one")
+        + client_frame(1, b"t")
+        + client_frame(0x89, b"?")
+        + client_frame(0, b"w")
+        + client_frame(0x80, b"o")
+        + client_frame(0x82)
     )
-    incoming, found = FrameDecoder(LIMIT), []
-    for at in range(0, len(data), pieces):
-        found += incoming.read(data[at : at + pieces])
-    piece = (PIECE, b"")
-    assert found == [(TEXT, b"one"), piece, (PING, b"?"), piece, (TEXT, b"two"), (BINARY, b"")]
+    decoder, found = FrameDecoder(LIMIT), []
+    for at in range(0, len(data), size):
+        found += decoder.read(data[at : at + size])
+    fragment = (FRAGMENT, b"")
+    assert found == [(TEXT, b"one"), fragment, (PING, b"?"), fragment, (TEXT, b"two"), (BINARY, b"")]
 
 
-def test_what_is_not_asked_for_is_kept():
-    incoming = FrameDecoder(LIMIT)
-    assert next(incoming.read(sent(0x81, b"one") + sent(0x81, b"two"))) == (TEXT, b"one")
-    assert list(incoming.read()) == [(TEXT, b"two")]
+def test_unread_messages_are_kept_for_the_next_read():
+    decoder = FrameDecoder(LIMIT)
+    assert next(decoder.read(client_frame(0x81, b"one") + client_frame(0x81, b"two"))) == (TEXT, b"one")
+    assert list(decoder.read()) == [(TEXT, b"two")]
 
 
 @pytest.mark.parametrize(
     ("data", "status"),
     [
         (b"\x81\x01x", 1002),  # not masked
-        (sent(0xC1, b"x"), 1002),  # compressed, which was not offered
-        (sent(0xA1, b"x"), 1002),
-        (sent(0x91, b"x"), 1002),
-        (sent(0x83), 1002),
-        (sent(0x8B), 1002),
-        (sent(0x09), 1002),  # a ping that goes on
-        (sent(0x89, b"x" * 126), 1002),
-        (sent(0x80, b"x"), 1002),  # goes on with nothing
-        (sent(0x01, b"x") + sent(0x81, b"x"), 1002),
-        (sent(0x81, b"x" * (LIMIT + 1)), 1009),
-        (sent(0x81, b"x" * (LIMIT + 1))[:10], 1009),  # before it has come
-        (sent(0x01, b"x" * LIMIT) + sent(0x80, b"x"), 1009),
+        (client_frame(0xC1, b"x"), 1002),  # compressed, which was not offered
+        (client_frame(0xA1, b"x"), 1002),
+        (client_frame(0x91, b"x"), 1002),
+        (client_frame(0x83), 1002),
+        (client_frame(0x8B), 1002),
+        (client_frame(0x09), 1002),  # a ping in fragments
+        (client_frame(0x89, b"x" * 126), 1002),
+        (client_frame(0x80, b"x"), 1002),  # continues no message
+        (client_frame(0x01, b"x") + client_frame(0x81, b"x"), 1002),
+        (client_frame(0x81, b"x" * (LIMIT + 1)), 1009),
+        (client_frame(0x81, b"x" * (LIMIT + 1))[:10], 1009),  # before all of it has arrived
+        (client_frame(0x01, b"x" * LIMIT) + client_frame(0x80, b"x"), 1009),
     ],
 )
-def test_what_must_not_be_sent_is_told(data, status):
-    incoming = FrameDecoder(LIMIT)
-    assert next(incoming.read(sent(0x81, b"fine") + data)) == (TEXT, b"fine")
+def test_an_invalid_frame_raises_after_the_messages_before_it(data, status):
+    decoder = FrameDecoder(LIMIT)
+    assert next(decoder.read(client_frame(0x81, b"fine") + data)) == (TEXT, b"fine")
     with pytest.raises(WebSocketError) as wrong:
-        list(incoming.read())
+        list(decoder.read())
     assert wrong.value.status == status
 
 
-def test_a_ping_does_not_count_for_a_message():
-    data = sent(0x01, b"x" * LIMIT) + sent(0x89, b"?") + sent(0x80)
-    assert list(FrameDecoder(LIMIT).read(data)) == [(PIECE, b""), (PING, b"?"), (TEXT, b"x" * LIMIT)]
+def test_a_ping_does_not_count_for_the_size_of_a_message():
+    data = client_frame(0x01, b"x" * LIMIT) + client_frame(0x89, b"?") + client_frame(0x80)
+    assert list(FrameDecoder(LIMIT).read(data)) == [(FRAGMENT, b""), (PING, b"?"), (TEXT, b"x" * LIMIT)]
 
 
 def test_text_must_be_utf_8():
@@ -137,13 +133,13 @@ def test_text_must_be_utf_8():
 @pytest.mark.parametrize(
     ("payload", "status"), [(b"", 1000), (b"\x03\xe8", 1000), (b"\x0f\xa0bye", 4000), (b"\x03\xf6", 1014)]
 )
-def test_a_client_says_why_it_closes(payload, status):
-    ((kind, told),) = FrameDecoder(LIMIT).read(sent(0x88, payload))
-    assert kind == CLOSE
-    assert close_status(told) == status
+def test_a_close_frame_contains_a_status(payload, status):
+    ((opcode, received),) = FrameDecoder(LIMIT).read(client_frame(0x88, payload))
+    assert opcode == CLOSE
+    assert close_status(received) == status
 
 
 @pytest.mark.parametrize("payload", [b"\x03", b"\x00\x00", b"\x03\xed", b"\x03\xe8\xff"])
-def test_a_reason_that_is_none_is_told(payload):
+def test_an_invalid_close_payload_is_refused(payload):
     with pytest.raises(WebSocketError):
         close_status(payload)

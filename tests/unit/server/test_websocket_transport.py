@@ -1,4 +1,4 @@
-"""What a client sends while its last message is still handled: read when that is done, in order."""
+"""Messages that arrive while an earlier one is handled are handled after it, in order."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ REQUEST = {
 
 
 class Served:
-    """An Engine.IO server with one client, on plain threads. Its handler waits until it may go on."""
+    """An Engine.IO server with one client, on plain threads. Its handler waits until it may continue."""
 
     def __init__(self, epoll, ours, theirs):
         self.poller, self.theirs, self.threads = Poller(epoll, self._run), theirs, []
-        self.handled, self.may_go_on = [], threading.Semaphore(0)
+        self.handled, self.may_continue = [], threading.Semaphore(0)
         server = engineio.Server(
             async_mode="threading", async_handlers=False, monitor_clients=False, ping_interval=10**6
         )
@@ -41,20 +41,20 @@ class Served:
         install_engine(server, lambda _: connection, self.poller)
         server.handle_request(dict(REQUEST), pytest.fail)
 
-    def _run(self, answer):
-        self.threads.append(threading.Thread(target=answer))
+    def _run(self, callback):
+        self.threads.append(threading.Thread(target=callback))
         self.threads[-1].start()
 
     def _handle(self, _, message):
         self.handled.append(message)
-        self.may_go_on.acquire(timeout=10)
+        self.may_continue.acquire(timeout=10)
 
-    def say(self, *messages):
-        """Send messages with a mask of zeros, and ring."""
+    def send(self, *messages):
+        """Send messages with a mask of zeros, and poll."""
         self.theirs.sendall(
-            b"".join(b"\x81" + bytes((0x80 | len(one),)) + bytes(4) + one for one in messages)
+            b"".join(b"\x81" + bytes((0x80 | len(text),)) + bytes(4) + text for text in messages)
         )
-        self.poller.ring()
+        self.poller.poll()
 
 
 @pytest.fixture
@@ -64,22 +64,22 @@ def served():
     with select.epoll() as epoll, ours, theirs:
         served = Served(epoll, ours, theirs)
         yield served
-        served.may_go_on.release(10)
+        served.may_continue.release(10)
         for thread in served.threads:
             thread.join()
 
 
-def test_messages_are_handled_one_after_the_other_whatever_comes_meanwhile(served):
-    served.say(b"4one")
+def test_messages_are_handled_one_at_a_time_whatever_arrives_meanwhile(served):
+    served.send(b"4one")
     wait_until(lambda: served.handled == ["one"])
-    served.say(b"4two", b"4three")
-    wait_until(lambda: not served.poller._answers)
-    served.say(b"4four")
+    served.send(b"4two", b"4three")
+    wait_until(lambda: not served.poller._callbacks)
+    served.send(b"4four")
     assert served.handled == ["one"]
     for count in (2, 3):
-        served.may_go_on.release()
+        served.may_continue.release()
         wait_until(lambda count=count: len(served.handled) == count)
-    served.may_go_on.release()
-    wait_until(lambda: served.poller._answers)
-    served.poller.ring()
+    served.may_continue.release()
+    wait_until(lambda: served.poller._callbacks)
+    served.poller.poll()
     wait_until(lambda: served.handled == ["one", "two", "three", "four"])
