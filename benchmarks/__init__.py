@@ -1,1 +1,1 @@
-"""Speed, as ratios within one run: ``make bench``. README.md tells what each line means and does not."""
+"""Benchmarks, as ratios within one run: ``make bench``. README.md describes each line and its limits."""

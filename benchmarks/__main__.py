@@ -1,6 +1,6 @@
 """``python -m benchmarks [journal] [gateway] [worker] [page] [flood]``: measure, and print one table.
 
-A target that is missed is told, never an error: speed is not a test. A benchmark that breaks is one.
+A missed target is printed and is not an error: speed is not a test. A benchmark that breaks is an error.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 AT_ONCE, OPERATION_S = 500, 2.5
-MOST_MS = 100  # that others may wait while one user floods, 99 of 100
+MAX_P99_MS = 100  # of other users' requests while one user floods
 
 
 def journal_lines() -> Iterator[Line]:
-    """What a step costs."""
+    """Measure the cost of a journal step."""
     for fsync in ("always", "everysec"):
         step, bare = journal.step_against_bare_write(fsync)
         what = f"Journal step / bare SET + PUBLISH, time (fsync {fsync})"
@@ -30,14 +30,14 @@ def journal_lines() -> Iterator[Line]:
 
 
 def intent_lines() -> Iterator[Line]:
-    """What the intent log costs."""
+    """Measure the cost of the intent log."""
     with_log, without = intents.buy_with_log_and_without()
     what = "A buy with the intent log / without, time at zero latency"
     yield Line(what, f"{with_log:.2f} / {without:.2f} ms", with_log / without)
 
 
 def gateway_lines() -> Iterator[Line]:
-    """What an answer costs."""
+    """Measure the cost of a response."""
     status, bare = gateway.status_against_bare_view()
     what = "Status of a job / view with one Redis GET, requests/s"
     yield Line(what, f"{status:,.0f} / {bare:,.0f}", status / bare, at_least=0.8)
@@ -47,38 +47,38 @@ def gateway_lines() -> Iterator[Line]:
 
 
 def worker_lines() -> Iterator[Line]:
-    """What an operation costs."""
+    """Measure the cost of an operation."""
     operations, noops = worker.operations_against_noops()
     what = "Operations / no-op tasks, per s"
     yield Line(what, f"{operations:.0f} / {noops:.0f}", operations / noops, at_least=0.5)
     _, full, memory_mb = worker.operations_at_once(AT_ONCE, operation_s=OPERATION_S)
     ideal = AT_ONCE / OPERATION_S
-    what = f"{AT_ONCE} operations of {OPERATION_S:g} s at once / without any overhead, per s"
+    what = f"{AT_ONCE} operations of {OPERATION_S:g} s at once / without overhead, per s"
     yield Line(what, f"{full:.0f} / {ideal:.0f}, {memory_mb:.0f} MB", full / ideal, at_least=0.9)
 
 
 def page_lines() -> Iterator[Line]:
-    """What a page costs its viewer."""
-    busy, idle, longest_ms, events = page.frames_while_events_come()
-    what = f"Dashboard while {events:,} events come / none do, frames/s"
+    """Measure the frame rate of the dashboard."""
+    busy, idle, longest_ms, events = page.frames_during_events()
+    what = f"Dashboard during {events:,} events / without events, frames/s"
     yield Line(what, f"{busy:.0f} / {idle:.0f}, longest task {longest_ms:.0f} ms", busy / idle, at_least=0.8)
 
 
 def flood_lines() -> Iterator[Line]:
-    """What others wait while one user floods REST."""
+    """Measure the latency of other users while one user floods REST."""
     flooded = rest_flood.flood()
-    for name, waited, alone in (
-        ("kept", flooded.beside.kept, flooded.alone.kept),
-        ("new", flooded.beside.new, flooded.alone.new),
+    for name, during, before in (
+        ("kept", flooded.during.kept, flooded.before.kept),
+        ("new", flooded.during.new, flooded.before.new),
     ):
-        p50, p99, _ = rest_flood.p50_p99_max(waited)
-        p99_alone = rest_flood.p50_p99_max(alone)[1]
+        p50, p99, _ = rest_flood.p50_p99_max(during)
+        p99_before = rest_flood.p50_p99_max(before)[1]
         what = f"2,000 requests at once of one user: others, {name} connections"
-        measured = f"{p50:.0f}, {p99:.0f} / {p99_alone:.0f} ms"
-        yield Line(what, measured, p99 / MOST_MS, at_most=1)
+        measured = f"{p50:.0f}, {p99:.0f} / {p99_before:.0f} ms"
+        yield Line(what, measured, p99 / MAX_P99_MS, at_most=1)
     allowed = rest_flood.LIMIT
     yield Line(
-        "Of them answered 200 / the limit",
+        "Of these, status 200 / the limit",
         f"{flooded.passed} / {allowed}",
         flooded.passed / allowed,
         at_most=1,
@@ -96,7 +96,7 @@ GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
 
 
 def main() -> None:
-    """Measure the groups that are named, or all."""
+    """Measure the named groups, or all."""
     measure("python -m benchmarks", "Measure, as ratios.", GROUPS)
 
 

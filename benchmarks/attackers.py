@@ -1,7 +1,7 @@
 """Clients without a token that flood a server: ``python -m benchmarks.attackers posts|sockets PORT SECONDS``.
 
-Each attack is bounded in rate and time, goes to this machine only, and prints one JSON object with what it
-has done: ``rounds``, ``refused`` (those that the server cut off) and ``sentBytes``.
+Each attack is bounded in rate and time, and connects to this machine only. It prints one JSON object:
+``rounds``, ``refused`` (rounds that the server closed) and ``sentBytes``.
 """
 
 from __future__ import annotations
@@ -16,44 +16,44 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 POSTS_PER_S, POSTED_PACKETS = 60, 1_200
-SOCKETS, FRAMES = 10, 1_199  # each again once a second
-MOST_UNDER_WAY = 200  # rounds; a server that answers late gets no more at once
-ANSWER_TIMEOUT_S = 20.0
+SOCKETS, FRAMES = 10, 1_199  # per second
+MAX_CONCURRENT_ROUNDS = 200  # a slow server gets no more at once
+RESPONSE_TIMEOUT_S = 20.0
 PATH = "/socket.io/?EIO=4&transport="
-FRAME = b"\x81\x82\x00\x00\x00\x0040"  # CONNECT as one masked frame of text; its mask is zeros
+FRAME = b"\x81\x82\x00\x00\x00\x0040"  # CONNECT as one masked text frame with a mask of zeros
 
 
 @dataclass
 class Attack:
-    """One attack, and what it has done so far."""
+    """One attack and its counts so far."""
 
     port: int
     rounds: int = 0
     refused: int = 0
     sent_bytes: int = 0
-    session: str = ""  # of Engine.IO, for the next post
+    session: str = ""  # Engine.IO session of the next post
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def posts(self, seconds: float) -> None:
-        """Post 1,200 CONNECT packets 60 times a second, into a new session when the last one has ended."""
-        begun_s = time.monotonic()
+        """Post 1,200 CONNECT packets 60 times per second, to a new session if the last one has ended."""
+        start_s = time.monotonic()
         for number in range(int(seconds * POSTS_PER_S)):
-            await asyncio.sleep(max(0.0, begun_s + number / POSTS_PER_S - time.monotonic()))
-            if len(self._tasks) < MOST_UNDER_WAY:
+            await asyncio.sleep(max(0.0, start_s + number / POSTS_PER_S - time.monotonic()))
+            if len(self._tasks) < MAX_CONCURRENT_ROUNDS:
                 self._start(self._post())
         await self._finish()
 
     async def sockets(self, seconds: float) -> None:
-        """Open ten WebSockets each second, and send 1,199 CONNECT packets on each at once."""
-        begun_s = time.monotonic()
+        """Open ten WebSockets per second, and send 1,199 CONNECT packets at once on each."""
+        start_s = time.monotonic()
         for second in range(int(seconds)):
-            await asyncio.sleep(max(0.0, begun_s + second - time.monotonic()))
-            for _ in range(SOCKETS if len(self._tasks) < MOST_UNDER_WAY else 0):
+            await asyncio.sleep(max(0.0, start_s + second - time.monotonic()))
+            for _ in range(SOCKETS if len(self._tasks) < MAX_CONCURRENT_ROUNDS else 0):
                 self._start(self._flood())
         await self._finish()
 
-    def _start(self, round_: object) -> None:
-        task = asyncio.create_task(round_)  # type: ignore[arg-type]
+    def _start(self, attack_round: object) -> None:
+        task = asyncio.create_task(attack_round)  # type: ignore[arg-type]
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -63,17 +63,17 @@ class Attack:
     async def _post(self) -> None:
         with suppress(OSError, TimeoutError):
             if not self.session:
-                answer = await self._ask("GET", f"{PATH}polling")
-                self.session = answer.partition('"sid":"')[2].partition('"')[0]
+                response = await self._request("GET", f"{PATH}polling")
+                self.session = response.partition('"sid":"')[2].partition('"')[0]
             session = self.session
             body = "\x1e".join(["40"] * POSTED_PACKETS)
-            answer = await self._ask("POST", f"{PATH}polling&sid={session}", body)
+            response = await self._request("POST", f"{PATH}polling&sid={session}", body)
             self.rounds += 1
-            if " 200 " not in answer.partition("\r\n")[0]:
+            if " 200 " not in response.partition("\r\n")[0]:
                 self.refused += 1
                 self.session = "" if self.session == session else self.session
 
-    async def _ask(self, method: str, path: str, body: str = "") -> str:
+    async def _request(self, method: str, path: str, body: str = "") -> str:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             request = (
@@ -82,7 +82,7 @@ class Attack:
             ).encode()
             writer.write(request)
             self.sent_bytes += len(request)
-            return (await asyncio.wait_for(reader.read(), ANSWER_TIMEOUT_S)).decode(errors="replace")
+            return (await asyncio.wait_for(reader.read(), RESPONSE_TIMEOUT_S)).decode(errors="replace")
         finally:
             writer.close()
 
@@ -96,7 +96,7 @@ class Attack:
                     f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
                 ).encode()
                 writer.write(head)
-                await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), ANSWER_TIMEOUT_S)
+                await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), RESPONSE_TIMEOUT_S)
                 writer.write(FRAME * FRAMES)
                 self.sent_bytes += len(head) + len(FRAME) * FRAMES
                 self.rounds += 1
@@ -112,7 +112,7 @@ class Attack:
 
 
 def main() -> None:
-    """Run one attack."""
+    """Run the attack that the command line names."""
     name, port, seconds = sys.argv[1:]
     attack = Attack(int(port))
     asyncio.run(getattr(attack, {"posts": "posts", "sockets": "sockets"}[name])(float(seconds)))

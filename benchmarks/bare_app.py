@@ -1,11 +1,11 @@
-"""The server to compare the gateway with: ``python -m benchmarks.bare_app``. One view, one Redis GET.
+"""The reference server for the gateway: ``python -m benchmarks.bare_app``. One view with one Redis GET.
 
-It runs on the gateway's own server with the gateway's own settings; only what is behind it differs.
+It uses the gateway's server and settings; only the application differs.
 """
 
 from __future__ import annotations
 
-import api.server.eventlet_server  # isort: skip - it patches the standard library, so it comes before everything else
+import api.server.eventlet_server  # isort: skip - it patches the standard library, so it is imported first
 
 from flask import Flask, Response
 
@@ -16,7 +16,7 @@ from cto_worker.store.connection import connect
 
 
 def main() -> None:
-    """Serve Celery's metadata of a job, as it lies in the store."""
+    """Serve Celery's metadata of a job as stored."""
     settings = Settings.from_env()
     store = connect(settings)
     app = Flask("bare")
@@ -31,7 +31,7 @@ def main() -> None:
         port=settings.port,
         max_size=settings.max_sockets,
         url_length_limit=api.server.eventlet_server.MAX_URL_BYTES,
-        protocol=api.server.eventlet_server.Protocol,  # how it reads a request is not what is compared
+        protocol=api.server.eventlet_server.Protocol,  # the same request parser, which is not compared
         log_output=False,
     )
 

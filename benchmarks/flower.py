@@ -1,7 +1,7 @@
-"""How much memory Flower takes as jobs go by: ``python -m benchmarks.flower [JOBS] [CTO_FLOWER_TASKS]``.
+"""The memory of Flower over many jobs: ``python -m benchmarks.flower [JOBS] [CTO_FLOWER_TASKS]``.
 
-A real Flower hears the Celery events of so many jobs, by workers whose names change as those of containers
-do. The table shows its resident memory, and how many tasks and workers it keeps.
+A real Flower receives the Celery events of JOBS jobs. The workers' names change, as those of containers do.
+The table shows Flower's resident memory and the number of tasks and workers that it keeps.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ from cto_worker.config import Settings
 from cto_worker.jobs.celery_app import celery_app
 
 PASSWORD = "a password of some length"
-EVENTS = 7  # of each job
-JOBS_OF_A_WORKER = 20
-TICKS = 10
+JOBS_PER_WORKER = 20
+SAMPLES = 10  # rows of the table
 
 
-def tell(dispatcher, job):
-    """Send what a worker tells of one job from its beginning to its end."""
+def send_events(dispatcher, job):
+    """Send the Celery events of one job, from its start to its end. Returns the job's id."""
     uuid = str(uuid4())
-    dispatcher.hostname = f"worker@{job // JOBS_OF_A_WORKER:012x}"
+    dispatcher.hostname = f"worker@{job // JOBS_PER_WORKER:012x}"
     names = {"name": "cto_worker.run_operation", "args": repr((BODY,)), "kwargs": "{}", "retries": 0}
     dispatcher.send("worker-heartbeat", freq=2, active=1, processed=job)
     dispatcher.send("task-received", uuid=uuid, root_id=uuid, parent_id=None, eta=None, expires=None, **names)
@@ -44,7 +43,7 @@ def megabytes(process):
 
 
 def kept(url, job):
-    """The tasks that Flower keeps, and the workers; waits until it has heard of ``job``."""
+    """Wait until Flower has received ``job``. Returns the numbers of tasks and workers that it keeps."""
     with requests.Session() as session:
         session.auth = ("operator", PASSWORD)
         while not session.get(f"{url}/api/task/info/{job}", timeout=60).ok:
@@ -67,22 +66,25 @@ def main(jobs=10_000, tasks=5_000):
         app = celery_app(Settings.from_env(environment))
         try:
             with app.events.default_dispatcher() as dispatcher:
-                wait_until_heard(f"http://127.0.0.1:{port}", dispatcher)
+                wait_until_receiving(f"http://127.0.0.1:{port}", dispatcher)
                 print(f"{'jobs':>8} {'MB':>8} {'tasks':>8} {'workers':>8}   (CTO_FLOWER_TASKS={tasks})")
-                for tick in range(TICKS):
-                    for job in range(tick * jobs // TICKS, (tick + 1) * jobs // TICKS):
-                        last = tell(dispatcher, job)
-                    found = kept(f"http://127.0.0.1:{port}", last)
-                    print(f"{job + 1:>8} {megabytes(process):>8.1f} {found[0]:>8} {found[1]:>8}", flush=True)
+                for sample in range(SAMPLES):
+                    for job in range(sample * jobs // SAMPLES, (sample + 1) * jobs // SAMPLES):
+                        last = send_events(dispatcher, job)
+                    kept_tasks, kept_workers = kept(f"http://127.0.0.1:{port}", last)
+                    print(
+                        f"{job + 1:>8} {megabytes(process):>8.1f} {kept_tasks:>8} {kept_workers:>8}",
+                        flush=True,
+                    )
         finally:
             process.terminate()
             process.wait(30)
             app.close()
 
 
-def wait_until_heard(url, dispatcher):
+def wait_until_receiving(url, dispatcher):
     while True:
-        job = tell(dispatcher, 0)
+        job = send_events(dispatcher, 0)
         time.sleep(0.5)
         try:
             if requests.get(f"{url}/api/task/info/{job}", auth=("operator", PASSWORD), timeout=10).ok:

@@ -1,4 +1,4 @@
-"""The gateway: a finished job's status beside a view with one Redis GET, and 500 jobs beside one."""
+"""The gateway: status of a job against one Redis GET, and statistics of 500 jobs against a status."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from benchmarks.worker import worker_on
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-JOBS = 500  # as many as one question about statistics may name
-AT_ONCE = 8  # enough to keep a server busy while an answer travels
+JOBS = 500  # the maximum of one statistics request
+AT_ONCE = 8  # connections, enough to keep a server busy
 
 
 def status_against_bare_view(count: int = 2_000, rounds: int = 5) -> tuple[float, float]:
-    """Status requests/s of the gateway; requests/s of a Flask view with one Redis GET on the same server."""
+    """Return requests/s of the status view, and of a Flask view with one Redis GET on the same server."""
     with embedded_store() as environment, ExitStack() as stack:
         job = _finished_jobs(environment, 1)[0]
         gateway = stack.enter_context(serving("api.wsgi", environment))
@@ -34,9 +34,9 @@ def status_against_bare_view(count: int = 2_000, rounds: int = 5) -> tuple[float
 
 
 def stats_against_status(rounds: int = 300) -> tuple[float, float]:
-    """Milliseconds of one question about the statistics of 500 jobs; of one about the status of one of them.
+    """Return the ms of a statistics request for 500 jobs, and of a status request for one of them.
 
-    One connection, and the two in turn.
+    Both alternate on one connection.
     """
     with embedded_store() as environment:
         jobs = _finished_jobs(environment, JOBS)
@@ -45,14 +45,14 @@ def stats_against_status(rounds: int = 300) -> tuple[float, float]:
             if b'"completed":500' not in gateway.get(statistics):
                 raise RuntimeError("not the statistics of 500 completed jobs")
             pairs = [
-                (gateway.ms(statistics), gateway.ms(f"/api/cto/job/{jobs[at % JOBS]}/status"))
-                for at in range(rounds)
+                (gateway.ms(statistics), gateway.ms(f"/api/cto/job/{jobs[index % JOBS]}/status"))
+                for index in range(rounds)
             ]
     return median(pair[0] for pair in pairs), median(pair[1] for pair in pairs)
 
 
 def _finished_jobs(environment: dict[str, str], count: int) -> list[str]:
-    """Run jobs to their end; their ids."""
+    """Run jobs until they end. Returns their ids."""
     with worker_on(environment) as worker:
         jobs = [worker.producer.submit(BODY).job_id for _ in range(count)]
         wait_until(lambda: worker.history.stats(jobs).completed == count, interval_s=0.1)
@@ -61,7 +61,7 @@ def _finished_jobs(environment: dict[str, str], count: int) -> list[str]:
 
 @contextmanager
 def serving(module: str, environment: dict[str, str]) -> Iterator[Connections]:
-    """Run a server as a process of its own; connections to it."""
+    """Run a server as a process while the block runs. Yields connections to it."""
     port = free_port()
     with process(["-m", module], environment | {"CTO_PORT": str(port)}):
         wait_until(lambda: listens(port))

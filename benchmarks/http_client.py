@@ -1,4 +1,4 @@
-"""An HTTP client that costs next to nothing: whole requests as bytes, on connections kept alive."""
+"""A minimal HTTP client with little overhead: prepared requests as bytes, on persistent connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 
 
 class Connections:
-    """Some connections to one server, each with one request under way at a time."""
+    """Connections to one server, each with at most one request in flight."""
 
     def __init__(self, port: int, count: int) -> None:
         self._sockets = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(count)]
@@ -18,55 +18,55 @@ class Connections:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def close(self) -> None:
-        """Close them."""
+        """Close all connections."""
         for connection in self._sockets:
             connection.close()
 
     def requests_per_s(self, path: str, count: int) -> float:
-        """Ask for one path ``count`` times, on all connections at once. Raises unless every answer is 200."""
+        """Request a path ``count`` times, on all connections at once. Raises if a status is not 200."""
         request = _request(path)
-        turns = count // len(self._sockets)
-        begun_s = time.perf_counter()
+        rounds = count // len(self._sockets)
+        start_s = time.perf_counter()
         for connection in self._sockets:
             connection.sendall(request)
-        for turn in range(turns):
+        for number in range(rounds):
             for connection in self._sockets:
-                _read_answer(connection)
-                if turn < turns - 1:
+                _read_response(connection)
+                if number < rounds - 1:
                     connection.sendall(request)
-        return turns * len(self._sockets) / (time.perf_counter() - begun_s)
+        return rounds * len(self._sockets) / (time.perf_counter() - start_s)
 
     def ms(self, path: str) -> float:
-        """How long one answer takes. Raises unless it is 200."""
-        begun_s = time.perf_counter()
+        """Return the ms until the response to one request. Raises if its status is not 200."""
+        start_s = time.perf_counter()
         self._sockets[0].sendall(_request(path))
-        _read_answer(self._sockets[0])
-        return (time.perf_counter() - begun_s) * 1000
+        _read_response(self._sockets[0])
+        return (time.perf_counter() - start_s) * 1000
 
     def get(self, path: str) -> bytes:
-        """The body of one answer. Raises unless it is 200."""
+        """Return the body of one response. Raises if its status is not 200."""
         self._sockets[0].sendall(_request(path))
-        return _read_answer(self._sockets[0])
+        return _read_response(self._sockets[0])
 
 
 def _request(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
 
 
-def _read_answer(connection: socket.socket) -> bytes:
+def _read_response(connection: socket.socket) -> bytes:
     received = b""
     while (end := received.find(b"\r\n\r\n")) < 0:
-        received += _more(connection)
+        received += _read(connection)
     length = _LENGTH.search(received, 0, end + 2)
     if not received.startswith(b"HTTP/1.1 200 ") or not length:
-        raise RuntimeError(f"not the answer asked for: {received[:500]!r}")
-    whole = end + 4 + int(length[1])
-    while len(received) < whole:
-        received += _more(connection)
+        raise RuntimeError(f"unexpected response: {received[:500]!r}")
+    size = end + 4 + int(length[1])
+    while len(received) < size:
+        received += _read(connection)
     return received[end + 4 :]
 
 
-def _more(connection: socket.socket) -> bytes:
+def _read(connection: socket.socket) -> bytes:
     received = connection.recv(65_536)
     if not received:
         raise RuntimeError("the server closed the connection")

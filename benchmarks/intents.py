@@ -1,4 +1,4 @@
-"""The intent log: what a buy costs with it, and without."""
+"""The cost of a buy with the intent log and without it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUYS = 50
 
 
 class NoLog(RedisJournal):
-    """A journal that records no order before it is submitted."""
+    """A journal that does not record orders before they are submitted."""
 
     def intend(self, *_: object, **__: object) -> bool:
         return True
@@ -30,7 +30,7 @@ class NoLog(RedisJournal):
 
 
 def buy_with_log_and_without(rounds: int = 9) -> tuple[float, float]:
-    """Milliseconds per buy at zero latency, one after the other: with the log, and without."""
+    """Return the ms per buy, with the log and without it. Buys are sequential, with zero latency."""
     with_log, without = [], []
     with embedded_store() as environment:
         settings = Settings.from_env(environment)
@@ -44,6 +44,6 @@ def buy_with_log_and_without(rounds: int = 9) -> tuple[float, float]:
 
 def _ms_per_buy(runner: Runner) -> float:
     body = BODY | {"walletCount": BUYS, "buyAmount": 0.05}
-    begun_s = time.perf_counter()
+    start_s = time.perf_counter()
     runner.run_job(str(uuid4()), body)
-    return (time.perf_counter() - begun_s) * 1000 / BUYS
+    return (time.perf_counter() - start_s) * 1000 / BUYS

@@ -1,4 +1,4 @@
-"""The journal: what one step costs beside a bare write of the same bytes; and late in a long job."""
+"""The cost of a journal step: against a bare write of the same bytes, and late in a long job."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ SETTINGS = Settings()
 
 
 class Job:
-    """A claimed job, as a worker holds it, that takes as many events as one likes."""
+    """A claimed job to which any number of events can be appended."""
 
     def __init__(self, journal: RedisJournal) -> None:
         request = parse_request(BODY)
-        opening = accepted_event(str(uuid4()), request)
-        journal.create(opening, request.to_document())
-        claim = journal.claim(opening.job_id, str(uuid4()))
+        accepted = accepted_event(str(uuid4()), request)
+        journal.create(accepted, request.to_document())
+        claim = journal.claim(accepted.job_id, str(uuid4()))
         assert claim
         self._journal = journal
         self.event = replace(
-            opening,
+            accepted,
             attempt=claim.attempt,
             phase=4,
             progress=70,
@@ -55,29 +55,29 @@ class Job:
         )
 
     def step(self) -> None:
-        """Append one event in progress."""
+        """Append one event of status ``in_progress``."""
         self.event = replace(self.event, seq=self.event.seq + 1)
         self._journal.append(self.event)
 
     def end(self) -> None:
-        """Append the terminal event, with what the journal learns from it."""
+        """Append the terminal event, with a step duration for the estimates."""
         self.event = replace(self.event, seq=self.event.seq + 1, progress=100, status=Status.COMPLETED)
         self._journal.append(self.event, {"success": True}, step_ms=400.0)
 
 
 def step_against_bare_write(fsync: str, calls: int = 200, rounds: int = 7) -> tuple[float, float]:
-    """Milliseconds of one step; of SET and PUBLISH of the same bytes in one pipeline."""
+    """Return the ms of one step, and of SET and PUBLISH of the same bytes in one pipeline."""
     with running_journal(fsync) as (store, journal):
         job = Job(journal)
         bare = bare_write(store, job.event)
         for _ in range(calls):
             bare()
             job.step()
-        return _medians([_in_turn(job.step, bare, calls) for _ in range(rounds)])
+        return _medians([_alternate(job.step, bare, calls) for _ in range(rounds)])
 
 
 def late_against_early(fsync: str, calls: int = 100, rounds: int = 5) -> tuple[float, float]:
-    """Milliseconds of a step at events 900 to 1,000 of a job; at events 10 to 110."""
+    """Return the ms of a step at events 900 to 1,000 of a job, and at events 10 to 110."""
     measured = []
     with running_journal(fsync) as (_, journal):
         for _ in range(rounds):
@@ -86,13 +86,13 @@ def late_against_early(fsync: str, calls: int = 100, rounds: int = 5) -> tuple[f
                 old.step()
             for _ in range(9):
                 young.step()
-            measured.append(_in_turn(old.step, young.step, calls))
+            measured.append(_alternate(old.step, young.step, calls))
     return _medians(measured)
 
 
 @contextmanager
 def running_journal(fsync: str) -> Iterator[tuple[Redis, RedisJournal]]:
-    """A store of its own and a journal in it that has learned its pace, as after any twenty operations."""
+    """Yield a store, and a journal in it that has its step durations, as after twenty operations."""
     with embedded_store(fsync) as environment, client(environment) as store:
         journal = RedisJournal(store, SETTINGS)
         for _ in range(keys.STEP_DURATION_SAMPLES):
@@ -101,7 +101,7 @@ def running_journal(fsync: str) -> Iterator[tuple[Redis, RedisJournal]]:
 
 
 def bare_write(store: Redis, event: ProgressEvent) -> Callable[[], object]:
-    """What any progress report costs at least: metadata kept, event published, nothing checked."""
+    """Return the minimal progress report: it stores metadata and publishes the event without checks."""
     payload = encode(event)
     head = b'{"status":"PROGRESS","result":'
     tail = b',"traceback":null,"children":[],"date_done":null,"task_id":"%b"}' % event.job_id.encode()
@@ -118,16 +118,16 @@ def bare_write(store: Redis, event: ProgressEvent) -> Callable[[], object]:
     return write
 
 
-def _in_turn(one: Callable[[], object], other: Callable[[], object], calls: int) -> tuple[float, float]:
-    """Mean milliseconds of each. They take turns, so that both meet the same noise."""
-    pairs = [(_ms(one), _ms(other)) for _ in range(calls)]
+def _alternate(first: Callable[[], object], second: Callable[[], object], calls: int) -> tuple[float, float]:
+    """Return the mean ms of two calls. They alternate, so that both see the same noise."""
+    pairs = [(_ms(first), _ms(second)) for _ in range(calls)]
     return mean(pair[0] for pair in pairs), mean(pair[1] for pair in pairs)
 
 
 def _ms(call: Callable[[], object]) -> float:
-    begun_s = time.perf_counter()
+    start_s = time.perf_counter()
     call()
-    return (time.perf_counter() - begun_s) * 1000
+    return (time.perf_counter() - start_s) * 1000
 
 
 def _medians(measured: list[tuple[float, float]]) -> tuple[float, float]:

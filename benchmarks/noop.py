@@ -1,3 +1,3 @@
-"""The name of the task to compare with. Importing the worker itself would read the environment."""
+"""The name of the no-op task. It is here because an import of the worker reads the environment."""
 
 NOOP = "benchmarks.noop"

@@ -1,6 +1,6 @@
-"""One user who sends thousands of REST requests at once, and what others wait meanwhile.
+"""The latency of other users while one user sends thousands of REST requests at once.
 
-``python -m benchmarks.rest_flood <port> <token> <requests> <rounds>`` is that user, in a process of its own.
+``python -m benchmarks.rest_flood <port> <token> <requests> <rounds>`` is the flooding user, as a process.
 """
 
 from __future__ import annotations
@@ -30,51 +30,51 @@ if TYPE_CHECKING:
 
 SECRET = "a secret that is long enough for every algorithm, and for benchmarks only"
 PATH = "/api/cto/jobs"
-LIMIT = 600  # a minute: the default
-OTHERS, EVERY_S = 20, 0.2  # 300 requests a minute of each: half of what the default allows
+LIMIT = 600  # requests per minute, the default
+OTHERS, EVERY_S = 20, 0.2  # other users; each sends 300 requests per minute, half of the default limit
 _STATUS = re.compile(rb"HTTP/1.1 (\d+) ")
 
 
 @dataclass
-class Waited:
-    """What others have waited, in ms: on a connection that is kept, and on a new one each time."""
+class Latencies:
+    """Latencies of other users' requests, in ms: on kept connections, and on new ones."""
 
     kept: list[float] = field(default_factory=list)
     new: list[float] = field(default_factory=list)
 
 
 @dataclass
-class Flooded:
-    """What became of a flood, and of others beside it."""
+class FloodResult:
+    """The responses to a flood, and the latencies of other users."""
 
     statuses: Counter[int]
-    passed: int  # of the flood's requests
+    passed: int  # flood requests with status 200
     seconds: float
-    alone: Waited
-    beside: Waited
+    before: Latencies
+    during: Latencies
     log_bytes: int
 
 
-def flood(count: int = 2_000, rounds: int = 6, quiet_s: float = 4.0) -> Flooded:
-    """Flood a gateway with default limits. Raises unless every request of others is answered 200."""
+def flood(count: int = 2_000, rounds: int = 6, quiet_s: float = 4.0) -> FloodResult:
+    """Flood a gateway with default limits. Raises if another user gets a status other than 200."""
     with embedded_store() as environment, serving(environment) as (settings, port, log):
-        alone = Waited()
-        with others(settings, port, alone):
+        before, during = Latencies(), Latencies()
+        with others(settings, port, before):
             time.sleep(quiet_s)
-        before, beside = log.stat().st_size, Waited()
+        log_bytes = log.stat().st_size
         token = issue(settings, "alice", Role.USER, 3_600)
         command = [sys.executable, "-m", "benchmarks.rest_flood", str(port), token, str(count), str(rounds)]
-        with others(settings, port, beside):
-            begun_s = time.perf_counter()
+        with others(settings, port, during):
+            start_s = time.perf_counter()
             done = subprocess.run(command, capture_output=True, check=True)
-            seconds = time.perf_counter() - begun_s
-        statuses = Counter({int(status): many for status, many in json.loads(done.stdout).items()})
-        return Flooded(statuses, statuses[200], seconds, alone, beside, log.stat().st_size - before)
+            seconds = time.perf_counter() - start_s
+        statuses = Counter({int(status): number for status, number in json.loads(done.stdout).items()})
+        return FloodResult(statuses, statuses[200], seconds, before, during, log.stat().st_size - log_bytes)
 
 
 @contextmanager
 def serving(environment: dict[str, str]):
-    """Run a gateway that wants tokens; give its settings, its port and its log."""
+    """Run a gateway that requires tokens. Yields its settings, its port and its log file."""
     port = free_port()
     environment |= {"CTO_AUTH": "required", "CTO_JWT_SECRET": SECRET, "CTO_PORT": str(port)}
     settings = Settings.from_env(environment)
@@ -84,40 +84,40 @@ def serving(environment: dict[str, str]):
 
 
 @contextmanager
-def others(settings: Settings, port: int, waited: Waited) -> Iterator[None]:
-    """Send other users' requests, each at a steady rate, for the length of the block."""
-    ends, failures = threading.Event(), []
+def others(settings: Settings, port: int, latencies: Latencies) -> Iterator[None]:
+    """Send other users' requests at a steady rate while the block runs."""
+    ended, failures = threading.Event(), []
 
-    def ask(number: int) -> None:
+    def send_requests(number: int) -> None:
         request = request_of(issue(settings, f"user-{number}", Role.USER, 3_600))
         kept = number % 2 == 0
         connection = connect(port) if kept else None
-        ends.wait(EVERY_S * number / OTHERS)
-        while not ends.wait(EVERY_S):
-            begun_s = time.perf_counter()
-            asked = connection or connect(port)
-            status = answer(asked, request)
-            (waited.kept if kept else waited.new).append((time.perf_counter() - begun_s) * 1_000)
+        ended.wait(EVERY_S * number / OTHERS)
+        while not ended.wait(EVERY_S):
+            start_s = time.perf_counter()
+            used = connection or connect(port)
+            status = send(used, request)
+            (latencies.kept if kept else latencies.new).append((time.perf_counter() - start_s) * 1_000)
             if status != 200:
                 failures.append(status)
             if not kept:
-                asked.close()
+                used.close()
 
-    threads = [threading.Thread(target=ask, args=[number]) for number in range(OTHERS)]
+    threads = [threading.Thread(target=send_requests, args=[number]) for number in range(OTHERS)]
     for thread in threads:
         thread.start()
     try:
         yield
     finally:
-        ends.set()
+        ended.set()
         for thread in threads:
             thread.join()
     if failures:
-        raise RuntimeError(f"others were answered {Counter(failures)}")
+        raise RuntimeError(f"other users got these statuses: {Counter(failures)}")
 
 
 def request_of(token: str) -> bytes:
-    """A whole request."""
+    """Return a complete HTTP request."""
     return f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
 
 
@@ -128,21 +128,21 @@ def connect(port: int) -> socket.socket:
     return connection
 
 
-def answer(connection: socket.socket, request: bytes) -> int:
-    """Send a request whose answer fits one read; return its status, or 0."""
+def send(connection: socket.socket, request: bytes) -> int:
+    """Send a request whose response fits one read. Returns the status, or 0."""
     connection.sendall(request)
     found = _STATUS.match(connection.recv(65_536))
     return int(found[1]) if found else 0
 
 
-def p50_p99_max(waited_ms: list[float]) -> tuple[float, float, float]:
-    """The median, the 99th percentile and the longest."""
-    percentiles = quantiles(waited_ms, n=100, method="inclusive")
-    return percentiles[49], percentiles[98], max(waited_ms)
+def p50_p99_max(latencies_ms: list[float]) -> tuple[float, float, float]:
+    """Return the median, the 99th percentile and the maximum."""
+    percentiles = quantiles(latencies_ms, n=100, method="inclusive")
+    return percentiles[49], percentiles[98], max(latencies_ms)
 
 
 def send_at_once(port: int, request: bytes, count: int) -> Counter[int]:
-    """Open so many connections, send a request on each at the same time, and count the answers."""
+    """Open ``count`` connections, send a request on all of them at once, and count the response statuses."""
     selector, statuses = selectors.DefaultSelector(), Counter()
     connections = [connect(port) for _ in range(count)]
     for connection in connections:
@@ -167,9 +167,9 @@ def _status(connection: socket.socket) -> int:
 
 
 def main(port: str, token: str, count: str, rounds: str) -> None:
-    """Flood, and print what the answers were."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    """Flood the gateway, and print the response statuses."""
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
     statuses: Counter[int] = Counter()
     for _ in range(int(rounds)):
         statuses += send_at_once(int(port), request_of(token), int(count))

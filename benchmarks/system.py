@@ -1,4 +1,4 @@
-"""A store, workers and gateways of our own, for one benchmark each."""
+"""The parts of a system for one benchmark: a store, and processes on it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BODY = {
 
 @contextmanager
 def embedded_store(fsync: str = "always") -> Iterator[dict[str, str]]:
-    """Run a store as ``cto up`` does; give the environment that names it."""
+    """Run a store like that of ``cto up`` while the block runs. Yields the environment for its clients."""
     with tempfile.TemporaryDirectory(prefix="cto-bench-") as directory:
         settings = Settings(data_dir=Path(directory))
         server = ValkeyServer(
@@ -58,20 +58,20 @@ def embedded_store(fsync: str = "always") -> Iterator[dict[str, str]]:
 
 
 def client(environment: dict[str, str]) -> Redis:
-    """A client of that store."""
+    """Return a client of the store in this environment."""
     return connect(Settings.from_env(environment))
 
 
 def process(
     arguments: list[str], environment: dict[str, str]
 ) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    """Run a Python module; end it with the block."""
+    """Run a Python module while the block runs."""
     return program([sys.executable, *arguments], arguments[1], environment)
 
 
 @contextmanager
 def program(command: list[str], name: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program; end it with the block. What it said is shown when the block fails."""
+    """Run a program while the block runs. Its output is shown if the block fails."""
     log = Path(environment["CTO_DATA_DIR"]) / f"{name}.log"
     with log.open("wb") as output:
         child = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
@@ -90,7 +90,7 @@ def program(command: list[str], name: str, environment: dict[str, str]) -> Itera
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 120, interval_s: float = 0.02) -> None:
-    """Wait for a condition; raise when it takes too long."""
+    """Wait for a condition. Raises :class:`TimeoutError` after ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
@@ -99,26 +99,26 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 120, interval
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """Return a free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def listens(port: int) -> bool:
-    """Whether somebody does."""
+    """Return whether a process listens on this port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def cpu_s(pid: int) -> float:
-    """Processor time that a process has used (Linux): user and system, all threads."""
-    # The clock of another process, as clock_getcpuclockid(3) makes it: /proc only counts hundredths.
+    """Return the CPU time of a process in seconds (Linux): user and system, all threads."""
+    # The CPU clock of another process, as in clock_getcpuclockid(3): /proc has only hundredths of a second.
     return time.clock_gettime(~pid << 3 | 2)
 
 
 def resident_mb(pid: int) -> float:
-    """Memory of a process in MB (Linux)."""
+    """Return the resident memory of a process in MB (Linux)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1]) / 1024

@@ -1,4 +1,4 @@
-"""The table of ratios that every benchmark prints."""
+"""The table of ratios that the benchmarks print."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ class Line:
 
     @property
     def target(self) -> str:
-        """The target in words."""
+        """Return the target as text."""
         if self.at_least is not None:
             return f"≥ {self.at_least:g}"
         return "–" if self.at_most is None else f"≤ {self.at_most:g}"
 
     @property
     def verdict(self) -> str:
-        """Whether it is met. The ratio counts as it is printed: what is behind that is noise."""
+        """Return whether the target is met. The printed, rounded ratio counts: further digits are noise."""
         if self.at_least is None and self.at_most is None:
             return "–"
-        shown = round(self.ratio, 2)
-        met = shown >= self.at_least if self.at_least is not None else shown <= self.at_most
+        rounded = round(self.ratio, 2)
+        met = rounded >= self.at_least if self.at_least is not None else rounded <= self.at_most
         return "met" if met else "MISSED"
 
     def print(self) -> None:
-        """Print it as a row."""
+        """Print the line as a row."""
         _print_row(self.what, self.measured, f"{self.ratio:.2f}", self.target, self.verdict)
 
 
 def measure(prog: str, description: str, groups: Mapping[str, Callable[[], Iterator[Line]]]) -> None:
-    """Measure the groups that the command line names, or all; print each line as soon as it is known."""
-    wanted = chosen(prog, description, groups)
+    """Measure the groups that the command line names, or all. Prints each line when it is measured."""
+    names = chosen(prog, description, groups)
     _print_row("what", "measured", "ratio", "target", "")
     _print_row(*(":---", ":---", "---:", "---:", ":---"))
-    for name in wanted:
+    for name in names:
         for line in groups[name]():
             line.print()
 
 
 def chosen(prog: str, description: str, groups: Mapping[str, object]) -> list[str]:
-    """The groups that the command line names, or all, in their own order."""
+    """Return the groups that the command line names, or all, in the order of ``groups``."""
     parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument("groups", nargs="*", metavar="group", help=f"one of: {', '.join(groups)}")
     wanted = parser.parse_args().groups
@@ -62,5 +62,5 @@ def chosen(prog: str, description: str, groups: Mapping[str, object]) -> list[st
 
 
 def _print_row(what: str, measured: str, ratio: str, target: str, verdict: str) -> None:
-    # Markdown, so that README.md can hold the very lines.
+    # Markdown, so that README.md can contain these lines.
     print(f"| {what:<62} | {measured:<21} | {ratio:>5} | {target:>6} | {verdict:<6} |", flush=True)

@@ -1,4 +1,4 @@
-"""The worker: operations against no-op tasks, and how many operations at once."""
+"""The worker: operations against no-op tasks, and 500 operations at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """One worker process, and the queue it takes messages from when it is told to."""
+    """One worker process, whose consumption of the queue can be paused."""
 
     def __init__(self, environment: dict[str, str], pid: int) -> None:
         settings = Settings.from_env(environment)
@@ -31,28 +31,28 @@ class Worker:
         self.history = History(self.store)
 
     def pause(self) -> None:
-        """Have the worker leave the queue alone."""
+        """Stop consuming the queue."""
         self.app.control.cancel_consumer(keys.QUEUE, reply=True, timeout=5)
 
     def resume(self) -> None:
-        """Have the worker take messages."""
+        """Start consuming the queue."""
         self.app.control.add_consumer(keys.QUEUE)
 
     def drained(self) -> bool:
-        """Whether every message has been taken, by a thread that has finished."""
+        """Return whether the queue is empty and all its messages are acknowledged."""
         return not self.store.llen(keys.QUEUE) and not self.store.hlen("unacked")
 
 
 @contextmanager
 def running_worker(**settings: str) -> Iterator[Worker]:
-    """Run a store and a worker with these settings."""
+    """Run a store and a worker with these settings while the block runs."""
     with embedded_store() as environment, worker_on(environment | settings) as worker:
         yield worker
 
 
 @contextmanager
 def worker_on(environment: dict[str, str]) -> Iterator[Worker]:
-    """Run a worker on a store that is running."""
+    """Run a worker on a running store while the block runs."""
     arguments = ["-m", "celery", "--app", "benchmarks.worker_app", "worker"]
     arguments += ["--queues", f"{keys.QUEUE},{keys.RESUMED_QUEUE}", "--loglevel", "warning"]
     with process(arguments, environment) as child:
@@ -62,7 +62,7 @@ def worker_on(environment: dict[str, str]) -> Iterator[Worker]:
 
 
 def operations_against_noops(count: int = 1_000, rounds: int = 5) -> tuple[float, float]:
-    """Operations/s and no-op tasks/s of one worker: zero latency, one wallet, prefunded."""
+    """Return operations/s and no-op tasks/s of one worker: zero latency, one wallet, prefunded."""
     operations, noops = [], []
     with running_worker() as worker:
         for _ in range(rounds):
@@ -75,21 +75,24 @@ def _noops_per_s(worker: Worker, count: int) -> float:
     worker.pause()
     for _ in range(count):
         worker.app.send_task(NOOP, args=[BODY], queue=keys.QUEUE, task_id=str(uuid4()))
-    begun_s = time.perf_counter()
+    start_s = time.perf_counter()
     worker.resume()
     wait_until(worker.drained)
-    return count / (time.perf_counter() - begun_s)
+    return count / (time.perf_counter() - start_s)
 
 
 def _operations_per_s(worker: Worker, count: int) -> float:
     worker.pause()
     jobs = [worker.producer.submit(BODY).job_id for _ in range(count)]
-    begun_s = time.perf_counter()
+    start_s = time.perf_counter()
     worker.resume()
     wait_until(worker.drained)
     wait_until(lambda: worker.history.stats(jobs[-500:]).completed == len(jobs[-500:]))
-    elapsed_s = time.perf_counter() - begun_s
-    if sum(worker.history.stats(jobs[at : at + 500]).completed for at in range(0, count, 500)) < count:
+    elapsed_s = time.perf_counter() - start_s
+    if (
+        sum(worker.history.stats(jobs[start : start + 500]).completed for start in range(0, count, 500))
+        < count
+    ):
         raise RuntimeError("not every operation completed")
     return count / elapsed_s
 
@@ -97,9 +100,9 @@ def _operations_per_s(worker: Worker, count: int) -> float:
 def operations_at_once(
     at_once: int = 500, waves: int = 5, operation_s: float = 2.5
 ) -> tuple[float, float, float]:
-    """Operations/s of one process with 500 of 2.5 s at once; the same while it is full; its memory in MB.
+    """Return operations/s of one process with 500 of 2.5 s at once, the same while full, and its MB.
 
-    While it is full: from the moment the first wave has ended until as many are left as it can hold.
+    The process is full from the end of the first wave until only one wave is left.
     """
     latency_ms = str(round(operation_s * 1000))
     with running_worker(CTO_PAPER_LATENCY_MS=latency_ms, CTO_WORKER_CONCURRENCY=str(at_once)) as worker:
@@ -107,7 +110,7 @@ def operations_at_once(
         jobs = [
             worker.producer.submit(BODY | {"userId": f"user-{n % 50}"}).job_id for n in range(at_once * waves)
         ]
-        begun_s = time.perf_counter()
+        start_s = time.perf_counter()
         worker.resume()
         ended_s = {}
         completed = keys.jobs(keys.ALL_OWNERS, "completed")
@@ -122,4 +125,4 @@ def operations_at_once(
     first = min(done for done in ended_s if done >= at_once)
     last = max(done for done in ended_s if done <= len(jobs) - at_once)
     full = (last - first) / (ended_s[last] - ended_s[first])
-    return len(jobs) / (ended_s[len(jobs)] - begun_s), full, memory_mb
+    return len(jobs) / (ended_s[len(jobs)] - start_s), full, memory_mb

@@ -1,4 +1,4 @@
-"""The worker under test, with one task more: a no-op to compare with."""
+"""The worker under test, with an additional no-op task for comparison."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-// The gateway's task as one would do it with the stock server: socket.io with its defaults, and a subscriber.
+// The gateway's task with a stock server: socket.io with its defaults, and a Redis subscriber.
 // PORT=3000 STORE_SOCKET=/path/store.sock [RECOVERY=1] [TOKEN=…] node relay.mjs
-// With TOKEN it refuses whoever does not show it, and serves what the store has under a key: GET /store/<key>.
+// With TOKEN it rejects clients without that token, and serves values of the store: GET /store/<key>.
 import { createServer } from "node:http";
 import { createClient } from "redis";
 import { Server } from "socket.io";
@@ -38,20 +38,20 @@ function drop(room) {
 }
 
 io.of("/").adapter.on("delete-room", (room) => {
-  // Whoever may come back and recover needs what was emitted in the meantime.
+  // Clients that reconnect and recover need the events of the meantime.
   if (RECOVERY) setTimeout(drop, RECOVERY_MS, room).unref();
   else drop(room);
 });
 
 io.on("connection", (socket) => {
-  socket.on("join_room", async (room, answer) => {
+  socket.on("join_room", async (room, acknowledge) => {
     socket.join(room);
     await subscribed(room);
-    answer?.({ success: true, room });
+    acknowledge?.({ success: true, room });
   });
-  socket.on("leave_room", (room, answer) => {
+  socket.on("leave_room", (room, acknowledge) => {
     socket.leave(room);
-    answer?.({ success: true, room });
+    acknowledge?.({ success: true, room });
   });
 });
 

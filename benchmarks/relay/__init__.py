@@ -1,1 +1,1 @@
-"""The gateway as a relay, beside a stock Node Socket.IO server that does the same."""
+"""The gateway as a relay, against a stock Node Socket.IO server with the same task."""

@@ -1,6 +1,6 @@
-"""``python -m benchmarks.relay [burst] [room] [latency] … [attacks]``: the gateway beside a stock Node relay.
+"""``python -m benchmarks.relay [burst] [room] [latency] … [attacks]``: gateway against Node.
 
-A target that is missed is told, never an error; an event that does not arrive is one.
+A missed target is printed and is not an error. An event that does not arrive is an error.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from benchmarks.table import measure
 
 
 def main() -> None:
-    """Measure the rows that are named, or all."""
-    # A socket is a file: the servers and the clients inherit what is allowed here.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    """Measure the named rows, or all."""
+    # Each socket is a file. Servers and clients inherit this limit.
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
     measure("python -m benchmarks.relay", "Gateway / Node, as ratios.", ROWS)
 
 

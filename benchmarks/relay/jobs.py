@@ -1,4 +1,4 @@
-"""Truthful jobs of many users, and how their events are published: each at once in all of its rooms."""
+"""Realistic jobs of many users, and a publisher that sends each event to all of its rooms at once."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from cto_worker.store.journal import RedisJournal
 
 _PIPELINED = 200
-# As append.lua does it: the event goes to the store once, and from there to every room.
-_PUBLISH = 'for place = 2, #ARGV do redis.call("PUBLISH", ARGV[place], ARGV[1]) end'
+# As in append.lua: the event is sent to the store once, and published there to every room.
+_PUBLISH = 'for index = 2, #ARGV do redis.call("PUBLISH", ARGV[index], ARGV[1]) end'
 _REQUEST = parse_request(BODY)
 
 
-_JOURNALED = 50  # events that a job in the journal may get to
+_JOURNALED = 50  # maximum number of events of a journalled job
 
 
 def job(user_id: str, length: int) -> list[ProgressEvent]:
-    """A job's story from its first event to its last."""
+    """Return all events of a job, from the first to the last."""
     first = accepted_event(str(uuid4()), replace(_REQUEST, user_id=user_id))
     steps = [
         replace(
@@ -70,29 +70,29 @@ def job(user_id: str, length: int) -> list[ProgressEvent]:
 
 
 def side_by_side(jobs: Iterable[list[ProgressEvent]]) -> list[ProgressEvent]:
-    """The events of jobs that run at the same time: every first one, every second one and so on."""
+    """Return the events of concurrent jobs: all first events, then all second ones, and so on."""
     return [event for event in chain.from_iterable(zip_longest(*jobs)) if event]
 
 
 class Journaled:
-    """A job of a user's in the journal, which publishes what it records; it does not end."""
+    """A user's job in the journal, which publishes its events. It does not end."""
 
     def __init__(self, journal: RedisJournal, user_id: str) -> None:
         self._journal = journal
-        self._opening, *self._steps = job(user_id, _JOURNALED)[:-1]
-        self.job_id = self._opening.job_id
-        journal.create(self._opening, _REQUEST.to_document())
+        accepted, *self._steps = job(user_id, _JOURNALED)[:-1]
+        self.job_id = accepted.job_id
+        journal.create(accepted, _REQUEST.to_document())
 
-    def go_on(self, count: int) -> None:
-        """Record so many more events."""
+    def append(self, count: int) -> None:
+        """Append ``count`` events."""
         if not self._journal.claim(self.job_id, str(uuid4())):
-            raise RuntimeError("somebody else has claimed the job")
+            raise RuntimeError(f"job {self.job_id} has another owner")
         *earlier, last = self._steps[:count]
         self._journal.append(last, earlier=earlier)
 
 
 class Publisher:
-    """Publishes as fast as the store takes it, or event by event."""
+    """Publishes events as fast as possible, or at a given rate."""
 
     def __init__(self, store: Redis) -> None:
         self._connection = store.connection_pool.get_connection()
@@ -100,29 +100,29 @@ class Publisher:
         self._sha = self._connection.read_response()
 
     def packed(self, events: Sequence[ProgressEvent]) -> list[tuple[int, bytes]]:
-        """The events as the store takes them: so many answers to come, and the bytes of the commands."""
+        """Encode the events as pipelines: the number of replies, and the bytes of the commands."""
         return [
-            (len(some), b"".join(self._connection.pack_commands([self._command(event) for event in some])))
-            for at in range(0, len(events), _PIPELINED)
-            if (some := events[at : at + _PIPELINED])
+            (len(batch), b"".join(self._connection.pack_commands([self._command(event) for event in batch])))
+            for start in range(0, len(events), _PIPELINED)
+            if (batch := events[start : start + _PIPELINED])
         ]
 
     def publish(self, packed: Iterable[tuple[int, bytes]]) -> int:
-        """Publish them all at once; when that began, by ``time.monotonic_ns``."""
-        begun_ns = time.monotonic_ns()
-        for answers, commands in packed:
+        """Publish all of them at once. Returns the start, as ``time.monotonic_ns``."""
+        start_ns = time.monotonic_ns()
+        for replies, commands in packed:
             self._connection.send_packed_command([commands])
-            for _ in range(answers):
+            for _ in range(replies):
                 self._connection.read_response()
-        return begun_ns
+        return start_ns
 
     def publish_at(self, per_s: float, events: Sequence[ProgressEvent]) -> None:
-        """Publish one after another, evenly; each says when it was sent."""
-        begun_s = time.monotonic()
-        for place, event in enumerate(events):
-            time.sleep(max(0.0, begun_s + place / per_s - time.monotonic()))
-            now = Details(current_operation=f"sent {time.monotonic_ns()}")
-            self._connection.send_command(*self._command(replace(event, details=now)))
+        """Publish events at a steady rate. Each contains its send time."""
+        start_s = time.monotonic()
+        for index, event in enumerate(events):
+            time.sleep(max(0.0, start_s + index / per_s - time.monotonic()))
+            details = Details(current_operation=f"sent {time.monotonic_ns()}")
+            self._connection.send_command(*self._command(replace(event, details=details)))
             self._connection.read_response()
 
     def _command(self, event: ProgressEvent) -> tuple[str | bytes | int, ...]:

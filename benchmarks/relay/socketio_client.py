@@ -1,7 +1,7 @@
-"""One Socket.IO client as raw bytes on a non-blocking socket: a handshake, and then bytes that are counted.
+"""A Socket.IO client as raw bytes on a non-blocking socket: a handshake, then a count of events.
 
-Engine.IO 4 over a WebSocket from the start (https://socket.io/docs/v4/engine-io-protocol/). Once the client
-has what it asked for, nothing is decoded any more: that is what keeps a thousand of them cheap.
+Engine.IO 4 over WebSocket from the start (https://socket.io/docs/v4/engine-io-protocol/). After the handshake
+nothing is decoded, so a thousand clients need little CPU.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 
-MARKER = b'"workerType":"cto_operation"'  # once in every event, however it is packed
+MARKER = b'"workerType":"cto_operation"'  # exactly once in every event, in any encoding
 _TAIL = len(MARKER) - 1
 _SENT = re.compile(rb"sent (\d+)")
 _PING, _PONG = b"\x81\x012", b"3"
@@ -23,15 +23,15 @@ _PID, _OFFSET = re.compile(r'"pid":"([^"]+)"'), re.compile(rb',"([^"]+)"\]\Z')
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """What a client does when it is there: what it says with CONNECT, and what it asks then."""
+class Script:
+    """The handshake of a client: the payload of CONNECT, then events to send."""
 
-    asks: tuple[str, ...] = ()  # each an event as a JSON array; numbered from 0, and answered
+    requests: tuple[str, ...] = ()  # events as JSON arrays, with acknowledgement ids from 0
     auth: str = ""  # JSON
 
 
 class Buffer:
-    """Where all the clients of a process read into; the first bytes are for the end of what came before."""
+    """The read buffer of all clients of a process. Its first bytes are for the end of the previous read."""
 
     def __init__(self, size: int = 1 << 18) -> None:
         self.bytes = bytearray(_TAIL + size)
@@ -39,68 +39,67 @@ class Buffer:
 
 
 class Client:
-    """One client. ``greeted`` once every question has its answer; ``events`` counts from the beginning."""
+    """One client. It is ``ready`` when its requests are acknowledged. ``events`` counts from the start."""
 
     __slots__ = (
-        "_buffer", "_rest", "_tail", "_upgraded", "_visit", "_waiting_for",
-        "answers", "events", "greeted", "greeting", "socket",
+        "_buffer", "_rest", "_script", "_tail", "_unacknowledged", "_upgraded",
+        "connect_reply", "events", "ready", "socket",
     )  # fmt: skip
 
-    def __init__(self, buffer: Buffer, visit: Visit) -> None:
+    def __init__(self, buffer: Buffer, script: Script) -> None:
         self.socket = socket.socket()
         self.socket.setblocking(False)
         self.events = 0
-        self.greeted = False
-        self.greeting = ""  # what CONNECT was answered
-        self.answers: list[bytes] = []
+        self.ready = False
+        self.connect_reply = ""
         self._buffer = buffer
-        self._visit = visit
-        self._waiting_for = len(visit.asks)
+        self._script = script
+        self._unacknowledged = len(script.requests)
         self._upgraded = False
         self._rest = b""
         self._tail = bytes(_TAIL)
 
     def connect(self, port: int) -> None:
-        """Begin to connect; the socket becomes readable or writable when there is something to do."""
+        """Start to connect. The socket becomes writable when it is connected."""
         with suppress(BlockingIOError):
             self.socket.connect(("127.0.0.1", port))
 
     def connected(self, port: int) -> None:
-        """Say hello."""
+        """Send the WebSocket handshake."""
         if error := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             raise OSError(error, "cannot connect")
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.sendall(_UPGRADE % port)
 
     def receive(self) -> int:
-        """Read what there is; how many bytes. Raises when the server has closed the connection."""
+        """Read once. Returns the number of bytes. Raises if the server closed the connection."""
         size = self.socket.recv_into(self._buffer.view[_TAIL:])
         if not size:
             raise ConnectionError("the server closed the connection")
-        if self.greeted:
+        if self.ready:
             self._count(size)
         else:
-            self._greet(bytes(self._buffer.view[_TAIL : _TAIL + size]))
+            self._handshake(bytes(self._buffer.view[_TAIL : _TAIL + size]))
         return size
 
     def sent_ns(self, size: int) -> list[int]:
-        """When the events among the last ``size`` bytes read were sent, as they say."""
+        """Return the send times in the events of the last ``size`` bytes read."""
         return [int(text) for text in _SENT.findall(self._buffer.bytes, _TAIL, _TAIL + size)]
 
     @property
     def pid(self) -> str:
-        """The private id that Node gives for recovery."""
-        found = _PID.search(self.greeting)
+        """Return the private id that Node assigns for recovery."""
+        found = _PID.search(self.connect_reply)
         return found[1] if found else ""
 
     @property
     def offset(self) -> str:
-        """Where in Node's history this client is: the last thing in the latest event."""
+        """Return this client's offset in Node's history: the last element of the latest event."""
         found = _OFFSET.search(self._tail)
         return found[1].decode() if found else ""
 
     def _count(self, size: int) -> None:
-        # Only counted, in place: an event or a ping that arrives in two pieces is found with the old tail.
+        # Counts in place. The previous tail finds events and pings that arrive in two reads.
         buffer, end = self._buffer.bytes, _TAIL + size
         buffer[:_TAIL] = self._tail
         self.events += buffer.count(MARKER, 0, end)
@@ -108,7 +107,7 @@ class Client:
             self._send(_PONG)
         self._tail = bytes(buffer[size:end])
 
-    def _greet(self, received: bytes) -> None:
+    def _handshake(self, received: bytes) -> None:
         self._rest += received
         if not self._upgraded:
             head, end, self._rest = self._rest.partition(b"\r\n\r\n")
@@ -118,14 +117,14 @@ class Client:
             if not head.startswith(b"HTTP/1.1 101 "):
                 raise ConnectionError(f"no WebSocket: {head[:200]!r}")
             self._upgraded = True
-        while not self.greeted and (message := self._message()) is not None:
-            self._take(message)
-        if self.greeted and self._rest:
+        while not self.ready and (message := self._message()) is not None:
+            self._handle(message)
+        if self.ready and self._rest:
             self._buffer.view[_TAIL : _TAIL + len(self._rest)] = self._rest
             self._count(len(self._rest))
 
     def _message(self) -> bytes | None:
-        """Cut one message off what has been read; ``None``: it is not whole yet."""
+        """Remove one message from the bytes read. Returns ``None`` if it is incomplete."""
         rest = self._rest
         if len(rest) < 2:
             return None
@@ -138,26 +137,26 @@ class Client:
         self._rest = rest[begin + length :]
         return rest[begin : begin + length]
 
-    def _take(self, message: bytes) -> None:
+    def _handle(self, message: bytes) -> None:
         self.events += message.count(MARKER)
         if message.startswith(b"0"):
-            self._send(b"40" + self._visit.auth.encode())
+            self._send(b"40" + self._script.auth.encode())
         elif message.startswith(b"40"):
-            self.greeting = message.decode()
-            for number, ask in enumerate(self._visit.asks):
-                self._send(b"42%d%b" % (number, ask.encode()))
+            self.connect_reply = message.decode()
+            for number, request in enumerate(self._script.requests):
+                self._send(b"42%d%b" % (number, request.encode()))
         elif message.startswith(b"43"):
             if b'"success":true' not in message:
                 raise ConnectionError(f"refused: {message[:200]!r}")
-            self._waiting_for -= 1
+            self._unacknowledged -= 1
         elif message == b"2":
             self._send(_PONG)
         elif not message.startswith(b"42"):
-            raise ConnectionError(f"not expected: {message[:200]!r}")
-        self.greeted = bool(self.greeting) and not self._waiting_for
+            raise ConnectionError(f"unexpected message: {message[:200]!r}")
+        self.ready = bool(self.connect_reply) and not self._unacknowledged
 
     def _send(self, message: bytes) -> None:
-        # A client must mask what it sends (RFC 6455); with zeros that changes nothing.
+        # Clients must mask frames (RFC 6455). A mask of zeros leaves the bytes unchanged.
         length = len(message)
         size = bytes([0x80 | length]) if length < 126 else b"\xfe" + length.to_bytes(2)
         self.socket.sendall(b"\x81" + size + bytes(4) + message)

@@ -1,1 +1,1 @@
-"""How cost grows with the work: more processes, more sockets, more jobs."""
+"""Cost as work grows: more processes, more sockets, more jobs."""

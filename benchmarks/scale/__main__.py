@@ -1,6 +1,6 @@
 """``python -m benchmarks.scale [workers] [gateways] [sockets] [jobs] [job]``: measure and draw each curve.
 
-The pictures and the figures behind them lie beside this file. Each takes two to four minutes.
+Writes a picture and its figures beside this file. Each curve takes two to four minutes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
 
 
 def main() -> None:
-    """Make the studies that are named, or all."""
+    """Run the named studies, or all."""
     for name in chosen("python -m benchmarks.scale", "Measure how cost grows.", STUDIES):
         study = STUDIES[name]()
         curves.print_table(study)

@@ -1,4 +1,4 @@
-"""A study: some quantities over a growing number of something, as a table and as a picture."""
+"""A study: quantities over a growing number, as a table and as a picture."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
-IDEAL = "ideal"  # a series of this name was not measured
+IDEAL = "ideal"  # the name of a series that is computed, not measured
 COLORS = ("#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626")
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """What shares one vertical axis: series by name, each with a value for every size."""
+    """The series of one vertical axis, by name. Each has a value for every size."""
 
     axis: str  # with its unit
     series: dict[str, list[float]]
@@ -29,7 +29,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One growing number, and what was measured at each size."""
+    """One growing number, and the measurements at each size."""
 
     title: str
     axis: str
@@ -39,7 +39,7 @@ class Study:
 
 
 def print_table(study: Study) -> None:
-    """Print it as README.md can hold it."""
+    """Print the study as a Markdown table."""
     rows = [(panel.axis, name, values) for panel in study.panels for name, values in panel.series.items()]
     print(f"\n{study.title}\n")
     print(f"| {study.axis} | {' | '.join(f'{size:,}' for size in study.sizes)} |")
@@ -49,7 +49,7 @@ def print_table(study: Study) -> None:
 
 
 def figures(study: Study) -> dict[str, Any]:
-    """The numbers, for whoever wants to compare."""
+    """Return the numbers of the study, as JSON."""
     return {
         study.axis: study.sizes,
         **{
@@ -71,11 +71,11 @@ def draw(study: Study, path: Path) -> None:
     names = max(len(panel.series) for panel in study.panels)
     size = (4.6 * len(study.panels), 3.4 + 0.2 * names)
     figure, axes = plt.subplots(1, len(study.panels), figsize=size, squeeze=False)
-    named: list[list[str]] = [["measured"]]  # where it is the only series, it needs no name
+    with_legend: list[list[str]] = [["measured"]]  # a single measured series needs no legend
     for axis, panel in zip(axes[0], study.panels, strict=True):
         _draw_panel(axis, study, panel)
-        if list(panel.series) not in named:
-            named.append(list(panel.series))
+        if list(panel.series) not in with_legend:
+            with_legend.append(list(panel.series))
             below = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.3), "borderaxespad": 0}
             axis.legend(frameon=False, labelcolor=INK, fontsize=9, **below)
     figure.suptitle(study.title, x=0.01, ha="left", color=INK, fontsize=12, fontweight="bold")

@@ -1,4 +1,4 @@
-"""More gateways behind one address of one machine."""
+"""The cost of several gateways behind one address of one machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLIENTS, EVENTS, ROUNDS = 1_000, 30, 5
 
 
 def study() -> Study:
-    """What a burst to a thousand clients costs when they are spread over 1 to 4 gateways."""
+    """Measure a burst to a thousand clients of 1 to 4 gateways."""
     rates, costs = zip(*(_burst(number) for number in GATEWAYS), strict=True)
     return Study(
         "Gateways",

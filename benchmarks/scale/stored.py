@@ -1,4 +1,4 @@
-"""More jobs in the store: what an answer costs, and what a job takes."""
+"""The cost of more jobs in the store: response times, and memory of a job."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from benchmarks.http_client import Connections
 
 JOBS = [100, 1_000, 10_000, 100_000, 1_000_000]
-REAL = 100  # that are run; the others are copies of these, with ids, owners and serial numbers of their own
+REAL = 100  # jobs that run; the others are copies with new ids, owners and serial numbers
 USERS = 5
-ASKED, ROUNDS = 100, 500
+IN_STATISTICS, ROUNDS = 100, 500
 WALLETS = [1, 5, 10, 20, 50]
-# COPY keeps values and times to live. What tells jobs apart is written anew; events stay as they were.
+# COPY keeps values and times to live. Only id, owner and serial number are new; events stay unchanged.
 COPY = """
 local from, first, count, users, jobs, serial = unpack(ARGV)
 for number = first, first + count - 1 do
@@ -38,56 +38,57 @@ for number = first, first + count - 1 do
     redis.call("ZADD", jobs .. owner .. ":completed", number + 1, id)
   end
 end
-redis.call("SET", serial, first + count) -- else gateways would think they had missed these
+redis.call("SET", serial, first + count) -- without this, gateways would catch up with all copies
 """
 
 
 @dataclass
 class Filled:
-    """A store with jobs."""
+    """A store with finished jobs."""
 
     environment: dict[str, str]
     store: Redis
     real: list[str]
-    there: int = 0  # jobs, not counting those that are real
+    copies: int = 0
 
     def fill(self, size: int) -> None:
-        """Copy until there are so many."""
+        """Add copies until the store has ``size``."""
         copy = self.store.register_script(COPY)
-        while self.there < size:
-            some = min(10_000, size - self.there)
-            of = self.real[self.there // 10_000 % REAL]
-            copy(args=[of, self.there, some, USERS, keys.LIST_PREFIX, keys.SERIAL])
-            self.there += some
+        while self.copies < size:
+            count = min(10_000, size - self.copies)
+            original = self.real[self.copies // 10_000 % REAL]
+            copy(args=[original, self.copies, count, USERS, keys.LIST_PREFIX, keys.SERIAL])
+            self.copies += count
         if self.store.zcard(keys.jobs(keys.ALL_OWNERS, "completed")) != size + REAL:
-            raise RuntimeError(f"not {size} copies of jobs that were run")
+            raise RuntimeError(f"the store does not have {size} copies")
 
     @property
     def bytes_used(self) -> int:
-        """Memory that all of it takes."""
+        """Memory of the store."""
         return self.store.info("memory")["used_memory"]
 
     def paths(self) -> dict[str, str]:
-        """What is asked, and by which path."""
+        """Return the measured requests: name → path."""
         ids = [
-            f"{number:08d}-0000-4000-8000-000000000000" for number in range(self.there - ASKED, self.there)
+            f"{number:08d}-0000-4000-8000-000000000000"
+            for number in range(self.copies - IN_STATISTICS, self.copies)
         ]
         return {
             "status of a job": f"/api/cto/job/{ids[-1]}/status",
             "a user's newest 20": f"/api/cto/jobs?limit=20&userId=user-{USERS - 1}",
-            "everybody's newest 20": "/api/cto/jobs?limit=20",
-            "20 from the middle": f"/api/cto/jobs?limit=20&cursor={self.there // 2 + 1}",
-            f"statistics of {ASKED}": f"/api/cto/jobs/stats?jobIds={','.join(ids)}",
+            "newest 20 of all users": "/api/cto/jobs?limit=20",
+            "20 from the middle": f"/api/cto/jobs?limit=20&cursor={self.copies // 2 + 1}",
+            f"statistics of {IN_STATISTICS}": f"/api/cto/jobs/stats?jobIds={','.join(ids)}",
         }
 
 
 def study() -> Study:
-    """What status, list and statistics take with a hundred to a million finished jobs.
+    """Measure status, list and statistics with a hundred to a million finished jobs.
 
-    Each question is asked in turn of a store that grows and of one that keeps a hundred jobs; medians.
+    Each request alternates between a growing store and one with a hundred jobs. The results are medians.
     """
     ratios: dict[str, list[float]] = {}
-    asked: dict[str, list[float]] = {}
+    times_ms: dict[str, list[float]] = {}
     memory_gb = []
     with ExitStack() as stack:
         few, many = (_filled(stack) for _ in range(2))
@@ -95,16 +96,16 @@ def study() -> Study:
         for size in JOBS:
             many.fill(size)
             memory_gb.append(many.bytes_used / 2**30)
-            for what, (of_few, of_many) in _answers(few, many).items():
-                asked.setdefault(what, []).append(of_many)
-                ratios.setdefault(what, []).append(of_many / of_few)
+            for name, (few_ms, many_ms) in _response_times(few, many).items():
+                times_ms.setdefault(name, []).append(many_ms)
+                ratios.setdefault(name, []).append(many_ms / few_ms)
     return Study(
         "Jobs in the store",
         "finished jobs",
         JOBS,
         [
-            Panel("time of an answer, beside a store with 100 jobs", ratios),
-            Panel("ms for an answer", asked),
+            Panel("response time / with 100 jobs in the store", ratios),
+            Panel("response time, ms", times_ms),
             Panel("GB of memory", {"measured": memory_gb}, log=True),
         ],
         log=True,
@@ -117,31 +118,31 @@ def _filled(stack: ExitStack) -> Filled:
     with worker_on(environment) as worker:
         real = [worker.producer.submit(BODY).job_id for _ in range(REAL)]
         wait_until(lambda: worker.history.stats(real).completed == REAL, interval_s=0.1)
-    store.config_set("appendonly", "no")  # they are to be asked about, not to be kept
+    store.config_set("appendonly", "no")  # the jobs need not survive the benchmark
     return Filled(environment, store, real)
 
 
-def _answers(few: Filled, many: Filled) -> dict[str, tuple[float, float]]:
-    """Milliseconds of each question, of both."""
-    taken: dict[str, list[tuple[float, float]]] = {}
-    with serving("api.wsgi", few.environment) as one, serving("api.wsgi", many.environment) as other:
-        _check(one, few)
-        _check(other, many)
+def _response_times(few: Filled, many: Filled) -> dict[str, tuple[float, float]]:
+    """Return the median response times of each request in ms, of both stores."""
+    times_ms: dict[str, list[tuple[float, float]]] = {}
+    with serving("api.wsgi", few.environment) as small, serving("api.wsgi", many.environment) as large:
+        _check(small, few)
+        _check(large, many)
         for _ in range(ROUNDS):
-            for (what, path), big_path in zip(few.paths().items(), many.paths().values(), strict=True):
-                taken.setdefault(what, []).append((one.ms(path), other.ms(big_path)))
-    return {what: tuple(map(median, zip(*pairs, strict=True))) for what, pairs in taken.items()}
+            for (name, path), large_path in zip(few.paths().items(), many.paths().values(), strict=True):
+                times_ms.setdefault(name, []).append((small.ms(path), large.ms(large_path)))
+    return {name: tuple(map(median, zip(*pairs, strict=True))) for name, pairs in times_ms.items()}
 
 
 def _check(gateway: Connections, filled: Filled) -> None:
-    """See that what is measured is answers with jobs in them."""
+    """Check that the measured responses contain jobs."""
     _, *lists, stats = (json.loads(gateway.get(path))["data"] for path in filled.paths().values())
-    if any(len(page["jobs"]) != 20 for page in lists) or stats["completed"] != ASKED:
-        raise RuntimeError("not the answers that were to be measured")
+    if any(len(page["jobs"]) != 20 for page in lists) or stats["completed"] != IN_STATISTICS:
+        raise RuntimeError("the responses do not contain the expected jobs")
 
 
 def memory_study() -> Study:
-    """What one finished job takes in the store, by its wallets; its places in lists (0.5 kB) not counted."""
+    """Measure the memory of one finished job by its wallets, without its list entries (0.5 kB)."""
     kinds = {"standard": "a transfer and a buy for each wallet", "prefunded": "a buy for each wallet"}
     kb: dict[str, list[float]] = {}
     with embedded_store() as environment, worker_on(environment) as worker:

@@ -1,4 +1,4 @@
-"""More worker processes on one machine."""
+"""The throughput of more worker processes on one machine."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cto_worker.store import keys
 
 PROCESSES = [1, 2, 4, 8]
 OPERATIONS = 2_000  # without latency
-SLOW_S, SLOTS, WAVES = 2.5, 50, 4  # with it: so long each, so many at once in a process, so many times
+SLOW_S, SLOTS, WAVES = 2.5, 50, 4  # with latency: duration, concurrency of a process, repetitions
 
 
 def study() -> Study:
-    """Operations per second, of 1 to 8 processes: with a market without latency, and with one that waits."""
+    """Measure operations/s of 1 to 8 processes, with a market without latency and with a slow one."""
     busy = [_per_s(number, OPERATIONS, 100, 0) for number in PROCESSES]
     slow = [_per_s(number, number * SLOTS * WAVES, SLOTS, SLOW_S) for number in PROCESSES]
     ideal = [number * SLOTS / SLOW_S for number in PROCESSES]
@@ -44,10 +44,10 @@ def _per_s(processes: int, count: int, slots: int, latency_s: float) -> float:
         workers.pause()
         jobs = [workers.producer.submit(BODY | {"userId": f"user-{n % 50}"}).job_id for n in range(count)]
         completed = keys.jobs(keys.ALL_OWNERS, "completed")
-        begun_s = time.perf_counter()
+        start_s = time.perf_counter()
         workers.resume()
         wait_until(lambda: workers.store.zcard(completed) == len(jobs))
-        return count / (time.perf_counter() - begun_s)
+        return count / (time.perf_counter() - start_s)
 
 
 def _command(number: int) -> list[str]:
