@@ -39,9 +39,9 @@ def test_an_intent_that_is_not_on_disk_is_submitted_neither_by_this_run_nor_by_t
     assert world.run(Interruption(at("intend"), action=lambda: lose_durability(world))) is None
     assert len(world.records) == 1
     world.journal.durable = True
-    asked = Interruption(at=3, after=True, action=lambda: lose_durability(world))
-    world.take_over(asked)
-    assert asked.calls == ["claim", "append", "outcome", "intend"]
+    interruption = Interruption(at=3, after=True, action=lambda: lose_durability(world))
+    world.take_over(interruption)
+    assert interruption.calls == ["claim", "append", "outcome", "intend"]
     assert world.market.sent == {}
     world.journal.durable = True
     world.take_over()
