@@ -19,7 +19,7 @@ SLOT_TIMEOUT_S = 9.0
 
 
 class FairSemaphore:
-    """Has ``slots`` slots. Threads that find no free slot wait, and get one in the order of their arrival."""
+    """Limits the threads in a block to ``slots``; waiting threads enter in the order of their arrival."""
 
     def __init__(self, slots: int = LOOKUPS_AT_ONCE) -> None:
         self._free = slots

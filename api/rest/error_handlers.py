@@ -53,14 +53,19 @@ def _failed(error: Exception) -> Response:
         log.warning("the store is unreachable: %s", error)
     status = ERRORS[code].http[0]
     response = failure(status, code, message, _details(error))
+    response.headers.update(_headers(status, error))
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         refusals.note("refused a request", request.remote_addr, code)
+    return response
+
+
+def _headers(status: int, error: Exception) -> dict[str, str]:
     if status == HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = "Bearer"
+        return {"WWW-Authenticate": "Bearer"}
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         seconds = error.retry_after_s if isinstance(error, RateLimitedError) else RETRY_AFTER_S
-        response.headers["Retry-After"] = str(seconds)
-    return response
+        return {"Retry-After": str(seconds)}
+    return {}
 
 
 def _details(error: Exception) -> dict[str, Any] | None:
