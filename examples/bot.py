@@ -89,7 +89,7 @@ class Bot:
             return False
         except ValueError:
             self._chats.send(
-                chat_id, f"answer {update_id}", "Say /cto <token> <SOL> [wallets], or /cancel <jobId>"
+                chat_id, f"answer {update_id}", "Use /cto <token> <SOL> [wallets], or /cancel <jobId>"
             )
         except CtoError as error:
             self._chats.send(chat_id, f"answer {update_id}", f"Sorry: {error}")

@@ -78,7 +78,7 @@ def test_a_message_follows_each_operation_to_its_end_through_the_bots_own_death(
     assert len(answers) == 2
     assert "tokenAddress" in answers[0]
     assert "no job unknown" in answers[1]
-    assert [text[:8] for _, text in second.said(80)] == ["Say /cto"]
+    assert [text[:8] for _, text in second.said(80)] == ["Use /cto"]
 
 
 def test_an_update_that_comes_while_the_store_is_away_waits_for_it(bot):

@@ -8,13 +8,13 @@ import { Token, claimsOf } from "./token.js";
 import { Tracker } from "./tracker.js";
 
 const LEAVE_INTERVAL_MS = 200; // between two rooms: the gateway limits messages, and many jobs may end at once
-const CHANNEL = "cto-progress 2"; // a new format of messages between tabs needs a new number: tabs may have loaded different versions
+const CHANNEL = "cto-progress 2"; // new number for a new format: tabs may have loaded different versions
 const GATEWAY = /^(?:http|ws)(s?:\/\/[^\s/?#][^\s?#]*?)\/*$/i;
 
 /**
  * @typedef {object} Options
  * @property {string} [url] address of the gateway, `http(s)://` or `ws(s)://`; by default the page's origin
- * @property {string | (() => string | Promise<string>)} [token] a token, or a function that returns one. The function is called again before the token expires
+ * @property {string | (() => string | Promise<string>)} [token] a token, or a function that returns one, also before it expires
  * @property {(url: string, options: any) => any} [io] `io` of socket.io-client; without it the client uses the plain WebSocket
  * @property {boolean} [tabs] whether tabs share one connection, if the browser supports it; by default true
  * @property {import("./event-cache.js").Storage | null} [storage] keeps events across a reload; by default `sessionStorage`
@@ -22,6 +22,7 @@ const GATEWAY = /^(?:http|ws)(s?:\/\/[^\s/?#][^\s?#]*?)\/*$/i;
  * @property {Pick<Rest, "request" | "requestWithRetry">} [rest] sends requests in place of the gateway's REST API; `simulate` sets it
  */
 
+/** @typedef {import("./connection-manager.js").LinkMessage} LinkMessage */
 /** @typedef {{ history?: boolean }} TrackOptions `history`: track every event, or only the latest of each job */
 
 /**
@@ -57,7 +58,7 @@ export class Client {
     this.#url = `http${address}`;
     const gateway = new Rest(this.#url, this.#token);
     this.#rest = rest ?? gateway;
-    this.#createManager = (/** @type {(...message: import("./connection-manager.js").LinkMessage) => void} */ emit) => new ConnectionManager(this.#transports, gateway, emit);
+    this.#createManager = (/** @type {(...message: LinkMessage) => void} */ emit) => new ConnectionManager(this.#transports, gateway, emit);
     this.#transports = transports ?? [
       ...(io ? [overSocketIo(io, "websocket"), overSocketIo(io, "polling")] : [lazy("websocket", () => import("./transports/websocket.js"))]),
       lazy("sse", () => import("./transports/sse.js")),
@@ -96,7 +97,11 @@ export class Client {
     return this.#connection;
   }
 
-  /** Listen to changes of `connection`. Returns a function that unsubscribes. @param {(connection: import("./types.js").Connection) => void} listener */
+  /**
+   * Listen to changes of `connection`. Returns a function that unsubscribes.
+   *
+   * @param {(connection: import("./types.js").Connection) => void} listener
+   */
   onConnection(listener) {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
@@ -193,7 +198,7 @@ export class Client {
     const token = await this.#token.get().catch(() => undefined); // the connection manager retries
     if (this.#closed) return;
     const { sub, role } = claimsOf(token);
-    const emit = (/** @type {import("./connection-manager.js").LinkMessage} */ ...message) => {
+    const emit = (/** @type {LinkMessage} */ ...message) => {
       if (message[0] === "opened") this.#unneededRooms.clear(); // a new connection is in no room
       if (message[0] === "connection") this.#show(message[1]);
       else for (const tracker of [...this.#trackers]) /** @type {any} */ (tracker)[message[0]](...message.slice(1));

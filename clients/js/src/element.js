@@ -167,7 +167,11 @@ export class CTOProgress extends Base {
   }
 }
 
-/** Return the title: the phase, or the outcome of a job that needs review or was partly bought. @param {import("./types.js").ProgressEvent | null} latest */
+/**
+ * Return the title: the phase, or the outcome of a job that needs review or was partly bought.
+ *
+ * @param {import("./types.js").ProgressEvent | null} latest
+ */
 function titleOf(latest) {
   const { bought, planned } = buysOf(latest);
   if (neededReview(latest)) return "CTO Operation Needs Review";

@@ -25,7 +25,7 @@ const TRANSIENT = /^(unreachable|busy|rate_limited|going_away|too_many_.*|.*_una
 /** Return whether a later retry may succeed. An error without a code happened before the request was sent. @param {CTOError} error */
 export const isTransient = ({ code }) => !code || TRANSIENT.test(code);
 
-/** Return whether the caller has reached a limit of the gateway. A retry helps only after the caller has released something. @param {CTOError} error */
+/** Return whether the caller has reached a limit. A retry helps only after the caller released something. @param {CTOError} error */
 export const isLimit = ({ code }) => /^too_many_/.test(code);
 
 /** Return whether a new token may help. @param {CTOError} error */

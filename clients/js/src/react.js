@@ -72,7 +72,7 @@ export function useCTOBatch(jobIds) {
 }
 
 /** @typedef {import("./tracker.js").Gap} Gap */
-/** @typedef {{ client: Client, key: string, tracker: Tracker | null, gap: Gap | null }} Tracked a tracker, and the client and selection that it belongs to */
+/** @typedef {{ client: Client, key: string, tracker: Tracker | null, gap: Gap | null }} Tracked a tracker, its client and its selection */
 
 /**
  * Keep a tracker while the selection stays the same. After a change the snapshot is empty until the new tracker exists.

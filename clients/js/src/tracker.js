@@ -58,7 +58,11 @@ export class Tracker {
     void this.#restore();
   }
 
-  /** Listen to every event: once each, in order. Returns a function that unsubscribes. @param {(event: ProgressEvent, delivery: Delivery) => void} listener */
+  /**
+   * Listen to every event: once each, in order. Like all `on…` methods, it returns a function that unsubscribes.
+   *
+   * @param {(event: ProgressEvent, delivery: Delivery) => void} listener
+   */
   onProgress(listener) { return this.#listeners.add("progress", listener); }
 
   /** Listen to the last event of each job: exactly once per job. @param {(event: ProgressEvent, delivery: Delivery) => void} listener */
@@ -141,7 +145,7 @@ export class Tracker {
     if (job) this.#accept(job, event);
   }
 
-  /** A room has sent the latest events of its unfinished jobs. Catch up with known jobs that were not among them. @internal @param {string} room */
+  /** A room has sent its unfinished jobs: catch up with known jobs that were not among them. @internal @param {string} room */
   joined(room) {
     if (this.room !== room) return;
     this.error = null;
@@ -192,7 +196,7 @@ export class Tracker {
     this.#checkDone();
   }
 
-  /** The client has left a room: repeat one command that was refused because of a limit. Returns whether there was one. @internal @returns {boolean} */
+  /** The client has left a room: repeat one command that was refused because of a limit. @internal @returns {boolean} whether there was one */
   retry() {
     const refused = [this, ...this.#jobs.values()].find(({ error }) => error && isLimit(error));
     if (refused) this.#repeat(refused);

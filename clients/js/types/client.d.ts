@@ -6,7 +6,7 @@ export type Options = {
      */
     url?: string;
     /**
-     * a token, or a function that returns one. The function is called again before the token expires
+     * a token, or a function that returns one, also before it expires
      */
     token?: string | (() => string | Promise<string>);
     /**
@@ -30,19 +30,21 @@ export type Options = {
      */
     rest?: Pick<Rest, "request" | "requestWithRetry">;
 };
+export type LinkMessage = import("./connection-manager.js").LinkMessage;
 export type TrackOptions = {
     history?: boolean;
 };
 /**
  * @typedef {object} Options
  * @property {string} [url] address of the gateway, `http(s)://` or `ws(s)://`; by default the page's origin
- * @property {string | (() => string | Promise<string>)} [token] a token, or a function that returns one. The function is called again before the token expires
+ * @property {string | (() => string | Promise<string>)} [token] a token, or a function that returns one, also before it expires
  * @property {(url: string, options: any) => any} [io] `io` of socket.io-client; without it the client uses the plain WebSocket
  * @property {boolean} [tabs] whether tabs share one connection, if the browser supports it; by default true
  * @property {import("./event-cache.js").Storage | null} [storage] keeps events across a reload; by default `sessionStorage`
  * @property {readonly import("./types.js").Transport[]} [transports] the transports, the best one first
  * @property {Pick<Rest, "request" | "requestWithRetry">} [rest] sends requests in place of the gateway's REST API; `simulate` sets it
  */
+/** @typedef {import("./connection-manager.js").LinkMessage} LinkMessage */
 /** @typedef {{ history?: boolean }} TrackOptions `history`: track every event, or only the latest of each job */
 /**
  * Create a client of a gateway. It connects when the first job is tracked. Throws `invalid_options` if `url` is not an address.
@@ -57,7 +59,11 @@ export declare class Client {
     constructor({ url, token, io, tabs, storage, transports, rest }?: Options);
     /** The state of the connection. */
     get connection(): import("./types.js").Connection;
-    /** Listen to changes of `connection`. Returns a function that unsubscribes. @param {(connection: import("./types.js").Connection) => void} listener */
+    /**
+     * Listen to changes of `connection`. Returns a function that unsubscribes.
+     *
+     * @param {(connection: import("./types.js").Connection) => void} listener
+     */
     onConnection(listener: (connection: import("./types.js").Connection) => void): () => undefined;
     /** Track one job, or several. @param {string | readonly string[]} jobs @param {TrackOptions} [options] */
     track(jobs: string | readonly string[], { history }?: TrackOptions): Tracker;

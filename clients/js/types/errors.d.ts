@@ -18,7 +18,7 @@ export declare class CTOError extends Error {
 export declare const unreachable: () => CTOError;
 /** Return whether a later retry may succeed. An error without a code happened before the request was sent. @param {CTOError} error */
 export declare const isTransient: ({ code }: CTOError) => boolean;
-/** Return whether the caller has reached a limit of the gateway. A retry helps only after the caller has released something. @param {CTOError} error */
+/** Return whether the caller has reached a limit. A retry helps only after the caller released something. @param {CTOError} error */
 export declare const isLimit: ({ code }: CTOError) => boolean;
 /** Return whether a new token may help. @param {CTOError} error */
 export declare const isTokenExpired: ({ code }: CTOError) => boolean;

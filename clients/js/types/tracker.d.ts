@@ -58,7 +58,11 @@ export declare class Tracker {
      * @param {boolean} complete whether to track every event, or only the latest of each job
      */
     constructor(context: TrackerContext, room: string | undefined, jobIds: readonly string[], complete: boolean);
-    /** Listen to every event: once each, in order. Returns a function that unsubscribes. @param {(event: ProgressEvent, delivery: Delivery) => void} listener */
+    /**
+     * Listen to every event: once each, in order. Like all `on…` methods, it returns a function that unsubscribes.
+     *
+     * @param {(event: ProgressEvent, delivery: Delivery) => void} listener
+     */
     onProgress(listener: (event: ProgressEvent, delivery: Delivery) => void): () => undefined;
     /** Listen to the last event of each job: exactly once per job. @param {(event: ProgressEvent, delivery: Delivery) => void} listener */
     onComplete(listener: (event: ProgressEvent, delivery: Delivery) => void): () => undefined;

@@ -109,7 +109,12 @@ async function read(response, emit, stream) {
   }
 }
 
-/** Emit a message of a stream. Returns a reason if it ends the stream. @param {string} message @param {import("../types.js").TransportContext["emit"]} emit */
+/**
+ * Emit a message of a stream. Returns a reason if the message ends the stream.
+ *
+ * @param {string} message
+ * @param {import("../types.js").TransportContext["emit"]} emit
+ */
 function handle(message, emit) {
   const name = /^event: (.*)$/m.exec(message)?.[1];
   const data = JSON.parse(/^data: (.*)$/m.exec(message)?.[1] ?? "null");
