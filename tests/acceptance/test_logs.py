@@ -59,7 +59,7 @@ def test_every_line_is_one_json_object(launch):
 
 PROGRAM = """
 import sys, threading, warnings
-from cto_worker import logs
+from cto_worker.observability import logs
 from cto_worker.config import Settings
 logs.configure(Settings(log_format="json"))
 print("printed,", "and", end=" ")
@@ -96,7 +96,7 @@ CONTROLS = "".join(map(chr, [*range(32), *range(127, 160), 0x61C, 0x200E, *range
 FORGERY = f"x\n2001-01-01T00:00:00.000000Z [info     ] FORGED{CONTROLS}"
 FORGER = f"""
 import logging, sys, threading, warnings
-from cto_worker import logs
+from cto_worker.observability import logs
 from cto_worker.config import Settings
 logs.configure(Settings(log_format=sys.argv[1]))
 forgery = {FORGERY!r}

@@ -219,7 +219,7 @@ def test_a_job_that_was_handed_over_is_run_twice_in_one_trace(launch, collector)
     assert {run.parent for run in runs} == {created.id}
     runs.sort(key=lambda run: run.attributes["cto.attempt"])
     *before, last = [run.attributes["cto.outcome"] for run in runs]
-    assert set(before) == {"HandedOver"}  # perhaps twice, when it was the first to take its message
+    assert set(before) == {"Handover"}  # perhaps twice, when it was the first to take its message
     assert last == "completed"
     assert not any(run.failed for run in runs)
 
