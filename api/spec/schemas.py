@@ -227,7 +227,7 @@ Error = schema(
     "Error",
     {
         "code": text("Machine-readable and stable"),
-        "message": text("What is wrong, and what to do, as text"),
+        "message": text("The problem and the remedy, as text"),
         "details": nested(ErrorDetails, "Further values for a malformed request", optional=True),
     },
 )

@@ -192,13 +192,13 @@ class Socket:
     """A stock Socket.IO client; ``connect`` returns the refusal's code, or ``None``."""
 
     def __init__(self, system, text, transport="websocket", **auth):
-        self.translate_script_errors = []
+        self.refusals = []
         self.inner = socketio.Client(reconnection=False)
-        self.inner.on("connect_error", self.translate_script_errors.append)
+        self.inner.on("connect_error", self.refusals.append)
         try:
             self.inner.connect(system.url, auth={"token": text, **auth}, transports=[transport])
         except socketio.exceptions.ConnectionError:
-            self.refused = self.translate_script_errors[0]["data"]["code"]
+            self.refused = self.refusals[0]["data"]["code"]
         else:
             self.refused = None
 

@@ -132,19 +132,19 @@ def test_a_stock_javascript_client_that_was_refused_can_connect_by_hand(guarded,
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 @pytest.mark.parametrize("wait", [True, False], ids=["waits", "does not wait"])
 def test_a_stock_python_client_that_was_refused_does_not_try_again_by_itself(guarded, transport, wait):
-    translate_script_errors = []
+    refusals = []
     client = socketio.Client()  # which reconnects, if it thinks that the connection was lost
-    client.on("connect_error", translate_script_errors.append)
+    client.on("connect_error", refusals.append)
     if wait:
         with pytest.raises(socketio.exceptions.ConnectionError):
             client.connect(guarded.url, auth={"token": "bad"}, transports=[transport])
     else:
         client.connect(guarded.url, auth={"token": "bad"}, transports=[transport], wait=False)
-    wait_until(lambda: translate_script_errors and client.eio.state == "disconnected")
+    wait_until(lambda: refusals and client.eio.state == "disconnected")
     assert client._reconnect_task is None
     client.connect(guarded.url, auth={"token": token()}, transports=[transport])
     assert client.call("join_room", "user_A", timeout=30)["success"]
-    assert [refusal["data"]["code"] for refusal in translate_script_errors] == ["invalid_token"]
+    assert [refusal["data"]["code"] for refusal in refusals] == ["invalid_token"]
     client.disconnect()
     client.wait()
 

@@ -87,7 +87,7 @@ class Client:
             silent,
         )
         self.knock = "40" if token is None else "40" + json.dumps({"token": token})
-        self.translate_script_errors = []
+        self.refusals = []
         self.seqs = {job_id: [] for job_id in jobs}
         self.wrong = []  # answers that are none
         self.connections = 0  # times it was let in
@@ -219,7 +219,7 @@ class Client:
         if packet == "2":
             return ["3"]
         if packet.startswith("44"):
-            self.translate_script_errors.append(json.loads(packet[2:])["data"]["code"])
+            self.refusals.append(json.loads(packet[2:])["data"]["code"])
             self.ended = True
             raise ConnectionError("refused")
         if packet.startswith("40"):

@@ -173,8 +173,8 @@ def test_strangers_are_sent_away_and_harm_nobody(system, swarm_of):
     for client in silent:
         assert 3 < client.closed_s - client.opened_s < 5 + MARGIN_S
     assert p99_s <= 0.5
-    assert {tuple(client.translate_script_errors) for client in too_many} == {("too_many_connections",)}
-    assert {tuple(client.translate_script_errors) for client in strangers} == {("invalid_token",)}
+    assert {tuple(client.refusals) for client in too_many} == {("too_many_connections",)}
+    assert {tuple(client.refusals) for client in strangers} == {("invalid_token",)}
     (other,) = swarm.add(1, "websocket", token=token("another"))
     wait_until(lambda: other.connections)
     system.ended(jobs)

@@ -1,6 +1,6 @@
 import { isFinished } from "./job.js";
 
-/** What a hook or composable returns before it tracks anything. @type {import("./tracker.js").Snapshot} */
+/** The snapshot that hooks and composables return before they track anything. @type {import("./tracker.js").Snapshot} */
 export const EMPTY_SNAPSHOT = { jobs: [], error: null };
 
 /** Return whether there are jobs, and none of them will get another event. @param {readonly import("./job.js").JobView[]} jobs */

@@ -1,4 +1,4 @@
-/** What a hook or composable returns before it tracks anything. @type {import("./tracker.js").Snapshot} */
+/** The snapshot that hooks and composables return before they track anything. @type {import("./tracker.js").Snapshot} */
 export declare const EMPTY_SNAPSHOT: import("./tracker.js").Snapshot;
 /** Return whether there are jobs, and none of them will get another event. @param {readonly import("./job.js").JobView[]} jobs */
 export declare const areFinished: (jobs: readonly import("./job.js").JobView[]) => boolean;
