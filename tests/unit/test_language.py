@@ -39,7 +39,8 @@ OLD_TERMS = {
 }
 # Lines that may contain a term: the claim `aud`, the metric label `door`, the script of running systems.
 ALLOWED = {
-    "audiences?": r"(?i)InvalidAudienceError|jwt|token|claim|\baud\b|[a-z] another audience|key per audience|\baudience=",
+    "audiences?": r"(?i)InvalidAudienceError|jwt|token|claim|\baud\b|[a-z] another audience|key per audience"
+    r"|\baudience=",
     "doors?": r"""["'`{ (]door["'`} )=,]|gateway_sockets""",
     "pulses?": r"pulse\.lua|\"pulse\"|(?:animation|@keyframes).*pulse",
 }
