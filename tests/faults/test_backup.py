@@ -130,7 +130,7 @@ def test_what_is_no_backup_is_not_put_in_the_datas_place(system, tmp_path):
     (tmp_path / "cto.rdb").write_text("nonsense")
     system.store.kill()
     refused = put_back(system, tmp_path / "cto.rdb")
-    assert (refused.returncode, "is no snapshot" in refused.stderr) == (1, True)
+    assert (refused.returncode, "is not a snapshot" in refused.stderr) == (1, True)
     assert (system.directory / "store" / "appendonlydir" / "appendonly.aof.manifest").exists()
 
 

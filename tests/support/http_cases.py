@@ -7,7 +7,7 @@ from dataclasses import dataclass
 HOST = "Host: 127.0.0.1\r\n"
 JOBS = "/api/cto/jobs"
 BODY = "[1, 2]"  # JSON, but no object: a view that reads it whole answers `invalid_json`
-READ = ("invalid_json", "the body must be a JSON object")
+READ = ("invalid_json", "the body is not a JSON object: send {…}")
 
 
 @dataclass(frozen=True)
