@@ -173,7 +173,7 @@ class SendQueue:
             self._bytes = 0
             self.dropped = True
             metrics.DROPPED.inc()
-            log.warning("disconnected a client: it reads too slowly, and its send queue is full")
+            log.warning("dropped a client: its send queue is full, because it reads too slowly")
             self.drop()
 
 

@@ -245,7 +245,7 @@ def main() -> None:
         front = ConnectionDispatcher(listener, listen_for_gateways(settings.front_path), max_waiting)
     except OSError as error:
         sys.exit(f"The front cannot listen on {settings.front_path}: {error}. Is CTO_DATA_DIR writable?")
-    log.info("dispatching the connections of %s, process %d", settings.base_url, os.getpid())
+    log.info("handing over the connections of %s, process %d", settings.base_url, os.getpid())
     try:
         while True:
             front.run_once()
