@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import select
 import socket
 import time
 
@@ -13,9 +14,21 @@ class Connections:
     """Connections to one server, each with at most one request in flight."""
 
     def __init__(self, port: int, count: int) -> None:
-        self._sockets = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(count)]
-        for connection in self._sockets:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._port = port
+        self._sockets = [self._connect() for _ in range(count)]
+
+    def _connect(self) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self._port), timeout=30)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    def _reopen_closed(self) -> None:
+        """Replace the connections that the server closed because they were idle."""
+        # No response is outstanding, so a readable connection is a closed one.
+        readable, _, _ = select.select(self._sockets, [], [], 0)
+        for connection in readable:
+            connection.close()
+            self._sockets[self._sockets.index(connection)] = self._connect()
 
     def close(self) -> None:
         """Close all connections."""
@@ -24,6 +37,7 @@ class Connections:
 
     def requests_per_s(self, path: str, count: int) -> float:
         """Request a path ``count`` times, on all connections at once. Raises if a status is not 200."""
+        self._reopen_closed()
         request = _request(path)
         rounds = count // len(self._sockets)
         start_s = time.perf_counter()
@@ -38,6 +52,7 @@ class Connections:
 
     def ms(self, path: str) -> float:
         """Return the ms until the response to one request. Raises if its status is not 200."""
+        self._reopen_closed()
         start_s = time.perf_counter()
         self._sockets[0].sendall(_request(path))
         _read_response(self._sockets[0])
@@ -45,6 +60,7 @@ class Connections:
 
     def get(self, path: str) -> bytes:
         """Return the body of one response. Raises if its status is not 200."""
+        self._reopen_closed()
         self._sockets[0].sendall(_request(path))
         return _read_response(self._sockets[0])
 
