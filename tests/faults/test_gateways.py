@@ -118,7 +118,7 @@ def up():
         system = Up("--gateways", "2", **settings)
         systems.append(system)
         wait_until(lambda: "ready: try" in system.said() and "ready." in system.said())
-        wait_until(lambda: all(f"gateway {number} is there" in system.said() for number in (1, 2)))
+        wait_until(lambda: all(f"gateway {number} is connected" in system.said() for number in (1, 2)))
         return system
 
     yield up
@@ -303,7 +303,7 @@ def test_a_front_is_killed(up, swarm_of):
     fronts = front_processes(system)
     assert len(fronts) == 1
     os.kill(fronts[0], signal.SIGKILL)
-    wait_until(lambda: all(system.said().count(f"gateway {number} is there") == 2 for number in (1, 2)))
+    wait_until(lambda: all(system.said().count(f"gateway {number} is connected") == 2 for number in (1, 2)))
     late = swarm.add(20, "polling", [job_id])
     wait_until(lambda: system.ended(job_id))
     told = {job_id: len(system.told(job_id))}
@@ -330,7 +330,7 @@ def test_a_gateway_that_is_told_to_stop_drains(system, swarm_of, watch):
     wait_until(lambda: all(client.resumed for client in everybody))
     under_way, answered = slow_request(system.settings.port), []
     system.gateway(2)
-    wait_until(lambda: "gateway 2 is there" in (system.directory / "front.log").read_text())
+    wait_until(lambda: "gateway 2 is connected" in (system.directory / "front.log").read_text())
     subscriber = threading.Thread(target=lambda: answered.append(under_way.recv(1_000)))
     subscriber.start()
     ends = threading.Thread(target=lambda: answered.append(first.terminate()))
@@ -353,7 +353,7 @@ def test_what_a_stopping_gateway_was_handed_is_answered(system):
     """Two gateways hold still while many ask; then one is told to stop, and finds what waits for it."""
     front = system.front()
     gateways = [system.gateway(number) for number in (1, 2)]
-    wait_until(lambda: all(f"gateway {number} is there" in front.log.read_text() for number in (1, 2)))
+    wait_until(lambda: all(f"gateway {number} is connected" in front.log.read_text() for number in (1, 2)))
     for gateway in gateways:
         gateway.signal(signal.SIGSTOP)
     asking = [ask_for_health(system.settings.port) for _ in range(200)]
@@ -408,7 +408,7 @@ def test_streams_and_plain_sockets_come_back_too(system, doors, behind_front):
     wait_until(lambda: all(client.seqs.values()))
     if behind_front:
         system.gateway(2)
-        wait_until(lambda: "gateway 2 is there" in (system.directory / "front.log").read_text())
+        wait_until(lambda: "gateway 2 is connected" in (system.directory / "front.log").read_text())
     assert first.terminate() < 1 + MARGIN_S
     system.gateway(2 if behind_front else None)
     assert system.told(job_id)[-1]["phase"] < 5, "or it was too late to lose anything"
