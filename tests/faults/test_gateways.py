@@ -335,7 +335,7 @@ def test_a_gateway_that_is_told_to_stop_drains(system, swarm_of, watch):
     subscriber.start()
     ends = threading.Thread(target=lambda: answered.append(first.terminate()))
     ends.start()
-    wait_until(lambda: "under way" in first.log.read_text())
+    wait_until(lambda: "waiting for" in first.log.read_text())
     wait_until(lambda: sum(client.connections == 2 for client in everybody) >= 40)
     under_way.sendall(b"{}")
     ends.join()
@@ -375,7 +375,7 @@ def test_a_gateway_that_is_stopped_answers_what_has_come_and_refuses_what_comes(
     gateway.signal(signal.SIGTERM)
     gateway.signal(signal.SIGCONT)
     assert {answer_to(connection) for connection in asking} == {b"HTTP/1.1 200 OK"}
-    wait_until(lambda: "under way" in gateway.log.read_text())
+    wait_until(lambda: "waiting for" in gateway.log.read_text())
     with pytest.raises(ConnectionRefusedError):
         ask_for_health(system.settings.port)
     under_way.sendall(b"{}")
