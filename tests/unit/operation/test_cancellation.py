@@ -59,3 +59,17 @@ def test_a_cancelled_job_with_an_earlier_claim_is_ended_by_its_next_run():
     assert len(job.events) == 1
     job.take_over()
     assert job.result["errorCode"] == "cancelled"
+
+
+def test_a_submitted_order_without_an_outcome_is_submitted_again_although_the_job_is_cancelled():
+    job = RecordedJob(silent=("wallet-1:buy",), patience_s=600)
+    interruption = Interruption(position("submit") + 2, after=True)
+    job.run(interruption)
+    assert interruption.calls[-3:] == ["submit", "outcome", "submitted"]
+    job.journal.request_cancel(JOB)
+    job.market.patience_s = 0
+    job.take_over()
+    assert job.result["errorCode"] == "cancelled"
+    ((intent_id, payloads),) = job.market.sent.items()
+    assert payloads == [job.records[intent_id].order.payload] * 2, "the same bytes, which execute once"
+    assert_consistent(job)
