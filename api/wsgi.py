@@ -171,7 +171,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that the gateway is built from
     listener = (
         PortListener(listen(settings, "gateway"))
         if number is None
-        else DispatchedListener(settings.front_path, number, lambda: pool.running() + len(server.eio.sockets))
+        else DispatchedListener(settings.dispatcher_path, number, lambda: pool.running() + len(server.eio.sockets))
     )
     if number is not None:
         _name_sessions(server.eio, number)

@@ -96,7 +96,7 @@ class Settings:
                 for name, texts in _messages(error)
             ]
             raise ConfigError("\n".join(["invalid settings in the environment:", *lines])) from error
-        paths = [settings.front_path, *([settings.socket_path] if settings.embedded else [])]
+        paths = [settings.dispatcher_path, *([settings.socket_path] if settings.embedded else [])]
         longest = max(paths, key=lambda path: len(os.fsencode(path)))
         if len(os.fsencode(longest)) > _MAX_SOCKET_PATH_BYTES:
             raise ConfigError(
@@ -116,7 +116,7 @@ class Settings:
         return self.data_dir.absolute() / "store.sock"
 
     @property
-    def front_path(self) -> Path:
+    def dispatcher_path(self) -> Path:
         """The Unix socket from which gateways that share one port receive their connections."""
         return self.data_dir.absolute() / f"{self.port}.sock"
 

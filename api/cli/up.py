@@ -143,7 +143,7 @@ def processes(settings: Settings, *, workers: int = 1, gateways: int = 1, flower
             names = [f"worker.{number}" for number in range(1, workers + 1)] if workers > 1 else ["worker"]
             specs += [Spec(name, [*command, "--hostname", f"{name}@%h"]) for name in names]
         elif kind == "gateway" and gateways > 1:
-            specs.append(Spec("front", [sys.executable, "-m", "api.server.dispatcher"]))
+            specs.append(Spec("dispatcher", [sys.executable, "-m", "api.server.dispatcher"]))
             specs += [
                 Spec(f"gateway.{number}", [*command, "--number", str(number)])
                 for number in range(1, gateways + 1)

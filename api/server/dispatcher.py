@@ -1,10 +1,10 @@
-"""The front: one address for several gateways, ``python -m api.server.dispatcher`` (docs/decisions/0008).
+"""The dispatcher, one address for several gateways: ``python -m api.server.dispatcher``.
 
 It accepts connections, peeks at the first line of each without reading it, and hands the connection itself
 over to a gateway. From then on client and gateway are connected directly.
 
 A first line that names an Engine.IO session (``sid=2.…``) goes to the gateway of that session; any other to
-the living gateway with the fewest connections.
+the living gateway with the fewest connections. docs/decisions/0008 explains why.
 """
 
 from __future__ import annotations
@@ -236,19 +236,23 @@ def main() -> None:
         settings = Settings.from_env()
         validate_auth_settings(settings)
     except ConfigError as error:
-        sys.stderr.write(f"The front does not start: {error}\n")
+        sys.stderr.write(f"The dispatcher does not start: {error}\n")
         sys.exit(os.EX_CONFIG)
     logs.configure(settings)
     max_waiting = max(1, allow_descriptors(DESCRIPTORS) - OTHER_DESCRIPTORS)
-    listener = listen(settings, "front")
+    listener = listen(settings, "dispatcher")
     try:
-        front = ConnectionDispatcher(listener, listen_for_gateways(settings.front_path), max_waiting)
+        dispatcher = ConnectionDispatcher(
+            listener, listen_for_gateways(settings.dispatcher_path), max_waiting
+        )
     except OSError as error:
-        sys.exit(f"The front cannot listen on {settings.front_path}: {error}. Is CTO_DATA_DIR writable?")
+        sys.exit(
+            f"The dispatcher cannot listen on {settings.dispatcher_path}: {error}. Is CTO_DATA_DIR writable?"
+        )
     log.info("handing over the connections of %s, process %d", settings.base_url, os.getpid())
     try:
         while True:
-            front.run_once()
+            dispatcher.run_once()
     except KeyboardInterrupt:
         sys.exit(0)
 

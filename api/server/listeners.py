@@ -1,4 +1,4 @@
-"""The two sources of a gateway's connections: its own port, or the front process that hands them over."""
+"""The two sources of a gateway's connections: its own port, or the dispatcher that hands them over."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REPORT = struct.Struct("!I")  # a gateway sends the front its number once, then repeatedly its load
+REPORT = struct.Struct("!I")  # a gateway sends the dispatcher its number once, then repeatedly its load
 REPORT_INTERVAL_S = 0.5
 RETRY_S = 0.1
-CLOSE_TIMEOUT_S = 0.5  # for the front to notice that a gateway is stopping
+CLOSE_TIMEOUT_S = 0.5  # for the dispatcher to notice that a gateway is stopping
 LINGER_S = 0.2  # for requests on the accepted connections of a stopping gateway
 BACKLOG = 4_096  # connections that may wait while thousands of clients reconnect at once
 ACCEPT_BATCH = 16  # connections that are accepted before other threads run
@@ -106,8 +106,9 @@ class PortListener:
 class DispatchedListener:
     """A listener of connections that the dispatcher (:mod:`api.server.dispatcher`) accepts and hands over.
 
-    It reconnects to the front whenever the link breaks. Through the link the gateway also reports its number
-    of connections. So the front can tell which gateways are alive, and which one has the lowest load.
+    It reconnects to the dispatcher whenever the link breaks. Through the link the gateway also reports its
+    number of connections. So the dispatcher can tell which gateways are alive, and which one has the lowest
+    load.
     """
 
     family = socket.AF_UNIX
@@ -139,11 +140,11 @@ class DispatchedListener:
                 connection.close()
 
     def getsockname(self) -> str:
-        """Return the path of the front's socket."""
+        """Return the path of the dispatcher's socket."""
         return str(self._path)
 
     def close(self) -> None:
-        """Disconnect from the front, which then uses other gateways, and wait until it has noticed.
+        """Disconnect from the dispatcher, which then uses other gateways, and wait until it has noticed.
 
         Connections that it sent before are still accepted: no other process could answer these clients.
         """
@@ -158,7 +159,7 @@ class DispatchedListener:
             try:
                 link.connect(str(self._path))
                 link.sendall(REPORT.pack(self._number))
-            except OSError:  # the front is starting or restarting
+            except OSError:  # the dispatcher is starting or restarting
                 link.close()
                 time.sleep(RETRY_S)
             else:
@@ -183,7 +184,7 @@ class DispatchedListener:
 
 
 def _shut_down_writes(link: socket.socket) -> None:
-    """Make the front close its end. What it has sent before can still be read."""
+    """Make the dispatcher close its end. What it has sent before can still be read."""
     with suppress(OSError):  # it has closed already
         link.shutdown(socket.SHUT_WR)
 

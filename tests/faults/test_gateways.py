@@ -313,7 +313,7 @@ def test_a_front_is_killed(up, swarm_of):
 
 
 def front_processes(system):
-    return [int(pid) for pid in re.findall(r"front +\| .*handing over .*process (\d+)", system.said())]
+    return [int(pid) for pid in re.findall(r"dispatcher +\| .*handing over .*process (\d+)", system.said())]
 
 
 @leaves_sockets_behind

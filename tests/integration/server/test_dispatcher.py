@@ -1,4 +1,4 @@
-"""The front, with gateways that only accept connections."""
+"""The dispatcher, with gateways that only accept connections."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from support.waiting import assert_stays, wait_until
 
-from api.server import dispatcher as front_module
+from api.server import dispatcher as dispatcher_module
 from api.server.dispatcher import FIRST_LINE_BYTES, ConnectionDispatcher, listen_for_gateways
 from api.server.listeners import REPORT, DispatchedListener
 
@@ -22,7 +22,7 @@ from api.server.listeners import REPORT, DispatchedListener
 @pytest.fixture
 def path():
     with tempfile.TemporaryDirectory(prefix="cto-") as directory:
-        yield Path(directory) / "front.sock"
+        yield Path(directory) / "dispatcher.sock"
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def max_waiting():
 
 
 @pytest.fixture
-def front(path, max_waiting):
-    """The address of a running front."""
+def dispatcher(path, max_waiting):
+    """The address of a running dispatcher."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=1_000)
     dispatcher, stop = (
         ConnectionDispatcher(listener, listen_for_gateways(path), max_waiting),
@@ -80,14 +80,14 @@ class Gateway:
 
 
 @pytest.fixture
-def gateways(path, front):
-    """Start gateways, such as ``gateways(1, 2)``, and wait until they are connected to the front."""
+def gateways(path, dispatcher):
+    """Start gateways, such as ``gateways(1, 2)``, and wait until they are connected to the dispatcher."""
     started = []
 
     def start(*numbers):
         for number in numbers:
             started.append(Gateway(path, number))
-            wait_until(lambda number=number: request(front, sid(number)) == number)
+            wait_until(lambda number=number: request(dispatcher, sid(number)) == number)
         return started[-len(numbers) :]
 
     yield start
@@ -96,12 +96,12 @@ def gateways(path, front):
 
 
 @pytest.fixture
-def clients(front):
+def clients(dispatcher):
     """Connect clients that all send the same text, such as ``clients(10, "GET / ")``."""
     connected = []
 
     def clients(count, text):
-        connected.extend(socket.create_connection(front, timeout=20) for _ in range(count))
+        connected.extend(socket.create_connection(dispatcher, timeout=20) for _ in range(count))
         for client in connected[-count:]:
             client.sendall(text.encode())
         return connected[-count:]
@@ -126,49 +126,49 @@ def request(address, *parts):
     return int(answer) if answer else None
 
 
-def test_a_session_is_found_and_other_requests_are_distributed(front, gateways):
+def test_a_session_is_found_and_other_requests_are_distributed(dispatcher, gateways):
     gateways(1, 2)
     for number in (1, 2, 2, 1):
-        assert request(front, sid(number)) == number
-    assert {request(front, "GET / HTTP/1.1\r\n") for _ in range(6)} == {1, 2}
+        assert request(dispatcher, sid(number)) == number
+    assert {request(dispatcher, "GET / HTTP/1.1\r\n") for _ in range(6)} == {1, 2}
 
 
-def test_a_first_line_may_come_in_parts(front, gateways):
+def test_a_first_line_may_come_in_parts(dispatcher, gateways):
     gateways(1, 2)
     for number in (2, 1, 2):
         line = sid(number)
-        assert request(front, line[:30], line[30:-8], line[-8:]) == number
+        assert request(dispatcher, line[:30], line[30:-8], line[-8:]) == number
 
 
-def test_an_empty_line_before_the_first_is_skipped(front, gateways):
+def test_an_empty_line_before_the_first_is_skipped(dispatcher, gateways):
     gateways(1, 2)
     for number in (2, 1, 2):
-        assert request(front, "\r\n" + sid(number)) == number
-        assert request(front, "\r", "\n", sid(number)) == number
+        assert request(dispatcher, "\r\n" + sid(number)) == number
+        assert request(dispatcher, "\r", "\n", sid(number)) == number
 
 
-def test_a_first_line_without_an_end_goes_to_any_gateway(front, gateways):
+def test_a_first_line_without_an_end_goes_to_any_gateway(dispatcher, gateways):
     gateways(1)
-    assert request(front, "GET /?" + "a" * FIRST_LINE_BYTES) == 1
+    assert request(dispatcher, "GET /?" + "a" * FIRST_LINE_BYTES) == 1
 
 
-def test_sessions_of_a_stopped_gateway_go_to_another(front, gateways):
+def test_sessions_of_a_stopped_gateway_go_to_another(dispatcher, gateways):
     first, _ = gateways(1, 2)
     first.close()
-    wait_until(lambda: request(front, sid(1)) == 2)
-    assert {request(front, "GET / HTTP/1.1\r\n") for _ in range(6)} == {2}
+    wait_until(lambda: request(dispatcher, sid(1)) == 2)
+    assert {request(dispatcher, "GET / HTTP/1.1\r\n") for _ in range(6)} == {2}
 
 
-def test_new_sessions_go_to_the_gateway_with_the_lowest_load(front, gateways):
+def test_new_sessions_go_to_the_gateway_with_the_lowest_load(dispatcher, gateways):
     busy, _ = gateways(1, 2)
     busy.load = 1_000
-    wait_until(lambda: {request(front, "GET / HTTP/1.1\r\n") for _ in range(6)} == {2})
-    assert request(front, sid(1)) == 1
+    wait_until(lambda: {request(dispatcher, "GET / HTTP/1.1\r\n") for _ in range(6)} == {2})
+    assert request(dispatcher, sid(1)) == 1
 
 
-def test_a_connection_waits_for_the_first_gateway(front, gateways):
+def test_a_connection_waits_for_the_first_gateway(dispatcher, gateways):
     answers = []
-    early = threading.Thread(target=lambda: answers.append(request(front, "GET / HTTP/1.1\r\n")))
+    early = threading.Thread(target=lambda: answers.append(request(dispatcher, "GET / HTTP/1.1\r\n")))
     early.start()
     assert_stays(lambda: not answers, 0.2)
     gateways(1)
@@ -222,7 +222,7 @@ def assert_ends(client):
 
 
 def test_a_gateway_gets_a_connection_as_if_it_had_accepted_it(path, clients):
-    """The front changes an option of the socket while a first line is incomplete."""
+    """The dispatcher changes an option of the socket while a first line is incomplete."""
     listener = DispatchedListener(path, 1, lambda: 0)
     (client,) = clients(1, "GET / ")
     threading.Event().wait(0.1)
@@ -253,16 +253,16 @@ def no_descriptors():
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_without_descriptors_the_front_continues_and_does_not_spin(front, path):
+def test_without_descriptors_the_front_continues_and_does_not_spin(dispatcher, path):
     client, gateway = socket.socket(), socket.socket(socket.AF_UNIX)
     with client, gateway, no_descriptors():
-        client.connect(front)
+        client.connect(dispatcher)
         gateway.connect(str(path))
         client.sendall(b"GET / HTTP/1.1\r\n")
         gateway.sendall(REPORT.pack(1))
         with idle():
             threading.Event().wait(0.5)
-    with socket.create_connection(front) as client, socket.socket(socket.AF_UNIX) as gateway:
+    with socket.create_connection(dispatcher) as client, socket.socket(socket.AF_UNIX) as gateway:
         gateway.connect(str(path))
         gateway.sendall(REPORT.pack(1))
         client.sendall(b"GET / HTTP/1.1\r\n")
@@ -271,33 +271,33 @@ def test_without_descriptors_the_front_continues_and_does_not_spin(front, path):
         assert data == b"+"
 
 
-def test_without_descriptors_the_oldest_connection_is_closed(front):
+def test_without_descriptors_the_oldest_connection_is_closed(dispatcher):
     silent, late = socket.socket(), socket.socket()
     with silent, late:
-        silent.connect(front)
+        silent.connect(dispatcher)
         silent.sendall(b"GET / ")
         threading.Event().wait(0.1)
         with no_descriptors():
-            late.connect(front)
+            late.connect(dispatcher)
             assert_ends(silent)
 
 
-def test_a_silent_connection_is_closed(front, gateways, monkeypatch):
-    monkeypatch.setattr(front_module, "FIRST_LINE_S", 0.2)
+def test_a_silent_connection_is_closed(dispatcher, gateways, monkeypatch):
+    monkeypatch.setattr(dispatcher_module, "FIRST_LINE_S", 0.2)
     gateways(1)
-    with socket.create_connection(front, timeout=5) as silent:
+    with socket.create_connection(dispatcher, timeout=5) as silent:
         assert silent.recv(1) == b""
 
 
 @pytest.mark.parametrize("max_waiting", [20])
-def test_with_too_many_silent_connections_the_oldest_are_closed(front, gateways):
+def test_with_too_many_silent_connections_the_oldest_are_closed(dispatcher, gateways):
     gateways(1)
-    silent = [socket.create_connection(front, timeout=5) for _ in range(60)]
+    silent = [socket.create_connection(dispatcher, timeout=5) for _ in range(60)]
     assert silent[0].recv(1) == b""
-    assert request(front, "GET / HTTP/1.1\r\n") == 1
+    assert request(dispatcher, "GET / HTTP/1.1\r\n") == 1
     for connection in silent:
         connection.close()
 
 
-def test_only_this_user_can_open_the_socket(path, front):
+def test_only_this_user_can_open_the_socket(path, dispatcher):
     assert path.stat().st_mode & 0o077 == 0

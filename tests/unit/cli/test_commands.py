@@ -53,7 +53,7 @@ def test_each_of_several_workers_has_a_unique_name():
 
 def test_several_gateways_have_numbers_and_a_dispatcher():
     specs = processes(Settings(), gateways=2, flower=False)
-    assert [spec.name for spec in specs] == ["store", "worker", "front", "gateway.1", "gateway.2"]
+    assert [spec.name for spec in specs] == ["store", "worker", "dispatcher", "gateway.1", "gateway.2"]
     line = shlex.split(PROCFILE["gateway"])
     assert [spec.command for spec in specs[3:]] == [[*line, "--number", number] for number in ("1", "2")]
 
