@@ -10,6 +10,6 @@ docs/architecture.md shows the layers, and the path of a request and of an event
 * ``server``: the HTTP parser, the WebSocket codec, Engine.IO, eventlet;
 * ``relay``: events from the store's pub/sub to the send queue of each subscriber;
 * ``auth``: tokens, callers, the policy, origins, revocations;
-* ``limits``: token buckets, semaphores, client addresses, limits on log lines;
-* ``metrics`` and ``errors``.
+* ``limits``: token buckets, semaphores, client networks, limits on log lines;
+* ``metric_definitions`` and ``errors``.
 """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Flask, Response, g, jsonify, request, send_from_directory
 from redis.exceptions import ConnectionError as StoreConnectionError
 
-from api import metrics
+from api import metric_definitions
 from api.auth.authentication import authenticate_request, require_authentication
 from api.rest import error_handlers, jobs
 from api.rest.error_handlers import unavailable
@@ -97,9 +97,11 @@ def _measure(response: Response) -> None:
     rule = request.url_rule
     method, route = (request.method, rule.rule) if rule else ("any", "unknown")
     if not (rule and rule.websocket):
-        metrics.REQUEST.labels(method, route, response.status_code).observe(perf_counter() - g.started_s)
+        metric_definitions.REQUEST.labels(method, route, response.status_code).observe(
+            perf_counter() - g.started_s
+        )
     if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
-        metrics.BROKEN.inc()
+        metric_definitions.BROKEN.inc()
 
 
 def _client_folder() -> Path:

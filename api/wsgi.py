@@ -21,9 +21,10 @@ from api.app import create_app
 from api.auth.authentication import Authenticator, validate_auth_settings
 from api.auth.revocations import Revocations
 from api.limits.fair_semaphore import LOOKUPS_AT_ONCE, FairSemaphore
-from api.limits.refusal_log import RepeatFilter, refusals
-from api.metrics import CANARY_LATE
-from api.realtime import sse, websocket
+from api.limits.refusal_log import refusals
+from api.limits.repeat_filter import RepeatFilter
+from api.metric_definitions import CANARY_LATE
+from api.realtime import sse, websocket_route
 from api.realtime.connection_limits import (
     AddressRateLimiter,
     ConnectionLimitMiddleware,
@@ -37,22 +38,22 @@ from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from api.rest.in_flight import AT_ONCE
 from api.rest.request_tracing import trace_requests
-from api.server.engineio_server import install_engine
+from api.server.engineio_patches import install_engine
 from api.server.listeners import DispatchedListener, PortListener, allow_descriptors, listen
 from api.server.pacing import paced
-from api.server.protection import Protection
+from api.server.security_middleware import SecurityMiddleware
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 from cto_worker.jobs.celery_app import celery_app, make_producer
 from cto_worker.observability import logs
 from cto_worker.observability.heartbeat import ProcessHeartbeat, read
 from cto_worker.observability.metered_journal import MeteredJournal
-from cto_worker.observability.metrics import REGISTRY
-from cto_worker.observability.setup import make_traces
+from cto_worker.observability.metric_definitions import REGISTRY
+from cto_worker.observability.traces_factory import make_traces
 from cto_worker.store.connection import connect
 from cto_worker.store.history import History
 from cto_worker.store.journal import RedisJournal
-from cto_worker.store.startup import unreachable
+from cto_worker.store.startup_wait import unreachable
 from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:
@@ -125,7 +126,9 @@ def main() -> None:
     register(socketio, sessions, session_reaper.note)
     eventlet_server.log_failures()
     app.register_blueprint(sse.blueprint(sessions))
-    app.register_blueprint(websocket.blueprint(sessions, eventlet_server.take_over, MAX_MESSAGE_BYTES))
+    app.register_blueprint(
+        websocket_route.blueprint(sessions, eventlet_server.detach_websocket, MAX_MESSAGE_BYTES)
+    )
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     threading.Thread(target=session_reaper.run, name="session reaper", daemon=True).start()
     threading.Thread(target=refusals.run, name="refusals", daemon=True).start()
@@ -156,7 +159,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that the gateway is built from
     # Without authentication all clients have the address of this machine.
     may_open = () if settings.auth == "off" else (AddressRateLimiter(limit).spend,)
     capacity = ConnectionLimitMiddleware(app.wsgi_app, lambda: len(server.eio.sockets), limit, *may_open)
-    app.wsgi_app = protected = Protection(capacity, settings)  # type: ignore[method-assign]
+    app.wsgi_app = protected = SecurityMiddleware(capacity, settings)  # type: ignore[method-assign]
     if settings.proxies:
         # Outermost, so that every limit by address uses the address of the client.
         app.wsgi_app = ProxyFix(protected, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
@@ -171,7 +174,9 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that the gateway is built from
     listener = (
         PortListener(listen(settings, "gateway"))
         if number is None
-        else DispatchedListener(settings.dispatcher_path, number, lambda: pool.running() + len(server.eio.sockets))
+        else DispatchedListener(
+            settings.dispatcher_path, number, lambda: pool.running() + len(server.eio.sockets)
+        )
     )
     if number is not None:
         _name_sessions(server.eio, number)

@@ -35,11 +35,11 @@ from cto_worker.observability import logs
 from cto_worker.observability.flower_phase import FlowerPhaseEvents
 from cto_worker.observability.heartbeat import ProcessHeartbeat
 from cto_worker.observability.metered_journal import MeteredJournal
-from cto_worker.observability.metrics import REGISTRY
-from cto_worker.observability.setup import make_traces
+from cto_worker.observability.metric_definitions import REGISTRY
+from cto_worker.observability.traces_factory import make_traces
 from cto_worker.store.connection import check_durable, connect
 from cto_worker.store.journal import RedisJournal
-from cto_worker.store.startup import wait_for_store
+from cto_worker.store.startup_wait import wait_for_store
 from cto_worker.unknown_settings import unknown_settings
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread

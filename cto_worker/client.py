@@ -23,7 +23,7 @@ from cto_worker.config import Settings
 from cto_worker.domain.events import decode
 from cto_worker.errors import EventsGoneError, JobNotFoundError
 from cto_worker.jobs.celery_app import celery_app, make_producer
-from cto_worker.observability.setup import make_traces
+from cto_worker.observability.traces_factory import make_traces
 from cto_worker.operation.cancellation import cancel
 from cto_worker.store import keys
 from cto_worker.store.connection import connect

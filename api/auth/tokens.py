@@ -21,7 +21,7 @@ from jwt.exceptions import (
 )
 
 from api.auth.key_set import KeySet, SigningKey
-from api.auth.origin import MAX_SHOWN
+from api.auth.origins_and_hosts import MAX_SHOWN
 from api.auth.policy import Caller, Role
 from api.errors import ERRORS, UnauthorizedError
 from cto_worker.domain.request import USER_ID

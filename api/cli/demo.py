@@ -17,10 +17,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from api.cli.gateway_client import Gateway, GatewayError
-from api.cli.labels import buys_of, label_of
-from api.cli.options import program
+from api.cli.job_labels import buys_of, label_of
+from api.cli.output import program
 from api.cli.progress_display import Bars, Lines, bars, watch
+from api.cli.rest_client import GatewayError, RestClient
 from api.cli.supervisor import die_with_parent
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
@@ -68,7 +68,7 @@ def demo(console: Console, *, keep: bool = False) -> None:
         console.print("Starting store, worker and gateway …")
         with _system(environ, settings):
             console.print(f"Dashboard, while this runs: [bold]{settings.base_url}/[/]\n")
-            _run_operations(console, Gateway(settings.base_url))
+            _run_operations(console, RestClient(settings.base_url))
             with connect(settings) as store:
                 books = audit(store)
             if books.discrepancies:
@@ -85,7 +85,7 @@ def demo(console: Console, *, keep: bool = False) -> None:
     console.print(f"  [bold]{cto} submit --watch[/]", soft_wrap=True, highlight=False)
 
 
-def _run_operations(console: Console, gateway: Gateway) -> None:
+def _run_operations(console: Console, gateway: RestClient) -> None:
     job_ids = [gateway.post("/api/cto/jobs", USER | body)["jobId"] for body, _ in OPERATIONS]
     if console.is_terminal:
         with bars(console) as progress:
@@ -162,7 +162,7 @@ def _wait_until_ready(child: subprocess.Popen[bytes], settings: Settings, log: P
     deadline_s = time.monotonic() + READY_S
     while True:
         try:
-            Gateway(settings.base_url).get("/readyz")
+            RestClient(settings.base_url).get("/readyz")
         except GatewayError as error:
             if child.poll() is not None or time.monotonic() > deadline_s:
                 raise DemoError(f"the system did not start:\n{log.read_text()}") from error

@@ -10,8 +10,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from api.auth.authentication import validate_auth_settings
-from api.cli.gateway_client import Gateway, GatewayError
-from api.cli.options import program
+from api.cli.output import program
+from api.cli.rest_client import GatewayError, RestClient
 from cto_worker.errors import ConfigError
 from cto_worker.observability.heartbeat import alive
 from cto_worker.store import keys, reconciliation
@@ -107,7 +107,7 @@ def _configuration(settings: Settings, store: Redis) -> str:
 
 def _runs(settings: Settings) -> bool:
     try:
-        Gateway(settings.base_url).get("/healthz")
+        RestClient(settings.base_url).get("/healthz")
     except GatewayError:
         return False
     return True
@@ -189,7 +189,7 @@ def _info(store: Redis) -> dict[str, Any]:
 
 
 def _gateway(settings: Settings, store: Redis) -> str:
-    gateway = Gateway(settings.base_url)
+    gateway = RestClient(settings.base_url)
     try:
         gateway.get("/healthz")
         gateway.get("/readyz")

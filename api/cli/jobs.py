@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.text import Text
 
 from api.cli.demo import PUMPFUN
-from api.cli.gateway_client import Gateway, gateway
-from api.cli.labels import GOOD, buys_of, label_of
-from api.cli.options import as_json, at_url, print_table, program
+from api.cli.job_labels import GOOD, buys_of, label_of
+from api.cli.options import as_json, at_url
+from api.cli.output import print_table, program
 from api.cli.progress_display import ENDED, Bars, Lines, bars, describe, watch
+from api.cli.rest_client import RestClient, client_for
 from cto_worker.config import Settings
 
 
@@ -67,7 +68,7 @@ def _submit(  # noqa: PLR0913 - one parameter per option
         **{name: value for name, value in optional.items() if value is not None},
     }
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
-    created = _gateway(url).post("/api/cto/jobs", document, headers)
+    created = _client(url).post("/api/cto/jobs", document, headers)
     if then_watch:
         _show_progress((created["jobId"],), url, as_json=as_json)
     else:
@@ -97,7 +98,7 @@ def _jobs(  # noqa: PLR0913 - one parameter per option
     *, status: str | None, user: str | None, limit: int, cursor: str | None, as_json: bool, url: str | None
 ) -> None:
     """List jobs, newest first."""
-    page = _gateway(url).get("/api/cto/jobs", status=status, userId=user, limit=limit, cursor=cursor)
+    page = _client(url).get("/api/cto/jobs", status=status, userId=user, limit=limit, cursor=cursor)
     if as_json:
         click.echo(json.dumps(page))
         return
@@ -115,7 +116,7 @@ def _jobs(  # noqa: PLR0913 - one parameter per option
 @at_url
 def _cancel(*, job: str, as_json: bool, url: str | None) -> None:
     """Cancel a job before its next transfer or buy."""
-    result = _gateway(url).post(f"/api/cto/job/{job}/cancel")
+    result = _client(url).post(f"/api/cto/job/{job}/cancel")
     click.echo(json.dumps(result) if as_json else f"{job} will stop before its next transfer or buy")
 
 
@@ -138,20 +139,20 @@ def _status(job: dict[str, Any]) -> Text:
     return Text(label if job["status"] in ENDED else job["status"], style=colour)
 
 
-def _gateway(url: str | None) -> Gateway:
-    return gateway(Settings.from_env(), url)
+def _client(url: str | None) -> RestClient:
+    return client_for(Settings.from_env(), url)
 
 
 def _show_progress(job_ids: tuple[str, ...], url: str | None, *, as_json: bool) -> None:
     console = Console()
     if console.is_terminal and not as_json:
         with bars(console) as progress:
-            last = watch(_gateway(url), job_ids, Bars(progress))
+            last = watch(_client(url), job_ids, Bars(progress))
         for event in last:
             if label_of(event)[1] != GOOD:  # the bar may have cut off the reason
                 click.echo(describe(event))
     else:
-        last = watch(_gateway(url), job_ids, Lines(console, as_json=as_json))
+        last = watch(_client(url), job_ids, Lines(console, as_json=as_json))
     sys.exit(any(event["status"] == "failed" for event in last))
 
 

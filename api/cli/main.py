@@ -16,7 +16,8 @@ from api.cli import jobs, operator
 from api.cli.demo import demo
 from api.cli.doctor import examine
 from api.cli.market import market
-from api.cli.options import as_json, program
+from api.cli.options import as_json
+from api.cli.output import program
 from api.cli.up import up
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError

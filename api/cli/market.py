@@ -8,7 +8,8 @@ from dataclasses import asdict
 
 import click
 
-from api.cli.options import as_json, print_table
+from api.cli.options import as_json
+from api.cli.output import print_table
 from cto_worker.config import Settings
 from cto_worker.domain.money import to_sol
 from cto_worker.markets.paper import ledger

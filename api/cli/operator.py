@@ -16,7 +16,8 @@ from api.auth.policy import Role
 from api.auth.revocations import revoke
 from api.auth.tokens import issue
 from api.cli import deployment_secrets
-from api.cli.options import as_json, program
+from api.cli.options import as_json
+from api.cli.output import program
 from cto_worker.config import Settings
 from cto_worker.domain.money import to_sol
 from cto_worker.domain.request import USER_ID
@@ -24,7 +25,7 @@ from cto_worker.jobs.after_restore import park_all_in_time
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.observability.heartbeat import ProcessHeartbeat
 from cto_worker.observability.metered_journal import MeteredJournal
-from cto_worker.observability.metrics import REGISTRY
+from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.store import keys, reconciliation
 from cto_worker.store.backup import snapshot
 from cto_worker.store.connection import connect

@@ -1,47 +1,8 @@
-"""Options and output that several commands share."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-import shlex
-import shutil
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import click
-from rich.console import Console
-from rich.table import Column, Table
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from rich.text import Text
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 at_url = click.option("--url", help="URL of the gateway (default: from CTO_HOST and CTO_PORT).")
-
-
-def program() -> str:
-    """Return the command that starts this program from the same shell, for hints that users can copy."""
-    script = sys.argv[0]
-    if Path(script).name != "cto":  # started as a module
-        return f"{shlex.quote(sys.executable)} -m api.cli.main"
-    return "cto" if shutil.which("cto") == script else shlex.quote(script)
-
-
-def print_table(names: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
-    """Print a table without truncation: rows that are longer than the terminal's lines wrap.
-
-    Users copy job ids and addresses from it into other commands.
-    """
-    table = Table(
-        *(Column(name, no_wrap=True) for name in names), box=None, pad_edge=False, padding=(0, 1, 0, 0)
-    )
-    for row in rows:
-        table.add_row(*row)
-    # Texts from users must not be interpreted as markup or emoji.
-    console = Console(markup=False, emoji=False, highlight=False)
-    console.width = max(
-        console.width, console.measure(table, options=console.options.update(width=10_000)).maximum
-    )
-    console.print(table)

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeE
 from rich.table import Column
 from rich.text import Text
 
-from api.cli.gateway_client import GatewayError
-from api.cli.labels import label_of
+from api.cli.job_labels import label_of
+from api.cli.rest_client import GatewayError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Task
 
-    from api.cli.gateway_client import Gateway
+    from api.cli.rest_client import RestClient
 
 ENDED = ("completed", "failed")
 QUIET_S = 5.0  # without an event for this long, the history is read
@@ -102,7 +102,7 @@ def _fixed(width: int) -> Column:
     return Column(no_wrap=True, min_width=width)
 
 
-def watch(gateway: Gateway, job_ids: Sequence[str], screen: Screen) -> list[dict[str, Any]]:
+def watch(gateway: RestClient, job_ids: Sequence[str], screen: Screen) -> list[dict[str, Any]]:
     """Show every event of these jobs once, from the first, until all jobs ended. Return their last events.
 
     Raises :class:`GatewayError` for an unknown job, and if the gateway is not reachable at the start.
@@ -127,7 +127,7 @@ def watch(gateway: Gateway, job_ids: Sequence[str], screen: Screen) -> list[dict
 
 
 def _next(
-    gateway: Gateway, arrived: queue.SimpleQueue[dict[str, Any]], seen: dict[str, int]
+    gateway: RestClient, arrived: queue.SimpleQueue[dict[str, Any]], seen: dict[str, int]
 ) -> list[dict[str, Any]]:
     """Return the next events: the one that arrived, or the missing ones from the history after a gap."""
     behind = [job_id for job_id, seq in seen.items() if seq == 0]

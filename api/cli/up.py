@@ -16,7 +16,7 @@ from honcho.environ import parse_procfile
 from redis.exceptions import RedisError
 
 from api.auth.authentication import validate_auth_settings
-from api.cli.options import program
+from api.cli.output import program
 from api.cli.supervisor import Spec, Supervisor
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
@@ -25,7 +25,7 @@ from cto_worker.observability.heartbeat import alive
 from cto_worker.observability.logs import json_line
 from cto_worker.store.connection import connect
 from cto_worker.store.embedded import answers
-from cto_worker.store.startup import AGAIN_S, unreachable
+from cto_worker.store.startup_wait import AGAIN_S, unreachable
 from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:

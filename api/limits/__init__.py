@@ -1,1 +1,1 @@
-"""Limits that several packages use: token buckets, semaphores, client addresses, limits on log lines."""
+"""Limits that several packages use: token buckets, semaphores, client networks, limits on log lines."""

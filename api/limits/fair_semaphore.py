@@ -7,7 +7,7 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from api import metrics
+from api import metric_definitions
 from api.errors import RoomError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class FairSemaphore:
                 self._release()
             else:
                 self._waiting.remove(granted)
-        metrics.REFUSED.labels("busy").inc()
+        metric_definitions.REFUSED.labels("busy").inc()
         raise RoomError("busy")
 
     def _release(self) -> None:

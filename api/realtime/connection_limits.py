@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wsgi import ClosingIterator
 
-from api import metrics
-from api.limits.addresses import network_of
+from api import metric_definitions
+from api.limits.client_network import network_of
 from api.limits.refusal_log import refusals
 from api.limits.token_bucket import TokenBucket
-from api.server.session_guard import address_of
+from api.server.message_limits import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -66,7 +66,7 @@ class UnjoinedSessionReaper:
             eio_sid = self._unjoined.popleft()[1]
             session = self._server.eio.sockets.get(eio_sid)
             if session and not self._server.manager.sid_from_eio_sid(eio_sid, self._namespace):
-                metrics.REFUSED.labels("silent").inc()
+                metric_definitions.REFUSED.labels("silent").inc()
                 refusals.note("closed a session", address_of(self._server, eio_sid), "never joined")
                 _close(session)
 
@@ -101,11 +101,11 @@ class ConnectionLimitMiddleware:
         transport = "websocket" if path == "/ws" else "stream" if path.endswith("/stream") else None
         if transport or _opens_session(path, environ):
             if self._sessions() + self._streams.total() >= self._limit:
-                metrics.REFUSED.labels("full").inc()
+                metric_definitions.REFUSED.labels("full").inc()
                 message = "this gateway has reached its connection limit: try again later"
                 return _refuse(start_response, HTTPStatus.SERVICE_UNAVAILABLE, message)
             if not self._may_open(environ.get("REMOTE_ADDR", "")):
-                metrics.REFUSED.labels("address").inc()
+                metric_definitions.REFUSED.labels("address").inc()
                 message = "too many new connections from your address: try again later"
                 return _refuse(start_response, HTTPStatus.TOO_MANY_REQUESTS, message)
         if transport is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from api import metrics
+from api import metric_definitions
 from api.auth.authentication import REVOKED
 from api.auth.policy import Role
 from api.auth.tokens import EXPIRED
@@ -80,7 +80,7 @@ class Connections:
         The service is not limited: it connects for all of its users.
         """
         if caller.role is not Role.SERVICE and self._by_user[caller.name] >= self._max_per_user:
-            metrics.REFUSED.labels("user").inc()
+            metric_definitions.REFUSED.labels("user").inc()
             message = f"you have {self._max_per_user} connections, which is the limit: close one of them"
             raise RoomError("too_many_connections", message)
         connection = Connection(caller, close, abort)

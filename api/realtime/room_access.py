@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import TYPE_CHECKING, Any
 
 from api.auth.policy import Action
-from api.errors import RoomError, describe
+from api.errors import RoomError
 from api.relay.encoded_event import valid_event
-from cto_worker.domain.ids import ADMIN_ROOM, JOB_ID
-from cto_worker.errors import EventsGoneError
+from cto_worker.domain.ids_and_rooms import ADMIN_ROOM, JOB_ID
 
 if TYPE_CHECKING:
     from api.auth.policy import Caller
     from cto_worker.store.history import History
-
-log = logging.getLogger(__name__)
 
 MAX_SEQ = 10**15
 _ROOM = re.compile(r"(?P<kind>user|job)_(?P<id>[A-Za-z0-9_.:@+-]{1,128})\Z")
@@ -66,14 +62,3 @@ def authorize_room(caller: Caller, room: str, history: History) -> bool:
         raise RoomError("job_not_found", f"no job {match['id']}")
     event = valid_event(latest.event)
     return event is not None and event.terminal
-
-
-def error_payload(failure: Exception) -> tuple[dict[str, str], dict[str, int]]:
-    """Return ``{code, message}`` of a refusal, and the further fields of the reply."""
-    code, message = describe(failure)
-    if code == "store_unavailable":
-        log.warning("cannot serve a room: %s", failure)
-    elif code == "internal_error":
-        log.error("the handler of a client's message failed", exc_info=failure)
-    further = {"oldestSeq": failure.oldest_seq} if isinstance(failure, EventsGoneError) else {}
-    return {"code": code, "message": message}, further

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from api.realtime.room_access import authorize_room
-from cto_worker.domain.ids import job_room
+from cto_worker.domain.ids_and_rooms import job_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable

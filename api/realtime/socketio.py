@@ -16,10 +16,11 @@ from redis.exceptions import RedisError
 
 from api.limits.refusal_log import refusals
 from api.realtime.connections import CloseReason
-from api.realtime.room_access import error_payload, parse_resume, parse_room
+from api.realtime.error_payload import error_payload
+from api.realtime.room_access import parse_resume, parse_room
 from api.relay.encoded_event import gap, resume_fields
 from api.relay.subscriber import Subscriber
-from api.server.session_guard import guard
+from api.server.message_limits import limit_messages
 from cto_worker.errors import CtoError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from api.realtime.connections import Connection
     from api.realtime.sessions import SessionService
     from api.relay.encoded_event import EncodedEvent
-    from api.server.engineio_server import PacketQueue
+    from api.server.engineio_patches import PacketQueue
 
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
 MAX_MESSAGE_BYTES = 32_768
@@ -46,7 +47,7 @@ def make_socketio(app: Flask, async_mode: str) -> SocketIO:
     socketio = SocketIO(
         app,
         async_mode=async_mode,
-        cors_allowed_origins=[],  # turns off Engine.IO's own check: api.server.protection decides
+        cors_allowed_origins=[],  # turns off Engine.IO's own check: api.server.security_middleware decides
         async_handlers=False,  # a client's messages are handled in the order in which it sent them
         manage_session=False,
         json=json,
@@ -56,7 +57,7 @@ def make_socketio(app: Flask, async_mode: str) -> SocketIO:
         http_compression=False,  # of polls: it would delay all clients, like compression of WebSockets (0006)
     )
     _expose_packet_ids(socketio.server)
-    guard(socketio.server)
+    limit_messages(socketio.server)
     return socketio
 
 

@@ -20,14 +20,14 @@ from api.auth.policy import Action
 from api.errors import RoomError
 from api.realtime.connections import CloseReason
 from api.realtime.room_access import MAX_SEQ
-from api.realtime.stream_cursor import StreamCursor
+from api.realtime.user_stream_cursor import UserStreamCursor
 from api.relay.encoded_event import EncodedEvent, gap, rooms_of, server_sent_event, valid_events
 from api.relay.send_queue import SendQueue, abort
 from api.relay.subscriber import Subscriber
 from api.rest.jobs import check_user_id
 from api.rest.request_parsing import integer, parse_job_id, query, wrong
 from cto_worker.domain.events import dumps
-from cto_worker.domain.ids import job_room, user_room
+from cto_worker.domain.ids_and_rooms import job_room, user_room
 from cto_worker.errors import JobNotFoundError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def blueprint(sessions: SessionService) -> Blueprint:
         after = integer(_last_event_id(), "Last-Event-ID", 0, MAX_SEQ - 1, after)
         if after >= latest.seq and EncodedEvent(latest.event).terminal:
             return Response(status=204)  # the only answer after which an EventSource does not reconnect
-        stream = _Stream(sessions, job_room(job_id), StreamCursor([(job_id, after)]), only=job_id)
+        stream = _Stream(sessions, job_room(job_id), UserStreamCursor([(job_id, after)]), only=job_id)
         return stream.response(lambda: [job_id])
 
     @routes.get("/stream")
@@ -90,26 +90,26 @@ def _last_event_id() -> dict[str, str]:
     return {"Last-Event-ID": text} if text else {}
 
 
-def _parse_cursor(name: str, text: str) -> StreamCursor:
-    cursor = StreamCursor.parse(text)
+def _parse_cursor(name: str, text: str) -> UserStreamCursor:
+    cursor = UserStreamCursor.parse(text)
     if cursor is None:
         raise wrong(name, "Must be the id of an event of this stream.")
     return cursor
 
 
-def _start(history: History, user_id: str, room: str) -> StreamCursor:
+def _start(history: History, user_id: str, room: str) -> UserStreamCursor:
     """Return the start of a user's stream: the cursor before the latest event of each unfinished job."""
     seqs = {stored.job_id: stored.seq - 1 for stored in history.open_jobs(room)}
     newest = next(iter(history.page(user_id, None, 1).jobs), None)
     if newest:  # it must be the last entry
         seqs[newest.job_id] = seqs.pop(newest.job_id, EncodedEvent(newest.event).seq)
-    cursor = StreamCursor(seqs.items())
+    cursor = UserStreamCursor(seqs.items())
     if newest and EncodedEvent(newest.event).terminal:
         cursor.end(newest.job_id)
     return cursor
 
 
-def _behind(history: History, user_id: str, room: str, cursor: StreamCursor) -> list[str]:
+def _behind(history: History, user_id: str, room: str, cursor: UserStreamCursor) -> list[str]:
     """Return the jobs of which a client at this cursor may have missed events."""
     newer = history.jobs_after(user_id, cursor.newest)
     # Includes the jobs of other owners, and those that the cursor's text omits.
@@ -121,7 +121,7 @@ class _Stream:
     """One streaming response: the missed events, then the live ones."""
 
     def __init__(
-        self, sessions: SessionService, room: str, cursor: StreamCursor, only: str | None = None
+        self, sessions: SessionService, room: str, cursor: UserStreamCursor, only: str | None = None
     ) -> None:
         self._sessions = sessions
         self._room = room

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from api.relay.websocket_frames import text_frame
 from cto_worker.domain.events import dumps, peek_header
-from cto_worker.domain.ids import rooms
+from cto_worker.domain.ids_and_rooms import rooms
 from cto_worker.errors import InvalidEventError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import os
 import time
 from collections import OrderedDict
 
-from api import metrics
+from api import metric_definitions
 from api.relay.websocket_frames import ping_frame
 
 MAX_PENDING = 64  # pings without an answer that are kept; answers to older ones are unlikely
@@ -29,4 +29,4 @@ def record_pong(token: bytes) -> None:
     """Record the latency that a pong shows. Ignores answers to pings that :func:`new_ping` did not return."""
     sent_s, lag_s = _pending.pop(token, (None, 0.0))
     if sent_s is not None:
-        metrics.CLIENT_LATENCY.observe(time.monotonic() - sent_s + lag_s)
+        metric_definitions.CLIENT_LATENCY.observe(time.monotonic() - sent_s + lag_s)

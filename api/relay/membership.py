@@ -15,12 +15,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from api import metrics
+from api import metric_definitions
 from api.relay import latency_probe
 from api.relay.encoded_event import rooms_of, valid_events
 from api.relay.send_queue import flush
 from api.relay.subscriber import ENDED
-from cto_worker.domain.ids import job_room
+from cto_worker.domain.ids_and_rooms import job_room
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class RoomMembership:
                 count += 1
             elif last < before:
                 behind.append(subscriber)
-        metrics.RELAYED.inc(count)
+        metric_definitions.RELAYED.inc(count)
         if self.sample_due and count:
             self._sample_latency(event, subscribers)
         if behind:
@@ -131,7 +131,7 @@ class RoomMembership:
         for event in events:
             for subscriber in subscribers:
                 if event.seq > subscriber.cursors.get(job_id, 0):
-                    metrics.RELAYED.inc()
+                    metric_definitions.RELAYED.inc()
                     subscriber.put_event(event)
                     subscriber.cursors[job_id] = ENDED if event.terminal else event.seq
         if events[-1].terminal:
@@ -140,7 +140,7 @@ class RoomMembership:
     def _sample_latency(self, event: EncodedEvent, subscribers: Collection[Subscriber]) -> None:
         self.sample_due = False
         lag_s = max(0.0, time.time() - event.timestamp_ms / 1_000)
-        metrics.RELAY_LAG.observe(lag_s)
+        metric_definitions.RELAY_LAG.observe(lag_s)
         if pings := [subscriber.put_ping for subscriber in subscribers if subscriber.put_ping]:
             random.choice(pings)(latency_probe.new_ping(lag_s))  # noqa: S311 - needs no secure randomness
 

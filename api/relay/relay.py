@@ -24,13 +24,13 @@ from uuid import uuid4
 from redis.exceptions import ConnectionError as StoreConnectionError
 from redis.exceptions import RedisError
 
-from api import metrics
+from api import metric_definitions
 from api.relay.encoded_event import valid_event
 from api.relay.join_queue import JoinQueue, JoinRequest
 from api.relay.membership import JOB_BATCH_SIZE, RoomMembership, yield_to_others
 from api.relay.pubsub import PubSubConnection
 from api.relay.send_queue import flush, flush_on_exit
-from cto_worker.domain.ids import job_room
+from cto_worker.domain.ids_and_rooms import job_room
 from cto_worker.store import keys
 from cto_worker.store.scripts import script
 
@@ -223,7 +223,7 @@ class Relay:
         self._last_serial = latest_serial
         self._heartbeat_received_s = time.monotonic()
         if self._heartbeat_sent_s:
-            metrics.CANARY.observe(self._heartbeat_received_s - self._heartbeat_sent_s)
+            metric_definitions.CANARY.observe(self._heartbeat_received_s - self._heartbeat_sent_s)
             self._heartbeat_sent_s = None
         self._membership.purge_ended_cursors()
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
-from api import metrics
+from api import metric_definitions
 from api.relay.encoded_event import EncodedEvent
 
 if TYPE_CHECKING:
@@ -166,13 +166,13 @@ class SendQueue:
         before = len(self._items)
         self._items = _merged(self._items)
         self._bytes = sum(map(_size, self._items))
-        metrics.MERGED.inc(before - len(self._items))
+        metric_definitions.MERGED.inc(before - len(self._items))
         if self._bytes > MAX_BYTES // 2:
-            metrics.EVENTS_DROPPED.inc(sum(isinstance(item, EncodedEvent) for item in self._items))
+            metric_definitions.EVENTS_DROPPED.inc(sum(isinstance(item, EncodedEvent) for item in self._items))
             self._items.clear()
             self._bytes = 0
             self.dropped = True
-            metrics.DROPPED.inc()
+            metric_definitions.DROPPED.inc()
             log.warning("dropped a client: its send queue is full, because it reads too slowly")
             self.drop()
 

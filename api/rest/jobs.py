@@ -13,13 +13,13 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from structlog.contextvars import bound_contextvars
 
 from api.auth.authentication import caller, user_mismatch
-from api.auth.origin import MAX_SHOWN
+from api.auth.origins_and_hosts import MAX_SHOWN
 from api.auth.policy import Action
 from api.errors import ForbiddenError
 from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query, wrong
 from cto_worker.domain.events import JobStatus, decode, dumps
-from cto_worker.domain.ids import JOB_ID
-from cto_worker.domain.outcome import outcome_of
+from cto_worker.domain.ids_and_rooms import JOB_ID
+from cto_worker.domain.job_outcome import outcome_of
 from cto_worker.domain.request import USER_ID
 from cto_worker.errors import JobNotFoundError
 from cto_worker.operation.cancellation import cancel as cancel_job

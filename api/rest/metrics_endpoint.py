@@ -19,8 +19,8 @@ from redis.exceptions import RedisError
 from api.auth.authentication import caller
 from api.auth.policy import Action
 from api.errors import ForbiddenError
-from api.metrics import CANARY_LATE
-from cto_worker.observability.metrics import REGISTRY
+from api.metric_definitions import CANARY_LATE
+from cto_worker.observability.metric_definitions import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

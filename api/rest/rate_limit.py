@@ -22,7 +22,7 @@ from werkzeug.exceptions import HTTPException
 from api.auth.authentication import PUBLIC, TOKEN_IN_QUERY
 from api.auth.policy import Role
 from api.errors import RateLimitedError
-from api.limits.addresses import network_of
+from api.limits.client_network import network_of
 from api.rest.in_flight import AT_ONCE, InFlight
 from cto_worker.store import keys
 from cto_worker.store.connection import connect

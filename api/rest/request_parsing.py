@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.errors import BadRequestError
-from cto_worker.domain.ids import JOB_ID
+from cto_worker.domain.ids_and_rooms import JOB_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ from flask import request
 if TYPE_CHECKING:
     from flask import Flask, Response
 
-    from cto_worker.observability.tracing import Traces
+    from cto_worker.observability.traces import Traces
 
 BLUEPRINT = "jobs"  # not the streams: their spans would last as long as the connection
 

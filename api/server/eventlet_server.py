@@ -35,8 +35,8 @@ from api.errors import HeadError  # noqa: E402
 from api.server.chunked_body import ChunkError, Chunks  # noqa: E402
 from api.server.http_head import MAX_LINE_BYTES, error_response, read_head  # noqa: E402
 from api.server.limited_reader import LimitedReader  # noqa: E402
-from api.server.poller import Poller  # noqa: E402
-from api.server.websocket import wants_upgrade  # noqa: E402
+from api.server.socket_poller import SocketPoller  # noqa: E402
+from api.server.websocket_protocol import wants_upgrade  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -229,20 +229,20 @@ def detach_socket(environ: dict[str, Any]) -> Any:
     return environ[_PROTOCOL].detach_socket()
 
 
-def take_over(environ: dict[str, Any]) -> Any:
-    """Do the same as :func:`detach_socket`, for a request that lasts as long as its connection."""
+def detach_websocket(environ: dict[str, Any]) -> Any:
+    """Do the same as :func:`detach_socket` for a WebSocket that the request's own thread serves."""
     environ[_PROTOCOL].shrink_write_buffer()
     return detach_socket(environ)
 
 
-def poller() -> Poller:
+def poller() -> SocketPoller:
     """Return a poller that eventlet's hub calls.
 
     For each wait the hub makes one system call to watch its file and another one after it. So the hub watches
     one file that stands for all connections. Callbacks run at once, like green threads that wait for the hub.
     """
     epoll = eventlet.patcher.original("select").epoll()
-    connections = Poller(epoll, lambda callback: greenlet(callback).switch())
+    connections = SocketPoller(epoll, lambda callback: greenlet(callback).switch())
     hub = get_hub()
     hub.add(hub.READ, epoll.fileno(), lambda _: connections.poll(), None, None)
     return connections

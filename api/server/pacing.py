@@ -11,7 +11,7 @@ import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
-from api.limits.addresses import network_of
+from api.limits.client_network import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.realtime.stream_cursor import PATTERN
+from api.realtime.user_stream_cursor import PATTERN
 from api.rest.jobs import DEFAULT_LIMIT, FILTERS, MAX_INTEGER, MAX_LIMIT, MAX_STATS
 from api.spec import examples
 from api.spec.components import (

@@ -13,8 +13,8 @@ from marshmallow import fields, validate
 
 from api.spec.schema_fields import array, boolean, nested, nullable, number, one_of, schema, text, whole
 from cto_worker.domain.events import TOTAL_PHASES, WORKER_TYPE, JobStatus, Mode, Status
+from cto_worker.domain.job_outcome import JobOutcome
 from cto_worker.domain.market import OutcomeStatus
-from cto_worker.domain.outcome import JobOutcome
 from cto_worker.domain.request import RequestSchema
 from cto_worker.markets.paper.market import PLATFORMS
 from cto_worker.operation.totals import NOT_STARTED, PARTIAL

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from benchmarks.system import BODY
 from cto_worker.domain.events import Details, Status, encode
-from cto_worker.domain.ids import rooms as rooms_of_job
+from cto_worker.domain.ids_and_rooms import rooms as rooms_of_job
 from cto_worker.domain.request import parse_request
 from cto_worker.operation.reporter import accepted_event
 from cto_worker.store import keys

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, fields
 from enum import Enum, StrEnum
 from typing import Any
 
-from cto_worker.domain.ids import JOB_ID
-from cto_worker.domain.outcome import JobOutcome
+from cto_worker.domain.ids_and_rooms import JOB_ID
+from cto_worker.domain.job_outcome import JobOutcome
 from cto_worker.errors import InvalidEventError
 
 WORKER_TYPE = "cto_operation"

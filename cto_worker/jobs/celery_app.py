@@ -10,7 +10,7 @@ from kombu import Queue  # type: ignore[attr-defined]
 from cto_worker.jobs.producer import Producer
 from cto_worker.markets.paper.market import PLATFORMS
 from cto_worker.observability.metered_journal import MeteredJournal
-from cto_worker.observability.tracing import Traces
+from cto_worker.observability.traces import Traces
 from cto_worker.store import keys
 from cto_worker.store.connection import KEEPALIVE
 from cto_worker.store.sentinel import connection_options
@@ -49,7 +49,7 @@ def celery_app(settings: Settings) -> Celery:
         result_serializer="json",
         accept_content=["json"],
         result_expires=settings.retention_s,
-        worker_pool="cto_worker.jobs.pool:TaskPool",
+        worker_pool="cto_worker.jobs.thread_pool:TaskPool",
         worker_concurrency=settings.worker_concurrency,
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,  # a worker receives a message only if it has a free thread

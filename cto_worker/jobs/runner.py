@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
 
-from cto_worker.domain.ids import JOB_ID
+from cto_worker.domain.ids_and_rooms import JOB_ID
 from cto_worker.domain.request import parse_request, recorded_request, refused_request
 from cto_worker.errors import (
     CtoError,
@@ -29,17 +29,17 @@ from cto_worker.errors import (
     OperationFailed,
     SequenceError,
 )
-from cto_worker.observability import metrics
+from cto_worker.observability import metric_definitions
 from cto_worker.operation.guard import RunGuard
-from cto_worker.operation.operation import Operation
-from cto_worker.operation.phases import MAX_STALLS, finish_operation, park, run
+from cto_worker.operation.phases import MAX_STALLS, finish_operation, park, run_operation
 from cto_worker.operation.reporter import ProgressReporter, accepted_event, request_from_event
+from cto_worker.operation.run_state import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager
 
-    from cto_worker.domain.intents import IntentLog
+    from cto_worker.domain.intent_log import IntentLog
     from cto_worker.domain.journal import Claim, Journal
     from cto_worker.domain.market import Market
     from cto_worker.domain.request import OperationRequest
@@ -140,20 +140,20 @@ class Runner:
                 guard = RunGuard(lease, self.stopping, self.crash_at)
                 if reason := self.parked or _stalled(claim):
                     # The stored request or intent log may be the cause, so as little as possible is read.
-                    operation = self._operation(job_id, claim, request_from_event(claim.latest), guard)
-                    operation.log = _readable_log(claim)
-                    unreadable = bool(claim.recorded) and operation.log is None
-                    operation.uncertain = bool(self.parked) or unreadable
-                    return park(operation, reason)
+                    run = self._run_state(job_id, claim, request_from_event(claim.latest), guard)
+                    run.log = _readable_log(claim)
+                    unreadable = bool(claim.recorded) and run.log is None
+                    run.uncertain = bool(self.parked) or unreadable
+                    return park(run, reason)
                 guard.reached("after_claim")
                 if invalid := json.loads(claim.request).get(INVALID_REQUEST):
-                    refused = self._operation(job_id, claim, request_from_event(claim.latest), guard)
+                    refused = self._run_state(job_id, claim, request_from_event(claim.latest), guard)
                     return finish_operation(refused, ("invalid_request", invalid))
                 request = recorded_request(claim.request)
-                operation = self._operation(job_id, claim, request, guard)
-                operation.log = claim.log
+                run = self._run_state(job_id, claim, request, guard)
+                run.log = claim.log
                 log.info("started: %s, %s SOL, user %s", request.mode, request.buy_amount, request.user_id)
-                result = _run_or_report_bug(operation)
+                result = _run_or_report_bug(run)
                 log.info("completed: %s of %s SOL spent", result["totalSpent"], request.buy_amount)
                 return result
         except OperationFailed as failure:
@@ -163,14 +163,14 @@ class Runner:
             self._hand_over(job_id, claim.attempt)
         except _LOST as lost:
             store_lost = isinstance(lost, (RedisError, NotDurableError))
-            metrics.RUNS_LOST.labels("store" if store_lost else "lease").inc()
+            metric_definitions.RUNS_LOST.labels("store" if store_lost else "lease").inc()
             log.warning("stopped, another run takes over: %s", lost)
         return None
 
-    def _operation(self, job_id: str, claim: Claim, request: OperationRequest, guard: RunGuard) -> Operation:
+    def _run_state(self, job_id: str, claim: Claim, request: OperationRequest, guard: RunGuard) -> RunState:
         reporter = ProgressReporter(self.journal, job_id, request, attempt=claim.attempt, latest=claim.latest)
         started_s = time.monotonic() - claim.elapsed_ms / 1000
-        return Operation(job_id, request, self.market, reporter, guard, started_s=started_s)
+        return RunState(job_id, request, self.market, reporter, guard, started_s=started_s)
 
     def _keeping(self, job_id: str, claimed: _Claimed) -> AbstractContextManager[Lease | None]:
         if self.keeper is None:
@@ -186,20 +186,20 @@ class Runner:
         except (RedisError, OperationalError) as error:
             log.warning("cannot hand over, another run takes over when the lease expires: %s", error)
         else:
-            metrics.RUNS_HANDED_OVER.inc()
+            metric_definitions.RUNS_HANDED_OVER.inc()
             log.info("handed over")
 
 
-def _run_or_report_bug(operation: Operation) -> dict[str, Any]:
+def _run_or_report_bug(run: RunState) -> dict[str, Any]:
     try:
-        return run(operation)
+        return run_operation(run)
     except (CtoError, RedisError):
         raise
     except Exception:
         # After a bug the job must still end, so that its user does not wait. Its counts are correct.
         log.exception("the operation failed with an internal error")
         return finish_operation(
-            operation, ("internal_error", "The operation failed with an internal error, which was logged")
+            run, ("internal_error", "The operation failed with an internal error, which was logged")
         )
 
 

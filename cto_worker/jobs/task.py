@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from cto_worker.jobs.runner import Runner
-    from cto_worker.observability.tracing import Traces
+    from cto_worker.observability.traces import Traces
 
 
 class JournalledTask(Task):  # type: ignore[misc]  # Celery ships no types

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.money import to_sol
 from cto_worker.domain.plan import kind_of
-from cto_worker.observability import metrics
+from cto_worker.observability import metric_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from cto_worker.domain.events import ProgressEvent
-    from cto_worker.domain.intents import IntentRecord
+    from cto_worker.domain.intent_log import IntentRecord
     from cto_worker.domain.journal import (
         AppendResult,
         CancelResult,
@@ -53,7 +53,7 @@ class MeteredJournal:
         """See :meth:`Journal.create`."""
         created = self._journal.create(event, request, idempotency, trace)
         if created.new:
-            metrics.EVENTS_JOURNALLED.inc()
+            metric_definitions.EVENTS_JOURNALLED.inc()
         return created
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:
@@ -62,7 +62,7 @@ class MeteredJournal:
         if claim:
             self._track(claim.latest, claim.latest.timestamp if claim.latest.seq == 1 else None)
             if claim.attempt > 1:
-                metrics.TAKEOVERS.inc()
+                metric_definitions.TAKEOVERS.inc()
         return claim
 
     def append(  # noqa: PLR0913 - see Journal
@@ -81,13 +81,13 @@ class MeteredJournal:
         answer = self._journal.append(
             event, result, step_ms, earlier=earlier, plan=plan, records=records, review=review
         )
-        metrics.JOURNAL_STEP.observe(perf_counter() - start_s)
+        metric_definitions.JOURNAL_STEP.observe(perf_counter() - start_s)
         for appended in (*earlier, event):
             self._count(appended)
         for intent_id, record in (records or {}).items():
             _count_intent(intent_id, record.status)
             if record.outcome:
-                metrics.SPENT.inc(to_sol(record.outcome.spent_lamports))
+                metric_definitions.SPENT.inc(to_sol(record.outcome.spent_lamports))
         return answer
 
     def intend(
@@ -115,8 +115,8 @@ class MeteredJournal:
     def due(self) -> list[Orphan]:
         """See :meth:`Journal.due`."""
         orphans = self._journal.due()
-        metrics.SWEEPS.inc()
-        metrics.ORPHANS.inc(len(orphans))
+        metric_definitions.SWEEPS.inc()
+        metric_definitions.ORPHANS.inc(len(orphans))
         return orphans
 
     def request_cancel(self, job_id: str) -> CancelResult:
@@ -124,17 +124,19 @@ class MeteredJournal:
         return self._journal.request_cancel(job_id)
 
     def _count(self, event: ProgressEvent) -> None:
-        metrics.EVENTS_JOURNALLED.inc()
+        metric_definitions.EVENTS_JOURNALLED.inc()
         phase, start_ms = self._phases.get(event.job_id, (event.phase, None))
         if phase != event.phase:
             if start_ms is not None:
                 duration_s = max(0, event.timestamp - start_ms) / 1_000
-                metrics.PHASE.labels(event.mode, phase).observe(duration_s)
+                metric_definitions.PHASE.labels(event.mode, phase).observe(duration_s)
             self._track(event, event.timestamp)
             self._on_phase_start(event)
         if event.status.terminal:
             self._phases.pop(event.job_id, None)
-            metrics.JOBS_ENDED.labels(event.mode, event.status, event.details.error_code or "").inc()
+            metric_definitions.JOBS_ENDED.labels(
+                event.mode, event.status, event.details.error_code or ""
+            ).inc()
 
     def _track(self, event: ProgressEvent, start_ms: int | None) -> None:
         if len(self._phases) >= MAX_TRACKED_JOBS:
@@ -143,4 +145,4 @@ class MeteredJournal:
 
 
 def _count_intent(intent_id: str, status: str) -> None:
-    metrics.INTENTS.labels(kind_of(intent_id), status).inc()
+    metric_definitions.INTENTS.labels(kind_of(intent_id), status).inc()

@@ -10,12 +10,12 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from cto_worker.domain.events import Phase
+from cto_worker.domain.job_outcome import JobOutcome, judge
 from cto_worker.domain.market import Outcome, OutcomeStatus, Strategy
-from cto_worker.domain.outcome import JobOutcome, judge
 from cto_worker.domain.plan import check_funds, make_plan
 from cto_worker.errors import CancelRequested, MarketError, OperationFailed, OrderRejectedError
-from cto_worker.operation.operation import Operation
 from cto_worker.operation.reporter import UNKNOWN_PLATFORM, ProgressReporter
+from cto_worker.operation.run_state import RunState
 from cto_worker.operation.totals import Ending, Totals
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ MAX_REASONS = 3  # different errors of steps that a failed operation's text cont
 _CHEAPEST = Strategy(UNKNOWN_PLATFORM, slippage_bps=0, max_order_lamports=2**63, priority_fee_lamports=0)
 
 
-def run(operation: Operation) -> dict[str, Any]:
+def run_operation(run: RunState) -> dict[str, Any]:
     """Run phases 2 to 5 and return the operation's result, in the form of the REST status.
 
     A run that takes over a job continues where the intent log ends. Raises :class:`OperationFailed`, which
@@ -40,43 +40,43 @@ def run(operation: Operation) -> dict[str, Any]:
     longer owns the job, or cannot find out.
     """
     try:
-        _run_phases(operation)
-        error = failure_reason(operation.totals)
+        _run_phases(run)
+        error = failure_reason(run.totals)
     except CancelRequested:
         error = ("cancelled", "Cancelled on request")
     except OrderRejectedError as refusal:
         error = (refusal.code, str(refusal))
     except MarketError as failure:
         error = ("market_unavailable", f"The market did not answer: {failure}")
-    return finish_operation(operation, error)
+    return finish_operation(run, error)
 
 
-def _run_phases(operation: Operation) -> None:
-    if operation.log:
-        plan = operation.log.plan
+def _run_phases(run: RunState) -> None:
+    if run.log:
+        plan = run.log.plan
     else:
-        account = validate(operation)
-        plan = operation.unrecorded_plan = detect(operation, account)
-    execute(operation, plan)
+        account = validate(run)
+        plan = run.unrecorded_plan = detect(run, account)
+    execute(run, plan)
 
 
-def validate(operation: Operation) -> Account:
+def validate(run: RunState) -> Account:
     """Phase 2: the user exists, owns the wallets, and they hold the amount plus the network's fees."""
-    request, market = operation.request, operation.market
-    operation.report_or_stop(Phase.VALIDATING, f"Checking {request.buyers} wallets")
-    account = operation.executor.with_retries(lambda: market.account(request.user_id, request.buyers))
-    check_funds(make_plan(operation.job_id, request, account, _CHEAPEST, market), account)
+    request, market = run.request, run.market
+    run.report_or_stop(Phase.VALIDATING, f"Checking {request.buyers} wallets")
+    account = run.executor.with_retries(lambda: market.account(request.user_id, request.buyers))
+    check_funds(make_plan(run.job_id, request, account, _CHEAPEST, market), account)
     return account
 
 
-def detect(operation: Operation, account: Account) -> Plan:
+def detect(run: RunState, account: Account) -> Plan:
     """Phase 3: find the token's platform, plan the purchase there, and check the funds for its full fees."""
-    strategy = operation.executor.with_retries(lambda: _strategy(operation.request, operation.market))
-    operation.reporter.platform = strategy.platform
-    plan = make_plan(operation.job_id, operation.request, account, strategy, operation.market)
-    operation.report_or_stop(Phase.DETECTING, "Choosing the buying strategy")
+    strategy = run.executor.with_retries(lambda: _strategy(run.request, run.market))
+    run.reporter.platform = strategy.platform
+    plan = make_plan(run.job_id, run.request, account, strategy, run.market)
+    run.report_or_stop(Phase.DETECTING, "Choosing the buying strategy")
     check_funds(plan, account)
-    operation.guard.reached("before_plan")
+    run.guard.reached("before_plan")
     return plan
 
 
@@ -84,52 +84,52 @@ def _strategy(request: OperationRequest, market: Market) -> Strategy:
     return market.strategy(request.platform) if request.platform else market.detect(request.token_address)
 
 
-def execute(operation: Operation, plan: Plan) -> None:
+def execute(run: RunState, plan: Plan) -> None:
     """Phase 4: every transfer, then every buy; one event when it begins and one after each.
 
     The plan goes into the intent log with the first event, each outcome with the event after it.
     """
-    pending = replay_log(operation, plan)
-    begun_s, inherited = time.monotonic(), len(operation.totals.outcomes)
+    pending = replay_log(run, plan)
+    begun_s, inherited = time.monotonic(), len(run.totals.outcomes)
     while pending:
         step, *rest = pending
-        order, outcome = _execute_step(operation, step, pending)
-        operation.guard.reached("before_outcome")
-        pending = operation.settle(step, order, outcome, rest)
-    if ended := len(operation.totals.outcomes) - inherited:
-        operation.measured_step_ms = (time.monotonic() - begun_s) * 1000 / ended
-    operation.reporter.report_with_next(
+        order, outcome = _execute_step(run, step, pending)
+        run.guard.reached("before_outcome")
+        pending = run.settle(step, order, outcome, rest)
+    if ended := len(run.totals.outcomes) - inherited:
+        run.measured_step_ms = (time.monotonic() - begun_s) * 1000 / ended
+    run.reporter.report_with_next(
         Phase.EXECUTING,
         "Finishing",
-        progress=operation.progress(pending),
-        remaining_ms=operation.remaining_ms(pending),
-        last_step=operation.unreported_step(),
+        progress=run.progress(pending),
+        remaining_ms=run.remaining_ms(pending),
+        last_step=run.unreported_step(),
     )
 
 
-def _execute_step(operation: Operation, step: Step, pending: list[Step]) -> tuple[Order | None, Outcome]:
-    progress = operation.progress(pending)
-    record = operation.record_of(step)
+def _execute_step(run: RunState, step: Step, pending: list[Step]) -> tuple[Order | None, Outcome]:
+    progress = run.progress(pending)
+    record = run.record_of(step)
     if record and record.order:
         text = f"Checking the outcome of: {step.description}"
-        operation.report(Phase.EXECUTING, text, progress=progress)
-        return record.order, operation.executor.reconcile(step, record.order)
-    point = "after_plan" if operation.unrecorded_plan else "after_outcome"
-    remaining_ms = operation.remaining_ms(pending)
-    operation.report_or_stop(Phase.EXECUTING, step.description, progress=progress, remaining_ms=remaining_ms)
-    operation.guard.reached(point)
-    return operation.executor.execute(step)
+        run.report(Phase.EXECUTING, text, progress=progress)
+        return record.order, run.executor.reconcile(step, record.order)
+    point = "after_plan" if run.unrecorded_plan else "after_outcome"
+    remaining_ms = run.remaining_ms(pending)
+    run.report_or_stop(Phase.EXECUTING, step.description, progress=progress, remaining_ms=remaining_ms)
+    run.guard.reached(point)
+    return run.executor.execute(step)
 
 
-def replay_log(operation: Operation, plan: Plan) -> list[Step]:
+def replay_log(run: RunState, plan: Plan) -> list[Step]:
     """Count the steps that earlier runs have settled, from the log alone. Returns the steps yet to run."""
-    totals, pending = operation.totals, plan.steps
+    totals, pending = run.totals, plan.steps
     totals.plan = plan
-    while pending and (record := operation.record_of(pending[0])) and record.outcome:
+    while pending and (record := run.record_of(pending[0])) and record.outcome:
         pending = totals.settle(pending[0], record.outcome, pending[1:])
-    operation.reported = len(totals.outcomes)
+    run.reported = len(totals.outcomes)
     if pending and record and record.order:
-        operation.executor.in_flight = pending[0], record.order
+        run.executor.in_flight = pending[0], record.order
     return pending
 
 
@@ -148,67 +148,65 @@ def failure_reason(totals: Totals) -> tuple[str, str] | None:
     return ("all_buys_failed", "; ".join(["No buy succeeded", *list(reasons)[:MAX_REASONS]]))
 
 
-def finish_operation(
-    operation: Operation, error: tuple[str, str] | None, *, review: bool = False
-) -> dict[str, Any]:
+def finish_operation(run: RunState, error: tuple[str, str] | None, *, review: bool = False) -> dict[str, Any]:
     """Phase 5: write the terminal event with the complete result. Returns the result.
 
     ``error`` is code and text; :class:`OperationFailed` is then raised with the result. A step without an
     outcome is settled as ``unknown``. The job is listed for an operator if any outcome is unknown, and with
     ``review`` in any case.
     """
-    if operation.executor.in_flight:
-        step, order = operation.executor.in_flight
-        operation.settle(step, order, Outcome(OutcomeStatus.UNKNOWN, order.signature), [])
-    ending = _ending(operation, error, review=review)
-    result = operation.totals.result(operation.request, operation.reporter.platform, ending)
-    _report_end(operation, ending, result)
-    operation.guard.reached("after_end")
+    if run.executor.in_flight:
+        step, order = run.executor.in_flight
+        run.settle(step, order, Outcome(OutcomeStatus.UNKNOWN, order.signature), [])
+    ending = _ending(run, error, review=review)
+    result = run.totals.result(run.request, run.reporter.platform, ending)
+    _report_end(run, ending, result)
+    run.guard.reached("after_end")
     if error:
         code, text = error
         raise OperationFailed(text, code, result)
     return result
 
 
-def _ending(operation: Operation, error: tuple[str, str] | None, *, review: bool) -> Ending:
-    outcome = outcome_of(operation)
-    duration_ms = round((time.monotonic() - operation.started_s) * 1000)
+def _ending(run: RunState, error: tuple[str, str] | None, *, review: bool) -> Ending:
+    outcome = outcome_of(run)
+    duration_ms = round((time.monotonic() - run.started_s) * 1000)
     return Ending(outcome, error, review or outcome is JobOutcome.UNKNOWN, duration_ms)
 
 
-def _report_end(operation: Operation, ending: Ending, result: dict[str, Any]) -> None:
-    operation.reporter.end(
-        operation.totals.summary(),
+def _report_end(run: RunState, ending: Ending, result: dict[str, Any]) -> None:
+    run.reporter.end(
+        run.totals.summary(),
         result,
         error=ending.error,
-        step_ms=None if ending.error else operation.measured_step_ms,
+        step_ms=None if ending.error else run.measured_step_ms,
         outcome=ending.outcome,
-        last_step=operation.unreported_step(),
-        records=operation.unrecorded_outcomes,
+        last_step=run.unreported_step(),
+        records=run.unrecorded_outcomes,
         review=ending.review,
     )
 
 
-def outcome_of(operation: Operation) -> JobOutcome:
+def outcome_of(run: RunState) -> JobOutcome:
     """Return the outcome that the operation has if it ends now."""
-    totals = operation.totals
-    uncounted = operation.log is not None and totals.plan is None
-    if operation.uncertain or uncounted:
+    totals = run.totals
+    uncounted = run.log is not None and totals.plan is None
+    if run.uncertain or uncounted:
         return JobOutcome.UNKNOWN
     return judge(planned=totals.planned_buys, confirmed=totals.successful_buys, unknown=totals.unknown)
 
 
-def park(operation: Operation, reason: str) -> dict[str, Any]:
+def park(run: RunState, reason: str) -> dict[str, Any]:
     """End a job that must not continue, without a call to the market, and list it for an operator.
 
     Raises :class:`OperationFailed` ``needs_review``.
     """
-    if operation.log:
-        replay_log(operation, operation.log.plan)
-    return finish_operation(operation, ("needs_review", reason), review=True)
+    if run.log:
+        replay_log(run, run.log.plan)
+    return finish_operation(run, ("needs_review", reason), review=True)
 
 
 def cancel_waiting(job_id: str, request: OperationRequest, reporter: ProgressReporter) -> None:
     """End a job that no worker has begun. Raises :class:`OperationFailed` ``cancelled``."""
-    operation = Operation(job_id, request, NO_MARKET, reporter)
-    finish_operation(operation, ("cancelled", "Cancelled before it began"))
+    run = RunState(job_id, request, NO_MARKET, reporter)
+    finish_operation(run, ("cancelled", "Cancelled before it began"))

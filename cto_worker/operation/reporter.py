@@ -14,10 +14,10 @@ from cto_worker.operation.totals import Totals
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cto_worker.domain.intents import IntentRecord
+    from cto_worker.domain.intent_log import IntentRecord
+    from cto_worker.domain.job_outcome import JobOutcome
     from cto_worker.domain.journal import AppendResult, Journal
     from cto_worker.domain.market import Order
-    from cto_worker.domain.outcome import JobOutcome
     from cto_worker.domain.plan import Plan
 
 UNKNOWN_PLATFORM = "unknown"

@@ -9,8 +9,8 @@ from cto_worker.domain.market import Buy, OutcomeStatus
 from cto_worker.domain.money import to_sol
 
 if TYPE_CHECKING:
+    from cto_worker.domain.job_outcome import JobOutcome
     from cto_worker.domain.market import Outcome
-    from cto_worker.domain.outcome import JobOutcome
     from cto_worker.domain.plan import Plan, Step
     from cto_worker.domain.request import OperationRequest
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.events import JobStatus, dumps
-from cto_worker.domain.outcome import JobOutcome, outcome_of
+from cto_worker.domain.job_outcome import JobOutcome, outcome_of
 from cto_worker.store import keys
 from cto_worker.store.scripts import run_many, script
 

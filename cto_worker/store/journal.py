@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.events import JobStatus, decode, dumps, encode
-from cto_worker.domain.ids import rooms as rooms_of_job
-from cto_worker.domain.intents import (
+from cto_worker.domain.ids_and_rooms import rooms as rooms_of_job
+from cto_worker.domain.intent_log import (
     PLAN,
     IntentRecord,
     IntentStatus,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.events import JobStatus
-from cto_worker.domain.intents import IntentStatus, decode_log, encode_record, settled
+from cto_worker.domain.intent_log import IntentStatus, decode_log, encode_record, settled
 from cto_worker.domain.market import Buy, Outcome, OutcomeStatus
 from cto_worker.errors import IntentNotFoundError, IntentNotUnknownError, JobNotEndedError, JobNotFoundError
 from cto_worker.store import keys
@@ -19,7 +19,7 @@ from cto_worker.store.scripts import script, translate_script_errors
 if TYPE_CHECKING:
     from redis import Redis
 
-    from cto_worker.domain.intents import IntentLog
+    from cto_worker.domain.intent_log import IntentLog
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.events import JobStatus, ProgressEvent, Status, dumps, encode
-from cto_worker.domain.intents import (
+from cto_worker.domain.intent_log import (
     PLAN,
     IntentRecord,
     IntentStatus,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class MemoryJob:
+class InMemoryJob:
     """A job with its record, history and intent log."""
 
     request: bytes
@@ -65,14 +65,14 @@ class MemoryJob:
 
 
 @dataclass(slots=True)
-class MemoryJournal:
+class InMemoryJournal:
     """Implements :class:`cto_worker.domain.journal.Journal` in memory.
 
     Its clock is :attr:`now_ms`, which only tests change. The hooks ``before_append`` and ``before_intent``
     may raise, or change any state.
     """
 
-    jobs: dict[str, MemoryJob] = field(default_factory=dict)
+    jobs: dict[str, InMemoryJob] = field(default_factory=dict)
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)  # Celery's result metadata by job id
     published: list[bytes] = field(default_factory=list)
     before_append: Callable[[ProgressEvent], None] = lambda _: None
@@ -103,7 +103,7 @@ class MemoryJournal:
                 return CreateResult(first[0], new=first[0] == event.job_id, status=self.jobs[first[0]].status)
         if job := self.jobs.get(event.job_id):
             return CreateResult(event.job_id, new=job.events[0] == event, status=job.status)
-        self.jobs[event.job_id] = MemoryJob(
+        self.jobs[event.job_id] = InMemoryJob(
             dumps(request), [event], self.now_ms + keys.NEW_MESSAGE_CHECK_DELAY_MS, trace=trace
         )
         self._publish(event, {})
@@ -244,7 +244,7 @@ class MemoryJournal:
         ]
         return [job_id for _, job_id in sorted(overdue)[: keys.SWEEP_LIMIT]]
 
-    def _owned(self, job_id: str, attempt: int) -> MemoryJob:
+    def _owned(self, job_id: str, attempt: int) -> InMemoryJob:
         job = self.jobs.get(job_id)
         if job is None:
             raise JobNotFoundError(job_id)
@@ -258,7 +258,7 @@ class MemoryJournal:
         if not self.durable:
             raise NotDurableError("the test has set durable=False")
 
-    def _answer(self, job: MemoryJob, event: ProgressEvent) -> AppendResult:
+    def _answer(self, job: InMemoryJob, event: ProgressEvent) -> AppendResult:
         samples = self._samples.get(keys.step_durations(event.mode, event.platform))
         return AppendResult(job.cancel, median(samples) if samples else None)
 
@@ -269,7 +269,7 @@ class MemoryJournal:
         self.published.append(encode(event))
 
 
-def _check_unsettled(job: MemoryJob, intent_id: str, record: bytes) -> None:
+def _check_unsettled(job: InMemoryJob, intent_id: str, record: bytes) -> None:
     old_record = job.log.get(intent_id)
     if old_record and old_record != record and decode_record(intent_id, old_record).outcome:
         raise SequenceError(f"{intent_id} is settled")

@@ -14,7 +14,7 @@ TOKENS_PER_LAMPORT = 10  # the price is constant
 
 
 @dataclass(slots=True)
-class MemoryMarket:
+class InMemoryMarket:
     """Implements :class:`cto_worker.domain.market.Market` for one user with wallets ``wallet-1`` and up.
 
     ``refused``, ``failing``, ``lost`` and ``silent`` contain parts of intent ids. The fault applies to orders

@@ -19,8 +19,7 @@ from api.app import create_app
 from api.auth.authentication import PUBLIC, Authenticator
 from api.auth.revocations import Revocations, revoke
 from api.limits.fair_semaphore import FairSemaphore
-from api.realtime import sse
-from api.realtime import websocket as websocket_transport
+from api.realtime import sse, websocket_route
 from api.realtime.connections import Connections
 from api.realtime.sessions import SessionService
 from api.realtime.socketio import make_socketio, register
@@ -289,7 +288,7 @@ def whole():
     )
     register(socketio_server, sessions)
     app.register_blueprint(sse.blueprint(sessions))
-    app.register_blueprint(websocket_transport.blueprint(sessions, lambda _: None, 1))
+    app.register_blueprint(websocket_route.blueprint(sessions, lambda _: None, 1))
     app.register_blueprint(metrics_endpoint.blueprint(lambda: read(store), history.backlog))
     return app, socketio_server.server
 

@@ -21,7 +21,7 @@ from support.waiting import wait_until
 
 from cto_worker.config import Settings
 from cto_worker.domain.events import decode
-from cto_worker.domain.intents import decode_log
+from cto_worker.domain.intent_log import decode_log
 from cto_worker.jobs.celery_app import celery_app, make_producer
 from cto_worker.operation.cancellation import cancel
 from cto_worker.store import keys

@@ -7,7 +7,7 @@ import pytest
 from api.app import create_app
 from api.auth.authentication import Authenticator
 from api.auth.revocations import Revocations
-from api.server.protection import Protection
+from api.server.security_middleware import SecurityMiddleware
 from cto_worker.jobs.celery_app import celery_app, make_producer
 from cto_worker.store.journal import RedisJournal
 
@@ -35,7 +35,7 @@ def app(store, settings, journal):
         journal,
         make_producer(settings, store, celery),
     )
-    app.wsgi_app = Protection(app.wsgi_app, settings)
+    app.wsgi_app = SecurityMiddleware(app.wsgi_app, settings)
     app.testing = False  # errors are answered, not raised
     yield app
     celery.close()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from cto_worker.domain.events import Mode, encode
-from cto_worker.domain.intents import decode_log
+from cto_worker.domain.intent_log import decode_log
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
 from cto_worker.operation.reporter import accepted_event
-from cto_worker.testing.in_memory_journal import MemoryJournal
-from cto_worker.testing.in_memory_market import MemoryMarket
+from cto_worker.testing.in_memory_journal import InMemoryJournal
+from cto_worker.testing.in_memory_market import InMemoryMarket
 
 JOB = "j1"
 BODY = {
@@ -82,7 +82,7 @@ class InterruptedPort:
 
 
 @dataclass
-class ChainMarket(MemoryMarket):
+class ChainMarket(InMemoryMarket):
     """A market on which no two prepared orders have the same bytes, so that both would execute."""
 
     sent: dict[str, list[bytes]] = field(default_factory=dict)  # by intent
@@ -103,7 +103,7 @@ class RecordedJob:
 
     def __init__(self, mode=Mode.PREFUNDED, **market):
         self.market = ChainMarket(**market)
-        self.journal = MemoryJournal()
+        self.journal = InMemoryJournal()
         self.body = BODY | {"mode": mode.value}
         request = parse_request(self.body)
         self.journal.create(accepted_event(JOB, request), request.to_document())

@@ -11,11 +11,11 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.metrics import REQUEST
+from api.metric_definitions import REQUEST
 from api.rest import metrics_endpoint
 from cto_worker.observability import heartbeat
 from cto_worker.observability.heartbeat import ProcessHeartbeat
-from cto_worker.observability.metrics import JOBS_ENDED, PHASE, REGISTRY
+from cto_worker.observability.metric_definitions import JOBS_ENDED, PHASE, REGISTRY
 from cto_worker.store.history import History
 
 ROOT = Path(__file__).parents[3]

@@ -10,7 +10,7 @@ from kombu import Queue
 from prometheus_client import CollectorRegistry
 from support.waiting import wait_until
 
-from cto_worker.domain.intents import decode_log
+from cto_worker.domain.intent_log import decode_log
 from cto_worker.errors import WorkersRunningError
 from cto_worker.jobs.after_restore import REASON, park_all, park_all_in_time
 from cto_worker.jobs.celery_app import celery_app, make_send
@@ -19,7 +19,7 @@ from cto_worker.jobs.runner import Runner
 from cto_worker.observability.heartbeat import ProcessHeartbeat
 from cto_worker.store import keys
 from cto_worker.store.history import History
-from cto_worker.testing.in_memory_market import MemoryMarket
+from cto_worker.testing.in_memory_market import InMemoryMarket
 
 JOB = "00000000-0000-4000-8000-00000000000"
 
@@ -28,7 +28,7 @@ class PowerCutError(BaseException):
     """Ends a run at any point."""
 
 
-class Cut(MemoryMarket):
+class Cut(InMemoryMarket):
     """A market that executes one order, and never answers."""
 
     def submit(self, order):

@@ -25,13 +25,13 @@ from support.samples import FIRST_EVENT
 
 from cto_worker.config import Settings
 from cto_worker.domain.events import Details, ProgressEvent, Status, decode
-from cto_worker.domain.intents import PLAN, IntentRecord, IntentStatus, decode_record, settled
+from cto_worker.domain.intent_log import PLAN, IntentRecord, IntentStatus, decode_record, settled
 from cto_worker.domain.market import Buy, Order, Outcome, OutcomeStatus, Transfer
 from cto_worker.domain.plan import Plan, Step
 from cto_worker.errors import CtoError, FencedError, JobEndedError
 from cto_worker.store import keys
 from cto_worker.store.journal import RedisJournal
-from cto_worker.testing.in_memory_journal import MemoryJournal
+from cto_worker.testing.in_memory_journal import InMemoryJournal
 
 LEASE_MS = 600_000  # a lease expires only by a rule that moves the time
 JOBS = ("j1",)  # with several jobs each would get fewer actions
@@ -100,7 +100,7 @@ class LeaseMachine(RuleBasedStateMachine):
         store.flushall()
         self.store = store
         self.real = RedisJournal(store, Settings(lease_ms=LEASE_MS))
-        self.twin = MemoryJournal(lease_ms=LEASE_MS)
+        self.twin = InMemoryJournal(lease_ms=LEASE_MS)
         self.runs: list[Run] = []
         self.numbers = iter(range(1, 10_000))
         self.market: dict[str, list[bytes]] = {}  # by intent: each order that was executed

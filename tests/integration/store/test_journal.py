@@ -11,7 +11,7 @@ from support.samples import FIRST_EVENT
 
 from cto_worker.config import Settings
 from cto_worker.domain.events import Details, JobStatus, Status, decode
-from cto_worker.domain.intents import PLAN, IntentLog, IntentRecord, IntentStatus, decode_record, settled
+from cto_worker.domain.intent_log import PLAN, IntentLog, IntentRecord, IntentStatus, decode_record, settled
 from cto_worker.domain.journal import AppendResult, Idempotency, Orphan
 from cto_worker.domain.market import Buy, Order, Outcome, OutcomeStatus, Transfer
 from cto_worker.domain.plan import Plan, Step
@@ -26,7 +26,7 @@ from cto_worker.errors import (
 from cto_worker.store import keys
 from cto_worker.store.history import History
 from cto_worker.store.journal import RedisJournal
-from cto_worker.testing.in_memory_journal import MemoryJournal
+from cto_worker.testing.in_memory_journal import InMemoryJournal
 
 FIRST = replace(FIRST_EVENT, socket_user_id="9")
 SECOND = replace(FIRST, seq=2, attempt=1, phase=2, progress=25, status=Status.IN_PROGRESS)
@@ -97,7 +97,7 @@ class Twin:
     """The in-memory journal, and the same queries."""
 
     def __init__(self):
-        self.journal = MemoryJournal(lease_ms=LEASE_MS)
+        self.journal = InMemoryJournal(lease_ms=LEASE_MS)
 
     def events(self, job_id):
         return self.journal.jobs[job_id].events if job_id in self.journal.jobs else []

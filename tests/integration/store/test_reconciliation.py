@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from api.cli.main import main
-from api.cli.options import program
-from cto_worker.domain.intents import decode_record
+from api.cli.output import program
+from cto_worker.domain.intent_log import decode_record
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import (
     IntentNotFoundError,
@@ -25,7 +25,7 @@ from cto_worker.operation.reporter import accepted_event
 from cto_worker.store import keys, reconciliation
 from cto_worker.store.history import History
 from cto_worker.store.reconciliation import UnknownIntent, close, resolve, unknown_intents
-from cto_worker.testing.in_memory_market import MemoryMarket
+from cto_worker.testing.in_memory_market import InMemoryMarket
 
 FIRST, SECOND = "j1:wallet-1:buy.1", "j1:wallet-2:buy.1"
 
@@ -36,7 +36,7 @@ def run(journal, body):
 
     def run(job_id, *silent, market=None, **changes):
         document = body | {"mode": "prefunded", "buyAmount": 0.9, "walletCount": 3} | changes
-        market = market or MemoryMarket(silent=silent)
+        market = market or InMemoryMarket(silent=silent)
         with suppress(OperationFailed):
             Runner(journal, market).run_job(job_id, document)
         return market
@@ -88,7 +88,7 @@ def test_only_jobs_with_an_unknown_intent_are_listed(run, listed, store):
     run("j1", "wallet-1:buy")
     run("j2")
     run("j3", "buy")
-    run("j4", market=MemoryMarket(failing=("buy",)))
+    run("j4", market=InMemoryMarket(failing=("buy",)))
     assert listed() == ["j3", "j1"]
     jobs = History(store).page(None, keys.REVIEW, 10).jobs
     assert [job.status for job in jobs] == ["failed", "completed"], "what a job has come to stays its status"
@@ -183,7 +183,7 @@ def test_history_stays_what_it_was(run, store):
     ids=["job", "not ended", "confirmed", "failed", "intent", "of another job", "plan", "empty", "no plan"],
 )
 def test_an_invalid_resolution_is_refused(run, stall, store, job_id, intent_id, error, executed):
-    run("j1", market=MemoryMarket(silent=("wallet-1:buy",), failing=("wallet-3:buy",)))
+    run("j1", market=InMemoryMarket(silent=("wallet-1:buy",), failing=("wallet-3:buy",)))
     stall("parked")
     run("parked")
     stall("runs")
@@ -263,9 +263,9 @@ def test_a_job_parked_before_anything_was_sent_is_listed_and_closed(run, stall, 
 def test_an_in_flight_intent_of_a_parked_job_is_unknown(journal, run, store, listed):
     """The worker dies right after each submission."""
 
-    class Dying(MemoryMarket):
+    class Dying(InMemoryMarket):
         def submit(self, order):
-            MemoryMarket.submit(self, order)
+            InMemoryMarket.submit(self, order)
             raise SystemExit
 
     market = Dying()

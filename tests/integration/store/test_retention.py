@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from cto_worker.domain.events import decode
-from cto_worker.domain.ids import user_room
+from cto_worker.domain.ids_and_rooms import user_room
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
@@ -15,7 +15,7 @@ from cto_worker.operation.cancellation import cancel
 from cto_worker.operation.reporter import accepted_event
 from cto_worker.store import keys
 from cto_worker.store.history import History
-from cto_worker.testing.in_memory_market import MemoryMarket
+from cto_worker.testing.in_memory_market import InMemoryMarket
 
 DAY_MS = 86_400_000
 UNKNOWN_BUY = "review:wallet-1:buy.1"
@@ -44,7 +44,7 @@ def run(journal, body):
 
     def run(job_id, *silent, **changes):
         with suppress(OperationFailed):
-            Runner(journal, MemoryMarket(silent=silent)).run_job(
+            Runner(journal, InMemoryMarket(silent=silent)).run_job(
                 job_id, body | {"mode": "prefunded"} | changes
             )
 

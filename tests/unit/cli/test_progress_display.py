@@ -9,9 +9,9 @@ import re
 import pytest
 from rich.console import Console
 
-from api.cli.gateway_client import Gateway, GatewayError
-from api.cli.labels import label_of
+from api.cli.job_labels import label_of
 from api.cli.progress_display import BAR_WIDTH, Bars, Lines, bars, describe
+from api.cli.rest_client import GatewayError, RestClient
 
 EVENT = {
     "jobId": "0123456789abcdef",
@@ -127,5 +127,5 @@ def test_lines_are_written_unchanged(as_json):
 )
 def test_a_request_that_cannot_be_sent_is_reported_as_invalid(document, headers):
     with pytest.raises(GatewayError) as failure:
-        Gateway("http://127.0.0.1:1").post("/api/cto/jobs", document, headers)
+        RestClient("http://127.0.0.1:1").post("/api/cto/jobs", document, headers)
     assert failure.value.code == "invalid_request"

@@ -21,7 +21,7 @@ from cto_worker.domain.events import (
     encode,
     peek_header,
 )
-from cto_worker.domain.outcome import JobOutcome
+from cto_worker.domain.job_outcome import JobOutcome
 from cto_worker.errors import InvalidEventError
 
 text = st.text(max_size=40)

@@ -20,13 +20,13 @@ from cto_worker.jobs.lease_keeper import MARGIN, RENEWALS_PER_LEASE, LeaseKeeper
 from cto_worker.jobs.sweeper import Sweeper
 from cto_worker.operation.guard import Lease
 from cto_worker.store import keys
-from cto_worker.testing.in_memory_journal import MemoryJournal
+from cto_worker.testing.in_memory_journal import InMemoryJournal
 
 HOUR_MS = 3_600_000  # a lease that expires only when a test moves the clock
 HOUR_S = 3_600 * (1 - MARGIN)  # how long a run may use it
 
 
-class Faulty(MemoryJournal):
+class Faulty(InMemoryJournal):
     """A journal that raises the given errors."""
 
     def __init__(self):
@@ -133,7 +133,7 @@ def test_a_renewed_lease_is_measured_from_before_the_renewal_was_sent(journal, k
 
     def renew(owned):
         answered_s.append(time.monotonic())
-        return MemoryJournal.renew(journal, owned)
+        return InMemoryJournal.renew(journal, owned)
 
     journal.renew = renew
     with keeper.keeping("j1", 1, time.monotonic()) as lease:

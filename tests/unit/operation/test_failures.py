@@ -10,30 +10,30 @@ from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
 from cto_worker.operation.reporter import accepted_event
-from cto_worker.testing.in_memory_journal import MemoryJournal
-from cto_worker.testing.in_memory_market import FUNDING, MemoryMarket
+from cto_worker.testing.in_memory_journal import InMemoryJournal
+from cto_worker.testing.in_memory_market import FUNDING, InMemoryMarket
 
 
 @pytest.fixture
 def journal():
-    return MemoryJournal()
+    return InMemoryJournal()
 
 
 def test_some_buys_failing_does_not_fail_the_operation(journal):
-    result = run(journal, MemoryMarket(failing=("wallet-1:buy", "wallet-2:buy")))
+    result = run(journal, InMemoryMarket(failing=("wallet-1:buy", "wallet-2:buy")))
     assert (result["success"], result["successfulBuys"], result["failedBuys"]) == (True, 1, 2)
     assert events_of(journal)[-1].status is Status.COMPLETED
 
 
 def test_all_buys_failing_fails_it(journal):
-    result = run(journal, MemoryMarket(failing=("buy",)))
+    result = run(journal, InMemoryMarket(failing=("buy",)))
     fails_with(journal, result, "all_buys_failed")
     assert result["failedBuys"] == 3
     assert "slippage_exceeded" in result["error"]
 
 
 def test_a_wallet_without_a_transfer_buys_nothing(journal):
-    market = MemoryMarket(failing=("wallet-2:transfer",))
+    market = InMemoryMarket(failing=("wallet-2:transfer",))
     result = run(journal, market, mode="standard")
     assert (result["successfulBuys"], result["failedBuys"]) == (2, 1)
     assert not [intent for intent in market.submitted if "wallet-2:buy" in intent]
@@ -41,14 +41,14 @@ def test_a_wallet_without_a_transfer_buys_nothing(journal):
 
 def test_an_operation_of_too_many_orders_is_refused(journal):
     result = run(
-        journal, MemoryMarket(balances={FUNDING: 10**15}), mode="standard", buyAmount=101, walletCount=1
+        journal, InMemoryMarket(balances={FUNDING: 10**15}), mode="standard", buyAmount=101, walletCount=1
     )
     fails_with(journal, result, "order_too_large")
 
 
 @pytest.mark.parametrize("mode", Mode)
 def test_too_little_sol_is_found_before_anything_moves(journal, mode):
-    market = MemoryMarket()
+    market = InMemoryMarket()
     result = run(journal, market, mode=mode.value, buyAmount=301)
     fails_with(journal, result, "insufficient_funds")
     assert market.submitted == []
@@ -58,7 +58,7 @@ def test_too_little_sol_is_found_before_anything_moves(journal, mode):
 def test_the_platforms_fees_must_be_covered_too(journal):
     """The wallets cover the network's fees, which phase 2 checks, but not the platform's."""
     wallets = {f"wallet-{number}": 300_000_000 + BUY_FEE - 1 for number in (1, 2, 3)}
-    market = MemoryMarket(balances={FUNDING: 0, **wallets})
+    market = InMemoryMarket(balances={FUNDING: 0, **wallets})
     result = run(journal, market)
     fails_with(journal, result, "insufficient_funds")
     assert events_of(journal)[-2].phase == 3
@@ -67,19 +67,19 @@ def test_the_platforms_fees_must_be_covered_too(journal):
 
 def test_exactly_enough_is_enough(journal):
     wallets = {f"wallet-{number}": 300_000_000 + BUY_FEE for number in (1, 2, 3)}
-    assert run(journal, MemoryMarket(balances={FUNDING: 0, **wallets}))["success"]
+    assert run(journal, InMemoryMarket(balances={FUNDING: 0, **wallets}))["success"]
 
 
 @pytest.mark.parametrize(
     ("market", "changes", "code"),
     [
-        (MemoryMarket(user_exists=False), {}, "user_not_found"),
-        (MemoryMarket(broken=("account",)), {}, "market_unavailable"),
-        (MemoryMarket(broken=("detect",)), {}, "market_unavailable"),
-        (MemoryMarket(), {"platform": "elsewhere"}, "platform_unsupported"),
-        (MemoryMarket(), {"wallets": [BODY["tokenAddress"]], "walletCount": None}, "wallet_not_owned"),
-        (MemoryMarket(broken=("prepare",)), {}, "all_buys_failed"),
-        (MemoryMarket(refused=("buy",)), {}, "all_buys_failed"),
+        (InMemoryMarket(user_exists=False), {}, "user_not_found"),
+        (InMemoryMarket(broken=("account",)), {}, "market_unavailable"),
+        (InMemoryMarket(broken=("detect",)), {}, "market_unavailable"),
+        (InMemoryMarket(), {"platform": "elsewhere"}, "platform_unsupported"),
+        (InMemoryMarket(), {"wallets": [BODY["tokenAddress"]], "walletCount": None}, "wallet_not_owned"),
+        (InMemoryMarket(broken=("prepare",)), {}, "all_buys_failed"),
+        (InMemoryMarket(refused=("buy",)), {}, "all_buys_failed"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -90,19 +90,19 @@ def test_a_failure_in_any_phase_ends_the_job(journal, market, changes, code):
 
 
 def test_an_order_with_a_lost_reply_is_queried_and_not_called_failed(journal):
-    market = MemoryMarket(lost=("wallet-1:buy",))
+    market = InMemoryMarket(lost=("wallet-1:buy",))
     result = run(journal, market)
     assert (result["successfulBuys"], result["failedBuys"], result["unknownBuys"]) == (3, 0, 0)
     assert len(market.submitted) == len(set(market.submitted)), "no order was submitted twice"
 
 
 def test_an_order_without_an_outcome_is_unknown(journal):
-    result = run(journal, MemoryMarket(silent=("wallet-1:buy",)))
+    result = run(journal, InMemoryMarket(silent=("wallet-1:buy",)))
     assert (result["success"], result["successfulBuys"], result["unknownBuys"]) == (True, 2, 1)
     assert events_of(journal)[-1].details.unknown_buys == 1
 
 
-@pytest.mark.parametrize("market", [MemoryMarket(silent=("buy",)), MemoryMarket(broken=("outcome",))])
+@pytest.mark.parametrize("market", [InMemoryMarket(silent=("buy",)), InMemoryMarket(broken=("outcome",))])
 def test_without_a_confirmed_buy_an_unknown_one_decides_the_error(journal, market):
     result = run(journal, market)
     fails_with(journal, result, "outcome_unknown")
@@ -119,7 +119,7 @@ def cancel_at(journal, seq):
 
 @pytest.mark.parametrize("seq", [2, 3, 4, 5, 6])
 def test_a_cancellation_takes_effect_before_the_next_step(journal, seq):
-    market = MemoryMarket()
+    market = InMemoryMarket()
     cancel_at(journal, seq)
     result = run(journal, market)
     fails_with(journal, result, "cancelled")
@@ -130,21 +130,21 @@ def test_a_cancellation_takes_effect_before_the_next_step(journal, seq):
 
 def test_a_cancellation_after_the_last_buy_comes_too_late(journal):
     cancel_at(journal, 7)
-    assert run(journal, MemoryMarket())["success"]
+    assert run(journal, InMemoryMarket())["success"]
 
 
 def test_a_job_cancelled_while_waiting_moves_no_money(journal):
     request = parse_request(BODY)
     journal.create(accepted_event("j1", request), request.to_document())
     journal.request_cancel("j1")
-    market = MemoryMarket()
+    market = InMemoryMarket()
     with pytest.raises(OperationFailed, match="cancelled"):
         Runner(journal, market).run_job("j1", BODY)
     assert market.submitted == []
 
 
 def test_a_run_that_has_lost_its_job_stops_at_once(journal):
-    market = MemoryMarket()
+    market = InMemoryMarket()
 
     def lose(event):
         if event.seq == 5:
@@ -157,10 +157,10 @@ def test_a_run_that_has_lost_its_job_stops_at_once(journal):
 
 
 def test_a_defect_of_ours_still_ends_the_job_with_true_counts(journal, caplog):
-    market = MemoryMarket()
+    market = InMemoryMarket()
     submit = market.submit
 
-    class Defective(MemoryMarket):
+    class Defective(InMemoryMarket):
         def submit(self, order):
             submit(order)
             if "wallet-2" in order.intent_id:
@@ -182,7 +182,7 @@ def test_a_defect_of_ours_still_ends_the_job_with_true_counts(journal, caplog):
 
 
 def test_a_transfer_without_an_outcome_is_unknown_and_not_a_failed_buy(journal):
-    result = run(journal, MemoryMarket(silent=("transfer",)), mode="standard")
+    result = run(journal, InMemoryMarket(silent=("transfer",)), mode="standard")
     fails_with(journal, result, "outcome_unknown")
     assert (result["failedBuys"], result["unknownBuys"], result["unknownTransfers"]) == (0, 0, 3)
     assert events_of(journal)[-1].details.unknown_transfers == 3

@@ -23,7 +23,7 @@ from support.takeover import (
 )
 
 from cto_worker.domain.events import Mode
-from cto_worker.domain.intents import IntentStatus
+from cto_worker.domain.intent_log import IntentStatus
 from cto_worker.domain.money import to_sol
 from cto_worker.jobs.sweeper import Sweeper
 from cto_worker.testing.in_memory_market import BALANCE_LAMPORTS

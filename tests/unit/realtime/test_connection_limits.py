@@ -16,7 +16,7 @@ from api.realtime.connection_limits import (
     ConnectionLimitMiddleware,
     UnjoinedSessionReaper,
 )
-from cto_worker.observability.metrics import REGISTRY
+from cto_worker.observability.metric_definitions import REGISTRY
 
 
 def test_slots_are_limited_and_given_in_order():

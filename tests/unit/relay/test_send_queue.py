@@ -19,7 +19,7 @@ from api.relay.encoded_event import (
 from api.relay.send_queue import MAX_BYTES, MAX_WRITE_BYTES, SendQueue, flush
 from api.relay.websocket_frames import text_frame
 from cto_worker.domain.events import Details, Status, encode
-from cto_worker.observability.metrics import REGISTRY
+from cto_worker.observability.metric_definitions import REGISTRY
 
 
 def make_event(seq, phase=4, job_id="j1", status=Status.IN_PROGRESS, bulk=0):

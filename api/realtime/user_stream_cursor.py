@@ -19,7 +19,7 @@ PATTERN = f"{NOTHING}|{_ENTRIES}"  # of the text
 _TEXT = re.compile(rf"{_ENTRIES}\Z", re.ASCII)
 
 
-class StreamCursor:
+class UserStreamCursor:
     """The ``seq`` of the latest event of each unfinished job, and the newest job that was seen.
 
     The text is ``<jobId>:<seq>,…``, with the newest job last, ended or not: the client has no event of any
@@ -32,7 +32,7 @@ class StreamCursor:
         self.newest: str | None = next(reversed(self._seqs), None)
 
     @classmethod
-    def parse(cls, text: str) -> StreamCursor | None:
+    def parse(cls, text: str) -> UserStreamCursor | None:
         """Return the cursor that a client sent, or ``None`` if the text is not valid."""
         if text == NOTHING:
             return cls()

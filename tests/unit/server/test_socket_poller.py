@@ -8,13 +8,13 @@ from functools import partial
 
 import pytest
 
-from api.server.poller import Poller
+from api.server.socket_poller import SocketPoller
 
 
 @pytest.fixture
 def poller():
     with select.epoll() as epoll:
-        yield Poller(epoll, lambda callback: callback())
+        yield SocketPoller(epoll, lambda callback: callback())
 
 
 @pytest.fixture

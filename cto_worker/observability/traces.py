@@ -1,8 +1,8 @@
 """Traces: the spans of a process's work, from the request to each buy.
 
 Tracing wraps the ports, so the code behind a port does not depend on it. :class:`Traces` wraps nothing and
-records nothing. :class:`cto_worker.observability.otlp.OtlpTraces` sends spans to a collector;
-:mod:`cto_worker.observability.setup` chooses between them.
+records nothing. :class:`cto_worker.observability.otlp_traces.OtlpTraces` sends spans to a collector;
+:mod:`cto_worker.observability.traces_factory` chooses between them.
 
 The trace context is stored with the job, so all runs of a job, in any worker, belong to one trace.
 """

@@ -23,13 +23,13 @@ from api.limits.refusal_log import refusals
 from api.limits.token_bucket import BURST, TokenBucket
 from api.relay.encoded_event import EncodedEvent, socketio_packet
 from api.relay.send_queue import SendQueue
-from api.server.websocket_transport import WebSocketFactory
+from api.server.engineio_websocket import WebSocketFactory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from api.server.poller import Poller
-    from api.server.websocket_transport import DetachSocket
+    from api.server.engineio_websocket import DetachSocket
+    from api.server.socket_poller import SocketPoller
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +39,11 @@ MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets of a sto
 UNJOINED_PACKETS = 16  # that a session may send before it has joined the namespace, in total
 
 
-def install_engine(server: Any, detach_socket: DetachSocket, poller: Poller) -> None:
+def install_engine(server: Any, detach_socket: DetachSocket, poller: SocketPoller) -> None:
     """Replace parts of an Engine.IO server. Must be called before its first client connects.
 
     ``detach_socket`` detaches a request's connection: see
-    :class:`~api.server.websocket_transport.WebSocketFactory`.
+    :class:`~api.server.engineio_websocket.WebSocketFactory`.
     """
     mode = server._async  # noqa: SLF001 - the table; there is no public way to replace it
     pings = _pings(server, mode["thread"])

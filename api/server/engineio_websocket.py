@@ -34,7 +34,7 @@ from api.relay.websocket_frames import (
     control_frame,
     text_frame,
 )
-from api.server.websocket import (
+from api.server.websocket_protocol import (
     POLICY_VIOLATION,
     PROTOCOL_ERROR,
     FrameDecoder,
@@ -46,7 +46,7 @@ from api.server.websocket import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from api.server.poller import Poller
+    from api.server.socket_poller import SocketPoller
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ DetachSocket = Callable[[dict[str, Any]], Any]  # returns a request's connection
 class WebSocketFactory:
     """Makes WebSockets of requests, in place of the class in Engine.IO's async mode."""
 
-    def __init__(self, detach_socket: DetachSocket, poller: Poller, thread: Any) -> None:
+    def __init__(self, detach_socket: DetachSocket, poller: SocketPoller, thread: Any) -> None:
         self.poller, self.thread, self._detach_socket = poller, thread, detach_socket
 
     def __call__(self, handler: Any, _: Any) -> Any:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from api.errors import RoomError, WebSocketError
 from api.limits.token_bucket import TokenBucket
 from api.realtime.connections import CloseReason
-from api.realtime.room_access import error_payload, parse_resume, parse_room
+from api.realtime.error_payload import error_payload
+from api.realtime.room_access import parse_resume, parse_room
 from api.relay import latency_probe
 from api.relay.encoded_event import EncodedEvent, resume_fields, websocket_message
 from api.relay.send_queue import SendQueue, abort
@@ -30,7 +31,7 @@ from api.relay.websocket_frames import (
     text_frame,
 )
 from api.rest.request_parsing import parsed
-from api.server.websocket import (
+from api.server.websocket_protocol import (
     INVALID_TEXT,
     POLICY_VIOLATION,
     PROTOCOL_ERROR,
@@ -62,7 +63,7 @@ _CODES = {
 _TOO_MANY = "too many messages: reconnect, and send fewer"
 
 
-class WebSocketClient:
+class WebSocketConnection:
     """One client. Its own green thread reads its messages; another one writes its send queue."""
 
     def __init__(self, sessions: SessionService, caller: Caller, max_bytes: int) -> None:

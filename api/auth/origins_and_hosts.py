@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_SHOWN = 200  # characters of an origin or host in an error message
 
 
-class OriginPolicy:
+class OriginAndHostPolicy:
     """The origins whose pages may use the gateway, and the host names that the gateway accepts."""
 
     def __init__(self, settings: Settings) -> None:

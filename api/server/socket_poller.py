@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 _READABLE = 1  # EPOLLIN; an end and an error are reported in any case
 
 
-class Poller:
+class SocketPoller:
     """A set of connections, each with a callback for incoming bytes or the end."""
 
     def __init__(self, epoll: Any, run: Callable[[Callable[[], object]], object]) -> None:

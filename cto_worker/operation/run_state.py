@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.events import Phase
-from cto_worker.domain.intents import settled
+from cto_worker.domain.intent_log import settled
 from cto_worker.errors import CancelRequested
 from cto_worker.operation.guard import RunGuard
 from cto_worker.operation.step_executor import StepExecutor
 from cto_worker.operation.totals import step_result
 
 if TYPE_CHECKING:
-    from cto_worker.domain.intents import IntentLog, IntentRecord
+    from cto_worker.domain.intent_log import IntentLog, IntentRecord
     from cto_worker.domain.market import Market, Order, Outcome
     from cto_worker.domain.plan import Plan, Step
     from cto_worker.domain.request import OperationRequest
@@ -25,8 +25,8 @@ _EXECUTING_SPAN = 99 - Phase.EXECUTING.progress  # the progress that phase 4 add
 
 
 @dataclass(slots=True)
-class Operation:
-    """One run of one job."""
+class RunState:
+    """The state of one run of one job: its parts, its intent log, and what is not recorded yet."""
 
     job_id: str
     request: OperationRequest

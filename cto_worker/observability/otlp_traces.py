@@ -24,14 +24,13 @@ from structlog.contextvars import bound_contextvars
 
 from cto_worker.observability.spans import (
     MESSAGING,
-    TracedJournal,
-    TracedMarket,
     attached,
     in_run,
     span,
     trace_id,
 )
-from cto_worker.observability.tracing import Traces
+from cto_worker.observability.traced_ports import TracedJournal, TracedMarket
+from cto_worker.observability.traces import Traces
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from cto_worker.config import Settings
     from cto_worker.domain.journal import Claim
     from cto_worker.domain.market import Market
-    from cto_worker.observability.tracing import Send
+    from cto_worker.observability.traces import Send
 
 SERVER_ERROR = 500
 

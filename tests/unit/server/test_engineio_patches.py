@@ -11,8 +11,8 @@ import socketio
 from support.waiting import wait_until
 from werkzeug.test import Client
 
-from api.server.engineio_server import PacketQueue, install_engine
-from api.server.session_guard import guard
+from api.server.engineio_patches import PacketQueue, install_engine
+from api.server.message_limits import limit_messages
 
 
 def test_a_poll_without_items_ends_after_its_timeout():
@@ -36,7 +36,7 @@ def test_a_second_simultaneous_poll_is_refused():
 def test_packets_after_the_end_of_a_session_are_ignored(last):
     server = socketio.Server(async_mode="threading", monitor_clients=False)
     install_engine(server.eio, lambda _: None, None)
-    guard(server)
+    limit_messages(server)
     client = Client(socketio.WSGIApp(server))
     address = "/socket.io/?EIO=4&transport=polling"
     sid = json.loads(client.get(address).text[1:])["sid"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.outcome import JobOutcome, outcome_of
+from cto_worker.domain.job_outcome import JobOutcome, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

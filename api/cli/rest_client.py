@@ -1,4 +1,4 @@
-"""A REST client for the command line."""
+"""The REST client of the ``cto`` command."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import requests
 
 from api.auth.policy import Role
 from api.auth.tokens import issue
-from api.cli.options import program
+from api.cli.output import program
 from cto_worker.errors import CtoError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class GatewayError(CtoError):
         self.code = code
 
 
-def gateway(settings: Settings, url: str | None = None) -> Gateway:
+def client_for(settings: Settings, url: str | None = None) -> RestClient:
     """Return a client for the gateway of these settings, or for the one at ``url``.
 
     It sends ``CTO_TOKEN``. Without one, and with a signing key, it issues tokens of the service role, but
@@ -43,11 +43,11 @@ def gateway(settings: Settings, url: str | None = None) -> Gateway:
     """
     own = url is None or url.rstrip("/") == settings.base_url
     if settings.token or not (own and settings.jwt_secret and settings.auth == "required"):
-        return Gateway(url or settings.base_url, lambda: settings.token)
-    return Gateway(settings.base_url, lambda: issue(settings, "cto", Role.SERVICE, TOKEN_S))
+        return RestClient(url or settings.base_url, lambda: settings.token)
+    return RestClient(settings.base_url, lambda: issue(settings, "cto", Role.SERVICE, TOKEN_S))
 
 
-class Gateway:
+class RestClient:
     """A client for the gateway at a base URL, e.g. ``http://127.0.0.1:3000``."""
 
     def __init__(self, url: str, token: Callable[[], str] = str) -> None:

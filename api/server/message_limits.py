@@ -11,16 +11,16 @@ _CONNECT = "0"  # Socket.IO's packet to join a namespace
 _BINARY = ("5", "6")  # Socket.IO's packets with attachments
 
 
-def guard(server: Any, namespace: str = "/") -> None:
+def limit_messages(server: Any, namespace: str = "/") -> None:
     """Close sessions of a Socket.IO server after an invalid packet, too many packets, or a refused CONNECT.
 
     Binary packets are invalid. ``server`` must be prepared by
-    :func:`~api.server.engineio_server.install_engine`.
+    :func:`~api.server.engineio_patches.install_engine`.
     """
-    server.eio.on("message", _Guard(server, namespace).check_and_handle)
+    server.eio.on("message", _MessageCheck(server, namespace).check_and_handle)
 
 
-class _Guard:
+class _MessageCheck:
     """Checks messages before the server's own handler."""
 
     def __init__(self, server: Any, namespace: str) -> None:

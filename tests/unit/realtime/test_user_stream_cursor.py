@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from support.samples import FIRST_EVENT
 
-from api.realtime.stream_cursor import MAX_JOBS, StreamCursor
+from api.realtime.user_stream_cursor import MAX_JOBS, UserStreamCursor
 from api.relay.encoded_event import EncodedEvent
 from cto_worker.domain.events import Status, encode
 
@@ -17,7 +17,7 @@ def make_event(job_id, seq, status=Status.IN_PROGRESS):
 
 
 def test_it_names_the_unfinished_jobs_and_the_newest_last():
-    cursor = StreamCursor()
+    cursor = UserStreamCursor()
     assert str(cursor) == "-"
     for event in [make_event("a", 1), make_event("b", 1), make_event("a", 2), make_event("c", 1)]:
         assert cursor.advance(event)
@@ -31,7 +31,7 @@ def test_it_names_the_unfinished_jobs_and_the_newest_last():
 
 
 def test_a_repeated_event_is_not_new_even_after_the_end():
-    cursor = StreamCursor([("a", 3)])
+    cursor = UserStreamCursor([("a", 3)])
     assert not cursor.advance(make_event("a", 3))
     assert cursor.advance(make_event("a", 4, Status.FAILED))
     assert not cursor.advance(make_event("a", 2))
@@ -40,21 +40,21 @@ def test_a_repeated_event_is_not_new_even_after_the_end():
 
 @pytest.mark.parametrize("text", ["-", "a:1", "a:2,b-_9:13", "x" * 128 + ":999999999999999"])
 def test_a_text_is_parsed_to_the_same_cursor(text):
-    assert str(StreamCursor.parse(text)) == text
+    assert str(UserStreamCursor.parse(text)) == text
 
 
 @pytest.mark.parametrize(
     "text", ["", "7", "a", "a:", ":1", "a:-1", "a:1,", "a:1, b:2", "a:1\n", "ä:1", "a:١", "a:1;b:2"]
 )
 def test_an_invalid_text_is_refused(text):
-    assert StreamCursor.parse(text) is None
+    assert UserStreamCursor.parse(text) is None
 
 
 def test_it_fits_into_a_header_however_many_jobs_a_user_has():
-    cursor = StreamCursor()
+    cursor = UserStreamCursor()
     for number in range(3 * MAX_JOBS):
         cursor.advance(make_event(f"{number:0128}", 10**6))
     assert len(str(cursor)) < 8_000
     assert str(cursor).endswith(f"{3 * MAX_JOBS - 1:0128}:1000000")
-    assert StreamCursor.parse(str(cursor))
-    assert StreamCursor.parse(",".join(["a:1"] * (MAX_JOBS + 1))) is None
+    assert UserStreamCursor.parse(str(cursor))
+    assert UserStreamCursor.parse(",".join(["a:1"] * (MAX_JOBS + 1))) is None

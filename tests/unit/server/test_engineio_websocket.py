@@ -11,8 +11,8 @@ import engineio
 import pytest
 from support.waiting import wait_until
 
-from api.server.engineio_server import install_engine
-from api.server.poller import Poller
+from api.server.engineio_patches import install_engine
+from api.server.socket_poller import SocketPoller
 
 REQUEST = {
     "REQUEST_METHOD": "GET",
@@ -29,7 +29,7 @@ class Served:
     """An Engine.IO server with one client, on plain threads. Its handler waits until it may continue."""
 
     def __init__(self, epoll, ours, theirs):
-        self.poller, self.theirs, self.threads = Poller(epoll, self._run), theirs, []
+        self.poller, self.theirs, self.threads = SocketPoller(epoll, self._run), theirs, []
         self.handled, self.may_continue = [], threading.Semaphore(0)
         server = engineio.Server(
             async_mode="threading", async_handlers=False, monitor_clients=False, ping_interval=10**6

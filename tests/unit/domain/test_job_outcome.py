@@ -7,14 +7,14 @@ import json
 import pytest
 
 from cto_worker.domain.events import encode
-from cto_worker.domain.outcome import judge, outcome_of
+from cto_worker.domain.job_outcome import judge, outcome_of
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
 from cto_worker.operation.phases import MAX_STALLS
 from cto_worker.operation.reporter import accepted_event
-from cto_worker.testing.in_memory_journal import MemoryJournal
-from cto_worker.testing.in_memory_market import MemoryMarket
+from cto_worker.testing.in_memory_journal import InMemoryJournal
+from cto_worker.testing.in_memory_market import InMemoryMarket
 
 BODY = {
     "tokenAddress": "So11111111111111111111111111111111111111112",
@@ -28,7 +28,7 @@ BODY = {
 
 @pytest.fixture
 def journal():
-    return MemoryJournal()
+    return InMemoryJournal()
 
 
 def create(journal, body=BODY):
@@ -52,18 +52,23 @@ def run(journal, market, **runner):
 @pytest.mark.parametrize(
     ("market", "outcome", "status", "review"),
     [
-        (MemoryMarket(), "full", "completed", False),
-        (MemoryMarket(failing=("wallet-2:buy",)), "partial", "completed", False),
-        (MemoryMarket(failing=("wallet-2:transfer",)), "partial", "completed", False),
-        (MemoryMarket(refused=("wallet-2:buy",)), "partial", "completed", False),
-        (MemoryMarket(failing=("buy",)), "none", "failed", False),
-        (MemoryMarket(failing=("transfer",)), "none", "failed", False),
-        (MemoryMarket(silent=("wallet-2:buy",)), "unknown", "completed", True),
-        (MemoryMarket(silent=("wallet-2:transfer",)), "unknown", "completed", True),
-        (MemoryMarket(silent=("wallet-1:buy",), failing=("wallet-2", "wallet-3")), "unknown", "failed", True),
-        (MemoryMarket(user_exists=False), "none", "failed", False),
+        (InMemoryMarket(), "full", "completed", False),
+        (InMemoryMarket(failing=("wallet-2:buy",)), "partial", "completed", False),
+        (InMemoryMarket(failing=("wallet-2:transfer",)), "partial", "completed", False),
+        (InMemoryMarket(refused=("wallet-2:buy",)), "partial", "completed", False),
+        (InMemoryMarket(failing=("buy",)), "none", "failed", False),
+        (InMemoryMarket(failing=("transfer",)), "none", "failed", False),
+        (InMemoryMarket(silent=("wallet-2:buy",)), "unknown", "completed", True),
+        (InMemoryMarket(silent=("wallet-2:transfer",)), "unknown", "completed", True),
+        (
+            InMemoryMarket(silent=("wallet-1:buy",), failing=("wallet-2", "wallet-3")),
+            "unknown",
+            "failed",
+            True,
+        ),
+        (InMemoryMarket(user_exists=False), "none", "failed", False),
     ],
-    ids=lambda value: "" if isinstance(value, MemoryMarket) else str(value),
+    ids=lambda value: "" if isinstance(value, InMemoryMarket) else str(value),
 )
 def test_the_outcome_follows_from_the_buys(journal, market, outcome, status, review):
     create(journal)
@@ -82,21 +87,21 @@ def test_the_outcome_of_a_cancelled_operation_follows_from_its_buys(journal, seq
             journal.request_cancel("j1")
 
     journal.before_append = cancel
-    final, result = run(journal, MemoryMarket())
+    final, result = run(journal, InMemoryMarket())
     assert (final["details"]["errorCode"], result["outcome"]) == ("cancelled", outcome)
     assert result["successfulBuys"] == bought
 
 
 def test_a_refused_request_bought_nothing(journal):
     with pytest.raises(OperationFailed) as refusal:
-        Runner(journal, MemoryMarket()).run_job("j1", {"userId": "7"})
+        Runner(journal, InMemoryMarket()).run_job("j1", {"userId": "7"})
     assert (refusal.value.code, refusal.value.result["outcome"]) == ("invalid_request", "none")
     assert refusal.value.result["wallets"] == []
 
 
 def test_every_planned_wallet_is_in_the_result_also_when_its_transfer_failed(journal):
     create(journal)
-    _, result = run(journal, MemoryMarket(failing=("wallet-1:transfer",), silent=("wallet-3:buy",)))
+    _, result = run(journal, InMemoryMarket(failing=("wallet-1:transfer",), silent=("wallet-3:buy",)))
     shown = [(row["wallet"], row["transfer"], row["buy"], bool(row["tokens"])) for row in result["wallets"]]
     assert shown == [
         ("wallet-1", "failed", "not_started", False),
@@ -111,14 +116,14 @@ def test_every_planned_wallet_is_in_the_result_also_when_its_transfer_failed(jou
 def test_wallets_that_a_cancelled_operation_never_reached_are_in_its_result(journal):
     create(journal)
     journal.before_append = lambda event: event.seq == 8 and journal.request_cancel("j1")
-    _, result = run(journal, MemoryMarket())
+    _, result = run(journal, InMemoryMarket())
     assert [row["buy"] for row in result["wallets"]] == ["confirmed", "not_started", "not_started"]
     assert (result["plannedBuys"], result["successfulBuys"], result["failedBuys"]) == (3, 1, 0)
 
 
 def test_a_wallet_that_buys_in_several_orders_has_one_row(journal):
     create(journal, BODY | {"buyAmount": 7.5})
-    _, result = run(journal, MemoryMarket(failing=("wallet-2:buy.1",)))
+    _, result = run(journal, InMemoryMarket(failing=("wallet-2:buy.1",)))
     rows = [(row["buy"], row["successfulBuys"], row["plannedBuys"]) for row in result["wallets"]]
     assert rows == [("confirmed", 3, 3), ("partial", 2, 3), ("confirmed", 3, 3)]
     assert (result["outcome"], result["plannedBuys"]) == ("partial", 9)
@@ -126,7 +131,7 @@ def test_a_wallet_that_buys_in_several_orders_has_one_row(journal):
 
 def test_planned_wallets_are_in_phase_4s_first_event_and_planned_buys_in_all_later_ones(journal):
     create(journal)
-    run(journal, MemoryMarket())
+    run(journal, InMemoryMarket())
     events = journal.jobs["j1"].events
     assert [event.details.planned_buys for event in events] == [None] * 3 + [3] * (len(events) - 3)
     named = [(event.seq, event.details.planned_wallets) for event in events if event.details.planned_wallets]
@@ -136,9 +141,9 @@ def test_planned_wallets_are_in_phase_4s_first_event_and_planned_buys_in_all_lat
 def test_a_run_that_takes_over_counts_the_plan_of_the_earlier_run(journal):
     create(journal)
 
-    class Dying(MemoryMarket):
+    class Dying(InMemoryMarket):
         def submit(self, order):
-            MemoryMarket.submit(self, order)
+            InMemoryMarket.submit(self, order)
             if "wallet-2:buy" in order.intent_id:
                 raise SystemExit
 
@@ -155,7 +160,7 @@ def test_a_run_that_takes_over_counts_the_plan_of_the_earlier_run(journal):
 
 def test_a_job_parked_after_a_restore_is_unknown_whatever_its_log_says(journal):
     create(journal)
-    final, result = run(journal, MemoryMarket(), parked="restored from a backup")
+    final, result = run(journal, InMemoryMarket(), parked="restored from a backup")
     assert (final["details"]["errorCode"], result["outcome"], result["needsReview"]) == (
         "needs_review",
         "unknown",
@@ -170,7 +175,7 @@ def test_a_stalled_job_is_unknown_only_if_its_log_is_unreadable(journal, log, ou
         journal.claim("j1", f"run {number}")
         journal.now_ms += journal.lease_ms
     journal.jobs["j1"].log.update(log)
-    final, result = run(journal, MemoryMarket())
+    final, result = run(journal, InMemoryMarket())
     assert (final["details"]["errorCode"], result["outcome"]) == ("needs_review", outcome)
     assert result["needsReview"]
 

@@ -1,4 +1,4 @@
-"""The workers' metrics, as Prometheus counters and histograms. :mod:`api.metrics` has the gateway's.
+"""The workers' metrics: Prometheus counters and histograms. The gateway's: :mod:`api.metric_definitions`.
 
 Each process counts for itself. :mod:`cto_worker.observability.heartbeat` adds its counts to the store, and
 any gateway returns the sums. A label must therefore have few values: never a user or a job.
@@ -11,7 +11,7 @@ from itertools import product
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
 from cto_worker.domain.events import Mode
-from cto_worker.domain.intents import IntentStatus
+from cto_worker.domain.intent_log import IntentStatus
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the sums are older than this process
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cto_worker.observability.tracing import Traces
+from cto_worker.observability.traces import Traces
 
 if TYPE_CHECKING:
     from cto_worker.config import Settings
@@ -18,6 +18,6 @@ def make_traces(settings: Settings, service: str) -> Traces:
     if not settings.otlp_endpoint:
         return Traces()
     # Imported on demand, because it costs 7 MB and 0.1 s, and most processes have no collector.
-    from cto_worker.observability.otlp import OtlpTraces  # noqa: PLC0415
+    from cto_worker.observability.otlp_traces import OtlpTraces  # noqa: PLC0415
 
     return OtlpTraces(settings.otlp_endpoint, service)

@@ -12,8 +12,8 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from api import metrics
-from api.auth.origin import MAX_SHOWN, OriginPolicy
+from api import metric_definitions
+from api.auth.origins_and_hosts import MAX_SHOWN, OriginAndHostPolicy
 from api.errors import ERRORS, ForbiddenError
 from api.server import cors
 from api.server.security_headers import SECURITY_HEADERS
@@ -37,11 +37,11 @@ _HINTS = {
 }
 
 
-class Protection:
+class SecurityMiddleware:
     """The middleware. ``app`` is the application that it protects."""
 
     def __init__(self, app: Callable[..., Iterable[bytes]], settings: Settings) -> None:
-        self._app, self._policy, self._warnings = app, OriginPolicy(settings), WarningLimiter(log)
+        self._app, self._policy, self._warnings = app, OriginAndHostPolicy(settings), WarningLimiter(log)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve a request, or refuse it."""
@@ -77,7 +77,7 @@ class Protection:
             raise
         except Exception:
             log.exception("unexpected error while a request was handled")
-            metrics.BROKEN.inc()
+            metric_definitions.BROKEN.inc()
             message = ERRORS["internal_error"].message
             return _refuse(start, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message)
 
@@ -92,7 +92,7 @@ class Protection:
 
     def _log(self, environ: dict[str, Any], refusal: ForbiddenError) -> None:
         kind = "origin" if refusal.code == "origin_not_allowed" else "host"
-        metrics.REFUSED.labels(kind).inc()
+        metric_definitions.REFUSED.labels(kind).inc()
         value = environ.get(f"HTTP_{kind.upper()}", "")
         self._warnings.warn(
             f"{kind} {value}",

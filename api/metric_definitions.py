@@ -1,10 +1,10 @@
-"""The gateway's metrics. Those of workers are in :mod:`cto_worker.observability.metrics`."""
+"""The gateway's metrics. The workers': :mod:`cto_worker.observability.metric_definitions`."""
 
 from __future__ import annotations
 
 from prometheus_client import Counter, Histogram
 
-from cto_worker.observability.metrics import REGISTRY
+from cto_worker.observability.metric_definitions import REGISTRY
 
 CANARY_LATE = "canary_late_s"  # a gauge in the gateway's process heartbeat
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

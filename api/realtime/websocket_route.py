@@ -9,10 +9,10 @@ from flask import Blueprint, Response, request
 
 from api.auth.authentication import caller, check_user_matches_token
 from api.errors import HandshakeError
-from api.realtime.websocket_client import WebSocketClient
+from api.realtime.websocket_connection import WebSocketConnection
 from api.rest.error_handlers import failure
 from api.rest.request_parsing import query
-from api.server.websocket import handshake
+from api.server.websocket_protocol import handshake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,7 +41,7 @@ def blueprint(
                 return _upgrade_required(str(refused))
             return failure(refused.status, "invalid_handshake", str(refused))
         # Connected before the handshake is answered, so that it can be refused.
-        client = WebSocketClient(sessions, caller(), max_bytes)
+        client = WebSocketConnection(sessions, caller(), max_bytes)
         return _Upgraded(lambda environ: client.serve(detach_socket(environ), answer), client.leave)
 
     return routes
