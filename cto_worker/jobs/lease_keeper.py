@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from cto_worker.operation.guard import Lease
+from cto_worker.operation.run_guard import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

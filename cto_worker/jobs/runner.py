@@ -30,9 +30,9 @@ from cto_worker.errors import (
     SequenceError,
 )
 from cto_worker.observability import metric_definitions
-from cto_worker.operation.guard import RunGuard
 from cto_worker.operation.phases import MAX_STALLS, finish_operation, park, run_operation
 from cto_worker.operation.reporter import ProgressReporter, accepted_event, request_from_event
+from cto_worker.operation.run_guard import RunGuard
 from cto_worker.operation.run_state import RunState
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from cto_worker.domain.market import Market
     from cto_worker.domain.request import OperationRequest
     from cto_worker.jobs.lease_keeper import LeaseKeeper
-    from cto_worker.operation.guard import Lease
+    from cto_worker.operation.run_guard import Lease
 
 log = logging.getLogger(__name__)
 

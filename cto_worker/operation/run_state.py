@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cto_worker.domain.events import Phase
 from cto_worker.domain.intent_log import settled
 from cto_worker.errors import CancelRequested
-from cto_worker.operation.guard import RunGuard
+from cto_worker.operation.run_guard import RunGuard
 from cto_worker.operation.step_executor import StepExecutor
 from cto_worker.operation.totals import step_result
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from cto_worker.domain.market import Market, Order
     from cto_worker.domain.plan import Step
-    from cto_worker.operation.guard import RunGuard
     from cto_worker.operation.reporter import ProgressReporter
+    from cto_worker.operation.run_guard import RunGuard
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from cto_worker.domain.events import JobStatus
 from cto_worker.errors import LeaseLostError
 from cto_worker.jobs.lease_keeper import MARGIN, RENEWALS_PER_LEASE, LeaseKeeper
 from cto_worker.jobs.sweeper import Sweeper
-from cto_worker.operation.guard import Lease
+from cto_worker.operation.run_guard import Lease
 from cto_worker.store import keys
 from cto_worker.testing.in_memory_journal import InMemoryJournal
 
