@@ -1,1 +1,1 @@
-"""Authentication and authorization: tokens, callers, the policy, origins and revocations."""
+"""Authentication and authorization: tokens, callers, the policy, origins and hosts, revocations."""

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class EncodedEvent:
-    """An event as the worker encoded it, with the fields that the relay needs."""
+    """An event as it was encoded when it was written, with the fields that the relay needs."""
 
     __slots__ = ("_rendered", "job_id", "payload", "seq", "terminal")
 
@@ -43,7 +43,7 @@ class EncodedEvent:
 
     @property
     def timestamp_ms(self) -> int:
-        """When the worker made the event, by its clock: milliseconds since the epoch."""
+        """When the event was made, by the clock of that process: milliseconds since the epoch."""
         return int(self.payload.partition(b'"timestamp":')[2].partition(b",")[0])
 
 

@@ -128,7 +128,9 @@ def _gateway_paths() -> dict[str, Any]:
         "/docs": _public(
             "docs", "Read the API reference", response("The API reference, built from both documents", PAGE)
         ),
-        "/": _public("page", "Open the console", response("The console, which shows operations live", PAGE)),
+        "/": _public(
+            "page", "Open the dashboard", response("The dashboard, which shows operations live", PAGE)
+        ),
     }
 
 

@@ -1,7 +1,7 @@
 """The progress event and its JSON encoding: the wire contract of every transport.
 
-An event is one JSON object in camelCase. The worker encodes it once; the gateway forwards the bytes
-unchanged. Field names, types and units are those of the public contract (docs/contract.md).
+An event is one JSON object in camelCase. The process that writes it encodes it once; the gateway forwards the
+bytes unchanged. Field names, types and units are those of the public contract (docs/contract.md).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Status(StrEnum):
 class JobStatus(StrEnum):
     """The state of a job in REST. An unknown job has no status: REST answers 404."""
 
-    WAITING = "waiting"  # recorded, not yet claimed by a worker
-    ACTIVE = "active"  # a worker runs it
+    WAITING = "waiting"  # recorded; no run has written an event yet
+    ACTIVE = "active"  # a run has written an event; a worker runs the job, or will take it over
     COMPLETED = "completed"
     FAILED = "failed"
 

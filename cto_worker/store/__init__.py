@@ -1,1 +1,1 @@
-"""Everything that speaks Redis: connection, keys, scripts, journal, history."""
+"""The store: connections, keys, scripts, journal, history, reconciliation, backup, the embedded store."""

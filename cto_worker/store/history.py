@@ -1,6 +1,6 @@
 """Queries of the journal. Each takes one round trip, unless its docstring gives another number.
 
-Events are returned as the JSON bytes that the worker wrote. They are not decoded, because most callers only
+Events are returned as the JSON bytes that were written. They are not decoded, because most callers only
 forward them. A query for an unknown job returns ``None``.
 """
 

@@ -13,7 +13,7 @@ TASK_NAME = "cto_worker.run_operation"
 RECORDED = "recorded"  # message header: the job was recorded first, so a job without a record has ended
 
 CHANNEL_PREFIX = "cto:room:"  # + room: pub/sub channel of the room's events
-GATEWAY_PREFIX = "cto:gateway:"  # + gateway id: pub/sub channel that wakes the gateway's relay
+GATEWAY_PREFIX = "cto:gateway:"  # + gateway id: pub/sub channel of its relay's heartbeat
 JOB_PREFIX = "cto:job:"  # + job id: see :func:`job`
 EVENTS_PREFIX = "cto:events:"  # + job id: see :func:`events`
 OPEN_PREFIX = "cto:open:"  # + room: sorted set of the room's unfinished jobs, by serial number

@@ -1,1 +1,1 @@
-"""In-memory implementations of the journal and the market, which pass the same contract tests."""
+"""A journal and a market in memory, for unit tests. The journal passes the contract tests of the real one."""
