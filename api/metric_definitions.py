@@ -6,7 +6,8 @@ from prometheus_client import Counter, Histogram
 
 from cto_worker.observability.metric_definitions import REGISTRY
 
-CANARY_LATE = "canary_late_s"  # a gauge in the gateway's process heartbeat
+# A gauge in the gateway's process heartbeat: the age of the relay's last heartbeat. Metrics call it canary.
+HEARTBEAT_LATE = "canary_late_s"
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 RELAYED = Counter(
@@ -47,7 +48,7 @@ REQUEST = Histogram(
 BROKEN = Counter(
     "cto_gateway_broken", "Responses 500: defects, whose tracebacks are in the log.", registry=REGISTRY
 )
-CANARY = Histogram(
+RELAY_HEARTBEAT = Histogram(
     "cto_gateway_canary_seconds",
     "Round trip of the relay's heartbeat through the store's pub/sub, in seconds; sent every 2 s.",
     buckets=LATENCY_BUCKETS_S,

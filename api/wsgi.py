@@ -23,7 +23,7 @@ from api.auth.revocations import Revocations
 from api.limits.fair_semaphore import LOOKUPS_AT_ONCE, FairSemaphore
 from api.limits.refusal_log import refusals
 from api.limits.repeat_filter import RepeatFilter
-from api.metric_definitions import CANARY_LATE
+from api.metric_definitions import HEARTBEAT_LATE
 from api.realtime import sse, websocket_route
 from api.realtime.connection_limits import (
     AddressRateLimiter,
@@ -74,7 +74,7 @@ log = logging.getLogger("api.wsgi")
 def main() -> None:
     """Serve until a signal. With ``--number``, serve the connections that the dispatcher hands over."""
     parser = argparse.ArgumentParser(
-        description="Serve REST, Socket.IO, Server-Sent Events, /ws and the console."
+        description="Serve REST, Socket.IO, Server-Sent Events, /ws and the dashboard."
     )
     parser.add_argument("--number", type=int, help="number of this gateway behind the dispatcher")
     number = parser.parse_args().number
@@ -168,7 +168,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that the gateway is built from
         heartbeat_store,
         "gateway",
         REGISTRY,
-        lambda: {**capacity.counts(), CANARY_LATE: sessions.relay.seconds_since_heartbeat},
+        lambda: {**capacity.counts(), HEARTBEAT_LATE: sessions.relay.seconds_since_heartbeat},
     )
     threading.Thread(target=heartbeat.run, name="heartbeat", daemon=True).start()
     listener = (

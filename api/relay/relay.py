@@ -223,7 +223,7 @@ class Relay:
         self._last_serial = latest_serial
         self._heartbeat_received_s = time.monotonic()
         if self._heartbeat_sent_s:
-            metric_definitions.CANARY.observe(self._heartbeat_received_s - self._heartbeat_sent_s)
+            metric_definitions.RELAY_HEARTBEAT.observe(self._heartbeat_received_s - self._heartbeat_sent_s)
             self._heartbeat_sent_s = None
         self._membership.purge_ended_cursors()
 

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from api.auth.authentication import caller
 from api.auth.policy import Action
 from api.errors import ForbiddenError
-from api.metric_definitions import CANARY_LATE
+from api.metric_definitions import HEARTBEAT_LATE
 from cto_worker.observability.metric_definitions import REGISTRY
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _process_metrics(processes: list[Process]) -> Iterator[Metric]:
     for process in processes:
         if process.kind == "gateway":
             clients = dict(process.gauges)  # by transport
-            late.add_metric([process.name], clients.pop(CANARY_LATE, 0.0))
+            late.add_metric([process.name], clients.pop(HEARTBEAT_LATE, 0.0))
             for transport, number in clients.items():
                 sockets.add_metric([process.name, transport], number)
         elif process.kind == "worker":

@@ -81,7 +81,7 @@ class MeteredJournal:
         answer = self._journal.append(
             event, result, step_ms, earlier=earlier, plan=plan, records=records, review=review
         )
-        metric_definitions.JOURNAL_STEP.observe(perf_counter() - start_s)
+        metric_definitions.JOURNAL_WRITE.observe(perf_counter() - start_s)
         for appended in (*earlier, event):
             self._count(appended)
         for intent_id, record in (records or {}).items():

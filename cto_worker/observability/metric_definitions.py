@@ -1,7 +1,8 @@
 """The workers' metrics: Prometheus counters and histograms. The gateway's: :mod:`api.metric_definitions`.
 
 Each process counts for itself. :mod:`cto_worker.observability.heartbeat` adds its counts to the store, and
-any gateway returns the sums. A label must therefore have few values: never a user or a job.
+any gateway returns the sums. Each combination of labels is a field in the store, so a label must have few
+values: never a user or a job.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from cto_worker.domain.events import Mode
 from cto_worker.domain.intent_log import IntentStatus
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # the sums are older than this process
+# `_created` would be wrong, because the sums in the store are older than this process.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REGISTRY = CollectorRegistry()  # this process's metrics
 STEP_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 PHASE_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 EVENTS_JOURNALLED = Counter("cto_events_journalled", "Progress events written.", registry=REGISTRY)
-JOURNAL_STEP = Histogram(
+JOURNAL_WRITE = Histogram(
     "cto_journal_step_seconds",
-    "Time that the store takes to append the events of one step.",
+    "Time that the store takes to append the events of one journal write.",
     buckets=STEP_BUCKETS_S,
     registry=REGISTRY,
 )
@@ -41,7 +43,8 @@ PHASE = Histogram(
 )
 INTENTS = Counter(
     "cto_intents",
-    "Buys and transfers by status. Each counts as intended, as submitted if it was sent, and by its outcome.",
+    "Buys and transfers by status. Each counts as intended, as submitted if its outcome was not known at "
+    "once, and by its outcome.",
     ["kind", "status"],
     registry=REGISTRY,
 )

@@ -15,7 +15,7 @@ from support.waiting import wait_until
 
 from api.errors import RoomError
 from api.limits.fair_semaphore import FairSemaphore
-from api.metric_definitions import CANARY_LATE
+from api.metric_definitions import HEARTBEAT_LATE
 from api.relay.encoded_event import EncodedEvent
 from api.relay.membership import RoomMembership
 from api.relay.send_queue import MAX_BYTES, SendQueue, flush
@@ -97,7 +97,7 @@ def test_counts_of_all_processes_are_summed_and_outlive_them(store, scrape):
             step.observe(0.0005)
             step.observe(3)
             sender.send()
-    gateway = process("gateway", socketio=7, **{CANARY_LATE: 3})[0]
+    gateway = process("gateway", socketio=7, **{HEARTBEAT_LATE: 3})[0]
     gateway.send()
     scraped = scrape()
     assert scraped["jobs_ended_total", "cancelled", "standard", "failed"] == 3
