@@ -1,8 +1,8 @@
 """The subscribers of each room, and the events that each subscriber has.
 
-A subscriber has a cursor per job: the ``seq`` of the last event that was put for it. A repeated event is
-dropped. Missing events are read from the journal first. So each subscriber gets each event once and in
-order, even if several of its rooms get the event.
+A subscriber has a cursor per job: the ``seq`` of the last event that was queued for it. A repeated event is
+dropped. If events are missing, they are read from the journal and queued before it. So each subscriber gets
+each event once and in order, even if several of its rooms get the event.
 
 Only the relay's loop adds subscribers and sends to them, so no lock is needed.
 """
@@ -41,7 +41,7 @@ class RoomMembership:
         """``max_rooms`` limits the rooms of one subscriber."""
         self._history = history
         self.max_rooms = max_rooms
-        # By the room's channel, as the store names it in every message. Rooms without members are not kept.
+        # Keyed by the channel name in the store's messages. Rooms without members are not kept.
         self.members: dict[bytes, set[Subscriber]] = {}
         self.sample_due = False  # whether the latency of the next event is to be measured
         self._ends: deque[tuple[str, list[dict[str, int]]]] = deque()  # ended jobs, with the cursors on them
@@ -51,7 +51,10 @@ class RoomMembership:
         return room in subscriber.rooms or len(subscriber.rooms) < self.max_rooms
 
     def add(self, subscriber: Subscriber, room: str, latest_serial: int = 0) -> None:
-        """Add a subscriber to a room. Ended jobs up to ``latest_serial`` are not replayed to it."""
+        """Add a subscriber to a room.
+
+        Jobs that have ended and whose serial is at most ``latest_serial`` are not replayed to it.
+        """
         subscriber.rooms.setdefault(room, latest_serial)
         self.members.setdefault(channel_of(room), set()).add(subscriber)
 
@@ -64,7 +67,7 @@ class RoomMembership:
             self.members.pop(channel_of(room), None)
 
     def unfinished_by_job(self) -> dict[str, set[Subscriber]]:
-        """Return the subscribers with a cursor on each job whose end they have not got."""
+        """Return, for each job, the subscribers that have events of it but not the last one."""
         unfinished: dict[str, set[Subscriber]] = {}
         for subscriber in {subscriber for members in self.members.values() for subscriber in members}:
             for job_id, seq in subscriber.cursors.items():
@@ -82,7 +85,7 @@ class RoomMembership:
         }
 
     def send(self, event: EncodedEvent, subscribers: Collection[Subscriber]) -> None:
-        """Put an event for the subscribers that lack it; events they missed before it are put first."""
+        """Queue an event for the subscribers that have not received it, after the events that they missed."""
         job_id, seq, before = event.job_id, event.seq, event.seq - 1
         reached = ENDED if event.terminal else seq
         behind, count = [], 0
@@ -110,7 +113,7 @@ class RoomMembership:
             yield_to_others()
 
     def replay(self, behind: Mapping[str, Collection[Subscriber]]) -> None:
-        """Read each job's events from the journal, and put them for its subscribers that lack them."""
+        """Read each job's events from the journal, and queue those that a subscriber has not received."""
         after = [
             (job_id, min(subscriber.cursors.get(job_id, 0) for subscriber in subscribers))
             for job_id, subscribers in behind.items()
@@ -147,16 +150,16 @@ class RoomMembership:
     def end_job(self, job_id: str, subscribers: Collection[Subscriber]) -> None:
         """Remove subscribers that have a job's last event from its room: no event follows.
 
-        Their cursors are purged later, for the last event may be repeated.
+        Their cursors are purged later, because the last event may arrive again.
         """
         room = job_room(job_id)
         self._ends.append((job_id, [subscriber.cursors for subscriber in subscribers]))
-        # A list, for ``subscribers`` may be the set of the room's members.
+        # A list, because ``subscribers`` may be the set of the room's members.
         for subscriber in [subscriber for subscriber in subscribers if room in subscriber.rooms]:
             self.leave(subscriber, room)
 
     def purge_ended_cursors(self) -> None:
-        """Delete the cursors of jobs that ended long ago, when no event of them can be replayed any more."""
+        """Delete the cursors of all but the latest 1,000 ended jobs."""
         while len(self._ends) > REMEMBERED_ENDS:
             job_id, all_cursors = self._ends.popleft()
             for cursors in all_cursors:

@@ -19,13 +19,13 @@ class Subscriber:
     """The rooms and cursors of one connection, and the callables that fill its send queue.
 
     ``put_event`` queues an event. ``put_gap`` queues a report that a job's events have expired: its arguments
-    are the job id and the ``seq`` of the oldest event left, which is put next. ``put_ping`` queues a ping of
-    a WebSocket; it is ``None`` for other transports. They must not block.
+    are the job id and the ``seq`` of the oldest event left, which is queued next. ``put_ping`` queues a ping
+    of a WebSocket; it is ``None`` for other transports. They must not block.
     """
 
     put_event: Callable[[EncodedEvent], object]
     put_gap: Callable[[str, int], object]
     put_ping: Callable[[bytes], object] | None = None
     rooms: dict[str, int] = field(default_factory=dict)  # → serial of the newest job when it joined
-    cursors: dict[str, int] = field(default_factory=dict)  # job → seq of the latest event put
+    cursors: dict[str, int] = field(default_factory=dict)  # job → seq of the latest event queued
     gone: bool = False

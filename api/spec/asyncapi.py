@@ -46,20 +46,26 @@ def _refusal(*codes: str) -> dict[str, Any]:
 
 _GAP = {"code": "gap", "message": ERRORS["gap"].message}
 _TOKEN = _object({"token": _TEXT}, userId=_TEXT)
-_IN_ROOM = _object({"success": _TRUE, "room": _ROOM})
+_ROOM_CHANGED = _object({"success": _TRUE, "room": _ROOM})
 
 # By name: the message of a client, and the reply to it.
 _SOCKETIO_REQUESTS = {
     "join_room": (
         _message("join_room", "Receive the events of a room's jobs", _ROOM, _ROOM_EXAMPLE),
         _message(
-            "in_room", "The room that was joined or left", _IN_ROOM, {"success": True, "room": _ROOM_EXAMPLE}
+            "room_changed",
+            "The room that was joined or left",
+            _ROOM_CHANGED,
+            {"success": True, "room": _ROOM_EXAMPLE},
         ),
     ),
     "leave_room": (
         _message("leave_room", "Stop receiving a room's events", _ROOM, _ROOM_EXAMPLE),
         _message(
-            "in_room", "The room that was joined or left", _IN_ROOM, {"success": True, "room": _ROOM_EXAMPLE}
+            "room_changed",
+            "The room that was joined or left",
+            _ROOM_CHANGED,
+            {"success": True, "room": _ROOM_EXAMPLE},
         ),
     ),
     "resume": (
@@ -224,8 +230,9 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "CTO operations, live events",
             "version": version("cto"),
-            "description": "The messages of Socket.IO and of the plain WebSocket at /ws, from the gateway's "
-            "side: it receives the messages of clients. /openapi.json describes REST and Server-Sent Events.",
+            "description": "The messages of Socket.IO and of the plain WebSocket at /ws. `receive` and "
+            "`send` are the gateway's: it receives what clients send. /openapi.json describes REST and "
+            "Server-Sent Events.",
         },
         "defaultContentType": "application/json",
         "servers": {"gateway": {"host": "127.0.0.1:3000", "protocol": "ws"}},

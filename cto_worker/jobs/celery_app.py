@@ -79,7 +79,7 @@ def celery_app(settings: Settings) -> Celery:
 
 
 def make_send(app: Celery) -> Callable[[str, dict[str, Any], bool], None]:
-    """Return the function that sends a recorded job's message to the queue of new or of resumed jobs."""
+    """Return the function that sends the message of a new job, or of a job to take over, to its queue."""
 
     def send(job_id: str, document: dict[str, Any], resumed: bool) -> None:  # noqa: FBT001 - selects the queue
         app.send_task(

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from redis import Redis
 
 NOT_DURABLE = (
-    "the store cannot guarantee that an intent is on disk before money moves ({}): run the store and "
-    "CTO_REPLICAS replicas of it with `appendonly yes`, on Valkey or on Redis 7.2 or later"
+    "the store cannot guarantee that an intent is on disk before money moves ({}): set `appendonly yes` on "
+    "the store and on CTO_REPLICAS of its replicas, and use Valkey, or Redis 7.2 or later"
 )
 DURABLE_TIMEOUT_MS = 3_000  # an intent that is not on disk after this time must not be submitted
 

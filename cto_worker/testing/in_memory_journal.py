@@ -52,12 +52,12 @@ class InMemoryJob:
     due_ms: int
     status: JobStatus = JobStatus.WAITING
     attempt: int = 0
-    claimant: str = ""
+    claimant: str = ""  # the name of the run that has claimed it
     cancel: bool = False
     lease_ms: int = 0  # time when the lease expires
     released: bool = False
-    sent_ms: int = 0  # time when its message was last put on the queue of resumed jobs
-    stalls: int = 0
+    sent_ms: int = 0  # time when its message was last put on the queue of jobs to take over
+    stalls: int = 0  # takeovers since its last progress
     begun_ms: int | None = None
     review: bool = False
     trace: str = ""
@@ -77,11 +77,11 @@ class InMemoryJournal:
     published: list[bytes] = field(default_factory=list)
     before_append: Callable[[ProgressEvent], None] = lambda _: None
     before_intent: Callable[[str], None] = lambda _: None
-    durable: bool = True  # False: claims and intents are written, and raise NotDurableError
+    durable: bool = True  # False: claims and intents are recorded, but the call raises NotDurableError
     lease_ms: int = 6_000
     now_ms: int = 1_000_000
     queued: bool = False  # whether the queue of new jobs has messages
-    resumed_queued: bool = False  # whether the queue of resumed jobs has messages
+    resumed_queued: bool = False  # whether the queue of jobs to take over has messages
     _keys: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     _samples: dict[str, list[float]] = field(default_factory=dict)
 

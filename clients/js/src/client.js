@@ -7,14 +7,14 @@ import { SharedConnection, canShare } from "./shared-connection.js";
 import { Token, claimsOf } from "./token.js";
 import { Tracker } from "./tracker.js";
 
-const LEAVE_INTERVAL_MS = 200; // between two rooms: the gateway limits messages, and many jobs may end at once
-const CHANNEL = "cto-progress 2"; // new number for a new format: tabs may have loaded different versions
+const LEAVE_INTERVAL_MS = 200; // between two `leave` commands, because the gateway limits messages
+const CHANNEL = "cto-progress 2"; // between tabs; increase the number with each format change, because tabs may run different versions
 const GATEWAY = /^(?:http|ws)(s?:\/\/[^\s/?#][^\s?#]*?)\/*$/i;
 
 /**
  * @typedef {object} Options
  * @property {string} [url] address of the gateway, `http(s)://` or `ws(s)://`; by default the page's origin
- * @property {string | (() => string | Promise<string>)} [token] a token, or a function that returns one, also before it expires
+ * @property {string | (() => string | Promise<string>)} [token] a token, or a function that returns one; also called shortly before the token expires
  * @property {(url: string, options: any) => any} [io] `io` of socket.io-client; without it the client uses the plain WebSocket
  * @property {boolean} [tabs] whether tabs share one connection, if the browser supports it; by default true
  * @property {import("./event-cache.js").Storage | null} [storage] keeps events across a reload; by default `sessionStorage`
@@ -22,8 +22,8 @@ const GATEWAY = /^(?:http|ws)(s?:\/\/[^\s/?#][^\s?#]*?)\/*$/i;
  * @property {Pick<Rest, "request" | "requestWithRetry">} [rest] sends requests in place of the gateway's REST API; `simulate` sets it
  */
 
-/** @typedef {import("./connection-manager.js").LinkMessage} LinkMessage */
-/** @typedef {{ history?: boolean }} TrackOptions `history`: track every event, or only the latest of each job */
+/** @typedef {import("./connection-manager.js").ConnectionMessage} ConnectionMessage */
+/** @typedef {{ history?: boolean }} TrackOptions `history`: true: every event; false: only each job's latest */
 
 /**
  * Create a client of a gateway. It connects when the first job is tracked. Throws `invalid_options` if `url` is not an address.
@@ -34,7 +34,7 @@ export const connect = (options) => new Client(options);
 
 /** A client of one gateway; {@link connect} creates it. */
 export class Client {
-  /** @type {import("./connection-manager.js").ConnectionManager | import("./shared-connection.js").SharedConnection | undefined} */ #link;
+  /** @type {import("./connection-manager.js").ConnectionManager | import("./shared-connection.js").SharedConnection | undefined} */ #manager;
   /** @type {Set<Tracker>} */ #trackers = new Set();
   /** @type {Set<(connection: import("./types.js").Connection) => void>} */ #listeners = new Set();
   #connection = disconnected("idle");
@@ -54,11 +54,11 @@ export class Client {
   constructor({ url = globalThis.location?.origin, token, io, tabs = true, storage, transports, rest } = {}) {
     const [, address] = GATEWAY.exec(/** @type {string} */ (url)) ?? [];
     if (!address) throw new CTOError("invalid_options", `url "${url}" is not a gateway address: it must begin with http(s):// or ws(s)://`);
-    this.#token = new Token(token, (newToken) => this.#link?.send("refresh", newToken));
+    this.#token = new Token(token, (newToken) => this.#manager?.send("refresh", newToken));
     this.#url = `http${address}`;
     const gateway = new Rest(this.#url, this.#token);
     this.#rest = rest ?? gateway;
-    this.#createManager = (/** @type {(...message: LinkMessage) => void} */ emit) => new ConnectionManager(this.#transports, gateway, emit);
+    this.#createManager = (/** @type {(...message: ConnectionMessage) => void} */ emit) => new ConnectionManager(this.#transports, gateway, emit);
     this.#transports = transports ?? [
       ...(io ? [overSocketIo(io, "websocket"), overSocketIo(io, "polling")] : [lazy("websocket", () => import("./transports/websocket.js"))]),
       lazy("sse", () => import("./transports/sse.js")),
@@ -66,7 +66,7 @@ export class Client {
     ];
     this.#mayShare = (sub) => tabs && canShare() && (sub || !token);
     this.#context = {
-      link: () => this.#link,
+      manager: () => this.#manager,
       cache: new EventCache(storage === undefined ? ownStorage() : storage, this.#url),
       /** @param {string} room */
       recent: (room) => latestOfRecentJobs((path) => this.#rest.requestWithRetry("GET", path), room),
@@ -86,7 +86,7 @@ export class Client {
       const [room] = this.#unneededRooms;
       if (!this.#unneededRooms.delete(room)) this.#leaveTimer = clearInterval(this.#leaveTimer);
       else if (![...this.#trackers].some((tracker) => tracker.rooms.includes(room))) {
-        this.#link?.send("leave", room);
+        this.#manager?.send("leave", room);
         [...this.#trackers].some((tracker) => tracker.retry());
       }
     }, LEAVE_INTERVAL_MS);
@@ -165,19 +165,19 @@ export class Client {
     return this.#rest.request("GET", `/api/cto/jobs?${new URLSearchParams(params)}`);
   }
 
-  /** Return the gateway's counts of up to 500 jobs. @param {readonly string[]} jobIds @returns {Promise<any>} */
+  /** Return how many of up to 500 jobs are queued, active, completed, failed or not found. @param {readonly string[]} jobIds @returns {Promise<any>} */
   stats(jobIds) {
     return this.#rest.request("GET", `/api/cto/jobs/stats?jobIds=${jobIds.map(encodeURIComponent).join(",")}`);
   }
 
   /** Connect again now, also after a refusal. */
   reconnect() {
-    this.#link?.reconnect();
+    this.#manager?.reconnect();
   }
 
   close() {
     for (const tracker of [...this.#trackers]) tracker.close();
-    this.#link?.close();
+    this.#manager?.close();
     this.#token.close();
     clearInterval(this.#leaveTimer);
     this.#closed = true;
@@ -198,13 +198,13 @@ export class Client {
     const token = await this.#token.get().catch(() => undefined); // the connection manager retries
     if (this.#closed) return;
     const { sub, role } = claimsOf(token);
-    const emit = (/** @type {LinkMessage} */ ...message) => {
+    const emit = (/** @type {ConnectionMessage} */ ...message) => {
       if (message[0] === "opened") this.#unneededRooms.clear(); // a new connection is in no room
       if (message[0] === "connection") this.#show(message[1]);
       else for (const tracker of [...this.#trackers]) /** @type {any} */ (tracker)[message[0]](...message.slice(1));
     };
     const name = [CHANNEL, this.#url, sub, role].join(" ");
-    this.#link = this.#mayShare(sub) ? new SharedConnection(name, this.#createManager, emit) : this.#createManager(emit);
+    this.#manager = this.#mayShare(sub) ? new SharedConnection(name, this.#createManager, emit) : this.#createManager(emit);
   }
 
   /** @param {import("./types.js").Connection} connection */

@@ -2,25 +2,26 @@ import { CTOError, isLimit, isTokenExpired, isTransient, unreachable } from "./e
 
 const OPEN_TIMEOUT_MS = 5_000;
 const BRIEF_MS = 3_000; // a connection that does not last longer counts as a failure of its transport
-const LIMITED_ROUNDS = 10; // about a minute in which every transport reaches a limit; then the application must decide
+const LIMITED_ROUNDS = 10; // after this many rounds (about a minute) in which limits refused every transport, wait for `reconnect()`
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 15_000;
 const FIRST_UPGRADE_MS = 30_000;
 const LONGEST_UPGRADE_MS = 300_000;
 const FOREVER_MS = 2 ** 31 - 1;
 
-/** @typedef {import("./types.js").ServerMessage | ["opened"] | ["connection", import("./types.js").Connection]} LinkMessage */
+/** @typedef {import("./types.js").ServerMessage | ["opened"] | ["connection", import("./types.js").Connection]} ConnectionMessage */
 
 /**
  * Keeps one connection open with the best transport that works. If a transport fails, it tries the next one, and later
- * the better ones again. After each `opened` message the user must repeat all commands, so that no event is lost.
+ * the better ones again. After each `opened` message the code that uses this class must send all commands again,
+ * so that no event is lost.
  */
 export class ConnectionManager {
   isOpen = false;
   /** @type {import("./types.js").Session | undefined} */ #session;
-  /** @type {AbortController | undefined} */ #aborter; // of the session
-  /** @type {(reason: CTOError | number) => void} */ #end = () => {}; // of `#holdOpen`
-  /** @type {() => void} */ #wake = () => {}; // from `#pause`
+  /** @type {AbortController | undefined} */ #aborter; // aborts the session
+  /** @type {(reason: CTOError | number) => void} */ #end = () => {}; // resolves the promise in `#holdOpen`
+  /** @type {() => void} */ #wake = () => {}; // ends `#pause`
   #closed = false;
   #level = 0; // index of the transport in use
   #transports;
@@ -30,7 +31,7 @@ export class ConnectionManager {
   /**
    * @param {readonly import("./types.js").Transport[]} transports the best one first
    * @param {import("./rest.js").Rest} rest
-   * @param {(...message: LinkMessage) => void} emit
+   * @param {(...message: ConnectionMessage) => void} emit
    */
   constructor(transports, rest, emit) {
     this.#transports = transports;
@@ -45,7 +46,7 @@ export class ConnectionManager {
     /** @type {any} */ (this.#session)?.[name](...args);
   }
 
-  /** Open a new connection now, also after a refusal. The old one may be dead without notice. */
+  /** Open a new connection now, also after a refusal. The old one may be dead although no error was reported. */
   reconnect = () => {
     this.#disconnect();
     this.#wake();
@@ -61,7 +62,7 @@ export class ConnectionManager {
   }
 
   async #run() {
-    let failed = 0; // transports in a row
+    let failed = 0; // consecutive failed attempts
     let renewed = false; // whether the token was renewed since the last success
     let retryMs = FIRST_RETRY_MS;
     this.#show("connecting");

@@ -3,7 +3,7 @@ import { CTOError } from "./errors.js";
 const PING_TIMEOUT_MS = 2_000; // a live leader answers within this time
 const PING_MS = 10_000;
 
-/** @typedef {import("./connection-manager.js").LinkMessage} LinkMessage */
+/** @typedef {import("./connection-manager.js").ConnectionMessage} ConnectionMessage */
 /** @typedef {import("./connection-manager.js").ConnectionManager} ConnectionManager */
 
 /** Return whether this browser can share a connection between tabs. */
@@ -33,8 +33,8 @@ export class SharedConnection {
 
   /**
    * @param {string} name the same for all tabs that share a connection: they have one gateway and one user
-   * @param {(emit: (...message: LinkMessage) => void) => ConnectionManager} createManager
-   * @param {(...message: LinkMessage) => void} emit
+   * @param {(emit: (...message: ConnectionMessage) => void) => ConnectionManager} createManager
+   * @param {(...message: ConnectionMessage) => void} emit
    */
   constructor(name, createManager, emit) {
     this.#name = name;
@@ -98,7 +98,7 @@ export class SharedConnection {
     else this.#channel.postMessage({ from: this.#tab, command });
   }
 
-  /** @param {LinkMessage} message */
+  /** @param {ConnectionMessage} message */
   #forward(message) {
     if (message[0] === "connection") {
       this.#connection = message[1];

@@ -12,14 +12,14 @@ const MAX_ROOM_JOBS = 500; // in a room with more jobs, ended ones are dropped
 /** @typedef {import("./listeners.js").Delivery} Delivery */
 /** @typedef {import("./listeners.js").Gap} Gap */
 /** @typedef {import("./job.js").JobView} JobView */
-/** @typedef {{ isOpen: boolean, send: (...command: import("./types.js").ClientCommand) => void }} Link */
+/** @typedef {{ isOpen: boolean, send: (...command: import("./types.js").ClientCommand) => void }} CommandSender */
 /** @typedef {{ jobs: readonly JobView[], error: CTOError | null }} Snapshot `error`: why the room was refused */
 
 /**
  * The parts of a client that a tracker uses.
  *
  * @typedef {object} TrackerContext
- * @property {() => Link | undefined} link the connection; undefined until it is created
+ * @property {() => CommandSender | undefined} manager the connection manager; undefined until it is created
  * @property {import("./event-cache.js").EventCache} cache
  * @property {(room: string) => Promise<ProgressEvent[]>} recent returns the latest events of a room's newest jobs, oldest job first
  * @property {(rooms: readonly string[]) => void} leave leaves the rooms that no tracker needs
@@ -135,7 +135,7 @@ export class Tracker {
     this.#missedSinceMs = this.#session && this.#newestEventMs;
     this.#session += 1;
     for (const job of this.#jobs.values()) job.requested = false;
-    if (this.room) this.#context.link()?.send("join", this.room);
+    if (this.room) this.#context.manager()?.send("join", this.room);
     else for (const job of this.#jobs.values()) this.#follow(job);
   }
 
@@ -218,7 +218,7 @@ export class Tracker {
       }
     }
     this.#ready = !this.#closed;
-    if (this.#context.link()?.isOpen) this.opened();
+    if (this.#context.manager()?.isOpen) this.opened();
   }
 
   /** Add the jobs that started and ended while the connection was lost. @param {number} sinceMs */
@@ -231,14 +231,14 @@ export class Tracker {
   #follow(job) {
     if (isFinished(job) || this.#closed) return;
     if (this.room) this.#catchUp(job);
-    else this.#context.link()?.send("follow", job.jobId, job.seq);
+    else this.#context.manager()?.send("follow", job.jobId, job.seq);
   }
 
   /** @param {Job} job */
   #catchUp(job) {
     if (job.requested) return;
     job.requested = true;
-    this.#context.link()?.send("catchUp", job.jobId, job.seq);
+    this.#context.manager()?.send("catchUp", job.jobId, job.seq);
   }
 
   /** @param {ProgressEvent} event */

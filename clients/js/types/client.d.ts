@@ -6,7 +6,7 @@ export type Options = {
      */
     url?: string;
     /**
-     * a token, or a function that returns one, also before it expires
+     * a token, or a function that returns one; also called shortly before the token expires
      */
     token?: string | (() => string | Promise<string>);
     /**
@@ -30,22 +30,22 @@ export type Options = {
      */
     rest?: Pick<Rest, "request" | "requestWithRetry">;
 };
-export type LinkMessage = import("./connection-manager.js").LinkMessage;
+export type ConnectionMessage = import("./connection-manager.js").ConnectionMessage;
 export type TrackOptions = {
     history?: boolean;
 };
 /**
  * @typedef {object} Options
  * @property {string} [url] address of the gateway, `http(s)://` or `ws(s)://`; by default the page's origin
- * @property {string | (() => string | Promise<string>)} [token] a token, or a function that returns one, also before it expires
+ * @property {string | (() => string | Promise<string>)} [token] a token, or a function that returns one; also called shortly before the token expires
  * @property {(url: string, options: any) => any} [io] `io` of socket.io-client; without it the client uses the plain WebSocket
  * @property {boolean} [tabs] whether tabs share one connection, if the browser supports it; by default true
  * @property {import("./event-cache.js").Storage | null} [storage] keeps events across a reload; by default `sessionStorage`
  * @property {readonly import("./types.js").Transport[]} [transports] the transports, the best one first
  * @property {Pick<Rest, "request" | "requestWithRetry">} [rest] sends requests in place of the gateway's REST API; `simulate` sets it
  */
-/** @typedef {import("./connection-manager.js").LinkMessage} LinkMessage */
-/** @typedef {{ history?: boolean }} TrackOptions `history`: track every event, or only the latest of each job */
+/** @typedef {import("./connection-manager.js").ConnectionMessage} ConnectionMessage */
+/** @typedef {{ history?: boolean }} TrackOptions `history`: true: every event; false: only each job's latest */
 /**
  * Create a client of a gateway. It connects when the first job is tracked. Throws `invalid_options` if `url` is not an address.
  *
@@ -112,7 +112,7 @@ export declare class Client {
         jobs: any[];
         nextCursor: string | null;
     }>;
-    /** Return the gateway's counts of up to 500 jobs. @param {readonly string[]} jobIds @returns {Promise<any>} */
+    /** Return how many of up to 500 jobs are queued, active, completed, failed or not found. @param {readonly string[]} jobIds @returns {Promise<any>} */
     stats(jobIds: readonly string[]): Promise<any>;
     /** Connect again now, also after a refusal. */
     reconnect(): void;

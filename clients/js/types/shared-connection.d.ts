@@ -1,6 +1,6 @@
-export type LinkMessage = import("./connection-manager.js").LinkMessage;
+export type ConnectionMessage = import("./connection-manager.js").ConnectionMessage;
 export type ConnectionManager = import("./connection-manager.js").ConnectionManager;
-/** @typedef {import("./connection-manager.js").LinkMessage} LinkMessage */
+/** @typedef {import("./connection-manager.js").ConnectionMessage} ConnectionMessage */
 /** @typedef {import("./connection-manager.js").ConnectionManager} ConnectionManager */
 /** Return whether this browser can share a connection between tabs. */
 export declare const canShare: () => LockManager;
@@ -15,10 +15,10 @@ export declare class SharedConnection {
     isOpen: boolean;
     /**
      * @param {string} name the same for all tabs that share a connection: they have one gateway and one user
-     * @param {(emit: (...message: LinkMessage) => void) => ConnectionManager} createManager
-     * @param {(...message: LinkMessage) => void} emit
+     * @param {(emit: (...message: ConnectionMessage) => void) => ConnectionManager} createManager
+     * @param {(...message: ConnectionMessage) => void} emit
      */
-    constructor(name: string, createManager: (emit: (...message: LinkMessage) => void) => ConnectionManager, emit: (...message: LinkMessage) => void);
+    constructor(name: string, createManager: (emit: (...message: ConnectionMessage) => void) => ConnectionManager, emit: (...message: ConnectionMessage) => void);
     /** @param {import("./types.js").ClientCommand} command */
     send(...command: import("./types.js").ClientCommand): void;
     reconnect(): void;

@@ -3,7 +3,7 @@ export type CTOError = import("./errors.js").CTOError;
 export type Delivery = import("./listeners.js").Delivery;
 export type Gap = import("./listeners.js").Gap;
 export type JobView = import("./job.js").JobView;
-export type Link = {
+export type CommandSender = {
     isOpen: boolean;
     send: (...command: import("./types.js").ClientCommand) => void;
 };
@@ -13,9 +13,9 @@ export type Snapshot = {
 };
 export type TrackerContext = {
     /**
-     * the connection; undefined until it is created
+     * the connection manager; undefined until it is created
      */
-    link: () => Link | undefined;
+    manager: () => CommandSender | undefined;
     cache: import("./event-cache.js").EventCache;
     /**
      * returns the latest events of a room's newest jobs, oldest job first
@@ -32,13 +32,13 @@ export type TrackerContext = {
 /** @typedef {import("./listeners.js").Delivery} Delivery */
 /** @typedef {import("./listeners.js").Gap} Gap */
 /** @typedef {import("./job.js").JobView} JobView */
-/** @typedef {{ isOpen: boolean, send: (...command: import("./types.js").ClientCommand) => void }} Link */
+/** @typedef {{ isOpen: boolean, send: (...command: import("./types.js").ClientCommand) => void }} CommandSender */
 /** @typedef {{ jobs: readonly JobView[], error: CTOError | null }} Snapshot `error`: why the room was refused */
 /**
  * The parts of a client that a tracker uses.
  *
  * @typedef {object} TrackerContext
- * @property {() => Link | undefined} link the connection; undefined until it is created
+ * @property {() => CommandSender | undefined} manager the connection manager; undefined until it is created
  * @property {import("./event-cache.js").EventCache} cache
  * @property {(room: string) => Promise<ProgressEvent[]>} recent returns the latest events of a room's newest jobs, oldest job first
  * @property {(rooms: readonly string[]) => void} leave leaves the rooms that no tracker needs

@@ -1,6 +1,6 @@
 -- Finds orphans: jobs whose lease has expired or whose message was lost. Also removes expired jobs from the global
 -- lists, so that the lists and their lengths are correct even if no job is added.
--- KEYS: due, waiting, highest claimed, queue of new jobs, queue of resumed jobs, then the global lists
+-- KEYS: due, waiting, highest claimed, queue of new jobs, queue of jobs to take over, then the global lists
 -- ARGV: maximum per set, ms until a new job is checked again, ms until a job to take over is checked again, ms for
 -- which a resent message is assumed to be in its queue, prefix of job keys
 -- Returns rows of {job id, request, attempt}
