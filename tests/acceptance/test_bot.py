@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from acceptance.conftest import MINT, System, environment
+from support.processes import environment
+from support.samples import MINT
+from support.system import System
 from support.waiting import assert_stays, wait_until
 
 BOT = Path(__file__).parents[2] / "examples" / "bot.py"

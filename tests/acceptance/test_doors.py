@@ -7,13 +7,12 @@ import signal
 import socket
 import time
 from dataclasses import replace
-from uuid import uuid4
 
 import pytest
 import requests
 import socketio
 import websocket
-from acceptance.conftest import PlainSocket
+from support.clients import WebSocketClient
 from support.samples import FIRST_EVENT
 from support.waiting import assert_stays, wait_until
 
@@ -21,27 +20,13 @@ from cto_worker.domain.events import Details, encode
 from cto_worker.store import keys
 
 
-@pytest.fixture
-def user():
-    return f"u-{uuid4().hex[:12]}"
-
-
-def journal(system, job_id):
-    return system.get(f"/api/cto/job/{job_id}/events")["events"]
-
-
 def running(system, user, **changes):
     """A job that takes about two seconds."""
     return system.submit(userId=user, walletCount=40, buyAmount=0.4, **changes)
 
 
-def is_followed(system, room):
-    with system.store() as store:
-        return f"cto:room:{room}".encode() in store.pubsub_channels("cto:room:*")
-
-
 def is_left(system, room, timeout_s=25):
-    wait_until(lambda: not is_followed(system, room), timeout_s=timeout_s)
+    wait_until(lambda: not system.is_followed(room), timeout_s=timeout_s)
 
 
 def error(answer, status):
@@ -75,7 +60,7 @@ def test_every_door_tells_the_same_sequences(system, connect_client, stream, pla
         door.wait_for(lambda client: client.ended() >= set(jobs), timeout_s=90)
     statuses = set()
     for job_id, name in jobs.items():
-        told = journal(system, job_id)
+        told = system.events(job_id)
         assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
         assert [door.events(job_id) for door in doors] == [told] * len(doors)
         assert (
@@ -91,15 +76,15 @@ def test_every_door_tells_the_same_sequences(system, connect_client, stream, pla
 
 def test_the_stream_of_a_job_begins_where_things_stand_and_ends_with_the_job(system, stream, user):
     job_id = running(system, user)
-    wait_until(lambda: len(journal(system, job_id)) > 5)
+    wait_until(lambda: len(system.events(job_id)) > 5)
     client = stream(f"/api/cto/job/{job_id}/stream").wait_for(lambda client: client.has_ended())
     seqs = [event["seq"] for event in client.events()]
     assert seqs[0] > 1
-    assert client.events() == journal(system, job_id)[-len(seqs) :]
+    assert client.events() == system.events(job_id)[-len(seqs) :]
     assert [line["id"] for line in client.lines[:-1]] == [str(seq) for seq in seqs]
     is_left(system, f"job_{job_id}")
     late = stream(f"/api/cto/job/{job_id}/stream").wait_for(lambda client: client.has_ended())
-    assert late.events() == journal(system, job_id)[-1:]
+    assert late.events() == system.events(job_id)[-1:]
 
 
 def ended(events):
@@ -119,8 +104,8 @@ def test_a_stream_resumed_in_the_middle_has_no_hole_and_no_repeat(system, stream
         assert last_event_id == str(events[-1]["seq"])
         if not ended(events):  # and events happen meanwhile
             told = len(events)
-            wait_until(lambda told=told: len(journal(system, job_id)) > told)
-    assert events == journal(system, job_id)
+            wait_until(lambda told=told: len(system.events(job_id)) > told)
+    assert events == system.events(job_id)
     for last in (len(events), len(events) + 5):
         answer = requests.get(system.url + path, headers={"Last-Event-ID": str(last)}, timeout=10)
         assert (answer.status_code, answer.content) == (204, b""), "an EventSource comes again after all else"
@@ -142,12 +127,12 @@ def test_a_users_stream_is_resumed_over_all_its_jobs(system, stream, user):
     jobs.append(system.submit(userId=user))
     second.wait_for(lambda client: jobs[-1] in client.ended()).close()
     for job_id in jobs:
-        assert first.events(job_id) + second.events(job_id) == journal(system, job_id)
+        assert first.events(job_id) + second.events(job_id) == system.events(job_id)
     assert first.events(before) + second.events(before) == []
     third = stream(path, second.last_event_id)
     jobs.append(system.submit(userId=user))
     third.wait_for(lambda client: jobs[-1] in client.ended())
-    assert third.events() == journal(system, jobs[-1])
+    assert third.events() == system.events(jobs[-1])
 
 
 def test_the_first_job_of_a_user_is_not_missed_either(system, stream, user):
@@ -157,7 +142,7 @@ def test_the_first_job_of_a_user_is_not_missed_either(system, stream, user):
     job_id = system.submit(userId=user)
     system.ended(job_id)
     second = stream(f"/api/cto/stream?userId={user}", "-")
-    assert second.wait_for(lambda client: job_id in client.ended()).events() == journal(system, job_id)
+    assert second.wait_for(lambda client: job_id in client.ended()).events() == system.events(job_id)
 
 
 def test_a_position_shows_nobody_elses_job(system, stream, user):
@@ -172,7 +157,7 @@ def test_a_position_shows_nobody_elses_job(system, stream, user):
 def test_a_gap_is_told_and_the_stream_goes_on_from_there(system, stream, plain_socket, user):
     job_id = system.submit(userId=user)
     system.ended(job_id)
-    told = journal(system, job_id)
+    told = system.events(job_id)
     with system.store() as store:
         store.xtrim(keys.events(job_id), minid="4-0", approximate=False)
     client = stream(f"/api/cto/job/{job_id}/stream", "1").wait_for(lambda client: client.has_ended())
@@ -188,7 +173,7 @@ def test_a_gap_is_told_and_the_stream_goes_on_from_there(system, stream, plain_s
     )
     asker = plain_socket()
     asker.send(type="resume", jobId=job_id, after=2, id=9)
-    refused = asker.wait_for(lambda client: client.told("error")).told("error")[0]
+    refused = asker.wait_for(lambda client: client.received("error")).received("error")[0]
     assert (refused["code"], refused["oldestSeq"], refused["id"]) == ("gap", 4, 9)
 
 
@@ -220,7 +205,7 @@ def test_refusals_of_streams_are_json(system, user):
     for path in (f"stream?userId={user}", f"job/{job_id}/stream"):
         refused = ask(path, Origin="http://evil.example")
         assert error(refused, 403)["code"] == "origin_not_allowed"
-    assert not is_followed(system, f"user_{user}")
+    assert not system.is_followed(f"user_{user}")
 
 
 def test_a_request_for_the_head_leaves_no_reader_behind(system, user):
@@ -230,7 +215,7 @@ def test_a_request_for_the_head_leaves_no_reader_behind(system, user):
 
 def test_a_reader_of_a_stream_that_vanishes_is_noticed(system, stream, user):
     client = stream(f"/api/cto/stream?userId={user}")
-    wait_until(lambda: is_followed(system, f"user_{user}"))
+    wait_until(lambda: system.is_followed(f"user_{user}"))
     client.close()
     is_left(system, f"user_{user}")
 
@@ -248,7 +233,7 @@ def flood(system, user):
 def test_a_stream_that_nobody_reads_is_dropped_and_the_others_are_not(system, stream, slow_stream, user):
     reader = stream(f"/api/cto/stream?userId={user}")
     slow_stream(f"/api/cto/stream?userId={user}-slow")
-    wait_until(lambda: is_followed(system, f"user_{user}-slow"))
+    wait_until(lambda: system.is_followed(f"user_{user}-slow"))
     drops = system.said().count("dropped a client")
     flood(system, user)
     flood(system, f"{user}-slow")
@@ -263,7 +248,7 @@ def test_a_websocket_that_nobody_reads_is_dropped(system, user):
         address, timeout=30, sockopt=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)]
     )
     slow.send(f'{{"type":"join","room":"user_{user}"}}')
-    wait_until(lambda: is_followed(system, f"user_{user}"))
+    wait_until(lambda: system.is_followed(f"user_{user}"))
     drops = system.said().count("dropped a client")
     flood(system, user)
     is_left(system, f"user_{user}", timeout_s=8)
@@ -274,21 +259,21 @@ def test_a_websocket_that_nobody_reads_is_dropped(system, user):
 def test_the_plain_websocket_joins_leaves_and_resumes(system, plain_socket, user):
     client = plain_socket()
     client.send(type="join", room=f"user_{user}", id="one")
-    client.wait_for(lambda client: client.told("joined"))
-    assert client.told("joined") == [{"type": "joined", "room": f"user_{user}", "id": "one"}]
+    client.wait_for(lambda client: client.received("joined"))
+    assert client.received("joined") == [{"type": "joined", "room": f"user_{user}", "id": "one"}]
     job_id = running(system, user)
     client.wait_for(lambda client: len(client.events(job_id)) >= 5)
     late = plain_socket()
     late.send(type="resume", jobId=job_id, after=2, id={"any": "JSON"})
     late.wait_for(lambda client: job_id in client.ended())
-    resumed = late.told("resumed")[0]
+    resumed = late.received("resumed")[0]
     assert resumed["events"][-1]["seq"] == resumed["latestSeq"]
     assert (resumed["jobId"], resumed["id"]) == (job_id, {"any": "JSON"})
-    assert resumed["events"] + late.events() == journal(system, job_id)[2:]
+    assert resumed["events"] + late.events() == system.events(job_id)[2:]
     client.wait_for(lambda client: job_id in client.ended())
-    assert client.events() == journal(system, job_id)
+    assert client.events() == system.events(job_id)
     client.send(type="leave", room=f"user_{user}")
-    client.wait_for(lambda client: client.told("left"))
+    client.wait_for(lambda client: client.received("left"))
     is_left(system, f"user_{user}", timeout_s=5)
     assert "s3cret" not in system.said()
 
@@ -309,8 +294,8 @@ def test_a_refusal_is_an_error_with_the_id_and_the_socket_lives_on(plain_socket,
     client = plain_socket()
     client.send(**message, id=1)
     client.send(type="leave", room="user_7")
-    client.wait_for(lambda client: client.told("left"))
-    [refused] = client.told("error")
+    client.wait_for(lambda client: client.received("left"))
+    [refused] = client.received("error")
     assert (refused["code"], refused["id"]) == (code, 1)
     assert refused["message"]
 
@@ -339,8 +324,8 @@ def fragments(client, count):
 def test_what_is_no_message_is_told_and_ends_the_socket(system, plain_socket, user, send, status, code):
     client = plain_socket(f"user_{user}")
     send(client.socket)
-    client.wait_for(lambda client: client.told("end"))
-    assert [line["code"] for line in client.told("error")] == [code]
+    client.wait_for(lambda client: client.received("end"))
+    assert [line["code"] for line in client.received("error")] == [code]
     assert client.status == status
     is_left(system, f"user_{user}", timeout_s=5)
 
@@ -348,13 +333,13 @@ def test_what_is_no_message_is_told_and_ends_the_socket(system, plain_socket, us
 def test_a_message_may_be_as_large_as_allowed(plain_socket):
     client = plain_socket()
     client.socket.send('{"type":"leave","room":"user_7"}'.ljust(32_768))
-    client.wait_for(lambda client: client.told("left"))
+    client.wait_for(lambda client: client.received("left"))
 
 
 def test_a_websocket_that_is_closed_or_vanishes_leaves_no_reader_behind(system, plain_socket, user):
     polite, rude = plain_socket(f"user_{user}-polite"), plain_socket(f"user_{user}-rude")
     polite.socket.send_close(1000)
-    polite.wait_for(lambda client: client.told("end"))
+    polite.wait_for(lambda client: client.received("end"))
     assert polite.status == 1000
     rude.socket.sock.shutdown(socket.SHUT_RDWR)
     is_left(system, f"user_{user}-polite", timeout_s=5)
@@ -366,12 +351,12 @@ def test_a_peer_that_answers_no_ping_is_gone_and_one_that_does_is_not(system, pl
     dead = websocket.create_connection(system.url.replace("http", "ws", 1) + "/ws", timeout=30)
     dead.send(f'{{"type":"join","room":"user_{user}-dead"}}')
     begun_s = time.monotonic()
-    wait_until(lambda: is_followed(system, f"user_{user}-dead"))
+    wait_until(lambda: system.is_followed(f"user_{user}-dead"))
     is_left(system, f"user_{user}-dead", timeout_s=20)
     assert time.monotonic() - begun_s > 10
-    assert_stays(lambda: is_followed(system, f"user_{user}-alive"), for_s=2)
+    assert_stays(lambda: system.is_followed(f"user_{user}-alive"), for_s=2)
     alive.send(type="leave", room=f"user_{user}-alive")
-    alive.wait_for(lambda client: client.told("left"))
+    alive.wait_for(lambda client: client.received("left"))
     dead.shutdown()
 
 
@@ -416,8 +401,8 @@ def test_without_the_store_the_doors_say_so(launch, opened):
 def test_a_page_can_find_out_whether_its_plain_websocket_lives(plain_socket):
     client = plain_socket()
     client.send(type="ping", id=7)
-    client.wait_for(lambda client: client.told("pong"))
-    assert client.told("pong") == [{"type": "pong", "id": 7}]
+    client.wait_for(lambda client: client.received("pong"))
+    assert client.received("pong") == [{"type": "pong", "id": 7}]
 
 
 def test_a_connection_is_in_so_many_rooms_by_whichever_door(launch):
@@ -426,7 +411,7 @@ def test_a_connection_is_in_so_many_rooms_by_whichever_door(launch):
     system.ended(ended)
     client = socketio.Client()
     client.connect(system.url, transports=["websocket"])
-    plain = PlainSocket(system)
+    plain = WebSocketClient(system)
     for number in range(10):  # an ended job's room is not entered, and takes no place
         assert client.call("join_room", f"job_{ended}", timeout=30)["success"]
         plain.send(type="join", room=f"job_{ended}", id=number)
@@ -434,15 +419,15 @@ def test_a_connection_is_in_so_many_rooms_by_whichever_door(launch):
     for room in ("user_1", "user_2"):
         assert client.call("join_room", room, timeout=30) == {"success": True, "room": room}
         plain.send(type="join", room=room)
-    plain.wait_for(lambda plain: len(plain.told("joined")) == 12 and len(plain.told("resumed")) == 10)
-    assert all(told["events"][-1]["phase"] == 5 for told in plain.told("resumed"))
+    plain.wait_for(lambda plain: len(plain.received("joined")) == 12 and len(plain.received("resumed")) == 10)
+    assert all(told["events"][-1]["phase"] == 5 for told in plain.received("resumed"))
 
     refusal = client.call("join_room", "user_3", timeout=30)
     plain.send(type="join", room="user_3")
-    plain.wait_for(lambda plain: plain.told("error"))
+    plain.wait_for(lambda plain: plain.received("error"))
     assert (refusal["success"], refusal["error"]["code"]) == (False, "too_many_rooms")
-    assert plain.told("error")[0]["code"] == "too_many_rooms"
-    assert "CTO_MAX_ROOMS" in plain.told("error")[0]["message"]
+    assert plain.received("error")[0]["code"] == "too_many_rooms"
+    assert "CTO_MAX_ROOMS" in plain.received("error")[0]["message"]
     assert client.call("leave_room", "user_1", timeout=30)["success"]
     assert client.call("join_room", "user_3", timeout=30)["success"]
     assert client.call("resume", {"jobId": ended, "after": 0}, timeout=30)["success"]

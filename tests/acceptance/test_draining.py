@@ -12,9 +12,10 @@ from contextlib import contextmanager
 
 import pytest
 import requests
-from acceptance.conftest import MINT, NODE_DIR
 from acceptance.test_compose import GATEWAYS, Deployment
-from support.javascript import NodeProgram
+from support.javascript import NODE_PROGRAMS, NodeProgram
+from support.samples import operation
+from support.tokens import bearer
 from support.waiting import wait_until
 
 # Kind of client → how many, and how each of them is connected.
@@ -43,7 +44,7 @@ class Crowd:
     def __init__(self, url, token, job_id):
         self.via, self.failed, self.seqs = {}, {}, {}
         kinds = json.dumps({kind: count for kind, (count, _) in KINDS.items()})
-        self.program = NodeProgram(self.take, NODE_DIR / "crowd.mjs", url, token, job_id, kinds)
+        self.program = NodeProgram(self.take, NODE_PROGRAMS / "crowd.mjs", url, token, job_id, kinds)
         self.close = self.program.close
 
     def take(self, line):
@@ -81,10 +82,10 @@ def crowd(composed):
 
 def gateway_of(composed):
     """The gateway that has the whole crowd: all clients are of one address, by which the proxy chooses."""
-    bearer = {"Authorization": f"Bearer {(composed.secrets / 'prometheus-token').read_text()}"}
+    headers = bearer((composed.secrets / "prometheus-token").read_text())
 
     def busy():
-        numbers = requests.get(f"{composed.url(GATEWAYS[0])}/metrics", headers=bearer, timeout=10).text
+        numbers = requests.get(f"{composed.url(GATEWAYS[0])}/metrics", headers=headers, timeout=10).text
         found = re.findall(r"^cto_gateway_sockets\{(.*)\} (\d+)\.0$", numbers, re.MULTILINE)
         for name in GATEWAYS:
             process = f':{composed.processes[name].pid}"'
@@ -103,7 +104,7 @@ def submitting(composed):
     which the same request with the same key starts one job.
     """
     answers, ends = [], threading.Event()
-    body = {"tokenAddress": MINT, "userId": "8", "userChatId": 1, "mode": "prefunded", "buyAmount": 0.01}
+    body = operation(userId="8", buyAmount=0.01, walletCount=None)
 
     def submit():
         with requests.Session() as session:

@@ -151,11 +151,11 @@ def test_a_polling_client_that_says_too_much_is_cut_off(system):
 def test_a_plain_websocket_that_says_too_much_is_told_and_closed(plain_socket):
     client = plain_socket()
     with suppress(websocket.WebSocketException, OSError):
-        while not client.told("error"):
+        while not client.received("error"):
             client.send(type="leave", room="user_7")
-    client.wait_for(lambda client: client.told("end"))
-    assert client.told("error")[0]["code"] == "too_many_messages"
-    assert len(client.told("left")) >= BURST
+    client.wait_for(lambda client: client.received("end"))
+    assert client.received("error")[0]["code"] == "too_many_messages"
+    assert len(client.received("left")) >= BURST
     assert client.status == 1008
 
 

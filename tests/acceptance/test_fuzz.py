@@ -11,7 +11,6 @@ import pytest
 import requests
 import schemathesis
 import websocket
-from acceptance.conftest import MINT, PlainSocket, System, environment
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
@@ -25,15 +24,16 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from support.tokens import AUDIENCE, SECRET, token
+from support.clients import WebSocketClient
+from support.processes import environment
+from support.samples import MINT, operation
+from support.system import System
+from support.tokens import GUARDED, bearer, token
 
 from api.spec import asyncapi, openapi
 
 A, B = "fuzzer", "victim"
-GUARDED = {
-    "CTO_AUTH": "required",
-    "CTO_JWT_SECRET": SECRET,
-    "CTO_JWT_AUDIENCE": AUDIENCE,
+ROOMY = GUARDED | {
     "CTO_RATE_LIMIT": "1000000/minute",
     "CTO_MAX_USER_SOCKETS": "1000",
 }
@@ -63,7 +63,7 @@ OPERATIONS = {result.ok().label: result.ok() for result in SCHEMA.get_all_operat
 @pytest.fixture(scope="module")
 def guarded():
     """A system with two users, of whom A will send everything and B has the jobs."""
-    env = environment(**GUARDED)
+    env = environment(**ROOMY)
     system = System(env, "--no-flower").ready()
     system.jobs = {user: [submit(system, user), submit(system, user)] for user in (A, B)}
     yield system
@@ -72,19 +72,15 @@ def guarded():
     shutil.rmtree(env["CTO_DATA_DIR"])
 
 
-def bearer(user):
-    return {"Authorization": f"Bearer {token(user)}"}
-
-
 def submit(system, user):
-    body = {"tokenAddress": MINT, "userId": user, "userChatId": 1, "mode": "prefunded", "buyAmount": 0.05}
-    answer = requests.post(f"{system.url}/api/cto/jobs", json=body, headers=bearer(user), timeout=10)
+    body = operation(userId=user, walletCount=None)
+    answer = requests.post(f"{system.url}/api/cto/jobs", json=body, headers=bearer(token(user)), timeout=10)
     return answer.json()["data"]["jobId"]
 
 
 def send(system, case):
     """Send a case as A. Of a stream, which does not end, take what comes first."""
-    asked = case.as_transport_kwargs(base_url=system.url, headers=bearer(A))
+    asked = case.as_transport_kwargs(base_url=system.url, headers=bearer(token(A)))
     with requests.request(**asked, stream=True, timeout=10) as answer:
         if answer.headers.get("Content-Type", "").startswith("text/event-stream"):
             answer._content = next(answer.iter_content(None), b"")
@@ -180,7 +176,7 @@ class Wire:
     def say(self, payload, opcode=websocket.ABNF.OPCODE_TEXT):
         """Say something, and take in what is told until the server has taken it in, or closed."""
         if self.socket is None:
-            self.socket = websocket.create_connection(self.address, header=bearer(A), timeout=10)
+            self.socket = websocket.create_connection(self.address, header=bearer(token(A)), timeout=10)
             if self.first:
                 self.say(self.first)
         try:
@@ -204,7 +200,7 @@ class Wire:
 @pytest.fixture
 def bystander(guarded, opened):
     """B, who listens to his own jobs."""
-    return opened(PlainSocket(guarded, f"user_{B}", token=token(B)))
+    return opened(WebSocketClient(guarded, f"user_{B}", token=token(B)))
 
 
 def unharmed(guarded, bystander):
@@ -216,7 +212,7 @@ def unharmed(guarded, bystander):
 
 
 def events_of(client):
-    return [line["event"] for line in client.told("worker_progress")]
+    return [line["event"] for line in client.received("worker_progress")]
 
 
 def rooms_and_jobs(system):

@@ -11,10 +11,9 @@ import time
 import pytest
 import requests
 import socketio
+from support.samples import operation
 from support.waiting import wait_until
 
-MINT = "So11111111111111111111111111111111111111112"
-BODY = {"tokenAddress": MINT, "userId": "7", "userChatId": 1, "mode": "prefunded", "buyAmount": 0.05}
 FOREIGN = {"Host": "evil.example", "Origin": "http://evil.example"}
 
 
@@ -29,7 +28,7 @@ def test_a_store_that_hangs_is_answered_503_in_time_and_comes_back(launch):
     system.ended(system.submit())
     asked = [
         lambda: requests.get(f"{system.url}/readyz", timeout=30),
-        lambda: requests.post(f"{system.url}/api/cto/jobs", json=BODY, timeout=30),
+        lambda: requests.post(f"{system.url}/api/cto/jobs", json=operation(), timeout=30),
         lambda: requests.get(f"{system.url}/api/cto/jobs", timeout=30),
     ]
     with system.store() as store:
@@ -93,7 +92,7 @@ def post_in_chunks(system, chunks):
 
 
 def test_a_body_in_chunks_is_read(system):
-    text = json.dumps(BODY | {"userId": "chunks"}).encode()
+    text = json.dumps(operation(userId="chunks")).encode()
     status, answer = post_in_chunks(system, [text[:5], text[5:6], text[6:]])
     assert status == 202, answer
     assert system.ended(answer["data"]["jobId"])["latestProgress"]["userId"] == "chunks"
@@ -106,7 +105,7 @@ def test_a_body_in_chunks_that_is_too_large_is_refused(system, size):
 
 
 def test_a_body_in_chunks_may_be_as_large_as_any_other_and_is_never_cut_off(system):
-    text = json.dumps(BODY | {"userId": "large"}).encode()
+    text = json.dumps(operation(userId="large")).encode()
     assert post_in_chunks(system, [text.ljust(32_768)])[0] == 202
     assert post_in_chunks(system, [text.ljust(32_769)])[0] == 413
     assert post_in_chunks(system, [text.ljust(32_768), b"x" * 100])[0] == 413

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
-from uuid import uuid4
 
 import pytest
 import requests
+from support.samples import operation
 from support.waiting import assert_stays, wait_until
 
 from cto_worker.jobs.celery_app import celery_app, make_send
 from cto_worker.store import keys
 
 CLIENTS = [(kind, transport) for kind in ("node", "python") for transport in ("websocket", "polling")]
-
-
-@pytest.fixture
-def user():
-    return f"u-{uuid4().hex[:12]}"
-
-
-def journal(system, job_id):
-    return system.get(f"/api/cto/job/{job_id}/events")["events"]
 
 
 @pytest.mark.parametrize(("kind", "transport"), CLIENTS)
@@ -32,7 +23,7 @@ def test_a_client_sees_every_event_of_its_room_as_the_journal_has_it(
     assert client.answers() == {f"user_{user}": {"success": True, "room": f"user_{user}"}}
     job_id = system.submit(userId=user, mode="standard")
     client.wait_for(lambda client: job_id in client.ended())
-    assert client.events(job_id) == journal(system, job_id)
+    assert client.events(job_id) == system.events(job_id)
     assert [event["seq"] for event in client.events()] == list(range(1, len(client.events()) + 1))
 
 
@@ -48,12 +39,12 @@ def test_fifty_jobs_at_once_and_every_client_has_the_journals_sequence(system, c
         client.wait_for(lambda client: client.ended() >= set(jobs), timeout_s=120)
     one.wait_for(lambda client: jobs[0] in client.ended())
     for job_id in jobs:
-        told = journal(system, job_id)
+        told = system.events(job_id)
         assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
         for client in [*everything, admin]:
             assert client.events(job_id) == told
     assert {event["jobId"] for event in one.events()} == {jobs[0]}
-    assert one.events() == journal(system, jobs[0])[-len(one.events()) :], "from its snapshot on, no hole"
+    assert one.events() == system.events(jobs[0])[-len(one.events()) :], "from its snapshot on, no hole"
     stats = system.get("/api/cto/jobs/stats", jobIds=",".join(jobs))
     assert (stats["completed"], stats["failed"], stats["notFound"]) == (49, 1, 0)
 
@@ -102,14 +93,14 @@ def test_a_page_opened_in_the_middle_sees_where_things_stand(system, connect_cli
     late.wait_for(lambda client: job_id in client.ended())
     seqs = [event["seq"] for event in late.events(job_id)]
     assert seqs[0] > 1
-    assert seqs == list(range(seqs[0], journal(system, job_id)[-1]["seq"] + 1))
+    assert seqs == list(range(seqs[0], system.events(job_id)[-1]["seq"] + 1))
 
 
 def test_the_second_identity_sees_the_job_too(system, connect_client, user):
     client = connect_client("python", "websocket", f"user_{user}-web")
     job_id = system.submit(userId=user, socketUserId=f"{user}-web")
     client.wait_for(lambda client: job_id in client.ended())
-    assert client.events(job_id) == journal(system, job_id)
+    assert client.events(job_id) == system.events(job_id)
 
 
 def test_a_message_that_is_left_when_its_job_has_expired_starts_nothing(system):
@@ -165,7 +156,7 @@ def test_a_message_on_the_channel_that_is_no_event_does_no_harm(system, connect_
             store.publish(f"cto:room:user_{user}", payload)
     job_id = system.submit(userId=user)
     client.wait_for(lambda client: job_id in client.ended())
-    assert client.events() == journal(system, job_id)
+    assert client.events() == system.events(job_id)
     assert "not an event" in system.said()
 
 
@@ -181,15 +172,14 @@ def test_a_cancellation_stops_the_job_before_the_next_buy(system, connect_client
 
 def test_a_job_sent_by_bare_name_is_the_same_to_everybody(system, connect_client, user):
     client = connect_client("node", "websocket", f"user_{user}")
-    body = {"tokenAddress": "So11111111111111111111111111111111111111112", "userId": user, "userChatId": 1}
-    body |= {"mode": "prefunded", "buyAmount": 0.01, "walletCount": 1}
+    body = operation(userId=user, buyAmount=0.01, walletCount=1)
     with celery_app(system.settings) as celery:
         result = celery.send_task("cto_worker.run_operation", args=[body], queue="cto", ignore_result=False)
         bad = celery.send_task("cto_worker.run_operation", args=[body | {"buyAmount": True}], queue="cto")
         client.wait_for(lambda client: client.ended() >= {result.id, bad.id})
         assert (result.state, result.result["successfulBuys"]) == ("SUCCESS", 1)
         assert (bad.state, bad.result.code) == ("FAILURE", "invalid_request")
-    assert client.events(result.id) == journal(system, result.id)
+    assert client.events(result.id) == system.events(result.id)
     assert system.ended(bad.id)["latestProgress"]["details"]["errorCode"] == "invalid_request"
 
 

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import re
-from uuid import uuid4
 
 import pytest
 import requests
 from support.waiting import wait_until
-
-
-@pytest.fixture
-def user():
-    return f"u-{uuid4().hex[:12]}"
 
 
 def told(system, name):

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from acceptance.conftest import BIN
-from acceptance.test_fuzz import GUARDED, bearer
+from support.processes import BIN
+from support.tokens import GUARDED, bearer, token
 
 HERE = Path(__file__).parent
 OPEN = {"CTO_RATE_LIMIT": "1000000/minute", "CTO_MAX_USER_SOCKETS": "1000"}
@@ -16,7 +16,7 @@ OPEN = {"CTO_RATE_LIMIT": "1000000/minute", "CTO_MAX_USER_SOCKETS": "1000"}
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(
-    ("settings", "headers"), [(OPEN, {}), (GUARDED, bearer("fuzzer"))], ids=["off", "required"]
+    ("settings", "headers"), [(OPEN, {}), (OPEN | GUARDED, bearer(token("fuzzer")))], ids=["off", "required"]
 )
 def test_the_document_and_the_system_agree(launch, tmp_path, settings, headers):
     system = launch("--no-flower", **settings).ready()

@@ -9,8 +9,9 @@ from collections import Counter
 import pytest
 import requests
 import socketio
-from acceptance.conftest import MINT, PlainSocket
-from support.tokens import AUDIENCE, SECRET, token
+from support.clients import WebSocketClient
+from support.samples import operation
+from support.tokens import GUARDED, bearer, token
 from support.waiting import wait_until
 
 OPERATIONS = 10_000
@@ -28,11 +29,11 @@ class User:
         self.done, self.shown = Counter(), Counter()
         text = token(self.name)
         self.rest = requests.Session()
-        self.rest.headers["Authorization"] = f"Bearer {text}"
+        self.rest.headers.update(bearer(text))
         self.client = socketio.Client()
         self.client.on("worker_progress", self.see)
         self.client.connect(system.url, auth={"token": text}, transports=["websocket"])
-        self.plain = PlainSocket(system, f"user_{self.name}", token=text)
+        self.plain = WebSocketClient(system, f"user_{self.name}", token=text)
 
     def see(self, event):
         self.shown[event["userId"]] += 1
@@ -54,14 +55,7 @@ class User:
 
     def submit(self):
         owner = self.chance.choice([self.name, self.name, "user-0"])
-        body = {
-            "tokenAddress": MINT,
-            "userId": owner,
-            "userChatId": 1,
-            "mode": "prefunded",
-            "buyAmount": 0.01,
-            "walletCount": 1,
-        }
+        body = operation(userId=owner, buyAmount=0.01, walletCount=1)
         answer = self.rest.post(f"{self.system.url}/api/cto/jobs", json=body, timeout=30)
         self.expect(
             answer.status_code == (202 if owner == self.name else 403), ("submit", owner, answer.text)
@@ -129,9 +123,7 @@ class User:
 def test_not_one_event_reaches_a_stranger(launch):
     system = launch(
         "--no-flower",
-        CTO_AUTH="required",
-        CTO_JWT_SECRET=SECRET,
-        CTO_JWT_AUDIENCE=AUDIENCE,
+        **GUARDED,
         CTO_RATE_LIMIT="1000000/minute",
         CTO_PAPER_LATENCY_MS="5",
     ).ready()
@@ -157,7 +149,7 @@ def test_not_one_event_reaches_a_stranger(launch):
             lambda job_id=job_id, owner=owner: (
                 requests.get(
                     f"{system.url}/api/cto/job/{job_id}/latest",
-                    headers={"Authorization": f"Bearer {token(owner)}"},
+                    headers=bearer(token(owner)),
                     timeout=10,
                 ).json()["data"]["phase"]
                 == 5

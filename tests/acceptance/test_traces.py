@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from support.tokens import AUDIENCE, SECRET, token
+from support.samples import operation
+from support.tokens import GUARDED, SECRET, bearer, token
 from support.waiting import wait_until
 
 from cto_worker.client import Client as BotClient
@@ -109,14 +110,7 @@ def silent_collector():
 
 
 def submit(system, headers=None, **changes):
-    body = {
-        "tokenAddress": "So11111111111111111111111111111111111111112",
-        "userId": "7",
-        "userChatId": 1,
-        "mode": "standard",
-        "buyAmount": 0.05,
-        "walletCount": 2,
-    } | changes
+    body = operation(**({"mode": "standard"} | changes))
     return requests.post(f"{system.url}/api/cto/jobs", json=body, headers=headers, timeout=10)
 
 
@@ -126,17 +120,14 @@ def only(spans):
 
 
 def test_a_trace_leads_from_the_request_to_each_buy_and_holds_no_secret(launch, collector):
-    bearer = token("7")
+    of_user = token("7")
     system = launch(
         "--no-flower",
-        CTO_AUTH="required",
-        CTO_JWT_SECRET=SECRET,
-        CTO_JWT_AUDIENCE=AUDIENCE,
+        **GUARDED,
         CTO_OTLP_ENDPOINT=collector.url,
         OTEL_BSP_SCHEDULE_DELAY="600000",  # what is sent is sent at the end, by gateway and worker
     ).ready()
-    headers = {"Authorization": f"Bearer {bearer}", "traceparent": TRACEPARENT}
-    answer = submit(system, headers, platform="pumpfun")
+    answer = submit(system, bearer(of_user) | {"traceparent": TRACEPARENT}, platform="pumpfun")
     assert answer.status_code == 202, answer.text
     job_id = answer.json()["data"]["jobId"]
     wait_until(lambda: "completed: " in system.said())
@@ -169,7 +160,7 @@ def test_a_trace_leads_from_the_request_to_each_buy_and_holds_no_secret(launch, 
     worker = [line for line in system.said().splitlines() if line.startswith("worker") and job_id in line]
     assert len(worker) == 2
     assert all(f"trace_id={TRACE}" in line for line in worker)
-    for secret in (bearer, SECRET, "Bearer"):
+    for secret in (of_user, SECRET, "Bearer"):
         assert secret.encode() not in everything
 
 
@@ -226,14 +217,7 @@ def test_a_job_that_was_handed_over_is_run_twice_in_one_trace(launch, collector)
 
 def test_who_enqueues_by_bare_name_or_in_python_has_a_trace_too(launch, collector):
     system = launch("--no-flower", CTO_OTLP_ENDPOINT=collector.url, **OFTEN).ready()
-    body = {
-        "tokenAddress": "So11111111111111111111111111111111111111112",
-        "userId": "7",
-        "userChatId": 1,
-        "mode": "prefunded",
-        "buyAmount": 1_000,
-        "walletCount": 2,
-    }
+    body = operation(buyAmount=1_000)
     app = celery_app(system.settings)
     app.send_task(keys.TASK_NAME, args=[body], task_id="bare", headers={"traceparent": TRACEPARENT})
     app.close()

@@ -8,7 +8,6 @@ import struct
 import time
 from contextlib import suppress
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
 import requests
@@ -17,11 +16,6 @@ from support.waiting import wait_until
 
 LIMIT = 32_768
 PONG = websocket.ABNF.OPCODE_PONG
-
-
-@pytest.fixture
-def user():
-    return f"u-{uuid4().hex[:12]}"
 
 
 @pytest.fixture
@@ -54,11 +48,6 @@ def joined(connect, user):
 def join(client, user):
     client.send(f'421["join_room","user_{user}"]')
     assert client.recv() == f'431[{{"success":true,"room":"user_{user}"}}]'
-
-
-def is_followed(system, user):
-    with system.store() as store:
-        return f"cto:room:user_{user}".encode() in store.pubsub_channels("cto:room:*")
 
 
 def closed_with(client):
@@ -213,15 +202,15 @@ def test_a_message_may_be_as_large_as_allowed(joined, user):
     ids=["large", "no text", "no packet", "not masked", "close", "packet that closes"],
 )
 def test_whoever_ends_it_the_client_is_told_and_leaves_no_reader_behind(system, joined, user, send, status):
-    assert is_followed(system, user)
+    assert system.is_followed(f"user_{user}")
     send(joined)
     assert closed_with(joined) == status
-    wait_until(lambda: not is_followed(system, user))
+    wait_until(lambda: not system.is_followed(f"user_{user}"))
 
 
 def test_a_client_that_vanishes_leaves_no_reader_behind(system, joined, user):
     joined.sock.shutdown(socket.SHUT_RDWR)
-    wait_until(lambda: not is_followed(system, user))
+    wait_until(lambda: not system.is_followed(f"user_{user}"))
 
 
 def test_a_session_comes_over_from_polling_and_what_follows_the_upgrade_at_once_is_read(

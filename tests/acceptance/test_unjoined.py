@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import time
 
 import pytest
 import requests
 import socketio
 import websocket
-from acceptance.conftest import NODE_DIR, System, environment
-from support.javascript import NodeProgram
-from support.tokens import AUDIENCE, SECRET, token
+from support.javascript import NODE_PROGRAMS, NodeProgram
+from support.processes import environment
+from support.system import System
+from support.tokens import GUARDED, token
 from support.waiting import wait_until
 
 from api.limits.refusal_log import MAX_LINES
@@ -25,7 +27,7 @@ MANY = 1_000  # packets; of this length no more fit into one message
 @pytest.fixture(scope="module")
 def guarded():
     """A system that wants tokens, behind a proxy that says whose request it is."""
-    env = environment(CTO_AUTH="required", CTO_JWT_SECRET=SECRET, CTO_JWT_AUDIENCE=AUDIENCE, CTO_PROXIES="1")
+    env = environment(**GUARDED, CTO_PROXIES="1")
     system = System(env, "--no-flower").ready()
     yield system
     assert system.stop() == 0
@@ -123,7 +125,9 @@ def test_before_it_has_joined_a_websocket_may_send_few_packets(guarded, packet):
 @pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="+".join)
 def test_a_stock_javascript_client_that_was_refused_can_connect_by_hand(guarded, transports, opened):
     said = []
-    program = NodeProgram(said.append, NODE_DIR / "refused.mjs", guarded.url, "bad", token(), *transports)
+    program = NodeProgram(
+        said.append, NODE_PROGRAMS / "refused.mjs", guarded.url, "bad", token(), *transports
+    )
     opened(program)
     wait_until(lambda: "connect" in said)
     assert said == ["invalid_token", "connect"]
@@ -163,3 +167,30 @@ def test_refusals_are_logged_with_the_clients_address_and_a_count(guarded):
     assert "None" not in "".join(lines("refused a"))
     counted = [line.split(".")[0] for line in lines("[api.limits.refusal_log]")]  # to the second
     assert max(map(counted.count, counted)) <= 2 * (MAX_LINES + 1)
+
+
+def test_a_chunked_body_is_read(guarded):
+    session = Polling(guarded)
+    packet = "40" + json.dumps({"token": token()})
+    assert session.http.post(session.url, data=iter([packet.encode()]), timeout=30).ok
+    assert session.get().text.startswith("40")
+
+
+def test_a_chunked_body_that_is_too_large_ends_the_session(guarded):
+    session = Polling(guarded)
+    session.join()
+    response = session.http.post(session.url, data=(b"4" * 65_536 for _ in range(40)), timeout=30)
+    assert response.status_code == 400
+    assert session.get().status_code == 400
+
+
+def test_a_body_that_does_not_arrive_ends_the_session_without_a_traceback(guarded):
+    session = Polling(guarded)
+    session.join()
+    path = session.url.removeprefix(guarded.url)
+    with socket.create_connection(("127.0.0.1", guarded.settings.port), timeout=60) as connection:
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n4"
+        connection.sendall(head.encode())
+        assert b" 400 " in connection.recv(4_096)  # after the time limit for a body
+    assert session.get().status_code == 400
+    assert "Traceback" not in guarded.said()

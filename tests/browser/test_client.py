@@ -7,10 +7,9 @@ import uuid
 
 import pytest
 import requests
-from acceptance.conftest import MINT
-from acceptance.test_authorization import GUARDED
 from browser.tcp_proxy import TcpProxy
-from support.tokens import token
+from support.samples import MINT
+from support.tokens import GUARDED, token
 from support.waiting import assert_stays, wait_until
 
 from api.auth.revocations import revoke

@@ -8,11 +8,11 @@ import time
 import uuid
 
 import pytest
-from acceptance.conftest import System, environment
-from acceptance.test_authorization import GUARDED
 from browser.conftest import WAIT_MS
 from playwright.sync_api import expect
-from support.tokens import token
+from support.processes import environment
+from support.system import System
+from support.tokens import GUARDED, token
 from support.waiting import wait_until
 
 from api.auth.revocations import revoke

@@ -7,8 +7,9 @@ import subprocess
 import threading
 
 import pytest
-from acceptance.conftest import System, environment
 from support.javascript import CLIENT, NODE
+from support.processes import environment
+from support.system import System
 from support.waiting import wait_until
 
 EXAMPLES = ["vanilla", "element", "react", "vue", "react-native"]

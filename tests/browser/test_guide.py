@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from acceptance.conftest import System, environment
-from acceptance.test_authorization import GUARDED
-from support.tokens import token
+from support.processes import environment
+from support.system import System
+from support.tokens import GUARDED, token
 
 from api.spec.event_reference import tables
 

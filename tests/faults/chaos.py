@@ -1,4 +1,4 @@
-"""Everything that can go wrong, at random, for as long as it is told to."""
+"""Faults of every kind, at random, for a given time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from collections import Counter
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
+from support.system import random_worker
 
 from cto_worker.crash_points import CRASH_POINTS
 from cto_worker.errors import JobEndedError
-from faults.parts import random_worker
 
 WORKERS = 2
 IN_WORKERS = [point for point in CRASH_POINTS if point != "after_record"]

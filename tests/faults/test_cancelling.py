@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from support.criteria import check
 
 from cto_worker.domain.events import JobStatus
 from cto_worker.markets.paper import ledger
-from faults.criteria import check
 
 
 @pytest.mark.parametrize("mode", ["standard", "prefunded"])
@@ -14,23 +14,23 @@ def test_no_more_than_the_step_in_flight_is_done_after_a_cancellation(build, mod
     system = build(CTO_PAPER_LATENCY_MS="300")
     system.worker()
     job_id = system.submit(mode=mode, walletCount=20)
-    system.reaches(job_id, 8)
+    system.wait_for_events(job_id, 8)
     assert system.cancel(job_id) is JobStatus.ACTIVE
     intended, executed = system.intent_log(job_id).records, len(orders(system))
-    system.ended([job_id])
+    system.wait_for_end([job_id])
     assert system.intent_log(job_id).records.keys() == intended.keys(), "no step is begun any more"
     assert executed <= len(orders(system)) <= executed + 1
     check(system, [job_id])
-    assert system.told(job_id)[-1]["details"]["errorCode"] == "cancelled"
+    assert system.events(job_id)[-1]["details"]["errorCode"] == "cancelled"
 
 
 def test_a_job_cancelled_while_it_waits_is_not_run(system):
     job_id = system.submit()
     assert system.cancel(job_id) is JobStatus.FAILED
-    told = system.told(job_id)
+    told = system.events(job_id)
     system.worker()
-    system.ended([system.submit()])  # sent later, so the cancelled one's message has been handled too
-    assert system.told(job_id) == told
+    system.wait_for_end([system.submit()])  # sent later, so the cancelled one's message has been handled too
+    assert system.events(job_id) == told
     assert not [entry for entry in orders(system) if entry.intent_id.startswith(job_id)]
 
 

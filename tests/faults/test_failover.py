@@ -9,13 +9,13 @@ import threading
 import pytest
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
+from support.criteria import check, check_all_bought
+from support.swarm import has_every_event
 from support.waiting import wait_until
 
 from cto_worker.errors import NotDurableError
 from cto_worker.store import keys
-from faults.clients import whole
-from faults.criteria import check, check_all_bought
-from faults.sentinel import WatchedSystem
+from faults.sentinel import SentinelSystem
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))  # `make soak` does ten
 GATEWAYS = ("127.0.0.8", "127.0.0.9")
@@ -23,7 +23,7 @@ GATEWAYS = ("127.0.0.8", "127.0.0.9")
 
 @pytest.fixture
 def make():
-    return WatchedSystem
+    return SentinelSystem
 
 
 def submit(system, key, **changes):
@@ -66,7 +66,7 @@ def lose_the_primary(system, swarm_of, name, number):
         for transport in ("websocket", "polling", "plain")
         for client in swarm_of(system.settings.port, host).add(2, transport, watched)
     ]
-    wait_until(lambda: system.told(running[-1])[-1]["phase"] == 4)
+    wait_until(lambda: system.events(running[-1])[-1]["phase"] == 4)
     wait_until(lambda: all(client.resumed == set(watched) for client in clients))
     before = system.primary()
     system.servers[before].signal(number)
@@ -79,9 +79,9 @@ def lose_the_primary(system, swarm_of, name, number):
     wait_until(lambda: all(map(system.ready_at, GATEWAYS)))
     sender.join()
     jobs = running + late
-    system.ended(jobs)
-    told = {job_id: len(system.told(job_id)) for job_id in watched}
-    wait_until(lambda: all(whole(client, told) for client in clients))
+    system.wait_for_end(jobs)
+    told = {job_id: len(system.events(job_id)) for job_id in watched}
+    wait_until(lambda: all(has_every_event(client, told) for client in clients))
     if number == signal.SIGKILL:
         system.servers[before].process.wait()
         system.servers[before] = system.start_server(before)
@@ -111,6 +111,6 @@ def test_money_moves_only_for_what_the_next_primary_knows(system):
     for replica in replicas:
         replica.signal(signal.SIGCONT)
     wait_until(lambda: system.primary() != before)
-    system.ended(jobs)
+    system.wait_for_end(jobs)
     assert check(system, jobs)["completed"] == len(jobs)
     check_all_bought(system, jobs)

@@ -5,35 +5,27 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import socket
-import tempfile
 import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from statistics import quantiles
 
 import pytest
 import requests
 import websocket
-from acceptance.conftest import EventStream, PlainSocket
+from support.clients import EventStream, WebSocketClient
+from support.processes import environment
 from support.samples import FIRST_EVENT
-from support.tokens import AUDIENCE, SECRET, token
+from support.swarm import has_every_event
+from support.system import System
+from support.tokens import GUARDED, bearer, token
 from support.waiting import wait_until
+from support.watchers import NodeFollower, NodeWatcher, PythonWatcher, collect_sockets, leaves_sockets_behind
 
 from cto_worker.domain.events import Details, encode
-from faults.clients import (
-    NodeDoors,
-    NodeWatcher,
-    PythonWatcher,
-    collect_sockets,
-    leaves_sockets_behind,
-    whole,
-)
-from faults.parts import BIN, BODY, Part, free_port
 
 STOCK = [(kind, transport) for kind in (NodeWatcher, PythonWatcher) for transport in ("websocket", "polling")]
 MARGIN_S = 2.0  # what a busy machine may add to a time that is promised
@@ -68,62 +60,32 @@ def doors():
         client.close()
 
 
-class Up:
-    """``cto up`` with several gateways."""
-
-    def __init__(self, *arguments, **settings):
-        self.directory = Path(tempfile.mkdtemp(prefix="cto-f-"))
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("CTO_")}
-        env = {
-            **clean,
-            "CTO_DATA_DIR": str(self.directory),
-            "CTO_PORT": str(self.port),
-            "CTO_AUTH": "off",
-            **settings,
-        }
-        self.log = self.directory / "up.log"
-        self.part = Part([BIN / "cto", "up", "--no-flower", *arguments], env, self.log)
-
-    def said(self):
-        return self.log.read_text()
-
-    def submit(self, **changes):
-        answer = requests.post(f"{self.url}/api/cto/jobs", json=BODY | changes, timeout=10)
-        return answer.json()["data"]["jobId"]
-
-    def told(self, job_id):
-        answer = requests.get(f"{self.url}/api/cto/job/{job_id}/events", timeout=10)
-        return answer.json()["data"]["events"]
-
-    def ended(self, job_id):
-        return self.told(job_id)[-1]["phase"] == 5
-
-    def processes(self, name):
-        """The ids that a gateway's processes have told, the latest last."""
-        return [int(pid) for pid in re.findall(rf"{name} +\| .*serving on .*process (\d+)", self.said())]
-
-    def close(self):
-        self.part.terminate(30)
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-
 @pytest.fixture
 def up():
-    """Run ``cto up`` with two gateways until both are there."""
+    """Run ``cto up`` with two gateways, until both serve: ``up(**settings)``."""
     systems = []
 
     def up(**settings):
-        system = Up("--gateways", "2", **settings)
+        system = System(environment(**settings), "--no-flower", "--gateways", "2")
         systems.append(system)
-        wait_until(lambda: "ready: try" in system.said() and "ready." in system.said())
+        system.ready()
         wait_until(lambda: all(f"gateway {number} is connected" in system.said() for number in (1, 2)))
         return system
 
     yield up
     for system in systems:
         system.close()
+
+
+def gateway_processes(system, number):
+    """Return the process ids that a gateway of ``cto up`` has had, the latest last."""
+    return [
+        int(pid) for pid in re.findall(rf"gateway.{number} +\| .*serving on .*process (\d+)", system.said())
+    ]
+
+
+def has_ended(system, job_id):
+    return system.events(job_id)[-1]["phase"] == 5
 
 
 @contextmanager
@@ -152,16 +114,14 @@ def asking(url, **headers):
 def test_strangers_are_sent_away_and_harm_nobody(system, swarm_of):
     """1,100 sockets: 600 of one user, which is as many as it may have, and 500 that never show a token."""
     system.worker(CTO_PAPER_LATENCY_MS="300")
-    system.gateway(
-        CTO_AUTH="required", CTO_JWT_SECRET=SECRET, CTO_JWT_AUDIENCE=AUDIENCE, CTO_MAX_USER_SOCKETS="600"
-    )
+    system.gateway(**GUARDED, CTO_MAX_USER_SOCKETS="600")
     jobs = [system.submit(mode="prefunded", walletCount=50, buyAmount=0.5) for _ in range(3)]
-    owner, service = token(BODY["userId"]), token("bot", role="service")
+    owner, service = token("7"), token("bot", role="service")
     swarm = swarm_of(system.settings.port)
     healthy = swarm.add(500, "websocket", jobs[:1], token=owner)
     healthy += swarm.add(100, "polling", jobs[1:2], token=owner)
-    status = f"{system.settings.base_url}/api/cto/job/{jobs[2]}/status"
-    with asking(status, Authorization=f"Bearer {service}") as took_s:
+    status = f"{system.url}/api/cto/job/{jobs[2]}/status"
+    with asking(status, **bearer(service)) as took_s:
         wait_until(lambda: all(client.resumed for client in healthy))
         took_s.clear()
         silent = swarm.add(400, "websocket", silent=True) + swarm.add(100, "polling", silent=True)
@@ -177,17 +137,17 @@ def test_strangers_are_sent_away_and_harm_nobody(system, swarm_of):
     assert {tuple(client.refusals) for client in strangers} == {("invalid_token",)}
     (other,) = swarm.add(1, "websocket", token=token("another"))
     wait_until(lambda: other.connections)
-    system.ended(jobs)
-    told = {job_id: len(system.told(job_id)) for job_id in jobs}
-    wait_until(lambda: all(whole(client, told) for client in healthy))
+    system.wait_for_end(jobs)
+    told = {job_id: len(system.events(job_id)) for job_id in jobs}
+    wait_until(lambda: all(has_every_event(client, told) for client in healthy))
     assert {client.connections for client in healthy} == {1}, "nobody was dropped"
 
 
-@pytest.mark.parametrize("behind_front", [False, True])
-def test_connections_without_a_request_are_closed(system, behind_front):
-    if behind_front:
-        system.front()
-    system.gateway(1 if behind_front else None)
+@pytest.mark.parametrize("behind_dispatcher", [False, True])
+def test_connections_without_a_request_are_closed(system, behind_dispatcher):
+    if behind_dispatcher:
+        system.dispatcher()
+    system.gateway(1 if behind_dispatcher else None)
     begun_s = time.monotonic()
     silent = [socket.create_connection(("127.0.0.1", system.settings.port)) for _ in range(50)]
     silent[0].sendall(b"GET /healthz")  # and no end of the line
@@ -204,7 +164,7 @@ def test_above_the_limit_rest_still_answers(system, swarm_of):
     swarm = swarm_of(system.settings.port)
     clients = swarm.add(30, "websocket")
     wait_until(lambda: sum(bool(client.connections) for client in clients) >= 10)
-    url = f"{system.settings.base_url}/socket.io/?EIO=4&transport=polling"
+    url = f"{system.url}/socket.io/?EIO=4&transport=polling"
     refused = requests.get(url, timeout=10)
     assert refused.status_code == 503
     assert refused.headers["Retry-After"]
@@ -219,7 +179,7 @@ def test_thousands_come_back_at_once(system, swarm_of):
     system.worker(CTO_PAPER_LATENCY_MS="0")
     gateway = system.gateway()
     jobs = [system.submit(mode="prefunded", walletCount=15, buyAmount=0.15) for _ in range(20)]
-    system.ended(jobs)
+    system.wait_for_end(jobs)
     swarm = swarm_of(system.settings.port)
     clients = [client for job_id in jobs for client in swarm.add(100, "websocket", [job_id])]
     wait_until(lambda: all(client.resumed for client in clients), 60)
@@ -227,11 +187,11 @@ def test_thousands_come_back_at_once(system, swarm_of):
     wait_until(lambda: not any(client.resumed for client in clients))
     system.gateway()
     begun_s = time.monotonic()
-    with asking(f"{system.settings.base_url}/api/cto/job/{jobs[0]}/status") as took_s:
+    with asking(f"{system.url}/api/cto/job/{jobs[0]}/status") as took_s:
         wait_until(lambda: all(client.resumed for client in clients), 60)
     print(f"2,000 were back within {time.monotonic() - begun_s:.1f} s, REST {max(took_s):.2f} s at most")  # noqa: T201
-    told = {job_id: len(system.told(job_id)) for job_id in jobs}
-    assert all(whole(client, told) for client in clients)
+    told = {job_id: len(system.events(job_id)) for job_id in jobs}
+    assert all(has_every_event(client, told) for client in clients)
     assert not [client.wrong for client in clients if client.wrong]
     assert max(client.connections for client in clients) == 2, "nobody was dropped and came again"
 
@@ -244,19 +204,19 @@ def test_hundreds_come_back_at_once_by_the_other_doors(system, swarm_of, door):
     system.worker(CTO_PAPER_LATENCY_MS="0")
     first = system.gateway()
     jobs = [system.submit(mode="prefunded", walletCount=10, buyAmount=0.5) for _ in range(10)]
-    system.ended(jobs)
+    system.wait_for_end(jobs)
     running = system.submit(mode="prefunded", walletCount=1, buyAmount=0.5)
-    system.ended([running])
-    told = {job_id: len(system.told(job_id)) for job_id in jobs}
+    system.wait_for_end([running])
+    told = {job_id: len(system.events(job_id)) for job_id in jobs}
     swarm = swarm_of(system.settings.port)
     clients = [client for job_id in jobs for client in swarm.add(60, door, [job_id])]
-    wait_until(lambda: all(whole(client, told) for client in clients))
+    wait_until(lambda: all(has_every_event(client, told) for client in clients))
     for client in clients:
         client.seqs = {job_id: [] for job_id in client.seqs}
     first.kill()
     system.gateway()
-    with asking(f"{system.settings.base_url}/api/cto/job/{running}/status") as took_s:
-        wait_until(lambda: all(whole(client, told) for client in clients))
+    with asking(f"{system.url}/api/cto/job/{running}/status") as took_s:
+        wait_until(lambda: all(has_every_event(client, told) for client in clients))
         assert len(took_s) >= 5
     assert all(client.connections >= 2 for client in clients)
 
@@ -265,8 +225,8 @@ def test_hundreds_come_back_at_once_by_the_other_doors(system, swarm_of, door):
 def test_a_gateway_is_killed_with_its_clients(up, swarm_of, watch):
     """200 clients and four stock ones on two gateways: each ends with every event, once and in order."""
     system = up(CTO_PAPER_LATENCY_MS="400")
-    jobs = [system.submit(mode="prefunded", walletCount=50, buyAmount=0.5) for _ in range(10)]
-    swarm = swarm_of(system.port)
+    jobs = [system.submit(walletCount=50, buyAmount=0.5, slippageBps=10_000) for _ in range(10)]
+    swarm = swarm_of(system.settings.port)
     clients = [
         client
         for at in range(10)
@@ -276,43 +236,43 @@ def test_a_gateway_is_killed_with_its_clients(up, swarm_of, watch):
     stock = [watch(kind, system.url, transport, jobs[:2]) for kind, transport in STOCK]
     everybody = clients + stock
     wait_until(lambda: all(len(client.resumed) == 2 for client in everybody))
-    (killed,) = system.processes("gateway.1")
+    (killed,) = gateway_processes(system, 1)
     os.kill(killed, signal.SIGKILL)
     wait_until(lambda: all(len(client.resumed) == 2 for client in everybody) and moved(clients))
-    assert not any(map(system.ended, jobs)), "or it was too late to lose anything"
-    wait_until(lambda: all(map(system.ended, jobs)))
-    told = {job_id: len(system.told(job_id)) for job_id in jobs}
-    wait_until(lambda: all(whole(client, told) for client in everybody))
+    assert not any(has_ended(system, job_id) for job_id in jobs), "too late to lose anything"
+    wait_until(lambda: all(has_ended(system, job_id) for job_id in jobs))
+    told = {job_id: len(system.events(job_id)) for job_id in jobs}
+    wait_until(lambda: all(has_every_event(client, told) for client in everybody))
     again = sum(client.connections == 2 for client in clients)
     assert 50 <= again <= 150, "each gateway had its part of them"
     assert {client.connections for client in clients} == {1, 2}
-    wait_until(lambda: len(system.processes("gateway.1")) == 2)
+    wait_until(lambda: len(gateway_processes(system, 1)) == 2)
 
 
 def moved(clients):
     return sum(client.connections == 2 for client in clients) >= 50
 
 
-def test_a_front_is_killed(up, swarm_of):
-    """Who is connected does not notice; who comes finds the next front, which knows where sessions live."""
+def test_a_dispatcher_is_killed(up, swarm_of):
+    """Who is connected does not notice; who comes finds the next dispatcher, which knows where sessions live."""
     system = up(CTO_PAPER_LATENCY_MS="150")
-    job_id = system.submit(mode="prefunded", walletCount=40, buyAmount=0.4)
-    swarm = swarm_of(system.port)
+    job_id = system.submit(walletCount=40, buyAmount=0.4, slippageBps=10_000)
+    swarm = swarm_of(system.settings.port)
     clients = swarm.add(20, "websocket", [job_id])
     wait_until(lambda: all(client.resumed for client in clients))
-    fronts = front_processes(system)
-    assert len(fronts) == 1
-    os.kill(fronts[0], signal.SIGKILL)
+    dispatchers = dispatcher_processes(system)
+    assert len(dispatchers) == 1
+    os.kill(dispatchers[0], signal.SIGKILL)
     wait_until(lambda: all(system.said().count(f"gateway {number} is connected") == 2 for number in (1, 2)))
     late = swarm.add(20, "polling", [job_id])
-    wait_until(lambda: system.ended(job_id))
-    told = {job_id: len(system.told(job_id))}
-    wait_until(lambda: all(whole(client, told) for client in clients + late))
+    system.ended(job_id)
+    told = {job_id: len(system.events(job_id))}
+    wait_until(lambda: all(has_every_event(client, told) for client in clients + late))
     assert {client.connections for client in clients + late} == {1}
     assert {client.sid[0] for client in late} == {"1", "2"}
 
 
-def front_processes(system):
+def dispatcher_processes(system):
     return [int(pid) for pid in re.findall(r"dispatcher +\| .*handing over .*process (\d+)", system.said())]
 
 
@@ -320,17 +280,17 @@ def front_processes(system):
 def test_a_gateway_that_is_told_to_stop_drains(system, swarm_of, watch):
     """Its clients come back by themselves, on the other; what was asked of it is answered."""
     system.worker(CTO_PAPER_LATENCY_MS="300")
-    system.front()
+    system.dispatcher()
     first = system.gateway(1)
     job_id = system.submit(mode="prefunded", walletCount=50, buyAmount=0.5)
     swarm = swarm_of(system.settings.port)
     clients = swarm.add(20, "websocket", [job_id]) + swarm.add(20, "polling", [job_id])
-    stock = [watch(kind, system.settings.base_url, transport, [job_id]) for kind, transport in STOCK]
+    stock = [watch(kind, system.url, transport, [job_id]) for kind, transport in STOCK]
     everybody = clients + stock
     wait_until(lambda: all(client.resumed for client in everybody))
     under_way, answered = slow_request(system.settings.port), []
     system.gateway(2)
-    wait_until(lambda: "gateway 2 is connected" in (system.directory / "front.log").read_text())
+    wait_until(lambda: "gateway 2 is connected" in (system.directory / "dispatcher.log").read_text())
     subscriber = threading.Thread(target=lambda: answered.append(under_way.recv(1_000)))
     subscriber.start()
     ends = threading.Thread(target=lambda: answered.append(first.terminate()))
@@ -343,17 +303,17 @@ def test_a_gateway_that_is_told_to_stop_drains(system, swarm_of, watch):
     under_way.close()
     assert answered[0].startswith(b"HTTP/1.1 400 "), "the request under way"
     assert answered[1] <= 10
-    system.ended([job_id])
-    told = {job_id: len(system.told(job_id))}
-    wait_until(lambda: all(whole(client, told) for client in everybody))
+    system.wait_for_end([job_id])
+    told = {job_id: len(system.events(job_id))}
+    wait_until(lambda: all(has_every_event(client, told) for client in everybody))
     assert {client.connections for client in everybody} == {2}
 
 
 def test_what_a_stopping_gateway_was_handed_is_answered(system):
     """Two gateways hold still while many ask; then one is told to stop, and finds what waits for it."""
-    front = system.front()
+    dispatcher = system.dispatcher()
     gateways = [system.gateway(number) for number in (1, 2)]
-    wait_until(lambda: all(f"gateway {number} is connected" in front.log.read_text() for number in (1, 2)))
+    wait_until(lambda: all(f"gateway {number} is connected" in dispatcher.log.read_text() for number in (1, 2)))
     for gateway in gateways:
         gateway.signal(signal.SIGSTOP)
     asking = [ask_for_health(system.settings.port) for _ in range(200)]
@@ -397,23 +357,23 @@ def answer_to(connection):
         return connection.recv(1_000).partition(b"\r\n")[0]
 
 
-@pytest.mark.parametrize("behind_front", [False, True])
-def test_streams_and_plain_sockets_come_back_too(system, doors, behind_front):
+@pytest.mark.parametrize("behind_dispatcher", [False, True])
+def test_streams_and_plain_sockets_come_back_too(system, doors, behind_dispatcher):
     system.worker(CTO_PAPER_LATENCY_MS="300")
-    if behind_front:
-        system.front()
-    first = system.gateway(1 if behind_front else None)
+    if behind_dispatcher:
+        system.dispatcher()
+    first = system.gateway(1 if behind_dispatcher else None)
     job_id = system.submit(mode="prefunded", walletCount=50, buyAmount=0.5)
-    client = doors(NodeDoors(system.settings.base_url, job_id))
+    client = doors(NodeFollower(system.url, job_id))
     wait_until(lambda: all(client.seqs.values()))
-    if behind_front:
+    if behind_dispatcher:
         system.gateway(2)
-        wait_until(lambda: "gateway 2 is connected" in (system.directory / "front.log").read_text())
+        wait_until(lambda: "gateway 2 is connected" in (system.directory / "dispatcher.log").read_text())
     assert first.terminate() < 1 + MARGIN_S
-    system.gateway(2 if behind_front else None)
-    assert system.told(job_id)[-1]["phase"] < 5, "or it was too late to lose anything"
-    system.ended([job_id])
-    seqs = list(range(1, len(system.told(job_id)) + 1))
+    system.gateway(2 if behind_dispatcher else None)
+    assert system.events(job_id)[-1]["phase"] < 5, "or it was too late to lose anything"
+    system.wait_for_end([job_id])
+    seqs = list(range(1, len(system.events(job_id)) + 1))
     wait_until(lambda: client.seqs == {"source": seqs, "socket": seqs})
     assert {"transport": "socket", "status": 1001, "reason": "going_away"} in client.endings
     assert {"transport": "source", "again": True} in client.endings
@@ -426,9 +386,7 @@ def test_what_waits_for_a_client_is_sent_first(system, doors, reads):
     gateway = system.gateway()
     small = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)]
     stream = open_stream(system.settings.port, "/api/cto/stream?userId=7", *small[0])
-    plain = websocket.create_connection(
-        system.settings.base_url.replace("http", "ws") + "/ws", timeout=20, sockopt=small
-    )
+    plain = websocket.create_connection(system.url.replace("http", "ws") + "/ws", timeout=20, sockopt=small)
     plain.send('{"type":"join","room":"user_7"}')
     assert '"joined"' in plain.recv()
     for number in range(100):
@@ -482,17 +440,17 @@ def slow_request(port):
 
 def test_a_connection_that_is_used_again_finds_each_session(system):
     """Browsers send requests of all their pages on the connections they have."""
-    system.front()
+    system.dispatcher()
     for number in (1, 2):
         system.gateway(number)
-    url = f"{system.settings.base_url}/socket.io/?EIO=4&transport=polling"
+    url = f"{system.url}/socket.io/?EIO=4&transport=polling"
     sids = {}
     while len(sids) < 2:
         sid = open_session(url)
         sids.setdefault(sid[0], sid)
     with requests.Session() as browser:
         for _ in range(3):
-            assert browser.get(f"{system.settings.base_url}/healthz", timeout=10).ok
+            assert browser.get(f"{system.url}/healthz", timeout=10).ok
             for sid in sids.values():
                 assert browser.post(f"{url}&sid={sid}", data="3", timeout=10).ok
 
@@ -501,27 +459,26 @@ def open_session(url):
     return json.loads(requests.get(url, timeout=10).text[1:])["sid"]
 
 
-@pytest.mark.parametrize("door", [PlainSocket, EventStream])
+@pytest.mark.parametrize("door", [WebSocketClient, EventStream])
 def test_who_is_connected_when_a_gateway_stops_is_told_to_come_again(system, door):
     system.worker(CTO_PAPER_LATENCY_MS="300")
     gateway = system.gateway()
-    system.url = system.settings.base_url
     job_id = system.submit(mode="prefunded", walletCount=50, buyAmount=0.5)
     clients = [
-        PlainSocket(system, "user_7")
-        if door is PlainSocket
+        WebSocketClient(system, "user_7")
+        if door is WebSocketClient
         else EventStream(system, f"/api/cto/job/{job_id}/stream").reading()
         for _ in range(20)
     ]
     wait_until(lambda: all(client.events() for client in clients))
     assert gateway.terminate() < 5
-    wait_until(lambda: all(client.lines[-1] in ({"end": True}, {"type": "end"}) for client in clients))
+    wait_until(lambda: all(client.has_ended() for client in clients))
     for client in clients:
-        if door is PlainSocket:
+        if door is WebSocketClient:
             assert client.status == 1001
-            assert client.told("error")[-1]["code"] == "going_away"
+            assert client.received("error")[-1]["code"] == "going_away"
         else:
-            assert client.in_order
+            assert client.complete
         client.close()
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from support.criteria import check
 from support.waiting import wait_until
 
 from cto_worker.markets.paper import ledger
-from faults.criteria import check
 
 
 @pytest.mark.parametrize("fault", ["LOST", "SILENT", "LATE"])
@@ -14,7 +14,7 @@ def test_what_was_executed_is_never_called_failed(build, fault):
     system = build(**{"CTO_PAPER_TIMEOUT_MS": "300", f"CTO_PAPER_{fault}_RATE": "0.5"})
     system.worker()
     jobs = [system.submit(mode=mode, walletCount=8) for mode in ("standard", "prefunded") * 3]
-    system.ended(jobs)
+    system.wait_for_end(jobs)
     unknown = {intent_id for intent_id, record in recorded(system, jobs) if record.status == "unknown"}
     if fault == "LOST":
         assert not unknown, "asking tells"

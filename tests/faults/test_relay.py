@@ -7,7 +7,6 @@ import json
 import re
 import selectors
 import socket
-import sys
 import threading
 import time
 from contextlib import closing, contextmanager
@@ -17,15 +16,15 @@ from statistics import quantiles
 import pytest
 import requests
 import socketio
+from support.clients import clients_of_every_transport
 from support.samples import FIRST_EVENT
+from support.swarm import has_every_event, masked
 from support.waiting import wait_until
+from support.watchers import collect_sockets, leaves_sockets_behind
 
 from cto_worker.domain.events import Details, Status
 from cto_worker.store import keys
 from cto_worker.store.journal import RedisJournal
-from faults.clients import collect_sockets, leaves_sockets_behind, masked, whole
-from faults.doors import every_door
-from faults.parts import Part
 
 EVENTS = 5_000
 JOBS = 50
@@ -114,7 +113,7 @@ def followers(system):
     made = []
 
     def make(transport):
-        made.append(Follower(system.settings.base_url, "7", transport))
+        made.append(Follower(system.url, "7", transport))
         return made[-1]
 
     yield make
@@ -123,20 +122,11 @@ def followers(system):
     collect_sockets()
 
 
-def gateway_behind(system, near):
-    """A gateway that reaches the store through a proxy."""
-    log = system.directory / "gateway.log"
-    gateway = Part([sys.executable, "-m", "api.wsgi"], system.env | near, log)
-    system.parts.append(gateway)
-    wait_until(system.gateway_ready)
-    return gateway
-
-
 @leaves_sockets_behind
 @pytest.mark.timeout(240)
-def test_whatever_happens_to_the_link_every_client_gets_every_event(system, followers, swarm_of):
+def test_every_client_receives_every_event_through_any_failure_of_the_link(system, followers, swarm_of):
     with system.proxied() as (proxy, near):
-        gateway = gateway_behind(system, near)
+        gateway = system.gateway(**near)
         told = {f"j{number}": EVENTS // JOBS + 2 for number in range(JOBS)}
         tellers = [Teller(system, job_id) for job_id in told]
         swarm = swarm_of(system.settings.port)
@@ -163,7 +153,7 @@ def test_whatever_happens_to_the_link_every_client_gets_every_event(system, foll
             },
         )
         ended_s = time.monotonic()
-        wait_until(lambda: all(whole(client, told) for client in resuming))
+        wait_until(lambda: all(has_every_event(client, told) for client in resuming))
         sets = {job_id: set(range(1, last + 1)) for job_id, last in told.items()}
         wait_until(lambda: all(follower.told == sets for follower in joined))
         assert time.monotonic() - ended_s <= 15
@@ -172,47 +162,47 @@ def test_whatever_happens_to_the_link_every_client_gets_every_event(system, foll
 
 @leaves_sockets_behind
 @pytest.mark.timeout(120)
-def test_a_job_that_begins_and_ends_while_the_link_is_lost_is_told_at_every_door(system):
-    with followed_through_a_proxy(system) as (proxy, doors):
-        tell_whole(system, "heard")
-        all_told(doors, [("heard", seq) for seq in (1, 2, 3)])
+def test_a_job_that_runs_while_the_link_is_lost_is_reported_on_every_transport(system):
+    with followed_through_a_proxy(system) as (proxy, clients):
+        tell_has_every_event(system, "heard")
+        all_received(clients, [("heard", seq) for seq in (1, 2, 3)])
         with proxy.broken():
-            tell_whole(system, "unheard")
-        tell_whole(system, "last")
-        all_told(doors, [(job_id, seq) for job_id in ("heard", "unheard", "last") for seq in (1, 2, 3)])
+            tell_has_every_event(system, "unheard")
+        tell_has_every_event(system, "last")
+        all_received(clients, [(job_id, seq) for job_id in ("heard", "unheard", "last") for seq in (1, 2, 3)])
 
 
 @leaves_sockets_behind
 @pytest.mark.timeout(120)
-def test_what_is_gone_when_the_link_is_back_is_told_as_a_gap_at_every_door(system):
-    with followed_through_a_proxy(system) as (proxy, doors):
+def test_events_that_expire_while_the_link_is_lost_are_reported_as_a_gap_on_every_transport(system):
+    with followed_through_a_proxy(system) as (proxy, clients):
         teller = Teller(system, "j1")
-        all_told(doors, [("j1", 1)])
+        all_received(clients, [("j1", 1)])
         with proxy.broken():
             for _ in range(3):
                 teller.tell()
             system.client.xtrim(keys.events("j1"), minid="3-0", approximate=False)
         teller.tell(last=True)
-        all_told(doors, [("j1", 1), ("gap", "j1", 3), ("j1", 3), ("j1", 4), ("j1", 5)])
+        all_received(clients, [("j1", 1), ("gap", "j1", 3), ("j1", 3), ("j1", 4), ("j1", 5)])
 
 
 @contextmanager
 def followed_through_a_proxy(system):
-    """A gateway whose link goes through a proxy, and a client at each door that follows user 7."""
+    """Yield a proxy between gateway and store, and a client of each transport in the room of user 7."""
     with system.proxied() as (proxy, near):
-        gateway_behind(system, near)
-        with every_door(system.settings.base_url, "7") as doors:
-            yield proxy, doors
+        system.gateway(**near)
+        with clients_of_every_transport(system, "7") as clients:
+            yield proxy, clients
     collect_sockets()
 
 
-def all_told(doors, events):
-    for door in doors:
-        wait_until(lambda door=door: events[-1] in door.told)
-        assert door.told == events
+def all_received(clients, progress):
+    for client in clients:
+        client.wait_for(lambda client: progress[-1] in client.progress())
+        assert client.progress() == progress
 
 
-def tell_whole(system, job_id):
+def tell_has_every_event(system, job_id):
     """A job from its first event to its last."""
     teller = Teller(system, job_id)
     teller.tell()
@@ -311,7 +301,7 @@ class Unpolled:
 
     def __init__(self, system):
         self.system = system
-        url = f"{system.settings.base_url}/socket.io/?EIO=4&transport=polling"
+        url = f"{system.url}/socket.io/?EIO=4&transport=polling"
         url += f"&sid={json.loads(requests.get(url, timeout=10).text[1:])['sid']}"
         for said, answer in (("40", "40{"), ('420["join_room","user_7"]', '430[{"success":true')):
             assert requests.post(url, data=said, timeout=10).ok
@@ -328,7 +318,7 @@ class Unpolled:
 
 def sessions(system):
     """How many Socket.IO clients the gateway has, a moment late."""
-    told = requests.get(f"{system.settings.base_url}/metrics", timeout=10).text
+    told = requests.get(f"{system.url}/metrics", timeout=10).text
     return float(re.search(r'^cto_gateway_sockets\{.*"socketio".*\} (.*)$', told, re.MULTILINE)[1])
 
 

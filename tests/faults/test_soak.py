@@ -6,9 +6,9 @@ import os
 import random
 
 import pytest
+from support.criteria import check
 
 from faults.chaos import MARKET, Chaos
-from faults.criteria import check
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 SEED = int(os.environ.get("SOAK_SEED") or random.randrange(10**6))
@@ -21,7 +21,7 @@ def test_any_faults_in_any_order(build):
     with system.proxied() as proxied:
         chaos = Chaos(system, proxied, SECONDS, SEED)
         jobs = chaos.run()
-        system.ended(jobs, timeout_s=60)
+        system.wait_for_end(jobs, timeout_s=60)
         seen = check(system, jobs, unknown_allowed=True)
     print(dict(seen), dict(chaos.done))  # noqa: T201
     assert len(chaos.done) > 8

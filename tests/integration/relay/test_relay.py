@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from faults.proxy import Proxy
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from support.proxy import Proxy
 from support.samples import FIRST_EVENT as FIRST
 from support.waiting import assert_stays, wait_until
 

@@ -1,4 +1,4 @@
-"""What must hold after any fault, checked from outside: journal, intent log and the market's own ledger."""
+"""Criteria that hold after any fault, read from outside: journal, intent log and the market's ledger."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from collections import Counter
 from contextlib import suppress
 from itertools import pairwise
 
-from support.waiting import wait_until
-
 from cto_worker.domain.events import decode
 from cto_worker.domain.money import to_sol
 from cto_worker.markets.paper import ledger
 from cto_worker.store import keys
+from support.waiting import wait_until
 
 ENDED = {"completed", "failed"}
 
 
 def check(system, job_ids, *, unknown_allowed=False):
-    """Assert the criteria for these jobs, all of which have ended. Return what was seen, as counts."""
-    balanced(system)
+    """Assert the criteria for these jobs, all of which have ended. Return counts of them."""
+    check_balance(system)
     assert {step: orders for step, orders in orders_per_step(system).items() if orders > 1} == {}
     by_intent = {entry.intent_id: entry for entry in ledger.entries(system.market) if entry.intent_id}
     seen = Counter(jobs=len(job_ids))
@@ -28,42 +27,42 @@ def check(system, job_ids, *, unknown_allowed=False):
     return seen
 
 
-def balanced(system):
-    """Wait for the books to balance: an order may be executed late, while they are read."""
+def check_balance(system):
+    """Wait until the ledger balances: an order may execute late, while the ledger is read."""
     with suppress(AssertionError):
         wait_until(lambda: not ledger.audit(system.market).discrepancies, timeout_s=5)
     assert ledger.audit(system.market).discrepancies == ()
 
 
 def orders_per_step(system, step_of=lambda intent_id: intent_id):
-    """How many different orders reached the market for each planned step.
+    """Return how many different orders reached the market for each planned step.
 
-    The market executes one order for an intent and notes each other one as refused. A step of a job is an
-    intent here; who makes several intents for one step says by ``step_of`` which.
+    The market executes one order of an intent, and records each other one as refused. A step has one intent;
+    ``step_of`` returns the step of an intent where it has several.
     """
     return Counter(step_of(entry.intent_id) for entry in ledger.entries(system.market) if entry.intent_id)
 
 
 def check_all_bought(system, job_ids):
-    """Assert that every wallet of these jobs bought: trouble elsewhere was not taken for the market's."""
+    """Assert that every wallet of these jobs bought: no fault elsewhere counted as a failed buy."""
     for job_id in job_ids:
         wanted = json.loads(system.client.hget(keys.job(job_id), "request"))["walletCount"]
-        bought = system.told(job_id)[-1]["details"]
+        bought = system.events(job_id)[-1]["details"]
         assert (bought["successfulBuys"], bought["failedBuys"]) == (wanted, 0), f"{job_id}: {bought}"
 
 
 def check_resumed(system, job_ids, killed_ms, within_s=15):
-    """Assert that whoever was killed had its jobs resumed in time. Return the seconds that each took over.
+    """Assert that the jobs of killed workers were resumed in time. Return the seconds of each takeover.
 
-    They count from the kill to the next run's first event. A run that was killed before it had told anything
-    shows as a number left out, and has the same time again.
+    They count from the kill to the next run's first event. A run that was killed before its first event shows
+    as a skipped attempt, and has the same time again.
     """
     waits = []
     for job_id in job_ids:
-        for before, after in pairwise(system.told(job_id)):
+        for before, after in pairwise(system.events(job_id)):
             runs = after["attempt"] - before["attempt"]
             if before["attempt"] and runs:
-                # The owner died after its last event, give or take the event it was writing.
+                # The worker died after its last event, or while it was writing that event.
                 since = [ms for ms in killed_ms if before["timestamp"] - 200 <= ms <= after["timestamp"]]
                 waits.append((after["timestamp"] - min(since, default=before["timestamp"])) / 1000)
                 assert waits[-1] <= within_s * runs, f"{job_id} was resumed after {waits[-1]} s"
@@ -78,8 +77,8 @@ def _check_job(system, job_id, by_intent, *, unknown_allowed):
     for attribute in ("progress", "phase", "attempt"):
         values = [getattr(event, attribute) for event in events]
         assert values == sorted(values), f"{attribute} falls: {values}"
-    told = [event.details for event in events if event.details.total_spent is not None]
-    assert [d.total_spent for d in told] == sorted(d.total_spent for d in told)
+    reported = [event.details for event in events if event.details.total_spent is not None]
+    assert [d.total_spent for d in reported] == sorted(d.total_spent for d in reported)
     log = system.intent_log(job_id)
     records = log.records if log else {}
     spent, unknown, buys = 0, 0, 0
@@ -94,7 +93,7 @@ def _check_job(system, job_id, by_intent, *, unknown_allowed):
         spent += _cost(entry) if entry else 0
         buys += bool(entry and entry.kind == "buy")
     mine = {intent_id for intent_id in by_intent if intent_id.startswith(f"{job_id}:")}
-    assert mine <= set(records), "nothing moves without a recorded intent"
+    assert mine <= set(records), "no money moves without a recorded intent"
     assert unknown_allowed or not unknown, f"{unknown} intents of {job_id} are unknown"
     assert view.result["totalSpent"] == to_sol(spent) == events[-1].details.total_spent
     assert view.result["successfulBuys"] == buys == events[-1].details.successful_buys
@@ -104,7 +103,7 @@ def _check_job(system, job_id, by_intent, *, unknown_allowed):
 
 
 def _cost(entry):
-    """Lamports that left the user's wallets for good."""
+    """Return the lamports that the user's wallets spent."""
     return sum(
         posting.amount
         for posting in entry.postings

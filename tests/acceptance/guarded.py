@@ -1,0 +1,64 @@
+"""Callers of a system that requires tokens, their requests, and their connections."""
+
+from __future__ import annotations
+
+import json
+
+import requests
+import websocket
+from support.clients import EventStream, PythonClient, WebSocketClient
+from support.samples import operation
+from support.tokens import bearer, token
+
+CALLERS = {
+    "user A": token("A"),
+    "user B": token("B"),
+    "admin": token("root", role="admin"),
+    "service": token("bot", role="service"),
+}
+
+TRANSPORTS = ("websocket", "polling", "plain", "stream")
+
+
+def ask(system, method, rule, text):
+    """Send a request that concerns user A, with this token. Return its status and its error's code."""
+    path = rule.replace("<job_id>", getattr(system, "job", ""))
+    filtered = path in {"/api/cto/jobs", "/api/cto/stream"} and method == "GET"
+    response = requests.request(
+        method,
+        system.url + path,
+        params={"userId": "A"} if filtered else {"jobIds": system.job} if path.endswith("stats") else {},
+        json=operation(userId="A") if (method, path) == ("POST", "/api/cto/jobs") else None,
+        headers=bearer(text) | ({"Idempotency-Key": "matrix"} if method == "POST" else {}),
+        timeout=10,
+        stream=True,
+    )
+    with response:
+        if response.headers["Content-Type"].startswith("text/"):
+            return response.status_code, None
+        document = response.json()
+        assert document["success"] or set(document["error"]) <= {"code", "message", "details"}
+        return response.status_code, document.get("error", {}).get("code")
+
+
+def handshake(system, text):
+    """Open a WebSocket at ``/ws`` with this token. Return its status and its error's code."""
+    address = system.url.replace("http", "ws", 1) + "/ws"
+    try:
+        websocket.create_connection(address, header=bearer(text), timeout=10).close()
+    except websocket.WebSocketBadStatusException as error:
+        return error.status_code, json.loads(error.resp_body)["error"]["code"]
+    return 200, None
+
+
+def connect(system, transport, text):
+    """Return a client of the room of user A."""
+    if transport == "plain":
+        return WebSocketClient(system, "user_A", token=text)
+    if transport == "stream":
+        client = EventStream(system, f"/api/cto/stream?userId=A&token={text}")
+        assert client.response.status == 200, client.response.read()
+        return client.reading()
+    client = PythonClient(system.url, transport, auth={"token": text}, reconnection=False)
+    assert client.call("join_room", "user_A") is None
+    return client

@@ -1,0 +1,68 @@
+"""Processes that tests start, their environment, and their ports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def inherited_environment():
+    """Return this process's environment without the product's settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CTO_")}
+
+
+def environment(**settings):
+    """Return an environment for one system, with a directory and ports that no other test uses."""
+    return {
+        **inherited_environment(),
+        "CTO_DATA_DIR": tempfile.mkdtemp(prefix="cto-"),  # short: a Unix socket's path has at most 103 bytes
+        "CTO_PORT": str(free_port()),
+        "CTO_FLOWER_PORT": str(free_port()),
+        "CTO_AUTH": "off",
+        "CTO_PAPER_LATENCY_MS": "20",
+        **settings,
+    }
+
+
+class Process:
+    """A process and its children, in a process group of their own. Its output is appended to ``log``."""
+
+    def __init__(self, command, env, log):
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    @property
+    def alive(self):
+        return self.process.poll() is None
+
+    def signal(self, number):
+        os.killpg(self.process.pid, number)
+
+    def kill(self):
+        if self.alive:
+            self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def terminate(self, timeout_s=15):
+        """Send SIGTERM and wait for the end. Return the seconds until then."""
+        began_s = time.monotonic()
+        self.signal(signal.SIGTERM)
+        self.process.wait(timeout_s)
+        return time.monotonic() - began_s
