@@ -23,6 +23,7 @@ from api.limits.refusal_log import refusals
 from api.limits.token_bucket import BURST, TokenBucket
 from api.relay.encoded_event import EncodedEvent, socketio_packet
 from api.relay.send_queue import SendQueue
+from api.server.chunked_body import ChunkError
 from api.server.engineio_websocket import WebSocketFactory
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _receive_post(session: Socket, environ: dict[str, Any]) -> None:
             if packet.packet_type != MESSAGE and not session.queue.joined:
                 _spend(session.queue.allowance)
             session.receive(packet)
-    except (KeyError, RecursionError, ValueError) as error:
+    except (ChunkError, KeyError, OSError, RecursionError, ValueError) as error:
         refusals.note(
             "disconnected a client", environ.get("REMOTE_ADDR"), "posted too many or invalid packets"
         )
@@ -92,12 +93,23 @@ def _receive_post(session: Socket, environ: dict[str, Any]) -> None:
 
 
 def _posted_packets(session: Socket, environ: dict[str, Any]) -> list[Packet]:
-    length = int(environ.get("CONTENT_LENGTH", "0"))
-    if length > session.server.max_http_buffer_size:
-        raise ContentTooLongError
+    data = _read_body(environ, session.server.max_http_buffer_size)
     payload = _JoinedPayload if session.queue.joined else _UnjoinedPayload
-    packets: list[Packet] = payload(encoded_payload=environ["wsgi.input"].read(length).decode()).packets
+    packets: list[Packet] = payload(encoded_payload=data.decode()).packets
     return packets
+
+
+def _read_body(environ: dict[str, Any], most: int) -> bytes:
+    """Return a body of at most ``most`` bytes. Raises :class:`ContentTooLongError`."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    if environ.get("wsgi.input_terminated"):  # a chunked body, whose length is not known in advance
+        length = most + 1
+    elif length > most:
+        raise ContentTooLongError
+    data: bytes = environ["wsgi.input"].read(length)
+    if len(data) > most:
+        raise ContentTooLongError
+    return data
 
 
 def _spend(allowance: TokenBucket) -> None:
