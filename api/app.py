@@ -16,6 +16,7 @@ from api.rest import error_handlers, jobs
 from api.rest.error_handlers import unavailable
 from api.rest.rate_limit import limit_requests
 from api.rest.request_parsing import MAX_BODY_BYTES
+from api.rest.store_check import StoreCheck
 from api.spec import asyncapi, openapi
 from cto_worker.store.history import History
 
@@ -75,12 +76,14 @@ def create_app(  # noqa: PLR0913 - the parts that the app is built from
         """Answer without using the store."""
         return jsonify(success=True, data={"status": "alive"})
 
+    store_check = StoreCheck(store)
+
     @app.get("/readyz")
     def readyz() -> Response:
         """Answer 200 while the store responds and delivers events, and 503 while the gateway stops."""
         if stopping():
             return unavailable("going_away")
-        store.ping()
+        store_check.check()
         if seconds_since_heartbeat() > LATE_S:
             raise StoreConnectionError(
                 f"no heartbeat has arrived through the store for {seconds_since_heartbeat():.0f} s"

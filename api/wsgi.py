@@ -40,7 +40,7 @@ from api.rest.in_flight import AT_ONCE
 from api.rest.request_tracing import trace_requests
 from api.server.engineio_patches import install_engine
 from api.server.listeners import DispatchedListener, PortListener, allow_descriptors, listen
-from api.server.pacing import paced
+from api.server.pacing import HEADS, Pacer, paced
 from api.server.security_middleware import SecurityMiddleware
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
@@ -91,6 +91,7 @@ def main() -> None:
         log.warning(warning)
     if why := unreachable(settings):
         log.warning("%s: requests are answered with 503 until it is reachable", why)
+    eventlet_server.check_store_connections_at_once()
     traces = make_traces(settings, "cto-gateway")
     store = connect(settings, STORE_CONNECTIONS, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history, revocations = History(store), Revocations(store)
@@ -181,7 +182,8 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that the gateway is built from
     if number is not None:
         _name_sessions(server.eio, number)
     # Behind the dispatcher, the next request on a connection may be for another gateway's session.
-    serving = eventlet_server.serve(listener, app, pool, keep_alive=number is None)
+    heads = Pacer(HEADS).start() if settings.auth == "required" else None
+    serving = eventlet_server.serve(listener, app, pool, keep_alive=number is None, heads=heads)
     log.info("serving on %s, process %d", settings.listen_url, os.getpid())
     eventlet_server.wait_for_signal(serving)
     if serving.dead:

@@ -11,47 +11,60 @@ from api import metric_definitions
 from api.errors import RoomError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 LOOKUPS_AT_ONCE = 32  # joins and resumes that read the store; its other connections stay free for REST
 SLOT_TIMEOUT_S = 9.0
 
 
-class FairSemaphore:
-    """Limits the threads in a block to ``slots``; waiting threads enter in the order of their arrival."""
+def _busy() -> Exception:
+    """Return the error ``busy``, and count it: operators are alerted."""
+    metric_definitions.REFUSED.labels("busy").inc()
+    return RoomError("busy")
 
-    def __init__(self, slots: int = LOOKUPS_AT_ONCE) -> None:
-        self._free = slots
+
+class FairSemaphore:
+    """Limits the threads in a block to ``slots``; waiting threads enter in the order of their arrival.
+
+    A thread that waits longer than ``timeout_s`` gets the error that ``refuse`` returns.
+    """
+
+    def __init__(
+        self,
+        slots: int = LOOKUPS_AT_ONCE,
+        timeout_s: float = SLOT_TIMEOUT_S,
+        refuse: Callable[[], Exception] = _busy,
+    ) -> None:
+        self._free, self._timeout_s, self._refuse = slots, timeout_s, refuse
         self._waiting: deque[threading.Event] = deque()
         self._lock = threading.Lock()
 
     @contextmanager
-    def slot(self, timeout_s: float = SLOT_TIMEOUT_S) -> Iterator[None]:
-        """Occupy a slot for the block. Raises :class:`~api.errors.RoomError` ``busy`` after ``timeout_s``."""
-        self._acquire(timeout_s)
+    def slot(self) -> Iterator[None]:
+        """Occupy a slot for the block. Raises the error of ``refuse``."""
+        self._acquire()
         try:
             yield
         finally:
             with self._lock:
                 self._release()
 
-    def _acquire(self, timeout_s: float) -> None:
+    def _acquire(self) -> None:
         with self._lock:
             if self._free and not self._waiting:
                 self._free -= 1
                 return
             granted = threading.Event()
             self._waiting.append(granted)
-        if granted.wait(timeout_s):
+        if granted.wait(self._timeout_s):
             return
         with self._lock:
             if granted.is_set():  # between the timeout and the lock
                 self._release()
             else:
                 self._waiting.remove(granted)
-        metric_definitions.REFUSED.labels("busy").inc()
-        raise RoomError("busy")
+        raise self._refuse()
 
     def _release(self) -> None:
         if self._waiting:

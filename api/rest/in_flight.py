@@ -1,4 +1,4 @@
-"""Limits on REST requests in flight: of each caller, and on those that run at the same time.
+"""Limits on the REST requests that run at the same time: of each caller, and of all. Others wait.
 
 A running request uses at most one connection of the store's pool. The pool has more connections than requests
 may run, so a request never waits for one, and an exhausted pool is never mistaken for an unreachable store.
@@ -6,7 +6,7 @@ may run, so a request never waits for one, and an exhausted pool is never mistak
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 AT_ONCE = 40  # running requests of all callers
 EACH_AT_ONCE = 8  # running requests of each user or address
-EACH_IN_FLIGHT = 100  # running and waiting requests of each user or address
 SERVICE_AT_ONCE = 24  # running requests of the service (the bot backend)
+WAIT_S = 30.0  # the longest that a request waits for earlier ones of its caller
 RETRY_AFTER_S = 1
 
 
 @dataclass(slots=True)
 class _Caller:
     slots: FairSemaphore
-    in_flight: int = 0
+    requests: int = 0  # running and waiting
 
 
 class InFlight:
@@ -39,37 +39,33 @@ class InFlight:
         self._lock = Lock()
 
     @contextmanager
-    def admitted(self, name: str, *, service: bool = False) -> Iterator[None]:
-        """Count a request of this caller for the block. Raises :class:`RateLimitedError` above the limit.
+    def slot(self, name: str, *, service: bool = False) -> Iterator[None]:
+        """Wait, in the order of arrival, until a request of this caller may run; occupy a slot for the block.
 
-        The service may have any number of requests in flight; only its running requests are limited.
+        Raises :class:`RateLimitedError` if the caller's earlier requests take longer than :data:`WAIT_S`, and
+        :class:`~api.errors.RoomError` ``busy`` if those of all callers do.
         """
+        at_once = SERVICE_AT_ONCE if service else EACH_AT_ONCE
+        with self._caller(name, at_once) as caller, caller.slots.slot(), self._all.slot():
+            yield
+
+    @contextmanager
+    def _caller(self, name: str, at_once: int) -> Iterator[_Caller]:
         with self._lock:
             caller = self._callers.get(name)
             if caller is None:
-                caller = self._callers[name] = _Caller(
-                    FairSemaphore(SERVICE_AT_ONCE if service else EACH_AT_ONCE)
-                )
-            if caller.in_flight >= EACH_IN_FLIGHT and not service:
-                raise RateLimitedError(
-                    f"you have {EACH_IN_FLIGHT} requests in flight: wait for their responses", RETRY_AFTER_S
-                )
-            caller.in_flight += 1
+                caller = self._callers[name] = _Caller(FairSemaphore(at_once, WAIT_S, _too_slow))
+            caller.requests += 1
         try:
-            yield
+            yield caller
         finally:
             with self._lock:
-                caller.in_flight -= 1
-                if not caller.in_flight:
+                caller.requests -= 1
+                if not caller.requests:
                     del self._callers[name]
 
-    @contextmanager
-    def slot(self, name: str) -> Iterator[None]:
-        """Wait, in the order of arrival, until an admitted request may run; occupy a slot for the block.
 
-        Raises :class:`~api.errors.RoomError` ``busy``.
-        """
-        with ExitStack() as slots:
-            slots.enter_context(self._callers[name].slots.slot())
-            slots.enter_context(self._all.slot())
-            yield
+def _too_slow() -> Exception:
+    return RateLimitedError(
+        f"your earlier requests take longer than {WAIT_S:.0f} s: send fewer at the same time", RETRY_AFTER_S
+    )

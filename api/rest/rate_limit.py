@@ -6,11 +6,13 @@ which need no store: the gateway then counts these itself. Static files are not 
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections import OrderedDict
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from flask import g, request
 from limits import RateLimitItem, parse
@@ -19,15 +21,19 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
 
+from api import metric_definitions
 from api.auth.authentication import PUBLIC, TOKEN_IN_QUERY
 from api.auth.policy import Role
 from api.errors import RateLimitedError
 from api.limits.client_network import network_of
 from api.rest.in_flight import AT_ONCE, InFlight
+from api.server.pacing import CALLER
 from cto_worker.store import keys
 from cto_worker.store.connection import connect
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from flask import Flask, Response
     from limits import WindowStats
 
@@ -41,12 +47,13 @@ MAX_REFUSED = 10_000  # callers that are remembered as refused
 
 
 def limit_requests(app: Flask, settings: Settings) -> None:
-    """Limit the requests in flight, and answer 429 to a caller above ``CTO_RATE_LIMIT``.
+    """Limit the requests that run at once, and answer 429 to a caller above ``CTO_RATE_LIMIT``.
 
     With ``CTO_AUTH=off`` requests are not counted, because all clients are on this machine. Requests of the
     service are not counted either, because it acts for all users.
     """
     limits = _Limits(settings)
+    app.wsgi_app = limits.refuse_early(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
     app.before_request(limits.admit)
     app.after_request(limits.add_headers)
     app.teardown_request(limits.release)
@@ -58,6 +65,25 @@ class _Limits:
     def __init__(self, settings: Settings) -> None:
         self._in_flight = InFlight()
         self._counter = Counter(settings) if settings.auth == "required" else None
+
+    def refuse_early(self, app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+        """Return the WSGI application with a cheap 429 for callers that were refused just now.
+
+        Flask would need most of the time of a refusal. A flood of requests would use it up for all callers.
+        """
+        counter = self._counter
+        if counter is None:
+            return app
+
+        def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            path, query = environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", "")
+            # A token in the query may be of another caller.
+            window = counter.refusal_of(environ.get(CALLER, "")) if path.startswith("/api/") else None
+            if window is None or "token=" in query:
+                return app(environ, start_response)
+            return _refuse(start_response, counter.error(window), counter.headers(window))
+
+        return serve
 
     def admit(self) -> None:
         """Count the request, and wait for a slot. Raises :class:`RateLimitedError`, and as :class:`Counter`.
@@ -73,11 +99,10 @@ class _Limits:
         name = caller.name if caller else f"address:{network_of(request.remote_addr or '')}"
         if counter:
             counter.check(name)
-        g.slot = slot = ExitStack()
-        slot.enter_context(self._in_flight.admitted(name, service=service))
         if caller:
             _read_body()
-        slot.enter_context(self._in_flight.slot(name))
+        g.slot = slot = ExitStack()
+        slot.enter_context(self._in_flight.slot(name, service=service))
         if counter:
             g.window = counter.count(name, needs_store=request.endpoint not in PUBLIC)
         if request.endpoint in TOKEN_IN_QUERY:
@@ -116,14 +141,18 @@ class Counter:
         self._in_memory = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._refused: OrderedDict[str, tuple[float, WindowStats]] = OrderedDict()
 
-    def check(self, name: str) -> None:
-        """Raise :class:`RateLimitedError` for a caller that was refused just now. Does not use the store."""
+    def refusal_of(self, name: str) -> WindowStats | None:
+        """Return the window of a caller that was refused just now, or ``None``. Does not use the store."""
         until_s, window = self._refused.get(name, (0.0, None))
-        if window is None:
-            return
-        if time.monotonic() < until_s:
-            self._refuse(window)
+        if window is None or time.monotonic() < until_s:
+            return window
         self._refused.pop(name, None)
+        return None
+
+    def check(self, name: str) -> None:
+        """Raise :class:`RateLimitedError` for a caller that was refused just now."""
+        if window := self.refusal_of(name):
+            self._refuse(window)
 
     def count(self, name: str, *, needs_store: bool) -> WindowStats:
         """Count one request; return what is left. Raises :class:`RateLimitedError`.
@@ -146,6 +175,12 @@ class Counter:
             "X-RateLimit-Reset": str(math.ceil(window.reset_time)),
         }
 
+    def error(self, window: WindowStats) -> RateLimitedError:
+        """Return the error for a caller without a request left in its window."""
+        seconds = max(1, math.ceil(window.reset_time - time.time()))
+        limit = f"{self._limit.amount:,} requests in {self._limit.get_expiry():,} s"
+        return RateLimitedError(f"the limit of {limit} is reached: try again in {seconds} s", seconds)
+
     def _count(self, limiter: SlidingWindowCounterRateLimiter, name: str) -> WindowStats:
         allowed = limiter.hit(self._limit, name)
         window = limiter.get_window_stats(self._limit, name)
@@ -162,6 +197,15 @@ class Counter:
 
     def _refuse(self, window: WindowStats) -> None:
         g.window = window
-        seconds = max(1, math.ceil(window.reset_time - time.time()))
-        limit = f"{self._limit.amount:,} requests in {self._limit.get_expiry():,} s"
-        raise RateLimitedError(f"the limit of {limit} is reached: try again in {seconds} s", seconds)
+        raise self.error(window)
+
+
+def _refuse(
+    start_response: Callable[..., Any], error: RateLimitedError, headers: dict[str, str]
+) -> Iterable[bytes]:
+    """Answer as :mod:`api.rest.error_handlers` does, without Flask."""
+    body = json.dumps({"success": False, "error": {"code": error.code, "message": str(error)}}).encode()
+    metric_definitions.REQUEST.labels("any", "refused", HTTPStatus.TOO_MANY_REQUESTS.value).observe(0)
+    headers |= {"Retry-After": str(error.retry_after_s), "Content-Type": "application/json"}
+    start_response("429 TOO MANY REQUESTS", [*headers.items(), ("Content-Length", str(len(body)))])
+    return [body]

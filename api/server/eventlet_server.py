@@ -25,6 +25,7 @@ from types import SimpleNamespace  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
 import eventlet.wsgi  # noqa: E402
+import redis._parsers.hiredis as redis_parser  # noqa: E402
 from dns.exception import DNSException  # noqa: E402
 from eventlet.hubs import get_hub  # noqa: E402
 from eventlet.support import greendns  # noqa: E402
@@ -32,14 +33,18 @@ from eventlet.support.greenlets import greenlet  # noqa: E402
 from eventlet.wsgi import WSGI_LOCAL, HttpProtocol, Input  # noqa: E402
 
 from api.errors import HeadError  # noqa: E402
+from api.limits.client_network import network_of  # noqa: E402
 from api.server.chunked_body import ChunkError, Chunks  # noqa: E402
 from api.server.http_head import MAX_LINE_BYTES, error_response, read_head  # noqa: E402
 from api.server.limited_reader import LimitedReader  # noqa: E402
+from api.server.pacing import CALLER  # noqa: E402
 from api.server.socket_poller import SocketPoller  # noqa: E402
 from api.server.websocket_protocol import wants_upgrade  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from api.server.pacing import Pacer
 
 ASYNC_MODE = "eventlet"  # Flask-SocketIO's name
 IDLE_TIMEOUT_S = 5.0  # of a connection without a request
@@ -53,8 +58,8 @@ _CLOSED = SimpleNamespace(shutdown=lambda _: None, close=lambda: None)  # in pla
 log = logging.getLogger(__name__)
 
 
-def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool) -> Any:
-    """Serve in a green thread, and return it. ``pool`` serves the connections."""
+def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool, heads: Pacer | None = None) -> Any:
+    """Serve in a green thread, and return it. ``pool`` serves the connections; ``heads`` paces parsing."""
     return eventlet.spawn(
         eventlet.wsgi.server,
         listener,
@@ -62,13 +67,34 @@ def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool) -> Any:
         custom_pool=pool,
         keepalive=IDLE_TIMEOUT_S if keep_alive else False,
         socket_timeout=READ_TIMEOUT_S,
-        protocol=Protocol,
+        protocol=type("PacedProtocol", (Protocol,), {"heads": heads}),
         minimum_chunk_size=1,  # sends a stream's events at once
         url_length_limit=MAX_URL_BYTES,
         log_output=False,
         log=log,
         debug=False,
     )
+
+
+def check_store_connections_at_once() -> None:
+    """Make redis-py check a pooled connection with one system call.
+
+    It checks before each command. As eventlet removes ``select.poll``, redis-py would use a selector, which
+    waits for a round of the event loop: each command would take two rounds instead of one.
+    """
+    wait_until_readable = redis_parser._socket_can_read  # noqa: SLF001 - redis-py has no public hook
+    select = eventlet.patcher.original("select")
+
+    def can_read(sock: Any, timeout: float) -> bool:
+        if timeout != 0:
+            return wait_until_readable(sock, timeout)
+        if hasattr(sock, "pending") and sock.pending():  # TLS has decrypted bytes
+            return True
+        poller = select.poll()
+        poller.register(sock.fileno(), select.POLLIN)
+        return bool(poller.poll(0))
+
+    redis_parser._socket_can_read = can_read  # noqa: SLF001
 
 
 def clear_dns_cache() -> None:
@@ -114,6 +140,8 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
 
     rbufsize = 1_024
     has_served = False
+    heads: Pacer | None = None
+    last_caller = ""  # of the last request on this connection
 
     def setup(self) -> None:
         """Disable Nagle's algorithm, which would delay the second of two writes by 40 ms."""
@@ -127,6 +155,9 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
             # A client that pipelines requests would otherwise keep this thread: its reads return at once.
             eventlet.sleep(0)
         self.has_served = True
+        if self.heads:
+            # By the last caller: users behind one address do not wait for each other's requests.
+            self.heads.wait(self.last_caller or network_of(self.client_address[0]))
         try:
             lines = iter(partial(self.rfile.fp.readline, MAX_LINE_BYTES), b"")
             head = read_head(self.raw_requestline, lines)
@@ -172,6 +203,8 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         """Answer the request. If the listener is closed, close the connection after the response."""
         self.close_connection = self.close_connection or self.server.socket.closed
         super().handle_one_response()
+        if self.environ:
+            self.last_caller = self.environ.get(CALLER, "")
 
     def detach_socket(self) -> Any:
         """Return the connection. eventlet then neither answers the request nor closes the connection."""

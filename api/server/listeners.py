@@ -15,6 +15,8 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from api.limits.client_network import network_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -29,7 +31,8 @@ RETRY_S = 0.1
 CLOSE_TIMEOUT_S = 0.5  # for the dispatcher to notice that a gateway is stopping
 LINGER_S = 0.2  # for requests on the accepted connections of a stopping gateway
 BACKLOG = 4_096  # connections that may wait while thousands of clients reconnect at once
-ACCEPT_BATCH = 16  # connections that are accepted before other threads run
+ACCEPT_BATCH = 16  # connections that are served before other threads run
+DRAIN_BATCH = 8  # connections that are accepted for each that is served
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -50,12 +53,16 @@ def listen(settings: Settings, process: str) -> socket.socket:
 
 
 class PortListener:
-    """A listening socket that retries when no file descriptor is left, which would end eventlet's server."""
+    """A listening socket that serves addresses in turn: a burst of connections from one delays no other.
+
+    It also retries when no file descriptor is left, which would end eventlet's server.
+    """
 
     def __init__(self, listener: Any) -> None:
         self._listener, self.family = listener, listener.family
         self.getsockname = listener.getsockname
-        self._accepted: deque[tuple[socket.socket, Any]] = deque()  # by close
+        listener.setblocking(False)
+        self._accepted: dict[str, deque[tuple[Any, Any]]] = {}  # by network
         self._accept_ended = threading.Event()
         self.closed = False
         self._count = 0
@@ -63,22 +70,13 @@ class PortListener:
     def accept(self) -> tuple[Any, Any]:
         """Return the next connection and its peer's address. Raises :class:`OSError` once it is closed."""
         while True:
-            try:
-                connection, address = self._listener.accept()
-            except OSError as error:
-                if self._accepted:
-                    return self._accepted.popleft()
-                if self.closed:
-                    self._end()
-                if error.errno not in {*_OUT_OF_RESOURCES, errno.ECONNABORTED}:
-                    raise
-                log.warning("cannot accept a connection: %s", error)
-                time.sleep(RETRY_S)
-            else:
-                self._count += 1
-                if self._count % ACCEPT_BATCH == 0:
-                    time.sleep(0)  # connected clients are served
-                return connection, address
+            if not self.closed:
+                self._drain(DRAIN_BATCH)
+            if self._accepted:
+                return self._next()
+            if self.closed:
+                self._end()
+            select.select([self._listener], [], [])
 
     def close(self) -> None:
         """Refuse new connections, and wait for requests on those accepted just before.
@@ -87,14 +85,38 @@ class PortListener:
         """
         if self.closed:
             return
-        self._listener.setblocking(False)
-        with suppress(OSError):  # the queue is empty, or no file descriptor is left
-            while True:
-                connection, address = self._listener.accept()
-                self._accepted.append((socket.socket(fileno=connection.detach()), address))
+        self._drain(BACKLOG)
         self.closed = True
         self._listener.shutdown(socket.SHUT_RD)  # refuses new connections, and wakes accept
         self._accept_ended.wait(CLOSE_TIMEOUT_S)
+
+    def _drain(self, count: int) -> None:
+        """Accept at most ``count`` connections from the kernel's queue, which is in order of arrival."""
+        try:
+            for _ in range(count):
+                connection, address = self._listener.accept()
+                self._accepted.setdefault(network_of(address[0]), deque()).append((connection, address))
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno not in {*_OUT_OF_RESOURCES, errno.ECONNABORTED}:
+                raise
+            log.warning("cannot accept a connection: %s", error)
+            if not self._accepted:
+                time.sleep(RETRY_S)
+
+    def _next(self) -> tuple[Any, Any]:
+        """Return a connection of the network that has waited longest for its turn."""
+        self._count += 1
+        if self._count % ACCEPT_BATCH == 0:
+            time.sleep(0)  # connected clients are served
+        network = next(iter(self._accepted))
+        waiting = self._accepted.pop(network)
+        connection, address = waiting.popleft()
+        if waiting:
+            self._accepted[network] = waiting  # at the end
+        # A socket of the patched module: a non-blocking listener returns one that would block the process.
+        return socket.socket(fileno=connection.detach()), address
 
     def _end(self) -> None:
         time.sleep(LINGER_S)

@@ -1,7 +1,8 @@
 """Pacing: the requests of a caller that sends many at once are interleaved with those of other callers.
 
 The gateway has one thread. Without pacing it would answer requests in the order of arrival: one user's two
-thousand requests before the next user's first.
+thousand requests before the next user's first. A request waits for two turns: the server lets its head be
+parsed (:data:`HEADS`), and :func:`paced` lets it reach the application (:data:`REQUESTS`).
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ if TYPE_CHECKING:
 
     from api.auth.authentication import Authenticator
 
-QUANTUM = 4  # requests that a caller may start before other threads run
-TICK_S = 0.005  # a caller that starts no more than QUANTUM in this time never waits
+HEADS = 16  # heads of requests that are parsed for a caller before other threads run
+REQUESTS = 4  # requests of a caller that start before other threads run
+TICK_S = 0.005  # a caller that starts no more than a quantum in this time never waits
+CALLER = "gateway.caller"  # the key of the paced caller's name in a request's environment
 _NOT_PACED = ("/socket.io/", "/ws")  # long connections, which have limits of their own
 
 
 class Pacer:
-    """Starts at most :data:`QUANTUM` requests per caller in each round of the gateway's event loop."""
+    """Gives each caller at most ``quantum`` turns in each round of the gateway's event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, quantum: int) -> None:
+        self._quantum = quantum
         self._started: Counter[str] = Counter()
         self._since_s = 0.0
         self._waiting: dict[str, deque[threading.Event]] = {}
@@ -34,10 +38,10 @@ class Pacer:
         self._has_waiting = threading.Event()
 
     def wait(self, name: str) -> None:
-        """Return when a request of this caller may start. A caller's requests start in order."""
+        """Return at this caller's next turn. Its turns have the order of the calls."""
         with self._lock:
             self._reset_after_tick()
-            if name not in self._waiting and self._started[name] < QUANTUM:
+            if name not in self._waiting and self._started[name] < self._quantum:
                 self._started[name] += 1
                 return
             may_start = threading.Event()
@@ -45,8 +49,13 @@ class Pacer:
             self._has_waiting.set()
         may_start.wait()
 
+    def start(self) -> Pacer:
+        """Start the thread that gives the turns. Return the pacer."""
+        threading.Thread(target=self.run, name="pacer", daemon=True).start()
+        return self
+
     def run(self) -> None:
-        """Start waiting requests, some of each caller in each round, until the process ends."""
+        """Give turns, some to each caller in each round, until the process ends."""
         while True:
             self._has_waiting.wait()
             time.sleep(0)  # other threads run
@@ -64,7 +73,7 @@ class Pacer:
 
     def _start_some(self, name: str) -> None:
         waiting = self._waiting[name]
-        for _ in range(min(QUANTUM, len(waiting))):
+        for _ in range(min(self._quantum, len(waiting))):
             waiting.popleft().set()
         if not waiting:
             del self._waiting[name]
@@ -74,12 +83,13 @@ def paced(
     app: Callable[..., Iterable[bytes]], authenticator: Authenticator
 ) -> Callable[..., Iterable[bytes]]:
     """Return the WSGI application with its REST requests paced by user, or by address without a user."""
-    pacer = Pacer()
-    threading.Thread(target=pacer.run, name="pacer", daemon=True).start()
+    pacer = Pacer(REQUESTS).start()
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if not environ.get("PATH_INFO", "").startswith(_NOT_PACED):
-            pacer.wait(authenticator.user_of(environ) or network_of(environ.get("REMOTE_ADDR", "")))
+            address = f"address:{network_of(environ.get('REMOTE_ADDR', ''))}"
+            environ[CALLER] = name = authenticator.user_of(environ) or address
+            pacer.wait(name)
         return app(environ, start_response)
 
     return serve

@@ -20,11 +20,11 @@ from cto_worker.observability.metric_definitions import REGISTRY
 
 
 def test_slots_are_limited_and_given_in_order():
-    slots, leave = FairSemaphore(2), [threading.Event() for _ in range(8)]
+    slots, leave = FairSemaphore(2, timeout_s=30), [threading.Event() for _ in range(8)]
     inside, order = set(), []
 
     def visit(number):
-        with slots.slot(timeout_s=30):
+        with slots.slot():
             inside.add(number)
             order.append(number)
             leave[number].wait(30)
@@ -50,21 +50,21 @@ def waiting(slots):
 
 
 def test_a_thread_that_waits_too_long_fails_and_keeps_no_slot():
-    slots = FairSemaphore(1)
+    slots = FairSemaphore(1, timeout_s=0.01)
     with slots.slot():
         for _ in range(3):
-            with pytest.raises(RoomError) as refusal, slots.slot(timeout_s=0.01):
+            with pytest.raises(RoomError) as refusal, slots.slot():
                 pass
             assert refusal.value.code == "busy"
-    with slots.slot(timeout_s=0), pytest.raises(RoomError), slots.slot(timeout_s=0.01):
+    with slots.slot(), pytest.raises(RoomError), slots.slot():
         pass
 
 
 def test_a_slot_is_free_after_an_error():
-    slots = FairSemaphore(1)
+    slots = FairSemaphore(1, timeout_s=0)
     with pytest.raises(ValueError, match="no"), slots.slot():
         raise ValueError("no")
-    with slots.slot(timeout_s=0):
+    with slots.slot():
         pass
 
 

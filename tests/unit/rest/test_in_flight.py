@@ -1,32 +1,33 @@
-"""Requests in flight: their number per caller, and the order in which they run."""
+"""The REST requests that run at the same time, of each caller and of all."""
 
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
 
 import pytest
 from support.waiting import wait_until
 
 from api.errors import RateLimitedError
 from api.rest import in_flight
-from api.rest.in_flight import AT_ONCE, EACH_AT_ONCE, EACH_IN_FLIGHT, SERVICE_AT_ONCE, InFlight
+from api.rest.in_flight import AT_ONCE, EACH_AT_ONCE, SERVICE_AT_ONCE, InFlight
 
 
-def test_the_requests_in_flight_of_each_caller_are_limited():
+def test_a_caller_whose_requests_take_too_long_is_told_to_send_fewer(monkeypatch):
+    monkeypatch.setattr(in_flight, "WAIT_S", 0.01)
     tested = InFlight()
-    with ExitStack() as requests:
-        for _ in range(EACH_IN_FLIGHT):
-            requests.enter_context(tested.admitted("user:A"))
-        with pytest.raises(RateLimitedError, match=str(EACH_IN_FLIGHT)), tested.admitted("user:A"):
+    crowd = Crowd(tested, "user:A", EACH_AT_ONCE)
+    try:
+        wait_until(lambda: len(crowd.running) == EACH_AT_ONCE)
+        with pytest.raises(RateLimitedError, match="send fewer"), tested.slot("user:A"):
             pass
-        with tested.admitted("user:B"):
+        with tested.slot("user:B"):
             pass
-        for _ in range(2 * EACH_IN_FLIGHT):
-            requests.enter_context(tested.admitted("service", service=True))
+    finally:
+        crowd.end()
     assert not tested._callers, "callers without requests are removed"
-    with tested.admitted("user:A"):
-        pass
+
+
+MANY = 100
 
 
 class Crowd:
@@ -41,7 +42,7 @@ class Crowd:
             thread.start()
 
     def work(self, tested, name, service):
-        with tested.admitted(name, service=service), tested.slot(name):
+        with tested.slot(name, service=service):
             self.running.append(name)
             self.may_end.wait(30)
 
@@ -54,17 +55,17 @@ class Crowd:
 def test_one_caller_does_not_delay_another():
     tested = InFlight()
     crowds = [
-        Crowd(tested, "user:A", EACH_IN_FLIGHT),
-        Crowd(tested, "service", EACH_IN_FLIGHT, service=True),
+        Crowd(tested, "user:A", MANY),
+        Crowd(tested, "service", MANY, service=True),
     ]
     try:
         wait_until(lambda: [len(crowd.running) for crowd in crowds] == [EACH_AT_ONCE, SERVICE_AT_ONCE])
-        with tested.admitted("user:B"), tested.slot("user:B"):
+        with tested.slot("user:B"):
             assert [len(crowd.running) for crowd in crowds] == [EACH_AT_ONCE, SERVICE_AT_ONCE]
     finally:
         for crowd in crowds:
             crowd.end()
-    assert [len(crowd.running) for crowd in crowds] == [EACH_IN_FLIGHT] * 2
+    assert [len(crowd.running) for crowd in crowds] == [MANY] * 2
 
 
 def test_all_callers_together_are_bounded(monkeypatch):

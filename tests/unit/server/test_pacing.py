@@ -9,11 +9,13 @@ from types import SimpleNamespace
 from support.waiting import wait_until
 
 from api.server import pacing
-from api.server.pacing import QUANTUM, Pacer
+from api.server.pacing import Pacer
+
+QUANTUM = 4
 
 
 def test_a_caller_that_sends_few_requests_never_waits():
-    pacer = Pacer()
+    pacer = Pacer(QUANTUM)
     for _ in range(QUANTUM):
         pacer.wait("user:A")
     for number in range(100):
@@ -26,7 +28,7 @@ def test_a_flood_is_served_in_order_and_does_not_delay_others(monkeypatch):
     round_ends, rounds = threading.Semaphore(0), []
     clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: round_ends.acquire(timeout=30))
     monkeypatch.setattr(pacing, "time", clock)
-    pacer, started = Pacer(), []
+    pacer, started = Pacer(QUANTUM), []
     threading.Thread(target=pacer.run, daemon=True).start()
     for _ in range(QUANTUM):
         pacer.wait("user:A")
