@@ -45,7 +45,7 @@ try:
         server.sendall(command.encode() + b"\\r\\n")
         print(server.recv(1000).decode())
 except OSError as error:
-    print(f"Could not connect to Valkey at {{host}}:{{port}}: {{error}}")
+    print(f"Could not connect to Valkey at {{host}}:{{port}}: {{error.strerror}}")
 """
 
 
