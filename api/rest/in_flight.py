@@ -12,7 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from api.errors import RateLimitedError
-from api.limits.fair_semaphore import FairSemaphore
+from api.limits.fair_semaphore import SLOT_TIMEOUT_S, FairSemaphore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,9 +67,16 @@ class InFlight:
     def slot(self, name: str) -> Iterator[None]:
         """Wait, in the order of arrival, until an admitted request may run; occupy a slot for the block.
 
-        Raises :class:`~api.errors.RoomError` ``busy``.
+        Raises :class:`RateLimitedError` if the caller's other requests occupy its slots for too long, and
+        :class:`~api.errors.RoomError` ``busy`` if those of all callers do.
         """
         with ExitStack() as slots:
-            slots.enter_context(self._callers[name].slots.slot())
+            slots.enter_context(self._callers[name].slots.slot(SLOT_TIMEOUT_S, _too_many))
             slots.enter_context(self._all.slot())
             yield
+
+
+def _too_many() -> RateLimitedError:
+    return RateLimitedError(
+        f"your other requests took {SLOT_TIMEOUT_S:g} s: send fewer at the same time", RETRY_AFTER_S
+    )

@@ -11,6 +11,7 @@ from support.waiting import wait_until
 from api.errors import RateLimitedError
 from api.rest import in_flight
 from api.rest.in_flight import AT_ONCE, EACH_AT_ONCE, EACH_IN_FLIGHT, SERVICE_AT_ONCE, InFlight
+from cto_worker.observability.metrics import REGISTRY
 
 
 def test_the_requests_in_flight_of_each_caller_are_limited():
@@ -65,6 +66,25 @@ def test_one_caller_does_not_delay_another():
         for crowd in crowds:
             crowd.end()
     assert [len(crowd.running) for crowd in crowds] == [EACH_IN_FLIGHT] * 2
+
+
+def test_a_caller_whose_own_requests_are_slow_is_rate_limited(monkeypatch):
+    monkeypatch.setattr(in_flight, "SLOT_TIMEOUT_S", 0.01)
+    refused = REGISTRY.get_sample_value("cto_gateway_refused_total", {"reason": "busy"})
+    tested = InFlight()
+    crowd = Crowd(tested, "user:A", EACH_AT_ONCE)
+    try:
+        wait_until(lambda: len(crowd.running) == EACH_AT_ONCE)
+        with (
+            tested.admitted("user:A"),
+            pytest.raises(RateLimitedError, match="send fewer") as limited,
+            tested.slot("user:A"),
+        ):
+            pass
+    finally:
+        crowd.end()
+    assert limited.value.retry_after_s == in_flight.RETRY_AFTER_S
+    assert REGISTRY.get_sample_value("cto_gateway_refused_total", {"reason": "busy"}) == refused
 
 
 def test_all_callers_together_are_bounded(monkeypatch):
