@@ -126,7 +126,8 @@ export class ConnectionManager {
         reject(unreachable());
       }, OPEN_TIMEOUT_MS);
       const emit = (/** @type {import("./types.js").ServerMessage} */ ...message) => { if (isCurrent()) this.#emit(...message); };
-      transport.open({ url: this.#rest.url, token, rest: this.#rest, emit, onClosed, signal: aborter.signal }).then(resolve, reject);
+      const current = this.#session;
+      transport.open({ url: this.#rest.url, token, rest: this.#rest, current, emit, onClosed, signal: aborter.signal }).then(resolve, reject);
     }).finally(() => clearTimeout(timer));
     if (this.#closed) {
       session.close();
