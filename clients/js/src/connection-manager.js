@@ -2,7 +2,7 @@ import { CTOError, isLimit, isTokenExpired, isTransient, unreachable } from "./e
 
 const OPEN_TIMEOUT_MS = 5_000;
 const BRIEF_MS = 3_000; // a connection that does not last longer counts as a failure of its transport
-const LIMITED_ROUNDS = 10; // about a minute in which every transport reaches a limit; then the application must decide
+const LIMITED_ROUNDS = 10; // in a row, in about a minute, in which every transport reaches a limit; then the application must decide
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 15_000;
 const FIRST_UPGRADE_MS = 30_000;
@@ -62,8 +62,14 @@ export class ConnectionManager {
 
   async #run() {
     let failed = 0; // transports in a row
+    let limited = 0; // of these: those that reached a limit, in a row
     let renewed = false; // whether the token was renewed since the last success
     let retryMs = FIRST_RETRY_MS;
+    const reset = () => {
+      failed = limited = 0;
+      renewed = false;
+      retryMs = FIRST_RETRY_MS;
+    };
     this.#show("connecting");
     while (!this.#closed) {
       let error;
@@ -71,6 +77,8 @@ export class ConnectionManager {
         if (!this.isOpen) await this.#open(this.#level);
         const startMs = Date.now();
         const reason = await this.#holdOpen(this.#level);
+        const lasted = Date.now() - startMs >= BRIEF_MS;
+        if (lasted) reset();
         if (typeof reason === "number") {
           this.#level = reason;
           continue;
@@ -78,24 +86,19 @@ export class ConnectionManager {
         this.#disconnect();
         error = reason;
         this.#show("connecting", error);
-        if (Date.now() - startMs >= BRIEF_MS && !isLimit(error)) {
-          failed = 0;
-          renewed = false;
-          retryMs = FIRST_RETRY_MS;
-          if (isTransient(error)) continue;
-        }
+        if (lasted && isTransient(error) && !isLimit(error)) continue;
       } catch (cause) {
         error = /** @type {CTOError} */ (cause);
       }
       if (this.#closed) return;
+      limited = isLimit(error) ? limited + 1 : 0;
       if (isTokenExpired(error) && this.#rest.token.renewable && !renewed) {
         renewed = true;
         await this.#rest.token.renew().catch(() => {});
-      } else if (!isTransient(error) || (isLimit(error) && failed >= LIMITED_ROUNDS * this.#transports.length)) {
+      } else if (!isTransient(error) || limited >= LIMITED_ROUNDS * this.#transports.length) {
         this.#show("refused", error);
         await this.#pause(FOREVER_MS);
-        failed = 0;
-        renewed = false;
+        reset();
         this.#show("connecting");
       } else {
         this.#level = (this.#level + 1) % this.#transports.length;
