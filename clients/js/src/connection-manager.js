@@ -9,11 +9,12 @@ const FIRST_UPGRADE_MS = 30_000;
 const LONGEST_UPGRADE_MS = 300_000;
 const FOREVER_MS = 2 ** 31 - 1;
 
-/** @typedef {import("./types.js").ServerMessage | ["opened"] | ["connection", import("./types.js").Connection]} LinkMessage */
+/** @typedef {import("./types.js").ServerMessage | ["opened" | "left"] | ["connection", import("./types.js").Connection]} LinkMessage */
 
 /**
  * Keeps one connection open with the best transport that works. If a transport fails, it tries the next one, and later
- * the better ones again. After each `opened` message the user must repeat all commands, so that no event is lost.
+ * the better ones again. After each `opened` message the user must repeat all commands, so that no event is lost. After each
+ * `left` message the connection is in one room less.
  */
 export class ConnectionManager {
   isOpen = false;
@@ -43,6 +44,7 @@ export class ConnectionManager {
   /** Send a command, if the connection is open. @param {import("./types.js").ClientCommand} command */
   send(...[name, ...args]) {
     /** @type {any} */ (this.#session)?.[name](...args);
+    if (name === "leave") this.#emit("left");
   }
 
   /** Open a new connection now, also after a refusal. The old one may be dead without notice. */

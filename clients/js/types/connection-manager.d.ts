@@ -1,8 +1,9 @@
-export type LinkMessage = import("./types.js").ServerMessage | ["opened"] | ["connection", import("./types.js").Connection];
-/** @typedef {import("./types.js").ServerMessage | ["opened"] | ["connection", import("./types.js").Connection]} LinkMessage */
+export type LinkMessage = import("./types.js").ServerMessage | ["opened" | "left"] | ["connection", import("./types.js").Connection];
+/** @typedef {import("./types.js").ServerMessage | ["opened" | "left"] | ["connection", import("./types.js").Connection]} LinkMessage */
 /**
  * Keeps one connection open with the best transport that works. If a transport fails, it tries the next one, and later
- * the better ones again. After each `opened` message the user must repeat all commands, so that no event is lost.
+ * the better ones again. After each `opened` message the user must repeat all commands, so that no event is lost. After each
+ * `left` message the connection is in one room less.
  */
 export declare class ConnectionManager {
     #private;
