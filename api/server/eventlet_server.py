@@ -94,7 +94,7 @@ def check_store_connections_at_once() -> None:
 
 
 def clear_dns_cache() -> None:
-    """Clear eventlet's DNS cache, which keeps an answer for ten minutes with Docker: a store may have moved."""
+    """Clear eventlet's DNS cache. With Docker it keeps an answer for ten minutes: a store may have moved."""
     with suppress(DNSException):  # no name server is configured
         greendns.resolver.clear()
 
