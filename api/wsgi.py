@@ -40,7 +40,7 @@ from api.rest.in_flight import AT_ONCE
 from api.rest.request_tracing import trace_requests
 from api.server.engineio_patches import install_engine
 from api.server.listeners import DispatchedListener, PortListener, allow_descriptors, listen
-from api.server.pacing import HEADS, Pacer, paced
+from api.server.pacing import HEADS, Pacer, newest_and_oldest, paced
 from api.server.security_middleware import SecurityMiddleware
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
@@ -182,7 +182,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that the gateway is built from
     if number is not None:
         _name_sessions(server.eio, number)
     # Behind the dispatcher, the next request on a connection may be for another gateway's session.
-    heads = Pacer(HEADS).start() if settings.auth == "required" else None
+    heads = Pacer(HEADS, newest_and_oldest()).start() if settings.auth == "required" else None
     serving = eventlet_server.serve(listener, app, pool, keep_alive=number is None, heads=heads)
     log.info("serving on %s, process %d", settings.listen_url, os.getpid())
     eventlet_server.wait_for_signal(serving)

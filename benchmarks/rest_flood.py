@@ -37,10 +37,14 @@ _STATUS = re.compile(rb"HTTP/1.1 (\d+) ")
 
 @dataclass
 class Latencies:
-    """Latencies of other users' requests, in ms: on kept connections, and on new ones."""
+    """Latencies of other users' requests, in ms: on kept connections, and on new ones.
+
+    The kept connections, and half of the new ones, are from the address of the flooding user.
+    """
 
     kept: list[float] = field(default_factory=list)
-    new: list[float] = field(default_factory=list)
+    new_same_address: list[float] = field(default_factory=list)
+    new_other_address: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -90,14 +94,15 @@ def others(settings: Settings, port: int, latencies: Latencies) -> Iterator[None
 
     def send_requests(number: int) -> None:
         request = request_of(issue(settings, f"user-{number}", Role.USER, 3_600))
-        kept = number % 2 == 0
+        kept, same = number % 2 == 0, number % 4 == 1
         connection = connect(port) if kept else None
+        measured = latencies.new_same_address if same else latencies.new_other_address
         ended.wait(EVERY_S * number / OTHERS)
         while not ended.wait(EVERY_S):
             start_s = time.perf_counter()
-            used = connection or connect(port)
+            used = connection or connect(port, "127.0.0.1" if same else "127.0.0.2")
             status = send(used, request)
-            (latencies.kept if kept else latencies.new).append((time.perf_counter() - start_s) * 1_000)
+            (latencies.kept if kept else measured).append((time.perf_counter() - start_s) * 1_000)
             if status != 200:
                 failures.append(status)
             if not kept:
@@ -121,9 +126,9 @@ def request_of(token: str) -> bytes:
     return f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
 
 
-def connect(port: int) -> socket.socket:
-    """Connect to the gateway."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+def connect(port: int, address: str = "127.0.0.1") -> socket.socket:
+    """Connect to the gateway from a loopback address."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(address, 0))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from api.limits.client_network import network_of
+from api.server.pacing import newest_and_oldest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,7 @@ CLOSE_TIMEOUT_S = 0.5  # for the dispatcher to notice that a gateway is stopping
 LINGER_S = 0.2  # for requests on the accepted connections of a stopping gateway
 BACKLOG = 4_096  # connections that may wait while thousands of clients reconnect at once
 ACCEPT_BATCH = 16  # connections that are served before other threads run
-DRAIN_BATCH = 8  # connections that are accepted for each that is served
+DRAIN_BATCH = 64  # connections that are accepted for each that is served
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -55,7 +56,8 @@ def listen(settings: Settings, process: str) -> socket.socket:
 class PortListener:
     """A listening socket that serves addresses in turn: a burst of connections from one delays no other.
 
-    It also retries when no file descriptor is left, which would end eventlet's server.
+    Among connections of one address, the newest and the oldest are served in turn. The listener also retries
+    when no file descriptor is left, which would end eventlet's server.
     """
 
     def __init__(self, listener: Any) -> None:
@@ -63,6 +65,7 @@ class PortListener:
         self.getsockname = listener.getsockname
         listener.setblocking(False)
         self._accepted: dict[str, deque[tuple[Any, Any]]] = {}  # by network
+        self._take = newest_and_oldest()
         self._accept_ended = threading.Event()
         self.closed = False
         self._count = 0
@@ -112,7 +115,7 @@ class PortListener:
             time.sleep(0)  # connected clients are served
         network = next(iter(self._accepted))
         waiting = self._accepted.pop(network)
-        connection, address = waiting.popleft()
+        connection, address = self._take(waiting)
         if waiting:
             self._accepted[network] = waiting  # at the end
         # A socket of the patched module: a non-blocking listener returns one that would block the process.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from api.limits.client_network import network_of
@@ -26,11 +27,27 @@ CALLER = "gateway.caller"  # the key of the paced caller's name in a request's e
 _NOT_PACED = ("/socket.io/", "/ws")  # long connections, which have limits of their own
 
 
-class Pacer:
-    """Gives each caller at most ``quantum`` turns in each round of the gateway's event loop."""
+def newest_and_oldest() -> Callable[[deque[Any]], Any]:
+    """Return a function that removes the newest and the oldest item of a queue in turn.
 
-    def __init__(self, quantum: int) -> None:
-        self._quantum = quantum
+    A client that arrives after a burst from its own address is served soon, and no other waits for ever.
+    """
+    ends = cycle((deque.pop, deque.popleft))
+
+    def take(waiting: deque[Any]) -> Any:
+        return next(ends)(waiting)
+
+    return take
+
+
+class Pacer:
+    """Gives each caller at most ``quantum`` turns in each round of the gateway's event loop.
+
+    ``take`` removes the request with the next turn from a caller's queue; by default, the oldest.
+    """
+
+    def __init__(self, quantum: int, take: Callable[[deque[Any]], Any] = deque.popleft) -> None:
+        self._quantum, self._take = quantum, take
         self._started: Counter[str] = Counter()
         self._since_s = 0.0
         self._waiting: dict[str, deque[threading.Event]] = {}
@@ -38,7 +55,7 @@ class Pacer:
         self._has_waiting = threading.Event()
 
     def wait(self, name: str) -> None:
-        """Return at this caller's next turn. Its turns have the order of the calls."""
+        """Return at a turn of this caller."""
         with self._lock:
             self._reset_after_tick()
             if name not in self._waiting and self._started[name] < self._quantum:
@@ -74,7 +91,7 @@ class Pacer:
     def _start_some(self, name: str) -> None:
         waiting = self._waiting[name]
         for _ in range(min(self._quantum, len(waiting))):
-            waiting.popleft().set()
+            self._take(waiting).set()
         if not waiting:
             del self._waiting[name]
 
