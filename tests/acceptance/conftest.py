@@ -76,12 +76,12 @@ def stream(system, opened):
 
 
 @pytest.fixture
-def plain_socket(system, opened):
-    """Open WebSockets at ``/ws``: ``plain_socket(*rooms)``."""
+def open_websocket(system, opened):
+    """Open WebSockets at ``/ws``: ``open_websocket(*rooms)``."""
     return lambda *rooms, **options: opened(WebSocketClient(system, *rooms, **options))
 
 
 @pytest.fixture
 def slow_stream(system, opened):
-    """Open a stream that is never read."""
+    """Open a stream, and do not read it."""
     return lambda path: opened(EventStream(system, path, receive_buffer=4_096))

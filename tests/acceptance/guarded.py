@@ -17,7 +17,7 @@ CALLERS = {
     "service": token("bot", role="service"),
 }
 
-TRANSPORTS = ("websocket", "polling", "plain", "stream")
+TRANSPORTS = ("websocket", "polling", "ws", "sse")
 
 
 def ask(system, method, rule, text):
@@ -53,9 +53,9 @@ def handshake(system, text):
 
 def connect(system, transport, text):
     """Return a client of the room of user A."""
-    if transport == "plain":
+    if transport == "ws":
         return WebSocketClient(system, "user_A", token=text)
-    if transport == "stream":
+    if transport == "sse":
         client = EventStream(system, f"/api/cto/stream?userId=A&token={text}")
         assert client.response.status == 200, client.response.read()
         return client.reading()

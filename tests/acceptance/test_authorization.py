@@ -82,7 +82,7 @@ def guarded():
     system.job = created.json()["data"]["jobId"]
     yield system
     assert system.stop() == 0
-    output = system.said()
+    output = system.output()
     for text in [*filter(None, INVALID.values()), *CALLERS.values()]:
         assert text == "garbage" or text not in output
     system.close()

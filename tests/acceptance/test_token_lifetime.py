@@ -16,7 +16,7 @@ from support.waiting import assert_stays, wait_until
 from api.auth.revocations import revoke
 
 MARGIN_S = 1.0  # added to promised times on a busy machine
-RENEWABLE = [transport for transport in TRANSPORTS if transport != "stream"]
+RENEWABLE = [transport for transport in TRANSPORTS if transport != "sse"]
 
 
 @pytest.fixture(scope="module")
