@@ -11,6 +11,7 @@ import time
 import pytest
 import requests
 import socketio
+import websocket
 from support.samples import operation
 from support.waiting import wait_until
 
@@ -23,9 +24,11 @@ def timed(ask):
     return answer, time.monotonic() - begun_s
 
 
-def test_requests_are_answered_503_while_the_store_hangs(launch):
+def test_every_transport_reports_a_hanging_store_in_time(launch, opened):
     system = launch("--no-flower").ready()
-    system.ended(system.submit())
+    job_id = system.submit()
+    system.ended(job_id)
+    ws = opened(websocket.create_connection(system.url.replace("http", "ws", 1) + "/ws", timeout=30))
     requested = [
         lambda: requests.get(f"{system.url}/readyz", timeout=30),
         lambda: requests.post(f"{system.url}/api/cto/jobs", json=operation(), timeout=30),
@@ -35,6 +38,8 @@ def test_requests_are_answered_503_while_the_store_hangs(launch):
         pid = store.info("server")["process_id"]
     os.kill(pid, signal.SIGSTOP)
     try:
+        ws.send('{"type":"join","room":"user_7"}')
+        assert "store_unavailable" in ws.recv()
         for ask in requested * 2:  # on used connections, and on new ones
             answer, took_s = timed(ask)
             assert answer.status_code == 503, answer.text
@@ -42,6 +47,10 @@ def test_requests_are_answered_503_while_the_store_hangs(launch):
             assert answer.headers["Retry-After"]
             assert took_s < 6
         assert requests.get(f"{system.url}/healthz", timeout=5).status_code == 200
+        for path in (f"/api/cto/job/{job_id}/stream", "/api/cto/stream?userId=7"):
+            answer = requests.get(system.url + path, timeout=30)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_unavailable")
+            assert answer.headers["Retry-After"]
     finally:
         os.kill(pid, signal.SIGCONT)
     wait_until(lambda: requested[0]().status_code == 200)
@@ -109,30 +118,3 @@ def test_a_chunked_body_has_the_same_size_limit_as_any_body(system):
     assert post_in_chunks(system, [text.ljust(32_768)])[0] == 202
     assert post_in_chunks(system, [text.ljust(32_769)])[0] == 413
     assert post_in_chunks(system, [text.ljust(32_768), b"x" * 100])[0] == 413
-
-
-@pytest.mark.parametrize("body", [b"zz\r\nno\r\n", b"-5\r\nhello\r\n0\r\n\r\n", b"5\r\n{"])
-def test_malformed_chunks_are_refused(system, body):
-    connection = http.client.HTTPConnection("127.0.0.1", system.settings.port, timeout=30)
-    try:
-        connection.putrequest("POST", "/api/cto/jobs")
-        connection.putheader("Content-Type", "application/json")
-        connection.putheader("Transfer-Encoding", "chunked")
-        connection.endheaders(body)
-        connection.sock.shutdown(1)  # SHUT_WR: the body ends here
-        answer = connection.getresponse()
-        assert answer.status == 400
-        assert not json.loads(answer.read())["success"]
-    finally:
-        connection.close()
-    assert requests.get(f"{system.url}/readyz", timeout=10).status_code == 200
-
-
-def test_a_library_message_is_one_object_of_a_json_log(launch):
-    system = launch("--no-flower", CTO_LOG_FORMAT="json").ready()
-    assert requests.get(f"{system.url}/socket.io/?EIO=3", timeout=10).status_code == 400
-    wait_until(lambda: "unsupported version" in system.output())
-    system.stop()
-    lines = [json.loads(line) for line in system.output().splitlines()]
-    of_gateway = [line for line in lines if line["process"] == "gateway"]
-    assert len([line for line in of_gateway if "unsupported version" in line["event"]]) == 1

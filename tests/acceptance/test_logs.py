@@ -32,6 +32,7 @@ def test_every_line_is_one_json_object(launch):
     assert system.ended(failed)["status"] == "failed"
     assert requests.get(f"{system.url}/nowhere", timeout=10).status_code == 404
     assert requests.get(system.url, headers={"Host": "evil.example"}, timeout=10).status_code == 403
+    assert requests.get(f"{system.url}/socket.io/?EIO=3", timeout=10).status_code == 400
     wait_until(lambda: f'"{failed}"' in system.output())
     assert system.stop() == 0
 
@@ -54,6 +55,8 @@ def test_every_line_is_one_json_object(launch):
         accepted = [line for line in output if line.get("job_id") == job_id and line["process"] == "gateway"]
         assert [line["event"] for line in accepted] == ["accepted from service"]
     assert any(line["event"].startswith("refused a request from 127.0.0.1") for line in output)
+    of_library = [line for line in output if "unsupported version" in line["event"]]
+    assert [line["process"] for line in of_library] == ["gateway"]
     assert {line["process"] for line in output} == {"cto", "store", "worker", "gateway", "flower"}
 
 

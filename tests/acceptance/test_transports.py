@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import time
 from dataclasses import replace
@@ -12,18 +10,24 @@ import pytest
 import requests
 import socketio
 import websocket
-from support.clients import WebSocketClient, wait_until_left
+from support.cases import check_all
+from support.clients import EventStream, PythonClient, WebSocketClient, wait_until_left
 from support.samples import FIRST_EVENT
 from support.waiting import wait_until
 
 from cto_worker.domain.events import Details, encode
 
-CLIENTS = [(kind, transport) for kind in ("node", "python") for transport in ("websocket", "polling")]
+# Mode, wallets and amount of each job. The third fails: its user does not have 5,000 SOL.
+LONG = ("prefunded", 40, 0.4)
+JOBS = [("standard", 3, 0.05), LONG, ("prefunded", 2, 5_000), ("standard", 1, 0.01)] * 3
+JOBS += [("standard", 2, 0.01), ("prefunded", 2, 0.01)] * 19
 
 
-def test_every_transport_delivers_the_events_of_the_journal(
+@pytest.mark.timeout(300)
+def test_every_transport_delivers_the_events_of_fifty_jobs(
     system, connect_client, stream, open_websocket, user
 ):
+    """Each client receives every event of the journal, once and in order."""
     users = [f"{user}-{number}" for number in range(3)]
     rooms = [f"user_{name}" for name in users]
     clients = [
@@ -31,79 +35,48 @@ def test_every_transport_delivers_the_events_of_the_journal(
         connect_client("python", "websocket", "admin_launches"),
         connect_client("node", "polling", *rooms),
         connect_client("python", "polling", *rooms),
+        connect_client("node", "websocket", "admin_launches", *rooms),  # each event once, from two rooms
         open_websocket(*rooms),
         open_websocket("admin_launches", rooms[0]),
     ]
+    assert clients[0].answers() == {room: {"success": True, "room": room} for room in rooms}
     streams = {name: stream(f"/api/cto/stream?userId={name}") for name in users}
-    jobs = {
-        system.submit(userId=users[number % 3], mode=mode, walletCount=wallets, buyAmount=amount): users[
-            number % 3
-        ]
-        for number, (mode, wallets, amount) in enumerate(
-            [("standard", 3, 0.05), ("prefunded", 40, 0.4), ("prefunded", 2, 5_000), ("standard", 1, 0.01)]
-            * 3
-        )
-    }
-    of_jobs = {job_id: stream(f"/api/cto/job/{job_id}/stream?after=0") for job_id in jobs}
+
+    def submit(number, mode, wallets, amount):
+        return system.submit(userId=users[number % 3], mode=mode, walletCount=wallets, buyAmount=amount)
+
+    first = submit(0, *LONG)
+    in_job_room = connect_client("python", "websocket", f"job_{first}")
+    job_ids = [first, *(submit(number, *job) for number, job in enumerate(JOBS[1:], 1))]
+    of_jobs = {job_id: stream(f"/api/cto/job/{job_id}/stream?after=0") for job_id in job_ids[:12]}
     for client in clients:
-        client.wait_for(lambda client: client.ended() >= set(jobs), timeout_s=90)
-    statuses = set()
-    for job_id, name in jobs.items():
-        events = system.events(job_id)
+        client.wait_for(lambda client: client.ended() >= set(job_ids), timeout_s=120)
+    journal = {job_id: system.events(job_id) for job_id in job_ids}
+    for number, (job_id, events) in enumerate(journal.items()):
         assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
         assert [client.events(job_id) for client in clients] == [events] * len(clients)
-        stream_of_user = streams[name].wait_for(lambda client, job_id=job_id: job_id in client.ended())
-        assert stream_of_user.events(job_id) == events
-        assert of_jobs[job_id].wait_for(lambda client: client.has_ended()).events() == events
-        statuses.add(events[-1]["status"])
-    assert statuses == {"completed", "failed"}
+        of_user = streams[users[number % 3]].wait_for(lambda client, job_id=job_id: job_id in client.ended())
+        assert of_user.events(job_id) == events
+        assert_page_shows(system.get(f"/api/cto/job/{job_id}/status"), events)
+    for job_id, client in of_jobs.items():
+        assert client.wait_for(lambda client: client.has_ended()).events() == journal[job_id]
     for name, client in streams.items():
         assert {event["userId"] for event in client.events()} == {name}
+    in_job_room.wait_for(lambda client: first in client.ended())
+    assert in_job_room.events() == journal[first][-len(in_job_room.events()) :], "from its snapshot on"
+    stats = system.get("/api/cto/jobs/stats", jobIds=",".join(job_ids))
+    assert (stats["completed"], stats["failed"], stats["notFound"]) == (47, 3, 0)
 
 
-@pytest.mark.parametrize(("kind", "transport"), CLIENTS)
-def test_a_client_receives_every_event_of_its_room(system, connect_client, user, kind, transport):
-    client = connect_client(kind, transport, f"user_{user}")
-    assert client.answers() == {f"user_{user}": {"success": True, "room": f"user_{user}"}}
-    job_id = system.submit(userId=user, mode="standard")
-    client.wait_for(lambda client: job_id in client.ended())
-    assert client.events(job_id) == system.events(job_id)
-    assert [event["seq"] for event in client.events()] == list(range(1, len(client.events()) + 1))
-
-
-def test_every_client_receives_the_events_of_fifty_jobs(system, connect_client, user):
-    everything = [connect_client(kind, transport, f"user_{user}") for kind, transport in CLIENTS]
-    admin = connect_client("node", "websocket", "admin_launches", f"user_{user}")
-    jobs = [system.submit(userId=user, walletCount=40, buyAmount=0.4)]
-    of_job = connect_client("python", "websocket", f"job_{jobs[0]}")
-    modes = ["standard", "prefunded"]
-    jobs += [system.submit(userId=user, mode=modes[n % 2], buyAmount=0.01) for n in range(48)]
-    jobs.append(system.submit(userId=user, buyAmount=5_000))
-    for client in [*everything, admin]:
-        client.wait_for(lambda client: client.ended() >= set(jobs), timeout_s=120)
-    of_job.wait_for(lambda client: jobs[0] in client.ended())
-    for job_id in jobs:
-        events = system.events(job_id)
-        assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
-        for client in [*everything, admin]:
-            assert client.events(job_id) == events
-    assert {event["jobId"] for event in of_job.events()} == {jobs[0]}
-    assert of_job.events() == system.events(jobs[0])[-len(of_job.events()) :], (
-        "from its snapshot on, without a gap"
+def assert_page_shows(page, events):
+    """Check that a status page has these events and their totals."""
+    details, result = events[-1]["details"], page["operationResult"]
+    assert page["progressEvents"] == events
+    assert page["latestProgress"] == events[-1]
+    assert (result["successfulBuys"], result["totalSpent"]) == (
+        details["successfulBuys"],
+        details["totalSpent"],
     )
-    stats = system.get("/api/cto/jobs/stats", jobIds=",".join(jobs))
-    assert (stats["completed"], stats["failed"], stats["notFound"]) == (49, 1, 0)
-
-
-def test_rest_returns_the_same_events(system, connect_client, user):
-    client = connect_client("node", "websocket", f"user_{user}")
-    job_id = system.submit(userId=user)
-    page = system.ended(job_id)
-    client.wait_for(lambda client: job_id in client.ended())
-    assert page["progressEvents"] == client.events(job_id)
-    assert page["latestProgress"] == client.events(job_id)[-1]
-    assert page["operationResult"]["successfulBuys"] == 2
-    assert page["operationResult"]["totalSpent"] == page["latestProgress"]["details"]["totalSpent"]
 
 
 @pytest.mark.parametrize("kind", ["node", "python"])
@@ -173,44 +146,54 @@ def test_a_websocket_client_that_does_not_read_is_disconnected(system, user):
     slow.shutdown()
 
 
-def test_a_head_request_leaves_no_subscriber(system, user):
+def closed_stream(system, room):
+    return EventStream(system, f"/api/cto/stream?userId={room.removeprefix('user_')}").close
+
+
+def closed_websocket(system, room):
+    client = WebSocketClient(system, room)
+
+    def close():
+        client.socket.send_close(1000)
+        client.wait_for(lambda client: client.has_ended())
+        assert client.status == 1000
+        client.close()
+
+    return close
+
+
+def reset_websocket(system, room):
+    return WebSocketClient(system, room).close
+
+
+def reset_socketio(system, room):
+    """A Socket.IO client over WebSocket. Its close status is tested in test_engineio.py."""
+    address = f"{system.url.replace('http', 'ws', 1)}/socket.io/?EIO=4&transport=websocket"
+    client = websocket.create_connection(address, timeout=30)
+    client.send("40")
+    client.send(f'420["join_room","{room}"]')
+    return lambda: (client.sock.shutdown(socket.SHUT_RDWR), client.shutdown())
+
+
+def ended_polling(system, room):
+    client = PythonClient(system.url, "polling", [room], reconnection=False)
+    return client.close
+
+
+def test_an_ended_connection_leaves_no_subscriber(system, user):
+    """A HEAD request of a stream, which has no body, must not leave a subscriber either."""
+
+    def check(connect):
+        room = f"user_{user}-{connect.__name__}"
+        end = connect(system, room)
+        wait_until(lambda: system.is_followed(room))
+        end()
+        wait_until_left(system, room)
+
+    ways = [closed_stream, closed_websocket, reset_websocket, reset_socketio, ended_polling]
+    check_all([(connect.__name__, (connect,)) for connect in ways], check)
     assert requests.head(f"{system.url}/api/cto/stream?userId={user}", timeout=10).status_code == 200
     wait_until_left(system, f"user_{user}", timeout_s=5)
-
-
-def test_a_closed_stream_leaves_no_subscriber(system, stream, user):
-    client = stream(f"/api/cto/stream?userId={user}")
-    wait_until(lambda: system.is_followed(f"user_{user}"))
-    client.close()
-    wait_until_left(system, f"user_{user}")
-
-
-def test_a_closed_websocket_leaves_no_subscriber(system, open_websocket, user):
-    polite, rude = open_websocket(f"user_{user}-polite"), open_websocket(f"user_{user}-rude")
-    polite.socket.send_close(1000)
-    polite.wait_for(lambda client: client.received("end"))
-    assert polite.status == 1000
-    rude.socket.sock.shutdown(socket.SHUT_RDWR)
-    wait_until_left(system, f"user_{user}-polite", timeout_s=5)
-    wait_until_left(system, f"user_{user}-rude", timeout_s=5)
-
-
-def test_every_transport_reports_an_unavailable_store(launch, opened):
-    system = launch("--no-flower").ready()
-    job_id = system.submit()
-    client = opened(websocket.create_connection(system.url.replace("http", "ws", 1) + "/ws", timeout=30))
-    with system.store() as store:
-        pid = store.info("server")["process_id"]
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        for path in (f"/api/cto/job/{job_id}/stream", "/api/cto/stream?userId=7"):
-            answer = requests.get(system.url + path, timeout=30)
-            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_unavailable")
-            assert answer.headers["Retry-After"]
-        client.send('{"type":"join","room":"user_7"}')
-        assert "store_unavailable" in client.recv()
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def test_a_connection_joins_a_limited_number_of_rooms(launch):

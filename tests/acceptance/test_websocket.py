@@ -89,12 +89,6 @@ def test_an_invalid_message_is_answered_with_an_error_and_closes_the_connection(
     wait_until_left(system, f"user_{user}", timeout_s=5)
 
 
-def test_a_message_may_be_as_large_as_allowed(open_websocket):
-    client = open_websocket()
-    client.socket.send('{"type":"leave","room":"user_7"}'.ljust(32_768))
-    client.wait_for(lambda client: client.received("left"))
-
-
 def test_a_client_that_answers_no_ping_is_disconnected(system, open_websocket, user):
     alive = open_websocket(f"user_{user}-alive")
     dead = websocket.create_connection(system.url.replace("http", "ws", 1) + "/ws", timeout=30)
