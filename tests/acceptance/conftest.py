@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from acceptance.guarded import CALLERS, INVALID
 from support.clients import EventStream, NodeClient, PythonClient, WebSocketClient
 from support.processes import environment
 from support.samples import new_user
 from support.system import System
+from support.tokens import GUARDED
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +16,18 @@ def system():
     """One running system for all tests of this process. Each test uses users of its own."""
     system = System(environment(), "--no-flower").ready()
     yield system
+    system.close()
+
+
+@pytest.fixture(scope="session")
+def guarded():
+    """One running system that requires tokens. No token may appear in its logs."""
+    system = System(environment(**GUARDED), "--no-flower").ready()
+    yield system
+    assert system.stop() == 0
+    output = system.output()
+    for text in [*filter(None, INVALID.values()), *CALLERS.values()]:
+        assert text == "garbage" or text not in output
     system.close()
 
 

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
+import time
 
 import requests
 import websocket
 from support.clients import EventStream, PythonClient, WebSocketClient
 from support.samples import operation
-from support.tokens import bearer, token
+from support.tokens import bearer, token, unsigned
 
 CALLERS = {
     "user A": token("A"),
     "user B": token("B"),
     "admin": token("root", role="admin"),
     "service": token("bot", role="service"),
+}
+
+INVALID = {
+    "no token": None,
+    "garbage": "garbage",
+    "alg none": unsigned(),
+    "wrong key": token(key="another secret that is long enough to be one of HS256"),
+    "expired": token(exp=time.time() - 60),
+    "no exp": token(exp=None),
+    "wrong audience": token(aud="others"),
 }
 
 TRANSPORTS = ("websocket", "polling", "ws", "sse")

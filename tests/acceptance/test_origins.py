@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 import socketio
+from support.processes import environment
+from support.system import System
 from support.waiting import wait_until
 
 LISTED, UNLISTED = "https://app.example", "https://evil.example"
@@ -41,9 +43,12 @@ TRANSPORTS = {
 }
 
 
-@pytest.fixture
-def listing(launch):
-    return launch("--no-flower", CTO_CORS_ORIGINS=f"http://other.example,{LISTED}").ready()
+@pytest.fixture(scope="module")
+def listing():
+    """A system that accepts two other origins."""
+    system = System(environment(CTO_CORS_ORIGINS=f"http://other.example,{LISTED}"), "--no-flower").ready()
+    yield system
+    system.close()
 
 
 def head_of(system, text):
@@ -242,17 +247,16 @@ def test_no_address_is_answered_with_a_redirect(system):
     assert requests.get(f"{system.url}/api/cto//jobs", timeout=10, allow_redirects=False).status_code == 404
 
 
-def test_a_client_cannot_forge_a_line_of_the_log(launch):
-    system = launch("--no-flower", CTO_CORS_ORIGINS=LISTED).ready()
+def test_a_client_cannot_forge_a_line_of_the_log(listing):
     forged = "gateway | 2001-01-01T00:00:00.000000Z [info     ] accepted from user:FORGED"
     target = f"/socket.io/?EIO=4&transport=polling&sid=x%0A{forged.replace(' ', '%20')}"
-    assert asked(system, "GET", target)[0] == 400
+    assert asked(listing, "GET", target)[0] == 400
     origin = "https://evil.example\x1b[31m\x0b\x85RED"
     assert requests.get(
-        f"{system.url}/ws", headers={"Origin": origin.encode("latin-1")}, timeout=10
+        f"{listing.url}/ws", headers={"Origin": origin.encode("latin-1")}, timeout=10
     ).status_code in {400, 403}
-    wait_until(lambda: "FORGED" in system.output())
-    lines = system.log.read_bytes().decode().split("\n")
+    wait_until(lambda: "FORGED" in listing.output())
+    lines = listing.log.read_bytes().decode().split("\n")
     assert not [line for line in lines if line.startswith("gateway | gateway")]
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]", "".join(lines))
-    assert urlsplit(system.url).port == system.settings.port
+    assert urlsplit(listing.url).port == listing.settings.port

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from acceptance.conftest import launch, system  # noqa: F401 - fixtures
+from acceptance.conftest import guarded, launch, system  # noqa: F401 - fixtures
 from browser.tcp_proxy import TcpProxy
 from playwright.sync_api import sync_playwright
 from support.javascript import CLIENT, DEV, evaluate

@@ -17,7 +17,7 @@ import pytest
 import requests
 import websocket
 from support.clients import EventStream, WebSocketClient
-from support.processes import environment
+from support.processes import environment, free_port
 from support.samples import FIRST_EVENT
 from support.swarm import has_every_event
 from support.system import System
@@ -143,14 +143,17 @@ def test_unauthenticated_clients_are_disconnected_and_delay_no_request(system, s
     assert {client.connections for client in healthy} == {1}, "no client was disconnected"
 
 
-@pytest.mark.parametrize("behind_dispatcher", [False, True])
-def test_a_connection_that_sends_no_request_is_closed(system, behind_dispatcher):
-    if behind_dispatcher:
-        system.dispatcher()
-    system.gateway(1 if behind_dispatcher else None)
+def test_a_connection_that_sends_no_request_is_closed(system):
+    """By a gateway behind a dispatcher, and by one with its own port."""
+    own_port = free_port()
+    system.dispatcher()
+    system.gateway(1)
+    system.gateway(CTO_PORT=str(own_port))
     begun_s = time.monotonic()
-    silent = [socket.create_connection(("127.0.0.1", system.settings.port)) for _ in range(50)]
-    silent[0].sendall(b"GET /healthz")  # without the end of the line
+    ports = [system.settings.port] * 50 + [own_port] * 50
+    silent = [socket.create_connection(("127.0.0.1", port)) for port in ports]
+    for connection in (silent[0], silent[-1]):
+        connection.sendall(b"GET /healthz")  # without the end of the line
     for connection in silent:
         connection.settimeout(15)
         with suppress(ConnectionResetError):  # the unread part of a line causes a reset
@@ -361,7 +364,7 @@ def answer_to(connection):
         return connection.recv(1_000).partition(b"\r\n")[0]
 
 
-@pytest.mark.parametrize("behind_dispatcher", [False, True])
+@pytest.mark.parametrize("behind_dispatcher", [False, True], ids=["own port", "behind a dispatcher"])
 def test_native_sse_and_websocket_clients_reconnect(system, opened, behind_dispatcher):
     system.worker(CTO_PAPER_LATENCY_MS="300")
     if behind_dispatcher:
