@@ -6,6 +6,8 @@ from uuid import uuid4
 
 import pytest
 import requests
+from support.processes import environment
+from support.system import System
 from support.waiting import wait_until
 
 from cto_worker.config import Settings
@@ -87,38 +89,51 @@ def test_flower_on_loopback_accepts_known_names_and_no_commands(launch):
     wait_until(lambda: "the host evil.example is not allowed: add it to CTO_FLOWER_NAMES" in system.output())
 
 
-@pytest.mark.parametrize("control", ["no", "yes"])
-def test_flower_accepts_commands_only_with_the_setting(launch, control):
-    system = launch(CTO_FLOWER_CONTROL=control, CTO_FLOWER_PASSWORD=PASSWORD).ready()
+@pytest.fixture(scope="module")
+def limited():
+    """A system whose Flower keeps 100 tasks."""
+    system = System(environment(CTO_FLOWER_TASKS="100", CTO_FLOWER_PASSWORD=PASSWORD)).ready()
+    yield system
+    system.close()
+
+
+def command_statuses(system):
+    """Send each command of Flower's API. Return the statuses by path."""
     wait_until(lambda: answers(system))
+    paths = (
+        "worker/shutdown/nobody",
+        "worker/pool/restart/nobody",
+        "worker/queue/add-consumer/nobody?queue=x",
+        "task/revoke/none",
+        "task/send-task/cto_worker.nothing",
+        "task/abort/none",
+        "task/rate-limit/cto_worker.run_operation",
+    )
     operator = ("operator", PASSWORD)
     statuses = {
         path: requests.post(f"{flower(system)}/api/{path}", data=b"{}", auth=operator, timeout=20).status_code
-        for path in (
-            "worker/shutdown/nobody",
-            "worker/pool/restart/nobody",
-            "worker/queue/add-consumer/nobody?queue=x",
-            "task/revoke/none",
-            "task/send-task/cto_worker.nothing",
-            "task/abort/none",
-            "task/rate-limit/cto_worker.run_operation",
-        )
+        for path in paths
     }
-    if control == "no":
-        assert set(statuses.values()) == {403}, statuses
-    else:
-        assert statuses["task/revoke/none"] == 200, statuses
-    page = requests.get(f"{flower(system)}/tasks", auth=operator, timeout=10)
-    assert page.status_code == 200
+    assert requests.get(f"{flower(system)}/tasks", auth=operator, timeout=10).status_code == 200
+    return statuses
 
 
-def test_flower_keeps_a_limited_number_of_tasks_and_workers(launch):
-    system = launch(CTO_FLOWER_TASKS="100", CTO_FLOWER_PASSWORD=PASSWORD).ready()
-    wait_until(lambda: answers(system))
-    app, operator = celery_app(system.settings), ("operator", PASSWORD)
+def test_flower_refuses_commands_by_default(limited):
+    statuses = command_statuses(limited)
+    assert set(statuses.values()) == {403}, statuses
+
+
+def test_flower_accepts_commands_with_the_setting(launch):
+    statuses = command_statuses(launch(CTO_FLOWER_CONTROL="yes", CTO_FLOWER_PASSWORD=PASSWORD).ready())
+    assert statuses["task/revoke/none"] == 200, statuses
+
+
+def test_flower_keeps_a_limited_number_of_tasks_and_workers(limited):
+    wait_until(lambda: answers(limited))
+    app, operator = celery_app(limited.settings), ("operator", PASSWORD)
 
     def get(path):
-        return requests.get(f"{flower(system)}{path}", auth=operator, timeout=30)
+        return requests.get(f"{flower(limited)}{path}", auth=operator, timeout=30)
 
     def send_events(number, uuid):
         with app.events.default_dispatcher(hostname=f"worker@{number}") as dispatcher:
@@ -128,7 +143,7 @@ def test_flower_keeps_a_limited_number_of_tasks_and_workers(launch):
             )
             dispatcher.send("task-succeeded", uuid=uuid, runtime=0.1, result="{}")
 
-    wait_until(lambda: "enabled by remote" in system.output())
+    wait_until(lambda: "enabled by remote" in limited.output())
     jobs = [str(uuid4()) for _ in range(400)]
     for number, uuid in enumerate(jobs):
         send_events(number, uuid)

@@ -10,11 +10,14 @@ import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from support.processes import environment
 from support.samples import operation
+from support.system import System
 from support.tokens import GUARDED, SECRET, bearer, token
 from support.waiting import wait_until
 
@@ -22,8 +25,7 @@ from cto_worker.client import Client as BotClient
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.store import keys
 
-TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-TRACEPARENT = f"00-{TRACE}-{CALLER}-01"
+CALLER = "00f067aa0ba902b7"  # the span of the caller
 OK, SERVER_ERROR, ERROR = 200, 2, 2  # HTTP; and OpenTelemetry's kind and status
 OFTEN = {"OTEL_BSP_SCHEDULE_DELAY": "100"}  # ms until spans are sent
 
@@ -98,10 +100,29 @@ class Collector:
 
 
 @pytest.fixture
+def trace():
+    """The id of a new trace."""
+    return uuid4().hex
+
+
+@pytest.fixture(scope="module")
 def collector():
     collector = Collector()
     yield collector
     collector.close()
+
+
+@pytest.fixture(scope="module")
+def system(collector):
+    """A system with slow transfers and buys, and a lease of 3 s, that sends its spans at once."""
+    settings = {"CTO_PAPER_LATENCY_MS": "300", "CTO_LEASE_MS": "3000", "CTO_OTLP_ENDPOINT": collector.url}
+    system = System(environment(**settings, **OFTEN), "--no-flower").ready()
+    yield system
+    system.close()
+
+
+def traceparent(trace):
+    return {"traceparent": f"00-{trace}-{CALLER}-01"}
 
 
 @contextmanager
@@ -121,33 +142,34 @@ def only(spans):
     return spans[0]
 
 
-def test_a_trace_connects_the_request_with_each_buy_and_contains_no_secret(launch, collector):
+def test_a_trace_connects_the_request_with_each_buy_and_contains_no_secret(launch, opened, trace):
     of_user = token("7")
+    collector = opened(Collector())
     system = launch(
         "--no-flower",
         **GUARDED,
         CTO_OTLP_ENDPOINT=collector.url,
         OTEL_BSP_SCHEDULE_DELAY="600000",  # gateway and worker send their spans when they stop
     ).ready()
-    answer = submit(system, bearer(of_user) | {"traceparent": TRACEPARENT}, platform="pumpfun")
+    answer = submit(system, bearer(of_user) | traceparent(trace), platform="pumpfun")
     assert answer.status_code == 202, answer.text
     job_id = answer.json()["data"]["jobId"]
     wait_until(lambda: "completed: " in system.output())
     system.stop()
 
-    run = only(collector.of(TRACE, "cto.run"))
-    request = only(collector.of(TRACE, "POST /api/cto/jobs"))
+    run = only(collector.of(trace, "cto.run"))
+    request = only(collector.of(trace, "POST /api/cto/jobs"))
     assert (request.service, request.parent, request.failed) == ("cto-gateway", CALLER, False)
     assert request.attributes["http.response.status_code"] == 202
-    created = only(collector.of(TRACE, "create job", cto_job_id=job_id))
-    sent = only(collector.of(TRACE, "send cto"))
+    created = only(collector.of(trace, "create job", cto_job_id=job_id))
+    sent = only(collector.of(trace, "send cto"))
     assert created.parent == sent.parent == request.id
     assert (run.service, run.parent) == ("cto-worker", created.id)
     about = {"cto.job_id": job_id, "cto.attempt": 1, "cto.mode": "standard", "cto.platform": "pumpfun"}
     assert about.items() <= run.attributes.items()
-    phases = [only(collector.of(TRACE, f"cto.{name}")) for name in ("validating", "detecting", "executing")]
+    phases = [only(collector.of(trace, f"cto.{name}")) for name in ("validating", "detecting", "executing")]
     assert {phase.parent for phase in phases} == {run.id}
-    steps = collector.of(TRACE, "cto.transfer") + collector.of(TRACE, "cto.buy")
+    steps = collector.of(trace, "cto.transfer") + collector.of(trace, "cto.buy")
     assert len(steps) == 4
     for step in steps:
         assert step.parent == phases[-1].id
@@ -156,37 +178,30 @@ def test_a_trace_connects_the_request_with_each_buy_and_contains_no_secret(launc
         names = [span.name for span in collector.spans if span.parent == step.id]
         assert names.count("prepare") == names.count("record intent") == names.count("submit") == 1
         assert "outcome" in names
-    assert {span.trace for span in collector.spans} == {TRACE}
+    assert {span.trace for span in collector.spans} == {trace}
 
     everything = b"".join(collector.bodies)
     worker = [line for line in system.output().splitlines() if line.startswith("worker") and job_id in line]
     assert len(worker) == 2
-    assert all(f"trace_id={TRACE}" in line for line in worker)
+    assert all(f"trace_id={trace}" in line for line in worker)
     for secret in (of_user, SECRET, "Bearer"):
         assert secret.encode() not in everything
 
 
-def test_a_takeover_continues_the_trace(launch, collector):
-    system = launch(
-        "--no-flower",
-        CTO_OTLP_ENDPOINT=collector.url,
-        CTO_PAPER_LATENCY_MS="300",
-        CTO_LEASE_MS="1000",
-        **OFTEN,
-    ).ready()
-    job_id = submit(system, {"traceparent": TRACEPARENT}, walletCount=4).json()["data"]["jobId"]
-    wait_until(lambda: collector.of(TRACE, "cto.transfer", cto_attempt=1))
+def test_a_takeover_continues_the_trace(system, collector, trace):
+    job_id = submit(system, traceparent(trace), walletCount=4).json()["data"]["jobId"]
+    wait_until(lambda: collector.of(trace, "cto.transfer", cto_attempt=1))
     worker = worker_of(system)
     os.kill(worker, signal.SIGKILL)
     page = system.ended(job_id)
     assert page["status"] == "completed"
-    run = only(wait_until(lambda: collector.of(TRACE, "cto.run")))
+    run = only(wait_until(lambda: collector.of(trace, "cto.run")))
     assert run.attributes["cto.attempt"] > 1
-    created = only(collector.of(TRACE, "create job"))
+    created = only(collector.of(trace, "create job"))
     assert run.parent == created.id
-    buys = wait_until(lambda: len(found := collector.of(TRACE, "cto.buy")) == 4 and found)
+    buys = wait_until(lambda: len(found := collector.of(trace, "cto.buy")) == 4 and found)
     assert {buy.attributes["cto.job_id"] for buy in buys} == {job_id}
-    assert {span.trace for span in collector.of_job(job_id)} == {TRACE}
+    assert {span.trace for span in collector.of_job(job_id)} == {trace}
 
 
 def worker_of(system):
@@ -198,17 +213,14 @@ def worker_of(system):
     )
 
 
-def test_a_hand_over_continues_the_trace(launch, collector):
-    system = launch(
-        "--no-flower", CTO_OTLP_ENDPOINT=collector.url, CTO_PAPER_LATENCY_MS="300", **OFTEN
-    ).ready()
-    job_id = submit(system, {"traceparent": TRACEPARENT}, walletCount=4).json()["data"]["jobId"]
-    wait_until(lambda: collector.of(TRACE, "cto.transfer"))
+def test_a_hand_over_continues_the_trace(system, collector, trace):
+    job_id = submit(system, traceparent(trace), walletCount=4).json()["data"]["jobId"]
+    wait_until(lambda: collector.of(trace, "cto.transfer"))
     os.kill(worker_of(system), signal.SIGTERM)
     assert system.ended(job_id)["status"] == "completed"
-    wait_until(lambda: collector.of(TRACE, "cto.run", cto_outcome="completed"))
-    runs = collector.of(TRACE, "cto.run")
-    created = only(collector.of(TRACE, "create job"))
+    wait_until(lambda: collector.of(trace, "cto.run", cto_outcome="completed"))
+    runs = collector.of(trace, "cto.run")
+    created = only(collector.of(trace, "create job"))
     assert {run.parent for run in runs} == {created.id}
     runs.sort(key=lambda run: run.attributes["cto.attempt"])
     *before, last = [run.attributes["cto.outcome"] for run in runs]
@@ -217,14 +229,13 @@ def test_a_hand_over_continues_the_trace(launch, collector):
     assert not any(run.failed for run in runs)
 
 
-def test_jobs_sent_by_task_name_or_from_python_are_traced(launch, collector):
-    system = launch("--no-flower", CTO_OTLP_ENDPOINT=collector.url, **OFTEN).ready()
+def test_jobs_sent_by_task_name_or_from_python_are_traced(system, collector, trace):
     body = operation(buyAmount=1_000)
     app = celery_app(system.settings)
-    app.send_task(keys.TASK_NAME, args=[body], task_id="bare", headers={"traceparent": TRACEPARENT})
+    app.send_task(keys.TASK_NAME, args=[body], task_id=str(uuid4()), headers=traceparent(trace))
     app.close()
-    run = only(wait_until(lambda: collector.of(TRACE, "cto.run")))
-    assert only(collector.of(TRACE, "create job")).parent == CALLER
+    run = only(wait_until(lambda: collector.of(trace, "cto.run")))
+    assert only(collector.of(trace, "create job")).parent == CALLER
     assert (run.failed, run.status, run.attributes["cto.outcome"]) == (
         True,
         "insufficient_funds",
