@@ -1,4 +1,4 @@
-"""What every test may ask for: settings and an empty store of its own."""
+"""Fixtures of all tests: settings, and an empty store."""
 
 from __future__ import annotations
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from acceptance.guarded import CALLERS, INVALID
 from support.clients import EventStream, NodeClient, PythonClient, WebSocketClient
 from support.processes import environment
 from support.samples import new_user
 from support.system import System
+from support.tokens import GUARDED
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +16,18 @@ def system():
     """One running system for all tests of this process. Each test uses users of its own."""
     system = System(environment(), "--no-flower").ready()
     yield system
+    system.close()
+
+
+@pytest.fixture(scope="session")
+def guarded():
+    """One running system that requires tokens. No token may appear in its logs."""
+    system = System(environment(**GUARDED), "--no-flower").ready()
+    yield system
+    assert system.stop() == 0
+    output = system.output()
+    for text in [*filter(None, INVALID.values()), *CALLERS.values()]:
+        assert text == "garbage" or text not in output
     system.close()
 
 
@@ -76,12 +90,12 @@ def stream(system, opened):
 
 
 @pytest.fixture
-def plain_socket(system, opened):
-    """Open WebSockets at ``/ws``: ``plain_socket(*rooms)``."""
+def open_websocket(system, opened):
+    """Open WebSockets at ``/ws``: ``open_websocket(*rooms)``."""
     return lambda *rooms, **options: opened(WebSocketClient(system, *rooms, **options))
 
 
 @pytest.fixture
 def slow_stream(system, opened):
-    """Open a stream that is never read."""
+    """Open a stream, and do not read it."""
     return lambda path: opened(EventStream(system, path, receive_buffer=4_096))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 
 import requests
 import websocket
 from support.clients import EventStream, PythonClient, WebSocketClient
 from support.samples import operation
-from support.tokens import bearer, token
+from support.tokens import bearer, token, unsigned
 
 CALLERS = {
     "user A": token("A"),
@@ -17,7 +18,17 @@ CALLERS = {
     "service": token("bot", role="service"),
 }
 
-TRANSPORTS = ("websocket", "polling", "plain", "stream")
+INVALID = {
+    "no token": None,
+    "garbage": "garbage",
+    "alg none": unsigned(),
+    "wrong key": token(key="another secret that is long enough to be one of HS256"),
+    "expired": token(exp=time.time() - 60),
+    "no exp": token(exp=None),
+    "wrong audience": token(aud="others"),
+}
+
+TRANSPORTS = ("websocket", "polling", "ws", "sse")
 
 
 def ask(system, method, rule, text):
@@ -53,9 +64,9 @@ def handshake(system, text):
 
 def connect(system, transport, text):
     """Return a client of the room of user A."""
-    if transport == "plain":
+    if transport == "ws":
         return WebSocketClient(system, "user_A", token=text)
-    if transport == "stream":
+    if transport == "sse":
         client = EventStream(system, f"/api/cto/stream?userId=A&token={text}")
         assert client.response.status == 200, client.response.read()
         return client.reading()

@@ -1,4 +1,4 @@
-"""The example of a bot, on a real system: killed in the middle it goes on, and starts nothing twice."""
+"""The example bot on a real system. A restarted bot continues, and starts no operation twice."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Bot:
         self.process.stdin.write(f"{text}\n")
         self.process.stdin.flush()
 
-    def said(self, chat_id):
-        told = [json.loads(line) for line in self.out.read_text().splitlines()]
-        return [(each["message"], each["text"]) for each in told if each["chatId"] == chat_id]
+    def output(self, chat_id):
+        messages = [json.loads(line) for line in self.out.read_text().splitlines()]
+        return [(each["message"], each["text"]) for each in messages if each["chatId"] == chat_id]
 
     def finish(self):
         self.process.stdin.close()
@@ -54,16 +54,16 @@ def bot(system, tmp_path):
         each.process.stdin.close()
 
 
-def test_a_message_follows_each_operation_to_its_end_through_the_bots_own_death(system, bot):
+def test_a_restarted_bot_follows_each_operation_to_its_end(system, bot):
     first = bot()
     first.update(f"1 botuser 77 /cto {MINT} 0.8 40")
-    wait_until(lambda: len(first.said(77)) > 5)
+    wait_until(lambda: len(first.output(77)) > 5)
     first.process.kill()
     first.process.wait()
     second = bot()
-    second.update(f"1 botuser 77 /cto {MINT} 0.8 40")  # it could not say that it had read this
-    for no_update in ("", "9 botuser chat /cto x 1"):
-        second.update(no_update)
+    second.update(f"1 botuser 77 /cto {MINT} 0.8 40")  # it was killed before it acknowledged this update
+    for invalid in ("", "9 botuser chat /cto x 1"):
+        second.update(invalid)
     second.update("8 botuser 80 /help")
     second.update(f"2 botuser 78 /cto {MINT} 0.05 2")
     second.update("3 botuser 79 /cto nonsense 1")
@@ -72,18 +72,18 @@ def test_a_message_follows_each_operation_to_its_end_through_the_bots_own_death(
     jobs = system.get("/api/cto/jobs", userId="botuser")["jobs"]
     assert len(jobs) == 2
     for chat_id in (77, 78):
-        (message,) = {message for message, _ in second.said(chat_id)}
+        (message,) = {message for message, _ in second.output(chat_id)}
         assert message in {job["jobId"] for job in jobs}
-        last = second.said(chat_id)[-1][1]
+        last = second.output(chat_id)[-1][1]
         assert last.startswith("100 % CTO Operation Completed")
-    answers = [text for _, text in second.said(79)]
+    answers = [text for _, text in second.output(79)]
     assert len(answers) == 2
     assert "tokenAddress" in answers[0]
     assert "no job unknown" in answers[1]
-    assert [text[:8] for _, text in second.said(80)] == ["Use /cto"]
+    assert [text[:8] for _, text in second.output(80)] == ["Use /cto"]
 
 
-def test_an_update_that_comes_while_the_store_is_away_waits_for_it(bot):
+def test_an_update_waits_while_the_store_is_unreachable(bot):
     env = environment()
     early = bot(env)
     early.update(f"1 botuser 77 /cto {MINT} 0.05 2")
@@ -94,4 +94,4 @@ def test_an_update_that_comes_while_the_store_is_away_waits_for_it(bot):
     finally:
         system.stop()
         shutil.rmtree(env["CTO_DATA_DIR"])
-    assert early.said(77)[-1][1].startswith("100 % CTO Operation Completed")
+    assert early.output(77)[-1][1].startswith("100 % CTO Operation Completed")

@@ -256,7 +256,7 @@ def test_a_request_that_cannot_be_sent_is_invalid(system, option):
 
 
 def test_hints_can_be_copied(system):
-    hint = re.search(r"try `(.*)` in another terminal", system.said())[1]
+    hint = re.search(r"try `(.*)` in another terminal", system.output())[1]
     command, *options = hint.split()
     assert Path(shutil.which(command)) == BIN / "cto"
     assert options == ["submit", "--watch", "--url", system.url]

@@ -1,4 +1,4 @@
-"""docker-compose.yml without an engine: its commands, settings and files, on addresses of this machine."""
+"""docker-compose.yml without an engine: its commands, settings and files, as processes of this machine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COMPOSE = ROOT / "docker-compose.yml"
 GUIDE = (ROOT / "docs" / "deploying.md").read_text()
 SECRETS_IN = "./deploy/secrets/"
 GATEWAYS = ("gateway-1", "gateway-2")
-# `valkey-cli -h HOST -p PORT ping`, as far as deploy/valkey/restore.sh asks it.
+# `valkey-cli -h HOST -p PORT ping`, as far as deploy/valkey/restore.sh uses it.
 VALKEY_CLI = f"""#!{sys.executable}
 import socket, sys
 _, _, host, _, port, command = sys.argv
@@ -61,7 +61,7 @@ def composed():
 
 
 class Deployment:
-    """What ``make secrets`` and ``docker compose up`` would start, each service a process."""
+    """The processes of ``make secrets`` and ``docker compose up``, one for each service."""
 
     def __init__(self):
         self.directory = Path(tempfile.mkdtemp(prefix="cto-c-"))
@@ -71,7 +71,7 @@ class Deployment:
         self.values = dict(line.split("=", 1) for line in lines)
         self.services = yaml.safe_load(interpolated(COMPOSE.read_text(), self.values))["services"]
         self.ports = {name: free_port() for name in self.services}
-        (self.directory / "valkey-cli").write_text(VALKEY_CLI)  # which comes with the store's image
+        (self.directory / "valkey-cli").write_text(VALKEY_CLI)  # which is part of the store's image
         (self.directory / "valkey-cli").chmod(0o755)
         self.processes = {}
 
@@ -79,7 +79,7 @@ class Deployment:
         self.start_store()
         for name in ("worker", *GATEWAYS, "proxy", "flower"):
             self.start(name)
-        wait_until(lambda: "ready." in self.said("worker"))
+        wait_until(lambda: "ready." in self.output("worker"))
         wait_until(lambda: all(self.ready(self.url(name)) for name in (*GATEWAYS, "proxy")))
         return self
 
@@ -91,9 +91,9 @@ class Deployment:
         self.processes[name] = self.launch(name, f"{name}.log")
 
     def run(self, name, command=None, stdin=None):
-        """Run a service to its end; return its exit status, and what it said."""
+        """Run a service to its end. Return its exit status and its output."""
         process = self.launch(name, "run.log", command, stdin)
-        return process.wait(30), self.said("run")
+        return process.wait(30), self.output("run")
 
     def launch(self, name, log, command=None, stdin=None):
         service = self.services[name]
@@ -121,7 +121,7 @@ class Deployment:
         self.processes[name].wait(15)
 
     def inside(self, word, service):
-        """A path in a container, as what is mounted there."""
+        """Return the file of this machine that is mounted at a path of the container."""
         for volume in service.get("volumes", []):
             source, target, *_ = volume.split(":")
             if word == target:
@@ -131,7 +131,7 @@ class Deployment:
         return word
 
     def nearby(self, value):
-        """A setting, with the services' names and ports as they are here."""
+        """Return a setting with the ports that the services have on this machine."""
         for name, port in self.ports.items():
             value = re.sub(rf"\b{name}:\d+\b", f"127.0.0.1:{port}", value)
         return value.replace("0.0.0.0", "127.0.0.1").replace("/tmp/heartbeat", f"{self.directory}/heartbeat")
@@ -139,7 +139,7 @@ class Deployment:
     def url(self, name):
         return f"http://127.0.0.1:{self.ports[name]}"
 
-    def said(self, name):
+    def output(self, name):
         return (self.directory / f"{name}.log").read_text()
 
     def ready(self, url):
@@ -149,7 +149,7 @@ class Deployment:
             return False
 
     def healthy(self):
-        """What the store's health check asks, as the user that it names."""
+        """Return the result of the store's health check, sent as the user that it names."""
         asked = self.services["store"]["healthcheck"]["test"][1]
         user, password = re.search(r"--user (\w+) --pass (\w+) ping", asked).groups()
         try:
@@ -163,7 +163,7 @@ class Deployment:
         return Redis(port=self.ports["store"], username=user, password=password)
 
     def token(self):
-        """The bot backend's."""
+        """Return a token of the bot backend."""
         return token("bot", key=self.values["CTO_JWT_SECRET"], aud=None, role="service")
 
     def headers(self):
@@ -184,7 +184,7 @@ class Deployment:
         return wait_until(lambda: (page := self.get(path))["status"] in {"completed", "failed"} and page)
 
     def settle(self):
-        """Wait until no job runs: only then do the paper market's books agree."""
+        """Wait until no job runs: only then the paper market's ledger balances."""
         statuses = ("waiting", "active")
         wait_until(lambda: not any(self.get(f"/api/cto/jobs?status={one}")["jobs"] for one in statuses))
 
@@ -197,7 +197,7 @@ class Deployment:
 
 
 def interpolated(text, values):
-    """The file as compose reads it. What must be set and is not ends it."""
+    """Return the file as Compose reads it. Raises ``KeyError`` for a required variable that is not set."""
 
     def value(found):
         name, kind, rest = found.groups()
@@ -209,11 +209,11 @@ def interpolated(text, values):
 
 
 @pytest.mark.parametrize("file", [COMPOSE, ROOT / "deploy" / "tls.yml"], ids=lambda file: file.name)
-def test_it_is_what_the_compose_specification_describes(file, tmp_path):
+def test_a_compose_file_matches_the_compose_schema(file, tmp_path):
     plain = tmp_path / file.name
     plain.write_text(
         file.read_text().replace("!override ", "")
-    )  # a tag of Compose, which is no part of the schema
+    )  # a tag of Compose that is not part of the schema
     check = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", plain]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -237,7 +237,7 @@ def test_a_scheduled_backup_does_not_start_a_stopped_store():
     assert services["flower"]["depends_on"] == {"store": {"condition": "service_healthy"}}
 
 
-def test_without_secrets_it_does_not_start():
+def test_compose_requires_the_secrets():
     with pytest.raises(KeyError, match="make secrets"):
         interpolated(COMPOSE.read_text(), {})
 
@@ -260,7 +260,7 @@ def test_every_service_is_confined():
                 assert (ROOT / source).is_file(), volume
 
 
-def test_the_guide_says_what_all_of_it_may_use():
+def test_the_guide_states_the_sum_of_the_resource_limits():
     services = yaml.safe_load(COMPOSE.read_text())["services"].values()
     limits = [service["deploy"]["resources"]["limits"] for service in services if "profiles" not in service]
     units = {"G": 1.0, "M": 0.001}
@@ -269,7 +269,7 @@ def test_the_guide_says_what_all_of_it_may_use():
     assert f"{cpus:.1f} processors and {memory_gb:.1f} GB" in GUIDE.replace("\n", " ")
 
 
-def test_secrets_are_made_once(tmp_path):
+def test_secrets_are_created_once(tmp_path):
     make = [BIN / "cto", "secrets", tmp_path / "s"]
     assert subprocess.run(make, cwd=ROOT, check=False, capture_output=True).returncode == 0
     before = (tmp_path / "s" / "env").read_text()
@@ -283,9 +283,11 @@ def test_secrets_are_made_once(tmp_path):
     assert again.returncode == 0, again.stderr
     after = (tmp_path / "s" / "env").read_text()
     assert after.startswith(before.replace("GRAFANA_PASSWORD", "CTO_SITE"))
-    assert after.splitlines()[-1].startswith("GRAFANA_PASSWORD="), "what is missing is made"
+    assert after.splitlines()[-1].startswith("GRAFANA_PASSWORD="), "a missing value is added"
     added = (tmp_path / "s" / "users.acl").read_text().removeprefix(users)
-    assert re.fullmatch(r"user auditor on #[0-9a-f]{64} \+ping\n", added), "and the rights are those of now"
+    assert re.fullmatch(r"user auditor on #[0-9a-f]{64} \+ping\n", added), (
+        "and the rights are those of the file"
+    )
     assert (tmp_path / "s" / "env").stat().st_mode & 0o077 == 0
     assert (tmp_path / "s").stat().st_mode & 0o077 == 0
     for value in before.split():
@@ -303,7 +305,7 @@ def test_the_stores_passwords_are_rotated_in_two_steps():
         deployment.start_store()
         return dict(line.split("=", 1) for line in (deployment.secrets / "env").read_text().splitlines())
 
-    def takes(values):
+    def accepts(values):
         deployment.values = values
         with deployment.store("worker") as store:
             try:
@@ -316,19 +318,19 @@ def test_the_stores_passwords_are_rotated_in_two_steps():
         mounted = [(deployment.secrets / name).stat().st_ino for name in ("users.acl", "prometheus-token")]
         new = secrets("--rotate", "store")
         assert {name for name in old if old[name] != new[name]} == {name for name in old if "STORE_" in name}
-        assert takes(old), "for what runs with these"
-        assert takes(new)
+        assert accepts(old), "for processes that still have it"
+        assert accepts(new)
         assert secrets() == new
-        assert not takes(old)
-        assert takes(new)
+        assert not accepts(old)
+        assert accepts(new)
         secrets("--rotate", "jwt", "--rotate", "prometheus")
         still = [(deployment.secrets / name).stat().st_ino for name in ("users.acl", "prometheus-token")]
-        assert still == mounted, "a container sees what is written into a file, not what takes its place"
+        assert still == mounted, "a container sees changes of a mounted file, but not a file that replaces it"
     finally:
         deployment.down()
 
 
-def test_prometheus_gets_another_token_in_time_and_with_another_key(tmp_path):
+def test_the_prometheus_token_is_renewed_before_it_expires_and_with_a_new_key(tmp_path):
     folder, rights = tmp_path / "s", ROOT / "deploy" / "valkey" / "users.acl"
     deployment_secrets.make(folder, rights)
 
@@ -361,7 +363,7 @@ def test_prometheus_gets_another_token_in_time_and_with_another_key(tmp_path):
 
 
 @pytest.mark.parametrize(("client", "transport"), [(NodeClient, "polling"), (PythonClient, "websocket")])
-def test_a_client_sees_an_operation_through_the_proxy(composed, client, transport):
+def test_a_client_receives_every_event_through_the_proxy(composed, client, transport):
     user = f"compose-{transport}"
     watching = client(f"{composed.url('proxy')}?token={composed.token()}", transport, [f"user_{user}"])
     try:
@@ -374,7 +376,7 @@ def test_a_client_sees_an_operation_through_the_proxy(composed, client, transpor
     assert composed.ended(job_id)["status"] == "completed"
 
 
-def test_prometheus_gets_the_numbers_where_it_asks(composed):
+def test_prometheus_reads_the_metrics_of_every_gateway(composed):
     config = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
     (scrape,) = (one for one in config["scrape_configs"] if one["job_name"] == "cto")
     (targets,) = scrape["static_configs"]
@@ -392,7 +394,7 @@ def test_prometheus_gets_the_numbers_where_it_asks(composed):
         )
 
 
-def test_flower_finds_the_worker_and_asks_for_its_password(composed):
+def test_flower_lists_the_worker_and_requires_its_password(composed):
     url, password = composed.url("flower"), composed.values["CTO_FLOWER_PASSWORD"]
 
     def workers():
@@ -407,14 +409,14 @@ def test_flower_finds_the_worker_and_asks_for_its_password(composed):
     assert requests.get(f"{url}/workers", timeout=10).status_code == 401
 
 
-def test_a_user_is_counted_and_may_cancel_and_be_cut_off(composed):
+def test_a_user_is_rate_limited_and_can_cancel_and_be_revoked(composed):
     secret = composed.values["CTO_JWT_SECRET"]
     bearer = {"Authorization": f"Bearer {token('counted', key=secret, aud=None)}"}
     jobs = f"{composed.url('proxy')}/api/cto/jobs"
     left = [
         int(requests.get(jobs, headers=bearer, timeout=10).headers["X-RateLimit-Remaining"]) for _ in range(2)
     ]
-    assert left[1] == left[0] - 1, "whichever gateway has it"
+    assert left[1] == left[0] - 1, "on either gateway"
     waiting = [composed.submit(userId="counted", walletCount=40, buyAmount=0.8) for _ in range(3)]
     for job_id in waiting:
         cancel = f"{composed.url('proxy')}/api/cto/job/{job_id}/cancel"
@@ -427,7 +429,7 @@ def test_a_user_is_counted_and_may_cancel_and_be_cut_off(composed):
     wait_until(lambda: requests.get(jobs, headers=bearer, timeout=10).status_code == 401)
 
 
-def test_a_limit_holds_over_all_gateways_together(composed):
+def test_all_gateways_share_a_rate_limit(composed):
     bearer = {"Authorization": f"Bearer {token('greedy', key=composed.values['CTO_JWT_SECRET'], aud=None)}"}
     answers = []
 
@@ -451,11 +453,11 @@ def test_a_limit_holds_over_all_gateways_together(composed):
         assert statuses[200] == sum(int(store.get(key) or 0) for key in (window, f"{window}/-1"))
     assert statuses[200] == limit or not within_window
     for name in GATEWAYS:
-        assert "unreachable" not in composed.said(name)
-        assert "Traceback" not in composed.said(name)
+        assert "unreachable" not in composed.output(name)
+        assert "Traceback" not in composed.output(name)
 
 
-def test_strangers_are_counted_by_the_address_that_the_proxy_tells(composed):
+def test_requests_without_a_token_are_counted_by_the_address_from_the_proxy(composed):
     def left(forwarded):
         headers = {"X-Forwarded-For": forwarded}
         answer = requests.get(f"{composed.url('gateway-1')}/api/cto/jobs", headers=headers, timeout=10)
@@ -463,11 +465,11 @@ def test_strangers_are_counted_by_the_address_that_the_proxy_tells(composed):
         return int(answer.headers["X-RateLimit-Remaining"])
 
     first = left("10.1.1.1")
-    assert left("6.6.6.6, 10.1.1.1") == first - 1, "what a client writes there itself does not count"
+    assert left("6.6.6.6, 10.1.1.1") == first - 1, "addresses that the client sends itself do not count"
     assert left("10.1.1.2") == first
 
 
-def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
+def test_each_store_user_has_only_the_rights_that_it_needs(composed):
     users = _, gateway, flower, backup = [composed.store(name) for name in deployment_secrets.STORE_USERS]
     health = Redis(port=composed.ports["store"], username="health", password="any")
     for user in (*users, health):
@@ -495,32 +497,32 @@ def test_each_role_may_do_in_the_store_what_it_needs_and_no_more(composed):
         with pytest.raises(NoPermissionError):
             user.exists(key)
     with pytest.raises(NoPermissionError):
-        flower.rpush(keys.QUEUE, "a message that nobody has sent")
+        flower.rpush(keys.QUEUE, "a forged message")
     with pytest.raises(RedisError, match=r"ACL failure|No permissions"):
         flower.eval("return redis.call('EXISTS', KEYS[1])", 1, keys.job("j"))
-    with Redis(port=composed.ports["store"]) as nobody, pytest.raises(AuthenticationError):
-        nobody.ping()
+    with Redis(port=composed.ports["store"]) as anonymous, pytest.raises(AuthenticationError):
+        anonymous.ping()
     composed.ended(composed.submit(mode="standard"))
-    status, said = composed.run("gateway-1", "cto doctor")
-    assert status == 0, said
-    status, said = composed.run("worker", "cto doctor")
-    assert (status, "no gateway would start with these settings" in said) == (0, True), said
-    status, said = composed.run("gateway-1", f"cto resolve {composed.submit()}")
-    assert (status, "Run this command where a worker runs" in said) == (1, True), said
-    status, said = composed.run("gateway-1", "cto market ledger")
-    assert (status, "Run this command where a worker runs" in said) == (1, True), said
+    status, output = composed.run("gateway-1", "cto doctor")
+    assert status == 0, output
+    status, output = composed.run("worker", "cto doctor")
+    assert (status, "no gateway would start with these settings" in output) == (0, True), output
+    status, output = composed.run("gateway-1", f"cto resolve {composed.submit()}")
+    assert (status, "Run this command where a worker runs" in output) == (1, True), output
+    status, output = composed.run("gateway-1", "cto market ledger")
+    assert (status, "Run this command where a worker runs" in output) == (1, True), output
     composed.settle()
-    assert composed.run("worker", "cto market ledger --user 7")[0] == 0, composed.said("run")
-    log = composed.said("worker") + composed.said("gateway-1") + composed.said("flower")
+    assert composed.run("worker", "cto market ledger --user 7")[0] == 0, composed.output("run")
+    log = composed.output("worker") + composed.output("gateway-1") + composed.output("flower")
     assert "NOPERM" not in log
     assert "No permissions" not in log
     assert all(secret not in log for secret in composed.values.values())
 
 
 def checked(composed, name):
-    """Run a service's health check; a file in a container is one of this machine."""
+    """Run a service's health check on the files of this machine. Return its exit status."""
     _, program, *arguments = composed.services[name]["healthcheck"]["test"]
-    assert program == "healthy", "it runs every few seconds in each container: no Python"
+    assert program == "healthy", "it runs every few seconds in each container, so it must not start Python"
     arguments = [
         argument if argument not in {"3000", "5555"} else str(composed.ports[name]) for argument in arguments
     ]
@@ -528,7 +530,7 @@ def checked(composed, name):
     return subprocess.run([ROOT / "deploy" / "image" / "healthy", *words], check=False).returncode
 
 
-def test_health_checks_say_who_serves(composed):
+def test_health_checks_fail_for_a_stopped_gateway_and_a_frozen_worker(composed):
     for name in ("worker", *GATEWAYS, "flower"):
         wait_until(lambda name=name: checked(composed, name) == 0)
     beats = Path(composed.nearby("/tmp/heartbeat"))
@@ -547,13 +549,13 @@ def test_health_checks_say_who_serves(composed):
     wait_until(lambda: composed.ready(composed.url("gateway-2")))
 
 
-def test_a_backup_is_made_beside_all_that_runs(composed):
-    status, said = composed.run("backup")
-    assert status == 0, said
+def test_a_backup_is_made_while_the_system_runs(composed):
+    status, output = composed.run("backup")
+    assert status == 0, output
     assert (composed.directory / "dump.rdb").read_bytes()[:6] in (b"VALKEY", b"REDIS0")
 
 
-def test_a_backup_is_restored_as_the_guide_says():
+def test_a_backup_is_restored_as_the_guide_describes():
     section = GUIDE.partition("## Back up and restore")[2]
     restore, park = re.search(r" store (sh .*) < cto.rdb &&\n.* worker (cto \w+) &&", section).groups()
     assert "docker compose run --rm backup &&" in section
@@ -569,15 +571,15 @@ def test_a_backup_is_restored_as_the_guide_says():
         assert deployment.run("backup")[0] == 0
         backup = (deployment.directory / "dump.rdb").rename(deployment.directory / "cto.rdb")
         with backup.open("rb") as stdin:
-            status, said = deployment.run("store", restore, stdin)
-        assert (status, "a store runs at" in said) == (1, True), said
+            status, output = deployment.run("store", restore, stdin)
+        assert (status, "a store runs at" in output) == (1, True), output
         deployment.stop("store")
         shutil.rmtree(deployment.directory / "appendonlydir")
         with backup.open("rb") as stdin:
             assert deployment.run("store", restore, stdin)[0] == 0
         deployment.start_store()
-        status, said = deployment.run("worker", park)
-        assert (status, said.splitlines()[1]) == (0, "ended: 1"), said
+        status, output = deployment.run("worker", park)
+        assert (status, output.splitlines()[1]) == (0, "ended: 1"), output
         with deployment.store("worker") as store:
             assert store.get(keys.SERIAL) == b"7"
             counted = {
@@ -585,12 +587,12 @@ def test_a_backup_is_restored_as_the_guide_says():
                 for (name, labels), value in heartbeat.read(store).counts.items()
                 if name == "cto_jobs_ended_total"
             }
-        assert counted == {"needs_review": 1}, "or the dashboard would not say why they failed"
+        assert counted == {"needs_review": 1}, "otherwise the dashboard would not show why they failed"
     finally:
         deployment.down()
 
 
-def test_without_a_gateway_the_proxy_refuses_as_they_would(composed):
+def test_without_a_gateway_the_proxy_returns_503(composed):
     def refused():
         return requests.get(f"{composed.url('proxy')}/api/cto/jobs", timeout=30)
 
@@ -606,12 +608,12 @@ def test_without_a_gateway_the_proxy_refuses_as_they_would(composed):
     assert answer.headers["Retry-After"] == "1"
 
 
-def test_a_gateway_that_is_stopped_is_not_asked_and_its_clients_go_on(composed):
+def test_clients_of_a_stopped_gateway_continue_on_the_other(composed):
     user = "compose-stop"
     watching = NodeClient(f"{composed.url('proxy')}?token={composed.token()}", "polling", [f"user_{user}"])
     try:
         watching.wait_for(lambda client: client.answers())
-        for name in GATEWAYS:  # whichever it is on
+        for name in GATEWAYS:  # the client is connected to one of them
             job_id = composed.submit(userId=user, walletCount=20, buyAmount=0.5)
             watching.wait_for(lambda client, job_id=job_id: client.events(job_id))
             process = composed.processes[name]

@@ -1,4 +1,4 @@
-"""A gateway of two is stopped, or killed, behind the proxy: its clients go over to the other one, once."""
+"""One of two gateways behind the proxy is stopped or killed: its clients reconnect once, to the other."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ def composed():
 
 
 class Crowd:
-    """All clients, in one process. By client: how it was connected, what failed, and the events it got."""
+    """All clients, in one process. By client: its transports, its failed connections, and its events."""
 
     def __init__(self, url, token, job_id):
         self.via, self.failed, self.seqs = {}, {}, {}
         kinds = json.dumps({kind: count for kind, (count, _) in KINDS.items()})
-        self.program = NodeProgram(self.take, NODE_PROGRAMS / "crowd.mjs", url, token, job_id, kinds)
+        self.program = NodeProgram(self.record, NODE_PROGRAMS / "crowd.mjs", url, token, job_id, kinds)
         self.close = self.program.close
 
-    def take(self, line):
+    def record(self, line):
         for name in ("via", "failed", "seqs"):
-            said = line.get(name.removesuffix("s") if name == "seqs" else name)
-            if said is not None:
-                getattr(self, name).setdefault(line["client"], []).append(said)
+            value = line.get(name.removesuffix("s") if name == "seqs" else name)
+            if value is not None:
+                getattr(self, name).setdefault(line["client"], []).append(value)
 
     def connections(self):
-        """How many connections each client has had."""
+        """Return the number of connections that each client has had."""
         return [len(self.via.get(client, ())) for client in self.expected(1)]
 
     def expected(self, connections):
-        """What ``via`` is when each client has connected so often, always by its own transport."""
+        """Return ``via`` after this number of connections of each client, each over its own transport."""
         return {
             f"{kind} {number}": [via] * connections
             for kind, (count, via) in KINDS.items()
@@ -68,7 +68,7 @@ class Crowd:
 
 @pytest.fixture
 def crowd(composed):
-    """Clients that have been connected for long enough, and a job that goes on for a while."""
+    """Clients whose connections no longer count as brief, and a job that runs for some seconds."""
     job_id = composed.submit(walletCount=50, buyAmount=0.5)
     crowd = Crowd(composed.url("proxy"), composed.token(), job_id)
     crowd.job_id = job_id
@@ -81,7 +81,7 @@ def crowd(composed):
 
 
 def gateway_of(composed):
-    """The gateway that has the whole crowd: all clients are of one address, by which the proxy chooses."""
+    """Return the gateway of the whole crowd: the proxy chooses by the address, which is the same for all."""
     headers = bearer((composed.secrets / "prometheus-token").read_text())
 
     def busy():
@@ -98,10 +98,10 @@ def gateway_of(composed):
 
 @contextmanager
 def submitting(composed):
-    """Submit jobs one after another for the length of the block; the list of the statuses that ended each.
+    """Submit jobs one after another during the block. Yields the list of the final status of each.
 
-    As a bot does: a connection that the gateway closes while the proxy sends a request on it is a 503, after
-    which the same request with the same key starts one job.
+    Like a bot, it repeats a request after a 503: the gateway may close a connection on which the proxy sends
+    a request. The same idempotency key starts one job.
     """
     answers, ends = [], threading.Event()
     body = operation(userId="8", buyAmount=0.01, walletCount=None)
@@ -133,20 +133,20 @@ def test_clients_of_a_gateway_that_is_stopped_reconnect_once(composed, crowd):
         composed.processes[name].send_signal(signal.SIGTERM)
         assert composed.processes[name].wait(15) == 0
         print(f"stopped within {time.monotonic() - begun_s:.2f} s")  # noqa: T201
-        went_over(composed, crowd)
+        assert_reconnected(composed, crowd)
     assert set(answers) <= {200, 202}, "REST continues"
 
 
 def test_clients_of_a_gateway_that_is_killed_reconnect_once(composed, crowd):
     composed.processes[gateway_of(composed)].kill()
-    went_over(composed, crowd)
+    assert_reconnected(composed, crowd)
 
 
-def went_over(composed, crowd):
+def assert_reconnected(composed, crowd):
     """Wait until every client is connected again, and has every event, once and in order."""
     wait_until(lambda: all(count >= 2 for count in crowd.connections()))
     status = composed.get(f"/api/cto/job/{crowd.job_id}/status")
-    assert status["status"] == "active", "or it was too late to lose anything"
+    assert status["status"] == "active", "the job must still run, so that events can be lost"
     composed.ended(crowd.job_id)
     events = composed.get(f"/api/cto/job/{crowd.job_id}/events")["events"]
     seqs = [event["seq"] for event in events]

@@ -1,4 +1,4 @@
-"""Operators find operations in a real Flower, and nobody else does."""
+"""A running Flower: operations, host names, passwords and limits."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from uuid import uuid4
 
 import pytest
 import requests
+from support.processes import environment
+from support.system import System
 from support.waiting import wait_until
 
 from cto_worker.config import Settings
@@ -16,8 +18,8 @@ from cto_worker.observability.flower_options import names
 PASSWORD = "a password of some length"
 
 
-def seen(system, job_id, auth):
-    """A task's page, without what is between the words; empty when Flower does not know it yet."""
+def task_page(system, job_id, auth):
+    """Return the page of a task; an empty string if Flower does not know the task yet."""
     answer = requests.get(f"{flower(system)}/task/{job_id}", auth=auth, timeout=10)
     return answer.text if answer.ok else ""
 
@@ -39,31 +41,31 @@ def test_a_running_and_a_failed_operation_are_found_by_their_job_ids(launch):
     ).ready()
     operator = ("operator", PASSWORD)
     wait_until(lambda: answers(system))
-    wait_until(lambda: "enabled by remote" in system.said())  # from then on the worker tells it of tasks
+    wait_until(lambda: "enabled by remote" in system.output())  # from then on the worker sends task events
     failing = system.submit(userId="flower-poor", buyAmount=1_000)
     running = system.submit(userId="flower-rich", walletCount=40, buyAmount=0.8, mode="standard")
-    wait_until(lambda: "FAILURE" in seen(system, failing, operator))
-    page = seen(system, failing, operator)
+    wait_until(lambda: "FAILURE" in task_page(system, failing, operator))
+    page = task_page(system, failing, operator)
     for text in (failing, "flower-poor", "prefunded", "insufficient_funds"):
         assert text in page, text
-    wait_until(lambda: "phase 4 of 5" in seen(system, running, operator))
-    page = seen(system, running, operator)
+    wait_until(lambda: "phase 4 of 5" in task_page(system, running, operator))
+    page = task_page(system, running, operator)
     for text in (running, "flower-rich", "standard", "PROGRESS"):
         assert text in page, text
-    for stranger in (None, ("operator", "wrong")):
+    for login in (None, ("operator", "wrong")):
         for path in ("/", "/workers", f"/task/{running}", "/api/tasks"):
-            answer = requests.get(flower(system) + path, auth=stranger, timeout=10)
+            answer = requests.get(flower(system) + path, auth=login, timeout=10)
             assert answer.status_code == 401, (path, answer.status_code)
-    assert PASSWORD not in system.said()
+    assert PASSWORD not in system.output()
 
 
-def test_a_flower_that_others_could_reach_needs_a_password(launch):
+def test_flower_on_a_public_address_requires_a_password(launch):
     system = launch(CTO_FLOWER_HOST="0.0.0.0")
     assert system.process.wait(30) != 0
-    assert "CTO_FLOWER_PASSWORD" in system.said()
+    assert "CTO_FLOWER_PASSWORD" in system.output()
 
 
-def test_on_this_machine_it_answers_to_names_of_this_machine_and_controls_nothing(launch):
+def test_flower_on_loopback_accepts_known_names_and_no_commands(launch):
     system = launch(CTO_FLOWER_NAMES="flower.example,ops.example").ready()
     wait_until(lambda: answers(system))
 
@@ -84,43 +86,56 @@ def test_on_this_machine_it_answers_to_names_of_this_machine_and_controls_nothin
             refused = asked(host, path)
             assert (refused.status_code, "CTO_FLOWER_NAMES" in refused.text) == (403, True), (host, path)
         assert asked(host, "/api/worker/shutdown/any", "POST").status_code == 403, host
-    wait_until(lambda: "the host evil.example is not allowed: add it to CTO_FLOWER_NAMES" in system.said())
+    wait_until(lambda: "the host evil.example is not allowed: add it to CTO_FLOWER_NAMES" in system.output())
 
 
-@pytest.mark.parametrize("control", ["no", "yes"])
-def test_it_controls_only_when_a_setting_says_so(launch, control):
-    system = launch(CTO_FLOWER_CONTROL=control, CTO_FLOWER_PASSWORD=PASSWORD).ready()
+@pytest.fixture(scope="module")
+def limited():
+    """A system whose Flower keeps 100 tasks."""
+    system = System(environment(CTO_FLOWER_TASKS="100", CTO_FLOWER_PASSWORD=PASSWORD)).ready()
+    yield system
+    system.close()
+
+
+def command_statuses(system):
+    """Send each command of Flower's API. Return the statuses by path."""
     wait_until(lambda: answers(system))
+    paths = (
+        "worker/shutdown/nobody",
+        "worker/pool/restart/nobody",
+        "worker/queue/add-consumer/nobody?queue=x",
+        "task/revoke/none",
+        "task/send-task/cto_worker.nothing",
+        "task/abort/none",
+        "task/rate-limit/cto_worker.run_operation",
+    )
     operator = ("operator", PASSWORD)
     statuses = {
         path: requests.post(f"{flower(system)}/api/{path}", data=b"{}", auth=operator, timeout=20).status_code
-        for path in (
-            "worker/shutdown/nobody",
-            "worker/pool/restart/nobody",
-            "worker/queue/add-consumer/nobody?queue=x",
-            "task/revoke/none",
-            "task/send-task/cto_worker.nothing",
-            "task/abort/none",
-            "task/rate-limit/cto_worker.run_operation",
-        )
+        for path in paths
     }
-    if control == "no":
-        assert set(statuses.values()) == {403}, statuses
-    else:
-        assert statuses["task/revoke/none"] == 200, statuses
-    page = requests.get(f"{flower(system)}/tasks", auth=operator, timeout=10)
-    assert page.status_code == 200
+    assert requests.get(f"{flower(system)}/tasks", auth=operator, timeout=10).status_code == 200
+    return statuses
 
 
-def test_it_keeps_so_many_tasks_and_forgets_workers_that_have_ended(launch):
-    system = launch(CTO_FLOWER_TASKS="100", CTO_FLOWER_PASSWORD=PASSWORD).ready()
-    wait_until(lambda: answers(system))
-    app, operator = celery_app(system.settings), ("operator", PASSWORD)
+def test_flower_refuses_commands_by_default(limited):
+    statuses = command_statuses(limited)
+    assert set(statuses.values()) == {403}, statuses
 
-    def told(path):
-        return requests.get(f"{flower(system)}{path}", auth=operator, timeout=30)
 
-    def tell(number, uuid):
+def test_flower_accepts_commands_with_the_setting(launch):
+    statuses = command_statuses(launch(CTO_FLOWER_CONTROL="yes", CTO_FLOWER_PASSWORD=PASSWORD).ready())
+    assert statuses["task/revoke/none"] == 200, statuses
+
+
+def test_flower_keeps_a_limited_number_of_tasks_and_workers(limited):
+    wait_until(lambda: answers(limited))
+    app, operator = celery_app(limited.settings), ("operator", PASSWORD)
+
+    def get(path):
+        return requests.get(f"{flower(limited)}{path}", auth=operator, timeout=30)
+
+    def send_events(number, uuid):
         with app.events.default_dispatcher(hostname=f"worker@{number}") as dispatcher:
             dispatcher.send("worker-heartbeat", freq=2, active=0, processed=1)
             dispatcher.send(
@@ -128,23 +143,23 @@ def test_it_keeps_so_many_tasks_and_forgets_workers_that_have_ended(launch):
             )
             dispatcher.send("task-succeeded", uuid=uuid, runtime=0.1, result="{}")
 
-    wait_until(lambda: "enabled by remote" in system.said())
+    wait_until(lambda: "enabled by remote" in limited.output())
     jobs = [str(uuid4()) for _ in range(400)]
     for number, uuid in enumerate(jobs):
-        tell(number, uuid)
-    wait_until(lambda: told(f"/api/task/info/{jobs[-1]}").ok)
-    assert set(jobs[-99:]) <= set(told("/api/tasks").json()) <= set(jobs[-100:])
+        send_events(number, uuid)
+    wait_until(lambda: get(f"/api/task/info/{jobs[-1]}").ok)
+    assert set(jobs[-99:]) <= set(get("/api/tasks").json()) <= set(jobs[-100:])
 
-    def measured():
-        text = told("/metrics").text
+    def workers():
+        text = get("/metrics").text
         return {number for number in range(400) if f'"worker@{number}"' in text}
 
-    wait_until(lambda: len(measured()) <= 200)
-    assert 399 in measured()
+    wait_until(lambda: len(workers()) <= 200)
+    assert 399 in workers()
     app.close()
 
 
-def test_which_names_it_answers_to_depends_on_who_can_reach_it():
+def test_the_accepted_host_names_depend_on_the_address_and_the_password():
     assert names(Settings()) >= {"localhost", "127.0.0.1", "[::1]"}
     assert "127.0.0.2" in names(Settings(flower_host="127.0.0.2"))
     assert "ops.example" in names(Settings(flower_names=("ops.example",), flower_password=PASSWORD))

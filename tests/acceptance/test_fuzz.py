@@ -1,4 +1,4 @@
-"""Whatever a user sends: nothing breaks, every answer is as described, and none shows another user's job."""
+"""Random input: responses match the documents, and show no job of another user."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-# A number in a query may be a job's id: there the generator takes for wrong what is right.
+# A number in this query may be a job id, which the generator counts as wrong.
 LENIENT = {"/api/cto/jobs/stats"}
-# The same examples each time, so that what fails fails again.
+# The same examples each time, so that a failure can be repeated.
 BOUNDED = settings(
     max_examples=150,
     deadline=None,
@@ -62,13 +62,13 @@ OPERATIONS = {result.ok().label: result.ok() for result in SCHEMA.get_all_operat
 
 @pytest.fixture(scope="module")
 def guarded():
-    """A system with two users, of whom A will send everything and B has the jobs."""
+    """A system with two users. A sends the requests; the jobs of B must stay hidden."""
     env = environment(**ROOMY)
     system = System(env, "--no-flower").ready()
     system.jobs = {user: [submit(system, user), submit(system, user)] for user in (A, B)}
     yield system
     assert system.stop() == 0
-    assert "Traceback" not in system.said()
+    assert "Traceback" not in system.output()
     shutil.rmtree(env["CTO_DATA_DIR"])
 
 
@@ -79,7 +79,7 @@ def submit(system, user):
 
 
 def send(system, case):
-    """Send a case as A. Of a stream, which does not end, take what comes first."""
+    """Send a case as A. Of a stream, which does not end, only the first chunk is read."""
     asked = case.as_transport_kwargs(base_url=system.url, headers=bearer(token(A)))
     with requests.request(**asked, stream=True, timeout=10) as answer:
         if answer.headers.get("Content-Type", "").startswith("text/event-stream"):
@@ -90,13 +90,13 @@ def send(system, case):
 def check(system, case, answer, *, wrong=False):
     refused = [negative_data_rejection] if wrong and case.operation.path not in LENIENT else []
     case.validate_response(answer, checks=[*CHECKS, *refused])
-    # The id of a stream says where its client is: what it has said itself.
-    told = re.sub(r"^id: .*$", "", answer.text, flags=re.MULTILINE) if answer.status_code < 300 else ""
-    assert not [secret for secret in [B, *system.jobs[B]] if secret in told]
+    # The id of a stream is the cursor that its client has sent.
+    shown = re.sub(r"^id: .*$", "", answer.text, flags=re.MULTILINE) if answer.status_code < 300 else ""
+    assert not [secret for secret in [B, *system.jobs[B]] if secret in shown]
 
 
 def name_others(case, system, data):
-    """Have a case name jobs and users that there are, and a token that there may be."""
+    """Put existing jobs and users, and a possible token address, into a case."""
     jobs = st.sampled_from([*system.jobs[A], *system.jobs[B]])
     named = {
         "jobId": jobs,
@@ -112,7 +112,7 @@ def name_others(case, system, data):
                 container[name] = data.draw(named[name])
 
 
-# Each kind of case that can be made of an operation: one without parameters can only be asked in one way.
+# Each kind of case of each operation. An operation without parameters has only valid cases.
 KINDS = [
     (label, mode)
     for label, operation in OPERATIONS.items()
@@ -122,7 +122,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("label", "mode"), KINDS, ids=[f"{label} {mode.value}" for label, mode in KINDS])
-def test_every_answer_is_as_described_and_nobody_elses(guarded, label, mode):
+def test_every_response_matches_the_document_and_shows_no_job_of_others(guarded, label, mode):
     cases = OPERATIONS[label].as_strategy(generation_mode=mode)
 
     @BOUNDED
@@ -137,10 +137,10 @@ def test_every_answer_is_as_described_and_nobody_elses(guarded, label, mode):
     fuzz()
 
 
-def test_what_follows_from_a_submission_is_as_described(guarded):
+def test_linked_requests_match_the_document(guarded):
     class Following(SCHEMA.as_state_machine()):
         def before_call(self, case):
-            """Have most submissions succeed, and none depend on those before it."""
+            """Make most submissions succeed, and independent of each other."""
             case.headers.pop("Idempotency-Key", None)
             if isinstance(case.body, dict):
                 case.body |= {"userId": A, "tokenAddress": MINT, "buyAmount": 0.1}
@@ -165,20 +165,20 @@ OVERSIZED = 40_000
 
 
 class Wire:
-    """A WebSocket of A's on which anything may be said. One that the server has closed is opened again."""
+    """A WebSocket of A that sends any frame. It reconnects when the server has closed it."""
 
     def __init__(self, system, path, first=""):
         self.address = system.url.replace("http", "ws", 1) + path
         self.first = first
-        self.told = []
+        self.received = []
         self.socket = None
 
-    def say(self, payload, opcode=websocket.ABNF.OPCODE_TEXT):
-        """Say something, and take in what is told until the server has taken it in, or closed."""
+    def send(self, payload, opcode=websocket.ABNF.OPCODE_TEXT):
+        """Send a frame, and receive until the server has handled it, or has closed the connection."""
         if self.socket is None:
             self.socket = websocket.create_connection(self.address, header=bearer(token(A)), timeout=10)
             if self.first:
-                self.say(self.first)
+                self.send(self.first)
         try:
             self.socket.send_frame(websocket.ABNF.create_frame(payload, opcode))
             self.socket.ping()
@@ -187,7 +187,7 @@ class Wire:
                     self.close()
                     return
                 if frame.opcode == websocket.ABNF.OPCODE_TEXT:
-                    self.told.append(frame.data.decode())
+                    self.received.append(frame.data.decode())
         except (OSError, websocket.WebSocketConnectionClosedException):
             self.close()
 
@@ -199,11 +199,11 @@ class Wire:
 
 @pytest.fixture
 def bystander(guarded, opened):
-    """B, who listens to his own jobs."""
+    """A client of B in its own room."""
     return opened(WebSocketClient(guarded, f"user_{B}", token=token(B)))
 
 
-def unharmed(guarded, bystander):
+def assert_served(guarded, bystander):
     job_id = submit(guarded, B)
     bystander.wait_for(
         lambda client: any(e["jobId"] == job_id and e["phase"] == 5 for e in events_of(client))
@@ -223,13 +223,13 @@ def rooms_and_jobs(system):
     return jobs, rooms
 
 
-def as_described(schema, told):
-    """Check what was told, and that it is about nobody else."""
+def check_message(schema, message):
+    """Check that a message matches its schema, and shows nothing of B."""
     components = asyncapi.document()["components"]
-    Draft202012Validator(schema | {"components": components}).validate(told)
-    assert "internal_error" not in str(told)
-    if "event" in told or "events" in told:
-        assert B not in str(told)
+    Draft202012Validator(schema | {"components": components}).validate(message)
+    assert "internal_error" not in str(message)
+    if "event" in message or "events" in message:
+        assert B not in str(message)
 
 
 def messages(channel):
@@ -239,7 +239,7 @@ def messages(channel):
     }
 
 
-def test_nothing_that_is_said_on_a_plain_websocket_breaks_it(guarded, bystander):
+def test_random_websocket_frames_are_answered_as_documented(guarded, bystander):
     described = messages("websocket")
     jobs, rooms = rooms_and_jobs(guarded)
     message = st.fixed_dictionaries(
@@ -253,25 +253,25 @@ def test_nothing_that_is_said_on_a_plain_websocket_breaks_it(guarded, bystander)
         },
     )
     text = (message | JSON).map(json.dumps) | st.text(max_size=40) | st.just(" " * OVERSIZED)
-    said = st.tuples(
+    sent = st.tuples(
         text.map(str.encode) | st.binary(max_size=40), st.sampled_from([1, 1, 1, 1, 2, 0, 8, 9, 10])
     )
     wire = Wire(guarded, "/ws")
 
     @BOUNDED
-    @given(said)
-    def fuzz(said):
-        wire.say(*said)
-        while wire.told:
-            told = json.loads(wire.told.pop())
-            as_described(described[told["type"]], told)
+    @given(sent)
+    def fuzz(sent):
+        wire.send(*sent)
+        while wire.received:
+            answer = json.loads(wire.received.pop())
+            check_message(described[answer["type"]], answer)
 
     fuzz()
     wire.close()
-    unharmed(guarded, bystander)
+    assert_served(guarded, bystander)
 
 
-def test_nothing_that_is_said_over_socketio_breaks_it(guarded, bystander):
+def test_random_socketio_packets_are_answered_as_documented(guarded, bystander):
     described = messages("socketio")
     jobs, rooms = rooms_and_jobs(guarded)
     point = st.fixed_dictionaries({"jobId": jobs | JSON, "after": st.integers(-1, 9) | JSON})
@@ -287,24 +287,24 @@ def test_nothing_that_is_said_over_socketio_breaks_it(guarded, bystander):
         "{}{}".format, st.sampled_from(["4", "42", "45", "451-", "43", "40", "41", "6", ""]), st.text()
     )
     text = event | event | event | packet | st.just("42" + " " * OVERSIZED)
-    said = st.tuples(text.map(str.encode) | st.binary(max_size=40), st.sampled_from([1, 1, 1, 1, 1, 2, 0, 8]))
+    sent = st.tuples(text.map(str.encode) | st.binary(max_size=40), st.sampled_from([1, 1, 1, 1, 1, 2, 0, 8]))
     answers = {
         "anyOf": [described[name] for name in ("room_changed", "resumed", "auth_refreshed", "refusal")]
     }
     wire = Wire(guarded, "/socket.io/?EIO=4&transport=websocket", "40")
 
     @BOUNDED
-    @given(said)
-    def fuzz(said):
-        wire.say(*said)
-        while wire.told:
-            told = wire.told.pop()
-            if told.startswith("42"):
-                name, argument = json.loads(told[2:])
-                as_described(described[name], argument)
-            elif told.startswith("43"):
-                as_described(answers, json.loads(told[told.index("[") :])[0])
+    @given(sent)
+    def fuzz(sent):
+        wire.send(*sent)
+        while wire.received:
+            message = wire.received.pop()
+            if message.startswith("42"):
+                name, argument = json.loads(message[2:])
+                check_message(described[name], argument)
+            elif message.startswith("43"):
+                check_message(answers, json.loads(message[message.index("[") :])[0])
 
     fuzz()
     wire.close()
-    unharmed(guarded, bystander)
+    assert_served(guarded, bystander)

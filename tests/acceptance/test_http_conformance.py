@@ -1,4 +1,4 @@
-"""The gateway reads HTTP/1.1 as RFC 9112 wants it, and takes no part of one request for another one."""
+"""The gateway parses HTTP/1.1 as RFC 9112 requires, and never confuses the bounds of requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 from support.http_cases import CASES, HALF_CLOSED
 
-# It has another status than every case, so one sees whether it was answered.
+# Its status differs from that of every case, which shows whether it was answered.
 NEXT = b"GET /next-request HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 NEXT_STATUS = 404
 
@@ -18,7 +18,7 @@ def exchange(port, data, *, half_closes=False):
     """Send everything at once, and return what is received until the server closes the connection."""
     received = b""
     connection = socket.create_connection(("127.0.0.1", port), timeout=60)
-    with connection, suppress(ConnectionError):  # it may close on what it does not read
+    with connection, suppress(ConnectionError):  # it may close before it has read everything
         connection.sendall(data)
         if half_closes:
             connection.shutdown(socket.SHUT_WR)
@@ -28,7 +28,7 @@ def exchange(port, data, *, half_closes=False):
 
 
 def responses(received, method):
-    """Take responses apart: status, header fields, body. Raises ``ValueError`` for what is none."""
+    """Yield status, header fields and body of each response. Raises ``ValueError`` for an invalid one."""
     while received:
         head, end, rest = received.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
@@ -62,13 +62,13 @@ def fault(case, received, wanted):
 
 
 def wrong_refusal(fields):
-    """Return what a refusal lacks: it announces that the connection ends."""
+    """Return the wrong header fields of a refusal, or ``None``. It announces that the connection ends."""
     wanted = {"connection": "close", "content-type": "application/json"}
     return None if wanted.items() <= fields.items() and "date" in fields else f"wrong header fields: {fields}"
 
 
 @pytest.mark.parametrize("group", dict.fromkeys(case.group for case in CASES))
-def test_a_request_is_answered_as_the_rfc_wants(system, group):
+def test_a_request_is_answered_as_the_rfcs_require(system, group):
     faults = {}
     for case in (case for case in CASES if case.group == group):
         received = exchange(system.settings.port, case.data + NEXT)
@@ -77,7 +77,7 @@ def test_a_request_is_answered_as_the_rfc_wants(system, group):
     assert not faults
 
 
-def test_a_client_that_ends_its_half_gets_a_response(system):
+def test_a_half_closed_connection_gets_a_response(system):
     faults = {}
     for case in HALF_CLOSED:
         received = exchange(system.settings.port, case.data, half_closes=True)

@@ -36,9 +36,9 @@ def test_each_user_has_a_limited_number_of_connections_over_all_transports(launc
     system = launch("--no-flower", **GUARDED, **limits).ready()
 
     def refusal(transport):
-        if transport == "plain":
+        if transport == "ws":
             return handshake(system, CALLERS["user A"])[1]
-        if transport == "stream":
+        if transport == "sse":
             return ask(system, "GET", "/api/cto/stream", CALLERS["user A"])[1]
         client = PythonClient(system.url, transport, auth={"token": CALLERS["user A"]}, reconnection=False)
         client.close()

@@ -1,4 +1,4 @@
-"""With CTO_LOG_FORMAT=json every line that the whole system writes is one JSON object."""
+"""The log lines of all processes. With CTO_LOG_FORMAT=json each is one JSON object."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.waiting import wait_until
 
 
 def lines(system):
-    """Every line, as an object."""
+    """Return every line, parsed."""
     found = []
     for text in system.log.read_text().splitlines():
         line = json.loads(text)
@@ -26,35 +26,38 @@ def lines(system):
 
 def test_every_line_is_one_json_object(launch):
     system = launch(CTO_LOG_FORMAT="json", CTO_FLOWER_PASSWORD="a password of some length").ready()
-    wait_until(lambda: "Visit me at" in system.said())
+    wait_until(lambda: "Visit me at" in system.output())
     completed, failed = system.submit(), system.submit(buyAmount=1_000)
     assert system.ended(completed)["status"] == "completed"
     assert system.ended(failed)["status"] == "failed"
     assert requests.get(f"{system.url}/nowhere", timeout=10).status_code == 404
     assert requests.get(system.url, headers={"Host": "evil.example"}, timeout=10).status_code == 403
-    wait_until(lambda: f'"{failed}"' in system.said())
+    assert requests.get(f"{system.url}/socket.io/?EIO=3", timeout=10).status_code == 400
+    wait_until(lambda: f'"{failed}"' in system.output())
     assert system.stop() == 0
 
-    said = lines(system)
+    output = lines(system)
     for job_id, events in {
         completed: ["started: prefunded, 0.05 SOL, user 7", "completed: "],
         failed: ["started: prefunded, 1000.0 SOL, user 7", "failed: insufficient_funds"],
     }.items():
-        of_job = [line for line in said if line.get("job_id") == job_id and line["process"] == "worker"]
+        of_job = [line for line in output if line.get("job_id") == job_id and line["process"] == "worker"]
         for line, event in zip(of_job, events, strict=True):
             assert line["event"].startswith(event)
             assert line["attempt"] == 1
-    assert not [line for line in said if completed in line["event"] or failed in line["event"]]
-    # What has no logger has been put into JSON by the supervisor: in a container nobody would.
-    assert {line["process"] for line in said if line.get("logger", "printed") == "printed"} <= {
+    assert not [line for line in output if completed in line["event"] or failed in line["event"]]
+    # The supervisor converts lines without a logger. In a container nothing would convert them.
+    assert {line["process"] for line in output if line.get("logger", "printed") == "printed"} <= {
         "cto",
         "store",
     }
     for job_id in (completed, failed):
-        accepted = [line for line in said if line.get("job_id") == job_id and line["process"] == "gateway"]
+        accepted = [line for line in output if line.get("job_id") == job_id and line["process"] == "gateway"]
         assert [line["event"] for line in accepted] == ["accepted from service"]
-    assert any(line["event"].startswith("refused a request from 127.0.0.1") for line in said)
-    assert {line["process"] for line in said} == {"cto", "store", "worker", "gateway", "flower"}
+    assert any(line["event"].startswith("refused a request from 127.0.0.1") for line in output)
+    of_library = [line for line in output if "unsupported version" in line["event"]]
+    assert [line["process"] for line in of_library] == ["gateway"]
+    assert {line["process"] for line in output} == {"cto", "store", "worker", "gateway", "flower"}
 
 
 PROGRAM = """
@@ -72,23 +75,26 @@ def fail():
 thread = threading.Thread(target=fail, name="one")
 thread.start()
 thread.join()
-logs.say("said in a signal's handler")
+logs.say("logged in a signal handler")
 raise KeyError("at the end")
 """
 
 
-def test_what_is_printed_and_raised_is_one_json_object_each():
+def test_printed_text_and_exceptions_become_json_objects():
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False
     )
     assert (ran.returncode, ran.stdout) == (1, "")
-    said = [json.loads(line) for line in ran.stderr.splitlines()]
-    events = [line["event"] for line in said]
+    output = [json.loads(line) for line in ran.stderr.splitlines()]
+    events = [line["event"] for line in output]
     assert events[:3] == ["printed, and more", "and again", "written"]
     assert "an old way" in events[3]
-    assert said[3]["logger"] == "py.warnings"
-    assert events[4:] == ["the thread one ends", "said in a signal's handler", "the process ends"]
-    assert [one["exception"][0]["exc_value"] for one in (said[4], said[6])] == ["in a thread", "'at the end'"]
+    assert output[3]["logger"] == "py.warnings"
+    assert events[4:] == ["the thread one ends", "logged in a signal handler", "the process ends"]
+    assert [one["exception"][0]["exc_value"] for one in (output[4], output[6])] == [
+        "in a thread",
+        "'at the end'",
+    ]
     assert "of a frame" not in ran.stderr
 
 
@@ -125,18 +131,18 @@ raise ValueError(forgery)
 """
 
 
-def test_no_line_is_forged_and_no_control_character_is_written():
+def test_log_lines_cannot_be_forged_and_contain_no_control_character():
     for log_format in ("console", "json"):
         ran = subprocess.run(
             [sys.executable, "-c", FORGER, log_format], capture_output=True, timeout=60, check=False
         )
-        said = ran.stderr.decode()
+        output = ran.stderr.decode()
         assert (ran.returncode, ran.stdout) == (1, b"")
-        assert said.count("FORGED") >= 12, said
-        assert not set(said) & set(CONTROLS) - {"\n"}, log_format
-        for line in said.splitlines():
+        assert output.count("FORGED") >= 12, output
+        assert not set(output) & set(CONTROLS) - {"\n"}, log_format
+        for line in output.splitlines():
             if log_format == "json":
                 json.loads(line)
             else:
                 assert not line.startswith("2001-01-01"), line
-        assert log_format == "json" or "Traceback" in said
+        assert log_format == "json" or "Traceback" in output

@@ -1,4 +1,4 @@
-"""Every transport decides alike about hosts and origins, and every response has the security headers."""
+"""Every transport accepts the same hosts and origins, and every response has the security headers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 import socketio
+from support.processes import environment
+from support.system import System
 from support.waiting import wait_until
 
 LISTED, UNLISTED = "https://app.example", "https://evil.example"
@@ -41,13 +43,16 @@ TRANSPORTS = {
 }
 
 
-@pytest.fixture
-def listing(launch):
-    return launch("--no-flower", CTO_CORS_ORIGINS=f"http://other.example,{LISTED}").ready()
+@pytest.fixture(scope="module")
+def listing():
+    """A system that accepts two other origins."""
+    system = System(environment(CTO_CORS_ORIGINS=f"http://other.example,{LISTED}"), "--no-flower").ready()
+    yield system
+    system.close()
 
 
 def head_of(system, text):
-    """Send bytes; return the status of what is answered, its headers, and the beginning of its body."""
+    """Send bytes. Return the status and headers of the response, and the start of its body."""
     with socket.create_connection(("127.0.0.1", system.settings.port), timeout=20) as connection:
         connection.sendall(text.encode())
         data = b""
@@ -84,7 +89,7 @@ def origins(system):
     }
 
 
-def test_each_transport_takes_the_same_origins(system, listing):
+def test_each_transport_accepts_the_same_origins(system, listing):
     wrong = []
     for gateway, setting in ((system, "without a list"), (listing, "with a list")):
         for transport, (method, target, more) in TRANSPORTS.items():
@@ -103,7 +108,7 @@ def test_each_transport_takes_the_same_origins(system, listing):
     assert not wrong
 
 
-def test_each_transport_answers_to_loopback_names_only_without_authorization(system):
+def test_without_authorization_each_transport_accepts_only_loopback_names(system):
     wrong = []
     for transport, (method, target, more) in TRANSPORTS.items():
         for host in ("evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[", "x@127.0.0.1", "127.0.0.1/x"):
@@ -121,7 +126,7 @@ def test_each_transport_answers_to_loopback_names_only_without_authorization(sys
     assert not wrong
 
 
-def test_stock_clients_of_own_and_listed_pages_connect_while_origins_are_listed(listing):
+def test_stock_clients_of_own_and_listed_origins_connect(listing):
     own = f"http://127.0.0.1:{listing.settings.port}"
     for origin in (own, own.replace("http", "https"), LISTED):
         for transport in ("polling", "websocket"):
@@ -135,7 +140,7 @@ def test_stock_clients_of_own_and_listed_pages_connect_while_origins_are_listed(
             client.disconnect()
 
 
-def test_a_listed_page_may_send_and_read_what_the_api_has(listing):
+def test_a_page_of_a_listed_origin_may_send_and_read_the_headers_of_the_api(listing):
     asking = {
         "Origin": LISTED,
         "Access-Control-Request-Method": "POST",
@@ -151,28 +156,30 @@ def test_a_listed_page_may_send_and_read_what_the_api_has(listing):
     assert headers["vary"] == "Origin"
     assert "access-control-allow-credentials" not in headers
     _, headers, _ = asked(listing, "GET", "/socket.io/?EIO=3&transport=polling", Origin=LISTED)
-    assert headers["access-control-allow-origin"] == LISTED, "a page could not read why it is refused"
-    assert headers["access-control-allow-credentials"] == "true", "a balancer's cookie comes along"
+    assert headers["access-control-allow-origin"] == LISTED, "otherwise a page could not read the refusal"
+    assert headers["access-control-allow-credentials"] == "true", (
+        "requests carry the cookie of a load balancer"
+    )
 
 
 def test_a_refused_origin_is_explained_to_the_operator_once(listing):
     for _ in range(30):
         for target in ("/socket.io/?EIO=4&transport=polling", "/api/cto/jobs"):
-            _, _, body = asked(listing, "GET", target, Origin="https://told.example")
-            assert "'https://told.example'" in json.loads(body)["error"]["message"]
-    line = "the origin https://told.example is not allowed: add it to CTO_CORS_ORIGINS"
-    wait_until(lambda: line in listing.said())
+            _, _, body = asked(listing, "GET", target, Origin="https://logged.example")
+            assert "'https://logged.example'" in json.loads(body)["error"]["message"]
+    line = "the origin https://logged.example is not allowed: add it to CTO_CORS_ORIGINS"
+    wait_until(lambda: line in listing.output())
     for number in range(300):
         asked(listing, "GET", "/ws", Origin=f"https://flood-{number}.example")
-    assert listing.said().count("https://told.example is not allowed") == 1
-    assert listing.said().count("https://flood-") < 300
+    assert listing.output().count("https://logged.example is not allowed") == 1
+    assert listing.output().count("https://flood-") < 300
 
 
 def test_every_response_has_the_security_headers(system):
     responses = {
         "a page": asked(system, "GET", "/"),
         "polling": asked(system, "GET", "/socket.io/?EIO=4&transport=polling"),
-        "a session that is not there": asked(system, "GET", "/socket.io/?EIO=4&transport=polling&sid=none"),
+        "an unknown session": asked(system, "GET", "/socket.io/?EIO=4&transport=polling&sid=none"),
         "a method that is not allowed": asked(system, "DELETE", "/socket.io/?EIO=4&transport=polling"),
         "an unknown address": asked(system, "GET", "/nowhere"),
         "a refused origin": asked(system, "POST", "/api/cto/jobs", Origin=UNLISTED),
@@ -190,14 +197,14 @@ def test_every_response_has_the_security_headers(system):
         for what, (status, headers, _) in responses.items()
         for name, part in SECURITY.items()
         if part not in headers.get(name, "")
-        # There is nothing to be kept in what has no body.
+        # A response without a body needs no cache-control.
         if name != "cache-control" or headers.get("content-length") != "0"
     ]
     assert not wrong
     assert {status for status, _, _ in responses.values()} >= {200, 400, 403, 404, 405, 414, 426}
 
 
-def test_a_gateway_that_is_full_says_so_with_the_headers_too(launch):
+def test_the_refusals_of_a_full_gateway_have_the_headers(launch):
     full = launch("--no-flower", CTO_MAX_SOCKETS="1", CTO_CORS_ORIGINS=LISTED).ready()
     client = socketio.Client(reconnection=False)
     client.connect(full.url, transports=["websocket"])
@@ -240,17 +247,16 @@ def test_no_address_is_answered_with_a_redirect(system):
     assert requests.get(f"{system.url}/api/cto//jobs", timeout=10, allow_redirects=False).status_code == 404
 
 
-def test_a_client_cannot_forge_a_line_of_the_log(launch):
-    system = launch("--no-flower", CTO_CORS_ORIGINS=LISTED).ready()
+def test_a_client_cannot_forge_a_line_of_the_log(listing):
     forged = "gateway | 2001-01-01T00:00:00.000000Z [info     ] accepted from user:FORGED"
     target = f"/socket.io/?EIO=4&transport=polling&sid=x%0A{forged.replace(' ', '%20')}"
-    assert asked(system, "GET", target)[0] == 400
+    assert asked(listing, "GET", target)[0] == 400
     origin = "https://evil.example\x1b[31m\x0b\x85RED"
     assert requests.get(
-        f"{system.url}/ws", headers={"Origin": origin.encode("latin-1")}, timeout=10
+        f"{listing.url}/ws", headers={"Origin": origin.encode("latin-1")}, timeout=10
     ).status_code in {400, 403}
-    wait_until(lambda: "FORGED" in system.said())
-    lines = system.log.read_bytes().decode().split("\n")
+    wait_until(lambda: "FORGED" in listing.output())
+    lines = listing.log.read_bytes().decode().split("\n")
     assert not [line for line in lines if line.startswith("gateway | gateway")]
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]", "".join(lines))
-    assert urlsplit(system.url).port == system.settings.port
+    assert urlsplit(listing.url).port == listing.settings.port

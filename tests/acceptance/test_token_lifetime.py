@@ -8,24 +8,13 @@ import pytest
 import requests
 from acceptance.guarded import TRANSPORTS, connect
 from support.clients import PythonClient
-from support.processes import environment
-from support.system import System
-from support.tokens import GUARDED, bearer, token
+from support.tokens import bearer, token
 from support.waiting import assert_stays, wait_until
 
 from api.auth.revocations import revoke
 
 MARGIN_S = 1.0  # added to promised times on a busy machine
-RENEWABLE = [transport for transport in TRANSPORTS if transport != "stream"]
-
-
-@pytest.fixture(scope="module")
-def guarded():
-    """A system that requires tokens."""
-    system = System(environment(**GUARDED), "--no-flower").ready()
-    yield system
-    assert system.stop() == 0
-    system.close()
+RENEWABLE = [transport for transport in TRANSPORTS if transport != "sse"]
 
 
 def codes(client):

@@ -1,6 +1,6 @@
 """RFC 6455 on both WebSockets, over raw sockets.
 
-Each case is some frames, and what they lead to: an answer (the connection lives on), or a closing status.
+Each case is some frames and their result: an answer (the connection stays open), or a close status.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LIVES = "lives on"
 
 
 def frame(first, payload=b"", mask=MASK, size=None):
-    """A frame as a client sends it; ``size`` is what it says of its length, if that is not true."""
+    """Return a frame as a client sends it. ``size`` replaces its true length."""
     length = len(payload) if size is None else size
     bit = 0x80 if mask else 0
     if length < 126:
@@ -42,7 +42,7 @@ def close(status, reason=b""):
 
 
 def split(payload, *places):
-    """A message of text whose frames end at these places."""
+    """Return a text message whose frames end at these places."""
     ends = [*places, len(payload)]
     begins = [0, *places]
     frames = []
@@ -52,11 +52,11 @@ def split(payload, *places):
     return b"".join(frames)
 
 
-class Plain:
-    """``/ws``: a message that is answered, with any text in it."""
+class Ws:
+    """A message of ``/ws`` with any text in it, and its answer."""
 
     path = "/ws"
-    said_first = ()
+    first_frames = ()
 
     def message(self, inside="x"):
         return f'{{"type":"ping","id":"{inside}"}}'.encode()
@@ -66,23 +66,23 @@ class Plain:
 
 
 class SocketIo:
-    """``/socket.io/``: the same."""
+    """The same for ``/socket.io/``."""
 
     path = "/socket.io/?EIO=4&transport=websocket"
-    said_first = (text(b"40"),)
+    first_frames = (text(b"40"),)
 
     def message(self, inside="x"):
         return f'420["leave_room","user_1","{inside}"]'.encode()
 
-    def answers(self, payload, inside="x"):  # noqa: ARG002 - what is said is not told again
+    def answers(self, payload, inside="x"):  # noqa: ARG002 - the answer does not contain it
         return payload.startswith(b"430[{")
 
 
-DOORS = [Plain(), SocketIo()]
+ENDPOINTS = [Ws(), SocketIo()]
 
 
 def wrong_frames(message):
-    """Name → frames, and the status that they are closed with: 1002 unless it is said."""
+    """Return cases by name: frames, and the close status, which is 1002."""
     cases = {}
     for bits in range(1, 8):
         for kind in (TEXT, PING, CLOSE):
@@ -103,7 +103,7 @@ def wrong_frames(message):
         "binary not masked": frame(FINAL | BINARY, message, mask=b""),
         "continuation not masked": frame(TEXT, message[:3]) + frame(FINAL, message[3:], mask=b""),
         "continuation of nothing": frame(FINAL, message),
-        "continuation of nothing that goes on": frame(0, message),
+        "unfinished continuation of nothing": frame(0, message),
         "continuation after the end": split(message, 3) + frame(FINAL, b"x"),
         "text within a message": frame(TEXT, message[:3]) + text(message),
         "binary within a message": frame(TEXT, message[:3]) + frame(FINAL | BINARY, b"x"),
@@ -132,23 +132,23 @@ NO_TEXT = {
 
 
 def wrong_messages(message):
-    """The same of what is in the frames."""
+    """Return the same for the content of messages."""
     cases = {}
     for name, data in NO_TEXT.items():
-        cases[f"no UTF-8: {name}"] = (text(message + data), 1007)
-        cases[f"no UTF-8 in pieces: {name}"] = (split(message + data, len(message) + 1), 1007)
-        cases[f"no UTF-8 in a close: {name}"] = (close(1000, data), 1007)
+        cases[f"not UTF-8: {name}"] = (text(message + data), 1007)
+        cases[f"not UTF-8 in pieces: {name}"] = (split(message + data, len(message) + 1), 1007)
+        cases[f"not UTF-8 in a close: {name}"] = (close(1000, data), 1007)
     large = message.ljust(LIMIT + 1)
     cases["one byte too large"] = (text(large), 1009)
     cases["too large in two pieces"] = (split(large, LIMIT), 1009)
     cases["too large in many pieces"] = (split(large, *range(1_000, LIMIT, 1_000)), 1009)
     for size in (LIMIT + 1, 65_535, 65_536, 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1):
-        cases[f"says that it has {size} bytes"] = (frame(FINAL | TEXT, size=size), 1009)
+        cases[f"announced size of {size} bytes"] = (frame(FINAL | TEXT, size=size), 1009)
     return cases
 
 
 def closings():
-    """What a client may close with, and is answered."""
+    """Return the valid close frames by name, and the status of the answer."""
     accepted = (*range(1000, 1004), *range(1007, 1015), 3000, 3999, 4000, 4999)
     cases = {f"close {status}": (close(status), status) for status in accepted}
     cases |= {f"close {status} with a reason": (close(status, "€".encode()), status) for status in accepted}
@@ -158,7 +158,7 @@ def closings():
 
 
 def accepted(message):
-    """Name → frames that are one message."""
+    """Return frames that are one message, by name."""
     cases = {
         "whole": text(message),
         "mask of zeros": frame(FINAL | TEXT, message, mask=b"\0\0\0\0"),
@@ -170,7 +170,7 @@ def accepted(message):
         "empty last piece": split(message, len(message)),
         "empty pieces": split(message, 0, 0, 3, 3, 3, len(message), len(message)),
         "after an empty pong": frame(FINAL | PONG) + text(message),
-        "after a pong that nobody asked for": frame(FINAL | PONG, b"x" * 125) + text(message),
+        "after an unsolicited pong": frame(FINAL | PONG, b"x" * 125) + text(message),
         "with a pong within": frame(TEXT, message[:3])
         + frame(FINAL | PONG, b"x")
         + frame(FINAL, message[3:]),
@@ -186,19 +186,19 @@ def address(system):
 
 
 @contextmanager
-def opened(address, door):
-    """A WebSocket that is open, and whose first messages have been taken in."""
+def opened(address, endpoint):
+    """Yield an open WebSocket that has received the answers to its first frames."""
     with socket.create_connection(address, timeout=30) as connection:
-        status, _, stream = asked(connection, door.path)
+        status, _, stream = asked(connection, endpoint.path)
         assert status == 101
-        connection.sendall(b"".join(door.said_first))
-        for _ in range(2 * len(door.said_first)):  # Engine.IO's handshake, and Socket.IO's
+        connection.sendall(b"".join(endpoint.first_frames))
+        for _ in range(2 * len(endpoint.first_frames)):  # Engine.IO's handshake, and Socket.IO's
             assert received(stream)[0] == FINAL | TEXT
         yield connection, stream
 
 
 def asked(connection, path, method="GET", version="1.1", **changes):
-    """Send a handshake; return the status, the headers and what follows."""
+    """Send a handshake. Return the status, the headers and the stream after them."""
     headers = {
         "Host": "127.0.0.1",
         "Connection": "Upgrade",
@@ -218,7 +218,7 @@ def asked(connection, path, method="GET", version="1.1", **changes):
 
 
 def received(stream):
-    """The first byte and the payload of the next frame; ``None`` at the end."""
+    """Return the first byte and the payload of the next frame; ``None`` at the end."""
     head = stream.read(2)
     if len(head) < 2:
         return None
@@ -228,61 +228,61 @@ def received(stream):
     return head[0], stream.read(size)
 
 
-def outcome(address, door, sent, expected):
-    """What frames lead to: the status of the closing frame, or that the next message is answered."""
-    with opened(address, door) as (connection, stream):
-        with suppress(ConnectionError):  # closed before it has taken all
+def outcome(address, endpoint, sent, expected):
+    """Send frames. Return the status of the close frame, or ``LIVES`` if the message was answered."""
+    with opened(address, endpoint) as (connection, stream):
+        with suppress(ConnectionError):  # closed before it has read everything
             connection.sendall(sent)
         while found := received(stream):
             first, payload = found
             if first == FINAL | CLOSE:
                 assert stream.read(1) == b"", "and nothing after it"
                 return int.from_bytes(payload[:2], "big")
-            if expected == LIVES and first == FINAL | TEXT and door.answers(payload):
+            if expected == LIVES and first == FINAL | TEXT and endpoint.answers(payload):
                 return LIVES
         return "no closing frame"
 
 
-def failing(address, door, cases):
-    """The cases that end otherwise, and how."""
-    found = {name: outcome(address, door, *case) for name, case in cases.items()}
+def failing(address, endpoint, cases):
+    """Return the cases with another outcome, and their outcomes."""
+    found = {name: outcome(address, endpoint, *case) for name, case in cases.items()}
     return {name: end for name, end in found.items() if end != cases[name][1]}
 
 
-@pytest.mark.parametrize("door", DOORS, ids=["plain", "socket.io"])
-def test_frames_that_must_not_be_sent_close_it(address, door):
-    cases = wrong_frames(door.message()) | wrong_messages(door.message())
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=["ws", "socket.io"])
+def test_invalid_frames_close_the_connection(address, endpoint):
+    cases = wrong_frames(endpoint.message()) | wrong_messages(endpoint.message())
     assert len(cases) > 100
-    assert failing(address, door, cases) == {}
+    assert failing(address, endpoint, cases) == {}
 
 
-@pytest.mark.parametrize("door", DOORS, ids=["plain", "socket.io"])
-def test_a_client_may_close_with_any_registered_status(address, door):
-    assert failing(address, door, closings()) == {}
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=["ws", "socket.io"])
+def test_a_client_may_close_with_any_registered_status(address, endpoint):
+    assert failing(address, endpoint, closings()) == {}
 
 
-@pytest.mark.parametrize("door", DOORS, ids=["plain", "socket.io"])
-def test_a_message_may_come_in_any_frames(address, door):
-    cases = accepted(door.message())
-    assert failing(address, door, {name: (sent, LIVES) for name, sent in cases.items()}) == {}
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=["ws", "socket.io"])
+def test_a_message_may_be_split_into_any_frames(address, endpoint):
+    cases = accepted(endpoint.message())
+    assert failing(address, endpoint, {name: (sent, LIVES) for name, sent in cases.items()}) == {}
 
 
-@pytest.mark.parametrize("door", DOORS, ids=["plain", "socket.io"])
-def test_text_may_be_cut_anywhere_within_a_character(address, door):
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=["ws", "socket.io"])
+def test_text_may_be_split_within_a_character(address, endpoint):
     inside = "κόσμε \N{GRINNING FACE} \ufffe \U0010ffff"
-    message = door.message(inside)
-    with opened(address, door) as (connection, stream):
+    message = endpoint.message(inside)
+    with opened(address, endpoint) as (connection, stream):
         for place in range(1, len(message)):
             connection.sendall(split(message, place))
             first, payload = received(stream)
-            assert (first, door.answers(payload, inside)) == (FINAL | TEXT, True), place
+            assert (first, endpoint.answers(payload, inside)) == (FINAL | TEXT, True), place
 
 
-@pytest.mark.parametrize("door", DOORS, ids=["plain", "socket.io"])
-def test_every_ping_is_answered_also_within_a_message(address, door):
-    message = door.message()
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=["ws", "socket.io"])
+def test_every_ping_is_answered_between_and_within_messages(address, endpoint):
+    message = endpoint.message()
     pings = [b"", b"x", bytes(range(125)), b"\xff\xfe", b"x" * 125]
-    with opened(address, door) as (connection, stream):
+    with opened(address, endpoint) as (connection, stream):
         for ping in pings:
             connection.sendall(frame(FINAL | PING, ping))
             assert received(stream) == (FINAL | PONG, ping)
@@ -291,20 +291,20 @@ def test_every_ping_is_answered_also_within_a_message(address, door):
             connection.sendall(frame(FINAL | PING, ping) + frame(0))
             assert received(stream) == (FINAL | PONG, ping)
         connection.sendall(frame(FINAL, message[5:]))
-        assert door.answers(received(stream)[1])
+        assert endpoint.answers(received(stream)[1])
 
 
-@pytest.mark.parametrize("door", DOORS, ids=["plain", "socket.io"])
-def test_frames_may_come_byte_by_byte(address, door):
-    with opened(address, door) as (connection, stream):
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=["ws", "socket.io"])
+def test_frames_may_arrive_byte_by_byte(address, endpoint):
+    with opened(address, endpoint) as (connection, stream):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for byte in split(door.message(), 3) + frame(FINAL | PING, b"now"):
+        for byte in split(endpoint.message(), 3) + frame(FINAL | PING, b"now"):
             connection.send(bytes((byte,)))
-        assert door.answers(received(stream)[1])
+        assert endpoint.answers(received(stream)[1])
         assert received(stream) == (FINAL | PONG, b"now")
 
 
-# Name → what is changed, and the status. Without an Upgrade that is for this connection it is a plain GET.
+# Name → changed headers, and the status. Without an Upgrade for this connection it is an ordinary GET.
 HANDSHAKES = {
     "no key": ({"Sec_WebSocket_Key": None}, 400),
     "empty key": ({"Sec_WebSocket_Key": ""}, 400),
@@ -331,12 +331,12 @@ HANDSHAKES = {
 }
 
 
-@pytest.mark.parametrize("number", [0, 1], ids=["plain", "socket.io"])
-def test_handshakes_are_answered_as_they_should(address, number):
+@pytest.mark.parametrize("number", [0, 1], ids=["ws", "socket.io"])
+def test_handshakes_are_answered_as_the_rfc_requires(address, number):
     found, expected = {}, {}
     for name, (changes, status) in HANDSHAKES.items():
         with socket.create_connection(address, timeout=30) as connection:
-            found[name], headers, _ = asked(connection, DOORS[number].path, **changes)
+            found[name], headers, _ = asked(connection, ENDPOINTS[number].path, **changes)
         expected[name] = status if isinstance(status, int) else status[number]
         if found[name] == 426:
             assert (headers["sec-websocket-version"], headers["upgrade"]) == ("13", "websocket"), name

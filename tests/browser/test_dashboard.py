@@ -12,7 +12,7 @@ from browser.conftest import WAIT_MS
 from playwright.sync_api import expect
 from support.processes import environment
 from support.system import System
-from support.tokens import GUARDED, token
+from support.tokens import token
 from support.waiting import wait_until
 
 from api.auth.revocations import revoke
@@ -29,13 +29,6 @@ def user():
 def slow():
     """A system with slow transfers and buys, which can be watched and cancelled."""
     system = System(environment(CTO_PAPER_LATENCY_MS="300"), "--no-flower").ready()
-    yield system
-    system.stop()
-
-
-@pytest.fixture(scope="module")
-def guarded():
-    system = System(environment(**GUARDED), "--no-flower").ready()
     yield system
     system.stop()
 

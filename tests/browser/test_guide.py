@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from support.processes import environment
-from support.system import System
-from support.tokens import GUARDED, token
+from support.tokens import token
 
 from api.spec.event_reference import tables
 
@@ -28,13 +26,6 @@ setInterval(() => fetch("/api/cto/jobs", {
   body: JSON.stringify({ ...request, userId: "demo", mode: "prefunded", buyAmount: 0.02, walletCount: 1 }),
 }), 500);
 """  # starts jobs for the blocks that only track
-
-
-@pytest.fixture(scope="module")
-def guarded():
-    system = System(environment(**GUARDED), "--no-flower").ready()
-    yield system
-    system.stop()
 
 
 @pytest.mark.parametrize(("shows", "kind", "code"), RUN)

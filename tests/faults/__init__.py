@@ -1,1 +1,1 @@
-"""Faults made on purpose: parts that can be killed, stopped and cut off, and what must hold all the same."""
+"""Fault injection: processes are killed, stopped and disconnected, and the criteria must still hold."""

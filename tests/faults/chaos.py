@@ -18,7 +18,7 @@ from cto_worker.errors import JobEndedError
 
 WORKERS = 2
 IN_WORKERS = [point for point in CRASH_POINTS if point != "after_record"]
-# The market breaks too, all the time: failed orders, lost replies, no outcome in time, late execution.
+# The market also fails, all the time: failed orders, lost replies, no outcome in time, late execution.
 MARKET = {
     "CTO_PAPER_FAILURE_RATE": "0.05",
     "CTO_PAPER_LOST_RATE": "0.05",
@@ -29,7 +29,7 @@ MARKET = {
 
 
 class Chaos:
-    """Submits jobs and breaks things until the time is over; ``done`` counts what it did.
+    """Submits jobs and injects faults until the time is over. ``done`` counts each kind of fault.
 
     Workers reach the store through ``proxy``, with the settings ``through``. The same seed makes the same
     choices.
@@ -73,11 +73,11 @@ class Chaos:
                 self.done[fault.__name__] += 1
             self.replace_dead_workers()
             self.wait(0.2, 2)
-        self.system.worker(**self.through)  # the others may be about to kill themselves
+        self.system.worker(**self.through)  # the other workers may have a crash point ahead
         return self.jobs
 
     def next_fault(self):
-        """Each once, in any order; then each once again."""
+        """Return each fault once, in random order; then again."""
         if not self.faults_left:
             self.faults_left = self.random.sample(self.faults, len(self.faults))
         return self.faults_left.pop()
@@ -86,7 +86,7 @@ class Chaos:
         threading.Event().wait(self.random.uniform(least_s, most_s))
 
     def submit(self, count):
-        """As a client does: with a key of its own, again and again until it is told of the job."""
+        """Submit like a client: with an idempotency key, and repeated until the job's id is returned."""
         for _ in range(count):
             key = f"chaos-{len(self.jobs)}"
             mode = self.random.choice(["standard", "prefunded"])
@@ -113,7 +113,7 @@ class Chaos:
         self.any_worker().kill()
 
     def stop_worker(self):
-        """Within 15 s, or the test fails; one that is frozen is thawed for it."""
+        """Stop a worker with SIGTERM. It must end within 15 s. A frozen worker is resumed first."""
         worker = self.any_worker()
         worker.signal(signal.SIGCONT)
         worker.terminate()
@@ -128,12 +128,12 @@ class Chaos:
             worker.signal(signal.SIGCONT)
 
     def crash_worker(self):
-        """Put one in its place that kills itself at a crash point."""
+        """Replace a worker by one that kills itself at a crash point."""
         self.kill_worker()
         self.system.worker(CTO_CRASH_AT=self.random.choice(IN_WORKERS), **self.through)
 
     def skew_worker(self):
-        """Put one in its place whose wall clock is an hour off."""
+        """Replace a worker by one whose wall clock is wrong by an hour."""
         self.kill_worker()
         self.system.skewed_worker(self.random.choice([3_600, -3_600]), **self.through)
 
@@ -147,7 +147,7 @@ class Chaos:
         self.proxy.cut()
 
     def swallow_bytes(self):
-        """Nothing gets through for a while. What was swallowed is missing, so the links must be made anew."""
+        """Forward no byte for some seconds. The bytes are lost, so the links are cut afterwards."""
         self.proxy.black_hole.set()
         self.wait(0.5, 5)
         self.proxy.black_hole.clear()

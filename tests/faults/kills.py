@@ -1,4 +1,4 @@
-"""Workers killed over and over in the middle of buying: with the intent log, and without.
+"""Workers that are killed repeatedly while they buy: with the intent log, and without.
 
 ``make soak`` prints the table that docs/reliability.md shows. Kills come at random moments while jobs are
 in phase 4; a new worker is started after each. Both rows are read from the market's own ledger: how many
@@ -26,7 +26,7 @@ from support.waiting import wait_until
 
 TESTS = Path(__file__).parents[1]
 WALLETS = 6
-AT_ONCE = 8  # jobs kept going
+AT_ONCE = 8  # running jobs
 
 
 def with_log(kills, chance):
@@ -92,8 +92,8 @@ def without(kills, chance):
         try:
             wait_until(lambda: system.client.scard("plain:ended") == jobs, 120)
         except AssertionError:
-            pass  # the table says how many
-        # Each order has an intent of its own, so that the market executes it: <job>:<number>:<chance>.
+            pass  # the table shows the number
+        # Each order has its own intent, so that the market executes it: <job>:<number>:<random>.
         orders = orders_per_step(system, step_of=lambda intent_id: intent_id.rpartition(":")[0])
         waits = _gaps(system, kill_times)
         return {
@@ -126,7 +126,7 @@ def _orders(per_step):
 
 
 def _gaps(system, kill_times):
-    """Seconds without any step of a job that was under way at a kill."""
+    """Return the seconds without a step, for each job that ran at the time of a kill."""
     steps = {}
     for line in system.client.lrange("plain:steps", 0, -1):
         job_id, at = line.decode().split()
@@ -146,8 +146,8 @@ def main():
     print(f"SOAK_SEED={seed}")
     for name, run in (("lease and intent log", with_log), ("acks_late, no log", without)):
         print(f"{name}:")
-        for what, figure in run(kills, random.Random(seed)).items():
-            print(f"  {what:<40} {figure}")
+        for label, figure in run(kills, random.Random(seed)).items():
+            print(f"  {label:<40} {figure}")
 
 
 if __name__ == "__main__":

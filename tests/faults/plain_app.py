@@ -1,4 +1,4 @@
-"""What people write first, to compare with: one task that acknowledges late and keeps no log.
+"""A plain Celery task that acknowledges late and keeps no log, for comparison.
 
 ``celery --app faults.plain_app worker``, on a store of its own.
 """
@@ -34,7 +34,7 @@ app.conf.update(
 
 @app.task(name="plain.buy", bind=True)
 def buy(task, user_id, token_address, wallets, lamports):
-    """Buy with each wallet in turn. The ledger tells by the intents which step of which job each was for."""
+    """Buy with each wallet in turn. Each intent names its job and step, so that the ledger shows them."""
     for number, wallet in enumerate(list(market.account(user_id, wallets).wallets)[:wallets]):
         intent = Buy(
             f"{task.request.id}:{number}:{uuid4()}", user_id, wallet, token_address, lamports, 10_000, 1_000

@@ -1,4 +1,4 @@
-"""A store of three servers and three Sentinels, each on an address of its own, as on six hosts."""
+"""A store of three servers and three Sentinels, each on its own address, as on six hosts."""
 
 from __future__ import annotations
 

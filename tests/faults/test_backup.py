@@ -1,4 +1,4 @@
-"""The store's data are gone, and a backup is restored as the operators' guide says."""
+"""The store loses its data, and a backup is restored as the operators' guide describes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BACK_UP, RESTORE = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
 
 @pytest.fixture
 def market_url(tmp_path_factory):
-    """A store of its own for the market's books: no backup brings a market back to where it was."""
+    """A separate store for the market's ledger: no backup resets a market."""
     directory = tmp_path_factory.mktemp("market")
     with ValkeyServer(port=free_port(), data_dir=directory, persist=True) as server:
         yield f"redis://127.0.0.1:{server.port}/0"
@@ -34,13 +34,13 @@ def market_url(tmp_path_factory):
 
 @pytest.fixture
 def system(build, market_url):
-    """Two operations at a time, each of some seconds."""
+    """A system that runs two operations at a time, each for some seconds."""
     return build(CTO_PAPER_URL=market_url, CTO_PAPER_LATENCY_MS="300", CTO_WORKER_CONCURRENCY="2")
 
 
 @pytest.fixture
 def paste(system, tmp_path):
-    """Run lines of the guide, in a folder with the system's data where the guide has them."""
+    """Run commands of the guide, in a folder with the system's data at the paths of the guide."""
     (tmp_path / ".cto").symlink_to(system.directory)
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
     env = system.env | {"PATH": f"{BIN}:{os.environ['PATH']}"}
@@ -76,13 +76,12 @@ def test_after_a_restore_nothing_is_bought_twice(system, paste):
     unended = [*running, *waiting, by_name]
     after = system.submit(walletCount=1)
     system.wait_for_end([*unended, after], timeout_s=90)
-    books = ledger.entries(system.market)
+    entries = ledger.entries(system.market)
 
     worker.terminate()
     system.store_process.kill()
     shutil.rmtree(system.directory / "store")
-    said = paste(RESTORE)
-    assert "5 jobs need review" in said
+    assert "5 jobs need review" in paste(RESTORE)
     assert not answers(system.settings), "the guide's store is stopped"
     system.store_process = system.start_store()
     assert (system.events(done), system.intent_log(done)) == seen
@@ -96,7 +95,7 @@ def test_after_a_restore_nothing_is_bought_twice(system, paste):
     system.worker()
     new = system.submit(walletCount=1)
     system.wait_for_end([new])
-    assert [entry for entry in ledger.entries(system.market) if new not in entry.intent_id] == books
+    assert [entry for entry in ledger.entries(system.market) if new not in entry.intent_id] == entries
     assert not system.client.exists(keys.QUEUE, keys.RESUMED_QUEUE, "unacked")
 
 
@@ -119,24 +118,24 @@ def test_nothing_is_parked_while_a_worker_runs(system):
     assert system.events(running)[-1]["status"] == "completed"
 
 
-def put_back(system, backup):
+def restore(system, backup):
     script = [ROOT / "deploy" / "valkey" / "restore.sh", system.directory / "store"]
     with backup.open() as stdin:
         return subprocess.run(script, stdin=stdin, capture_output=True, text=True, check=False)
 
 
-def test_what_is_no_backup_is_not_put_in_the_datas_place(system, tmp_path):
+def test_a_file_that_is_no_snapshot_is_not_restored(system, tmp_path):
     (tmp_path / "cto.rdb").write_text("nonsense")
     system.store_process.kill()
-    refused = put_back(system, tmp_path / "cto.rdb")
+    refused = restore(system, tmp_path / "cto.rdb")
     assert (refused.returncode, "is not a snapshot" in refused.stderr) == (1, True)
     assert (system.directory / "store" / "appendonlydir" / "appendonly.aof.manifest").exists()
 
 
-def test_nothing_is_put_back_under_a_store_that_runs(system, paste, tmp_path):
+def test_a_restore_is_refused_while_the_store_runs(system, paste, tmp_path):
     paste(BACK_UP)
     before = sorted((system.directory / "store" / "appendonlydir").iterdir())
-    refused = put_back(system, tmp_path / "cto.rdb")
+    refused = restore(system, tmp_path / "cto.rdb")
     assert (refused.returncode, "a store runs" in refused.stderr) == (1, True), refused.stderr
     assert sorted((system.directory / "store" / "appendonlydir").iterdir()) == before
     assert not list((system.directory / "store").glob("appendonlydir.*"))

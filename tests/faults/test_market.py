@@ -1,4 +1,4 @@
-"""A market that executes and does not say so, or says so late, or executes late."""
+"""A market that executes an order without a reply, with a late reply, or late."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from cto_worker.markets.paper import ledger
 
 
 @pytest.mark.parametrize("fault", ["LOST", "SILENT", "LATE"])
-def test_what_was_executed_is_never_called_failed(build, fault):
+def test_an_executed_order_is_never_reported_as_failed(build, fault):
     system = build(**{"CTO_PAPER_TIMEOUT_MS": "300", f"CTO_PAPER_{fault}_RATE": "0.5"})
     system.worker()
     jobs = [system.submit(mode=mode, walletCount=8) for mode in ("standard", "prefunded") * 3]
     system.wait_for_end(jobs)
     unknown = {intent_id for intent_id, record in recorded(system, jobs) if record.status == "unknown"}
     if fault == "LOST":
-        assert not unknown, "asking tells"
+        assert not unknown, "the market answers a query"
     else:
         assert unknown
     if fault == "LATE":
         wait_until(lambda: unknown <= executed(system))
     assert {intent_id for intent_id, _ in recorded(system, jobs)} == executed(system), "each was executed"
-    assert check(system, jobs, unknown_allowed=True)["unknown"] == len(unknown), "an end is an end"
+    assert check(system, jobs, unknown_allowed=True)["unknown"] == len(unknown), (
+        "the end of a job does not change"
+    )
 
 
 def recorded(system, jobs):

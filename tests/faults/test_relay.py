@@ -1,4 +1,4 @@
-"""What a gateway's clients see while its link to the store fails, and while one of them reads nothing."""
+"""Clients of a gateway while its link to the store fails, and while one of them does not read."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ from cto_worker.store.journal import RedisJournal
 EVENTS = 5_000
 JOBS = 50
 TRANSPORTS = ("websocket", "polling")
-HEALTHY = 50  # beside one that reads nothing
+HEALTHY = 50  # clients that read
 MARKER = b'"workerType":"cto_operation"'  # once in every event
 MADE_AT = re.compile(rb'"timestamp":(\d{13})')  # ms
 
 
 class Follower:
-    """A stock client in the room of a user: which events of each job it was sent.
+    """A stock client in the room of a user. ``seqs``: the events of each job that it has received.
 
-    In which order cannot be told: python-engineio's client handles each message in a thread of its own.
+    Their order is unknown: python-engineio's client handles each message in its own thread.
     """
 
     def __init__(self, url, user_id, transport):
-        self.told = {}
+        self.seqs = {}
         self.client = socketio.Client(reconnection_delay=0.2, reconnection_delay_max=1)
-        self.client.on("worker_progress", self.take)
-        self.client.on("connect", self.come_back)
+        self.client.on("worker_progress", self.receive)
+        self.client.on("connect", self.reconnect)
         self.room = f"user_{user_id}"
         self.joined = threading.Event()
         self.client.connect(url, transports=[transport])
         assert self.joined.wait(20)
 
-    def come_back(self):
-        """Resume what it follows, then join: as the contract tells every client to do."""
-        for job_id, told in list(self.told.items()):
-            after = next(seq for seq in itertools.count() if seq + 1 not in told)
+    def reconnect(self):
+        """Resume all known jobs, then join the room, as the documentation requires."""
+        for job_id, seqs in list(self.seqs.items()):
+            after = next(seq for seq in itertools.count() if seq + 1 not in seqs)
             self.client.emit("resume", {"jobId": job_id, "after": after}, callback=self.resumed)
         self.client.emit(
             "join_room", self.room, callback=lambda answer: answer["success"] and self.joined.set()
@@ -62,14 +62,14 @@ class Follower:
     def resumed(self, answer):
         assert answer["success"], answer
         for event in answer["events"]:
-            self.take(event)
+            self.receive(event)
 
-    def take(self, event):
-        self.told.setdefault(event["jobId"], set()).add(event["seq"])
+    def receive(self, event):
+        self.seqs.setdefault(event["jobId"], set()).add(event["seq"])
 
 
-class Teller:
-    """A job that is told by the test itself: each event journalled as a worker would."""
+class ReportedJob:
+    """A job whose events the test writes to the journal, as a worker does."""
 
     def __init__(self, system, job_id, user_id="7"):
         self.journal = RedisJournal(system.client, system.settings)
@@ -77,7 +77,7 @@ class Teller:
         self.journal.create(self.event, {})
         self.journal.claim(job_id, "me")
 
-    def tell(self, bulk=0, *, last=False):
+    def report(self, bulk=0, *, last=False):
         more = (
             {"status": Status.COMPLETED, "progress": 100, "phase": 5}
             if last
@@ -98,13 +98,13 @@ def now_ms():
     return time.time_ns() // 1_000_000
 
 
-def tell_all(tellers, events, meanwhile):
-    """Tell so many events, evenly, and each job's end. ``meanwhile``: what to do after which part of them."""
+def report_all(jobs, events, actions):
+    """Report events of all jobs in turn, then their ends. ``actions``: calls by number of events."""
     for number in range(events):
-        tellers[number % len(tellers)].tell()
-        meanwhile.pop(number, lambda: None)()
-    for teller in tellers:
-        teller.tell(last=True)
+        jobs[number % len(jobs)].report()
+        actions.pop(number, lambda: None)()
+    for job in jobs:
+        job.report(last=True)
 
 
 @pytest.fixture
@@ -127,10 +127,10 @@ def followers(system):
 def test_every_client_receives_every_event_through_any_failure_of_the_link(system, followers, swarm_of):
     with system.proxied() as (proxy, near):
         gateway = system.gateway(**near)
-        told = {f"j{number}": EVENTS // JOBS + 2 for number in range(JOBS)}
-        tellers = [Teller(system, job_id) for job_id in told]
+        counts = {f"j{number}": EVENTS // JOBS + 2 for number in range(JOBS)}
+        jobs = [ReportedJob(system, job_id) for job_id in counts]
         swarm = swarm_of(system.settings.port)
-        resuming = [client for transport in TRANSPORTS for client in swarm.add(3, transport, list(told))]
+        resuming = [client for transport in TRANSPORTS for client in swarm.add(3, transport, list(counts))]
         joined = [followers(transport) for transport in TRANSPORTS]
         wait_until(lambda: all(len(client.resumed) == JOBS for client in resuming))
 
@@ -142,8 +142,8 @@ def test_every_client_receives_every_event_through_any_failure_of_the_link(syste
             proxy.cut()
             system.restart_store(0.2)
 
-        tell_all(
-            tellers,
+        report_all(
+            jobs,
             EVENTS,
             {
                 1_000: lambda: system.client.client_kill_filter(_type="pubsub"),
@@ -153,9 +153,9 @@ def test_every_client_receives_every_event_through_any_failure_of_the_link(syste
             },
         )
         ended_s = time.monotonic()
-        wait_until(lambda: all(has_every_event(client, told) for client in resuming))
-        sets = {job_id: set(range(1, last + 1)) for job_id, last in told.items()}
-        wait_until(lambda: all(follower.told == sets for follower in joined))
+        wait_until(lambda: all(has_every_event(client, counts) for client in resuming))
+        sets = {job_id: set(range(1, last + 1)) for job_id, last in counts.items()}
+        wait_until(lambda: all(follower.seqs == sets for follower in joined))
         assert time.monotonic() - ended_s <= 15
         assert gateway.alive
 
@@ -164,25 +164,25 @@ def test_every_client_receives_every_event_through_any_failure_of_the_link(syste
 @pytest.mark.timeout(120)
 def test_a_job_that_runs_while_the_link_is_lost_is_reported_on_every_transport(system):
     with followed_through_a_proxy(system) as (proxy, clients):
-        tell_has_every_event(system, "heard")
-        all_received(clients, [("heard", seq) for seq in (1, 2, 3)])
+        report_whole_job(system, "before")
+        all_received(clients, [("before", seq) for seq in (1, 2, 3)])
         with proxy.broken():
-            tell_has_every_event(system, "unheard")
-        tell_has_every_event(system, "last")
-        all_received(clients, [(job_id, seq) for job_id in ("heard", "unheard", "last") for seq in (1, 2, 3)])
+            report_whole_job(system, "during")
+        report_whole_job(system, "last")
+        all_received(clients, [(job_id, seq) for job_id in ("before", "during", "last") for seq in (1, 2, 3)])
 
 
 @leaves_sockets_behind
 @pytest.mark.timeout(120)
 def test_events_that_expire_while_the_link_is_lost_are_reported_as_a_gap_on_every_transport(system):
     with followed_through_a_proxy(system) as (proxy, clients):
-        teller = Teller(system, "j1")
+        job = ReportedJob(system, "j1")
         all_received(clients, [("j1", 1)])
         with proxy.broken():
             for _ in range(3):
-                teller.tell()
+                job.report()
             system.client.xtrim(keys.events("j1"), minid="3-0", approximate=False)
-        teller.tell(last=True)
+        job.report(last=True)
         all_received(clients, [("j1", 1), ("gap", "j1", 3), ("j1", 3), ("j1", 4), ("j1", 5)])
 
 
@@ -202,11 +202,11 @@ def all_received(clients, progress):
         assert client.progress() == progress
 
 
-def tell_has_every_event(system, job_id):
-    """A job from its first event to its last."""
-    teller = Teller(system, job_id)
-    teller.tell()
-    teller.tell(last=True)
+def report_whole_job(system, job_id):
+    """Report a job from its first event to its last."""
+    job = ReportedJob(system, job_id)
+    job.report()
+    job.report(last=True)
 
 
 def resident_mb(part):
@@ -223,38 +223,38 @@ PING, PONG = b"\x81\x012", "3"
 
 
 class RawClient:
-    """A client so cheap that fifty of them cost the test little: it counts events, and decodes none."""
+    """A client that only counts events, without decoding them, so that fifty of them use little time."""
 
     def __init__(self, port, room):
         self.events = 0
-        self.late_ms = []  # of events, but for some that came in two parts
+        self.late_ms = []  # of events; some that arrive in two parts are missing
         self.joined = False
         self.rest = b""
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.sendall(HELLO % port)
         assert b"101 Switching" in self.socket.recv(1024)
-        self.say("40")
-        self.say("420" + json.dumps(["join_room", room]))
+        self.send("40")
+        self.send("420" + json.dumps(["join_room", room]))
 
-    def say(self, text):
+    def send(self, text):
         self.socket.sendall(masked(text))
 
     def read(self, *_):
-        """Count what has come, and answer pings."""
-        came = self.socket.recv(1 << 18)
-        self.late_ms += [time.time() * 1_000 - int(made_at) for made_at in MADE_AT.findall(came)]
-        seen = self.rest + came
+        """Count the received events, and answer pings."""
+        received = self.socket.recv(1 << 18)
+        self.late_ms += [time.time() * 1_000 - int(made_at) for made_at in MADE_AT.findall(received)]
+        seen = self.rest + received
         self.events += seen.count(MARKER)
         self.joined = self.joined or b'"success":true' in seen
         if PING in seen:
-            self.say(PONG)
+            self.send(PONG)
             seen = seen.replace(PING, b"")
         self.rest = seen[-len(MARKER) + 1 :]
 
 
 @pytest.fixture
 def crowd(system):
-    """Make raw clients that are all read from in one thread, until the test is over."""
+    """Make raw clients that one thread reads until the end of the test: ``crowd(count, room)``."""
     made, over, selector = [], threading.Event(), selectors.DefaultSelector()
 
     def make(count, room):
@@ -279,15 +279,15 @@ def crowd(system):
         client.socket.close()
 
 
-class Unread:
-    """Joins by a WebSocket, and reads nothing."""
+class UnreadClient:
+    """A WebSocket client that joins, and does not read."""
 
     def __init__(self, system):
         self.server_port = system.settings.port
         self.socket = RawClient(self.server_port, "user_7").socket
 
     def gone(self):
-        """Whether the server's end of the connection is closed (Linux): who never reads is not told."""
+        """Return whether the server has closed the connection, read from the kernel's table (Linux)."""
         ends = f":{self.server_port:04X} 0100007F:{self.socket.getsockname()[1]:04X} "
         with open("/proc/net/tcp") as table:  # noqa: PTH123
             return not any(ends in line and line.split()[3] == "01" for line in table)
@@ -296,55 +296,55 @@ class Unread:
         self.socket.close()
 
 
-class Unpolled:
-    """Joins by polling, and never polls again."""
+class UnpolledClient:
+    """A polling client that joins, and does not poll again."""
 
     def __init__(self, system):
         self.system = system
         url = f"{system.url}/socket.io/?EIO=4&transport=polling"
         url += f"&sid={json.loads(requests.get(url, timeout=10).text[1:])['sid']}"
-        for said, answer in (("40", "40{"), ('420["join_room","user_7"]', '430[{"success":true')):
-            assert requests.post(url, data=said, timeout=10).ok
+        for packet, answer in (("40", "40{"), ('420["join_room","user_7"]', '430[{"success":true')):
+            assert requests.post(url, data=packet, timeout=10).ok
             assert requests.get(url, timeout=10).text.startswith(answer)
         wait_until(lambda: sessions(system) == HEALTHY + 1)
 
     def gone(self):
-        """Whether its session is: to ask for it would be to poll."""
+        """Return whether its session has ended. A request for the session would be a poll."""
         return sessions(self.system) == HEALTHY
 
     def close(self):
-        """Hold nothing open: it never does."""
+        """Do nothing: no connection is open."""
 
 
 def sessions(system):
-    """How many Socket.IO clients the gateway has, a moment late."""
-    told = requests.get(f"{system.url}/metrics", timeout=10).text
-    return float(re.search(r'^cto_gateway_sockets\{.*"socketio".*\} (.*)$', told, re.MULTILINE)[1])
+    """Return the number of Socket.IO clients of the gateway, with a short delay."""
+    metrics = requests.get(f"{system.url}/metrics", timeout=10).text
+    return float(re.search(r'^cto_gateway_sockets\{.*"socketio".*\} (.*)$', metrics, re.MULTILINE)[1])
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("kind", [Unread, Unpolled])
-def test_a_client_that_reads_nothing_is_dropped_and_harms_nobody(system, crowd, kind):
+@pytest.mark.parametrize("kind", [UnreadClient, UnpolledClient])
+def test_a_client_that_does_not_read_is_disconnected_and_delays_no_other(system, crowd, kind):
     gateway = system.gateway()
     healthy = crowd(HEALTHY, "user_7")
     wait_until(lambda: all(client.joined for client in healthy))
     before_mb = resident_mb(gateway)
     with closing(kind(system)) as silent:
         begun_s, dropped_s, most_mb = time.monotonic(), None, before_mb
-        teller, told = Teller(system, "j1"), 1
+        job, count = ReportedJob(system, "j1"), 1
         while time.monotonic() - begun_s < 22:
-            teller.tell(bulk=1_500)
-            told += 1
-            if told % 20 == 0:
+            job.report(bulk=1_500)
+            count += 1
+            if count % 20 == 0:
                 most_mb = max(most_mb, resident_mb(gateway))
                 if dropped_s is None and silent.gone():
                     dropped_s = time.monotonic() - begun_s
-            threading.Event().wait(max(0, begun_s + told / 200 - time.monotonic()))
-        teller.tell(last=True)
+            threading.Event().wait(max(0, begun_s + count / 200 - time.monotonic()))
+        job.report(last=True)
     print(f"{kind.__name__}: gone after {dropped_s} s, {most_mb - before_mb:.1f} MB more")  # noqa: T201
-    assert dropped_s is not None, "it still holds its connection"
+    assert dropped_s is not None, "its connection is still open"
     assert dropped_s <= 20
     assert most_mb - before_mb <= 20
-    wait_until(lambda: all(client.events == told + 1 for client in healthy))
+    wait_until(lambda: all(client.events == count + 1 for client in healthy))
     p99_ms = quantiles((late_ms for client in healthy for late_ms in client.late_ms), n=100)[-1]
     assert p99_ms <= 250

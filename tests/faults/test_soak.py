@@ -1,4 +1,4 @@
-"""All faults at random: a minute of them with every run of the tests, an hour with ``make soak``."""
+"""All faults at random, for a minute in each run of the tests, and for an hour with ``make soak``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEED = int(os.environ.get("SOAK_SEED") or random.randrange(10**6))
 
 
 @pytest.mark.timeout(SECONDS * 1.5 + 300)
-def test_any_faults_in_any_order(build):
+def test_random_faults_in_random_order(build):
     print(f"SOAK_SEED={SEED}")  # shown when it fails; the same seed makes the same choices  # noqa: T201
     system = build(**MARKET)
     with system.proxied() as proxied:

@@ -1,4 +1,4 @@
-"""Workers that are killed, stopped, told to stop, or doubt the time."""
+"""Workers that are killed, frozen or stopped, or have a wrong clock."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ CHANCE = random.Random(ROUNDS)
 
 
 @pytest.mark.timeout(120 + 90 * ROUNDS)
-def test_workers_killed_in_the_middle_of_buying(build):
-    """Two workers with the lease of every day, one of them killed over and over while jobs run."""
+def test_jobs_of_killed_workers_are_resumed(build):
+    """Two workers with a production lease. One of them is killed repeatedly while jobs run."""
     system = build(CTO_LEASE_MS="6000")
     for _ in range(2):
         system.worker()
@@ -37,12 +37,12 @@ def test_workers_killed_in_the_middle_of_buying(build):
     seen = check(system, jobs)
     assert seen["completed"] == len(jobs)
     check_all_bought(system, jobs)
-    assert len(check_resumed(system, jobs, killed_ms)) >= 5, "or nothing was tried"
+    assert len(check_resumed(system, jobs, killed_ms)) >= 5, "otherwise no kill interrupted a job"
 
 
 @pytest.mark.parametrize("point", [point for point in CRASH_POINTS if point != "after_record"])
 @pytest.mark.parametrize("mode", ["standard", "prefunded"])
-def test_a_worker_that_dies_at_a_crash_point_is_taken_over_there(system, point, mode):
+def test_a_job_is_resumed_at_the_crash_point_of_its_worker(system, point, mode):
     doomed = system.worker(CTO_CRASH_AT=point)
     job_id = system.submit(mode=mode)
     assert doomed.process.wait(30) == -signal.SIGKILL
@@ -51,30 +51,32 @@ def test_a_worker_that_dies_at_a_crash_point_is_taken_over_there(system, point, 
     system.wait_for_end([job_id])
     assert check(system, [job_id])["completed"]
     check_all_bought(system, [job_id])
-    told = system.events(job_id)
-    assert told[: len(before)] == before
-    new = told[len(before) :]
+    events = system.events(job_id)
+    assert events[: len(before)] == before
+    new = events[len(before) :]
     assert {event["attempt"] for event in new} == (set() if point == "after_end" else {2})
     if not new:
         return
-    if log is None:  # nothing was planned, so it begins anew
+    if log is None:  # nothing was planned, so the run starts again
         assert new[0]["phase"] == max(2, before[-1]["phase"])
         return
     assert new[0]["phase"] >= 4
     after = system.intent_log(job_id)
-    assert after.plan == log.plan, "what was decided is not decided again"
+    assert after.plan == log.plan, "the plan does not change"
     assert all(after.records[intent_id].order == record.order for intent_id, record in log.records.items())
-    left = [step for step in log.plan.steps if _open(log.records.get(step.intent.intent_id))]
-    if left:
-        assert new[0]["details"]["currentOperation"].endswith(left[0].description), "it goes on elsewhere"
+    remaining = [step for step in log.plan.steps if _open(log.records.get(step.intent.intent_id))]
+    if remaining:
+        assert new[0]["details"]["currentOperation"].endswith(remaining[0].description), (
+            "the run continues at another step"
+        )
 
 
 def _open(record):
     return record is None or record.unsettled
 
 
-def test_a_producer_that_dies_before_it_sends_has_its_job_run(system):
-    """What it recorded counts; the message that never came is sent by a worker's sweep."""
+def test_a_job_runs_although_its_producer_died_before_sending_the_message(system):
+    """The job record is enough: a worker's sweep sends the missing message."""
     job_id = system.submit_and_die()
     assert system.client.llen(keys.QUEUE) == 0
     system.worker()
@@ -105,7 +107,7 @@ def test_a_job_that_kills_every_worker_is_parked(system):
     assert [step["status"] for step in system.history.view(job_id).result["steps"]] == ["unknown"]
 
 
-def test_a_stopped_worker_sends_and_writes_nothing_more(build):
+def test_a_frozen_worker_sends_and_writes_nothing_after_a_takeover(build):
     system = build(CTO_PAPER_LATENCY_MS="300")
     first = system.worker()
     job_id = system.submit(walletCount=10)
@@ -122,8 +124,8 @@ def test_a_stopped_worker_sends_and_writes_nothing_more(build):
 
 
 @pytest.mark.timeout(120 + 90 * ROUNDS)
-def test_workers_told_to_stop_hand_their_jobs_over(build):
-    system = build(CTO_PAPER_LATENCY_MS="200", CTO_LEASE_MS="60000")  # no lease runs out during this test
+def test_stopping_workers_hand_their_jobs_over(build):
+    system = build(CTO_PAPER_LATENCY_MS="200", CTO_LEASE_MS="60000")  # no lease expires during this test
     worker = system.worker()
     jobs = []
     for _ in range(3 * ROUNDS):
@@ -139,7 +141,7 @@ def test_workers_told_to_stop_hand_their_jobs_over(build):
 
 
 @pytest.mark.parametrize("skew_s", [3_600, -3_600])
-def test_a_wrong_wall_clock_takes_nothing_over_early(build, skew_s):
+def test_a_wrong_wall_clock_causes_no_early_takeover(build, skew_s):
     system = build(CTO_PAPER_LATENCY_MS="200")
     first = system.worker()
     job_id = system.submit(walletCount=15)
@@ -155,8 +157,8 @@ def test_a_wrong_wall_clock_takes_nothing_over_early(build, skew_s):
     assert all(abs(event["timestamp"] - recorded["timestamp"] - skew_s * 1000) < 60_000 for event in run)
 
 
-def test_leases_outlast_slow_steps(build):
-    """One step takes three leases; the lease is renewed meanwhile, and nobody takes the job over."""
+def test_a_lease_is_renewed_during_a_slow_step(build):
+    """One step takes three leases. The lease is renewed during it, and no worker takes the job over."""
     system = build(CTO_PAPER_LATENCY_MS=str(3 * LEASE_MS))
     system.worker()
     system.worker()

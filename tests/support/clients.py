@@ -227,6 +227,11 @@ class WebSocketClient(RecordingClient):
         self.socket.shutdown()
 
 
+def wait_until_left(system, room, timeout_s=25):
+    """Wait until no gateway is subscribed to a room."""
+    wait_until(lambda: not system.is_followed(room), timeout_s=timeout_s)
+
+
 @contextmanager
 def clients_of_every_transport(system, user_id):
     """Yield a client of each transport, all of them in a user's room."""

@@ -1,4 +1,4 @@
-"""Cases of HTTP/1.1 as RFC 9112 and RFC 9110 have it, and what a server makes of each."""
+"""Requests of HTTP/1.1, and the responses that RFC 9112 and RFC 9110 require."""
 
 from __future__ import annotations
 
@@ -63,9 +63,7 @@ def _lengths():
     yield _served(group, "name in capitals", _post("CONTENT-LENGTH: 6\r\n", BODY), 400, error=READ)
     yield _served(group, "0", _get("Content-Length: 0\r\n"))
     yield _served(group, "body of a GET", _get("Content-Length: 6\r\n") + BODY)
-    yield _served(
-        group, "body that nobody reads", _post("Content-Length: 6\r\n", BODY, target="/healthz"), 405
-    )
+    yield _served(group, "unread body", _post("Content-Length: 6\r\n", BODY, target="/healthz"), 405)
     yield _served(group, "absent", _post(""), 400, error="invalid_json")
     for value in (
         "+6", "-6", "-0", "6_0", "0x6", "6.0", "6e0", "1 6", "6,", ",6", "6, 6", "6, 7", "6;", '"6"', "six",
@@ -171,11 +169,11 @@ def _chunks():
     head = "Transfer-Encoding: chunked\r\n"
     for name, body in GOOD_CHUNKS.items():
         yield _served("chunks", name, _post(head, body), 400, error=READ)
-        yield _served("chunks that nobody reads", name, _post(head, body, target="/healthz"), 405)
+        yield _served("unread chunks", name, _post(head, body, target="/healthz"), 405)
     for name, body in BAD_CHUNKS.items():
         yield _served("chunks", name, _post(head, body), 400, ends=True, error="bad_request")
-        # The response is on its way before the body is looked at.
-        yield _served("chunks that nobody reads", name, _post(head, body, target="/healthz"), 405, ends=True)
+        # The response is sent before the body is read.
+        yield _served("unread chunks", name, _post(head, body, target="/healthz"), 405, ends=True)
 
 
 # --- exactly one good Host ---------------------------------------------------------------------------------
@@ -194,10 +192,12 @@ def _hosts():
     ):
         yield _served(group, repr(value), _get(host=f"Host: {value}\r\n"))
     yield _served(group, "name in capitals", _get(host="HOST:127.0.0.1\r\n"))
-    yield _served(group, "not ours", _get(host="Host: a_b-c.example:80\r\n"), 403, error="host_not_allowed")
-    yield _served(group, "none in HTTP/1.0", _get(host="", version="HTTP/1.0"), ends=True)
+    yield _served(
+        group, "another host", _get(host="Host: a_b-c.example:80\r\n"), 403, error="host_not_allowed"
+    )
+    yield _served(group, "absent in HTTP/1.0", _get(host="", version="HTTP/1.0"), ends=True)
     yield _served(group, "one in HTTP/1.0", _get(version="HTTP/1.0"), ends=True)
-    yield _refused(group, "none", _get(host=""))
+    yield _refused(group, "absent", _get(host=""))
     for version in ("HTTP/1.1", "HTTP/1.0"):
         yield _refused(group, f"two, {version}", _get("Host: evil.example\r\n", version=version))
         yield _refused(group, f"two that are equal, {version}", _get(HOST, version=version))
@@ -341,10 +341,10 @@ CODING = "Transfer-Encoding: chunked\r\n"
 def _smuggled():
     group = "smuggling"
     yield _served(group, "in a body", _post(LENGTH, INNER), 400, error="invalid_json")
-    yield _served(group, "in a body that nobody reads", _post(LENGTH, INNER, target="/healthz"), 405)
+    yield _served(group, "in an unread body", _post(LENGTH, INNER, target="/healthz"), 405)
     chunk = f"{SIZE}\r\n{INNER}\r\n0\r\n\r\n"
     yield _served(group, "in a chunk", _post(CODING, chunk), 400, error="invalid_json")
-    yield _served(group, "in a chunk that nobody reads", _post(CODING, chunk, target="/healthz"), 405)
+    yield _served(group, "in an unread chunk", _post(CODING, chunk, target="/healthz"), 405)
     end = f"0\r\n\r\n{INNER}"
     for name, heads, body in (
         ("CL.CL", f"Content-Length: 0\r\n{LENGTH}", INNER),

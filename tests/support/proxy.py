@@ -18,7 +18,7 @@ class Proxy:
     def __init__(self, listen_at: Path, forward_to: Path):
         self.forward_to = forward_to
         self.delay_s = 0.0
-        self.black_hole = threading.Event()  # while set, bytes are taken and never delivered
+        self.black_hole = threading.Event()  # while set, bytes are read and not forwarded
         self.links = []
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(listen_at))
@@ -28,7 +28,7 @@ class Proxy:
         self.acceptor.start()
 
     def cut(self):
-        """Close every link there is. None of them carries anything more."""
+        """Close every link."""
         self._close(self._forget())
 
     def _forget(self):
@@ -42,15 +42,15 @@ class Proxy:
 
     @contextlib.contextmanager
     def broken(self):
-        """Let nothing through meanwhile, and close every link at the end."""
+        """Forward nothing during the block, and close every link at its end."""
         self.black_hole.set()
         yield
-        links = self._forget()  # first, for what has been read meanwhile must not get through now
+        links = self._forget()  # first: bytes that were read during the block must not be forwarded
         self.black_hole.clear()
         self._close(links)
 
     def close(self):
-        """Close everything, and return once nobody uses it any more."""
+        """Close everything, and wait for the threads."""
         self.listener.shutdown(socket.SHUT_RDWR)
         self.acceptor.join()
         self.cut()
@@ -67,7 +67,7 @@ class Proxy:
                 carrier.start()
 
     def _carry(self, near):
-        # A store that is down cannot be connected to, and closes this link too.
+        # If the store is down, the connection fails, and this link is closed too.
         with contextlib.suppress(OSError), near, socket.socket(socket.AF_UNIX) as far:
             far.connect(str(self.forward_to))
             back = threading.Thread(target=self._pump, args=(far, near, near), daemon=True)

@@ -118,7 +118,7 @@ class SwarmClient:
         finally:
             writer.close()
 
-    async def by_plain(self):
+    async def by_ws(self):
         """Connect to ``/ws``."""
         reader, writer = await self.open_websocket("/ws")
         try:
@@ -140,7 +140,7 @@ class SwarmClient:
         finally:
             writer.close()
 
-    async def by_stream(self):
+    async def by_sse(self):
         """Read the Server-Sent Events of the client's one job."""
         (job_id,) = self.jobs
         reader, writer = await self.open()

@@ -99,12 +99,12 @@ class System(Access):
 
     def ready(self):
         """Wait until the gateway serves and a worker runs."""
-        wait_until(lambda: "ready: try" in self.said() or self.process.poll() is not None)
-        assert self.process.poll() is None, self.said()
-        wait_until(lambda: "ready." in self.said() or self.process.poll() is not None)
+        wait_until(lambda: "ready: try" in self.output() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.output()
+        wait_until(lambda: "ready." in self.output() or self.process.poll() is not None)
         return self
 
-    def said(self):
+    def output(self):
         """Return the output of all processes so far."""
         return self.log.read_text()
 

@@ -25,7 +25,7 @@ def token(user_id="A", *, key=SECRET, algorithm="HS256", headers=None, **changes
 
 
 def bearer(text):
-    """Return the header of a request with this token; none for ``None``."""
+    """Return the headers of a request with this token. ``None``: without a token."""
     return {} if text is None else {"Authorization": f"Bearer {text}"}
 
 

@@ -1,4 +1,4 @@
-"""Waiting for a condition, instead of sleeping and hoping."""
+"""Waiting for a condition, instead of sleeping."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import time
 
 
 def wait_until(condition, timeout_s=60):
-    """Wait for a condition and return what it gave."""
+    """Wait until a condition holds. Return its value."""
     deadline = time.monotonic() + timeout_s
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < deadline, "it did not come to pass"
+        assert time.monotonic() < deadline, f"the condition did not hold within {timeout_s} s"
         time.sleep(0.02)
 
 
 def assert_stays(condition, for_s):
-    """Look again and again, for so long, whether a condition holds."""
+    """Check repeatedly for this time that a condition holds."""
     deadline = time.monotonic() + for_s
     while time.monotonic() < deadline:
-        assert condition(), "it did not stay so"
+        assert condition(), f"the condition did not hold for {for_s} s"
         time.sleep(0.02)

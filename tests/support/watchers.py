@@ -1,4 +1,4 @@
-"""Stock clients that reconnect and resume, as the documentation tells applications to."""
+"""Stock clients that reconnect and resume, as the documentation requires of applications."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-// Unpacks Chromium beside this file, once, so that tests that run side by side need not.
-// As on Lambda it brings the libraries that a bare machine lacks, and a font.
+// Unpacks Chromium beside this file once, so that parallel tests do not unpack it.
+// As on Lambda, it contains a font, and the libraries that a minimal machine lacks.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,7 +11,7 @@ process.env.AWS_LAMBDA_JS_RUNTIME = "nodejs22.x";
 const { default: chromium } = await import("@sparticuz/chromium");
 console.log(await chromium.executablePath());
 
-// What it brings says to look for fonts where Lambda has them. Chromium aborts when it needs one and finds none.
+// Its own configuration names the font folder of Lambda. Chromium aborts if it finds no font.
 const fonts = join(here, "fonts");
 writeFileSync(
   join(fonts, "fonts.conf"),

@@ -416,7 +416,7 @@ class LeaseMachine(RuleBasedStateMachine):
             assert not log or PLAN in log
 
     @invariant()
-    def what_has_not_ended_is_due_as_begun_or_as_waiting(self):
+    def unfinished_jobs_are_due_as_begun_or_as_waiting(self):
         for job_id in JOBS:
             due = [self.store.zscore(key, job_id) is not None for key in (keys.DUE, keys.WAITING)]
             owner = self.owner(job_id)

@@ -257,10 +257,10 @@ def test_events_are_counted_once_per_subscriber(growth, store):
 
 
 def test_a_client_refused_for_lack_of_a_slot_is_counted(growth):
-    turns = FairSemaphore(0, timeout_s=0.01)
+    slots = FairSemaphore(0, timeout_s=0.01)
 
     def ask():
-        with pytest.raises(RoomError), turns.slot():
+        with pytest.raises(RoomError), slots.slot():
             pass
 
     assert growth(ask)["gateway_refused_total", "busy"] == 1

@@ -33,46 +33,43 @@ def raw(body, **changes):
     return text
 
 
-VALUES = {
-    "buyAmount": [
-        "NaN", "Infinity", "-Infinity", "1e400", "-1e400", "0", "-0.0", "-1", "1e308", "1000000.1", "1e-9",
-        "true", "false", "null", '"0.5"', "[]", "{}", "1" * 400,
-    ],
-    "userChatId": ["1.5", "true", '"42"', "null", "NaN", "9007199254740992", "1e-3", "1" * 5000],
-    "tokenAddress": ["null", "5", '""', '"abc"', f'"{MINT[:-1]}"', f'"{MINT}1111"', f'"0{MINT[1:]}"'],
-    "userId": ["null", "7", '""', '"a b"', '"../../etc"', '"*"', f'"{"x" * 65}"', '"user\\u0000"', '"é"'],
-    "mode": ["null", '"both"', '"STANDARD"', "0"],
-    "wallets": ["[]", "null", '"x"', f'["{MINT}", "{MINT}"]', '["short"]', "[1]", "[null]", "{}"],
-    "walletCount": ["0", "-1", "51", "1.01", "2.5", '"5"', "true", "null"],
-    "platform": ['""', '"PUMP"', '"a b"', "7", f'"{"x" * 33}"'],
-    "socketUserId": ['""', "9", '"a/b"'],
-    "slippageBps": ["-1", "10001", "1.5", '"5"', "true"],
-    "unknownField": ["1"],
-    "TokenAddress": [f'"{MINT}"'],
-}  # fmt: skip
-NOT_JSON = ("NaN", "Infinity", "-Infinity")
+# Every wrong value of each field is in tests/unit/domain/test_request.py. Here is one of each kind of error.
+WRONG = {
+    "wrong type": ("buyAmount", '"0.5"'),
+    "null": ("userId", "null"),
+    "out of range": ("buyAmount", "1e308"),
+    "beyond a float": ("buyAmount", "1e400"),
+    "invalid characters": ("userId", '"user\\u0000"'),
+    "invalid address": ("tokenAddress", '"abc"'),
+    "unknown choice": ("mode", '"both"'),
+    "repeated item": ("wallets", f'["{MINT}", "{MINT}"]'),
+    "unknown field": ("unknownField", "1"),
+}
+FIELDS = [
+    "buyAmount", "userChatId", "tokenAddress", "userId", "mode", "wallets", "walletCount", "platform",
+    "socketUserId", "slippageBps", "unknownField", "TokenAddress",
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("field", "value"), [(field, value) for field in VALUES for value in VALUES[field]])
+@pytest.mark.parametrize(("field", "value"), WRONG.values(), ids=WRONG)
 def test_a_wrong_value_names_its_field(rest, body, field, value):
     response = rest.post(URL, data=raw(body, **{field: value}), content_type="application/json")
-    if value in NOT_JSON or len(value) > 4300:  # a longer integer is refused while it is read
-        refused(response, 400, "invalid_json")
-        return
     error = refused(response, 400, "invalid_request")
     assert list(error["details"]["fields"]) == [field]
 
 
-@pytest.mark.parametrize("field", ["tokenAddress", "userId", "userChatId", "mode", "buyAmount"])
-def test_a_missing_field_is_named(rest, body, field):
-    del body[field]
-    error = refused(rest.post(URL, json=body), 400, "invalid_request")
-    assert list(error["details"]["fields"]) == [field]
+# Python's parser accepts the first three, which JSON does not have. The integer is longer than Python reads.
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1" * 5_000])
+def test_a_number_that_cannot_be_read_is_refused(rest, body, value):
+    response = rest.post(URL, data=raw(body, buyAmount=value), content_type="application/json")
+    refused(response, 400, "invalid_json")
 
 
-def test_wallets_and_wallet_count_exclude_each_other(rest, body):
-    error = refused(rest.post(URL, json=body | {"wallets": [MINT], "walletCount": 1}), 400, "invalid_request")
-    assert list(error["details"]["fields"]) == ["walletCount"]
+def test_every_missing_field_is_named(rest, body):
+    required = {"tokenAddress", "userId", "userChatId", "mode", "buyAmount"}
+    rest_of_body = {name: value for name, value in body.items() if name not in required}
+    error = refused(rest.post(URL, json=rest_of_body), 400, "invalid_request")
+    assert set(error["details"]["fields"]) == required
 
 
 @pytest.mark.parametrize(
@@ -161,7 +158,7 @@ json_values = st.recursive(
 )
 
 
-@given(changes=st.dictionaries(st.sampled_from([*VALUES]), json_values, min_size=1))
+@given(changes=st.dictionaries(st.sampled_from(FIELDS), json_values, min_size=1))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_arbitrary_json_never_breaks_a_view(rest, store, body, changes):
     response = rest.post(URL, json=body | changes)

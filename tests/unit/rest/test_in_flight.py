@@ -12,7 +12,7 @@ from api.rest import in_flight
 from api.rest.in_flight import AT_ONCE, EACH_AT_ONCE, SERVICE_AT_ONCE, InFlight
 
 
-def test_a_caller_whose_requests_take_too_long_is_told_to_send_fewer(monkeypatch):
+def test_a_caller_is_asked_to_send_fewer_requests_when_its_own_take_too_long(monkeypatch):
     monkeypatch.setattr(in_flight, "WAIT_S", 0.01)
     tested = InFlight()
     crowd = Crowd(tested, "user:A", EACH_AT_ONCE)

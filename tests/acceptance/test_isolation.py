@@ -1,10 +1,10 @@
-"""Many users at once, each of whom also asks for what is not theirs: not one event reaches a stranger."""
+"""Many users request each other's jobs and rooms at once, and receive no event of another user."""
 
 from __future__ import annotations
 
-import random
 import threading
 from collections import Counter
+from random import Random
 
 import pytest
 import requests
@@ -14,47 +14,47 @@ from support.samples import operation
 from support.tokens import GUARDED, bearer, token
 from support.waiting import wait_until
 
-OPERATIONS = 10_000
+ACTIONS = 10_000
 USERS = 24
 SEED = 20
 
 
 class User:
-    """One user, with a stock Socket.IO client and a plain WebSocket, and a random mind of its own."""
+    """One user with a stock Socket.IO client and a ``/ws`` client, and random actions."""
 
     def __init__(self, system, number, jobs, errors):
         self.name = f"user-{number}"
         self.system, self.jobs, self.errors = system, jobs, errors
-        self.chance = random.Random(SEED + number)
-        self.done, self.shown = Counter(), Counter()
+        self.random = Random(SEED + number)
+        self.actions, self.received = Counter(), Counter()
         text = token(self.name)
         self.rest = requests.Session()
         self.rest.headers.update(bearer(text))
         self.client = socketio.Client()
-        self.client.on("worker_progress", self.see)
+        self.client.on("worker_progress", self.receive)
         self.client.connect(system.url, auth={"token": text}, transports=["websocket"])
-        self.plain = WebSocketClient(system, f"user_{self.name}", token=text)
+        self.ws = WebSocketClient(system, f"user_{self.name}", token=text)
 
-    def see(self, event):
-        self.shown[event["userId"]] += 1
+    def receive(self, event):
+        self.received[event["userId"]] += 1
 
     def job(self):
-        """Any job at all, and whether it is this user's."""
-        owner, job_id = self.chance.choice(self.jobs)
+        """Return a random job, and whether it belongs to this user."""
+        owner, job_id = self.random.choice(self.jobs)
         return job_id, owner == self.name
 
     def act(self):
-        acts = [self.submit] + [self.ask] * 12 + [self.cancel, self.list, self.count] + [self.join] * 4
-        act = self.chance.choice([*acts, self.resume, self.resume, self.plain_join, self.plain_resume])
+        acts = [self.submit] + [self.read] * 12 + [self.cancel, self.list, self.count] + [self.join] * 4
+        act = self.random.choice([*acts, self.resume, self.resume, self.ws_join, self.ws_resume])
         act()
-        self.done[act.__name__] += 1
+        self.actions[act.__name__] += 1
 
     def expect(self, right, what):
         if not right:
             self.errors.append((self.name, what))
 
     def submit(self):
-        owner = self.chance.choice([self.name, self.name, "user-0"])
+        owner = self.random.choice([self.name, self.name, "user-0"])
         body = operation(userId=owner, buyAmount=0.01, walletCount=1)
         answer = self.rest.post(f"{self.system.url}/api/cto/jobs", json=body, timeout=30)
         self.expect(
@@ -63,9 +63,9 @@ class User:
         if answer.ok:
             self.jobs.append((owner, answer.json()["data"]["jobId"]))
 
-    def ask(self):
+    def read(self):
         job_id, own = self.job()
-        part = self.chance.choice(["status", "latest", "events"])
+        part = self.random.choice(["status", "latest", "events"])
         answer = self.rest.get(f"{self.system.url}/api/cto/job/{job_id}/{part}", timeout=30)
         self.expect(answer.status_code == (200 if own else 404), (part, own, answer.text))
 
@@ -79,22 +79,22 @@ class User:
         self.expect({job["userId"] for job in jobs} <= {self.name}, ("list", jobs))
 
     def count(self):
-        some = self.chance.sample(self.jobs, min(20, len(self.jobs)))
+        some = self.random.sample(self.jobs, min(20, len(self.jobs)))
         ids = ",".join(job_id for _, job_id in some)
         answer = self.rest.get(f"{self.system.url}/api/cto/jobs/stats", params={"jobIds": ids}, timeout=30)
         foreign = sum(owner != self.name for owner, _ in some)
         self.expect(answer.json()["data"]["notFound"] == foreign, ("stats", foreign, answer.text))
 
     def room(self):
-        """Any room, and whether this user may be in it."""
+        """Return a random room, and whether this user may join it."""
         job_id, own = self.job()
-        other = f"user-{self.chance.randrange(USERS)}"
+        other = f"user-{self.random.randrange(USERS)}"
         rooms = [(f"job_{job_id}", own), (f"user_{other}", other == self.name), ("admin_launches", False)]
-        return self.chance.choice([*rooms, (f"user_{self.name}", True)])
+        return self.random.choice([*rooms, (f"user_{self.name}", True)])
 
     def join(self):
         room, own = self.room()
-        name = self.chance.choice(["join_room", "join_room", "leave_room"])
+        name = self.random.choice(["join_room", "join_room", "leave_room"])
         answer = self.client.call(name, room, timeout=30)
         self.expect(answer["success"] == (own or name == "leave_room"), (name, room, answer))
 
@@ -106,21 +106,21 @@ class User:
             {event["userId"] for event in answer.get("events", [])} <= {self.name}, ("resume", answer)
         )
 
-    def plain_join(self):
+    def ws_join(self):
         room, _ = self.room()
-        self.plain.send(type="join", room=room)
+        self.ws.send(type="join", room=room)
 
-    def plain_resume(self):
-        self.plain.send(type="resume", jobId=self.job()[0], after=0)
+    def ws_resume(self):
+        self.ws.send(type="resume", jobId=self.job()[0], after=0)
 
     def close(self):
         self.client.disconnect()
-        self.plain.close()
+        self.ws.close()
         self.rest.close()
 
 
 @pytest.mark.timeout(300)
-def test_not_one_event_reaches_a_stranger(launch):
+def test_users_receive_no_events_of_others(launch):
     system = launch(
         "--no-flower",
         **GUARDED,
@@ -132,18 +132,18 @@ def test_not_one_event_reaches_a_stranger(launch):
     for user in users:
         user.submit()
 
-    def live(user):
-        for _ in range(OPERATIONS // USERS + 1):
+    def act(user):
+        for _ in range(ACTIONS // USERS + 1):
             user.act()
 
-    threads = [threading.Thread(target=live, args=[user]) for user in users]
+    threads = [threading.Thread(target=act, args=[user]) for user in users]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert not errors, errors[:5]
-    done = sum((user.done for user in users), Counter())
-    assert done.total() >= OPERATIONS
+    actions = sum((user.actions for user in users), Counter())
+    assert actions.total() >= ACTIONS
     for owner, job_id in jobs[-USERS:]:
         wait_until(
             lambda job_id=job_id, owner=owner: (
@@ -156,10 +156,10 @@ def test_not_one_event_reaches_a_stranger(launch):
             )
         )
     for user in users:
-        told = [line for line in user.plain.lines if "event" in line or "events" in line]
-        events = [event for line in told for event in line.get("events", [line.get("event")])]
+        lines = [line for line in user.ws.lines if "event" in line or "events" in line]
+        events = [event for line in lines for event in line.get("events", [line.get("event")])]
         assert {event["userId"] for event in events} == {user.name}
-        assert set(user.shown) <= {user.name}
-    assert sum(user.shown.total() for user in users) > USERS
+        assert set(user.received) <= {user.name}
+    assert sum(user.received.total() for user in users) > USERS
     for user in users:
         user.close()

@@ -1,4 +1,4 @@
-"""Sessions that have not joined the namespace: few packets, and the end with the first refusal."""
+"""Sessions that have not joined the namespace may send few packets, and end with their first refusal."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from api.limits.refusal_log import MAX_LINES
 from api.server.engineio_patches import UNJOINED_PACKETS
 
 PATH = "/socket.io/?EIO=4&transport="
-MANY = 1_000  # packets; of this length no more fit into one message
+MANY = 1_000  # packets; more of this length do not fit into one message
 
 
 @pytest.fixture(scope="module")
 def guarded():
-    """A system that wants tokens, behind a proxy that says whose request it is."""
+    """A system that requires tokens, behind a proxy that sends the client's address."""
     env = environment(**GUARDED, CTO_PROXIES="1")
     system = System(env, "--no-flower").ready()
     yield system
@@ -35,7 +35,7 @@ def guarded():
 
 
 class Polling:
-    """A session of raw packets."""
+    """A polling session of raw packets."""
 
     def __init__(self, system, address="192.0.2.1"):
         self.http = requests.Session()
@@ -63,7 +63,7 @@ def test_a_polling_session_ends_with_its_first_refusal(guarded):
     assert session.get().status_code == 400
 
 
-def test_a_refused_session_that_sends_more_is_cut_off(guarded):
+def test_a_refused_session_that_sends_more_is_closed(guarded):
     session = Polling(guarded)
     assert session.post("40", "40" + json.dumps({"token": token()})).ok
     assert session.get().status_code == 400
@@ -81,23 +81,23 @@ def test_a_websocket_ends_with_its_first_refusal(guarded):
     client.shutdown()
 
 
-def test_before_it_has_joined_a_session_may_post_few_packets_at_once(guarded):
+def test_an_unjoined_session_that_posts_too_many_packets_at_once_is_closed(guarded):
     session = Polling(guarded)
     assert session.post(*["40"] * (UNJOINED_PACKETS + 1)).status_code == 400
     assert session.get().status_code == 400
 
 
-def test_before_it_has_joined_a_session_may_post_few_packets_in_all(guarded):
+def test_an_unjoined_session_that_posts_too_many_packets_in_total_is_closed(guarded):
     session = Polling(guarded)
     assert session.post(*["3"] * UNJOINED_PACKETS).ok
     assert session.post("3").status_code == 400
 
 
-def test_who_comes_back_may_join_all_rooms_in_one_post(guarded):
+def test_a_joined_session_may_send_1000_packets_in_one_post(guarded):
     session = Polling(guarded)
     session.join()
-    asks = [f'42{number}["leave_room","user_A"]' for number in range(MANY)]
-    assert session.post(*asks).ok
+    packets = [f'42{number}["leave_room","user_A"]' for number in range(MANY)]
+    assert session.post(*packets).ok
     answers = []
     while len(answers) < MANY:
         answers += session.get().text.split("\x1e")
@@ -105,7 +105,7 @@ def test_who_comes_back_may_join_all_rooms_in_one_post(guarded):
 
 
 @pytest.mark.parametrize("packet", ["3", "42[]", "41"])
-def test_before_it_has_joined_a_websocket_may_send_few_packets(guarded, packet):
+def test_an_unjoined_websocket_that_sends_too_many_packets_is_closed(guarded, packet):
     client = websocket.create_connection(
         guarded.url.replace("http", "ws", 1) + f"{PATH}websocket", timeout=30
     )
@@ -118,26 +118,26 @@ def test_before_it_has_joined_a_websocket_may_send_few_packets(guarded, packet):
             pass
     except (websocket.WebSocketException, OSError):
         pass
-    assert time.monotonic() - begun_s < 4, "a session that does nothing at all may stay 4 s"
+    assert time.monotonic() - begun_s < 4, "the time limit of a silent session is 4 s"
     client.shutdown()
 
 
 @pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="+".join)
-def test_a_stock_javascript_client_that_was_refused_can_connect_by_hand(guarded, transports, opened):
-    said = []
+def test_a_refused_javascript_client_can_connect_manually(guarded, transports, opened):
+    events = []
     program = NodeProgram(
-        said.append, NODE_PROGRAMS / "refused.mjs", guarded.url, "bad", token(), *transports
+        events.append, NODE_PROGRAMS / "refused.mjs", guarded.url, "bad", token(), *transports
     )
     opened(program)
-    wait_until(lambda: "connect" in said)
-    assert said == ["invalid_token", "connect"]
+    wait_until(lambda: "connect" in events)
+    assert events == ["invalid_token", "connect"]
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 @pytest.mark.parametrize("wait", [True, False], ids=["waits", "does not wait"])
-def test_a_stock_python_client_that_was_refused_does_not_try_again_by_itself(guarded, transport, wait):
+def test_a_refused_python_client_does_not_reconnect(guarded, transport, wait):
     refusals = []
-    client = socketio.Client()  # which reconnects, if it thinks that the connection was lost
+    client = socketio.Client()  # which reconnects after a lost connection
     client.on("connect_error", refusals.append)
     if wait:
         with pytest.raises(socketio.exceptions.ConnectionError):
@@ -160,7 +160,7 @@ def test_refusals_are_logged_with_the_clients_address_and_a_count(guarded):
         assert requests.get(f"{guarded.url}/api/cto/jobs", headers=headers, timeout=30).status_code == 401
 
     def lines(text):
-        return [line for line in guarded.said().splitlines() if text in line]
+        return [line for line in guarded.output().splitlines() if text in line]
 
     wait_until(lambda: lines("refused a client from 192.0.2.77: unauthorized"))
     wait_until(lambda: lines("refused a request from 198.51.100."))
@@ -193,4 +193,4 @@ def test_a_body_that_does_not_arrive_ends_the_session_without_a_traceback(guarde
         connection.sendall(head.encode())
         assert b" 400 " in connection.recv(4_096)  # after the time limit for a body
     assert session.get().status_code == 400
-    assert "Traceback" not in guarded.said()
+    assert "Traceback" not in guarded.output()

@@ -10,7 +10,7 @@ from cto_worker.markets.paper import ledger
 
 
 @pytest.mark.parametrize("mode", ["standard", "prefunded"])
-def test_no_more_than_the_step_in_flight_is_done_after_a_cancellation(build, mode):
+def test_a_cancellation_stops_a_job_after_the_step_in_flight(build, mode):
     system = build(CTO_PAPER_LATENCY_MS="300")
     system.worker()
     job_id = system.submit(mode=mode, walletCount=20)
@@ -18,7 +18,7 @@ def test_no_more_than_the_step_in_flight_is_done_after_a_cancellation(build, mod
     assert system.cancel(job_id) is JobStatus.ACTIVE
     intended, executed = system.intent_log(job_id).records, len(orders(system))
     system.wait_for_end([job_id])
-    assert system.intent_log(job_id).records.keys() == intended.keys(), "no step is begun any more"
+    assert system.intent_log(job_id).records.keys() == intended.keys(), "no further step starts"
     assert executed <= len(orders(system)) <= executed + 1
     check(system, [job_id])
     assert system.events(job_id)[-1]["details"]["errorCode"] == "cancelled"
@@ -27,10 +27,10 @@ def test_no_more_than_the_step_in_flight_is_done_after_a_cancellation(build, mod
 def test_a_job_cancelled_while_it_waits_is_not_run(system):
     job_id = system.submit()
     assert system.cancel(job_id) is JobStatus.FAILED
-    told = system.events(job_id)
+    events = system.events(job_id)
     system.worker()
-    system.wait_for_end([system.submit()])  # sent later, so the cancelled one's message has been handled too
-    assert system.events(job_id) == told
+    system.wait_for_end([system.submit()])  # sent later, so the message of the cancelled job has been handled
+    assert system.events(job_id) == events
     assert not [entry for entry in orders(system) if entry.intent_id.startswith(job_id)]
 
 

@@ -1,4 +1,4 @@
-"""Floods by clients without a token: nobody else's request fails, and the log grows less than they send."""
+"""Floods by clients without a token: no other request fails, and the log grows less than they send."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ATTACK_S = 5
 
 
 @pytest.mark.parametrize(("attack", "least"), [("posts", 20), ("sockets", 10)])
-def test_a_flood_by_strangers_fails_no_request_of_others(build, attack, least):
+def test_a_flood_without_a_token_fails_no_request_of_others(build, attack, least):
     system = build(**GUARDED)
     gateway = system.gateway(CTO_RATE_LIMIT="1000000/minute")
     job_id = system.submit(userId="alice")

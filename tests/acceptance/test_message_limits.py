@@ -1,4 +1,4 @@
-"""Clients that say too much, or what they must not: they are cut off, and nobody else is harmed."""
+"""Message limits: clients that send too much, or invalid data, are disconnected. Others are not affected."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATH = "/socket.io/?EIO=4&transport="
 
 
 class Session:
-    """A Socket.IO client of raw messages that has been let in."""
+    """A Socket.IO client of raw packets that has joined the namespace."""
 
     def __init__(self, system):
         address = system.url.replace("http", "ws", 1) + PATH + "websocket"
@@ -29,7 +29,7 @@ class Session:
         assert self.socket.recv().startswith("40")
 
     def ended(self):
-        """Read until the server ends it; return what was read. Answers to pings are not waited for."""
+        """Read until the server ends the connection, without answering pings. Return the received texts."""
         texts = []
         try:
             while True:
@@ -45,7 +45,7 @@ class Session:
 
 @pytest.fixture
 def healthy(system, connect_client):
-    """A client beside, which must get every event of a job that runs meanwhile."""
+    """Another client, which must receive every event of a job that runs during the test."""
     client = connect_client("node", "websocket", "user_healthy")
     job_id = system.submit(userId="healthy", walletCount=20, buyAmount=0.5)
     yield client
@@ -56,18 +56,18 @@ def healthy(system, connect_client):
 
 
 @pytest.mark.usefixtures("healthy")
-def test_a_client_that_says_too_much_is_cut_off(system):
+def test_a_socketio_client_that_exceeds_the_message_limit_is_disconnected(system):
     client = Session(system)
-    said = 0
+    sent = 0
     with suppress(websocket.WebSocketException, OSError):
-        while said < 100 * BURST:
+        while sent < 100 * BURST:
             client.socket.send('42["leave_room","user_7"]')
-            said += 1
+            sent += 1
     client.ended()
-    assert BURST <= said < 100 * BURST
+    assert BURST <= sent < 100 * BURST
 
 
-def test_a_client_may_join_as_many_rooms_as_it_may_ask_jobs_of_at_once(system):
+def test_a_client_may_join_and_leave_500_rooms_at_once(system):
     client = Session(system)
     for number in range(500):
         client.socket.send(f'42{number}["join_room","user_{number}"]')
@@ -101,10 +101,10 @@ def test_a_client_may_join_as_many_rooms_as_it_may_ask_jobs_of_at_once(system):
     ],
     ids=[
         *("attachment", "ten attachments", "acknowledgement", "binary", "40 kB"),
-        *("no JSON", "no name", "no list", "no packet", "no message", "empty"),
+        *("not JSON", "no name", "not a list", "not a packet", "not a message", "empty"),
     ],
 )
-def test_a_client_that_sends_what_it_must_not_is_cut_off(system, messages):
+def test_a_client_that_sends_an_invalid_packet_is_disconnected(system, messages):
     client = Session(system)
     for message in messages:
         client.socket.send(message) if isinstance(message, str) else client.socket.send_binary(message)
@@ -113,7 +113,7 @@ def test_a_client_that_sends_what_it_must_not_is_cut_off(system, messages):
     assert time.monotonic() - began_s < 5
 
 
-def test_a_client_cannot_say_what_only_the_server_itself_may(system):
+def test_a_client_cannot_send_the_events_of_the_server(system):
     client = Session(system)
     for message in ('["disconnect"]', '["connect",{},null]', '[{"a":1}]', '[["join_room"]]'):
         client.socket.send(f"42{message}")
@@ -124,23 +124,23 @@ def test_a_client_cannot_say_what_only_the_server_itself_may(system):
     client.socket.close()
 
 
-def test_who_leaves_the_namespace_takes_up_no_room_any_more(system):
+def test_a_client_that_leaves_the_namespace_is_disconnected(system):
     client = Session(system)
-    client.socket.settimeout(2)  # less than a session has that was never let in
+    client.socket.settimeout(2)  # less than the time limit of a session that has not joined
     client.socket.send("41")
     client.ended()
 
 
 @pytest.mark.usefixtures("healthy")
-def test_a_polling_client_that_says_too_much_is_cut_off(system):
+def test_a_polling_client_that_exceeds_the_message_limit_is_disconnected(system):
     address = system.url + PATH + "polling"
     with requests.Session() as session:
         sid = json.loads(session.get(address, timeout=10).text[1:])["sid"]
         address += f"&sid={sid}"
         assert session.post(address, data="40", timeout=10).ok
-        many = "\x1e".join(['42["leave_room","user_7"]'] * 16)
+        payload = "\x1e".join(['42["leave_room","user_7"]'] * 16)
         posts = 0
-        while session.post(address, data=many, timeout=10).ok:
+        while session.post(address, data=payload, timeout=10).ok:
             posts += 1
             assert posts < 100 * BURST / 16
         assert posts >= BURST / 16 - 1
@@ -148,8 +148,8 @@ def test_a_polling_client_that_says_too_much_is_cut_off(system):
 
 
 @pytest.mark.usefixtures("healthy")
-def test_a_plain_websocket_that_says_too_much_is_told_and_closed(plain_socket):
-    client = plain_socket()
+def test_a_websocket_that_exceeds_the_message_limit_is_closed_with_an_error(open_websocket):
+    client = open_websocket()
     with suppress(websocket.WebSocketException, OSError):
         while not client.received("error"):
             client.send(type="leave", room="user_7")
@@ -159,22 +159,22 @@ def test_a_plain_websocket_that_says_too_much_is_told_and_closed(plain_socket):
     assert client.status == 1008
 
 
-def test_an_allowance_grows_again():
-    allowance = TokenBucket()
-    while allowance.spend():
+def test_a_token_bucket_refills():
+    bucket = TokenBucket()
+    while bucket.spend():
         pass
     begun_s = time.monotonic()
-    wait_until(allowance.spend, timeout_s=10)
+    wait_until(bucket.spend, timeout_s=10)
     assert time.monotonic() - begun_s < 3 / PER_SECOND + 1
 
 
 def masked(first_byte, payload=b""):
-    """A frame as a client sends it."""
+    """Return a masked frame, as clients send them."""
     return bytes((first_byte, 0x80 | len(payload), 0, 0, 0, 0)) + payload
 
 
-def flood(connection, data, for_s=10):  # less than until a session that answers no ping is ended
-    """Send again and again, reading nothing, until it is cut off. Returns whether it was in time."""
+def flood(connection, data, for_s=10):  # shorter than the time limit of a session that answers no ping
+    """Send repeatedly until the server disconnects. Return whether it did in time."""
     reader = threading.Thread(target=read_all, args=(connection,), daemon=True)
     reader.start()
     deadline = time.monotonic() + for_s
@@ -197,7 +197,7 @@ def read_all(connection):
             pass
 
 
-def plain(url):
+def ws(url):
     return websocket.create_connection(f"{url}/ws", timeout=30)
 
 
@@ -208,7 +208,7 @@ def socketio(url):
 
 
 def upgraded(url):
-    """The WebSocket of a session that began by polling, before it has come over."""
+    """Return the WebSocket of a polling session, before its upgrade."""
     polling = f"{url.replace('ws', 'http', 1)}{PATH}polling"
     sid = json.loads(requests.get(polling, timeout=10).text[1:])["sid"]
     assert requests.post(f"{polling}&sid={sid}", data="40", timeout=10).ok
@@ -216,45 +216,45 @@ def upgraded(url):
 
 
 @pytest.mark.usefixtures("healthy")
-@pytest.mark.parametrize("connect", [plain, socketio, upgraded])
+@pytest.mark.parametrize("connect", [ws, socketio, upgraded])
 @pytest.mark.parametrize(
-    ("begins", "goes_on"), [(b"", masked(0x89)), (masked(0x01), masked(0x00))], ids=["pings", "pieces"]
+    ("start", "repeated"), [(b"", masked(0x89)), (masked(0x01), masked(0x00))], ids=["pings", "fragments"]
 )
-def test_a_websocket_that_says_nothing_without_end_is_cut_off(system, connect, begins, goes_on):
+def test_a_websocket_that_sends_frames_without_messages_is_disconnected(system, connect, start, repeated):
     client = connect(system.url.replace("http", "ws", 1))
-    client.sock.sendall(begins)
+    client.sock.sendall(start)
     connection, client.sock = client.sock, None
-    assert flood(connection, goes_on * 5_000)
+    assert flood(connection, repeated * 5_000)
 
 
 @pytest.mark.usefixtures("healthy")
 @pytest.mark.parametrize("packet", [b"0", b"2", b"3", b"5", b"6"])
-def test_packets_that_are_no_messages_are_counted_too(system, packet):
+def test_engineio_packets_count_against_the_message_limit(system, packet):
     client = socketio(system.url.replace("http", "ws", 1))
     connection, client.sock = client.sock, None
     assert flood(connection, masked(0x81, packet) * 5_000)
 
 
 @pytest.mark.usefixtures("healthy")
-def test_who_asks_without_waiting_for_answers_makes_nobody_else_wait(system):
+def test_a_client_that_pipelines_requests_does_not_delay_others(system):
     address = ("127.0.0.1", system.settings.port)
     connection = socket.create_connection(address, timeout=30)
-    asking = threading.Thread(
+    attacker = threading.Thread(
         target=flood, args=(connection, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 200, 3)
     )
-    asking.start()
+    attacker.start()
     waited_s = []
-    while asking.is_alive():
+    while attacker.is_alive():
         begun_s = time.monotonic()
         assert requests.get(f"{system.url}/healthz", timeout=10).ok
         waited_s.append(time.monotonic() - begun_s)
-    assert max(waited_s) < 2, "it took seconds for each second that the other one asked"
+    assert max(waited_s) < 2, "without a limit it took seconds for each second of pipelined requests"
     assert len(waited_s) > 20
 
 
 CHUNKED = "POST /api/cto/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 ENDLESS = {
-    "a body that nobody wants": (
+    "an unread body": (
         "POST /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n",
         "x",
     ),
@@ -267,8 +267,8 @@ ENDLESS = {
 
 
 @pytest.mark.usefixtures("healthy")
-@pytest.mark.parametrize(("begins", "goes_on"), ENDLESS.values(), ids=ENDLESS)
-def test_who_sends_without_end_is_cut_off(system, begins, goes_on):
+@pytest.mark.parametrize(("start", "repeated"), ENDLESS.values(), ids=ENDLESS)
+def test_a_client_that_sends_an_endless_request_is_disconnected(system, start, repeated):
     connection = socket.create_connection(("127.0.0.1", system.settings.port), timeout=30)
-    connection.sendall(begins.encode())
-    assert flood(connection, goes_on.encode() * (65_536 // len(goes_on)))
+    connection.sendall(start.encode())
+    assert flood(connection, repeated.encode() * (65_536 // len(repeated)))
