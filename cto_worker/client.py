@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from cto_worker.config import Settings
 from cto_worker.domain.events import decode
+from cto_worker.domain.journal import Journal
 from cto_worker.errors import EventsGoneError, JobNotFoundError
 from cto_worker.jobs.celery_app import celery_app, make_producer
 from cto_worker.observability.traces_factory import make_traces
@@ -54,7 +55,7 @@ class Client:
         settings = settings or Settings.from_env()
         self._store = connect(settings)
         self._celery = celery_app(settings)
-        self._journal = RedisJournal(self._store, settings)
+        self._journal = Journal.of(RedisJournal(self._store, settings))
         self._traces = make_traces(settings, "cto-client")
         self._producer = make_producer(settings, self._store, self._celery, self._traces)
         self._history = History(self._store)

@@ -34,23 +34,22 @@ from cto_worker.store import keys
 from cto_worker.store.scripts import run_durably, script, translate_script_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from redis import Redis
 
     from cto_worker.config import Settings
     from cto_worker.domain.events import ProgressEvent
-    from cto_worker.domain.journal import Idempotency
+    from cto_worker.domain.journal import Entry, Idempotency
     from cto_worker.domain.market import Order
-    from cto_worker.domain.plan import Plan
 
 
 _GLOBAL_LISTS = [keys.jobs(keys.ALL_OWNERS, status) for status in ("all", *JobStatus, keys.REVIEW)]
 
 
 class RedisJournal:
-    """Implements :class:`~cto_worker.domain.journal.Journal`. Any method may raise a ``RedisError``."""
+    """Implements the ports of :mod:`cto_worker.domain.journal`. Any method may raise a ``RedisError``."""
 
     def __init__(self, store: Redis, settings: Settings) -> None:
         self._store = store
@@ -73,7 +72,7 @@ class RedisJournal:
         idempotency: Idempotency | None = None,
         trace: str = "",
     ) -> CreateResult:
-        """See :meth:`Journal.create`."""
+        """See :meth:`JobStore.create`."""
         rooms = rooms_of_job(event.job_id, event.user_id, event.socket_user_id)
         # The caller gets the job's id, so the job must survive a failover to a replica.
         job_id, new, fingerprint, status = self._durably(
@@ -111,7 +110,7 @@ class RedisJournal:
         return CreateResult(job_id.decode(), bool(new), JobStatus(status.decode()))
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:
-        """See :meth:`Journal.claim`."""
+        """See :meth:`Leases.claim`."""
         claimed = self._durably(
             self._claim,
             keys=[
@@ -132,21 +131,12 @@ class RedisJournal:
             int(attempt), decode(latest), request, fields, int(stalls), int(elapsed_ms), trace.decode()
         )
 
-    def append(  # noqa: PLR0913 - see Journal
-        self,
-        event: ProgressEvent,
-        result: dict[str, Any] | None = None,
-        step_ms: float | None = None,
-        *,
-        earlier: Sequence[ProgressEvent] = (),
-        plan: Plan | None = None,
-        records: Mapping[str, IntentRecord] | None = None,
-        review: bool = False,
-    ) -> AppendResult:
-        """See :meth:`Journal.append`."""
-        validate_sequence((*earlier, event))
-        log_fields: list[Any] = [] if plan is None else [PLAN, encode_plan(plan)]
-        for intent_id, record in (records or {}).items():
+    def append(self, entry: Entry) -> AppendResult:
+        """See :meth:`EventLog.append`."""
+        event = entry.event
+        validate_sequence(entry.events)
+        log_fields: list[Any] = [] if entry.plan is None else [PLAN, encode_plan(entry.plan)]
+        for intent_id, record in entry.records.items():
             log_fields += [intent_id, encode_record(record)]
         with _translated_errors(event.job_id, event.attempt):
             cancel, median_ms = self._append(
@@ -167,16 +157,16 @@ class RedisJournal:
                     encode(event),
                     self._retention_s,
                     keys.CHANNEL_PREFIX,
-                    dumps(celery_result(event, result or {})) if event.status.terminal else "",
+                    dumps(celery_result(event, entry.result or {})) if event.status.terminal else "",
                     datetime.now(UTC).isoformat() if event.status.terminal else "",
                     keys.OPEN_PREFIX,
                     keys.LIST_PREFIX,
-                    "" if step_ms is None else step_ms,
+                    "" if entry.step_ms is None else entry.step_ms,
                     keys.STEP_DURATION_SAMPLES,
                     keys.JOB_PREFIX,
-                    keys.REVIEW if review else "",
-                    len(earlier),
-                    *map(encode, earlier),
+                    keys.REVIEW if entry.review else "",
+                    len(entry.earlier),
+                    *map(encode, entry.earlier),
                     *log_fields,
                 ],
             )
@@ -185,7 +175,7 @@ class RedisJournal:
     def intend(
         self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
     ) -> bool:
-        """See :meth:`Journal.intend`."""
+        """See :meth:`EventLog.intend`."""
         record = IntentRecord(IntentStatus.INTENDED, order)
         with _translated_errors(job_id, attempt):
             recorded = self._durably(
@@ -195,8 +185,8 @@ class RedisJournal:
             )
         return bool(recorded)
 
-    def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
-        """See :meth:`Journal.submitted`."""
+    def record_submission(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+        """See :meth:`EventLog.record_submission`."""
         record = IntentRecord(IntentStatus.SUBMITTED, order)
         with _translated_errors(job_id, attempt):
             self._intend(
@@ -205,20 +195,20 @@ class RedisJournal:
             )
 
     def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
-        """See :meth:`Journal.renew`."""
+        """See :meth:`Leases.renew`."""
         jobs = [value for pair in owned.items() for value in pair]
         renewed = self._renew(keys=[keys.DUE], args=[self._lease_ms, keys.JOB_PREFIX, *jobs])
         return dict(zip(owned, map(bool, renewed), strict=True))
 
     def release(self, job_id: str, attempt: int) -> bytes | None:
-        """See :meth:`Journal.release`."""
+        """See :meth:`Leases.release`."""
         request: bytes | None = self._release(
             keys=[keys.job(job_id), keys.DUE], args=[job_id, attempt, keys.RESUME_CHECK_DELAY_MS]
         )
         return request
 
-    def due(self) -> list[Orphan]:
-        """See :meth:`Journal.due`."""
+    def find_orphans(self) -> list[Orphan]:
+        """See :meth:`JobStore.find_orphans`."""
         rows = self._due(
             keys=[
                 keys.DUE,
@@ -239,7 +229,7 @@ class RedisJournal:
         return [Orphan(job_id.decode(), request, int(attempt)) for job_id, request, attempt in rows]
 
     def request_cancel(self, job_id: str) -> CancelResult:
-        """See :meth:`Journal.request_cancel`."""
+        """See :meth:`JobStore.request_cancel`."""
         answer = self._durably(self._cancel, keys=[keys.job(job_id)], args=[])
         if answer is None:
             raise JobNotFoundError(job_id)

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from api.cli.main import main
 from api.cli.output import program
 from cto_worker.domain.intent_log import decode_record
+from cto_worker.domain.journal import Journal
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import (
     IntentNotFoundError,
@@ -38,7 +39,7 @@ def run(journal, body):
         document = body | {"mode": "prefunded", "buyAmount": 0.9, "walletCount": 3} | changes
         market = market or InMemoryMarket(silent=silent)
         with suppress(OperationFailed):
-            Runner(journal, market).run_job(job_id, document)
+            Runner(Journal.of(journal), market).run_job(job_id, document)
         return market
 
     return run
