@@ -28,4 +28,8 @@ class Subscriber:
     put_ping: Callable[[bytes], object] | None = None
     rooms: dict[str, int] = field(default_factory=dict)  # → serial of the newest job when it joined
     cursors: dict[str, int] = field(default_factory=dict)  # job → seq of the latest event queued
+    # Unfinished job with a cursor → the job's rooms. `followed`: it is in one of them. `left`: it has left
+    # them all, and the job that it left first comes first.
+    followed: dict[str, frozenset[str]] = field(default_factory=dict)
+    left: dict[str, frozenset[str]] = field(default_factory=dict)
     gone: bool = False

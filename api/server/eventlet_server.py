@@ -77,32 +77,24 @@ def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool, heads: Pacer 
 
 
 def check_store_connections_at_once() -> None:
-    """Make redis-py check a pooled connection with one system call.
+    """Make redis-py check a pooled connection, as it does before each command, with one system call.
 
-    It checks before each command. As eventlet removes ``select.poll``, redis-py would use a selector, which
-    waits for a round of the event loop: each command would take two rounds instead of one.
+    As eventlet removes ``select.poll``, redis-py uses a selector, which waits for a round of the event loop.
     """
-    wait_until_readable = redis_parser._socket_can_read  # noqa: SLF001 - redis-py has no public hook
-    select = eventlet.patcher.original("select")
+    wait, select = redis_parser._socket_can_read, eventlet.patcher.original("select")  # noqa: SLF001 - no hook
 
     def can_read(sock: Any, timeout: float) -> bool:
-        if timeout != 0:
-            return wait_until_readable(sock, timeout)
-        if hasattr(sock, "pending") and sock.pending():  # TLS has decrypted bytes
-            return True
+        if timeout:
+            return wait(sock, timeout)
         poller = select.poll()
         poller.register(sock.fileno(), select.POLLIN)
-        return bool(poller.poll(0))
+        return bool((hasattr(sock, "pending") and sock.pending()) or poller.poll(0))  # pending: TLS
 
     redis_parser._socket_can_read = can_read  # noqa: SLF001
 
 
 def clear_dns_cache() -> None:
-    """Clear eventlet's DNS cache.
-
-    It keeps an answer for its time to live, which is ten minutes with Docker. A recreated store may have
-    another address by then.
-    """
+    """Clear eventlet's DNS cache. With Docker it keeps an answer for ten minutes: a store may have moved."""
     with suppress(DNSException):  # no name server is configured
         greendns.resolver.clear()
 
