@@ -519,9 +519,9 @@ def test_jobs_that_were_left_are_not_read_after_an_outage(store, journal, inbox)
             start(journal, job_id, user_id="8")
             relay.join(inbox("socket"), f"job_{job_id}")
             relay.leave(inbox("socket"), f"job_{job_id}")
-            journal.append(event(2, job_id, user_id="8"))
+            journal.append(Entry(event(2, job_id, user_id="8")))
         kill_pubsub(store)
-        journal.append(event(2))
+        journal.append(Entry(event(2)))
         wait_until(lambda: ("j1", 2) in inbox.received["socket"])
         wait_until(lambda: history.reads["j1"])
         assert history.reads.keys() == {"j1"}
@@ -553,7 +553,7 @@ def test_a_job_is_followed_again_after_its_room_was_left_and_joined(relay, journ
     relay.leave(inbox("socket"), room)
     relay.join(inbox("socket"), room)
     kill_pubsub(store)
-    journal.append(event(2, status=Status.COMPLETED, progress=100), {})
+    journal.append(Entry(event(2, status=Status.COMPLETED, progress=100)))
     inbox.has("socket", [("j1", 1), ("j1", 2)])
 
 
@@ -568,8 +568,8 @@ def test_a_job_whose_room_was_left_is_followed_in_another_room(relay, journal, s
     relay.join(inbox("socket"), room)
     relay.leave(inbox("socket"), "job_j1")
     kill_pubsub(store)
-    journal.append(event(2, socket_user_id="9"))
-    journal.append(event(3, socket_user_id="9", status=Status.COMPLETED, progress=100), {})
+    journal.append(Entry(event(2, socket_user_id="9")))
+    journal.append(Entry(event(3, socket_user_id="9", status=Status.COMPLETED, progress=100)))
     inbox.has("socket", [("j1", seq) for seq in ((2, 3) if resumes else (1, 2, 3))])
     assert not inbox("socket").followed
     assert not inbox("socket").left
