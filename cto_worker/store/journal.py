@@ -31,7 +31,7 @@ from cto_worker.errors import (
     SequenceError,
 )
 from cto_worker.store import keys
-from cto_worker.store.scripts import run_durably, script, translate_script_errors
+from cto_worker.store.scripts import Script, run_durably, translate_script_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from cto_worker.domain.market import Order
 
 
-_GLOBAL_LISTS = [keys.jobs(keys.ALL_OWNERS, status) for status in ("all", *JobStatus, keys.REVIEW)]
-
-
 class RedisJournal:
     """Implements the ports of :mod:`cto_worker.domain.journal`. Any method may raise a ``RedisError``."""
 
@@ -56,14 +53,14 @@ class RedisJournal:
         self._retention_s = settings.retention_s
         self._lease_ms = settings.lease_ms
         self._replicas = settings.replicas
-        self._create = script(store, "create")
-        self._claim = script(store, "claim")
-        self._append = script(store, "append")
-        self._intend = script(store, "intend")
-        self._renew = script(store, "renew")
-        self._release = script(store, "release")
-        self._due = script(store, "due")
-        self._cancel = script(store, "cancel")
+        self._create = Script(store, "create")
+        self._claim = Script(store, "claim")
+        self._append = Script(store, "append")
+        self._intend = Script(store, "intend")
+        self._renew = Script(store, "renew")
+        self._release = Script(store, "release")
+        self._find_orphans = Script(store, "find_orphans")
+        self._cancel = Script(store, "cancel")
 
     def create(
         self,
@@ -73,37 +70,26 @@ class RedisJournal:
         trace: str = "",
     ) -> CreateResult:
         """See :meth:`JobStore.create`."""
-        rooms = rooms_of_job(event.job_id, event.user_id, event.socket_user_id)
+        caller, key = (idempotency.caller, idempotency.key) if idempotency else ("", "")
         # The caller gets the job's id, so the job must survive a failover to a replica.
         job_id, new, fingerprint, status = self._durably(
             self._create,
-            keys=[
-                keys.job(event.job_id),
-                keys.events(event.job_id),
-                keys.meta(event.job_id),
-                keys.SERIAL,
-                keys.WAITING,
-                *(_idempotency_keys(idempotency) if idempotency else []),
-            ],
-            args=[
-                event.job_id,
-                encode(event),
-                dumps(request),
-                event.user_id,
-                event.phase,
-                event.progress,
-                event.timestamp,
-                " ".join(rooms),
-                idempotency.fingerprint if idempotency else "",
-                keys.IDEMPOTENCY_TTL_S,
-                keys.CHANNEL_PREFIX,
-                keys.OPEN_PREFIX,
-                keys.LIST_PREFIX,
-                keys.JOB_PREFIX,
-                keys.NEW_MESSAGE_CHECK_DELAY_MS,
-                trace,
-                idempotency.user_id if idempotency else "",
-            ],
+            job=keys.job(event.job_id),
+            events=keys.events(event.job_id),
+            meta=keys.meta(event.job_id),
+            idempotency=keys.idempotency(caller, key) if idempotency else "",
+            ambiguous=keys.ambiguous_idempotency(caller, key) if idempotency else "",
+            job_id=event.job_id,
+            event=encode(event),
+            request=dumps(request),
+            user=event.user_id,
+            phase=event.phase,
+            progress=event.progress,
+            created_ms=event.timestamp,
+            rooms=" ".join(rooms_of_job(event.job_id, event.user_id, event.socket_user_id)),
+            trace=trace,
+            caller_user=idempotency.user_id if idempotency else "",
+            fingerprint=idempotency.fingerprint if idempotency else "",
         )
         if idempotency and fingerprint.decode() != idempotency.fingerprint:
             raise IdempotencyConflictError(job_id.decode())
@@ -113,15 +99,12 @@ class RedisJournal:
         """See :meth:`Leases.claim`."""
         claimed = self._durably(
             self._claim,
-            keys=[
-                keys.job(job_id),
-                keys.events(job_id),
-                keys.intents(job_id),
-                keys.DUE,
-                keys.WAITING,
-                keys.HIGHEST_CLAIMED,
-            ],
-            args=[job_id, claimant, self._lease_ms],
+            job=keys.job(job_id),
+            events=keys.events(job_id),
+            intents=keys.intents(job_id),
+            job_id=job_id,
+            claimant=claimant,
+            lease_ms=self._lease_ms,
         )
         if not claimed:
             return None
@@ -138,37 +121,29 @@ class RedisJournal:
         log_fields: list[Any] = [] if entry.plan is None else [PLAN, encode_plan(entry.plan)]
         for intent_id, record in entry.records.items():
             log_fields += [intent_id, encode_record(record)]
+        terminal = event.status.terminal
         with _translated_errors(event.job_id, event.attempt):
             cancel, median_ms = self._append(
-                keys=[
-                    keys.job(event.job_id),
-                    keys.events(event.job_id),
-                    keys.meta(event.job_id),
-                    keys.step_durations(event.mode, event.platform),
-                    *([keys.DUE, keys.intents(event.job_id)] if event.attempt else [keys.WAITING]),
-                ],
-                args=[
-                    event.job_id,
-                    event.seq,
-                    event.attempt,
-                    event.phase,
-                    event.progress,
-                    event.status,
-                    encode(event),
-                    self._retention_s,
-                    keys.CHANNEL_PREFIX,
-                    dumps(celery_result(event, entry.result or {})) if event.status.terminal else "",
-                    datetime.now(UTC).isoformat() if event.status.terminal else "",
-                    keys.OPEN_PREFIX,
-                    keys.LIST_PREFIX,
-                    "" if entry.step_ms is None else entry.step_ms,
-                    keys.STEP_DURATION_SAMPLES,
-                    keys.JOB_PREFIX,
-                    keys.REVIEW if entry.review else "",
-                    len(entry.earlier),
-                    *map(encode, entry.earlier),
-                    *log_fields,
-                ],
+                [*map(encode, entry.earlier), *log_fields],
+                job=keys.job(event.job_id),
+                events=keys.events(event.job_id),
+                meta=keys.meta(event.job_id),
+                intents=keys.intents(event.job_id),
+                durations=keys.step_durations(event.mode, event.platform),
+                sweep=keys.DUE if event.attempt else keys.WAITING,
+                job_id=event.job_id,
+                seq=event.seq,
+                attempt=event.attempt,
+                phase=event.phase,
+                progress=event.progress,
+                status=event.status,
+                event=encode(event),
+                result=dumps(celery_result(event, entry.result or {})) if terminal else "",
+                date_done=datetime.now(UTC).isoformat() if terminal else "",
+                step_ms="" if entry.step_ms is None else entry.step_ms,
+                review="1" if entry.review else "",
+                retention_s=self._retention_s,
+                earlier=len(entry.earlier),
             )
         return AppendResult(bool(cancel), float(median_ms) if median_ms else None)
 
@@ -180,8 +155,12 @@ class RedisJournal:
         with _translated_errors(job_id, attempt):
             recorded = self._durably(
                 self._intend,
-                keys=[keys.job(job_id), keys.intents(job_id)],
-                args=[attempt, intent_id, encode_record(record), int(heed_cancel)],
+                job=keys.job(job_id),
+                intents=keys.intents(job_id),
+                attempt=attempt,
+                intent_id=intent_id,
+                record=encode_record(record),
+                heed_cancel=int(heed_cancel),
             )
         return bool(recorded)
 
@@ -190,47 +169,33 @@ class RedisJournal:
         record = IntentRecord(IntentStatus.SUBMITTED, order)
         with _translated_errors(job_id, attempt):
             self._intend(
-                keys=[keys.job(job_id), keys.intents(job_id)],
-                args=[attempt, intent_id, encode_record(record), 0],
+                job=keys.job(job_id),
+                intents=keys.intents(job_id),
+                attempt=attempt,
+                intent_id=intent_id,
+                record=encode_record(record),
+                heed_cancel=0,
             )
 
     def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
         """See :meth:`Leases.renew`."""
         jobs = [value for pair in owned.items() for value in pair]
-        renewed = self._renew(keys=[keys.DUE], args=[self._lease_ms, keys.JOB_PREFIX, *jobs])
+        renewed = self._renew(jobs, lease_ms=self._lease_ms)
         return dict(zip(owned, map(bool, renewed), strict=True))
 
     def release(self, job_id: str, attempt: int) -> bytes | None:
         """See :meth:`Leases.release`."""
-        request: bytes | None = self._release(
-            keys=[keys.job(job_id), keys.DUE], args=[job_id, attempt, keys.RESUME_CHECK_DELAY_MS]
-        )
+        request: bytes | None = self._release(job=keys.job(job_id), job_id=job_id, attempt=attempt)
         return request
 
     def find_orphans(self) -> list[Orphan]:
         """See :meth:`JobStore.find_orphans`."""
-        rows = self._due(
-            keys=[
-                keys.DUE,
-                keys.WAITING,
-                keys.HIGHEST_CLAIMED,
-                keys.QUEUE,
-                keys.RESUMED_QUEUE,
-                *_GLOBAL_LISTS,
-            ],
-            args=[
-                keys.SWEEP_LIMIT,
-                keys.NEW_MESSAGE_CHECK_DELAY_MS,
-                keys.RESUME_CHECK_DELAY_MS,
-                keys.RESENT_MESSAGE_TTL_MS,
-                keys.JOB_PREFIX,
-            ],
-        )
+        rows = self._find_orphans()
         return [Orphan(job_id.decode(), request, int(attempt)) for job_id, request, attempt in rows]
 
     def request_cancel(self, job_id: str) -> CancelResult:
         """See :meth:`JobStore.request_cancel`."""
-        answer = self._durably(self._cancel, keys=[keys.job(job_id)], args=[])
+        answer = self._durably(self._cancel, job=keys.job(job_id))
         if answer is None:
             raise JobNotFoundError(job_id)
         status = JobStatus(answer[0].decode())
@@ -238,13 +203,8 @@ class RedisJournal:
             raise JobEndedError(f"job {job_id} has ended: {status}")
         return CancelResult(status, int(answer[1]))
 
-    def _durably(self, write: Any, *, keys: list[str], args: list[Any]) -> Any:
-        return run_durably(self._store, write, keys=keys, args=args, replicas=self._replicas)
-
-
-def _idempotency_keys(idempotency: Idempotency) -> list[str]:
-    caller, key = idempotency.caller, idempotency.key
-    return [keys.idempotency(caller, key), keys.ambiguous_idempotency(caller, key)]
+    def _durably(self, write: Script, /, **named: Any) -> Any:
+        return run_durably(self._store, write, self._replicas, **named)
 
 
 def _translated_errors(job_id: str, attempt: int) -> AbstractContextManager[None]:

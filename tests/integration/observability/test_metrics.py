@@ -176,8 +176,8 @@ def test_counts_that_could_not_be_sent_are_added_later_and_once(settings, store,
     # The heartbeat had arrived, and only the answer was lost: the store recognizes it by its number.
     counter.inc(7)
     sender.send()
-    args = [sender._id, sender._number, '{"kind": "worker"}', heartbeat.FORGET_MS, '["cto_sweeps_total"]', 7]
-    sender._write(keys=[keys.COUNTS, keys.PROCESSES], args=args)
+    repeated = {"id": sender._id, "number": sender._number, "content": '{"kind": "worker"}'}
+    sender._write(['["cto_sweeps_total"]', 7], forget_ms=heartbeat.FORGET_MS, **repeated)
     assert heartbeat.read(store).counts["cto_sweeps_total", ()] == 12
 
 

@@ -213,9 +213,9 @@ def before_writing(monkeypatch):
         def script_after_action(store, name):
             monkeypatch.undo()
             action()
-            return reconciliation.script(store, name)
+            return reconciliation.Script(store, name)
 
-        monkeypatch.setattr(reconciliation, "script", script_after_action)
+        monkeypatch.setattr(reconciliation, "Script", script_after_action)
 
     return before_writing
 
@@ -238,13 +238,13 @@ def test_a_job_that_expires_meanwhile_leaves_nothing_behind(run, store, before_w
 
 def test_a_repeated_resolution_after_a_lost_answer_is_harmless(run, store, listed, monkeypatch):
     run("j1", "wallet-1:buy")
-    real = reconciliation.script
+    real = reconciliation.Script
 
     def twice(store, name):
         run = real(store, name)
         return lambda **arguments: (run(**arguments), run(**arguments))[1]
 
-    monkeypatch.setattr(reconciliation, "script", twice)
+    monkeypatch.setattr(reconciliation, "Script", twice)
     assert resolve(store, "j1", FIRST, executed=True) == 0
     assert listed() == []
 
