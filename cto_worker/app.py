@@ -61,10 +61,11 @@ store = connect(
 )
 market_store = (
     connect(
-        settings.of_paper_market,
+        settings,
         settings.worker_concurrency + _SPARE_CONNECTIONS,
         timeout_s=_TIMEOUT_S,
         retry_timeouts=False,
+        url=settings.paper_url,
     )
     if settings.paper_url
     else store

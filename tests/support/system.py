@@ -137,7 +137,7 @@ class SplitSystem(Access):
         self.started = 0
         self.store_process = self.start_store()
         self.client = connect(self.settings)
-        self.market = connect(self.settings.of_paper_market)  # the store of its ledger
+        self.market = connect(self.settings, url=self.settings.paper_url)  # the store of its ledger
         self.history = History(self.client)
         self.celery = celery_app(self.settings)
         self.producer = make_producer(self.settings, self.client, self.celery)
