@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from cto_worker.domain.events import JobStatus, ProgressEvent
-    from cto_worker.store.history import JobView
+    from cto_worker.store.history import JobDetails
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +91,9 @@ class Client:
             raise JobNotFoundError(job_id)
         return cancel(self._journal, job_id, decode(latest.event))
 
-    def status(self, job_id: str) -> JobView:
+    def status(self, job_id: str) -> JobDetails:
         """Return a job's status, events and result. Raises :class:`~cto_worker.errors.JobNotFoundError`."""
-        view = self._history.view(job_id)
+        view = self._history.job_details(job_id)
         if view is None:
             raise JobNotFoundError(job_id)
         return view

@@ -75,7 +75,7 @@ class Relay:
         self._join_queue = JoinQueue(history, self._membership, self._wake)
         # The first events of all jobs up to this serial have been sent. None before the first connection.
         self._last_serial: int | None = None
-        self._send_heartbeat = Script(store, "beat")
+        self._send_heartbeat = Script(store, "relay_heartbeat")
         self._pubsub: PubSubConnection | None = None  # while there is a connection
         self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}".encode()
         self._stopped = False

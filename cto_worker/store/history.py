@@ -25,7 +25,7 @@ MAX_PURGES_PER_QUERY = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class JobView:
+class JobDetails:
     """The details of one job, read from its record, Celery's result metadata and the stream."""
 
     job_id: str
@@ -130,22 +130,22 @@ class History:
 
     def __init__(self, store: Redis) -> None:
         self._store = store
-        self._view = Script(store, "view")
+        self._job_details = Script(store, "job_details")
         self._stats = Script(store, "stats")
         self._page = Script(store, "page")
-        self._open = Script(store, "open")
+        self._unfinished_jobs = Script(store, "unfinished_jobs")
         self._events = Script(store, "events")
         self._accepted = Script(store, "accepted")
 
-    def view(self, job_id: str) -> JobView | None:
+    def job_details(self, job_id: str) -> JobDetails | None:
         """Return all details of one job."""
-        answer = self._view(
+        answer = self._job_details(
             job=keys.job(job_id), events=keys.events(job_id), meta=keys.meta(job_id), job_id=job_id
         )
         if not answer:
             return None
         user_id, status, phase, progress, metadata, events, review = answer
-        return JobView(
+        return JobDetails(
             job_id=job_id,
             user_id=user_id.decode(),
             status=JobStatus(status.decode()),
@@ -166,9 +166,9 @@ class History:
 
     def events(self, job_id: str, after: int = 0) -> StoredEvents | None:
         """Return the events of one job with ``seq`` > ``after``."""
-        return self.events_of([(job_id, after)])[0]
+        return self.events_of_jobs([(job_id, after)])[0]
 
-    def events_of(self, jobs: Sequence[tuple[str, int]]) -> list[StoredEvents | None]:
+    def events_of_jobs(self, jobs: Sequence[tuple[str, int]]) -> list[StoredEvents | None]:
         """Return the events of several jobs, given as pairs of job id and ``after``."""
         calls = [
             {"job": keys.job(job_id), "events": keys.events(job_id), "after": after} for job_id, after in jobs
@@ -253,14 +253,17 @@ class History:
         rows = self._accepted(index=keys.jobs(keys.ALL_OWNERS), after=serial, limit=limit)
         return [AcceptedJob(job_id.decode(), int(n), rooms.decode().split()) for job_id, n, rooms in rows]
 
-    def open_jobs(self, room: str) -> list[StoredEvent]:
+    def unfinished_jobs(self, room: str) -> list[StoredEvent]:
         """Return the latest event of each unfinished job of a room, oldest job first."""
         return self.unfinished_jobs_of_rooms([room])[0]
 
     def unfinished_jobs_of_rooms(self, rooms: Sequence[str]) -> list[list[StoredEvent]]:
         """Return for each room the latest events of its unfinished jobs, oldest job first."""
         calls = [{"index": keys.OPEN_PREFIX + room} for room in rooms]
-        return [[_stored_event(row) for row in rows] for rows in run_many(self._store, self._open, calls)]
+        return [
+            [_stored_event(row) for row in rows]
+            for rows in run_many(self._store, self._unfinished_jobs, calls)
+        ]
 
 
 def _stored_events(answer: Any) -> StoredEvents | None:

@@ -70,5 +70,5 @@ def test_failure_is_a_real_exception_with_the_result_in_it(app, reporter):
 
 def test_rest_reads_the_same_result_from_the_metadata(store, reporter):
     reporter.end({"failedBuys": 5}, ("all_buys_failed", "No buy succeeded"))
-    view = History(store).view("j1")
+    view = History(store).job_details("j1")
     assert (view.status, view.result, len(view.events)) == ("failed", {"failedBuys": 5}, 2)

@@ -200,7 +200,7 @@ def test_an_operation_is_counted_as_it_is_journalled(store, journal, growth, bod
     buys = [grown["intents_total", "buy", status] for status in ("intended", "confirmed", "failed")]
     assert buys == [3, 2, 1]
     assert grown["intents_total", "transfer", "confirmed"] == 3
-    assert grown["spent_sol_total",] == pytest.approx(history.view(completed).result["totalSpent"])
+    assert grown["spent_sol_total",] == pytest.approx(history.job_details(completed).result["totalSpent"])
     events = history.latest(completed).seq + history.latest(failed).seq
     assert grown["events_journalled_total",] == events
     assert grown["jobs_accepted_total",] == 2

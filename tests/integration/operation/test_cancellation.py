@@ -53,7 +53,7 @@ def test_a_waiting_job_ends_at_once_and_its_message_starts_no_run(
     first, last = events()
     assert (last.seq, last.attempt, last.status) == (2, 0, Status.FAILED)
     assert (last.details.error_code, last.details.total_spent) == ("cancelled", 0)
-    assert History(store).view(job_id).result["errorCode"] == "cancelled"
+    assert History(store).job_details(job_id).result["errorCode"] == "cancelled"
     assert Runner(Journal.of(journal), PaperMarket(store, settings)).run_job(job_id, body) is None
     assert events() == [first, last]
     assert ledger.entries(store) == []

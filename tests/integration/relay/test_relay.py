@@ -504,9 +504,9 @@ class CountedReads(History):
         super().__init__(store)
         self.reads = Counter()
 
-    def events_of(self, jobs):
+    def events_of_jobs(self, jobs):
         self.reads.update(job_id for job_id, _ in jobs)
-        return super().events_of(jobs)
+        return super().events_of_jobs(jobs)
 
 
 def test_jobs_that_were_left_are_not_read_after_an_outage(store, journal, inbox):

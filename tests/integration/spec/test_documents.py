@@ -330,7 +330,7 @@ def test_responses_about_a_job_are_described(
     request_all()
     with suppress(OperationFailed):
         Runner(Journal.of(journal), PaperMarket(store, settings)).run_job("j1", body)
-    assert History(store).view("j1").status == end
+    assert History(store).job_details("j1").status == end
     request_all()
     send_about("GET", "j1", "latest", 304, headers={"If-None-Match": "*"})
     send_about("POST", "j1", "cancel", 409)

@@ -135,10 +135,10 @@ def test_resolving_the_last_unknown_intent_removes_the_job_from_the_list(
 def test_a_resolved_job_needs_no_review_and_keeps_its_outcome(run, store):
     run("j1", "wallet-1:buy")
     history = History(store)
-    before = history.view("j1")
+    before = history.job_details("j1")
     assert (before.needs_review, before.outcome) == (True, "unknown")
     resolve(store, "j1", FIRST, executed=True)
-    after = history.view("j1")
+    after = history.job_details("j1")
     assert (after.needs_review, after.outcome, after.result) == (False, "unknown", before.result)
     assert after.result["needsReview"], "as it was when the job ended"
     assert not history.page(None, None, 10).jobs[0].needs_review

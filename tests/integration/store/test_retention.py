@@ -108,7 +108,7 @@ def test_an_unfinished_job_does_not_expire(rest, store, run, accept, journal, le
     run("ended")
     let_pass(10 * settings.retention_days)
     assert listed(rest) == listed(rest, status="waiting", userId="7") == ["begun", "waiting"]
-    assert len(History(store).open_jobs(user_room("7"))) == 2
+    assert len(History(store).unfinished_jobs(user_room("7"))) == 2
     assert [orphan.job_id for orphan in journal.find_orphans()] == ["begun", "waiting"]
     store.hset(keys.job("begun"), "lease", 0)
     run("begun")
