@@ -43,11 +43,12 @@ from api.server.listeners import DispatchedListener, PortListener, allow_descrip
 from api.server.pacing import HEADS, Pacer, newest_and_oldest, paced
 from api.server.security_middleware import SecurityMiddleware
 from cto_worker.config import Settings
+from cto_worker.domain.journal import Journal
 from cto_worker.errors import ConfigError
 from cto_worker.jobs.celery_app import celery_app, make_producer
 from cto_worker.observability import logs
 from cto_worker.observability.heartbeat import ProcessHeartbeat, read
-from cto_worker.observability.metered_journal import MeteredJournal
+from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.traces_factory import make_traces
 from cto_worker.store.connection import connect
@@ -109,7 +110,7 @@ def main() -> None:
         settings,
         authenticator,
         store,
-        MeteredJournal(RedisJournal(store, settings)),
+        metered(Journal.of(RedisJournal(store, settings))),
         make_producer(settings, store, celery_app(settings), traces),
         seconds_since_heartbeat=lambda: relay.seconds_since_heartbeat,
         stopping=stopping.is_set,

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from benchmarks.system import BODY, client, embedded_store
 from cto_worker.config import Settings
+from cto_worker.domain.journal import Journal
 from cto_worker.jobs.runner import Runner
 from cto_worker.markets.paper.market import PaperMarket
 from cto_worker.store.journal import RedisJournal
@@ -25,7 +26,7 @@ class NoLog(RedisJournal):
     def intend(self, *_: object, **__: object) -> bool:
         return True
 
-    def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+    def record_submission(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
         pass
 
 
@@ -37,8 +38,8 @@ def buy_with_log_and_without(rounds: int = 9) -> tuple[float, float]:
         store = client(environment)
         market = PaperMarket(store, settings)
         for _ in range(rounds):
-            with_log.append(_ms_per_buy(Runner(RedisJournal(store, settings), market)))
-            without.append(_ms_per_buy(Runner(NoLog(store, settings), market)))
+            with_log.append(_ms_per_buy(Runner(Journal.of(RedisJournal(store, settings)), market)))
+            without.append(_ms_per_buy(Runner(Journal.of(NoLog(store, settings)), market)))
     return median(with_log), median(without)
 
 

@@ -13,6 +13,7 @@ from benchmarks.system import BODY, client, embedded_store
 from cto_worker.config import Settings
 from cto_worker.domain.events import Details, ProgressEvent, Status, encode
 from cto_worker.domain.ids_and_rooms import user_room
+from cto_worker.domain.journal import Entry
 from cto_worker.domain.request import parse_request
 from cto_worker.operation.reporter import accepted_event
 from cto_worker.store import keys
@@ -57,12 +58,12 @@ class Job:
     def step(self) -> None:
         """Append one event of status ``in_progress``."""
         self.event = replace(self.event, seq=self.event.seq + 1)
-        self._journal.append(self.event)
+        self._journal.append(Entry(self.event))
 
     def end(self) -> None:
         """Append the terminal event, with a step duration for the estimates."""
         self.event = replace(self.event, seq=self.event.seq + 1, progress=100, status=Status.COMPLETED)
-        self._journal.append(self.event, {"success": True}, step_ms=400.0)
+        self._journal.append(Entry(self.event, result={"success": True}, step_ms=400.0))
 
 
 def step_against_bare_write(fsync: str, calls: int = 200, rounds: int = 7) -> tuple[float, float]:

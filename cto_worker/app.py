@@ -24,6 +24,7 @@ from celery.signals import (
 from redis.exceptions import RedisError
 
 from cto_worker.config import Settings
+from cto_worker.domain.journal import Journal
 from cto_worker.errors import ConfigError
 from cto_worker.jobs.celery_app import celery_app, make_send
 from cto_worker.jobs.lease_keeper import LeaseKeeper
@@ -34,7 +35,7 @@ from cto_worker.markets.paper.market import PLATFORMS, PaperMarket
 from cto_worker.observability import logs
 from cto_worker.observability.flower_phase import FlowerPhaseEvents
 from cto_worker.observability.heartbeat import ProcessHeartbeat
-from cto_worker.observability.metered_journal import MeteredJournal
+from cto_worker.observability.metered_journal import MeteredJobStore, metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.traces_factory import make_traces
 from cto_worker.store.connection import check_durable, connect
@@ -60,10 +61,11 @@ store = connect(
 )
 market_store = (
     connect(
-        settings.of_paper_market,
+        settings,
         settings.worker_concurrency + _SPARE_CONNECTIONS,
         timeout_s=_TIMEOUT_S,
         retry_timeouts=False,
+        url=settings.paper_url,
     )
     if settings.paper_url
     else store
@@ -71,13 +73,13 @@ market_store = (
 app = celery_app(settings)
 send = make_send(app)
 background_store = connect(settings, _BACKGROUND_CONNECTIONS, timeout_s=_TIMEOUT_S, retry_timeouts=False)
-background_journal = MeteredJournal(RedisJournal(background_store, settings))
+background_journal = RedisJournal(background_store, settings)
 keeper = LeaseKeeper(background_journal, settings.lease_ms)
-sweeper = Sweeper(background_journal, settings.lease_ms, send)
+sweeper = Sweeper(MeteredJobStore(background_journal), settings.lease_ms, send)
 traces = make_traces(settings, "cto-worker")
 phase_events = FlowerPhaseEvents()
 runner = Runner(
-    MeteredJournal(traces.journal(store, settings), phase_events),
+    metered(traces.journal(Journal.of(RedisJournal(store, settings))), phase_events),
     traces.market(PaperMarket(market_store, settings)),
     keeper,
     send,

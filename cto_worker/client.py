@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from cto_worker.config import Settings
 from cto_worker.domain.events import decode
+from cto_worker.domain.journal import Journal
 from cto_worker.errors import EventsGoneError, JobNotFoundError
 from cto_worker.jobs.celery_app import celery_app, make_producer
 from cto_worker.observability.traces_factory import make_traces
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from cto_worker.domain.events import JobStatus, ProgressEvent
-    from cto_worker.store.history import JobView
+    from cto_worker.store.history import JobDetails
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Client:
         settings = settings or Settings.from_env()
         self._store = connect(settings)
         self._celery = celery_app(settings)
-        self._journal = RedisJournal(self._store, settings)
+        self._journal = Journal.of(RedisJournal(self._store, settings))
         self._traces = make_traces(settings, "cto-client")
         self._producer = make_producer(settings, self._store, self._celery, self._traces)
         self._history = History(self._store)
@@ -90,9 +91,9 @@ class Client:
             raise JobNotFoundError(job_id)
         return cancel(self._journal, job_id, decode(latest.event))
 
-    def status(self, job_id: str) -> JobView:
+    def status(self, job_id: str) -> JobDetails:
         """Return a job's status, events and result. Raises :class:`~cto_worker.errors.JobNotFoundError`."""
-        view = self._history.view(job_id)
+        view = self._history.job_details(job_id)
         if view is None:
             raise JobNotFoundError(job_id)
         return view

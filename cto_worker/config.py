@@ -138,16 +138,6 @@ class Settings:
         return parse(self.redis_url, self.sentinel_password)
 
     @property
-    def of_limits(self) -> Settings:
-        """The same settings, with the store for rate limits as their store."""
-        return replace(self, redis_url=self.limits_url or self.redis_url)
-
-    @property
-    def of_paper_market(self) -> Settings:
-        """The same settings, with the paper market's store as their store."""
-        return replace(self, redis_url=self.paper_url or self.redis_url)
-
-    @property
     def base_url(self) -> str:
         """The gateway's URL for clients on this machine."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared only

@@ -26,7 +26,8 @@ def market() -> None:
 @as_json
 def _wallets(*, user: str, as_json: bool) -> None:
     """Show a user's wallets and their balances."""
-    with connect(Settings.from_env().of_paper_market) as store:
+    settings = Settings.from_env()
+    with connect(settings, url=settings.paper_url) as store:
         wallets = ledger.wallets(store, user)
     if as_json:
         click.echo(json.dumps(wallets))
@@ -50,7 +51,8 @@ def _ledger(*, user: str | None, limit: int | None, as_json: bool) -> None:
 
     Exits with 1 if the ledger does not balance.
     """
-    with connect(Settings.from_env().of_paper_market) as store:
+    settings = Settings.from_env()
+    with connect(settings, url=settings.paper_url) as store:
         entries = [entry for entry in ledger.entries(store) if user in {None, entry.user_id}]
         audit = ledger.audit(store)
     shown = entries[-limit:] if limit else entries

@@ -19,12 +19,13 @@ from api.cli import deployment_secrets
 from api.cli.options import as_json
 from api.cli.output import program
 from cto_worker.config import Settings
+from cto_worker.domain.journal import Journal
 from cto_worker.domain.money import to_sol
 from cto_worker.domain.request import USER_ID
 from cto_worker.jobs.after_restore import park_all_in_time
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.observability.heartbeat import ProcessHeartbeat
-from cto_worker.observability.metered_journal import MeteredJournal
+from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.store import keys, reconciliation
 from cto_worker.store.backup import snapshot
@@ -91,7 +92,7 @@ def _park(*, wait: float, as_json: bool) -> None:
     """
     settings = Settings.from_env()
     with connect(settings) as store, celery_app(settings) as app:
-        journal = MeteredJournal(RedisJournal(store, settings))
+        journal = metered(Journal.of(RedisJournal(store, settings)))
         try:
             parked = park_all_in_time(store, journal, app, wait)
         finally:

@@ -99,7 +99,7 @@ def _parse_cursor(name: str, text: str) -> UserStreamCursor:
 
 def _start(history: History, user_id: str, room: str) -> UserStreamCursor:
     """Return the start of a user's stream: the cursor before the latest event of each unfinished job."""
-    seqs = {stored.job_id: stored.seq - 1 for stored in history.open_jobs(room)}
+    seqs = {stored.job_id: stored.seq - 1 for stored in history.unfinished_jobs(room)}
     newest = next(iter(history.page(user_id, None, 1).jobs), None)
     if newest:  # it must be the last entry
         seqs[newest.job_id] = seqs.pop(newest.job_id, EncodedEvent(newest.event).seq)
@@ -113,7 +113,7 @@ def _behind(history: History, user_id: str, room: str, cursor: UserStreamCursor)
     """Return the jobs of which a client at this cursor may have missed events."""
     newer = history.jobs_after(user_id, cursor.newest)
     # Includes the jobs of other owners, and those that the cursor's text omits.
-    unfinished = [stored.job_id for stored in history.open_jobs(room)]
+    unfinished = [stored.job_id for stored in history.unfinished_jobs(room)]
     return list(dict.fromkeys([*cursor.jobs, *newer, *unfinished]))
 
 

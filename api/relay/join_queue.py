@@ -96,7 +96,7 @@ class JoinQueue:
         # Read before the jobs: a newer job that is not among them is accepted after the join.
         latest_serial = self._history.latest_serial() if joining else 0
         unfinished = self._history.unfinished_jobs_of_rooms([request.room for request in joining])
-        missed = self._history.events_of([(request.job_id, request.after or 0) for request in resuming])
+        missed = self._history.events_of_jobs([(request.job_id, request.after or 0) for request in resuming])
         for request, jobs in zip(joining, unfinished, strict=True):
             self._serve_join(request, jobs, latest_serial)
             request.done.set()

@@ -147,7 +147,9 @@ class RoomMembership:
             (job_id, min(subscriber.cursors.get(job_id, 0) for subscriber in subscribers))
             for job_id, subscribers in behind.items()
         ]
-        for (job_id, subscribers), stored in zip(behind.items(), self._history.events_of(after), strict=True):
+        for (job_id, subscribers), stored in zip(
+            behind.items(), self._history.events_of_jobs(after), strict=True
+        ):
             events = list(valid_events(stored.events)) if stored else []
             if stored and events:
                 rooms = frozenset(stored.rooms)

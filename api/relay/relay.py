@@ -32,7 +32,7 @@ from api.relay.pubsub import PubSubConnection
 from api.relay.send_queue import flush, flush_on_exit
 from cto_worker.domain.ids_and_rooms import job_room
 from cto_worker.store import keys
-from cto_worker.store.scripts import script
+from cto_worker.store.scripts import Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ class Relay:
         self._join_queue = JoinQueue(history, self._membership, self._wake)
         # The first events of all jobs up to this serial have been sent. None before the first connection.
         self._last_serial: int | None = None
-        self._send_heartbeat = script(store, "beat")
+        self._send_heartbeat = Script(store, "relay_heartbeat")
         self._pubsub: PubSubConnection | None = None  # while there is a connection
         self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}".encode()
         self._stopped = False
@@ -174,7 +174,7 @@ class Relay:
             if now_s - heartbeat_s > HEARTBEAT_INTERVAL_S:
                 heartbeat_s = now_s
                 self._heartbeat_sent_s = self._heartbeat_sent_s or now_s
-                self._send_heartbeat(keys=[self._own_channel, keys.SERIAL])
+                self._send_heartbeat(channel=self._own_channel)
                 self._subscribe(pubsub)
                 self._membership.sample_due = True
             if self._join_queue.has_new_requests():

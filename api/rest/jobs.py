@@ -63,7 +63,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
     @routes.get("/job/<job_id>/status")
     def status(job_id: str) -> Response:
         query(request, ())
-        view = history.view(parse_job_id(job_id))
+        view = history.job_details(parse_job_id(job_id))
         if view is None or not caller().may(Action.READ, view.user_id):
             raise JobNotFoundError(job_id)
         return _json(

@@ -132,7 +132,9 @@ class Counter:
     """Counts requests in a sliding window. A fixed window would allow twice the limit around its end."""
 
     def __init__(self, settings: Settings) -> None:
-        store = connect(settings.of_limits, AT_ONCE, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
+        store = connect(
+            settings, AT_ONCE, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False, url=settings.limits_url
+        )
         self._limit: RateLimitItem = parse(settings.rate_limit)
         self._in_store = SlidingWindowCounterRateLimiter(
             # The URL is unused: the pool has the store's address.

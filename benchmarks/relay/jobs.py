@@ -11,6 +11,7 @@ from uuid import uuid4
 from benchmarks.system import BODY
 from cto_worker.domain.events import Details, Status, encode
 from cto_worker.domain.ids_and_rooms import rooms as rooms_of_job
+from cto_worker.domain.journal import Entry
 from cto_worker.domain.request import parse_request
 from cto_worker.operation.reporter import accepted_event
 from cto_worker.store import keys
@@ -88,7 +89,7 @@ class Journaled:
         if not self._journal.claim(self.job_id, str(uuid4())):
             raise RuntimeError(f"job {self.job_id} has another owner")
         *earlier, last = self._steps[:count]
-        self._journal.append(last, earlier=earlier)
+        self._journal.append(Entry(last, earlier=earlier))
 
 
 class Publisher:

@@ -1,4 +1,4 @@
-"""The journal port: every write to a job, each one an atomic step in the store.
+"""The ports of the journal: every write to a job, each one an atomic step in the store.
 
 A job belongs to the run that claimed it, as long as that run renews its lease. The lease counts in the
 store's time. Each claim has a number, ``attempt``; it is the fencing token that every write carries.
@@ -8,13 +8,13 @@ Flower and REST read the same state), publishes the event to the job's rooms, re
 and renews the job's expiry. The store refuses an event out of sequence, an event of a run that no longer
 owns the job, and an event after the terminal one.
 
-:mod:`cto_worker.store.journal` implements the port on Redis, :mod:`cto_worker.testing.in_memory_journal` for
+:mod:`cto_worker.store.journal` implements the ports on Redis, :mod:`cto_worker.testing.in_memory_journal` for
 unit tests. :mod:`cto_worker.store.history` reads.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -61,7 +61,7 @@ class Claim:
     attempt: int  # the fencing token of every write of this run
     latest: ProgressEvent
     request: bytes  # the request document, JSON
-    recorded: Mapping[str, bytes]  # the fields of the intent log in the store
+    intent_log_fields: Mapping[str, bytes]  # as in the store
     stalls: int = 0  # takeovers since the job last made progress
     elapsed_ms: int = 0  # since the first claim
     trace: str = ""  # the trace context of the submission, as a W3C traceparent
@@ -72,9 +72,27 @@ class Claim:
         return self.trace[3:35]  # 00-<trace>-<span>-<flags>
 
     @property
-    def log(self) -> IntentLog | None:
-        """The intent log; ``None`` if there is no plan yet."""
-        return decode_log(self.recorded)
+    def intent_log(self) -> IntentLog | None:
+        """The intent log of the earlier runs; ``None`` if there is no plan yet."""
+        return decode_log(self.intent_log_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event, and what is recorded with it in the same step."""
+
+    event: ProgressEvent
+    earlier: Sequence[ProgressEvent] = ()  # events directly before it, which are written in the same step
+    plan: Plan | None = None  # goes into the intent log
+    records: Mapping[str, IntentRecord] = field(default_factory=dict)  # by intent id; into the intent log
+    result: dict[str, Any] | None = None  # the operation's result, present with a terminal event
+    step_ms: float | None = None  # of a successful run: average duration of a transfer or buy
+    review: bool = False  # lists the ended job for an operator
+
+    @property
+    def events(self) -> tuple[ProgressEvent, ...]:
+        """All events of this entry, oldest first."""
+        return (*self.earlier, self.event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +100,7 @@ class AppendResult:
     """The store's answer to an appended event."""
 
     cancel: bool  # whether a cancellation of the job is requested
-    step_ms: float | None  # duration of a transfer or buy in recent runs with this mode and platform
+    step_ms: float | None  # median of :attr:`Entry.step_ms` in the last 20 runs, same mode and platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +120,8 @@ class Orphan:
     attempt: int  # of the run that lost the job; 0: the job was never claimed
 
 
-class Journal(Protocol):
-    """The write path of jobs."""
+class JobStore(Protocol):
+    """The job records: new jobs, requested cancellations, and orphans."""
 
     def create(
         self,
@@ -119,6 +137,23 @@ class Journal(Protocol):
         :class:`NotDurableError` if the job is not on disk; the job may then be recorded all the same.
         """
 
+    def request_cancel(self, job_id: str) -> CancelResult:
+        """Request that a job stops before its next transfer or buy. Returns the job's state.
+
+        Raises :class:`JobNotFoundError` or :class:`JobEndedError`, and :class:`NotDurableError` if the
+        request is not on disk; it may then be recorded all the same.
+        """
+
+    def find_orphans(self) -> list[Orphan]:
+        """Return the orphans, jobs that were begun first. A job is returned again after a while.
+
+        The caller must send the message of each.
+        """
+
+
+class Leases(Protocol):
+    """The ownership of jobs by runs."""
+
     def claim(self, job_id: str, claimant: str) -> Claim | None:
         """Claim a job for the run named ``claimant``, and return when the claim is on disk.
 
@@ -127,23 +162,21 @@ class Journal(Protocol):
         claim would issue its fencing token again.
         """
 
-    def append(  # noqa: PLR0913 - an event and what is recorded with it
-        self,
-        event: ProgressEvent,
-        result: dict[str, Any] | None = None,
-        step_ms: float | None = None,
-        *,
-        earlier: Sequence[ProgressEvent] = (),
-        plan: Plan | None = None,
-        records: Mapping[str, IntentRecord] | None = None,
-        review: bool = False,
-    ) -> AppendResult:
-        """Append one event, with the operation's ``result`` if it is terminal. Repeatable for the last event.
+    def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
+        """Renew the leases of these jobs (id → attempt). Returns whether each attempt still owns its job."""
 
-        ``earlier`` are the events directly before it; all events are written in one step, or no event is.
-        ``plan`` and ``records`` (by intent id) go into the intent log in the same step. ``step_ms``, present
-        with a terminal event, is the average duration of a transfer or buy; later runs estimate their
-        remaining time with the median of the last twenty. ``review`` lists an ended job for an operator.
+    def release(self, job_id: str, attempt: int) -> bytes | None:
+        """Release a job, so that another run can claim it at once. Returns its request as JSON.
+
+        The caller must send the job's message. Returns ``None`` if this attempt does not own the job.
+        """
+
+
+class EventLog(Protocol):
+    """The history and the intent log of jobs. Only the run that owns a job can write them."""
+
+    def append(self, entry: Entry) -> AppendResult:
+        """Write an entry, in one atomic step. Repeatable for a job's last entry.
 
         Raises :class:`FencedError`, :class:`JobEndedError`, :class:`SequenceError` or
         :class:`JobNotFoundError`; nothing was then written.
@@ -159,30 +192,26 @@ class Journal(Protocol):
         although the record may exist.
         """
 
-    def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+    def record_submission(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
         """Record that an order has been submitted. Raises what :meth:`append` raises."""
 
-    def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
-        """Renew the leases of these jobs (id → attempt). Returns whether each attempt still owns its job."""
 
-    def release(self, job_id: str, attempt: int) -> bytes | None:
-        """Release a job, so that another run can claim it at once. Returns its request as JSON.
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The three ports, for code that needs more than one. Metrics and traces wrap each on its own."""
 
-        The caller must send the job's message. Returns ``None`` if this attempt does not own the job.
-        """
+    jobs: JobStore
+    leases: Leases
+    events: EventLog
 
-    def due(self) -> list[Orphan]:
-        """Return the orphans, jobs that were begun first. A job is returned again after a while.
+    @classmethod
+    def of(cls, implementation: _AllPorts) -> Journal:
+        """Return the journal of an object that implements all three ports."""
+        return cls(implementation, implementation, implementation)
 
-        The caller must send the message of each.
-        """
 
-    def request_cancel(self, job_id: str) -> CancelResult:
-        """Request that a job stops before its next transfer or buy. Returns the job's state.
-
-        Raises :class:`JobNotFoundError` or :class:`JobEndedError`, and :class:`NotDurableError` if the
-        request is not on disk; it may then be recorded all the same.
-        """
+class _AllPorts(JobStore, Leases, EventLog, Protocol):
+    """An implementation of all three ports."""
 
 
 def validate_sequence(events: Sequence[ProgressEvent]) -> None:

@@ -6,19 +6,25 @@ backup would be sent a second time. Each unfinished job ends here, and is listed
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from kombu import Queue  # type: ignore[attr-defined]
 from kombu.exceptions import ContentDisallowed, DecodeError, OperationalError
 from redis.exceptions import RedisError
+from structlog.contextvars import bound_contextvars
 
 from cto_worker.domain.events import JobStatus
 from cto_worker.errors import InvalidRequestError, NotDurableError, OperationFailed, WorkersRunningError
-from cto_worker.jobs.runner import Runner
+from cto_worker.jobs.claimer import Claimer, ended_by_loss
 from cto_worker.observability.heartbeat import alive
-from cto_worker.operation.phases import NO_MARKET
+from cto_worker.operation.phases import park
+from cto_worker.operation.run_guard import RunGuard
+from cto_worker.operation.run_state import RunState
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
@@ -29,9 +35,36 @@ if TYPE_CHECKING:
 
     from cto_worker.domain.journal import Journal
 
+log = logging.getLogger(__name__)
+
 REASON = "The store was restored from a backup, so the job's progress since the backup is unknown"
 RETRY_S = 1.0
 _UNACKED = "unacked"  # kombu's hash (kombu.transport.redis): messages that workers had received, by tag
+
+
+@dataclass(frozen=True, slots=True)
+class Parker:
+    """Parks jobs. It shares claims with the runner, and has no market."""
+
+    journal: Journal
+
+    def park_job(self, job_id: str, document: Any = None) -> None:
+        """Park one job, unless it has ended, another run owns it, or its id is not a valid job id.
+
+        A job without a record is recorded first, with ``document`` as its request. Raises what
+        :meth:`Claimer.claim` raises.
+        """
+        with bound_contextvars(job_id=job_id), suppress(InvalidRequestError):
+            claim = Claimer(self.journal).claim(job_id, document, str(uuid4()), recorded=False)
+            if claim is None:
+                log.info("skipped: claimed by another run, or already ended")
+                return
+            with ended_by_loss():
+                run = RunState.of_claim(self.journal.events, job_id, claim, RunGuard())
+                try:
+                    park(run, claim, REASON, uncertain=True)
+                except OperationFailed as parked:
+                    log.info("failed: %s", parked)
 
 
 def park_all_in_time(store: Redis, journal: Journal, app: Celery, wait_s: float) -> list[str]:
@@ -45,7 +78,7 @@ def park_all_in_time(store: Redis, journal: Journal, app: Celery, wait_s: float)
         try:
             for job_id in park_all(store, journal, app):
                 parked[job_id] = None
-        except (RedisError, OperationalError, NotDurableError, WorkersRunningError):
+        except (RedisError, OperationalError, NotDurableError, OperationFailed, WorkersRunningError):
             if time.monotonic() > deadline:
                 raise
         else:
@@ -66,14 +99,14 @@ def park_all(store: Redis, journal: Journal, app: Celery) -> Iterator[str]:
         raise WorkersRunningError(
             f"a worker runs ({', '.join(workers)}): stop every worker, wait for 15 s, and try again"
         )
-    runner = Runner(journal, NO_MARKET, parked=REASON)
+    parker = Parker(journal)
     for job_id in _unfinished(store):
-        _park(runner, job_id, None)  # the job record contains the request
+        parker.park_job(job_id)  # the job record contains the request
         yield job_id
     for job_id, document in _messages(store, app):
         if not store.exists(keys.job(job_id)):
-            _park(runner, job_id, document)
-            if store.exists(keys.job(job_id)):  # otherwise the message's id was not a valid job id
+            parker.park_job(job_id, document)
+            if store.exists(keys.job(job_id)):
                 yield job_id
     if leased := _unfinished(store):
         raise WorkersRunningError(
@@ -86,11 +119,6 @@ def _unfinished(store: Redis) -> list[str]:
     job_ids = [member.decode() for member in members]
     statuses: dict[str, Any] = {job_id: store.hget(keys.job(job_id), "status") for job_id in job_ids}
     return [job_id for job_id, status in statuses.items() if status and not JobStatus(status.decode()).ended]
-
-
-def _park(runner: Runner, job_id: str, document: Any) -> None:
-    with suppress(OperationFailed, InvalidRequestError):
-        runner.run_job(job_id, document)
 
 
 def _messages(store: Redis, app: Celery) -> Iterator[tuple[str, Any]]:

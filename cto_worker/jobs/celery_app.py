@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 from kombu import Queue  # type: ignore[attr-defined]
 
+from cto_worker.domain.journal import Journal
 from cto_worker.jobs.producer import Producer
 from cto_worker.markets.paper.market import PLATFORMS
-from cto_worker.observability.metered_journal import MeteredJournal
+from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.traces import Traces
 from cto_worker.store import keys
 from cto_worker.store.connection import KEEPALIVE
+from cto_worker.store.journal import RedisJournal
 from cto_worker.store.sentinel import connection_options
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ def make_producer(settings: Settings, store: Redis, app: Celery, traces: Traces 
     traces = traces or Traces()
     send = traces.send(make_send(app))
     return Producer(
-        MeteredJournal(traces.journal(store, settings)),
+        metered(traces.journal(Journal.of(RedisJournal(store, settings)))).jobs,
         lambda job_id, document: send(job_id, document, False),
         settings.crash_at,
         PLATFORMS,

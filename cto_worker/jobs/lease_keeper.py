@@ -19,7 +19,7 @@ from cto_worker.operation.run_guard import Lease
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cto_worker.domain.journal import Journal
+    from cto_worker.domain.journal import Leases
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +30,11 @@ MARGIN = 0.1  # a run stops this part of a lease before the lease expires
 class LeaseKeeper:
     """Renews all leases of this process with one write, from its own thread.
 
-    ``journal`` must have its own connection, so that operations cannot delay renewals.
+    The port must have its own connection, so that operations cannot delay renewals.
     """
 
-    def __init__(self, journal: Journal, lease_ms: int) -> None:
-        self._journal = journal
+    def __init__(self, port: Leases, lease_ms: int) -> None:
+        self._port = port
         self._lease_s = lease_ms / 1000 * (1 - MARGIN)
         self._interval_s = lease_ms / 1000 / RENEWALS_PER_LEASE
         self._leases: dict[str, Lease] = {}
@@ -67,7 +67,7 @@ class LeaseKeeper:
         if not leases:
             return
         sent_s = time.monotonic()
-        renewed = self._journal.renew({lease.job_id: lease.attempt for lease in leases})
+        renewed = self._port.renew({lease.job_id: lease.attempt for lease in leases})
         for lease in leases:
             lease.ends_s = sent_s + self._lease_s if renewed[lease.job_id] else 0.0
 

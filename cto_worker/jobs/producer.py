@@ -19,7 +19,7 @@ from cto_worker.operation.reporter import accepted_event
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from cto_worker.domain.journal import Journal
+    from cto_worker.domain.journal import JobStore
 
 
 log = logging.getLogger(__name__)
@@ -30,13 +30,13 @@ class Producer:
 
     def __init__(
         self,
-        journal: Journal,
+        jobs: JobStore,
         send: Callable[[str, dict[str, Any]], None],
         crash_at: str = "",
         platforms: Collection[str] = (),
     ) -> None:
         """``platforms`` are the market's platforms; if it is empty, requests may name any."""
-        self._journal = journal
+        self._jobs = jobs
         self._send = send
         self._crash_at = crash_at
         self._platforms = platforms
@@ -58,7 +58,7 @@ class Producer:
         if idempotency_key:
             fingerprint = hashlib.sha256(dumps(sorted(recorded.items()))).hexdigest()
             idempotency = Idempotency(caller, idempotency_key, fingerprint)
-        created = self._journal.create(accepted_event(str(uuid4()), request), recorded, idempotency)
+        created = self._jobs.create(accepted_event(str(uuid4()), request), recorded, idempotency)
         crash_point("after_record", self._crash_at, attempt=1)
         if created.status is JobStatus.WAITING:
             try:

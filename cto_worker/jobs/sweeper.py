@@ -1,6 +1,6 @@
 """The sweeper: searches for orphaned jobs, and sends their messages again.
 
-Every worker has one, and one is enough. Several do no harm: the journal returns an orphan to one sweep at a
+Every worker has one, and one is enough. Several do no harm: the store returns an orphan to one sweep at a
 time, and a superfluous message finds its job claimed.
 """
 
@@ -18,7 +18,7 @@ from structlog.contextvars import bound_contextvars
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cto_worker.domain.journal import Journal
+    from cto_worker.domain.journal import JobStore
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +29,9 @@ class Sweeper:
     """Sweeps at regular intervals. ``send(job_id, document, resumed)`` sends one job's message."""
 
     def __init__(
-        self, journal: Journal, lease_ms: int, send: Callable[[str, dict[str, Any], bool], None]
+        self, jobs: JobStore, lease_ms: int, send: Callable[[str, dict[str, Any], bool], None]
     ) -> None:
-        self._journal = journal
+        self._jobs = jobs
         self._interval_s = lease_ms / 1000 / SWEEPS_PER_LEASE
         self._send = send
         self._stopped = threading.Event()
@@ -49,7 +49,7 @@ class Sweeper:
 
     def sweep(self) -> int:
         """Send the message of every orphan once. Returns the number of orphans."""
-        orphans = self._journal.due()
+        orphans = self._jobs.find_orphans()
         for orphan in orphans:
             with bound_contextvars(job_id=orphan.job_id, attempt=orphan.attempt):
                 log.warning("orphaned: sending its message again")

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from cto_worker.domain.events import dumps
 from cto_worker.store import keys
-from cto_worker.store.scripts import script
+from cto_worker.store.scripts import Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -60,12 +60,12 @@ class ProcessHeartbeat:
     def __init__(
         self, store: Redis, kind: str, registry: CollectorRegistry, gauges: Callable[[], Mapping[str, float]]
     ) -> None:
-        self._write = script(store, "heartbeat")
+        self._write = Script(store, "heartbeat")
         self._kind, self._registry, self._gauges = kind, registry, gauges
         self._id, self._name = str(uuid4()), f"{socket.gethostname()}:{os.getpid()}"
         self._stored: dict[str, float] = {}  # counts that the store has of this process
         self._number = 0
-        self._unsent: tuple[dict[str, float], list[Any]] | None = None
+        self._unsent: tuple[dict[str, float], list[Any], dict[str, Any]] | None = None
         self._sending = threading.Lock()
         self._stopped = threading.Event()
         self._ended = False
@@ -113,11 +113,11 @@ class ProcessHeartbeat:
             content = {"kind": self._kind, "name": self._name, "gauges": gauges}
             self._number += 1
             pairs = [item for pair in growth.items() if pair[1] for item in pair]
-            self._unsent = counts, [self._id, self._number, dumps(content), FORGET_MS, *pairs]
+            self._unsent = counts, pairs, {"number": self._number, "content": dumps(content)}
             self._send(*self._unsent)
 
-    def _send(self, counts: dict[str, float], args: list[Any]) -> None:
-        self._write(keys=[keys.COUNTS, keys.PROCESSES], args=args)
+    def _send(self, counts: dict[str, float], growth: list[Any], heartbeat: dict[str, Any]) -> None:
+        self._write(growth, id=self._id, forget_ms=FORGET_MS, **heartbeat)
         self._stored, self._unsent = counts, None
 
 

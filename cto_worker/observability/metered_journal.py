@@ -1,47 +1,54 @@
-"""A journal that counts and times its writes. Most of the worker's metrics come from here."""
+"""The ports of the journal with metrics. Most of the worker's metrics come from here."""
 
 from __future__ import annotations
 
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from cto_worker.domain.journal import Journal
 from cto_worker.domain.money import to_sol
 from cto_worker.domain.plan import kind_of
 from cto_worker.observability import metric_definitions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from cto_worker.domain.events import ProgressEvent
-    from cto_worker.domain.intent_log import IntentRecord
     from cto_worker.domain.journal import (
         AppendResult,
-        CancelResult,
         Claim,
         CreateResult,
+        Entry,
+        EventLog,
         Idempotency,
-        Journal,
+        JobStore,
+        Leases,
         Orphan,
     )
     from cto_worker.domain.market import Order
-    from cto_worker.domain.plan import Plan
 
 MAX_TRACKED_JOBS = 10_000  # bounded, because a lost run leaves its entry behind
 
 
-class MeteredJournal:
-    """Wraps a :class:`~cto_worker.domain.journal.Journal` and records metrics. Failed writes are not counted.
+def metered(journal: Journal, on_phase_start: Callable[[ProgressEvent], object] = lambda _: None) -> Journal:
+    """Return the journal with metrics. Failed calls are not counted.
 
     ``on_phase_start`` is called with the first event of each phase.
     """
+    timer = PhaseTimer(on_phase_start)
+    return Journal(
+        MeteredJobStore(journal.jobs),
+        MeteredLeases(journal.leases, timer),
+        MeteredEventLog(journal.events, timer),
+    )
 
-    def __init__(
-        self, journal: Journal, on_phase_start: Callable[[ProgressEvent], object] = lambda _: None
-    ) -> None:
-        self._journal = journal
-        self._on_phase_start = on_phase_start
-        # By job id: current phase and its start (ms), which is None if another run started the phase.
-        self._phases: dict[str, tuple[int, int | None]] = {}
+
+class MeteredJobStore:
+    """Wraps a :class:`~cto_worker.domain.journal.JobStore`, and counts new jobs' events and sweeps."""
+
+    def __init__(self, jobs: JobStore) -> None:
+        self._jobs = jobs
+        self.request_cancel = jobs.request_cancel
 
     def create(
         self,
@@ -50,41 +57,54 @@ class MeteredJournal:
         idempotency: Idempotency | None = None,
         trace: str = "",
     ) -> CreateResult:
-        """See :meth:`Journal.create`."""
-        created = self._journal.create(event, request, idempotency, trace)
+        """See :meth:`JobStore.create`."""
+        created = self._jobs.create(event, request, idempotency, trace)
         if created.new:
             metric_definitions.EVENTS_JOURNALLED.inc()
         return created
 
+    def find_orphans(self) -> list[Orphan]:
+        """See :meth:`JobStore.find_orphans`."""
+        orphans = self._jobs.find_orphans()
+        metric_definitions.SWEEPS.inc()
+        metric_definitions.ORPHANS.inc(len(orphans))
+        return orphans
+
+
+class MeteredLeases:
+    """Wraps :class:`~cto_worker.domain.journal.Leases`, and counts takeovers."""
+
+    def __init__(self, leases: Leases, timer: PhaseTimer) -> None:
+        self._leases = leases
+        self._timer = timer
+        self.renew = leases.renew
+        self.release = leases.release
+
     def claim(self, job_id: str, claimant: str) -> Claim | None:
-        """See :meth:`Journal.claim`."""
-        claim = self._journal.claim(job_id, claimant)
+        """See :meth:`Leases.claim`."""
+        claim = self._leases.claim(job_id, claimant)
         if claim:
-            self._track(claim.latest, claim.latest.timestamp if claim.latest.seq == 1 else None)
+            self._timer.continue_job(claim.latest)
             if claim.attempt > 1:
                 metric_definitions.TAKEOVERS.inc()
         return claim
 
-    def append(  # noqa: PLR0913 - see Journal
-        self,
-        event: ProgressEvent,
-        result: dict[str, Any] | None = None,
-        step_ms: float | None = None,
-        *,
-        earlier: Sequence[ProgressEvent] = (),
-        plan: Plan | None = None,
-        records: Mapping[str, IntentRecord] | None = None,
-        review: bool = False,
-    ) -> AppendResult:
-        """See :meth:`Journal.append`."""
+
+class MeteredEventLog:
+    """Wraps an :class:`~cto_worker.domain.journal.EventLog`, and counts and times its writes."""
+
+    def __init__(self, events: EventLog, timer: PhaseTimer) -> None:
+        self._events = events
+        self._timer = timer
+
+    def append(self, entry: Entry) -> AppendResult:
+        """See :meth:`EventLog.append`."""
         start_s = perf_counter()
-        answer = self._journal.append(
-            event, result, step_ms, earlier=earlier, plan=plan, records=records, review=review
-        )
+        answer = self._events.append(entry)
         metric_definitions.JOURNAL_WRITE.observe(perf_counter() - start_s)
-        for appended in (*earlier, event):
-            self._count(appended)
-        for intent_id, record in (records or {}).items():
+        for event in entry.events:
+            self._count(event)
+        for intent_id, record in entry.records.items():
             _count_intent(intent_id, record.status)
             if record.outcome:
                 metric_definitions.SPENT.inc(to_sol(record.outcome.spent_lamports))
@@ -93,38 +113,40 @@ class MeteredJournal:
     def intend(
         self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
     ) -> bool:
-        """See :meth:`Journal.intend`."""
-        recorded = self._journal.intend(job_id, attempt, intent_id, order, heed_cancel=heed_cancel)
+        """See :meth:`EventLog.intend`."""
+        recorded = self._events.intend(job_id, attempt, intent_id, order, heed_cancel=heed_cancel)
         if recorded and heed_cancel:  # without heed_cancel a takeover records the same intent again
             _count_intent(intent_id, "intended")
         return recorded
 
-    def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
-        """See :meth:`Journal.submitted`."""
-        self._journal.submitted(job_id, attempt, intent_id, order)
+    def record_submission(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+        """See :meth:`EventLog.record_submission`."""
+        self._events.record_submission(job_id, attempt, intent_id, order)
         _count_intent(intent_id, "submitted")
-
-    def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
-        """See :meth:`Journal.renew`."""
-        return self._journal.renew(owned)
-
-    def release(self, job_id: str, attempt: int) -> bytes | None:
-        """See :meth:`Journal.release`."""
-        return self._journal.release(job_id, attempt)
-
-    def due(self) -> list[Orphan]:
-        """See :meth:`Journal.due`."""
-        orphans = self._journal.due()
-        metric_definitions.SWEEPS.inc()
-        metric_definitions.ORPHANS.inc(len(orphans))
-        return orphans
-
-    def request_cancel(self, job_id: str) -> CancelResult:
-        """See :meth:`Journal.request_cancel`."""
-        return self._journal.request_cancel(job_id)
 
     def _count(self, event: ProgressEvent) -> None:
         metric_definitions.EVENTS_JOURNALLED.inc()
+        self._timer.note(event)
+        if event.status.terminal:
+            metric_definitions.JOBS_ENDED.labels(
+                event.mode, event.status, event.details.error_code or ""
+            ).inc()
+
+
+class PhaseTimer:
+    """Measures the durations of phases by the events of the jobs that this process runs."""
+
+    def __init__(self, on_phase_start: Callable[[ProgressEvent], object]) -> None:
+        self._on_phase_start = on_phase_start
+        # By job id: current phase and its start (ms), which is None if another run started the phase.
+        self._phases: dict[str, tuple[int, int | None]] = {}
+
+    def continue_job(self, latest: ProgressEvent) -> None:
+        """Begin with the latest event of a claimed job. Only phase 1 of a new job is timed from it."""
+        self._track(latest, latest.timestamp if latest.seq == 1 else None)
+
+    def note(self, event: ProgressEvent) -> None:
+        """Note an event. The first event of a phase ends the phase before it."""
         phase, start_ms = self._phases.get(event.job_id, (event.phase, None))
         if phase != event.phase:
             if start_ms is not None:
@@ -134,9 +156,6 @@ class MeteredJournal:
             self._on_phase_start(event)
         if event.status.terminal:
             self._phases.pop(event.job_id, None)
-            metric_definitions.JOBS_ENDED.labels(
-                event.mode, event.status, event.details.error_code or ""
-            ).inc()
 
     def _track(self, event: ProgressEvent, start_ms: int | None) -> None:
         if len(self._phases) >= MAX_TRACKED_JOBS:

@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -29,7 +30,7 @@ from cto_worker.observability.spans import (
     span,
     trace_id,
 )
-from cto_worker.observability.traced_ports import TracedJournal, TracedMarket
+from cto_worker.observability.traced_ports import TracedEventLog, TracedJobStore, TracedMarket
 from cto_worker.observability.traces import Traces
 from cto_worker.store import keys
 
@@ -38,10 +39,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from opentelemetry.sdk.trace import ReadableSpan
-    from redis import Redis
 
-    from cto_worker.config import Settings
-    from cto_worker.domain.journal import Claim
+    from cto_worker.domain.journal import Claim, Journal
     from cto_worker.domain.market import Market
     from cto_worker.observability.traces import Send
 
@@ -65,9 +64,13 @@ class OtlpTraces(Traces):
         self._provider.add_span_processor(BatchSpanProcessor(_Exporter(endpoint)))
         self._tracer = self._provider.get_tracer("cto")
 
-    def journal(self, store: Redis, settings: Settings) -> TracedJournal:
+    def journal(self, journal: Journal) -> Journal:
         """See :meth:`Traces.journal`."""
-        return TracedJournal(store, settings, self._tracer)
+        return replace(
+            journal,
+            jobs=TracedJobStore(journal.jobs, self._tracer),
+            events=TracedEventLog(journal.events, self._tracer),
+        )
 
     def market(self, market: Market) -> TracedMarket:
         """See :meth:`Traces.market`."""

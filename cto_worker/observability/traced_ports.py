@@ -1,4 +1,7 @@
-"""The journal and the market with tracing: each call is a span, or begins or ends one of the run's spans."""
+"""The ports of the journal and the market with tracing.
+
+A call is a span, or begins or ends one of the run's spans.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +13,25 @@ from opentelemetry.trace import SpanKind, use_span
 from cto_worker.domain.market import OutcomeStatus
 from cto_worker.errors import OrderRejectedError
 from cto_worker.observability.spans import MESSAGING, active_run, span
-from cto_worker.store.journal import RedisJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.trace import Tracer
-    from redis import Redis
 
-    from cto_worker.config import Settings
     from cto_worker.domain.events import ProgressEvent
-    from cto_worker.domain.journal import AppendResult, CreateResult, Idempotency
+    from cto_worker.domain.journal import AppendResult, CreateResult, Entry, EventLog, Idempotency, JobStore
     from cto_worker.domain.market import Account, Buy, Market, Order, Outcome, Strategy, Transfer
 
 
-class TracedJournal(RedisJournal):
-    """A journal that traces new jobs, phases and intents."""
+class TracedJobStore:
+    """Wraps a :class:`~cto_worker.domain.journal.JobStore`, and traces new jobs."""
 
-    def __init__(self, store: Redis, settings: Settings, tracer: Tracer) -> None:
-        super().__init__(store, settings)
+    def __init__(self, jobs: JobStore, tracer: Tracer) -> None:
+        self._jobs = jobs
         self._tracer = tracer
+        self.request_cancel = jobs.request_cancel
+        self.find_orphans = jobs.find_orphans
 
     def create(
         self,
@@ -38,29 +40,40 @@ class TracedJournal(RedisJournal):
         idempotency: Idempotency | None = None,
         trace: str = "",
     ) -> CreateResult:
-        """See :meth:`Journal.create`. The span's context is stored with a new job."""
+        """See :meth:`JobStore.create`. The span's context is stored with a new job."""
         attributes = MESSAGING | {"messaging.operation.type": "create", "cto.mode": event.mode}
         creation = self._tracer.start_span("create job", kind=SpanKind.PRODUCER, attributes=attributes)
         with use_span(creation, record_exception=False, set_status_on_exception=False):
             carrier = {"traceparent": trace}
             inject(carrier)
-            created = super().create(event, request, idempotency, carrier["traceparent"])
+            created = self._jobs.create(event, request, idempotency, carrier["traceparent"])
         if created.new:  # otherwise no job was created; a span that never ends is not exported
             creation.set_attributes({"messaging.message.id": created.job_id, "cto.job_id": created.job_id})
             creation.end()
         return created
 
-    def append(self, event: ProgressEvent, *args: Any, **options: Any) -> AppendResult:
-        """See :meth:`Journal.append`. The first event of a phase begins its span."""
+
+class TracedEventLog:
+    """Wraps an :class:`~cto_worker.domain.journal.EventLog`, and traces phases and intents."""
+
+    def __init__(self, events: EventLog, tracer: Tracer) -> None:
+        self._events = events
+        self._tracer = tracer
+        self.record_submission = events.record_submission
+
+    def append(self, entry: Entry) -> AppendResult:
+        """See :meth:`EventLog.append`. The first event of a phase begins its span."""
         run = active_run()
         if run:
-            run.begin_phase(event)
-        return super().append(event, *args, **options)
+            run.begin_phase(entry.event)
+        return self._events.append(entry)
 
-    def intend(self, *args: Any, **options: Any) -> bool:
-        """See :meth:`Journal.intend`."""
+    def intend(
+        self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
+    ) -> bool:
+        """See :meth:`EventLog.intend`."""
         with span(self._tracer, "record intent"):
-            return super().intend(*args, **options)
+            return self._events.intend(job_id, attempt, intent_id, order, heed_cancel=heed_cancel)
 
 
 class TracedMarket:

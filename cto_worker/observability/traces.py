@@ -12,16 +12,11 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from cto_worker.store.journal import RedisJournal
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from redis import Redis
-
-    from cto_worker.config import Settings
-    from cto_worker.domain.journal import Claim
+    from cto_worker.domain.journal import Claim, Journal
     from cto_worker.domain.market import Market
 
     Send = Callable[..., None]  # (job_id, document, …): puts a message on a queue
@@ -30,9 +25,9 @@ if TYPE_CHECKING:
 class Traces:
     """Traces that record nothing, and the interface of those that do."""
 
-    def journal(self, store: Redis, settings: Settings) -> RedisJournal:
+    def journal(self, journal: Journal) -> Journal:
         """Return a journal that traces new jobs, phases and intents."""
-        return RedisJournal(store, settings)
+        return journal
 
     def market(self, market: Market) -> Market:
         """Return a market that traces its calls, and each transfer and buy."""

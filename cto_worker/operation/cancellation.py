@@ -21,11 +21,11 @@ def cancel(journal: Journal, job_id: str, latest: ProgressEvent) -> JobStatus:
     Raises :class:`~cto_worker.errors.JobNotFoundError`; :class:`~cto_worker.errors.JobEndedError`, also if a
     concurrent call has ended the job; or :class:`~cto_worker.errors.NotDurableError`: then cancel again.
     """
-    requested = journal.request_cancel(job_id)
+    requested = journal.jobs.request_cancel(job_id)
     if requested.attempt:
         return requested.status
     request = request_from_event(latest)
-    reporter = ProgressReporter(journal, job_id, request, attempt=0, latest=latest)
+    reporter = ProgressReporter(journal.events, job_id, request, attempt=0, latest=latest)
     # If a worker claims the job meanwhile, the store refuses this write, and the worker finds the request.
     with suppress(FencedError):
         try:

@@ -6,8 +6,9 @@ module contains phases 2 to 5. It uses a market and a journal, and neither the s
 
 from __future__ import annotations
 
+import logging
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.events import Phase
 from cto_worker.domain.job_outcome import JobOutcome, judge
@@ -16,14 +17,17 @@ from cto_worker.domain.plan import check_funds, make_plan
 from cto_worker.errors import CancelRequested, MarketError, OperationFailed, OrderRejectedError
 from cto_worker.operation.reporter import UNKNOWN_PLATFORM, ProgressReporter
 from cto_worker.operation.run_state import RunState
+from cto_worker.operation.step_executor import StepExecutor
 from cto_worker.operation.totals import Ending, Totals
 
 if TYPE_CHECKING:
+    from cto_worker.domain.journal import Claim
     from cto_worker.domain.market import Account, Market, Order
     from cto_worker.domain.plan import Plan, Step
     from cto_worker.domain.request import OperationRequest
 
-NO_MARKET = cast("Market", None)  # for runs that end a job without a call to the market
+log = logging.getLogger(__name__)
+
 MAX_STALLS = 5  # takeovers in a row without progress, before a job is parked
 MAX_REASONS = 3  # different errors of steps that a failed operation's text contains
 
@@ -31,7 +35,7 @@ MAX_REASONS = 3  # different errors of steps that a failed operation's text cont
 _CHEAPEST = Strategy(UNKNOWN_PLATFORM, slippage_bps=0, max_order_lamports=2**63, priority_fee_lamports=0)
 
 
-def run_operation(run: RunState) -> dict[str, Any]:
+def run_operation(run: RunState, market: Market) -> dict[str, Any]:
     """Run phases 2 to 5 and return the operation's result, in the form of the REST status.
 
     A run that takes over a job continues where the intent log ends. Raises :class:`OperationFailed`, which
@@ -40,7 +44,7 @@ def run_operation(run: RunState) -> dict[str, Any]:
     longer owns the job, or cannot find out.
     """
     try:
-        _run_phases(run)
+        _run_phases(run, StepExecutor(market, run))
         error = failure_reason(run.totals)
     except CancelRequested:
         error = ("cancelled", "Cancelled on request")
@@ -51,29 +55,29 @@ def run_operation(run: RunState) -> dict[str, Any]:
     return finish_operation(run, error)
 
 
-def _run_phases(run: RunState) -> None:
-    if run.log:
-        plan = run.log.plan
+def _run_phases(run: RunState, executor: StepExecutor) -> None:
+    if run.intent_log:
+        plan = run.intent_log.plan
     else:
-        account = validate(run)
-        plan = run.unrecorded_plan = detect(run, account)
-    execute(run, plan)
+        account = validate(run, executor)
+        plan = run.reporter.unrecorded_plan = detect(run, executor, account)
+    execute(run, executor, plan)
 
 
-def validate(run: RunState) -> Account:
+def validate(run: RunState, executor: StepExecutor) -> Account:
     """Phase 2: the user exists, owns the wallets, and they hold the amount plus the network's fees."""
-    request, market = run.request, run.market
+    request, market = run.request, executor.market
     run.report_or_stop(Phase.VALIDATING, f"Checking {request.buyers} wallets")
-    account = run.executor.with_retries(lambda: market.account(request.user_id, request.buyers))
+    account = executor.with_retries(lambda: market.account(request.user_id, request.buyers))
     check_funds(make_plan(run.job_id, request, account, _CHEAPEST, market), account)
     return account
 
 
-def detect(run: RunState, account: Account) -> Plan:
+def detect(run: RunState, executor: StepExecutor, account: Account) -> Plan:
     """Phase 3: find the token's platform, plan the purchase there, and check the funds for its full fees."""
-    strategy = run.executor.with_retries(lambda: _strategy(run.request, run.market))
+    strategy = executor.with_retries(lambda: _strategy(run.request, executor.market))
     run.reporter.platform = strategy.platform
-    plan = make_plan(run.job_id, run.request, account, strategy, run.market)
+    plan = make_plan(run.job_id, run.request, account, strategy, executor.market)
     run.report_or_stop(Phase.DETECTING, "Choosing the buying strategy")
     check_funds(plan, account)
     run.guard.reached("before_plan")
@@ -84,7 +88,7 @@ def _strategy(request: OperationRequest, market: Market) -> Strategy:
     return market.strategy(request.platform) if request.platform else market.detect(request.token_address)
 
 
-def execute(run: RunState, plan: Plan) -> None:
+def execute(run: RunState, executor: StepExecutor, plan: Plan) -> None:
     """Phase 4: every transfer, then every buy; one event when it begins and one after each.
 
     The plan goes into the intent log with the first event, each outcome with the event after it.
@@ -93,32 +97,29 @@ def execute(run: RunState, plan: Plan) -> None:
     begun_s, inherited = time.monotonic(), len(run.totals.outcomes)
     while pending:
         step, *rest = pending
-        order, outcome = _execute_step(run, step, pending)
+        order, outcome = _execute_step(run, executor, step, pending)
         run.guard.reached("before_outcome")
         pending = run.settle(step, order, outcome, rest)
     if ended := len(run.totals.outcomes) - inherited:
         run.measured_step_ms = (time.monotonic() - begun_s) * 1000 / ended
-    run.reporter.report_with_next(
-        Phase.EXECUTING,
-        "Finishing",
-        progress=run.progress(pending),
-        remaining_ms=run.remaining_ms(pending),
-        last_step=run.unreported_step(),
-    )
+    progress, remaining_ms = run.progress(pending), run.remaining_ms(pending)
+    run.reporter.report_with_next(Phase.EXECUTING, "Finishing", progress=progress, remaining_ms=remaining_ms)
 
 
-def _execute_step(run: RunState, step: Step, pending: list[Step]) -> tuple[Order | None, Outcome]:
+def _execute_step(
+    run: RunState, executor: StepExecutor, step: Step, pending: list[Step]
+) -> tuple[Order | None, Outcome]:
     progress = run.progress(pending)
     record = run.record_of(step)
     if record and record.order:
         text = f"Checking the outcome of: {step.description}"
         run.report(Phase.EXECUTING, text, progress=progress)
-        return record.order, run.executor.reconcile(step, record.order)
-    point = "after_plan" if run.unrecorded_plan else "after_outcome"
+        return record.order, executor.reconcile(step, record.order)
+    point = "after_plan" if run.reporter.unrecorded_plan else "after_outcome"
     remaining_ms = run.remaining_ms(pending)
     run.report_or_stop(Phase.EXECUTING, step.description, progress=progress, remaining_ms=remaining_ms)
     run.guard.reached(point)
-    return run.executor.execute(step)
+    return executor.execute(step)
 
 
 def replay_log(run: RunState, plan: Plan) -> list[Step]:
@@ -127,9 +128,9 @@ def replay_log(run: RunState, plan: Plan) -> list[Step]:
     totals.plan = plan
     while pending and (record := run.record_of(pending[0])) and record.outcome:
         pending = totals.settle(pending[0], record.outcome, pending[1:])
-    run.reported = len(totals.outcomes)
+    run.reporter.reported = len(totals.outcomes)
     if pending and record and record.order:
-        run.executor.in_flight = pending[0], record.order
+        run.in_flight = pending[0], record.order
     return pending
 
 
@@ -155,12 +156,13 @@ def finish_operation(run: RunState, error: tuple[str, str] | None, *, review: bo
     outcome is settled as ``unknown``. The job is listed for an operator if any outcome is unknown, and with
     ``review`` in any case.
     """
-    if run.executor.in_flight:
-        step, order = run.executor.in_flight
+    if run.in_flight:
+        step, order = run.in_flight
         run.settle(step, order, Outcome(OutcomeStatus.UNKNOWN, order.signature), [])
     ending = _ending(run, error, review=review)
     result = run.totals.result(run.request, run.reporter.platform, ending)
-    _report_end(run, ending, result)
+    step_ms = None if error else run.measured_step_ms
+    run.reporter.end(result, error, outcome=ending.outcome, step_ms=step_ms, review=ending.review)
     run.guard.reached("after_end")
     if error:
         code, text = error
@@ -174,39 +176,33 @@ def _ending(run: RunState, error: tuple[str, str] | None, *, review: bool) -> En
     return Ending(outcome, error, review or outcome is JobOutcome.UNKNOWN, duration_ms)
 
 
-def _report_end(run: RunState, ending: Ending, result: dict[str, Any]) -> None:
-    run.reporter.end(
-        run.totals.summary(),
-        result,
-        error=ending.error,
-        step_ms=None if ending.error else run.measured_step_ms,
-        outcome=ending.outcome,
-        last_step=run.unreported_step(),
-        records=run.unrecorded_outcomes,
-        review=ending.review,
-    )
-
-
 def outcome_of(run: RunState) -> JobOutcome:
     """Return the outcome that the operation has if it ends now."""
     totals = run.totals
-    uncounted = run.log is not None and totals.plan is None
+    uncounted = run.intent_log is not None and totals.plan is None
     if run.uncertain or uncounted:
         return JobOutcome.UNKNOWN
     return judge(planned=totals.planned_buys, confirmed=totals.successful_buys, unknown=totals.unknown)
 
 
-def park(run: RunState, reason: str) -> dict[str, Any]:
+def park(run: RunState, claim: Claim, reason: str, *, uncertain: bool = False) -> dict[str, Any]:
     """End a job that must not continue, without a call to the market, and list it for an operator.
 
-    Raises :class:`OperationFailed` ``needs_review``.
+    ``uncertain`` means that more may have happened than is recorded. Raises :class:`OperationFailed`
+    ``needs_review``.
     """
-    if run.log:
-        replay_log(run, run.log.plan)
+    try:
+        run.intent_log = claim.intent_log
+    except (ValueError, KeyError, TypeError):  # it may be the reason for which the job cannot continue
+        log.exception("cannot read the intent log; its outcomes are not counted")
+    unreadable = bool(claim.intent_log_fields) and run.intent_log is None
+    run.uncertain = uncertain or unreadable
+    if run.intent_log:
+        replay_log(run, run.intent_log.plan)
     return finish_operation(run, ("needs_review", reason), review=True)
 
 
 def cancel_waiting(job_id: str, request: OperationRequest, reporter: ProgressReporter) -> None:
     """End a job that no worker has begun. Raises :class:`OperationFailed` ``cancelled``."""
-    run = RunState(job_id, request, NO_MARKET, reporter)
+    run = RunState(job_id, request, reporter)
     finish_operation(run, ("cancelled", "Cancelled before it began"))

@@ -7,16 +7,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.events import Details, Phase, ProgressEvent, Status
+from cto_worker.domain.journal import Entry
 from cto_worker.domain.money import to_sol
 from cto_worker.domain.request import OperationRequest
-from cto_worker.operation.totals import Totals
+from cto_worker.operation.totals import Totals, step_result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from cto_worker.domain.intent_log import IntentRecord
     from cto_worker.domain.job_outcome import JobOutcome
-    from cto_worker.domain.journal import AppendResult, Journal
+    from cto_worker.domain.journal import AppendResult, EventLog
     from cto_worker.domain.market import Order
     from cto_worker.domain.plan import Plan
 
@@ -52,98 +51,81 @@ class ProgressReporter:
     """Writes one run's events to the journal. Every event contains the current totals."""
 
     def __init__(
-        self, journal: Journal, job_id: str, request: OperationRequest, *, attempt: int, latest: ProgressEvent
+        self, events: EventLog, job_id: str, request: OperationRequest, *, attempt: int, latest: ProgressEvent
     ) -> None:
         self.totals = Totals()
         self.platform = latest.platform
-        self._journal = journal
+        self.unrecorded_plan: Plan | None = None  # the next event records it
+        self.unrecorded_outcomes: dict[str, IntentRecord] = {}  # the next event records them
+        self.reported = 0  # how many of the ended steps an event contains
+        self._events = events
         self._job_id = job_id
         self._request = request
         self._attempt = attempt
         self._latest = latest
         self._unwritten: list[ProgressEvent] = []  # appended with the next event
 
-    def report(  # noqa: PLR0913 - an event and the parts of its journal entry
+    def report(
         self,
         phase: Phase,
         current_operation: str,
         *,
         progress: float | None = None,
         remaining_ms: int | None = None,
-        last_step: dict[str, Any] | None = None,
-        plan: Plan | None = None,
-        records: Mapping[str, IntentRecord] | None = None,
     ) -> AppendResult:
         """Append an event of a phase, with the phase's initial progress by default.
 
         After a takeover a run repeats the phases before the first transfer; the reported phase and progress
-        never decrease. ``plan`` and ``records`` go into the intent log. Raises what :meth:`Journal.append`
-        raises.
+        never decrease. A new plan and new outcomes go into the intent log. Raises what
+        :meth:`EventLog.append` raises.
         """
         details = self._details(
             current_operation=current_operation,
             estimated_time_remaining=remaining_ms,
-            last_step=last_step,
-            planned_wallets=plan and plan.wallets,
+            planned_wallets=self.unrecorded_plan and self.unrecorded_plan.wallets,
         )
         if phase.number < self._latest.phase:
             phase = Phase.of(self._latest.phase)
         progress = max(self._latest.progress, phase.progress if progress is None else progress)
-        return self._append(phase, Status.IN_PROGRESS, details, progress=progress, plan=plan, records=records)
+        event = self._next(phase, Status.IN_PROGRESS, details, progress=progress)
+        appended = self._append(event, plan=self.unrecorded_plan)
+        self.unrecorded_plan, self.unrecorded_outcomes = None, {}
+        return appended
 
     def report_with_next(
-        self,
-        phase: Phase,
-        current_operation: str,
-        *,
-        progress: float,
-        remaining_ms: int | None,
-        last_step: dict[str, Any] | None,
+        self, phase: Phase, current_operation: str, *, progress: float, remaining_ms: int | None
     ) -> None:
         """Make an event that is appended together with the next one, in one step of the journal."""
-        details = self._details(
-            current_operation=current_operation, estimated_time_remaining=remaining_ms, last_step=last_step
-        )
+        details = self._details(current_operation=current_operation, estimated_time_remaining=remaining_ms)
         event = self._next(phase, Status.IN_PROGRESS, details, progress=max(self._latest.progress, progress))
         self._unwritten.append(event)
 
     def intend(self, intent_id: str, order: Order, *, heed_cancel: bool) -> bool:
-        """Record an order before its submission. See :meth:`Journal.intend`."""
-        return self._journal.intend(self._job_id, self._attempt, intent_id, order, heed_cancel=heed_cancel)
+        """Record an order before its submission. See :meth:`EventLog.intend`."""
+        return self._events.intend(self._job_id, self._attempt, intent_id, order, heed_cancel=heed_cancel)
 
-    def submitted(self, intent_id: str, order: Order) -> None:
-        """Record that an order has been submitted. See :meth:`Journal.submitted`."""
-        self._journal.submitted(self._job_id, self._attempt, intent_id, order)
+    def record_submission(self, intent_id: str, order: Order) -> None:
+        """Record that an order has been submitted. See :meth:`EventLog.record_submission`."""
+        self._events.record_submission(self._job_id, self._attempt, intent_id, order)
 
-    def end(  # noqa: PLR0913 - an event and the parts of its journal entry
+    def end(
         self,
-        summary: str,
         result: dict[str, Any],
-        *,
         error: tuple[str, str] | None,
-        step_ms: float | None,
+        *,
         outcome: JobOutcome | None = None,
-        last_step: dict[str, Any] | None = None,
-        records: Mapping[str, IntentRecord] | None = None,
+        step_ms: float | None = None,
         review: bool = False,
     ) -> None:
         """Append the terminal event. ``error`` is code and text, ``None`` for success.
 
-        ``review`` lists the job for an operator.
+        ``result``, ``step_ms`` and ``review`` as in :class:`Entry`.
         """
         code, text = error or (None, None)
-        self._append(
-            Phase.ENDED,
-            Status.FAILED if error else Status.COMPLETED,
-            self._details(
-                outcome=outcome, needs_review=review, error=text, error_code=code, last_step=last_step
-            ),
-            summary=summary,
-            result=result,
-            step_ms=step_ms,
-            records=records,
-            review=review,
-        )
+        status = Status.FAILED if error else Status.COMPLETED
+        details = self._details(outcome=outcome, needs_review=review, error=text, error_code=code)
+        event = self._next(Phase.ENDED, status, details, summary=self.totals.summary())
+        self._append(event, result=result, step_ms=step_ms, review=review)
 
     def _details(self, **fields: Any) -> Details:
         totals = self.totals
@@ -156,22 +138,21 @@ class ProgressReporter:
             wallets_used=len(totals.wallets),
             planned_buys=totals.planned_buys,
             transaction_signatures=tuple(totals.signatures),
+            last_step=self._unreported_step(),
             **fields,
         )
 
-    def _append(
-        self,
-        phase: Phase,
-        status: Status,
-        details: Details,
-        *,
-        progress: float | None = None,
-        summary: str = "",
-        **recorded: Any,
-    ) -> AppendResult:
-        event = self._next(phase, status, details, progress=progress, summary=summary)
+    def _unreported_step(self) -> dict[str, Any] | None:
+        """Return the result of the newest step if no event contains it yet, and count it as reported."""
+        ended = self.totals.outcomes
+        if self.reported == len(ended):
+            return None
+        self.reported = len(ended)
+        return step_result(*ended[-1])
+
+    def _append(self, event: ProgressEvent, **recorded: Any) -> AppendResult:
         earlier, self._unwritten = self._unwritten, []
-        appended = self._journal.append(event, earlier=earlier, **recorded)
+        appended = self._events.append(Entry(event, earlier, records=self.unrecorded_outcomes, **recorded))
         self._latest = event
         return appended
 

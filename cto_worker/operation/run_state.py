@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 from cto_worker.domain.events import Phase
 from cto_worker.domain.intent_log import settled
 from cto_worker.errors import CancelRequested
+from cto_worker.operation.reporter import ProgressReporter, request_from_event
 from cto_worker.operation.run_guard import RunGuard
-from cto_worker.operation.step_executor import StepExecutor
-from cto_worker.operation.totals import step_result
 
 if TYPE_CHECKING:
     from cto_worker.domain.intent_log import IntentLog, IntentRecord
-    from cto_worker.domain.market import Market, Order, Outcome
-    from cto_worker.domain.plan import Plan, Step
+    from cto_worker.domain.journal import Claim, EventLog
+    from cto_worker.domain.market import Order, Outcome
+    from cto_worker.domain.plan import Step
     from cto_worker.domain.request import OperationRequest
-    from cto_worker.operation.reporter import ProgressReporter
     from cto_worker.operation.totals import Totals
 
 _EXECUTING_SPAN = 99 - Phase.EXECUTING.progress  # the progress that phase 4 adds, in per cent
@@ -26,25 +25,35 @@ _EXECUTING_SPAN = 99 - Phase.EXECUTING.progress  # the progress that phase 4 add
 
 @dataclass(slots=True)
 class RunState:
-    """The state of one run of one job: its parts, its intent log, and what is not recorded yet."""
+    """The state of one run of one job."""
 
     job_id: str
     request: OperationRequest
-    market: Market
     reporter: ProgressReporter
     guard: RunGuard = field(default_factory=RunGuard)
-    log: IntentLog | None = None  # the intent log of the earlier runs
+    intent_log: IntentLog | None = None  # of the earlier runs
     uncertain: bool = False  # whether more may have happened than is recorded
     started_s: float = field(default_factory=time.monotonic)  # of the first run, on this process's clock
-    executor: StepExecutor = field(init=False)
-    unrecorded_plan: Plan | None = None  # the next event records it
-    unrecorded_outcomes: dict[str, IntentRecord] = field(default_factory=dict)  # the next event records them
-    reported: int = 0  # how many of the ended steps an event contains
+    in_flight: tuple[Step, Order] | None = None  # possibly submitted, and without an outcome
     expected_step_ms: float | None = None  # duration of a transfer or buy in earlier runs
     measured_step_ms: float | None = None  # average duration in this run
 
-    def __post_init__(self) -> None:
-        self.executor = StepExecutor(self.market, self.reporter, self.guard)
+    @classmethod
+    def of_claim(
+        cls,
+        events: EventLog,
+        job_id: str,
+        claim: Claim,
+        guard: RunGuard,
+        request: OperationRequest | None = None,
+    ) -> RunState:
+        """Return the initial state of the run that made the claim, without an intent log.
+
+        Without ``request`` the state is enough to end the job, not to run it.
+        """
+        request = request or request_from_event(claim.latest)
+        reporter = ProgressReporter(events, job_id, request, attempt=claim.attempt, latest=claim.latest)
+        return cls(job_id, request, reporter, guard, started_s=time.monotonic() - claim.elapsed_ms / 1000)
 
     @property
     def totals(self) -> Totals:
@@ -53,12 +62,12 @@ class RunState:
 
     def record_of(self, step: Step) -> IntentRecord | None:
         """Return what earlier runs have recorded for a step."""
-        return self.log.records.get(step.intent.intent_id) if self.log else None
+        return self.intent_log.records.get(step.intent.intent_id) if self.intent_log else None
 
     def settle(self, step: Step, order: Order | None, outcome: Outcome, rest: list[Step]) -> list[Step]:
         """Count a step that has ended; the next event records it. Returns the steps left of ``rest``."""
         left = self.totals.settle(step, outcome, rest)
-        self.unrecorded_outcomes[step.intent.intent_id] = settled(order, outcome)
+        self.reporter.unrecorded_outcomes[step.intent.intent_id] = settled(order, outcome)
         return left
 
     def report(self, phase: Phase, current_operation: str, **progress: Any) -> bool:
@@ -66,15 +75,7 @@ class RunState:
 
         ``progress`` and ``remaining_ms`` as in :meth:`ProgressReporter.report`.
         """
-        appended = self.reporter.report(
-            phase,
-            current_operation,
-            last_step=self.unreported_step(),
-            plan=self.unrecorded_plan,
-            records=self.unrecorded_outcomes,
-            **progress,
-        )
-        self.unrecorded_plan, self.unrecorded_outcomes = None, {}
+        appended = self.reporter.report(phase, current_operation, **progress)
         self.expected_step_ms = appended.step_ms
         return appended.cancel
 
@@ -96,11 +97,3 @@ class RunState:
     def remaining_ms(self, pending: list[Step]) -> int | None:
         """Return how long these steps will probably take; ``None`` when no earlier run was measured."""
         return None if self.expected_step_ms is None else round(self.expected_step_ms * len(pending))
-
-    def unreported_step(self) -> dict[str, Any] | None:
-        """Return the result of the newest step if no event contains it yet, and count it as reported."""
-        ended = self.totals.outcomes
-        if self.reported == len(ended):
-            return None
-        self.reported = len(ended)
-        return step_result(*ended[-1])

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from cto_worker.domain.market import Market, Order
     from cto_worker.domain.plan import Step
-    from cto_worker.operation.reporter import ProgressReporter
-    from cto_worker.operation.run_guard import RunGuard
+    from cto_worker.operation.run_state import RunState
 
 T = TypeVar("T")
 
@@ -30,9 +29,7 @@ class StepExecutor:
     """Executes the steps of one run. An order that may have been submitted is never called failed."""
 
     market: Market
-    reporter: ProgressReporter
-    guard: RunGuard
-    in_flight: tuple[Step, Order] | None = None  # possibly submitted, and without an outcome
+    run: RunState
 
     def execute(self, step: Step) -> tuple[Order | None, Outcome]:
         """Execute a step that no run has begun. Returns its order, if the market prepared one, and outcome.
@@ -45,9 +42,9 @@ class StepExecutor:
             return None, _failed(refusal.code, refusal)
         except MarketError as failure:
             return None, _failed("market_unavailable", failure)
-        self.guard.reached("before_intent")
+        self.run.guard.reached("before_intent")
         outcome = self._record_and_submit(step, order, heed_cancel=True)
-        self.in_flight = None
+        self.run.in_flight = None
         return order, outcome
 
     def reconcile(self, step: Step, order: Order) -> Outcome:
@@ -57,11 +54,11 @@ class StepExecutor:
         cancelled: they can execute only once. The intent is recorded again first, because the earlier run
         may have ended when the store could not keep the record.
         """
-        self.in_flight = step, order
+        self.run.in_flight = step, order
         outcome = self._outcome(order, wait_s=0)
         if outcome.status is OutcomeStatus.UNKNOWN:
             outcome = self._record_and_submit(step, order, heed_cancel=False)
-        self.in_flight = None
+        self.run.in_flight = None
         return outcome
 
     def with_retries(self, query: Callable[[], T]) -> T:
@@ -80,15 +77,15 @@ class StepExecutor:
                 if time.monotonic() >= deadline_s:
                     raise
                 log.warning("querying the market again: %s", error)
-            self.guard.pause(POLL_S)
+            self.run.guard.pause(POLL_S)
             self._check_guard()
 
     def _record_and_submit(self, step: Step, order: Order, *, heed_cancel: bool) -> Outcome:
-        if not self.reporter.intend(order.intent_id, order, heed_cancel=heed_cancel):
+        if not self.run.reporter.intend(order.intent_id, order, heed_cancel=heed_cancel):
             raise CancelRequested
-        self.in_flight = step, order
-        self.guard.check_owned()
-        self.guard.reached("after_intent")
+        self.run.in_flight = step, order
+        self.run.guard.check_owned()
+        self.run.guard.reached("after_intent")
         return self._await_outcome(order, submitted=self._submit(order))
 
     def _submit(self, order: Order) -> bool:
@@ -98,7 +95,7 @@ class StepExecutor:
         except MarketError:
             log.warning("submitting %s failed: querying its outcome", order.intent_id, exc_info=True)
             return False
-        self.guard.reached("after_submit")
+        self.run.guard.reached("after_submit")
         return True
 
     def _await_outcome(self, order: Order, *, submitted: bool) -> Outcome:
@@ -116,8 +113,8 @@ class StepExecutor:
             if not submitted:
                 submitted = self._submit(order)
             elif not recorded:
-                self.reporter.submitted(order.intent_id, order)
-                self.guard.reached("after_submitted")
+                self.run.reporter.record_submission(order.intent_id, order)
+                self.run.guard.reached("after_submitted")
                 recorded = True
             wait_s = min(POLL_S, max(0.0, deadline_s - time.monotonic()))
 
@@ -127,12 +124,12 @@ class StepExecutor:
             return self.market.outcome(order, wait_s=wait_s)
         except MarketError:
             log.warning("no outcome of %s", order.intent_id, exc_info=True)
-            self.guard.pause(wait_s)
+            self.run.guard.pause(wait_s)
             return Outcome(OutcomeStatus.UNKNOWN, order.signature)
 
     def _check_guard(self) -> None:
-        self.guard.check_owned()
-        self.guard.check_stopping()
+        self.run.guard.check_owned()
+        self.run.guard.check_stopping()
 
 
 def _failed(code: str, error: MarketError) -> Outcome:

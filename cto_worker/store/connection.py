@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from redis import BlockingConnectionPool, Redis
@@ -44,13 +45,17 @@ def connect(
     *,
     timeout_s: float = TIMEOUT_S,
     retry_timeouts: bool = True,
+    url: str = "",
 ) -> Redis:
     """Return a client that any number of threads may share. It connects on first use.
 
     If ``max_connections`` are in use, a thread waits up to ``timeout_s`` for a free connection; redis-py's
     default pool would raise at once. A command fails if the store does not answer within ``timeout_s``. With
     ``retry_timeouts`` it is first repeated :data:`RETRIES` times; switch that off where a caller waits.
+    ``url`` is the address of a store other than that of the jobs, as in ``CTO_LIMITS_URL``.
     """
+    if url:
+        settings = replace(settings, redis_url=url)
     # A broken connection is always replaced, because a reconnect costs no waiting time.
     retried = (StoreConnectionError, StoreTimeoutError) if retry_timeouts else (StoreConnectionError,)
     options: dict[str, Any] = {

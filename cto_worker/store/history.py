@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cto_worker.domain.events import JobStatus, dumps
 from cto_worker.domain.job_outcome import JobOutcome, outcome_of
 from cto_worker.store import keys
-from cto_worker.store.scripts import run_many, script
+from cto_worker.store.scripts import Script, run_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ MAX_PURGES_PER_QUERY = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class JobView:
+class JobDetails:
     """The details of one job, read from its record, Celery's result metadata and the stream."""
 
     job_id: str
@@ -130,23 +130,22 @@ class History:
 
     def __init__(self, store: Redis) -> None:
         self._store = store
-        self._view = script(store, "view")
-        self._stats = script(store, "stats")
-        self._page = script(store, "page")
-        self._open = script(store, "open")
-        self._events = script(store, "events")
-        self._accepted = script(store, "accepted")
+        self._job_details = Script(store, "job_details")
+        self._stats = Script(store, "stats")
+        self._page = Script(store, "page")
+        self._unfinished_jobs = Script(store, "unfinished_jobs")
+        self._events = Script(store, "events")
+        self._accepted = Script(store, "accepted")
 
-    def view(self, job_id: str) -> JobView | None:
+    def job_details(self, job_id: str) -> JobDetails | None:
         """Return all details of one job."""
-        answer = self._view(
-            keys=[keys.job(job_id), keys.events(job_id), keys.meta(job_id)],
-            args=[keys.LIST_PREFIX, keys.REVIEW, job_id],
+        answer = self._job_details(
+            job=keys.job(job_id), events=keys.events(job_id), meta=keys.meta(job_id), job_id=job_id
         )
         if not answer:
             return None
         user_id, status, phase, progress, metadata, events, review = answer
-        return JobView(
+        return JobDetails(
             job_id=job_id,
             user_id=user_id.decode(),
             status=JobStatus(status.decode()),
@@ -159,7 +158,7 @@ class History:
 
     def latest(self, job_id: str) -> StoredEvent | None:
         """Return the latest event of one job."""
-        answer = self._events(keys=[keys.job(job_id), keys.events(job_id)], args=["latest"])
+        answer = self._events(job=keys.job(job_id), events=keys.events(job_id), after="latest")
         if not answer:
             return None
         user_id, seq, events, _ = answer
@@ -167,16 +166,18 @@ class History:
 
     def events(self, job_id: str, after: int = 0) -> StoredEvents | None:
         """Return the events of one job with ``seq`` > ``after``."""
-        return self.events_of([(job_id, after)])[0]
+        return self.events_of_jobs([(job_id, after)])[0]
 
-    def events_of(self, jobs: Sequence[tuple[str, int]]) -> list[StoredEvents | None]:
+    def events_of_jobs(self, jobs: Sequence[tuple[str, int]]) -> list[StoredEvents | None]:
         """Return the events of several jobs, given as pairs of job id and ``after``."""
-        calls: list[Any] = [([keys.job(job_id), keys.events(job_id)], [after]) for job_id, after in jobs]
+        calls = [
+            {"job": keys.job(job_id), "events": keys.events(job_id), "after": after} for job_id, after in jobs
+        ]
         return [_stored_events(answer) for answer in run_many(self._store, self._events, calls)]
 
     def stats(self, job_ids: Sequence[str], user_id: str | None = None) -> Stats:
         """Count jobs by status. If ``user_id`` is given, jobs of other users count as not found."""
-        *counts, progress = self._stats(keys=[keys.job(job_id) for job_id in job_ids], args=[user_id or ""])
+        *counts, progress = self._stats(list(map(keys.job, job_ids)), counted_user=user_id or "")
         queued, active, completed, failed, not_found = map(int, counts)
         found = len(job_ids) - not_found
         return Stats(
@@ -197,16 +198,7 @@ class History:
         """
         index = keys.jobs(user_id or keys.ALL_OWNERS, status or "all")
         rows, next_cursor = self._page(
-            keys=[index],
-            args=[
-                limit,
-                cursor or "",
-                keys.JOB_PREFIX,
-                keys.EVENTS_PREFIX,
-                MAX_PURGES_PER_QUERY,
-                keys.LIST_PREFIX,
-                keys.REVIEW,
-            ],
+            index=index, limit=limit, cursor=cursor or "", removals=MAX_PURGES_PER_QUERY
         )
         jobs = [
             JobSummary(job_id.decode(), JobStatus(state.decode()), int(created), event, bool(review))
@@ -258,19 +250,20 @@ class History:
 
     def jobs_accepted_after(self, serial: int, limit: int) -> list[AcceptedJob]:
         """Return up to ``limit`` jobs of all users with serial numbers above ``serial``, oldest first."""
-        rows = self._accepted(keys=[keys.jobs(keys.ALL_OWNERS)], args=[serial, limit, keys.JOB_PREFIX])
+        rows = self._accepted(index=keys.jobs(keys.ALL_OWNERS), after=serial, limit=limit)
         return [AcceptedJob(job_id.decode(), int(n), rooms.decode().split()) for job_id, n, rooms in rows]
 
-    def open_jobs(self, room: str) -> list[StoredEvent]:
+    def unfinished_jobs(self, room: str) -> list[StoredEvent]:
         """Return the latest event of each unfinished job of a room, oldest job first."""
         return self.unfinished_jobs_of_rooms([room])[0]
 
     def unfinished_jobs_of_rooms(self, rooms: Sequence[str]) -> list[list[StoredEvent]]:
         """Return for each room the latest events of its unfinished jobs, oldest job first."""
-        calls: list[Any] = [
-            ([keys.OPEN_PREFIX + room], [keys.JOB_PREFIX, keys.EVENTS_PREFIX]) for room in rooms
+        calls = [{"index": keys.OPEN_PREFIX + room} for room in rooms]
+        return [
+            [_stored_event(row) for row in rows]
+            for rows in run_many(self._store, self._unfinished_jobs, calls)
         ]
-        return [[_stored_event(row) for row in rows] for rows in run_many(self._store, self._open, calls)]
 
 
 def _stored_events(answer: Any) -> StoredEvents | None:
@@ -289,7 +282,7 @@ _SUCCESS, _AFTER_RESULT = b'{"status":"SUCCESS","result":', b',"traceback":'
 
 
 def _result_json(metadata: bytes) -> bytes:
-    """Extract the operation's result from Celery's metadata, which ``append.lua`` has built."""
+    """Extract the operation's result from Celery's metadata, which ``prelude.lua`` has built."""
     if metadata.startswith(_SUCCESS):
         return metadata[len(_SUCCESS) : metadata.rindex(_AFTER_RESULT)]
     document = json.loads(metadata)

@@ -31,40 +31,36 @@ from cto_worker.errors import (
     SequenceError,
 )
 from cto_worker.store import keys
-from cto_worker.store.scripts import run_durably, script, translate_script_errors
+from cto_worker.store.scripts import Script, run_durably, translate_script_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from redis import Redis
 
     from cto_worker.config import Settings
     from cto_worker.domain.events import ProgressEvent
-    from cto_worker.domain.journal import Idempotency
+    from cto_worker.domain.journal import Entry, Idempotency
     from cto_worker.domain.market import Order
-    from cto_worker.domain.plan import Plan
-
-
-_GLOBAL_LISTS = [keys.jobs(keys.ALL_OWNERS, status) for status in ("all", *JobStatus, keys.REVIEW)]
 
 
 class RedisJournal:
-    """Implements :class:`~cto_worker.domain.journal.Journal`. Any method may raise a ``RedisError``."""
+    """Implements the ports of :mod:`cto_worker.domain.journal`. Any method may raise a ``RedisError``."""
 
     def __init__(self, store: Redis, settings: Settings) -> None:
         self._store = store
         self._retention_s = settings.retention_s
         self._lease_ms = settings.lease_ms
         self._replicas = settings.replicas
-        self._create = script(store, "create")
-        self._claim = script(store, "claim")
-        self._append = script(store, "append")
-        self._intend = script(store, "intend")
-        self._renew = script(store, "renew")
-        self._release = script(store, "release")
-        self._due = script(store, "due")
-        self._cancel = script(store, "cancel")
+        self._create = Script(store, "create")
+        self._claim = Script(store, "claim")
+        self._append = Script(store, "append")
+        self._intend = Script(store, "intend")
+        self._renew = Script(store, "renew")
+        self._release = Script(store, "release")
+        self._find_orphans = Script(store, "find_orphans")
+        self._cancel = Script(store, "cancel")
 
     def create(
         self,
@@ -73,56 +69,42 @@ class RedisJournal:
         idempotency: Idempotency | None = None,
         trace: str = "",
     ) -> CreateResult:
-        """See :meth:`Journal.create`."""
-        rooms = rooms_of_job(event.job_id, event.user_id, event.socket_user_id)
+        """See :meth:`JobStore.create`."""
+        caller, key = (idempotency.caller, idempotency.key) if idempotency else ("", "")
         # The caller gets the job's id, so the job must survive a failover to a replica.
         job_id, new, fingerprint, status = self._durably(
             self._create,
-            keys=[
-                keys.job(event.job_id),
-                keys.events(event.job_id),
-                keys.meta(event.job_id),
-                keys.SERIAL,
-                keys.WAITING,
-                *(_idempotency_keys(idempotency) if idempotency else []),
-            ],
-            args=[
-                event.job_id,
-                encode(event),
-                dumps(request),
-                event.user_id,
-                event.phase,
-                event.progress,
-                event.timestamp,
-                " ".join(rooms),
-                idempotency.fingerprint if idempotency else "",
-                keys.IDEMPOTENCY_TTL_S,
-                keys.CHANNEL_PREFIX,
-                keys.OPEN_PREFIX,
-                keys.LIST_PREFIX,
-                keys.JOB_PREFIX,
-                keys.NEW_MESSAGE_CHECK_DELAY_MS,
-                trace,
-                idempotency.user_id if idempotency else "",
-            ],
+            job=keys.job(event.job_id),
+            events=keys.events(event.job_id),
+            meta=keys.meta(event.job_id),
+            idempotency=keys.idempotency(caller, key) if idempotency else "",
+            ambiguous=keys.ambiguous_idempotency(caller, key) if idempotency else "",
+            job_id=event.job_id,
+            event=encode(event),
+            request=dumps(request),
+            user=event.user_id,
+            phase=event.phase,
+            progress=event.progress,
+            created_ms=event.timestamp,
+            rooms=" ".join(rooms_of_job(event.job_id, event.user_id, event.socket_user_id)),
+            trace=trace,
+            caller_user=idempotency.user_id if idempotency else "",
+            fingerprint=idempotency.fingerprint if idempotency else "",
         )
         if idempotency and fingerprint.decode() != idempotency.fingerprint:
             raise IdempotencyConflictError(job_id.decode())
         return CreateResult(job_id.decode(), bool(new), JobStatus(status.decode()))
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:
-        """See :meth:`Journal.claim`."""
+        """See :meth:`Leases.claim`."""
         claimed = self._durably(
             self._claim,
-            keys=[
-                keys.job(job_id),
-                keys.events(job_id),
-                keys.intents(job_id),
-                keys.DUE,
-                keys.WAITING,
-                keys.HIGHEST_CLAIMED,
-            ],
-            args=[job_id, claimant, self._lease_ms],
+            job=keys.job(job_id),
+            events=keys.events(job_id),
+            intents=keys.intents(job_id),
+            job_id=job_id,
+            claimant=claimant,
+            lease_ms=self._lease_ms,
         )
         if not claimed:
             return None
@@ -132,115 +114,88 @@ class RedisJournal:
             int(attempt), decode(latest), request, fields, int(stalls), int(elapsed_ms), trace.decode()
         )
 
-    def append(  # noqa: PLR0913 - see Journal
-        self,
-        event: ProgressEvent,
-        result: dict[str, Any] | None = None,
-        step_ms: float | None = None,
-        *,
-        earlier: Sequence[ProgressEvent] = (),
-        plan: Plan | None = None,
-        records: Mapping[str, IntentRecord] | None = None,
-        review: bool = False,
-    ) -> AppendResult:
-        """See :meth:`Journal.append`."""
-        validate_sequence((*earlier, event))
-        log_fields: list[Any] = [] if plan is None else [PLAN, encode_plan(plan)]
-        for intent_id, record in (records or {}).items():
+    def append(self, entry: Entry) -> AppendResult:
+        """See :meth:`EventLog.append`."""
+        event = entry.event
+        validate_sequence(entry.events)
+        log_fields: list[Any] = [] if entry.plan is None else [PLAN, encode_plan(entry.plan)]
+        for intent_id, record in entry.records.items():
             log_fields += [intent_id, encode_record(record)]
+        terminal = event.status.terminal
         with _translated_errors(event.job_id, event.attempt):
             cancel, median_ms = self._append(
-                keys=[
-                    keys.job(event.job_id),
-                    keys.events(event.job_id),
-                    keys.meta(event.job_id),
-                    keys.step_durations(event.mode, event.platform),
-                    *([keys.DUE, keys.intents(event.job_id)] if event.attempt else [keys.WAITING]),
-                ],
-                args=[
-                    event.job_id,
-                    event.seq,
-                    event.attempt,
-                    event.phase,
-                    event.progress,
-                    event.status,
-                    encode(event),
-                    self._retention_s,
-                    keys.CHANNEL_PREFIX,
-                    dumps(celery_result(event, result or {})) if event.status.terminal else "",
-                    datetime.now(UTC).isoformat() if event.status.terminal else "",
-                    keys.OPEN_PREFIX,
-                    keys.LIST_PREFIX,
-                    "" if step_ms is None else step_ms,
-                    keys.STEP_DURATION_SAMPLES,
-                    keys.JOB_PREFIX,
-                    keys.REVIEW if review else "",
-                    len(earlier),
-                    *map(encode, earlier),
-                    *log_fields,
-                ],
+                [*map(encode, entry.earlier), *log_fields],
+                job=keys.job(event.job_id),
+                events=keys.events(event.job_id),
+                meta=keys.meta(event.job_id),
+                intents=keys.intents(event.job_id),
+                durations=keys.step_durations(event.mode, event.platform),
+                sweep=keys.DUE if event.attempt else keys.WAITING,
+                job_id=event.job_id,
+                seq=event.seq,
+                attempt=event.attempt,
+                phase=event.phase,
+                progress=event.progress,
+                status=event.status,
+                event=encode(event),
+                result=dumps(celery_result(event, entry.result or {})) if terminal else "",
+                date_done=datetime.now(UTC).isoformat() if terminal else "",
+                step_ms="" if entry.step_ms is None else entry.step_ms,
+                review="1" if entry.review else "",
+                retention_s=self._retention_s,
+                earlier=len(entry.earlier),
             )
         return AppendResult(bool(cancel), float(median_ms) if median_ms else None)
 
     def intend(
         self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
     ) -> bool:
-        """See :meth:`Journal.intend`."""
+        """See :meth:`EventLog.intend`."""
         record = IntentRecord(IntentStatus.INTENDED, order)
         with _translated_errors(job_id, attempt):
             recorded = self._durably(
                 self._intend,
-                keys=[keys.job(job_id), keys.intents(job_id)],
-                args=[attempt, intent_id, encode_record(record), int(heed_cancel)],
+                job=keys.job(job_id),
+                intents=keys.intents(job_id),
+                attempt=attempt,
+                intent_id=intent_id,
+                record=encode_record(record),
+                heed_cancel=int(heed_cancel),
             )
         return bool(recorded)
 
-    def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
-        """See :meth:`Journal.submitted`."""
+    def record_submission(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+        """See :meth:`EventLog.record_submission`."""
         record = IntentRecord(IntentStatus.SUBMITTED, order)
         with _translated_errors(job_id, attempt):
             self._intend(
-                keys=[keys.job(job_id), keys.intents(job_id)],
-                args=[attempt, intent_id, encode_record(record), 0],
+                job=keys.job(job_id),
+                intents=keys.intents(job_id),
+                attempt=attempt,
+                intent_id=intent_id,
+                record=encode_record(record),
+                heed_cancel=0,
             )
 
     def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
-        """See :meth:`Journal.renew`."""
+        """See :meth:`Leases.renew`."""
         jobs = [value for pair in owned.items() for value in pair]
-        renewed = self._renew(keys=[keys.DUE], args=[self._lease_ms, keys.JOB_PREFIX, *jobs])
+        renewed = self._renew(jobs, lease_ms=self._lease_ms)
         return dict(zip(owned, map(bool, renewed), strict=True))
 
     def release(self, job_id: str, attempt: int) -> bytes | None:
-        """See :meth:`Journal.release`."""
-        request: bytes | None = self._release(
-            keys=[keys.job(job_id), keys.DUE], args=[job_id, attempt, keys.RESUME_CHECK_DELAY_MS]
-        )
+        """See :meth:`Leases.release`."""
+        request: bytes | None = self._release(job=keys.job(job_id), job_id=job_id, attempt=attempt)
         return request
 
-    def due(self) -> list[Orphan]:
-        """See :meth:`Journal.due`."""
-        rows = self._due(
-            keys=[
-                keys.DUE,
-                keys.WAITING,
-                keys.HIGHEST_CLAIMED,
-                keys.QUEUE,
-                keys.RESUMED_QUEUE,
-                *_GLOBAL_LISTS,
-            ],
-            args=[
-                keys.SWEEP_LIMIT,
-                keys.NEW_MESSAGE_CHECK_DELAY_MS,
-                keys.RESUME_CHECK_DELAY_MS,
-                keys.RESENT_MESSAGE_TTL_MS,
-                keys.JOB_PREFIX,
-            ],
-        )
+    def find_orphans(self) -> list[Orphan]:
+        """See :meth:`JobStore.find_orphans`."""
+        rows = self._find_orphans()
         return [Orphan(job_id.decode(), request, int(attempt)) for job_id, request, attempt in rows]
 
     def request_cancel(self, job_id: str) -> CancelResult:
-        """See :meth:`Journal.request_cancel`."""
-        answer = self._durably(self._cancel, keys=[keys.job(job_id)], args=[])
+        """See :meth:`JobStore.request_cancel`."""
+        answer = self._durably(self._cancel, job=keys.job(job_id))
         if answer is None:
             raise JobNotFoundError(job_id)
         status = JobStatus(answer[0].decode())
@@ -248,13 +203,8 @@ class RedisJournal:
             raise JobEndedError(f"job {job_id} has ended: {status}")
         return CancelResult(status, int(answer[1]))
 
-    def _durably(self, write: Any, *, keys: list[str], args: list[Any]) -> Any:
-        return run_durably(self._store, write, keys=keys, args=args, replicas=self._replicas)
-
-
-def _idempotency_keys(idempotency: Idempotency) -> list[str]:
-    caller, key = idempotency.caller, idempotency.key
-    return [keys.idempotency(caller, key), keys.ambiguous_idempotency(caller, key)]
+    def _durably(self, write: Script, /, **named: Any) -> Any:
+        return run_durably(self._store, write, self._replicas, **named)
 
 
 def _translated_errors(job_id: str, attempt: int) -> AbstractContextManager[None]:

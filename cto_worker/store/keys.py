@@ -1,4 +1,4 @@
-"""Every key, channel and time-to-live in the store. Lua scripts get them as arguments.
+"""Every key, channel and time-to-live in the store. Lua scripts use the constants by their names.
 
 Celery's own keys (the queue ``cto`` and ``celery-task-meta-*``) are in the same database.
 """

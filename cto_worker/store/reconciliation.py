@@ -14,7 +14,7 @@ from cto_worker.domain.intent_log import IntentStatus, decode_log, encode_record
 from cto_worker.domain.market import Buy, Outcome, OutcomeStatus
 from cto_worker.errors import IntentNotFoundError, IntentNotUnknownError, JobNotEndedError, JobNotFoundError
 from cto_worker.store import keys
-from cto_worker.store.scripts import script, translate_script_errors
+from cto_worker.store.scripts import Script, translate_script_errors
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -121,8 +121,11 @@ def _resolve(store: Redis, job_id: str, intent_id: str = "", record: bytes = b""
             f"intent {intent_id} is no longer unknown: somebody else has just resolved it"
         ),
     ):
-        unknown, removed = script(store, "resolve")(
-            keys=[keys.job(job_id), keys.intents(job_id)],
-            args=[job_id, intent_id, record, keys.LIST_PREFIX, keys.REVIEW],
+        unknown, removed = Script(store, "resolve")(
+            job=keys.job(job_id),
+            intents=keys.intents(job_id),
+            job_id=job_id,
+            intent_id=intent_id,
+            record=record,
         )
     return int(unknown), int(removed)

@@ -37,10 +37,10 @@ from cto_worker.errors import (
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
+    from cto_worker.domain.journal import Entry
     from cto_worker.domain.market import Order
-    from cto_worker.domain.plan import Plan
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class InMemoryJob:
 
 @dataclass(slots=True)
 class InMemoryJournal:
-    """Implements :class:`cto_worker.domain.journal.Journal` in memory.
+    """Implements the ports of :mod:`cto_worker.domain.journal` in memory.
 
     Its clock is :attr:`now_ms`, which only tests change. The hooks ``before_append`` and ``before_intent``
     may raise, or change any state.
@@ -92,7 +92,7 @@ class InMemoryJournal:
         idempotency: Idempotency | None = None,
         trace: str = "",
     ) -> CreateResult:
-        """See :meth:`cto_worker.domain.journal.Journal.create`."""
+        """See :meth:`~cto_worker.domain.journal.JobStore.create`."""
         if idempotency:
             first = self._keys.setdefault(
                 (idempotency.caller, idempotency.key), (event.job_id, idempotency.fingerprint)
@@ -110,7 +110,7 @@ class InMemoryJournal:
         return CreateResult(event.job_id, new=True, status=JobStatus.WAITING)
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:
-        """See :meth:`cto_worker.domain.journal.Journal.claim`."""
+        """See :meth:`~cto_worker.domain.journal.Leases.claim`."""
         job = self.jobs.get(job_id)
         if job is None or job.status.ended:
             return None
@@ -128,46 +128,37 @@ class InMemoryJournal:
             job.attempt, job.events[-1], job.request, dict(job.log), job.stalls, elapsed_ms, job.trace
         )
 
-    def append(  # noqa: PLR0913 - see Journal
-        self,
-        event: ProgressEvent,
-        result: dict[str, Any] | None = None,
-        step_ms: float | None = None,
-        *,
-        earlier: Sequence[ProgressEvent] = (),
-        plan: Plan | None = None,
-        records: Mapping[str, IntentRecord] | None = None,
-        review: bool = False,
-    ) -> AppendResult:
-        """See :meth:`cto_worker.domain.journal.Journal.append`."""
-        for appended in (*earlier, event):
+    def append(self, entry: Entry) -> AppendResult:
+        """See :meth:`~cto_worker.domain.journal.EventLog.append`."""
+        event = entry.event
+        for appended in entry.events:
             self.before_append(appended)
         job = self.jobs.get(event.job_id)
         if job and event == job.events[-1]:
             return self._answer(job, event)
         job = self._owned(event.job_id, event.attempt)
-        validate_sequence((job.events[-1], *earlier, event))
-        job.events += [*earlier, event]
-        self.published += map(encode, earlier)
+        validate_sequence((job.events[-1], *entry.events))
+        job.events += entry.events
+        self.published += map(encode, entry.earlier)
         job.status = JobStatus(event.status) if event.status.terminal else JobStatus.ACTIVE
-        job.review = review and event.status.terminal
-        if plan is not None or records:
+        job.review = entry.review and event.status.terminal
+        if entry.plan is not None or entry.records:
             job.stalls = 0
-        if plan is not None:
-            job.log[PLAN] = encode_plan(plan)
-        for intent_id, record in (records or {}).items():
+        if entry.plan is not None:
+            job.log[PLAN] = encode_plan(entry.plan)
+        for intent_id, record in entry.records.items():
             job.log[intent_id] = encode_record(record)
-        self._publish(event, result or {})
-        if step_ms is not None:
+        self._publish(event, entry.result or {})
+        if entry.step_ms is not None:
             samples = self._samples.setdefault(keys.step_durations(event.mode, event.platform), [])
-            samples.insert(0, step_ms)
+            samples.insert(0, entry.step_ms)
             del samples[keys.STEP_DURATION_SAMPLES :]
         return self._answer(job, event)
 
     def intend(
         self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
     ) -> bool:
-        """See :meth:`cto_worker.domain.journal.Journal.intend`."""
+        """See :meth:`~cto_worker.domain.journal.EventLog.intend`."""
         self.before_intent(intent_id)
         job = self._owned(job_id, attempt)
         record = encode_record(IntentRecord(IntentStatus.INTENDED, order))
@@ -178,15 +169,15 @@ class InMemoryJournal:
         self._be_durable()
         return True
 
-    def submitted(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
-        """See :meth:`cto_worker.domain.journal.Journal.submitted`."""
+    def record_submission(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+        """See :meth:`~cto_worker.domain.journal.EventLog.record_submission`."""
         job = self._owned(job_id, attempt)
         record = encode_record(IntentRecord(IntentStatus.SUBMITTED, order))
         _check_unsettled(job, intent_id, record)
         job.log[intent_id] = record
 
     def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
-        """See :meth:`cto_worker.domain.journal.Journal.renew`."""
+        """See :meth:`~cto_worker.domain.journal.Leases.renew`."""
         renewed = {}
         for job_id, attempt in owned.items():
             job = self.jobs.get(job_id)
@@ -198,7 +189,7 @@ class InMemoryJournal:
         return renewed
 
     def release(self, job_id: str, attempt: int) -> bytes | None:
-        """See :meth:`cto_worker.domain.journal.Journal.release`."""
+        """See :meth:`~cto_worker.domain.journal.Leases.release`."""
         job = self.jobs.get(job_id)
         if job is None or job.attempt != attempt or job.status.ended:
             return None
@@ -206,8 +197,8 @@ class InMemoryJournal:
         job.due_ms = self.now_ms + keys.RESUME_CHECK_DELAY_MS
         return job.request
 
-    def due(self) -> list[Orphan]:
-        """See :meth:`cto_worker.domain.journal.Journal.due`."""
+    def find_orphans(self) -> list[Orphan]:
+        """See :meth:`~cto_worker.domain.journal.JobStore.find_orphans`."""
         orphans = []
         for job_id in self._overdue(begun=True):
             job = self.jobs[job_id]
@@ -227,7 +218,7 @@ class InMemoryJournal:
         return orphans
 
     def request_cancel(self, job_id: str) -> CancelResult:
-        """See :meth:`cto_worker.domain.journal.Journal.request_cancel`."""
+        """See :meth:`~cto_worker.domain.journal.JobStore.request_cancel`."""
         job = self.jobs.get(job_id)
         if job is None:
             raise JobNotFoundError(job_id)

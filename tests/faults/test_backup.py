@@ -90,7 +90,7 @@ def test_after_a_restore_nothing_is_bought_twice(system, paste):
         assert (last["status"], last["details"]["errorCode"]) == ("failed", "needs_review"), last
     listed = system.history.page(None, keys.REVIEW, 10).jobs
     assert {job.job_id for job in listed} == set(unended)
-    assert system.history.view(after) is None
+    assert system.history.job_details(after) is None
 
     system.worker()
     new = system.submit(walletCount=1)

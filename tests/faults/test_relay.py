@@ -23,6 +23,7 @@ from support.waiting import wait_until
 from support.watchers import collect_sockets, leaves_sockets_behind
 
 from cto_worker.domain.events import Details, Status
+from cto_worker.domain.journal import Entry
 from cto_worker.store import keys
 from cto_worker.store.journal import RedisJournal
 
@@ -91,7 +92,7 @@ class ReportedJob:
             details=Details(current_operation="x" * bulk),
             **({"status": Status.IN_PROGRESS} | more),
         )
-        self.journal.append(self.event, {} if last else None)
+        self.journal.append(Entry(self.event))
 
 
 def now_ms():

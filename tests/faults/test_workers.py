@@ -104,7 +104,7 @@ def test_a_job_that_kills_every_worker_is_parked(system):
     check(system, [job_id], unknown_allowed=True)
     last = system.events(job_id)[-1]
     assert (last["attempt"], last["details"]["errorCode"]) == (6, "needs_review")
-    assert [step["status"] for step in system.history.view(job_id).result["steps"]] == ["unknown"]
+    assert [step["status"] for step in system.history.job_details(job_id).result["steps"]] == ["unknown"]
 
 
 def test_a_frozen_worker_sends_and_writes_nothing_after_a_takeover(build):

@@ -8,6 +8,7 @@ from api.app import create_app
 from api.auth.authentication import Authenticator
 from api.auth.revocations import Revocations
 from api.server.security_middleware import SecurityMiddleware
+from cto_worker.domain.journal import Journal
 from cto_worker.jobs.celery_app import celery_app, make_producer
 from cto_worker.store.journal import RedisJournal
 
@@ -32,7 +33,7 @@ def app(store, settings, journal):
         settings,
         Authenticator(settings, Revocations(store).revoked),
         store,
-        journal,
+        Journal.of(journal),
         make_producer(settings, store, celery),
     )
     app.wsgi_app = SecurityMiddleware(app.wsgi_app, settings)

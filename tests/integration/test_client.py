@@ -9,6 +9,7 @@ import pytest
 
 from cto_worker.client import Client
 from cto_worker.domain.events import JobStatus, Status
+from cto_worker.domain.journal import Entry
 from cto_worker.errors import (
     EventsGoneError,
     InvalidRequestError,
@@ -38,7 +39,7 @@ def append(journal, job_id, first, seqs, *, last=None):
     for seq in seqs:
         ended = {"status": Status.COMPLETED, "phase": 5, "progress": 100} if seq == last else {}
         event = replace(first, job_id=job_id, seq=seq, attempt=1, status=Status.IN_PROGRESS, phase=4)
-        journal.append(replace(event, **ended), {} if seq == last else None)
+        journal.append(Entry(replace(event, **ended)))
 
 
 def first_event(client, job_id):

@@ -70,7 +70,7 @@ def check_resumed(system, job_ids, killed_ms, within_s=15):
 
 
 def _check_job(system, job_id, by_intent, *, unknown_allowed):
-    view = system.history.view(job_id)
+    view = system.history.job_details(job_id)
     events = [decode(event) for event in view.events]
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert [event.status in ENDED for event in events] == [False] * (len(events) - 1) + [True]

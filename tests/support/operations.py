@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cto_worker.domain.events import Status
+from cto_worker.domain.journal import Journal
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
@@ -25,7 +26,7 @@ def run(journal, market, job_id="j1", **changes):
     request = parse_request(body)
     journal.create(accepted_event(job_id, request), request.to_document())
     try:
-        return Runner(journal, market).run_job(job_id, body)
+        return Runner(Journal.of(journal), market).run_job(job_id, body)
     except OperationFailed as failure:
         return failure.result
 

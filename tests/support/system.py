@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from cto_worker.config import Settings
 from cto_worker.domain.events import decode
 from cto_worker.domain.intent_log import decode_log
+from cto_worker.domain.journal import Journal
 from cto_worker.jobs.celery_app import celery_app, make_producer
 from cto_worker.operation.cancellation import cancel
 from cto_worker.store import keys
@@ -136,7 +137,7 @@ class SplitSystem(Access):
         self.started = 0
         self.store_process = self.start_store()
         self.client = connect(self.settings)
-        self.market = connect(self.settings.of_paper_market)  # the store of its ledger
+        self.market = connect(self.settings, url=self.settings.paper_url)  # the store of its ledger
         self.history = History(self.client)
         self.celery = celery_app(self.settings)
         self.producer = make_producer(self.settings, self.client, self.celery)
@@ -247,7 +248,7 @@ class SplitSystem(Access):
     def cancel(self, job_id):
         """Cancel a job as the REST endpoint does. Raises JobEndedError."""
         latest = decode(self.history.latest(job_id).event)
-        return cancel(RedisJournal(self.client, self.settings), job_id, latest)
+        return cancel(Journal.of(RedisJournal(self.client, self.settings)), job_id, latest)
 
     def events(self, job_id):
         stored = self.history.events(job_id)

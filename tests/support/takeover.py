@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from cto_worker.domain.events import Mode, encode
 from cto_worker.domain.intent_log import decode_log
+from cto_worker.domain.journal import Journal
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
@@ -28,7 +29,7 @@ CALLS = {
     "claim",
     "append",
     "intend",
-    "submitted",
+    "record_submission",
     "release",
     "account",
     "detect",
@@ -36,7 +37,7 @@ CALLS = {
     "submit",
     "outcome",
 }
-WRITES = {"append", "intend", "submitted"}
+WRITES = {"append", "intend", "record_submission"}
 
 
 class Killed(BaseException):
@@ -111,7 +112,7 @@ class RecordedJob:
     def run(self, interruption=None, **runner):
         """Run the job once. Return the worker's result; ``None`` if the run was killed or lost the job."""
         interruption = interruption or Interruption()
-        journal = InterruptedPort(self.journal, interruption)
+        journal = Journal.of(InterruptedPort(self.journal, interruption))
         market = InterruptedPort(self.market, interruption)
         try:
             return Runner(journal, market, **runner).run_job(JOB, self.body, recorded=True)
@@ -176,7 +177,7 @@ def assert_consistent(job):
         assert len(set(payloads)) == 1, f"{intent_id} was sent as two different orders"
         assert job.records[intent_id].order.payload == payloads[0], "each sent order is recorded"
     assert not [intent_id for intent_id, record in job.records.items() if record.unsettled]
-    assert job.journal.due() == []
+    assert job.journal.find_orphans() == []
 
 
 def assert_same_end(job, reference):

@@ -30,7 +30,7 @@ from cto_worker.domain.money import LAMPORTS_PER_SOL, to_lamports, to_sol
 from cto_worker.errors import MarketError, OrderRejectedError
 from cto_worker.markets.paper import bonding_curve
 from cto_worker.store import keys
-from cto_worker.store.scripts import script
+from cto_worker.store.scripts import Script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,18 +71,20 @@ class PaperMarket:
             _Fault.LATE: settings.paper_late_rate,
         }
         self.patience_s = (settings.paper_latency_ms + settings.paper_timeout_ms) / 1000
-        self._open = script(store, "open", __package__)
-        self._quote = script(store, "quote", __package__)
-        self._submit = script(store, "submit", __package__)
-        self._outcome = script(store, "outcome", __package__)
+        self._open = Script(store, "open", __package__)
+        self._quote = Script(store, "quote", __package__)
+        self._submit = Script(store, "submit", __package__)
+        self._outcome = Script(store, "outcome", __package__)
 
     def account(self, user_id: str, wallet_count: int) -> Account:
         """See :meth:`cto_worker.domain.market.Market.account`. Opens missing wallets."""
         addresses = [address(user_id, index) for index in range(wallet_count + 1)]
         with _store_errors():
             answer = self._open(
-                keys=[keys.paper_wallets(user_id), keys.PAPER_LEDGER],
-                args=[user_id, self._balance_lamports, *addresses],
+                addresses,
+                wallets=keys.paper_wallets(user_id),
+                user=user_id,
+                lamports=self._balance_lamports,
             )
         balances = {name.decode(): int(lamports) for name, lamports in zip(*[iter(answer)] * 2, strict=True)}
         funding, *wallets = (address(user_id, index) for index in range(len(balances)))
@@ -121,8 +123,9 @@ class PaperMarket:
             return _sign("transfer", intent, intent.source, intent.destination)
         with _store_errors():
             balance, gained, sold = self._quote(
-                keys=[keys.paper_wallets(intent.user_id), keys.paper_curve(intent.token_address)],
-                args=[intent.wallet],
+                wallets=keys.paper_wallets(intent.user_id),
+                curve=keys.paper_curve(intent.token_address),
+                wallet=intent.wallet,
             )
         fees = NETWORK_FEE_LAMPORTS + intent.priority_fee_lamports
         _check(balance, intent.wallet, intent.lamports + fees)
@@ -156,7 +159,7 @@ class PaperMarket:
         """
         with _store_errors():
             signature, status, spent, tokens, code, error, age_ms = self._outcome(
-                keys=[keys.paper_intent(order.intent_id)]
+                intent=keys.paper_intent(order.intent_id)
             )
         unknown = Outcome(OutcomeStatus.UNKNOWN, order.signature)
         if signature is None or signature.decode() != order.signature:
@@ -183,31 +186,25 @@ class PaperMarket:
         user_id, target = fields["user"], fields["target"]
         with _store_errors():
             self._submit(
-                keys=[
-                    keys.paper_intent(order.intent_id),
-                    keys.paper_wallets(user_id),
-                    keys.paper_tokens(user_id),
-                    keys.paper_curve(target),
-                    keys.PAPER_LEDGER,
-                ],
-                args=[
-                    fields["kind"],
-                    order.intent_id,
-                    order.signature,
-                    user_id,
-                    fields["source"],
-                    target,
-                    fields["lamports"],
-                    fields["min_tokens"],
-                    NETWORK_FEE_LAMPORTS,
-                    fields["priority_fee"],
-                    int(_chance(order.intent_id) < self._failure_rate),
-                    keys.PAPER_INTENT_TTL_S,
-                    bonding_curve.VIRTUAL_LAMPORTS,
-                    bonding_curve.VIRTUAL_TOKENS,
-                    bonding_curve.TOKENS_FOR_SALE,
-                    bonding_curve.FEE_BPS,
-                ],
+                intent=keys.paper_intent(order.intent_id),
+                wallets=keys.paper_wallets(user_id),
+                tokens=keys.paper_tokens(user_id),
+                curve=keys.paper_curve(target),
+                kind=fields["kind"],
+                intent_id=order.intent_id,
+                signature=order.signature,
+                user=user_id,
+                source=fields["source"],
+                target=target,
+                lamports=fields["lamports"],
+                min_tokens=fields["min_tokens"],
+                network_fee=NETWORK_FEE_LAMPORTS,
+                priority_fee=fields["priority_fee"],
+                fails=int(_chance(order.intent_id) < self._failure_rate),
+                virtual_lamports=bonding_curve.VIRTUAL_LAMPORTS,
+                virtual_tokens=bonding_curve.VIRTUAL_TOKENS,
+                for_sale=bonding_curve.TOKENS_FOR_SALE,
+                fee_bps=bonding_curve.FEE_BPS,
             )
 
     def _fault(self, intent_id: str) -> _Fault | None:

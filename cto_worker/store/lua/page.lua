@@ -1,11 +1,10 @@
 -- Returns one page of a list of jobs, and removes expired jobs from the list.
 -- KEYS: index of jobs by serial number.
--- ARGV: limit, cursor (or ""), prefixes of job and events keys, maximum number of removals, prefix of lists, name of
--- the review list
+-- ARGV: limit, cursor (or ""), maximum number of removals
 -- Returns {rows of {job id, status, created ms, latest event, 1 if the job needs review}, cursor of the next page (or
 -- "")}; a cursor is a serial number, and its page has the jobs below it
-local index = KEYS[1]
-local limit, cursor, job_prefix, events_prefix, removals, list_prefix, review_list = unpack(ARGV)
+local index = unpack(KEYS)
+local limit, cursor, removals = unpack(ARGV)
 limit, removals = tonumber(limit), tonumber(removals)
 local rows, last = {}, ""
 local below = cursor == "" and "+inf" or "(" .. cursor
@@ -13,16 +12,16 @@ while true do
   local found = redis.call("ZRANGE", index, below, "-inf", "BYSCORE", "REV", "LIMIT", 0, limit + 1, "WITHSCORES")
   for position = 1, #found, 2 do
     local id, serial = found[position], found[position + 1]
-    local status, created, user = unpack(redis.call("HMGET", job_prefix .. id, "status", "created", "user"))
-    local latest = status and redis.call("XREVRANGE", events_prefix .. id, "+", "-", "COUNT", 1)[1]
+    local status, created, user = unpack(redis.call("HMGET", JOB_PREFIX .. id, "status", "created", "user"))
+    local latest = status and latest_event(EVENTS_PREFIX .. id)
     if not latest then
       redis.call("ZREM", index, id) -- expired
       removals = removals - 1
     elseif #rows == limit then
       return { rows, last }
     else
-      local review = redis.call("ZSCORE", list_prefix .. user .. ":" .. review_list, id)
-      rows[#rows + 1] = { id, status, created, latest[2][2], review and 1 or 0 }
+      local review = redis.call("ZSCORE", LIST_PREFIX .. user .. ":" .. REVIEW, id)
+      rows[#rows + 1] = { id, status, created, latest, review and 1 or 0 }
       last = serial
     end
     below = "(" .. serial

@@ -1,14 +1,13 @@
 -- Releases a job, so that another run may claim it at once. The caller must then send the job's message.
--- KEYS: job, due. ARGV: job id, attempt, ms until a sweep may send the message again
+-- KEYS: job. ARGV: job id, attempt
 -- Returns the request, or nothing if the job does not belong to this attempt or has ended
-local job, due = unpack(KEYS)
-local job_id, attempt, check_delay_ms = unpack(ARGV)
+local job = unpack(KEYS)
+local job_id, attempt = unpack(ARGV)
 local owner, status, request = unpack(redis.call("HMGET", job, "attempt", "status", "request"))
-if owner ~= attempt or status == "completed" or status == "failed" then
+if owner ~= attempt or ended(status) then
   return false
 end
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call("HSET", job, "lease", 0, "released", 1, "sent", string.format("%.0f", now))
-redis.call("ZADD", due, string.format("%.0f", now + check_delay_ms), job_id)
+local now = now_ms()
+redis.call("HSET", job, "lease", 0, "released", 1, "sent", integer(now))
+redis.call("ZADD", DUE, integer(now + RESUME_CHECK_DELAY_MS), job_id)
 return request

@@ -1,10 +1,10 @@
 -- Records an operator's resolution of one unknown intent of an ended job, if an intent is given. Removes the job from
 -- the review lists if no intent is unknown. The job's events and Celery's metadata do not change.
 -- KEYS: job, intents
--- ARGV: job id, intent id (or ""), its new record, prefix of lists, name of the review list
+-- ARGV: job id, intent id (or ""), its new record
 -- Returns {number of unknown intents left, 1 if this call removed the job from the lists}
 local job, intents = unpack(KEYS)
-local job_id, intent_id, record, list_prefix, review = unpack(ARGV)
+local job_id, intent_id, record = unpack(ARGV)
 
 local function unknown(text)
   return text and cjson.decode(text).status == "unknown"
@@ -14,7 +14,7 @@ local status, user = unpack(redis.call("HMGET", job, "status", "user"))
 if not status then
   return redis.error_reply("NOTFOUND no such job")
 end
-if status ~= "completed" and status ~= "failed" then
+if not ended(status) then
   return redis.error_reply("NOTENDED the job is " .. status)
 end
 if intent_id ~= "" then
@@ -35,8 +35,8 @@ for _, text in ipairs(redis.call("HVALS", intents)) do
 end
 local removed = 0
 if remaining == 0 then
-  for _, owner in ipairs({ user, "*" }) do
-    removed = math.max(removed, redis.call("ZREM", list_prefix .. owner .. ":" .. review, job_id))
+  for _, owner in ipairs({ user, ALL_OWNERS }) do
+    removed = math.max(removed, redis.call("ZREM", LIST_PREFIX .. owner .. ":" .. REVIEW, job_id))
   end
 end
 return { remaining, removed }

@@ -1,11 +1,12 @@
 -- Counts jobs by status.
--- KEYS: jobs. ARGV: the user whose jobs count, or "" for the jobs of all users
+-- ARGV: the user whose jobs count, or "" for the jobs of all users; then the keys of the jobs
 -- Returns {waiting, active, completed, failed, not found, sum of progress}
+local counted_user = unpack(ARGV)
 local counts = { waiting = 0, active = 0, completed = 0, failed = 0 }
 local missing, progress_sum = 0, 0
-for _, job in ipairs(KEYS) do
-  local user, status, progress = unpack(redis.call("HMGET", job, "user", "status", "progress"))
-  if user and (ARGV[1] == "" or ARGV[1] == user) then
+for index = REST, #ARGV do
+  local user, status, progress = unpack(redis.call("HMGET", ARGV[index], "user", "status", "progress"))
+  if user and (counted_user == "" or counted_user == user) then
     counts[status] = counts[status] + 1
     progress_sum = progress_sum + tonumber(progress)
   else

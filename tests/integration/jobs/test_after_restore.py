@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from support.waiting import wait_until
 
 from cto_worker.domain.intent_log import decode_log
+from cto_worker.domain.journal import Journal
 from cto_worker.errors import WorkersRunningError
 from cto_worker.jobs.after_restore import REASON, park_all, park_all_in_time
 from cto_worker.jobs.celery_app import celery_app, make_send
@@ -44,7 +45,7 @@ def celery(settings):
 
 @pytest.fixture
 def park(store, journal, celery):
-    return lambda: list(park_all(store, journal, celery))
+    return lambda: list(park_all(store, Journal.of(journal), celery))
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_a_waiting_job_is_ended_and_its_message_removed(store, journal, body, pa
 
 def test_an_order_in_flight_is_unknown(store, journal, body, park):
     with pytest.raises(PowerCutError):
-        Runner(journal, Cut()).run_job(f"{JOB}1", body | {"mode": "prefunded"})
+        Runner(Journal.of(journal), Cut()).run_job(f"{JOB}1", body | {"mode": "prefunded"})
     store.hset(keys.job(f"{JOB}1"), "lease", 0)
     assert park() == [f"{JOB}1"]
     log = decode_log({name.decode(): text for name, text in store.hgetall(keys.intents(f"{JOB}1")).items()})
@@ -114,7 +115,7 @@ def test_jobs_that_an_earlier_attempt_ended_are_returned_too(store, journal, bod
 
     lease = threading.Thread(target=run_out)
     lease.start()
-    assert set(park_all_in_time(store, journal, celery, 60)) == {running, waiting}
+    assert set(park_all_in_time(store, Journal.of(journal), celery, 60)) == {running, waiting}
     lease.join()
     assert {History(store).latest(job_id).user_id for job_id in (running, waiting)} == {"7"}
 

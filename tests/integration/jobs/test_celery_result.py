@@ -52,16 +52,14 @@ def test_progress_is_the_latest_event(app, reporter):
 
 
 def test_success_is_the_operations_result(app, reporter):
-    reporter.end("done", {"successfulBuys": 5}, error=None, step_ms=None)
+    reporter.end({"successfulBuys": 5}, None)
     result = app.AsyncResult("j1")
     assert (result.state, result.result, result.successful()) == ("SUCCESS", {"successfulBuys": 5}, True)
     assert result.date_done
 
 
 def test_failure_is_a_real_exception_with_the_result_in_it(app, reporter):
-    reporter.end(
-        "nothing done", {"failedBuys": 5}, error=("all_buys_failed", "No buy succeeded"), step_ms=None
-    )
+    reporter.end({"failedBuys": 5}, ("all_buys_failed", "No buy succeeded"))
     result = app.AsyncResult("j1")
     assert result.state == "FAILURE"
     assert isinstance(result.result, OperationFailed)
@@ -71,8 +69,6 @@ def test_failure_is_a_real_exception_with_the_result_in_it(app, reporter):
 
 
 def test_rest_reads_the_same_result_from_the_metadata(store, reporter):
-    reporter.end(
-        "nothing done", {"failedBuys": 5}, error=("all_buys_failed", "No buy succeeded"), step_ms=None
-    )
-    view = History(store).view("j1")
+    reporter.end({"failedBuys": 5}, ("all_buys_failed", "No buy succeeded"))
+    view = History(store).job_details("j1")
     assert (view.status, view.result, len(view.events)) == ("failed", {"failedBuys": 5}, 2)

@@ -26,6 +26,7 @@ from support.samples import FIRST_EVENT
 from cto_worker.config import Settings
 from cto_worker.domain.events import Details, ProgressEvent, Status, decode
 from cto_worker.domain.intent_log import PLAN, IntentRecord, IntentStatus, decode_record, settled
+from cto_worker.domain.journal import Entry
 from cto_worker.domain.market import Buy, Order, Outcome, OutcomeStatus, Transfer
 from cto_worker.domain.plan import Plan, Step
 from cto_worker.errors import CtoError, FencedError, JobEndedError
@@ -166,7 +167,8 @@ class LeaseMachine(RuleBasedStateMachine):
 
     def write_or_repeat(self, run, event, recorded):
         latest = decode(self.store.xrevrange(keys.events(run.job_id), count=1)[0][1][b"event"])
-        append = lambda journal: journal.append(event, {"x": 1}, **recorded)  # noqa: E731
+        entry = Entry(event, result={"x": 1}, **recorded)
+        append = lambda journal: journal.append(entry)  # noqa: E731
         if event != latest:
             return self.write(run, append)
         before = self.state(run.job_id)
@@ -205,9 +207,9 @@ class LeaseMachine(RuleBasedStateMachine):
         assert (claim is not None) == (owner is not None and (owner == 0 or free))
         if claim:
             assert claim.attempt == owner + 1
-            records = dict(claim.log.records) if claim.log else {}
+            records = dict(claim.intent_log.records) if claim.intent_log else {}
             self.runs.append(
-                Run(job_id, claim.attempt, claimant, claim.latest, claim.log is not None, records)
+                Run(job_id, claim.attempt, claimant, claim.latest, claim.intent_log is not None, records)
             )
             self.continue_run(self.runs[-1], steps, trouble)
 
@@ -288,7 +290,7 @@ class LeaseMachine(RuleBasedStateMachine):
     def send(self, run, order):
         self.execute(order)
         run.sent = True
-        submitted = lambda journal: journal.submitted(run.job_id, run.attempt, order.intent_id, order)  # noqa: E731
+        submitted = lambda journal: journal.record_submission(run.job_id, run.attempt, order.intent_id, order)  # noqa: E731
         if self.write(run, submitted) is REFUSED:
             run.over = True
 
@@ -349,7 +351,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @rule()
     def sweep(self):
-        self.both(lambda journal: journal.due())
+        self.both(lambda journal: journal.find_orphans())
 
     @rule(others=st.booleans())
     def fill_or_empty_the_queue_of_resumed_jobs(self, others):
@@ -371,11 +373,11 @@ class LeaseMachine(RuleBasedStateMachine):
         order = Order(intent_id, "stale", b"stale")
         record = settled(order, Outcome(OutcomeStatus.UNKNOWN, "stale"))
         writes = {
-            "event": lambda journal: journal.append(event),
-            "end": lambda journal: journal.append(replace(event, status=Status.FAILED), {}, review=True),
-            "records": lambda journal: journal.append(event, records={intent_id: record}),
+            "event": lambda journal: journal.append(Entry(event)),
+            "end": lambda journal: journal.append(Entry(replace(event, status=Status.FAILED), review=True)),
+            "records": lambda journal: journal.append(Entry(event, records={intent_id: record})),
             "intend": lambda journal: journal.intend(run.job_id, run.attempt, intent_id, order),
-            "submitted": lambda journal: journal.submitted(run.job_id, run.attempt, intent_id, order),
+            "submitted": lambda journal: journal.record_submission(run.job_id, run.attempt, intent_id, order),
         }
         assert self.write(run, writes[what]) is REFUSED
 

@@ -22,11 +22,12 @@ from api.relay.send_queue import MAX_BYTES, SendQueue, flush
 from api.relay.subscriber import Subscriber
 from api.rest import metrics_endpoint
 from cto_worker.domain.events import Details, Status, encode
+from cto_worker.domain.journal import Entry, Journal
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
 from cto_worker.observability import heartbeat
 from cto_worker.observability.heartbeat import ProcessHeartbeat
-from cto_worker.observability.metered_journal import MeteredJournal
+from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.store import keys
 from cto_worker.store.backup import snapshot
@@ -175,8 +176,8 @@ def test_counts_that_could_not_be_sent_are_added_later_and_once(settings, store,
     # The heartbeat had arrived, and only the answer was lost: the store recognizes it by its number.
     counter.inc(7)
     sender.send()
-    args = [sender._id, sender._number, '{"kind": "worker"}', heartbeat.FORGET_MS, '["cto_sweeps_total"]', 7]
-    sender._write(keys=[keys.COUNTS, keys.PROCESSES], args=args)
+    repeated = {"id": sender._id, "number": sender._number, "content": '{"kind": "worker"}'}
+    sender._write(['["cto_sweeps_total"]', 7], forget_ms=heartbeat.FORGET_MS, **repeated)
     assert heartbeat.read(store).counts["cto_sweeps_total", ()] == 12
 
 
@@ -185,7 +186,7 @@ def test_an_operation_is_counted_as_it_is_journalled(store, journal, growth, bod
     market, history = InMemoryMarket(failing=("wallet-2:buy",)), History(store)
 
     def run():
-        runner = Runner(MeteredJournal(journal), market)
+        runner = Runner(metered(Journal.of(journal)), market)
         runner.run_job(completed, body | {"walletCount": 3})
         with pytest.raises(OperationFailed):
             runner.run_job(failed, body | {"mode": "prefunded", "buyAmount": 5_000, "walletCount": 1})
@@ -199,7 +200,7 @@ def test_an_operation_is_counted_as_it_is_journalled(store, journal, growth, bod
     buys = [grown["intents_total", "buy", status] for status in ("intended", "confirmed", "failed")]
     assert buys == [3, 2, 1]
     assert grown["intents_total", "transfer", "confirmed"] == 3
-    assert grown["spent_sol_total",] == pytest.approx(history.view(completed).result["totalSpent"])
+    assert grown["spent_sol_total",] == pytest.approx(history.job_details(completed).result["totalSpent"])
     events = history.latest(completed).seq + history.latest(failed).seq
     assert grown["events_journalled_total",] == events
     assert grown["jobs_accepted_total",] == 2
@@ -211,14 +212,14 @@ def test_a_phase_that_another_run_started_is_not_timed(journal, growth):
     later = replace(first, attempt=1, status=Status.IN_PROGRESS)
 
     def run():
-        one, other = MeteredJournal(journal), MeteredJournal(journal)
-        one.claim("j1", "one")
-        one.append(replace(later, seq=2, phase=2, timestamp=3_000))
+        one, other = metered(Journal.of(journal)), metered(Journal.of(journal))
+        one.leases.claim("j1", "one")
+        one.events.append(Entry(replace(later, seq=2, phase=2, timestamp=3_000)))
         journal.release("j1", 1)
-        other.claim("j1", "other")
-        other.append(replace(later, seq=3, phase=2, attempt=2, timestamp=9_000))
-        other.append(replace(later, seq=4, phase=3, attempt=2, timestamp=9_500))
-        other.append(replace(later, seq=5, phase=4, attempt=2, timestamp=9_750))
+        other.leases.claim("j1", "other")
+        other.events.append(Entry(replace(later, seq=3, phase=2, attempt=2, timestamp=9_000)))
+        other.events.append(Entry(replace(later, seq=4, phase=3, attempt=2, timestamp=9_500)))
+        other.events.append(Entry(replace(later, seq=5, phase=4, attempt=2, timestamp=9_750)))
 
     grown = growth(run)
     assert grown["phase_seconds_count", "standard", "1"] == 1
@@ -298,7 +299,7 @@ def test_unfinished_work_of_the_whole_system_is_reported(scrape, journal):
         now_ms = time.time_ns() // 1_000_000
         journal.create(replace(FIRST_EVENT, job_id=f"j{number}", timestamp=now_ms), {})
     journal.claim("j0", "me")
-    journal.append(replace(FIRST_EVENT, job_id="j0", seq=2, attempt=1, status=Status.IN_PROGRESS))
+    journal.append(Entry(replace(FIRST_EVENT, job_id="j0", seq=2, attempt=1, status=Status.IN_PROGRESS)))
     scraped = scrape()
     assert (scraped["jobs", "waiting"], scraped["jobs", "active"]) == (2, 1)
     assert scraped["jobs_accepted_total",] == 3

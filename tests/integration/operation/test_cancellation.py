@@ -8,6 +8,7 @@ import pytest
 from support.waiting import wait_until
 
 from cto_worker.domain.events import JobStatus, Status, decode
+from cto_worker.domain.journal import Journal
 from cto_worker.errors import JobEndedError, OperationFailed
 from cto_worker.jobs.runner import Runner
 from cto_worker.markets.paper import ledger
@@ -52,8 +53,8 @@ def test_a_waiting_job_ends_at_once_and_its_message_starts_no_run(
     first, last = events()
     assert (last.seq, last.attempt, last.status) == (2, 0, Status.FAILED)
     assert (last.details.error_code, last.details.total_spent) == ("cancelled", 0)
-    assert History(store).view(job_id).result["errorCode"] == "cancelled"
-    assert Runner(journal, PaperMarket(store, settings)).run_job(job_id, body) is None
+    assert History(store).job_details(job_id).result["errorCode"] == "cancelled"
+    assert Runner(Journal.of(journal), PaperMarket(store, settings)).run_job(job_id, body) is None
     assert events() == [first, last]
     assert ledger.entries(store) == []
     assert store.zcard(keys.DUE) == 0, "no sweep finds the job"
@@ -70,13 +71,13 @@ def test_the_later_of_two_concurrent_cancellations_is_refused(journal, overtaken
     (first,) = events()
 
     def another():
-        assert cancel(journal, job_id, first) is JobStatus.FAILED
+        assert cancel(Journal.of(journal), job_id, first) is JobStatus.FAILED
         # In the same millisecond the later call would write the same event, and succeed like the first.
         wait_until(lambda: time.time_ns() // 10**6 > events()[-1].timestamp)
 
     overtaken.meanwhile = another
     with pytest.raises(JobEndedError):
-        cancel(overtaken, job_id, first)
+        cancel(Journal.of(overtaken), job_id, first)
     assert [event.status for event in events()] == [Status.STARTED, Status.FAILED]
 
 
@@ -85,10 +86,10 @@ def test_a_worker_that_claims_a_cancelled_job_first_ends_it(
 ):
     (first,) = events()
     overtaken.meanwhile = lambda: journal.claim(job_id, "a worker that dies")
-    assert cancel(overtaken, job_id, first) is JobStatus.ACTIVE
+    assert cancel(Journal.of(overtaken), job_id, first) is JobStatus.ACTIVE
     assert events() == [first]
     journal.release(job_id, 1)
     with pytest.raises(OperationFailed, match="cancelled"):
-        Runner(journal, PaperMarket(store, settings)).run_job(job_id, body)
+        Runner(Journal.of(journal), PaperMarket(store, settings)).run_job(job_id, body)
     assert events()[-1].details.error_code == "cancelled"
     assert ledger.entries(store) == []

@@ -22,6 +22,7 @@ from api.relay.relay import HEARTBEAT_INTERVAL_S, LISTEN_TIMEOUT_S, Relay
 from api.relay.subscriber import Subscriber
 from cto_worker.config import Settings
 from cto_worker.domain.events import Status, encode
+from cto_worker.domain.journal import Entry
 from cto_worker.errors import EventsGoneError, JobNotFoundError
 from cto_worker.store import keys
 from cto_worker.store.history import History
@@ -144,14 +145,14 @@ def start(journal, job_id="j1", **changes):
 
 def start_and_end(journal, job_id, **changes):
     start(journal, job_id, **changes)
-    journal.append(event(2, job_id, status=Status.COMPLETED, progress=100, **changes), {})
+    journal.append(Entry(event(2, job_id, status=Status.COMPLETED, progress=100, **changes)))
 
 
 def test_a_member_gets_every_event_of_its_room_in_order(relay, journal, inbox):
     relay.join(inbox("socket"), "user_7")
     start(journal)
     for seq in range(2, 200):
-        journal.append(event(seq))
+        journal.append(Entry(event(seq)))
     inbox.has("socket", [("j1", seq) for seq in range(1, 200)])
 
 
@@ -160,7 +161,7 @@ def test_a_socket_in_every_room_of_a_job_gets_each_event_once(relay, journal, in
     for room in ("user_7", "user_9", "job_j1", "admin_launches"):
         relay.join(inbox("socket"), room)
     for seq in range(2, 50):
-        journal.append(event(seq, socket_user_id="9"))
+        journal.append(Entry(event(seq, socket_user_id="9")))
     inbox.has("socket", [("j1", seq) for seq in range(1, 50)])
 
 
@@ -171,16 +172,16 @@ def test_a_socket_that_joins_room_after_room_gets_each_event_once(relay, journal
         relay.join(inbox("socket"), room)
         for _ in range(10):
             seq += 1
-            journal.append(event(seq, socket_user_id="9"))
+            journal.append(Entry(event(seq, socket_user_id="9")))
         inbox.has("socket", [("j1", number) for number in range(1, seq + 1)])
 
 
 def test_joining_sends_the_latest_event_of_unfinished_jobs_only(relay, journal, inbox):
     start(journal)
-    journal.append(event(2))
+    journal.append(Entry(event(2)))
     start(journal, "j2")
     start(journal, "ended")
-    journal.append(event(2, "ended", status=Status.COMPLETED, progress=100), {})
+    journal.append(Entry(event(2, "ended", status=Status.COMPLETED, progress=100)))
     start(journal, "others", user_id="8")
     relay.join(inbox("socket"), "user_7")
     assert inbox.received == {"socket": [("j1", 2), ("j2", 1)]}
@@ -199,7 +200,7 @@ def test_a_subscriber_that_has_left_gets_no_further_event(relay, journal, inbox)
     relay.join(inbox("stays"), "user_7")
     relay.join(inbox("leaves"), "user_7")
     relay.leave(inbox("leaves"), "user_7")
-    journal.append(event(2))
+    journal.append(Entry(event(2)))
     inbox.has("stays", [("j1", 1), ("j1", 2)])
     assert inbox.received["leaves"] == [("j1", 1)]
 
@@ -227,14 +228,14 @@ def test_a_job_watched_while_it_grows_has_no_hole_and_no_repeat(relay, journal, 
 
     def write():
         for seq in range(2, 400):
-            journal.append(event(seq))
+            journal.append(Entry(event(seq)))
 
     writer = threading.Thread(target=write)
     writer.start()
     for socket in sockets:
         relay.join(inbox(socket), "user_7")
     writer.join()
-    journal.append(event(400, status=Status.COMPLETED, progress=100), {})
+    journal.append(Entry(event(400, status=Status.COMPLETED, progress=100)))
     for socket in sockets:
         wait_until(lambda socket=socket: ("j1", 400) in inbox.received.get(socket, []))
         seqs = [seq for _, seq in inbox.received[socket]]
@@ -247,10 +248,10 @@ def test_events_that_pub_sub_lost_are_read_from_the_journal(relay, journal, stor
     inbox.has("socket", [("j1", 1)])
     kill_pubsub(store)
     for seq in range(2, 20):
-        journal.append(event(seq))
+        journal.append(Entry(event(seq)))
     start(journal, "accepted-meanwhile")
     wait_until(lambda: len(inbox.received["socket"]) == 20)
-    journal.append(event(20))
+    journal.append(Entry(event(20)))
     wait_until(lambda: len(inbox.received["socket"]) == 21)
     assert [seq for job, seq in inbox.received["socket"] if job == "j1"] == list(range(1, 21))
 
@@ -269,10 +270,10 @@ def test_an_invalid_message_is_logged_and_skipped(relay, journal, store, inbox, 
 def test_a_stale_or_repeated_message_is_dropped(relay, journal, store, inbox):
     relay.join(inbox("socket"), "user_7")
     start(journal)
-    journal.append(event(2))
+    journal.append(Entry(event(2)))
     for seq in (1, 2, 1):
         store.publish(keys.CHANNEL_PREFIX + "user_7", encode(event(seq)))
-    journal.append(event(3))
+    journal.append(Entry(event(3)))
     inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
 
 
@@ -280,7 +281,7 @@ def test_a_repeated_terminal_event_is_dropped(relay, journal, store, inbox):
     relay.join(inbox("socket"), "user_7")
     start(journal)
     end = event(2, status=Status.FAILED, progress=100)
-    journal.append(end, {})
+    journal.append(Entry(end))
     store.publish(keys.CHANNEL_PREFIX + "user_7", encode(end))
     start(journal, "next")
     inbox.has("socket", [("j1", 1), ("j1", 2), ("next", 1)])
@@ -305,8 +306,8 @@ def test_an_invalid_journal_entry_stops_neither_catching_up_nor_later_events(
     store.hset(keys.job("j1"), mapping={"seq": 2})
     kill_pubsub(store)  # the relay reconnects and catches up, beyond the invalid entry
     wait_until(lambda: "not an event" in caplog.text)
-    journal.append(event(3))
-    journal.append(event(2, "j2"))
+    journal.append(Entry(event(3)))
+    journal.append(Entry(event(2, "j2")))
     wait_until(lambda: len(inbox.received["socket"]) == 4)
     assert set(inbox.received["socket"][2:]) == {("j1", 3), ("j2", 2)}
     assert "unexpected error in the relay" not in caplog.text
@@ -333,9 +334,9 @@ def test_the_relay_continues_after_an_unexpected_error(store, journal, caplog):
     with running_relay(store) as relay:
         relay.join(inbox("socket"), "user_7")
         start(journal)
-        journal.append(event(2))
+        journal.append(Entry(event(2)))
         wait_until(lambda: "unexpected error in the relay" in caplog.text)
-        journal.append(event(3))
+        journal.append(Entry(event(3)))
         inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
 
 
@@ -367,7 +368,7 @@ def test_a_store_lost_between_two_batches_of_joins_loses_no_request_and_no_event
         proxy.black_hole.clear()
         for request in requests:
             request.result()
-    journal.append(event(2))
+    journal.append(Entry(event(2)))
     for name in names:
         inbox.has(name, [("j1", 2)] if name in answers else [("j1", 1), ("j1", 2)])
     for answer in answers.values():
@@ -389,10 +390,10 @@ def resumed(relay, subscriber, after, job_id="j1"):
 def test_resuming_sends_the_missed_events_and_then_every_later_one(relay, journal, inbox):
     start(journal)
     for seq in range(2, 30):
-        journal.append(event(seq))
+        journal.append(Entry(event(seq)))
     assert resumed(relay, inbox("socket"), 10) == list(range(11, 30))
-    journal.append(event(30))
-    journal.append(event(31))
+    journal.append(Entry(event(30)))
+    journal.append(Entry(event(31)))
     inbox.has("socket", [("j1", 30), ("j1", 31)])
 
 
@@ -401,7 +402,7 @@ def test_resuming_while_the_job_grows_has_no_hole_and_no_repeat(relay, journal, 
 
     def write():
         for seq in range(2, 300):
-            journal.append(event(seq))
+            journal.append(Entry(event(seq)))
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -415,7 +416,7 @@ def test_resuming_while_the_job_grows_has_no_hole_and_no_repeat(relay, journal, 
             lambda events, subscriber=subscriber: [subscriber.put_event(event) for event in events],
         )
     writer.join()
-    journal.append(event(300, status=Status.COMPLETED, progress=100), {})
+    journal.append(Entry(event(300, status=Status.COMPLETED, progress=100)))
     for socket in sockets:
         wait_until(lambda socket=socket: ("j1", 300) in inbox.received.get(socket, []))
         assert [seq for _, seq in inbox.received[socket]] == list(range(2, 301))
@@ -424,17 +425,17 @@ def test_resuming_while_the_job_grows_has_no_hole_and_no_repeat(relay, journal, 
 def test_a_member_that_resumes_gets_no_live_event_twice(relay, journal, inbox):
     start(journal)
     relay.join(inbox("socket"), "user_7")
-    journal.append(event(2))
+    journal.append(Entry(event(2)))
     inbox.has("socket", [("j1", 1), ("j1", 2)])
     assert resumed(relay, inbox("socket"), 0) == [1, 2]
-    journal.append(event(3))
+    journal.append(Entry(event(3)))
     inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
 
 
 def test_expired_events_are_reported_as_a_gap(relay, journal, store, inbox):
     start(journal)
     for seq in range(2, 10):
-        journal.append(event(seq))
+        journal.append(Entry(event(seq)))
     store.xtrim(keys.events("j1"), minid="6-0", approximate=False)
     with pytest.raises(EventsGoneError) as gap:
         resumed(relay, inbox("socket"), 3)
@@ -450,10 +451,10 @@ def test_a_gap_is_reported_to_subscribers_that_lack_the_expired_events(proxied, 
     resumed(relay, inbox("current"), 8)
     with proxy.broken():
         for seq in range(2, 9):
-            journal.append(event(seq))
+            journal.append(Entry(event(seq)))
         store.xtrim(keys.events("j1"), minid="6-0", approximate=False)
     inbox.has("behind", [("j1", seq) for seq in (1, 6, 7, 8)])
-    journal.append(event(9))
+    journal.append(Entry(event(9)))
     inbox.has("behind", [("j1", seq) for seq in (1, 6, 7, 8, 9)])
     inbox.has("current", [("j1", 1), ("j1", 9)])
     assert inbox.gaps == {"behind": [("j1", 6)]}
@@ -468,8 +469,8 @@ def test_a_subscriber_that_joins_again_gets_the_missed_events(relay, journal, in
     start(journal)
     relay.join(inbox("socket"), "user_7")
     relay.leave(inbox("socket"), "user_7")
-    journal.append(event(2))
-    journal.append(event(3))
+    journal.append(Entry(event(2)))
+    journal.append(Entry(event(3)))
     relay.join(inbox("socket"), "user_7")
     inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
 
@@ -491,8 +492,8 @@ def test_a_subscriber_that_has_left_is_not_caught_up(relay, journal, store, inbo
     relay.join(inbox("socket"), "user_8")
     relay.leave(inbox("socket"), "user_7")
     kill_pubsub(store)
-    journal.append(event(2))
-    journal.append(event(2, "j2", user_id="8"))
+    journal.append(Entry(event(2)))
+    journal.append(Entry(event(2, "j2", user_id="8")))
     inbox.has("socket", [("j1", 1), ("j2", 1), ("j2", 2)])
 
 
@@ -503,9 +504,9 @@ class CountedReads(History):
         super().__init__(store)
         self.reads = Counter()
 
-    def events_of(self, jobs):
+    def events_of_jobs(self, jobs):
         self.reads.update(job_id for job_id, _ in jobs)
-        return super().events_of(jobs)
+        return super().events_of_jobs(jobs)
 
 
 def test_jobs_that_were_left_are_not_read_after_an_outage(store, journal, inbox):
@@ -518,9 +519,9 @@ def test_jobs_that_were_left_are_not_read_after_an_outage(store, journal, inbox)
             start(journal, job_id, user_id="8")
             relay.join(inbox("socket"), f"job_{job_id}")
             relay.leave(inbox("socket"), f"job_{job_id}")
-            journal.append(event(2, job_id, user_id="8"))
+            journal.append(Entry(event(2, job_id, user_id="8")))
         kill_pubsub(store)
-        journal.append(event(2))
+        journal.append(Entry(event(2)))
         wait_until(lambda: ("j1", 2) in inbox.received["socket"])
         wait_until(lambda: history.reads["j1"])
         assert history.reads.keys() == {"j1"}
@@ -552,7 +553,7 @@ def test_a_job_is_followed_again_after_its_room_was_left_and_joined(relay, journ
     relay.leave(inbox("socket"), room)
     relay.join(inbox("socket"), room)
     kill_pubsub(store)
-    journal.append(event(2, status=Status.COMPLETED, progress=100), {})
+    journal.append(Entry(event(2, status=Status.COMPLETED, progress=100)))
     inbox.has("socket", [("j1", 1), ("j1", 2)])
 
 
@@ -567,8 +568,8 @@ def test_a_job_whose_room_was_left_is_followed_in_another_room(relay, journal, s
     relay.join(inbox("socket"), room)
     relay.leave(inbox("socket"), "job_j1")
     kill_pubsub(store)
-    journal.append(event(2, socket_user_id="9"))
-    journal.append(event(3, socket_user_id="9", status=Status.COMPLETED, progress=100), {})
+    journal.append(Entry(event(2, socket_user_id="9")))
+    journal.append(Entry(event(3, socket_user_id="9", status=Status.COMPLETED, progress=100)))
     inbox.has("socket", [("j1", seq) for seq in ((2, 3) if resumes else (1, 2, 3))])
     assert not inbox("socket").followed
     assert not inbox("socket").left
@@ -579,8 +580,8 @@ def test_a_job_that_ended_while_the_store_was_lost_is_sent_to_its_end(relay, jou
     start(journal)
     inbox.has("socket", [("j1", 1)])
     kill_pubsub(store)
-    journal.append(event(2))
-    journal.append(event(3, status=Status.COMPLETED, progress=100), {})
+    journal.append(Entry(event(2)))
+    journal.append(Entry(event(3, status=Status.COMPLETED, progress=100)))
     inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
 
 
@@ -672,11 +673,11 @@ def test_a_silently_dead_link_is_noticed_and_replaced(proxied, journal, inbox, m
     start(journal)
     inbox.has("socket", [("j1", 1)])
     proxy.black_hole.set()
-    journal.append(event(2))
+    journal.append(Entry(event(2)))
     wait_until(lambda: "lost the store" in caplog.text)
     proxy.black_hole.clear()
     inbox.has("socket", [("j1", 1), ("j1", 2)])
-    journal.append(event(3))
+    journal.append(Entry(event(3)))
     inbox.has("socket", [("j1", 1), ("j1", 2), ("j1", 3)])
 
 
@@ -688,7 +689,7 @@ def test_a_job_room_is_left_with_the_last_event(relay, journal, inbox):
     assert len(rooms) == 50
     relay.join(inbox("user"), "user_7")
     for number in range(50):
-        journal.append(event(2, f"j{number}", status=Status.COMPLETED, progress=100), {})
+        journal.append(Entry(event(2, f"j{number}", status=Status.COMPLETED, progress=100)))
     wait_until(lambda: len(inbox.received["socket"]) == 100)
     wait_until(lambda: not rooms)
     assert set(inbox("user").rooms) == {"user_7"}
@@ -700,7 +701,7 @@ def test_a_job_room_is_left_with_the_last_event_of_a_resume_too(relay, journal, 
     start(journal)
     assert resumed(relay, inbox("socket"), 1) == []
     assert set(inbox("socket").rooms) == {"job_j1"}
-    journal.append(event(2, status=Status.COMPLETED, progress=100), {})
+    journal.append(Entry(event(2, status=Status.COMPLETED, progress=100)))
     wait_until(lambda: not inbox("socket").rooms)
     assert resumed(relay, inbox("other"), 1) == [2]
     assert not inbox("other").rooms
@@ -730,7 +731,7 @@ def test_the_rooms_of_a_subscriber_are_limited(store, journal, inbox):
             resumed(relay, subscriber, 0, "j2")
         relay.join(subscriber, "user_7")
         assert resumed(relay, subscriber, 0, "j1") == [1]
-        journal.append(event(2, status=Status.COMPLETED, progress=100), {})
+        journal.append(Entry(event(2, status=Status.COMPLETED, progress=100)))
         wait_until(lambda: set(subscriber.rooms) == {"user_7"})
         assert resumed(relay, subscriber, 0, "j2") == [1]
         relay.resume(subscriber, "j1", 0, lambda _: None, ended=True)

@@ -60,13 +60,11 @@ def record(journal, body):
 
 
 def complete(reporter):
-    reporter.end("done", {"successfulBuys": 5}, error=None, step_ms=None)
+    reporter.end({"successfulBuys": 5}, None)
 
 
 def fail(reporter):
-    reporter.end(
-        "nothing", {"successfulBuys": 0}, error=("all_buys_failed", "No buy succeeded"), step_ms=None
-    )
+    reporter.end({"successfulBuys": 0}, ("all_buys_failed", "No buy succeeded"))
 
 
 def test_submitting_records_the_job_and_sends_its_message(rest, store, body):
@@ -173,7 +171,7 @@ def test_status_and_list_have_outcome_and_review(rest, record, outcome, counts, 
     assert shown_now() == (None, False, "active")
     reporter.totals.successful_buys, reporter.totals.failed_buys, reporter.totals.unknown_buys = counts
     end = {"outcome": outcome and JobOutcome(outcome), "review": shown == "unknown"}
-    reporter.end("done", {}, error=None, step_ms=None, **end)
+    reporter.end({}, None, **end)
     assert shown_now() == (shown, shown == "unknown", "completed")
 
 
@@ -279,9 +277,9 @@ def test_the_list_by_status_and_owner(rest, record):
 def test_the_jobs_that_need_review_are_a_list_beside_the_statuses(rest, record):
     done = record("done")
     complete(record("other"))
-    done.end("done", {"unknownBuys": 1}, error=None, step_ms=None, review=True)
+    done.end({"unknownBuys": 1}, None, review=True)
     parked = record("parked", userId="8")
-    parked.end("lost", {}, error=("needs_review", "Lost"), step_ms=None, review=True)
+    parked.end({}, ("needs_review", "Lost"), review=True)
 
     def listed(query):
         return [(job["jobId"], job["status"]) for job in data(rest.get(f"/api/cto/jobs?{query}"))["jobs"]]

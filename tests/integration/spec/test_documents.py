@@ -25,6 +25,7 @@ from api.rest import metrics_endpoint
 from api.spec import asyncapi, openapi
 from api.spec.event_reference import error_table
 from cto_worker.domain.events import Details, ProgressEvent
+from cto_worker.domain.journal import Journal
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
@@ -328,8 +329,8 @@ def test_responses_about_a_job_are_described(
 
     request_all()
     with suppress(OperationFailed):
-        Runner(journal, PaperMarket(store, settings)).run_job("j1", body)
-    assert History(store).view("j1").status == end
+        Runner(Journal.of(journal), PaperMarket(store, settings)).run_job("j1", body)
+    assert History(store).job_details("j1").status == end
     request_all()
     send_about("GET", "j1", "latest", 304, headers={"If-None-Match": "*"})
     send_about("POST", "j1", "cancel", 409)

@@ -12,7 +12,7 @@ from support.samples import FIRST_EVENT
 from cto_worker.config import Settings
 from cto_worker.domain.events import Details, JobStatus, Status, decode
 from cto_worker.domain.intent_log import PLAN, IntentLog, IntentRecord, IntentStatus, decode_record, settled
-from cto_worker.domain.journal import AppendResult, Idempotency, Orphan
+from cto_worker.domain.journal import AppendResult, Entry, Idempotency, Orphan
 from cto_worker.domain.market import Buy, Order, Outcome, OutcomeStatus, Transfer
 from cto_worker.domain.plan import Plan, Step
 from cto_worker.errors import (
@@ -142,7 +142,7 @@ def started(journal):
     """The journal with a job that its first run has started."""
     journal.create(FIRST, {"a": 1})
     journal.claim("j1", "me")
-    journal.append(SECOND)
+    journal.append(Entry(SECOND))
     return journal
 
 
@@ -240,12 +240,12 @@ def test_an_unknown_job_cannot_be_claimed(journal):
 
 
 def test_an_ended_job_cannot_be_claimed(started):
-    started.append(COMPLETED, {})
+    started.append(Entry(COMPLETED))
     assert started.claim("j1", "me") is None
 
 
 def test_events_are_appended_in_order(book, started):
-    started.append(replace(SECOND, seq=3, progress=45.5))
+    started.append(Entry(replace(SECOND, seq=3, progress=45.5)))
     assert [event.seq for event in book.events("j1")] == [1, 2, 3]
     assert book.metadata("j1")["result"]["progress"] == 45.5
 
@@ -255,10 +255,12 @@ THREE = [replace(SECOND, seq=seq, progress=20.0 + 5 * seq) for seq in (3, 4, 5)]
 
 def test_several_events_are_appended_in_one_step(book, started):
     *earlier, last = THREE
-    started.append(last, earlier=earlier)
+    started.append(Entry(last, earlier=earlier))
     assert book.events("j1") == [FIRST, SECOND, *THREE]
     assert book.metadata("j1")["result"]["seq"] == 5
-    assert started.append(last, earlier=earlier) == AppendResult(cancel=False, step_ms=None), "and once only"
+    assert started.append(Entry(last, earlier=earlier)) == AppendResult(cancel=False, step_ms=None), (
+        "and once only"
+    )
     assert book.events("j1") == [FIRST, SECOND, *THREE]
 
 
@@ -276,12 +278,12 @@ def test_several_events_are_appended_in_one_step(book, started):
 )
 def test_events_that_cannot_follow_are_refused_together(book, started, events):
     with pytest.raises((SequenceError, FencedError)):
-        started.append(events[-1], earlier=events[:-1])
+        started.append(Entry(events[-1], earlier=events[:-1]))
     assert book.events("j1") == [FIRST, SECOND]
 
 
 def test_repeating_the_last_event_is_harmless(book, started):
-    assert started.append(SECOND) == AppendResult(cancel=False, step_ms=None)
+    assert started.append(Entry(SECOND)) == AppendResult(cancel=False, step_ms=None)
     assert book.events("j1") == [FIRST, SECOND]
 
 
@@ -300,33 +302,33 @@ def test_repeating_the_last_event_is_harmless(book, started):
 def test_an_invalid_event_is_refused(book, started, event, error):
     before = book.metadata("j1")
     with pytest.raises(error):
-        started.append(event)
+        started.append(Entry(event))
     assert book.events("j1") == [FIRST, SECOND]
     assert book.metadata("j1") == before
 
 
 @pytest.mark.parametrize("terminal", [COMPLETED, FAILED], ids=["completed", "failed"])
 def test_nothing_follows_the_end(book, started, terminal):
-    started.append(terminal, {})
+    started.append(Entry(terminal))
     with pytest.raises(JobEndedError):
-        started.append(replace(SECOND, seq=4, progress=100))
+        started.append(Entry(replace(SECOND, seq=4, progress=100)))
     assert book.events("j1") == [FIRST, SECOND, terminal]
 
 
 def test_a_stale_run_cannot_write_before_the_first_event_of_its_owner(journal):
     journal.create(FIRST, {})
     with pytest.raises(FencedError):
-        journal.append(SECOND)
+        journal.append(Entry(SECOND))
 
 
 def test_success_carries_the_operations_result(book, started):
-    started.append(COMPLETED, {"successfulBuys": 3})
+    started.append(Entry(COMPLETED, result={"successfulBuys": 3}))
     assert book.metadata("j1")["status"] == "SUCCESS"
     assert book.metadata("j1")["result"] == {"successfulBuys": 3}
 
 
 def test_failure_carries_an_exception_with_the_result(book, started):
-    started.append(FAILED, {"successfulBuys": 0})
+    started.append(Entry(FAILED, result={"successfulBuys": 0}))
     assert book.metadata("j1")["status"] == "FAILURE"
     assert book.metadata("j1")["result"] == {
         "exc_type": OperationFailed.__name__,
@@ -337,15 +339,15 @@ def test_failure_carries_an_exception_with_the_result(book, started):
 
 def test_every_later_append_reports_a_requested_cancellation(started):
     assert started.request_cancel("j1").status is JobStatus.ACTIVE
-    assert started.append(SECOND).cancel
-    assert started.append(replace(SECOND, seq=3)).cancel
+    assert started.append(Entry(SECOND)).cancel
+    assert started.append(Entry(replace(SECOND, seq=3))).cancel
 
 
 def test_a_waiting_job_can_be_cancelled(journal):
     journal.create(FIRST, {})
     assert journal.request_cancel("j1").status is JobStatus.WAITING
     journal.claim("j1", "me")
-    assert journal.append(SECOND).cancel
+    assert journal.append(Entry(SECOND)).cancel
 
 
 def test_an_unknown_job_cannot_be_cancelled(journal):
@@ -354,7 +356,7 @@ def test_an_unknown_job_cannot_be_cancelled(journal):
 
 
 def test_an_ended_job_cannot_be_cancelled(started):
-    started.append(FAILED, {})
+    started.append(Entry(FAILED))
     with pytest.raises(JobEndedError):
         started.request_cancel("j1")
 
@@ -364,8 +366,8 @@ def test_the_step_duration_is_the_median_of_the_last_twenty_runs(journal):
         job_id = f"run-{number}"
         journal.create(replace(FIRST, job_id=job_id), {})
         journal.claim(job_id, "me")
-        begun = journal.append(replace(SECOND, job_id=job_id, platform=platform))
-        journal.append(replace(COMPLETED, job_id=job_id, platform=platform), {}, step_ms)
+        begun = journal.append(Entry(replace(SECOND, job_id=job_id, platform=platform)))
+        journal.append(Entry(replace(COMPLETED, job_id=job_id, platform=platform), step_ms=step_ms))
         return begun.step_ms
 
     assert [run(n, "bonk", float(n)) for n in range(4)] == [None, 0, 0.5, 1]
@@ -381,7 +383,7 @@ def test_the_step_duration_is_the_median_of_the_last_twenty_runs(journal):
 def planned(started):
     """Record the job's plan. Returns the event it was recorded with."""
     event = replace(SECOND, seq=3, phase=4, progress=70)
-    started.append(event, plan=TRADE)
+    started.append(Entry(event, plan=TRADE))
     return event
 
 
@@ -391,7 +393,7 @@ def test_a_job_can_be_taken_over_once_its_lease_has_expired_and_not_before(book,
     book.let_pass(5_001)
     claim = started.claim("j1", "you")
     assert (claim.attempt, claim.latest, json.loads(claim.request)) == (2, SECOND, {"a": 1})
-    assert (claim.log, claim.stalls) == (None, 1)
+    assert (claim.intent_log, claim.stalls) == (None, 1)
     assert LEASE_MS <= claim.elapsed_ms < LEASE_MS + 5_000, "counted from the first claim"
     assert started.claim("j1", "a third") is None
 
@@ -404,7 +406,7 @@ def test_a_lost_answer_to_a_takeover_comes_again(book, started):
     assert replace(again, elapsed_ms=claim.elapsed_ms) == claim
     book.let_pass(LEASE_MS // 2 + 1)
     assert started.claim("j1", "me") is None, "asking again has renewed the lease"
-    assert started.due() == []
+    assert started.find_orphans() == []
 
 
 def test_a_run_that_has_lost_its_job_cannot_claim_it_again(book, started):
@@ -418,14 +420,14 @@ def test_each_takeover_without_progress_is_a_stall(book, started):
         book.let_pass(LEASE_MS + 1)
         claim = started.claim("j1", f"run {stalls}")
         assert (claim.attempt, claim.stalls) == (stalls + 1, stalls)
-        started.append(replace(SECOND, seq=stalls + 2, attempt=claim.attempt))
+        started.append(Entry(replace(SECOND, seq=stalls + 2, attempt=claim.attempt)))
 
 
 @pytest.mark.parametrize("recorded", [{"plan": TRADE}, {"records": {"i": settled(ORDER, CONFIRMED_OUTCOME)}}])
 def test_an_entry_in_the_intent_log_resets_the_count_of_stalls(book, started, recorded):
     book.let_pass(LEASE_MS + 1)
     assert started.claim("j1", "you").stalls == 1
-    started.append(replace(SECOND, seq=3, attempt=2), **recorded)
+    started.append(Entry(replace(SECOND, seq=3, attempt=2), **recorded))
     book.let_pass(LEASE_MS + 1)
     assert started.claim("j1", "a third").stalls == 1
 
@@ -434,7 +436,7 @@ def test_an_intent_alone_is_no_progress(book, started):
     book.let_pass(LEASE_MS + 1)
     started.claim("j1", "you")
     started.intend("j1", 2, ORDER.intent_id, ORDER)
-    started.submitted("j1", 2, ORDER.intent_id, ORDER)
+    started.record_submission("j1", 2, ORDER.intent_id, ORDER)
     book.let_pass(LEASE_MS + 1)
     assert started.claim("j1", "a third").stalls == 2
 
@@ -444,7 +446,7 @@ def test_renewing_keeps_a_job(book, started):
         book.let_pass(LEASE_MS - 5_000)
         assert started.renew({"j1": 1}) == {"j1": True}
     assert started.claim("j1", "you") is None
-    assert started.due() == []
+    assert started.find_orphans() == []
 
 
 def test_an_expired_lease_can_be_renewed_until_another_run_claims_the_job(book, started):
@@ -457,7 +459,7 @@ def test_renewing_returns_for_each_job_whether_its_lease_is_kept(book, started):
     for job_id in ("j2", "j3"):
         started.create(replace(FIRST, job_id=job_id), {})
         started.claim(job_id, "me")
-    started.append(replace(COMPLETED, job_id="j3", seq=2), {})
+    started.append(Entry(replace(COMPLETED, job_id="j3", seq=2)))
     book.let_pass(LEASE_MS + 1)
     started.claim("j2", "you")
     owned = {"j2": 1, "j1": 1, "j3": 1, "nothing": 1}
@@ -475,14 +477,16 @@ def test_renewing_another_runs_job_does_not_extend_its_lease(book, started):
 
 
 STALE_WRITES = {
-    "append": lambda journal: journal.append(replace(SECOND, seq=4, phase=4, progress=80)),
+    "append": lambda journal: journal.append(Entry(replace(SECOND, seq=4, phase=4, progress=80))),
     "append with records": lambda journal: journal.append(
-        replace(SECOND, seq=4, progress=80), records={"i": settled(ORDER, CONFIRMED_OUTCOME)}
+        Entry(replace(SECOND, seq=4, progress=80), records={"i": settled(ORDER, CONFIRMED_OUTCOME)})
     ),
-    "end": lambda journal: journal.append(replace(COMPLETED, seq=4), {}, review=True),
+    "end": lambda journal: journal.append(Entry(replace(COMPLETED, seq=4), review=True)),
     "intend": lambda journal: journal.intend("j1", 1, ORDER.intent_id, ORDER),
     "intend another": lambda journal: journal.intend("j1", 1, BUY.intent_id, replace(ORDER, payload=b"x")),
-    "submitted": lambda journal: journal.submitted("j1", 1, ORDER.intent_id, replace(ORDER, payload=b"x")),
+    "submitted": lambda journal: journal.record_submission(
+        "j1", 1, ORDER.intent_id, replace(ORDER, payload=b"x")
+    ),
 }
 
 
@@ -491,19 +495,19 @@ def test_no_write_of_a_run_that_has_lost_its_job_changes_anything(book, started,
     planned(started)
     started.intend("j1", 1, ORDER.intent_id, ORDER)
     book.let_pass(LEASE_MS + 1)
-    log = started.claim("j1", "you").log
+    log = started.claim("j1", "you").intent_log
     before = (book.events("j1"), book.metadata("j1"), book.records("j1"))
     with pytest.raises(FencedError):
         write(started)
     assert (book.events("j1"), book.metadata("j1"), book.records("j1")) == before
-    assert started.claim("j1", "you").log == log
+    assert started.claim("j1", "you").intent_log == log
     assert book.for_review() == []
 
 
 @pytest.mark.parametrize("write", STALE_WRITES.values(), ids=STALE_WRITES)
 def test_no_write_changes_anything_about_a_job_that_has_ended(book, started, write):
     planned(started)
-    started.append(replace(COMPLETED, seq=4, details=Details(current_operation="the true end")), {})
+    started.append(Entry(replace(COMPLETED, seq=4, details=Details(current_operation="the true end"))))
     before = (book.events("j1"), book.metadata("j1"), book.records("j1"))
     with pytest.raises(JobEndedError):
         write(started)
@@ -513,26 +517,26 @@ def test_no_write_changes_anything_about_a_job_that_has_ended(book, started, wri
 def test_a_repeated_last_event_of_a_lost_run_is_answered_and_changes_nothing(book, started):
     book.let_pass(LEASE_MS + 1)
     started.claim("j1", "you")
-    assert started.append(SECOND) == AppendResult(cancel=False, step_ms=None)
+    assert started.append(Entry(SECOND)) == AppendResult(cancel=False, step_ms=None)
     assert book.events("j1") == [FIRST, SECOND]
     with pytest.raises(FencedError):
-        started.append(replace(SECOND, timestamp=1))
+        started.append(Entry(replace(SECOND, timestamp=1)))
 
 
 # The intent log
 
 
-@pytest.mark.parametrize("name", ["intend", "submitted"])
+@pytest.mark.parametrize("name", ["intend", "record_submission"])
 def test_nothing_is_recorded_of_an_unknown_job(journal, name):
     with pytest.raises(JobNotFoundError):
         getattr(journal, name)("nothing", 1, ORDER.intent_id, ORDER)
 
 
-@pytest.mark.parametrize("late", ["intend", "submitted"])
+@pytest.mark.parametrize("late", ["intend", "record_submission"])
 def test_a_delayed_write_does_not_change_a_settled_intent(book, started, late):
     planned(started)
     done = settled(ORDER, CONFIRMED_OUTCOME)
-    started.append(replace(SECOND, seq=4, progress=71), records={ORDER.intent_id: done})
+    started.append(Entry(replace(SECOND, seq=4, progress=71), records={ORDER.intent_id: done}))
     with pytest.raises(SequenceError, match="settled"):
         getattr(started, late)("j1", 1, ORDER.intent_id, ORDER)
     assert book.records("j1")[ORDER.intent_id] == done
@@ -541,17 +545,19 @@ def test_a_delayed_write_does_not_change_a_settled_intent(book, started, late):
 def test_a_claim_returns_the_intent_log(book, started):
     planned(started)
     assert started.intend("j1", 1, TRANSFER.intent_id, ORDER) is True
-    started.submitted("j1", 1, TRANSFER.intent_id, ORDER)
+    started.record_submission("j1", 1, TRANSFER.intent_id, ORDER)
     done = settled(ORDER, CONFIRMED_OUTCOME)
     refused = settled(None, Outcome(OutcomeStatus.FAILED, "", error_code="insufficient_funds", error="no"))
     started.append(
-        replace(SECOND, seq=4, progress=71), records={TRANSFER.intent_id: done, "j1:w2:transfer": refused}
+        Entry(
+            replace(SECOND, seq=4, progress=71), records={TRANSFER.intent_id: done, "j1:w2:transfer": refused}
+        )
     )
     order = replace(ORDER, intent_id=BUY.intent_id)
     started.intend("j1", 1, BUY.intent_id, order)
     book.let_pass(LEASE_MS + 1)
     claim = started.claim("j1", "you")
-    assert claim.log == IntentLog(
+    assert claim.intent_log == IntentLog(
         Plan(TRADE.steps, {}),
         {
             TRANSFER.intent_id: done,
@@ -559,7 +565,7 @@ def test_a_claim_returns_the_intent_log(book, started):
             BUY.intent_id: IntentRecord(IntentStatus.INTENDED, order),
         },
     )
-    assert claim.log.records[BUY.intent_id].order.payload == b"\x00exact bytes\xff"
+    assert claim.intent_log.records[BUY.intent_id].order.payload == b"\x00exact bytes\xff"
     assert claim.latest.seq == 4
 
 
@@ -572,10 +578,10 @@ def test_an_intent_goes_from_intended_over_submitted_to_its_outcome(book, starte
 
     started.intend("j1", 1, ORDER.intent_id, ORDER)
     note()
-    started.submitted("j1", 1, ORDER.intent_id, ORDER)
+    started.record_submission("j1", 1, ORDER.intent_id, ORDER)
     note()
     started.append(
-        replace(SECOND, seq=4, progress=80), records={ORDER.intent_id: settled(ORDER, UNKNOWN_OUTCOME)}
+        Entry(replace(SECOND, seq=4, progress=80), records={ORDER.intent_id: settled(ORDER, UNKNOWN_OUTCOME)})
     )
     note()
     assert statuses == ["intended", "submitted", "unknown"]
@@ -608,7 +614,7 @@ def test_a_submission_is_recorded_though_the_job_was_cancelled_meanwhile(book, s
     planned(started)
     started.intend("j1", 1, ORDER.intent_id, ORDER)
     started.request_cancel("j1")
-    started.submitted("j1", 1, ORDER.intent_id, ORDER)
+    started.record_submission("j1", 1, ORDER.intent_id, ORDER)
     assert book.records("j1")[ORDER.intent_id].status is IntentStatus.SUBMITTED
 
 
@@ -618,7 +624,7 @@ def test_a_submission_is_recorded_though_the_job_was_cancelled_meanwhile(book, s
 def test_an_event_that_is_refused_leaves_the_log_as_it_was(book, started, event):
     planned(started)
     with pytest.raises((SequenceError, FencedError)):
-        started.append(event, records={ORDER.intent_id: settled(ORDER, UNKNOWN_OUTCOME)})
+        started.append(Entry(event, records={ORDER.intent_id: settled(ORDER, UNKNOWN_OUTCOME)}))
     assert book.records("j1") == {}
 
 
@@ -635,9 +641,9 @@ def test_a_released_job_can_be_claimed_at_once_and_that_is_no_stall(book, starte
 
 def test_a_sweep_finds_a_released_job_whose_message_is_lost(book, started):
     started.release("j1", 1)
-    assert started.due() == []
+    assert started.find_orphans() == []
     book.let_pass(GRACE_MS + 1)
-    assert [(orphan.job_id, orphan.attempt) for orphan in started.due()] == [("j1", 1)]
+    assert [(orphan.job_id, orphan.attempt) for orphan in started.find_orphans()] == [("j1", 1)]
 
 
 def test_a_job_can_be_released_only_by_its_owner_and_before_its_end(book, started):
@@ -646,31 +652,31 @@ def test_a_job_can_be_released_only_by_its_owner_and_before_its_end(book, starte
     started.claim("j1", "you")
     assert started.release("j1", 1) is None
     assert started.claim("j1", "a third") is None
-    started.append(replace(COMPLETED, attempt=2), {})
+    started.append(Entry(replace(COMPLETED, attempt=2)))
     assert started.release("j1", 2) is None
     book.let_pass(LEASE_MS + GRACE_MS)
-    assert started.due() == []
+    assert started.find_orphans() == []
 
 
 # Orphans
 
 
 def orphans(journal):
-    return sorted(orphan.job_id for orphan in journal.due())
+    return sorted(orphan.job_id for orphan in journal.find_orphans())
 
 
 def test_a_job_whose_lease_has_expired_is_an_orphan(book, started):
     book.let_pass(LEASE_MS - 5_000)
-    assert started.due() == []
+    assert started.find_orphans() == []
     book.let_pass(5_001)
-    assert started.due() == [Orphan("j1", b'{"a":1}', 1)]
+    assert started.find_orphans() == [Orphan("j1", b'{"a":1}', 1)]
 
 
 def test_a_job_whose_message_was_lost_is_an_orphan(book, journal):
     journal.create(FIRST, {"a": 1})
-    assert journal.due() == []
+    assert journal.find_orphans() == []
     book.let_pass(GRACE_MS + 1)
-    assert journal.due() == [Orphan("j1", b'{"a":1}', 0)]
+    assert journal.find_orphans() == [Orphan("j1", b'{"a":1}', 0)]
 
 
 def test_an_orphan_is_found_again_only_after_a_delay(book, journal):
@@ -746,7 +752,7 @@ def test_claimed_orphans_are_sent_before_waiting_ones(book, journal):
         journal.create(replace(FIRST, job_id=job_id), {})
     journal.claim("begun", "me")
     book.let_pass(LEASE_MS + 1)
-    assert [orphan.job_id for orphan in journal.due()] == ["begun", "a waiting one"]
+    assert [orphan.job_id for orphan in journal.find_orphans()] == ["begun", "a waiting one"]
 
 
 def test_an_orphan_is_sent_though_other_jobs_messages_are_queued(book, started):
@@ -760,7 +766,7 @@ def resent(book, started):
     """The journal with an orphan whose message was sent again, and may be queued with those of other jobs."""
     book.fill_the_queue_of_resumed_jobs()
     book.let_pass(LEASE_MS + 1)
-    started.due()
+    started.find_orphans()
     return started
 
 
@@ -804,9 +810,9 @@ def test_a_resent_message_does_not_count_for_a_later_takeover(book, sent, monkey
 
 @pytest.mark.parametrize("terminal", [COMPLETED, FAILED], ids=["completed", "failed"])
 def test_a_job_that_has_ended_is_no_orphan(book, started, terminal):
-    started.append(terminal, {})
+    started.append(Entry(terminal))
     book.let_pass(LEASE_MS + GRACE_MS)
-    assert started.due() == []
+    assert started.find_orphans() == []
 
 
 def test_ended_and_expired_jobs_leave_the_sweeps_lists(store):
@@ -814,14 +820,14 @@ def test_ended_and_expired_jobs_leave_the_sweeps_lists(store):
     for job_id in ("ended", "cancelled", "expired", "odd"):
         book.journal.create(replace(FIRST, job_id=job_id), {})
     book.journal.claim("ended", "me")
-    book.journal.append(replace(COMPLETED, job_id="ended", seq=2), {})
+    book.journal.append(Entry(replace(COMPLETED, job_id="ended", seq=2)))
     assert store.zscore(keys.DUE, "ended") is None
-    book.journal.append(replace(FAILED, job_id="cancelled", seq=2, attempt=0), {})
+    book.journal.append(Entry(replace(FAILED, job_id="cancelled", seq=2, attempt=0)))
     assert store.zscore(keys.WAITING, "cancelled") is None
     store.delete(keys.job("expired"))
     store.hset(keys.job("odd"), "status", "failed")  # as if its end had been written without leaving `due`
     book.let_pass(LEASE_MS + 1)
-    assert book.journal.due() == []
+    assert book.journal.find_orphans() == []
     assert store.exists(keys.DUE, keys.WAITING) == 0
 
 
@@ -832,7 +838,7 @@ def test_a_sweep_returns_a_limited_number_of_jobs(book, journal, begun):
         if begun:
             journal.claim(f"j{number}", "me")
     book.let_pass(LEASE_MS + 1)
-    assert [len(journal.due()) for _ in range(3)] == [keys.SWEEP_LIMIT, 1, 0]
+    assert [len(journal.find_orphans()) for _ in range(3)] == [keys.SWEEP_LIMIT, 1, 0]
 
 
 def test_only_one_of_many_concurrent_sweeps_finds_an_orphan(store):
@@ -840,7 +846,7 @@ def test_only_one_of_many_concurrent_sweeps_finds_an_orphan(store):
     for number in range(20):
         book.journal.create(replace(FIRST, job_id=f"j{number}"), {})
     book.let_pass(GRACE_MS + 1)
-    threads = [threading.Thread(target=lambda: found.extend(book.journal.due())) for _ in range(10)]
+    threads = [threading.Thread(target=lambda: found.extend(book.journal.find_orphans())) for _ in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -869,11 +875,11 @@ def test_only_one_of_many_concurrent_runs_takes_over_a_job(store):
 
 
 def test_a_job_that_ends_with_review_is_listed_for_an_operator(book, started):
-    started.append(FAILED, {}, review=True)
+    started.append(Entry(FAILED, review=True))
     assert book.for_review() == ["j1"]
     assert book.metadata("j1")["status"] == "FAILURE"
 
 
 def test_a_job_that_ends_without_review_is_not_listed(book, started):
-    started.append(COMPLETED, {})
+    started.append(Entry(COMPLETED))
     assert book.for_review() == []

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from api.cli.main import main
 from api.cli.output import program
 from cto_worker.domain.intent_log import decode_record
+from cto_worker.domain.journal import Journal
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import (
     IntentNotFoundError,
@@ -38,7 +39,7 @@ def run(journal, body):
         document = body | {"mode": "prefunded", "buyAmount": 0.9, "walletCount": 3} | changes
         market = market or InMemoryMarket(silent=silent)
         with suppress(OperationFailed):
-            Runner(journal, market).run_job(job_id, document)
+            Runner(Journal.of(journal), market).run_job(job_id, document)
         return market
 
     return run
@@ -134,10 +135,10 @@ def test_resolving_the_last_unknown_intent_removes_the_job_from_the_list(
 def test_a_resolved_job_needs_no_review_and_keeps_its_outcome(run, store):
     run("j1", "wallet-1:buy")
     history = History(store)
-    before = history.view("j1")
+    before = history.job_details("j1")
     assert (before.needs_review, before.outcome) == (True, "unknown")
     resolve(store, "j1", FIRST, executed=True)
-    after = history.view("j1")
+    after = history.job_details("j1")
     assert (after.needs_review, after.outcome, after.result) == (False, "unknown", before.result)
     assert after.result["needsReview"], "as it was when the job ended"
     assert not history.page(None, None, 10).jobs[0].needs_review
@@ -212,9 +213,9 @@ def before_writing(monkeypatch):
         def script_after_action(store, name):
             monkeypatch.undo()
             action()
-            return reconciliation.script(store, name)
+            return reconciliation.Script(store, name)
 
-        monkeypatch.setattr(reconciliation, "script", script_after_action)
+        monkeypatch.setattr(reconciliation, "Script", script_after_action)
 
     return before_writing
 
@@ -237,13 +238,13 @@ def test_a_job_that_expires_meanwhile_leaves_nothing_behind(run, store, before_w
 
 def test_a_repeated_resolution_after_a_lost_answer_is_harmless(run, store, listed, monkeypatch):
     run("j1", "wallet-1:buy")
-    real = reconciliation.script
+    real = reconciliation.Script
 
     def twice(store, name):
         run = real(store, name)
         return lambda **arguments: (run(**arguments), run(**arguments))[1]
 
-    monkeypatch.setattr(reconciliation, "script", twice)
+    monkeypatch.setattr(reconciliation, "Script", twice)
     assert resolve(store, "j1", FIRST, executed=True) == 0
     assert listed() == []
 

@@ -8,6 +8,7 @@ import pytest
 
 from cto_worker.domain.events import decode
 from cto_worker.domain.ids_and_rooms import user_room
+from cto_worker.domain.journal import Journal
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
@@ -44,7 +45,7 @@ def run(journal, body):
 
     def run(job_id, *silent, **changes):
         with suppress(OperationFailed):
-            Runner(journal, InMemoryMarket(silent=silent)).run_job(
+            Runner(Journal.of(journal), InMemoryMarket(silent=silent)).run_job(
                 job_id, body | {"mode": "prefunded"} | changes
             )
 
@@ -92,7 +93,7 @@ def test_an_expired_job_is_unknown_to_every_query(rest, store, run, accept, jour
     stats = rest.get("/api/cto/jobs/stats?jobIds=done,review,waiting").get_json()["data"]
     assert (stats["notFound"], stats["queued"], stats["completed"]) == (2, 1, 0)
     assert History(store).backlog().jobs[keys.REVIEW] == 1, "the list's length includes expired jobs"
-    journal.due()
+    journal.find_orphans()
     assert History(store).backlog().jobs == {"waiting": 1, "active": 0, keys.REVIEW: 0}
     for filters in ({}, {"userId": "7"}):
         assert listed(rest, **filters) == ["waiting"]
@@ -107,8 +108,8 @@ def test_an_unfinished_job_does_not_expire(rest, store, run, accept, journal, le
     run("ended")
     let_pass(10 * settings.retention_days)
     assert listed(rest) == listed(rest, status="waiting", userId="7") == ["begun", "waiting"]
-    assert len(History(store).open_jobs(user_room("7"))) == 2
-    assert [orphan.job_id for orphan in journal.due()] == ["begun", "waiting"]
+    assert len(History(store).unfinished_jobs(user_room("7"))) == 2
+    assert [orphan.job_id for orphan in journal.find_orphans()] == ["begun", "waiting"]
     store.hset(keys.job("begun"), "lease", 0)
     run("begun")
     run("waiting")
@@ -121,7 +122,7 @@ def test_all_keys_of_an_inactive_user_expire(store, run, accept, journal, let_pa
     run("done")
     run("review", UNKNOWN_BUY)
     accept("cancelled")
-    cancel(journal, "cancelled", decode(History(store).latest("cancelled").event))
+    cancel(Journal.of(journal), "cancelled", decode(History(store).latest("cancelled").event))
     let_pass(2 * settings.retention_days)
     assert {key.decode() for key in store.scan_iter()} <= SYSTEM
     assert store.exists(keys.DUE, keys.WAITING) == 0
@@ -156,5 +157,5 @@ def test_sweeps_remove_expired_jobs_from_the_global_lists(store, run, journal, l
     let_pass(settings.retention_days)
     lists = [keys.jobs(keys.ALL_OWNERS, name) for name in ("all", "completed")]
     for left in (1, 0):
-        journal.due()
+        journal.find_orphans()
         assert [store.zcard(name) for name in lists] == [left, left]

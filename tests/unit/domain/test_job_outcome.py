@@ -8,8 +8,10 @@ import pytest
 
 from cto_worker.domain.events import encode
 from cto_worker.domain.job_outcome import judge, outcome_of
+from cto_worker.domain.journal import Journal
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
+from cto_worker.jobs.after_restore import Parker
 from cto_worker.jobs.runner import Runner
 from cto_worker.operation.phases import MAX_STALLS
 from cto_worker.operation.reporter import accepted_event
@@ -39,14 +41,19 @@ def create(journal, body=BODY):
 def run(journal, market, **runner):
     """Run the job; return its final event as JSON, and its result."""
     try:
-        result = Runner(journal, market, **runner).run_job("j1", BODY)
+        result = Runner(Journal.of(journal), market, **runner).run_job("j1", BODY)
     except OperationFailed as failure:
         result = failure.result
+    return final_event(journal, result), result
+
+
+def final_event(journal, result):
+    """Return the final event as JSON, which must agree with the result."""
     final = json.loads(encode(journal.jobs["j1"].events[-1]))
     assert final["status"] in {"completed", "failed"}
     assert final["details"]["outcome"] == result["outcome"] == outcome_of(final)
     assert final["details"]["needsReview"] == result["needsReview"] == journal.jobs["j1"].review
-    return final, result
+    return final
 
 
 @pytest.mark.parametrize(
@@ -94,7 +101,7 @@ def test_the_outcome_of_a_cancelled_operation_follows_from_its_buys(journal, seq
 
 def test_a_refused_request_bought_nothing(journal):
     with pytest.raises(OperationFailed) as refusal:
-        Runner(journal, InMemoryMarket()).run_job("j1", {"userId": "7"})
+        Runner(Journal.of(journal), InMemoryMarket()).run_job("j1", {"userId": "7"})
     assert (refusal.value.code, refusal.value.result["outcome"]) == ("invalid_request", "none")
     assert refusal.value.result["wallets"] == []
 
@@ -149,7 +156,7 @@ def test_a_run_that_takes_over_counts_the_plan_of_the_earlier_run(journal):
 
     market = Dying()
     with pytest.raises(SystemExit):
-        Runner(journal, market).run_job("j1", BODY)
+        Runner(Journal.of(journal), market).run_job("j1", BODY)
     journal.now_ms += journal.lease_ms
     final, result = run(journal, market)
     assert (result["outcome"], final["details"]["plannedBuys"]) == ("full", 3)
@@ -160,7 +167,9 @@ def test_a_run_that_takes_over_counts_the_plan_of_the_earlier_run(journal):
 
 def test_a_job_parked_after_a_restore_is_unknown_whatever_its_log_says(journal):
     create(journal)
-    final, result = run(journal, InMemoryMarket(), parked="restored from a backup")
+    Parker(Journal.of(journal)).park_job("j1")
+    result = journal.metadata["j1"]["result"]["exc_message"][2]
+    final = final_event(journal, result)
     assert (final["details"]["errorCode"], result["outcome"], result["needsReview"]) == (
         "needs_review",
         "unknown",

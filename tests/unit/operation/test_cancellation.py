@@ -15,6 +15,7 @@ from support.takeover import (
 )
 
 from cto_worker.domain.events import JobStatus, Mode
+from cto_worker.domain.journal import Journal
 from cto_worker.operation.cancellation import cancel
 
 
@@ -55,7 +56,7 @@ def test_a_cancellation_just_before_an_intent_prevents_its_record_and_its_order(
 def test_a_cancelled_job_with_an_earlier_claim_is_ended_by_its_next_run():
     job = RecordedJob()
     job.run(Interruption(position("claim"), after=True))
-    assert cancel(job.journal, JOB, job.events[-1]) is JobStatus.WAITING
+    assert cancel(Journal.of(job.journal), JOB, job.events[-1]) is JobStatus.WAITING
     assert len(job.events) == 1
     job.take_over()
     assert job.result["errorCode"] == "cancelled"
@@ -65,7 +66,7 @@ def test_a_submitted_order_without_an_outcome_is_submitted_again_although_the_jo
     job = RecordedJob(silent=("wallet-1:buy",), patience_s=600)
     interruption = Interruption(position("submit") + 2, after=True)
     job.run(interruption)
-    assert interruption.calls[-3:] == ["submit", "outcome", "submitted"]
+    assert interruption.calls[-3:] == ["submit", "outcome", "record_submission"]
     job.journal.request_cancel(JOB)
     job.market.patience_s = 0
     job.take_over()

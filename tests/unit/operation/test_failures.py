@@ -6,6 +6,7 @@ import pytest
 from support.operations import BODY, BUY_FEE, events_of, fails_with, run
 
 from cto_worker.domain.events import Mode, Status
+from cto_worker.domain.journal import Journal
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
@@ -139,7 +140,7 @@ def test_a_job_cancelled_while_waiting_moves_no_money(journal):
     journal.request_cancel("j1")
     market = InMemoryMarket()
     with pytest.raises(OperationFailed, match="cancelled"):
-        Runner(journal, market).run_job("j1", BODY)
+        Runner(Journal.of(journal), market).run_job("j1", BODY)
     assert market.submitted == []
 
 

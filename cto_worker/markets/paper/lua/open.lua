@@ -1,12 +1,13 @@
 -- Opens a user's missing paper wallets, each with the paper balance.
--- KEYS: wallets, ledger. ARGV: user, balance in lamports, addresses
+-- KEYS: wallets. ARGV: user, balance in lamports, then the addresses
 -- Returns all wallets of the user as {address, lamports, ...}
-local user, lamports = ARGV[1], ARGV[2]
-for index = 3, #ARGV do
+local wallets = unpack(KEYS)
+local user, lamports = unpack(ARGV)
+for index = REST, #ARGV do
   local address = ARGV[index]
-  if redis.call("HSETNX", KEYS[1], address, lamports) == 1 then
-    redis.call("XADD", KEYS[2], "*", "kind", "deposit", "intent", "", "user", user, "postings",
+  if redis.call("HSETNX", wallets, address, lamports) == 1 then
+    redis.call("XADD", PAPER_LEDGER, "*", "kind", "deposit", "intent", "", "user", user, "postings",
       '[["deposits","SOL",-' .. lamports .. '],["' .. address .. '","SOL",' .. lamports .. "]]")
   end
 end
-return redis.call("HGETALL", KEYS[1])
+return redis.call("HGETALL", wallets)

@@ -1,18 +1,18 @@
 -- Executes a transfer or a buy on the paper market, atomically and once per intent.
 -- The same order sent again is ignored. A different order for the same intent is refused, with an entry in the ledger.
--- KEYS: intent, wallets, tokens, curve, ledger
+-- KEYS: intent, wallets, tokens, curve
 -- ARGV: see PaperMarket._execute. All numbers are integers below 2^53, which a Lua number represents exactly
-local intent, wallets, tokens, curve, ledger = unpack(KEYS)
-local kind, intent_id, signature, user, source, target = unpack(ARGV, 1, 6)
-local lamports, min_tokens = tonumber(ARGV[7]), tonumber(ARGV[8])
-local network_fee, priority_fee = tonumber(ARGV[9]), tonumber(ARGV[10])
-local fails, ttl_s = ARGV[11] == "1", ARGV[12]
-local virtual_lamports, virtual_tokens = tonumber(ARGV[13]), tonumber(ARGV[14])
-local for_sale, fee_bps = tonumber(ARGV[15]), tonumber(ARGV[16])
+local intent, wallets, tokens, curve = unpack(KEYS)
+local kind, intent_id, signature, user, source, target, lamports, min_tokens, network_fee, priority_fee, fails,
+  virtual_lamports, virtual_tokens, for_sale, fee_bps = unpack(ARGV)
+lamports, min_tokens = tonumber(lamports), tonumber(min_tokens)
+network_fee, priority_fee = tonumber(network_fee), tonumber(priority_fee)
+virtual_lamports, virtual_tokens = tonumber(virtual_lamports), tonumber(virtual_tokens)
+for_sale, fee_bps = tonumber(for_sale), tonumber(fee_bps)
 
 local postings = {}
 local function add_entry(entry_kind)
-  redis.call("XADD", ledger, "*", "kind", entry_kind, "intent", intent_id, "user", user, "signature", signature,
+  redis.call("XADD", PAPER_LEDGER, "*", "kind", entry_kind, "intent", intent_id, "user", user, "signature", signature,
     "postings", "[" .. table.concat(postings, ",") .. "]")
 end
 
@@ -22,10 +22,6 @@ if executed_signature then
     add_entry("refused")
   end
   return
-end
-
-local function integer(number)
-  return string.format("%.0f", number)
 end
 
 -- floor(a * b / c) for b < c < 2^51, by long division over the bits of a: no intermediate value exceeds 2^53
@@ -43,11 +39,10 @@ local function multiply_divide(a, b, c)
   return quotient
 end
 
-local time = redis.call("TIME")
 local function record(status, spent, bought, error_code, error)
   redis.call("HSET", intent, "signature", signature, "status", status, "spent", integer(spent), "tokens", integer(bought),
-    "error_code", error_code, "error", error, "at_ms", integer(time[1] * 1000 + math.floor(time[2] / 1000)))
-  redis.call("EXPIRE", intent, ttl_s)
+    "error_code", error_code, "error", error, "at_ms", integer(now_ms()))
+  redis.call("EXPIRE", intent, PAPER_INTENT_TTL_S)
 end
 
 local function post(account, asset, amount)
@@ -76,7 +71,7 @@ local balance = tonumber(redis.call("HGET", wallets, source) or "0")
 if balance < fees then
   return record("failed", 0, 0, "insufficient_funds", "the wallet cannot pay the fees, so the order was not sent")
 end
-if fails then
+if fails == "1" then
   return fail("transaction_failed", "the transaction failed on the chain")
 end
 if balance < lamports + fees then
