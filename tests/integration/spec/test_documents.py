@@ -23,7 +23,6 @@ from api.realtime.socketio import make_socketio, register
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from api.spec import asyncapi, openapi
-from api.spec.event_reference import error_table
 from cto_worker.domain.events import Details, ProgressEvent
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
@@ -180,11 +179,6 @@ def test_the_table_of_errors_says_where_each_code_is_sent():
         assert error.http or error.socket or error.close is not None, code
         assert all((error.meaning, error.action)), code
     assert [status for status, code in CODE_OF_STATUS.items() if status not in ERRORS[code].http] == []
-
-
-def test_the_contract_has_the_table_of_errors():
-    written = re.search(r"<!-- generated: errors -->\n(.*?)<!-- end -->", CONTRACT, re.DOTALL)[1]
-    assert written == error_table(), "run python -m api.spec.event_reference docs/contract.md"
 
 
 def test_the_contract_names_no_status_for_a_code_but_those_of_the_table():

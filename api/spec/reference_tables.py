@@ -1,0 +1,96 @@
+"""Generates the tables in docs/ that repeat declarations of the code: events, error codes and settings.
+
+Run ``make tables`` after a change of a declaration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marshmallow import fields
+
+from api.errors import ERRORS
+from api.spec.schemas import Details, ProgressEvent, StepResult
+from cto_worker.config import ENV_PREFIX, Settings
+from cto_worker.setting_fields import declaration
+
+if TYPE_CHECKING:
+    from marshmallow import Schema
+
+    from api.errors import ErrorCode
+
+_TYPES = {
+    fields.String: "string",
+    fields.Integer: "integer",
+    fields.Float: "number",
+    fields.Boolean: "boolean",
+    fields.List: "list of strings",
+    fields.Nested: "object",
+}
+
+
+_MARKED = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def tables() -> dict[str, str]:
+    """Return the tables as Markdown, by the names of their marks in the documents."""
+    sections = dict.fromkeys(declaration(field).section for field in dataclasses.fields(Settings))
+    return {
+        "event": _table(ProgressEvent),
+        "details": _table(Details),
+        "lastStep": _table(StepResult),
+        "errors": _error_table(),
+        **{f"settings, {section}": _settings_table(section) for section in sections},
+    }
+
+
+def updated(text: str) -> str:
+    """Return a document with the current tables between its marks."""
+    current = tables()
+    return _MARKED.sub(lambda mark: mark[1] + current[mark[2]] + mark[3], text)
+
+
+def _error_table() -> str:
+    lines = ["| code | HTTP | sockets | what is wrong | what to do |", "|---|---|---|---|---|"]
+    for code, error in ERRORS.items():
+        statuses = ", ".join(map(str, error.http))
+        lines.append(f"| `{code}` | {statuses} | {_socket(error)} | {error.meaning} | {error.action} |")
+    return "\n".join(lines) + "\n"
+
+
+def _socket(error: ErrorCode) -> str:
+    places = ["reply"] * error.socket + ["connect"] * error.connect
+    places += ["`/ws`"] * (error.close == 0) + [f"`/ws` closes: {error.close}"] * bool(error.close)
+    return ", ".join(places)
+
+
+def _table(schema: type[Schema]) -> str:
+    lines = ["| field | type | |", "|---|---|---|"]
+    for name, field in schema().fields.items():
+        optional = "" if field.required else ", optional"
+        lines.append(f"| `{name}` | {_TYPES[type(field)]}{optional} | {field.metadata['description']} |")
+    return "\n".join(lines) + "\n"
+
+
+def _settings_table(section: str) -> str:
+    lines = ["| setting | default | allowed | meaning |", "|---|---|---|---|"]
+    for field in dataclasses.fields(Settings):
+        declared = declaration(field)
+        if declared.section == section:
+            variable, default = ENV_PREFIX + field.name.upper(), _default(field.default)
+            lines.append(f"| `{variable}` | {default} | {declared.allowed} | {declared.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    return f"`{value}`" if value or value == 0 else "empty"
+
+
+if __name__ == "__main__":
+    for page in (Path(__file__).parents[2] / "docs").glob("*.md"):
+        page.write_text(updated(page.read_text()))
