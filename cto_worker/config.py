@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from marshmallow import EXCLUDE, Schema, ValidationError
 
 from cto_worker.errors import ConfigError
+from cto_worker.market_registry import MARKETS
 from cto_worker.setting_fields import (
     HostNames,
     Origins,
@@ -107,7 +108,7 @@ class Settings:
     lease_ms: int = setting("Worker", 6_000, whole(1_000, 600_000), description=
         "Milliseconds without a lease renewal until another worker takes over a job")
 
-    market: str = setting("Market", "paper", one_of("paper"), description=
+    market: str = setting("Market", "paper", one_of(*MARKETS), description=
         "Market on which operations trade. `paper` is the simulated market")
 
     paper_url: str = setting("Paper market", "", StoreAddress(), secret=True, description=

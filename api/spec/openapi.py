@@ -142,8 +142,8 @@ def _without_security(paths: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def document(*, secured: bool = True) -> dict[str, Any]:
-    """Return the document, which callers must not modify.
+def document(*, secured: bool = True, market: str = "paper") -> dict[str, Any]:
+    """Return the document for a market, which callers must not modify.
 
     Unless ``secured`` (``CTO_AUTH=off``), no operation requires a token.
     """
@@ -169,7 +169,7 @@ def document(*, secured: bool = True) -> dict[str, Any]:
         ],
         "paths": paths if secured else _without_security(paths),
         "components": {
-            "schemas": json_schemas(),
+            "schemas": json_schemas(market),
             "headers": HEADERS,
             "responses": {
                 code.title().replace("_", ""): failure(ERRORS[code].http[0], code)

@@ -16,7 +16,7 @@ from cto_worker.domain.events import TOTAL_PHASES, WORKER_TYPE, JobStatus, Mode,
 from cto_worker.domain.job_outcome import JobOutcome
 from cto_worker.domain.market import OutcomeStatus
 from cto_worker.domain.request import RequestSchema
-from cto_worker.markets.paper.market import PLATFORMS
+from cto_worker.market_registry import market_type
 from cto_worker.operation.totals import NOT_STARTED, PARTIAL
 
 OPENAPI = "3.1.0"
@@ -233,8 +233,11 @@ Error = schema(
 )
 
 
-def json_schemas() -> dict[str, Any]:
-    """Return every schema by name, as JSON Schema, with references to ``#/components/schemas``."""
+def json_schemas(market: str) -> dict[str, Any]:
+    """Return every schema by name, as JSON Schema, with references to ``#/components/schemas``.
+
+    A request can name the platforms of ``market``.
+    """
     plugin = MarshmallowPlugin(schema_name_resolver=lambda schema: type(schema).__name__)
     spec = APISpec("", "", OPENAPI, plugins=[plugin])
     plugin.converter.add_attribute_function(_constraints)  # type: ignore[union-attr]  # APISpec has made it
@@ -243,7 +246,8 @@ def json_schemas() -> dict[str, Any]:
         spec.components.schema(name, schema=schema(name, described))
     spec.components.schema("Error", schema=Error)
     schemas: dict[str, Any] = spec.to_dict()["components"]["schemas"]
-    schemas["OperationRequest"]["properties"]["platform"]["enum"] = list(PLATFORMS)
+    if platforms := market_type(market).platforms:
+        schemas["OperationRequest"]["properties"]["platform"]["enum"] = list(platforms)
     schemas["OperationRequest"] |= {
         "not": {"required": ["wallets", "walletCount"]},
         "additionalProperties": False,
