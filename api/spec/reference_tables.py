@@ -10,27 +10,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import fields
-
 from api.errors import ERRORS
-from api.spec.schemas import Details, ProgressEvent, StepResult
+from api.spec.schemas import event_schemas
 from cto_worker.config import ENV_PREFIX, Settings
 from cto_worker.setting_fields import declaration
 
 if TYPE_CHECKING:
-    from marshmallow import Schema
-
     from api.errors import ErrorCode
-
-_TYPES = {
-    fields.String: "string",
-    fields.Integer: "integer",
-    fields.Float: "number",
-    fields.Boolean: "boolean",
-    fields.List: "list of strings",
-    fields.Nested: "object",
-}
-
 
 _MARKED = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -39,9 +25,9 @@ def tables() -> dict[str, str]:
     """Return the tables as Markdown, by the names of their marks in the documents."""
     sections = dict.fromkeys(declaration(field).section for field in dataclasses.fields(Settings))
     return {
-        "event": _table(ProgressEvent),
-        "details": _table(Details),
-        "lastStep": _table(StepResult),
+        "event": _event_table("ProgressEvent"),
+        "details": _event_table("Details"),
+        "lastStep": _event_table("StepResult"),
         "errors": _error_table(),
         **{f"settings, {section}": _settings_table(section) for section in sections},
     }
@@ -67,11 +53,14 @@ def _socket(error: ErrorCode) -> str:
     return ", ".join(places)
 
 
-def _table(schema: type[Schema]) -> str:
+def _event_table(name: str) -> str:
+    schema = event_schemas()[name]
     lines = ["| field | type | |", "|---|---|---|"]
-    for name, field in schema().fields.items():
-        optional = "" if field.required else ", optional"
-        lines.append(f"| `{name}` | {_TYPES[type(field)]}{optional} | {field.metadata['description']} |")
+    for field, described in schema["properties"].items():
+        kind = described.get("type", "object" if "$ref" in described else "string")
+        kind = "list of strings" if kind == "array" else kind
+        optional = "" if field in schema["required"] else ", optional"
+        lines.append(f"| `{field}` | {kind}{optional} | {described['description']} |")
     return "\n".join(lines) + "\n"
 
 

@@ -58,6 +58,11 @@ def nested(kind: type[Schema], description: str, **options: Any) -> fields.Field
     return fields.Nested(kind, **_described(description, options))
 
 
+def reference(name: str, description: str = "", **options: Any) -> fields.Field[Any]:
+    """Return a field of an object whose JSON Schema is published under this name."""
+    return fields.Raw(**_described(description, options | {"schema": name}))
+
+
 def nullable(description: str, choices: Iterable[str] = (), **options: Any) -> fields.Field[Any]:
     """Return a field of a string, or of one of these strings, or null."""
     validators = [validate.OneOf([*choices, None])] if choices else []

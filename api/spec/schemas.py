@@ -7,13 +7,25 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from marshmallow import fields, validate
+from marshmallow import fields
 
-from api.spec.schema_fields import array, boolean, nested, nullable, number, one_of, schema, text, whole
-from cto_worker.domain.events import TOTAL_PHASES, WORKER_TYPE, JobStatus, Mode, Status
-from cto_worker.domain.job_outcome import JobOutcome
+from api.spec.schema_fields import (
+    array,
+    boolean,
+    nested,
+    nullable,
+    number,
+    one_of,
+    reference,
+    schema,
+    text,
+    whole,
+)
+from cto_worker.domain.events import TOTAL_PHASES, Details, JobStatus, Mode, ProgressEvent, StepResult
+from cto_worker.domain.job_outcome import OUTCOMES, JobOutcome
 from cto_worker.domain.market import OutcomeStatus
 from cto_worker.domain.request import RequestSchema
 from cto_worker.market_registry import market_type
@@ -22,62 +34,16 @@ from cto_worker.operation.totals import NOT_STARTED, PARTIAL
 OPENAPI = "3.1.0"
 JOB_ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}
 
-_OUTCOMES = (
-    "`full`: every planned buy was confirmed; `partial`: some were confirmed, the others failed or were not "
-    "made; `none`: nothing was bought; `unknown`: the outcome of a transfer or buy is not known"
-)
 _STEP_STATES = (*OutcomeStatus, NOT_STARTED)
 _MODES = "`standard`: the user's funding wallet pays; `prefunded`: the operation's wallets pay"
 
+_REFERENCE = "#/components/schemas/{name}"
+_EVENT_PARTS = {  # with their fields in order
+    "ProgressEvent": ProgressEvent.__struct_encode_fields__,
+    "Details": Details.__struct_encode_fields__,
+    "StepResult": tuple(StepResult.__annotations__),
+}
 # Each schema is a dictionary, so that its fields have the names that clients see.
-StepResult = schema(
-    "StepResult",
-    {
-        "kind": one_of(
-            ["transfer", "buy"], "`transfer`: SOL to a wallet of the operation; `buy`: a buy with it"
-        ),
-        "wallet": text("The address of the operation's wallet"),
-        "status": one_of(OutcomeStatus, "The outcome of the step"),
-        "signature": nullable("The signature of the transaction; null if none was sent"),
-        "spent": number("SOL spent, fees included"),
-        "tokens": whole("Tokens bought, in base units"),
-        "errorCode": text("The reason for a failure, machine-readable", optional=True),
-        "error": text("The reason for a failure, as text", optional=True),
-    },
-)
-Details = schema(
-    "Details",
-    {
-        "successfulBuys": whole("Buys confirmed so far", optional=True),
-        "failedBuys": whole("Buys failed so far", optional=True),
-        "unknownBuys": whole("Buys sent whose outcome is not known", optional=True),
-        "unknownTransfers": whole(
-            "Transfers sent whose outcome is not known; their wallets buy nothing", optional=True
-        ),
-        "totalSpent": number("SOL spent so far, fees included", optional=True),
-        "walletsUsed": whole("Wallets that have bought", optional=True),
-        "plannedBuys": whole("Planned buys, from phase 4 on", optional=True),
-        "plannedWallets": array(
-            fields.String(),
-            "The addresses of the planned wallets, in order; in the first event of phase 4",
-            optional=True,
-        ),
-        "outcome": one_of(JobOutcome, f"In the last event. {_OUTCOMES}", optional=True),
-        "needsReview": boolean(
-            "In the last event: whether an operator had to review the job when it ended", optional=True
-        ),
-        "error": text("The reason for the job's failure, as text", optional=True),
-        "errorCode": text("The reason for the job's failure, machine-readable and stable", optional=True),
-        "transactionSignatures": array(
-            fields.String(), "The signatures of the transactions confirmed so far", optional=True
-        ),
-        "estimatedTimeRemaining": whole(
-            "The remaining time in milliseconds, estimated from earlier runs", optional=True
-        ),
-        "currentOperation": text("The current activity, as text", optional=True),
-        "lastStep": nested(StepResult, "The transfer or buy that has just ended", optional=True),
-    },
-)
 _OPERATION = {
     "tokenAddress": text("The mint address of the token, base58"),
     "userId": text("The owner of the job"),
@@ -87,32 +53,6 @@ _OPERATION = {
     ),
     "buyAmount": number("SOL to spend in total"),
 }
-ProgressEvent = schema(
-    "ProgressEvent",
-    {
-        "workerType": one_of([WORKER_TYPE], f"Always `{WORKER_TYPE}`"),
-        "totalPhases": fields.Integer(
-            required=True,
-            validate=validate.OneOf([TOTAL_PHASES]),
-            metadata={"description": f"Always {TOTAL_PHASES}"},
-        ),
-        "jobId": text("The job", **JOB_ID),
-        "seq": whole("The number of the event within its job: 1, 2, 3 …, without gaps or repeats", 1),
-        "attempt": whole("The run of the job: 0 at acceptance, 1 in the first run, +1 for each takeover"),
-        **_OPERATION,
-        "userChatId": whole("The owner's Telegram chat", None),
-        "socketUserId": text("A second user whose room also receives the events", optional=True),
-        "phase": whole("The phase of the operation, 1 to 5", 1, TOTAL_PHASES),
-        "phaseTitle": text("The title of the phase"),
-        "phaseDescription": text("The description of the phase"),
-        "progress": number("Progress in per cent; never decreases within a job", 100),
-        "status": one_of(
-            Status, "`started` in the first event, then `in_progress`; `completed` or `failed` in the last"
-        ),
-        "timestamp": whole("The time of the event, in milliseconds since 1970-01-01 UTC"),
-        "details": nested(Details, "Further values; each is present only when it is known", optional=True),
-    },
-)
 _STATUS = {
     "jobId": text("The job", **JOB_ID),
     "status": one_of(
@@ -120,14 +60,14 @@ _STATUS = {
     ),
 }
 _OUTCOME = {
-    "outcome": nullable(f"null until the job ends. {_OUTCOMES}", [*JobOutcome]),
+    "outcome": nullable(f"null until the job ends. {OUTCOMES}", [*JobOutcome]),
     "needsReview": boolean("Whether an operator must review the job now"),
 }
 _CURRENT = {
     "currentPhase": whole("The phase of the latest event", 1, TOTAL_PHASES),
     "currentProgress": number("The progress of the latest event, in per cent", 100),
 }
-_LATEST = {"latestProgress": nested(ProgressEvent, "The latest event")}
+_LATEST = {"latestProgress": reference("ProgressEvent", "The latest event")}
 WalletResult = schema(
     "WalletResult",
     {
@@ -150,7 +90,7 @@ OperationResult = schema(
     "OperationResult",
     {
         "success": boolean("Whether at least one buy was confirmed"),
-        "outcome": one_of(JobOutcome, _OUTCOMES, optional=True),
+        "outcome": one_of(JobOutcome, OUTCOMES, optional=True),
         "needsReview": boolean("Whether an operator had to review the job when it ended", optional=True),
         "mode": one_of(Mode, _MODES),
         "platform": text("The platform on which the token trades; empty if it was not detected"),
@@ -165,7 +105,7 @@ OperationResult = schema(
         "walletsUsed": whole("Wallets that have bought"),
         "transactionSignatures": array(fields.String(), "The signatures of the confirmed transactions"),
         "durationMs": whole("The duration of the last run, in milliseconds"),
-        "steps": array(fields.Nested(StepResult), "Every transfer and buy, in order"),
+        "steps": array(reference("StepResult"), "Every transfer and buy, in order"),
         "wallets": array(fields.Nested(WalletResult), "Every planned wallet, in order", optional=True),
         "errorCode": text("The reason for the job's failure, machine-readable", optional=True),
         "error": text("The reason for the job's failure, as text", optional=True),
@@ -187,7 +127,7 @@ RESPONSES = {
     "JobStatus": {
         **_STATUS,
         **_OUTCOME,
-        "progressEvents": array(fields.Nested(ProgressEvent), "All events of the job, oldest first"),
+        "progressEvents": array(reference("ProgressEvent"), "All events of the job, oldest first"),
         **_LATEST,
         "operationResult": fields.Nested(
             OperationResult,
@@ -199,7 +139,7 @@ RESPONSES = {
     },
     "Events": {
         "jobId": _STATUS["jobId"],
-        "events": array(fields.Nested(ProgressEvent), "The events, oldest first"),
+        "events": array(reference("ProgressEvent"), "The events, oldest first"),
     },
     "Stats": {
         "total": whole("Distinct ids in the request"),
@@ -245,7 +185,7 @@ def json_schemas(market: str) -> dict[str, Any]:
     for name, described in RESPONSES.items():
         spec.components.schema(name, schema=schema(name, described))
     spec.components.schema("Error", schema=Error)
-    schemas: dict[str, Any] = spec.to_dict()["components"]["schemas"]
+    schemas: dict[str, Any] = spec.to_dict()["components"]["schemas"] | event_schemas()
     if platforms := market_type(market).platforms:
         schemas["OperationRequest"]["properties"]["platform"]["enum"] = list(platforms)
     schemas["OperationRequest"] |= {
@@ -255,9 +195,36 @@ def json_schemas(market: str) -> dict[str, Any]:
     return schemas
 
 
+def event_schemas() -> dict[str, Any]:
+    """Return the schemas of an event and its parts by name, from the classes that encode and decode it."""
+    _, found = msgspec.json.schema_components([ProgressEvent], ref_template=_REFERENCE)
+    enums = {_REFERENCE.format(name=name): found[name]["enum"] for name in found if "enum" in found[name]}
+    schemas = {}
+    for part, fields_of_part in _EVENT_PARTS.items():
+        required, properties = found[part]["required"], found[part]["properties"]
+        described = {name: _plain(properties[name], enums) for name in fields_of_part}
+        schemas[part] = {"type": "object", "required": required, "properties": described}
+    return schemas
+
+
+def _plain(schema: dict[str, Any], enums: dict[str, list[str]]) -> dict[str, Any]:
+    """Return the schema of a field, with its enumeration, and without the null of a field that is omitted."""
+    choices = schema.get("anyOf", [])
+    if "default" in schema and choices:
+        return _plain(choices[0], enums)
+    if choices and choices[-1]["type"] == "number":  # msgspec: an integer or a number
+        return {"description": schema["description"], **choices[-1]}
+    if choices := enums.get(schema.get("$ref", ""), schema.get("enum")):
+        kind = "integer" if isinstance(choices[0], int) else "string"
+        return {"description": schema["description"], "type": kind, "enum": choices}
+    return {name: value for name, value in schema.items() if name != "default"}
+
+
 def _constraints(_: Any, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
-    """Return constraints that apispec omits: a pattern's anchors, and an exclusive minimum."""
+    """Return keywords that apispec omits: a reference, a pattern's anchors, and an exclusive minimum."""
     constraints: dict[str, Any] = {}
+    if name := field.metadata.get("schema"):
+        constraints["$ref"] = _REFERENCE.format(name=name)
     if ret.get("pattern", "").endswith(r"\Z"):
         constraints["pattern"] = f"^{ret['pattern'].removesuffix(chr(92) + 'Z')}$"
     if any(getattr(validator, "min_inclusive", True) is False for validator in field.validators):

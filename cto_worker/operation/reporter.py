@@ -6,7 +6,7 @@ import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.events import Details, Phase, ProgressEvent, Status
+from cto_worker.domain.events import TOTAL_PHASES, WORKER_TYPE, Details, Phase, ProgressEvent, Status
 from cto_worker.domain.money import to_sol
 from cto_worker.domain.request import OperationRequest
 from cto_worker.operation.totals import Totals
@@ -210,6 +210,8 @@ def _event(  # noqa: PLR0913 - an event has many fields
         "summary": summary,
     }
     return ProgressEvent(
+        worker_type=WORKER_TYPE,
+        total_phases=TOTAL_PHASES,
         job_id=job_id,
         seq=seq,
         attempt=attempt,

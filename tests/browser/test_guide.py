@@ -11,7 +11,6 @@ import pytest
 import requests
 from support.tokens import token
 
-
 GUIDE = Path(__file__).parents[2] / "docs" / "frontend.md"
 TEXT = GUIDE.read_text()
 BLOCKS = re.findall(r"(?:<!-- shows: (.*?) -->\n)?```(\w+)\n(.*?)```", TEXT, re.DOTALL)

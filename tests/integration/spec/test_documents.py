@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from contextlib import suppress
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import schemathesis
-from jsonschema_rs import Draft202012Validator, meta
+from jsonschema_rs import Draft202012Validator, ValidationError, meta
+from msgspec.structs import fields
 
 from api.auth.authentication import PUBLIC, Authenticator
 from api.auth.revocations import Revocations
@@ -138,8 +138,8 @@ def test_every_message_that_is_handled_is_described_and_no_other(whole):
 @pytest.mark.parametrize(("name", "event"), [("ProgressEvent", ProgressEvent), ("Details", Details)])
 def test_the_fields_of_an_event_are_described(name, event):
     schema = openapi.document()["components"]["schemas"][name]
-    names = {re.sub(r"_(.)", lambda match: match[1].upper(), field.name) for field in fields(event)}
-    assert set(schema["properties"]) - {"workerType", "totalPhases"} == names
+    names = {field.encode_name for field in fields(event)}
+    assert set(schema["properties"]) == names
     optional = names - set(schema.get("required", ()))
     assert optional == ({"details", "socketUserId"} if event is ProgressEvent else names)
 
@@ -215,6 +215,15 @@ def test_the_example_of_a_response_is_valid(name, response):
     for content in response.get("content", {}).values():
         if "example" in content:
             check(content["schema"], content["example"])
+
+
+def test_the_events_in_a_response_are_checked():
+    response = openapi.document()["paths"]["/api/cto/job/{jobId}/status"]["get"]["responses"]["200"]
+    content = response["content"]["application/json"]
+    for name, wrong in {"latestProgress": {}, "progressEvents": [{}]}.items():
+        data = content["example"]["data"] | {name: wrong}
+        with pytest.raises(ValidationError, match="workerType"):
+            check(content["schema"], {"success": True, "data": data})
 
 
 def test_the_examples_of_requests_are_valid(rest, store):
