@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.errors import ERRORS
-from api.spec.schemas import event_schemas
+from api.spec import openapi
+from api.spec.schemas import response_schemas
 from cto_worker.config import ENV_PREFIX, Settings
 from cto_worker.setting_fields import declaration
 
@@ -28,6 +29,7 @@ def tables() -> dict[str, str]:
         "event": _event_table("ProgressEvent"),
         "details": _event_table("Details"),
         "lastStep": _event_table("StepResult"),
+        "calls": _call_table(),
         "errors": _error_table(),
         **{f"settings, {section}": _settings_table(section) for section in sections},
     }
@@ -37,6 +39,31 @@ def updated(text: str) -> str:
     """Return a document with the current tables between its marks."""
     current = tables()
     return _MARKED.sub(lambda mark: mark[1] + current[mark[2]] + mark[3], text)
+
+
+def _call_table() -> str:
+    lines = ["| call | | response |", "|---|---|---|"]
+    for path, methods in openapi.document()["paths"].items():
+        for method, described in methods.items():
+            call = f"{method.upper()} {path.replace('{', '<').replace('}', '>')}{_query(described)}"
+            texts = [described["summary"], *filter(None, [described.get("description")])]
+            lines.append(f"| `{call}` | {'. '.join(texts)} | {_response(described)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _query(described: dict[str, Any]) -> str:
+    names = [each["name"] for each in described.get("parameters", ()) if each["in"] == "query"]
+    return "?" * bool(names) + "&".join(f"{name}=" for name in names)
+
+
+def _response(described: dict[str, Any]) -> str:
+    """Return the first response: the fields of its data, or its description."""
+    status, response = next(iter(described["responses"].items()))
+    schema = next(iter(response.get("content", {"": {"schema": {}}}).values()))["schema"]
+    data = schema.get("properties", {}).get("data", {}).get("$ref", "").rpartition("/")[2]
+    if not data or data == "ProgressEvent":
+        return f"{status} {response['description']}"
+    return f"{status} `{{{', '.join(response_schemas()[data]['properties'])}}}`"
 
 
 def _error_table() -> str:
@@ -54,7 +81,7 @@ def _socket(error: ErrorCode) -> str:
 
 
 def _event_table(name: str) -> str:
-    schema = event_schemas()[name]
+    schema = response_schemas()[name]
     lines = ["| field | type | |", "|---|---|---|"]
     for field, described in schema["properties"].items():
         kind = described.get("type", "object" if "$ref" in described else "string")

@@ -15,13 +15,25 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 import msgspec
 from msgspec import Meta, Struct
 
+from cto_worker.domain.field_types import (
+    TOTAL_PHASES,
+    Amount,
+    BuyAmount,
+    Count,
+    JobId,
+    OwnerId,
+    Percent,
+    PhaseNumber,
+    Platform,
+    TokenAddress,
+    doc,
+)
 from cto_worker.domain.ids_and_rooms import JOB_ID_PATTERN
 from cto_worker.domain.job_outcome import OUTCOMES, JobOutcome
 from cto_worker.domain.market import OutcomeStatus
 from cto_worker.errors import InvalidEventError
 
 WORKER_TYPE: Literal["cto_operation"] = "cto_operation"
-TOTAL_PHASES: Literal[5] = 5
 
 
 class Status(StrEnum):
@@ -80,71 +92,66 @@ class Phase(Enum):
         return next(phase for phase in cls if phase.number == number)
 
 
-def _doc(text: str) -> Meta:
-    return Meta(description=text)
-
-
-_JOB_ID = {"pattern": f"^{JOB_ID_PATTERN}$"}
-_Count = Annotated[int, Meta(ge=0)]
-_Amount = Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)]
-_Percent = Annotated[int, Meta(ge=0, le=100)] | Annotated[float, Meta(ge=0, le=100)]
+FundingMode = Annotated[
+    Mode, doc("`standard`: the user's funding wallet pays; `prefunded`: the operation's wallets pay")
+]
 
 
 class StepResult(TypedDict):
     """The result of one transfer or buy, in an event and in the result of the operation."""
 
     kind: Annotated[
-        Literal["transfer", "buy"], _doc("`transfer`: SOL to a wallet of the operation; `buy`: a buy with it")
+        Literal["transfer", "buy"], doc("`transfer`: SOL to a wallet of the operation; `buy`: a buy with it")
     ]
-    wallet: Annotated[str, _doc("The address of the operation's wallet")]
-    status: Annotated[OutcomeStatus, _doc("The outcome of the step")]
-    signature: Annotated[str | None, _doc("The signature of the transaction; null if none was sent")]
-    spent: Annotated[_Amount, _doc("SOL spent, fees included")]
-    tokens: Annotated[_Count, _doc("Tokens bought, in base units")]
-    errorCode: NotRequired[Annotated[str, _doc("The reason for a failure, machine-readable")]]
-    error: NotRequired[Annotated[str, _doc("The reason for a failure, as text")]]
+    wallet: Annotated[str, doc("The address of the operation's wallet")]
+    status: Annotated[OutcomeStatus, doc("The outcome of the step")]
+    signature: Annotated[str | None, doc("The signature of the transaction; null if none was sent")]
+    spent: Annotated[Amount, doc("SOL spent, fees included")]
+    tokens: Annotated[Count, doc("Tokens bought, in base units")]
+    errorCode: NotRequired[Annotated[str, doc("The reason for a failure, machine-readable")]]
+    error: NotRequired[Annotated[str, doc("The reason for a failure, as text")]]
 
 
 class Details(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The counts and texts of an event. A field that is ``None`` is not known yet, and is not encoded."""
 
-    successful_buys: Annotated[_Count, _doc("Buys confirmed so far")] | None = None
-    failed_buys: Annotated[_Count, _doc("Buys failed so far")] | None = None
-    unknown_buys: Annotated[_Count, _doc("Buys sent whose outcome the market does not report")] | None = None
-    unknown_transfers: Annotated[_Count, _doc("The same for transfers; their wallets buy nothing")] | None = (
+    successful_buys: Annotated[Count, doc("Buys confirmed so far")] | None = None
+    failed_buys: Annotated[Count, doc("Buys failed so far")] | None = None
+    unknown_buys: Annotated[Count, doc("Buys sent whose outcome the market does not report")] | None = None
+    unknown_transfers: Annotated[Count, doc("The same for transfers; their wallets buy nothing")] | None = (
         None
     )
-    total_spent: Annotated[_Amount, _doc("SOL spent so far, fees included")] | None = None
-    wallets_used: Annotated[_Count, _doc("Wallets that have bought")] | None = None
-    planned_buys: Annotated[_Count, _doc("Planned buys, from phase 4 on")] | None = None
+    total_spent: Annotated[Amount, doc("SOL spent so far, fees included")] | None = None
+    wallets_used: Annotated[Count, doc("Wallets that have bought")] | None = None
+    planned_buys: Annotated[Count, doc("Planned buys, from phase 4 on")] | None = None
     planned_wallets: (
         Annotated[
             tuple[str, ...],
-            _doc("The addresses of the planned wallets, in order; in the first event of phase 4"),
+            doc("The addresses of the planned wallets, in order; in the first event of phase 4"),
         ]
         | None
     ) = None
-    outcome: Annotated[JobOutcome, _doc(f"In the last event. {OUTCOMES}")] | None = None
+    outcome: Annotated[JobOutcome, doc(f"In the last event. {OUTCOMES}")] | None = None
     needs_review: (
-        Annotated[bool, _doc("In the last event: whether an operator had to review the job when it ended")]
+        Annotated[bool, doc("In the last event: whether an operator had to review the job when it ended")]
         | None
     ) = None
-    error: Annotated[str, _doc("The reason for the job's failure, as text")] | None = None
+    error: Annotated[str, doc("The reason for the job's failure, as text")] | None = None
     error_code: (
-        Annotated[str, _doc("The reason for the job's failure, machine-readable and stable")] | None
+        Annotated[str, doc("The reason for the job's failure, machine-readable and stable")] | None
     ) = None
     transaction_signatures: (
-        Annotated[tuple[str, ...], _doc("The signatures of the transactions confirmed so far")] | None
+        Annotated[tuple[str, ...], doc("The signatures of the transactions confirmed so far")] | None
     ) = None
     estimated_time_remaining: (
         Annotated[
-            _Count,
-            _doc("The remaining time in milliseconds, estimated from earlier runs of this mode and platform"),
+            Count,
+            doc("The remaining time in milliseconds, estimated from earlier runs of this mode and platform"),
         ]
         | None
     ) = None
-    current_operation: Annotated[str, _doc("The current activity, as text")] | None = None
-    last_step: Annotated[StepResult, _doc("The transfer or buy that ended before this event")] | None = None
+    current_operation: Annotated[str, doc("The current activity, as text")] | None = None
+    last_step: Annotated[StepResult, doc("The transfer or buy that ended before this event")] | None = None
 
 
 class ProgressEvent(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -154,38 +161,32 @@ class ProgressEvent(Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     fencing token.
     """
 
-    worker_type: Annotated[Literal["cto_operation"], _doc(f"Always `{WORKER_TYPE}`")]
-    total_phases: Annotated[Literal[5], _doc(f"Always {TOTAL_PHASES}")]
-    job_id: Annotated[str, Meta(min_length=1, extra_json_schema=_JOB_ID), _doc("The job")]
+    worker_type: Annotated[Literal["cto_operation"], doc(f"Always `{WORKER_TYPE}`")]
+    total_phases: Annotated[Literal[5], doc(f"Always {TOTAL_PHASES}")]
+    job_id: JobId
     seq: Annotated[
-        int, Meta(ge=1), _doc("The number of the event within its job: 1, 2, 3 …, without gaps or repeats")
+        int, Meta(ge=1), doc("The number of the event within its job: 1, 2, 3 …, without gaps or repeats")
     ]
     attempt: Annotated[
-        _Count, _doc("The run of the job: 0 at acceptance, 1 in the first run, +1 for each takeover")
+        Count, doc("The run of the job: 0 at acceptance, 1 in the first run, +1 for each takeover")
     ]
-    token_address: Annotated[str, _doc("The mint address of the token, base58")]
-    user_id: Annotated[str, _doc("The owner of the job")]
-    user_chat_id: Annotated[int, _doc("The owner's Telegram chat")]
-    phase: Annotated[int, Meta(ge=1, le=TOTAL_PHASES), _doc("The phase of the operation, 1 to 5")]
-    phase_title: Annotated[str, _doc("The title of the phase")]
-    phase_description: Annotated[str, _doc("The description of the phase")]
-    progress: Annotated[_Percent, _doc("Progress in per cent; never decreases within a job")]
+    token_address: TokenAddress
+    user_id: OwnerId
+    user_chat_id: Annotated[int, doc("The owner's Telegram chat")]
+    phase: Annotated[PhaseNumber, doc("The phase of the operation, 1 to 5")]
+    phase_title: Annotated[str, doc("The title of the phase")]
+    phase_description: Annotated[str, doc("The description of the phase")]
+    progress: Annotated[Percent, doc("Progress in per cent; never decreases within a job")]
     status: Annotated[
         Status,
-        _doc("`started` in the first event, then `in_progress`; `completed` or `failed` in the last"),
+        doc("`started` in the first event, then `in_progress`; `completed` or `failed` in the last"),
     ]
-    timestamp: Annotated[_Count, _doc("The time of the event, in milliseconds since 1970-01-01 UTC")]
-    mode: Annotated[
-        Mode,
-        _doc("`standard`: the user's funding wallet pays; `prefunded`: the operation's wallets pay"),
-    ]
-    platform: Annotated[
-        str,
-        _doc("The platform on which the token trades; `unknown` until phase 3, unless the request named it"),
-    ]
-    buy_amount: Annotated[_Amount, _doc("SOL to spend in total")]
-    socket_user_id: Annotated[str, _doc("A second user whose room also receives the events")] | None = None
-    details: Annotated[Details, _doc("Further values; each is present only when it is known")] = Details()
+    timestamp: Annotated[Count, doc("The time of the event, in milliseconds since 1970-01-01 UTC")]
+    mode: FundingMode
+    platform: Platform
+    buy_amount: BuyAmount
+    socket_user_id: Annotated[str, doc("A second user whose room also receives the events")] | None = None
+    details: Annotated[Details, doc("Further values; each is present only when it is known")] = Details()
 
 
 _encoder = msgspec.json.Encoder()

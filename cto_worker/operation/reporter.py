@@ -6,7 +6,8 @@ import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.events import TOTAL_PHASES, WORKER_TYPE, Details, Phase, ProgressEvent, Status
+from cto_worker.domain.events import WORKER_TYPE, Details, Phase, ProgressEvent, Status
+from cto_worker.domain.field_types import TOTAL_PHASES
 from cto_worker.domain.money import to_sol
 from cto_worker.domain.request import OperationRequest
 from cto_worker.operation.totals import Totals
