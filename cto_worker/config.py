@@ -22,15 +22,10 @@ from cto_worker.setting_fields import (
     StoreAddress,
     crash_point,
     declaration,
-    number,
-    one_of,
     password,
-    path,
     rate,
     setting,
-    text,
     url,
-    whole,
 )
 from cto_worker.store_url import parse
 
@@ -49,110 +44,110 @@ class Settings:
     """All settings. ``port`` is read from the environment variable ``CTO_PORT``, etc."""
 
     # fmt: off
-    # The table of settings: section of docs/settings.md, default, field, description in Markdown.
-    host: str = setting("Gateway", "127.0.0.1", text(), description=
+    # The table of settings: section of docs/settings.md, default, allowed values, description in Markdown.
+    host: str = setting("Gateway", "127.0.0.1", description=
         "Address on which the gateway listens")
-    port: int = setting("Gateway", 3000, whole(1, 65_535), description=
+    port: int = setting("Gateway", 3000, between=(1, 65_535), description=
         "Port on which the gateway listens")
-    cors_origins: tuple[str, ...] = setting("Gateway", (), Origins(), description=
+    cors_origins: tuple[str, ...] = setting("Gateway", (), field=Origins(), description=
         "Origins whose pages may use the gateway, comma-separated: `https://app.example.org`. The gateway's"
         " own origin is always allowed; `*` is not possible")
-    proxies: int = setting("Gateway", 0, whole(0, 10), description=
+    proxies: int = setting("Gateway", 0, between=(0, 10), description=
         "Number of trusted reverse proxies in front of the gateway. The client address is taken from that "
         "many trailing `X-Forwarded-For` entries. Clients must not be able to reach the gateway except "
         "through these proxies")
-    rate_limit: str = setting("Gateway", "600/minute", rate(), description=
+    rate_limit: str = setting("Gateway", "600/minute", field=rate(), description=
         "REST requests per user, or per address for requests without a valid token, as `number/second`, "
         "`minute`, `hour` or `day`. Requests above it get 429. The `service` role is not limited")
-    limits_url: str = setting("Gateway", "", StoreAddress(), secret=True, description=
+    limits_url: str = setting("Gateway", "", field=StoreAddress(), secret=True, description=
         "Store that counts requests for the rate limit. Empty: the store of `CTO_REDIS_URL`")
-    max_sockets: int = setting("Gateway", 20_000, whole(1, 1_000_000), description=
+    max_sockets: int = setting("Gateway", 20_000, between=(1, 1_000_000), description=
         "Clients that can receive events from one gateway at the same time, on all transports. Further "
         "clients get 503. REST requests do not count")
-    max_user_sockets: int = setting("Gateway", 20, whole(1, 1_000_000), description=
+    max_user_sockets: int = setting("Gateway", 20, between=(1, 1_000_000), description=
         "The same limit for one user. Further connections get 429. The `service` role is not limited")
-    max_rooms: int = setting("Gateway", 1_200, whole(1, 1_000_000), description=
+    max_rooms: int = setting("Gateway", 1_200, between=(1, 1_000_000), description=
         "Rooms that one connection can be in at the same time, whatever its role")
 
-    auth: str = setting("Authentication", "required", one_of("required", "off"), description=
+    auth: str = setting("Authentication", "required", one_of=("required", "off"), description=
         "`required`: requests need a token. `off`: every caller has the `service` role; allowed only if "
         "`CTO_HOST` is a loopback address")
-    jwt_secret: str = setting("Authentication", "", text(), secret=True, description=
+    jwt_secret: str = setting("Authentication", "", secret=True, description=
         "Secret for HS256 tokens, at least 32 bytes")
-    jwt_public_key: str = setting("Authentication", "", text(), description=
+    jwt_public_key: str = setting("Authentication", "", description=
         "Public key for RS256 or ES256 tokens, in PEM format")
-    jwks_url: str = setting("Authentication", "", url("begin with https:// (or http://)"), description=
+    jwks_url: str = setting("Authentication", "", field=url("begin with https:// (or http://)"), description=
         "URL of a JSON Web Key Set with public keys for RS256 or ES256")
-    jwt_audience: str = setting("Authentication", "", text(), description=
+    jwt_audience: str = setting("Authentication", "", description=
         "Required `aud` claim. If empty, tokens that carry an `aud` claim are rejected")
-    jwt_issuer: str = setting("Authentication", "", text(), description=
+    jwt_issuer: str = setting("Authentication", "", description=
         "Required `iss` claim. If empty, any issuer with a valid key is accepted")
-    token: str = setting("Authentication", "", text(), secret=True, description=
+    token: str = setting("Authentication", "", secret=True, description=
         "Token that the `cto` command sends. Not needed if `CTO_JWT_SECRET` is set")
 
-    redis_url: str = setting("Store", "", StoreAddress(), secret=True, description=
+    redis_url: str = setting("Store", "", field=StoreAddress(), secret=True, description=
         "Redis 7.2 or later, or Valkey: `redis://host:6379/0`, `rediss://…`, or "
         "`redis+sentinel://host1:26379,host2:26379,host3:26379/mymaster/0`. Empty: the embedded store")
-    sentinel_password: str = setting("Store", "", text(), secret=True, description=
+    sentinel_password: str = setting("Store", "", secret=True, description=
         "Password of the Sentinels in `CTO_REDIS_URL`")
-    data_dir: Path = setting("Store", Path(".cto"), path(), description=
+    data_dir: Path = setting("Store", Path(".cto"), description=
         "Directory for the embedded store's data and for Unix sockets")
-    replicas: int = setting("Store", 0, whole(0, 10), description=
+    replicas: int = setting("Store", 0, between=(0, 10), description=
         "Number of replicas that must persist a job, a cancellation, a claim or an order before the system "
         "continues; see [scaling.md](scaling.md#what-a-failover-keeps)")
-    retention_days: int = setting("Store", 7, whole(1, 3_650), description=
+    retention_days: int = setting("Store", 7, between=(1, 3_650), description=
         "Days for which a job is kept after it ended")
 
-    worker_concurrency: int = setting("Worker", 100, whole(1, 2_000), description=
+    worker_concurrency: int = setting("Worker", 100, between=(1, 2_000), description=
         "Operations that one worker process runs at the same time")
-    lease_ms: int = setting("Worker", 6_000, whole(1_000, 600_000), description=
+    lease_ms: int = setting("Worker", 6_000, between=(1_000, 600_000), description=
         "Milliseconds without a lease renewal until another worker takes over a job")
 
-    market: str = setting("Market", "paper", one_of(*MARKETS), description=
+    market: str = setting("Market", "paper", one_of=MARKETS, description=
         "Market on which operations trade. `paper` is the simulated market")
 
-    paper_url: str = setting("Paper market", "", StoreAddress(), secret=True, description=
+    paper_url: str = setting("Paper market", "", field=StoreAddress(), secret=True, description=
         "Store for the paper market's ledger. Empty: the store of `CTO_REDIS_URL`")
-    paper_latency_ms: int = setting("Paper market", 400, whole(0, 600_000), description=
+    paper_latency_ms: int = setting("Paper market", 400, between=(0, 600_000), description=
         "Milliseconds until a transfer or buy is confirmed")
-    paper_timeout_ms: int = setting("Paper market", 10_000, whole(0, 600_000), description=
+    paper_timeout_ms: int = setting("Paper market", 10_000, between=(0, 600_000), description=
         "Milliseconds after the latency for which a worker waits for an outcome")
-    paper_balance_sol: float = setting("Paper market", 100.0, number(0, 1_000_000), description=
+    paper_balance_sol: float = setting("Paper market", 100.0, between=(0, 1_000_000), description=
         "SOL in each new wallet")
-    paper_failure_rate: float = setting("Paper market", 0.0, number(0, 1), description=
+    paper_failure_rate: float = setting("Paper market", 0.0, between=(0, 1), description=
         "Fraction of orders that fail")
-    paper_lost_rate: float = setting("Paper market", 0.0, number(0, 1), description=
+    paper_lost_rate: float = setting("Paper market", 0.0, between=(0, 1), description=
         "Fraction of orders that are executed, but whose reply is lost")
-    paper_silent_rate: float = setting("Paper market", 0.0, number(0, 1), description=
+    paper_silent_rate: float = setting("Paper market", 0.0, between=(0, 1), description=
         "Fraction of orders that are executed, but whose outcome is not reported before the timeout")
-    paper_late_rate: float = setting("Paper market", 0.0, number(0, 1), description=
+    paper_late_rate: float = setting("Paper market", 0.0, between=(0, 1), description=
         "Fraction of orders that are executed only after the timeout")
 
-    log_format: str = setting("Observability", "console", one_of("console", "json"), description=
+    log_format: str = setting("Observability", "console", one_of=("console", "json"), description=
         "`console`, or `json`: one JSON object per line")
     otlp_endpoint: str = setting(
-        "Observability", "", url("be like http://127.0.0.1:4318, without /v1/traces"), description=
+        "Observability", "", field=url("be like http://127.0.0.1:4318, without /v1/traces"), description=
         "Collector for traces (OTLP over HTTP): `http://127.0.0.1:4318`. Empty: no traces. The SDK's "
         "`OTEL_…` variables also apply")
-    flower_host: str = setting("Observability", "127.0.0.1", text(), description=
+    flower_host: str = setting("Observability", "127.0.0.1", description=
         "Address on which Flower listens. Any other than a loopback address requires `CTO_FLOWER_PASSWORD`")
-    flower_port: int = setting("Observability", 5555, whole(1, 65_535), description=
+    flower_port: int = setting("Observability", 5555, between=(1, 65_535), description=
         "Port on which Flower listens")
-    flower_password: str = setting("Observability", "", password(12), secret=True, description=
+    flower_password: str = setting("Observability", "", field=password(12), secret=True, description=
         "Password of Flower's user `operator`, at least 12 characters")
-    flower_names: tuple[str, ...] = setting("Observability", (), HostNames(), description=
+    flower_names: tuple[str, ...] = setting("Observability", (), field=HostNames(), description=
         "Host names that Flower accepts besides `localhost` and `127.0.0.1`, comma-separated: for example "
         "that of a proxy")
-    flower_control: str = setting("Observability", "no", one_of("yes", "no"), description=
+    flower_control: str = setting("Observability", "no", one_of=("yes", "no"), description=
         "`yes`: Flower can stop workers, change their pools, and send or revoke tasks. `no`: read-only")
-    flower_tasks: int = setting("Observability", 5_000, whole(1, 1_000_000), description=
+    flower_tasks: int = setting("Observability", 5_000, between=(1, 1_000_000), description=
         "Number of latest tasks that Flower keeps in memory, about 10 kB each")
 
-    heartbeat_file: str = setting("Deployment", "", text(), description=
+    heartbeat_file: str = setting("Deployment", "", description=
         "File that a worker touches every 2 s while it can receive messages, for health checks. Empty: no "
         "file")
 
-    crash_at: str = setting("Tests", "", crash_point(), description=
+    crash_at: str = setting("Tests", "", field=crash_point(), description=
         "Crash point at which a worker kills itself, in the first attempt of a job or, with `:always`, in "
         "every attempt ([reliability.md](reliability.md#crash-points))")
 

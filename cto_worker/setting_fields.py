@@ -6,7 +6,7 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from marshmallow import ValidationError, fields, validate
 
@@ -14,7 +14,16 @@ from cto_worker.crash_points import CRASH_POINTS
 from cto_worker.hosts import host_name
 from cto_worker.store_url import SCHEME, parse
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
 T = TypeVar("T")
+_FIELDS: dict[type, Callable[[Any], fields.Field[Any]]] = {
+    int: lambda validator: fields.Integer(validate=validator),
+    float: lambda validator: fields.Float(validate=validator),
+    str: lambda validator: fields.String(validate=validator),
+    type(Path()): lambda _: fields.Function(deserialize=Path),
+}
 Section = Literal[
     "Gateway", "Authentication", "Store", "Worker", "Market", "Paper market", "Observability", "Deployment",
     "Tests",
@@ -41,10 +50,23 @@ class Declaration:
         return ""
 
 
-def setting(
-    section: Section, default: T, field: fields.Field[Any], *, description: str, secret: bool = False
+def setting(  # noqa: PLR0913 - the parts of a declaration
+    section: Section,
+    default: T,
+    *,
+    description: str,
+    between: tuple[int, int] | None = None,
+    one_of: Collection[str] | None = None,
+    field: fields.Field[Any] | None = None,
+    secret: bool = False,
 ) -> T:
-    """Declare a field of a dataclass as a setting."""
+    """Declare a field of a dataclass as a setting, whose type is that of its default.
+
+    Its values may be restricted to those ``between`` two numbers, or to ``one_of`` several texts. ``field``
+    converts and validates any other type.
+    """
+    validator = validate.Range(*between) if between else validate.OneOf(one_of) if one_of else None
+    field = field or _FIELDS[type(default)](validator)
     declared = Declaration(section, field, description, secret)
     return dataclasses.field(default=default, repr=not secret, metadata={"setting": declared})
 
@@ -53,31 +75,6 @@ def declaration(field: dataclasses.Field[Any]) -> Declaration:
     """Return the declaration of a field that :func:`setting` has made."""
     declared: Declaration = field.metadata["setting"]
     return declared
-
-
-def text() -> fields.Field[Any]:
-    """Return a field of any text."""
-    return fields.String()
-
-
-def whole(low: int, high: int) -> fields.Field[Any]:
-    """Return a field of an integer from ``low`` to ``high``."""
-    return fields.Integer(validate=validate.Range(low, high))
-
-
-def number(low: int, high: int) -> fields.Field[Any]:
-    """Return a field of a number from ``low`` to ``high``."""
-    return fields.Float(validate=validate.Range(low, high))
-
-
-def one_of(*choices: str) -> fields.Field[Any]:
-    """Return a field of one of these texts."""
-    return fields.String(validate=validate.OneOf(choices))
-
-
-def path() -> fields.Field[Any]:
-    """Return a field of a path in the file system."""
-    return fields.Function(deserialize=Path)
 
 
 def password(length: int) -> fields.Field[Any]:
