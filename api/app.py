@@ -90,7 +90,7 @@ def create_app(  # noqa: PLR0913 - the parts that the app is built from
             )
         return jsonify(success=True, data={"status": "ready"})
 
-    _add_pages(app, secured=settings.auth == "required")
+    _add_pages(app, settings)
     app.register_blueprint(jobs.blueprint(History(store), journal, producer))
     return app
 
@@ -114,7 +114,7 @@ def _client_folder() -> Path:
     return packaged if packaged.exists() else package.parent / "clients" / "js" / "src"
 
 
-def _add_pages(app: Flask, *, secured: bool) -> None:
+def _add_pages(app: Flask, settings: Settings) -> None:
     """Add the pages, the browser client, and the OpenAPI and AsyncAPI documents."""
     # The client's source files: browsers load modules, so no build is needed.
     client = Blueprint("client", __name__, static_folder=str(_client_folder()), static_url_path="/client")
@@ -138,8 +138,8 @@ def _add_pages(app: Flask, *, secured: bool) -> None:
 
     @app.get("/openapi.json")
     def openapi_document() -> Response:
-        return jsonify(openapi.document(secured=secured))
+        return jsonify(openapi.document(secured=settings.auth == "required", market=settings.market))
 
     @app.get("/asyncapi.json")
     def asyncapi_document() -> Response:
-        return jsonify(asyncapi.document())
+        return jsonify(asyncapi.document(settings.market))

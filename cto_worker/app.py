@@ -9,7 +9,7 @@ import threading
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import celery.apps.worker
 from celery.signals import (
@@ -31,7 +31,7 @@ from cto_worker.jobs.lease_keeper import LeaseKeeper
 from cto_worker.jobs.runner import Runner
 from cto_worker.jobs.sweeper import Sweeper
 from cto_worker.jobs.task import register
-from cto_worker.markets.paper.market import PLATFORMS, PaperMarket
+from cto_worker.market_registry import market_type
 from cto_worker.observability import logs
 from cto_worker.observability.flower_phase import FlowerPhaseEvents
 from cto_worker.observability.heartbeat import ProcessHeartbeat
@@ -43,6 +43,11 @@ from cto_worker.store.journal import RedisJournal
 from cto_worker.store.startup_wait import wait_for_store
 from cto_worker.unknown_settings import unknown_settings
 
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from cto_worker.domain.market import MarketType
+
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
 _BACKGROUND_CONNECTIONS = 3  # of lease keeper, sweeper and heartbeat; operations cannot use them up
 # Less than a default lease, because a later answer is useless to a run, and than the 15 s of a graceful
@@ -53,26 +58,18 @@ _TRACES_S = 3.0  # of these 15 s: to export the last traces, after all operation
 log = logging.getLogger(__name__)
 
 settings = Settings.from_env()
-store = connect(
-    settings,
-    settings.worker_concurrency + _SPARE_CONNECTIONS,
-    timeout_s=_TIMEOUT_S,
-    retry_timeouts=False,
-)
-market_store = (
-    connect(
-        settings,
-        settings.worker_concurrency + _SPARE_CONNECTIONS,
-        timeout_s=_TIMEOUT_S,
-        retry_timeouts=False,
-        url=settings.paper_url,
-    )
-    if settings.paper_url
-    else store
-)
+
+
+def _connect(url: str = "", connections: int = settings.worker_concurrency + _SPARE_CONNECTIONS) -> Redis:
+    return connect(settings, connections, timeout_s=_TIMEOUT_S, retry_timeouts=False, url=url)
+
+
+store = _connect()
+market_class: MarketType = market_type(settings.market)
+market = market_class.from_settings(settings, lambda url: _connect(url) if url else store)
 app = celery_app(settings)
 send = make_send(app)
-background_store = connect(settings, _BACKGROUND_CONNECTIONS, timeout_s=_TIMEOUT_S, retry_timeouts=False)
+background_store = _connect(connections=_BACKGROUND_CONNECTIONS)
 background_journal = RedisJournal(background_store, settings)
 keeper = LeaseKeeper(background_journal, settings.lease_ms)
 sweeper = Sweeper(MeteredJobStore(background_journal), settings.lease_ms, send)
@@ -80,12 +77,12 @@ traces = make_traces(settings, "cto-worker")
 phase_events = FlowerPhaseEvents()
 runner = Runner(
     metered(traces.journal(Journal.of(RedisJournal(store, settings))), phase_events),
-    traces.market(PaperMarket(market_store, settings)),
+    traces.market(market),
     keeper,
     send,
     settings.crash_at,
     traces.run,
-    platforms=PLATFORMS,
+    platforms=market_class.platforms,
 )
 heartbeat = ProcessHeartbeat(
     background_store,

@@ -1,21 +1,32 @@
 """The settings: one frozen value, read from the environment and validated at start.
 
-No other module reads ``os.environ`` for a setting. docs/settings.md lists all; a test compares the two.
+No other module reads ``os.environ`` for a setting. Each setting is declared once, as a field of
+:class:`Settings`: its validation and its row in docs/settings.md are derived from it.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import EXCLUDE, Schema, ValidationError
 
-from cto_worker.crash_points import CRASH_POINTS
 from cto_worker.errors import ConfigError
-from cto_worker.setting_fields import HostNames, Origins, StoreAddress
+from cto_worker.market_registry import MARKETS
+from cto_worker.setting_fields import (
+    HostNames,
+    Origins,
+    StoreAddress,
+    crash_point,
+    declaration,
+    password,
+    rate,
+    setting,
+    url,
+)
 from cto_worker.store_url import parse
 
 if TYPE_CHECKING:
@@ -24,62 +35,123 @@ if TYPE_CHECKING:
     from cto_worker.store_url import Sentinels
 
 ENV_PREFIX = "CTO_"
-SECRETS = frozenset(  # never shown
-    {
-        "CTO_JWT_SECRET", "CTO_TOKEN", "CTO_REDIS_URL", "CTO_LIMITS_URL", "CTO_PAPER_URL",
-        "CTO_SENTINEL_PASSWORD", "CTO_FLOWER_PASSWORD",
-    }
-)  # fmt: skip
 # The path of a Unix socket has at most 104 (macOS) or 108 (Linux) bytes, with its final zero byte.
 _MAX_SOCKET_PATH_BYTES = 103
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings with their defaults. ``port`` is read from the environment variable ``CTO_PORT``, etc."""
+    """All settings. ``port`` is read from the environment variable ``CTO_PORT``, etc."""
 
-    host: str = "127.0.0.1"
-    port: int = 3000
-    max_sockets: int = 20_000  # connections per gateway
-    max_user_sockets: int = 20  # connections per user
-    max_rooms: int = 1_200  # per connection; also how many it can join at once when it reconnects
-    redis_url: str = ""  # empty: the embedded store
-    sentinel_password: str = ""  # of the Sentinels in CTO_REDIS_URL
-    limits_url: str = ""  # the store for rate limits; empty: the store of the jobs
-    data_dir: Path = Path(".cto")  # the directory of the embedded store
-    auth: str = "required"
-    jwt_secret: str = ""  # of HS256; set exactly one of these three, unless auth is off
-    jwt_public_key: str = ""  # of RS256 or ES256, in PEM
-    jwks_url: str = ""  # URL of the public keys
-    jwt_audience: str = ""  # empty: only tokens without the claim `aud`
-    jwt_issuer: str = ""  # empty: any issuer
-    token: str = ""  # the `cto` command sends it to the gateway
-    cors_origins: tuple[str, ...] = ()
-    proxies: int = 0  # trusted reverse proxies in front of the gateway
-    rate_limit: str = "600/minute"  # REST requests per user
-    market: str = "paper"
-    retention_days: int = 7
-    log_format: str = "console"
-    otlp_endpoint: str = ""  # the collector's URL; empty: no traces
-    worker_concurrency: int = 100  # operations at the same time per worker process
-    heartbeat_file: str = ""  # a worker touches it while it receives messages; empty: no file
-    lease_ms: int = 6_000  # how long a claim lasts without renewal
-    replicas: int = 0  # replicas that must persist an intent before its order is submitted
-    flower_host: str = "127.0.0.1"
-    flower_port: int = 5555
-    flower_password: str = ""  # of the user "operator"; required unless Flower listens on loopback
-    flower_names: tuple[str, ...] = ()  # host names that Flower accepts in addition to this machine's
-    flower_control: str = "no"  # "yes": Flower may stop workers and send tasks
-    flower_tasks: int = 5_000  # newest tasks that Flower keeps in memory
-    paper_url: str = ""  # the store of the paper market; empty: the store of the jobs
-    paper_latency_ms: int = 400  # per transfer or buy
-    paper_failure_rate: float = 0.0  # 0–1
-    paper_balance_sol: float = 100.0  # initial SOL in each paper wallet
-    paper_timeout_ms: int = 10_000  # how long a run waits for an outcome after the latency
-    paper_lost_rate: float = 0.0  # 0–1: orders that execute, but whose reply is lost
-    paper_silent_rate: float = 0.0  # 0–1: orders that execute without an outcome before the time-out
-    paper_late_rate: float = 0.0  # 0–1: orders that execute only after the time-out
-    crash_at: str = ""  # for tests: where a worker kills itself, see crash_points.py
+    # fmt: off
+    # The table of settings: section of docs/settings.md, default, allowed values, description in Markdown.
+    host: str = setting("Gateway", "127.0.0.1", description=
+        "Address on which the gateway listens")
+    port: int = setting("Gateway", 3000, between=(1, 65_535), description=
+        "Port on which the gateway listens")
+    cors_origins: tuple[str, ...] = setting("Gateway", (), field=Origins(), description=
+        "Origins whose pages may use the gateway, comma-separated: `https://app.example.org`. The gateway's"
+        " own origin is always allowed; `*` is not possible")
+    proxies: int = setting("Gateway", 0, between=(0, 10), description=
+        "Number of trusted reverse proxies in front of the gateway. The client address is taken from that "
+        "many trailing `X-Forwarded-For` entries. Clients must not be able to reach the gateway except "
+        "through these proxies")
+    rate_limit: str = setting("Gateway", "600/minute", field=rate(), description=
+        "REST requests per user, or per address for requests without a valid token, as `number/second`, "
+        "`minute`, `hour` or `day`. Requests above it get 429. The `service` role is not limited")
+    limits_url: str = setting("Gateway", "", field=StoreAddress(), secret=True, description=
+        "Store that counts requests for the rate limit. Empty: the store of `CTO_REDIS_URL`")
+    max_sockets: int = setting("Gateway", 20_000, between=(1, 1_000_000), description=
+        "Clients that can receive events from one gateway at the same time, on all transports. Further "
+        "clients get 503. REST requests do not count")
+    max_user_sockets: int = setting("Gateway", 20, between=(1, 1_000_000), description=
+        "The same limit for one user. Further connections get 429. The `service` role is not limited")
+    max_rooms: int = setting("Gateway", 1_200, between=(1, 1_000_000), description=
+        "Rooms that one connection can be in at the same time, whatever its role")
+
+    auth: str = setting("Authentication", "required", one_of=("required", "off"), description=
+        "`required`: requests need a token. `off`: every caller has the `service` role; allowed only if "
+        "`CTO_HOST` is a loopback address")
+    jwt_secret: str = setting("Authentication", "", secret=True, description=
+        "Secret for HS256 tokens, at least 32 bytes")
+    jwt_public_key: str = setting("Authentication", "", description=
+        "Public key for RS256 or ES256 tokens, in PEM format")
+    jwks_url: str = setting("Authentication", "", field=url("begin with https:// (or http://)"), description=
+        "URL of a JSON Web Key Set with public keys for RS256 or ES256")
+    jwt_audience: str = setting("Authentication", "", description=
+        "Required `aud` claim. If empty, tokens that carry an `aud` claim are rejected")
+    jwt_issuer: str = setting("Authentication", "", description=
+        "Required `iss` claim. If empty, any issuer with a valid key is accepted")
+    token: str = setting("Authentication", "", secret=True, description=
+        "Token that the `cto` command sends. Not needed if `CTO_JWT_SECRET` is set")
+
+    redis_url: str = setting("Store", "", field=StoreAddress(), secret=True, description=
+        "Redis 7.2 or later, or Valkey: `redis://host:6379/0`, `rediss://…`, or "
+        "`redis+sentinel://host1:26379,host2:26379,host3:26379/mymaster/0`. Empty: the embedded store")
+    sentinel_password: str = setting("Store", "", secret=True, description=
+        "Password of the Sentinels in `CTO_REDIS_URL`")
+    data_dir: Path = setting("Store", Path(".cto"), description=
+        "Directory for the embedded store's data and for Unix sockets")
+    replicas: int = setting("Store", 0, between=(0, 10), description=
+        "Number of replicas that must persist a job, a cancellation, a claim or an order before the system "
+        "continues; see [scaling.md](scaling.md#what-a-failover-keeps)")
+    retention_days: int = setting("Store", 7, between=(1, 3_650), description=
+        "Days for which a job is kept after it ended")
+
+    worker_concurrency: int = setting("Worker", 100, between=(1, 2_000), description=
+        "Operations that one worker process runs at the same time")
+    lease_ms: int = setting("Worker", 6_000, between=(1_000, 600_000), description=
+        "Milliseconds without a lease renewal until another worker takes over a job")
+
+    market: str = setting("Market", "paper", one_of=MARKETS, description=
+        "Market on which operations trade. `paper` is the simulated market")
+
+    paper_url: str = setting("Paper market", "", field=StoreAddress(), secret=True, description=
+        "Store for the paper market's ledger. Empty: the store of `CTO_REDIS_URL`")
+    paper_latency_ms: int = setting("Paper market", 400, between=(0, 600_000), description=
+        "Milliseconds until a transfer or buy is confirmed")
+    paper_timeout_ms: int = setting("Paper market", 10_000, between=(0, 600_000), description=
+        "Milliseconds after the latency for which a worker waits for an outcome")
+    paper_balance_sol: float = setting("Paper market", 100.0, between=(0, 1_000_000), description=
+        "SOL in each new wallet")
+    paper_failure_rate: float = setting("Paper market", 0.0, between=(0, 1), description=
+        "Fraction of orders that fail")
+    paper_lost_rate: float = setting("Paper market", 0.0, between=(0, 1), description=
+        "Fraction of orders that are executed, but whose reply is lost")
+    paper_silent_rate: float = setting("Paper market", 0.0, between=(0, 1), description=
+        "Fraction of orders that are executed, but whose outcome is not reported before the timeout")
+    paper_late_rate: float = setting("Paper market", 0.0, between=(0, 1), description=
+        "Fraction of orders that are executed only after the timeout")
+
+    log_format: str = setting("Observability", "console", one_of=("console", "json"), description=
+        "`console`, or `json`: one JSON object per line")
+    otlp_endpoint: str = setting(
+        "Observability", "", field=url("be like http://127.0.0.1:4318, without /v1/traces"), description=
+        "Collector for traces (OTLP over HTTP): `http://127.0.0.1:4318`. Empty: no traces. The SDK's "
+        "`OTEL_…` variables also apply")
+    flower_host: str = setting("Observability", "127.0.0.1", description=
+        "Address on which Flower listens. Any other than a loopback address requires `CTO_FLOWER_PASSWORD`")
+    flower_port: int = setting("Observability", 5555, between=(1, 65_535), description=
+        "Port on which Flower listens")
+    flower_password: str = setting("Observability", "", field=password(12), secret=True, description=
+        "Password of Flower's user `operator`, at least 12 characters")
+    flower_names: tuple[str, ...] = setting("Observability", (), field=HostNames(), description=
+        "Host names that Flower accepts besides `localhost` and `127.0.0.1`, comma-separated: for example "
+        "that of a proxy")
+    flower_control: str = setting("Observability", "no", one_of=("yes", "no"), description=
+        "`yes`: Flower can stop workers, change their pools, and send or revoke tasks. `no`: read-only")
+    flower_tasks: int = setting("Observability", 5_000, between=(1, 1_000_000), description=
+        "Number of latest tasks that Flower keeps in memory, about 10 kB each")
+
+    heartbeat_file: str = setting("Deployment", "", description=
+        "File that a worker touches every 2 s while it can receive messages, for health checks. Empty: no "
+        "file")
+
+    crash_at: str = setting("Tests", "", field=crash_point(), description=
+        "Crash point at which a worker kills itself, in the first attempt of a job or, with `:always`, in "
+        "every attempt ([reliability.md](reliability.md#crash-points))")
+
+    # fmt: on
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -89,10 +161,11 @@ class Settings:
         """
         given = {name: value for name, value in environ.items() if name.startswith(ENV_PREFIX) and value}
         try:
-            settings = cls(**_EnvironmentSchema(unknown=EXCLUDE).load(given))
+            settings = cls(**_environment_schema().load(given))
         except ValidationError as error:
+            secrets = {ENV_PREFIX + each.name.upper() for each in fields(cls) if declaration(each).secret}
             lines = [
-                f"  {name}={'…' if name in SECRETS else repr(given[name])}: {' '.join(texts)}"
+                f"  {name}={'…' if name in secrets else repr(given[name])}: {' '.join(texts)}"
                 for name, texts in _messages(error)
             ]
             raise ConfigError("\n".join(["invalid settings in the environment:", *lines])) from error
@@ -175,71 +248,12 @@ def _messages(error: ValidationError) -> list[tuple[str, list[str]]]:
     return sorted((name, texts) for name, texts in messages.items())
 
 
-class _EnvironmentSchema(Schema):
-    host = fields.String(data_key="CTO_HOST")
-    port = fields.Integer(data_key="CTO_PORT", validate=validate.Range(1, 65_535))
-    max_sockets = fields.Integer(data_key="CTO_MAX_SOCKETS", validate=validate.Range(1, 1_000_000))
-    max_user_sockets = fields.Integer(data_key="CTO_MAX_USER_SOCKETS", validate=validate.Range(1, 1_000_000))
-    max_rooms = fields.Integer(data_key="CTO_MAX_ROOMS", validate=validate.Range(1, 1_000_000))
-    redis_url = StoreAddress(data_key="CTO_REDIS_URL")
-    sentinel_password = fields.String(data_key="CTO_SENTINEL_PASSWORD")
-    limits_url = StoreAddress(data_key="CTO_LIMITS_URL")
-    data_dir = fields.Function(deserialize=Path, data_key="CTO_DATA_DIR")
-    auth = fields.String(data_key="CTO_AUTH", validate=validate.OneOf(["required", "off"]))
-    jwt_secret = fields.String(data_key="CTO_JWT_SECRET")
-    jwt_public_key = fields.String(data_key="CTO_JWT_PUBLIC_KEY")
-    jwks_url = fields.String(
-        data_key="CTO_JWKS_URL",
-        validate=validate.Regexp(r"https?://.+", error="Must begin with https:// (or http://)."),
-    )
-    jwt_audience = fields.String(data_key="CTO_JWT_AUDIENCE")
-    jwt_issuer = fields.String(data_key="CTO_JWT_ISSUER")
-    token = fields.String(data_key="CTO_TOKEN")
-    cors_origins = Origins(data_key="CTO_CORS_ORIGINS")
-    proxies = fields.Integer(data_key="CTO_PROXIES", validate=validate.Range(0, 10))
-    rate_limit = fields.String(
-        data_key="CTO_RATE_LIMIT",
-        validate=validate.Regexp(
-            r"[1-9][0-9]{0,8}/(second|minute|hour|day)\Z", error="Must be like 600/minute, or 20/second."
-        ),
-    )
-    market = fields.String(data_key="CTO_MARKET", validate=validate.OneOf(["paper"]))
-    retention_days = fields.Integer(data_key="CTO_RETENTION_DAYS", validate=validate.Range(1, 3_650))
-    log_format = fields.String(data_key="CTO_LOG_FORMAT", validate=validate.OneOf(["console", "json"]))
-    otlp_endpoint = fields.String(
-        data_key="CTO_OTLP_ENDPOINT",
-        validate=validate.Regexp(
-            r"https?://.+", error="Must be like http://127.0.0.1:4318, without /v1/traces."
-        ),
-    )
-    worker_concurrency = fields.Integer(data_key="CTO_WORKER_CONCURRENCY", validate=validate.Range(1, 2_000))
-    heartbeat_file = fields.String(data_key="CTO_HEARTBEAT_FILE")
-    lease_ms = fields.Integer(data_key="CTO_LEASE_MS", validate=validate.Range(1_000, 600_000))
-    replicas = fields.Integer(data_key="CTO_REPLICAS", validate=validate.Range(0, 10))
-    flower_host = fields.String(data_key="CTO_FLOWER_HOST")
-    flower_port = fields.Integer(data_key="CTO_FLOWER_PORT", validate=validate.Range(1, 65_535))
-    flower_password = fields.String(
-        data_key="CTO_FLOWER_PASSWORD",
-        validate=validate.Length(12, error="Must have 12 characters or more."),
-    )
-    flower_names = HostNames(data_key="CTO_FLOWER_NAMES")
-    flower_control = fields.String(data_key="CTO_FLOWER_CONTROL", validate=validate.OneOf(["yes", "no"]))
-    flower_tasks = fields.Integer(data_key="CTO_FLOWER_TASKS", validate=validate.Range(1, 1_000_000))
-    paper_url = StoreAddress(data_key="CTO_PAPER_URL")
-    paper_latency_ms = fields.Integer(data_key="CTO_PAPER_LATENCY_MS", validate=validate.Range(0, 600_000))
-    paper_failure_rate = fields.Float(data_key="CTO_PAPER_FAILURE_RATE", validate=validate.Range(0, 1))
-    paper_balance_sol = fields.Float(data_key="CTO_PAPER_BALANCE_SOL", validate=validate.Range(0, 1_000_000))
-    paper_timeout_ms = fields.Integer(data_key="CTO_PAPER_TIMEOUT_MS", validate=validate.Range(0, 600_000))
-    paper_lost_rate = fields.Float(data_key="CTO_PAPER_LOST_RATE", validate=validate.Range(0, 1))
-    paper_silent_rate = fields.Float(data_key="CTO_PAPER_SILENT_RATE", validate=validate.Range(0, 1))
-    paper_late_rate = fields.Float(data_key="CTO_PAPER_LATE_RATE", validate=validate.Range(0, 1))
-    crash_at = fields.String(
-        data_key="CTO_CRASH_AT",
-        validate=validate.Regexp(
-            rf"({'|'.join(CRASH_POINTS)})(:always)?\Z",
-            error=f"Must be one of {', '.join(CRASH_POINTS)}, with the suffix :always for every attempt.",
-        ),
-    )
+def _environment_schema() -> Schema:
+    """Return the schema of the environment, whose keys are the names of variables."""
+    declared = {each.name: declaration(each).field for each in fields(Settings)}
+    for name, field in declared.items():
+        field.data_key = ENV_PREFIX + name.upper()
+    return Schema.from_dict(declared)(unknown=EXCLUDE)
 
 
-VARIABLES = frozenset(field.data_key for field in _EnvironmentSchema().fields.values() if field.data_key)
+VARIABLES = frozenset(ENV_PREFIX + each.name.upper() for each in fields(Settings))

@@ -1,14 +1,107 @@
-"""Field types of settings: origins, host names, and the URL of a store."""
+"""Declarations of settings, and the types of their values."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError, fields, validate
 
+from cto_worker.crash_points import CRASH_POINTS
 from cto_worker.hosts import host_name
 from cto_worker.store_url import SCHEME, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+T = TypeVar("T")
+_FIELDS: dict[type, Callable[[Any], fields.Field[Any]]] = {
+    int: lambda validator: fields.Integer(validate=validator),
+    float: lambda validator: fields.Float(validate=validator),
+    str: lambda validator: fields.String(validate=validator),
+    type(Path()): lambda _: fields.Function(deserialize=Path),
+}
+Section = Literal[
+    "Gateway", "Authentication", "Store", "Worker", "Market", "Paper market", "Observability", "Deployment",
+    "Tests",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """The declaration of one setting."""
+
+    section: Section  # of docs/settings.md
+    field: fields.Field[Any]  # converts and validates the text in the environment
+    description: str  # in Markdown
+    secret: bool  # never shown
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in Markdown, if they are a range or a list; otherwise an empty text."""
+        for validator in self.field.validators:
+            if isinstance(validator, validate.Range):
+                return f"{validator.min:,}–{validator.max:,}"
+            if isinstance(validator, validate.OneOf):
+                return ", ".join(f"`{choice}`" for choice in validator.choices)
+        return ""
+
+
+def setting(  # noqa: PLR0913 - the parts of a declaration
+    section: Section,
+    default: T,
+    *,
+    description: str,
+    between: tuple[int, int] | None = None,
+    one_of: Collection[str] | None = None,
+    field: fields.Field[Any] | None = None,
+    secret: bool = False,
+) -> T:
+    """Declare a field of a dataclass as a setting, whose type is that of its default.
+
+    Its values may be restricted to those ``between`` two numbers, or to ``one_of`` several texts. ``field``
+    converts and validates any other type.
+    """
+    validator = validate.Range(*between) if between else validate.OneOf(one_of) if one_of else None
+    field = field or _FIELDS[type(default)](validator)
+    declared = Declaration(section, field, description, secret)
+    return dataclasses.field(default=default, repr=not secret, metadata={"setting": declared})
+
+
+def declaration(field: dataclasses.Field[Any]) -> Declaration:
+    """Return the declaration of a field that :func:`setting` has made."""
+    declared: Declaration = field.metadata["setting"]
+    return declared
+
+
+def password(length: int) -> fields.Field[Any]:
+    """Return a field of a text with a minimal length in characters."""
+    return fields.String(validate=validate.Length(length, error="Must have {min} characters or more."))
+
+
+def url(form: str) -> fields.Field[Any]:
+    """Return a field of an HTTP URL, with the form that the error message states."""
+    return _matching(r"https?://.+", f"Must {form}.")
+
+
+def rate() -> fields.Field[Any]:
+    """Return a field of a number of requests per unit of time."""
+    pattern = r"[1-9][0-9]{0,8}/(second|minute|hour|day)\Z"
+    return _matching(pattern, "Must be like 600/minute, or 20/second.")
+
+
+def crash_point() -> fields.Field[Any]:
+    """Return a field of a crash point, which may have the suffix ``:always``."""
+    names = ", ".join(CRASH_POINTS)
+    error = f"Must be one of {names}, with the suffix :always for every attempt."
+    return _matching(rf"({'|'.join(CRASH_POINTS)})(:always)?\Z", error)
+
+
+def _matching(pattern: str, error: str) -> fields.Field[Any]:
+    return fields.String(validate=validate.Regexp(pattern, error=error))
 
 
 class Words(fields.String):

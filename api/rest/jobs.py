@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from flask import Blueprint, Response, jsonify, request, url_for
+import msgspec
+from flask import Blueprint, Response, request, url_for
+from msgspec import Struct
 from structlog.contextvars import bound_contextvars
 
 from api.auth.authentication import caller, user_mismatch
@@ -17,7 +19,9 @@ from api.auth.origins_and_hosts import MAX_SHOWN
 from api.auth.policy import Action
 from api.errors import ForbiddenError
 from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query, wrong
+from api.rest.responses import State
 from cto_worker.domain.events import JobStatus, decode, dumps
+from cto_worker.domain.field_types import Count, JobId, Percent, doc
 from cto_worker.domain.ids_and_rooms import JOB_ID
 from cto_worker.domain.job_outcome import outcome_of
 from cto_worker.domain.request import USER_ID
@@ -39,6 +43,34 @@ MAX_INTEGER = 10**15 - 1
 FILTERS = (*JobStatus, keys.REVIEW)
 
 
+class Created(Struct, rename="camel"):
+    """A new job."""
+
+    job_id: JobId
+    status: State
+    status_url: Annotated[str, doc("The URL of the job's status")]
+
+
+class Cancelling(Struct, rename="camel"):
+    """A recorded cancellation."""
+
+    job_id: JobId
+    status: State
+    cancel_requested: Annotated[bool, doc("Always true")]
+
+
+class Stats(Struct, rename="camel"):
+    """The number of jobs by status."""
+
+    total: Annotated[Count, doc("Distinct ids in the request")]
+    queued: Annotated[Count, doc("Jobs with status `waiting`")]
+    active: Annotated[Count, doc("Jobs with status `active`")]
+    completed: Annotated[Count, doc("Jobs with status `completed`")]
+    failed: Annotated[Count, doc("Jobs with status `failed`")]
+    not_found: Annotated[Count, doc("Ids that are not of a job of the caller")]
+    average_progress: Annotated[Percent, doc("The average progress of the jobs found, in per cent")]
+
+
 def blueprint(  # noqa: C901, PLR0915 - a list of routes
     history: History, journal: Journal, producer: Producer
 ) -> Blueprint:
@@ -57,8 +89,8 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
             with bound_contextvars(job_id=created.job_id):
                 log.info("accepted from %s", submitter.name)
         status_url = url_for("jobs.status", job_id=created.job_id)
-        data = {"jobId": created.job_id, "status": created.status, "statusUrl": status_url}
-        return jsonify(success=True, data=data), 202 if created.new else 200, {"Location": status_url}
+        data = Created(created.job_id, created.status, status_url)
+        return _success(data), 202 if created.new else 200, {"Location": status_url}
 
     @routes.get("/job/<job_id>/status")
     def status(job_id: str) -> Response:
@@ -113,16 +145,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
                 "jobIds", "Must be job ids, separated by commas: 1 to 128 letters, digits, _ or - each."
             )
         counts = history.stats(job_ids, None if caller().may(Action.READ) else caller().user_id)
-        data = {
-            "total": counts.total,
-            "queued": counts.queued,
-            "active": counts.active,
-            "completed": counts.completed,
-            "failed": counts.failed,
-            "notFound": counts.not_found,
-            "averageProgress": counts.average_progress,
-        }
-        return jsonify(success=True, data=data)
+        return _success(msgspec.convert(counts, Stats, from_attributes=True))
 
     @routes.get("/jobs")
     def jobs() -> Response:
@@ -155,8 +178,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
         job_status = cancel_job(journal, job_id, decode(stored.event))
         with bound_contextvars(job_id=job_id):
             log.info("cancellation requested by %s", caller().name)
-        data = {"jobId": job_id, "status": job_status, "cancelRequested": True}
-        return jsonify(success=True, data=data), 202
+        return _success(Cancelling(job_id, job_status, cancel_requested=True)), 202
 
     return routes
 
@@ -194,6 +216,10 @@ def _summary(job: JobSummary) -> bytes:
             "latestProgress": latest,
         }
     )
+
+
+def _success(data: Struct) -> Response:
+    return _json(b'{"success":true,"data":', msgspec.json.encode(data), b"}")
 
 
 def _json(*parts: bytes) -> Response:

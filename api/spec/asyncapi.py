@@ -223,8 +223,8 @@ _WEBSOCKET = (_WEBSOCKET_REQUESTS, _WEBSOCKET_NOTIFICATIONS, _WEBSOCKET_REFUSAL)
 
 
 @cache
-def document() -> dict[str, Any]:
-    """Return the document, which callers must not modify."""
+def document(market: str = "paper") -> dict[str, Any]:
+    """Return the document for a market, which callers must not modify."""
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -254,5 +254,5 @@ def document() -> dict[str, Any]:
             },
         },
         "operations": _operations("socketio", *_SOCKETIO) | _operations("websocket", *_WEBSOCKET),
-        "components": {"schemas": json_schemas()},
+        "components": {"schemas": json_schemas(market)},
     }

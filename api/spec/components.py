@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.errors import ERRORS
+from api.spec.schemas import reference
 
 JSON, STREAM, PAGE, TEXT = "application/json", "text/event-stream", "text/html", "text/plain"
 BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
@@ -78,12 +79,12 @@ def response(
     }
 
 
-def data(name: str, description: str, example: Any, headers: tuple[str, ...] = LIMITS) -> dict[str, Any]:
-    """Return the response of a success, whose ``data`` has the schema ``name``."""
+def data(kind: type, description: str, example: Any, headers: tuple[str, ...] = LIMITS) -> dict[str, Any]:
+    """Return the response of a success, whose ``data`` is of this class."""
     schema = {
         "type": "object",
         "required": ["success", "data"],
-        "properties": {"success": {"const": True}, "data": {"$ref": f"#/components/schemas/{name}"}},
+        "properties": {"success": {"const": True}, "data": reference(kind)},
     }
     return response(description, JSON, schema, {"success": True, "data": example}, headers)
 

@@ -93,7 +93,6 @@ RESULT: dict[str, Any] = {
         }
     ],
 }
-CREATED = {"jobId": JOB_ID, "status": "waiting", "statusUrl": f"/api/cto/job/{JOB_ID}/status"}
 STATUS = {
     "jobId": JOB_ID,
     "status": "completed",
@@ -104,16 +103,6 @@ STATUS = {
     "operationResult": RESULT,
     "currentPhase": 5,
     "currentProgress": 100,
-}
-EVENTS = {"jobId": JOB_ID, "events": [LAST_EVENT]}
-STATS = {
-    "total": 3,
-    "queued": 1,
-    "active": 0,
-    "completed": 1,
-    "failed": 0,
-    "notFound": 1,
-    "averageProgress": 55.0,
 }
 PAGE = {
     "jobs": [
@@ -133,4 +122,3 @@ PAGE = {
     ],
     "nextCursor": None,
 }
-CANCELLING = {"jobId": JOB_ID, "status": "active", "cancelRequested": True}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.realtime.user_stream_cursor import PATTERN
+from api.rest import jobs, responses
 from api.rest.jobs import DEFAULT_LIMIT, FILTERS, MAX_INTEGER, MAX_LIMIT, MAX_STATS
 from api.spec import examples
 from api.spec.components import (
@@ -19,7 +20,7 @@ from api.spec.components import (
     response,
 )
 from api.spec.schemas import JOB_ID
-from cto_worker.domain.events import dumps
+from cto_worker.domain.events import ProgressEvent, dumps
 
 _INTEGER = {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER}
 _USER_ID = {"type": "string", "pattern": "^[A-Za-z0-9_.:@+-]{1,64}$"}
@@ -79,10 +80,15 @@ def _stream(description: str) -> dict[str, Any]:
 
 
 def _of_job(
-    name: str, summary: str, successes: dict[int, Any], *parameters: Any, codes: tuple[str, ...] = ()
+    name: str,
+    summary: str,
+    successes: dict[int, Any],
+    *parameters: Any,
+    codes: tuple[str, ...] = (),
+    **members: Any,
 ) -> dict[str, Any]:
     codes = (*AUTHENTICATED, "invalid_job_id", "invalid_query", "job_not_found", "not_found", *codes)
-    return operation("Jobs", name, summary, successes, codes, parameters=[_JOB, *parameters])
+    return operation("Jobs", name, summary, successes, codes, parameters=[_JOB, *parameters], **members)
 
 
 def _links() -> dict[str, Any]:
@@ -95,7 +101,16 @@ def _links() -> dict[str, Any]:
 def _submit() -> dict[str, Any]:
     created = {
         "links": _links(),
-        **data("Created", "The new job", examples.CREATED, (*LIMITS, "Location")),
+        **data(
+            jobs.Created,
+            "The new job",
+            {
+                "jobId": examples.JOB_ID,
+                "status": "waiting",
+                "statusUrl": f"/api/cto/job/{examples.JOB_ID}/status",
+            },
+            (*LIMITS, "Location"),
+        ),
     }
     schema = {"$ref": "#/components/schemas/OperationRequest"}
     return operation(
@@ -119,8 +134,9 @@ def _list() -> dict[str, Any]:
         "Jobs",
         "listJobs",
         "List jobs, newest first",
-        {200: data("Page", "One page of jobs", examples.PAGE)},
+        {200: data(responses.Page, "One page of jobs", examples.PAGE)},
         (*AUTHENTICATED, "invalid_query", "user_mismatch"),
+        description="A page without `nextCursor` is the last; other pages may have fewer than `limit` jobs",
         parameters=[
             parameter(
                 "query",
@@ -150,22 +166,37 @@ def _stats() -> dict[str, Any]:
         "Jobs",
         "jobStats",
         "Count jobs by status",
-        {200: data("Stats", "The number of jobs by status", examples.STATS)},
+        {
+            200: data(
+                jobs.Stats,
+                "The number of jobs by status",
+                {
+                    "total": 3,
+                    "queued": 1,
+                    "active": 0,
+                    "completed": 1,
+                    "failed": 0,
+                    "notFound": 1,
+                    "averageProgress": 55.0,
+                },
+            )
+        },
         (*AUTHENTICATED, "invalid_query"),
+        description=f"At most {MAX_STATS} ids",
         parameters=[job_ids | {"required": True, "style": "form", "explode": False}],
     )
 
 
 def _job_paths() -> dict[str, Any]:
     """Return the paths of one job, by their last segment."""
-    event = data("ProgressEvent", "The latest event of the job", examples.LAST_EVENT, (*LIMITS, "ETag"))
+    event = data(ProgressEvent, "The latest event of the job", examples.LAST_EVENT, (*LIMITS, "ETag"))
     unchanged = response("The client has the latest event", headers=(*LIMITS, "ETag"))
     return {
         "status": {
             "get": _of_job(
                 "jobStatus",
                 "Get a job with its events and result",
-                {200: data("JobStatus", "The job", examples.STATUS)},
+                {200: data(responses.JobView, "The job", examples.STATUS)},
             )
         },
         "latest": {
@@ -174,13 +205,20 @@ def _job_paths() -> dict[str, Any]:
                 "Get the latest event of a job",
                 {200: event, 304: unchanged},
                 _IF_NONE_MATCH,
+                description="The `ETag` is the `seq`. A matching `If-None-Match` gets 304",
             )
         },
         "events": {
             "get": _of_job(
                 "jobEvents",
                 "Get the events of a job",
-                {200: data("Events", "The job's events", examples.EVENTS)},
+                {
+                    200: data(
+                        responses.Events,
+                        "The job's events",
+                        {"jobId": examples.JOB_ID, "events": [examples.LAST_EVENT]},
+                    )
+                },
                 _AFTER,
             )
         },
@@ -188,7 +226,13 @@ def _job_paths() -> dict[str, Any]:
             "post": _of_job(
                 "cancelJob",
                 "Cancel a job before its next transfer or buy",
-                {202: data("Cancelling", "The cancellation is recorded", examples.CANCELLING)},
+                {
+                    202: data(
+                        jobs.Cancelling,
+                        "The cancellation is recorded",
+                        {"jobId": examples.JOB_ID, "status": "active", "cancelRequested": True},
+                    )
+                },
                 codes=("job_ended", "origin_not_allowed"),
             )
         },

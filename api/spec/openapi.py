@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from api.errors import CODE_OF_STATUS, ERRORS
+from api.rest import responses
 from api.spec.components import (
     AUTHENTICATED,
     BEARER_OR_QUERY,
@@ -107,18 +108,20 @@ def _gateway_paths() -> dict[str, Any]:
         "/healthz": _public(
             "alive",
             "Check whether the gateway is alive",
-            data("Health", "The gateway is alive", {"status": "alive"}, ()),
+            data(responses.Health, "The gateway is alive", {"status": "alive"}, ()),
             EVERY_ROUTE,
         ),
         "/readyz": _public(
             "ready",
             "Check whether the gateway can serve requests",
-            data("Health", "The gateway can serve requests", {"status": "ready"}, ()),
+            data(responses.Health, "The gateway can serve requests", {"status": "ready"}, ()),
             (*EVERY_ROUTE, "store_unavailable", "going_away"),
         ),
         "/metrics": {"get": _metrics()},
         "/openapi.json": _public(
-            "openapi", "Get this document", response("The OpenAPI 3.1 document", JSON, {"type": "object"})
+            "openapi",
+            "Get the description of everything that is available over HTTP",
+            response("The OpenAPI 3.1 document", JSON, {"type": "object"}),
         ),
         "/asyncapi.json": _public(
             "asyncapi",
@@ -142,8 +145,8 @@ def _without_security(paths: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def document(*, secured: bool = True) -> dict[str, Any]:
-    """Return the document, which callers must not modify.
+def document(*, secured: bool = True, market: str = "paper") -> dict[str, Any]:
+    """Return the document for a market, which callers must not modify.
 
     Unless ``secured`` (``CTO_AUTH=off``), no operation requires a token.
     """
@@ -169,7 +172,7 @@ def document(*, secured: bool = True) -> dict[str, Any]:
         ],
         "paths": paths if secured else _without_security(paths),
         "components": {
-            "schemas": json_schemas(),
+            "schemas": json_schemas(market),
             "headers": HEADERS,
             "responses": {
                 code.title().replace("_", ""): failure(ERRORS[code].http[0], code)

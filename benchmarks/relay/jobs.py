@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from dataclasses import replace
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 from uuid import uuid4
+
+from msgspec.structs import replace
 
 from benchmarks.system import BODY
 from cto_worker.domain.events import Details, Status, encode
@@ -35,7 +37,7 @@ _JOURNALED = 50  # maximum number of events of a journalled job
 
 def job(user_id: str, length: int) -> list[ProgressEvent]:
     """Return all events of a job, from the first to the last."""
-    first = accepted_event(str(uuid4()), replace(_REQUEST, user_id=user_id))
+    first = accepted_event(str(uuid4()), dataclasses.replace(_REQUEST, user_id=user_id))
     steps = [
         replace(
             first,

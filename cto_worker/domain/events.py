@@ -9,16 +9,31 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass, field, fields
 from enum import Enum, StrEnum
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from cto_worker.domain.ids_and_rooms import JOB_ID
-from cto_worker.domain.job_outcome import JobOutcome
+import msgspec
+from msgspec import Meta, Struct
+
+from cto_worker.domain.field_types import (
+    TOTAL_PHASES,
+    Amount,
+    BuyAmount,
+    Count,
+    JobId,
+    OwnerId,
+    Percent,
+    PhaseNumber,
+    Platform,
+    TokenAddress,
+    doc,
+)
+from cto_worker.domain.ids_and_rooms import JOB_ID_PATTERN
+from cto_worker.domain.job_outcome import OUTCOMES, JobOutcome
+from cto_worker.domain.market import OutcomeStatus
 from cto_worker.errors import InvalidEventError
 
-WORKER_TYPE = "cto_operation"
-TOTAL_PHASES = 5
+WORKER_TYPE: Literal["cto_operation"] = "cto_operation"
 
 
 class Status(StrEnum):
@@ -77,66 +92,115 @@ class Phase(Enum):
         return next(phase for phase in cls if phase.number == number)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Details:
+FundingMode = Annotated[
+    Mode, doc("`standard`: the user's funding wallet pays; `prefunded`: the operation's wallets pay")
+]
+
+
+class StepResult(TypedDict):
+    """The result of one transfer or buy, in an event and in the result of the operation."""
+
+    kind: Annotated[
+        Literal["transfer", "buy"], doc("`transfer`: SOL to a wallet of the operation; `buy`: a buy with it")
+    ]
+    wallet: Annotated[str, doc("The address of the operation's wallet")]
+    status: Annotated[OutcomeStatus, doc("The outcome of the step")]
+    signature: Annotated[str | None, doc("The signature of the transaction; null if none was sent")]
+    spent: Annotated[Amount, doc("SOL spent, fees included")]
+    tokens: Annotated[Count, doc("Tokens bought, in base units")]
+    errorCode: NotRequired[Annotated[str, doc("The reason for a failure, machine-readable")]]
+    error: NotRequired[Annotated[str, doc("The reason for a failure, as text")]]
+
+
+class Details(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The counts and texts of an event. A field that is ``None`` is not known yet, and is not encoded."""
 
-    successful_buys: int | None = None
-    failed_buys: int | None = None
-    unknown_buys: int | None = None  # submitted, without an outcome from the market
-    unknown_transfers: int | None = None  # the same; their buys are not tried, and not counted
-    total_spent: float | None = None  # SOL so far, fees included
-    wallets_used: int | None = None
-    planned_buys: int | None = None  # all buys of the plan; from phase 4 on
-    planned_wallets: tuple[str, ...] | None = None  # buyers in order; only in phase 4's first event
-    outcome: JobOutcome | None = None  # only in the last event
-    needs_review: bool | None = None  # whether an operator must look at the job; only in the last event
-    error: str | None = None
-    error_code: str | None = None
-    transaction_signatures: tuple[str, ...] | None = None  # confirmed so far
-    estimated_time_remaining: int | None = None  # ms
-    current_operation: str | None = None
-    last_step: dict[str, Any] | None = None  # the newest transfer or buy that ended, in the result's form
+    successful_buys: Annotated[Count, doc("Buys confirmed so far")] | None = None
+    failed_buys: Annotated[Count, doc("Buys failed so far")] | None = None
+    unknown_buys: Annotated[Count, doc("Buys sent whose outcome the market does not report")] | None = None
+    unknown_transfers: Annotated[Count, doc("The same for transfers; their wallets buy nothing")] | None = (
+        None
+    )
+    total_spent: Annotated[Amount, doc("SOL spent so far, fees included")] | None = None
+    wallets_used: Annotated[Count, doc("Wallets that have bought")] | None = None
+    planned_buys: Annotated[Count, doc("Planned buys, from phase 4 on")] | None = None
+    planned_wallets: (
+        Annotated[
+            tuple[str, ...],
+            doc("The addresses of the planned wallets, in order; in the first event of phase 4"),
+        ]
+        | None
+    ) = None
+    outcome: Annotated[JobOutcome, doc(f"In the last event. {OUTCOMES}")] | None = None
+    needs_review: (
+        Annotated[bool, doc("In the last event: whether an operator had to review the job when it ended")]
+        | None
+    ) = None
+    error: Annotated[str, doc("The reason for the job's failure, as text")] | None = None
+    error_code: (
+        Annotated[str, doc("The reason for the job's failure, machine-readable and stable")] | None
+    ) = None
+    transaction_signatures: (
+        Annotated[tuple[str, ...], doc("The signatures of the transactions confirmed so far")] | None
+    ) = None
+    estimated_time_remaining: (
+        Annotated[
+            Count,
+            doc("The remaining time in milliseconds, estimated from earlier runs of this mode and platform"),
+        ]
+        | None
+    ) = None
+    current_operation: Annotated[str, doc("The current activity, as text")] | None = None
+    last_step: Annotated[StepResult, doc("The transfer or buy that ended before this event")] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgressEvent:
-    """One progress report of a job. ``seq`` is 1, 2, 3 … without gaps; ``attempt`` is the fencing token."""
+class ProgressEvent(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One progress report of a job. The declaration of its encoding, its validation and its JSON Schema.
 
-    job_id: str
-    seq: int
-    attempt: int
-    token_address: str
-    user_id: str
-    user_chat_id: int
-    phase: int  # 1–5
-    phase_title: str
-    phase_description: str
-    progress: float  # 0–100, never falls
-    status: Status
-    timestamp: int  # ms since the epoch, UTC
-    mode: Mode
-    platform: str  # "unknown" until phase 3
-    buy_amount: float  # SOL
-    socket_user_id: str | None = None
-    details: Details = field(default_factory=Details)
+    The fields are encoded in this order, and :func:`peek_header` relies on the first four. ``attempt`` is the
+    fencing token.
+    """
+
+    worker_type: Annotated[Literal["cto_operation"], doc(f"Always `{WORKER_TYPE}`")]
+    total_phases: Annotated[Literal[5], doc(f"Always {TOTAL_PHASES}")]
+    job_id: JobId
+    seq: Annotated[
+        int, Meta(ge=1), doc("The number of the event within its job: 1, 2, 3 …, without gaps or repeats")
+    ]
+    attempt: Annotated[
+        Count, doc("The run of the job: 0 at acceptance, 1 in the first run, +1 for each takeover")
+    ]
+    token_address: TokenAddress
+    user_id: OwnerId
+    user_chat_id: Annotated[int, doc("The owner's Telegram chat")]
+    phase: Annotated[PhaseNumber, doc("The phase of the operation, 1 to 5")]
+    phase_title: Annotated[str, doc("The title of the phase")]
+    phase_description: Annotated[str, doc("The description of the phase")]
+    progress: Annotated[Percent, doc("Progress in per cent; never decreases within a job")]
+    status: Annotated[
+        Status,
+        doc("`started` in the first event, then `in_progress`; `completed` or `failed` in the last"),
+    ]
+    timestamp: Annotated[Count, doc("The time of the event, in milliseconds since 1970-01-01 UTC")]
+    mode: FundingMode
+    platform: Platform
+    buy_amount: BuyAmount
+    socket_user_id: Annotated[str, doc("A second user whose room also receives the events")] | None = None
+    details: Annotated[Details, doc("Further values; each is present only when it is known")] = Details()
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(ProgressEvent)
 
 
 def encode(event: ProgressEvent) -> bytes:
-    """Return the event as compact UTF-8 JSON. Optional fields without a value are omitted."""
-    document: dict[str, Any] = {"workerType": WORKER_TYPE, "totalPhases": TOTAL_PHASES}
-    for name, wire_name in _EVENT_NAMES:
-        value = getattr(event, name)
-        if value is not None:
-            document[wire_name] = value
-    details = {
-        wire_name: value
-        for name, wire_name in _DETAIL_NAMES
-        if (value := getattr(event.details, name)) is not None
-    }
-    if details:
-        document["details"] = details
-    return dumps(document)
+    """Return the event as compact UTF-8 JSON. Optional fields without a value are omitted.
+
+    Raises ``ValueError`` for NaN and infinities, which JSON does not have.
+    """
+    if not math.isfinite(event.progress + event.buy_amount + (event.details.total_spent or 0)):
+        raise ValueError(f"a number of event {event.seq} of job {event.job_id} is not finite")
+    return _encoder.encode(event)
 
 
 def decode(payload: bytes | str) -> ProgressEvent:
@@ -146,39 +210,15 @@ def decode(payload: bytes | str) -> ProgressEvent:
     or is out of range.
     """
     try:
-        document = json.loads(payload, parse_constant=_refuse_constant)
+        return _decoder.decode(payload)
     except (ValueError, RecursionError) as error:
-        raise InvalidEventError(f"not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise InvalidEventError(f"not a JSON object but {type(document).__name__}")
-    if document.get("workerType") != WORKER_TYPE or document.get("totalPhases") != TOTAL_PHASES:
-        raise InvalidEventError(
-            f"workerType must be {WORKER_TYPE!r} and totalPhases {TOTAL_PHASES}, "
-            f"not {str(document.get('workerType'))[:80]!r} and {str(document.get('totalPhases'))[:80]!r}"
-        )
-    details = document.get("details", {})
-    if not isinstance(details, dict):
-        raise InvalidEventError(f"details: not an object but {type(details).__name__}")
-    event = {name: _checked(wire, document.get(wire), _EVENT_CHECKS[name]) for name, wire in _EVENT_NAMES}
-    known = {
-        name: _checked(f"details.{wire}", details[wire], _DETAIL_CHECKS[name])
-        for name, wire in _DETAIL_NAMES
-        if wire in details
-    }
-    for name in ("transaction_signatures", "planned_wallets"):
-        if name in known:
-            known[name] = tuple(known[name])
-    if "outcome" in known:
-        known["outcome"] = JobOutcome(known["outcome"])
-    event["status"] = Status(event["status"])
-    event["mode"] = Mode(event["mode"])
-    return ProgressEvent(**event, details=Details(**known))
+        raise InvalidEventError(f"not an event: {error}, in {payload[:80]!r}") from error
 
 
 # A JSON string escapes every quote, so these bytes cannot occur inside a value.
 _HEAD = re.compile(
     b'{"workerType":"%b","totalPhases":%d,"jobId":"(%b)","seq":([1-9][0-9]{0,15}),'
-    % (WORKER_TYPE.encode(), TOTAL_PHASES, JOB_ID.pattern.removesuffix(r"\Z").encode())
+    % (WORKER_TYPE.encode(), TOTAL_PHASES, JOB_ID_PATTERN.encode())
 )
 _STATUS = b'"status":"'
 _ENDS = bytes(ord(status[0]) for status in Status if status.terminal)  # no other status starts with these
@@ -199,80 +239,3 @@ def peek_header(payload: bytes) -> tuple[str, int, bool]:
 def dumps(document: Any) -> bytes:
     """Return compact UTF-8 JSON. Raises ``ValueError`` for NaN and infinities, which JSON does not have."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
-def _camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(word.capitalize() for word in tail)
-
-
-_EVENT_NAMES = [(f.name, _camel(f.name)) for f in fields(ProgressEvent) if f.name != "details"]
-_DETAIL_NAMES = [(f.name, _camel(f.name)) for f in fields(Details)]
-
-
-def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is not JSON")
-
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(_text(item) for item in value)
-
-
-def _count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _amount(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return 0 <= value < math.inf  # False for NaN; correct for an integer too large for a float
-
-
-_EVENT_CHECKS = {
-    "job_id": lambda v: _text(v) and v,
-    "seq": lambda v: _count(v) and v >= 1,
-    "attempt": _count,
-    "token_address": _text,
-    "user_id": _text,
-    "user_chat_id": lambda v: isinstance(v, int) and not isinstance(v, bool),
-    "phase": lambda v: _count(v) and 1 <= v <= TOTAL_PHASES,
-    "phase_title": _text,
-    "phase_description": _text,
-    "progress": lambda v: _amount(v) and v <= 100,  # noqa: PLR2004 - per cent
-    "status": lambda v: v in list(Status),
-    "timestamp": _count,
-    "mode": lambda v: v in list(Mode),
-    "platform": _text,
-    "buy_amount": _amount,
-    "socket_user_id": lambda v: v is None or _text(v),
-}
-_DETAIL_CHECKS = {
-    "successful_buys": _count,
-    "failed_buys": _count,
-    "unknown_buys": _count,
-    "unknown_transfers": _count,
-    "total_spent": _amount,
-    "wallets_used": _count,
-    "planned_buys": _count,
-    "planned_wallets": _texts,
-    "outcome": lambda v: v in list(JobOutcome),
-    "needs_review": lambda v: isinstance(v, bool),
-    "error": _text,
-    "error_code": _text,
-    "transaction_signatures": _texts,
-    "estimated_time_remaining": _count,
-    "current_operation": _text,
-    "last_step": lambda v: isinstance(v, dict) and {"kind", "wallet", "status"} <= v.keys(),
-}
-
-
-def _checked(wire_name: str, value: Any, check: Any) -> Any:
-    if not check(value):
-        raise InvalidEventError(
-            f"{wire_name}: {str(value)[:80]!r} is missing, of the wrong type or out of range"
-        )
-    return value

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
+JOB_ID_PATTERN = "[A-Za-z0-9_-]{1,128}"
+JOB_ID = re.compile(rf"{JOB_ID_PATTERN}\Z")
 ADMIN_ROOM = "admin_launches"
 
 

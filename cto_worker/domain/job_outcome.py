@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+OUTCOMES = (
+    "`full`: every planned buy was confirmed; `partial`: some were confirmed, the others failed or were not "
+    "made; `none`: nothing was bought; `unknown`: the outcome of a transfer or buy is not known"
+)
+
 
 class JobOutcome(StrEnum):
     """The outcome of an ended job. It never changes, even if an operator later resolves an unknown step."""

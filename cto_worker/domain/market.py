@@ -10,7 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cto_worker.config import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +132,16 @@ class Market(Protocol):
         """Return the outcome of a submitted order, and wait for it at most ``wait_s`` seconds.
 
         ``UNKNOWN`` if there is no outcome by then, or if the order never reached the market.
+        """
+
+
+class MarketType(Protocol):
+    """The class of a market, which ``CTO_MARKET`` selects (:mod:`cto_worker.market_registry`)."""
+
+    platforms: tuple[str, ...]  # that a request may name; empty: all
+
+    def from_settings(self, settings: Settings, connect: Callable[[str], Any]) -> Market:
+        """Return the market of a worker.
+
+        ``connect`` returns a client of the store at a URL; ``""`` is the store of the jobs.
         """

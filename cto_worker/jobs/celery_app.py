@@ -9,7 +9,7 @@ from kombu import Queue  # type: ignore[attr-defined]
 
 from cto_worker.domain.journal import Journal
 from cto_worker.jobs.producer import Producer
-from cto_worker.markets.paper.market import PLATFORMS
+from cto_worker.market_registry import market_type
 from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.traces import Traces
 from cto_worker.store import keys
@@ -111,5 +111,5 @@ def make_producer(settings: Settings, store: Redis, app: Celery, traces: Traces 
         metered(traces.journal(Journal.of(RedisJournal(store, settings)))).jobs,
         lambda job_id, document: send(job_id, document, False),
         settings.crash_at,
-        PLATFORMS,
+        market_type(settings.market).platforms,
     )

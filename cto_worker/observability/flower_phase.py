@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.events import TOTAL_PHASES
+from cto_worker.domain.field_types import TOTAL_PHASES
 
 if TYPE_CHECKING:
     from cto_worker.domain.events import ProgressEvent

@@ -6,13 +6,15 @@ import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.events import Details, Phase, ProgressEvent, Status
+from cto_worker.domain.events import WORKER_TYPE, Details, Phase, ProgressEvent, Status
+from cto_worker.domain.field_types import TOTAL_PHASES
 from cto_worker.domain.journal import Entry
 from cto_worker.domain.money import to_sol
 from cto_worker.domain.request import OperationRequest
 from cto_worker.operation.totals import Totals, step_result
 
 if TYPE_CHECKING:
+    from cto_worker.domain.events import StepResult
     from cto_worker.domain.intent_log import IntentRecord
     from cto_worker.domain.job_outcome import JobOutcome
     from cto_worker.domain.journal import AppendResult, EventLog
@@ -142,7 +144,7 @@ class ProgressReporter:
             **fields,
         )
 
-    def _unreported_step(self) -> dict[str, Any] | None:
+    def _unreported_step(self) -> StepResult | None:
         """Return the result of the newest step if no event contains it yet, and count it as reported."""
         ended = self.totals.outcomes
         if self.reported == len(ended):
@@ -191,6 +193,8 @@ def _event(  # noqa: PLR0913 - an event has many fields
         "summary": summary,
     }
     return ProgressEvent(
+        worker_type=WORKER_TYPE,
+        total_phases=TOTAL_PHASES,
         job_id=job_id,
         seq=seq,
         attempt=attempt,

@@ -9,6 +9,7 @@ from cto_worker.domain.market import Buy, OutcomeStatus
 from cto_worker.domain.money import to_sol
 
 if TYPE_CHECKING:
+    from cto_worker.domain.events import StepResult
     from cto_worker.domain.job_outcome import JobOutcome
     from cto_worker.domain.market import Outcome
     from cto_worker.domain.plan import Plan, Step
@@ -135,12 +136,12 @@ class Totals:
         ]
 
 
-def step_result(step: Step, outcome: Outcome) -> dict[str, Any]:
+def step_result(step: Step, outcome: Outcome) -> StepResult:
     """Return the result of one transfer or buy. SOL and base units."""
-    document: dict[str, Any] = {
+    document: StepResult = {
         "kind": "buy" if isinstance(step.intent, Buy) else "transfer",
         "wallet": step.wallet,
-        "status": outcome.status.value,
+        "status": outcome.status,
         "signature": outcome.signature or None,  # an order that was refused before it was sent has none
         "spent": to_sol(outcome.spent_lamports),
         "tokens": outcome.tokens,

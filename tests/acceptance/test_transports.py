@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 import time
-from dataclasses import replace
 
 import pytest
 import requests
 import socketio
 import websocket
+from msgspec.structs import replace
 from support.cases import check_all
 from support.clients import EventStream, PythonClient, WebSocketClient, wait_until_left
 from support.samples import FIRST_EVENT

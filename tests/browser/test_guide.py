@@ -11,8 +11,6 @@ import pytest
 import requests
 from support.tokens import token
 
-from api.spec.event_reference import tables
-
 GUIDE = Path(__file__).parents[2] / "docs" / "frontend.md"
 TEXT = GUIDE.read_text()
 BLOCKS = re.findall(r"(?:<!-- shows: (.*?) -->\n)?```(\w+)\n(.*?)```", TEXT, re.DOTALL)
@@ -58,12 +56,6 @@ def test_a_block_shows_its_expected_text(request, page, troubles, bundle, shows,
     for _ in itertools.takewhile(lambda _: not shown(), range(600)):
         page.wait_for_timeout(50)
     assert shown(), logged[-10:]
-
-
-def test_the_tables_of_the_event_are_up_to_date():
-    for name, table in tables().items():
-        current = re.search(rf"<!-- generated: {name} -->\n(.*?)<!-- end -->", TEXT, re.DOTALL)[1]
-        assert current.strip() == table.strip(), "run python -m api.spec.event_reference docs/frontend.md"
 
 
 def test_every_link_to_a_document_has_a_target():

@@ -10,12 +10,12 @@ import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from statistics import quantiles
 
 import pytest
 import requests
 import websocket
+from msgspec.structs import replace
 from support.clients import EventStream, WebSocketClient
 from support.processes import environment, free_port
 from support.samples import FIRST_EVENT

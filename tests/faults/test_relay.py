@@ -10,12 +10,12 @@ import socket
 import threading
 import time
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from statistics import quantiles
 
 import pytest
 import requests
 import socketio
+from msgspec.structs import replace
 from support.clients import clients_of_every_transport
 from support.samples import FIRST_EVENT
 from support.swarm import has_every_event, masked

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from cto_worker.client import Client
 from cto_worker.domain.events import JobStatus, Status

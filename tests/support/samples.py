@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from cto_worker.domain.events import Mode, ProgressEvent, Status
+from cto_worker.domain.events import TOTAL_PHASES, WORKER_TYPE, Mode, ProgressEvent, Status
 
 MINT = "So11111111111111111111111111111111111111112"
 
 FIRST_EVENT = ProgressEvent(
+    worker_type=WORKER_TYPE,
+    total_phases=TOTAL_PHASES,
     job_id="j1",
     seq=1,
     attempt=0,

@@ -33,7 +33,7 @@ from cto_worker.store import keys
 from cto_worker.store.scripts import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from redis import Redis
 
@@ -59,6 +59,13 @@ class _Fault(Enum):
 
 class PaperMarket:
     """Implements :class:`cto_worker.domain.market.Market`. Each call takes one round trip to the store."""
+
+    platforms = PLATFORMS
+
+    @classmethod
+    def from_settings(cls, settings: Settings, connect: Callable[[str], Redis]) -> PaperMarket:
+        """See :meth:`cto_worker.domain.market.MarketType.from_settings`."""
+        return cls(connect(settings.paper_url), settings)
 
     def __init__(self, store: Redis, settings: Settings) -> None:
         self._store = store

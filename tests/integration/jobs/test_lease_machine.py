@@ -7,7 +7,8 @@ store and on the in-memory journal, which is the model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import dataclasses
+from dataclasses import dataclass
 from enum import Enum
 
 import pytest
@@ -21,6 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 from support.samples import FIRST_EVENT
 
 from cto_worker.config import Settings
@@ -229,7 +231,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @staticmethod
     def timeless(claim):
-        return claim and replace(claim, elapsed_ms=0)
+        return claim and dataclasses.replace(claim, elapsed_ms=0)
 
     @precondition(any_unfinished)
     @rule(data=st.data(), trouble=st.sampled_from(Trouble), steps=st.integers(1, 6))

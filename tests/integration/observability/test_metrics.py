@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 from redis.exceptions import ConnectionError as StoreConnectionError
@@ -162,7 +163,7 @@ def test_the_time_of_the_last_snapshot_is_reported(store, scrape):
 
 
 def test_counts_that_could_not_be_sent_are_added_later_and_once(settings, store, tmp_path):
-    near = replace(settings, data_dir=tmp_path)
+    near = dataclasses.replace(settings, data_dir=tmp_path)
     registry = CollectorRegistry()
     counter = Counter("cto_sweeps", "", registry=registry)
     sender = ProcessHeartbeat(connect(near, retry_timeouts=False), "worker", registry, dict)

@@ -6,9 +6,9 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry

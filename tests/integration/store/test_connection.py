@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import socket
 import threading
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from redis import Redis
 from redis.exceptions import TimeoutError as StoreTimeoutError
 from support.samples import FIRST_EVENT
@@ -46,7 +47,7 @@ def hanging(settings):
 
 def times_asked(server, settings, **options):
     url = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
-    hanging = replace(settings, redis_url=url)
+    hanging = dataclasses.replace(settings, redis_url=url)
     with connect(hanging, timeout_s=0.2, **options) as store, pytest.raises(StoreTimeoutError):
         store.ping()
     times = 0

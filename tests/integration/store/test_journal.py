@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from support.samples import FIRST_EVENT
 
 from cto_worker.config import Settings
@@ -177,14 +178,14 @@ def test_an_idempotency_key_stands_for_one_job(book, journal):
 def test_an_idempotency_key_with_another_request_is_a_conflict(book, journal):
     journal.create(FIRST, {}, KEY)
     with pytest.raises(IdempotencyConflictError) as conflict:
-        journal.create(replace(FIRST, job_id="j2"), {}, replace(KEY, fingerprint="other"))
+        journal.create(replace(FIRST, job_id="j2"), {}, dataclasses.replace(KEY, fingerprint="other"))
     assert conflict.value.job_id == "j1"
     assert book.events("j2") == []
 
 
 def test_the_same_key_of_another_caller_is_another_job(journal):
     journal.create(FIRST, {}, KEY)
-    assert journal.create(replace(FIRST, job_id="j2"), {}, replace(KEY, caller="8")).new
+    assert journal.create(replace(FIRST, job_id="j2"), {}, dataclasses.replace(KEY, caller="8")).new
 
 
 def test_keys_of_two_users_never_meet(journal):
@@ -208,7 +209,7 @@ def test_a_key_that_an_earlier_release_has_recorded_stays_valid(store, caller, u
     again = journal.create(replace(event, job_id="j2"), {}, mine)
     assert (again.job_id, again.new) == ("j1", False)
     with pytest.raises(IdempotencyConflictError):
-        journal.create(replace(event, job_id="j3"), {}, replace(mine, fingerprint="other"))
+        journal.create(replace(event, job_id="j3"), {}, dataclasses.replace(mine, fingerprint="other"))
 
 
 def test_a_key_that_an_earlier_release_has_recorded_is_its_users_alone(store):
@@ -231,7 +232,9 @@ def test_a_job_is_claimed_once(journal):
     journal.create(FIRST, {"a": 1})
     claim = journal.claim("j1", "me")
     assert (claim.attempt, claim.latest, json.loads(claim.request)) == (1, FIRST, {"a": 1})
-    assert replace(journal.claim("j1", "me"), elapsed_ms=0) == claim, "a repeated claim gets the same answer"
+    assert dataclasses.replace(journal.claim("j1", "me"), elapsed_ms=0) == claim, (
+        "a repeated claim gets the same answer"
+    )
     assert journal.claim("j1", "you") is None
 
 
@@ -403,7 +406,7 @@ def test_a_lost_answer_to_a_takeover_comes_again(book, started):
     claim = started.claim("j1", "you")
     book.let_pass(LEASE_MS // 2)
     again = started.claim("j1", "you")
-    assert replace(again, elapsed_ms=claim.elapsed_ms) == claim
+    assert dataclasses.replace(again, elapsed_ms=claim.elapsed_ms) == claim
     book.let_pass(LEASE_MS // 2 + 1)
     assert started.claim("j1", "me") is None, "asking again has renewed the lease"
     assert started.find_orphans() == []
@@ -483,9 +486,11 @@ STALE_WRITES = {
     ),
     "end": lambda journal: journal.append(Entry(replace(COMPLETED, seq=4), review=True)),
     "intend": lambda journal: journal.intend("j1", 1, ORDER.intent_id, ORDER),
-    "intend another": lambda journal: journal.intend("j1", 1, BUY.intent_id, replace(ORDER, payload=b"x")),
+    "intend another": lambda journal: journal.intend(
+        "j1", 1, BUY.intent_id, dataclasses.replace(ORDER, payload=b"x")
+    ),
     "submitted": lambda journal: journal.record_submission(
-        "j1", 1, ORDER.intent_id, replace(ORDER, payload=b"x")
+        "j1", 1, ORDER.intent_id, dataclasses.replace(ORDER, payload=b"x")
     ),
 }
 
@@ -553,7 +558,7 @@ def test_a_claim_returns_the_intent_log(book, started):
             replace(SECOND, seq=4, progress=71), records={TRANSFER.intent_id: done, "j1:w2:transfer": refused}
         )
     )
-    order = replace(ORDER, intent_id=BUY.intent_id)
+    order = dataclasses.replace(ORDER, intent_id=BUY.intent_id)
     started.intend("j1", 1, BUY.intent_id, order)
     book.let_pass(LEASE_MS + 1)
     claim = started.claim("j1", "you")
@@ -606,7 +611,9 @@ def test_a_repeated_intent_succeeds_though_the_job_was_cancelled_meanwhile(book,
     started.intend("j1", 1, ORDER.intent_id, ORDER)
     started.request_cancel("j1")
     assert started.intend("j1", 1, ORDER.intent_id, ORDER) is True
-    assert started.intend("j1", 1, ORDER.intent_id, replace(ORDER, payload=b"other bytes")) is False
+    assert (
+        started.intend("j1", 1, ORDER.intent_id, dataclasses.replace(ORDER, payload=b"other bytes")) is False
+    )
     assert book.records("j1")[ORDER.intent_id].order == ORDER
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -68,24 +66,6 @@ def test_every_queue_has_a_consumer():
 def test_ci_runs_make_test_and_nothing_else():
     script = (ROOT / ".ci/run").read_text().splitlines()
     assert [line for line in script if line.startswith(("exec", "make"))] == ["exec make test"]
-
-
-def test_the_documented_settings_equal_the_settings():
-    page = (ROOT / "docs" / "settings.md").read_text()
-    rows = re.findall(r"^\| `CTO_(\w+)` \| `?([^|]*?)`? \|", page, re.MULTILINE)
-    defaults = {}
-    for field in fields(Settings):
-        default = field.default
-        text = (
-            ",".join(default)
-            if isinstance(default, tuple)
-            else f"{default:g}"
-            if isinstance(default, float)
-            else str(default)
-        )
-        defaults[field.name.upper()] = text or "empty"
-    assert len(rows) == len(defaults), "a setting is listed twice"
-    assert dict(rows) == defaults
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-build.lock", "requirements-dev.lock"])

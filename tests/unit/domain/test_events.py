@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from support.samples import FIRST_EVENT
 
 from cto_worker.domain.events import (
+    TOTAL_PHASES,
+    WORKER_TYPE,
     Details,
     Mode,
     Phase,
@@ -22,11 +25,23 @@ from cto_worker.domain.events import (
     peek_header,
 )
 from cto_worker.domain.job_outcome import JobOutcome
+from cto_worker.domain.market import OutcomeStatus
 from cto_worker.errors import InvalidEventError
 
 text = st.text(max_size=40)
 counts = st.integers(0, 2**53)
 amounts = st.floats(0, 1e12, allow_nan=False)
+steps = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(["transfer", "buy"]),
+        "wallet": text,
+        "status": st.sampled_from(OutcomeStatus),
+        "signature": st.none() | text,
+        "spent": amounts,
+        "tokens": counts,
+    },
+    optional={"errorCode": text, "error": text},
+)
 details = st.builds(
     Details,
     successful_buys=st.none() | counts,
@@ -43,10 +58,12 @@ details = st.builds(
     transaction_signatures=st.none() | st.lists(text, max_size=4).map(tuple),
     estimated_time_remaining=st.none() | counts,
     current_operation=st.none() | text,
-    last_step=st.none() | st.fixed_dictionaries({"kind": text, "wallet": text, "status": text}),
+    last_step=st.none() | steps,
 )
 events = st.builds(
     ProgressEvent,
+    worker_type=st.just(WORKER_TYPE),
+    total_phases=st.just(TOTAL_PHASES),
     job_id=text.filter(bool),
     seq=st.integers(1, 2**53),
     attempt=counts,
@@ -89,9 +106,9 @@ def test_decode_inverts_encode(event):
 def test_the_encoded_event_is_compact_json_without_empty_fields(event):
     wire = encode(event)
     document = json.loads(wire)
-    assert dumps(document) == wire
+    assert msgspec.json.encode(document) == wire
     assert None not in document.values()
-    assert document.get("details") != {}
+    assert None not in document.get("details", {}).values()
 
 
 def test_the_encoded_event_matches_the_contract():
@@ -147,7 +164,17 @@ WRONG = {
     "workerType": ["other", None],
     "totalPhases": [4, None],
     "socketUserId": [7],
-    "details": [[], "x", 1],
+    "details": [[], "x", 1, None],
+}
+WRONG_DETAILS = {
+    "successfulBuys": [-1, 1.5, True, "1"],
+    "totalSpent": [-0.1, True, "1"],
+    "plannedWallets": ["x", [1]],
+    "outcome": ["some"],
+    "needsReview": [1],
+    "transactionSignatures": [[None]],
+    "currentOperation": [3],
+    "lastStep": [[], {}, {"kind": "sell", "wallet": "w", "status": "confirmed"}],
 }
 
 
@@ -156,6 +183,13 @@ def test_a_wrong_field_is_refused_by_name(name, value):
     document = json.loads(encode(EVENT)) | {name: value}
     with pytest.raises(InvalidEventError, match=name):
         decode(dumps(document))
+
+
+def test_a_wrong_detail_is_refused_by_name():
+    document = json.loads(encode(EVENT))
+    for name, value in [(name, value) for name, values in WRONG_DETAILS.items() for value in values]:
+        with pytest.raises(InvalidEventError, match=name):
+            decode(dumps(document | {"details": {name: value}}))
 
 
 @pytest.mark.parametrize("name", sorted(json.loads(encode(EVENT)).keys() - {"details"}))
@@ -179,6 +213,13 @@ def test_bytes_that_are_not_an_event_are_refused(payload):
 def test_numbers_outside_json_are_refused(value):
     with pytest.raises(ValueError, match="JSON"):
         dumps({"x": value})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_event_with_a_number_outside_json_is_not_encoded(value):
+    for changes in ({"progress": value}, {"buy_amount": value}, {"details": Details(total_spent=value)}):
+        with pytest.raises(ValueError, match="event 3 of job j1 is not finite"):
+            encode(replace(EVENT, **changes))
 
 
 @given(

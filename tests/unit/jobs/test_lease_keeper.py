@@ -6,10 +6,10 @@ import json
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 from kombu.exceptions import OperationalError
+from msgspec.structs import replace
 from redis.exceptions import ConnectionError as StoreConnectionError
 from support.samples import FIRST_EVENT as FIRST
 from support.waiting import wait_until

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from support.samples import FIRST_EVENT
 
 from api.realtime.user_stream_cursor import MAX_JOBS, UserStreamCursor

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from support.samples import FIRST_EVENT
 from support.waiting import wait_until
 
