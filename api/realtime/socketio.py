@@ -14,13 +14,13 @@ from flask_socketio import ConnectionRefusedError as ConnectionRefused
 from flask_socketio import SocketIO
 from redis.exceptions import RedisError
 
+from api import patches
 from api.limits.refusal_log import refusals
 from api.realtime.connections import CloseReason
 from api.realtime.error_payload import error_payload
 from api.realtime.room_access import parse_resume, parse_room
 from api.relay.encoded_event import gap, resume_fields
 from api.relay.subscriber import Subscriber
-from api.server.message_limits import limit_messages
 from cto_worker.errors import CtoError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from api.realtime.connections import Connection
     from api.realtime.sessions import SessionService
     from api.relay.encoded_event import EncodedEvent
-    from api.server.engineio_patches import PacketQueue
+    from api.server.engineio_sessions import PacketQueue
 
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
 MAX_MESSAGE_BYTES = 32_768
@@ -56,8 +56,7 @@ def make_socketio(app: Flask, async_mode: str) -> SocketIO:
         max_http_buffer_size=MAX_MESSAGE_BYTES,
         http_compression=False,  # of polls: it would delay all clients, like compression of WebSockets (0006)
     )
-    _expose_packet_ids(socketio.server)
-    limit_messages(socketio.server)
+    patches.wrap_events(socketio.server, _handle_event)
     return socketio
 
 
@@ -211,18 +210,13 @@ def _resume_ack(packet_id: int, events: list[EncodedEvent], after: int) -> Packe
     return Packet(MESSAGE, f'3{packet_id}[{{"success":true,{resume_fields(events, after).decode()}}}]')
 
 
-def _expose_packet_ids(server: Any) -> None:
-    """Store the id of an event's packet in ``_packet_id``, for python-socketio does not pass it to handlers.
+def _handle_event(handle: Callable[[], object], event: str, packet_id: int | None) -> None:
+    """Handle an event, with its packet's id in ``_packet_id``: python-socketio does not pass it to handlers.
 
     A packet has an id exactly if the client gave a callback. Events other than :data:`_CLIENT_EVENTS` are
     ignored: python-socketio would accept its own ``disconnect`` from a client, and the connection's token
     would no longer be checked.
     """
-    handle = server._handle_event_internal  # noqa: SLF001 - the only place with the id; a test guards it
-
-    def note_and_handle(*arguments: Any) -> None:
-        if arguments[3][0] in _CLIENT_EVENTS:
-            _packet_id.set(arguments[-1])
-            handle(*arguments)
-
-    server._handle_event_internal = note_and_handle  # noqa: SLF001
+    if event in _CLIENT_EVENTS:
+        _packet_id.set(packet_id)
+        handle()
