@@ -34,7 +34,7 @@ from api.realtime.connection_limits import (
 )
 from api.realtime.connections import Connections
 from api.realtime.sessions import SessionService
-from api.realtime.socketio import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register
+from api.realtime.socketio import MAX_MESSAGE_BYTES, NAMESPACE, SocketIOClient, make_socketio, register
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from api.rest.in_flight import AT_ONCE
@@ -127,8 +127,9 @@ def main() -> None:
         socketio.server.eio,
         eventlet_server.detach_socket,
         eventlet_server.poller(),
-        MessageLimits(socketio.server, NAMESPACE).check_and_handle,
-        session_reaper.note,
+        create_queue=partial(SocketIOClient, socketio.server),
+        on_message=MessageLimits(socketio.server, NAMESPACE).check_and_handle,
+        on_opened=session_reaper.note,
     )
     register(socketio, sessions, session_reaper.note)
     eventlet_server.log_failures()

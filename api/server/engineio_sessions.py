@@ -19,13 +19,14 @@ from api import patches
 from api.limits.refusal_log import refusals
 from api.limits.token_bucket import BURST, TokenBucket
 from api.relay.encoded_event import EncodedEvent, socketio_packet
-from api.relay.send_queue import SendQueue
+from api.relay.subscriber import Subscriber
 from api.server.chunked_body import ChunkError
 from api.server.engineio_websocket import WebSocketFactory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from api.relay.send_queue import SendQueue
     from api.server.engineio_websocket import DetachSocket
     from api.server.socket_poller import SocketPoller
 
@@ -37,21 +38,24 @@ MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets of a sto
 UNJOINED_PACKETS = 16  # that a session may send before it has joined the namespace, in total
 
 
-def install_engine(
+def install_engine(  # noqa: PLR0913 - the parts of an engine
     server: Any,
     detach_socket: DetachSocket,
     poller: SocketPoller,
+    *,
+    create_queue: Callable[[], PacketQueue],
     on_message: Callable[..., Any] = lambda handle, *message: handle(*message),
     on_opened: Callable[[str], object] = lambda _: None,
 ) -> None:
     """Replace parts of an Engine.IO server. Must be called once, before its first client connects.
 
     ``detach_socket`` detaches a request's connection: see
-    :class:`~api.server.engineio_websocket.WebSocketFactory`. ``on_message`` handles a message: it gets the
-    server's own handler, the session's id, and the message. ``on_opened`` gets the id of each new session.
+    :class:`~api.server.engineio_websocket.WebSocketFactory`. ``create_queue`` makes the queue of a session.
+    ``on_message`` handles a message: it gets the server's own handler, the session's id, and the message.
+    ``on_opened`` gets the id of each new session.
     """
     hooks = patches.EngineIOHooks(
-        create_queue=PacketQueue,
+        create_queue=create_queue,
         receive_post=_receive_post,
         ping=_pings(server).add,
         websocket=WebSocketFactory(detach_socket, poller),
@@ -128,30 +132,35 @@ def _disconnect(server: Any, disconnect: Callable[[str, str], Any], sid: str, re
             del server.sockets[sid]
 
 
-class PacketQueue(SendQueue):
-    """A :class:`SendQueue` with the methods of :class:`queue.Queue` that Engine.IO calls.
+class PacketQueue(Subscriber):
+    """A subscriber whose send queue has the methods of :class:`queue.Queue` that Engine.IO calls.
 
     ``joined`` is whether the session has joined the namespace. ``allowance`` limits its further packets.
     """
 
-    __slots__ = ("_close", "allowance", "busy", "joined")
+    __slots__ = ("_end", "allowance", "busy", "joined")
 
     def __init__(self) -> None:
         super().__init__()
         self.busy = False  # while a message of the client is being handled; then it is not pinged
         self.joined = False
         self.allowance = TokenBucket(UNJOINED_PACKETS, per_second=0)
-        self._close: Callable[[], object] | None = None
+        self._end: Callable[[], object] | None = None
 
     @property
     def refused(self) -> bool:
         """Whether the session was refused, and ends."""
-        return self._close is not None
+        return self._end is not None
 
     def note_joined(self) -> None:
         """Note that the session has joined the namespace."""
         self.joined = True
         self.allowance = TokenBucket()
+
+    @property
+    def answers_pings(self) -> bool:  # type: ignore[override]  # a constant of other transports
+        """Whether this is a WebSocket. Otherwise the client polls."""
+        return self.is_direct
 
     def refuse(self, close: Callable[[], object]) -> None:
         """Call ``close`` when the refusal, which is in the queue, has been sent.
@@ -159,17 +168,17 @@ class PacketQueue(SendQueue):
         A polling client gets the refusal in one answer and the end in the next. If one answer contained both,
         stock JavaScript clients would report a lost connection and no refusal.
         """
-        self._close = close
+        self._end = close
         if self.is_direct:
             close()
 
     def switch_to_direct_writes(
         self, write_now: Callable[[], bytes], start_writer: Callable[[], object], first: bytes = b""
     ) -> None:
-        """Extend :meth:`SendQueue.switch_to_direct_writes`: a session that was refused meanwhile ends."""
+        """Extend the method of :class:`SendQueue`: a session that was refused meanwhile ends."""
         super().switch_to_direct_writes(write_now, start_writer, first)
-        if self._close:
-            self._close()
+        if self._end:
+            self._end()
 
     def get(self, block: bool = True, timeout: float | None = None) -> _Batch | None:  # noqa: FBT001, FBT002
         """Return the queued items as one packet, or ``None`` at the end.
@@ -178,8 +187,8 @@ class PacketQueue(SendQueue):
         """
         if not block or self.has_waiter:
             raise queue.Empty
-        if self._close and not self.has_items:
-            self._close()
+        if self._end and not self.has_items:
+            self._end()
         if not self.wait(timeout):
             raise queue.Empty
         return None if self.drained_to_end() else _Batch(self)

@@ -37,7 +37,13 @@ def test_a_second_simultaneous_poll_is_refused():
 @pytest.mark.parametrize("last", ["1", "4x"])
 def test_packets_after_the_end_of_a_session_are_ignored(last):
     server = socketio.Server(async_mode="threading", monitor_clients=False)
-    install_engine(server.eio, lambda _: None, None, MessageLimits(server).check_and_handle)
+    install_engine(
+        server.eio,
+        lambda _: None,
+        None,
+        create_queue=PacketQueue,
+        on_message=MessageLimits(server).check_and_handle,
+    )
     client = Client(socketio.WSGIApp(server))
     address = "/socket.io/?EIO=4&transport=polling"
     sid = json.loads(client.get(address).text[1:])["sid"]
@@ -49,7 +55,7 @@ def test_packets_after_the_end_of_a_session_are_ignored(last):
 
 def test_an_ended_session_is_removed_without_another_poll():
     server = socketio.Server(async_mode="threading", monitor_clients=False)
-    install_engine(server.eio, lambda _: None, None)
+    install_engine(server.eio, lambda _: None, None, create_queue=PacketQueue)
     assert Client(socketio.WSGIApp(server)).get("/socket.io/?EIO=4&transport=polling").status_code == 200
     (session,) = server.eio.sockets.values()
     session.close(wait=False, abort=True)
@@ -60,7 +66,7 @@ def polling_clients(count):
     """Return a server with polling clients."""
     server = socketio.Server(async_mode="threading", monitor_clients=False, ping_interval=10**6)
     opened = []
-    install_engine(server.eio, lambda _: None, None, on_opened=opened.append)
+    install_engine(server.eio, lambda _: None, None, create_queue=PacketQueue, on_opened=opened.append)
     client = Client(socketio.WSGIApp(server))
     for _ in range(count):
         client.get("/socket.io/?EIO=4&transport=polling", headers={"X-Other": "not kept"})
@@ -86,7 +92,13 @@ class PollingClient:
     def __init__(self, *joined):
         self.server = make_socketio(Flask("api"), "threading").server
         limits = MessageLimits(self.server)
-        install_engine(self.server.eio, lambda _: None, None, limits.check_and_handle)
+        install_engine(
+            self.server.eio,
+            lambda _: None,
+            None,
+            create_queue=PacketQueue,
+            on_message=limits.check_and_handle,
+        )
         self._client, self._url = Client(socketio.WSGIApp(self.server)), "/socket.io/?EIO=4&transport=polling"
         self._url += f"&sid={json.loads(self._client.get(self._url).text[1:])['sid']}"
         self.events = []
