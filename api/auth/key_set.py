@@ -57,9 +57,9 @@ class KeySet:
             if age_s >= REFRESH_S:
                 self._fetch_in_background()
             return key
-        self._fetch_and_wait()
+        fetched = self._fetch_and_wait()
         key = self._cached(key_id)
-        if key is None and self._failed:
+        if key is None and (self._failed or not fetched):
             raise KeysUnavailableError
         return key
 
@@ -67,12 +67,14 @@ class KeySet:
         usable = time.monotonic() - self._fetched_s < STALE_S
         return self._keys.get(key_id) if usable else None
 
-    def _fetch_and_wait(self) -> None:
+    def _fetch_and_wait(self) -> bool:
+        """Fetch the set if it is due. Returns ``False`` if another thread's fetch takes too long."""
         if time.monotonic() < self._next_fetch_s:
-            return
+            return True
         if not self._fetching.acquire(timeout=TIMEOUT_S):
-            raise KeysUnavailableError
+            return False
         self._fetch()
+        return True
 
     def _fetch_in_background(self) -> None:
         if time.monotonic() >= self._next_fetch_s and self._fetching.acquire(blocking=False):

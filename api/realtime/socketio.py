@@ -90,7 +90,8 @@ class SocketIOClient(PacketQueue):
     def start(self, sid: str) -> None:
         """Begin without rooms and cursors, also if the session has left the namespace before."""
         self.sid, self.gone = sid, False
-        self.cursors.clear()
+        for jobs in (self.cursors, self.followed, self.left):
+            jobs.clear()
 
     def put_gap(self, job_id: str, oldest_seq: int) -> None:
         """Queue a gap."""

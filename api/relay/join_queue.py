@@ -115,6 +115,7 @@ class JoinQueue:
             else:
                 subscriber.put_event(event)
                 subscriber.cursors[event.job_id] = event.seq
+                self._membership.follow(subscriber, event.job_id, self._membership.rooms_of(event))
 
     def _serve_resume(self, request: JoinRequest, stored: StoredEvents | None) -> None:
         if stored is None:
@@ -129,9 +130,9 @@ class JoinQueue:
             except Exception as error:  # noqa: BLE001 - raised to the thread that submitted the request
                 request.error = error
                 return
-            self._advance(request, events)
+            self._advance(request, events, stored.rooms)
 
-    def _advance(self, request: JoinRequest, events: list[EncodedEvent]) -> None:
+    def _advance(self, request: JoinRequest, events: list[EncodedEvent], rooms: list[str]) -> None:
         """Move the cursor to the last event of the answer, and follow the job unless it has ended."""
         cursors, job_id = request.subscriber.cursors, request.job_id
         ended = request.ended or any(event.terminal for event in events[-1:])
@@ -140,6 +141,7 @@ class JoinQueue:
         cursors[job_id] = max(request.after or 0, before, reached)
         if not ended:
             self._membership.add(request.subscriber, request.room)
+            self._membership.follow(request.subscriber, job_id, rooms)
         elif before != ENDED:
             self._membership.end_job(job_id, [request.subscriber])
 

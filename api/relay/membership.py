@@ -4,6 +4,9 @@ A subscriber has a cursor per job: the ``seq`` of the last event that was queued
 dropped. If events are missing, they are read from the journal and queued before it. So each subscriber gets
 each event once and in order, even if several of its rooms get the event.
 
+A subscriber follows a job while it is in one of the job's rooms. The cursors of the latest jobs that it has
+left are kept, so that it misses no event if it joins again.
+
 Only the relay's loop adds subscribers and sends to them, so no lock is needed.
 """
 
@@ -14,6 +17,7 @@ import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from api import metric_definitions
 from api.relay import latency_probe
@@ -24,7 +28,7 @@ from cto_worker.domain.ids_and_rooms import job_room
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from api.relay.encoded_event import EncodedEvent
     from api.relay.subscriber import Subscriber
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
 JOB_BATCH_SIZE = 100  # jobs that are read from the journal before other threads run
 REMEMBERED_ENDS = 1_000  # ended jobs whose cursors are kept
+REMEMBERED_LEFT = 1_000  # unfinished jobs of each subscriber whose cursors are kept after it has left them
 
 
 class RoomMembership:
@@ -45,6 +50,8 @@ class RoomMembership:
         self.members: dict[bytes, set[Subscriber]] = {}
         self.sample_due = False  # whether the latency of the next event is to be measured
         self._ends: deque[tuple[str, list[dict[str, int]]]] = deque()  # ended jobs, with the cursors on them
+        # The rooms of each job that has followers, which share the set.
+        self._rooms: WeakValueDictionary[str, frozenset[str]] = WeakValueDictionary()
 
     def may_add(self, subscriber: Subscriber, room: str) -> bool:
         """Return whether a subscriber is in a room, or is below its limit of rooms."""
@@ -57,6 +64,19 @@ class RoomMembership:
         """
         subscriber.rooms.setdefault(room, latest_serial)
         self.members.setdefault(channel_of(room), set()).add(subscriber)
+        for job_id in _jobs_of_room(room, subscriber.left):
+            subscriber.followed[job_id] = subscriber.left.pop(job_id)
+
+    def follow(self, subscriber: Subscriber, job_id: str, rooms: Iterable[str]) -> None:
+        """Note that a subscriber with a cursor on an unfinished job is in one of the job's ``rooms``."""
+        subscriber.followed[job_id] = self._rooms.setdefault(job_id, frozenset(rooms))
+
+    def rooms_of(self, event: EncodedEvent) -> frozenset[str]:
+        """Return the rooms of an event's job. Decodes the event only if nobody follows the job."""
+        rooms = self._rooms.get(event.job_id)
+        if rooms is None:
+            rooms = self._rooms[event.job_id] = frozenset(rooms_of(event))
+        return rooms
 
     def leave(self, subscriber: Subscriber, room: str) -> None:
         """Remove a subscriber from a room. Does nothing if it is not a member."""
@@ -65,14 +85,20 @@ class RoomMembership:
         members.discard(subscriber)
         if not members:
             self.members.pop(channel_of(room), None)
+        for job_id in _jobs_of_room(room, subscriber.followed):
+            if subscriber.followed[job_id].isdisjoint(subscriber.rooms):
+                subscriber.left[job_id] = subscriber.followed.pop(job_id)
+        while len(subscriber.left) > REMEMBERED_LEFT:
+            oldest = next(iter(subscriber.left))
+            del subscriber.left[oldest]
+            subscriber.cursors.pop(oldest, None)
 
     def unfinished_by_job(self) -> dict[str, set[Subscriber]]:
-        """Return, for each job, the subscribers that have events of it but not the last one."""
+        """Return, for each unfinished job, the subscribers that follow it."""
         unfinished: dict[str, set[Subscriber]] = {}
         for subscriber in {subscriber for members in self.members.values() for subscriber in members}:
-            for job_id, seq in subscriber.cursors.items():
-                if seq != ENDED:
-                    unfinished.setdefault(job_id, set()).add(subscriber)
+            for job_id in subscriber.followed:
+                unfinished.setdefault(job_id, set()).add(subscriber)
         return unfinished
 
     def subscribers_expecting(self, job: AcceptedJob) -> set[Subscriber]:
@@ -88,12 +114,15 @@ class RoomMembership:
         """Queue an event for the subscribers that have not received it, after the events that they missed."""
         job_id, seq, before = event.job_id, event.seq, event.seq - 1
         reached = ENDED if event.terminal else seq
+        rooms = frozenset() if before else self.rooms_of(event)
         behind, count = [], 0
         for subscriber in subscribers:
             last = subscriber.cursors.get(job_id, 0)
             if last == before:
                 subscriber.put_event(event)
                 subscriber.cursors[job_id] = reached
+                if not before:
+                    subscriber.followed[job_id] = rooms
                 count += 1
             elif last < before:
                 behind.append(subscriber)
@@ -120,9 +149,11 @@ class RoomMembership:
         ]
         for (job_id, subscribers), stored in zip(behind.items(), self._history.events_of(after), strict=True):
             events = list(valid_events(stored.events)) if stored else []
-            if events:
-                rooms = rooms_of(events[0])
+            if stored and events:
+                rooms = frozenset(stored.rooms)
                 members = [subscriber for subscriber in subscribers if not rooms.isdisjoint(subscriber.rooms)]
+                for subscriber in members:
+                    self.follow(subscriber, job_id, rooms)
                 self._put_missing(job_id, events, members)
 
     def _put_missing(
@@ -155,6 +186,9 @@ class RoomMembership:
         """
         room = job_room(job_id)
         self._ends.append((job_id, [subscriber.cursors for subscriber in subscribers]))
+        for subscriber in subscribers:
+            subscriber.followed.pop(job_id, None)
+            subscriber.left.pop(job_id, None)
         # A list, because ``subscribers`` may be the set of the room's members.
         for subscriber in [subscriber for subscriber in subscribers if room in subscriber.rooms]:
             self.leave(subscriber, room)
@@ -165,6 +199,15 @@ class RoomMembership:
             job_id, all_cursors = self._ends.popleft()
             for cursors in all_cursors:
                 cursors.pop(job_id, None)
+
+
+def _jobs_of_room(room: str, jobs: Mapping[str, frozenset[str]]) -> list[str]:
+    """Return those of ``jobs``, given with their rooms, that a room belongs to."""
+    prefix = job_room("")
+    if room.startswith(prefix):
+        job_id = room.removeprefix(prefix)
+        return [job_id] if job_id in jobs else []
+    return [job_id for job_id, rooms in jobs.items() if room in rooms]
 
 
 def channel_of(room: str) -> bytes:

@@ -20,18 +20,22 @@ class Subscriber(SendQueue):
     """A client with its caller, its rooms, its cursors, and its send queue. Each transport has a subclass.
 
     ``rooms`` maps a room to the serial of the newest job when the client joined. ``cursors`` maps a job to
-    the ``seq`` of the latest event queued. No method blocks.
+    the ``seq`` of the latest event queued. ``followed`` and ``left`` map each unfinished job with a cursor to
+    the job's rooms: the client is in one of them, or has left them all; the job that it left first comes
+    first. No method blocks.
     """
 
-    __slots__ = ("caller", "cursors", "gone", "rooms")
+    __slots__ = ("caller", "cursors", "followed", "gone", "left", "rooms")
 
-    caller: Caller  # who it is, once it has connected
+    caller: Caller  # once it has connected
     answers_pings = False  # whether the client is a WebSocket, so that ``put_ping`` may be called
 
     def __init__(self, drop: Callable[[], object] = lambda: None) -> None:
         super().__init__(drop)
         self.rooms: dict[str, int] = {}
         self.cursors: dict[str, int] = {}
+        self.followed: dict[str, frozenset[str]] = {}
+        self.left: dict[str, frozenset[str]] = {}
         self.gone = False
 
     def put_gap(self, job_id: str, oldest_seq: int) -> None:

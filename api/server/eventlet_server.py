@@ -78,11 +78,7 @@ def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool, heads: Pacer 
 
 
 def clear_dns_cache() -> None:
-    """Clear eventlet's DNS cache.
-
-    It keeps an answer for its time to live, which is ten minutes with Docker. A recreated store may have
-    another address by then.
-    """
+    """Clear eventlet's DNS cache. With Docker it keeps an answer for ten minutes: a store may have moved."""
     with suppress(DNSException):  # no name server is configured
         greendns.resolver.clear()
 

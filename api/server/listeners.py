@@ -116,7 +116,8 @@ class PortListener:
         if waiting:
             self._accepted[network] = waiting  # at the end
         # A socket of the patched module: a non-blocking listener returns one that would block the process.
-        return socket.socket(fileno=connection.detach()), address
+        family, kind, protocol = connection.family, connection.type, connection.proto
+        return socket.socket(family, kind, protocol, connection.detach()), address
 
     def _end(self) -> None:
         time.sleep(LINGER_S)

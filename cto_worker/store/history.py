@@ -61,10 +61,11 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvents:
-    """Consecutive events of one job, oldest first."""
+    """Consecutive events of one job, oldest first, and the rooms that receive them."""
 
     user_id: str
     events: list[bytes]
+    rooms: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ class History:
         answer = self._events(keys=[keys.job(job_id), keys.events(job_id)], args=["latest"])
         if not answer:
             return None
-        user_id, seq, events = answer
+        user_id, seq, events, _ = answer
         return StoredEvent(job_id, user_id.decode(), int(seq), events[0])
 
     def events(self, job_id: str, after: int = 0) -> StoredEvents | None:
@@ -275,8 +276,8 @@ class History:
 def _stored_events(answer: Any) -> StoredEvents | None:
     if not answer:
         return None
-    user_id, _, events = answer
-    return StoredEvents(user_id.decode(), events)
+    user_id, _, events, rooms = answer
+    return StoredEvents(user_id.decode(), events, rooms.decode().split())
 
 
 def _stored_event(row: list[Any]) -> StoredEvent:

@@ -1,29 +1,56 @@
 #!/bin/sh
-# restore.sh DIRECTORY [HOST:PORT] < BACKUP: replaces the data of a stopped store by a backup. The previous data is moved
-# aside. docs/operating.md describes the steps after it, which come before any worker starts.
+# restore.sh DIRECTORY [HOST:PORT] [--stopped] < BACKUP: replaces the data of a stopped store by a backup. The previous data
+# is moved aside. docs/operating.md describes the steps after it, which come before any worker starts.
 #
 # A running store would keep its data in memory, and load the backup at its next, unexpected start. So nothing is changed
-# while a store answers at HOST:PORT, or at the embedded store's socket (DIRECTORY.sock).
+# unless the connection to HOST:PORT, or to the embedded store's socket (DIRECTORY.sock), is refused, or HOST is unknown.
+# --stopped states that the store is stopped. It is required if there is no address, or if the address cannot be reached.
+# A store that answers is never replaced.
 set -eu
 directory=${1%/}
-address=${2:-}
+shift
+address=
+stopped=
+for argument; do
+  case $argument in
+  --stopped) stopped=yes ;;
+  *:*) address=$argument ;;
+  *)
+    echo "unknown argument $argument: pass HOST:PORT or --stopped. Nothing was changed" >&2
+    exit 2
+    ;;
+  esac
+done
 
-# Returns success unless the connection is refused: an unclear answer counts as a running store.
-runs() {
-  if [ -n "$address" ]; then
-    answer=$(timeout 10 valkey-cli -h "${address%:*}" -p "${address##*:}" ping 2>&1) || true
-    case $answer in *"Could not connect"*) return 1 ;; esac
+# Prints the answer of the store, or why there is none.
+ask() {
+  if [ -n "$address" ] && ! command -v valkey-cli > /dev/null; then
+    echo "Could not connect: valkey-cli is not installed"
+  elif [ -n "$address" ]; then
+    timeout 10 valkey-cli -h "${address%:*}" -p "${address##*:}" ping 2>&1
+  elif [ -S "$directory.sock" ]; then
+    timeout 10 python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1]); print("connected")' \
+      "$directory.sock" 2>&1
   else
-    [ -S "$directory.sock" ] || return 1
-    answer=$(timeout 10 python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' \
-      "$directory.sock" 2>&1) || true
-    case $answer in *ConnectionRefusedError*) return 1 ;; esac
+    echo "Could not connect: no HOST:PORT is given"
   fi
 }
-if runs; then
-  echo "a store runs at ${address:-$directory.sock} ($answer): stop it first. Nothing was changed" >&2
+answer=$(ask) || true
+case $answer in
+*"Could not connect"*": Connection refused" | *ConnectionRefusedError*) ;;
+*"Could not connect"*": Name or service not known" | *"Could not connect"*": Name does not resolve") ;; # glibc, musl
+*"Could not connect"*)
+  if [ -z "$stopped" ]; then
+    echo "a store may run at ${address:-$directory} ($answer):" \
+      "stop it, then pass its HOST:PORT, or --stopped. Nothing was changed" >&2
+    exit 1
+  fi
+  ;;
+*)
+  echo "a store runs at ${address:-$directory.sock} (${answer:-no answer in 10 s}): stop it first. Nothing was changed" >&2
   exit 1
-fi
+  ;;
+esac
 
 new=$directory/appendonlydir.new
 rm -rf "$new"

@@ -6,8 +6,9 @@ import threading
 
 import pytest
 import requests
-from benchmarks.rest_flood import request_of, send_at_once
 from support.tokens import GUARDED, bearer, token
+
+from benchmarks.rest_flood import request_of, send_at_once
 
 LIMIT, REQUESTS = 300, 2_000
 

@@ -254,7 +254,7 @@ def moved(clients):
 
 
 def test_a_dispatcher_is_killed(up, swarm_of):
-    """Who is connected does not notice; who comes finds the next dispatcher, which knows where sessions live."""
+    """Connected clients are not affected. New clients reach the next dispatcher, which knows the sessions."""
     system = up(CTO_PAPER_LATENCY_MS="150")
     job_id = system.submit(walletCount=40, buyAmount=0.4, slippageBps=10_000)
     swarm = swarm_of(system.settings.port)
@@ -313,7 +313,9 @@ def test_what_a_stopping_gateway_was_handed_is_answered(system):
     """Two gateways hold still while many ask; then one is told to stop, and finds what waits for it."""
     dispatcher = system.dispatcher()
     gateways = [system.gateway(number) for number in (1, 2)]
-    wait_until(lambda: all(f"gateway {number} is connected" in dispatcher.log.read_text() for number in (1, 2)))
+    wait_until(
+        lambda: all(f"gateway {number} is connected" in dispatcher.log.read_text() for number in (1, 2))
+    )
     for gateway in gateways:
         gateway.signal(signal.SIGSTOP)
     asking = [ask_for_health(system.settings.port) for _ in range(200)]

@@ -8,7 +8,7 @@ import { Token, claimsOf } from "./token.js";
 import { Tracker } from "./tracker.js";
 
 const LEAVE_INTERVAL_MS = 200; // between two `leave` commands, because the gateway limits messages
-const CHANNEL = "cto-progress 2"; // between tabs; increase the number with each format change, because tabs may run different versions
+const CHANNEL = "cto-progress 3"; // between tabs; increase the number with each format change, because tabs may run different versions
 const GATEWAY = /^(?:http|ws)(s?:\/\/[^\s/?#][^\s?#]*?)\/*$/i;
 
 /**
@@ -48,6 +48,8 @@ export class Client {
   /** @type {Promise<void> | undefined} */ #starting;
   #closed = false;
   /** @type {Set<string>} rooms to leave */ #unneededRooms = new Set();
+  #leftRooms = 0; // left by this tab or another one, for which no refused command was repeated yet
+  #repeated = 0; // refused commands
   /** @type {any} */ #leaveTimer;
 
   /** @param {Options} [options] */
@@ -79,15 +81,24 @@ export class Client {
     };
   }
 
-  /** Leave rooms one by one, unless a tracker needs them by then. @param {readonly string[]} rooms */
+  /**
+   * Leave rooms one by one, unless a tracker needs them by then. For each room that was left, repeat one refused command.
+   *
+   * @param {readonly string[]} rooms
+   */
   #leave = (rooms) => {
     for (const room of rooms) this.#unneededRooms.add(room);
     this.#leaveTimer ??= setInterval(() => {
       const [room] = this.#unneededRooms;
-      if (!this.#unneededRooms.delete(room)) this.#leaveTimer = clearInterval(this.#leaveTimer);
-      else if (![...this.#trackers].some((tracker) => tracker.rooms.includes(room))) {
-        this.#manager?.send("leave", room);
-        [...this.#trackers].some((tracker) => tracker.retry());
+      const leaves = this.#unneededRooms.delete(room);
+      if (leaves && ![...this.#trackers].some((tracker) => tracker.rooms.includes(room))) this.#manager?.send("leave", room);
+      const refusals = [...this.#trackers].flatMap((tracker) => tracker.refusals);
+      if (this.#leftRooms && refusals.length) {
+        this.#leftRooms -= 1;
+        refusals[(this.#repeated += 1) % refusals.length](); // another one each time, because responses take time
+      } else if (!leaves) {
+        this.#leaveTimer = clearInterval(this.#leaveTimer);
+        this.#leftRooms &&= 1; // for a refusal that is still on its way
       }
     }, LEAVE_INTERVAL_MS);
   };
@@ -200,8 +211,10 @@ export class Client {
     const { sub, role } = claimsOf(token);
     const emit = (/** @type {ConnectionMessage} */ ...message) => {
       if (message[0] === "opened") this.#unneededRooms.clear(); // a new connection is in no room
-      if (message[0] === "connection") this.#show(message[1]);
+      if (message[0] === "left") this.#leftRooms += 1;
+      else if (message[0] === "connection") this.#show(message[1]);
       else for (const tracker of [...this.#trackers]) /** @type {any} */ (tracker)[message[0]](...message.slice(1));
+      if (message[0] === "left" || message[0] === "refused") this.#leave([]); // it repeats a refused command
     };
     const name = [CHANNEL, this.#url, sub, role].join(" ");
     this.#manager = this.#mayShare(sub) ? new SharedConnection(name, this.#createManager, emit) : this.#createManager(emit);

@@ -9,12 +9,12 @@ const FIRST_UPGRADE_MS = 30_000;
 const LONGEST_UPGRADE_MS = 300_000;
 const FOREVER_MS = 2 ** 31 - 1;
 
-/** @typedef {import("./types.js").ServerMessage | ["opened"] | ["connection", import("./types.js").Connection]} ConnectionMessage */
+/** @typedef {import("./types.js").ServerMessage | ["opened" | "left"] | ["connection", import("./types.js").Connection]} ConnectionMessage */
 
 /**
  * Keeps one connection open with the best transport that works. If a transport fails, it tries the next one, and later
  * the better ones again. After each `opened` message the code that uses this class must send all commands again,
- * so that no event is lost.
+ * so that no event is lost. After each `left` message the connection is in one room less.
  */
 export class ConnectionManager {
   isOpen = false;
@@ -44,6 +44,7 @@ export class ConnectionManager {
   /** Send a command, if the connection is open. @param {import("./types.js").ClientCommand} command */
   send(...[name, ...args]) {
     /** @type {any} */ (this.#session)?.[name](...args);
+    if (name === "leave") this.#emit("left");
   }
 
   /** Open a new connection now, also after a refusal. The old one may be dead although no error was reported. */
@@ -63,8 +64,14 @@ export class ConnectionManager {
 
   async #run() {
     let failed = 0; // consecutive failed attempts
+    let limited = 0; // of these: consecutive ones that reached a limit
     let renewed = false; // whether the token was renewed since the last success
     let retryMs = FIRST_RETRY_MS;
+    const reset = () => {
+      failed = limited = 0;
+      renewed = false;
+      retryMs = FIRST_RETRY_MS;
+    };
     this.#show("connecting");
     while (!this.#closed) {
       let error;
@@ -72,6 +79,8 @@ export class ConnectionManager {
         if (!this.isOpen) await this.#open(this.#level);
         const startMs = Date.now();
         const reason = await this.#holdOpen(this.#level);
+        const lasted = Date.now() - startMs >= BRIEF_MS;
+        if (lasted) reset();
         if (typeof reason === "number") {
           this.#level = reason;
           continue;
@@ -79,24 +88,19 @@ export class ConnectionManager {
         this.#disconnect();
         error = reason;
         this.#show("connecting", error);
-        if (Date.now() - startMs >= BRIEF_MS && !isLimit(error)) {
-          failed = 0;
-          renewed = false;
-          retryMs = FIRST_RETRY_MS;
-          if (isTransient(error)) continue;
-        }
+        if (lasted && isTransient(error) && !isLimit(error)) continue;
       } catch (cause) {
         error = /** @type {CTOError} */ (cause);
       }
       if (this.#closed) return;
+      limited = isLimit(error) ? limited + 1 : 0;
       if (isTokenExpired(error) && this.#rest.token.renewable && !renewed) {
         renewed = true;
         await this.#rest.token.renew().catch(() => {});
-      } else if (!isTransient(error) || (isLimit(error) && failed >= LIMITED_ROUNDS * this.#transports.length)) {
+      } else if (!isTransient(error) || limited >= LIMITED_ROUNDS * this.#transports.length) {
         this.#show("refused", error);
         await this.#pause(FOREVER_MS);
-        failed = 0;
-        renewed = false;
+        reset();
         this.#show("connecting");
       } else {
         this.#level = (this.#level + 1) % this.#transports.length;
@@ -127,7 +131,8 @@ export class ConnectionManager {
         reject(unreachable());
       }, OPEN_TIMEOUT_MS);
       const emit = (/** @type {import("./types.js").ServerMessage} */ ...message) => { if (isCurrent()) this.#emit(...message); };
-      transport.open({ url: this.#rest.url, token, rest: this.#rest, emit, onClosed, signal: aborter.signal }).then(resolve, reject);
+      const current = this.#session;
+      transport.open({ url: this.#rest.url, token, rest: this.#rest, current, emit, onClosed, signal: aborter.signal }).then(resolve, reject);
     }).finally(() => clearTimeout(timer));
     if (this.#closed) {
       session.close();

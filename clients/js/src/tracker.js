@@ -196,11 +196,9 @@ export class Tracker {
     this.#checkDone();
   }
 
-  /** The client has left a room: repeat one command that was refused because of a limit. @internal @returns {boolean} whether there was one */
-  retry() {
-    const refused = [this, ...this.#jobs.values()].find(({ error }) => error && isLimit(error));
-    if (refused) this.#repeat(refused);
-    return !!refused;
+  /** Functions that repeat the commands that were refused because of a limit. @internal @returns {(() => void)[]} */
+  get refusals() {
+    return [this, ...this.#jobs.values()].filter(({ error }) => error && isLimit(error)).map((refused) => () => this.#repeat(refused));
   }
 
   /** Repeat the commands for a job, or for all jobs. @param {Job | Tracker} refused */

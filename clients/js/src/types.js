@@ -111,8 +111,10 @@
  * A command to a connection. `follow`: the events of a job after a seq, then all new ones. `catchUp`: only the events so
  * far. `refresh`: use a new token.
  *
- * @typedef {["join" | "leave", string] | ["follow" | "catchUp", string, number] | ["refresh", string]} ClientCommand
+ * @typedef {Subscription | ["leave", string] | ["catchUp", string, number] | ["refresh", string]} ClientCommand
  */
+
+/** @typedef {["join", string] | ["follow", string, number]} Subscription a command for a room or a job until `leave` */
 
 /** @typedef {{ room: string } | { jobId: string }} Target */
 
@@ -125,6 +127,7 @@
  * @property {(jobId: string, after: number) => void} follow
  * @property {(jobId: string, after: number) => void} catchUp
  * @property {(token: string) => void} refresh
+ * @property {() => readonly Subscription[]} [subscriptions] the joined rooms and followed jobs
  * @property {() => void} close
  */
 
@@ -135,13 +138,15 @@
  * @property {string} url address of the gateway
  * @property {string | undefined} token
  * @property {import("./rest.js").Rest} rest
+ * @property {Session} [current] the working connection that this one will replace; then its subscriptions are repeated
  * @property {(...message: ServerMessage) => void} emit
  * @property {(error: import("./errors.js").CTOError) => void} onClosed called if the connection ends without `close`
  * @property {AbortSignal} signal aborted when the connection is not needed any more
  */
 
 /**
- * A way to connect to the gateway.
+ * A way to connect to the gateway. `open` must not resolve before the gateway has accepted the connection: a working
+ * connection is closed then.
  *
  * @typedef {object} Transport
  * @property {string} name

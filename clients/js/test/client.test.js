@@ -125,6 +125,36 @@ test("a job above the limit is reported once, and repeated only after a room was
   client.close();
 });
 
+test("each refused job is repeated when as many rooms were left at once", async () => {
+  const { client, commands, emit } = await connected((client) => client.track(["a", "b", "c", "d"]));
+  const other = client.track("e");
+  await settle();
+  for (const job of ["a", "b"]) emit("resumed", job, [event(job, 1)]);
+  for (const job of ["c", "d", "e"]) emit("refused", { jobId: job }, tooMany());
+  const before = commands.length;
+  for (const job of ["a", "b"]) emit("event", event(job, 2, "completed"));
+  await pass(600_000);
+  const follows = commands.slice(before).filter((command) => command.startsWith("follow"));
+  assert.equal(follows.length, 2);
+  assert.equal(new Set(follows).size, 2, `the gateway has not answered the first one yet: ${follows}`);
+  other.close();
+  client.close();
+});
+
+test("a job that is refused after rooms were left is repeated once", async () => {
+  const { client, commands, emit } = await connected((client) => client.track(["a", "b", "c", "d"]));
+  for (const job of ["a", "c", "d"]) emit("event", event(job, 1, "completed"));
+  await pass(10_000);
+  assert.ok(commands.includes("leave job_d"));
+  emit("refused", { jobId: "b" }, tooMany()); // the gateway refused it before it received the command to leave
+  for (let round = 0; round < 5; round += 1) {
+    await pass(10_000);
+    emit("refused", { jobId: "b" }, tooMany());
+  }
+  assert.equal(commands.filter((command) => command === "follow b").length, 2);
+  client.close();
+});
+
 test("a room above the limit is joined again on the next connection", async () => {
   const { client, tracker, commands, emit, cut } = await connected((client) => client.trackUser("7"));
   emit("refused", { room: "user_7" }, tooMany());

@@ -198,6 +198,54 @@ test("a limit of the gateway is retried for about a minute, and then refused", a
   manager.close();
 });
 
+test("limits are not counted while a transport works", async () => {
+  const [first, second, third] = [transport("first"), transport("second"), transport("third")];
+  first.works = false;
+  first.error = new CTOError("too_many_connections", "the user has too many");
+  const { manager, states, state } = manage([first, second, third]);
+  for (let s = 0; s < 3 * 3_600; s += 1) {
+    await pass(1_000);
+    if (state() === "second") second.context.onClosed(first.error); // it opens, but it has the same limit
+  }
+  await settle();
+  assert.equal(state(), "third");
+  assert.ok(second.opened > 20, `${second.opened} upgrades`);
+  assert.ok(!states().includes("refused") && !states().includes("waiting"), states().join());
+  manager.close();
+});
+
+test("a limit is refused only if every transport reaches one", async () => {
+  const [first, second] = [transport("first"), transport("second")];
+  first.works = second.works = false;
+  first.error = new CTOError("too_many_connections", "the user has too many");
+  const { manager, states, state } = manage([first, second]);
+  await settle();
+  for (let s = 0; s < 3_600; s += 1) await pass(1_000);
+  assert.equal(state(), "waiting", "the second transport may work later");
+  assert.ok(!states().includes("refused"));
+  second.error = first.error;
+  for (let s = 0; s < 160; s += 1) await pass(1_000);
+  assert.equal(state(), "refused");
+  manager.close();
+});
+
+test("after a connection that lasted, the manager retries quickly again", async () => {
+  const first = transport("first");
+  first.works = false;
+  const { manager, state } = manage([first]);
+  await settle();
+  for (let s = 0; s < 120; s += 1) await pass(1_000);
+  first.works = true;
+  for (let s = 0; s < 20; s += 1) await pass(1_000);
+  assert.equal(state(), "first");
+  first.context.onClosed(new CTOError("too_many_messages", "twenty a second"));
+  await settle();
+  assert.equal(state(), "waiting");
+  await pass(500);
+  assert.equal(state(), "first");
+  manager.close();
+});
+
 test("after too many messages the manager changes the transport", async () => {
   const [first, second] = [transport("first"), transport("second")];
   const { manager, state } = manage([first, second]);

@@ -1,9 +1,9 @@
-export type ConnectionMessage = import("./types.js").ServerMessage | ["opened"] | ["connection", import("./types.js").Connection];
-/** @typedef {import("./types.js").ServerMessage | ["opened"] | ["connection", import("./types.js").Connection]} ConnectionMessage */
+export type ConnectionMessage = import("./types.js").ServerMessage | ["opened" | "left"] | ["connection", import("./types.js").Connection];
+/** @typedef {import("./types.js").ServerMessage | ["opened" | "left"] | ["connection", import("./types.js").Connection]} ConnectionMessage */
 /**
  * Keeps one connection open with the best transport that works. If a transport fails, it tries the next one, and later
  * the better ones again. After each `opened` message the code that uses this class must send all commands again,
- * so that no event is lost.
+ * so that no event is lost. After each `left` message the connection is in one room less.
  */
 export declare class ConnectionManager {
     #private;

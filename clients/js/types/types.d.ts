@@ -126,7 +126,8 @@ export type Connection = {
     error: import("./errors.js").CTOError | null;
 };
 export type ServerMessage = ["event", ProgressEvent] | ["joined", string] | ["resumed", string, ProgressEvent[]] | ["gap", string, number] | ["refused", Target, import("./errors.js").CTOError];
-export type ClientCommand = ["join" | "leave", string] | ["follow" | "catchUp", string, number] | ["refresh", string];
+export type ClientCommand = Subscription | ["leave", string] | ["catchUp", string, number] | ["refresh", string];
+export type Subscription = ["join", string] | ["follow", string, number];
 export type Target = {
     room: string;
 } | {
@@ -138,6 +139,10 @@ export type Session = {
     follow: (jobId: string, after: number) => void;
     catchUp: (jobId: string, after: number) => void;
     refresh: (token: string) => void;
+    /**
+     * the joined rooms and followed jobs
+     */
+    subscriptions?: () => readonly Subscription[];
     close: () => void;
 };
 export type TransportContext = {
@@ -147,6 +152,10 @@ export type TransportContext = {
     url: string;
     token: string | undefined;
     rest: import("./rest.js").Rest;
+    /**
+     * the working connection that this one will replace; then its subscriptions are repeated
+     */
+    current?: Session;
     emit: (...message: ServerMessage) => void;
     /**
      * called if the connection ends without `close`
@@ -264,8 +273,9 @@ export type Transport = {
  * A command to a connection. `follow`: the events of a job after a seq, then all new ones. `catchUp`: only the events so
  * far. `refresh`: use a new token.
  *
- * @typedef {["join" | "leave", string] | ["follow" | "catchUp", string, number] | ["refresh", string]} ClientCommand
+ * @typedef {Subscription | ["leave", string] | ["catchUp", string, number] | ["refresh", string]} ClientCommand
  */
+/** @typedef {["join", string] | ["follow", string, number]} Subscription a command for a room or a job until `leave` */
 /** @typedef {{ room: string } | { jobId: string }} Target */
 /**
  * An open connection. Each method carries out a {@link ClientCommand}.
@@ -276,6 +286,7 @@ export type Transport = {
  * @property {(jobId: string, after: number) => void} follow
  * @property {(jobId: string, after: number) => void} catchUp
  * @property {(token: string) => void} refresh
+ * @property {() => readonly Subscription[]} [subscriptions] the joined rooms and followed jobs
  * @property {() => void} close
  */
 /**
@@ -285,12 +296,14 @@ export type Transport = {
  * @property {string} url address of the gateway
  * @property {string | undefined} token
  * @property {import("./rest.js").Rest} rest
+ * @property {Session} [current] the working connection that this one will replace; then its subscriptions are repeated
  * @property {(...message: ServerMessage) => void} emit
  * @property {(error: import("./errors.js").CTOError) => void} onClosed called if the connection ends without `close`
  * @property {AbortSignal} signal aborted when the connection is not needed any more
  */
 /**
- * A way to connect to the gateway.
+ * A way to connect to the gateway. `open` must not resolve before the gateway has accepted the connection: a working
+ * connection is closed then.
  *
  * @typedef {object} Transport
  * @property {string} name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -501,6 +502,84 @@ def test_a_subscriber_that_has_left_is_not_caught_up(relay, journal, store, inbo
     journal.append(event(2))
     journal.append(event(2, "j2", user_id="8"))
     inbox.has("socket", [("j1", 1), ("j2", 1), ("j2", 2)])
+
+
+class CountedReads(History):
+    """Counts how often each job's events are read."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.reads = Counter()
+
+    def events_of(self, jobs):
+        self.reads.update(job_id for job_id, _ in jobs)
+        return super().events_of(jobs)
+
+
+def test_jobs_that_were_left_are_not_read_after_an_outage(store, journal, inbox):
+    history = CountedReads(store)
+    left = [f"left-{number}" for number in range(20)]
+    with running_relay(store, history) as relay:
+        relay.join(inbox("socket"), "user_7")
+        start(journal)
+        for job_id in left:
+            start(journal, job_id, user_id="8")
+            relay.join(inbox("socket"), f"job_{job_id}")
+            relay.leave(inbox("socket"), f"job_{job_id}")
+            journal.append(event(2, job_id, user_id="8"))
+        kill_pubsub(store)
+        journal.append(event(2))
+        wait_until(lambda: ("j1", 2) in inbox.received["socket"])
+        wait_until(lambda: history.reads["j1"])
+        assert history.reads.keys() == {"j1"}
+        seen = len(inbox.received["socket"])
+        for job_id in left:
+            relay.join(inbox("socket"), f"job_{job_id}")
+        assert inbox.received["socket"][seen:] == [(job_id, 2) for job_id in left], (
+            "nothing is lost or repeated"
+        )
+
+
+def test_the_cursors_of_jobs_that_were_left_are_limited(relay, journal, inbox, monkeypatch):
+    monkeypatch.setattr("api.relay.membership.REMEMBERED_LEFT", 3)
+    subscriber = inbox("socket")
+    relay.join(subscriber, "user_7")
+    start(journal)
+    for number in range(20):
+        start(journal, f"left-{number}", user_id="8")
+        relay.join(subscriber, f"job_left-{number}")
+        relay.leave(subscriber, f"job_left-{number}")
+    inbox.has("socket", [("j1", 1), *((f"left-{number}", 1) for number in range(20))])
+    assert set(subscriber.cursors) == {"j1", "left-17", "left-18", "left-19"}
+
+
+@pytest.mark.parametrize("room", ["user_7", "job_j1"])
+def test_a_job_is_followed_again_after_its_room_was_left_and_joined(relay, journal, store, inbox, room):
+    start(journal)
+    relay.join(inbox("socket"), room)
+    relay.leave(inbox("socket"), room)
+    relay.join(inbox("socket"), room)
+    kill_pubsub(store)
+    journal.append(event(2, status=Status.COMPLETED, progress=100), {})
+    inbox.has("socket", [("j1", 1), ("j1", 2)])
+
+
+@pytest.mark.parametrize("resumes", [False, True], ids=["joined", "resumed"])
+@pytest.mark.parametrize("room", ["user_7", "user_9", "admin_launches"])
+def test_a_job_whose_room_was_left_is_followed_in_another_room(relay, journal, store, inbox, room, resumes):
+    start(journal, socket_user_id="9")
+    if resumes:
+        assert resumed(relay, inbox("socket"), 1) == []
+    else:
+        relay.join(inbox("socket"), "job_j1")
+    relay.join(inbox("socket"), room)
+    relay.leave(inbox("socket"), "job_j1")
+    kill_pubsub(store)
+    journal.append(event(2, socket_user_id="9"))
+    journal.append(event(3, socket_user_id="9", status=Status.COMPLETED, progress=100), {})
+    inbox.has("socket", [("j1", seq) for seq in ((2, 3) if resumes else (1, 2, 3))])
+    assert not inbox("socket").followed
+    assert not inbox("socket").left
 
 
 def test_a_job_that_ended_while_the_store_was_lost_is_sent_to_its_end(relay, journal, store, inbox):

@@ -188,6 +188,23 @@ def test_an_old_set_is_used_while_it_cannot_be_fetched(key_set, published, monke
     wait_until(lambda: accepted(published, OF_ONE))
 
 
+def test_an_old_set_is_used_while_a_fetch_hangs(key_set, published, monkeypatch):
+    monkeypatch.setattr(tested, "LIFESPAN_S", 0)
+    before = key_set.requests
+    key_set.responds.clear()
+    fetches = threading.Thread(target=published, args=[OF_ONE])
+    fetches.start()
+    wait_until(lambda: key_set.requests == before + 1)
+    monkeypatch.setattr(tested, "TIMEOUT_S", 0.01)
+    for _ in range(5):
+        assert published(OF_ONE).user_id == "A"
+    with pytest.raises(KeysUnavailableError):
+        published(OF_UNKNOWN)
+    assert fetches.is_alive()
+    key_set.responds.set()
+    fetches.join()
+
+
 def accepted(verify, text):
     try:
         return verify(text)

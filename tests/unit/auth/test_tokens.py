@@ -41,7 +41,7 @@ def refused(settings, text, code="invalid_token"):
 def test_a_valid_token_has_user_role_and_id():
     caller = make_verifier(SETTINGS)(token("A", jti="t1"))
     assert (caller.user_id, caller.role, caller.token_id) == ("A", Role.USER, "t1")
-    assert caller.expires_s - caller.issued_s == 600
+    assert caller.expires_s - caller.issued_s == 3_600
 
 
 @pytest.mark.parametrize("role", list(Role))

@@ -156,6 +156,10 @@ function poll(context) {
     },
     catchUp: (jobId, after) => void attempt({ jobId }, () => fetchJob(context, jobId, after)),
     refresh: () => {}, // every request uses the newest token
+    subscriptions: () => [
+      ...[...rooms.keys()].map((room) => /** @type {import("../types.js").Subscription} */ (["join", room])),
+      ...[...jobs].map(([jobId, seq]) => /** @type {import("../types.js").Subscription} */ (["follow", jobId, seq])),
+    ],
     close,
   };
 }
