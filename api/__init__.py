@@ -11,5 +11,6 @@ docs/architecture.md shows the layers, and the path of a request and of an event
 * ``relay``: events from the store's pub/sub to the send queue of each subscriber;
 * ``auth``: tokens, callers, the policy, origins, revocations;
 * ``limits``: token buckets, semaphores, client networks, limits on log lines;
-* ``metric_definitions`` and ``errors``.
+* ``metric_definitions`` and ``errors``;
+* ``patches``: every private or replaced part of a library.
 """

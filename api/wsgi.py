@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from api import patches
 from api.app import create_app
 from api.auth.authentication import Authenticator, validate_auth_settings
 from api.auth.revocations import Revocations
@@ -33,13 +34,15 @@ from api.realtime.connection_limits import (
 )
 from api.realtime.connections import Connections
 from api.realtime.sessions import SessionService
-from api.realtime.socketio import MAX_MESSAGE_BYTES, NAMESPACE, make_socketio, register
+from api.realtime.socketio import MAX_MESSAGE_BYTES, NAMESPACE, SocketIOClient, make_socketio, register
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from api.rest.in_flight import AT_ONCE
+from api.rest.rate_limit import REFUSE_EARLY
 from api.rest.request_tracing import trace_requests
-from api.server.engineio_patches import install_engine
+from api.server.engineio_sessions import install_engine
 from api.server.listeners import DispatchedListener, PortListener, allow_descriptors, listen
+from api.server.message_limits import MessageLimits
 from api.server.pacing import HEADS, Pacer, newest_and_oldest, paced
 from api.server.security_middleware import SecurityMiddleware
 from cto_worker.config import Settings
@@ -58,7 +61,7 @@ from cto_worker.store.startup_wait import unreachable
 from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:
-    from flask import Flask
+    from collections.abc import Callable
 
 REST_CONNECTIONS = 1_000  # in addition to CTO_MAX_SOCKETS: eventlet's limit counts every connection
 OTHER_DESCRIPTORS = 200  # open files besides clients: connections of the store, logs
@@ -92,7 +95,7 @@ def main() -> None:
         log.warning(warning)
     if why := unreachable(settings):
         log.warning("%s: requests are answered with 503 until it is reachable", why)
-    eventlet_server.check_store_connections_at_once()
+    patches.check_store_connections_at_once(eventlet_server.BLOCKING_SELECT)
     traces = make_traces(settings, "cto-gateway")
     store = connect(settings, STORE_CONNECTIONS, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history, revocations = History(store), Revocations(store)
@@ -118,13 +121,17 @@ def main() -> None:
     if settings.otlp_endpoint:
         trace_requests(app, traces)
     socketio = make_socketio(app, async_mode=eventlet_server.ASYNC_MODE)
-    app.wsgi_app = eventlet_server.adapt_environ(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
-    if settings.auth == "required":  # otherwise all clients are on this machine
-        app.wsgi_app = paced(app.wsgi_app, authenticator)  # type: ignore[method-assign]
-    install_engine(socketio.server.eio, eventlet_server.detach_socket, eventlet_server.poller())
     connections = Connections(revocations, settings.max_user_sockets)
     sessions = SessionService(authenticator, connections, FairSemaphore(), relay, history)
     session_reaper = UnjoinedSessionReaper(socketio.server, NAMESPACE)
+    install_engine(
+        socketio.server.eio,
+        eventlet_server.detach_socket,
+        eventlet_server.poller(),
+        create_queue=partial(SocketIOClient, socketio.server),
+        on_message=MessageLimits(socketio.server, NAMESPACE).check_and_handle,
+        on_opened=session_reaper.note,
+    )
     register(socketio, sessions, session_reaper.note)
     eventlet_server.log_failures()
     app.register_blueprint(sse.blueprint(sessions))
@@ -138,15 +145,14 @@ def main() -> None:
         threading.Thread(target=connections.run, name="connections", daemon=True).start()
     _collect_rarely()
     app.register_blueprint(metrics_endpoint.blueprint(partial(read, store), history.backlog))
-    _serve(app, socketio.server, sessions, settings, number, stopping)
+    _serve(socketio, sessions, settings, number, stopping)
     traces.stop(TRACES_S)
     refusals.flush()
     os._exit(0)  # clients that are still connected do not read
 
 
-def _serve(  # noqa: PLR0913, PLR0917 - the parts that the gateway is built from
-    app: Flask,
-    server: Any,
+def _serve(
+    socketio: Any,
     sessions: SessionService,
     settings: Settings,
     number: int | None,
@@ -156,15 +162,9 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that the gateway is built from
 
     The listener is closed before clients are disconnected, because they reconnect at once.
     """
-    limit = _connection_limit(settings)
+    server, limit = socketio.server, _connection_limit(settings)
     pool = eventlet_server.Pool(limit + REST_CONNECTIONS)
-    # Without authentication all clients have the address of this machine.
-    may_open = () if settings.auth == "off" else (AddressRateLimiter(limit).spend,)
-    capacity = ConnectionLimitMiddleware(app.wsgi_app, lambda: len(server.eio.sockets), limit, *may_open)
-    app.wsgi_app = protected = SecurityMiddleware(capacity, settings)  # type: ignore[method-assign]
-    if settings.proxies:
-        # Outermost, so that every limit by address uses the address of the client.
-        app.wsgi_app = ProxyFix(protected, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
+    capacity = _wrap(socketio, sessions.authenticator, settings, limit)
     heartbeat_store = connect(settings, 1, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     heartbeat = ProcessHeartbeat(
         heartbeat_store,
@@ -181,10 +181,13 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that the gateway is built from
         )
     )
     if number is not None:
-        _name_sessions(server.eio, number)
+        # The dispatcher routes requests by this number.
+        patches.prefix_session_ids(server.eio, f"{number}.")
     # Behind the dispatcher, the next request on a connection may be for another gateway's session.
     heads = Pacer(HEADS, newest_and_oldest()).start() if settings.auth == "required" else None
-    serving = eventlet_server.serve(listener, app, pool, keep_alive=number is None, heads=heads)
+    serving = eventlet_server.serve(
+        listener, socketio.sockio_mw.flask_app, pool, keep_alive=number is None, heads=heads
+    )
     log.info("serving on %s, process %d", settings.listen_url, os.getpid())
     eventlet_server.wait_for_signal(serving)
     if serving.dead:
@@ -199,6 +202,29 @@ def _serve(  # noqa: PLR0913, PLR0917 - the parts that the gateway is built from
         heartbeat.end()
 
 
+def _wrap(
+    socketio: Any, authenticator: Authenticator, settings: Settings, limit: int
+) -> ConnectionLimitMiddleware:
+    """Wrap the app in its middleware. Return the connection limits."""
+    app, engine = socketio.sockio_mw.flask_app, socketio.server.eio
+    # Without authentication all clients have the address of this machine.
+    may_open = () if settings.auth == "off" else (AddressRateLimiter(limit).spend,)
+    layers: dict[str, Callable[[Any], Any]] = {
+        "refuse_early": app.extensions[REFUSE_EARLY],
+        "adapt_environ": eventlet_server.adapt_environ,
+        "connection_limits": lambda inner: ConnectionLimitMiddleware(
+            inner, lambda: len(engine.sockets), limit, *may_open
+        ),
+        "security": lambda inner: SecurityMiddleware(inner, settings),
+    }
+    if settings.auth == "required":  # otherwise all clients are on this machine
+        layers["paced"] = lambda inner: paced(inner, authenticator)
+    if settings.proxies:
+        layers["proxies"] = lambda inner: ProxyFix(inner, x_for=settings.proxies, x_proto=0, x_host=0)
+    capacity: ConnectionLimitMiddleware = patches.install_middleware(app, layers)["connection_limits"]
+    return capacity
+
+
 def _connection_limit(settings: Settings) -> int:
     """Return CTO_MAX_SOCKETS, or less if this process may not open that many files."""
     others = REST_CONNECTIONS + OTHER_DESCRIPTORS
@@ -208,12 +234,6 @@ def _connection_limit(settings: Settings) -> int:
             "CTO_MAX_SOCKETS=%d is reduced to %d by the limit of open files", settings.max_sockets, available
         )
     return min(settings.max_sockets, max(available, 1))
-
-
-def _name_sessions(server: Any, number: int) -> None:
-    """Prefix Engine.IO session ids with the gateway's number, by which the dispatcher routes requests."""
-    generate_id = server.generate_id
-    server.generate_id = lambda: f"{number}.{generate_id()}"
 
 
 def _collect_rarely() -> None:

@@ -41,13 +41,6 @@ class UnjoinedSessionReaper:
         self._server, self._namespace = server, namespace
         self._ticks = 0
         self._unjoined: deque[tuple[int, str]] = deque()  # tick and session, oldest first
-        connect = server.eio.handlers["connect"]
-
-        def note_and_connect(eio_sid: str, environ: dict[str, Any]) -> Any:
-            self.note(eio_sid)
-            return connect(eio_sid, environ)
-
-        server.eio.on("connect", note_and_connect)
 
     def note(self, eio_sid: str) -> None:
         """Watch a session that is in no namespace: a new one, or one that has left it."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -16,47 +14,16 @@ from api.auth.authentication import REVOKED
 from api.auth.policy import Role
 from api.auth.tokens import EXPIRED
 from api.errors import RoomError
+from api.relay.subscriber import GOING_AWAY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from api.auth.policy import Caller
     from api.auth.revocations import Revocations
+    from api.relay.subscriber import Subscriber
 
 log = logging.getLogger(__name__)
 
 TOKEN_CHECK_INTERVAL_S = 0.25  # a connection must end within a second of its token
-
-
-class CloseReason(Enum):
-    """Why the gateway closes a connection: a code and a message."""
-
-    EXPIRED = EXPIRED
-    REVOKED = REVOKED
-    GOING_AWAY = ("going_away", "this gateway is shutting down: reconnect")
-
-    @property
-    def code(self) -> str:
-        """The machine-readable code."""
-        return self.value[0]
-
-    @property
-    def message(self) -> str:
-        """The message for people."""
-        return self.value[1]
-
-
-@dataclass(eq=False, slots=True)
-class Connection:
-    """The connection of one client.
-
-    ``close`` reports the reason to the client and closes the connection after the queued items. It must not
-    block. ``abort`` closes the connection at once.
-    """
-
-    caller: Caller
-    close: Callable[[CloseReason], object]
-    abort: Callable[[], object]
 
 
 class Connections:
@@ -65,17 +32,12 @@ class Connections:
     def __init__(self, revocations: Revocations, max_per_user: int) -> None:
         self._revocations = revocations
         self._max_per_user = max_per_user
-        self._connections: set[Connection] = set()
-        self._closing: list[Connection] = []  # by close_all
+        self._subscribers: set[Subscriber] = set()
+        self._closing: list[Subscriber] = []  # by close_all
         self._by_user: Counter[str] = Counter()
 
-    def add(
-        self,
-        caller: Caller,
-        close: Callable[[CloseReason], object],
-        abort: Callable[[], object] = lambda: None,
-    ) -> Connection:
-        """Add a connection. Raises :class:`~api.errors.RoomError` ``too_many_connections``.
+    def add(self, subscriber: Subscriber, caller: Caller) -> None:
+        """Add a client. Raises :class:`~api.errors.RoomError` ``too_many_connections``.
 
         The service is not limited: it connects for all of its users.
         """
@@ -83,25 +45,24 @@ class Connections:
             metric_definitions.REFUSED.labels("user").inc()
             message = f"you have {self._max_per_user} connections, which is the limit: close one of them"
             raise RoomError("too_many_connections", message)
-        connection = Connection(caller, close, abort)
-        self._connections.add(connection)
+        subscriber.caller = caller
+        self._subscribers.add(subscriber)
         self._by_user[caller.name] += 1
-        return connection
 
-    def renew(self, connection: Connection, caller: Caller) -> None:
-        """Replace a connection's token. The new one must be for the same user and role."""
-        if (caller.user_id, caller.role) != (connection.caller.user_id, connection.caller.role):
+    def renew(self, subscriber: Subscriber, caller: Caller) -> None:
+        """Replace a client's token. The new one must be for the same user and role."""
+        if (caller.user_id, caller.role) != (subscriber.caller.user_id, subscriber.caller.role):
             raise RoomError("user_mismatch", "the new token is for another user or role: reconnect with it")
-        connection.caller = caller
+        subscriber.caller = caller
 
-    def remove(self, connection: Connection) -> None:
-        """Remove a connection. Does nothing if it has been removed."""
-        if connection not in self._connections:
+    def remove(self, subscriber: Subscriber) -> None:
+        """Remove a client. Does nothing if it has been removed."""
+        if subscriber not in self._subscribers:
             return
-        self._connections.remove(connection)
-        self._by_user[connection.caller.name] -= 1
-        if not self._by_user[connection.caller.name]:
-            del self._by_user[connection.caller.name]
+        self._subscribers.remove(subscriber)
+        self._by_user[subscriber.caller.name] -= 1
+        if not self._by_user[subscriber.caller.name]:
+            del self._by_user[subscriber.caller.name]
 
     def run(self) -> None:
         """Call :meth:`check_tokens` until the process ends."""
@@ -120,28 +81,28 @@ class Connections:
         Raises ``RedisError`` when the revocations cannot be read.
         """
         now_s = time.time()
-        for connection in list(self._connections):
-            if connection.caller.expires_s <= now_s:
-                self._close(connection, CloseReason.EXPIRED)
+        for subscriber in list(self._subscribers):
+            if subscriber.caller.expires_s <= now_s:
+                self._close(subscriber, EXPIRED)
         if self._revocations.refresh():
-            for connection in list(self._connections):
-                if self._revocations.revoked(connection.caller):
-                    self._close(connection, CloseReason.REVOKED)
+            for subscriber in list(self._subscribers):
+                if self._revocations.revoked(subscriber.caller):
+                    self._close(subscriber, REVOKED)
 
     def close_all(self) -> None:
         """Close every connection, so that its client reconnects to another gateway or a later one."""
-        for connection in list(self._connections):
-            self._closing.append(connection)
-            self._close(connection, CloseReason.GOING_AWAY)
+        for subscriber in list(self._subscribers):
+            self._closing.append(subscriber)
+            self._close(subscriber, GOING_AWAY)
 
     def abort_remaining(self) -> None:
         """Abort the connections of :meth:`close_all` that have not sent their queued items yet."""
-        for connection in self._closing:
-            connection.abort()
+        for subscriber in self._closing:
+            subscriber.abort()
 
-    def _close(self, connection: Connection, reason: CloseReason) -> None:
-        self.remove(connection)
+    def _close(self, subscriber: Subscriber, reason: tuple[str, str]) -> None:
+        self.remove(subscriber)
         try:
-            connection.close(reason)
+            subscriber.close(reason)
         except Exception:
             log.exception("a connection could not be closed")

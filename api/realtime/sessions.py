@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from api.auth.authentication import Authenticator
     from api.auth.policy import Caller
     from api.limits.fair_semaphore import FairSemaphore
-    from api.realtime.connections import CloseReason, Connection, Connections
+    from api.realtime.connections import Connections
     from api.relay.encoded_event import EncodedEvent
     from api.relay.relay import Relay
     from api.relay.subscriber import Subscriber
@@ -35,32 +35,31 @@ class SessionService:
     relay: Relay
     history: History
 
-    def connect(
-        self,
-        caller: Caller,
-        close: Callable[[CloseReason], object],
-        abort: Callable[[], object] = lambda: None,
-    ) -> Connection:
-        """Add a client's connection.
+    def connect(self, subscriber: Subscriber, caller: Caller) -> None:
+        """Add a client that has authenticated.
 
         Raises :class:`~api.errors.UnauthorizedError` if its token has been revoked since it was verified, and
         the errors of :meth:`~api.realtime.connections.Connections.add`.
         """
         self.authenticator.check(caller)
-        return self.connections.add(caller, close, abort)
+        self.connections.add(subscriber, caller)
 
-    def join(self, connection: Connection, subscriber: Subscriber, room: str) -> None:
+    def disconnect(self, subscriber: Subscriber) -> None:
+        """Remove a client, whose connection has ended or ends after the queued items."""
+        self.connections.remove(subscriber)
+        self.relay.remove(subscriber)
+
+    def join(self, subscriber: Subscriber, room: str) -> None:
         """Add a client to a room that it may join.
 
         Raises :class:`~api.errors.UnauthorizedError`, :class:`~api.errors.RoomError`, and the errors of
         :meth:`~api.relay.relay.Relay.join`.
         """
-        ended = self._authorize(connection, room)
+        ended = self._authorize(subscriber, room)
         self.relay.join(subscriber, room, ended=ended)
 
     def resume(
         self,
-        connection: Connection,
         subscriber: Subscriber,
         job_id: str,
         after: int,
@@ -71,18 +70,18 @@ class SessionService:
         Raises :class:`~api.errors.UnauthorizedError`, :class:`~api.errors.RoomError`, and the errors of
         :meth:`~api.relay.relay.Relay.resume`.
         """
-        ended = self._authorize(connection, job_room(job_id))
+        ended = self._authorize(subscriber, job_room(job_id))
         self.relay.resume(subscriber, job_id, after, answer, ended=ended)
 
-    def refresh(self, connection: Connection, token: object, user_id: object = None) -> None:
-        """Replace the token of a client's connection.
+    def refresh(self, subscriber: Subscriber, token: object, user_id: object = None) -> None:
+        """Replace the token of a client.
 
         Raises :class:`~api.errors.UnauthorizedError`, :class:`~api.errors.ForbiddenError` or
         :class:`~api.errors.RoomError`; then the old token remains in use.
         """
-        self.connections.renew(connection, self.authenticator.admit(token, user_id))
+        self.connections.renew(subscriber, self.authenticator.admit(token, user_id))
 
-    def _authorize(self, connection: Connection, room: str) -> bool:
-        self.authenticator.check(connection.caller)
+    def _authorize(self, subscriber: Subscriber, room: str) -> bool:
+        self.authenticator.check(subscriber.caller)
         with self.lookup_slots.slot():
-            return authorize_room(connection.caller, room, self.history)
+            return authorize_room(subscriber.caller, room, self.history)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,13 @@ from flask_socketio import ConnectionRefusedError as ConnectionRefused
 from flask_socketio import SocketIO
 from redis.exceptions import RedisError
 
+from api import patches
 from api.limits.refusal_log import refusals
-from api.realtime.connections import CloseReason
 from api.realtime.error_payload import error_payload
 from api.realtime.room_access import parse_resume, parse_room
 from api.relay.encoded_event import gap, resume_fields
-from api.relay.subscriber import Subscriber
-from api.server.message_limits import limit_messages
+from api.relay.subscriber import GOING_AWAY
+from api.server.engineio_sessions import PacketQueue
 from cto_worker.errors import CtoError
 
 if TYPE_CHECKING:
@@ -28,10 +27,8 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from api.realtime.connections import Connection
     from api.realtime.sessions import SessionService
     from api.relay.encoded_event import EncodedEvent
-    from api.server.engineio_patches import PacketQueue
 
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
 MAX_MESSAGE_BYTES = 32_768
@@ -56,8 +53,7 @@ def make_socketio(app: Flask, async_mode: str) -> SocketIO:
         max_http_buffer_size=MAX_MESSAGE_BYTES,
         http_compression=False,  # of polls: it would delay all clients, like compression of WebSockets (0006)
     )
-    _expose_packet_ids(socketio.server)
-    limit_messages(socketio.server)
+    patches.wrap_events(socketio.server, _handle_event)
     return socketio
 
 
@@ -80,115 +76,116 @@ def register(
     server.on("disconnect", handlers.disconnect)
 
 
-@dataclass(eq=False, slots=True)
-class _Client:
-    """A connected client."""
+class SocketIOClient(PacketQueue):
+    """A Socket.IO client: the queue of its Engine.IO session, and its subscriber after it has connected."""
 
-    connection: Connection
-    subscriber: Subscriber
-    send_queue: PacketQueue
+    __slots__ = ("_server", "sid")
+
+    def __init__(self, server: Any) -> None:
+        """``server`` is python-socketio's."""
+        super().__init__()
+        self._server = server
+        self.sid = ""  # Socket.IO's id, after it has connected
+
+    def start(self, sid: str) -> None:
+        """Begin without rooms and cursors, also if the session has left the namespace before."""
+        self.sid, self.gone = sid, False
+        for jobs in (self.cursors, self.followed, self.left):
+            jobs.clear()
+
+    def put_gap(self, job_id: str, oldest_seq: int) -> None:
+        """Queue a gap."""
+        self.put(Packet(MESSAGE, f'2["gap",{gap(job_id, oldest_seq).decode()}]'))
+
+    def close(self, reason: tuple[str, str]) -> None:
+        """Report the reason, and end the session after the queued items."""
+        if reason is GOING_AWAY:
+            return  # api.realtime.connection_limits.drain ends the sessions
+        code, message = reason
+        self._server.emit(
+            "auth_expired", {"code": code, "message": message}, to=self.sid, namespace=NAMESPACE
+        )
+        self._server.disconnect(self.sid, namespace=NAMESPACE)
+        self.put(None)  # a session in no namespace is of no use
 
 
 class _Handlers:
-    """The handlers of the events, and the clients that are connected."""
+    """The handlers of the events. The client of a session is its queue."""
 
     def __init__(self, server: Any, sessions: SessionService, on_left: Callable[[str], object]) -> None:
         self._server, self._sessions, self._on_left = server, sessions, on_left
-        self._clients: dict[str, _Client] = {}  # by Socket.IO's id
 
     def connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
-        session = self._server.eio.sockets[self._eio_sid(sid)]
-        send_queue = session.queue
+        session = self._session(sid)
+        client: SocketIOClient = session.queue
         try:
             caller = self._sessions.authenticator.admit_handshake(environ, auth)
             if session.closed:  # while keys were fetched
                 raise ConnectionRefused("gone")
-            connection = self._sessions.connect(caller, partial(self._close, sid))
+            client.start(sid)
+            self._sessions.connect(client, caller)
         except (CtoError, RedisError) as failure:
             error, _ = error_payload(failure)
             refusals.note("refused a client", environ.get("REMOTE_ADDR"), error["code"])
             raise ConnectionRefused(error["message"], {"code": error["code"]}) from failure
-        self._clients[sid] = _Client(connection, _subscriber(send_queue), send_queue)
 
     def disconnect(self, sid: str, reason: str = "") -> None:
-        client = self._clients.pop(sid, None)
-        if client:
-            self._on_left(self._eio_sid(sid))
-            self._sessions.connections.remove(client.connection)
-            self._sessions.relay.remove(client.subscriber)
+        session = self._session(sid)
+        client = session.queue if session else None
+        if client and client.sid == sid:
+            client.sid = ""
+            self._on_left(session.sid)
+            self._sessions.disconnect(client)
             if reason == self._server.reason.CLIENT_DISCONNECT:
-                client.send_queue.put(
-                    None
-                )  # a session in no namespace must not count for the connection limit
+                client.put(None)  # a session in no namespace must not count for the connection limit
             if reason == self._server.reason.PING_TIMEOUT:
-                client.send_queue.drop()  # the client may read nothing, a close message included
+                client.drop()  # the client may read nothing, a close message included
 
-    def _eio_sid(self, sid: str) -> str:
-        return self._server.manager.eio_sid_from_sid(sid, NAMESPACE)  # type: ignore[no-any-return]
+    def _session(self, sid: str) -> Any:
+        return self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, NAMESPACE))
 
     def handle(self, handler: Callable[..., Any], sid: str, *arguments: Any) -> Any:
         """Handle a client's message."""
-        client = self._clients[sid]
-        send_queue, session = client.send_queue, self._server.eio.sockets.get(self._eio_sid(sid))
-        send_queue.busy, pinged_s = True, session and session.last_ping
+        session = self._session(sid)
+        client: SocketIOClient = session.queue
+        client.busy, pinged_s = True, session.last_ping
         if pinged_s:
             session.last_ping = None  # the answer to the ping is not read before this message is handled
         try:
             return handler(client, *arguments)
         finally:
-            send_queue.busy = False
+            client.busy = False
             if pinged_s:
                 session.last_ping = time.time()
 
-    def _close(self, sid: str, reason: CloseReason) -> None:
-        if reason is CloseReason.GOING_AWAY:
-            return  # api.realtime.connection_limits.drain ends the sessions
-        session = self._server.eio.sockets.get(self._eio_sid(sid))
-        error = {"code": reason.code, "message": reason.message}
-        self._server.emit("auth_expired", error, to=sid, namespace=NAMESPACE)
-        self._server.disconnect(sid, namespace=NAMESPACE)
-        if session:
-            session.queue.put(None)  # a session in no namespace is of no use
-
-    def join(self, client: _Client, *arguments: Any) -> dict[str, Any]:
+    def join(self, client: SocketIOClient, *arguments: Any) -> dict[str, Any]:
         room = parse_room(arguments)
-        self._sessions.join(client.connection, client.subscriber, room)
+        self._sessions.join(client, room)
         return {"success": True, "room": room}
 
-    def leave(self, client: _Client, *arguments: Any) -> dict[str, Any]:
+    def leave(self, client: SocketIOClient, *arguments: Any) -> dict[str, Any]:
         room = parse_room(arguments)
-        self._sessions.relay.leave(client.subscriber, room)
+        self._sessions.relay.leave(client, room)
         return {"success": True, "room": room}
 
-    def resume(self, client: _Client, *arguments: Any) -> Any:
+    def resume(self, client: SocketIOClient, *arguments: Any) -> Any:
         job_id, after = parse_resume(arguments)
-        subscriber, send_queue, packet_id = client.subscriber, client.send_queue, _packet_id.get()
+        packet_id = _packet_id.get()
 
         def answer(events: list[EncodedEvent]) -> None:
             if packet_id is None:
                 for event in events:
-                    subscriber.put_event(event)
+                    client.put_event(event)
             else:
-                send_queue.put(_resume_ack(packet_id, events, after))
+                client.put(_resume_ack(packet_id, events, after))
 
-        self._sessions.resume(client.connection, subscriber, job_id, after, answer)
+        self._sessions.resume(client, job_id, after, answer)
         return self._server.not_handled  # so that python-socketio does not send a second answer
 
-    def refresh(self, client: _Client, *arguments: Any) -> dict[str, Any]:
+    def refresh(self, client: SocketIOClient, *arguments: Any) -> dict[str, Any]:
         message = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
-        self._sessions.refresh(client.connection, message.get("token"), message.get("userId"))
+        self._sessions.refresh(client, message.get("token"), message.get("userId"))
         return {"success": True}
-
-
-def _subscriber(send_queue: PacketQueue) -> Subscriber:
-    def put_gap(job_id: str, oldest_seq: int) -> None:
-        send_queue.put(Packet(MESSAGE, f'2["gap",{gap(job_id, oldest_seq).decode()}]'))
-
-    def put_ping(ping: bytes) -> None:
-        if send_queue.is_direct:  # else the client polls
-            send_queue.put(ping)
-
-    return Subscriber(send_queue.put_event, put_gap, put_ping)
 
 
 def _answering(server: Any, handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -211,18 +208,13 @@ def _resume_ack(packet_id: int, events: list[EncodedEvent], after: int) -> Packe
     return Packet(MESSAGE, f'3{packet_id}[{{"success":true,{resume_fields(events, after).decode()}}}]')
 
 
-def _expose_packet_ids(server: Any) -> None:
-    """Store the id of an event's packet in ``_packet_id``, for python-socketio does not pass it to handlers.
+def _handle_event(handle: Callable[[], object], event: str, packet_id: int | None) -> None:
+    """Handle an event, with its packet's id in ``_packet_id``: python-socketio does not pass it to handlers.
 
     A packet has an id exactly if the client gave a callback. Events other than :data:`_CLIENT_EVENTS` are
     ignored: python-socketio would accept its own ``disconnect`` from a client, and the connection's token
     would no longer be checked.
     """
-    handle = server._handle_event_internal  # noqa: SLF001 - the only place with the id; a test guards it
-
-    def note_and_handle(*arguments: Any) -> None:
-        if arguments[3][0] in _CLIENT_EVENTS:
-            _packet_id.set(arguments[-1])
-            handle(*arguments)
-
-    server._handle_event_internal = note_and_handle  # noqa: SLF001
+    if event in _CLIENT_EVENTS:
+        _packet_id.set(packet_id)
+        handle()

@@ -18,12 +18,11 @@ from redis.exceptions import RedisError
 from api.auth.authentication import caller
 from api.auth.policy import Action
 from api.errors import RoomError
-from api.realtime.connections import CloseReason
 from api.realtime.room_access import MAX_SEQ
 from api.realtime.user_stream_cursor import UserStreamCursor
 from api.relay.encoded_event import EncodedEvent, gap, rooms_of, server_sent_event, valid_events
-from api.relay.send_queue import SendQueue, abort
-from api.relay.subscriber import Subscriber
+from api.relay.send_queue import abort
+from api.relay.subscriber import GOING_AWAY, Subscriber
 from api.rest.jobs import check_user_id
 from api.rest.request_parsing import integer, parse_job_id, query, wrong
 from cto_worker.domain.events import dumps
@@ -117,26 +116,25 @@ def _behind(history: History, user_id: str, room: str, cursor: UserStreamCursor)
     return list(dict.fromkeys([*cursor.jobs, *newer, *unfinished]))
 
 
-class _Stream:
-    """One streaming response: the missed events, then the live ones."""
+class _Stream(Subscriber):
+    """The client of one streaming response: the missed events, then the live ones."""
 
     def __init__(
         self, sessions: SessionService, room: str, cursor: UserStreamCursor, only: str | None = None
     ) -> None:
+        super().__init__()
         self._sessions = sessions
         self._room = room
         self._cursor = cursor
         self._only = only  # the job whose last event ends the stream
         self._ended = False
-        self._send_queue = SendQueue()
-        self._subscriber = Subscriber(self._send_queue.put_event, lambda *gone: self._send_queue.put(gone))
-        self._connection = sessions.connect(caller(), self._close, self._abort)
+        sessions.connect(self, caller())
 
     def response(self, behind: Callable[[], list[str]]) -> Response:
         """Join the room, read which jobs the client is ``behind`` on, and return the response."""
-        self._send_queue.drop = partial(self._drop, _connection())
+        self.drop = partial(self._drop, _connection())
         try:
-            self._sessions.relay.join(self._subscriber, self._room)
+            self._sessions.relay.join(self, self._room)
             with self._sessions.lookup_slots.slot():
                 jobs = behind()
             response = Response(self._events(jobs), mimetype="text/event-stream")
@@ -158,12 +156,12 @@ class _Stream:
             log.warning("ended a stream, which its client will resume: %s", error)
             return
         while not self._ended:
-            if not self._send_queue.wait(HEARTBEAT_S):
+            if not self.wait(HEARTBEAT_S):
                 yield HEARTBEAT
-            elif self._send_queue.drained_to_end():
+            elif self.drained_to_end():
                 return
             else:
-                yield b"".join(map(self._encoded, self._send_queue.dequeue()))
+                yield b"".join(map(self._encoded, self.dequeue()))
 
     def _catch_up(self, job_id: str) -> Iterator[bytes]:
         """Yield the events of a job that the journal has and the client lacks."""
@@ -196,23 +194,24 @@ class _Stream:
         return b"id: %b\n" % str(entry_id).encode() + event.rendered(server_sent_event)
 
     def _leave(self) -> None:
-        self._sessions.connections.remove(self._connection)
-        self._sessions.relay.remove(self._subscriber)
+        self._sessions.disconnect(self)
 
-    def _close(self, reason: CloseReason) -> None:
-        if reason is not CloseReason.GOING_AWAY:
-            error = dumps({"code": reason.code, "message": reason.message})
-            self._send_queue.put(b"event: auth_expired\ndata: %b\n\n" % error)
+    def put_gap(self, job_id: str, oldest_seq: int) -> None:
+        """Queue a gap, which is left out if the client has the events from elsewhere."""
+        self.put((job_id, oldest_seq))
+
+    def close(self, reason: tuple[str, str]) -> None:
+        """End the stream after the queued items."""
+        if reason is not GOING_AWAY:
+            error = dumps(dict(zip(("code", "message"), reason, strict=True)))
+            self.put(b"event: auth_expired\ndata: %b\n\n" % error)
         self._leave()
-        self._send_queue.put(None)
-
-    def _abort(self) -> None:
-        self._send_queue.drop()
+        self.put(None)
 
     def _drop(self, connection: socket.socket | None) -> None:
         if connection:
             abort(connection)
-        self._send_queue.put(None)
+        self.put(None)
 
 
 def _connection() -> socket.socket | None:

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from api.errors import RoomError, WebSocketError
 from api.limits.token_bucket import TokenBucket
-from api.realtime.connections import CloseReason
 from api.realtime.error_payload import error_payload
 from api.realtime.room_access import parse_resume, parse_room
 from api.relay import latency_probe
 from api.relay.encoded_event import EncodedEvent, resume_fields, websocket_message
-from api.relay.send_queue import SendQueue, abort
-from api.relay.subscriber import Subscriber
+from api.relay.send_queue import abort
+from api.relay.subscriber import GOING_AWAY, Subscriber
 from api.relay.websocket_frames import (
     BINARY,
     CLOSE,
@@ -53,7 +52,7 @@ SILENCE_TIMEOUT_S = 15.0  # a client that sends no byte for this long, not even 
 CLOSE_TIMEOUT_S = 2.0  # to wait for the client's close frame
 READ_BYTES = 16_384
 
-GOING_AWAY, UNSUPPORTED_DATA = 1001, 1003
+GOING_AWAY_STATUS, UNSUPPORTED_DATA = 1001, 1003
 _CODES = {
     PROTOCOL_ERROR: "protocol_error",
     INVALID_TEXT: "invalid_text",
@@ -63,18 +62,19 @@ _CODES = {
 _TOO_MANY = "too many messages: reconnect, and send fewer"
 
 
-class WebSocketConnection:
+class WebSocketConnection(Subscriber):
     """One client. Its own green thread reads its messages; another one writes its send queue."""
+
+    answers_pings = True
 
     def __init__(self, sessions: SessionService, caller: Caller, max_bytes: int) -> None:
         """Raises the errors of :meth:`~api.realtime.sessions.SessionService.connect`."""
+        super().__init__()
         self._sessions = sessions
         self._socket: Any = None
         self._decoder = FrameDecoder(max_bytes)
-        self._send_queue = SendQueue()
         self._messages = TokenBucket()
         self._others = TokenBucket()  # for control frames and fragments
-        self._subscriber = Subscriber(self._send_queue.put_event, self._put_gap, self._send_queue.put)
         self._closing: tuple[int, str] | None = None  # status and reason, once either side wants to close
         self._reading_ended = threading.Event()
         self._handlers = {
@@ -84,14 +84,14 @@ class WebSocketConnection:
             "auth_refresh": self._refresh,
             "ping": self._pong,
         }
-        self._connection = sessions.connect(caller, self._close, self._abort)
+        sessions.connect(self, caller)
 
     def serve(self, socket: Any, answer: bytes) -> None:
         """Send the handshake's ``answer``, and serve until either side closes. Closes ``socket``."""
         self._socket = socket
-        self._send_queue.drop = partial(abort, socket)
+        self.drop = partial(abort, socket)
         socket.settimeout(SILENCE_TIMEOUT_S)
-        self._send_queue.put(answer)
+        self.put(answer)
         writer = threading.Thread(target=self._write, name="websocket writer", daemon=True)
         writer.start()
         try:
@@ -107,17 +107,13 @@ class WebSocketConnection:
 
     def leave(self) -> None:
         """End the connection's subscription. The items queued so far are still sent."""
-        self._sessions.connections.remove(self._connection)
-        self._sessions.relay.remove(self._subscriber)
-        self._send_queue.put(None)
+        self._sessions.disconnect(self)
+        self.put(None)
 
-    def _close(self, reason: CloseReason) -> None:
-        status = GOING_AWAY if reason is CloseReason.GOING_AWAY else POLICY_VIOLATION
-        self._fail(status, reason.code, reason.message)
+    def close(self, reason: tuple[str, str]) -> None:
+        """Report the reason, and close after the queued items."""
+        self._fail(GOING_AWAY_STATUS if reason is GOING_AWAY else POLICY_VIOLATION, *reason)
         self.leave()
-
-    def _abort(self) -> None:
-        self._send_queue.drop()
 
     def _read(self) -> None:
         try:
@@ -150,7 +146,7 @@ class WebSocketConnection:
     def _handle_control(self, opcode: int, payload: bytes) -> None:
         self._spend()
         if opcode == PING:
-            self._send_queue.put(control_frame(PONG, payload))
+            self.put(control_frame(PONG, payload))
         elif opcode == PONG:
             latency_probe.record_pong(payload)
         elif opcode == CLOSE:
@@ -182,9 +178,10 @@ class WebSocketConnection:
 
     def _answer(self, answer: dict[str, Any], encoded: bytes = b"") -> None:
         """Queue an answer. ``encoded`` is appended to its JSON members."""
-        self._send_queue.put(text_frame(dumps(answer)[:-1] + encoded + b"}"))
+        self.put(text_frame(dumps(answer)[:-1] + encoded + b"}"))
 
-    def _put_gap(self, job_id: str, oldest_seq: int) -> None:
+    def put_gap(self, job_id: str, oldest_seq: int) -> None:
+        """Queue a gap."""
         self._answer({"type": "gap", "jobId": job_id, "oldestSeq": oldest_seq})
 
     def _dispatch(self, message: Any, echo: dict[str, Any]) -> None:
@@ -199,12 +196,12 @@ class WebSocketConnection:
 
     def _join(self, message: dict[str, Any], echo: dict[str, Any]) -> None:
         room = parse_room((message.get("room"),))
-        self._sessions.join(self._connection, self._subscriber, room)
+        self._sessions.join(self, room)
         self._answer({"type": "joined", "room": room, **echo})
 
     def _leave(self, message: dict[str, Any], echo: dict[str, Any]) -> None:
         room = parse_room((message.get("room"),))
-        self._sessions.relay.leave(self._subscriber, room)
+        self._sessions.relay.leave(self, room)
         self._answer({"type": "left", "room": room, **echo})
 
     def _resume(self, message: dict[str, Any], echo: dict[str, Any]) -> None:
@@ -213,10 +210,10 @@ class WebSocketConnection:
         def answer(events: list[EncodedEvent]) -> None:
             self._answer({"type": "resumed", "jobId": job_id, **echo}, b"," + resume_fields(events, after))
 
-        self._sessions.resume(self._connection, self._subscriber, job_id, after, answer)
+        self._sessions.resume(self, job_id, after, answer)
 
     def _refresh(self, message: dict[str, Any], echo: dict[str, Any]) -> None:
-        self._sessions.refresh(self._connection, message.get("token"), message.get("userId"))
+        self._sessions.refresh(self, message.get("token"), message.get("userId"))
         self._answer({"type": "auth_refreshed", **echo})
 
     def _pong(self, _: dict[str, Any], echo: dict[str, Any]) -> None:
@@ -224,20 +221,20 @@ class WebSocketConnection:
         self._answer({"type": "pong", **echo})
 
     def _fail(self, status: int, code: str, message: str) -> None:
-        self._send_queue.put(text_frame(dumps({"type": "error", "code": code, "message": message})))
+        self.put(text_frame(dumps({"type": "error", "code": code, "message": message})))
         self._closing = (status, code)
 
     def _write(self) -> None:
         ping_s = time.monotonic() + PING_INTERVAL_S
         try:
             while True:
-                has_items = self._send_queue.wait(max(0.0, ping_s - time.monotonic()))
-                if has_items and self._send_queue.drained_to_end():
+                has_items = self.wait(max(0.0, ping_s - time.monotonic()))
+                if has_items and self.drained_to_end():
                     break
                 ping = b""
                 if time.monotonic() >= ping_s:
                     ping, ping_s = control_frame(PING), time.monotonic() + PING_INTERVAL_S
-                self._socket.sendall(ping + b"".join(map(_framed, self._send_queue.dequeue())))
+                self._socket.sendall(ping + b"".join(map(_framed, self.dequeue())))
             self._finish_close()
         except OSError:
             abort(self._socket)

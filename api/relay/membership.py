@@ -177,8 +177,9 @@ class RoomMembership:
         self.sample_due = False
         lag_s = max(0.0, time.time() - event.timestamp_ms / 1_000)
         metric_definitions.RELAY_LAG.observe(lag_s)
-        if pings := [subscriber.put_ping for subscriber in subscribers if subscriber.put_ping]:
-            random.choice(pings)(latency_probe.new_ping(lag_s))  # noqa: S311 - needs no secure randomness
+        if candidates := [subscriber for subscriber in subscribers if subscriber.answers_pings]:
+            chosen = random.choice(candidates)  # noqa: S311 - needs no secure randomness
+            chosen.put_ping(latency_probe.new_ping(lag_s))
 
     def end_job(self, job_id: str, subscribers: Collection[Subscriber]) -> None:
         """Remove subscribers that have a job's last event from its room: no event follows.

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 import hiredis
 from redis.exceptions import ConnectionError as StoreConnectionError
 
+from api import patches
+
 if TYPE_CHECKING:
     from collections.abc import Collection
     from types import TracebackType
@@ -40,7 +42,7 @@ class PubSubConnection:
 
     def __enter__(self) -> Self:
         self._connection: Any = self._pool.get_connection()
-        self._socket: Any = self._connection._sock  # noqa: SLF001 - no public method reads more than one reply
+        self._socket = patches.socket_of(self._connection)  # no public method reads more than one reply
         return self
 
     def __exit__(

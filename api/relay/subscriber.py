@@ -1,35 +1,55 @@
-"""A connection as the relay sees it."""
+"""One connected client, on any transport."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from api.relay.send_queue import SendQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from api.relay.encoded_event import EncodedEvent
+    from api.auth.policy import Caller
 
 ENDED = sys.maxsize  # as a cursor: no event can follow
+GOING_AWAY = ("going_away", "this gateway is shutting down: reconnect")
 
 
-@dataclass(eq=False, slots=True)
-class Subscriber:
-    """The rooms and cursors of one connection, and the callables that fill its send queue.
+class Subscriber(SendQueue):
+    """A client with its caller, its rooms, its cursors, and its send queue. Each transport has a subclass.
 
-    ``put_event`` queues an event. ``put_gap`` queues a report that a job's events have expired: its arguments
-    are the job id and the ``seq`` of the oldest event left, which is queued next. ``put_ping`` queues a ping
-    of a WebSocket; it is ``None`` for other transports. They must not block.
+    ``rooms`` maps a room to the serial of the newest job when the client joined. ``cursors`` maps a job to
+    the ``seq`` of the latest event queued. ``followed`` and ``left`` map each unfinished job with a cursor to
+    the job's rooms: the client is in one of them, or has left them all; the job that it left first comes
+    first. No method blocks.
     """
 
-    put_event: Callable[[EncodedEvent], object]
-    put_gap: Callable[[str, int], object]
-    put_ping: Callable[[bytes], object] | None = None
-    rooms: dict[str, int] = field(default_factory=dict)  # → serial of the newest job when it joined
-    cursors: dict[str, int] = field(default_factory=dict)  # job → seq of the latest event queued
-    # Unfinished job with a cursor → the job's rooms. `followed`: it is in one of them. `left`: it has left
-    # them all, and the job that it left first comes first.
-    followed: dict[str, frozenset[str]] = field(default_factory=dict)
-    left: dict[str, frozenset[str]] = field(default_factory=dict)
-    gone: bool = False
+    __slots__ = ("caller", "cursors", "followed", "gone", "left", "rooms")
+
+    caller: Caller  # once it has connected
+    answers_pings = False  # whether the client is a WebSocket, so that ``put_ping`` may be called
+
+    def __init__(self, drop: Callable[[], object] = lambda: None) -> None:
+        super().__init__(drop)
+        self.rooms: dict[str, int] = {}
+        self.cursors: dict[str, int] = {}
+        self.followed: dict[str, frozenset[str]] = {}
+        self.left: dict[str, frozenset[str]] = {}
+        self.gone = False
+
+    def put_gap(self, job_id: str, oldest_seq: int) -> None:
+        """Queue a report that a job's events before ``oldest_seq`` have expired."""
+        raise NotImplementedError
+
+    def put_ping(self, ping: bytes) -> None:
+        """Queue a ping, which is encoded already."""
+        self.put(ping)
+
+    def close(self, reason: tuple[str, str]) -> None:
+        """Report the code and message of the reason to the client, and close after the queued items."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self.drop()

@@ -44,16 +44,18 @@ UNCOUNTED = frozenset({"healthz", "readyz"})  # health checks must never be refu
 STATIC = frozenset({"static", "client.static"})  # a page loads dozens of these files, and each is cheap
 REFUSED_S = 1.0  # how long a caller above its limit is refused without asking the store again
 MAX_REFUSED = 10_000  # callers that are remembered as refused
+REFUSE_EARLY = "refuse_early"  # the key of the middleware in the app's extensions
 
 
 def limit_requests(app: Flask, settings: Settings) -> None:
     """Limit the requests that run at once, and answer 429 to a caller above ``CTO_RATE_LIMIT``.
 
     With ``CTO_AUTH=off`` requests are not counted, because all clients are on this machine. Requests of the
-    service are not counted either, because it acts for all users.
+    service are not counted either, because it acts for all users. Stores the WSGI middleware of
+    :meth:`_Limits.refuse_early` in ``app.extensions``.
     """
     limits = _Limits(settings)
-    app.wsgi_app = limits.refuse_early(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
+    app.extensions[REFUSE_EARLY] = limits.refuse_early
     app.before_request(limits.admit)
     app.after_request(limits.add_headers)
     app.teardown_request(limits.release)

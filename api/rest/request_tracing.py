@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from flask import request
 
+from api import patches
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask, Response
 
     from cto_worker.observability.traces import Traces
@@ -16,9 +20,8 @@ BLUEPRINT = "jobs"  # not the streams: their spans would last as long as the con
 
 def trace_requests(app: Flask, traces: Traces) -> None:
     """Trace each request to a route of REST, including refused requests."""
-    dispatch = app.full_dispatch_request
 
-    def dispatch_traced(*context: Any) -> Response:
+    def dispatch_traced(dispatch: Callable[..., Response], *context: Any) -> Response:
         if request.blueprint != BLUEPRINT:
             return dispatch(*context)
         route, cause = str(request.url_rule), request.headers.get("traceparent", "")
@@ -27,4 +30,4 @@ def trace_requests(app: Flask, traces: Traces) -> None:
             set_status(response.status_code)
             return response
 
-    app.full_dispatch_request = dispatch_traced  # type: ignore[method-assign]  # Flask's hooks do not run for requests that an earlier hook refuses
+    patches.wrap_dispatch(app, dispatch_traced)

@@ -63,8 +63,8 @@ DetachSocket = Callable[[dict[str, Any]], Any]  # returns a request's connection
 class WebSocketFactory:
     """Makes WebSockets of requests, in place of the class in Engine.IO's async mode."""
 
-    def __init__(self, detach_socket: DetachSocket, poller: SocketPoller, thread: Any) -> None:
-        self.poller, self.thread, self._detach_socket = poller, thread, detach_socket
+    def __init__(self, detach_socket: DetachSocket, poller: SocketPoller) -> None:
+        self.poller, self._detach_socket = poller, detach_socket
 
     def __call__(self, handler: Any, _: Any) -> Any:
         """Return a WSGI application that opens the WebSocket of a session. ``handler`` is its method."""
@@ -248,7 +248,7 @@ class _Transport:
             return messages
 
     def _start_writer(self) -> None:
-        self._factory.thread(target=self._write).start()
+        self._session.server.start_background_task(self._write)
 
     def _write(self) -> None:
         send_queue = self._session.queue

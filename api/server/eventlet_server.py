@@ -25,13 +25,13 @@ from types import SimpleNamespace  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
 import eventlet.wsgi  # noqa: E402
-import redis._parsers.hiredis as redis_parser  # noqa: E402
 from dns.exception import DNSException  # noqa: E402
 from eventlet.hubs import get_hub  # noqa: E402
 from eventlet.support import greendns  # noqa: E402
 from eventlet.support.greenlets import greenlet  # noqa: E402
 from eventlet.wsgi import WSGI_LOCAL, HttpProtocol, Input  # noqa: E402
 
+from api import patches  # noqa: E402
 from api.errors import HeadError  # noqa: E402
 from api.limits.client_network import network_of  # noqa: E402
 from api.server.chunked_body import ChunkError, Chunks  # noqa: E402
@@ -50,6 +50,7 @@ ASYNC_MODE = "eventlet"  # Flask-SocketIO's name
 IDLE_TIMEOUT_S = 5.0  # of a connection without a request
 READ_TIMEOUT_S = 20.0  # within a request; a WebSocket client must answer a ping within 15 s
 MAX_URL_BYTES = 32_768  # fits 500 job ids
+BLOCKING_SELECT = eventlet.patcher.original("select")  # the module as it was before the patch
 Pool = eventlet.GreenPool  # serves connections; ``running()`` returns their number
 
 _PROTOCOL = "gateway.protocol"  # the key of the protocol object in a request's environment
@@ -74,23 +75,6 @@ def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool, heads: Pacer 
         log=log,
         debug=False,
     )
-
-
-def check_store_connections_at_once() -> None:
-    """Make redis-py check a pooled connection, as it does before each command, with one system call.
-
-    As eventlet removes ``select.poll``, redis-py uses a selector, which waits for a round of the event loop.
-    """
-    wait, select = redis_parser._socket_can_read, eventlet.patcher.original("select")  # noqa: SLF001 - no hook
-
-    def can_read(sock: Any, timeout: float) -> bool:
-        if timeout:
-            return wait(sock, timeout)
-        poller = select.poll()
-        poller.register(sock.fileno(), select.POLLIN)
-        return bool((hasattr(sock, "pending") and sock.pending()) or poller.poll(0))  # pending: TLS
-
-    redis_parser._socket_can_read = can_read  # noqa: SLF001
 
 
 def clear_dns_cache() -> None:
@@ -127,6 +111,7 @@ def wait_for_signal(serving: Any) -> None:
     signal.set_wakeup_fd(-1)
 
 
+@patches.wrap_request_line
 class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
     """A connection that can be detached from its request, and then outlives it."""
 
@@ -159,14 +144,14 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         self.requestline = self.command  # for eventlet's log: the URL may contain a token
         return True
 
-    def _read_request_line(self) -> bytes:
+    def read_request_line(self, read: Callable[[], bytes]) -> bytes:
         """Return the request line, or ``b""`` to end the connection.
 
         An empty line before it is skipped (RFC 9112, section 2.2): some clients send one after a body.
         """
-        line: bytes = super()._read_request_line()
+        line = read()
         if line == b"\r\n":
-            line = super()._read_request_line()
+            line = read()
         if len(line) >= MAX_URL_BYTES:
             self.raw_requestline = line
             self._refuse(
@@ -200,10 +185,7 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
 
     def detach_socket(self) -> Any:
         """Return the connection. eventlet then neither answers the request nor closes the connection."""
-        connection = self.conn_state[1]
-        self.conn_state[1] = self.connection = _CLOSED
-        WSGI_LOCAL.already_handled = True
-        return connection
+        return patches.detach_connection(self, WSGI_LOCAL, _CLOSED)
 
     def shrink_write_buffer(self) -> None:
         """Free the memory of the write buffer, which is no longer needed."""
@@ -229,17 +211,23 @@ class _Body(Input):  # type: ignore[misc]  # eventlet ships no types
         self._protocol = protocol
         self._chunks: Any = io.BufferedReader(Chunks(reader)) if body.chunked_input else None
 
-    def _chunked_read(self, _: Any, length: int | None = None, use_readline: bool = False) -> bytes:  # noqa: FBT001, FBT002
+    def read(self, length: int | None = None) -> bytes:
+        """Read ``length`` bytes, or all. Raises :class:`ChunkError`."""
+        return self._decoded(self._chunks.read, length) if self.chunked_input else super().read(length)
+
+    def readline(self, size: int | None = None) -> bytes:
+        """Read a line of at most ``size`` bytes. Raises :class:`ChunkError`."""
+        return self._decoded(self._chunks.readline, size) if self.chunked_input else super().readline(size)
+
+    def _decoded(self, read: Callable[[int], bytes], size: int | None) -> bytes:
         if self.should_send_hundred_continue:
             self.send_hundred_continue_response()
             self.is_hundred_continue_response_sent = True
-        size = -1 if length is None else length
         try:
-            data: bytes = self._chunks.readline(size) if use_readline else self._chunks.read(size)
+            return read(-1 if size is None else size)
         except ChunkError:
             self._protocol.close_connection = True
             raise
-        return data
 
     def discard(self, buffer_size: int = 16_384) -> None:
         """Read the rest that the application has not read."""
@@ -266,7 +254,7 @@ def poller() -> SocketPoller:
     For each wait the hub makes one system call to watch its file and another one after it. So the hub watches
     one file that stands for all connections. Callbacks run at once, like green threads that wait for the hub.
     """
-    epoll = eventlet.patcher.original("select").epoll()
+    epoll = BLOCKING_SELECT.epoll()
     connections = SocketPoller(epoll, lambda callback: greenlet(callback).switch())
     hub = get_hub()
     hub.add(hub.READ, epoll.fileno(), lambda _: connections.poll(), None, None)
@@ -293,8 +281,6 @@ def adapt_environ(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable
 
 def log_failures() -> None:
     """Make eventlet log the exceptions that end green threads, instead of printing them."""
-    hub = get_hub()
-    hub.squelch_generic_exception = lambda failure: log.error(
-        "unexpected error in a green thread", exc_info=failure
+    patches.report_failures(
+        get_hub(), lambda failure: log.error("unexpected error in a green thread", exc_info=failure)
     )
-    hub.squelch_timer_exception = lambda _, failure: hub.squelch_generic_exception(failure)

@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from api.limits.refusal_log import refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _CONNECT = "0"  # Socket.IO's packet to join a namespace
 _BINARY = ("5", "6")  # Socket.IO's packets with attachments
 
 
-def limit_messages(server: Any, namespace: str = "/") -> None:
-    """Close sessions of a Socket.IO server after an invalid packet, too many packets, or a refused CONNECT.
+class MessageLimits:
+    """Closes sessions after an invalid packet, too many packets, or a refused CONNECT.
 
-    Binary packets are invalid. ``server`` must be prepared by
-    :func:`~api.server.engineio_patches.install_engine`.
+    Binary packets are invalid. ``server`` is python-socketio's.
     """
-    server.eio.on("message", _MessageCheck(server, namespace).check_and_handle)
 
-
-class _MessageCheck:
-    """Checks messages before the server's own handler."""
-
-    def __init__(self, server: Any, namespace: str) -> None:
+    def __init__(self, server: Any, namespace: str = "/") -> None:
         self._server, self._namespace = server, namespace
-        self._handle = server.eio.handlers["message"]
 
-    def check_and_handle(self, eio_sid: str, message: Any) -> None:
-        """Handle a message, or close the session that sent it."""
+    def check_and_handle(self, handle: Callable[[str, Any], object], eio_sid: str, message: Any) -> None:
+        """Call ``handle``, or close the session that sent the message."""
         session = self._server.eio.sockets.get(eio_sid)
         if session is None or session.closed:
             return  # handled after the end of its session, its data would never be removed
         fault = _fault(session.queue, message)
         if fault is None:
             try:
-                self._pass_on(eio_sid, session, message)
+                self._pass_on(handle, eio_sid, session, message)
             except (LookupError, RecursionError, TypeError, ValueError):
                 fault = "sent an invalid Socket.IO packet"
         if fault is not None:
@@ -43,9 +39,11 @@ class _MessageCheck:
             session.close(wait=False, abort=True)
             session.queue.drop()
 
-    def _pass_on(self, eio_sid: str, session: Any, message: str) -> None:
+    def _pass_on(
+        self, handle: Callable[[str, Any], object], eio_sid: str, session: Any, message: str
+    ) -> None:
         joined = session.queue.joined
-        self._handle(eio_sid, message)
+        handle(eio_sid, message)
         if joined or session.closed:
             return
         sid = self._server.manager.sid_from_eio_sid(eio_sid, self._namespace)

@@ -248,7 +248,7 @@ def test_merged_events_and_disconnects_of_slow_subscribers_are_counted(growth):
 
 def test_events_are_counted_once_per_subscriber(growth, store):
     membership, frames = RoomMembership(History(store)), [big_event("j1", seq) for seq in range(1, 4)]
-    subscribers = [Subscriber(lambda _: None, lambda *_: None) for _ in range(5)]
+    subscribers = [Subscriber() for _ in range(5)]
 
     def send():
         for frame in frames:

@@ -59,25 +59,26 @@ def test_a_client_with_a_revoked_token_can_neither_connect_nor_join(sessions, st
     with_tokens = replace(settings, auth="required", jwt_secret=SECRET)
     sessions = replace(sessions, authenticator=Authenticator(with_tokens, revocations.revoked))
     caller = Caller(Role.USER, "7", token_id="t1")
-    connection = sessions.connect(caller, lambda _: None)
+    subscriber = Subscriber()
+    sessions.connect(subscriber, caller)
     revoke(store, token_id="t1", keep_s=60)
     assert revocations.refresh()
     with pytest.raises(UnauthorizedError):
-        sessions.connect(caller, lambda _: None)
+        sessions.connect(Subscriber(), caller)
     with pytest.raises(UnauthorizedError):
-        sessions.join(connection, Subscriber(lambda _: None, lambda *_: None), "user_7")
+        sessions.join(subscriber, "user_7")
 
 
 @pytest.mark.parametrize("name", ["join", "resume"])
 def test_a_join_and_a_resume_wait_for_a_slot(sessions, name):
-    subscriber = Subscriber(lambda _: None, lambda *_: None)
-    connection = sessions.connections.add(Caller(Role.USER, "7"), lambda _: None)
+    subscriber = Subscriber()
+    sessions.connections.add(subscriber, Caller(Role.USER, "7"))
 
     arguments = {"join": ["job_none"], "resume": ["none", 0, lambda _: None]}[name]
 
     def act():
         with pytest.raises(RoomError) as refused:
-            getattr(sessions, name)(connection, subscriber, *arguments)
+            getattr(sessions, name)(subscriber, *arguments)
         return refused.value.code
 
     assert result_after_waiting(sessions, act) == "job_not_found"

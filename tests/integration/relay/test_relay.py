@@ -36,6 +36,14 @@ def event(seq, job_id="j1", **changes):
     )
 
 
+class Recorder(Subscriber):
+    """A subscriber that passes everything on at once."""
+
+    def __init__(self, put_event, put_gap):
+        super().__init__()
+        self.put_event, self.put_gap = put_event, put_gap
+
+
 class Inbox:
     """Subscribers by name, and the events that each was sent, as (job, seq)."""
 
@@ -48,7 +56,7 @@ class Inbox:
     def __call__(self, name):
         return self._subscribers.setdefault(
             name,
-            Subscriber(
+            Recorder(
                 lambda event: self.put(name, event), lambda *gap: self.gaps.setdefault(name, []).append(gap)
             ),
         )

@@ -82,25 +82,21 @@ class Session:
         self.closed = abort and not wait
 
 
-class Engine:
-    """An Engine.IO server, as far as the reaper uses it."""
-
-    def __init__(self):
-        self.sockets = {}
-        self.handlers = {"connect": self.sockets.setdefault}
-
-    def on(self, name, handler):
-        self.handlers[name] = handler
-
-
 class Server:
-    """A Socket.IO server and its manager."""
+    """A Socket.IO server, its Engine.IO server, and its manager."""
 
     def __init__(self):
-        self.eio, self.manager, self.joined, self.environ = Engine(), self, set(), {}
+        self.eio = self.manager = self
+        self.sockets, self.joined, self.environ = {}, set(), {}
 
     def sid_from_eio_sid(self, eio_sid, namespace):
         return eio_sid if (eio_sid, namespace) in self.joined else None
+
+
+def opened(reaper, server, eio_sid):
+    server.sockets[eio_sid] = session = Session()
+    reaper.note(eio_sid)
+    return session
 
 
 def test_only_sessions_that_never_join_are_closed():
@@ -109,15 +105,13 @@ def test_only_sessions_that_never_join_are_closed():
         UnjoinedSessionReaper(server, "/"),
         REGISTRY.get_sample_value("cto_gateway_refused_total", {"reason": "silent"}),
     )
-    used, silent, late = Session(), Session(), Session()
-    server.eio.handlers["connect"]("used", used)
-    server.eio.handlers["connect"]("silent", silent)
+    used, silent = (opened(reaper, server, eio_sid) for eio_sid in ("used", "silent"))
     for tick in range(MAX_UNJOINED_TICKS):
         reaper.tick()
         assert not silent.closed
         if tick == 3:
             server.joined.add(("used", "/"))
-            server.eio.handlers["connect"]("late", late)
+            late = opened(reaper, server, "late")
     reaper.tick()
     assert (used.closed, silent.closed, late.closed) == (False, True, False)
     assert silent.dropped, "its connection too"
@@ -126,8 +120,8 @@ def test_only_sessions_that_never_join_are_closed():
 
 def test_a_session_that_has_left_is_closed_too():
     server = Server()
-    reaper, left = UnjoinedSessionReaper(server, "/"), Session()
-    server.eio.handlers["connect"]("left", left)
+    reaper = UnjoinedSessionReaper(server, "/")
+    left = opened(reaper, server, "left")
     server.joined.add(("left", "/"))
     for _ in range(MAX_UNJOINED_TICKS + 1):
         reaper.tick()

@@ -11,7 +11,7 @@ import engineio
 import pytest
 from support.waiting import wait_until
 
-from api.server.engineio_patches import install_engine
+from api.server.engineio_sessions import PacketQueue, install_engine
 from api.server.socket_poller import SocketPoller
 
 REQUEST = {
@@ -38,7 +38,7 @@ class Served:
             server.on(name, lambda *_: None)
         server.on("message", self._handle)
         connection = SimpleNamespace(fd=ours, fileno=ours.fileno, settimeout=lambda _: None)
-        install_engine(server, lambda _: connection, self.poller)
+        install_engine(server, lambda _: connection, self.poller, create_queue=PacketQueue)
         server.handle_request(dict(REQUEST), pytest.fail)
 
     def _run(self, callback):
@@ -69,7 +69,7 @@ def served():
             thread.join()
 
 
-def test_messages_are_handled_one_at_a_time_whatever_arrives_meanwhile(served):
+def test_messages_are_handled_one_at_a_time(served):
     served.send(b"4one")
     wait_until(lambda: served.handled == ["one"])
     served.send(b"4two", b"4three")

@@ -1,8 +1,6 @@
 """Engine.IO with less memory per client: no thread and no copy of the request, and one write per flush.
 
-python-engineio takes its green threads, queues and WebSockets from a table, its async mode. This module
-replaces entries of that table, and the queue of each client. Each use of a private name of the library is
-marked where it stands; the acceptance tests with stock clients guard them.
+:mod:`api.patches` puts these parts in place of the library's.
 """
 
 from __future__ import annotations
@@ -16,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from engineio.exceptions import ContentTooLongError, EngineIOError
 from engineio.packet import MESSAGE, PING, Packet
-from engineio.payload import Payload
-from engineio.socket import Socket
 
+from api import patches
 from api.limits.refusal_log import refusals
 from api.limits.token_bucket import BURST, TokenBucket
 from api.relay.encoded_event import EncodedEvent, socketio_packet
-from api.relay.send_queue import SendQueue
+from api.relay.subscriber import Subscriber
 from api.server.chunked_body import ChunkError
 from api.server.engineio_websocket import WebSocketFactory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from api.relay.send_queue import SendQueue
     from api.server.engineio_websocket import DetachSocket
     from api.server.socket_poller import SocketPoller
 
@@ -40,38 +38,35 @@ MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets of a sto
 UNJOINED_PACKETS = 16  # that a session may send before it has joined the namespace, in total
 
 
-def install_engine(server: Any, detach_socket: DetachSocket, poller: SocketPoller) -> None:
-    """Replace parts of an Engine.IO server. Must be called before its first client connects.
+def install_engine(  # noqa: PLR0913 - the parts of an engine
+    server: Any,
+    detach_socket: DetachSocket,
+    poller: SocketPoller,
+    *,
+    create_queue: Callable[[], PacketQueue],
+    on_message: Callable[..., Any] = lambda handle, *message: handle(*message),
+    on_opened: Callable[[str], object] = lambda _: None,
+) -> None:
+    """Replace parts of an Engine.IO server. Must be called once, before its first client connects.
 
     ``detach_socket`` detaches a request's connection: see
-    :class:`~api.server.engineio_websocket.WebSocketFactory`.
+    :class:`~api.server.engineio_websocket.WebSocketFactory`. ``create_queue`` makes the queue of a session.
+    ``on_message`` handles a message: it gets the server's own handler, the session's id, and the message.
+    ``on_opened`` gets the id of each new session.
     """
-    mode = server._async  # noqa: SLF001 - the table; there is no public way to replace it
-    pings = _pings(server, mode["thread"])
-    server.create_queue = PacketQueue
-    Socket.handle_post_request = _receive_post
-    server.on("connect", partial(_connect, server.handlers["connect"]))
-    server.on("disconnect", partial(_disconnect, server, server.handlers["disconnect"]))
-    server._async = {  # noqa: SLF001
-        **mode,
-        "thread": partial(_task, mode["thread"], pings),
-        "websocket": WebSocketFactory(detach_socket, poller, mode["thread"]),
-    }
+    hooks = patches.EngineIOHooks(
+        create_queue=create_queue,
+        receive_post=_receive_post,
+        ping=_pings(server).add,
+        websocket=WebSocketFactory(detach_socket, poller),
+        connect=partial(_connect, on_opened),
+        disconnect=partial(_disconnect, server),
+        message=on_message,
+    )
+    patches.install_engineio(server, hooks)
 
 
-class _UnjoinedPayload(Payload):  # type: ignore[misc]  # engineio ships no types
-    """One POST of a session that has not joined the namespace."""
-
-    max_decode_packets = UNJOINED_PACKETS
-
-
-class _JoinedPayload(Payload):  # type: ignore[misc]
-    """One POST of a session that has joined: a client that reconnects joins all its rooms at once."""
-
-    max_decode_packets = BURST
-
-
-def _receive_post(session: Socket, environ: dict[str, Any]) -> None:
+def _receive_post(session: Any, environ: dict[str, Any]) -> None:
     """Receive the packets of a POST. Other threads run between packets.
 
     Raises ``EngineIOError``, which ends the session, when the packets are invalid or too many.
@@ -92,11 +87,10 @@ def _receive_post(session: Socket, environ: dict[str, Any]) -> None:
         raise EngineIOError("the packets are not Engine.IO packets, or too many") from error
 
 
-def _posted_packets(session: Socket, environ: dict[str, Any]) -> list[Packet]:
+def _posted_packets(session: Any, environ: dict[str, Any]) -> list[Packet]:
     data = _read_body(environ, session.server.max_http_buffer_size)
-    payload = _JoinedPayload if session.queue.joined else _UnjoinedPayload
-    packets: list[Packet] = payload(encoded_payload=data.decode()).packets
-    return packets
+    # A client that reconnects joins all its rooms at once.
+    return patches.decode_packets(data.decode(), BURST if session.queue.joined else UNJOINED_PACKETS)
 
 
 def _read_body(environ: dict[str, Any], most: int) -> bytes:
@@ -117,8 +111,14 @@ def _spend(allowance: TokenBucket) -> None:
         raise ValueError("too many packets before the session joined the namespace")
 
 
-def _connect(connect: Callable[[str, dict[str, Any]], Any], sid: str, environ: dict[str, Any]) -> Any:
+def _connect(
+    on_opened: Callable[[str], object],
+    connect: Callable[[str, dict[str, Any]], Any],
+    sid: str,
+    environ: dict[str, Any],
+) -> Any:
     """Connect with the needed part of the request, for python-socketio keeps it as long as the session."""
+    on_opened(sid)
     return connect(sid, {name: environ[name] for name in RETAINED_ENVIRON if name in environ})
 
 
@@ -132,30 +132,35 @@ def _disconnect(server: Any, disconnect: Callable[[str, str], Any], sid: str, re
             del server.sockets[sid]
 
 
-class PacketQueue(SendQueue):
-    """A :class:`SendQueue` with the methods of :class:`queue.Queue` that Engine.IO calls.
+class PacketQueue(Subscriber):
+    """A subscriber whose send queue has the methods of :class:`queue.Queue` that Engine.IO calls.
 
     ``joined`` is whether the session has joined the namespace. ``allowance`` limits its further packets.
     """
 
-    __slots__ = ("_close", "allowance", "busy", "joined")
+    __slots__ = ("_end", "allowance", "busy", "joined")
 
     def __init__(self) -> None:
         super().__init__()
         self.busy = False  # while a message of the client is being handled; then it is not pinged
         self.joined = False
         self.allowance = TokenBucket(UNJOINED_PACKETS, per_second=0)
-        self._close: Callable[[], object] | None = None
+        self._end: Callable[[], object] | None = None
 
     @property
     def refused(self) -> bool:
         """Whether the session was refused, and ends."""
-        return self._close is not None
+        return self._end is not None
 
     def note_joined(self) -> None:
         """Note that the session has joined the namespace."""
         self.joined = True
         self.allowance = TokenBucket()
+
+    @property
+    def answers_pings(self) -> bool:  # type: ignore[override]  # a constant of other transports
+        """Whether this is a WebSocket. Otherwise the client polls."""
+        return self.is_direct
 
     def refuse(self, close: Callable[[], object]) -> None:
         """Call ``close`` when the refusal, which is in the queue, has been sent.
@@ -163,17 +168,17 @@ class PacketQueue(SendQueue):
         A polling client gets the refusal in one answer and the end in the next. If one answer contained both,
         stock JavaScript clients would report a lost connection and no refusal.
         """
-        self._close = close
+        self._end = close
         if self.is_direct:
             close()
 
     def switch_to_direct_writes(
         self, write_now: Callable[[], bytes], start_writer: Callable[[], object], first: bytes = b""
     ) -> None:
-        """Extend :meth:`SendQueue.switch_to_direct_writes`: a session that was refused meanwhile ends."""
+        """Extend the method of :class:`SendQueue`: a session that was refused meanwhile ends."""
         super().switch_to_direct_writes(write_now, start_writer, first)
-        if self._close:
-            self._close()
+        if self._end:
+            self._end()
 
     def get(self, block: bool = True, timeout: float | None = None) -> _Batch | None:  # noqa: FBT001, FBT002
         """Return the queued items as one packet, or ``None`` at the end.
@@ -182,8 +187,8 @@ class PacketQueue(SendQueue):
         """
         if not block or self.has_waiter:
             raise queue.Empty
-        if self._close and not self.has_items:
-            self._close()
+        if self._end and not self.has_items:
+            self._end()
         if not self.wait(timeout):
             raise queue.Empty
         return None if self.drained_to_end() else _Batch(self)
@@ -210,20 +215,11 @@ class _Batch:
         )
 
 
-class _PingTask:
-    """Replaces the thread that waits until a client's next ping: adds the client to a queue instead."""
-
-    __slots__ = ("start",)
-
-    def __init__(self, start: Callable[[], None]) -> None:
-        self.start = start
-
-
 class _DelayQueue:
     """Calls a function for each client after the same delay, in one thread for all clients."""
 
-    def __init__(self, server: Any, thread: Any, delay_s: float, act: Callable[[Any], object]) -> None:
-        self._server, self._thread, self._delay_s, self._act = server, thread, delay_s, act
+    def __init__(self, server: Any, delay_s: float, act: Callable[[Any], object]) -> None:
+        self._server, self._delay_s, self._act = server, delay_s, act
         self._due: deque[tuple[float, Any]] = deque()  # the delay is the same, so the first is due first
         self._runs = False
 
@@ -232,7 +228,7 @@ class _DelayQueue:
         self._due.append((time.monotonic() + self._delay_s, client))
         if not self._runs:
             self._runs = True
-            self._thread(target=self._run).start()
+            self._server.start_background_task(self._run)
 
     def _run(self) -> None:
         while True:
@@ -247,7 +243,7 @@ class _DelayQueue:
                     log.exception("unexpected error while a client was pinged")  # the others must be pinged
 
 
-def _pings(server: Any, thread: Any) -> _DelayQueue:
+def _pings(server: Any) -> _DelayQueue:
     """Return the queue of pings. Checks their answers in time; Engine.IO does so only occasionally."""
 
     def ping(client: Any) -> None:
@@ -258,15 +254,6 @@ def _pings(server: Any, thread: Any) -> _DelayQueue:
         client.send(Packet(PING))
         checks.add(client)
 
-    checks = _DelayQueue(
-        server, thread, server.ping_timeout + 0.1, lambda client: client.check_ping_timeout()
-    )
-    pings = _DelayQueue(server, thread, server.ping_interval, ping)
+    checks = _DelayQueue(server, server.ping_timeout + 0.1, lambda client: client.check_ping_timeout())
+    pings = _DelayQueue(server, server.ping_interval, ping)
     return pings
-
-
-def _task(thread: Any, pings: _DelayQueue, target: Any, args: Any = (), kwargs: Any = None) -> Any:
-    """Return the object that Engine.IO starts and joins: a green thread, or a :class:`_PingTask`."""
-    if getattr(target, "__func__", None) is Socket._send_ping:  # noqa: SLF001 - to recognize the ping task
-        return _PingTask(partial(pings.add, target.__self__))
-    return thread(target=target, args=args, kwargs=kwargs)
