@@ -18,41 +18,38 @@ from redis.exceptions import RedisError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import patches
-from api.app import create_app
 from api.auth.authentication import Authenticator, validate_auth_settings
 from api.auth.revocations import Revocations
-from api.limits.fair_semaphore import LOOKUPS_AT_ONCE, FairSemaphore
+from api.flask_app import create_app
+from api.limits.fifo_semaphore import LOOKUPS_AT_ONCE, FifoSemaphore
+from api.limits.log_repeat_filter import RepeatFilter
 from api.limits.refusal_log import refusals
-from api.limits.repeat_filter import RepeatFilter
 from api.metric_definitions import HEARTBEAT_LATE
 from api.realtime import sse, websocket_route
-from api.realtime.connection_limits import (
-    AddressRateLimiter,
-    ConnectionLimitMiddleware,
-    UnjoinedSessionReaper,
-    drain,
-)
+from api.realtime.client_requests import ClientRequests
+from api.realtime.connection_limits import AddressRateLimiter, ConnectionLimitMiddleware
 from api.realtime.connections import Connections
-from api.realtime.sessions import SessionService
+from api.realtime.drain import drain
 from api.realtime.socketio import MAX_MESSAGE_BYTES, NAMESPACE, SocketIOClient, make_socketio, register
+from api.realtime.unjoined_sessions import UnjoinedSessionReaper
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from api.rest.in_flight import AT_ONCE
 from api.rest.rate_limit import REFUSE_EARLY
 from api.rest.request_tracing import trace_requests
+from api.server.caller_turns import HEADS, Pacer, newest_and_oldest, paced
+from api.server.connection_sources import DispatchedListener, PortListener, allow_descriptors, listen
 from api.server.engineio_sessions import install_engine
-from api.server.listeners import DispatchedListener, PortListener, allow_descriptors, listen
-from api.server.message_limits import MessageLimits
-from api.server.pacing import HEADS, Pacer, newest_and_oldest, paced
 from api.server.security_middleware import SecurityMiddleware
+from api.server.socketio_packet_check import MessageLimits
 from cto_worker.config import Settings
 from cto_worker.domain.journal import Journal
 from cto_worker.errors import ConfigError
 from cto_worker.jobs.celery_app import celery_app, make_producer
 from cto_worker.observability import logs
-from cto_worker.observability.heartbeat import ProcessHeartbeat, read
 from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
+from cto_worker.observability.metrics_heartbeat import ProcessHeartbeat, read
 from cto_worker.observability.traces_factory import make_traces
 from cto_worker.store.connection import connect
 from cto_worker.store.history import History
@@ -122,7 +119,7 @@ def main() -> None:
         trace_requests(app, traces)
     socketio = make_socketio(app, async_mode=eventlet_server.ASYNC_MODE)
     connections = Connections(revocations, settings.max_user_sockets)
-    sessions = SessionService(authenticator, connections, FairSemaphore(), relay, history)
+    sessions = ClientRequests(authenticator, connections, FifoSemaphore(), relay, history)
     session_reaper = UnjoinedSessionReaper(socketio.server, NAMESPACE)
     install_engine(
         socketio.server.eio,
@@ -153,7 +150,7 @@ def main() -> None:
 
 def _serve(
     socketio: Any,
-    sessions: SessionService,
+    sessions: ClientRequests,
     settings: Settings,
     number: int | None,
     stopping: threading.Event,

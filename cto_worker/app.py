@@ -33,10 +33,10 @@ from cto_worker.jobs.sweeper import Sweeper
 from cto_worker.jobs.task import register
 from cto_worker.market_registry import market_type
 from cto_worker.observability import logs
-from cto_worker.observability.flower_phase import FlowerPhaseEvents
-from cto_worker.observability.heartbeat import ProcessHeartbeat
+from cto_worker.observability.flower_phase_events import FlowerPhaseEvents
 from cto_worker.observability.metered_journal import MeteredJobStore, metered
 from cto_worker.observability.metric_definitions import REGISTRY
+from cto_worker.observability.metrics_heartbeat import ProcessHeartbeat
 from cto_worker.observability.traces_factory import make_traces
 from cto_worker.store.connection import check_durable, connect
 from cto_worker.store.journal import RedisJournal

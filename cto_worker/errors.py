@@ -14,7 +14,7 @@ class ConfigError(CtoError):
 
 
 class InvalidEventError(CtoError):
-    """Bytes are not a valid progress event. Raised by :func:`cto_worker.domain.events.decode`."""
+    """Bytes are not a valid progress event. Raised by :func:`cto_worker.domain.progress_event.decode`."""
 
 
 class InvalidRequestError(CtoError):

@@ -24,7 +24,7 @@ from api.cli.rest_client import GatewayError, RestClient
 from api.cli.supervisor import die_with_parent
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
-from cto_worker.markets.paper.ledger import audit
+from cto_worker.markets.paper.ledger_audit import audit
 from cto_worker.store.connection import connect
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from api.auth.authentication import validate_auth_settings
 from api.cli.output import program
 from api.cli.rest_client import GatewayError, RestClient
 from cto_worker.errors import ConfigError
-from cto_worker.observability.heartbeat import alive
-from cto_worker.store import keys, reconciliation
+from cto_worker.observability.metrics_heartbeat import alive
+from cto_worker.store import intent_review, keys
 from cto_worker.store.connection import check_durable, connect
 from cto_worker.store.sentinel import connection_options
 from cto_worker.unknown_settings import unknown_settings
@@ -168,7 +168,7 @@ def _durability(store: Redis, replicas: int) -> str:
 
 
 def _review(store: Redis) -> str:
-    if count := reconciliation.count(store):
+    if count := intent_review.count(store):
         raise _CheckFailed(f"{count} jobs need review", f"run `{program()} jobs --status {keys.REVIEW}`")
     return "no job needs review"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.job_outcome import JobOutcome, outcome_of
+from cto_worker.domain.purchase_outcome import PurchaseOutcome, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,12 +21,12 @@ def label_of(event: Mapping[str, Any], *, needs_review: bool | None = None) -> t
     details = event.get("details", {})
     outcome = outcome_of(event)
     if needs_review is None:
-        needs_review = details.get("needsReview", outcome is JobOutcome.UNKNOWN)
+        needs_review = details.get("needsReview", outcome is PurchaseOutcome.UNKNOWN)
     if needs_review:
         return NEEDS_REVIEW, WARNING
-    if outcome is JobOutcome.UNKNOWN:
+    if outcome is PurchaseOutcome.UNKNOWN:
         return "unknown, reviewed", WARNING
-    if outcome is JobOutcome.PARTIAL:
+    if outcome is PurchaseOutcome.PARTIAL:
         return f"partial {buys_of(event)}", WARNING
     if event["status"] in ("completed", "failed"):
         return event["status"], GOOD if event["status"] == "completed" else BAD

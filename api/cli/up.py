@@ -21,8 +21,8 @@ from api.cli.supervisor import Spec, Supervisor
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 from cto_worker.observability import flower_options
-from cto_worker.observability.heartbeat import alive
 from cto_worker.observability.logs import json_line
+from cto_worker.observability.metrics_heartbeat import alive
 from cto_worker.store.connection import connect
 from cto_worker.store.embedded import answers
 from cto_worker.store.startup_wait import AGAIN_S, unreachable

@@ -1,7 +1,7 @@
 """Logs the gateway's refusals as counts, so that a flood of requests is not a flood of lines.
 
-Refusals are counted by address and reason, and logged once a second. :mod:`api.limits.repeat_filter` limits
-the other lines.
+Refusals are counted by address and reason, and logged once a second. :mod:`api.limits.log_repeat_filter`
+limits the other lines.
 """
 
 from __future__ import annotations

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections import Counter, deque
+from collections import Counter
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -14,54 +13,14 @@ from werkzeug.wsgi import ClosingIterator
 
 from api import metric_definitions
 from api.limits.client_network import network_of
-from api.limits.refusal_log import refusals
 from api.limits.token_bucket import TokenBucket
-from api.server.message_limits import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from api.realtime.connections import Connections
-
-MAX_UNJOINED_TICKS, TICK_S = 8, 0.5  # 4 to 4.5 s; the documented limit is 5 s
 RETRY_AFTER_S = 5
 MAX_ADDRESSES = 10_000  # whose token buckets are kept
 _SESSION = re.compile(r"(?:^|&)sid=[^&]")  # matches what parse_qs finds, which Engine.IO uses
-
-
-class UnjoinedSessionReaper:
-    """Closes sessions that do not join the namespace within 5 s, for they are of no use.
-
-    Time is counted in iterations of this thread. A gateway that is too busy to read its clients' packets
-    counts slowly as well.
-    """
-
-    def __init__(self, server: Any, namespace: str) -> None:
-        """``server`` is python-socketio's, which has no such limit."""
-        self._server, self._namespace = server, namespace
-        self._ticks = 0
-        self._unjoined: deque[tuple[int, str]] = deque()  # tick and session, oldest first
-
-    def note(self, eio_sid: str) -> None:
-        """Watch a session that is in no namespace: a new one, or one that has left it."""
-        self._unjoined.append((self._ticks, eio_sid))
-
-    def run(self) -> None:
-        """Call :meth:`tick` until the process ends."""
-        while True:
-            time.sleep(TICK_S)
-            self.tick()
-
-    def tick(self) -> None:
-        """Count one iteration, and close the sessions that have been unjoined for too many."""
-        self._ticks += 1
-        while self._unjoined and self._ticks - self._unjoined[0][0] > MAX_UNJOINED_TICKS:
-            eio_sid = self._unjoined.popleft()[1]
-            session = self._server.eio.sockets.get(eio_sid)
-            if session and not self._server.manager.sid_from_eio_sid(eio_sid, self._namespace):
-                metric_definitions.REFUSED.labels("silent").inc()
-                refusals.note("closed a session", address_of(self._server, eio_sid), "never joined")
-                _close(session)
 
 
 class ConnectionLimitMiddleware:
@@ -137,32 +96,6 @@ class AddressRateLimiter:
         return bucket.spend()
 
 
-def drain(server: Any, connections: Connections, limits: ConnectionLimitMiddleware, within_s: float) -> None:
-    """Close all connections for events. Queued items are sent first, for ``within_s`` seconds at most.
-
-    Engine.IO sessions end like a broken connection, upon which stock clients reconnect. They would not
-    reconnect after Socket.IO's ``disconnect`` packet, and stock Python clients not after Engine.IO's close
-    packet either.
-    """
-    ending: set[Any] = set()
-    ends_s = time.monotonic() + within_s
-    while True:  # again, for clients may be connecting
-        connections.close_all()
-        sessions = set(server.eio.sockets.values())
-        for session in sessions & ending:
-            if not (session.upgraded or session.queue.has_waiter):  # its last poll has been answered
-                _close(session)
-        for session in sessions - ending:
-            session.queue.put(None)
-        ending |= sessions
-        if not any(limits.counts().values()) or time.monotonic() > ends_s:
-            break
-        time.sleep(TICK_S / 10)
-    connections.abort_remaining()
-    for session in sessions:
-        session.queue.drop()
-
-
 def _opens_session(path: str, environ: dict[str, Any]) -> bool:
     return path.startswith("/socket.io/") and not _SESSION.search(environ.get("QUERY_STRING", ""))
 
@@ -172,9 +105,3 @@ def _refuse(start_response: Callable[..., Any], status: HTTPStatus, message: str
     headers = [("Content-Type", "application/json"), ("Retry-After", str(RETRY_AFTER_S))]
     start_response(f"{status} {status.phrase}", headers)
     return [json.dumps({"success": False, "error": error}).encode()]
-
-
-def _close(session: Any) -> None:
-    """End an Engine.IO session without waiting for its client."""
-    session.close(wait=False, abort=True)
-    session.queue.drop()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from api.realtime.sessions import SessionService
+    from api.realtime.client_requests import ClientRequests
     from api.relay.encoded_event import EncodedEvent
 
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
@@ -58,7 +58,7 @@ def make_socketio(app: Flask, async_mode: str) -> SocketIO:
 
 
 def register(
-    socketio: SocketIO, sessions: SessionService, on_left: Callable[[str], object] = lambda _: None
+    socketio: SocketIO, sessions: ClientRequests, on_left: Callable[[str], object] = lambda _: None
 ) -> None:
     """Register the handlers of connect, disconnect, and the events that clients send.
 
@@ -100,7 +100,7 @@ class SocketIOClient(PacketQueue):
     def close(self, reason: tuple[str, str]) -> None:
         """Report the reason, and end the session after the queued items."""
         if reason is GOING_AWAY:
-            return  # api.realtime.connection_limits.drain ends the sessions
+            return  # api.realtime.drain ends the sessions
         code, message = reason
         self._server.emit(
             "auth_expired", {"code": code, "message": message}, to=self.sid, namespace=NAMESPACE
@@ -112,7 +112,7 @@ class SocketIOClient(PacketQueue):
 class _Handlers:
     """The handlers of the events. The client of a session is its queue."""
 
-    def __init__(self, server: Any, sessions: SessionService, on_left: Callable[[str], object]) -> None:
+    def __init__(self, server: Any, sessions: ClientRequests, on_left: Callable[[str], object]) -> None:
         self._server, self._sessions, self._on_left = server, sessions, on_left
 
     def connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:

@@ -25,14 +25,14 @@ from api.relay.send_queue import abort
 from api.relay.subscriber import GOING_AWAY, Subscriber
 from api.rest.jobs import check_user_id
 from api.rest.request_parsing import integer, parse_job_id, query, wrong
-from cto_worker.domain.events import dumps
 from cto_worker.domain.ids_and_rooms import job_room, user_room
+from cto_worker.domain.progress_event import dumps
 from cto_worker.errors import JobNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from api.realtime.sessions import SessionService
+    from api.realtime.client_requests import ClientRequests
     from cto_worker.store.history import History
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ HEARTBEAT = b": \n\n"
 UNACKNOWLEDGED_MS = 15_000  # a client that acknowledges no bytes for this long is gone
 
 
-def blueprint(sessions: SessionService) -> Blueprint:
+def blueprint(sessions: ClientRequests) -> Blueprint:
     """Return the two routes."""
     routes = Blueprint("streams", __name__, url_prefix="/api/cto")
     history = sessions.history
@@ -120,7 +120,7 @@ class _Stream(Subscriber):
     """The client of one streaming response: the missed events, then the live ones."""
 
     def __init__(
-        self, sessions: SessionService, room: str, cursor: UserStreamCursor, only: str | None = None
+        self, sessions: ClientRequests, room: str, cursor: UserStreamCursor, only: str | None = None
     ) -> None:
         super().__init__()
         self._sessions = sessions

@@ -14,11 +14,11 @@ from api.errors import RoomError, WebSocketError
 from api.limits.token_bucket import TokenBucket
 from api.realtime.error_payload import error_payload
 from api.realtime.room_access import parse_resume, parse_room
-from api.relay import latency_probe
+from api.relay import client_latency
 from api.relay.encoded_event import EncodedEvent, resume_fields, websocket_message
 from api.relay.send_queue import abort
 from api.relay.subscriber import GOING_AWAY, Subscriber
-from api.relay.websocket_frames import (
+from api.relay.websocket_encoder import (
     BINARY,
     CLOSE,
     FRAGMENT,
@@ -30,7 +30,7 @@ from api.relay.websocket_frames import (
     text_frame,
 )
 from api.rest.request_parsing import parsed
-from api.server.websocket_protocol import (
+from api.server.websocket_receiver import (
     INVALID_TEXT,
     POLICY_VIOLATION,
     PROTOCOL_ERROR,
@@ -39,11 +39,11 @@ from api.server.websocket_protocol import (
     close_status,
     text_of,
 )
-from cto_worker.domain.events import dumps
+from cto_worker.domain.progress_event import dumps
 
 if TYPE_CHECKING:
     from api.auth.policy import Caller
-    from api.realtime.sessions import SessionService
+    from api.realtime.client_requests import ClientRequests
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +67,8 @@ class WebSocketConnection(Subscriber):
 
     answers_pings = True
 
-    def __init__(self, sessions: SessionService, caller: Caller, max_bytes: int) -> None:
-        """Raises the errors of :meth:`~api.realtime.sessions.SessionService.connect`."""
+    def __init__(self, sessions: ClientRequests, caller: Caller, max_bytes: int) -> None:
+        """Raises the errors of :meth:`~api.realtime.client_requests.ClientRequests.connect`."""
         super().__init__()
         self._sessions = sessions
         self._socket: Any = None
@@ -148,7 +148,7 @@ class WebSocketConnection(Subscriber):
         if opcode == PING:
             self.put(control_frame(PONG, payload))
         elif opcode == PONG:
-            latency_probe.record_pong(payload)
+            client_latency.record_pong(payload)
         elif opcode == CLOSE:
             self._closing = (close_status(payload), "")
 

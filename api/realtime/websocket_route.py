@@ -12,16 +12,16 @@ from api.errors import HandshakeError
 from api.realtime.websocket_connection import WebSocketConnection
 from api.rest.error_handlers import failure
 from api.rest.request_parsing import query
-from api.server.websocket_protocol import handshake
+from api.server.websocket_receiver import handshake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from api.realtime.sessions import SessionService
+    from api.realtime.client_requests import ClientRequests
 
 
 def blueprint(
-    sessions: SessionService, detach_socket: Callable[[dict[str, Any]], Any], max_bytes: int
+    sessions: ClientRequests, detach_socket: Callable[[dict[str, Any]], Any], max_bytes: int
 ) -> Blueprint:
     """Return the route. ``detach_socket`` returns a request's connection. ``max_bytes`` limits a message."""
     routes = Blueprint("websockets", __name__)

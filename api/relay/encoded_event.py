@@ -6,9 +6,9 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
-from api.relay.websocket_frames import text_frame
-from cto_worker.domain.events import dumps, peek_header
+from api.relay.websocket_encoder import text_frame
 from cto_worker.domain.ids_and_rooms import rooms
+from cto_worker.domain.progress_event import dumps, peek_header
 from cto_worker.errors import InvalidEventError
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 The journal is the source of truth; a published event only hints that the journal has grown. One loop,
 :meth:`Relay.run`, owns the pub/sub connection, which subscribes only to the channels of rooms with members.
-Subscribers get events from this loop only. A request to join or to resume (:mod:`api.relay.join_queue`)
+Subscribers get events from this loop only. A request to join or to resume (:mod:`api.relay.pending_joins`)
 wakes the loop by a PING on that connection. The relay publishes a heartbeat on a channel of its own: if the
 heartbeat does not return, the connection is dead.
 
@@ -26,13 +26,13 @@ from redis.exceptions import RedisError
 
 from api import metric_definitions
 from api.relay.encoded_event import valid_event
-from api.relay.join_queue import JoinQueue, JoinRequest
-from api.relay.membership import JOB_BATCH_SIZE, RoomMembership, yield_to_others
-from api.relay.pubsub import PubSubConnection
+from api.relay.pending_joins import JoinQueue, JoinRequest
+from api.relay.pubsub_connection import PubSubConnection
+from api.relay.room_delivery import JOB_BATCH_SIZE, RoomDelivery, yield_to_others
 from api.relay.send_queue import flush, flush_on_exit
 from cto_worker.domain.ids_and_rooms import job_room
 from cto_worker.store import keys
-from cto_worker.store.scripts import Script
+from cto_worker.store.script_runner import Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,8 +71,8 @@ class Relay:
         self._store = store
         self._on_store_lost = on_store_lost
         self._history = history
-        self._membership = RoomMembership(history, max_rooms)
-        self._join_queue = JoinQueue(history, self._membership, self._wake)
+        self._delivery = RoomDelivery(history, max_rooms)
+        self._join_queue = JoinQueue(history, self._delivery, self._wake)
         # The first events of all jobs up to this serial have been sent. None before the first connection.
         self._last_serial: int | None = None
         self._send_heartbeat = Script(store, "relay_heartbeat")
@@ -116,7 +116,7 @@ class Relay:
 
     def leave(self, subscriber: Subscriber, room: str) -> None:
         """Remove a subscriber from a room. Does nothing if it is not a member."""
-        self._membership.leave(subscriber, room)
+        self._delivery.leave(subscriber, room)
 
     def remove(self, subscriber: Subscriber) -> None:
         """Remove a subscriber from every room, when its connection has ended."""
@@ -176,7 +176,7 @@ class Relay:
                 self._heartbeat_sent_s = self._heartbeat_sent_s or now_s
                 self._send_heartbeat(channel=self._own_channel)
                 self._subscribe(pubsub)
-                self._membership.sample_due = True
+                self._delivery.sample_due = True
             if self._join_queue.has_new_requests():
                 pubsub.add_channels(self._join_queue.channels())
             self._join_queue.serve_confirmed(pubsub.confirmed)
@@ -190,7 +190,7 @@ class Relay:
     def _subscribe(self, pubsub: PubSubConnection) -> None:
         # Repeated with every heartbeat, because rooms lose their last members meanwhile.
         # The own channel comes last: its confirmation means that every room's channel is confirmed.
-        pubsub.set_channels({*self._membership.members, *self._join_queue.channels()}, self._own_channel)
+        pubsub.set_channels({*self._delivery.members, *self._join_queue.channels()}, self._own_channel)
 
     def _until_confirmed(self, pubsub: PubSubConnection) -> list[Any]:
         """Wait until every subscription is confirmed. Return the replies received until then."""
@@ -206,14 +206,14 @@ class Relay:
         return any(kind == b"subscribe" and channel == self._own_channel for kind, channel, _ in replies)
 
     def _dispatch(self, replies: list[Any], pubsub: PubSubConnection) -> None:
-        all_members = self._membership.members
+        all_members = self._delivery.members
         for kind, channel, payload in replies:
             if kind == b"message":
                 members = all_members.get(channel)
                 if members:
                     event = valid_event(payload)
                     if event:
-                        self._membership.send(event, members)
+                        self._delivery.send(event, members)
                 elif channel == self._own_channel:
                     self._receive_heartbeat(int(payload))
             elif kind == b"subscribe":
@@ -225,17 +225,17 @@ class Relay:
         if self._heartbeat_sent_s:
             metric_definitions.RELAY_HEARTBEAT.observe(self._heartbeat_received_s - self._heartbeat_sent_s)
             self._heartbeat_sent_s = None
-        self._membership.purge_ended_cursors()
+        self._delivery.purge_ended_cursors()
 
     def _catch_up(self) -> None:
         """Send the events that were published while the rooms' channels were not subscribed to."""
         if self._last_serial is None:
             self._last_serial = self._history.latest_serial()  # no room had members before
         self._last_serial = max(0, self._last_serial - FAILOVER_OVERLAP)
-        self._membership.replay_all(self._membership.unfinished_by_job())
+        self._delivery.replay_all(self._delivery.unfinished_by_job())
         while accepted := self._history.jobs_accepted_after(self._last_serial, JOB_BATCH_SIZE):
-            expected = ((job.job_id, self._membership.subscribers_expecting(job)) for job in accepted)
-            self._membership.replay_all(
+            expected = ((job.job_id, self._delivery.subscribers_expecting(job)) for job in accepted)
+            self._delivery.replay_all(
                 {job_id: subscribers for job_id, subscribers in expected if subscribers}
             )
             self._last_serial = accepted[-1].serial

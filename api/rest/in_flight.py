@@ -12,7 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from api.errors import RateLimitedError
-from api.limits.fair_semaphore import FairSemaphore
+from api.limits.fifo_semaphore import FifoSemaphore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ RETRY_AFTER_S = 1
 
 @dataclass(slots=True)
 class _Caller:
-    slots: FairSemaphore
+    slots: FifoSemaphore
     requests: int = 0  # running and waiting
 
 
@@ -35,7 +35,7 @@ class InFlight:
 
     def __init__(self) -> None:
         self._callers: dict[str, _Caller] = {}
-        self._all = FairSemaphore(AT_ONCE)
+        self._all = FifoSemaphore(AT_ONCE)
         self._lock = Lock()
 
     @contextmanager
@@ -54,7 +54,7 @@ class InFlight:
         with self._lock:
             caller = self._callers.get(name)
             if caller is None:
-                caller = self._callers[name] = _Caller(FairSemaphore(at_once, WAIT_S, _too_slow))
+                caller = self._callers[name] = _Caller(FifoSemaphore(at_once, WAIT_S, _too_slow))
             caller.requests += 1
         try:
             yield caller

@@ -20,13 +20,13 @@ from api.auth.policy import Action
 from api.errors import ForbiddenError
 from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query, wrong
 from api.rest.responses import State
-from cto_worker.domain.events import JobStatus, decode, dumps
 from cto_worker.domain.field_types import Count, JobId, Percent, doc
 from cto_worker.domain.ids_and_rooms import JOB_ID
-from cto_worker.domain.job_outcome import outcome_of
+from cto_worker.domain.progress_event import JobStatus, decode, dumps
+from cto_worker.domain.purchase_outcome import outcome_of
 from cto_worker.domain.request import USER_ID
 from cto_worker.errors import JobNotFoundError
-from cto_worker.operation.cancellation import cancel as cancel_job
+from cto_worker.operation.cancel_job import cancel as cancel_job
 from cto_worker.store import keys
 
 if TYPE_CHECKING:

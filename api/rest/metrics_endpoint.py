@@ -1,7 +1,7 @@
 """``GET /metrics`` for operators: the metrics of the whole system, in the Prometheus text format.
 
-The store has the counts of all processes (:mod:`cto_worker.observability.heartbeat`) and the backlog. So
-every gateway returns the same metrics, and Prometheus scrapes only one of them.
+The store has the counts of all processes (:mod:`cto_worker.observability.metrics_heartbeat`) and the backlog.
+So every gateway returns the same metrics, and Prometheus scrapes only one of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cto_worker.observability.metric_definitions import REGISTRY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from cto_worker.observability.heartbeat import Process, SystemCounts
+    from cto_worker.observability.metrics_heartbeat import Process, SystemCounts
     from cto_worker.store.history import Backlog
 
 log = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ from api.auth.policy import Role
 from api.errors import RateLimitedError
 from api.limits.client_network import network_of
 from api.rest.in_flight import AT_ONCE, InFlight
-from api.server.pacing import CALLER
+from api.server.caller_turns import CALLER
 from cto_worker.store import keys
 from cto_worker.store.connection import connect
 

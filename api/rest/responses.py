@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Struct
 
-from cto_worker.domain.events import FundingMode, JobStatus, ProgressEvent, StepResult
 from cto_worker.domain.field_types import (
     Amount,
     BuyAmount,
@@ -23,13 +22,14 @@ from cto_worker.domain.field_types import (
     TokenAddress,
     doc,
 )
-from cto_worker.domain.job_outcome import OUTCOMES, JobOutcome
+from cto_worker.domain.progress_event import FundingMode, JobStatus, ProgressEvent, StepResult
+from cto_worker.domain.purchase_outcome import OUTCOMES, PurchaseOutcome
 
 State = Annotated[
     JobStatus,
     doc("`waiting`: no worker has claimed the job; `active`: a worker runs it; or how it ended"),
 ]
-_Outcome = Annotated[JobOutcome | None, doc(f"null until the job ends. {OUTCOMES}")]
+_Outcome = Annotated[PurchaseOutcome | None, doc(f"null until the job ends. {OUTCOMES}")]
 _NeedsReview = Annotated[bool, doc("Whether an operator must review the job now")]
 _LatestEvent = Annotated[ProgressEvent, doc("The latest event")]
 _CurrentPhase = Annotated[PhaseNumber, doc("The phase of the latest event")]
@@ -67,7 +67,7 @@ class OperationResult(Struct, rename="camel", kw_only=True):
     """The result of an ended job."""
 
     success: Annotated[bool, doc("Whether at least one buy was confirmed")]
-    outcome: Annotated[JobOutcome, doc(OUTCOMES)] | None = None
+    outcome: Annotated[PurchaseOutcome, doc(OUTCOMES)] | None = None
     needs_review: Annotated[bool, doc("Whether an operator had to review the job when it ended")] | None = (
         None
     )

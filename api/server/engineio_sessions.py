@@ -257,3 +257,9 @@ def _pings(server: Any) -> _DelayQueue:
     checks = _DelayQueue(server, server.ping_timeout + 0.1, lambda client: client.check_ping_timeout())
     pings = _DelayQueue(server, server.ping_interval, ping)
     return pings
+
+
+def end_session(session: Any) -> None:
+    """End an Engine.IO session without waiting for its client."""
+    session.close(wait=False, abort=True)
+    session.queue.drop()

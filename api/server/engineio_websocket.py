@@ -21,10 +21,10 @@ from engineio.packet import MESSAGE, NOOP, Packet
 
 from api.errors import HandshakeError, WebSocketError
 from api.limits.token_bucket import TokenBucket
-from api.relay import latency_probe
+from api.relay import client_latency
 from api.relay.encoded_event import EncodedEvent, socketio_message
 from api.relay.send_queue import SendQueue, abort
-from api.relay.websocket_frames import (
+from api.relay.websocket_encoder import (
     CLOSE,
     FRAGMENT,
     PING,
@@ -34,7 +34,7 @@ from api.relay.websocket_frames import (
     control_frame,
     text_frame,
 )
-from api.server.websocket_protocol import (
+from api.server.websocket_receiver import (
     POLICY_VIOLATION,
     PROTOCOL_ERROR,
     FrameDecoder,
@@ -215,7 +215,7 @@ class _Transport:
         elif opcode == CLOSE:
             raise WebSocketError(close_status(payload), "")
         elif opcode == PONG:
-            latency_probe.record_pong(payload)
+            client_latency.record_pong(payload)
         elif opcode != FRAGMENT:
             packet = _packet(text_of(payload) if opcode == TEXT else payload)
             if packet.packet_type != MESSAGE:

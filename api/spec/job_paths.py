@@ -20,7 +20,7 @@ from api.spec.components import (
     response,
 )
 from api.spec.schemas import JOB_ID
-from cto_worker.domain.events import ProgressEvent, dumps
+from cto_worker.domain.progress_event import ProgressEvent, dumps
 
 _INTEGER = {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER}
 _USER_ID = {"type": "string", "pattern": "^[A-Za-z0-9_.:@+-]{1,64}$"}

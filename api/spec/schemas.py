@@ -9,8 +9,8 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
 from api.rest import jobs, responses
-from cto_worker.domain.events import StepResult
 from cto_worker.domain.ids_and_rooms import JOB_ID_PATTERN
+from cto_worker.domain.progress_event import StepResult
 from cto_worker.domain.request import RequestSchema
 from cto_worker.market_registry import market_type
 

@@ -11,9 +11,9 @@ from uuid import uuid4
 from msgspec.structs import replace
 
 from benchmarks.system import BODY
-from cto_worker.domain.events import Details, Status, encode
 from cto_worker.domain.ids_and_rooms import rooms as rooms_of_job
 from cto_worker.domain.journal import Entry
+from cto_worker.domain.progress_event import Details, Status, encode
 from cto_worker.domain.request import parse_request
 from cto_worker.operation.reporter import accepted_event
 from cto_worker.store import keys
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from cto_worker.domain.events import ProgressEvent
+    from cto_worker.domain.progress_event import ProgressEvent
     from cto_worker.store.journal import RedisJournal
 
 _PIPELINED = 200

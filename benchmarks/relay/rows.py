@@ -15,7 +15,7 @@ from benchmarks.relay.socketio_client import Script
 from benchmarks.system import client, cpu_s, embedded_store
 from benchmarks.table import Line
 from cto_worker.config import Settings
-from cto_worker.domain.events import dumps
+from cto_worker.domain.progress_event import dumps
 from cto_worker.store.journal import RedisJournal
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from benchmarks.relay.crowd import Crowd
     from benchmarks.relay.servers import Server
-    from cto_worker.domain.events import ProgressEvent
+    from cto_worker.domain.progress_event import ProgressEvent
 
 ROUNDS = 3
 BURSTS = 3  # per round; each takes a fraction of a second

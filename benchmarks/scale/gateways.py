@@ -11,7 +11,7 @@ from benchmarks.relay.jobs import Publisher
 from benchmarks.relay.rows import deliver, jobs_of, join_each
 from benchmarks.scale.curves import Panel, Study
 from benchmarks.system import client, embedded_store, free_port, process, wait_until
-from cto_worker.observability.heartbeat import alive
+from cto_worker.observability.metrics_heartbeat import alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.events import dumps
+from cto_worker.domain.buy_plan import Plan, Step
 from cto_worker.domain.market import Buy, Order, Outcome, OutcomeStatus, Transfer
-from cto_worker.domain.plan import Plan, Step
+from cto_worker.domain.progress_event import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

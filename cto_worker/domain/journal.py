@@ -18,17 +18,17 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cto_worker.domain.events import Status
 from cto_worker.domain.intent_log import decode_log
+from cto_worker.domain.progress_event import Status
 from cto_worker.errors import OperationFailed, SequenceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cto_worker.domain.events import JobStatus, ProgressEvent
+    from cto_worker.domain.buy_plan import Plan
     from cto_worker.domain.intent_log import IntentLog, IntentRecord
     from cto_worker.domain.market import Order
-    from cto_worker.domain.plan import Plan
+    from cto_worker.domain.progress_event import JobStatus, ProgressEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import base58
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from cto_worker.domain.events import Mode
-from cto_worker.domain.money import to_lamports, to_sol
+from cto_worker.domain.lamports import to_lamports, to_sol
+from cto_worker.domain.progress_event import Mode
 from cto_worker.errors import InvalidRequestError
 
 if TYPE_CHECKING:

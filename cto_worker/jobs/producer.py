@@ -11,8 +11,8 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from cto_worker.crash_points import crash_point
-from cto_worker.domain.events import JobStatus, dumps
 from cto_worker.domain.journal import CreateResult, Idempotency
+from cto_worker.domain.progress_event import JobStatus, dumps
 from cto_worker.domain.request import parse_request
 from cto_worker.operation.reporter import accepted_event
 

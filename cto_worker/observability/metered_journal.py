@@ -5,15 +5,14 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from cto_worker.domain.buy_plan import kind_of
 from cto_worker.domain.journal import Journal
-from cto_worker.domain.money import to_sol
-from cto_worker.domain.plan import kind_of
+from cto_worker.domain.lamports import to_sol
 from cto_worker.observability import metric_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cto_worker.domain.events import ProgressEvent
     from cto_worker.domain.journal import (
         AppendResult,
         Claim,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
         Orphan,
     )
     from cto_worker.domain.market import Order
+    from cto_worker.domain.progress_event import ProgressEvent
 
 MAX_TRACKED_JOBS = 10_000  # bounded, because a lost run leaves its entry behind
 

@@ -1,8 +1,8 @@
 """The workers' metrics: Prometheus counters and histograms. The gateway's: :mod:`api.metric_definitions`.
 
-Each process counts for itself. :mod:`cto_worker.observability.heartbeat` adds its counts to the store, and
-any gateway returns the sums. Each combination of labels is a field in the store, so a label must have few
-values: never a user or a job.
+Each process counts for itself. :mod:`cto_worker.observability.metrics_heartbeat` adds its counts to the
+store, and any gateway returns the sums. Each combination of labels is a field in the store, so a label must
+have few values: never a user or a job.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
-from cto_worker.domain.events import Mode
 from cto_worker.domain.intent_log import IntentStatus
+from cto_worker.domain.progress_event import Mode
 
 # `_created` would be wrong, because the sums in the store are older than this process.
 disable_created_metrics()  # type: ignore[no-untyped-call]

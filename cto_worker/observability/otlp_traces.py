@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from structlog.contextvars import bound_contextvars
 
-from cto_worker.observability.spans import (
+from cto_worker.observability.run_spans import (
     MESSAGING,
     attached,
     in_run,

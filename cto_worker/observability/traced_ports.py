@@ -12,16 +12,16 @@ from opentelemetry.trace import SpanKind, use_span
 
 from cto_worker.domain.market import OutcomeStatus
 from cto_worker.errors import OrderRejectedError
-from cto_worker.observability.spans import MESSAGING, active_run, span
+from cto_worker.observability.run_spans import MESSAGING, active_run, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.trace import Tracer
 
-    from cto_worker.domain.events import ProgressEvent
     from cto_worker.domain.journal import AppendResult, CreateResult, Entry, EventLog, Idempotency, JobStore
     from cto_worker.domain.market import Account, Buy, Market, Order, Outcome, Strategy, Transfer
+    from cto_worker.domain.progress_event import ProgressEvent
 
 
 class TracedJobStore:

@@ -10,21 +10,22 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.events import Phase
-from cto_worker.domain.job_outcome import JobOutcome, judge
+from cto_worker.domain.buy_plan import check_funds, make_plan
 from cto_worker.domain.market import Outcome, OutcomeStatus, Strategy
-from cto_worker.domain.plan import check_funds, make_plan
+from cto_worker.domain.progress_event import Phase
+from cto_worker.domain.purchase_outcome import PurchaseOutcome, judge
 from cto_worker.errors import CancelRequested, MarketError, OperationFailed, OrderRejectedError
+from cto_worker.operation.operation_result import Ending, operation_result
 from cto_worker.operation.reporter import UNKNOWN_PLATFORM, ProgressReporter
-from cto_worker.operation.run_state import RunState
+from cto_worker.operation.run_context import RunContext
 from cto_worker.operation.step_executor import StepExecutor
-from cto_worker.operation.totals import Ending, Totals
 
 if TYPE_CHECKING:
+    from cto_worker.domain.buy_plan import Plan, Step
     from cto_worker.domain.journal import Claim
     from cto_worker.domain.market import Account, Market, Order
-    from cto_worker.domain.plan import Plan, Step
     from cto_worker.domain.request import OperationRequest
+    from cto_worker.operation.totals import Totals
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ MAX_REASONS = 3  # different errors of steps that a failed operation's text cont
 _CHEAPEST = Strategy(UNKNOWN_PLATFORM, slippage_bps=0, max_order_lamports=2**63, priority_fee_lamports=0)
 
 
-def run_operation(run: RunState, market: Market) -> dict[str, Any]:
+def run_operation(run: RunContext, market: Market) -> dict[str, Any]:
     """Run phases 2 to 5 and return the operation's result, in the form of the REST status.
 
     A run that takes over a job continues where the intent log ends. Raises :class:`OperationFailed`, which
@@ -55,7 +56,7 @@ def run_operation(run: RunState, market: Market) -> dict[str, Any]:
     return finish_operation(run, error)
 
 
-def _run_phases(run: RunState, executor: StepExecutor) -> None:
+def _run_phases(run: RunContext, executor: StepExecutor) -> None:
     if run.intent_log:
         plan = run.intent_log.plan
     else:
@@ -64,7 +65,7 @@ def _run_phases(run: RunState, executor: StepExecutor) -> None:
     execute(run, executor, plan)
 
 
-def validate(run: RunState, executor: StepExecutor) -> Account:
+def validate(run: RunContext, executor: StepExecutor) -> Account:
     """Phase 2: the user exists, owns the wallets, and they hold the amount plus the network's fees."""
     request, market = run.request, executor.market
     run.report_or_stop(Phase.VALIDATING, f"Checking {request.buyers} wallets")
@@ -73,7 +74,7 @@ def validate(run: RunState, executor: StepExecutor) -> Account:
     return account
 
 
-def detect(run: RunState, executor: StepExecutor, account: Account) -> Plan:
+def detect(run: RunContext, executor: StepExecutor, account: Account) -> Plan:
     """Phase 3: find the token's platform, plan the purchase there, and check the funds for its full fees."""
     strategy = executor.with_retries(lambda: _strategy(run.request, executor.market))
     run.reporter.platform = strategy.platform
@@ -88,7 +89,7 @@ def _strategy(request: OperationRequest, market: Market) -> Strategy:
     return market.strategy(request.platform) if request.platform else market.detect(request.token_address)
 
 
-def execute(run: RunState, executor: StepExecutor, plan: Plan) -> None:
+def execute(run: RunContext, executor: StepExecutor, plan: Plan) -> None:
     """Phase 4: every transfer, then every buy; one event when it begins and one after each.
 
     The plan goes into the intent log with the first event, each outcome with the event after it.
@@ -107,7 +108,7 @@ def execute(run: RunState, executor: StepExecutor, plan: Plan) -> None:
 
 
 def _execute_step(
-    run: RunState, executor: StepExecutor, step: Step, pending: list[Step]
+    run: RunContext, executor: StepExecutor, step: Step, pending: list[Step]
 ) -> tuple[Order | None, Outcome]:
     progress = run.progress(pending)
     record = run.record_of(step)
@@ -122,7 +123,7 @@ def _execute_step(
     return executor.execute(step)
 
 
-def replay_log(run: RunState, plan: Plan) -> list[Step]:
+def replay_log(run: RunContext, plan: Plan) -> list[Step]:
     """Count the steps that earlier runs have settled, from the log alone. Returns the steps yet to run."""
     totals, pending = run.totals, plan.steps
     totals.plan = plan
@@ -149,7 +150,9 @@ def failure_reason(totals: Totals) -> tuple[str, str] | None:
     return ("all_buys_failed", "; ".join(["No buy succeeded", *list(reasons)[:MAX_REASONS]]))
 
 
-def finish_operation(run: RunState, error: tuple[str, str] | None, *, review: bool = False) -> dict[str, Any]:
+def finish_operation(
+    run: RunContext, error: tuple[str, str] | None, *, review: bool = False
+) -> dict[str, Any]:
     """Phase 5: write the terminal event with the complete result. Returns the result.
 
     ``error`` is code and text; :class:`OperationFailed` is then raised with the result. A step without an
@@ -160,7 +163,7 @@ def finish_operation(run: RunState, error: tuple[str, str] | None, *, review: bo
         step, order = run.in_flight
         run.settle(step, order, Outcome(OutcomeStatus.UNKNOWN, order.signature), [])
     ending = _ending(run, error, review=review)
-    result = run.totals.result(run.request, run.reporter.platform, ending)
+    result = operation_result(run.totals, run.request, run.reporter.platform, ending)
     step_ms = None if error else run.measured_step_ms
     run.reporter.end(result, error, outcome=ending.outcome, step_ms=step_ms, review=ending.review)
     run.guard.reached("after_end")
@@ -170,22 +173,22 @@ def finish_operation(run: RunState, error: tuple[str, str] | None, *, review: bo
     return result
 
 
-def _ending(run: RunState, error: tuple[str, str] | None, *, review: bool) -> Ending:
+def _ending(run: RunContext, error: tuple[str, str] | None, *, review: bool) -> Ending:
     outcome = outcome_of(run)
     duration_ms = round((time.monotonic() - run.started_s) * 1000)
-    return Ending(outcome, error, review or outcome is JobOutcome.UNKNOWN, duration_ms)
+    return Ending(outcome, error, review or outcome is PurchaseOutcome.UNKNOWN, duration_ms)
 
 
-def outcome_of(run: RunState) -> JobOutcome:
+def outcome_of(run: RunContext) -> PurchaseOutcome:
     """Return the outcome that the operation has if it ends now."""
     totals = run.totals
     uncounted = run.intent_log is not None and totals.plan is None
     if run.uncertain or uncounted:
-        return JobOutcome.UNKNOWN
+        return PurchaseOutcome.UNKNOWN
     return judge(planned=totals.planned_buys, confirmed=totals.successful_buys, unknown=totals.unknown)
 
 
-def park(run: RunState, claim: Claim, reason: str, *, uncertain: bool = False) -> dict[str, Any]:
+def park(run: RunContext, claim: Claim, reason: str, *, uncertain: bool = False) -> dict[str, Any]:
     """End a job that must not continue, without a call to the market, and list it for an operator.
 
     ``uncertain`` means that more may have happened than is recorded. Raises :class:`OperationFailed`
@@ -204,5 +207,5 @@ def park(run: RunState, claim: Claim, reason: str, *, uncertain: bool = False) -
 
 def cancel_waiting(job_id: str, request: OperationRequest, reporter: ProgressReporter) -> None:
     """End a job that no worker has begun. Raises :class:`OperationFailed` ``cancelled``."""
-    run = RunState(job_id, request, reporter)
+    run = RunContext(job_id, request, reporter)
     finish_operation(run, ("cancelled", "Cancelled before it began"))

@@ -6,20 +6,21 @@ import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.events import WORKER_TYPE, Details, Phase, ProgressEvent, Status
 from cto_worker.domain.field_types import TOTAL_PHASES
 from cto_worker.domain.journal import Entry
-from cto_worker.domain.money import to_sol
+from cto_worker.domain.lamports import to_sol
+from cto_worker.domain.progress_event import WORKER_TYPE, Details, Phase, ProgressEvent, Status
 from cto_worker.domain.request import OperationRequest
-from cto_worker.operation.totals import Totals, step_result
+from cto_worker.operation.operation_result import step_result
+from cto_worker.operation.totals import Totals
 
 if TYPE_CHECKING:
-    from cto_worker.domain.events import StepResult
+    from cto_worker.domain.buy_plan import Plan
     from cto_worker.domain.intent_log import IntentRecord
-    from cto_worker.domain.job_outcome import JobOutcome
     from cto_worker.domain.journal import AppendResult, EventLog
     from cto_worker.domain.market import Order
-    from cto_worker.domain.plan import Plan
+    from cto_worker.domain.progress_event import StepResult
+    from cto_worker.domain.purchase_outcome import PurchaseOutcome
 
 UNKNOWN_PLATFORM = "unknown"
 
@@ -115,7 +116,7 @@ class ProgressReporter:
         result: dict[str, Any],
         error: tuple[str, str] | None,
         *,
-        outcome: JobOutcome | None = None,
+        outcome: PurchaseOutcome | None = None,
         step_ms: float | None = None,
         review: bool = False,
     ) -> None:

@@ -13,9 +13,9 @@ from cto_worker.errors import CancelRequested, MarketError, OrderRejectedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cto_worker.domain.buy_plan import Step
     from cto_worker.domain.market import Market, Order
-    from cto_worker.domain.plan import Step
-    from cto_worker.operation.run_state import RunState
+    from cto_worker.operation.run_context import RunContext
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class StepExecutor:
     """Executes the steps of one run. An order that may have been submitted is never called failed."""
 
     market: Market
-    run: RunState
+    run: RunContext
 
     def execute(self, step: Step) -> tuple[Order | None, Outcome]:
         """Execute a step that no run has begun. Returns its order, if the market prepared one, and outcome.

@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from cto_worker.errors import ConfigError
 from cto_worker.store import keys
-from cto_worker.store.scripts import DURABLE_TIMEOUT_MS, NOT_DURABLE, durability_shortfall
+from cto_worker.store.script_runner import DURABLE_TIMEOUT_MS, NOT_DURABLE, durability_shortfall
 from cto_worker.store.sentinel import connection_pool
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.events import JobStatus, dumps
-from cto_worker.domain.job_outcome import JobOutcome, outcome_of
+from cto_worker.domain.progress_event import JobStatus, dumps
+from cto_worker.domain.purchase_outcome import PurchaseOutcome, outcome_of
 from cto_worker.store import keys
-from cto_worker.store.scripts import Script, run_many
+from cto_worker.store.script_runner import Script, run_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ class JobDetails:
     needs_review: bool  # whether an operator must look at the job now
 
     @property
-    def outcome(self) -> JobOutcome | None:
+    def outcome(self) -> PurchaseOutcome | None:
         """The job's outcome; ``None`` before the job ends."""
         return outcome_of(json.loads(self.events[-1]))
 

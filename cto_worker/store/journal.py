@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.events import JobStatus, decode, dumps, encode
 from cto_worker.domain.ids_and_rooms import rooms as rooms_of_job
 from cto_worker.domain.intent_log import (
     PLAN,
@@ -23,6 +22,7 @@ from cto_worker.domain.journal import (
     celery_result,
     validate_sequence,
 )
+from cto_worker.domain.progress_event import JobStatus, decode, dumps, encode
 from cto_worker.errors import (
     FencedError,
     IdempotencyConflictError,
@@ -31,7 +31,7 @@ from cto_worker.errors import (
     SequenceError,
 )
 from cto_worker.store import keys
-from cto_worker.store.scripts import Script, run_durably, translate_script_errors
+from cto_worker.store.script_runner import Script, run_durably, translate_script_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from cto_worker.config import Settings
-    from cto_worker.domain.events import ProgressEvent
     from cto_worker.domain.journal import Entry, Idempotency
     from cto_worker.domain.market import Order
+    from cto_worker.domain.progress_event import ProgressEvent
 
 
 class RedisJournal:

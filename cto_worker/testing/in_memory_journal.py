@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.events import JobStatus, ProgressEvent, Status, dumps, encode
 from cto_worker.domain.intent_log import (
     PLAN,
     IntentRecord,
@@ -26,6 +25,7 @@ from cto_worker.domain.journal import (
     celery_result,
     validate_sequence,
 )
+from cto_worker.domain.progress_event import JobStatus, ProgressEvent, Status, dumps, encode
 from cto_worker.errors import (
     FencedError,
     IdempotencyConflictError,

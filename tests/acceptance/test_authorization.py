@@ -12,18 +12,18 @@ from support.samples import operation
 from support.tokens import SECRET, bearer
 from support.waiting import wait_until
 
-from api.app import create_app
 from api.auth.authentication import PUBLIC, Authenticator
 from api.auth.revocations import Revocations
-from api.limits.fair_semaphore import FairSemaphore
+from api.flask_app import create_app
+from api.limits.fifo_semaphore import FifoSemaphore
 from api.realtime import sse, websocket_route
+from api.realtime.client_requests import ClientRequests
 from api.realtime.connections import Connections
-from api.realtime.sessions import SessionService
 from api.realtime.socketio import make_socketio, register
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from cto_worker.config import Settings
-from cto_worker.observability.heartbeat import read
+from cto_worker.observability.metrics_heartbeat import read
 from cto_worker.store.connection import connect
 from cto_worker.store.history import History
 
@@ -185,8 +185,8 @@ def application():
     authenticator, history = Authenticator(settings, Revocations(store).revoked), History(store)
     app = create_app(settings, authenticator, store, None, None)
     socketio_server = make_socketio(app, async_mode="threading")
-    sessions = SessionService(
-        authenticator, Connections(None, 1), FairSemaphore(), Relay(store, history), history
+    sessions = ClientRequests(
+        authenticator, Connections(None, 1), FifoSemaphore(), Relay(store, history), history
     )
     register(socketio_server, sessions)
     app.register_blueprint(sse.blueprint(sessions))

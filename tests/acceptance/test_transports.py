@@ -15,7 +15,7 @@ from support.clients import EventStream, PythonClient, WebSocketClient, wait_unt
 from support.samples import FIRST_EVENT
 from support.waiting import wait_until
 
-from cto_worker.domain.events import Details, encode
+from cto_worker.domain.progress_event import Details, encode
 
 # Mode, wallets and amount of each job. The third fails: its user does not have 5,000 SOL.
 LONG = ("prefunded", 40, 0.4)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from support.criteria import check
 
-from cto_worker.domain.events import JobStatus
-from cto_worker.markets.paper import ledger
+from cto_worker.domain.progress_event import JobStatus
+from cto_worker.markets.paper import ledger_audit
 
 
 @pytest.mark.parametrize("mode", ["standard", "prefunded"])
@@ -35,4 +35,4 @@ def test_a_job_cancelled_while_it_waits_is_not_run(system):
 
 
 def orders(system):
-    return [entry for entry in ledger.entries(system.client) if entry.intent_id]
+    return [entry for entry in ledger_audit.entries(system.client) if entry.intent_id]

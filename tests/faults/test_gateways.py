@@ -25,7 +25,7 @@ from support.tokens import GUARDED, bearer, token
 from support.waiting import wait_until
 from support.watchers import NodeFollower, NodeWatcher, PythonWatcher, collect_sockets, leaves_sockets_behind
 
-from cto_worker.domain.events import Details, encode
+from cto_worker.domain.progress_event import Details, encode
 
 STOCK = [(kind, transport) for kind in (NodeWatcher, PythonWatcher) for transport in ("websocket", "polling")]
 MARGIN_S = 2.0  # added to promised times on a busy machine

@@ -22,8 +22,8 @@ from support.swarm import has_every_event, masked
 from support.waiting import wait_until
 from support.watchers import collect_sockets, leaves_sockets_behind
 
-from cto_worker.domain.events import Details, Status
 from cto_worker.domain.journal import Entry
+from cto_worker.domain.progress_event import Details, Status
 from cto_worker.store import keys
 from cto_worker.store.journal import RedisJournal
 

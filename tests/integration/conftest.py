@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from api.app import create_app
 from api.auth.authentication import Authenticator
 from api.auth.revocations import Revocations
+from api.flask_app import create_app
 from api.server.security_middleware import SecurityMiddleware
 from cto_worker.domain.journal import Journal
 from cto_worker.jobs.celery_app import celery_app, make_producer

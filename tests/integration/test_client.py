@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from cto_worker.client import Client
-from cto_worker.domain.events import JobStatus, Status
 from cto_worker.domain.journal import Entry
+from cto_worker.domain.progress_event import JobStatus, Status
 from cto_worker.errors import (
     EventsGoneError,
     InvalidRequestError,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cto_worker.domain.events import Status
 from cto_worker.domain.journal import Journal
+from cto_worker.domain.progress_event import Status
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner

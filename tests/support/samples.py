@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from cto_worker.domain.events import TOTAL_PHASES, WORKER_TYPE, Mode, ProgressEvent, Status
+from cto_worker.domain.progress_event import TOTAL_PHASES, WORKER_TYPE, Mode, ProgressEvent, Status
 
 MINT = "So11111111111111111111111111111111111111112"
 

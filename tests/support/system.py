@@ -19,11 +19,11 @@ import requests
 from redis.exceptions import RedisError
 
 from cto_worker.config import Settings
-from cto_worker.domain.events import decode
 from cto_worker.domain.intent_log import decode_log
 from cto_worker.domain.journal import Journal
+from cto_worker.domain.progress_event import decode
 from cto_worker.jobs.celery_app import celery_app, make_producer
-from cto_worker.operation.cancellation import cancel
+from cto_worker.operation.cancel_job import cancel
 from cto_worker.store import keys
 from cto_worker.store.connection import connect
 from cto_worker.store.embedded import answers

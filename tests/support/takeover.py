@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from cto_worker.domain.events import Mode, encode
 from cto_worker.domain.intent_log import decode_log
 from cto_worker.domain.journal import Journal
+from cto_worker.domain.progress_event import Mode, encode
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner

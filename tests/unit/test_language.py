@@ -45,7 +45,7 @@ ALLOWED = {
     "pulses?": r"pulse\.lua|\"pulse\"|(?:animation|@keyframes).*pulse",
 }
 # Names of Python objects that are the field's words in other places.
-OLD_NAMES = {"hold": "guard", "Hold": "RunGuard", "turn": "slot", "turns": "slots", "Turns": "FairSemaphore"}
+OLD_NAMES = {"hold": "guard", "Hold": "RunGuard", "turn": "slot", "turns": "slots", "Turns": "FifoSemaphore"}
 CLAUSE = re.compile(r"(?:What|Who|Whoever|Whose|Whom|Have|Those|That which)(?![a-z])")
 COMMENT = re.compile(r"\s*(?://+|--|/\*\*?|\*)\s+(?P<text>.*)")  # of a line in JavaScript or Lua
 TEXTS = {

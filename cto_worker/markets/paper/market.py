@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Any
 import base58
 from redis.exceptions import RedisError
 
-from cto_worker.domain.events import dumps
+from cto_worker.domain.lamports import LAMPORTS_PER_SOL, to_lamports, to_sol
 from cto_worker.domain.market import Account, Buy, Order, Outcome, OutcomeStatus, Strategy, Transfer
-from cto_worker.domain.money import LAMPORTS_PER_SOL, to_lamports, to_sol
+from cto_worker.domain.progress_event import dumps
 from cto_worker.errors import MarketError, OrderRejectedError
 from cto_worker.markets.paper import bonding_curve
 from cto_worker.store import keys
-from cto_worker.store.scripts import Script
+from cto_worker.store.script_runner import Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

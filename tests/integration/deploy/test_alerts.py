@@ -20,9 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.metric_definitions import REQUEST
 from api.rest import metrics_endpoint
-from cto_worker.observability import heartbeat
-from cto_worker.observability.heartbeat import ProcessHeartbeat
+from cto_worker.observability import metrics_heartbeat
 from cto_worker.observability.metric_definitions import JOBS_ENDED, PHASE, REGISTRY
+from cto_worker.observability.metrics_heartbeat import ProcessHeartbeat
 from cto_worker.store.history import History
 
 ROOT = Path(__file__).parents[3]
@@ -46,7 +46,9 @@ def exported(app, rest, store):
         family.labels(*labels)  # creates the series, as the first observation does
     ProcessHeartbeat(store, "worker", REGISTRY, lambda: {"operations": 0, "slots": 1}).send()
     ProcessHeartbeat(store, "gateway", REGISTRY, lambda: {"socketio": 0}).send()
-    app.register_blueprint(metrics_endpoint.blueprint(lambda: heartbeat.read(store), History(store).backlog))
+    app.register_blueprint(
+        metrics_endpoint.blueprint(lambda: metrics_heartbeat.read(store), History(store).backlog)
+    )
     return {
         sample.name: set(sample.labels)
         for family in text_string_to_metric_families(rest.get("/metrics").text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cto_worker.config import Settings
-from cto_worker.domain.events import Phase
+from cto_worker.domain.progress_event import Phase
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.celery_app import celery_app

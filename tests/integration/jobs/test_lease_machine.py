@@ -26,11 +26,11 @@ from msgspec.structs import replace
 from support.samples import FIRST_EVENT
 
 from cto_worker.config import Settings
-from cto_worker.domain.events import Details, ProgressEvent, Status, decode
+from cto_worker.domain.buy_plan import Plan, Step
 from cto_worker.domain.intent_log import PLAN, IntentRecord, IntentStatus, decode_record, settled
 from cto_worker.domain.journal import Entry
 from cto_worker.domain.market import Buy, Order, Outcome, OutcomeStatus, Transfer
-from cto_worker.domain.plan import Plan, Step
+from cto_worker.domain.progress_event import Details, ProgressEvent, Status, decode
 from cto_worker.errors import CtoError, FencedError, JobEndedError
 from cto_worker.store import keys
 from cto_worker.store.journal import RedisJournal

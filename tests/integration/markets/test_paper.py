@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cto_worker.domain.market import Buy, OutcomeStatus, Transfer
 from cto_worker.errors import MarketError, OrderRejectedError
-from cto_worker.markets.paper import bonding_curve, ledger
+from cto_worker.markets.paper import bonding_curve, ledger_audit
 from cto_worker.markets.paper.market import NETWORK_FEE_LAMPORTS, PaperMarket, address
 from cto_worker.store import keys
 from cto_worker.store.connection import connect
@@ -58,7 +58,7 @@ def execute(market, intent):
 
 
 def balanced(store):
-    return ledger.audit(store).discrepancies == ()
+    return ledger_audit.audit(store).discrepancies == ()
 
 
 def test_a_new_user_gets_real_addresses_and_the_paper_balance(market, settings):
@@ -164,7 +164,7 @@ def test_an_order_sent_again_executes_nothing_more(market, store, account):
     order = market.prepare(buy())
     for _ in range(5):
         market.submit(order)
-    assert [entry.kind for entry in ledger.entries(store) if entry.intent_id] == ["buy"]
+    assert [entry.kind for entry in ledger_audit.entries(store) if entry.intent_id] == ["buy"]
     assert balanced(store)
 
 
@@ -175,7 +175,7 @@ def test_only_one_of_two_orders_for_an_intent_is_executed(market, store, account
     market.submit(second)
     assert market.outcome(first, wait_s=0.1).status is OutcomeStatus.CONFIRMED
     assert market.outcome(second, wait_s=0.1).status is OutcomeStatus.UNKNOWN
-    executed, refused = [entry for entry in ledger.entries(store) if entry.intent_id]
+    executed, refused = [entry for entry in ledger_audit.entries(store) if entry.intent_id]
     assert (executed.kind, executed.signature) == ("buy", first.signature)
     assert (refused.kind, refused.signature, refused.postings) == ("refused", second.signature, ())
     assert refused.intent_id == executed.intent_id
@@ -287,10 +287,10 @@ def test_the_books_balance_after_everything_at_once(store, settings):
         thread.start()
     for thread in threads:
         thread.join()
-    audit = ledger.audit(store)
+    audit = ledger_audit.audit(store)
     assert audit.discrepancies == ()
     assert sum(audit.totals_lamports.values()) == 0
-    kinds = {entry.kind for entry in ledger.entries(store)}
+    kinds = {entry.kind for entry in ledger_audit.entries(store)}
     assert kinds >= {"deposit", "buy", "transfer", "failed_buy"}
 
 
@@ -311,11 +311,11 @@ def test_the_audit_finds_a_second_execution(market, store, account):
     execute(market, buy())
     store.delete(keys.paper_intent("j:1"))
     execute(market, buy())
-    assert "intent j:1 was executed 2 times" in ledger.audit(store).discrepancies
+    assert "intent j:1 was executed 2 times" in ledger_audit.audit(store).discrepancies
 
 
 def test_wallets_show_what_they_hold(market, store, account):
     outcome = execute(market, buy())
-    funding, first, *_ = ledger.wallets(store, "7")
+    funding, first, *_ = ledger_audit.wallets(store, "7")
     assert (funding["kind"], funding["lamports"], funding["tokens"]) == ("funding", 100 * SOL, {})
     assert first["tokens"] == {MINT: outcome.tokens}

@@ -15,32 +15,34 @@ from support.samples import FIRST_EVENT
 from support.waiting import wait_until
 
 from api.errors import RoomError
-from api.limits.fair_semaphore import FairSemaphore
+from api.limits.fifo_semaphore import FifoSemaphore
 from api.metric_definitions import HEARTBEAT_LATE
 from api.relay.encoded_event import EncodedEvent
-from api.relay.membership import RoomMembership
+from api.relay.room_delivery import RoomDelivery
 from api.relay.send_queue import MAX_BYTES, SendQueue, flush
 from api.relay.subscriber import Subscriber
 from api.rest import metrics_endpoint
-from cto_worker.domain.events import Details, Status, encode
 from cto_worker.domain.journal import Entry, Journal
+from cto_worker.domain.progress_event import Details, Status, encode
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
-from cto_worker.observability import heartbeat
-from cto_worker.observability.heartbeat import ProcessHeartbeat
+from cto_worker.observability import metrics_heartbeat
 from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
+from cto_worker.observability.metrics_heartbeat import ProcessHeartbeat
 from cto_worker.store import keys
-from cto_worker.store.backup import snapshot
 from cto_worker.store.connection import connect
 from cto_worker.store.history import History
+from cto_worker.store.rdb_snapshot import snapshot
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
 
 @pytest.fixture
 def scrape(app, rest, store):
     """Read the metrics: name, and label values in the order of the labels' names → value."""
-    app.register_blueprint(metrics_endpoint.blueprint(lambda: heartbeat.read(store), History(store).backlog))
+    app.register_blueprint(
+        metrics_endpoint.blueprint(lambda: metrics_heartbeat.read(store), History(store).backlog)
+    )
     return lambda: read(rest)
 
 
@@ -121,14 +123,14 @@ def test_counts_of_all_processes_are_summed_and_outlive_them(store, scrape):
             at_ms, rest_of_it = words.split(b" ", 1)
             store.hset(keys.PROCESSES, process_id, b"%d %s" % (int(at_ms) - ms, rest_of_it))
 
-    silent_for(heartbeat.SILENCE_MS + 1_000)
+    silent_for(metrics_heartbeat.SILENCE_MS + 1_000)
     gone = scrape()
     assert gone["processes", "worker"] == gone["processes", "gateway"] == 0
     assert gone["jobs_ended_total", "cancelled", "standard", "failed"] == 3
     gateway._number -= 1
     gateway.send()
     assert scrape()["processes", "gateway"] == 0, "a late repeated heartbeat is recognized"
-    silent_for(heartbeat.FORGET_MS + 1_000)
+    silent_for(metrics_heartbeat.FORGET_MS + 1_000)
     process("gateway")[0].send()
     assert store.hlen(keys.PROCESSES) == 1, "those that are gone are forgotten"
 
@@ -145,7 +147,7 @@ def test_a_killed_process_is_lost_and_an_ended_one_is_not(store, scrape):
     assert (scraped["processes", "worker"], scraped["processes_lost", "worker"]) == (3, 0)
     for process_id, words in store.hgetall(keys.PROCESSES).items():
         at_ms, rest_of_it = words.split(b" ", 1)
-        long_ago_ms = int(at_ms) - heartbeat.SILENCE_MS - 1_000
+        long_ago_ms = int(at_ms) - metrics_heartbeat.SILENCE_MS - 1_000
         store.hset(keys.PROCESSES, process_id, b"%d %s" % (long_ago_ms, rest_of_it))
     again = ProcessHeartbeat(store, "worker", registry, lambda: {"operations": 0, "slots": 1})
     again._name = "restarted:1"
@@ -173,13 +175,13 @@ def test_counts_that_could_not_be_sent_are_added_later_and_once(settings, store,
     counter.inc(3)
     near.socket_path.symlink_to(settings.socket_path)
     sender.send()
-    assert heartbeat.read(store).counts["cto_sweeps_total", ()] == 5
+    assert metrics_heartbeat.read(store).counts["cto_sweeps_total", ()] == 5
     # The heartbeat had arrived, and only the answer was lost: the store recognizes it by its number.
     counter.inc(7)
     sender.send()
     repeated = {"id": sender._id, "number": sender._number, "content": '{"kind": "worker"}'}
-    sender._write(['["cto_sweeps_total"]', 7], forget_ms=heartbeat.FORGET_MS, **repeated)
-    assert heartbeat.read(store).counts["cto_sweeps_total", ()] == 12
+    sender._write(['["cto_sweeps_total"]', 7], forget_ms=metrics_heartbeat.FORGET_MS, **repeated)
+    assert metrics_heartbeat.read(store).counts["cto_sweeps_total", ()] == 12
 
 
 def test_an_operation_is_counted_as_it_is_journalled(store, journal, growth, body):
@@ -247,19 +249,19 @@ def test_merged_events_and_disconnects_of_slow_subscribers_are_counted(growth):
 
 
 def test_events_are_counted_once_per_subscriber(growth, store):
-    membership, frames = RoomMembership(History(store)), [big_event("j1", seq) for seq in range(1, 4)]
+    delivery, frames = RoomDelivery(History(store)), [big_event("j1", seq) for seq in range(1, 4)]
     subscribers = [Subscriber() for _ in range(5)]
 
     def send():
         for frame in frames:
-            membership.send(frame, subscribers)
-            membership.send(frame, subscribers)  # a repeated event is not sent again
+            delivery.send(frame, subscribers)
+            delivery.send(frame, subscribers)  # a repeated event is not sent again
 
     assert growth(send)["gateway_events_relayed_total",] == 15
 
 
 def test_a_client_refused_for_lack_of_a_slot_is_counted(growth):
-    slots = FairSemaphore(0, timeout_s=0.01)
+    slots = FifoSemaphore(0, timeout_s=0.01)
 
     def ask():
         with pytest.raises(RoomError), slots.slot():

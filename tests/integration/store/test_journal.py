@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from support.samples import FIRST_EVENT
 
 from cto_worker.config import Settings
-from cto_worker.domain.events import Details, JobStatus, Status, decode
+from cto_worker.domain.buy_plan import Plan, Step
 from cto_worker.domain.intent_log import PLAN, IntentLog, IntentRecord, IntentStatus, decode_record, settled
 from cto_worker.domain.journal import AppendResult, Entry, Idempotency, Orphan
 from cto_worker.domain.market import Buy, Order, Outcome, OutcomeStatus, Transfer
-from cto_worker.domain.plan import Plan, Step
+from cto_worker.domain.progress_event import Details, JobStatus, Status, decode
 from cto_worker.errors import (
     FencedError,
     IdempotencyConflictError,

@@ -6,13 +6,13 @@ from contextlib import suppress
 
 import pytest
 
-from cto_worker.domain.events import decode
 from cto_worker.domain.ids_and_rooms import user_room
 from cto_worker.domain.journal import Journal
+from cto_worker.domain.progress_event import decode
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner
-from cto_worker.operation.cancellation import cancel
+from cto_worker.operation.cancel_job import cancel
 from cto_worker.operation.reporter import accepted_event
 from cto_worker.store import keys
 from cto_worker.store.history import History

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cto_worker.domain.events import Mode, dumps
+from cto_worker.domain.progress_event import Mode, dumps
 from cto_worker.domain.request import parse_request, recorded_request, refused_request
 from cto_worker.errors import InvalidRequestError
 from cto_worker.markets.paper.market import PLATFORMS

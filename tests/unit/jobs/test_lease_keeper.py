@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as StoreConnectionError
 from support.samples import FIRST_EVENT as FIRST
 from support.waiting import wait_until
 
-from cto_worker.domain.events import JobStatus
+from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import LeaseLostError
 from cto_worker.jobs.lease_keeper import MARGIN, RENEWALS_PER_LEASE, LeaseKeeper
 from cto_worker.jobs.sweeper import Sweeper

@@ -18,8 +18,8 @@ from support.takeover import (
     position,
 )
 
-from cto_worker.domain.events import JobStatus, Mode, Status
 from cto_worker.domain.intent_log import IntentStatus
+from cto_worker.domain.progress_event import JobStatus, Mode, Status
 from cto_worker.jobs.lease_keeper import LeaseKeeper
 from cto_worker.testing.in_memory_market import BALANCE_LAMPORTS, FUNDING
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from support.operations import BODY, BUY_FEE, events_of, fails_with, run
 
-from cto_worker.domain.events import Mode, Status
 from cto_worker.domain.journal import Journal
+from cto_worker.domain.progress_event import Mode, Status
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.runner import Runner

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from support.operations import BODY, events_of, run
 
-from cto_worker.domain.events import Mode, dumps
-from cto_worker.domain.money import to_sol
+from cto_worker.domain.lamports import to_sol
+from cto_worker.domain.progress_event import Mode, dumps
 from cto_worker.testing.in_memory_journal import InMemoryJournal
 from cto_worker.testing.in_memory_market import BALANCE_LAMPORTS, FUNDING, InMemoryMarket
 

@@ -22,9 +22,9 @@ from support.takeover import (
     position,
 )
 
-from cto_worker.domain.events import Mode
 from cto_worker.domain.intent_log import IntentStatus
-from cto_worker.domain.money import to_sol
+from cto_worker.domain.lamports import to_sol
+from cto_worker.domain.progress_event import Mode
 from cto_worker.jobs.sweeper import Sweeper
 from cto_worker.testing.in_memory_market import BALANCE_LAMPORTS
 

@@ -8,7 +8,7 @@ from support.samples import FIRST_EVENT
 
 from api.realtime.user_stream_cursor import MAX_JOBS, UserStreamCursor
 from api.relay.encoded_event import EncodedEvent
-from cto_worker.domain.events import Status, encode
+from cto_worker.domain.progress_event import Status, encode
 
 
 def make_event(job_id, seq, status=Status.IN_PROGRESS):

@@ -14,7 +14,7 @@ from werkzeug.test import Client
 
 from api.realtime.socketio import make_socketio
 from api.server.engineio_sessions import RETAINED_ENVIRON, UNJOINED_PACKETS, PacketQueue, install_engine
-from api.server.message_limits import MessageLimits
+from api.server.socketio_packet_check import MessageLimits
 
 
 def test_a_poll_without_items_ends_after_its_timeout():

@@ -13,11 +13,11 @@ from support.waiting import wait_until
 from cto_worker.domain.intent_log import decode_log
 from cto_worker.domain.journal import Journal
 from cto_worker.errors import WorkersRunningError
-from cto_worker.jobs.after_restore import REASON, park_all, park_all_in_time
 from cto_worker.jobs.celery_app import celery_app, make_send
+from cto_worker.jobs.park_after_restore import REASON, park_all, park_all_in_time
 from cto_worker.jobs.producer import Producer
 from cto_worker.jobs.runner import Runner
-from cto_worker.observability.heartbeat import ProcessHeartbeat
+from cto_worker.observability.metrics_heartbeat import ProcessHeartbeat
 from cto_worker.store import keys
 from cto_worker.store.history import History
 from cto_worker.testing.in_memory_market import InMemoryMarket

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cto_worker.domain.field_types import TOTAL_PHASES
 
 if TYPE_CHECKING:
-    from cto_worker.domain.events import ProgressEvent
+    from cto_worker.domain.progress_event import ProgressEvent
 
 
 class FlowerPhaseEvents:

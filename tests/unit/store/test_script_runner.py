@@ -10,7 +10,7 @@ from redis import Redis
 
 import cto_worker
 from cto_worker.store import keys
-from cto_worker.store.scripts import Script
+from cto_worker.store.script_runner import Script
 
 RENEW = {"lease_ms": 5}
 RELEASE = {"job": "cto:job:j1", "job_id": "j1", "attempt": 2}

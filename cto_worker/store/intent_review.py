@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.events import JobStatus
 from cto_worker.domain.intent_log import IntentStatus, decode_log, encode_record, settled
 from cto_worker.domain.market import Buy, Outcome, OutcomeStatus
+from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import IntentNotFoundError, IntentNotUnknownError, JobNotEndedError, JobNotFoundError
 from cto_worker.store import keys
-from cto_worker.store.scripts import Script, translate_script_errors
+from cto_worker.store.script_runner import Script, translate_script_errors
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from api.auth.authentication import Authenticator
     from api.auth.policy import Caller
-    from api.limits.fair_semaphore import FairSemaphore
+    from api.limits.fifo_semaphore import FifoSemaphore
     from api.realtime.connections import Connections
     from api.relay.encoded_event import EncodedEvent
     from api.relay.relay import Relay
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionService:
+class ClientRequests:
     """The parts that all transports share, and the operations on them."""
 
     authenticator: Authenticator
     connections: Connections
-    lookup_slots: FairSemaphore
+    lookup_slots: FifoSemaphore
     relay: Relay
     history: History
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from api.errors import HandshakeError, WebSocketError
-from api.relay.websocket_frames import BINARY, CLOSE, FRAGMENT, PING, TEXT
-from api.server.websocket_protocol import FrameDecoder, close_status, handshake, text_of
+from api.relay.websocket_encoder import BINARY, CLOSE, FRAGMENT, PING, TEXT
+from api.server.websocket_receiver import FrameDecoder, close_status, handshake, text_of
 
 LIMIT = 70_000
 REQUEST = {

@@ -1,6 +1,6 @@
 """The receiving half of a WebSocket: the handshake, and messages decoded from frames (RFC 6455).
 
-:mod:`api.relay.websocket_frames` encodes the frames that the server sends.
+:mod:`api.relay.websocket_encoder` encodes the frames that the server sends.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from api.errors import HandshakeError, WebSocketError
-from api.relay.websocket_frames import BINARY, CLOSE, FRAGMENT, PING, PONG, TEXT
+from api.relay.websocket_encoder import BINARY, CLOSE, FRAGMENT, PING, PONG, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

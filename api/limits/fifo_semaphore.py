@@ -24,7 +24,7 @@ def _busy() -> Exception:
     return RoomError("busy")
 
 
-class FairSemaphore:
+class FifoSemaphore:
     """Limits the threads in a block to ``slots``; waiting threads enter in the order of their arrival.
 
     A thread that waits longer than ``timeout_s`` gets the error that ``refuse`` returns.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from api.errors import RelayUnavailableError, TooManyRoomsError
 from api.relay.encoded_event import valid_events
-from api.relay.membership import channel_of, yield_to_others
+from api.relay.room_delivery import channel_of, yield_to_others
 from api.relay.subscriber import ENDED
 from cto_worker.errors import EventsGoneError, JobNotFoundError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from api.relay.encoded_event import EncodedEvent
-    from api.relay.membership import RoomMembership
+    from api.relay.room_delivery import RoomDelivery
     from api.relay.subscriber import Subscriber
     from cto_worker.store.history import History, StoredEvent, StoredEvents
 
@@ -49,8 +49,8 @@ class JoinQueue:
     ``wake`` makes the loop look at the queue.
     """
 
-    def __init__(self, history: History, membership: RoomMembership, wake: Callable[[], object]) -> None:
-        self._history, self._membership, self._wake = history, membership, wake
+    def __init__(self, history: History, delivery: RoomDelivery, wake: Callable[[], object]) -> None:
+        self._history, self._delivery, self._wake = history, delivery, wake
         self._new: deque[JoinRequest] = deque()  # not yet seen by the loop
         self._waiting: list[JoinRequest] = []  # for the confirmation of their channel
         self._woken = False  # whether the loop has been woken since it last looked
@@ -108,14 +108,14 @@ class JoinQueue:
         subscriber = request.subscriber
         if request.timed_out or subscriber.gone or request.ended or not self._check_room_limit(request):
             return
-        self._membership.add(subscriber, request.room, latest_serial)
+        self._delivery.add(subscriber, request.room, latest_serial)
         for event in valid_events(stored.event for stored in latest):
             if event.job_id in subscriber.cursors:  # it follows the job, or did so before
-                self._membership.replay({event.job_id: [subscriber]})
+                self._delivery.replay({event.job_id: [subscriber]})
             else:
                 subscriber.put_event(event)
                 subscriber.cursors[event.job_id] = event.seq
-                self._membership.follow(subscriber, event.job_id, self._membership.rooms_of(event))
+                self._delivery.follow(subscriber, event.job_id, self._delivery.rooms_of(event))
 
     def _serve_resume(self, request: JoinRequest, stored: StoredEvents | None) -> None:
         if stored is None:
@@ -140,14 +140,14 @@ class JoinQueue:
         before = cursors.get(job_id, 0)
         cursors[job_id] = max(request.after or 0, before, reached)
         if not ended:
-            self._membership.add(request.subscriber, request.room)
-            self._membership.follow(request.subscriber, job_id, rooms)
+            self._delivery.add(request.subscriber, request.room)
+            self._delivery.follow(request.subscriber, job_id, rooms)
         elif before != ENDED:
-            self._membership.end_job(job_id, [request.subscriber])
+            self._delivery.end_job(job_id, [request.subscriber])
 
     def _check_room_limit(self, request: JoinRequest) -> bool:
         """Return whether the subscriber may be in the room. If not, the request fails."""
-        if request.ended or self._membership.may_add(request.subscriber, request.room):
+        if request.ended or self._delivery.may_add(request.subscriber, request.room):
             return True
-        request.error = TooManyRoomsError(self._membership.max_rooms)
+        request.error = TooManyRoomsError(self._delivery.max_rooms)
         return False

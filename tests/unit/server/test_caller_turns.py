@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 from support.waiting import wait_until
 
-from api.server import pacing
-from api.server.pacing import Pacer
+from api.server import caller_turns
+from api.server.caller_turns import Pacer
 
 QUANTUM = 4
 
@@ -24,10 +24,10 @@ def test_a_caller_that_sends_few_requests_never_waits():
 
 
 def test_a_flood_is_served_in_order_and_does_not_delay_others(monkeypatch):
-    monkeypatch.setattr(pacing, "TICK_S", 60)
+    monkeypatch.setattr(caller_turns, "TICK_S", 60)
     round_ends, rounds = threading.Semaphore(0), []
     clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: round_ends.acquire(timeout=30))
-    monkeypatch.setattr(pacing, "time", clock)
+    monkeypatch.setattr(caller_turns, "time", clock)
     pacer, started = Pacer(QUANTUM), []
     threading.Thread(target=pacer.run, daemon=True).start()
     for _ in range(QUANTUM):

@@ -6,17 +6,17 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.events import Phase
 from cto_worker.domain.intent_log import settled
+from cto_worker.domain.progress_event import Phase
 from cto_worker.errors import CancelRequested
 from cto_worker.operation.reporter import ProgressReporter, request_from_event
 from cto_worker.operation.run_guard import RunGuard
 
 if TYPE_CHECKING:
+    from cto_worker.domain.buy_plan import Step
     from cto_worker.domain.intent_log import IntentLog, IntentRecord
     from cto_worker.domain.journal import Claim, EventLog
     from cto_worker.domain.market import Order, Outcome
-    from cto_worker.domain.plan import Step
     from cto_worker.domain.request import OperationRequest
     from cto_worker.operation.totals import Totals
 
@@ -24,7 +24,7 @@ _EXECUTING_SPAN = 99 - Phase.EXECUTING.progress  # the progress that phase 4 add
 
 
 @dataclass(slots=True)
-class RunState:
+class RunContext:
     """The state of one run of one job."""
 
     job_id: str
@@ -46,7 +46,7 @@ class RunState:
         claim: Claim,
         guard: RunGuard,
         request: OperationRequest | None = None,
-    ) -> RunState:
+    ) -> RunContext:
         """Return the initial state of the run that made the claim, without an intent log.
 
         Without ``request`` the state is enough to end the job, not to run it.

@@ -13,10 +13,10 @@ from api.auth.authentication import Authenticator
 from api.auth.policy import Caller, Role
 from api.auth.revocations import Revocations, revoke
 from api.errors import RoomError, UnauthorizedError
-from api.limits.fair_semaphore import FairSemaphore
+from api.limits.fifo_semaphore import FifoSemaphore
 from api.realtime import sse
+from api.realtime.client_requests import ClientRequests
 from api.realtime.connections import Connections
-from api.realtime.sessions import SessionService
 from api.relay.relay import Relay
 from api.relay.subscriber import Subscriber
 from cto_worker.store.history import History
@@ -26,7 +26,7 @@ from cto_worker.store.history import History
 def sessions(store, settings):
     revocations, history = Revocations(store), History(store)
     authenticator, connections = Authenticator(settings, revocations.revoked), Connections(revocations, 5)
-    sessions = SessionService(authenticator, connections, FairSemaphore(1), Relay(store, history), history)
+    sessions = ClientRequests(authenticator, connections, FifoSemaphore(1), Relay(store, history), history)
     thread = threading.Thread(target=sessions.relay.run)
     thread.start()
     yield sessions

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from cto_worker.domain.events import encode
-from cto_worker.domain.job_outcome import judge, outcome_of
 from cto_worker.domain.journal import Journal
+from cto_worker.domain.progress_event import encode
+from cto_worker.domain.purchase_outcome import judge, outcome_of
 from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
-from cto_worker.jobs.after_restore import Parker
+from cto_worker.jobs.park_after_restore import Parker
 from cto_worker.jobs.runner import Runner
 from cto_worker.operation.phases import MAX_STALLS
 from cto_worker.operation.reporter import accepted_event

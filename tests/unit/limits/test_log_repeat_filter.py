@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from api.limits.repeat_filter import LINES_AT_ONCE, TRACEBACKS_AT_ONCE, RepeatFilter
+from api.limits.log_repeat_filter import LINES_AT_ONCE, TRACEBACKS_AT_ONCE, RepeatFilter
 
 
 @pytest.fixture

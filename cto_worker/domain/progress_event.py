@@ -29,8 +29,8 @@ from cto_worker.domain.field_types import (
     doc,
 )
 from cto_worker.domain.ids_and_rooms import JOB_ID_PATTERN
-from cto_worker.domain.job_outcome import OUTCOMES, JobOutcome
 from cto_worker.domain.market import OutcomeStatus
+from cto_worker.domain.purchase_outcome import OUTCOMES, PurchaseOutcome
 from cto_worker.errors import InvalidEventError
 
 WORKER_TYPE: Literal["cto_operation"] = "cto_operation"
@@ -131,7 +131,7 @@ class Details(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
         ]
         | None
     ) = None
-    outcome: Annotated[JobOutcome, doc(f"In the last event. {OUTCOMES}")] | None = None
+    outcome: Annotated[PurchaseOutcome, doc(f"In the last event. {OUTCOMES}")] | None = None
     needs_review: (
         Annotated[bool, doc("In the last event: whether an operator had to review the job when it ended")]
         | None

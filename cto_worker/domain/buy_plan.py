@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cto_worker.domain.events import Mode
+from cto_worker.domain.lamports import split_evenly, to_sol
 from cto_worker.domain.market import Buy, Transfer
-from cto_worker.domain.money import split_evenly, to_sol
+from cto_worker.domain.progress_event import Mode
 from cto_worker.errors import OrderRejectedError
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from cto_worker.errors import (
 from cto_worker.jobs.runner import Runner
 from cto_worker.operation.phases import MAX_STALLS
 from cto_worker.operation.reporter import accepted_event
-from cto_worker.store import keys, reconciliation
+from cto_worker.store import intent_review, keys
 from cto_worker.store.history import History
-from cto_worker.store.reconciliation import UnknownIntent, close, resolve, unknown_intents
+from cto_worker.store.intent_review import UnknownIntent, close, resolve, unknown_intents
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
 FIRST, SECOND = "j1:wallet-1:buy.1", "j1:wallet-2:buy.1"
@@ -213,9 +213,9 @@ def before_writing(monkeypatch):
         def script_after_action(store, name):
             monkeypatch.undo()
             action()
-            return reconciliation.Script(store, name)
+            return intent_review.Script(store, name)
 
-        monkeypatch.setattr(reconciliation, "Script", script_after_action)
+        monkeypatch.setattr(intent_review, "Script", script_after_action)
 
     return before_writing
 
@@ -238,13 +238,13 @@ def test_a_job_that_expires_meanwhile_leaves_nothing_behind(run, store, before_w
 
 def test_a_repeated_resolution_after_a_lost_answer_is_harmless(run, store, listed, monkeypatch):
     run("j1", "wallet-1:buy")
-    real = reconciliation.Script
+    real = intent_review.Script
 
     def twice(store, name):
         run = real(store, name)
         return lambda **arguments: (run(**arguments), run(**arguments))[1]
 
-    monkeypatch.setattr(reconciliation, "Script", twice)
+    monkeypatch.setattr(intent_review, "Script", twice)
     assert resolve(store, "j1", FIRST, executed=True) == 0
     assert listed() == []
 

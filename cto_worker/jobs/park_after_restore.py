@@ -18,13 +18,13 @@ from kombu.exceptions import ContentDisallowed, DecodeError, OperationalError
 from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
 
-from cto_worker.domain.events import JobStatus
+from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import InvalidRequestError, NotDurableError, OperationFailed, WorkersRunningError
 from cto_worker.jobs.claimer import Claimer, ended_by_loss
-from cto_worker.observability.heartbeat import alive
+from cto_worker.observability.metrics_heartbeat import alive
 from cto_worker.operation.phases import park
+from cto_worker.operation.run_context import RunContext
 from cto_worker.operation.run_guard import RunGuard
-from cto_worker.operation.run_state import RunState
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Parker:
                 log.info("skipped: claimed by another run, or already ended")
                 return
             with ended_by_loss():
-                run = RunState.of_claim(self.journal.events, job_id, claim, RunGuard())
+                run = RunContext.of_claim(self.journal.events, job_id, claim, RunGuard())
                 try:
                     park(run, claim, REASON, uncertain=True)
                 except OperationFailed as parked:

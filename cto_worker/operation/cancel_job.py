@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cto_worker.domain.events import JobStatus
+from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import FencedError, OperationFailed
 from cto_worker.operation.phases import cancel_waiting
 from cto_worker.operation.reporter import ProgressReporter, request_from_event
 
 if TYPE_CHECKING:
-    from cto_worker.domain.events import ProgressEvent
     from cto_worker.domain.journal import Journal
+    from cto_worker.domain.progress_event import ProgressEvent
 
 
 def cancel(journal: Journal, job_id: str, latest: ProgressEvent) -> JobStatus:

@@ -17,9 +17,9 @@ from uuid import uuid4
 
 from redis.exceptions import RedisError
 
-from cto_worker.domain.events import dumps
+from cto_worker.domain.progress_event import dumps
 from cto_worker.store import keys
-from cto_worker.store.scripts import Script
+from cto_worker.store.script_runner import Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

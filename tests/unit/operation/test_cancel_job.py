@@ -14,9 +14,9 @@ from support.takeover import (
     position,
 )
 
-from cto_worker.domain.events import JobStatus, Mode
 from cto_worker.domain.journal import Journal
-from cto_worker.operation.cancellation import cancel
+from cto_worker.domain.progress_event import JobStatus, Mode
+from cto_worker.operation.cancel_job import cancel
 
 
 @pytest.mark.parametrize("mode", Mode)

@@ -14,7 +14,7 @@ OUTCOMES = (
 )
 
 
-class JobOutcome(StrEnum):
+class PurchaseOutcome(StrEnum):
     """The outcome of an ended job. It never changes, even if an operator later resolves an unknown step."""
 
     FULL = "full"  # every planned buy was confirmed
@@ -23,19 +23,19 @@ class JobOutcome(StrEnum):
     UNKNOWN = "unknown"  # the result of at least one transfer or buy is not known; takes precedence
 
 
-def judge(*, planned: int | None, confirmed: int, unknown: int) -> JobOutcome:
+def judge(*, planned: int | None, confirmed: int, unknown: int) -> PurchaseOutcome:
     """Return the outcome from the counts of buys. ``planned`` is ``None`` if the job ended before its plan.
 
     ``unknown`` also counts transfers.
     """
     if unknown:
-        return JobOutcome.UNKNOWN
+        return PurchaseOutcome.UNKNOWN
     if not confirmed:
-        return JobOutcome.NONE
-    return JobOutcome.FULL if confirmed == planned else JobOutcome.PARTIAL
+        return PurchaseOutcome.NONE
+    return PurchaseOutcome.FULL if confirmed == planned else PurchaseOutcome.PARTIAL
 
 
-def outcome_of(event: Mapping[str, Any]) -> JobOutcome | None:
+def outcome_of(event: Mapping[str, Any]) -> PurchaseOutcome | None:
     """Return the outcome in a job's latest event (the JSON object); ``None`` before the end.
 
     Older versions wrote final events with counts but without an outcome. They ended a job ``completed`` only
@@ -45,7 +45,7 @@ def outcome_of(event: Mapping[str, Any]) -> JobOutcome | None:
         return None
     details = event.get("details", {})
     if "outcome" in details:
-        return JobOutcome(details["outcome"])
+        return PurchaseOutcome(details["outcome"])
     if "successfulBuys" not in details:
         return None
     confirmed, failed = details["successfulBuys"], details.get("failedBuys", 0)

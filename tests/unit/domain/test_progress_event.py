@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from support.samples import FIRST_EVENT
 
-from cto_worker.domain.events import (
+from cto_worker.domain.market import OutcomeStatus
+from cto_worker.domain.progress_event import (
     TOTAL_PHASES,
     WORKER_TYPE,
     Details,
@@ -24,8 +25,7 @@ from cto_worker.domain.events import (
     encode,
     peek_header,
 )
-from cto_worker.domain.job_outcome import JobOutcome
-from cto_worker.domain.market import OutcomeStatus
+from cto_worker.domain.purchase_outcome import PurchaseOutcome
 from cto_worker.errors import InvalidEventError
 
 text = st.text(max_size=40)
@@ -51,7 +51,7 @@ details = st.builds(
     wallets_used=st.none() | counts,
     planned_buys=st.none() | counts,
     planned_wallets=st.none() | st.lists(text, max_size=4).map(tuple),
-    outcome=st.none() | st.sampled_from(JobOutcome),
+    outcome=st.none() | st.sampled_from(PurchaseOutcome),
     needs_review=st.none() | st.booleans(),
     error=st.none() | text,
     error_code=st.none() | text,

@@ -1,0 +1,40 @@
+"""Closes all connections for events when a gateway stops."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from api.server.engineio_sessions import end_session
+
+if TYPE_CHECKING:
+    from api.realtime.connection_limits import ConnectionLimitMiddleware
+    from api.realtime.connections import Connections
+
+CHECK_INTERVAL_S = 0.05
+
+
+def drain(server: Any, connections: Connections, limits: ConnectionLimitMiddleware, within_s: float) -> None:
+    """Close all connections for events. Queued items are sent first, for ``within_s`` seconds at most.
+
+    Engine.IO sessions end like a broken connection, upon which stock clients reconnect. They would not
+    reconnect after Socket.IO's ``disconnect`` packet, and stock Python clients not after Engine.IO's close
+    packet either.
+    """
+    ending: set[Any] = set()
+    ends_s = time.monotonic() + within_s
+    while True:  # again, because clients may be connecting
+        connections.close_all()
+        sessions = set(server.eio.sockets.values())
+        for session in sessions & ending:
+            if not (session.upgraded or session.queue.has_waiter):  # its last poll has been answered
+                end_session(session)
+        for session in sessions - ending:
+            session.queue.put(None)
+        ending |= sessions
+        if not any(limits.counts().values()) or time.monotonic() > ends_s:
+            break
+        time.sleep(CHECK_INTERVAL_S)
+    connections.abort_remaining()
+    for session in sessions:
+        session.queue.drop()
