@@ -1,4 +1,4 @@
-"""``python -m benchmarks [journal] [gateway] [worker] [page] [flood]``: measure, and print one table.
+"""``python -m benchmarks [journal] [gateway] [worker] [page] [flood] [proxy]``: measure, and print one table.
 
 A missed target is printed and is not an error: speed is not a test. A benchmark that breaks is an error.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import gateway, intents, journal, page, rest_flood, worker
+from benchmarks import gateway, intents, journal, page, proxy, rest_flood, worker
 from benchmarks.table import Line, measure
 
 if TYPE_CHECKING:
@@ -90,6 +90,21 @@ def flood_lines() -> Iterator[Line]:
     )
 
 
+def proxy_lines() -> Iterator[Line]:
+    """Compare the dispatcher with Caddy, in front of two gateways."""
+    ours, caddys = proxy.compare()
+    for what, unit, mine, other in zip(
+        ("CPU of a delivery", "latency at 200 events/s, median", "latency at 200 events/s, p99"),
+        ("µs", "ms", "ms"),
+        ours,
+        caddys,
+        strict=True,
+    ):
+        yield Line(
+            f"Two gateways, dispatcher / Caddy: {what}", f"{mine:.2f} / {other:.2f} {unit}", mine / other
+        )
+
+
 GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
     "journal": journal_lines,
     "intents": intent_lines,
@@ -97,6 +112,7 @@ GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
     "worker": worker_lines,
     "page": page_lines,
     "flood": flood_lines,
+    "proxy": proxy_lines,
 }
 
 

@@ -45,7 +45,7 @@ def test_every_transport_reports_a_hanging_store_in_time(launch, opened):
             assert answer.status_code == 503, answer.text
             assert answer.json()["error"]["code"] == "store_unavailable"
             assert answer.headers["Retry-After"]
-            assert took_s < 6
+            assert took_s < 15, "the store does not answer; the gateway must"
         assert requests.get(f"{system.url}/healthz", timeout=5).status_code == 200
         for path in (f"/api/cto/job/{job_id}/stream", "/api/cto/stream?userId=7"):
             answer = requests.get(system.url + path, timeout=30)
