@@ -38,19 +38,19 @@ python-engineio:
 * ``server._async``: its entry ``websocket`` is the only way to replace the WebSocket of all clients.
   Test: ``unit/server/test_engineio_websocket.py::test_messages_are_handled_one_at_a_time``.
 * ``Socket._send_ping``: recognized in the entry ``thread``, for it occupies a thread per client.
-  Test: ``unit/server/test_engineio_sessions.py::test_all_clients_wait_for_their_pings_in_one_thread``.
+  Test: ``unit/server/test_engineio_overrides.py::test_all_clients_wait_for_their_pings_in_one_thread``.
 * ``server.create_queue``: the stock queue has no limit.
   Test: ``unit/server/test_engineio_websocket.py::test_messages_are_handled_one_at_a_time``.
 * ``Socket.handle_post_request``: the stock method accepts invalid packets, and blocks other threads.
-  Test: ``unit/server/test_engineio_sessions.py::test_invalid_or_too_many_posted_packets_end_a_session``.
+  Test: ``unit/server/test_engineio_overrides.py::test_invalid_or_too_many_posted_packets_end_a_session``.
 * ``payload.max_decode_packets``: 16, and a client that reconnects joins all its rooms in one POST.
-  Test: ``unit/server/test_engineio_sessions.py::test_a_joined_session_may_post_more_packets_at_once``.
+  Test: ``unit/server/test_engineio_overrides.py::test_a_joined_session_may_post_more_packets_at_once``.
 * ``server.handlers connect``: python-socketio's handler keeps the whole request.
-  Test: ``unit/server/test_engineio_sessions.py::test_only_the_needed_part_of_a_request_is_kept``.
+  Test: ``unit/server/test_engineio_overrides.py::test_only_the_needed_part_of_a_request_is_kept``.
 * ``server.handlers disconnect``: a polling session that has ended stays for 5 s.
-  Test: ``unit/server/test_engineio_sessions.py::test_an_ended_session_is_removed_without_another_poll``.
+  Test: ``unit/server/test_engineio_overrides.py::test_an_ended_session_is_removed_without_another_poll``.
 * ``server.handlers message``: messages are not limited.
-  Test: ``unit/server/test_engineio_sessions.py::test_a_session_ends_after_a_message_before_it_joined``.
+  Test: ``unit/server/test_engineio_overrides.py::test_a_session_ends_after_a_message_before_it_joined``.
 * ``server.generate_id``: the dispatcher needs the gateway's number in the id of a session.
   Test: ``unit/test_patches.py::test_ids_of_sessions_have_the_number_of_the_gateway``.
 
@@ -58,7 +58,7 @@ python-socketio:
 
 * ``server._handle_event_internal``: the only method that gets the id of a packet. It also calls handlers of
   events that only the server itself may raise.
-  Test: ``unit/server/test_engineio_sessions.py::test_a_client_cannot_raise_an_event_of_the_server``.
+  Test: ``unit/server/test_engineio_overrides.py::test_a_client_cannot_raise_an_event_of_the_server``.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from api.limits.log_repeat_filter import RepeatFilter
 from api.limits.refusal_log import refusals
 from api.metric_definitions import HEARTBEAT_LATE
 from api.realtime import sse, websocket_route
-from api.realtime.client_requests import ClientRequests
+from api.realtime.client_sessions import ClientSessions
 from api.realtime.connection_limits import AddressRateLimiter, ConnectionLimitMiddleware
 from api.realtime.connections import Connections
 from api.realtime.drain import drain
@@ -38,8 +38,8 @@ from api.rest.in_flight import AT_ONCE
 from api.rest.rate_limit import REFUSE_EARLY
 from api.rest.request_tracing import trace_requests
 from api.server.caller_turns import HEADS, Pacer, newest_and_oldest, paced
-from api.server.connection_sources import DispatchedListener, PortListener, allow_descriptors, listen
-from api.server.engineio_sessions import install_engine
+from api.server.engineio_overrides import install_engine
+from api.server.listeners import DispatchedListener, PortListener, allow_descriptors, listen
 from api.server.security_middleware import SecurityMiddleware
 from api.server.socketio_packet_check import MessageLimits
 from cto_worker.config import Settings
@@ -119,7 +119,7 @@ def main() -> None:
         trace_requests(app, traces)
     socketio = make_socketio(app, async_mode=eventlet_server.ASYNC_MODE)
     connections = Connections(revocations, settings.max_user_sockets)
-    sessions = ClientRequests(authenticator, connections, FifoSemaphore(), relay, history)
+    sessions = ClientSessions(authenticator, connections, FifoSemaphore(), relay, history)
     session_reaper = UnjoinedSessionReaper(socketio.server, NAMESPACE)
     install_engine(
         socketio.server.eio,
@@ -150,7 +150,7 @@ def main() -> None:
 
 def _serve(
     socketio: Any,
-    sessions: ClientRequests,
+    sessions: ClientSessions,
     settings: Settings,
     number: int | None,
     stopping: threading.Event,

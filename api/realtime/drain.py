@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from api.server.engineio_sessions import end_session
+from api.server.engineio_overrides import end_session
 
 if TYPE_CHECKING:
     from api.realtime.connection_limits import ConnectionLimitMiddleware

@@ -19,7 +19,7 @@ from api.realtime.error_payload import error_payload
 from api.realtime.room_access import parse_resume, parse_room
 from api.relay.encoded_event import gap, resume_fields
 from api.relay.subscriber import GOING_AWAY
-from api.server.engineio_sessions import PacketQueue
+from api.server.engineio_overrides import PacketQueue
 from cto_worker.errors import CtoError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from api.realtime.client_requests import ClientRequests
+    from api.realtime.client_sessions import ClientSessions
     from api.relay.encoded_event import EncodedEvent
 
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
@@ -58,7 +58,7 @@ def make_socketio(app: Flask, async_mode: str) -> SocketIO:
 
 
 def register(
-    socketio: SocketIO, sessions: ClientRequests, on_left: Callable[[str], object] = lambda _: None
+    socketio: SocketIO, sessions: ClientSessions, on_left: Callable[[str], object] = lambda _: None
 ) -> None:
     """Register the handlers of connect, disconnect, and the events that clients send.
 
@@ -112,7 +112,7 @@ class SocketIOClient(PacketQueue):
 class _Handlers:
     """The handlers of the events. The client of a session is its queue."""
 
-    def __init__(self, server: Any, sessions: ClientRequests, on_left: Callable[[str], object]) -> None:
+    def __init__(self, server: Any, sessions: ClientSessions, on_left: Callable[[str], object]) -> None:
         self._server, self._sessions, self._on_left = server, sessions, on_left
 
     def connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:

@@ -32,7 +32,7 @@ from cto_worker.errors import JobNotFoundError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from api.realtime.client_requests import ClientRequests
+    from api.realtime.client_sessions import ClientSessions
     from cto_worker.store.history import History
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ HEARTBEAT = b": \n\n"
 UNACKNOWLEDGED_MS = 15_000  # a client that acknowledges no bytes for this long is gone
 
 
-def blueprint(sessions: ClientRequests) -> Blueprint:
+def blueprint(sessions: ClientSessions) -> Blueprint:
     """Return the two routes."""
     routes = Blueprint("streams", __name__, url_prefix="/api/cto")
     history = sessions.history
@@ -120,7 +120,7 @@ class _Stream(Subscriber):
     """The client of one streaming response: the missed events, then the live ones."""
 
     def __init__(
-        self, sessions: ClientRequests, room: str, cursor: UserStreamCursor, only: str | None = None
+        self, sessions: ClientSessions, room: str, cursor: UserStreamCursor, only: str | None = None
     ) -> None:
         super().__init__()
         self._sessions = sessions

@@ -8,7 +8,7 @@ from typing import Any
 
 from api import metric_definitions
 from api.limits.refusal_log import refusals
-from api.server.engineio_sessions import end_session
+from api.server.engineio_overrides import end_session
 from api.server.socketio_packet_check import address_of
 
 MAX_UNJOINED_TICKS, TICK_S = 8, 0.5  # 4 to 4.5 s; the documented limit is 5 s

@@ -43,7 +43,7 @@ from cto_worker.domain.progress_event import dumps
 
 if TYPE_CHECKING:
     from api.auth.policy import Caller
-    from api.realtime.client_requests import ClientRequests
+    from api.realtime.client_sessions import ClientSessions
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +67,8 @@ class WebSocketConnection(Subscriber):
 
     answers_pings = True
 
-    def __init__(self, sessions: ClientRequests, caller: Caller, max_bytes: int) -> None:
-        """Raises the errors of :meth:`~api.realtime.client_requests.ClientRequests.connect`."""
+    def __init__(self, sessions: ClientSessions, caller: Caller, max_bytes: int) -> None:
+        """Raises the errors of :meth:`~api.realtime.client_sessions.ClientSessions.connect`."""
         super().__init__()
         self._sessions = sessions
         self._socket: Any = None

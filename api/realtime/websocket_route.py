@@ -17,11 +17,11 @@ from api.server.websocket_receiver import handshake
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from api.realtime.client_requests import ClientRequests
+    from api.realtime.client_sessions import ClientSessions
 
 
 def blueprint(
-    sessions: ClientRequests, detach_socket: Callable[[dict[str, Any]], Any], max_bytes: int
+    sessions: ClientSessions, detach_socket: Callable[[dict[str, Any]], Any], max_bytes: int
 ) -> Blueprint:
     """Return the route. ``detach_socket`` returns a request's connection. ``max_bytes`` limits a message."""
     routes = Blueprint("websockets", __name__)

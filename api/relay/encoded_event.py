@@ -1,4 +1,4 @@
-"""One event on its way to the clients: never decoded, and rendered once per wire format."""
+"""One event on its way to the clients: not decoded again, and rendered once per wire format."""
 
 from __future__ import annotations
 

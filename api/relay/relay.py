@@ -26,9 +26,9 @@ from redis.exceptions import RedisError
 
 from api import metric_definitions
 from api.relay.encoded_event import valid_event
+from api.relay.ordered_delivery import JOB_BATCH_SIZE, OrderedDelivery, yield_to_others
 from api.relay.pending_joins import JoinQueue, JoinRequest
 from api.relay.pubsub_connection import PubSubConnection
-from api.relay.room_delivery import JOB_BATCH_SIZE, RoomDelivery, yield_to_others
 from api.relay.send_queue import flush, flush_on_exit
 from cto_worker.domain.ids_and_rooms import job_room
 from cto_worker.store import keys
@@ -71,7 +71,7 @@ class Relay:
         self._store = store
         self._on_store_lost = on_store_lost
         self._history = history
-        self._delivery = RoomDelivery(history, max_rooms)
+        self._delivery = OrderedDelivery(history, max_rooms)
         self._join_queue = JoinQueue(history, self._delivery, self._wake)
         # The first events of all jobs up to this serial have been sent. None before the first connection.
         self._last_serial: int | None = None

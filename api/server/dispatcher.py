@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from api.auth.authentication import validate_auth_settings
-from api.server.connection_sources import REPORT, allow_descriptors, listen
+from api.server.listeners import REPORT, allow_descriptors, listen
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 from cto_worker.observability import logs

@@ -17,7 +17,7 @@ from api.auth.revocations import Revocations
 from api.flask_app import create_app
 from api.limits.fifo_semaphore import FifoSemaphore
 from api.realtime import sse, websocket_route
-from api.realtime.client_requests import ClientRequests
+from api.realtime.client_sessions import ClientSessions
 from api.realtime.connections import Connections
 from api.realtime.socketio import make_socketio, register
 from api.relay.relay import Relay
@@ -185,7 +185,7 @@ def application():
     authenticator, history = Authenticator(settings, Revocations(store).revoked), History(store)
     app = create_app(settings, authenticator, store, None, None)
     socketio_server = make_socketio(app, async_mode="threading")
-    sessions = ClientRequests(
+    sessions = ClientSessions(
         authenticator, Connections(None, 1), FifoSemaphore(), Relay(store, history), history
     )
     register(socketio_server, sessions)

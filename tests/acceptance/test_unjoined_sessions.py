@@ -18,7 +18,7 @@ from support.tokens import GUARDED, token
 from support.waiting import wait_until
 
 from api.limits.refusal_log import MAX_LINES
-from api.server.engineio_sessions import UNJOINED_PACKETS
+from api.server.engineio_overrides import UNJOINED_PACKETS
 
 PATH = "/socket.io/?EIO=4&transport="
 MANY = 1_000  # packets; more of this length do not fit into one message

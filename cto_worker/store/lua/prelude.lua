@@ -1,4 +1,4 @@
--- Functions for all scripts. scripts.py puts this file before each script, and before this file the constants that the
+-- Functions for all scripts. script_runner.py puts this file before each script, and before this file the constants that the
 -- script uses: those of keys.py by their names, and REST, the position of the first of ARGV without a name.
 
 local function now_ms()

@@ -18,7 +18,7 @@ from api.errors import RoomError
 from api.limits.fifo_semaphore import FifoSemaphore
 from api.metric_definitions import HEARTBEAT_LATE
 from api.relay.encoded_event import EncodedEvent
-from api.relay.room_delivery import RoomDelivery
+from api.relay.ordered_delivery import OrderedDelivery
 from api.relay.send_queue import MAX_BYTES, SendQueue, flush
 from api.relay.subscriber import Subscriber
 from api.rest import metrics_endpoint
@@ -249,7 +249,7 @@ def test_merged_events_and_disconnects_of_slow_subscribers_are_counted(growth):
 
 
 def test_events_are_counted_once_per_subscriber(growth, store):
-    delivery, frames = RoomDelivery(History(store)), [big_event("j1", seq) for seq in range(1, 4)]
+    delivery, frames = OrderedDelivery(History(store)), [big_event("j1", seq) for seq in range(1, 4)]
     subscribers = [Subscriber() for _ in range(5)]
 
     def send():

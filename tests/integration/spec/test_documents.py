@@ -17,7 +17,7 @@ from api.auth.revocations import Revocations
 from api.errors import CODE_OF_STATUS, ERRORS
 from api.limits.fifo_semaphore import FifoSemaphore
 from api.realtime import sse, websocket_route
-from api.realtime.client_requests import ClientRequests
+from api.realtime.client_sessions import ClientSessions
 from api.realtime.connections import Connections
 from api.realtime.socketio import make_socketio, register
 from api.relay.relay import Relay
@@ -77,7 +77,7 @@ def whole(app, store, settings):
     """The app and its Socket.IO server with all routes and handlers, for inspection only."""
     socketio = make_socketio(app, async_mode="threading")
     authenticator, history = Authenticator(settings, Revocations(store).revoked), History(store)
-    sessions = ClientRequests(
+    sessions = ClientSessions(
         authenticator, Connections(None, 1), FifoSemaphore(), Relay(store, history), history
     )
     register(socketio, sessions)

@@ -11,7 +11,7 @@ import engineio
 import pytest
 from support.waiting import wait_until
 
-from api.server.engineio_sessions import PacketQueue, install_engine
+from api.server.engineio_overrides import PacketQueue, install_engine
 from api.server.socket_poller import SocketPoller
 
 REQUEST = {

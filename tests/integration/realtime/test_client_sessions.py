@@ -15,7 +15,7 @@ from api.auth.revocations import Revocations, revoke
 from api.errors import RoomError, UnauthorizedError
 from api.limits.fifo_semaphore import FifoSemaphore
 from api.realtime import sse
-from api.realtime.client_requests import ClientRequests
+from api.realtime.client_sessions import ClientSessions
 from api.realtime.connections import Connections
 from api.relay.relay import Relay
 from api.relay.subscriber import Subscriber
@@ -26,7 +26,7 @@ from cto_worker.store.history import History
 def sessions(store, settings):
     revocations, history = Revocations(store), History(store)
     authenticator, connections = Authenticator(settings, revocations.revoked), Connections(revocations, 5)
-    sessions = ClientRequests(authenticator, connections, FifoSemaphore(1), Relay(store, history), history)
+    sessions = ClientSessions(authenticator, connections, FifoSemaphore(1), Relay(store, history), history)
     thread = threading.Thread(target=sessions.relay.run)
     thread.start()
     yield sessions

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientRequests:
+class ClientSessions:
     """The parts that all transports share, and the operations on them."""
 
     authenticator: Authenticator

@@ -13,7 +13,7 @@ from support.waiting import wait_until
 from werkzeug.test import Client
 
 from api.realtime.socketio import make_socketio
-from api.server.engineio_sessions import RETAINED_ENVIRON, UNJOINED_PACKETS, PacketQueue, install_engine
+from api.server.engineio_overrides import RETAINED_ENVIRON, UNJOINED_PACKETS, PacketQueue, install_engine
 from api.server.socketio_packet_check import MessageLimits
 
 
