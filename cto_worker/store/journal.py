@@ -77,8 +77,8 @@ class RedisJournal:
             job=keys.job(event.job_id),
             events=keys.events(event.job_id),
             meta=keys.meta(event.job_id),
-            idempotency=keys.idempotency(caller, key) if idempotency else "",
-            ambiguous=keys.ambiguous_idempotency(caller, key) if idempotency else "",
+            idempotency=keys.idempotency(caller, key),
+            ambiguous=keys.ambiguous_idempotency(caller, key),
             job_id=event.job_id,
             event=encode(event),
             request=dumps(request),
@@ -89,7 +89,7 @@ class RedisJournal:
             rooms=" ".join(rooms_of_job(event.job_id, event.user_id, event.socket_user_id)),
             trace=trace,
             caller_user=idempotency.user_id if idempotency else "",
-            fingerprint=idempotency.fingerprint if idempotency else "",
+            fingerprint=idempotency.fingerprint if idempotency else "",  # empty: not idempotent
         )
         if idempotency and fingerprint.decode() != idempotency.fingerprint:
             raise IdempotencyConflictError(job_id.decode())

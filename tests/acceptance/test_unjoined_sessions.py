@@ -146,7 +146,8 @@ def test_a_refused_python_client_does_not_reconnect(guarded, transport, wait):
         client.connect(guarded.url, auth={"token": "bad"}, transports=[transport], wait=False)
     wait_until(lambda: refusals and client.eio.state == "disconnected")
     assert client._reconnect_task is None
-    client.connect(guarded.url, auth={"token": token()}, transports=[transport])
+    client.connected = False  # the library sets it at the end of connect(), even if the refusal came before
+    client.connect(guarded.url, auth={"token": token()}, transports=[transport], wait_timeout=30)
     assert client.call("join_room", "user_A", timeout=30)["success"]
     assert [refusal["data"]["code"] for refusal in refusals] == ["invalid_token"]
     client.disconnect()

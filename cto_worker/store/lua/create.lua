@@ -1,5 +1,5 @@
 -- Records a job with its first event, or finds the job that the same submission created before.
--- KEYS: job, events, meta, the idempotency hash (or ""), the ambiguous one, which earlier releases read (or "")
+-- KEYS: job, events, meta, the idempotency hash, the ambiguous one, which earlier releases read
 -- ARGV: see RedisJournal.create; rooms separated by spaces
 -- The keys of a job do not expire before it has ended: append.lua sets their expiry.
 -- Returns {job id, 1 if new, fingerprint of the request that created the job, status}
@@ -17,7 +17,7 @@ local function existing_key()
   end
 end
 
-if idempotency ~= "" then
+if fingerprint ~= "" then
   local known = existing_key()
   if known then
     local first_job, first_fingerprint = unpack(redis.call("HMGET", known, "job", "fingerprint"))
@@ -43,7 +43,7 @@ end
 redis.call("ZADD", WAITING, integer(now_ms() + NEW_MESSAGE_CHECK_DELAY_MS), job_id)
 redis.call("XADD", events, "1-0", "event", event)
 redis.call("SET", meta, metadata(job_id, "PROGRESS", event, "null"))
-if idempotency ~= "" then
+if fingerprint ~= "" then
   redis.call("HSET", idempotency, "job", job_id, "fingerprint", fingerprint)
   redis.call("EXPIRE", idempotency, IDEMPOTENCY_TTL_S)
   -- During an upgrade a repeated submission may reach a process of an earlier release.
