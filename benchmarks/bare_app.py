@@ -5,11 +5,12 @@ It uses the gateway's server and settings; only the application differs.
 
 from __future__ import annotations
 
-import api.server.eventlet_server  # isort: skip - it patches the standard library, so it is imported first
+from api.server import eventlet_server  # isort: skip - it patches the standard library, so it is imported first
 
 from flask import Flask, Response
 
-from api.realtime.socketio import make_socketio
+from api import patches
+from api.server.listeners import PortListener, listen
 from cto_worker.config import Settings
 from cto_worker.store import keys
 from cto_worker.store.connection import connect
@@ -18,6 +19,7 @@ from cto_worker.store.connection import connect
 def main() -> None:
     """Serve Celery's metadata of a job as stored."""
     settings = Settings.from_env()
+    patches.check_store_connections_at_once(eventlet_server.BLOCKING_SELECT)
     store = connect(settings)
     app = Flask("bare")
 
@@ -25,15 +27,10 @@ def main() -> None:
     def bare(job_id: str) -> Response:
         return Response(store.get(keys.meta(job_id)), mimetype="application/json")
 
-    make_socketio(app, async_mode="eventlet").run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        max_size=settings.max_sockets,
-        url_length_limit=api.server.eventlet_server.MAX_URL_BYTES,
-        protocol=api.server.eventlet_server.Protocol,  # the same request parser, which is not compared
-        log_output=False,
-    )
+    app.wsgi_app = eventlet_server.adapt_environ(app.wsgi_app)  # type: ignore[method-assign]
+    listener = PortListener(listen(settings, "bare server"))
+    pool = eventlet_server.Pool(settings.max_sockets)
+    eventlet_server.serve(listener, app, pool, keep_alive=True).wait()
 
 
 if __name__ == "__main__":

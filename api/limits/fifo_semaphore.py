@@ -43,14 +43,14 @@ class FifoSemaphore:
     @contextmanager
     def slot(self) -> Iterator[None]:
         """Occupy a slot for the block. Raises the error of ``refuse``."""
-        self._acquire()
+        self.acquire()
         try:
             yield
         finally:
-            with self._lock:
-                self._release()
+            self.release()
 
-    def _acquire(self) -> None:
+    def acquire(self) -> None:
+        """Occupy a slot until :meth:`release`. Raises the error of ``refuse``."""
         with self._lock:
             if self._free and not self._waiting:
                 self._free -= 1
@@ -61,12 +61,17 @@ class FifoSemaphore:
             return
         with self._lock:
             if granted.is_set():  # between the timeout and the lock
-                self._release()
+                self._pass_on()
             else:
                 self._waiting.remove(granted)
         raise self._refuse()
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Free a slot."""
+        with self._lock:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
         if self._waiting:
             self._waiting.popleft().set()  # the slot stays occupied, so that no later thread can overtake
         else:

@@ -6,8 +6,8 @@ may run, so a request never waits for one, and an exhausted pool is never mistak
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from api.errors import RateLimitedError
 from api.limits.fifo_semaphore import FifoSemaphore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
 AT_ONCE = 40  # running requests of all callers
 EACH_AT_ONCE = 8  # running requests of each user or address
@@ -38,31 +38,40 @@ class InFlight:
         self._all = FifoSemaphore(AT_ONCE)
         self._lock = Lock()
 
-    @contextmanager
-    def slot(self, name: str, *, service: bool = False) -> Iterator[None]:
-        """Wait, in the order of arrival, until a request of this caller may run; occupy a slot for the block.
+    def acquire(self, name: str, *, service: bool = False) -> Callable[[], None]:
+        """Wait, in the order of arrival, until a request of this caller may run. Return the function to end it.
 
         Raises :class:`RateLimitedError` if the caller's earlier requests take longer than :data:`WAIT_S`, and
         :class:`~api.errors.RoomError` ``busy`` if those of all callers do.
         """
-        at_once = SERVICE_AT_ONCE if service else EACH_AT_ONCE
-        with self._caller(name, at_once) as caller, caller.slots.slot(), self._all.slot():
-            yield
-
-    @contextmanager
-    def _caller(self, name: str, at_once: int) -> Iterator[_Caller]:
         with self._lock:
             caller = self._callers.get(name)
             if caller is None:
+                at_once = SERVICE_AT_ONCE if service else EACH_AT_ONCE
                 caller = self._callers[name] = _Caller(FifoSemaphore(at_once, WAIT_S, _too_slow))
             caller.requests += 1
         try:
-            yield caller
-        finally:
-            with self._lock:
-                caller.requests -= 1
-                if not caller.requests:
-                    del self._callers[name]
+            caller.slots.acquire()
+            try:
+                self._all.acquire()
+            except BaseException:
+                caller.slots.release()
+                raise
+        except BaseException:
+            self._leave(name, caller)
+            raise
+        return partial(self._release, name, caller)
+
+    def _release(self, name: str, caller: _Caller) -> None:
+        self._all.release()
+        caller.slots.release()
+        self._leave(name, caller)
+
+    def _leave(self, name: str, caller: _Caller) -> None:
+        with self._lock:
+            caller.requests -= 1
+            if not caller.requests:
+                del self._callers[name]
 
 
 def _too_slow() -> Exception:

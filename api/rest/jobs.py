@@ -98,11 +98,12 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
         view = history.job_details(parse_job_id(job_id))
         if view is None or not caller().may(Action.READ, view.user_id):
             raise JobNotFoundError(job_id)
+        outcome = view.outcome
         return _json(
             b'{"success":true,"data":{"jobId":"', job_id.encode(),
             b'","status":"', view.status.encode(),
-            b'","outcome":', dumps(view.outcome),
-            b',"needsReview":', dumps(view.needs_review),
+            b'","outcome":', b'"%b"' % outcome.encode() if outcome else b"null",
+            b',"needsReview":', b"true" if view.needs_review else b"false",
             b',"progressEvents":[', b",".join(view.events),
             b'],"latestProgress":', view.events[-1],
             b',"operationResult":', view.result_json,

@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections import OrderedDict
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -103,12 +103,11 @@ class _Limits:
             counter.check(name)
         if caller:
             _read_body()
-        g.slot = slot = ExitStack()
-        slot.enter_context(self._in_flight.slot(name, service=service))
+        g.release = self._in_flight.acquire(name, service=service)
         if counter:
             g.window = counter.count(name, needs_store=request.endpoint not in PUBLIC)
         if request.endpoint in TOKEN_IN_QUERY:
-            slot.close()
+            self.release(None)
 
     def add_headers(self, response: Response) -> Response:
         """Add the caller's limit, and what is left of it, to the response."""
@@ -118,9 +117,9 @@ class _Limits:
 
     def release(self, _: BaseException | None) -> None:
         """Release the request's slot."""
-        slot: ExitStack | None = g.pop("slot", None)
-        if slot:
-            slot.close()
+        release: Callable[[], None] | None = g.pop("release", None)
+        if release:
+            release()
 
 
 def _read_body() -> None:

@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from cto_worker.domain.progress_event import JobStatus, dumps
 from cto_worker.domain.purchase_outcome import PurchaseOutcome, outcome_of
 from cto_worker.store import keys
@@ -40,7 +42,7 @@ class JobDetails:
     @property
     def outcome(self) -> PurchaseOutcome | None:
         """The job's outcome; ``None`` before the job ends."""
-        return outcome_of(json.loads(self.events[-1]))
+        return outcome_of(msgspec.json.decode(self.events[-1]))
 
     @property
     def result(self) -> dict[str, Any] | None:
