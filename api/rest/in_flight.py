@@ -39,7 +39,7 @@ class InFlight:
         self._lock = Lock()
 
     def acquire(self, name: str, *, service: bool = False) -> Callable[[], None]:
-        """Wait, in the order of arrival, until a request of this caller may run. Return the function to end it.
+        """Wait, in the order of arrival, until a request of this caller may run. Return what ends it.
 
         Raises :class:`RateLimitedError` if the caller's earlier requests take longer than :data:`WAIT_S`, and
         :class:`~api.errors.RoomError` ``busy`` if those of all callers do.
