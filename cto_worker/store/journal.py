@@ -128,7 +128,8 @@ class RedisJournal:
                 job=keys.job(event.job_id),
                 events=keys.events(event.job_id),
                 meta=keys.meta(event.job_id),
-                intents=keys.intents(event.job_id),
+                # An unclaimed job has no intents, and the gateway, which may end it, has no right to them.
+                intents=keys.intents(event.job_id) if event.attempt else keys.job(event.job_id),
                 durations=keys.step_durations(event.mode, event.platform),
                 sweep=keys.DUE if event.attempt else keys.WAITING,
                 job_id=event.job_id,

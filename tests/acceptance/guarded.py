@@ -31,15 +31,15 @@ INVALID = {
 TRANSPORTS = ("websocket", "polling", "ws", "sse")
 
 
-def ask(system, method, rule, text):
-    """Send a request that concerns user A, with this token. Return its status and its error's code."""
+def ask(system, method, rule, text, user="A"):
+    """Send a request that concerns a user, with this token. Return its status and its error's code."""
     path = rule.replace("<job_id>", getattr(system, "job", ""))
     filtered = path in {"/api/cto/jobs", "/api/cto/stream"} and method == "GET"
     response = requests.request(
         method,
         system.url + path,
-        params={"userId": "A"} if filtered else {"jobIds": system.job} if path.endswith("stats") else {},
-        json=operation(userId="A") if (method, path) == ("POST", "/api/cto/jobs") else None,
+        params={"userId": user} if filtered else {"jobIds": system.job} if path.endswith("stats") else {},
+        json=operation(userId=user) if (method, path) == ("POST", "/api/cto/jobs") else None,
         headers=bearer(text) | ({"Idempotency-Key": "matrix"} if method == "POST" else {}),
         timeout=10,
         stream=True,
@@ -62,14 +62,14 @@ def handshake(system, text):
     return 200, None
 
 
-def connect(system, transport, text):
-    """Return a client of the room of user A."""
+def connect(system, transport, text, user="A"):
+    """Return a client of the user's room."""
     if transport == "ws":
-        return WebSocketClient(system, "user_A", token=text)
+        return WebSocketClient(system, f"user_{user}", token=text)
     if transport == "sse":
-        client = EventStream(system, f"/api/cto/stream?userId=A&token={text}")
+        client = EventStream(system, f"/api/cto/stream?userId={user}&token={text}")
         assert client.response.status == 200, client.response.read()
         return client.reading()
     client = PythonClient(system.url, transport, auth={"token": text}, reconnection=False)
-    assert client.call("join_room", "user_A") is None
+    assert client.call("join_room", f"user_{user}") is None
     return client

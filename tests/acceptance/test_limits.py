@@ -5,7 +5,7 @@ from __future__ import annotations
 import requests
 from acceptance.guarded import CALLERS, TRANSPORTS, ask, connect, handshake
 from support.clients import PythonClient
-from support.tokens import GUARDED, bearer
+from support.tokens import GUARDED, bearer, token
 from support.waiting import wait_until
 
 
@@ -35,22 +35,23 @@ def test_each_user_has_a_limited_number_of_connections_over_all_transports(launc
     limits = {"CTO_MAX_USER_SOCKETS": "3", "CTO_RATE_LIMIT": "1000000/minute"}
     system = launch("--no-flower", **GUARDED, **limits).ready()
 
-    def refusal(transport):
+    def refusal(transport, user):
         if transport == "ws":
-            return handshake(system, CALLERS["user A"])[1]
+            return handshake(system, token(user))[1]
         if transport == "sse":
-            return ask(system, "GET", "/api/cto/stream", CALLERS["user A"])[1]
-        client = PythonClient(system.url, transport, auth={"token": CALLERS["user A"]}, reconnection=False)
+            return ask(system, "GET", "/api/cto/stream", token(user), user)[1]
+        client = PythonClient(system.url, transport, auth={"token": token(user)}, reconnection=False)
         client.close()
         return client.refusal
 
     for transport in TRANSPORTS:
-        clients = [opened(connect(system, transport, CALLERS["user A"])) for _ in range(3)]
+        user = f"user-of-{transport}"  # connections that have just been closed may still be counted
+        clients = [opened(connect(system, transport, token(user), user)) for _ in range(3)]
         for other in TRANSPORTS:
-            assert refusal(other) == "too_many_connections", (transport, other)
+            assert refusal(other, user) == "too_many_connections", (transport, other)
         others = [opened(connect(system, transport, CALLERS["admin"]))]
         others += [opened(connect(system, transport, CALLERS["service"])) for _ in range(4)]  # not limited
         clients[0].close()
-        wait_until(lambda transport=transport: refusal(transport) is None)
+        wait_until(lambda transport=transport, user=user: refusal(transport, user) is None)
         for client in [*clients[1:], *others]:
             client.close()
