@@ -12,5 +12,5 @@ docs/architecture.md shows the layers, and the path of a request and of an event
 * ``auth``: tokens, callers, the policy, origins, revocations;
 * ``limits``: token buckets, semaphores, client networks, limits on log lines;
 * ``metric_definitions`` and ``errors``;
-* ``patches``: every private or replaced part of a library.
+* ``library_patches``: every private or replaced part of a library.
 """

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import patches
+from api import library_patches
 from api.auth.authentication import Authenticator, validate_auth_settings
 from api.auth.revocations import Revocations
 from api.flask_app import create_app
@@ -92,7 +92,7 @@ def main() -> None:
         log.warning(warning)
     if why := unreachable(settings):
         log.warning("%s: requests are answered with 503 until it is reachable", why)
-    patches.check_store_connections_at_once(eventlet_server.BLOCKING_SELECT)
+    library_patches.check_store_connections_at_once(eventlet_server.BLOCKING_SELECT)
     traces = make_traces(settings, "cto-gateway")
     store = connect(settings, STORE_CONNECTIONS, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history, revocations = History(store), Revocations(store)
@@ -179,7 +179,7 @@ def _serve(
     )
     if number is not None:
         # The dispatcher routes requests by this number.
-        patches.prefix_session_ids(server.eio, f"{number}.")
+        library_patches.prefix_session_ids(server.eio, f"{number}.")
     # Behind the dispatcher, the next request on a connection may be for another gateway's session.
     heads = Pacer(HEADS, newest_and_oldest()).start() if settings.auth == "required" else None
     serving = eventlet_server.serve(
@@ -218,7 +218,7 @@ def _wrap(
         layers["paced"] = lambda inner: paced(inner, authenticator)
     if settings.proxies:
         layers["proxies"] = lambda inner: ProxyFix(inner, x_for=settings.proxies, x_proto=0, x_host=0)
-    capacity: ConnectionLimitMiddleware = patches.install_middleware(app, layers)["connection_limits"]
+    capacity: ConnectionLimitMiddleware = library_patches.install_middleware(app, layers)["connection_limits"]
     return capacity
 
 

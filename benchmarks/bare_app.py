@@ -9,7 +9,7 @@ from api.server import eventlet_server  # isort: skip - it patches the standard 
 
 from flask import Flask, Response
 
-from api import patches
+from api import library_patches
 from api.server.listeners import PortListener, listen
 from cto_worker.config import Settings
 from cto_worker.store import keys
@@ -19,7 +19,7 @@ from cto_worker.store.connection import connect
 def main() -> None:
     """Serve Celery's metadata of a job as stored."""
     settings = Settings.from_env()
-    patches.check_store_connections_at_once(eventlet_server.BLOCKING_SELECT)
+    library_patches.check_store_connections_at_once(eventlet_server.BLOCKING_SELECT)
     store = connect(settings)
     app = Flask("bare")
 

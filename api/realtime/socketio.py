@@ -13,7 +13,7 @@ from flask_socketio import ConnectionRefusedError as ConnectionRefused
 from flask_socketio import SocketIO
 from redis.exceptions import RedisError
 
-from api import patches
+from api import library_patches
 from api.limits.refusal_log import refusals
 from api.realtime.error_payload import error_payload
 from api.realtime.room_access import parse_resume, parse_room
@@ -53,7 +53,7 @@ def make_socketio(app: Flask, async_mode: str) -> SocketIO:
         max_http_buffer_size=MAX_MESSAGE_BYTES,
         http_compression=False,  # of polls: it would delay all clients, like compression of WebSockets (0006)
     )
-    patches.wrap_events(socketio.server, _handle_event)
+    library_patches.wrap_events(socketio.server, _handle_event)
     return socketio
 
 

@@ -30,7 +30,7 @@ from api.relay.websocket_encoder import (
     text_frame,
 )
 from api.rest.request_parsing import parsed
-from api.server.websocket_receiver import (
+from api.server.websocket_decoder import (
     INVALID_TEXT,
     POLICY_VIOLATION,
     PROTOCOL_ERROR,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import hiredis
 from redis.exceptions import ConnectionError as StoreConnectionError
 
-from api import patches
+from api import library_patches
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -42,7 +42,7 @@ class PubSubConnection:
 
     def __enter__(self) -> Self:
         self._connection: Any = self._pool.get_connection()
-        self._socket = patches.socket_of(self._connection)  # no public method reads more than one reply
+        self._socket = library_patches.socket_of(self._connection)  # reads many replies at once
         return self
 
     def __exit__(

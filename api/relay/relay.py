@@ -2,7 +2,7 @@
 
 The journal is the source of truth; a published event only hints that the journal has grown. One loop,
 :meth:`Relay.run`, owns the pub/sub connection, which subscribes only to the channels of rooms with members.
-Subscribers get events from this loop only. A request to join or to resume (:mod:`api.relay.pending_joins`)
+Subscribers get events from this loop only. A request to join or to resume (:mod:`api.relay.join_queue`)
 wakes the loop by a PING on that connection. The relay publishes a heartbeat on a channel of its own: if the
 heartbeat does not return, the connection is dead.
 
@@ -26,8 +26,8 @@ from redis.exceptions import RedisError
 
 from api import metric_definitions
 from api.relay.encoded_event import valid_event
+from api.relay.join_queue import JoinQueue, JoinRequest
 from api.relay.ordered_delivery import JOB_BATCH_SIZE, OrderedDelivery, yield_to_others
-from api.relay.pending_joins import JoinQueue, JoinRequest
 from api.relay.pubsub_connection import PubSubConnection
 from api.relay.send_queue import flush, flush_on_exit
 from cto_worker.domain.ids_and_rooms import job_room

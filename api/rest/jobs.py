@@ -19,7 +19,7 @@ from api.auth.origins_and_hosts import MAX_SHOWN
 from api.auth.policy import Action
 from api.errors import ForbiddenError
 from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query, wrong
-from api.rest.responses import State
+from api.rest.response_types import State
 from cto_worker.domain.field_types import Count, JobId, Percent, doc
 from cto_worker.domain.ids_and_rooms import JOB_ID
 from cto_worker.domain.progress_event import JobStatus, decode, dumps

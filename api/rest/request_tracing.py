@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import request
 
-from api import patches
+from api import library_patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,4 +30,4 @@ def trace_requests(app: Flask, traces: Traces) -> None:
             set_status(response.status_code)
             return response
 
-    patches.wrap_dispatch(app, dispatch_traced)
+    library_patches.wrap_dispatch(app, dispatch_traced)

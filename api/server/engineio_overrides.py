@@ -1,6 +1,6 @@
 """Engine.IO with less memory per client: no thread and no copy of the request, and one write per flush.
 
-:mod:`api.patches` puts these parts in place of the library's.
+:mod:`api.library_patches` puts these parts in place of the library's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from engineio.exceptions import ContentTooLongError, EngineIOError
 from engineio.packet import MESSAGE, PING, Packet
 
-from api import patches
+from api import library_patches
 from api.limits.refusal_log import refusals
 from api.limits.token_bucket import BURST, TokenBucket
 from api.relay.encoded_event import EncodedEvent, socketio_packet
@@ -54,7 +54,7 @@ def install_engine(  # noqa: PLR0913 - the parts of an engine
     ``on_message`` handles a message: it gets the server's own handler, the session's id, and the message.
     ``on_opened`` gets the id of each new session.
     """
-    hooks = patches.EngineIOHooks(
+    hooks = library_patches.EngineIOHooks(
         create_queue=create_queue,
         receive_post=_receive_post,
         ping=_pings(server).add,
@@ -63,7 +63,7 @@ def install_engine(  # noqa: PLR0913 - the parts of an engine
         disconnect=partial(_disconnect, server),
         message=on_message,
     )
-    patches.install_engineio(server, hooks)
+    library_patches.install_engineio(server, hooks)
 
 
 def _receive_post(session: Any, environ: dict[str, Any]) -> None:
@@ -90,7 +90,7 @@ def _receive_post(session: Any, environ: dict[str, Any]) -> None:
 def _posted_packets(session: Any, environ: dict[str, Any]) -> list[Packet]:
     data = _read_body(environ, session.server.max_http_buffer_size)
     # A client that reconnects joins all its rooms at once.
-    return patches.decode_packets(data.decode(), BURST if session.queue.joined else UNJOINED_PACKETS)
+    return library_patches.decode_packets(data.decode(), BURST if session.queue.joined else UNJOINED_PACKETS)
 
 
 def _read_body(environ: dict[str, Any], most: int) -> bytes:

@@ -34,7 +34,7 @@ from api.relay.websocket_encoder import (
     control_frame,
     text_frame,
 )
-from api.server.websocket_receiver import (
+from api.server.websocket_decoder import (
     POLICY_VIOLATION,
     PROTOCOL_ERROR,
     FrameDecoder,

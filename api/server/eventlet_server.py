@@ -31,7 +31,7 @@ from eventlet.support import greendns  # noqa: E402
 from eventlet.support.greenlets import greenlet  # noqa: E402
 from eventlet.wsgi import WSGI_LOCAL, HttpProtocol, Input  # noqa: E402
 
-from api import patches  # noqa: E402
+from api import library_patches  # noqa: E402
 from api.errors import HeadError  # noqa: E402
 from api.limits.client_network import network_of  # noqa: E402
 from api.server.caller_turns import CALLER  # noqa: E402
@@ -39,7 +39,7 @@ from api.server.chunked_body import ChunkError, Chunks  # noqa: E402
 from api.server.http_head import MAX_LINE_BYTES, error_response, read_head  # noqa: E402
 from api.server.limited_reader import LimitedReader  # noqa: E402
 from api.server.socket_poller import SocketPoller  # noqa: E402
-from api.server.websocket_receiver import wants_upgrade  # noqa: E402
+from api.server.websocket_decoder import wants_upgrade  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -111,7 +111,7 @@ def wait_for_signal(serving: Any) -> None:
     signal.set_wakeup_fd(-1)
 
 
-@patches.wrap_request_line
+@library_patches.wrap_request_line
 class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
     """A connection that can be detached from its request, and then outlives it."""
 
@@ -185,7 +185,7 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
 
     def detach_socket(self) -> Any:
         """Return the connection. eventlet then neither answers the request nor closes the connection."""
-        return patches.detach_connection(self, WSGI_LOCAL, _CLOSED)
+        return library_patches.detach_connection(self, WSGI_LOCAL, _CLOSED)
 
     def shrink_write_buffer(self) -> None:
         """Free the memory of the write buffer, which is no longer needed."""
@@ -281,6 +281,6 @@ def adapt_environ(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable
 
 def log_failures() -> None:
     """Make eventlet log the exceptions that end green threads, instead of printing them."""
-    patches.report_failures(
+    library_patches.report_failures(
         get_hub(), lambda failure: log.error("unexpected error in a green thread", exc_info=failure)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.realtime.user_stream_cursor import PATTERN
-from api.rest import jobs, responses
+from api.rest import jobs, response_types
 from api.rest.jobs import DEFAULT_LIMIT, FILTERS, MAX_INTEGER, MAX_LIMIT, MAX_STATS
 from api.spec import examples
 from api.spec.components import (
@@ -134,7 +134,7 @@ def _list() -> dict[str, Any]:
         "Jobs",
         "listJobs",
         "List jobs, newest first",
-        {200: data(responses.Page, "One page of jobs", examples.PAGE)},
+        {200: data(response_types.Page, "One page of jobs", examples.PAGE)},
         (*AUTHENTICATED, "invalid_query", "user_mismatch"),
         description="A page without `nextCursor` is the last; other pages may have fewer than `limit` jobs",
         parameters=[
@@ -196,7 +196,7 @@ def _job_paths() -> dict[str, Any]:
             "get": _of_job(
                 "jobStatus",
                 "Get a job with its events and result",
-                {200: data(responses.JobView, "The job", examples.STATUS)},
+                {200: data(response_types.JobView, "The job", examples.STATUS)},
             )
         },
         "latest": {
@@ -214,7 +214,7 @@ def _job_paths() -> dict[str, Any]:
                 "Get the events of a job",
                 {
                     200: data(
-                        responses.Events,
+                        response_types.Events,
                         "The job's events",
                         {"jobId": examples.JOB_ID, "events": [examples.LAST_EVENT]},
                     )

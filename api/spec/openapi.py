@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from api.errors import CODE_OF_STATUS, ERRORS
-from api.rest import responses
+from api.rest import response_types
 from api.spec.components import (
     AUTHENTICATED,
     BEARER_OR_QUERY,
@@ -108,13 +108,13 @@ def _gateway_paths() -> dict[str, Any]:
         "/healthz": _public(
             "alive",
             "Check whether the gateway is alive",
-            data(responses.Health, "The gateway is alive", {"status": "alive"}, ()),
+            data(response_types.Health, "The gateway is alive", {"status": "alive"}, ()),
             EVERY_ROUTE,
         ),
         "/readyz": _public(
             "ready",
             "Check whether the gateway can serve requests",
-            data(responses.Health, "The gateway can serve requests", {"status": "ready"}, ()),
+            data(response_types.Health, "The gateway can serve requests", {"status": "ready"}, ()),
             (*EVERY_ROUTE, "store_unavailable", "going_away"),
         ),
         "/metrics": {"get": _metrics()},

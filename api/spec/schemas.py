@@ -8,7 +8,7 @@ import msgspec
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
-from api.rest import jobs, responses
+from api.rest import jobs, response_types
 from cto_worker.domain.ids_and_rooms import JOB_ID_PATTERN
 from cto_worker.domain.progress_event import StepResult
 from cto_worker.domain.request import RequestSchema
@@ -22,7 +22,7 @@ JOB_ID = {"type": "string", "pattern": f"^{JOB_ID_PATTERN}$"}
 _REFERENCE = "#/components/schemas/{name}"
 _RESPONSES = [
     kind
-    for module in (jobs, responses)
+    for module in (jobs, response_types)
     for kind in vars(module).values()
     if getattr(kind, "__module__", "") == module.__name__ and hasattr(kind, "__struct_fields__")
 ]

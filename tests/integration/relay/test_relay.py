@@ -17,7 +17,7 @@ from support.samples import FIRST_EVENT as FIRST
 from support.waiting import assert_stays, wait_until
 
 from api.errors import RelayUnavailableError, TooManyRoomsError
-from api.relay.pending_joins import BATCH_SIZE
+from api.relay.join_queue import BATCH_SIZE
 from api.relay.relay import HEARTBEAT_INTERVAL_S, LISTEN_TIMEOUT_S, Relay
 from api.relay.subscriber import Subscriber
 from cto_worker.config import Settings
@@ -296,7 +296,7 @@ def test_a_repeated_terminal_event_is_dropped(relay, journal, store, inbox):
 
 
 def test_joining_without_a_running_relay_is_refused(store, inbox, monkeypatch):
-    monkeypatch.setattr("api.relay.pending_joins.JOIN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("api.relay.join_queue.JOIN_TIMEOUT_S", 0.05)
     relay = Relay(store, History(store))
     with pytest.raises(RelayUnavailableError):
         relay.join(inbox("socket"), "user_7")

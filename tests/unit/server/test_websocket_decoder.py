@@ -6,7 +6,7 @@ import pytest
 
 from api.errors import HandshakeError, WebSocketError
 from api.relay.websocket_encoder import BINARY, CLOSE, FRAGMENT, PING, TEXT
-from api.server.websocket_receiver import FrameDecoder, close_status, handshake, text_of
+from api.server.websocket_decoder import FrameDecoder, close_status, handshake, text_of
 
 LIMIT = 70_000
 REQUEST = {

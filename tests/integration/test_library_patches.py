@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from redis._parsers import hiredis
 
-from api import patches
+from api import library_patches
 
 
 def test_a_pooled_connection_is_checked_by_one_poll(store, monkeypatch):
@@ -18,7 +18,7 @@ def test_a_pooled_connection_is_checked_by_one_poll(store, monkeypatch):
         return polls[-1]
 
     monkeypatch.setattr(hiredis, "_socket_can_read", hiredis._socket_can_read)  # restores it
-    patches.check_store_connections_at_once(SimpleNamespace(poll=poll, POLLIN=select.POLLIN))
+    library_patches.check_store_connections_at_once(SimpleNamespace(poll=poll, POLLIN=select.POLLIN))
     for count in range(3):
         store.ping()
         assert len(polls) <= count + 1

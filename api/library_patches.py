@@ -1,7 +1,7 @@
 """All uses of private or replaced parts of libraries. Check this table when a library is upgraded.
 
-No other module uses them; tests/unit/test_patches.py checks that. A function below installs one row, or
-several rows that depend on each other. Functions may be called in any order: the order of hooks and of
+No other module uses them; tests/unit/test_library_patches.py checks that. A function below installs one row,
+or several rows that depend on each other. Functions may be called in any order: the order of hooks and of
 middleware is decided here.
 
 What is replaced or private, why, and the test in ``tests/`` that fails without it:
@@ -11,21 +11,21 @@ redis-py:
 * ``connection._sock``: no public method reads more than one reply at a time.
   Test: ``integration/relay/test_relay.py::test_a_member_that_resumes_gets_no_live_event_twice``.
 * ``redis_parser._socket_can_read``: eventlet makes the check of a pooled connection slow.
-  Test: ``integration/test_patches.py::test_a_pooled_connection_is_checked_by_one_poll``.
+  Test: ``integration/test_library_patches.py::test_a_pooled_connection_is_checked_by_one_poll``.
 
 Flask and Flask-SocketIO:
 
 * ``app.wsgi_app``: Flask's documented way to add middleware. Flask-SocketIO replaces it first.
-  Test: ``unit/test_patches.py::test_middleware_has_one_order_whatever_the_order_of_its_names``.
+  Test: ``unit/test_library_patches.py::test_middleware_has_one_order_whatever_the_order_of_its_names``.
 * ``app.full_dispatch_request``: Flask's hooks do not run for requests that an earlier hook refuses.
-  Test: ``unit/test_patches.py::test_a_request_that_an_earlier_hook_refuses_is_traced``.
+  Test: ``unit/test_library_patches.py::test_a_request_that_an_earlier_hook_refuses_is_traced``.
 
 eventlet:
 
 * ``hub.squelch_generic_exception``: it prints exceptions, and a log line must be one JSON object.
-  Test: ``unit/test_patches.py::test_failures_of_callbacks_and_timers_are_logged``.
+  Test: ``unit/test_library_patches.py::test_failures_of_callbacks_and_timers_are_logged``.
 * ``hub.squelch_timer_exception``: the same.
-  Test: ``unit/test_patches.py::test_failures_of_callbacks_and_timers_are_logged``.
+  Test: ``unit/test_library_patches.py::test_failures_of_callbacks_and_timers_are_logged``.
 * ``protocol._read_request_line``: eventlet does not skip an empty line, and its 414 is not in our format.
   Test: ``acceptance/test_http_conformance.py::test_a_request_is_answered_as_the_rfcs_require``.
 * ``protocol.conn_state``: eventlet would close the connection with its request.
@@ -52,7 +52,7 @@ python-engineio:
 * ``server.handlers message``: messages are not limited.
   Test: ``unit/server/test_engineio_overrides.py::test_a_session_ends_after_a_message_before_it_joined``.
 * ``server.generate_id``: the dispatcher needs the gateway's number in the id of a session.
-  Test: ``unit/test_patches.py::test_ids_of_sessions_have_the_number_of_the_gateway``.
+  Test: ``unit/test_library_patches.py::test_ids_of_sessions_have_the_number_of_the_gateway``.
 
 python-socketio:
 

