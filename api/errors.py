@@ -6,6 +6,7 @@ sockets, the OpenAPI and AsyncAPI documents and the table in docs/contract.md al
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -274,6 +275,11 @@ _CODES: dict[type[Exception], str] = {
     RelayUnavailableError: "store_unavailable", NotDurableError: "store_unavailable",
     RedisError: "store_unavailable", OperationalError: "store_unavailable",
 }  # fmt: skip
+
+
+def error_body(code: str, message: str) -> bytes:
+    """Return the JSON body of an error response that is written without Flask."""
+    return json.dumps({"success": False, "error": {"code": code, "message": message}}).encode()
 
 
 def describe(error: Exception) -> tuple[str, str]:

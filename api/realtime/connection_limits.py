@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from functools import partial
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.wsgi import ClosingIterator
 
 from api import metric_definitions
+from api.errors import error_body
 from api.limits.client_network import network_of
 from api.limits.token_bucket import TokenBucket
 
@@ -101,7 +101,6 @@ def _opens_session(path: str, environ: dict[str, Any]) -> bool:
 
 
 def _refuse(start_response: Callable[..., Any], status: HTTPStatus, message: str) -> Iterable[bytes]:
-    error = {"code": "too_many_connections", "message": message}
     headers = [("Content-Type", "application/json"), ("Retry-After", str(RETRY_AFTER_S))]
     start_response(f"{status} {status.phrase}", headers)
-    return [json.dumps({"success": False, "error": error}).encode()]
+    return [error_body("too_many_connections", message)]

@@ -6,7 +6,6 @@ which need no store: the gateway then counts these itself. Static files are not 
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections import OrderedDict
@@ -24,7 +23,7 @@ from werkzeug.exceptions import HTTPException
 from api import metric_definitions
 from api.auth.authentication import PUBLIC, TOKEN_IN_QUERY
 from api.auth.policy import Role
-from api.errors import RateLimitedError
+from api.errors import RateLimitedError, error_body
 from api.limits.client_network import network_of
 from api.rest.in_flight import AT_ONCE, InFlight
 from api.server.caller_turns import CALLER
@@ -207,7 +206,7 @@ def _refuse(
     start_response: Callable[..., Any], error: RateLimitedError, headers: dict[str, str]
 ) -> Iterable[bytes]:
     """Answer as :mod:`api.rest.error_handlers` does, without Flask."""
-    body = json.dumps({"success": False, "error": {"code": error.code, "message": str(error)}}).encode()
+    body = error_body(error.code, str(error))
     metric_definitions.REQUEST.labels("any", "refused", HTTPStatus.TOO_MANY_REQUESTS.value).observe(0)
     headers |= {"Retry-After": str(error.retry_after_s), "Content-Type": "application/json"}
     start_response("429 TOO MANY REQUESTS", [*headers.items(), ("Content-Length", str(len(body)))])

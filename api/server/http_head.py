@@ -6,12 +6,11 @@ request. So this parser is stricter than eventlet's: it refuses an ambiguous hea
 
 from __future__ import annotations
 
-import json
 import re
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from api.errors import HeadError
+from api.errors import HeadError, error_body
 from api.server.security_headers import SECURITY_HEADERS
 
 if TYPE_CHECKING:
@@ -139,8 +138,7 @@ def _repeated(key: str, first: str, value: str) -> str:
 def error_response(error: HeadError, line: bytes) -> bytes:
     """Return the complete response to a refused head. ``line`` is its request line."""
     reason = _REASONS[error.status]
-    failure = {"code": error.code, "message": str(error)}
-    body = json.dumps({"success": False, "error": failure}).encode()
+    body = error_body(error.code, str(error))
     head = [
         f"HTTP/1.1 {error.status} {reason}",
         f"Date: {formatdate(usegmt=True)}",

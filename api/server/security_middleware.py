@@ -6,7 +6,6 @@ does not get here; :func:`api.server.http_head.error_response` adds the same hea
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from http import HTTPStatus
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from api import metric_definitions
 from api.auth.origins_and_hosts import MAX_SHOWN, OriginAndHostPolicy
-from api.errors import ERRORS, ForbiddenError
+from api.errors import ERRORS, ForbiddenError, error_body
 from api.server import cors
 from api.server.security_headers import SECURITY_HEADERS
 from cto_worker.observability.warning_limiter import WarningLimiter
@@ -117,7 +116,7 @@ def _complete(headers: list[tuple[str, str]], cors_headers: list[tuple[str, str]
 
 
 def _refuse(start: Callable[..., Any], status: HTTPStatus, code: str, message: str) -> Iterable[bytes]:
-    body = json.dumps({"success": False, "error": {"code": code, "message": message}}).encode()
+    body = error_body(code, message)
     # A browser hides the body of a refused request from its page, but shows the status.
     start(
         f"{status} {code.replace('_', ' ').capitalize()}",
