@@ -12,13 +12,13 @@ from redis.exceptions import ConnectionError as StoreConnectionError
 
 from api import metric_definitions
 from api.auth.authentication import authenticate_request, require_authentication
-from api.rest import error_handlers, jobs
+from api.rest import error_handlers, job_views
 from api.rest.error_handlers import unavailable
 from api.rest.rate_limit import limit_requests
+from api.rest.readiness_check import ReadinessCheck
 from api.rest.request_parsing import MAX_BODY_BYTES
-from api.rest.store_check import StoreCheck
 from api.spec import asyncapi, openapi
-from cto_worker.store.history import History
+from cto_worker.store.journal_queries import JournalQueries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from api.auth.authentication import Authenticator
     from cto_worker.config import Settings
     from cto_worker.domain.journal import Journal
-    from cto_worker.jobs.producer import Producer
+    from cto_worker.jobs.job_producer import JobProducer
 
 LATE_S = 10.0  # the relay receives its own heartbeat every 2 s, and reconnects after 6 s without one
 STATIC = Path(__file__).parent / "static"
@@ -39,7 +39,7 @@ def create_app(  # noqa: PLR0913 - the parts that the app is built from
     authenticator: Authenticator,
     store: Redis,
     journal: Journal,
-    producer: Producer,
+    producer: JobProducer,
     *,
     seconds_since_heartbeat: Callable[[], float] = lambda: 0.0,
     stopping: Callable[[], bool] = lambda: False,
@@ -76,7 +76,7 @@ def create_app(  # noqa: PLR0913 - the parts that the app is built from
         """Answer without using the store."""
         return jsonify(success=True, data={"status": "alive"})
 
-    store_check = StoreCheck(store)
+    store_check = ReadinessCheck(store)
 
     @app.get("/readyz")
     def readyz() -> Response:
@@ -91,7 +91,7 @@ def create_app(  # noqa: PLR0913 - the parts that the app is built from
         return jsonify(success=True, data={"status": "ready"})
 
     _add_pages(app, settings)
-    app.register_blueprint(jobs.blueprint(History(store), journal, producer))
+    app.register_blueprint(job_views.blueprint(JournalQueries(store), journal, producer))
     return app
 
 

@@ -19,7 +19,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import library_patches
 from api.auth.authentication import Authenticator, validate_auth_settings
-from api.auth.revocations import Revocations
+from api.auth.token_revocations import Revocations
 from api.flask_app import create_app
 from api.limits.fifo_semaphore import LOOKUPS_AT_ONCE, FifoSemaphore
 from api.limits.log_repeat_filter import RepeatFilter
@@ -27,33 +27,41 @@ from api.limits.refusal_log import refusals
 from api.metric_definitions import HEARTBEAT_LATE
 from api.realtime import sse, websocket_route
 from api.realtime.client_sessions import ClientSessions
-from api.realtime.connection_limits import AddressRateLimiter, ConnectionLimitMiddleware
-from api.realtime.connections import Connections
+from api.realtime.connection_limit_middleware import AddressRateLimiter, ConnectionLimitMiddleware
+from api.realtime.connection_registry import ConnectionRegistry
 from api.realtime.drain import drain
-from api.realtime.socketio import MAX_MESSAGE_BYTES, NAMESPACE, SocketIOClient, make_socketio, register
-from api.realtime.unjoined_sessions import UnjoinedSessionReaper
+from api.realtime.socketio_transport import (
+    MAX_MESSAGE_BYTES,
+    NAMESPACE,
+    SocketIOClient,
+    make_socketio,
+    register,
+)
+from api.realtime.unjoined_session_reaper import UnjoinedSessionReaper
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
-from api.rest.in_flight import AT_ONCE
+from api.rest.concurrency_limit import AT_ONCE
 from api.rest.rate_limit import REFUSE_EARLY
 from api.rest.request_tracing import trace_requests
-from api.server.caller_turns import HEADS, Pacer, newest_and_oldest, paced
 from api.server.engineio_overrides import install_engine
 from api.server.listeners import DispatchedListener, PortListener, allow_descriptors, listen
+from api.server.request_pacing import HEADS, Pacer, newest_and_oldest, paced
 from api.server.security_middleware import SecurityMiddleware
-from api.server.socketio_packet_check import MessageLimits
+from api.server.socketio_message_limits import MessageLimits
 from cto_worker.config import Settings
 from cto_worker.domain.journal import Journal
 from cto_worker.errors import ConfigError
-from cto_worker.jobs.celery_app import celery_app, make_producer
+from cto_worker.jobs.celery_app import celery_app
+from cto_worker.jobs.job_producer import make_producer
 from cto_worker.observability import logs
 from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
-from cto_worker.observability.metrics_heartbeat import ProcessHeartbeat, read
+from cto_worker.observability.process_heartbeat import ProcessHeartbeat
+from cto_worker.observability.system_counts import read_system_counts
 from cto_worker.observability.traces_factory import make_traces
 from cto_worker.store.connection import connect
-from cto_worker.store.history import History
 from cto_worker.store.journal import RedisJournal
+from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.store.startup_wait import unreachable
 from cto_worker.unknown_settings import unknown_settings
 
@@ -95,13 +103,13 @@ def main() -> None:
     library_patches.check_store_connections_at_once(eventlet_server.BLOCKING_SELECT)
     traces = make_traces(settings, "cto-gateway")
     store = connect(settings, STORE_CONNECTIONS, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
-    history, revocations = History(store), Revocations(store)
+    history, revocations = JournalQueries(store), Revocations(store)
     authenticator = Authenticator(settings, revocations.revoked)
     # A pool of its own: if requests use up a shared pool, the relay would take the store for unreachable.
     relay_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     relay = Relay(
         relay_store,
-        History(relay_store),
+        JournalQueries(relay_store),
         on_store_lost=eventlet_server.clear_dns_cache,
         max_rooms=settings.max_rooms,
     )
@@ -118,7 +126,7 @@ def main() -> None:
     if settings.otlp_endpoint:
         trace_requests(app, traces)
     socketio = make_socketio(app, async_mode=eventlet_server.ASYNC_MODE)
-    connections = Connections(revocations, settings.max_user_sockets)
+    connections = ConnectionRegistry(revocations, settings.max_user_sockets)
     sessions = ClientSessions(authenticator, connections, FifoSemaphore(), relay, history)
     session_reaper = UnjoinedSessionReaper(socketio.server, NAMESPACE)
     install_engine(
@@ -141,7 +149,7 @@ def main() -> None:
     if settings.auth == "required":
         threading.Thread(target=connections.run, name="connections", daemon=True).start()
     _collect_rarely()
-    app.register_blueprint(metrics_endpoint.blueprint(partial(read, store), history.backlog))
+    app.register_blueprint(metrics_endpoint.blueprint(partial(read_system_counts, store), history.backlog))
     _serve(socketio, sessions, settings, number, stopping)
     traces.stop(TRACES_S)
     refusals.flush()

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.http_client import Connections
+from benchmarks.http_client import ConnectionRegistry
 from benchmarks.system import BODY, embedded_store, free_port, listens, process, wait_until
 from benchmarks.worker import worker_on
 
@@ -60,12 +60,12 @@ def _finished_jobs(environment: dict[str, str], count: int) -> list[str]:
 
 
 @contextmanager
-def serving(module: str, environment: dict[str, str]) -> Iterator[Connections]:
+def serving(module: str, environment: dict[str, str]) -> Iterator[ConnectionRegistry]:
     """Run a server as a process while the block runs. Yields connections to it."""
     port = free_port()
     with process(["-m", module], environment | {"CTO_PORT": str(port)}):
         wait_until(lambda: listens(port))
-        connections = Connections(port, AT_ONCE)
+        connections = ConnectionRegistry(port, AT_ONCE)
         try:
             yield connections
         finally:

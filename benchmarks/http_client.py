@@ -10,7 +10,7 @@ import time
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 
 
-class Connections:
+class ConnectionRegistry:
     """Connections to one server, each with at most one request in flight."""
 
     def __init__(self, port: int, count: int) -> None:

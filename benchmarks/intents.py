@@ -10,7 +10,7 @@ from uuid import uuid4
 from benchmarks.system import BODY, client, embedded_store
 from cto_worker.config import Settings
 from cto_worker.domain.journal import Journal
-from cto_worker.jobs.runner import Runner
+from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.markets.paper.market import PaperMarket
 from cto_worker.store.journal import RedisJournal
 
@@ -38,12 +38,12 @@ def buy_with_log_and_without(rounds: int = 9) -> tuple[float, float]:
         store = client(environment)
         market = PaperMarket(store, settings)
         for _ in range(rounds):
-            with_log.append(_ms_per_buy(Runner(Journal.of(RedisJournal(store, settings)), market)))
-            without.append(_ms_per_buy(Runner(Journal.of(NoLog(store, settings)), market)))
+            with_log.append(_ms_per_buy(JobRunner(Journal.of(RedisJournal(store, settings)), market)))
+            without.append(_ms_per_buy(JobRunner(Journal.of(NoLog(store, settings)), market)))
     return median(with_log), median(without)
 
 
-def _ms_per_buy(runner: Runner) -> float:
+def _ms_per_buy(runner: JobRunner) -> float:
     body = BODY | {"walletCount": BUYS, "buyAmount": 0.05}
     start_s = time.perf_counter()
     runner.run_job(str(uuid4()), body)

@@ -13,7 +13,7 @@ from benchmarks.relay.crowd import crowd
 from benchmarks.relay.jobs import Publisher
 from benchmarks.relay.rows import deliver, jobs_of, join_each
 from benchmarks.system import client, embedded_store, free_port, listens, process, program, wait_until
-from cto_worker.observability.metrics_heartbeat import alive
+from cto_worker.observability.system_counts import running_processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def _measure(start: Start) -> tuple[float, ...]:
     with embedded_store() as environment, client(environment) as store:
         port = free_port()
         with start(environment, port) as pids:
-            wait_until(lambda: len(alive(store, "gateway")) == GATEWAYS and listens(port))
+            wait_until(lambda: len(running_processes(store, "gateway")) == GATEWAYS and listens(port))
             with crowd(port) as clients:
                 users = join_each(clients, CLIENTS)
                 publisher = Publisher(store)

@@ -14,8 +14,8 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import TextMessage
 from wsproto.frame_protocol import FrameProtocol
 
-from api.relay.websocket_encoder import text_frame
-from api.server.websocket_decoder import FrameDecoder, text_of
+from api.relay.websocket_frame_encoder import text_frame
+from api.server.websocket_frame_decoder import FrameDecoder, text_of
 
 LIMIT, ROUNDS, FRAMES, CONNECTIONS = 32_768, 15, 2_000, 5_000
 SIZES = {"a join, 40 bytes": 40, "an event, 700 bytes": 700, "the largest message, 32,768 bytes": LIMIT}

@@ -11,9 +11,10 @@ from uuid import uuid4
 from benchmarks.noop import NOOP
 from benchmarks.system import BODY, client, embedded_store, process, resident_mb, wait_until
 from cto_worker.config import Settings
-from cto_worker.jobs.celery_app import celery_app, make_producer
+from cto_worker.jobs.celery_app import celery_app
+from cto_worker.jobs.job_producer import make_producer
 from cto_worker.store import keys
-from cto_worker.store.history import History
+from cto_worker.store.journal_queries import JournalQueries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ class Worker:
         self.store = client(environment)
         self.app = celery_app(settings)
         self.producer = make_producer(settings, self.store, self.app)
-        self.history = History(self.store)
+        self.history = JournalQueries(self.store)
 
     def pause(self) -> None:
         """Stop consuming the queue."""

@@ -26,17 +26,18 @@ from redis.exceptions import RedisError
 from cto_worker.config import Settings
 from cto_worker.domain.journal import Journal
 from cto_worker.errors import ConfigError
-from cto_worker.jobs.celery_app import celery_app, make_send
+from cto_worker.jobs.celery_app import celery_app
+from cto_worker.jobs.celery_task import register
+from cto_worker.jobs.job_producer import make_send
+from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.jobs.lease_keeper import LeaseKeeper
-from cto_worker.jobs.runner import Runner
-from cto_worker.jobs.sweeper import Sweeper
-from cto_worker.jobs.task import register
+from cto_worker.jobs.orphan_sweeper import OrphanSweeper
 from cto_worker.market_registry import market_type
 from cto_worker.observability import logs
 from cto_worker.observability.flower_phase_events import FlowerPhaseEvents
 from cto_worker.observability.metered_journal import MeteredJobStore, metered
 from cto_worker.observability.metric_definitions import REGISTRY
-from cto_worker.observability.metrics_heartbeat import ProcessHeartbeat
+from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 from cto_worker.observability.traces_factory import make_traces
 from cto_worker.store.connection import check_durable, connect
 from cto_worker.store.journal import RedisJournal
@@ -72,10 +73,10 @@ send = make_send(app)
 background_store = _connect(connections=_BACKGROUND_CONNECTIONS)
 background_journal = RedisJournal(background_store, settings)
 keeper = LeaseKeeper(background_journal, settings.lease_ms)
-sweeper = Sweeper(MeteredJobStore(background_journal), settings.lease_ms, send)
+sweeper = OrphanSweeper(MeteredJobStore(background_journal), settings.lease_ms, send)
 traces = make_traces(settings, "cto-worker")
 phase_events = FlowerPhaseEvents()
-runner = Runner(
+runner = JobRunner(
     metered(traces.journal(Journal.of(RedisJournal(store, settings))), phase_events),
     traces.market(market),
     keeper,

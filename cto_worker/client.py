@@ -23,19 +23,20 @@ from cto_worker.config import Settings
 from cto_worker.domain.journal import Journal
 from cto_worker.domain.progress_event import decode
 from cto_worker.errors import EventsGoneError, JobNotFoundError
-from cto_worker.jobs.celery_app import celery_app, make_producer
+from cto_worker.jobs.celery_app import celery_app
+from cto_worker.jobs.job_producer import make_producer
 from cto_worker.observability.traces_factory import make_traces
 from cto_worker.operation.cancel_job import cancel
 from cto_worker.store import keys
 from cto_worker.store.connection import connect
-from cto_worker.store.history import History
 from cto_worker.store.journal import RedisJournal
+from cto_worker.store.journal_queries import JournalQueries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from cto_worker.domain.progress_event import JobStatus, ProgressEvent
-    from cto_worker.store.history import JobDetails
+    from cto_worker.store.journal_queries import JobDetails
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class Client:
         self._journal = Journal.of(RedisJournal(self._store, settings))
         self._traces = make_traces(settings, "cto-client")
         self._producer = make_producer(settings, self._store, self._celery, self._traces)
-        self._history = History(self._store)
+        self._history = JournalQueries(self._store)
 
     def __enter__(self) -> Self:
         return self

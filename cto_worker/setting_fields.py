@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from marshmallow import ValidationError, fields, validate
 
 from cto_worker.crash_points import CRASH_POINTS
-from cto_worker.hosts import host_name
+from cto_worker.host_header import host_name
 from cto_worker.store_url import SCHEME, parse
 
 if TYPE_CHECKING:

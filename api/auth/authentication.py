@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from flask import Flask, g, request
 
 from api.auth.origins_and_hosts import MAX_SHOWN
-from api.auth.policy import Caller, Role
+from api.auth.permission_policy import Caller, Role
 from api.auth.tokens import EXPIRED, make_verifier
 from api.errors import ERRORS, ForbiddenError, UnauthorizedError
 from cto_worker.errors import ConfigError, CtoError

@@ -20,11 +20,11 @@ from jwt.exceptions import (
     PyJWTError,
 )
 
-from api.auth.key_set import KeySet, SigningKey
+from api.auth.jwks_key_set import KeySet, SigningKey
 from api.auth.origins_and_hosts import MAX_SHOWN
-from api.auth.policy import Caller, Role
+from api.auth.permission_policy import Caller, Role
 from api.errors import ERRORS, UnauthorizedError
-from cto_worker.domain.request import USER_ID
+from cto_worker.domain.operation_request import USER_ID
 from cto_worker.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from rich.text import Text
 
 from api.cli.job_labels import buys_of, label_of
 from api.cli.output import program
+from api.cli.process_supervisor import die_with_parent
 from api.cli.progress_display import Bars, Lines, bars, watch
 from api.cli.rest_client import GatewayError, RestClient
-from api.cli.supervisor import die_with_parent
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
 from cto_worker.markets.paper.ledger_audit import audit

@@ -13,7 +13,7 @@ from api.auth.authentication import validate_auth_settings
 from api.cli.output import program
 from api.cli.rest_client import GatewayError, RestClient
 from cto_worker.errors import ConfigError
-from cto_worker.observability.metrics_heartbeat import alive
+from cto_worker.observability.system_counts import running_processes
 from cto_worker.store import intent_review, keys
 from cto_worker.store.connection import check_durable, connect
 from cto_worker.store.sentinel import connection_options
@@ -118,7 +118,7 @@ def _known_gateways(settings: Settings, store: Redis) -> list[str]:
     if settings.embedded:
         return []
     with suppress(RedisError):
-        return alive(store, "gateway")
+        return running_processes(store, "gateway")
     return []
 
 
@@ -207,7 +207,7 @@ def _text(error: GatewayError, settings: Settings) -> str:
 
 
 def _workers(store: Redis, settings: Settings) -> str:
-    names = alive(store, "worker")
+    names = running_processes(store, "worker")
     if not names:
         start = (
             f"it is part of `{_up()}`" if settings.embedded else "the Procfile's `worker`, or its container"

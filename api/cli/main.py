@@ -12,12 +12,12 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import NoPermissionError, RedisError
 from rich.console import Console
 
-from api.cli import jobs, operator
+from api.cli import job_commands, operator_commands
 from api.cli.demo import demo
 from api.cli.doctor import examine
-from api.cli.market import market
-from api.cli.options import as_json
+from api.cli.market_commands import market
 from api.cli.output import program
+from api.cli.shared_options import as_json
 from api.cli.up import up
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
@@ -51,7 +51,7 @@ def main() -> None:
     """
 
 
-for command in (*jobs.COMMANDS, *operator.COMMANDS, market):
+for command in (*job_commands.COMMANDS, *operator_commands.COMMANDS, market):
     main.add_command(command)
 
 

@@ -17,12 +17,12 @@ from redis.exceptions import RedisError
 
 from api.auth.authentication import validate_auth_settings
 from api.cli.output import program
-from api.cli.supervisor import Spec, Supervisor
+from api.cli.process_supervisor import Spec, Supervisor
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 from cto_worker.observability import flower_options
 from cto_worker.observability.logs import json_line
-from cto_worker.observability.metrics_heartbeat import alive
+from cto_worker.observability.system_counts import running_processes
 from cto_worker.store.connection import connect
 from cto_worker.store.embedded import answers
 from cto_worker.store.startup_wait import AGAIN_S, unreachable
@@ -124,7 +124,7 @@ class _Readiness:
     def _alive_workers(self) -> set[str] | None:
         try:
             with connect(self._settings, 1, timeout_s=PROBE_S, retry_timeouts=False) as store:
-                return set(alive(store, "worker"))
+                return set(running_processes(store, "worker"))
         except RedisError:
             return None
 

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.auth.authentication import Authenticator
-    from api.auth.policy import Caller
+    from api.auth.permission_policy import Caller
     from api.limits.fifo_semaphore import FifoSemaphore
-    from api.realtime.connections import Connections
+    from api.realtime.connection_registry import ConnectionRegistry
     from api.relay.encoded_event import EncodedEvent
     from api.relay.relay import Relay
     from api.relay.subscriber import Subscriber
-    from cto_worker.store.history import History
+    from cto_worker.store.journal_queries import JournalQueries
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +30,16 @@ class ClientSessions:
     """The parts that all transports share, and the operations on them."""
 
     authenticator: Authenticator
-    connections: Connections
+    connections: ConnectionRegistry
     lookup_slots: FifoSemaphore
     relay: Relay
-    history: History
+    history: JournalQueries
 
     def connect(self, subscriber: Subscriber, caller: Caller) -> None:
         """Add a client that has authenticated.
 
         Raises :class:`~api.errors.UnauthorizedError` if its token has been revoked since it was verified, and
-        the errors of :meth:`~api.realtime.connections.Connections.add`.
+        the errors of :meth:`~api.realtime.connection_registry.ConnectionRegistry.add`.
         """
         self.authenticator.check(caller)
         self.connections.add(subscriber, caller)

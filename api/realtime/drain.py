@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 from api.server.engineio_overrides import end_session
 
 if TYPE_CHECKING:
-    from api.realtime.connection_limits import ConnectionLimitMiddleware
-    from api.realtime.connections import Connections
+    from api.realtime.connection_limit_middleware import ConnectionLimitMiddleware
+    from api.realtime.connection_registry import ConnectionRegistry
 
 CHECK_INTERVAL_S = 0.05
 
 
-def drain(server: Any, connections: Connections, limits: ConnectionLimitMiddleware, within_s: float) -> None:
+def drain(
+    server: Any, connections: ConnectionRegistry, limits: ConnectionLimitMiddleware, within_s: float
+) -> None:
     """Close all connections for events. Queued items are sent first, for ``within_s`` seconds at most.
 
     Engine.IO sessions end like a broken connection, upon which stock clients reconnect. They would not

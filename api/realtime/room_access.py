@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from api.auth.policy import Action
+from api.auth.permission_policy import Action
 from api.errors import RoomError
 from api.relay.encoded_event import valid_event
 from cto_worker.domain.ids_and_rooms import ADMIN_ROOM, JOB_ID
 
 if TYPE_CHECKING:
-    from api.auth.policy import Caller
-    from cto_worker.store.history import History
+    from api.auth.permission_policy import Caller
+    from cto_worker.store.journal_queries import JournalQueries
 
 MAX_SEQ = 10**15
 _ROOM = re.compile(r"(?P<kind>user|job)_(?P<id>[A-Za-z0-9_.:@+-]{1,128})\Z")
@@ -41,7 +41,7 @@ def parse_resume(arguments: tuple[Any, ...]) -> tuple[str, int]:
     )
 
 
-def authorize_room(caller: Caller, room: str, history: History) -> bool:
+def authorize_room(caller: Caller, room: str, history: JournalQueries) -> bool:
     """Return whether this is the room of a job that has ended.
 
     Raises :class:`RoomError` unless the caller may join the room. A job's room requires a stored job.

@@ -16,14 +16,14 @@ from flask import Blueprint, Response, request
 from redis.exceptions import RedisError
 
 from api.auth.authentication import caller
-from api.auth.policy import Action
+from api.auth.permission_policy import Action
 from api.errors import RoomError
 from api.realtime.room_access import MAX_SEQ
 from api.realtime.user_stream_cursor import UserStreamCursor
 from api.relay.encoded_event import EncodedEvent, gap, rooms_of, server_sent_event, valid_events
 from api.relay.send_queue import abort
 from api.relay.subscriber import GOING_AWAY, Subscriber
-from api.rest.jobs import check_user_id
+from api.rest.job_views import check_user_id
 from api.rest.request_parsing import integer, parse_job_id, query, wrong
 from cto_worker.domain.ids_and_rooms import job_room, user_room
 from cto_worker.domain.progress_event import dumps
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from api.realtime.client_sessions import ClientSessions
-    from cto_worker.store.history import History
+    from cto_worker.store.journal_queries import JournalQueries
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def _parse_cursor(name: str, text: str) -> UserStreamCursor:
     return cursor
 
 
-def _start(history: History, user_id: str, room: str) -> UserStreamCursor:
+def _start(history: JournalQueries, user_id: str, room: str) -> UserStreamCursor:
     """Return the start of a user's stream: the cursor before the latest event of each unfinished job."""
     seqs = {stored.job_id: stored.seq - 1 for stored in history.unfinished_jobs(room)}
     newest = next(iter(history.page(user_id, None, 1).jobs), None)
@@ -108,7 +108,7 @@ def _start(history: History, user_id: str, room: str) -> UserStreamCursor:
     return cursor
 
 
-def _behind(history: History, user_id: str, room: str, cursor: UserStreamCursor) -> list[str]:
+def _behind(history: JournalQueries, user_id: str, room: str, cursor: UserStreamCursor) -> list[str]:
     """Return the jobs of which a client at this cursor may have missed events."""
     newer = history.jobs_after(user_id, cursor.newest)
     # Includes the jobs of other owners, and those that the cursor's text omits.

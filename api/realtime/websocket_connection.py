@@ -18,7 +18,7 @@ from api.relay import client_latency
 from api.relay.encoded_event import EncodedEvent, resume_fields, websocket_message
 from api.relay.send_queue import abort
 from api.relay.subscriber import GOING_AWAY, Subscriber
-from api.relay.websocket_encoder import (
+from api.relay.websocket_frame_encoder import (
     BINARY,
     CLOSE,
     FRAGMENT,
@@ -30,7 +30,7 @@ from api.relay.websocket_encoder import (
     text_frame,
 )
 from api.rest.request_parsing import parsed
-from api.server.websocket_decoder import (
+from api.server.websocket_frame_decoder import (
     INVALID_TEXT,
     POLICY_VIOLATION,
     PROTOCOL_ERROR,
@@ -42,7 +42,7 @@ from api.server.websocket_decoder import (
 from cto_worker.domain.progress_event import dumps
 
 if TYPE_CHECKING:
-    from api.auth.policy import Caller
+    from api.auth.permission_policy import Caller
     from api.realtime.client_sessions import ClientSessions
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from api.errors import HandshakeError
 from api.realtime.websocket_connection import WebSocketConnection
 from api.rest.error_handlers import failure
 from api.rest.request_parsing import query
-from api.server.websocket_decoder import handshake
+from api.server.websocket_handshake import handshake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 
 from api import metric_definitions
-from api.relay.websocket_encoder import ping_frame
+from api.relay.websocket_frame_encoder import ping_frame
 
 MAX_PENDING = 64  # pings without an answer that are kept; answers to older ones are unlikely
 _pending: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # token → when sent, lag of the event

@@ -6,7 +6,7 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
-from api.relay.websocket_encoder import text_frame
+from api.relay.websocket_frame_encoder import text_frame
 from cto_worker.domain.ids_and_rooms import rooms
 from cto_worker.domain.progress_event import dumps, peek_header
 from cto_worker.errors import InvalidEventError

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from api.relay.encoded_event import EncodedEvent
     from api.relay.ordered_delivery import OrderedDelivery
     from api.relay.subscriber import Subscriber
-    from cto_worker.store.history import History, StoredEvent, StoredEvents
+    from cto_worker.store.journal_queries import JournalQueries, StoredEvent, StoredEvents
 
 JOIN_TIMEOUT_S = 5.0
 BATCH_SIZE = 100  # requests that are served before queued events are sent
@@ -49,7 +49,9 @@ class JoinQueue:
     ``wake`` makes the loop look at the queue.
     """
 
-    def __init__(self, history: History, delivery: OrderedDelivery, wake: Callable[[], object]) -> None:
+    def __init__(
+        self, history: JournalQueries, delivery: OrderedDelivery, wake: Callable[[], object]
+    ) -> None:
         self._history, self._delivery, self._wake = history, delivery, wake
         self._new: deque[JoinRequest] = deque()  # not yet seen by the loop
         self._waiting: list[JoinRequest] = []  # for the confirmation of their channel

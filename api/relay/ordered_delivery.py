@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from api.relay.encoded_event import EncodedEvent
     from api.relay.subscriber import Subscriber
-    from cto_worker.store.history import AcceptedJob, History
+    from cto_worker.store.journal_queries import AcceptedJob, JournalQueries
 
 JOB_BATCH_SIZE = 100  # jobs that are read from the journal before other threads run
 REMEMBERED_ENDS = 1_000  # ended jobs whose cursors are kept
@@ -42,7 +42,7 @@ REMEMBERED_LEFT = 1_000  # unfinished jobs of each subscriber whose cursors are 
 class OrderedDelivery:
     """The subscribers, by room. Methods that read the journal may raise ``redis.exceptions.RedisError``."""
 
-    def __init__(self, history: History, max_rooms: int = sys.maxsize) -> None:
+    def __init__(self, history: JournalQueries, max_rooms: int = sys.maxsize) -> None:
         """``max_rooms`` limits the rooms of one subscriber."""
         self._history = history
         self.max_rooms = max_rooms

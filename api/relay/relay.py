@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from api.relay.encoded_event import EncodedEvent
     from api.relay.subscriber import Subscriber
-    from cto_worker.store.history import History
+    from cto_worker.store.journal_queries import JournalQueries
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Relay:
     def __init__(
         self,
         store: Redis,
-        history: History,
+        history: JournalQueries,
         on_store_lost: Callable[[], object] = lambda: None,
         max_rooms: int = sys.maxsize,
     ) -> None:

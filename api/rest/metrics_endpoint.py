@@ -1,6 +1,6 @@
 """``GET /metrics`` for operators: the metrics of the whole system, in the Prometheus text format.
 
-The store has the counts of all processes (:mod:`cto_worker.observability.metrics_heartbeat`) and the backlog.
+The store has the counts of all processes (:mod:`cto_worker.observability.process_heartbeat`) and the backlog.
 So every gateway returns the same metrics, and Prometheus scrapes only one of them.
 """
 
@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from api.auth.authentication import caller
-from api.auth.policy import Action
+from api.auth.permission_policy import Action
 from api.errors import ForbiddenError
 from api.metric_definitions import HEARTBEAT_LATE
 from cto_worker.observability.metric_definitions import REGISTRY
@@ -25,8 +25,8 @@ from cto_worker.observability.metric_definitions import REGISTRY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from cto_worker.observability.metrics_heartbeat import Process, SystemCounts
-    from cto_worker.store.history import Backlog
+    from cto_worker.observability.system_counts import Process, SystemCounts
+    from cto_worker.store.journal_queries import Backlog
 
 log = logging.getLogger(__name__)
 

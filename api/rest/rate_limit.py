@@ -22,11 +22,11 @@ from werkzeug.exceptions import HTTPException
 
 from api import metric_definitions
 from api.auth.authentication import PUBLIC, TOKEN_IN_QUERY
-from api.auth.policy import Role
+from api.auth.permission_policy import Role
 from api.errors import RateLimitedError, error_body
 from api.limits.client_network import network_of
-from api.rest.in_flight import AT_ONCE, InFlight
-from api.server.caller_turns import CALLER
+from api.rest.concurrency_limit import AT_ONCE, ConcurrencyLimit
+from api.server.request_pacing import CALLER
 from cto_worker.store import keys
 from cto_worker.store.connection import connect
 
@@ -64,7 +64,7 @@ class _Limits:
     """The hooks before and after each request."""
 
     def __init__(self, settings: Settings) -> None:
-        self._in_flight = InFlight()
+        self._in_flight = ConcurrencyLimit()
         self._counter = Counter(settings) if settings.auth == "required" else None
 
     def refuse_early(self, app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:

@@ -1,7 +1,7 @@
 """The published descriptions of responses that no view creates from a class.
 
 Their JSON is put together from the bytes in the store, or by Flask. The other responses are described where
-they are created, in ``api/rest/jobs.py``.
+they are created, in ``api/rest/job_views.py``.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from api.limits.refusal_log import refusals
 from api.limits.token_bucket import BURST, TokenBucket
 from api.relay.encoded_event import EncodedEvent, socketio_packet
 from api.relay.subscriber import Subscriber
-from api.server.chunked_body import ChunkError
 from api.server.engineio_websocket import WebSocketFactory
+from api.server.request_body_readers import ChunkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

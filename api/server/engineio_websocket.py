@@ -24,7 +24,7 @@ from api.limits.token_bucket import TokenBucket
 from api.relay import client_latency
 from api.relay.encoded_event import EncodedEvent, socketio_message
 from api.relay.send_queue import SendQueue, abort
-from api.relay.websocket_encoder import (
+from api.relay.websocket_frame_encoder import (
     CLOSE,
     FRAGMENT,
     PING,
@@ -34,14 +34,14 @@ from api.relay.websocket_encoder import (
     control_frame,
     text_frame,
 )
-from api.server.websocket_decoder import (
+from api.server.websocket_frame_decoder import (
     POLICY_VIOLATION,
     PROTOCOL_ERROR,
     FrameDecoder,
     close_status,
-    handshake,
     text_of,
 )
+from api.server.websocket_handshake import handshake
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -34,17 +34,16 @@ from eventlet.wsgi import WSGI_LOCAL, HttpProtocol, Input  # noqa: E402
 from api import library_patches  # noqa: E402
 from api.errors import HeadError  # noqa: E402
 from api.limits.client_network import network_of  # noqa: E402
-from api.server.caller_turns import CALLER  # noqa: E402
-from api.server.chunked_body import ChunkError, Chunks  # noqa: E402
-from api.server.http_head import MAX_LINE_BYTES, error_response, read_head  # noqa: E402
-from api.server.limited_reader import LimitedReader  # noqa: E402
+from api.server.http_head_parser import MAX_LINE_BYTES, error_response, read_head  # noqa: E402
+from api.server.request_body_readers import ChunkError, Chunks, LimitedReader  # noqa: E402
+from api.server.request_pacing import CALLER  # noqa: E402
 from api.server.socket_poller import SocketPoller  # noqa: E402
-from api.server.websocket_decoder import wants_upgrade  # noqa: E402
+from api.server.websocket_handshake import wants_upgrade  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from api.server.caller_turns import Pacer
+    from api.server.request_pacing import Pacer
 
 ASYNC_MODE = "eventlet"  # Flask-SocketIO's name
 IDLE_TIMEOUT_S = 5.0  # of a connection without a request

@@ -1,7 +1,7 @@
 """WSGI middleware around every transport: security headers, hosts, origins and CORS.
 
 It is outside of Flask and Engine.IO, so neither can answer without it. A request that the HTTP parser refuses
-does not get here; :func:`api.server.http_head.error_response` adds the same headers.
+does not get here; :func:`api.server.http_head_parser.error_response` adds the same headers.
 """
 
 from __future__ import annotations

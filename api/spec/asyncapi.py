@@ -8,8 +8,8 @@ from typing import Any
 
 from api.errors import ERRORS
 from api.realtime.room_access import MAX_SEQ
-from api.spec import examples
-from api.spec.schemas import JOB_ID, json_schemas
+from api.spec import document_examples as examples
+from api.spec.json_schemas import JOB_ID, json_schemas
 
 _SOCKET = [code for code, error in ERRORS.items() if error.socket]
 _CONNECT = [code for code, error in ERRORS.items() if error.connect]
@@ -180,7 +180,10 @@ _WEBSOCKET_REFUSAL = _typed(
 )
 _WEBSOCKET_NOTIFICATIONS = {
     "worker_progress": _typed(
-        "worker_progress", "The next event of a job", {"event": _EVENT}, {"event": examples.LAST_EVENT}
+        "worker_progress",
+        "The next event of a job",
+        {"event": _EVENT},
+        {"event": examples.LAST_EVENT},
     ),
 }
 

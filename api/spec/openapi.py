@@ -8,7 +8,8 @@ from typing import Any
 
 from api.errors import CODE_OF_STATUS, ERRORS
 from api.rest import response_types
-from api.spec.components import (
+from api.spec.json_schemas import OPENAPI, json_schemas
+from api.spec.openapi_components import (
     AUTHENTICATED,
     BEARER_OR_QUERY,
     EVERY_ROUTE,
@@ -23,8 +24,7 @@ from api.spec.components import (
     parameter,
     response,
 )
-from api.spec.job_paths import TOKEN, job_paths
-from api.spec.schemas import OPENAPI, json_schemas
+from api.spec.openapi_job_paths import TOKEN, job_paths
 
 _MAYBE_USER_ID = {"type": "string", "pattern": "^([A-Za-z0-9_.:@+-]{1,64})?$"}
 _METRICS = 'cto_gateway_sockets{door="socketio",gateway="1"} 12.0\n'

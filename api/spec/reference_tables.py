@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.errors import ERRORS
 from api.spec import openapi
-from api.spec.schemas import response_schemas
+from api.spec.json_schemas import response_schemas
 from cto_worker.config import ENV_PREFIX, Settings
 from cto_worker.setting_fields import declaration
 

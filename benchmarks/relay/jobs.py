@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from benchmarks.system import BODY
 from cto_worker.domain.ids_and_rooms import rooms as rooms_of_job
 from cto_worker.domain.journal import Entry
+from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Details, Status, encode
-from cto_worker.domain.request import parse_request
-from cto_worker.operation.reporter import accepted_event
+from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store import keys
 
 if TYPE_CHECKING:

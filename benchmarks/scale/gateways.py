@@ -11,7 +11,7 @@ from benchmarks.relay.jobs import Publisher
 from benchmarks.relay.rows import deliver, jobs_of, join_each
 from benchmarks.scale.curves import Panel, Study
 from benchmarks.system import client, embedded_store, free_port, process, wait_until
-from cto_worker.observability.metrics_heartbeat import alive
+from cto_worker.observability.system_counts import running_processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def _burst(count: int) -> tuple[float, float]:
     with embedded_store() as environment, client(environment) as store:
         port = free_port()
         with _gateways(environment | {"CTO_PORT": str(port)}, count) as pids:
-            wait_until(lambda: len(alive(store, "gateway")) == count)
+            wait_until(lambda: len(running_processes(store, "gateway")) == count)
             with crowd(port) as clients:
                 users = join_each(clients, CLIENTS)
                 publisher = Publisher(store)

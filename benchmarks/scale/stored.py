@@ -17,7 +17,7 @@ from cto_worker.store import keys
 if TYPE_CHECKING:
     from redis import Redis
 
-    from benchmarks.http_client import Connections
+    from benchmarks.http_client import ConnectionRegistry
 
 JOBS = [100, 1_000, 10_000, 100_000, 1_000_000]
 REAL = 100  # jobs that run; the others are copies with new ids, owners and serial numbers
@@ -134,7 +134,7 @@ def _response_times(few: Filled, many: Filled) -> dict[str, tuple[float, float]]
     return {name: tuple(map(median, zip(*pairs, strict=True))) for name, pairs in times_ms.items()}
 
 
-def _check(gateway: Connections, filled: Filled) -> None:
+def _check(gateway: ConnectionRegistry, filled: Filled) -> None:
     """Check that the measured responses contain jobs."""
     _, *lists, stats = (json.loads(gateway.get(path))["data"] for path in filled.paths().values())
     if any(len(page["jobs"]) != 20 for page in lists) or stats["completed"] != IN_STATISTICS:

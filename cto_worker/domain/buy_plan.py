@@ -12,7 +12,7 @@ from cto_worker.errors import OrderRejectedError
 
 if TYPE_CHECKING:
     from cto_worker.domain.market import Account, Market, Strategy
-    from cto_worker.domain.request import OperationRequest
+    from cto_worker.domain.operation_request import OperationRequest
 
 MAX_BUYS = 100  # per operation; limits the number of events and the signatures in each
 

@@ -9,7 +9,7 @@ and renews the job's expiry. The store refuses an event out of sequence, an even
 owns the job, and an event after the terminal one.
 
 :mod:`cto_worker.store.journal` implements the ports on Redis, :mod:`cto_worker.testing.in_memory_journal` for
-unit tests. :mod:`cto_worker.store.history` reads.
+unit tests. :mod:`cto_worker.store.journal_queries` reads.
 """
 
 from __future__ import annotations

@@ -7,21 +7,11 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 from kombu import Queue  # type: ignore[attr-defined]
 
-from cto_worker.domain.journal import Journal
-from cto_worker.jobs.producer import Producer
-from cto_worker.market_registry import market_type
-from cto_worker.observability.metered_journal import metered
-from cto_worker.observability.traces import Traces
 from cto_worker.store import keys
 from cto_worker.store.connection import KEEPALIVE
-from cto_worker.store.journal import RedisJournal
 from cto_worker.store.sentinel import connection_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from redis import Redis
-
     from cto_worker.config import Settings
 
 VISIBILITY_TIMEOUT_S = 3_600
@@ -78,38 +68,3 @@ def celery_app(settings: Settings) -> Celery:
         redis_retry_on_timeout=True,
     )
     return app
-
-
-def make_send(app: Celery) -> Callable[[str, dict[str, Any], bool], None]:
-    """Return the function that sends the message of a new job, or of a job to take over, to its queue."""
-
-    def send(job_id: str, document: dict[str, Any], resumed: bool) -> None:  # noqa: FBT001 - selects the queue
-        app.send_task(
-            keys.TASK_NAME,
-            args=[document],
-            task_id=job_id,
-            queue=keys.RESUMED_QUEUE if resumed else keys.QUEUE,
-            headers={keys.RECORDED: True},
-            ignore_result=True,
-            retry=True,
-            retry_policy={
-                "max_retries": 2,
-                "interval_start": 0.05,
-                "interval_step": 0.2,
-                "interval_max": 0.5,
-            },
-        )
-
-    return send
-
-
-def make_producer(settings: Settings, store: Redis, app: Celery, traces: Traces | None = None) -> Producer:
-    """Return a producer that records jobs in ``store`` and sends their messages through ``app``."""
-    traces = traces or Traces()
-    send = traces.send(make_send(app))
-    return Producer(
-        metered(traces.journal(Journal.of(RedisJournal(store, settings)))).jobs,
-        lambda job_id, document: send(job_id, document, False),
-        settings.crash_at,
-        market_type(settings.market).platforms,
-    )

@@ -20,8 +20,8 @@ from structlog.contextvars import bound_contextvars
 
 from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import InvalidRequestError, NotDurableError, OperationFailed, WorkersRunningError
-from cto_worker.jobs.claimer import Claimer, ended_by_loss
-from cto_worker.observability.metrics_heartbeat import alive
+from cto_worker.jobs.job_claimer import JobClaimer, ended_by_loss
+from cto_worker.observability.system_counts import running_processes
 from cto_worker.operation.phases import park
 from cto_worker.operation.run_context import RunContext
 from cto_worker.operation.run_guard import RunGuard
@@ -52,10 +52,10 @@ class Parker:
         """Park one job, unless it has ended, another run owns it, or its id is not a valid job id.
 
         A job without a record is recorded first, with ``document`` as its request. Raises what
-        :meth:`Claimer.claim` raises.
+        :meth:`JobClaimer.claim` raises.
         """
         with bound_contextvars(job_id=job_id), suppress(InvalidRequestError):
-            claim = Claimer(self.journal).claim(job_id, document, str(uuid4()), recorded=False)
+            claim = JobClaimer(self.journal).claim(job_id, document, str(uuid4()), recorded=False)
             if claim is None:
                 log.info("skipped: claimed by another run, or already ended")
                 return
@@ -95,7 +95,7 @@ def park_all(store: Redis, journal: Journal, app: Celery) -> Iterator[str]:
     Raises :class:`WorkersRunningError` before any change if a worker sent a heartbeat in the last 15 s. Also
     raises it at the end if the lease of a job has not expired; the other jobs are parked then.
     """
-    if workers := alive(store, "worker"):
+    if workers := running_processes(store, "worker"):
         raise WorkersRunningError(
             f"a worker runs ({', '.join(workers)}): stop every worker, wait for 15 s, and try again"
         )

@@ -1,6 +1,6 @@
 """The workers' metrics: Prometheus counters and histograms. The gateway's: :mod:`api.metric_definitions`.
 
-Each process counts for itself. :mod:`cto_worker.observability.metrics_heartbeat` adds its counts to the
+Each process counts for itself. :mod:`cto_worker.observability.process_heartbeat` adds its counts to the
 store, and any gateway returns the sums. Each combination of labels is a field in the store, so a label must
 have few values: never a user or a job.
 """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import FencedError, OperationFailed
 from cto_worker.operation.phases import cancel_waiting
-from cto_worker.operation.reporter import ProgressReporter, request_from_event
+from cto_worker.operation.progress_reporter import ProgressReporter, request_from_event
 
 if TYPE_CHECKING:
     from cto_worker.domain.journal import Journal

@@ -1,7 +1,8 @@
 """The five phases of an operation, from the accepted request to the terminal event.
 
-Phase 1 is the event written at acceptance (:func:`cto_worker.operation.reporter.accepted_event`). This
-module contains phases 2 to 5. It uses a market and a journal, and neither the store nor Celery.
+Phase 1 is the event written at acceptance, by
+:func:`~cto_worker.operation.progress_reporter.accepted_event`. This module contains phases 2 to 5. It uses a
+market and a journal, and neither the store nor Celery.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from cto_worker.domain.market import Outcome, OutcomeStatus, Strategy
 from cto_worker.domain.progress_event import Phase
 from cto_worker.domain.purchase_outcome import PurchaseOutcome, judge
 from cto_worker.errors import CancelRequested, MarketError, OperationFailed, OrderRejectedError
-from cto_worker.operation.operation_result import Ending, operation_result
-from cto_worker.operation.reporter import UNKNOWN_PLATFORM, ProgressReporter
+from cto_worker.operation.progress_reporter import UNKNOWN_PLATFORM, ProgressReporter
+from cto_worker.operation.result_document import Ending, operation_result
 from cto_worker.operation.run_context import RunContext
 from cto_worker.operation.step_executor import StepExecutor
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Plan, Step
     from cto_worker.domain.journal import Claim
     from cto_worker.domain.market import Account, Market, Order
-    from cto_worker.domain.request import OperationRequest
-    from cto_worker.operation.totals import Totals
+    from cto_worker.domain.operation_request import OperationRequest
+    from cto_worker.operation.step_totals import Totals
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cto_worker.domain.intent_log import settled
 from cto_worker.domain.progress_event import Phase
 from cto_worker.errors import CancelRequested
-from cto_worker.operation.reporter import ProgressReporter, request_from_event
+from cto_worker.operation.progress_reporter import ProgressReporter, request_from_event
 from cto_worker.operation.run_guard import RunGuard
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from cto_worker.domain.intent_log import IntentLog, IntentRecord
     from cto_worker.domain.journal import Claim, EventLog
     from cto_worker.domain.market import Order, Outcome
-    from cto_worker.domain.request import OperationRequest
-    from cto_worker.operation.totals import Totals
+    from cto_worker.domain.operation_request import OperationRequest
+    from cto_worker.operation.step_totals import Totals
 
 _EXECUTING_SPAN = 99 - Phase.EXECUTING.progress  # the progress that phase 4 adds, in per cent
 

@@ -13,19 +13,19 @@ from support.tokens import SECRET, bearer
 from support.waiting import wait_until
 
 from api.auth.authentication import PUBLIC, Authenticator
-from api.auth.revocations import Revocations
+from api.auth.token_revocations import Revocations
 from api.flask_app import create_app
 from api.limits.fifo_semaphore import FifoSemaphore
 from api.realtime import sse, websocket_route
 from api.realtime.client_sessions import ClientSessions
-from api.realtime.connections import Connections
-from api.realtime.socketio import make_socketio, register
+from api.realtime.connection_registry import ConnectionRegistry
+from api.realtime.socketio_transport import make_socketio, register
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from cto_worker.config import Settings
-from cto_worker.observability.metrics_heartbeat import read
+from cto_worker.observability.system_counts import read_system_counts
 from cto_worker.store.connection import connect
-from cto_worker.store.history import History
+from cto_worker.store.journal_queries import JournalQueries
 
 CODES = {"no token": "unauthorized", "expired": "token_expired"}  # of the others: invalid_token
 ALL, EXCEPT_B = set(CALLERS), set(CALLERS) - {"user B"}
@@ -182,16 +182,16 @@ def application():
     """The application and its Socket.IO server, with all routes and handlers, without a running relay."""
     settings = Settings(jwt_secret=SECRET)
     store = connect(settings)
-    authenticator, history = Authenticator(settings, Revocations(store).revoked), History(store)
+    authenticator, history = Authenticator(settings, Revocations(store).revoked), JournalQueries(store)
     app = create_app(settings, authenticator, store, None, None)
     socketio_server = make_socketio(app, async_mode="threading")
     sessions = ClientSessions(
-        authenticator, Connections(None, 1), FifoSemaphore(), Relay(store, history), history
+        authenticator, ConnectionRegistry(None, 1), FifoSemaphore(), Relay(store, history), history
     )
     register(socketio_server, sessions)
     app.register_blueprint(sse.blueprint(sessions))
     app.register_blueprint(websocket_route.blueprint(sessions, lambda _: None, 1))
-    app.register_blueprint(metrics_endpoint.blueprint(lambda: read(store), history.backlog))
+    app.register_blueprint(metrics_endpoint.blueprint(lambda: read_system_counts(store), history.backlog))
     return app, socketio_server.server
 
 

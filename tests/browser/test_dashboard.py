@@ -15,7 +15,7 @@ from support.system import System
 from support.tokens import token
 from support.waiting import wait_until
 
-from api.auth.revocations import revoke
+from api.auth.token_revocations import revoke
 
 expect.set_options(timeout=WAIT_MS)
 

@@ -12,7 +12,7 @@ from support.waiting import assert_stays, wait_until
 
 from cto_worker.errors import NotDurableError
 from cto_worker.store import keys
-from cto_worker.store.history import History
+from cto_worker.store.journal_queries import JournalQueries
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))  # `make soak` does ten
 
@@ -116,7 +116,7 @@ def test_no_order_is_submitted_while_the_store_has_no_persistence(system, begun)
     if not begun:
         with pytest.raises(NotDurableError):
             system.submit()
-        (job_id,) = (job.job_id for job in History(system.client).page(None, None, limit=2).jobs)
+        (job_id,) = (job.job_id for job in JournalQueries(system.client).page(None, None, limit=2).jobs)
     wait_until(lambda: "appendonly yes" in system.logs())
     before = system.client.xlen(keys.PAPER_LEDGER)
     # Long enough for a takeover by another run, with the intent of the first run in the log.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from api.auth.authentication import Authenticator
-from api.auth.revocations import Revocations
+from api.auth.token_revocations import Revocations
 from api.flask_app import create_app
 from api.server.security_middleware import SecurityMiddleware
 from cto_worker.domain.journal import Journal
-from cto_worker.jobs.celery_app import celery_app, make_producer
+from cto_worker.jobs.celery_app import celery_app
+from cto_worker.jobs.job_producer import make_producer
 from cto_worker.store.journal import RedisJournal
 
 MINT = "So11111111111111111111111111111111111111112"

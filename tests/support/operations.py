@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from cto_worker.domain.journal import Journal
+from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Status
-from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
-from cto_worker.jobs.runner import Runner
-from cto_worker.operation.reporter import accepted_event
+from cto_worker.jobs.job_runner import JobRunner
+from cto_worker.operation.progress_reporter import accepted_event
 
 BODY = {
     "tokenAddress": "So11111111111111111111111111111111111111112",
@@ -26,7 +26,7 @@ def run(journal, market, job_id="j1", **changes):
     request = parse_request(body)
     journal.create(accepted_event(job_id, request), request.to_document())
     try:
-        return Runner(Journal.of(journal), market).run_job(job_id, body)
+        return JobRunner(Journal.of(journal), market).run_job(job_id, body)
     except OperationFailed as failure:
         return failure.result
 

@@ -22,13 +22,14 @@ from cto_worker.config import Settings
 from cto_worker.domain.intent_log import decode_log
 from cto_worker.domain.journal import Journal
 from cto_worker.domain.progress_event import decode
-from cto_worker.jobs.celery_app import celery_app, make_producer
+from cto_worker.jobs.celery_app import celery_app
+from cto_worker.jobs.job_producer import make_producer
 from cto_worker.operation.cancel_job import cancel
 from cto_worker.store import keys
 from cto_worker.store.connection import connect
 from cto_worker.store.embedded import answers
-from cto_worker.store.history import History
 from cto_worker.store.journal import RedisJournal
+from cto_worker.store.journal_queries import JournalQueries
 from support.processes import BIN, Process, environment
 from support.proxy import Proxy
 from support.samples import operation
@@ -138,7 +139,7 @@ class SplitSystem(Access):
         self.store_process = self.start_store()
         self.client = connect(self.settings)
         self.market = connect(self.settings, url=self.settings.paper_url)  # the store of its ledger
-        self.history = History(self.client)
+        self.history = JournalQueries(self.client)
         self.celery = celery_app(self.settings)
         self.producer = make_producer(self.settings, self.client, self.celery)
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 
 from cto_worker.domain.intent_log import decode_log
 from cto_worker.domain.journal import Journal
+from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Mode, encode
-from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
-from cto_worker.jobs.runner import Runner
-from cto_worker.operation.reporter import accepted_event
+from cto_worker.jobs.job_runner import JobRunner
+from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.testing.in_memory_journal import InMemoryJournal
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
@@ -115,7 +115,7 @@ class RecordedJob:
         journal = Journal.of(InterruptedPort(self.journal, interruption))
         market = InterruptedPort(self.market, interruption)
         try:
-            return Runner(journal, market, **runner).run_job(JOB, self.body, recorded=True)
+            return JobRunner(journal, market, **runner).run_job(JOB, self.body, recorded=True)
         except OperationFailed as failure:
             return failure.result
         except Killed:

@@ -20,10 +20,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.metric_definitions import REQUEST
 from api.rest import metrics_endpoint
-from cto_worker.observability import metrics_heartbeat
 from cto_worker.observability.metric_definitions import JOBS_ENDED, PHASE, REGISTRY
-from cto_worker.observability.metrics_heartbeat import ProcessHeartbeat
-from cto_worker.store.history import History
+from cto_worker.observability.process_heartbeat import ProcessHeartbeat
+from cto_worker.observability.system_counts import read_system_counts
+from cto_worker.store.journal_queries import JournalQueries
 
 ROOT = Path(__file__).parents[3]
 RULES = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text())["groups"][0]["rules"]
@@ -47,7 +47,7 @@ def exported(app, rest, store):
     ProcessHeartbeat(store, "worker", REGISTRY, lambda: {"operations": 0, "slots": 1}).send()
     ProcessHeartbeat(store, "gateway", REGISTRY, lambda: {"socketio": 0}).send()
     app.register_blueprint(
-        metrics_endpoint.blueprint(lambda: metrics_heartbeat.read(store), History(store).backlog)
+        metrics_endpoint.blueprint(lambda: read_system_counts(store), JournalQueries(store).backlog)
     )
     return {
         sample.name: set(sample.labels)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from cto_worker.config import Settings
+from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Phase
-from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.celery_app import celery_app
-from cto_worker.operation.reporter import ProgressReporter, accepted_event
-from cto_worker.store.history import History
+from cto_worker.operation.progress_reporter import ProgressReporter, accepted_event
 from cto_worker.store.journal import RedisJournal
+from cto_worker.store.journal_queries import JournalQueries
 
 REQUEST = parse_request(
     {
@@ -70,5 +70,5 @@ def test_failure_is_a_real_exception_with_the_result_in_it(app, reporter):
 
 def test_rest_reads_the_same_result_from_the_metadata(store, reporter):
     reporter.end({"failedBuys": 5}, ("all_buys_failed", "No buy succeeded"))
-    view = History(store).job_details("j1")
+    view = JournalQueries(store).job_details("j1")
     assert (view.status, view.result, len(view.events)) == ("failed", {"failedBuys": 5}, 2)

@@ -13,13 +13,13 @@ from support.waiting import wait_until
 from cto_worker.domain.intent_log import decode_log
 from cto_worker.domain.journal import Journal
 from cto_worker.errors import WorkersRunningError
-from cto_worker.jobs.celery_app import celery_app, make_send
+from cto_worker.jobs.celery_app import celery_app
+from cto_worker.jobs.job_producer import JobProducer, make_send
+from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.jobs.park_after_restore import REASON, park_all, park_all_in_time
-from cto_worker.jobs.producer import Producer
-from cto_worker.jobs.runner import Runner
-from cto_worker.observability.metrics_heartbeat import ProcessHeartbeat
+from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 from cto_worker.store import keys
-from cto_worker.store.history import History
+from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
 JOB = "00000000-0000-4000-8000-00000000000"
@@ -55,11 +55,11 @@ def send(celery):
 
 
 def last(store, job_id):
-    return json.loads(History(store).latest(job_id).event)
+    return json.loads(JournalQueries(store).latest(job_id).event)
 
 
 def test_a_waiting_job_is_ended_and_its_message_removed(store, journal, body, park):
-    job_id = Producer(journal, lambda *_: None).submit(body).job_id
+    job_id = JobProducer(journal, lambda *_: None).submit(body).job_id
     assert park() == [job_id]
     event = last(store, job_id)
     assert (event["status"], event["details"]["errorCode"], event["details"]["error"]) == (
@@ -73,7 +73,7 @@ def test_a_waiting_job_is_ended_and_its_message_removed(store, journal, body, pa
 
 def test_an_order_in_flight_is_unknown(store, journal, body, park):
     with pytest.raises(PowerCutError):
-        Runner(Journal.of(journal), Cut()).run_job(f"{JOB}1", body | {"mode": "prefunded"})
+        JobRunner(Journal.of(journal), Cut()).run_job(f"{JOB}1", body | {"mode": "prefunded"})
     store.hset(keys.job(f"{JOB}1"), "lease", 0)
     assert park() == [f"{JOB}1"]
     log = decode_log({name.decode(): text for name, text in store.hgetall(keys.intents(f"{JOB}1")).items()})
@@ -97,7 +97,7 @@ def test_a_job_that_exists_only_as_a_message_is_recorded_and_ended(store, body, 
 
 
 def test_a_job_with_an_unexpired_lease_is_not_ended(store, journal, body, park):
-    running, waiting = (Producer(journal, lambda *_: None).submit(body).job_id for _ in range(2))
+    running, waiting = (JobProducer(journal, lambda *_: None).submit(body).job_id for _ in range(2))
     journal.claim(running, "a worker")
     with pytest.raises(WorkersRunningError, match=running):
         park()
@@ -106,7 +106,7 @@ def test_a_job_with_an_unexpired_lease_is_not_ended(store, journal, body, park):
 
 
 def test_jobs_that_an_earlier_attempt_ended_are_returned_too(store, journal, body, celery):
-    running, waiting = (Producer(journal, lambda *_: None).submit(body).job_id for _ in range(2))
+    running, waiting = (JobProducer(journal, lambda *_: None).submit(body).job_id for _ in range(2))
     journal.claim(running, "a worker")
 
     def run_out():
@@ -117,7 +117,7 @@ def test_jobs_that_an_earlier_attempt_ended_are_returned_too(store, journal, bod
     lease.start()
     assert set(park_all_in_time(store, Journal.of(journal), celery, 60)) == {running, waiting}
     lease.join()
-    assert {History(store).latest(job_id).user_id for job_id in (running, waiting)} == {"7"}
+    assert {JournalQueries(store).latest(job_id).user_id for job_id in (running, waiting)} == {"7"}
 
 
 def test_the_message_of_an_expired_job_is_ignored(store, celery, body, park):
@@ -127,7 +127,7 @@ def test_the_message_of_an_expired_job_is_ignored(store, celery, body, park):
 
 
 def test_no_job_is_ended_while_a_worker_runs(store, journal, body, park):
-    waiting = Producer(journal, lambda *_: None).submit(body).job_id
+    waiting = JobProducer(journal, lambda *_: None).submit(body).job_id
     ProcessHeartbeat(store, "worker", CollectorRegistry(), dict).send()
     with pytest.raises(WorkersRunningError, match="stop every worker"):
         park()

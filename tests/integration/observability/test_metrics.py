@@ -25,14 +25,14 @@ from api.rest import metrics_endpoint
 from cto_worker.domain.journal import Entry, Journal
 from cto_worker.domain.progress_event import Details, Status, encode
 from cto_worker.errors import OperationFailed
-from cto_worker.jobs.runner import Runner
-from cto_worker.observability import metrics_heartbeat
+from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
-from cto_worker.observability.metrics_heartbeat import ProcessHeartbeat
+from cto_worker.observability.process_heartbeat import FORGET_MS, ProcessHeartbeat
+from cto_worker.observability.system_counts import SILENCE_MS, read_system_counts
 from cto_worker.store import keys
 from cto_worker.store.connection import connect
-from cto_worker.store.history import History
+from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.store.rdb_snapshot import snapshot
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
@@ -41,7 +41,7 @@ from cto_worker.testing.in_memory_market import InMemoryMarket
 def scrape(app, rest, store):
     """Read the metrics: name, and label values in the order of the labels' names → value."""
     app.register_blueprint(
-        metrics_endpoint.blueprint(lambda: metrics_heartbeat.read(store), History(store).backlog)
+        metrics_endpoint.blueprint(lambda: read_system_counts(store), JournalQueries(store).backlog)
     )
     return lambda: read(rest)
 
@@ -123,14 +123,14 @@ def test_counts_of_all_processes_are_summed_and_outlive_them(store, scrape):
             at_ms, rest_of_it = words.split(b" ", 1)
             store.hset(keys.PROCESSES, process_id, b"%d %s" % (int(at_ms) - ms, rest_of_it))
 
-    silent_for(metrics_heartbeat.SILENCE_MS + 1_000)
+    silent_for(SILENCE_MS + 1_000)
     gone = scrape()
     assert gone["processes", "worker"] == gone["processes", "gateway"] == 0
     assert gone["jobs_ended_total", "cancelled", "standard", "failed"] == 3
     gateway._number -= 1
     gateway.send()
     assert scrape()["processes", "gateway"] == 0, "a late repeated heartbeat is recognized"
-    silent_for(metrics_heartbeat.FORGET_MS + 1_000)
+    silent_for(FORGET_MS + 1_000)
     process("gateway")[0].send()
     assert store.hlen(keys.PROCESSES) == 1, "those that are gone are forgotten"
 
@@ -147,7 +147,7 @@ def test_a_killed_process_is_lost_and_an_ended_one_is_not(store, scrape):
     assert (scraped["processes", "worker"], scraped["processes_lost", "worker"]) == (3, 0)
     for process_id, words in store.hgetall(keys.PROCESSES).items():
         at_ms, rest_of_it = words.split(b" ", 1)
-        long_ago_ms = int(at_ms) - metrics_heartbeat.SILENCE_MS - 1_000
+        long_ago_ms = int(at_ms) - SILENCE_MS - 1_000
         store.hset(keys.PROCESSES, process_id, b"%d %s" % (long_ago_ms, rest_of_it))
     again = ProcessHeartbeat(store, "worker", registry, lambda: {"operations": 0, "slots": 1})
     again._name = "restarted:1"
@@ -175,21 +175,21 @@ def test_counts_that_could_not_be_sent_are_added_later_and_once(settings, store,
     counter.inc(3)
     near.socket_path.symlink_to(settings.socket_path)
     sender.send()
-    assert metrics_heartbeat.read(store).counts["cto_sweeps_total", ()] == 5
+    assert read_system_counts(store).counts["cto_sweeps_total", ()] == 5
     # The heartbeat had arrived, and only the answer was lost: the store recognizes it by its number.
     counter.inc(7)
     sender.send()
     repeated = {"id": sender._id, "number": sender._number, "content": '{"kind": "worker"}'}
-    sender._write(['["cto_sweeps_total"]', 7], forget_ms=metrics_heartbeat.FORGET_MS, **repeated)
-    assert metrics_heartbeat.read(store).counts["cto_sweeps_total", ()] == 12
+    sender._write(['["cto_sweeps_total"]', 7], forget_ms=FORGET_MS, **repeated)
+    assert read_system_counts(store).counts["cto_sweeps_total", ()] == 12
 
 
 def test_an_operation_is_counted_as_it_is_journalled(store, journal, growth, body):
     completed, failed = str(uuid4()), str(uuid4())
-    market, history = InMemoryMarket(failing=("wallet-2:buy",)), History(store)
+    market, history = InMemoryMarket(failing=("wallet-2:buy",)), JournalQueries(store)
 
     def run():
-        runner = Runner(metered(Journal.of(journal)), market)
+        runner = JobRunner(metered(Journal.of(journal)), market)
         runner.run_job(completed, body | {"walletCount": 3})
         with pytest.raises(OperationFailed):
             runner.run_job(failed, body | {"mode": "prefunded", "buyAmount": 5_000, "walletCount": 1})
@@ -249,7 +249,7 @@ def test_merged_events_and_disconnects_of_slow_subscribers_are_counted(growth):
 
 
 def test_events_are_counted_once_per_subscriber(growth, store):
-    delivery, frames = OrderedDelivery(History(store)), [big_event("j1", seq) for seq in range(1, 4)]
+    delivery, frames = OrderedDelivery(JournalQueries(store)), [big_event("j1", seq) for seq in range(1, 4)]
     subscribers = [Subscriber() for _ in range(5)]
 
     def send():

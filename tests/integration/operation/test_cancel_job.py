@@ -10,13 +10,13 @@ from support.waiting import wait_until
 from cto_worker.domain.journal import Journal
 from cto_worker.domain.progress_event import JobStatus, Status, decode
 from cto_worker.errors import JobEndedError, OperationFailed
-from cto_worker.jobs.runner import Runner
+from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.markets.paper import ledger_audit
 from cto_worker.markets.paper.market import PaperMarket
 from cto_worker.operation.cancel_job import cancel
 from cto_worker.store import keys
-from cto_worker.store.history import History
 from cto_worker.store.journal import RedisJournal
+from cto_worker.store.journal_queries import JournalQueries
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def job_id(rest, body):
 @pytest.fixture
 def events(store, job_id):
     """A function that returns the job's events."""
-    return lambda: [decode(event) for event in History(store).events(job_id).events]
+    return lambda: [decode(event) for event in JournalQueries(store).events(job_id).events]
 
 
 class Overtaken(RedisJournal):
@@ -53,8 +53,8 @@ def test_a_waiting_job_ends_at_once_and_its_message_starts_no_run(
     first, last = events()
     assert (last.seq, last.attempt, last.status) == (2, 0, Status.FAILED)
     assert (last.details.error_code, last.details.total_spent) == ("cancelled", 0)
-    assert History(store).job_details(job_id).result["errorCode"] == "cancelled"
-    assert Runner(Journal.of(journal), PaperMarket(store, settings)).run_job(job_id, body) is None
+    assert JournalQueries(store).job_details(job_id).result["errorCode"] == "cancelled"
+    assert JobRunner(Journal.of(journal), PaperMarket(store, settings)).run_job(job_id, body) is None
     assert events() == [first, last]
     assert ledger_audit.entries(store) == []
     assert store.zcard(keys.DUE) == 0, "no sweep finds the job"
@@ -90,6 +90,6 @@ def test_a_worker_that_claims_a_cancelled_job_first_ends_it(
     assert events() == [first]
     journal.release(job_id, 1)
     with pytest.raises(OperationFailed, match="cancelled"):
-        Runner(Journal.of(journal), PaperMarket(store, settings)).run_job(job_id, body)
+        JobRunner(Journal.of(journal), PaperMarket(store, settings)).run_job(job_id, body)
     assert events()[-1].details.error_code == "cancelled"
     assert ledger_audit.entries(store) == []

@@ -10,22 +10,25 @@ from support.tokens import SECRET
 from support.waiting import assert_stays, wait_until
 
 from api.auth.authentication import Authenticator
-from api.auth.policy import Caller, Role
-from api.auth.revocations import Revocations, revoke
+from api.auth.permission_policy import Caller, Role
+from api.auth.token_revocations import Revocations, revoke
 from api.errors import RoomError, UnauthorizedError
 from api.limits.fifo_semaphore import FifoSemaphore
 from api.realtime import sse
 from api.realtime.client_sessions import ClientSessions
-from api.realtime.connections import Connections
+from api.realtime.connection_registry import ConnectionRegistry
 from api.relay.relay import Relay
 from api.relay.subscriber import Subscriber
-from cto_worker.store.history import History
+from cto_worker.store.journal_queries import JournalQueries
 
 
 @pytest.fixture
 def sessions(store, settings):
-    revocations, history = Revocations(store), History(store)
-    authenticator, connections = Authenticator(settings, revocations.revoked), Connections(revocations, 5)
+    revocations, history = Revocations(store), JournalQueries(store)
+    authenticator, connections = (
+        Authenticator(settings, revocations.revoked),
+        ConnectionRegistry(revocations, 5),
+    )
     sessions = ClientSessions(authenticator, connections, FifoSemaphore(1), Relay(store, history), history)
     thread = threading.Thread(target=sessions.relay.run)
     thread.start()

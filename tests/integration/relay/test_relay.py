@@ -25,8 +25,8 @@ from cto_worker.domain.journal import Entry
 from cto_worker.domain.progress_event import Status, encode
 from cto_worker.errors import EventsGoneError, JobNotFoundError
 from cto_worker.store import keys
-from cto_worker.store.history import History
 from cto_worker.store.journal import RedisJournal
+from cto_worker.store.journal_queries import JournalQueries
 
 
 def event(seq, job_id="j1", **changes):
@@ -85,7 +85,7 @@ def journal(store):
 
 @contextmanager
 def running_relay(store, history=None, **limits):
-    relay = Relay(store, history or History(store), **limits)
+    relay = Relay(store, history or JournalQueries(store), **limits)
     thread = threading.Thread(target=relay.run)
     thread.start()
     try:
@@ -119,7 +119,7 @@ def proxied(link):
         yield proxy, relay
 
 
-class Interrupted(History):
+class Interrupted(JournalQueries):
     """Calls ``act`` right before the query ``name`` runs for the nth time."""
 
     def __init__(self, store, name, count, act):
@@ -297,7 +297,7 @@ def test_a_repeated_terminal_event_is_dropped(relay, journal, store, inbox):
 
 def test_joining_without_a_running_relay_is_refused(store, inbox, monkeypatch):
     monkeypatch.setattr("api.relay.join_queue.JOIN_TIMEOUT_S", 0.05)
-    relay = Relay(store, History(store))
+    relay = Relay(store, JournalQueries(store))
     with pytest.raises(RelayUnavailableError):
         relay.join(inbox("socket"), "user_7")
     assert inbox.received == {}
@@ -505,7 +505,7 @@ def test_a_subscriber_that_has_left_is_not_caught_up(relay, journal, store, inbo
     inbox.has("socket", [("j1", 1), ("j2", 1), ("j2", 2)])
 
 
-class CountedReads(History):
+class CountedReads(JournalQueries):
     """Counts how often each job's events are read."""
 
     def __init__(self, store):
@@ -661,7 +661,7 @@ def test_an_end_is_remembered_until_a_heartbeat_shows_that_it_cannot_be_replayed
 
 def test_on_store_lost_is_called_before_the_relay_reconnects(store):
     lost = []
-    relay = Relay(store, History(store), on_store_lost=lambda: lost.append(True))
+    relay = Relay(store, JournalQueries(store), on_store_lost=lambda: lost.append(True))
     loop = threading.Thread(target=relay.run)
     loop.start()
     wait_until(lambda: store.client_list(_type="pubsub"))

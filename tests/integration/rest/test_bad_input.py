@@ -33,7 +33,7 @@ def raw(body, **changes):
     return text
 
 
-# Every wrong value of each field is in tests/unit/domain/test_request.py. Here is one of each kind of error.
+# tests/unit/domain/test_operation_request.py has every wrong value of each field. Here is one of each kind.
 WRONG = {
     "wrong type": ("buyAmount", '"0.5"'),
     "null": ("userId", "null"),

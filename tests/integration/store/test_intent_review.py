@@ -12,7 +12,7 @@ from api.cli.main import main
 from api.cli.output import program
 from cto_worker.domain.intent_log import decode_record
 from cto_worker.domain.journal import Journal
-from cto_worker.domain.request import parse_request
+from cto_worker.domain.operation_request import parse_request
 from cto_worker.errors import (
     IntentNotFoundError,
     IntentNotUnknownError,
@@ -20,12 +20,12 @@ from cto_worker.errors import (
     JobNotFoundError,
     OperationFailed,
 )
-from cto_worker.jobs.runner import Runner
+from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.operation.phases import MAX_STALLS
-from cto_worker.operation.reporter import accepted_event
+from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store import intent_review, keys
-from cto_worker.store.history import History
 from cto_worker.store.intent_review import UnknownIntent, close, resolve, unknown_intents
+from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
 FIRST, SECOND = "j1:wallet-1:buy.1", "j1:wallet-2:buy.1"
@@ -39,7 +39,7 @@ def run(journal, body):
         document = body | {"mode": "prefunded", "buyAmount": 0.9, "walletCount": 3} | changes
         market = market or InMemoryMarket(silent=silent)
         with suppress(OperationFailed):
-            Runner(Journal.of(journal), market).run_job(job_id, document)
+            JobRunner(Journal.of(journal), market).run_job(job_id, document)
         return market
 
     return run
@@ -64,7 +64,7 @@ def listed(store):
 
     def listed(user_id="7"):
         of_all_users, of_owner = (
-            [job.job_id for job in History(store).page(owner, keys.REVIEW, 10).jobs]
+            [job.job_id for job in JournalQueries(store).page(owner, keys.REVIEW, 10).jobs]
             for owner in (None, user_id)
         )
         assert of_all_users == of_owner
@@ -91,7 +91,7 @@ def test_only_jobs_with_an_unknown_intent_are_listed(run, listed, store):
     run("j3", "buy")
     run("j4", market=InMemoryMarket(failing=("buy",)))
     assert listed() == ["j3", "j1"]
-    jobs = History(store).page(None, keys.REVIEW, 10).jobs
+    jobs = JournalQueries(store).page(None, keys.REVIEW, 10).jobs
     assert [job.status for job in jobs] == ["failed", "completed"], "what a job has come to stays its status"
 
 
@@ -134,7 +134,7 @@ def test_resolving_the_last_unknown_intent_removes_the_job_from_the_list(
 
 def test_a_resolved_job_needs_no_review_and_keeps_its_outcome(run, store):
     run("j1", "wallet-1:buy")
-    history = History(store)
+    history = JournalQueries(store)
     before = history.job_details("j1")
     assert (before.needs_review, before.outcome) == (True, "unknown")
     resolve(store, "j1", FIRST, executed=True)
@@ -253,7 +253,7 @@ def test_a_job_parked_before_anything_was_sent_is_listed_and_closed(run, stall, 
     stall("parked")
     market = run("parked")
     assert market.submitted == []
-    assert json.loads(History(store).latest("parked").event)["details"]["errorCode"] == "needs_review"
+    assert json.loads(JournalQueries(store).latest("parked").event)["details"]["errorCode"] == "needs_review"
     assert listed() == ["parked"]
     assert unknown_intents(store, "parked") == []
     assert close(store, "parked")

@@ -25,8 +25,8 @@ from cto_worker.errors import (
     SequenceError,
 )
 from cto_worker.store import keys
-from cto_worker.store.history import History
 from cto_worker.store.journal import RedisJournal
+from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.testing.in_memory_journal import InMemoryJournal
 
 FIRST = replace(FIRST_EVENT, socket_user_id="9")
@@ -54,7 +54,7 @@ class Real:
         self.store = store
 
     def events(self, job_id):
-        stored = History(self.store).events(job_id)
+        stored = JournalQueries(self.store).events(job_id)
         return [decode(event) for event in stored.events] if stored else []
 
     def metadata(self, job_id):

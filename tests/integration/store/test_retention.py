@@ -8,14 +8,14 @@ import pytest
 
 from cto_worker.domain.ids_and_rooms import user_room
 from cto_worker.domain.journal import Journal
+from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import decode
-from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
-from cto_worker.jobs.runner import Runner
+from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.operation.cancel_job import cancel
-from cto_worker.operation.reporter import accepted_event
+from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store import keys
-from cto_worker.store.history import History
+from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
 DAY_MS = 86_400_000
@@ -45,7 +45,7 @@ def run(journal, body):
 
     def run(job_id, *silent, **changes):
         with suppress(OperationFailed):
-            Runner(Journal.of(journal), InMemoryMarket(silent=silent)).run_job(
+            JobRunner(Journal.of(journal), InMemoryMarket(silent=silent)).run_job(
                 job_id, body | {"mode": "prefunded"} | changes
             )
 
@@ -92,9 +92,9 @@ def test_an_expired_job_is_unknown_to_every_query(rest, store, run, accept, jour
     assert rest.get("/api/cto/job/done/events").status_code == 404
     stats = rest.get("/api/cto/jobs/stats?jobIds=done,review,waiting").get_json()["data"]
     assert (stats["notFound"], stats["queued"], stats["completed"]) == (2, 1, 0)
-    assert History(store).backlog().jobs[keys.REVIEW] == 1, "the list's length includes expired jobs"
+    assert JournalQueries(store).backlog().jobs[keys.REVIEW] == 1, "the list's length includes expired jobs"
     journal.find_orphans()
-    assert History(store).backlog().jobs == {"waiting": 1, "active": 0, keys.REVIEW: 0}
+    assert JournalQueries(store).backlog().jobs == {"waiting": 1, "active": 0, keys.REVIEW: 0}
     for filters in ({}, {"userId": "7"}):
         assert listed(rest, **filters) == ["waiting"]
         assert listed(rest, status="completed", **filters) == []
@@ -108,7 +108,7 @@ def test_an_unfinished_job_does_not_expire(rest, store, run, accept, journal, le
     run("ended")
     let_pass(10 * settings.retention_days)
     assert listed(rest) == listed(rest, status="waiting", userId="7") == ["begun", "waiting"]
-    assert len(History(store).unfinished_jobs(user_room("7"))) == 2
+    assert len(JournalQueries(store).unfinished_jobs(user_room("7"))) == 2
     assert [orphan.job_id for orphan in journal.find_orphans()] == ["begun", "waiting"]
     store.hset(keys.job("begun"), "lease", 0)
     run("begun")
@@ -122,7 +122,7 @@ def test_all_keys_of_an_inactive_user_expire(store, run, accept, journal, let_pa
     run("done")
     run("review", UNKNOWN_BUY)
     accept("cancelled")
-    cancel(Journal.of(journal), "cancelled", decode(History(store).latest("cancelled").event))
+    cancel(Journal.of(journal), "cancelled", decode(JournalQueries(store).latest("cancelled").event))
     let_pass(2 * settings.retention_days)
     assert {key.decode() for key in store.scan_iter()} <= SYSTEM
     assert store.exists(keys.DUE, keys.WAITING) == 0
@@ -140,7 +140,7 @@ def test_each_new_job_removes_two_expired_jobs_from_the_lists(store, run, let_pa
 
 def test_a_query_removes_a_limited_number_of_expired_jobs(store, run, rest, monkeypatch):
     run("old")
-    monkeypatch.setattr("cto_worker.store.history.MAX_PURGES_PER_QUERY", 25)
+    monkeypatch.setattr("cto_worker.store.journal_queries.MAX_PURGES_PER_QUERY", 25)
     for owner in ("7", keys.ALL_OWNERS):
         store.zadd(keys.jobs(owner), {f"gone-{number}": 10 + number for number in range(60)})
     pages, cursor = [], None

@@ -22,7 +22,8 @@ from api.cli.doctor import examine
 from api.rest.rate_limit import STORE_TIMEOUT_S
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
-from cto_worker.jobs.celery_app import celery_app, make_send
+from cto_worker.jobs.celery_app import celery_app
+from cto_worker.jobs.job_producer import make_send
 from cto_worker.store import keys
 from cto_worker.store.connection import KEEPALIVE, connect
 from cto_worker.store.journal import RedisJournal

@@ -7,14 +7,14 @@ import json
 import pytest
 
 from cto_worker.domain.journal import Journal
+from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import encode
 from cto_worker.domain.purchase_outcome import judge, outcome_of
-from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
+from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.jobs.park_after_restore import Parker
-from cto_worker.jobs.runner import Runner
 from cto_worker.operation.phases import MAX_STALLS
-from cto_worker.operation.reporter import accepted_event
+from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.testing.in_memory_journal import InMemoryJournal
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
@@ -41,7 +41,7 @@ def create(journal, body=BODY):
 def run(journal, market, **runner):
     """Run the job; return its final event as JSON, and its result."""
     try:
-        result = Runner(Journal.of(journal), market, **runner).run_job("j1", BODY)
+        result = JobRunner(Journal.of(journal), market, **runner).run_job("j1", BODY)
     except OperationFailed as failure:
         result = failure.result
     return final_event(journal, result), result
@@ -101,7 +101,7 @@ def test_the_outcome_of_a_cancelled_operation_follows_from_its_buys(journal, seq
 
 def test_a_refused_request_bought_nothing(journal):
     with pytest.raises(OperationFailed) as refusal:
-        Runner(Journal.of(journal), InMemoryMarket()).run_job("j1", {"userId": "7"})
+        JobRunner(Journal.of(journal), InMemoryMarket()).run_job("j1", {"userId": "7"})
     assert (refusal.value.code, refusal.value.result["outcome"]) == ("invalid_request", "none")
     assert refusal.value.result["wallets"] == []
 
@@ -156,7 +156,7 @@ def test_a_run_that_takes_over_counts_the_plan_of_the_earlier_run(journal):
 
     market = Dying()
     with pytest.raises(SystemExit):
-        Runner(Journal.of(journal), market).run_job("j1", BODY)
+        JobRunner(Journal.of(journal), market).run_job("j1", BODY)
     journal.now_ms += journal.lease_ms
     final, result = run(journal, market)
     assert (result["outcome"], final["details"]["plannedBuys"]) == ("full", 3)

@@ -17,7 +17,7 @@ from support.waiting import wait_until
 from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import LeaseLostError
 from cto_worker.jobs.lease_keeper import MARGIN, RENEWALS_PER_LEASE, LeaseKeeper
-from cto_worker.jobs.sweeper import Sweeper
+from cto_worker.jobs.orphan_sweeper import OrphanSweeper
 from cto_worker.operation.run_guard import Lease
 from cto_worker.store import keys
 from cto_worker.testing.in_memory_journal import InMemoryJournal
@@ -251,7 +251,7 @@ def sent():
 
 @pytest.fixture
 def sweeper(journal, sent):
-    return Sweeper(journal, HOUR_MS, lambda *message: sent.append(message))
+    return OrphanSweeper(journal, HOUR_MS, lambda *message: sent.append(message))
 
 
 def test_nothing_is_sent_while_no_job_is_orphaned(journal, sweeper, sent):
@@ -297,7 +297,7 @@ def test_messages_that_the_broker_refuses_are_sent_by_a_later_sweep(journal, sen
             raise errors.pop()
         sent.append(message)
 
-    sweeper = Sweeper(journal, HOUR_MS, send)
+    sweeper = OrphanSweeper(journal, HOUR_MS, send)
     record(journal, "j1", "j2")
     journal.now_ms += keys.NEW_MESSAGE_CHECK_DELAY_MS + 1
     with pytest.raises(OperationalError):
@@ -312,7 +312,7 @@ def test_the_sweeper_continues_after_any_error(journal, sent, caplog):
     record(journal, "j1")
     journal.now_ms += keys.NEW_MESSAGE_CHECK_DELAY_MS + 1
     journal.errors = [StoreConnectionError("away"), OperationalError("gone"), ZeroDivisionError()]
-    sweeper = Sweeper(journal, 3, lambda *message: sent.append(message))  # a sweep each millisecond
+    sweeper = OrphanSweeper(journal, 3, lambda *message: sent.append(message))  # a sweep each millisecond
     with running(sweeper):
         wait_until(lambda: sent)
     assert sent == [("j1", {"job": "j1"}, False)]

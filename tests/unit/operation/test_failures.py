@@ -6,11 +6,11 @@ import pytest
 from support.operations import BODY, BUY_FEE, events_of, fails_with, run
 
 from cto_worker.domain.journal import Journal
+from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Mode, Status
-from cto_worker.domain.request import parse_request
 from cto_worker.errors import OperationFailed
-from cto_worker.jobs.runner import Runner
-from cto_worker.operation.reporter import accepted_event
+from cto_worker.jobs.job_runner import JobRunner
+from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.testing.in_memory_journal import InMemoryJournal
 from cto_worker.testing.in_memory_market import FUNDING, InMemoryMarket
 
@@ -140,7 +140,7 @@ def test_a_job_cancelled_while_waiting_moves_no_money(journal):
     journal.request_cancel("j1")
     market = InMemoryMarket()
     with pytest.raises(OperationFailed, match="cancelled"):
-        Runner(Journal.of(journal), market).run_job("j1", BODY)
+        JobRunner(Journal.of(journal), market).run_job("j1", BODY)
     assert market.submitted == []
 
 

@@ -25,7 +25,7 @@ from support.takeover import (
 from cto_worker.domain.intent_log import IntentStatus
 from cto_worker.domain.lamports import to_sol
 from cto_worker.domain.progress_event import Mode
-from cto_worker.jobs.sweeper import Sweeper
+from cto_worker.jobs.orphan_sweeper import OrphanSweeper
 from cto_worker.testing.in_memory_market import BALANCE_LAMPORTS
 
 MATRIX = pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_sweep_sends_the_message_of_an_expired_job_again():
     job = RecordedJob()
     job.run(Interruption(position("submit", 2)))
     sent = []
-    sweeper = Sweeper(job.journal, job.journal.lease_ms, lambda *message: sent.append(message))
+    sweeper = OrphanSweeper(job.journal, job.journal.lease_ms, lambda *message: sent.append(message))
     assert sweeper.sweep() == 0
     job.expire_lease()
     assert sweeper.sweep() == 1

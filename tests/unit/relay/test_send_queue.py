@@ -17,7 +17,7 @@ from api.relay.encoded_event import (
     websocket_message,
 )
 from api.relay.send_queue import MAX_BYTES, MAX_WRITE_BYTES, SendQueue, flush
-from api.relay.websocket_encoder import text_frame
+from api.relay.websocket_frame_encoder import text_frame
 from cto_worker.domain.progress_event import Details, Status, encode
 from cto_worker.observability.metric_definitions import REGISTRY
 

@@ -1,0 +1,80 @@
+"""Limits on the REST requests that run at the same time: of each caller, and of all. Others wait.
+
+A running request uses at most one connection of the store's pool. The pool has more connections than requests
+may run, so a request never waits for one, and an exhausted pool is never mistaken for an unreachable store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from api.errors import RateLimitedError
+from api.limits.fifo_semaphore import FifoSemaphore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+AT_ONCE = 40  # running requests of all callers
+EACH_AT_ONCE = 8  # running requests of each user or address
+SERVICE_AT_ONCE = 24  # running requests of the service (the bot backend)
+WAIT_S = 30.0  # the longest that a request waits for earlier ones of its caller
+RETRY_AFTER_S = 1
+
+
+@dataclass(slots=True)
+class _Caller:
+    slots: FifoSemaphore
+    requests: int = 0  # running and waiting
+
+
+class ConcurrencyLimit:
+    """The REST requests in flight in this gateway, by caller."""
+
+    def __init__(self) -> None:
+        self._callers: dict[str, _Caller] = {}
+        self._all = FifoSemaphore(AT_ONCE)
+        self._lock = Lock()
+
+    def acquire(self, name: str, *, service: bool = False) -> Callable[[], None]:
+        """Wait, in the order of arrival, until a request of this caller may run. Return what ends it.
+
+        Raises :class:`RateLimitedError` if the caller's earlier requests take longer than :data:`WAIT_S`, and
+        :class:`~api.errors.RoomError` ``busy`` if those of all callers do.
+        """
+        with self._lock:
+            caller = self._callers.get(name)
+            if caller is None:
+                at_once = SERVICE_AT_ONCE if service else EACH_AT_ONCE
+                caller = self._callers[name] = _Caller(FifoSemaphore(at_once, WAIT_S, _too_slow))
+            caller.requests += 1
+        try:
+            caller.slots.acquire()
+            try:
+                self._all.acquire()
+            except BaseException:
+                caller.slots.release()
+                raise
+        except BaseException:
+            self._leave(name, caller)
+            raise
+        return partial(self._release, name, caller)
+
+    def _release(self, name: str, caller: _Caller) -> None:
+        self._all.release()
+        caller.slots.release()
+        self._leave(name, caller)
+
+    def _leave(self, name: str, caller: _Caller) -> None:
+        with self._lock:
+            caller.requests -= 1
+            if not caller.requests:
+                del self._callers[name]
+
+
+def _too_slow() -> Exception:
+    return RateLimitedError(
+        f"your earlier requests take longer than {WAIT_S:.0f} s: send fewer at the same time", RETRY_AFTER_S
+    )

@@ -1,0 +1,227 @@
+"""The views under ``/api/cto``: submit, read, list and cancel jobs.
+
+Events are sent as the bytes that the worker wrote, and are not decoded.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from flask import Blueprint, Response, request, url_for
+from msgspec import Struct
+from structlog.contextvars import bound_contextvars
+
+from api.auth.authentication import caller, user_mismatch
+from api.auth.origins_and_hosts import MAX_SHOWN
+from api.auth.permission_policy import Action
+from api.errors import ForbiddenError
+from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query, wrong
+from api.rest.response_types import State
+from cto_worker.domain.field_types import Count, JobId, Percent, doc
+from cto_worker.domain.ids_and_rooms import JOB_ID
+from cto_worker.domain.operation_request import USER_ID
+from cto_worker.domain.progress_event import JobStatus, decode, dumps
+from cto_worker.domain.purchase_outcome import outcome_of
+from cto_worker.errors import JobNotFoundError
+from cto_worker.operation.cancel_job import cancel as cancel_job
+from cto_worker.store import keys
+
+if TYPE_CHECKING:
+    from api.auth.permission_policy import Caller
+    from cto_worker.domain.journal import Journal
+    from cto_worker.jobs.job_producer import JobProducer
+    from cto_worker.store.journal_queries import JobSummary, JournalQueries
+
+log = logging.getLogger(__name__)
+
+MAX_STATS = 500
+MAX_LIMIT, DEFAULT_LIMIT = 100, 20
+MAX_INTEGER = 10**15 - 1
+FILTERS = (*JobStatus, keys.REVIEW)
+
+
+class Created(Struct, rename="camel"):
+    """A new job."""
+
+    job_id: JobId
+    status: State
+    status_url: Annotated[str, doc("The URL of the job's status")]
+
+
+class Cancelling(Struct, rename="camel"):
+    """A recorded cancellation."""
+
+    job_id: JobId
+    status: State
+    cancel_requested: Annotated[bool, doc("Always true")]
+
+
+class Stats(Struct, rename="camel"):
+    """The number of jobs by status."""
+
+    total: Annotated[Count, doc("Distinct ids in the request")]
+    queued: Annotated[Count, doc("Jobs with status `waiting`")]
+    active: Annotated[Count, doc("Jobs with status `active`")]
+    completed: Annotated[Count, doc("Jobs with status `completed`")]
+    failed: Annotated[Count, doc("Jobs with status `failed`")]
+    not_found: Annotated[Count, doc("Ids that are not of a job of the caller")]
+    average_progress: Annotated[Percent, doc("The average progress of the jobs found, in per cent")]
+
+
+def blueprint(  # noqa: C901, PLR0915 - a list of routes
+    history: JournalQueries, journal: Journal, producer: JobProducer
+) -> Blueprint:
+    """Return the routes."""
+    routes = Blueprint("jobs", __name__, url_prefix="/api/cto")
+
+    @routes.post("/jobs")
+    def submit() -> tuple[Response, int, dict[str, str]]:
+        query(request, ())
+        document, submitter = json_object(request), caller()
+        # `socketUserId` receives the events unasked, so the caller must be allowed to submit for it, too.
+        for name in ("userId", "socketUserId"):
+            _check_may_submit_for(submitter, name, document.get(name))
+        created = producer.submit(document, caller=submitter.name, idempotency_key=idempotency_key(request))
+        if created.new:
+            with bound_contextvars(job_id=created.job_id):
+                log.info("accepted from %s", submitter.name)
+        status_url = url_for("jobs.status", job_id=created.job_id)
+        data = Created(created.job_id, created.status, status_url)
+        return _success(data), 202 if created.new else 200, {"Location": status_url}
+
+    @routes.get("/job/<job_id>/status")
+    def status(job_id: str) -> Response:
+        query(request, ())
+        view = history.job_details(parse_job_id(job_id))
+        if view is None or not caller().may(Action.READ, view.user_id):
+            raise JobNotFoundError(job_id)
+        outcome = view.outcome
+        return _json(
+            b'{"success":true,"data":{"jobId":"', job_id.encode(),
+            b'","status":"', view.status.encode(),
+            b'","outcome":', b'"%b"' % outcome.encode() if outcome else b"null",
+            b',"needsReview":', b"true" if view.needs_review else b"false",
+            b',"progressEvents":[', b",".join(view.events),
+            b'],"latestProgress":', view.events[-1],
+            b',"operationResult":', view.result_json,
+            b',"currentPhase":', view.phase,
+            b',"currentProgress":', view.progress, b"}}",
+        )  # fmt: skip
+
+    @routes.get("/job/<job_id>/latest")
+    def latest(job_id: str) -> Response:
+        query(request, ())
+        stored = history.latest(parse_job_id(job_id))
+        if stored is None or not caller().may(Action.READ, stored.user_id):
+            raise JobNotFoundError(job_id)
+        response = _json(b'{"success":true,"data":', stored.event, b"}")
+        response.set_etag(str(stored.seq))
+        response.headers["Cache-Control"] = "no-cache"
+        response.make_conditional(request)
+        return response
+
+    @routes.get("/job/<job_id>/events")
+    def events(job_id: str) -> Response:
+        after = integer(query(request, ["after"]), "after", 0, MAX_INTEGER, 0)
+        stored = history.events(parse_job_id(job_id), after)
+        if stored is None or not caller().may(Action.READ, stored.user_id):
+            raise JobNotFoundError(job_id)
+        return _json(
+            b'{"success":true,"data":{"jobId":"', job_id.encode(),
+            b'","events":[', b",".join(stored.events), b"]}}",
+        )  # fmt: skip
+
+    @routes.get("/jobs/stats")
+    def stats() -> Response:
+        """Count each distinct id once."""
+        text = query(request, ["jobIds"]).get("jobIds", "")
+        job_ids = list(dict.fromkeys(text.split(",")))
+        if len(job_ids) > MAX_STATS:
+            raise wrong("jobIds", f"{len(job_ids)} ids are too many: send at most {MAX_STATS}.")
+        if not all(JOB_ID.match(job_id) for job_id in job_ids):
+            raise wrong(
+                "jobIds", "Must be job ids, separated by commas: 1 to 128 letters, digits, _ or - each."
+            )
+        counts = history.stats(job_ids, None if caller().may(Action.READ) else caller().user_id)
+        return _success(msgspec.convert(counts, Stats, from_attributes=True))
+
+    @routes.get("/jobs")
+    def jobs() -> Response:
+        """List the caller's jobs; for operators and the service, the jobs of all users or of ``userId``."""
+        parameters = query(request, ["status", "limit", "cursor", "userId"])
+        listed_status = parameters.get("status")
+        if listed_status is not None and listed_status not in FILTERS:
+            raise wrong("status", f"Must be one of: {', '.join(FILTERS)}.")
+        user_id = parameters.get("userId", None if caller().may(Action.READ) else caller().user_id)
+        if user_id is not None:
+            check_user_id(caller(), user_id)
+        page = history.page(
+            user_id,
+            listed_status,
+            integer(parameters, "limit", 1, MAX_LIMIT, DEFAULT_LIMIT),
+            integer(parameters, "cursor", 1, MAX_INTEGER, 0) or None,
+        )
+        cursor = None if page.cursor is None else str(page.cursor)
+        return _json(
+            b'{"success":true,"data":{"jobs":[', b",".join(map(_summary, page.jobs)),
+            b'],"nextCursor":', dumps(cursor), b"}}",
+        )  # fmt: skip
+
+    @routes.post("/job/<job_id>/cancel")
+    def cancel(job_id: str) -> tuple[Response, int]:
+        query(request, ())
+        stored = history.latest(parse_job_id(job_id))
+        if stored is None or not caller().may(Action.CANCEL, stored.user_id):
+            raise JobNotFoundError(job_id)
+        job_status = cancel_job(journal, job_id, decode(stored.event))
+        with bound_contextvars(job_id=job_id):
+            log.info("cancellation requested by %s", caller().name)
+        return _success(Cancelling(job_id, job_status, cancel_requested=True)), 202
+
+    return routes
+
+
+def check_user_id(reader: Caller, user_id: str) -> None:
+    """Raise an error unless the parameter ``userId`` is a user id whose jobs this caller may read."""
+    if not USER_ID.match(user_id):
+        raise wrong("userId", "Must be 1 to 64 letters, digits or any of _ . : @ + -.")
+    if not reader.may(Action.READ, user_id):
+        raise user_mismatch(reader, user_id)
+
+
+def _check_may_submit_for(submitter: Caller, field: str, user_id: Any) -> None:
+    if isinstance(user_id, str) and not submitter.may(Action.SUBMIT, user_id):
+        raise ForbiddenError(
+            "forbidden",
+            f"{submitter.name} may not start an operation with {field} {user_id[:MAX_SHOWN]!r}: "
+            "send the user id of the token",
+        )
+
+
+def _summary(job: JobSummary) -> bytes:
+    latest = json.loads(job.event)
+    fields = ("tokenAddress", "userId", "mode", "platform", "buyAmount")
+    return dumps(
+        {
+            "jobId": job.job_id,
+            "status": job.status,
+            "outcome": outcome_of(latest),
+            "needsReview": job.needs_review,
+            "createdAt": job.created_ms,
+            "currentPhase": latest["phase"],
+            "currentProgress": latest["progress"],
+            **{name: latest[name] for name in fields},
+            "latestProgress": latest,
+        }
+    )
+
+
+def _success(data: Struct) -> Response:
+    return _json(b'{"success":true,"data":', msgspec.json.encode(data), b"}")
+
+
+def _json(*parts: bytes) -> Response:
+    return Response(b"".join(parts), mimetype="application/json")

@@ -1,0 +1,99 @@
+"""The JSON Schemas of requests, responses and events, derived from the classes that parse and encode them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+
+from api.rest import job_views, response_types
+from cto_worker.domain.ids_and_rooms import JOB_ID_PATTERN
+from cto_worker.domain.operation_request import RequestSchema
+from cto_worker.domain.progress_event import StepResult
+from cto_worker.market_registry import market_type
+
+if TYPE_CHECKING:
+    from marshmallow import fields
+
+OPENAPI = "3.1.0"
+JOB_ID = {"type": "string", "pattern": f"^{JOB_ID_PATTERN}$"}
+_REFERENCE = "#/components/schemas/{name}"
+_RESPONSES = [
+    kind
+    for module in (job_views, response_types)
+    for kind in vars(module).values()
+    if getattr(kind, "__module__", "") == module.__name__ and hasattr(kind, "__struct_fields__")
+]
+_NAMES = {"JobView": "JobStatus"}  # published names that differ from those of the classes
+
+
+def reference(kind: type) -> dict[str, str]:
+    """Return the reference to the schema of an event or a response."""
+    return {"$ref": _REFERENCE.format(name=_NAMES.get(kind.__name__, kind.__name__))}
+
+
+def json_schemas(market: str) -> dict[str, Any]:
+    """Return every schema by name, as JSON Schema, with references to ``#/components/schemas``.
+
+    A request can name the platforms of ``market``.
+    """
+    return {"OperationRequest": _request_schema(market), **response_schemas()}
+
+
+def _request_schema(market: str) -> dict[str, Any]:
+    plugin = MarshmallowPlugin(schema_name_resolver=lambda schema: type(schema).__name__)
+    spec = APISpec("", "", OPENAPI, plugins=[plugin])
+    plugin.converter.add_attribute_function(_constraints)  # type: ignore[union-attr]  # APISpec has made it
+    spec.components.schema("OperationRequest", schema=RequestSchema)
+    schema: dict[str, Any] = spec.to_dict()["components"]["schemas"]["OperationRequest"]
+    if platforms := market_type(market).platforms:
+        schema["properties"]["platform"]["enum"] = list(platforms)
+    return schema | {"not": {"required": ["wallets", "walletCount"]}, "additionalProperties": False}
+
+
+def response_schemas() -> dict[str, Any]:
+    """Return the schemas of responses and events by name."""
+    _, found = msgspec.json.schema_components(_RESPONSES, ref_template=_REFERENCE)
+    enums = {_REFERENCE.format(name=name): found[name]["enum"] for name in found if "enum" in found[name]}
+    schemas = {}
+    for name, schema in found.items():
+        if "properties" in schema:
+            described = {field: _plain(value, enums) for field, value in schema["properties"].items()}
+            schemas[_NAMES.get(name, name)] = {
+                "type": "object",
+                "required": schema["required"],
+                "properties": described,
+            }
+    steps = schemas["StepResult"]["properties"]  # msgspec sorts the fields of a typed dictionary
+    schemas["StepResult"]["properties"] = {field: steps[field] for field in StepResult.__annotations__}
+    return schemas
+
+
+def _plain(schema: dict[str, Any], enums: dict[str, list[str]]) -> dict[str, Any]:
+    """Return the schema of a field, with its enumeration, and without the null of a field that is omitted."""
+    plain = _without(schema, "anyOf", "default")
+    choices = [_plain(choice, enums) for choice in schema.get("anyOf", ())]
+    if "default" in schema and choices:
+        return plain | choices[0]
+    if choices and choices[-1]["type"] == "number":  # msgspec: an integer or a number
+        return plain | choices[-1]
+    if values := enums.get(plain.get("$ref", ""), plain.get("enum")):
+        kind = "integer" if isinstance(values[0], int) else "string"
+        return {**_without(plain, "$ref"), "type": kind, "enum": values}
+    return plain | ({"anyOf": choices} if choices else {})
+
+
+def _without(schema: dict[str, Any], *keywords: str) -> dict[str, Any]:
+    return {name: value for name, value in schema.items() if name not in keywords}
+
+
+def _constraints(_: Any, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
+    """Return keywords that apispec omits: a pattern's anchors, and an exclusive minimum."""
+    constraints: dict[str, Any] = {}
+    if ret.get("pattern", "").endswith(r"\Z"):
+        constraints["pattern"] = f"^{ret['pattern'].removesuffix(chr(92) + 'Z')}$"
+    if any(getattr(validator, "min_inclusive", True) is False for validator in field.validators):
+        constraints["exclusiveMinimum"] = ret.pop("minimum")
+    return constraints

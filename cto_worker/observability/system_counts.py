@@ -1,0 +1,75 @@
+"""The sums of the counts of all processes, and which processes run: read from their heartbeats."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cto_worker.observability.process_heartbeat import ENDED
+from cto_worker.store import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from redis import Redis
+
+SILENCE_MS = 15_000  # after this time without a heartbeat a process counts as dead
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process as its last heartbeat describes it."""
+
+    kind: str  # "worker" or "gateway"
+    name: str  # host name and process id
+    gauges: Mapping[str, float]  # current values by name
+    ended: bool = False  # whether it has shut down; otherwise it runs, or was killed
+
+
+@dataclass(frozen=True, slots=True)
+class SystemCounts:
+    """The sums of the counters of all processes, and the processes themselves."""
+
+    counts: Mapping[tuple[str, tuple[tuple[str, str], ...]], float]  # by sample name and labels
+    processes: list[Process]  # that sent a heartbeat in the last 15 s
+    lost: list[Process]  # silent for less than a day, not shut down, and not replaced by one of the same name
+
+
+def read_system_counts(store: Redis) -> SystemCounts:
+    """Return the sums and the processes of the whole system. Raises ``RedisError``."""
+    with store.pipeline(transaction=False) as pipeline:
+        pipeline.hgetall(keys.COUNTS)
+        pipeline.hgetall(keys.PROCESSES)
+        pipeline.time()
+        counts, processes, (now_s, _) = pipeline.execute()
+    alive: dict[tuple[str, str], Process] = {}
+    silent: dict[tuple[str, str], Process] = {}
+    for entry in processes.values():
+        sent_ms, _, content = entry.split(b" ", 2)
+        process = _process(json.loads(content))
+        recent = now_s * 1_000 - int(sent_ms) <= SILENCE_MS
+        (alive if recent else silent)[process.kind, process.name] = process
+    lost = [process for name, process in silent.items() if not process.ended and name not in alive]
+    return SystemCounts(
+        {_key(field): float(value) for field, value in counts.items()}, list(alive.values()), lost
+    )
+
+
+def _process(content: dict[str, Any]) -> Process:
+    gauges = content["gauges"]
+    ended = bool(gauges.pop(ENDED, 0))
+    return Process(content["kind"], content["name"], gauges, ended)
+
+
+def running_processes(store: Redis, kind: str) -> list[str]:
+    """Return the names of the running processes of a kind: ``worker`` or ``gateway``.
+
+    Raises ``RedisError``.
+    """
+    return sorted(process.name for process in read_system_counts(store).processes if process.kind == kind)
+
+
+def _key(field: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
+    name, *labels = json.loads(field)
+    return name, tuple((label, value) for label, value in labels)
