@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from statistics import median
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from benchmarks.system import BODY, client, embedded_store
@@ -13,9 +12,6 @@ from cto_worker.domain.journal import Journal
 from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.markets.paper.market import PaperMarket
 from cto_worker.store.journal import RedisJournal
-
-if TYPE_CHECKING:
-    from cto_worker.domain.market import Order
 
 BUYS = 50
 
@@ -26,7 +22,7 @@ class NoLog(RedisJournal):
     def intend(self, *_: object, **__: object) -> bool:
         return True
 
-    def record_submission(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+    def record_submission(self, *_: object) -> None:
         pass
 
 

@@ -84,6 +84,7 @@ runner = JobRunner(
     settings.crash_at,
     traces.run,
     platforms=market_class.platforms,
+    parallelism=settings.operation_parallelism,
 )
 heartbeat = ProcessHeartbeat(
     background_store,

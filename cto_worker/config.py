@@ -100,6 +100,8 @@ class Settings:
 
     worker_concurrency: int = setting("Worker", 100, between=(1, 2_000), description=
         "Operations that one worker process runs at the same time")
+    operation_parallelism: int = setting("Worker", 10, between=(1, 100), description=
+        "Transfers and buys of one operation that may be in flight at the same time; 1: one after another")
     lease_ms: int = setting("Worker", 6_000, between=(1_000, 600_000), description=
         "Milliseconds without a lease renewal until another worker takes over a job")
 

@@ -15,6 +15,8 @@ from cto_worker.operation.result_document import step_result
 from cto_worker.operation.step_totals import Totals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cto_worker.domain.buy_plan import Plan
     from cto_worker.domain.intent_log import IntentRecord
     from cto_worker.domain.journal import AppendResult, EventLog
@@ -103,13 +105,13 @@ class ProgressReporter:
         event = self._next(phase, Status.IN_PROGRESS, details, progress=max(self._latest.progress, progress))
         self._unwritten.append(event)
 
-    def intend(self, intent_id: str, order: Order, *, heed_cancel: bool) -> bool:
-        """Record an order before its submission. See :meth:`EventLog.intend`."""
-        return self._events.intend(self._job_id, self._attempt, intent_id, order, heed_cancel=heed_cancel)
+    def intend(self, orders: Sequence[Order], *, heed_cancel: bool) -> bool:
+        """Record orders before their submission. See :meth:`EventLog.intend`."""
+        return self._events.intend(self._job_id, self._attempt, orders, heed_cancel=heed_cancel)
 
-    def record_submission(self, intent_id: str, order: Order) -> None:
-        """Record that an order has been submitted. See :meth:`EventLog.record_submission`."""
-        self._events.record_submission(self._job_id, self._attempt, intent_id, order)
+    def record_submission(self, orders: Sequence[Order]) -> None:
+        """Record that orders have been submitted. See :meth:`EventLog.record_submission`."""
+        self._events.record_submission(self._job_id, self._attempt, orders)
 
     def end(
         self,

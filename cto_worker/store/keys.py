@@ -101,6 +101,7 @@ def step_durations(mode: str, platform: str) -> str:
 
 # The paper market's keys. Only the outcome of an intent expires.
 
+PAPER_INTENT_PREFIX = "cto:paper:intent:"  # + intent id: see :func:`paper_intent`
 PAPER_LEDGER = "cto:paper:ledger"  # stream: one entry per movement
 PAPER_INTENT_TTL_S = 90 * 86_400
 
@@ -122,4 +123,4 @@ def paper_curve(mint: str) -> str:
 
 def paper_intent(intent_id: str) -> str:
     """Hash: the outcome of an intent: signature, status, spent, tokens, error_code, error, at_ms."""
-    return f"cto:paper:intent:{intent_id}"
+    return f"{PAPER_INTENT_PREFIX}{intent_id}"

@@ -268,7 +268,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     def intend(self, run, intent_id, trouble):
         order = Order(intent_id, f"signature {intent_id}", b"#%d" % next(self.numbers))
-        intend = lambda journal: journal.intend(run.job_id, run.attempt, intent_id, order)  # noqa: E731
+        intend = lambda journal: journal.intend(run.job_id, run.attempt, [order])  # noqa: E731
         if trouble is Trouble.CANCELLED_BEFORE_AN_INTENT:
             self.cancel(run.job_id)
         recorded = self.write(run, intend)
@@ -292,7 +292,7 @@ class LeaseMachine(RuleBasedStateMachine):
     def send(self, run, order):
         self.execute(order)
         run.sent = True
-        submitted = lambda journal: journal.record_submission(run.job_id, run.attempt, order.intent_id, order)  # noqa: E731
+        submitted = lambda journal: journal.record_submission(run.job_id, run.attempt, [order])  # noqa: E731
         if self.write(run, submitted) is REFUSED:
             run.over = True
 
@@ -378,8 +378,8 @@ class LeaseMachine(RuleBasedStateMachine):
             "event": lambda journal: journal.append(Entry(event)),
             "end": lambda journal: journal.append(Entry(replace(event, status=Status.FAILED), review=True)),
             "records": lambda journal: journal.append(Entry(event, records={intent_id: record})),
-            "intend": lambda journal: journal.intend(run.job_id, run.attempt, intent_id, order),
-            "submitted": lambda journal: journal.record_submission(run.job_id, run.attempt, intent_id, order),
+            "intend": lambda journal: journal.intend(run.job_id, run.attempt, [order]),
+            "submitted": lambda journal: journal.record_submission(run.job_id, run.attempt, [order]),
         }
         assert self.write(run, writes[what]) is REFUSED
 

@@ -265,8 +265,8 @@ def test_an_in_flight_intent_of_a_parked_job_is_unknown(journal, run, store, lis
     """The worker dies right after each submission."""
 
     class Dying(InMemoryMarket):
-        def submit(self, order):
-            InMemoryMarket.submit(self, order)
+        def submit(self, orders):
+            InMemoryMarket.submit(self, orders)
             raise SystemExit
 
     market = Dying()

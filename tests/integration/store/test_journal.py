@@ -438,8 +438,8 @@ def test_an_entry_in_the_intent_log_resets_the_count_of_stalls(book, started, re
 def test_an_intent_alone_is_no_progress(book, started):
     book.let_pass(LEASE_MS + 1)
     started.claim("j1", "you")
-    started.intend("j1", 2, ORDER.intent_id, ORDER)
-    started.record_submission("j1", 2, ORDER.intent_id, ORDER)
+    started.intend("j1", 2, [ORDER])
+    started.record_submission("j1", 2, [ORDER])
     book.let_pass(LEASE_MS + 1)
     assert started.claim("j1", "a third").stalls == 2
 
@@ -485,12 +485,12 @@ STALE_WRITES = {
         Entry(replace(SECOND, seq=4, progress=80), records={"i": settled(ORDER, CONFIRMED_OUTCOME)})
     ),
     "end": lambda journal: journal.append(Entry(replace(COMPLETED, seq=4), review=True)),
-    "intend": lambda journal: journal.intend("j1", 1, ORDER.intent_id, ORDER),
+    "intend": lambda journal: journal.intend("j1", 1, [ORDER]),
     "intend another": lambda journal: journal.intend(
-        "j1", 1, BUY.intent_id, dataclasses.replace(ORDER, payload=b"x")
+        "j1", 1, [dataclasses.replace(ORDER, intent_id=BUY.intent_id, payload=b"x")]
     ),
     "submitted": lambda journal: journal.record_submission(
-        "j1", 1, ORDER.intent_id, dataclasses.replace(ORDER, payload=b"x")
+        "j1", 1, [dataclasses.replace(ORDER, payload=b"x")]
     ),
 }
 
@@ -498,7 +498,7 @@ STALE_WRITES = {
 @pytest.mark.parametrize("write", STALE_WRITES.values(), ids=STALE_WRITES)
 def test_no_write_of_a_run_that_has_lost_its_job_changes_anything(book, started, write):
     planned(started)
-    started.intend("j1", 1, ORDER.intent_id, ORDER)
+    started.intend("j1", 1, [ORDER])
     book.let_pass(LEASE_MS + 1)
     log = started.claim("j1", "you").intent_log
     before = (book.events("j1"), book.metadata("j1"), book.records("j1"))
@@ -534,7 +534,7 @@ def test_a_repeated_last_event_of_a_lost_run_is_answered_and_changes_nothing(boo
 @pytest.mark.parametrize("name", ["intend", "record_submission"])
 def test_nothing_is_recorded_of_an_unknown_job(journal, name):
     with pytest.raises(JobNotFoundError):
-        getattr(journal, name)("nothing", 1, ORDER.intent_id, ORDER)
+        getattr(journal, name)("nothing", 1, [ORDER])
 
 
 @pytest.mark.parametrize("late", ["intend", "record_submission"])
@@ -543,14 +543,14 @@ def test_a_delayed_write_does_not_change_a_settled_intent(book, started, late):
     done = settled(ORDER, CONFIRMED_OUTCOME)
     started.append(Entry(replace(SECOND, seq=4, progress=71), records={ORDER.intent_id: done}))
     with pytest.raises(SequenceError, match="settled"):
-        getattr(started, late)("j1", 1, ORDER.intent_id, ORDER)
+        getattr(started, late)("j1", 1, [ORDER])
     assert book.records("j1")[ORDER.intent_id] == done
 
 
 def test_a_claim_returns_the_intent_log(book, started):
     planned(started)
-    assert started.intend("j1", 1, TRANSFER.intent_id, ORDER) is True
-    started.record_submission("j1", 1, TRANSFER.intent_id, ORDER)
+    assert started.intend("j1", 1, [ORDER]) is True
+    started.record_submission("j1", 1, [ORDER])
     done = settled(ORDER, CONFIRMED_OUTCOME)
     refused = settled(None, Outcome(OutcomeStatus.FAILED, "", error_code="insufficient_funds", error="no"))
     started.append(
@@ -559,7 +559,7 @@ def test_a_claim_returns_the_intent_log(book, started):
         )
     )
     order = dataclasses.replace(ORDER, intent_id=BUY.intent_id)
-    started.intend("j1", 1, BUY.intent_id, order)
+    started.intend("j1", 1, [order])
     book.let_pass(LEASE_MS + 1)
     claim = started.claim("j1", "you")
     assert claim.intent_log == IntentLog(
@@ -581,9 +581,9 @@ def test_an_intent_goes_from_intended_over_submitted_to_its_outcome(book, starte
     def note():
         statuses.append(book.records("j1")[ORDER.intent_id].status)
 
-    started.intend("j1", 1, ORDER.intent_id, ORDER)
+    started.intend("j1", 1, [ORDER])
     note()
-    started.record_submission("j1", 1, ORDER.intent_id, ORDER)
+    started.record_submission("j1", 1, [ORDER])
     note()
     started.append(
         Entry(replace(SECOND, seq=4, progress=80), records={ORDER.intent_id: settled(ORDER, UNKNOWN_OUTCOME)})
@@ -595,33 +595,31 @@ def test_an_intent_goes_from_intended_over_submitted_to_its_outcome(book, starte
 def test_a_repeated_intent_is_harmless(book, started):
     planned(started)
     for _ in range(2):
-        assert started.intend("j1", 1, ORDER.intent_id, ORDER) is True
+        assert started.intend("j1", 1, [ORDER]) is True
     assert book.records("j1") == {ORDER.intent_id: IntentRecord(IntentStatus.INTENDED, ORDER)}
 
 
 def test_no_intent_is_recorded_once_cancellation_is_requested(book, started):
     planned(started)
     started.request_cancel("j1")
-    assert started.intend("j1", 1, ORDER.intent_id, ORDER) is False
+    assert started.intend("j1", 1, [ORDER]) is False
     assert book.records("j1") == {}
 
 
 def test_a_repeated_intent_succeeds_though_the_job_was_cancelled_meanwhile(book, started):
     planned(started)
-    started.intend("j1", 1, ORDER.intent_id, ORDER)
+    started.intend("j1", 1, [ORDER])
     started.request_cancel("j1")
-    assert started.intend("j1", 1, ORDER.intent_id, ORDER) is True
-    assert (
-        started.intend("j1", 1, ORDER.intent_id, dataclasses.replace(ORDER, payload=b"other bytes")) is False
-    )
+    assert started.intend("j1", 1, [ORDER]) is True
+    assert started.intend("j1", 1, [dataclasses.replace(ORDER, payload=b"other bytes")]) is False
     assert book.records("j1")[ORDER.intent_id].order == ORDER
 
 
 def test_a_submission_is_recorded_though_the_job_was_cancelled_meanwhile(book, started):
     planned(started)
-    started.intend("j1", 1, ORDER.intent_id, ORDER)
+    started.intend("j1", 1, [ORDER])
     started.request_cancel("j1")
-    started.record_submission("j1", 1, ORDER.intent_id, ORDER)
+    started.record_submission("j1", 1, [ORDER])
     assert book.records("j1")[ORDER.intent_id].status is IntentStatus.SUBMITTED
 
 

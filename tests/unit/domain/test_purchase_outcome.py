@@ -149,9 +149,9 @@ def test_a_run_that_takes_over_counts_the_plan_of_the_earlier_run(journal):
     create(journal)
 
     class Dying(InMemoryMarket):
-        def submit(self, order):
-            InMemoryMarket.submit(self, order)
-            if "wallet-2:buy" in order.intent_id:
+        def submit(self, orders):
+            InMemoryMarket.submit(self, orders)
+            if "wallet-2:buy" in orders[0].intent_id:
                 raise SystemExit
 
     market = Dying()
