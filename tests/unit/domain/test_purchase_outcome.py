@@ -145,6 +145,22 @@ def test_planned_wallets_are_in_phase_4s_first_event_and_planned_buys_in_all_lat
     assert named == [(4, ("wallet-1", "wallet-2", "wallet-3"))]
 
 
+def test_events_name_the_wallets_whose_next_step_begins(journal):
+    create(journal)
+    JobRunner(Journal.of(journal), InMemoryMarket(), parallelism=2).run_job("j1", BODY)
+    details = [event.details for event in journal.jobs["j1"].events[3:]]
+    assert [(each.starting_wallets, each.last_step and each.last_step["wallet"]) for each in details] == [
+        (("wallet-1", "wallet-2"), None),
+        (None, "wallet-1"),
+        (("wallet-3", "wallet-1"), "wallet-2"),
+        (None, "wallet-3"),
+        (("wallet-2", "wallet-3"), "wallet-1"),
+        (None, "wallet-2"),
+        (None, "wallet-3"),
+        (None, None),
+    ]
+
+
 def test_a_run_that_takes_over_counts_the_plan_of_the_earlier_run(journal):
     create(journal)
 
