@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Step
     from cto_worker.operation.step_totals import Totals
 
-_TEXTS = {Transfer: "Distributing SOL to", Buy: "Buying with"}
+_TEXTS = {Transfer: "Distributing SOL to {}", Buy: "Buying with {}"}
 
 
 def next_steps(waiting: Sequence[Step], in_flight: Sequence[Step], limit: int) -> list[Step]:
@@ -44,10 +44,14 @@ def description(active: Sequence[Step], totals: Totals) -> str:
     if len(active) == 1:
         return active[0].description
     return "; ".join(
-        f"{text} {count} wallet{'s' if count > 1 else ''}, {_ended(kind, totals)} of {_planned(kind, totals)} done"
+        f"{text.format(_wallets(count))}, {_ended(kind, totals)} of {_planned(kind, totals)} done"
         for kind, text in _TEXTS.items()
         if (count := sum(isinstance(step.intent, kind) for step in active))
     )
+
+
+def _wallets(count: int) -> str:
+    return "1 wallet" if count == 1 else f"{count} wallets"
 
 
 def _planned(kind: type, totals: Totals) -> int:
