@@ -100,7 +100,7 @@ class Execution:
             return []
         try:
             rejected = self.executor.begin(batch)
-        except CancelRequested as request:
+        except (CancelRequested, Handover) as request:
             if not self.run.in_flight:
                 raise
             self.halt = request

@@ -26,7 +26,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 POLL_S = 0.5  # how soon a run that waits for the market notices that it must stop
-FOLLOW_S = 5.0  # how long a stopping worker waits for the outcomes of orders in flight
+FOLLOW_S = 5.0  # how long a stopping worker waits for the outcomes of all orders in flight
 
 
 @dataclass(slots=True)
@@ -35,6 +35,7 @@ class StepExecutor:
 
     market: Market
     run: RunContext
+    followed_s: float = 0.0  # how long orders were followed since the worker must stop
 
     def begin(self, steps: Sequence[Step]) -> list[EndedStep]:
         """Prepare, record and submit the orders of steps that no run has begun. Returns the rejected steps.
@@ -72,20 +73,23 @@ class StepExecutor:
         certainly submitted, the same bytes are submitted again. The submissions are recorded only when there
         is something to wait for: immediate outcomes save that round trip.
 
-        Raises :class:`Handover` if the worker must stop and the outcomes take too long.
+        Raises :class:`Handover` if the worker must stop and all outcomes together take too long.
         """
-        wait_s, followed_s = 0.0, 0.0
+        wait_s = 0.0
         while True:
+            begun_s = time.monotonic()
             known = self._outcomes(wait_s=wait_s)
-            if ended := self._ended(known | self._overdue(known)):
+            ended = self._ended(known | self._overdue(known))
+            if self.run.guard.stopping.is_set():
+                self.followed_s += time.monotonic() - begun_s if ended else wait_s
+            if ended:
                 return ended
             self.run.guard.check_owned()
-            if followed_s >= FOLLOW_S:
+            if self.followed_s >= FOLLOW_S:
                 self.run.guard.check_stopping()
             self._submit_or_record()
             deadline_s = min(sent.deadline_s for sent in self.run.in_flight.values())
             wait_s = min(POLL_S, max(0.0, deadline_s - time.monotonic()))
-            followed_s += wait_s if self.run.guard.stopping.is_set() else 0.0
 
     def with_retries(self, query: Callable[[], T]) -> T:
         """Return what ``query`` returns, a call to the market that moves no money; repeat it on failure.

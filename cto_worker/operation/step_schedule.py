@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Step
     from cto_worker.operation.step_totals import Totals
 
-_TEXTS = {Transfer: "Distributing SOL to {}", Buy: "Buying with {}"}
+_TEXTS: dict[type, str] = {Transfer: "Distributing SOL to", Buy: "Buying with"}
 
 
 def next_steps(waiting: Sequence[Step], in_flight: Sequence[Step], limit: int) -> list[Step]:
@@ -43,15 +43,13 @@ def description(active: Sequence[Step], totals: Totals) -> str:
     """Return what the active steps do, e.g. "Buying with 7 wallets, 3 of 10 done"."""
     if len(active) == 1:
         return active[0].description
+    counts = {kind: sum(isinstance(step.intent, kind) for step in active) for kind in _TEXTS}
     return "; ".join(
-        f"{text.format(_wallets(count))}, {_ended(kind, totals)} of {_planned(kind, totals)} done"
-        for kind, text in _TEXTS.items()
-        if (count := sum(isinstance(step.intent, kind) for step in active))
+        f"{_TEXTS[kind]} {count} wallet{'' if count == 1 else 's'}, "
+        f"{_ended(kind, totals)} of {_planned(kind, totals)} done"
+        for kind, count in counts.items()
+        if count
     )
-
-
-def _wallets(count: int) -> str:
-    return "1 wallet" if count == 1 else f"{count} wallets"
 
 
 def _planned(kind: type, totals: Totals) -> int:

@@ -67,6 +67,7 @@ class InMemoryMarket:
 
     def strategy(self, platform: str) -> Strategy:
         """See :meth:`cto_worker.domain.market.Market.strategy`."""
+        self._break("strategy")
         if platform != "pumpfun":
             raise OrderRejectedError("platform_unsupported", f"the platform {platform} is not supported")
         return Strategy(

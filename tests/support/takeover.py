@@ -123,10 +123,10 @@ class ChainMarket(InMemoryMarket):
 class RecordedJob:
     """One recorded job, its journal and its market, and the runs that a test starts."""
 
-    def __init__(self, variant=PREFUNDED, **market):
-        self.market = ChainMarket(**market)
+    def __init__(self, variant=PREFUNDED, market_type=ChainMarket, body=(), **market):
+        self.market = market_type(**market)
         self.journal = InMemoryJournal()
-        self.body = BODY | {"mode": variant.mode.value}
+        self.body = BODY | {"mode": variant.mode.value} | dict(body)
         self.parallelism = variant.parallelism
         request = parse_request(self.body)
         self.journal.create(accepted_event(JOB, request), request.to_document())

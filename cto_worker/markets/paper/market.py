@@ -243,8 +243,10 @@ def _prepared(intent: Transfer | Buy, quotes: Quotes) -> Order | Rejection:
         if isinstance(intent, Transfer):
             quotes.pay(intent.source, intent.lamports + NETWORK_FEE_LAMPORTS)
             return _sign("transfer", intent, intent.source, intent.destination)
-        quotes.pay(intent.wallet, intent.lamports + NETWORK_FEE_LAMPORTS + intent.priority_fee_lamports)
-        min_tokens = quotes.buy(intent.lamports) * (10_000 - intent.slippage_bps) // 10_000
+        tokens = quotes.buy(
+            intent.wallet, intent.lamports, NETWORK_FEE_LAMPORTS + intent.priority_fee_lamports
+        )
+        min_tokens = tokens * (10_000 - intent.slippage_bps) // 10_000
         return _sign("buy", intent, intent.wallet, intent.token_address, min_tokens)
     except OrderRejectedError as rejection:
         return Rejection(rejection.code, str(rejection))

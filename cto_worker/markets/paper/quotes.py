@@ -18,25 +18,32 @@ class Quotes:
     sold: int  # base units that it has sold
 
     def pay(self, wallet: str, lamports: int) -> None:
-        """Take lamports from a wallet. Raises :class:`OrderRejectedError`."""
-        balance = self.lamports[wallet]
-        if balance is None:
-            raise OrderRejectedError("wallet_unknown", f"the wallet {wallet} does not exist")
-        if balance < lamports:
-            available, needed = to_sol(balance), to_sol(lamports)
-            raise OrderRejectedError(
-                "insufficient_funds",
-                f"wallet {wallet} holds {available:.9g} SOL, but {needed:.9g} SOL are needed",
-            )
-        self.lamports[wallet] = balance - lamports
+        """Take lamports from a wallet. Raises :class:`OrderRejectedError`; nothing is then changed."""
+        self.lamports[wallet] = self._balance(wallet, lamports) - lamports
 
-    def buy(self, lamports: int) -> int:
-        """Buy for ``lamports``. Returns the base units. Raises :class:`OrderRejectedError`."""
+    def buy(self, wallet: str, lamports: int, fees: int) -> int:
+        """Buy for ``lamports`` with a wallet, which also pays ``fees``. Returns the base units.
+
+        Raises :class:`OrderRejectedError`; nothing is then changed.
+        """
+        balance = self._balance(wallet, lamports + fees)
         tokens = bonding_curve.tokens_for(lamports, self.gained, self.sold)
         if tokens > bonding_curve.TOKENS_FOR_SALE - self.sold:
             raise OrderRejectedError(
                 "insufficient_liquidity", "the curve has too few tokens left: buy for a smaller amount"
             )
+        self.lamports[wallet] = balance - lamports - fees
         self.gained += lamports - bonding_curve.platform_fee(lamports)
         self.sold += tokens
         return tokens
+
+    def _balance(self, wallet: str, needed: int) -> int:
+        balance = self.lamports[wallet]
+        if balance is None:
+            raise OrderRejectedError("wallet_unknown", f"the wallet {wallet} does not exist")
+        if balance < needed:
+            raise OrderRejectedError(
+                "insufficient_funds",
+                f"wallet {wallet} holds {to_sol(balance):.9g} SOL, but {to_sol(needed):.9g} SOL are needed",
+            )
+        return balance

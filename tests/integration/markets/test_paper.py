@@ -12,16 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from support.paper import balanced, buy, execute, outcome_of, prepare, transfer
+from support.samples import MINT
 
-from cto_worker.domain.market import Buy, Order, OutcomeStatus, Transfer
+from cto_worker.domain.lamports import LAMPORTS_PER_SOL as SOL
+from cto_worker.domain.market import Order, OutcomeStatus
 from cto_worker.errors import MarketError, OrderRejectedError
 from cto_worker.markets.paper import bonding_curve, ledger_audit
 from cto_worker.markets.paper.market import NETWORK_FEE_LAMPORTS, PaperMarket, address
 from cto_worker.store import keys
 from cto_worker.store.connection import connect
-
-SOL = 10**9
-MINT = "So11111111111111111111111111111111111111112"
 
 
 @pytest.fixture
@@ -32,44 +32,6 @@ def market(store, settings):
 @pytest.fixture
 def account(market):
     return market.account("7", 3)
-
-
-def buy(number=1, wallet=1, lamports=SOL, **changes):
-    fields = {
-        "intent_id": f"j:{number}",
-        "user_id": "7",
-        "wallet": address("7", wallet),
-        "token_address": MINT,
-        "lamports": lamports,
-        "slippage_bps": 500,
-        "priority_fee_lamports": 1_000,
-    }
-    return Buy(**(fields | changes))
-
-
-def transfer(number=1, lamports=SOL):
-    return Transfer(f"t:{number}", "7", address("7", 0), address("7", 1), lamports)
-
-
-def prepare(market, intent):
-    (answer,) = market.prepare([intent])
-    return answer
-
-
-def outcome_of(market, order):
-    """Return the outcome of an order; ``None`` if the market knows none."""
-    return market.outcomes([order], wait_s=0.1).get(order.intent_id)
-
-
-def execute(market, intent):
-    order = prepare(market, intent)
-    assert isinstance(order, Order), order
-    market.submit([order])
-    return outcome_of(market, order)
-
-
-def balanced(store):
-    return ledger_audit.audit(store).discrepancies == ()
 
 
 def test_a_new_user_gets_real_addresses_and_the_paper_balance(market, settings):

@@ -126,7 +126,7 @@ def test_resolving_the_last_unknown_intent_removes_the_job_from_the_list(
     assert resolve(store, "j1", FIRST, executed=executed) == 0
     after = record(FIRST)
     assert (after.status, after.outcome.status, after.resolved) == (status, status, True)
-    assert (after.order, after.outcome.signature) == (before.order, before.order.signature)
+    assert (after.order, after.place, after.outcome.signature) == (before.order, 1, before.order.signature)
     assert not record(SECOND).resolved
     assert unknown_intents(store, "j1") == []
     assert listed() == ["j2"]

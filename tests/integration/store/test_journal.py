@@ -623,6 +623,106 @@ def test_a_submission_is_recorded_though_the_job_was_cancelled_meanwhile(book, s
     assert book.records("j1")[ORDER.intent_id].status is IntentStatus.SUBMITTED
 
 
+# Several orders in one step
+
+BATCH = [Order(f"j1:w{number}:transfer", f"signature {number}", b"#%d" % number) for number in (1, 2, 3)]
+INTENDED = {order.intent_id: IntentRecord(IntentStatus.INTENDED, order) for order in BATCH}
+SUBMITTED = {order.intent_id: IntentRecord(IntentStatus.SUBMITTED, order) for order in BATCH}
+
+
+def test_the_intents_of_several_orders_are_recorded_in_one_step(book, started):
+    planned(started)
+    assert started.intend("j1", 1, BATCH) is True
+    assert book.records("j1") == INTENDED
+
+
+def test_the_submission_of_several_orders_is_recorded_in_one_step(book, started):
+    planned(started)
+    started.intend("j1", 1, BATCH)
+    started.record_submission("j1", 1, BATCH[:2])
+    assert book.records("j1") == SUBMITTED | {BATCH[2].intent_id: INTENDED[BATCH[2].intent_id]}
+    started.record_submission("j1", 1, BATCH)
+    assert book.records("j1") == SUBMITTED
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("late", ["intend", "record_submission"])
+def test_nothing_of_several_orders_is_recorded_if_one_of_them_is_settled(book, started, place, late):
+    planned(started)
+    done = settled(BATCH[place], CONFIRMED_OUTCOME, 1)
+    started.append(Entry(replace(SECOND, seq=4, progress=71), records={BATCH[place].intent_id: done}))
+    with pytest.raises(SequenceError, match="settled"):
+        getattr(started, late)("j1", 1, BATCH)
+    assert book.records("j1") == {BATCH[place].intent_id: done}
+
+
+@pytest.mark.parametrize("late", ["intend", "record_submission"])
+def test_nothing_of_several_orders_is_recorded_by_a_run_that_has_lost_its_job(book, started, late):
+    planned(started)
+    started.intend("j1", 1, BATCH[:1])
+    book.let_pass(LEASE_MS + 1)
+    started.claim("j1", "you")
+    before = book.records("j1")
+    with pytest.raises(FencedError):
+        getattr(started, late)("j1", 1, BATCH)
+    assert book.records("j1") == before
+    assert started.intend("j1", 2, BATCH) is True
+    assert book.records("j1") == INTENDED
+
+
+def test_nothing_of_several_orders_is_recorded_of_a_job_that_has_ended(book, started):
+    planned(started)
+    started.append(Entry(replace(COMPLETED, seq=4)))
+    for late in (started.intend, started.record_submission):
+        with pytest.raises(JobEndedError):
+            late("j1", 1, BATCH)
+    assert book.records("j1") == {}
+
+
+def test_no_intent_of_several_orders_is_recorded_once_cancellation_is_requested(book, started):
+    planned(started)
+    started.intend("j1", 1, BATCH[:1])
+    started.request_cancel("j1")
+    assert started.intend("j1", 1, BATCH) is False, "two of them are new"
+    assert book.records("j1") == {BATCH[0].intent_id: INTENDED[BATCH[0].intent_id]}
+
+
+def test_repeated_intents_of_several_orders_succeed_though_the_job_was_cancelled_meanwhile(book, started):
+    """The answer to the first call is lost, and the job is cancelled before the second one."""
+    planned(started)
+    started.intend("j1", 1, BATCH)
+    started.request_cancel("j1")
+    assert started.intend("j1", 1, BATCH) is True
+    assert book.records("j1") == INTENDED
+
+
+def test_a_takeover_records_several_orders_again_though_the_job_is_cancelled(book, started):
+    planned(started)
+    started.intend("j1", 1, BATCH)
+    started.record_submission("j1", 1, BATCH)
+    started.request_cancel("j1")
+    book.let_pass(LEASE_MS + 1)
+    assert started.claim("j1", "you").intent_log.records == SUBMITTED
+    assert started.intend("j1", 2, BATCH, heed_cancel=False) is True
+    assert {intent_id: record.order for intent_id, record in book.records("j1").items()} == {
+        order.intent_id: order for order in BATCH
+    }
+
+
+def test_the_outcomes_of_several_orders_are_recorded_with_their_events(book, started):
+    planned(started)
+    started.intend("j1", 1, BATCH)
+    events = [replace(SECOND, seq=seq, phase=4, progress=70.0 + seq) for seq in (4, 5)]
+    ended = {
+        order.intent_id: settled(order, CONFIRMED_OUTCOME, place) for place, order in enumerate(BATCH[1:], 1)
+    }
+    started.append(Entry(events[-1], earlier=events[:-1], records=ended))
+    assert book.records("j1") == INTENDED | ended
+    book.let_pass(LEASE_MS + 1)
+    claim = started.claim("j1", "you")
+    assert (claim.stalls, claim.intent_log.records) == (1, INTENDED | ended)
+
+
 @pytest.mark.parametrize(
     "event", [replace(SECOND, seq=5, progress=80), replace(SECOND, seq=4, progress=80, attempt=2)]
 )
