@@ -31,11 +31,13 @@ USAGE = "Use /cto <token> <SOL> [wallets], or /cancel <jobId>"
 
 
 class Progress:
-    """The messages of unfinished operations, saved in a file: chat and message by job."""
+    """The messages of unfinished operations, and the last update, saved in a file."""
 
     def __init__(self, bot: Bot, cto: AsyncClient, path: Path) -> None:
         self._bot, self._cto, self._path = bot, cto, path
-        self._messages: dict[str, list[int]] = json.loads(path.read_text()) if path.exists() else {}
+        saved = json.loads(path.read_text()) if path.exists() else {"messages": {}, "lastUpdate": 0}
+        self._messages: dict[str, list[int]] = saved["messages"]  # chat and message by job
+        self._last_update: int = saved["lastUpdate"]
         self._tasks: set[asyncio.Task[None]] = set()
 
     def resume(self) -> None:
@@ -43,11 +45,15 @@ class Progress:
         for job_id in self._messages:
             self._start(job_id)
 
-    async def show(self, job_id: str, chat_id: int) -> None:
-        """Send a message for an operation, unless it has one, and edit it until the operation has ended."""
-        if job_id in self._messages:
+    async def show(self, job_id: str, chat_id: int, update_id: int) -> None:
+        """Send a message for an operation, and edit it until the operation has ended.
+
+        An update that Telegram delivers again, because the bot was killed, has its message already.
+        """
+        if update_id <= self._last_update:
             return
         message = await self._bot.send_message(chat_id, f"Starting {job_id} …")
+        self._last_update = update_id
         self._messages[job_id] = [chat_id, message.message_id]
         self._save()
         self._start(job_id)
@@ -95,7 +101,7 @@ class Progress:
 
     def _save(self) -> None:
         draft = self._path.with_suffix(".draft")
-        draft.write_text(json.dumps(self._messages))
+        draft.write_text(json.dumps({"messages": self._messages, "lastUpdate": self._last_update}))
         draft.replace(self._path)
 
 
@@ -143,7 +149,7 @@ def dispatcher(cto: AsyncClient, progress: Progress) -> Dispatcher:
         except CTOError as error:
             await message.answer(f"Sorry: {error.message}")
             return
-        await progress.show(job_id, message.chat.id)
+        await progress.show(job_id, message.chat.id, event_update.update_id)
 
     @handlers.message(Command("cancel"))
     async def cancel(message: Message, command: CommandObject) -> None:
@@ -167,7 +173,8 @@ async def main(state: Path) -> None:
     async with AsyncClient(os.environ["CTO_URL"], os.environ.get("CTO_TOKEN")) as cto:
         progress = Progress(bot, cto, state)
         progress.resume()
-        await dispatcher(cto, progress).start_polling(bot)
+        # One after another: an update is confirmed to Telegram only after its message is saved.
+        await dispatcher(cto, progress).start_polling(bot, handle_as_tasks=False)
 
 
 if __name__ == "__main__":
