@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import library_patches
-from api.auth.authentication import Authenticator, validate_auth_settings
+from api.auth.authentication import Authenticator, settings_or_exit
 from api.auth.token_revocations import Revocations
 from api.flask_app import create_app
 from api.limits.fifo_semaphore import LOOKUPS_AT_ONCE, FifoSemaphore
@@ -48,9 +48,7 @@ from api.server.listeners import DispatchedListener, PortListener, allow_descrip
 from api.server.request_pacing import HEADS, Pacer, newest_and_oldest, paced
 from api.server.security_middleware import SecurityMiddleware
 from api.server.socketio_message_limits import MessageLimits
-from cto_worker.config import Settings
 from cto_worker.domain.journal import Journal
-from cto_worker.errors import ConfigError
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
 from cto_worker.observability import logs
@@ -67,6 +65,8 @@ from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from cto_worker.config import Settings
 
 REST_CONNECTIONS = 1_000  # in addition to CTO_MAX_SOCKETS: eventlet's limit counts every connection
 OTHER_DESCRIPTORS = 200  # open files besides clients: connections of the store, logs
@@ -87,12 +87,7 @@ def main() -> None:
     )
     parser.add_argument("--number", type=int, help="number of this gateway behind the dispatcher")
     number = parser.parse_args().number
-    try:
-        settings = Settings.from_env()
-        validate_auth_settings(settings)
-    except ConfigError as error:
-        sys.stderr.write(f"The gateway does not start: {error}\n")
-        sys.exit(os.EX_CONFIG)
+    settings = settings_or_exit("gateway")
     logs.configure(settings)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RepeatFilter())
