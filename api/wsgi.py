@@ -30,6 +30,7 @@ from api.realtime.client_sessions import ClientSessions
 from api.realtime.connection_limit_middleware import AddressRateLimiter, ConnectionLimitMiddleware
 from api.realtime.connection_registry import ConnectionRegistry
 from api.realtime.drain import drain
+from api.realtime.socketio_message_limits import MessageLimits
 from api.realtime.socketio_transport import (
     MAX_MESSAGE_BYTES,
     NAMESPACE,
@@ -47,7 +48,6 @@ from api.server.engineio_overrides import install_engine
 from api.server.listeners import DispatchedListener, PortListener, allow_descriptors, listen
 from api.server.request_pacing import HEADS, Pacer, newest_and_oldest, paced
 from api.server.security_middleware import SecurityMiddleware
-from api.server.socketio_message_limits import MessageLimits
 from cto_worker.config import Settings
 from cto_worker.domain.journal import Journal
 from cto_worker.errors import ConfigError

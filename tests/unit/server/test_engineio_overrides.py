@@ -12,9 +12,9 @@ from flask import Flask
 from support.waiting import wait_until
 from werkzeug.test import Client
 
+from api.realtime.socketio_message_limits import MessageLimits
 from api.realtime.socketio_transport import make_socketio
 from api.server.engineio_overrides import RETAINED_ENVIRON, UNJOINED_PACKETS, PacketQueue, install_engine
-from api.server.socketio_message_limits import MessageLimits
 
 
 def test_a_poll_without_items_ends_after_its_timeout():
