@@ -13,6 +13,7 @@ from support.waiting import wait_until
 
 from api.server.engineio_overrides import PacketQueue, install_engine
 from api.server.socket_poller import SocketPoller
+from api.server.websocket_transport import WebSocketEngine
 
 REQUEST = {
     "REQUEST_METHOD": "GET",
@@ -38,7 +39,8 @@ class Served:
             server.on(name, lambda *_: None)
         server.on("message", self._handle)
         connection = SimpleNamespace(fd=ours, fileno=ours.fileno, settimeout=lambda _: None)
-        install_engine(server, lambda _: connection, self.poller, create_queue=PacketQueue)
+        engine = WebSocketEngine(lambda _: connection, self.poller, self._run)
+        install_engine(server, engine, create_queue=PacketQueue)
         server.handle_request(dict(REQUEST), pytest.fail)
 
     def _run(self, callback):
