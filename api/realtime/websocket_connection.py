@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from api.auth.permission_policy import Caller
     from api.realtime.client_sessions import ClientSessions
-    from api.relay.send_queue import SendQueue
     from api.server.websocket_transport import WebSocketEngine
 
 PING_INTERVAL_S = 10.0
@@ -77,24 +76,24 @@ class WebSocketClients:
                 time.sleep(0)  # a green thread runs only when the current one yields
 
 
+def _frame(item: EncodedEvent | bytes) -> bytes:
+    return item.rendered(websocket_message) if isinstance(item, EncodedEvent) else item
+
+
 class WebSocketConnection(WebSocketTransport, Subscriber):
     """One client: its protocol on the WebSocket, and its subscriber."""
 
     answers_pings = True
     close_timeout_s = 2.0
+    frame = staticmethod(_frame)
 
     def __init__(self, clients: WebSocketClients) -> None:
-        WebSocketTransport.__init__(self, clients.engine, clients.max_message_bytes)
+        WebSocketTransport.__init__(self, clients.engine, self, clients.max_message_bytes)
         Subscriber.__init__(self)
         self._clients = clients
         self._messages = TokenBucket()
         self._received_s = self._pinged_s = time.monotonic()
         self._ping_due = False
-
-    @property
-    def send_queue(self) -> SendQueue:
-        """The send queue of the client, which is this object."""
-        return self
 
     def open(self, environ: dict[str, Any], answer: bytes) -> None:
         """Send the handshake's ``answer``, and serve. Returns at once: the WebSocket outlives the request."""
@@ -143,10 +142,6 @@ class WebSocketConnection(WebSocketTransport, Subscriber):
             self._ping_due = False
             frames += _PING
         return frames
-
-    def frames_of(self, items: list[Any]) -> bytes:
-        """Return queued events and frames as frames."""
-        return b"".join([_frame(item) for item in items])
 
     def handled(self) -> None:
         """Start to count the seconds of silence."""
@@ -231,7 +226,3 @@ class WebSocketConnection(WebSocketTransport, Subscriber):
     def _fail(self, status: int, code: str, message: str) -> None:
         self._answer({"type": "error", "code": code, "message": message})
         self._over, self._close_frame = True, close_frame(status, code)
-
-
-def _frame(item: EncodedEvent | bytes) -> bytes:
-    return item.rendered(websocket_message) if isinstance(item, EncodedEvent) else item

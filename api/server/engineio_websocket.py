@@ -25,7 +25,6 @@ from api.server.websocket_transport import READ_BYTES, WebSocketTransport
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from api.relay.send_queue import SendQueue
     from api.server.websocket_transport import WebSocketEngine
 
 _REFUSAL_HEADERS = {
@@ -61,18 +60,20 @@ class WebSocketFactory:
         return []
 
 
+def _frame(item: Any) -> bytes:
+    if isinstance(item, EncodedEvent):
+        return item.rendered(socketio_message)
+    return item if isinstance(item, bytes) else text_frame(item.encode().encode())
+
+
 class _EngineIOWebSocket(WebSocketTransport):
     """The WebSocket of one session. Its messages are Engine.IO packets."""
 
-    def __init__(self, engine: WebSocketEngine, session: Any, connection: Any) -> None:
-        super().__init__(engine, session.server.max_http_buffer_size)
-        self._session, self._connection = session, connection
+    frame = staticmethod(_frame)
 
-    @property
-    def send_queue(self) -> SendQueue:
-        """The session's send queue."""
-        queue: SendQueue = self._session.queue
-        return queue
+    def __init__(self, engine: WebSocketEngine, session: Any, connection: Any) -> None:
+        super().__init__(engine, session.queue, session.server.max_http_buffer_size)
+        self._session, self._connection = session, connection
 
     def open(self, answer: bytes) -> None:
         """Answer the handshake, and start. A polling client must first complete Engine.IO's upgrade."""
@@ -138,10 +139,6 @@ class _EngineIOWebSocket(WebSocketTransport):
         else:
             self.spend_from(self._session.queue.allowance)
 
-    def frames_of(self, items: list[Any]) -> bytes:
-        """Return queued events, packets and frames as frames."""
-        return b"".join([_frame(item) for item in items])
-
     def closed(self) -> None:
         """End the session."""
         session = self._session
@@ -160,9 +157,3 @@ def _packet(message: str | bytes) -> Packet:
         return Packet(encoded_packet=message)
     except ValueError:
         raise WebSocketError(PROTOCOL_ERROR, "not an Engine.IO packet") from None
-
-
-def _frame(item: Any) -> bytes:
-    if isinstance(item, EncodedEvent):
-        return item.rendered(socketio_message)
-    return item if isinstance(item, bytes) else text_frame(item.encode().encode())

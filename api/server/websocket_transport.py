@@ -52,9 +52,10 @@ class WebSocketTransport:
     """
 
     close_timeout_s = 0.0  # how long to wait for the client's close frame after the server's
+    frame: Callable[[Any], bytes]  # renders a queued item
 
-    def __init__(self, engine: WebSocketEngine, max_message_bytes: int) -> None:
-        self._engine = engine
+    def __init__(self, engine: WebSocketEngine, send_queue: SendQueue, max_message_bytes: int) -> None:
+        self._engine, self.send_queue = engine, send_queue
         self._connection: Any = None  # after it has been detached from its request
         self._decoder = FrameDecoder(max_message_bytes)
         self._unread = b""
@@ -63,17 +64,8 @@ class WebSocketTransport:
         self._over = False  # whether reading has ended
         self._close_frame = control_frame(CLOSE)
 
-    @property
-    def send_queue(self) -> SendQueue:
-        """The send queue of the client."""
-        raise NotImplementedError
-
     def handle_message(self, opcode: int, payload: bytes) -> None:
         """Handle a text or binary message. Raises :class:`WebSocketError` to close the connection."""
-        raise NotImplementedError
-
-    def frames_of(self, items: list[Any]) -> bytes:
-        """Return queued items as frames."""
         raise NotImplementedError
 
     def refuse(self, error: WebSocketError) -> None:
@@ -181,7 +173,7 @@ class WebSocketTransport:
 
     def next_frames(self) -> bytes:
         """Dequeue the items of one write, as frames."""
-        return self.frames_of(self.send_queue.dequeue())
+        return b"".join(map(self.frame, self.send_queue.dequeue()))
 
     def _send_now(self) -> bytes:
         """Send the queued items without blocking. Return the bytes that are left."""
