@@ -17,6 +17,7 @@ from support.waiting import wait_until
 from api.limits.token_bucket import BURST
 from api.server.engineio_overrides import PacketQueue, install_engine
 from api.server.socket_poller import SocketPoller
+from api.server.websocket_transport import WebSocketEngine
 
 REQUEST = {
     "REQUEST_METHOD": "GET",
@@ -30,12 +31,17 @@ REQUEST = {
 MAX_PINGS = BURST // 4  # far more than during the limit, and fewer than the message limit allows
 
 
+def start_thread(callback):
+    threading.Thread(target=callback).start()
+
+
 def make_server(connection, poller, handle, **options):
     """Return an Engine.IO server on plain threads, whose next WebSocket uses the connection."""
     server = engineio.Server(async_mode="threading", async_handlers=False, monitor_clients=False, **options)
     for name, handler in {"connect": None, "disconnect": None, "message": handle}.items():
         server.on(name, handler or (lambda *_: None))
-    install_engine(server, lambda _: connection, poller, create_queue=PacketQueue)
+    engine = WebSocketEngine(lambda _: connection, poller, start_thread)
+    install_engine(server, engine, create_queue=PacketQueue)
     return server
 
 
