@@ -32,6 +32,7 @@ BRIEF_S = 3.5  # above BRIEF_MS of connection-manager.js: a shorter connection c
 @pytest.fixture
 def composed():
     deployment = Deployment()
+    deployment.services["worker"]["environment"]["CTO_OPERATION_PARALLELISM"] = "1"  # for long operations
     try:
         yield deployment.up()
     finally:
