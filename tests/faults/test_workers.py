@@ -43,7 +43,8 @@ def test_jobs_of_killed_workers_are_resumed(build):
 @pytest.mark.parametrize("point", [point for point in CRASH_POINTS if point != "after_record"])
 @pytest.mark.parametrize("mode", ["standard", "prefunded"])
 def test_a_job_is_resumed_at_the_crash_point_of_its_worker(system, point, mode):
-    doomed = system.worker(CTO_CRASH_AT=point)
+    # The market needs longer than POLL_S: only then a submission is recorded.
+    doomed = system.worker(CTO_CRASH_AT=point, CTO_PAPER_LATENCY_MS="700")
     job_id = system.submit(mode=mode)
     assert doomed.process.wait(30) == -signal.SIGKILL
     before, log = system.events(job_id), system.intent_log(job_id)
