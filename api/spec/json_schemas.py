@@ -9,7 +9,6 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
 from api.rest import job_views, response_types
-from cto_worker.domain.ids_and_rooms import JOB_ID_PATTERN
 from cto_worker.domain.operation_request import RequestSchema
 from cto_worker.domain.progress_event import StepResult
 from cto_worker.market_registry import market_type
@@ -17,8 +16,7 @@ from cto_worker.market_registry import market_type
 if TYPE_CHECKING:
     from marshmallow import fields
 
-OPENAPI = "3.1.0"
-JOB_ID = {"type": "string", "pattern": f"^{JOB_ID_PATTERN}$"}
+_OPENAPI = "3.1.0"
 _REFERENCE = "#/components/schemas/{name}"
 _RESPONSES = [
     kind
@@ -27,11 +25,6 @@ _RESPONSES = [
     if getattr(kind, "__module__", "") == module.__name__ and hasattr(kind, "__struct_fields__")
 ]
 _NAMES = {"JobView": "JobStatus"}  # published names that differ from those of the classes
-
-
-def reference(kind: type) -> dict[str, str]:
-    """Return the reference to the schema of an event or a response."""
-    return {"$ref": _REFERENCE.format(name=_NAMES.get(kind.__name__, kind.__name__))}
 
 
 def json_schemas(market: str) -> dict[str, Any]:
@@ -44,7 +37,7 @@ def json_schemas(market: str) -> dict[str, Any]:
 
 def _request_schema(market: str) -> dict[str, Any]:
     plugin = MarshmallowPlugin(schema_name_resolver=lambda schema: type(schema).__name__)
-    spec = APISpec("", "", OPENAPI, plugins=[plugin])
+    spec = APISpec("", "", _OPENAPI, plugins=[plugin])
     plugin.converter.add_attribute_function(_constraints)  # type: ignore[union-attr]  # APISpec has made it
     spec.components.schema("OperationRequest", schema=RequestSchema)
     schema: dict[str, Any] = spec.to_dict()["components"]["schemas"]["OperationRequest"]
