@@ -112,9 +112,8 @@ class Words(fields.String):
         return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-_ORIGIN = re.compile(
-    r"https?://[a-z0-9.:\[\]-]+\Z"
-)  # the form that browsers send: lower case, no path, no `*`
+# The form that browsers send: lower case, no path, no `*`.
+_ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]+\Z")
 
 
 class Origins(Words):

@@ -40,9 +40,8 @@ def up(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool 
     validate_auth_settings(settings)
     ports = {"CTO_PORT": settings.port}
     if flower:
-        flower_options.environment(
-            settings
-        )  # raises if Flower would be open to other machines without a password
+        # Raises if Flower would be open to other machines without a password.
+        flower_options.environment(settings)
         ports["CTO_FLOWER_PORT"] = settings.flower_port
     for name, port in ports.items():
         _check_free(settings, port, name)

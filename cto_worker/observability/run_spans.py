@@ -117,9 +117,8 @@ class RunSpans:
 
     tracer: Tracer
     span: Span
-    common: dict[
-        str, Any
-    ]  # attributes of all spans, because the run's own span is lost if the worker is killed
+    # Attributes of all spans, because the run's own span is lost if the worker is killed.
+    common: dict[str, Any]
     phase: int = 0
     phases: ExitStack = field(default_factory=ExitStack)
     steps: dict[str, Span] = field(default_factory=dict)  # the transfers and buys in flight, by intent id

@@ -6,9 +6,8 @@ Celery's own keys (the queue ``cto`` and ``celery-task-meta-*``) are in the same
 from __future__ import annotations
 
 QUEUE = "cto"
-RESUMED_QUEUE = (
-    "cto.resumed"  # jobs to take over; separate, because their orders must not wait behind new jobs
-)
+# Jobs to take over. Separate, because their orders must not wait behind new jobs.
+RESUMED_QUEUE = "cto.resumed"
 TASK_NAME = "cto_worker.run_operation"
 RECORDED = "recorded"  # message header: the job was recorded first, so a job without a record has ended
 
