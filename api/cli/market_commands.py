@@ -22,7 +22,7 @@ def market() -> None:
 
 
 @market.command("wallets")
-@click.option("--user", default="demo", show_default=True, help="Owner of the wallets.")
+@click.option("--user", default="demo", help="Owner of the wallets.")
 @as_json
 def _wallets(*, user: str, as_json: bool) -> None:
     """Show a user's wallets and their balances."""
