@@ -19,7 +19,6 @@ from api.auth.origins_and_hosts import MAX_SHOWN
 from api.auth.permission_policy import Action
 from api.errors import ForbiddenError
 from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query, wrong
-from api.rest.response_types import State
 from cto_worker.domain.field_types import Count, JobId, Percent, doc
 from cto_worker.domain.ids_and_rooms import JOB_ID
 from cto_worker.domain.operation_request import USER_ID
@@ -41,6 +40,12 @@ MAX_STATS = 500
 MAX_LIMIT, DEFAULT_LIMIT = 100, 20
 MAX_INTEGER = 10**15 - 1
 FILTERS = (*JobStatus, keys.REVIEW)
+
+
+State = Annotated[
+    JobStatus,
+    doc("`waiting`: no worker has claimed the job; `active`: a worker runs it; or how it ended"),
+]
 
 
 class Created(Struct, rename="camel"):

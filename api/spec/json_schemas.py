@@ -1,4 +1,7 @@
-"""The JSON Schemas of requests, responses and events, derived from the classes that parse and encode them."""
+"""The JSON Schemas of requests, responses and events, derived from the classes that parse and encode them.
+
+Responses without a class are described in ``response_schemas.yaml``.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ import msgspec
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
-from api.rest import job_views, response_types
+from api.rest.job_views import Cancelling, Created, Stats
+from api.spec import yaml_template
 from cto_worker.domain.operation_request import RequestSchema
-from cto_worker.domain.progress_event import StepResult
+from cto_worker.domain.progress_event import ProgressEvent, StepResult
+from cto_worker.domain.purchase_outcome import OUTCOMES, PurchaseOutcome
 from cto_worker.market_registry import market_type
 
 if TYPE_CHECKING:
@@ -18,13 +23,6 @@ if TYPE_CHECKING:
 
 _OPENAPI = "3.1.0"
 _REFERENCE = "#/components/schemas/{name}"
-_RESPONSES = [
-    kind
-    for module in (job_views, response_types)
-    for kind in vars(module).values()
-    if getattr(kind, "__module__", "") == module.__name__ and hasattr(kind, "__struct_fields__")
-]
-_NAMES = {"JobView": "JobStatus"}  # published names that differ from those of the classes
 
 
 def json_schemas(market: str) -> dict[str, Any]:
@@ -48,20 +46,35 @@ def _request_schema(market: str) -> dict[str, Any]:
 
 def response_schemas() -> dict[str, Any]:
     """Return the schemas of responses and events by name."""
-    _, found = msgspec.json.schema_components(_RESPONSES, ref_template=_REFERENCE)
+    classes = (Created, Cancelling, Stats, ProgressEvent)
+    _, found = msgspec.json.schema_components(classes, ref_template=_REFERENCE)
     enums = {_REFERENCE.format(name=name): found[name]["enum"] for name in found if "enum" in found[name]}
     schemas = {}
     for name, schema in found.items():
         if "properties" in schema:
             described = {field: _plain(value, enums) for field, value in schema["properties"].items()}
-            schemas[_NAMES.get(name, name)] = {
-                "type": "object",
-                "required": schema["required"],
-                "properties": described,
-            }
+            schemas[name] = {"type": "object", "required": schema["required"], "properties": described}
     steps = schemas["StepResult"]["properties"]  # msgspec sorts the fields of a typed dictionary
     schemas["StepResult"]["properties"] = {field: steps[field] for field in StepResult.__annotations__}
-    return schemas
+    return schemas | _described_responses(schemas)
+
+
+def _described_responses(schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the schemas of ``response_schemas.yaml``, with those of the same fields in events."""
+    described = yaml_template.load(
+        "response_schemas",
+        **schemas["ProgressEvent"]["properties"] | {"status": schemas["Created"]["properties"]["status"]},
+        outcomes=sorted(PurchaseOutcome),
+        outcome_texts=OUTCOMES,
+        outcome_or_null=f"null until the job ends. {OUTCOMES}",
+    )
+    for schema in described.values():
+        optional = schema.pop("optional", ())
+        schema |= {
+            "type": "object",
+            "required": [name for name in schema["properties"] if name not in optional],
+        }
+    return described
 
 
 def _plain(schema: dict[str, Any], enums: dict[str, list[str]]) -> dict[str, Any]:
