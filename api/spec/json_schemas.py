@@ -81,9 +81,9 @@ def _plain(schema: dict[str, Any], enums: dict[str, list[str]]) -> dict[str, Any
     """Return the schema of a field, with its enumeration, and without the null of a field that is omitted."""
     plain = _without(schema, "anyOf", "default")
     choices = [_plain(choice, enums) for choice in schema.get("anyOf", ())]
-    if "default" in schema and choices:
-        return plain | choices[0]
-    if choices and choices[-1]["type"] == "number":  # msgspec: an integer or a number
+    if "default" in schema:
+        choices = [choice for choice in choices if choice != {"type": "null"}]
+    if len(choices) == 1 or (choices and choices[-1]["type"] == "number"):  # msgspec: an integer or a number
         return plain | choices[-1]
     if values := enums.get(plain.get("$ref", ""), plain.get("enum")):
         kind = "integer" if isinstance(values[0], int) else "string"
