@@ -37,7 +37,7 @@ def _request_schema(market: str) -> dict[str, Any]:
     plugin = MarshmallowPlugin(schema_name_resolver=lambda schema: type(schema).__name__)
     spec = APISpec("", "", _OPENAPI, plugins=[plugin])
     plugin.converter.add_attribute_function(_constraints)  # type: ignore[union-attr]  # APISpec has made it
-    spec.components.schema("OperationRequest", schema=RequestSchema)
+    spec.components.schema("OperationRequest", schema=RequestSchema())
     schema: dict[str, Any] = spec.to_dict()["components"]["schemas"]["OperationRequest"]
     if platforms := market_type(market).platforms:
         schema["properties"]["platform"]["enum"] = list(platforms)
