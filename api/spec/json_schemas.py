@@ -11,12 +11,13 @@ import msgspec
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
-from api.rest.job_views import Cancelling, Created, Stats
+from api.rest.job_views import Cancelling, Created
 from api.spec import yaml_template
 from cto_worker.domain.operation_request import RequestSchema
 from cto_worker.domain.progress_event import ProgressEvent, StepResult
 from cto_worker.domain.purchase_outcome import OUTCOMES, PurchaseOutcome
 from cto_worker.market_registry import market_type
+from cto_worker.store.journal_queries import Stats
 
 if TYPE_CHECKING:
     from marshmallow import fields
