@@ -72,7 +72,7 @@ class Supervisor:
     def run(self) -> int:
         """Run the processes. Returns 0 after a stop, or :data:`os.EX_CONFIG` if a process exited with it."""
         not_started = list(self.specs)
-        with _signals(self.stop):
+        with handled((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda _: self.stop()):
             try:
                 while not self._stopping:
                     if not_started and self._are_ready() and self.may_start():
@@ -215,12 +215,11 @@ def _signal_group(process: subprocess.Popen[bytes] | None, number: signal.Signal
 
 
 @contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call ``stop`` on SIGINT, SIGTERM and a closed terminal while the block runs."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda *_: stop()) for number in numbers}
+def handled(numbers: Iterable[signal.Signals], handler: Callable[[int], object]) -> Iterator[None]:
+    """Call ``handler`` with the number of each of these signals that arrives while the block runs."""
+    before = {number: signal.signal(number, lambda received, _: handler(received)) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
