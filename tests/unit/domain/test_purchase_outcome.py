@@ -13,7 +13,7 @@ from cto_worker.domain.progress_event import encode
 from cto_worker.domain.purchase_outcome import judge, outcome_of
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.job_runner import JobRunner
-from cto_worker.jobs.park_after_restore import Parker
+from cto_worker.jobs.park_after_restore import park_job
 from cto_worker.operation.phases import MAX_STALLS
 from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.testing.in_memory_journal import InMemoryJournal
@@ -184,7 +184,7 @@ def test_a_run_that_takes_over_counts_the_plan_of_the_earlier_run(journal):
 
 def test_a_job_parked_after_a_restore_is_unknown_whatever_its_log_says(journal):
     create(journal)
-    Parker(Journal.of(journal)).park_job("j1")
+    park_job(Journal.of(journal), "j1")
     result = journal.metadata["j1"]["result"]["exc_message"][2]
     final = final_event(journal, result)
     assert (final["details"]["errorCode"], result["outcome"], result["needsReview"]) == (
