@@ -1,4 +1,4 @@
-"""``cto market``: the paper market's wallets and ledger_audit, read from the store."""
+"""``cto market``: the paper market's wallets and ledger, read from the store."""
 
 from __future__ import annotations
 
