@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 from cto_worker.observability.logs import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 TICK_S = 0.1
 FIRST_RESTART_S, LONGEST_RESTART_S = 0.5, 10.0
