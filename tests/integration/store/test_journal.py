@@ -815,6 +815,30 @@ def test_a_resent_message_does_not_count_for_a_later_takeover(book, sent, monkey
     assert orphans(sent) == ["j1"]
 
 
+def test_the_next_due_time_is_the_earliest_of_all_begun_jobs(book, journal):
+    assert journal.ms_until_due() is None
+    for job_id in ("j1", "j2", "waiting"):
+        journal.create(replace(FIRST, job_id=job_id), {})
+    assert journal.ms_until_due() is None, "waiting jobs do not count"
+    journal.claim("j1", "me")
+    book.let_pass(30_000)
+    journal.claim("j2", "me")
+    assert LEASE_MS - 35_000 < journal.ms_until_due() <= LEASE_MS - 30_000
+    journal.renew({"j1": 1})
+    assert LEASE_MS - 5_000 < journal.ms_until_due() <= LEASE_MS, "both leases are new"
+
+
+def test_the_next_due_time_follows_the_state_of_a_job(book, started):
+    book.let_pass(LEASE_MS + 1)
+    assert started.ms_until_due() == 0, "its lease has expired"
+    started.find_orphans()
+    assert 0 < started.ms_until_due() <= keys.RESUME_CHECK_DELAY_MS, "its message may be lost"
+    started.claim("j1", "you")
+    assert keys.RESUME_CHECK_DELAY_MS < started.ms_until_due() <= LEASE_MS
+    started.append(Entry(replace(COMPLETED, attempt=2)))
+    assert started.ms_until_due() is None, "it has ended"
+
+
 @pytest.mark.parametrize("terminal", [COMPLETED, FAILED], ids=["completed", "failed"])
 def test_a_job_that_has_ended_is_no_orphan(book, started, terminal):
     started.append(Entry(terminal))

@@ -17,7 +17,7 @@ from support.waiting import wait_until
 from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import LeaseLostError
 from cto_worker.jobs.lease_keeper import MARGIN, RENEWALS_PER_LEASE, LeaseKeeper
-from cto_worker.jobs.orphan_sweeper import OrphanSweeper
+from cto_worker.jobs.orphan_sweeper import SWEEPS_PER_LEASE, OrphanSweeper
 from cto_worker.operation.run_guard import Lease
 from cto_worker.store import keys
 from cto_worker.testing.in_memory_journal import InMemoryJournal
@@ -325,3 +325,45 @@ def test_a_started_worker_sweeps_at_once(journal, sweeper, sent):
     journal.now_ms += keys.NEW_MESSAGE_CHECK_DELAY_MS + 1
     with running(sweeper):  # its next sweep is in twenty minutes
         wait_until(lambda: sent)
+
+
+def test_a_sweeper_pauses_until_the_next_lease_expires(journal, sweeper):
+    interval_s = HOUR_MS / 1000 / SWEEPS_PER_LEASE
+    record(journal, "j1", "j2")
+    assert sweeper.pause_s() == interval_s, "no lease can expire"
+    journal.claim("j1", "me")
+    assert sweeper.pause_s() == interval_s, "the lease is longer than the interval"
+    journal.now_ms += HOUR_MS - 60_000
+    journal.claim("j2", "me")
+    assert sweeper.pause_s() == 60
+    journal.now_ms += 60_001
+    assert sweeper.pause_s() == 0
+
+
+def test_an_orphan_is_found_as_soon_as_its_lease_expires(journal, sent):
+    """The regular interval is twenty minutes."""
+    record(journal, "j1")
+    journal.claim("j1", "me")
+    journal.jobs["j1"].due_ms = journal.now_ms + 30
+    pauses = []
+
+    def ms_until_due():
+        pauses.append(InMemoryJournal.ms_until_due(journal))
+        journal.now_ms += 30  # the pause
+        return pauses[-1]
+
+    journal.ms_until_due = ms_until_due
+    with running(OrphanSweeper(journal, HOUR_MS, lambda *message: sent.append(message))):
+        wait_until(lambda: sent)
+    assert sent == [("j1", {"job": "j1"}, True)]
+    assert pauses[0] == 30
+
+
+def test_more_orphans_than_one_sweep_returns_are_found_without_a_pause(journal, sent):
+    names = [f"j{number}" for number in range(2 * keys.SWEEP_LIMIT + 1)]
+    record(journal, *names)
+    for name in names:
+        journal.claim(name, "me")
+    journal.now_ms += HOUR_MS + 1
+    with running(OrphanSweeper(journal, HOUR_MS, lambda *message: sent.append(message))):
+        wait_until(lambda: len(sent) == len(names))
