@@ -100,7 +100,7 @@ class Settings:
 
     worker_concurrency: int = setting("Worker", 100, between=(1, 2_000), description=
         "Operations that one worker process runs at the same time")
-    lease_ms: int = setting("Worker", 6_000, between=(1_000, 600_000), description=
+    lease_ms: int = setting("Worker", 4_000, between=(1_000, 600_000), description=
         "Milliseconds without a lease renewal until another worker takes over a job")
 
     market: str = setting("Market", "paper", one_of=MARKETS, description=

@@ -13,6 +13,7 @@ from support.criteria import check, check_all_bought, check_resumed
 from support.system import LEASE_MS, random_worker
 from support.waiting import wait_until
 
+from cto_worker.config import Settings
 from cto_worker.crash_points import CRASH_POINTS
 from cto_worker.store import keys
 
@@ -23,7 +24,7 @@ CHANCE = random.Random(ROUNDS)
 @pytest.mark.timeout(120 + 90 * ROUNDS)
 def test_jobs_of_killed_workers_are_resumed(build):
     """Two workers with a production lease. One of them is killed repeatedly while jobs run."""
-    system = build(CTO_LEASE_MS="6000")
+    system = build(CTO_LEASE_MS=str(Settings().lease_ms))
     for _ in range(2):
         system.worker()
     jobs, killed_ms = [], []
@@ -121,6 +122,28 @@ def test_a_frozen_worker_sends_and_writes_nothing_after_a_takeover(build):
     attempts = [event["attempt"] for event in system.events(job_id)]
     assert attempts == sorted(attempts)
     wait_until(lambda: "stopped, another run takes over" in first.log.read_text())
+
+
+def test_a_stalled_worker_keeps_its_jobs(build):
+    """A worker is stopped for half a lease, three times. Another worker sweeps meanwhile."""
+    lease_ms = Settings().lease_ms
+    system = build(CTO_PAPER_LATENCY_MS="1000", CTO_LEASE_MS=str(lease_ms))
+    stalled = system.worker()
+    jobs = [system.submit(mode="prefunded", walletCount=12) for _ in range(3)]
+    wait_until(lambda: all(system.events(job_id)[-1]["phase"] == 4 for job_id in jobs))
+    system.worker()
+    for _ in range(3):
+        stalled.signal(signal.SIGSTOP)
+        threading.Event().wait(lease_ms / 2000)
+        stalled.signal(signal.SIGCONT)
+        _wait_for_progress(system, jobs)
+    system.wait_for_end(jobs)
+    assert check(system, jobs)["takeovers"] == 0
+
+
+def _wait_for_progress(system, jobs):
+    seqs = {job_id: system.events(job_id)[-1]["seq"] for job_id in jobs}
+    wait_until(lambda: all(system.has_continued(job_id, seq) for job_id, seq in seqs.items()))
 
 
 @pytest.mark.timeout(120 + 90 * ROUNDS)
