@@ -201,6 +201,8 @@ def _orders(per_step):
 
 
 def _waits(waits_s):
+    if len(waits_s) < 2:
+        return {"resumed after, s": waits_s}
     return {
         "resumed after, median s": round(median(waits_s), 2),
         "resumed after, p99 s": round(quantiles(waits_s, n=100)[-1], 2),
