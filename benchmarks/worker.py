@@ -1,4 +1,4 @@
-"""The worker: operations against no-op tasks, and 500 operations at once."""
+"""The worker: operations against no-op tasks, and 750 operations at once."""
 
 from __future__ import annotations
 
@@ -99,9 +99,9 @@ def _operations_per_s(worker: Worker, count: int) -> float:
 
 
 def operations_at_once(
-    at_once: int = 500, waves: int = 5, operation_s: float = 2.5
+    at_once: int = 750, waves: int = 5, operation_s: float = 2.5
 ) -> tuple[float, float, float]:
-    """Return operations/s of one process with 500 of 2.5 s at once, the same while full, and its MB.
+    """Return operations/s of one process with 750 of 2.5 s at once, the same while full, and its MB.
 
     The process is full from the end of the first wave until only one wave is left.
     """

@@ -205,7 +205,7 @@ def _waits(waits_s):
         return {"resumed after, s": waits_s}
     return {
         "resumed after, median s": round(median(waits_s), 2),
-        "resumed after, p99 s": round(quantiles(waits_s, n=100)[-1], 2),
+        "resumed after, p99 s": round(quantiles(waits_s, n=100, method="inclusive")[-1], 2),
         "resumed after, worst s": round(max(waits_s), 2),
     }
 
