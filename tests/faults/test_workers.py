@@ -125,7 +125,7 @@ def test_a_frozen_worker_sends_and_writes_nothing_after_a_takeover(build):
 
 
 def test_a_stalled_worker_keeps_its_jobs(build):
-    """A worker is stopped for half a lease, three times. Another worker sweeps meanwhile."""
+    """A worker is stopped for 0.6 of a lease, three times. Another worker sweeps meanwhile."""
     lease_ms = Settings().lease_ms
     system = build(CTO_PAPER_LATENCY_MS="1000", CTO_LEASE_MS=str(lease_ms))
     stalled = system.worker()
@@ -134,16 +134,17 @@ def test_a_stalled_worker_keeps_its_jobs(build):
     system.worker()
     for _ in range(3):
         stalled.signal(signal.SIGSTOP)
-        threading.Event().wait(lease_ms / 2000)
+        threading.Event().wait(0.6 * lease_ms / 1000)
         stalled.signal(signal.SIGCONT)
-        _wait_for_progress(system, jobs)
+        # That takes about two seconds: without a renewal, the lease would expire in the next stall.
+        _wait_for_three_steps(system, jobs)
     system.wait_for_end(jobs)
     assert check(system, jobs)["takeovers"] == 0
 
 
-def _wait_for_progress(system, jobs):
+def _wait_for_three_steps(system, jobs):
     seqs = {job_id: system.events(job_id)[-1]["seq"] for job_id in jobs}
-    wait_until(lambda: all(system.has_continued(job_id, seq) for job_id, seq in seqs.items()))
+    wait_until(lambda: all(system.has_continued(job_id, seq + 2) for job_id, seq in seqs.items()))
 
 
 @pytest.mark.timeout(120 + 90 * ROUNDS)
