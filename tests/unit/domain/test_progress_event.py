@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from support.samples import FIRST_EVENT
+from support.samples import FIRST_EVENT, MINT
 
 from cto_worker.domain.market import OutcomeStatus
 from cto_worker.domain.progress_event import (
@@ -118,7 +118,7 @@ def test_the_encoded_event_matches_the_contract():
         "jobId": "j1",
         "seq": 3,
         "attempt": 1,
-        "tokenAddress": "So11111111111111111111111111111111111111112",
+        "tokenAddress": MINT,
         "userId": "7",
         "userChatId": -100,
         "phase": 4,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from support.samples import MINT
 
 from cto_worker.domain.journal import Journal
 from cto_worker.domain.operation_request import parse_request
@@ -19,7 +20,7 @@ from cto_worker.testing.in_memory_journal import InMemoryJournal
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
 BODY = {
-    "tokenAddress": "So11111111111111111111111111111111111111112",
+    "tokenAddress": MINT,
     "userId": "7",
     "userChatId": 42,
     "mode": "standard",
