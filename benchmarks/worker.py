@@ -1,4 +1,4 @@
-"""The worker: operations against no-op tasks, and 500 operations at once."""
+"""The worker: operations against no-op tasks, and 750 operations at once."""
 
 from __future__ import annotations
 
@@ -100,9 +100,9 @@ def operations_per_s(worker: Worker, count: int, body: dict[str, Any] = BODY) ->
 
 
 def operations_at_once(
-    at_once: int = 500, waves: int = 5, latency_s: float = 2.5, body: dict[str, Any] = BODY
+    at_once: int = 750, waves: int = 5, latency_s: float = 2.5, body: dict[str, Any] = BODY
 ) -> tuple[float, float, float]:
-    """Return operations/s of one process with 500 at once, the same while full, and its MB.
+    """Return operations/s of one process with many at once, the same while full, and its MB.
 
     The process is full from the end of the first wave until only one wave is left.
     """

@@ -102,7 +102,7 @@ class Settings:
         "Operations that one worker process runs at the same time")
     operation_parallelism: int = setting("Worker", 10, between=(1, 100), description=
         "Transfers and buys of one operation that may be in flight at the same time; 1: one after another")
-    lease_ms: int = setting("Worker", 6_000, between=(1_000, 600_000), description=
+    lease_ms: int = setting("Worker", 4_000, between=(1_000, 600_000), description=
         "Milliseconds without a lease renewal until another worker takes over a job")
 
     market: str = setting("Market", "paper", one_of=MARKETS, description=

@@ -150,6 +150,12 @@ class JobStore(Protocol):
         The caller must send the message of each.
         """
 
+    def ms_until_due(self) -> int | None:
+        """Return the milliseconds until the next begun job may become an orphan; ``None`` without such a job.
+
+        0 means that one is due already.
+        """
+
 
 class Leases(Protocol):
     """The ownership of jobs by runs."""

@@ -49,6 +49,7 @@ class MeteredJobStore:
     def __init__(self, jobs: JobStore) -> None:
         self._jobs = jobs
         self.request_cancel = jobs.request_cancel
+        self.ms_until_due = jobs.ms_until_due
 
     def create(
         self,

@@ -31,6 +31,7 @@ class TracedJobStore:
         self._tracer = tracer
         self.request_cancel = jobs.request_cancel
         self.find_orphans = jobs.find_orphans
+        self.ms_until_due = jobs.ms_until_due
 
     def create(
         self,

@@ -60,6 +60,7 @@ class RedisJournal:
         self._renew = Script(store, "renew")
         self._release = Script(store, "release")
         self._find_orphans = Script(store, "find_orphans")
+        self._ms_until_due = Script(store, "ms_until_due")
         self._cancel = Script(store, "cancel")
 
     def create(
@@ -187,6 +188,11 @@ class RedisJournal:
         """See :meth:`JobStore.find_orphans`."""
         rows = self._find_orphans()
         return [Orphan(job_id.decode(), request, int(attempt)) for job_id, request, attempt in rows]
+
+    def ms_until_due(self) -> int | None:
+        """See :meth:`JobStore.ms_until_due`."""
+        ms: int | None = self._ms_until_due()
+        return ms
 
     def request_cancel(self, job_id: str) -> CancelResult:
         """See :meth:`JobStore.request_cancel`."""

@@ -33,7 +33,7 @@ ALL_OWNERS = "*"  # the owner whose lists contain every job; it is not a valid u
 
 IDEMPOTENCY_TTL_S = 86_400
 NEW_MESSAGE_CHECK_DELAY_MS = 8_000  # a new job that is overdue by this time has lost its message
-RESUME_CHECK_DELAY_MS = 2_500  # the same for a job to take over
+RESUME_CHECK_DELAY_MS = 500  # the same for a job to take over; a superfluous message costs less than waiting
 RESENT_MESSAGE_TTL_MS = 10_000  # how long a resent message is assumed to be still in ``RESUMED_QUEUE``
 SWEEP_LIMIT = 200  # per sweep: maximum of claimed jobs, and maximum of waiting jobs
 STEP_DURATION_SAMPLES = 20  # recent runs from which the remaining time is estimated

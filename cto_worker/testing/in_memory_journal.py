@@ -78,7 +78,7 @@ class InMemoryJournal:
     before_append: Callable[[ProgressEvent], None] = lambda _: None
     before_intent: Callable[[list[str]], None] = lambda _: None
     durable: bool = True  # False: claims and intents are recorded, but the call raises NotDurableError
-    lease_ms: int = 6_000
+    lease_ms: int = 4_000
     now_ms: int = 1_000_000
     queued: bool = False  # whether the queue of new jobs has messages
     resumed_queued: bool = False  # whether the queue of jobs to take over has messages
@@ -211,6 +211,11 @@ class InMemoryJournal:
             if not self.queued or order.index(job_id) < highest_claimed:
                 orphans.append(Orphan(job_id, job.request, job.attempt))
         return orphans
+
+    def ms_until_due(self) -> int | None:
+        """See :meth:`~cto_worker.domain.journal.JobStore.ms_until_due`."""
+        due_ms = [job.due_ms for job in self.jobs.values() if job.attempt and not job.status.ended]
+        return max(0, min(due_ms) - self.now_ms) if due_ms else None
 
     def request_cancel(self, job_id: str) -> CancelResult:
         """See :meth:`~cto_worker.domain.journal.JobStore.request_cancel`."""

@@ -14,6 +14,7 @@ from support.criteria import check, check_all_bought, check_resumed
 from support.system import LEASE_MS, random_worker
 from support.waiting import wait_until
 
+from cto_worker.config import Settings
 from cto_worker.crash_points import CRASH_POINTS
 from cto_worker.operation.step_schedule import next_steps
 from cto_worker.store import keys
@@ -25,7 +26,7 @@ CHANCE = random.Random(ROUNDS)
 @pytest.mark.timeout(120 + 90 * ROUNDS)
 def test_jobs_of_killed_workers_are_resumed(build):
     """Two workers with a production lease. One of them is killed repeatedly while jobs run."""
-    system = build(CTO_LEASE_MS="6000", CTO_PAPER_LATENCY_MS="150")
+    system = build(CTO_LEASE_MS=str(Settings().lease_ms), CTO_PAPER_LATENCY_MS="150")
     for _ in range(2):
         system.worker()
     jobs, killed_ms = [], []
@@ -140,6 +141,29 @@ def test_a_frozen_worker_sends_and_writes_nothing_after_a_takeover(build, parall
     attempts = [event["attempt"] for event in system.events(job_id)]
     assert attempts == sorted(attempts)
     wait_until(lambda: "stopped, another run takes over" in first.log.read_text())
+
+
+def test_a_stalled_worker_keeps_its_jobs(build):
+    """A worker is stopped for 0.6 of a lease, three times. Another worker sweeps meanwhile."""
+    lease_ms = Settings().lease_ms
+    system = build(CTO_PAPER_LATENCY_MS="1000", CTO_LEASE_MS=str(lease_ms), CTO_OPERATION_PARALLELISM="1")
+    stalled = system.worker()
+    jobs = [system.submit(mode="prefunded", walletCount=12) for _ in range(3)]
+    wait_until(lambda: all(system.events(job_id)[-1]["phase"] == 4 for job_id in jobs))
+    system.worker()
+    for _ in range(3):
+        stalled.signal(signal.SIGSTOP)
+        threading.Event().wait(0.6 * lease_ms / 1000)
+        stalled.signal(signal.SIGCONT)
+        # That takes about two seconds: without a renewal, the lease would expire in the next stall.
+        _wait_for_three_steps(system, jobs)
+    system.wait_for_end(jobs)
+    assert check(system, jobs)["takeovers"] == 0
+
+
+def _wait_for_three_steps(system, jobs):
+    seqs = {job_id: system.events(job_id)[-1]["seq"] for job_id in jobs}
+    wait_until(lambda: all(system.has_continued(job_id, seq + 2) for job_id, seq in seqs.items()))
 
 
 @pytest.mark.timeout(120 + 90 * ROUNDS)

@@ -424,6 +424,9 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule()
     def sweep(self):
         self.both(lambda journal: journal.find_orphans())
+        real_ms, twin_ms = self.real.ms_until_due(), self.twin.ms_until_due()
+        assert (real_ms is None) == (twin_ms is None)
+        assert real_ms is None or twin_ms - 60_000 <= real_ms <= twin_ms, "the store's clock also runs"
 
     @rule(others=st.booleans())
     def fill_or_empty_the_queue_of_resumed_jobs(self, others):

@@ -182,6 +182,30 @@ def test_ended_and_expired_jobs_leave_the_sweeps_lists(store):
     assert store.exists(keys.DUE, keys.WAITING) == 0
 
 
+def test_the_next_due_time_is_the_earliest_of_all_begun_jobs(book, journal):
+    assert journal.ms_until_due() is None
+    for job_id in ("j1", "j2", "waiting"):
+        journal.create(replace(FIRST, job_id=job_id), {})
+    assert journal.ms_until_due() is None, "waiting jobs do not count"
+    journal.claim("j1", "me")
+    book.let_pass(30_000)
+    journal.claim("j2", "me")
+    assert LEASE_MS - 35_000 < journal.ms_until_due() <= LEASE_MS - 30_000
+    journal.renew({"j1": 1})
+    assert LEASE_MS - 5_000 < journal.ms_until_due() <= LEASE_MS, "both leases are new"
+
+
+def test_the_next_due_time_follows_the_state_of_a_job(book, started):
+    book.let_pass(LEASE_MS + 1)
+    assert started.ms_until_due() == 0, "its lease has expired"
+    started.find_orphans()
+    assert 0 < started.ms_until_due() <= keys.RESUME_CHECK_DELAY_MS, "its message may be lost"
+    started.claim("j1", "you")
+    assert keys.RESUME_CHECK_DELAY_MS < started.ms_until_due() <= LEASE_MS
+    started.append(Entry(replace(COMPLETED, attempt=2)))
+    assert started.ms_until_due() is None, "it has ended"
+
+
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_sweep_returns_a_limited_number_of_jobs(book, journal, begun):
     for number in range(keys.SWEEP_LIMIT + 1):
