@@ -1,4 +1,4 @@
-"""``python -m benchmarks [journal] [gateway] [worker] [page] [flood] [proxy]``: measure, and print one table.
+"""``python -m benchmarks [journal] [gateway] … [idle]``: measure, and print one table.
 
 A missed target is printed and is not an error: speed is not a test. A benchmark that breaks is an error.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import gateway, intents, journal, page, proxy, rest_flood, worker
+from benchmarks import gateway, idle, intents, job_start, journal, page, proxy, rest_flood, worker
 from benchmarks.table import Line, measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 AT_ONCE, OPERATION_S = 500, 2.5
+IDLE_CLIENTS, IDLE_P99_MS = 18_000, 50  # the clients that fit into 20,000 open files; REST beside them
 MAX_P99_MS = 100  # of other users' requests while one user floods
 
 
@@ -55,6 +56,34 @@ def worker_lines() -> Iterator[Line]:
     ideal = AT_ONCE / OPERATION_S
     what = f"{AT_ONCE} operations of {OPERATION_S:g} s at once / without overhead, per s"
     yield Line(what, f"{full:.0f} / {ideal:.0f}, {memory_mb:.0f} MB", full / ideal, at_least=0.9)
+
+
+def start_lines() -> Iterator[Line]:
+    """Measure the time from the POST of a job to its first events at a client."""
+    arrivals = zip(("first event", "worker's first event"), job_start.post_to_events(), strict=True)
+    for (event, arrived_ms), (most_p50_ms, most_p99_ms) in zip(arrivals, ((5, 25), (12, 50)), strict=True):
+        p50_ms, p99_ms, _ = rest_flood.p50_p99_max(arrived_ms)
+        what = f"POST of a job until a client has the {event}"
+        yield Line(
+            f"{what}: p50 / limit", f"{p50_ms:.1f} / {most_p50_ms} ms", p50_ms / most_p50_ms, at_most=1
+        )
+        yield Line(
+            f"{what}: p99 / limit", f"{p99_ms:.1f} / {most_p99_ms} ms", p99_ms / most_p99_ms, at_most=1
+        )
+
+
+def idle_lines() -> Iterator[Line]:
+    """Measure many idle clients on one gateway."""
+    measured = idle.beside_idle_clients(IDLE_CLIENTS)
+    what = f"{IDLE_CLIENTS:,} idle clients on one gateway"
+    yield Line(f"{what}: each / limit", f"{measured.kb:.1f} / 7.5 kB", measured.kb / 7.5, at_most=1)
+    beside = f"p50 {measured.p50_ms:.1f} ms, {measured.cpu:.2f} cores"
+    yield Line(
+        f"{what}: REST p99 / limit",
+        f"{measured.p99_ms:.1f} / {IDLE_P99_MS} ms; {beside}",
+        measured.p99_ms / IDLE_P99_MS,
+        at_most=1,
+    )
 
 
 def page_lines() -> Iterator[Line]:
@@ -110,9 +139,11 @@ GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
     "intents": intent_lines,
     "gateway": gateway_lines,
     "worker": worker_lines,
+    "start": start_lines,
     "page": page_lines,
     "flood": flood_lines,
     "proxy": proxy_lines,
+    "idle": idle_lines,
 }
 
 
