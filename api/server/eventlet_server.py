@@ -39,7 +39,7 @@ from api.relay.socket_reader import BlockingReader, HubReader  # noqa: E402
 from api.server.http_head_parser import MAX_LINE_BYTES, error_response, read_head  # noqa: E402
 from api.server.request_body_readers import ChunkError, Chunks, LimitedReader  # noqa: E402
 from api.server.request_pacing import CALLER  # noqa: E402
-from api.server.socket_poller import SocketPoller  # noqa: E402
+from api.server.socket_poller import CallbackThreads, SocketPoller  # noqa: E402
 from api.server.websocket_handshake import wants_upgrade  # noqa: E402
 
 if TYPE_CHECKING:
@@ -257,8 +257,8 @@ def poller() -> SocketPoller:
     one file that stands for all connections. Callbacks run at once, like green threads that wait for the hub.
     """
     epoll = BLOCKING_SELECT.epoll()
-    connections = SocketPoller(epoll, lambda callback: greenlet(callback).switch())
     hub = get_hub()
+    connections = SocketPoller(epoll, CallbackThreads(hub, greenlet, getcurrent).run)
     hub.add(hub.READ, epoll.fileno(), lambda _: connections.poll(), None, None)
     return connections
 
