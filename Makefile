@@ -46,7 +46,7 @@ secrets: $(VENV)/.installed ## Create missing secrets for docker compose; ROTATE
 bench: $(VENV)/.tools tests/browser/node/unpacked/.done ## Measure the system; see benchmarks/README.md
 	$(BIN)/python -m benchmarks
 
-bench-gateway: $(VENV)/.tools benchmarks/node/node_modules/.installed ## Measure the gateway against a stock Node relay
+bench-gateway: $(VENV)/.tools benchmarks/node/node_modules/.installed ## Measure the gateway against stock relays on Node and Bun
 	$(BIN)/python -m benchmarks.relay
 
 bench-scale: $(VENV)/.tools ## Measure cost for more processes, sockets and jobs, and draw the curves

@@ -108,6 +108,7 @@ def main() -> None:
         JournalQueries(relay_store),
         on_store_lost=eventlet_server.clear_dns_cache,
         max_rooms=settings.max_rooms,
+        make_reader=eventlet_server.socket_reader,
     )
     stopping = threading.Event()
     app = create_app(

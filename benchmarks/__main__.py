@@ -7,13 +7,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import gateway, intents, journal, operations, page, proxy, rest_flood, worker
+from benchmarks import (
+    gateway,
+    idle,
+    intents,
+    job_start,
+    journal,
+    operations,
+    page,
+    proxy,
+    rest_flood,
+    worker,
+)
 from benchmarks.table import Line, measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 AT_ONCE, OPERATION_S = 750, 2.5
+LARGE_AT_ONCE = 500  # operations of many wallets
+IDLE_CLIENTS, IDLE_P99_MS = 18_000, 50  # the clients that fit into 20,000 open files; REST beside them
 MAX_P99_MS = 100  # of other users' requests while one user floods
 
 
@@ -77,9 +90,37 @@ def operation_lines() -> Iterator[Line]:
         yield Line(what, f"{traffic.round_trips} / {wallets}", traffic.round_trips / wallets, at_most=1.5)
         what = f"{wallets} wallets, {mode}: waits for the disk / limit"
         yield Line(what, f"{traffic.durable_writes} / 8", traffic.durable_writes / 8, at_most=1)
-    full, ideal, memory_mb = operations.at_once(AT_ONCE)
-    what = f"{AT_ONCE} operations of {wallets} wallets at once / what CPU and market allow, per s"
+    full, ideal, memory_mb = operations.at_once(LARGE_AT_ONCE)
+    what = f"{LARGE_AT_ONCE} operations of {wallets} wallets at once / what CPU and market allow, per s"
     yield Line(what, f"{full:.0f} / {ideal:.0f}, {memory_mb:.0f} MB", full / ideal, at_least=0.8)
+
+
+def start_lines() -> Iterator[Line]:
+    """Measure the time from the POST of a job to its first events at a client."""
+    arrivals = zip(("first event", "worker's first event"), job_start.post_to_events(), strict=True)
+    for (event, arrived_ms), (most_p50_ms, most_p99_ms) in zip(arrivals, ((5, 25), (12, 50)), strict=True):
+        p50_ms, p99_ms, _ = rest_flood.p50_p99_max(arrived_ms)
+        what = f"POST of a job until a client has the {event}"
+        yield Line(
+            f"{what}: p50 / limit", f"{p50_ms:.1f} / {most_p50_ms} ms", p50_ms / most_p50_ms, at_most=1
+        )
+        yield Line(
+            f"{what}: p99 / limit", f"{p99_ms:.1f} / {most_p99_ms} ms", p99_ms / most_p99_ms, at_most=1
+        )
+
+
+def idle_lines() -> Iterator[Line]:
+    """Measure many idle clients on one gateway."""
+    measured = idle.beside_idle_clients(IDLE_CLIENTS)
+    what = f"{IDLE_CLIENTS:,} idle clients on one gateway"
+    yield Line(f"{what}: each / limit", f"{measured.kb:.1f} / 7.5 kB", measured.kb / 7.5, at_most=1)
+    beside = f"p50 {measured.p50_ms:.1f} ms, {measured.cpu:.2f} cores"
+    yield Line(
+        f"{what}: REST p99 / limit",
+        f"{measured.p99_ms:.1f} / {IDLE_P99_MS} ms; {beside}",
+        measured.p99_ms / IDLE_P99_MS,
+        at_most=1,
+    )
 
 
 def page_lines() -> Iterator[Line]:
@@ -136,9 +177,11 @@ GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
     "gateway": gateway_lines,
     "worker": worker_lines,
     "operations": operation_lines,
+    "start": start_lines,
     "page": page_lines,
     "flood": flood_lines,
     "proxy": proxy_lines,
+    "idle": idle_lines,
 }
 
 

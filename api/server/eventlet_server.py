@@ -18,6 +18,7 @@ eventlet.monkey_patch()
 import logging  # noqa: E402
 import signal  # noqa: E402
 import socket  # noqa: E402
+import ssl  # noqa: E402
 import threading  # noqa: E402
 from contextlib import suppress  # noqa: E402
 from functools import partial  # noqa: E402
@@ -28,22 +29,24 @@ import eventlet.wsgi  # noqa: E402
 from dns.exception import DNSException  # noqa: E402
 from eventlet.hubs import get_hub  # noqa: E402
 from eventlet.support import greendns  # noqa: E402
-from eventlet.support.greenlets import greenlet  # noqa: E402
+from eventlet.support.greenlets import getcurrent, greenlet  # noqa: E402
 from eventlet.wsgi import WSGI_LOCAL, HttpProtocol, Input  # noqa: E402
 
 from api import library_patches  # noqa: E402
 from api.errors import HeadError  # noqa: E402
 from api.limits.client_network import network_of  # noqa: E402
+from api.relay.socket_reader import BlockingReader, HubReader  # noqa: E402
 from api.server.http_head_parser import MAX_LINE_BYTES, error_response, read_head  # noqa: E402
 from api.server.request_body_readers import ChunkError, Chunks, LimitedReader  # noqa: E402
 from api.server.request_pacing import CALLER  # noqa: E402
-from api.server.socket_poller import SocketPoller  # noqa: E402
+from api.server.socket_poller import CallbackThreads, SocketPoller  # noqa: E402
 from api.server.websocket_handshake import wants_upgrade  # noqa: E402
 from api.server.websocket_transport import WebSocketEngine  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from api.relay.socket_reader import SocketReader
     from api.server.request_pacing import Pacer
 
 ASYNC_MODE = "eventlet"  # Flask-SocketIO's name
@@ -251,10 +254,15 @@ def _poller() -> SocketPoller:
     one file that stands for all connections. Callbacks run at once, like green threads that wait for the hub.
     """
     epoll = BLOCKING_SELECT.epoll()
-    connections = SocketPoller(epoll, lambda callback: greenlet(callback).switch())
     hub = get_hub()
+    connections = SocketPoller(epoll, CallbackThreads(hub, greenlet, getcurrent).run)
     hub.add(hub.READ, epoll.fileno(), lambda _: connections.poll(), None, None)
     return connections
+
+
+def socket_reader(sock: Any) -> SocketReader:
+    """Return the cheapest reader of a socket. TLS may have decrypted bytes, which the hub would not see."""
+    return BlockingReader(sock) if isinstance(sock, ssl.SSLSocket) else HubReader(sock, get_hub(), getcurrent)
 
 
 def adapt_environ(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
