@@ -1,4 +1,4 @@
-"""``python -m benchmarks [journal] [gateway] [worker] [page] [flood] [proxy]``: measure, and print one table.
+"""``python -m benchmarks [group ...]``: measure, and print one table. ``GROUPS`` has the groups.
 
 A missed target is printed and is not an error: speed is not a test. A benchmark that breaks is an error.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import gateway, intents, journal, page, proxy, rest_flood, worker
+from benchmarks import gateway, intents, journal, operations, page, proxy, rest_flood, worker
 from benchmarks.table import Line, measure
 
 if TYPE_CHECKING:
@@ -51,10 +51,35 @@ def worker_lines() -> Iterator[Line]:
     operations, noops = worker.operations_against_noops()
     what = "Operations / no-op tasks, per s"
     yield Line(what, f"{operations:.0f} / {noops:.0f}", operations / noops, at_least=0.5)
-    _, full, memory_mb = worker.operations_at_once(AT_ONCE, operation_s=OPERATION_S)
+    _, full, memory_mb = worker.operations_at_once(AT_ONCE, latency_s=OPERATION_S)
     ideal = AT_ONCE / OPERATION_S
     what = f"{AT_ONCE} operations of {OPERATION_S:g} s at once / without overhead, per s"
     yield Line(what, f"{full:.0f} / {ideal:.0f}, {memory_mb:.0f} MB", full / ideal, at_least=0.9)
+
+
+def operation_lines() -> Iterator[Line]:
+    """Measure operations of many wallets, with steps side by side."""
+    latency_s, wallets = operations.LATENCY_S, operations.WALLETS
+    for count, mode, parallelism, limit in (
+        (wallets, "standard", 10, 2.5),
+        (wallets, "prefunded", 10, 1.5),
+        (50, "standard", 25, 6),
+    ):
+        took_s = operations.duration_s(operations.body(count, mode), parallelism)
+        what = f"{count} wallets, {mode}, {parallelism} at a time: duration / market latency"
+        yield Line(what, f"{took_s:.2f} / {latency_s:g} s", took_s / latency_s, at_most=limit)
+    ten, one = operations.cpu_side_by_side_and_in_sequence()
+    what = f"{wallets} wallets, zero latency: CPU with 10 at a time / with one"
+    yield Line(what, f"{ten:.1f} / {one:.1f} ms", ten / one, at_most=0.5)
+    for mode in ("standard", "prefunded"):
+        traffic = operations.traffic(mode)
+        what = f"{wallets} wallets, {mode}: round trips to the store / buys"
+        yield Line(what, f"{traffic.round_trips} / {wallets}", traffic.round_trips / wallets, at_most=1.5)
+        what = f"{wallets} wallets, {mode}: waits for the disk / limit"
+        yield Line(what, f"{traffic.durable_writes} / 8", traffic.durable_writes / 8, at_most=1)
+    full, ideal, memory_mb = operations.at_once(AT_ONCE)
+    what = f"{AT_ONCE} operations of {wallets} wallets at once / what CPU and market allow, per s"
+    yield Line(what, f"{full:.0f} / {ideal:.0f}, {memory_mb:.0f} MB", full / ideal, at_least=0.8)
 
 
 def page_lines() -> Iterator[Line]:
@@ -110,6 +135,7 @@ GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
     "intents": intent_lines,
     "gateway": gateway_lines,
     "worker": worker_lines,
+    "operations": operation_lines,
     "page": page_lines,
     "flood": flood_lines,
     "proxy": proxy_lines,

@@ -75,8 +75,7 @@ class Supervisor:
         with _signals(self.stop):
             try:
                 while not self._stopping:
-                    ready = all(child.process and child.spec.ready() for child in self._children)
-                    if not_started and ready and self.may_start():
+                    if not_started and self._are_ready() and self.may_start():
                         self._children.append(_Child(not_started.pop(0)))
                     self._keep_running()
                     self._relay_output()
@@ -104,6 +103,9 @@ class Supervisor:
             label = f"\x1b[{colour}m{label}\x1b[0m"
         self.out.write(f"{label} {escape(text)}\n")
         self.out.flush()
+
+    def _are_ready(self) -> bool:
+        return all(child.process and child.spec.ready() for child in self._children)
 
     def _keep_running(self) -> None:
         now_s = time.monotonic()

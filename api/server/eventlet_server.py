@@ -39,6 +39,7 @@ from api.server.request_body_readers import ChunkError, Chunks, LimitedReader  #
 from api.server.request_pacing import CALLER  # noqa: E402
 from api.server.socket_poller import SocketPoller  # noqa: E402
 from api.server.websocket_handshake import wants_upgrade  # noqa: E402
+from api.server.websocket_transport import WebSocketEngine  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -186,11 +187,6 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
         """Return the connection. eventlet then neither answers the request nor closes the connection."""
         return library_patches.detach_connection(self, WSGI_LOCAL, _CLOSED)
 
-    def shrink_write_buffer(self) -> None:
-        """Free the memory of the write buffer, which is no longer needed."""
-        self.wfile.close()  # type: ignore[has-type]
-        self.wfile = self.connection.makefile("wb", 1)
-
     def finish(self) -> None:
         """End the connection unless it was detached, and release the request's memory."""
         super().finish()
@@ -236,18 +232,19 @@ class _Body(Input):  # type: ignore[misc]  # eventlet ships no types
             self._protocol.close_connection = True
 
 
-def detach_socket(environ: dict[str, Any]) -> Any:
-    """Return a request's connection. eventlet then neither answers the request nor closes the connection."""
-    return environ[_PROTOCOL].detach_socket()
+def websocket_engine() -> WebSocketEngine:
+    """Return the parts of eventlet that WebSockets need.
+
+    After a connection has been detached, eventlet neither answers its request nor closes it.
+    """
+    return WebSocketEngine(
+        detach_socket=lambda environ: environ[_PROTOCOL].detach_socket(),
+        poller=_poller(),
+        spawn=eventlet.spawn_n,
+    )
 
 
-def detach_websocket(environ: dict[str, Any]) -> Any:
-    """Do the same as :func:`detach_socket` for a WebSocket that the request's own thread serves."""
-    environ[_PROTOCOL].shrink_write_buffer()
-    return detach_socket(environ)
-
-
-def poller() -> SocketPoller:
+def _poller() -> SocketPoller:
     """Return a poller that eventlet's hub calls.
 
     For each wait the hub makes one system call to watch its file and another one after it. So the hub watches

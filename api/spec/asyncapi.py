@@ -46,27 +46,22 @@ def _refusal(*codes: str) -> dict[str, Any]:
 
 _GAP = {"code": "gap", "message": ERRORS["gap"].message}
 _TOKEN = _object({"token": _TEXT}, userId=_TEXT)
-_ROOM_CHANGED = _object({"success": _TRUE, "room": _ROOM})
+_ROOM_CHANGED = _message(
+    "room_changed",
+    "The room that was joined or left",
+    _object({"success": _TRUE, "room": _ROOM}),
+    {"success": True, "room": _ROOM_EXAMPLE},
+)
 
 # By name: the message of a client, and the reply to it.
 _SOCKETIO_REQUESTS = {
     "join_room": (
         _message("join_room", "Receive the events of a room's jobs", _ROOM, _ROOM_EXAMPLE),
-        _message(
-            "room_changed",
-            "The room that was joined or left",
-            _ROOM_CHANGED,
-            {"success": True, "room": _ROOM_EXAMPLE},
-        ),
+        _ROOM_CHANGED,
     ),
     "leave_room": (
         _message("leave_room", "Stop receiving a room's events", _ROOM, _ROOM_EXAMPLE),
-        _message(
-            "room_changed",
-            "The room that was joined or left",
-            _ROOM_CHANGED,
-            {"success": True, "room": _ROOM_EXAMPLE},
-        ),
+        _ROOM_CHANGED,
     ),
     "resume": (
         _message(

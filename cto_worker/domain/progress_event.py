@@ -131,6 +131,13 @@ class Details(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
         ]
         | None
     ) = None
+    starting_wallets: (
+        Annotated[
+            tuple[str, ...],
+            doc("The addresses of the wallets whose next transfer or buy begins after this event"),
+        ]
+        | None
+    ) = None
     outcome: Annotated[PurchaseOutcome, doc(f"In the last event. {OUTCOMES}")] | None = None
     needs_review: (
         Annotated[bool, doc("In the last event: whether an operator had to review the job when it ended")]

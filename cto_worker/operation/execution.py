@@ -78,7 +78,11 @@ class Execution:
         point = "after_plan" if run.reporter.unrecorded_plan else "after_outcome"
         progress, remaining_ms = run.progress(self.waiting), run.remaining_ms(self.waiting)
         cancel = run.report(
-            Phase.EXECUTING, self._description(batch), progress=progress, remaining_ms=remaining_ms
+            Phase.EXECUTING,
+            self._description(batch),
+            progress=progress,
+            remaining_ms=remaining_ms,
+            starting=batch,
         )
         run.guard.check_owned()
         if cancel:

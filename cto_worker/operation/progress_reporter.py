@@ -17,7 +17,7 @@ from cto_worker.operation.step_totals import Totals
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cto_worker.domain.buy_plan import Plan
+    from cto_worker.domain.buy_plan import Plan, Step
     from cto_worker.domain.intent_log import IntentRecord
     from cto_worker.domain.journal import AppendResult, EventLog
     from cto_worker.domain.market import Order
@@ -77,9 +77,11 @@ class ProgressReporter:
         *,
         progress: float | None = None,
         remaining_ms: int | None = None,
+        starting: Sequence[Step] = (),
     ) -> AppendResult:
         """Append an event of a phase, with the phase's initial progress by default.
 
+        ``starting`` are the steps that the run begins next, of a different wallet each.
         After a takeover a run repeats the phases before the first transfer; the reported phase and progress
         never decrease. A new plan and new outcomes go into the intent log. Raises what
         :meth:`EventLog.append` raises.
@@ -88,6 +90,7 @@ class ProgressReporter:
             current_operation=current_operation,
             estimated_time_remaining=remaining_ms,
             planned_wallets=self.unrecorded_plan and self.unrecorded_plan.wallets,
+            starting_wallets=tuple(step.wallet for step in starting) or None,
         )
         if phase.number < self._latest.phase:
             phase = Phase.of(self._latest.phase)

@@ -103,7 +103,7 @@ class RunContext:
     def report(self, phase: Phase, current_operation: str, **progress: Any) -> bool:
         """Report what this run does next. Returns whether the job is to be cancelled.
 
-        ``progress`` and ``remaining_ms`` as in :meth:`ProgressReporter.report`.
+        ``progress``, ``remaining_ms`` and ``starting`` as in :meth:`ProgressReporter.report`.
         """
         appended = self.reporter.report(phase, current_operation, **progress)
         self.expected_round_ms = appended.step_ms

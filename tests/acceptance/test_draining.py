@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 import requests
-from acceptance.test_compose import GATEWAYS, Deployment
+from support.deployment import GATEWAYS
 from support.javascript import NODE_PROGRAMS, NodeProgram
 from support.samples import operation
 from support.tokens import bearer
@@ -30,13 +30,25 @@ BRIEF_S = 3.5  # above BRIEF_MS of connection-manager.js: a shorter connection c
 
 
 @pytest.fixture
-def composed():
-    deployment = Deployment()
-    deployment.services["worker"]["environment"]["CTO_OPERATION_PARALLELISM"] = "1"  # for long operations
-    try:
-        yield deployment.up()
-    finally:
-        deployment.down()
+def composed(composed):
+    """The deployment, with one order at a time, so that operations take long.
+
+    A gateway that the test ends is started again.
+    """
+    restart_worker(composed, parallelism=1)
+    yield composed
+    for name in GATEWAYS:
+        if composed.processes[name].poll() is not None:
+            composed.start(name)
+            wait_until(lambda name=name: composed.ready(composed.url(name)))
+    restart_worker(composed, parallelism=10)
+
+
+def restart_worker(composed, parallelism):
+    composed.stop("worker")
+    composed.services["worker"]["environment"]["CTO_OPERATION_PARALLELISM"] = str(parallelism)
+    composed.start("worker")
+    wait_until(lambda: "ready." in composed.output("worker"))
 
 
 class Crowd:

@@ -16,16 +16,9 @@ from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.testing.in_memory_journal import InMemoryJournal
 from cto_worker.testing.in_memory_market import InMemoryMarket
+from support.operations import BODY
 
 JOB = "j1"
-BODY = {
-    "tokenAddress": "So11111111111111111111111111111111111111112",
-    "userId": "7",
-    "userChatId": 42,
-    "mode": "prefunded",
-    "buyAmount": 0.9,
-    "walletCount": 3,
-}
 # The calls of journal and market before and after which a run can be interrupted: all that write anything, or
 # that return what the run depends on.
 CALLS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from support.samples import MINT
 
 from cto_worker.domain.journal import Journal
 from cto_worker.domain.operation_request import parse_request
@@ -19,7 +20,7 @@ from cto_worker.testing.in_memory_journal import InMemoryJournal
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
 BODY = {
-    "tokenAddress": "So11111111111111111111111111111111111111112",
+    "tokenAddress": MINT,
     "userId": "7",
     "userChatId": 42,
     "mode": "standard",
@@ -143,6 +144,22 @@ def test_planned_wallets_are_in_phase_4s_first_event_and_planned_buys_in_all_lat
     assert [event.details.planned_buys for event in events] == [None] * 3 + [3] * (len(events) - 3)
     named = [(event.seq, event.details.planned_wallets) for event in events if event.details.planned_wallets]
     assert named == [(4, ("wallet-1", "wallet-2", "wallet-3"))]
+
+
+def test_events_name_the_wallets_whose_next_step_begins(journal):
+    create(journal)
+    JobRunner(Journal.of(journal), InMemoryMarket(), parallelism=2).run_job("j1", BODY)
+    details = [event.details for event in journal.jobs["j1"].events[3:]]
+    assert [(each.starting_wallets, each.last_step and each.last_step["wallet"]) for each in details] == [
+        (("wallet-1", "wallet-2"), None),
+        (None, "wallet-1"),
+        (("wallet-3", "wallet-1"), "wallet-2"),
+        (None, "wallet-3"),
+        (("wallet-2", "wallet-3"), "wallet-1"),
+        (None, "wallet-2"),
+        (None, "wallet-3"),
+        (None, None),
+    ]
 
 
 def test_a_run_that_takes_over_counts_the_plan_of_the_earlier_run(journal):
