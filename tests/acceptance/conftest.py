@@ -40,6 +40,7 @@ def guarded():
 def composed():
     """The services of docker-compose.yml, for all tests of this process."""
     deployment = Deployment()
+    deployment.services["worker"]["environment"]["CTO_OPERATION_PARALLELISM"] = "1"  # for long operations
     try:
         yield deployment.up()
     finally:

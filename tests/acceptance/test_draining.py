@@ -31,24 +31,12 @@ BRIEF_S = 3.5  # above BRIEF_MS of connection-manager.js: a shorter connection c
 
 @pytest.fixture
 def composed(composed):
-    """The deployment, with one order at a time, so that operations take long.
-
-    A gateway that the test ends is started again.
-    """
-    restart_worker(composed, parallelism=1)
+    """The deployment. A gateway that the test ends is started again."""
     yield composed
     for name in GATEWAYS:
         if composed.processes[name].poll() is not None:
             composed.start(name)
             wait_until(lambda name=name: composed.ready(composed.url(name)))
-    restart_worker(composed, parallelism=10)
-
-
-def restart_worker(composed, parallelism):
-    composed.stop("worker")
-    composed.services["worker"]["environment"]["CTO_OPERATION_PARALLELISM"] = str(parallelism)
-    composed.start("worker")
-    wait_until(lambda: "ready." in composed.output("worker"))
 
 
 class Crowd:

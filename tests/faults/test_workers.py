@@ -54,7 +54,7 @@ CRASHES = [
 @pytest.mark.parametrize(("point", "mode", "parallelism"), CRASHES)
 def test_a_job_is_resumed_at_the_crash_point_of_its_worker(build, point, mode, parallelism):
     system = build(CTO_OPERATION_PARALLELISM=str(parallelism))
-    # The market needs longer than POLL_S: only then a submission is certainly recorded.
+    # The market needs longer than POLL_S: only then a submission is recorded.
     doomed = system.worker(CTO_CRASH_AT=point, CTO_PAPER_LATENCY_MS="700")
     job_id = system.submit(mode=mode, walletCount=3 if parallelism == 1 else 15)
     assert doomed.process.wait(30) == -signal.SIGKILL
