@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from dataclasses import replace
 
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from support.paper import balanced, buy, execute, outcome_of, prepare, transfer
+from support.paper import balanced, buy, execute, outcome_of, prepare, trade_in_threads, transfer
 from support.samples import MINT
 
 from cto_worker.domain.lamports import LAMPORTS_PER_SOL as SOL
@@ -247,16 +246,7 @@ def test_the_books_balance_after_everything_at_once(store, settings):
             if isinstance(order, Order):
                 market.submit([order])
 
-    threads = [threading.Thread(target=trade, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    audit = ledger_audit.audit(store)
-    assert audit.discrepancies == ()
-    assert sum(audit.totals_lamports.values()) == 0
-    kinds = {entry.kind for entry in ledger_audit.entries(store)}
-    assert kinds >= {"deposit", "buy", "transfer", "failed_buy"}
+    trade_in_threads(store, trade, {"deposit", "buy", "transfer", "failed_buy"})
 
 
 @pytest.mark.parametrize("account_key", ["wallets", "tokens", "curve"])

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
-from support.paper import balanced, buy, outcome_of, prepare, transfer
+from support.paper import balanced, buy, outcome_of, prepare, trade_in_threads, transfer
 from support.samples import MINT
 from support.waiting import wait_until
 
@@ -318,13 +318,4 @@ def test_the_books_balance_after_batches_with_every_fault_at_once(store, setting
                 except MarketError:
                     continue
 
-    threads = [threading.Thread(target=trade, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    audit = ledger_audit.audit(store)
-    assert audit.discrepancies == ()
-    assert sum(audit.totals_lamports.values()) == 0
-    kinds = {entry.kind for entry in ledger_audit.entries(store)}
-    assert kinds >= {"buy", "transfer", "failed_buy", "refused"}
+    trade_in_threads(store, trade, {"buy", "transfer", "failed_buy", "refused"})
