@@ -81,7 +81,7 @@ class StepExecutor:
             begun_s = time.monotonic()
             known = self._outcomes(wait_s=wait_s)
             ended = self._ended(known | self._overdue(known))
-            if self.run.guard.stopping.is_set():
+            if self.run.guard.stopping.is_set():  # a market that fails at once counts as if it had waited
                 self.followed_s += time.monotonic() - begun_s if ended else wait_s
             if ended:
                 return ended
