@@ -78,9 +78,9 @@ if TYPE_CHECKING:
 
 # The WSGI middleware around Flask and Socket.IO, the innermost first.
 MIDDLEWARE = (
-    "refuse_early",  # needs the caller's name, which ``paced`` stores
+    "refuse_early",  # needs the caller's name, which ``queue_fairly`` stores
     "adapt_environ",
-    "paced",
+    "queue_fairly",
     "connection_limits",  # must not wait for a caller's turn
     "security",  # so that refusals have the security headers as well
     "proxies",  # every limit by address uses the address of the client

@@ -10,8 +10,8 @@ from urllib.parse import parse_qs
 
 from flask import Flask, g, request
 
+from api.auth.caller import Caller, Role
 from api.auth.origins_and_hosts import MAX_SHOWN
-from api.auth.permission_policy import Caller, Role
 from api.auth.tokens import EXPIRED, make_verifier
 from api.errors import ERRORS, ForbiddenError, UnauthorizedError
 from cto_worker.config import Settings

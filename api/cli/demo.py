@@ -24,7 +24,7 @@ from api.cli.progress_display import Bars, Lines, bars, watch
 from api.cli.rest_client import GatewayError, RestClient
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
-from cto_worker.markets.paper.ledger_audit import audit
+from cto_worker.markets.paper.ledger import audit
 from cto_worker.store.connection import connect
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from api.auth.authentication import validate_auth_settings
 from api.cli.output import program
 from api.cli.rest_client import GatewayError, RestClient
 from cto_worker.errors import ConfigError
-from cto_worker.observability.system_counts import running_processes
+from cto_worker.observability.heartbeat_reader import running_processes
 from cto_worker.store import intent_review, keys
 from cto_worker.store.connection import check_durable, connect
 from cto_worker.store.sentinel import connection_options

@@ -12,14 +12,14 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Column, Table
 
-from api.auth.permission_policy import Role
+from api.auth.caller import Role
 from api.auth.token_revocations import revoke
 from api.auth.tokens import issue
 from api.cli import deployment_secrets
 from api.cli.output import program
 from api.cli.shared_options import as_json
 from cto_worker.config import Settings
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.lamports import to_sol
 from cto_worker.domain.operation_request import USER_ID
 from cto_worker.jobs.celery_app import celery_app
@@ -29,8 +29,8 @@ from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 from cto_worker.store import intent_review, keys
 from cto_worker.store.connection import connect
-from cto_worker.store.journal import RedisJournal
 from cto_worker.store.rdb_snapshot import snapshot
+from cto_worker.store.redis_journal import RedisJournal
 
 
 @click.command("resolve")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from api.auth.permission_policy import Role
+from api.auth.caller import Role
 from api.auth.tokens import issue
 from api.cli.output import program
 from cto_worker.errors import CtoError

@@ -21,8 +21,8 @@ from api.cli.process_supervisor import Spec, Supervisor
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 from cto_worker.observability import flower_options
-from cto_worker.observability.logs import json_line
-from cto_worker.observability.system_counts import running_processes
+from cto_worker.observability.heartbeat_reader import running_processes
+from cto_worker.observability.logging_setup import json_line
 from cto_worker.store.connection import connect
 from cto_worker.store.embedded import answers, check_unused
 from cto_worker.store.startup_wait import AGAIN_S, unreachable

@@ -36,9 +36,9 @@ from api import library_patches  # noqa: E402
 from api.errors import HeadError  # noqa: E402
 from api.limits.client_network import network_of  # noqa: E402
 from api.relay.socket_reader import BlockingReader, HubReader  # noqa: E402
+from api.server.fair_queueing import CALLER  # noqa: E402
 from api.server.http_head_parser import MAX_LINE_BYTES, error_response, read_head  # noqa: E402
 from api.server.request_body_readers import ChunkError, Chunks, LimitedReader  # noqa: E402
-from api.server.request_pacing import CALLER  # noqa: E402
 from api.server.socket_poller import CallbackThreads, SocketPoller  # noqa: E402
 from api.server.websocket_handshake import wants_upgrade  # noqa: E402
 from api.server.websocket_transport import WebSocketEngine  # noqa: E402
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from api.relay.socket_reader import SocketReader
-    from api.server.request_pacing import Pacer
+    from api.server.fair_queueing import FairQueue
 
 ASYNC_MODE = "eventlet"  # Flask-SocketIO's name
 IDLE_TIMEOUT_S = 5.0  # of a connection without a request
@@ -62,7 +62,7 @@ _CLOSED = SimpleNamespace(shutdown=lambda _: None, close=lambda: None)  # in pla
 log = logging.getLogger(__name__)
 
 
-def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool, heads: Pacer | None = None) -> Any:
+def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool, heads: FairQueue | None = None) -> Any:
     """Serve in a green thread, and return it. ``pool`` serves the connections; ``heads`` paces parsing."""
     return eventlet.spawn(
         eventlet.wsgi.server,
@@ -120,7 +120,7 @@ class Protocol(HttpProtocol):  # type: ignore[misc]  # eventlet ships no types
 
     rbufsize = 1_024
     has_served = False
-    heads: Pacer | None = None
+    heads: FairQueue | None = None
     last_caller = ""  # of the last request on this connection
 
     def setup(self) -> None:

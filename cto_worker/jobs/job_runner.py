@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager
 
-    from cto_worker.domain.journal import Claim, Journal
-    from cto_worker.domain.market import Market
+    from cto_worker.domain.journal_ports import Claim, Journal
+    from cto_worker.domain.market_port import Market
     from cto_worker.jobs.lease_keeper import LeaseKeeper
     from cto_worker.operation.run_guard import Lease
 

@@ -20,7 +20,7 @@ from structlog.contextvars import bound_contextvars
 from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import InvalidRequestError, NotDurableError, OperationFailed, WorkersRunningError
 from cto_worker.jobs.job_claimer import JobClaimer, ended_by_loss
-from cto_worker.observability.system_counts import running_processes
+from cto_worker.observability.heartbeat_reader import running_processes
 from cto_worker.operation.phases import park
 from cto_worker.operation.run_context import RunContext
 from cto_worker.operation.run_guard import RunGuard
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
 
-    from cto_worker.domain.journal import Journal
+    from cto_worker.domain.journal_ports import Journal
 
 log = logging.getLogger(__name__)
 

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from cto_worker.domain.journal import Claim, Journal
-    from cto_worker.domain.market import Market
+    from cto_worker.domain.journal_ports import Claim, Journal
+    from cto_worker.domain.market_port import Market
     from cto_worker.observability.traces import Send
 
 SERVER_ERROR = 500

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.buy_plan import check_funds, make_plan
-from cto_worker.domain.market import Outcome, OutcomeStatus, Strategy
+from cto_worker.domain.market_port import Outcome, OutcomeStatus, Strategy
 from cto_worker.domain.progress_event import Phase
 from cto_worker.domain.purchase_outcome import PurchaseOutcome, judge
 from cto_worker.errors import CancelRequested, MarketError, OperationFailed, OrderRejectedError
@@ -24,8 +24,8 @@ from cto_worker.operation.step_executor import StepExecutor
 
 if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Plan, Step
-    from cto_worker.domain.journal import Claim
-    from cto_worker.domain.market import Account, Market
+    from cto_worker.domain.journal_ports import Claim
+    from cto_worker.domain.market_port import Account, Market
     from cto_worker.domain.operation_request import OperationRequest
     from cto_worker.operation.step_totals import Totals
 

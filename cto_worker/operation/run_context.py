@@ -16,8 +16,8 @@ from cto_worker.operation.step_schedule import rounds
 if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Step
     from cto_worker.domain.intent_log import IntentLog, IntentRecord
-    from cto_worker.domain.journal import Claim, EventLog
-    from cto_worker.domain.market import Order, Outcome
+    from cto_worker.domain.journal_ports import Claim, EventLog
+    from cto_worker.domain.market_port import Order, Outcome
     from cto_worker.domain.operation_request import OperationRequest
     from cto_worker.operation.step_totals import Totals
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from cto_worker.domain.market import Outcome, OutcomeStatus, Rejection
+from cto_worker.domain.market_port import Outcome, OutcomeStatus, Rejection
 from cto_worker.errors import CancelRequested, MarketError, OrderRejectedError
 from cto_worker.operation.run_context import EndedStep, OrderInFlight
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cto_worker.domain.buy_plan import Step
-    from cto_worker.domain.market import Market, Order
+    from cto_worker.domain.market_port import Market, Order
     from cto_worker.operation.run_context import RunContext
 
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from api.realtime.websocket_connection import WebSocketClients
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from cto_worker.config import Settings
-from cto_worker.observability.system_counts import read_system_counts
+from cto_worker.observability.heartbeat_reader import read_system_counts
 from cto_worker.store.connection import connect
 from cto_worker.store.journal_queries import JournalQueries
 

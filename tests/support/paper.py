@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 from cto_worker.domain.lamports import LAMPORTS_PER_SOL as SOL
-from cto_worker.domain.market import Buy, Order, Transfer
-from cto_worker.markets.paper import ledger_audit
+from cto_worker.domain.market_port import Buy, Order, Transfer
+from cto_worker.markets.paper import ledger
 from cto_worker.markets.paper.market import address
 from support.samples import MINT
 
@@ -46,7 +46,7 @@ def execute(market, intent):
 
 
 def balanced(store):
-    return ledger_audit.audit(store).discrepancies == ()
+    return ledger.audit(store).discrepancies == ()
 
 
 def trade_in_threads(store, trade, kinds):
@@ -56,7 +56,7 @@ def trade_in_threads(store, trade, kinds):
         thread.start()
     for thread in threads:
         thread.join()
-    audit = ledger_audit.audit(store)
+    audit = ledger.audit(store)
     assert audit.discrepancies == ()
     assert sum(audit.totals_lamports.values()) == 0
-    assert {entry.kind for entry in ledger_audit.entries(store)} >= kinds
+    assert {entry.kind for entry in ledger.entries(store)} >= kinds

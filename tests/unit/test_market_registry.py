@@ -6,7 +6,7 @@ import pytest
 
 from api.spec import openapi
 from cto_worker.config import Settings
-from cto_worker.domain.market import Market, MarketType
+from cto_worker.domain.market_port import Market, MarketType
 from cto_worker.errors import ConfigError, InvalidRequestError
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer

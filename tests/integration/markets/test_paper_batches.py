@@ -13,9 +13,9 @@ from support.samples import MINT
 from support.waiting import wait_until
 
 from cto_worker.domain.lamports import LAMPORTS_PER_SOL as SOL
-from cto_worker.domain.market import Order, OutcomeStatus, Rejection
+from cto_worker.domain.market_port import Order, OutcomeStatus, Rejection
 from cto_worker.errors import MarketError
-from cto_worker.markets.paper import bonding_curve, ledger_audit
+from cto_worker.markets.paper import bonding_curve, ledger
 from cto_worker.markets.paper.market import NETWORK_FEE_LAMPORTS, PaperMarket, _Fault
 from cto_worker.store import keys
 from cto_worker.store.connection import connect
@@ -72,7 +72,7 @@ def statuses(market, orders):
 
 
 def executed(store):
-    return [entry.intent_id for entry in ledger_audit.entries(store) if entry.intent_id]
+    return [entry.intent_id for entry in ledger.entries(store) if entry.intent_id]
 
 
 # --- order and price ---------------------------------------------------------------------------------------
@@ -286,7 +286,7 @@ def test_two_orders_for_one_intent_in_one_batch_are_executed_once(market, store)
     market.submit([first, second, first])
     assert outcome_of(market, first).status is OutcomeStatus.CONFIRMED
     assert outcome_of(market, second) is None
-    kinds = [entry.kind for entry in ledger_audit.entries(store) if entry.intent_id]
+    kinds = [entry.kind for entry in ledger.entries(store) if entry.intent_id]
     assert kinds == ["buy", "refused"]
     assert balanced(store)
 

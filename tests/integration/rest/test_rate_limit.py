@@ -18,7 +18,7 @@ from cto_worker.config import Settings
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
 from cto_worker.store.connection import connect
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
 
 LIMIT, REQUESTS = 12, 200
 BEARER = {"Authorization": f"Bearer {token('7')}"}

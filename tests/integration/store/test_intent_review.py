@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from api.cli.main import main
 from api.cli.output import program
 from cto_worker.domain.intent_log import decode_record
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.errors import (
     IntentNotFoundError,

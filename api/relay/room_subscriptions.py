@@ -39,7 +39,7 @@ REMEMBERED_ENDS = 1_000  # ended jobs whose cursors are kept
 REMEMBERED_LEFT = 1_000  # unfinished jobs of each subscriber whose cursors are kept after it has left them
 
 
-class OrderedDelivery:
+class RoomSubscriptions:
     """The subscribers, by room. Methods that read the journal may raise ``redis.exceptions.RedisError``."""
 
     def __init__(self, history: JournalQueries, max_rooms: int = sys.maxsize) -> None:
