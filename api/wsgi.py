@@ -18,7 +18,8 @@ from redis.exceptions import RedisError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import library_patches
-from api.auth.authentication import Authenticator, settings_or_exit
+from api.auth.auth_settings import settings_or_exit
+from api.auth.authentication import Authenticator
 from api.auth.token_revocations import Revocations
 from api.flask_app import create_app
 from api.limits.fifo_semaphore import LOOKUPS_AT_ONCE, FifoSemaphore
@@ -30,7 +31,7 @@ from api.realtime.client_sessions import ClientSessions
 from api.realtime.connection_limit_middleware import AddressRateLimiter, ConnectionLimitMiddleware
 from api.realtime.connection_registry import ConnectionRegistry
 from api.realtime.drain import drain
-from api.realtime.socketio_message_limits import MessageLimits
+from api.realtime.socketio_packet_guard import PacketGuard
 from api.realtime.socketio_transport import (
     MAX_MESSAGE_BYTES,
     NAMESPACE,
@@ -45,9 +46,9 @@ from api.rest import metrics_endpoint
 from api.rest.concurrency_limit import AT_ONCE
 from api.rest.rate_limit import REFUSE_EARLY
 from api.rest.request_tracing import trace_requests
+from api.server.connection_sources import DispatchedListener, PortListener, allow_descriptors, listen
 from api.server.engineio_overrides import install_engine
 from api.server.fair_queueing import HEADS, FairQueue, newest_and_oldest, queued_fairly
-from api.server.listeners import DispatchedListener, PortListener, allow_descriptors, listen
 from api.server.security_middleware import SecurityMiddleware
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.jobs.celery_app import celery_app
@@ -58,10 +59,10 @@ from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 from cto_worker.observability.traces_factory import make_traces
-from cto_worker.store.connection import connect
 from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.startup_wait import unreachable
+from cto_worker.store.store_connection import connect
 from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def main() -> None:
         socketio.server.eio,
         engine,
         create_queue=partial(SocketIOClient, socketio.server),
-        on_message=MessageLimits(socketio.server, NAMESPACE).check_and_handle,
+        on_message=PacketGuard(socketio.server, NAMESPACE).check_and_handle,
         on_opened=session_reaper.note,
     )
     register(socketio, sessions, session_reaper.note)

@@ -10,10 +10,10 @@ from api.server import eventlet_server  # isort: skip - it patches the standard 
 from flask import Flask, Response
 
 from api import library_patches
-from api.server.listeners import PortListener, listen
+from api.server.connection_sources import PortListener, listen
 from cto_worker.config import Settings
 from cto_worker.store import keys
-from cto_worker.store.connection import connect
+from cto_worker.store.store_connection import connect
 
 
 def main() -> None:

@@ -39,9 +39,9 @@ from cto_worker.observability.metered_journal import MeteredJobStore, metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 from cto_worker.observability.traces_factory import make_traces
-from cto_worker.store.connection import check_durable, connect
 from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.startup_wait import wait_for_store
+from cto_worker.store.store_connection import check_durable, connect
 from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:

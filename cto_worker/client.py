@@ -28,9 +28,9 @@ from cto_worker.jobs.job_producer import make_producer
 from cto_worker.observability.traces_factory import make_traces
 from cto_worker.operation.cancel_job import cancel
 from cto_worker.store import keys
-from cto_worker.store.connection import connect
 from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.store.redis_journal import RedisJournal
+from cto_worker.store.store_connection import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

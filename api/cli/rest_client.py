@@ -8,7 +8,7 @@ import requests
 
 from api.auth.caller import Role
 from api.auth.tokens import issue
-from api.cli.output import program
+from api.cli.program_name import program
 from cto_worker.errors import CtoError
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from api.limits.client_network import network_of
 from api.rest.concurrency_limit import AT_ONCE, ConcurrencyLimit
 from api.server.fair_queueing import CALLER
 from cto_worker.store import keys
-from cto_worker.store.connection import connect
+from cto_worker.store.store_connection import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

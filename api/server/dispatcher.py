@@ -20,8 +20,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from api.auth.authentication import settings_or_exit
-from api.server.listeners import REPORT, allow_descriptors, listen
+from api.auth.auth_settings import settings_or_exit
+from api.server.connection_sources import REPORT, allow_descriptors, listen
 from cto_worker.observability import logging_setup
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import JobStatus, dumps
 from cto_worker.market_registry import market_type
 from cto_worker.observability.metered_journal import metered
-from cto_worker.observability.traces import Traces
+from cto_worker.observability.traces_port import Traces
 from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store import keys
 from cto_worker.store.redis_journal import RedisJournal

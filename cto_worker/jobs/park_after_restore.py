@@ -22,8 +22,8 @@ from cto_worker.errors import InvalidRequestError, NotDurableError, OperationFai
 from cto_worker.jobs.job_claimer import JobClaimer, ended_by_loss
 from cto_worker.observability.heartbeat_reader import running_processes
 from cto_worker.operation.phases import park
-from cto_worker.operation.run_context import RunContext
 from cto_worker.operation.run_guard import RunGuard
+from cto_worker.operation.run_state import RunState
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def park_job(journal: Journal, job_id: str, document: Any = None) -> None:
             log.info("skipped: claimed by another run, or already ended")
             return
         with ended_by_loss():
-            run = RunContext.of_claim(journal.events, job_id, claim, RunGuard())
+            run = RunState.of_claim(journal.events, job_id, claim, RunGuard())
             try:
                 park(run, claim, REASON, uncertain=True)
             except OperationFailed as parked:

@@ -31,7 +31,7 @@ from cto_worker.observability.run_spans import (
     trace_id,
 )
 from cto_worker.observability.traced_ports import TracedEventLog, TracedJobStore, TracedMarket
-from cto_worker.observability.traces import Traces
+from cto_worker.observability.traces_port import Traces
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from cto_worker.domain.journal_ports import Claim, Journal
     from cto_worker.domain.market_port import Market
-    from cto_worker.observability.traces import Send
+    from cto_worker.observability.traces_port import Send
 
 SERVER_ERROR = 500
 

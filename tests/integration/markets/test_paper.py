@@ -20,7 +20,7 @@ from cto_worker.errors import MarketError, OrderRejectedError
 from cto_worker.markets.paper import bonding_curve, ledger
 from cto_worker.markets.paper.market import NETWORK_FEE_LAMPORTS, PaperMarket, address
 from cto_worker.store import keys
-from cto_worker.store.connection import connect
+from cto_worker.store.store_connection import connect
 
 
 @pytest.fixture

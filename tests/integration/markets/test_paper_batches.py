@@ -18,7 +18,7 @@ from cto_worker.errors import MarketError
 from cto_worker.markets.paper import bonding_curve, ledger
 from cto_worker.markets.paper.market import NETWORK_FEE_LAMPORTS, PaperMarket, _Fault
 from cto_worker.store import keys
-from cto_worker.store.connection import connect
+from cto_worker.store.store_connection import connect
 
 WALLETS = 10
 SILENT_MS = 60_000  # an outcome that is reported late is not reported during a test

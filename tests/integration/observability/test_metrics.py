@@ -31,9 +31,9 @@ from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import FORGET_MS, ProcessHeartbeat
 from cto_worker.store import keys
-from cto_worker.store.connection import connect
 from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.store.rdb_snapshot import snapshot
+from cto_worker.store.store_connection import connect
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
 

@@ -20,8 +20,8 @@ from cto_worker.config import Settings
 from cto_worker.domain.journal_ports import Idempotency
 from cto_worker.domain.market_port import Order
 from cto_worker.errors import ConfigError, NotDurableError
-from cto_worker.store.connection import RETRIES, check_durable, connect
 from cto_worker.store.redis_journal import RedisJournal
+from cto_worker.store.store_connection import RETRIES, check_durable, connect
 
 
 def test_threads_wait_for_a_free_connection(store, settings):

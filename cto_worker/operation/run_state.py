@@ -45,7 +45,7 @@ class OrderInFlight:
 
 
 @dataclass(slots=True)
-class RunContext:
+class RunState:
     """The state of one run of one job."""
 
     job_id: str
@@ -68,7 +68,7 @@ class RunContext:
         claim: Claim,
         guard: RunGuard,
         request: OperationRequest | None = None,
-    ) -> RunContext:
+    ) -> RunState:
         """Return the initial state of the run that made the claim, without an intent log.
 
         Without ``request`` the state is enough to end the job, not to run it.
