@@ -84,7 +84,6 @@ class Execution:
             remaining_ms=remaining_ms,
             starting=batch,
         )
-        run.guard.check_owned()
         if cancel:
             self.halt = CancelRequested()
         elif run.guard.stopping.is_set():
