@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
 
@@ -97,22 +98,8 @@ def test_no_order_of_others_is_executed_between_the_orders_of_a_batch(market, st
         )
         for batch in range(40)
     ]
-    waiting = iter(batches)
-    lock = threading.Lock()
-
-    def submit():
-        while True:
-            with lock:
-                batch = next(waiting, None)
-            if batch is None:
-                return
-            market.submit(batch)
-
-    threads = [threading.Thread(target=submit) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(market.submit, batches))
     ledger = executed(store)
     assert len(ledger) == 400
     for batch in batches:
