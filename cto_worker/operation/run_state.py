@@ -15,7 +15,7 @@ from cto_worker.operation.step_schedule import rounds
 
 if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Step
-    from cto_worker.domain.intent_log import IntentLog, IntentRecord
+    from cto_worker.domain.intent_log import IntentLog
     from cto_worker.domain.journal_ports import Claim, EventLog
     from cto_worker.domain.market_port import Order, Outcome
     from cto_worker.domain.operation_request import OperationRequest
@@ -86,10 +86,6 @@ class RunState:
     def steps_in_flight(self) -> list[Step]:
         """The steps whose orders are in flight, as submitted."""
         return [sent.step for sent in self.in_flight.values()]
-
-    def record_of(self, step: Step) -> IntentRecord | None:
-        """Return what earlier runs have recorded for a step."""
-        return self.intent_log.records.get(step.intent.intent_id) if self.intent_log else None
 
     def settle(self, ended: EndedStep, waiting: list[Step]) -> list[Step]:
         """Count a step that has ended; the next event records it. Returns the steps left of ``waiting``."""

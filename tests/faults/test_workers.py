@@ -133,7 +133,7 @@ def test_jobs_with_many_messages_run_once(build):
     system.worker()
     jobs = [system.submit(walletCount=10) for _ in range(6)]
     for job_id in jobs * 10:
-        system.producer._send(job_id, {})
+        system.producer.send(job_id, {})
     system.wait_for_end(jobs)
     ended = {job_id: system.events(job_id) for job_id in jobs}
     later = system.submit()  # sent last, so that the messages before it have been handled
