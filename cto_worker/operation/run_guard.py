@@ -49,9 +49,7 @@ class Lease:
     job_id: str
     attempt: int
     ends_s: float  # on the monotonic clock, which continues while the process is suspended
-    renew: Callable[[], object] = lambda: (
-        None
-    )  # renews an ended lease, unless the job was claimed
+    renew: Callable[[], object] = lambda: None  # renews an ended lease, unless the job was claimed
 
     def check(self) -> None:
         """Raise :class:`LeaseLostError` unless the lease is certainly still valid, or can be renewed."""
