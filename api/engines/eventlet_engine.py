@@ -1,0 +1,55 @@
+"""The engine eventlet, and the only module that uses it (docs/decisions/0004)."""
+
+from __future__ import annotations
+
+import warnings
+
+warnings.filterwarnings("ignore", "\nEventlet is deprecated")  # see docs/decisions/0004
+import eventlet  # noqa: E402
+
+eventlet.monkey_patch()
+
+# Everything below must be imported after the patch.
+import logging  # noqa: E402
+from contextlib import suppress  # noqa: E402
+
+from dns.exception import DNSException  # noqa: E402
+from eventlet.hubs import get_hub  # noqa: E402
+from eventlet.support import greendns  # noqa: E402
+from eventlet.support.greenlets import greenlet  # noqa: E402
+
+from api import library_patches  # noqa: E402
+from api.server.socket_poller import SocketPoller  # noqa: E402
+
+ASYNC_MODE = "eventlet"
+BLOCKING_SELECT = eventlet.patcher.original("select")
+
+spawn = eventlet.spawn_n
+
+log = logging.getLogger(__name__)
+
+
+def poller() -> SocketPoller:
+    """Return a poller that eventlet's hub calls.
+
+    For each wait the hub makes one system call to watch its file and another one after it. So the hub watches
+    one file that stands for all connections. Callbacks run at once, like green threads that wait for the hub.
+    """
+    epoll = BLOCKING_SELECT.epoll()
+    connections = SocketPoller(epoll, lambda callback: greenlet(callback).switch())
+    hub = get_hub()
+    hub.add(hub.READ, epoll.fileno(), lambda _: connections.poll(), None, None)
+    return connections
+
+
+def clear_dns_cache() -> None:
+    """Clear eventlet's DNS cache. With Docker it keeps an answer for ten minutes: a store may have moved."""
+    with suppress(DNSException):  # no name server is configured
+        greendns.resolver.clear()
+
+
+def log_failures() -> None:
+    """Make eventlet log the exceptions that end green threads, instead of printing them."""
+    library_patches.report_failures(
+        get_hub(), lambda failure: log.error("unexpected error in a green thread", exc_info=failure)
+    )
