@@ -26,6 +26,13 @@ eventlet:
   Test: ``unit/test_library_patches.py::test_failures_of_callbacks_and_timers_are_logged``.
 * ``hub.squelch_timer_exception``: the same.
   Test: ``unit/test_library_patches.py::test_failures_of_callbacks_and_timers_are_logged``.
+gevent:
+
+* ``hub.print_exception``: it prints exceptions, and a log line must be one JSON object.
+  Test: ``unit/test_library_patches.py::test_failures_of_callbacks_and_timers_are_logged``.
+* ``socket._sock``: the only way to write to a socket without waiting until it can be written to.
+  Test: ``unit/engines/test_engines.py::test_a_socket_has_its_plain_socket``.
+
 python-engineio:
 
 * ``server._async``: its entry ``websocket`` is the only way to replace the WebSocket of all clients.
@@ -125,6 +132,16 @@ def report_failures(hub: Any, report: Callable[[Any], object]) -> None:
     """Call ``report(exc_info)`` for each exception that ends a callback or a timer of eventlet's hub."""
     hub.squelch_generic_exception = report
     hub.squelch_timer_exception = lambda _, failure: report(failure)
+
+
+def log_failures_of(hub: Any, report: Callable[[Any], object]) -> None:
+    """Call ``report(exc_info)`` for each exception that ends a callback or a green thread of gevent's hub."""
+    hub.print_exception = lambda _, *failure: report(failure)
+
+
+def expose_plain_socket(sockets: Any) -> None:
+    """Give a class of gevent's sockets the attribute ``fd``, which eventlet's have: the plain socket."""
+    sockets.fd = property(lambda self: self._sock)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""The engine eventlet, and the only module that uses it (docs/decisions/0004)."""
+"""The engine eventlet, and the only module that uses it (docs/decisions/0017)."""
 
 from __future__ import annotations
 
 import warnings
 
-warnings.filterwarnings("ignore", "\nEventlet is deprecated")  # see docs/decisions/0004
+warnings.filterwarnings("ignore", "\nEventlet is deprecated")  # see docs/decisions/0017
 import eventlet  # noqa: E402
 
 eventlet.monkey_patch()

