@@ -46,13 +46,13 @@ secrets: $(VENV)/.installed ## Create missing secrets for docker compose; ROTATE
 bench: $(VENV)/.tools tests/browser/node/unpacked/.done ## Measure the system; see benchmarks/README.md
 	$(BIN)/python -m benchmarks
 
-bench-gateway: $(VENV)/.tools benchmarks/node/node_modules/.installed ## Measure the gateway against a stock Node relay
+bench-gateway: $(VENV)/.tools benchmarks/node/node_modules/.installed ## Measure the gateway against stock relays on Node and Bun
 	$(BIN)/python -m benchmarks.relay
 
 bench-scale: $(VENV)/.tools ## Measure cost for more processes, sockets and jobs, and draw the curves
 	$(BIN)/python -m benchmarks.scale
 
-soak: $(VENV)/.tools ## Inject faults: every fault test ten times, random faults for an hour (SOAK_SECONDS), 200 kills
+soak: $(VENV)/.tools ## Inject faults: every fault test ten times, random faults for an hour (SOAK_SECONDS), 200 kills and stalls
 	FAULT_ROUNDS=10 $(BIN)/pytest tests/faults --deselect tests/faults/test_soak.py
 	SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(BIN)/pytest -s tests/faults/test_soak.py
 	PYTHONPATH=tests $(BIN)/python -m faults.kills 200

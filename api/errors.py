@@ -36,9 +36,8 @@ class ErrorCode:
     http: tuple[int, ...] = ()  # the statuses of HTTP responses with this code, the usual one first
     socket: bool = False  # in replies to messages, over Socket.IO and /ws
     connect: bool = False  # in the `data` of Socket.IO's connect_error
-    close: int | None = (
-        None  # at /ws: the status of the close frame that follows; 0: the connection stays open
-    )
+    # At /ws: the status of the close frame that follows; 0: the connection stays open.
+    close: int | None = None
 
     @property
     def message(self) -> str:

@@ -9,7 +9,7 @@ What is replaced or private, why, and the test in ``tests/`` that fails without 
 redis-py:
 
 * ``connection._sock``: no public method reads more than one reply at a time.
-  Test: ``integration/relay/test_relay.py::test_a_member_that_resumes_gets_no_live_event_twice``.
+  Test: ``integration/relay/test_resume.py::test_a_member_that_resumes_gets_no_live_event_twice``.
 * ``redis_parser._socket_can_read``: eventlet makes the check of a pooled connection slow.
   Test: ``integration/test_library_patches.py::test_a_pooled_connection_is_checked_by_one_poll``.
 

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import library_patches
-from api.auth.authentication import Authenticator, validate_auth_settings
+from api.auth.authentication import Authenticator, settings_or_exit
 from api.auth.token_revocations import Revocations
 from api.engines.http_connection import detach_socket
 from api.engines.http_server import HttpServer
@@ -32,6 +32,7 @@ from api.realtime.client_sessions import ClientSessions
 from api.realtime.connection_limit_middleware import AddressRateLimiter, ConnectionLimitMiddleware
 from api.realtime.connection_registry import ConnectionRegistry
 from api.realtime.drain import drain
+from api.realtime.socketio_message_limits import MessageLimits
 from api.realtime.socketio_transport import (
     MAX_MESSAGE_BYTES,
     NAMESPACE,
@@ -40,6 +41,7 @@ from api.realtime.socketio_transport import (
     register,
 )
 from api.realtime.unjoined_session_reaper import UnjoinedSessionReaper
+from api.realtime.websocket_connection import WebSocketClients
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from api.rest.concurrency_limit import AT_ONCE
@@ -49,10 +51,8 @@ from api.server.engineio_overrides import install_engine
 from api.server.listeners import DispatchedListener, PortListener, allow_descriptors, listen
 from api.server.request_pacing import HEADS, Pacer, newest_and_oldest, paced
 from api.server.security_middleware import SecurityMiddleware
-from api.server.socketio_message_limits import MessageLimits
-from cto_worker.config import Settings
+from api.server.websocket_transport import WebSocketEngine
 from cto_worker.domain.journal import Journal
-from cto_worker.errors import ConfigError
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
 from cto_worker.observability import logs
@@ -68,7 +68,9 @@ from cto_worker.store.startup_wait import unreachable
 from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from cto_worker.config import Settings
 
 REST_CONNECTIONS = 1_000  # in addition to CTO_MAX_SOCKETS: the server's limit counts every connection
 OTHER_DESCRIPTORS = 200  # open files besides clients: connections of the store, logs
@@ -89,12 +91,7 @@ def main() -> None:
     )
     parser.add_argument("--number", type=int, help="number of this gateway behind the dispatcher")
     number = parser.parse_args().number
-    try:
-        settings = Settings.from_env()
-        validate_auth_settings(settings)
-    except ConfigError as error:
-        sys.stderr.write(f"The gateway does not start: {error}\n")
-        sys.exit(os.EX_CONFIG)
+    settings = settings_or_exit("gateway")
     logs.configure(settings)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RepeatFilter())
@@ -114,6 +111,7 @@ def main() -> None:
         JournalQueries(relay_store),
         on_store_lost=engine.clear_dns_cache,
         max_rooms=settings.max_rooms,
+        make_reader=engine.socket_reader,
     )
     stopping = threading.Event()
     app = create_app(
@@ -131,10 +129,10 @@ def main() -> None:
     connections = ConnectionRegistry(revocations, settings.max_user_sockets)
     sessions = ClientSessions(authenticator, connections, FifoSemaphore(), relay, history)
     session_reaper = UnjoinedSessionReaper(socketio.server, NAMESPACE)
+    websocket_engine = WebSocketEngine(detach_socket, engine.poller(), engine.spawn)
     install_engine(
         socketio.server.eio,
-        detach_socket,
-        engine.poller(),
+        websocket_engine,
         create_queue=partial(SocketIOClient, socketio.server),
         on_message=MessageLimits(socketio.server, NAMESPACE).check_and_handle,
         on_opened=session_reaper.note,
@@ -142,24 +140,29 @@ def main() -> None:
     register(socketio, sessions, session_reaper.note)
     engine.log_failures()
     app.register_blueprint(sse.blueprint(sessions))
-    app.register_blueprint(websocket_route.blueprint(sessions, detach_socket, MAX_MESSAGE_BYTES))
+    websockets = WebSocketClients(sessions, websocket_engine, MAX_MESSAGE_BYTES)
+    app.register_blueprint(websocket_route.blueprint(websockets))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     threading.Thread(target=session_reaper.run, name="session reaper", daemon=True).start()
+    threading.Thread(target=websockets.run, name="websocket pings", daemon=True).start()
     threading.Thread(target=refusals.run, name="refusals", daemon=True).start()
     if settings.auth == "required":
         threading.Thread(target=connections.run, name="connections", daemon=True).start()
     _collect_rarely()
     app.register_blueprint(metrics_endpoint.blueprint(partial(read_system_counts, store), history.backlog))
-    _serve(socketio, sessions, settings, number, stopping)
+    detached = {"socketio": lambda: len(socketio.server.eio.sockets), "websocket": lambda: len(websockets)}
+    _serve(socketio, sessions, detached, settings, number=number, stopping=stopping)
     traces.stop(TRACES_S)
     refusals.flush()
     os._exit(0)  # clients that are still connected do not read
 
 
-def _serve(
+def _serve(  # noqa: PLR0913 - the parts of a gateway
     socketio: Any,
     sessions: ClientSessions,
+    detached: Mapping[str, Callable[[], int]],
     settings: Settings,
+    *,
     number: int | None,
     stopping: threading.Event,
 ) -> None:
@@ -168,7 +171,7 @@ def _serve(
     The listener is closed before clients are disconnected, because they reconnect at once.
     """
     server, limit = socketio.server, _connection_limit(settings)
-    capacity = _wrap(socketio, sessions.authenticator, settings, limit)
+    capacity = _wrap(socketio, sessions.authenticator, detached, settings, limit)
     heartbeat_store = connect(settings, 1, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     heartbeat = ProcessHeartbeat(
         heartbeat_store,
@@ -180,9 +183,7 @@ def _serve(
     listener = (
         PortListener(listen(settings, "gateway"))
         if number is None
-        else DispatchedListener(
-            settings.dispatcher_path, number, lambda: http.count + len(server.eio.sockets)
-        )
+        else DispatchedListener(settings.dispatcher_path, number, lambda: http.count + capacity.detached)
     )
     if number is not None:
         # The dispatcher routes requests by this number.
@@ -202,7 +203,7 @@ def _serve(
     http.wait_for_signal()
     if http.failed:
         sys.exit("The gateway stops: its listener failed, so it can accept no more connections.")
-    log.info("draining %d connections", http.count)
+    log.info("draining %d connections", http.count + capacity.detached)
     stopping.set()
     listener.close()
     drain(server, sessions.connections, capacity, FLUSH_S)
@@ -213,17 +214,19 @@ def _serve(
 
 
 def _wrap(
-    socketio: Any, authenticator: Authenticator, settings: Settings, limit: int
+    socketio: Any,
+    authenticator: Authenticator,
+    detached: Mapping[str, Callable[[], int]],
+    settings: Settings,
+    limit: int,
 ) -> ConnectionLimitMiddleware:
     """Wrap the app in its middleware. Return the connection limits."""
-    app, engine = socketio.sockio_mw.flask_app, socketio.server.eio
+    app = socketio.sockio_mw.flask_app
     # Without authentication all clients have the address of this machine.
     may_open = () if settings.auth == "off" else (AddressRateLimiter(limit).spend,)
     layers: dict[str, Callable[[Any], Any]] = {
         "refuse_early": app.extensions[REFUSE_EARLY],
-        "connection_limits": lambda inner: ConnectionLimitMiddleware(
-            inner, lambda: len(engine.sockets), limit, *may_open
-        ),
+        "connection_limits": lambda inner: ConnectionLimitMiddleware(inner, detached, limit, *may_open),
         "security": lambda inner: SecurityMiddleware(inner, settings),
     }
     if settings.auth == "required":  # otherwise all clients are on this machine

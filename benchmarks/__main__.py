@@ -1,4 +1,4 @@
-"""``python -m benchmarks [journal] [gateway] [worker] [page] [flood] [proxy]``: measure, and print one table.
+"""``python -m benchmarks [group ...]``: measure, and print one table. ``GROUPS`` has the groups.
 
 A missed target is printed and is not an error: speed is not a test. A benchmark that breaks is an error.
 """
@@ -7,13 +7,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import gateway, intents, journal, page, proxy, rest_flood, worker
+from benchmarks import (
+    gateway,
+    idle,
+    intents,
+    job_start,
+    journal,
+    operations,
+    page,
+    proxy,
+    rest_flood,
+    worker,
+)
 from benchmarks.table import Line, measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-AT_ONCE, OPERATION_S = 500, 2.5
+AT_ONCE, OPERATION_S = 750, 2.5
+LARGE_AT_ONCE = 500  # operations of many wallets
+IDLE_CLIENTS, IDLE_P99_MS = 18_000, 50  # the clients that fit into 20,000 open files; REST beside them
 MAX_P99_MS = 100  # of other users' requests while one user floods
 
 
@@ -51,10 +64,63 @@ def worker_lines() -> Iterator[Line]:
     operations, noops = worker.operations_against_noops()
     what = "Operations / no-op tasks, per s"
     yield Line(what, f"{operations:.0f} / {noops:.0f}", operations / noops, at_least=0.5)
-    _, full, memory_mb = worker.operations_at_once(AT_ONCE, operation_s=OPERATION_S)
+    _, full, memory_mb = worker.operations_at_once(AT_ONCE, latency_s=OPERATION_S)
     ideal = AT_ONCE / OPERATION_S
     what = f"{AT_ONCE} operations of {OPERATION_S:g} s at once / without overhead, per s"
     yield Line(what, f"{full:.0f} / {ideal:.0f}, {memory_mb:.0f} MB", full / ideal, at_least=0.9)
+
+
+def operation_lines() -> Iterator[Line]:
+    """Measure operations of many wallets, with steps side by side."""
+    latency_s, wallets = operations.LATENCY_S, operations.WALLETS
+    for count, mode, parallelism, limit in (
+        (wallets, "standard", 10, 2.5),
+        (wallets, "prefunded", 10, 1.5),
+        (50, "standard", 25, 6),
+    ):
+        took_s = operations.duration_s(operations.body(count, mode), parallelism)
+        what = f"{count} wallets, {mode}, {parallelism} at a time: duration / market latency"
+        yield Line(what, f"{took_s:.2f} / {latency_s:g} s", took_s / latency_s, at_most=limit)
+    ten, one = operations.cpu_side_by_side_and_in_sequence()
+    what = f"{wallets} wallets, zero latency: CPU with 10 at a time / with one"
+    yield Line(what, f"{ten:.1f} / {one:.1f} ms", ten / one, at_most=0.5)
+    for mode in ("standard", "prefunded"):
+        traffic = operations.traffic(mode)
+        what = f"{wallets} wallets, {mode}: round trips to the store / buys"
+        yield Line(what, f"{traffic.round_trips} / {wallets}", traffic.round_trips / wallets, at_most=1.5)
+        what = f"{wallets} wallets, {mode}: waits for the disk / limit"
+        yield Line(what, f"{traffic.durable_writes} / 8", traffic.durable_writes / 8, at_most=1)
+    full, ideal, memory_mb = operations.at_once(LARGE_AT_ONCE)
+    what = f"{LARGE_AT_ONCE} operations of {wallets} wallets at once / what CPU and market allow, per s"
+    yield Line(what, f"{full:.0f} / {ideal:.0f}, {memory_mb:.0f} MB", full / ideal, at_least=0.8)
+
+
+def start_lines() -> Iterator[Line]:
+    """Measure the time from the POST of a job to its first events at a client."""
+    arrivals = zip(("first event", "worker's first event"), job_start.post_to_events(), strict=True)
+    for (event, arrived_ms), (most_p50_ms, most_p99_ms) in zip(arrivals, ((5, 25), (12, 50)), strict=True):
+        p50_ms, p99_ms, _ = rest_flood.p50_p99_max(arrived_ms)
+        what = f"POST of a job until a client has the {event}"
+        yield Line(
+            f"{what}: p50 / limit", f"{p50_ms:.1f} / {most_p50_ms} ms", p50_ms / most_p50_ms, at_most=1
+        )
+        yield Line(
+            f"{what}: p99 / limit", f"{p99_ms:.1f} / {most_p99_ms} ms", p99_ms / most_p99_ms, at_most=1
+        )
+
+
+def idle_lines() -> Iterator[Line]:
+    """Measure many idle clients on one gateway."""
+    measured = idle.beside_idle_clients(IDLE_CLIENTS)
+    what = f"{IDLE_CLIENTS:,} idle clients on one gateway"
+    yield Line(f"{what}: each / limit", f"{measured.kb:.1f} / 7.5 kB", measured.kb / 7.5, at_most=1)
+    beside = f"p50 {measured.p50_ms:.1f} ms, {measured.cpu:.2f} cores"
+    yield Line(
+        f"{what}: REST p99 / limit",
+        f"{measured.p99_ms:.1f} / {IDLE_P99_MS} ms; {beside}",
+        measured.p99_ms / IDLE_P99_MS,
+        at_most=1,
+    )
 
 
 def page_lines() -> Iterator[Line]:
@@ -110,9 +176,12 @@ GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
     "intents": intent_lines,
     "gateway": gateway_lines,
     "worker": worker_lines,
+    "operations": operation_lines,
+    "start": start_lines,
     "page": page_lines,
     "flood": flood_lines,
     "proxy": proxy_lines,
+    "idle": idle_lines,
 }
 
 

@@ -9,19 +9,16 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
-from benchmarks.relay.crowd import crowd
-from benchmarks.relay.jobs import Publisher
-from benchmarks.relay.rows import deliver, jobs_of, join_each
-from benchmarks.system import client, embedded_store, free_port, listens, process, program, wait_until
-from cto_worker.observability.system_counts import running_processes
+from benchmarks.relay.rows import jobs_of
+from benchmarks.relay.several_gateways import bursts, dispatched
+from benchmarks.system import free_port, process, program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
-    Start = Callable[[dict[str, str], int], AbstractContextManager[list[int]]]
+    from benchmarks.relay.several_gateways import Start
 
-GATEWAYS, CLIENTS, EVENTS, ROUNDS, PER_S = 2, 1_000, 30, 5, 200
+GATEWAYS, PER_S = 2, 200
 # The cheapest configuration: no access log, no admin interface, no stickiness (WebSockets need none).
 CADDYFILE = """
 {{
@@ -38,41 +35,22 @@ CADDYFILE = """
 
 def compare() -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the CPU of a delivery in µs, and the latency's median and p99 in ms: dispatcher, Caddy."""
-    return _measure(_dispatched), _measure(_proxied)
+    return _measure(dispatched), _measure(_proxied)
 
 
 def _measure(start: Start) -> tuple[float, ...]:
-    with embedded_store() as environment, client(environment) as store:
-        port = free_port()
-        with start(environment, port) as pids:
-            wait_until(lambda: len(running_processes(store, "gateway")) == GATEWAYS and listens(port))
-            with crowd(port) as clients:
-                users = join_each(clients, CLIENTS)
-                publisher = Publisher(store)
-                _, *figures = (  # the first warms up
-                    deliver(clients, publisher, jobs_of(users, length), length, pids)
-                    for length in [5] + [EVENTS] * ROUNDS
-                )
-                clients.reset(latencies=True)
-                publisher.publish_at(PER_S, jobs_of(users, 2))
-                latencies_ms = clients.arrival(2).latencies_ms
-                cpu_us = median(cost for _, cost in figures)
-                return cpu_us, median(latencies_ms), quantiles(latencies_ms, n=100)[98]
+    with bursts(start, GATEWAYS) as measured:
+        measured.crowd.reset(latencies=True)
+        measured.publisher.publish_at(PER_S, jobs_of(measured.users, 2))
+        latencies_ms = measured.crowd.arrival(2).latencies_ms
+        cpu_us = median(cost for _, cost in measured.figures)
+        return cpu_us, median(latencies_ms), quantiles(latencies_ms, n=100)[98]
 
 
 @contextmanager
-def _dispatched(environment: dict[str, str], port: int) -> Iterator[list[int]]:
-    environment = environment | {"CTO_PORT": str(port)}
+def _proxied(environment: dict[str, str], port: int, count: int) -> Iterator[list[int]]:
     with ExitStack() as stack:
-        commands = [["-m", "api.server.dispatcher"]]
-        commands += [["-m", "api.wsgi", "--number", str(number)] for number in range(1, GATEWAYS + 1)]
-        yield [stack.enter_context(process(command, environment)).pid for command in commands]
-
-
-@contextmanager
-def _proxied(environment: dict[str, str], port: int) -> Iterator[list[int]]:
-    with ExitStack() as stack:
-        ports = [free_port() for _ in range(GATEWAYS)]
+        ports = [free_port() for _ in range(count)]
         servers = [
             stack.enter_context(process(["-m", "api.wsgi"], environment | {"CTO_PORT": str(each)}))
             for each in ports

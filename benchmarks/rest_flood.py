@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import resource
 import selectors
 import socket
 import subprocess
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from api.auth.permission_policy import Role
 from api.auth.tokens import issue
-from benchmarks.system import embedded_store, free_port, listens, process, wait_until
+from benchmarks.system import allow_descriptors, embedded_store, free_port, listens, process, wait_until
 from cto_worker.config import Settings
 
 if TYPE_CHECKING:
@@ -173,8 +172,7 @@ def _status(connection: socket.socket) -> int:
 
 def main(port: str, token: str, count: str, rounds: str) -> None:
     """Flood the gateway, and print the response statuses."""
-    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
+    allow_descriptors()
     statuses: Counter[int] = Counter()
     for _ in range(int(rounds)):
         statuses += send_at_once(int(port), request_of(token), int(count))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -96,6 +97,12 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 120, interval
         if time.monotonic() > deadline:
             raise TimeoutError
         time.sleep(interval_s)
+
+
+def allow_descriptors() -> None:
+    """Raise the limit of open files as far as possible: each socket is a file. Child processes inherit it."""
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
 def free_port() -> int:

@@ -1,11 +1,11 @@
-"""The worker: operations against no-op tasks, and 500 operations at once."""
+"""The worker: operations against no-op tasks, and 750 operations at once."""
 
 from __future__ import annotations
 
 import time
 from contextlib import contextmanager
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from benchmarks.noop import NOOP
@@ -68,7 +68,7 @@ def operations_against_noops(count: int = 1_000, rounds: int = 5) -> tuple[float
     with running_worker() as worker:
         for _ in range(rounds):
             noops.append(_noops_per_s(worker, count))
-            operations.append(_operations_per_s(worker, count))
+            operations.append(operations_per_s(worker, count))
     return median(operations), median(noops)
 
 
@@ -82,9 +82,10 @@ def _noops_per_s(worker: Worker, count: int) -> float:
     return count / (time.perf_counter() - start_s)
 
 
-def _operations_per_s(worker: Worker, count: int) -> float:
+def operations_per_s(worker: Worker, count: int, body: dict[str, Any] = BODY) -> float:
+    """Return operations/s of a worker that finds these operations in its queue."""
     worker.pause()
-    jobs = [worker.producer.submit(BODY).job_id for _ in range(count)]
+    jobs = [worker.producer.submit(body).job_id for _ in range(count)]
     start_s = time.perf_counter()
     worker.resume()
     wait_until(worker.drained)
@@ -99,17 +100,17 @@ def _operations_per_s(worker: Worker, count: int) -> float:
 
 
 def operations_at_once(
-    at_once: int = 500, waves: int = 5, operation_s: float = 2.5
+    at_once: int = 750, waves: int = 5, latency_s: float = 2.5, body: dict[str, Any] = BODY
 ) -> tuple[float, float, float]:
-    """Return operations/s of one process with 500 of 2.5 s at once, the same while full, and its MB.
+    """Return operations/s of one process with many at once, the same while full, and its MB.
 
     The process is full from the end of the first wave until only one wave is left.
     """
-    latency_ms = str(round(operation_s * 1000))
+    latency_ms = str(round(latency_s * 1000))
     with running_worker(CTO_PAPER_LATENCY_MS=latency_ms, CTO_WORKER_CONCURRENCY=str(at_once)) as worker:
         worker.pause()
         jobs = [
-            worker.producer.submit(BODY | {"userId": f"user-{n % 50}"}).job_id for n in range(at_once * waves)
+            worker.producer.submit(body | {"userId": f"user-{n % 50}"}).job_id for n in range(at_once * waves)
         ]
         start_s = time.perf_counter()
         worker.resume()

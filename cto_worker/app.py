@@ -51,9 +51,9 @@ if TYPE_CHECKING:
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
 _BACKGROUND_CONNECTIONS = 3  # of lease keeper, sweeper and heartbeat; operations cannot use them up
-# Less than a default lease, because a later answer is useless to a run, and than the 15 s of a graceful
-# shutdown.
-_TIMEOUT_S = 4.0
+# More than a script waits for the disk (DURABLE_TIMEOUT_MS). Less than a default lease, because a later
+# answer is useless to a run, and than the 15 s of a graceful shutdown.
+_TIMEOUT_S = 3.5
 _TRACES_S = 3.0  # of these 15 s: to export the last traces, after all operations
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ runner = JobRunner(
     settings.crash_at,
     traces.run,
     platforms=market_class.platforms,
+    parallelism=settings.operation_parallelism,
 )
 heartbeat = ProcessHeartbeat(
     background_store,

@@ -17,14 +17,14 @@ from marshmallow import EXCLUDE, Schema, ValidationError
 from cto_worker.errors import ConfigError
 from cto_worker.market_registry import MARKETS
 from cto_worker.setting_fields import (
-    HostNames,
-    Origins,
-    StoreAddress,
     crash_point,
     declaration,
+    host_names,
+    origins,
     password,
     rate,
     setting,
+    store_address,
     url,
 )
 from cto_worker.store_url import parse
@@ -51,7 +51,7 @@ class Settings:
         "Port on which the gateway listens")
     engine: str = setting("Gateway", "eventlet", one_of=("eventlet", "gevent"), description=
         "Event loop of the gateway ([decision 0017](decisions/0017-two-engines.md))")
-    cors_origins: tuple[str, ...] = setting("Gateway", (), field=Origins(), description=
+    cors_origins: tuple[str, ...] = setting("Gateway", (), field=origins(), description=
         "Origins whose pages may use the gateway, comma-separated: `https://app.example.org`. The gateway's"
         " own origin is always allowed; `*` is not possible")
     proxies: int = setting("Gateway", 0, between=(0, 10), description=
@@ -61,7 +61,7 @@ class Settings:
     rate_limit: str = setting("Gateway", "600/minute", field=rate(), description=
         "REST requests per user, or per address for requests without a valid token, as `number/second`, "
         "`minute`, `hour` or `day`. Requests above it get 429. The `service` role is not limited")
-    limits_url: str = setting("Gateway", "", field=StoreAddress(), secret=True, description=
+    limits_url: str = setting("Gateway", "", field=store_address(), secret=True, description=
         "Store that counts requests for the rate limit. Empty: the store of `CTO_REDIS_URL`")
     max_sockets: int = setting("Gateway", 20_000, between=(1, 1_000_000), description=
         "Clients that can receive events from one gateway at the same time, on all transports. Further "
@@ -87,7 +87,7 @@ class Settings:
     token: str = setting("Authentication", "", secret=True, description=
         "Token that the `cto` command sends. Not needed if `CTO_JWT_SECRET` is set")
 
-    redis_url: str = setting("Store", "", field=StoreAddress(), secret=True, description=
+    redis_url: str = setting("Store", "", field=store_address(), secret=True, description=
         "Redis 7.2 or later, or Valkey: `redis://host:6379/0`, `rediss://…`, or "
         "`redis+sentinel://host1:26379,host2:26379,host3:26379/mymaster/0`. Empty: the embedded store")
     sentinel_password: str = setting("Store", "", secret=True, description=
@@ -102,13 +102,15 @@ class Settings:
 
     worker_concurrency: int = setting("Worker", 100, between=(1, 2_000), description=
         "Operations that one worker process runs at the same time")
-    lease_ms: int = setting("Worker", 6_000, between=(1_000, 600_000), description=
+    operation_parallelism: int = setting("Worker", 10, between=(1, 100), description=
+        "Transfers and buys of one operation that may be in flight at the same time; 1: one after another")
+    lease_ms: int = setting("Worker", 4_000, between=(1_000, 600_000), description=
         "Milliseconds without a lease renewal until another worker takes over a job")
 
     market: str = setting("Market", "paper", one_of=MARKETS, description=
         "Market on which operations trade. `paper` is the simulated market")
 
-    paper_url: str = setting("Paper market", "", field=StoreAddress(), secret=True, description=
+    paper_url: str = setting("Paper market", "", field=store_address(), secret=True, description=
         "Store for the paper market's ledger. Empty: the store of `CTO_REDIS_URL`")
     paper_latency_ms: int = setting("Paper market", 400, between=(0, 600_000), description=
         "Milliseconds until a transfer or buy is confirmed")
@@ -137,7 +139,7 @@ class Settings:
         "Port on which Flower listens")
     flower_password: str = setting("Observability", "", field=password(12), secret=True, description=
         "Password of Flower's user `operator`, at least 12 characters")
-    flower_names: tuple[str, ...] = setting("Observability", (), field=HostNames(), description=
+    flower_names: tuple[str, ...] = setting("Observability", (), field=host_names(), description=
         "Host names that Flower accepts besides `localhost` and `127.0.0.1`, comma-separated: for example "
         "that of a proxy")
     flower_control: str = setting("Observability", "no", one_of=("yes", "no"), description=

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from api.cli.job_labels import buys_of, label_of
 from api.cli.output import program
-from api.cli.process_supervisor import die_with_parent
+from api.cli.process_supervisor import die_with_parent, handled
 from api.cli.progress_display import Bars, Lines, bars, watch
 from api.cli.rest_client import GatewayError, RestClient
 from cto_worker.config import Settings
@@ -61,7 +61,12 @@ def demo(console: Console, *, keep: bool = False) -> None:
 
     With ``keep`` the system continues to run until Ctrl-C. SIGTERM and a closed terminal also stop it.
     """
-    with _exit_on_signals(), tempfile.TemporaryDirectory(prefix="cto-demo-") as directory:
+    # SystemExit runs every ``finally``. Under nohup, SIGHUP is ignored.
+    ending = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) != signal.SIG_IGN]
+    with (
+        handled(ending, lambda number: sys.exit(128 + number)),
+        tempfile.TemporaryDirectory(prefix="cto-demo-") as directory,
+    ):
         environ = {**os.environ, "CTO_DATA_DIR": directory, "CTO_AUTH": "off", "CTO_REDIS_URL": ""}
         environ["CTO_PORT"] = environ.get("CTO_PORT") or str(_port(3000))
         settings = Settings.from_env(environ)
@@ -116,20 +121,6 @@ def _summary(last: list[dict[str, Any]]) -> Table:
             f"{details.get('totalSpent', 0):.6f}",
         )
     return table
-
-
-@contextmanager
-def _exit_on_signals() -> Iterator[None]:
-    """Raise SystemExit on SIGTERM and on a closed terminal, so that every ``finally`` runs."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

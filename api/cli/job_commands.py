@@ -20,53 +20,25 @@ from cto_worker.config import Settings
 
 
 @click.command("submit")
-@click.option("--token", default=PUMPFUN, show_default=True, help="Mint address of the token to buy.")
-@click.option("--user", default="demo", show_default=True, help="Owner of the operation.")
-@click.option("--chat", type=int, default=1, show_default=True, help="The owner's Telegram chat id.")
-@click.option("--mode", default="standard", show_default=True, help="standard or prefunded.")
-@click.option("--amount", type=float, default=1.0, show_default=True, help="Total SOL to spend.")
-@click.option("--wallets", type=int, help="Number of wallets that buy (default 5).")
-@click.option("--wallet", "addresses", multiple=True, help="Wallet address to buy with; repeatable.")
+@click.option("--token", "tokenAddress", default=PUMPFUN, help="Mint address of the token to buy.")
+@click.option("--user", "userId", default="demo", help="Owner of the operation.")
+@click.option("--chat", "userChatId", type=int, default=1, help="The owner's Telegram chat id.")
+@click.option("--mode", default="standard", help="standard or prefunded.")
+@click.option("--amount", "buyAmount", type=float, default=1.0, help="Total SOL to spend.")
+@click.option("--wallets", "walletCount", type=int, help="Number of wallets that buy (default 5).")
+@click.option("--wallet", "wallets", multiple=True, help="Wallet address to buy with; repeatable.")
 @click.option("--platform", help="Platform to buy on (default: detected).")
-@click.option("--slippage-bps", type=int, help="Highest accepted price move, in basis points.")
-@click.option("--socket-user", help="Second user whose room also gets the events.")
+@click.option("--slippage-bps", "slippageBps", type=int, help="Highest accepted price move, in basis points.")
+@click.option("--socket-user", "socketUserId", help="Second user whose room also gets the events.")
 @click.option("--idempotency-key", help="Repeating a submission with the same key returns the same job.")
 @click.option("--watch", "then_watch", is_flag=True, help="Show the progress until the job ends.")
 @as_json
 @at_url
-def _submit(  # noqa: PLR0913 - one parameter per option
-    *,
-    token: str,
-    user: str,
-    chat: int,
-    mode: str,
-    amount: float,
-    wallets: int | None,
-    addresses: tuple[str, ...],
-    platform: str | None,
-    slippage_bps: int | None,
-    socket_user: str | None,
-    idempotency_key: str | None,
-    then_watch: bool,
-    as_json: bool,
-    url: str | None,
+def _submit(
+    *, idempotency_key: str | None, then_watch: bool, as_json: bool, url: str | None, **fields: Any
 ) -> None:
     """Start an operation and print its job id."""
-    optional = {
-        "wallets": list(addresses) or None,
-        "walletCount": wallets,
-        "platform": platform,
-        "slippageBps": slippage_bps,
-        "socketUserId": socket_user,
-    }
-    document = {
-        "tokenAddress": token,
-        "userId": user,
-        "userChatId": chat,
-        "mode": mode,
-        "buyAmount": amount,
-        **{name: value for name, value in optional.items() if value is not None},
-    }
+    document = {name: value for name, value in fields.items() if value not in (None, ())}
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
     created = _client(url).post("/api/cto/jobs", document, headers)
     if then_watch:
@@ -90,7 +62,7 @@ def _watch(*, jobs: tuple[str, ...], as_json: bool, url: str | None) -> None:
 @click.command("jobs")
 @click.option("--status", help="Filter by status: waiting, active, completed, failed or needs_review.")
 @click.option("--user", help="Filter by owner.")
-@click.option("--limit", type=int, default=20, show_default=True, help="Maximum number of jobs to list.")
+@click.option("--limit", type=int, default=20, help="Maximum number of jobs to list.")
 @click.option("--cursor", help="Start of the page; the previous page prints it.")
 @as_json
 @at_url

@@ -42,7 +42,7 @@ class _Group(click.Group):
             ) from error
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="cto")
 def main() -> None:
     """Run CTO operations and watch them live.
@@ -57,20 +57,8 @@ for command in (*job_commands.COMMANDS, *operator_commands.COMMANDS, market):
 
 @main.command("up")
 @click.option("--no-flower", is_flag=True, help="Do not start Flower.")
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 64),
-    default=1,
-    show_default=True,
-    help="Number of worker processes.",
-)
-@click.option(
-    "--gateways",
-    type=click.IntRange(1, 64),
-    default=1,
-    show_default=True,
-    help="Number of gateway processes.",
-)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, help="Number of worker processes.")
+@click.option("--gateways", type=click.IntRange(1, 64), default=1, help="Number of gateway processes.")
 def _up(*, no_flower: bool, workers: int, gateways: int) -> None:
     """Run the whole system in the foreground until Ctrl-C."""
     sys.exit(up(Settings.from_env(), workers=workers, gateways=gateways, flower=not no_flower))

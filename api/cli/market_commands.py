@@ -1,4 +1,4 @@
-"""``cto market``: the paper market's wallets and ledger_audit, read from the store."""
+"""``cto market``: the paper market's wallets and ledger, read from the store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def market() -> None:
 
 
 @market.command("wallets")
-@click.option("--user", default="demo", show_default=True, help="Owner of the wallets.")
+@click.option("--user", default="demo", help="Owner of the wallets.")
 @as_json
 def _wallets(*, user: str, as_json: bool) -> None:
     """Show a user's wallets and their balances."""

@@ -81,7 +81,6 @@ def _backup() -> None:
     "--wait",
     type=click.FloatRange(0, 3_600),
     default=60,
-    show_default=True,
     help="Seconds to wait until the store answers and all workers are gone.",
 )
 @as_json
@@ -116,16 +115,9 @@ def _park(*, wait: float, as_json: bool) -> None:
     "--role",
     type=click.Choice([role.value for role in Role]),
     default="user",
-    show_default=True,
     help="Role, for the claim `role`.",
 )
-@click.option(
-    "--hours",
-    type=click.FloatRange(0, 8_760),
-    default=12,
-    show_default=True,
-    help="Lifetime of the token, in hours.",
-)
+@click.option("--hours", type=click.FloatRange(0, 8_760), default=12, help="Lifetime of the token, in hours.")
 def _token(*, user: str, role: str, hours: float) -> None:
     """Print an access token for development.
 
@@ -145,7 +137,6 @@ def _token(*, user: str, role: str, hours: float) -> None:
     "--rights",
     type=click.Path(path_type=Path),
     default=Path("deploy/valkey/users.acl"),
-    show_default=True,
     help="Template of the store's ACL file.",
 )
 @click.option(
@@ -172,7 +163,6 @@ def _secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
     "--days",
     type=click.IntRange(1, 3_650),
     default=30,
-    show_default=True,
     help="Days to remember the revocation; at least the longest lifetime of a token.",
 )
 def _revoke(*, jti: str | None, user: str | None, days: int) -> None:

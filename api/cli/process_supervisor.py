@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 from cto_worker.observability.logs import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 TICK_S = 0.1
 FIRST_RESTART_S, LONGEST_RESTART_S = 0.5, 10.0
@@ -72,11 +72,10 @@ class Supervisor:
     def run(self) -> int:
         """Run the processes. Returns 0 after a stop, or :data:`os.EX_CONFIG` if a process exited with it."""
         not_started = list(self.specs)
-        with _signals(self.stop):
+        with handled((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda _: self.stop()):
             try:
                 while not self._stopping:
-                    ready = all(child.process and child.spec.ready() for child in self._children)
-                    if not_started and ready and self.may_start():
+                    if not_started and self._are_ready() and self.may_start():
                         self._children.append(_Child(not_started.pop(0)))
                     self._keep_running()
                     self._relay_output()
@@ -104,6 +103,9 @@ class Supervisor:
             label = f"\x1b[{colour}m{label}\x1b[0m"
         self.out.write(f"{label} {escape(text)}\n")
         self.out.flush()
+
+    def _are_ready(self) -> bool:
+        return all(child.process and child.spec.ready() for child in self._children)
 
     def _keep_running(self) -> None:
         now_s = time.monotonic()
@@ -213,12 +215,11 @@ def _signal_group(process: subprocess.Popen[bytes] | None, number: signal.Signal
 
 
 @contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call ``stop`` on SIGINT, SIGTERM and a closed terminal while the block runs."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda *_: stop()) for number in numbers}
+def handled(numbers: Iterable[signal.Signals], handler: Callable[[int], object]) -> Iterator[None]:
+    """Call ``handler`` with the number of each of these signals that arrives while the block runs."""
+    before = {number: signal.signal(number, lambda received, _: handler(received)) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -24,7 +24,7 @@ from cto_worker.observability import flower_options
 from cto_worker.observability.logs import json_line
 from cto_worker.observability.system_counts import running_processes
 from cto_worker.store.connection import connect
-from cto_worker.store.embedded import answers
+from cto_worker.store.embedded import answers, check_unused
 from cto_worker.store.startup_wait import AGAIN_S, unreachable
 from cto_worker.unknown_settings import unknown_settings
 
@@ -40,16 +40,13 @@ def up(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool 
     validate_auth_settings(settings)
     ports = {"CTO_PORT": settings.port}
     if flower:
-        flower_options.environment(
-            settings
-        )  # raises if Flower would be open to other machines without a password
+        # Raises if Flower would be open to other machines without a password.
+        flower_options.environment(settings)
         ports["CTO_FLOWER_PORT"] = settings.flower_port
     for name, port in ports.items():
         _check_free(settings, port, name)
-    if settings.embedded and answers(settings):
-        raise ConfigError(
-            f"another system is running in {settings.data_dir.absolute()}: stop it, or set CTO_DATA_DIR"
-        )
+    if settings.embedded:
+        check_unused(settings)
     readiness = _Readiness(settings, workers=workers, flower=flower)
 
     def announce() -> None:

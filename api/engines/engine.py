@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from api.relay.socket_reader import SocketReader
     from api.server.socket_poller import SocketPoller
 
 
@@ -35,6 +36,9 @@ class Engine(Protocol):
 
     def poller(self) -> SocketPoller:
         """Return a poller that the event loop calls. Its callbacks run at once, each in a green thread."""
+
+    def socket_reader(self, sock: Any) -> SocketReader:
+        """Return the cheapest reader of a socket, with or without TLS."""
 
     def clear_dns_cache(self) -> None:
         """Forget the addresses of host names, because a store may have moved."""

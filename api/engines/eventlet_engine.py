@@ -11,15 +11,21 @@ eventlet.monkey_patch()
 
 # Everything below must be imported after the patch.
 import logging  # noqa: E402
+import ssl  # noqa: E402
 from contextlib import suppress  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 from dns.exception import DNSException  # noqa: E402
 from eventlet.hubs import get_hub  # noqa: E402
 from eventlet.support import greendns  # noqa: E402
-from eventlet.support.greenlets import greenlet  # noqa: E402
+from eventlet.support.greenlets import getcurrent, greenlet  # noqa: E402
 
 from api import library_patches  # noqa: E402
-from api.server.socket_poller import SocketPoller  # noqa: E402
+from api.relay.socket_reader import BlockingReader, HubReader  # noqa: E402
+from api.server.socket_poller import CallbackThreads, SocketPoller  # noqa: E402
+
+if TYPE_CHECKING:
+    from api.relay.socket_reader import SocketReader
 
 ASYNC_MODE = "eventlet"
 BLOCKING_SELECT = eventlet.patcher.original("select")
@@ -36,10 +42,15 @@ def poller() -> SocketPoller:
     one file that stands for all connections. Callbacks run at once, like green threads that wait for the hub.
     """
     epoll = BLOCKING_SELECT.epoll()
-    connections = SocketPoller(epoll, lambda callback: greenlet(callback).switch())
     hub = get_hub()
+    connections = SocketPoller(epoll, CallbackThreads(hub, greenlet, getcurrent).run)
     hub.add(hub.READ, epoll.fileno(), lambda _: connections.poll(), None, None)
     return connections
+
+
+def socket_reader(sock: Any) -> SocketReader:
+    """Return the cheapest reader of a socket. TLS may have decrypted bytes, which the hub would not see."""
+    return BlockingReader(sock) if isinstance(sock, ssl.SSLSocket) else HubReader(sock, get_hub(), getcurrent)
 
 
 def clear_dns_cache() -> None:

@@ -15,10 +15,11 @@ from types import SimpleNamespace  # noqa: E402
 from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
-from greenlet import greenlet  # noqa: E402
+from greenlet import getcurrent, greenlet  # noqa: E402
 
 from api import library_patches  # noqa: E402
-from api.server.socket_poller import SocketPoller  # noqa: E402
+from api.relay.socket_reader import BlockingReader  # noqa: E402
+from api.server.socket_poller import CallbackThreads, SocketPoller  # noqa: E402
 
 ASYNC_MODE = "gevent"
 BLOCKING_SELECT = SimpleNamespace(
@@ -28,6 +29,7 @@ READ = 1  # the event of a watcher
 NEXT_ROUND_S = 1e-6
 
 spawn = gevent.spawn_raw
+socket_reader = BlockingReader
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +51,9 @@ time.sleep = _sleep
 def poller() -> SocketPoller:
     """Return a poller that gevent's hub calls. The hub watches one file that stands for all connections."""
     epoll = BLOCKING_SELECT.epoll()
-    connections = SocketPoller(epoll, lambda callback: greenlet(callback).switch())
-    watcher = gevent.get_hub().loop.io(epoll.fileno(), READ)
+    hub = gevent.get_hub()
+    connections = SocketPoller(epoll, CallbackThreads(hub, greenlet, getcurrent).run)
+    watcher = hub.loop.io(epoll.fileno(), READ)
     watcher.start(connections.poll)
     return connections
 

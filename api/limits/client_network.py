@@ -6,9 +6,8 @@ import re
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
 
-_WITH_PORT = re.compile(
-    r"\[(?P<v6>[^\]]+)\](:\d+)?\Z|(?P<v4>\d+(\.\d+){3}):\d+\Z"
-)  # some proxies append the port
+# Some proxies append the port.
+_WITH_PORT = re.compile(r"\[(?P<v6>[^\]]+)\](:\d+)?\Z|(?P<v4>\d+(\.\d+){3}):\d+\Z")
 
 
 @lru_cache(maxsize=4_096)

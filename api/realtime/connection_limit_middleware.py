@@ -16,7 +16,7 @@ from api.limits.client_network import network_of
 from api.limits.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 RETRY_AFTER_S = 5
 MAX_ADDRESSES = 10_000  # whose token buckets are kept
@@ -26,25 +26,31 @@ _SESSION = re.compile(r"(?:^|&)sid=[^&]")  # matches what parse_qs finds, which 
 class ConnectionLimitMiddleware:
     """WSGI middleware that limits the connections for events, on all transports together, but not REST.
 
-    ``sessions`` returns the number of Engine.IO sessions; SSE streams and ``/ws`` are counted here.
+    ``detached`` has functions that count the connections without a request: Engine.IO sessions and the open
+    WebSockets of ``/ws``. SSE streams, and requests for ``/ws`` until they are answered, are counted here.
     ``may_open`` returns whether an address may open one more connection.
     """
 
     def __init__(
         self,
         app: Callable[..., Iterable[bytes]],
-        sessions: Callable[[], int],
+        detached: Mapping[str, Callable[[], int]],
         limit: int,
         may_open: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        self._app, self._sessions, self._limit, self._may_open = app, sessions, limit, may_open
-        self._streams: Counter[str] = Counter()  # by transport
+        self._app, self._detached, self._limit, self._may_open = app, detached, limit, may_open
+        self._requests: Counter[str] = Counter()  # by transport
+
+    @property
+    def detached(self) -> int:
+        """The number of connections that have no request, so that the server does not count them."""
+        return sum(count() for count in self._detached.values())
 
     def counts(self) -> dict[str, int]:
         """Return the number of connections on each transport."""
         return {
-            "socketio": self._sessions(),
-            **{transport: self._streams[transport] for transport in ("stream", "websocket")},
+            transport: self._requests[transport] + self._detached.get(transport, int)()
+            for transport in ("socketio", "stream", "websocket")
         }
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -52,7 +58,7 @@ class ConnectionLimitMiddleware:
         path: str = environ.get("PATH_INFO", "")
         transport = "websocket" if path == "/ws" else "stream" if path.endswith("/stream") else None
         if transport or _opens_session(path, environ):
-            if self._sessions() + self._streams.total() >= self._limit:
+            if self.detached + self._requests.total() >= self._limit:
                 metric_definitions.REFUSED.labels("full").inc()
                 message = "this gateway has reached its connection limit: try again later"
                 return _refuse(start_response, HTTPStatus.SERVICE_UNAVAILABLE, message)
@@ -62,7 +68,7 @@ class ConnectionLimitMiddleware:
                 return _refuse(start_response, HTTPStatus.TOO_MANY_REQUESTS, message)
         if transport is None:
             return self._app(environ, start_response)
-        self._streams[transport] += 1
+        self._requests[transport] += 1
         body: Iterable[bytes] = ()
         try:
             body = self._app(environ, start_response)
@@ -72,7 +78,7 @@ class ConnectionLimitMiddleware:
         return ClosingIterator(body, [partial(self._end, transport)]) if body else body
 
     def _end(self, transport: str) -> None:
-        self._streams[transport] -= 1
+        self._requests[transport] -= 1
 
 
 class AddressRateLimiter:

@@ -8,8 +8,8 @@ from typing import Any
 
 from api import metric_definitions
 from api.limits.refusal_log import refusals
+from api.realtime.socketio_message_limits import address_of
 from api.server.engineio_overrides import end_session
-from api.server.socketio_message_limits import address_of
 
 MAX_UNJOINED_TICKS, TICK_S = 8, 0.5  # 4 to 4.5 s; the documented limit is 5 s
 

@@ -1,56 +1,38 @@
-"""One client of the plain WebSocket at ``/ws``: reads its messages, and writes its send queue."""
+"""The clients of the plain WebSocket at ``/ws``: their messages, and the pings that they must answer."""
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from contextlib import suppress
-from functools import partial
-from socket import SHUT_WR
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from api.errors import RoomError, WebSocketError
 from api.limits.token_bucket import TokenBucket
 from api.realtime.error_payload import error_payload
 from api.realtime.room_access import parse_resume, parse_room
-from api.relay import client_latency
 from api.relay.encoded_event import EncodedEvent, resume_fields, websocket_message
-from api.relay.send_queue import abort
 from api.relay.subscriber import GOING_AWAY, Subscriber
-from api.relay.websocket_frame_encoder import (
-    BINARY,
-    CLOSE,
-    FRAGMENT,
-    PING,
-    PONG,
-    TEXT,
-    close_frame,
-    control_frame,
-    text_frame,
-)
+from api.relay.websocket_frame_encoder import BINARY, PING, close_frame, control_frame, text_frame
 from api.rest.request_parsing import parsed
 from api.server.websocket_frame_decoder import (
     INVALID_TEXT,
     POLICY_VIOLATION,
     PROTOCOL_ERROR,
     TOO_LARGE,
-    FrameDecoder,
-    close_status,
     text_of,
 )
+from api.server.websocket_transport import WebSocketTransport
 from cto_worker.domain.progress_event import dumps
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from api.auth.permission_policy import Caller
     from api.realtime.client_sessions import ClientSessions
-
-log = logging.getLogger(__name__)
+    from api.server.websocket_transport import WebSocketEngine
 
 PING_INTERVAL_S = 10.0
 SILENCE_TIMEOUT_S = 15.0  # a client that sends no byte for this long, not even a pong, is gone
-CLOSE_TIMEOUT_S = 2.0  # to wait for the client's close frame
-READ_BYTES = 16_384
+TICK_S = 0.5  # between two checks of all clients
 
 GOING_AWAY_STATUS, UNSUPPORTED_DATA = 1001, 1003
 _CODES = {
@@ -59,110 +41,123 @@ _CODES = {
     POLICY_VIOLATION: "too_many_messages",
     TOO_LARGE: "message_too_large",
 }
-_TOO_MANY = "too many messages: reconnect, and send fewer"
+_PING = control_frame(PING)
 
 
-class WebSocketConnection(Subscriber):
-    """One client. Its own green thread reads its messages; another one writes its send queue."""
+class WebSocketClients:
+    """The clients of one gateway. Each is pinged, and disconnected if it sends nothing."""
+
+    def __init__(self, sessions: ClientSessions, engine: WebSocketEngine, max_message_bytes: int) -> None:
+        self.sessions, self.engine, self.max_message_bytes = sessions, engine, max_message_bytes
+        self.opened: set[WebSocketConnection] = set()
+
+    def __len__(self) -> int:
+        return len(self.opened)
+
+    def connect(self, caller: Caller) -> WebSocketConnection:
+        """Return a connection that is to be opened next.
+
+        Raises the errors of :meth:`~api.realtime.client_sessions.ClientSessions.connect`.
+        """
+        client = WebSocketConnection(self)
+        self.sessions.connect(client, caller)
+        return client
+
+    def run(self) -> None:
+        """Call :meth:`tick` until the process ends."""
+        while True:
+            time.sleep(TICK_S)
+            self.tick()
+
+    def tick(self) -> None:
+        """Ping the clients whose next ping is due, and disconnect silent ones."""
+        for client in list(self.opened):
+            if client.keep_alive(time.monotonic()):
+                time.sleep(0)  # a green thread runs only when the current one yields
+
+
+def _frame(item: EncodedEvent | bytes) -> bytes:
+    return item.rendered(websocket_message) if isinstance(item, EncodedEvent) else item
+
+
+class WebSocketConnection(WebSocketTransport, Subscriber):
+    """One client: its protocol on the WebSocket, and its subscriber."""
 
     answers_pings = True
+    close_timeout_s = 2.0
+    frame = staticmethod(_frame)
 
-    def __init__(self, sessions: ClientSessions, caller: Caller, max_bytes: int) -> None:
-        """Raises the errors of :meth:`~api.realtime.client_sessions.ClientSessions.connect`."""
-        super().__init__()
-        self._sessions = sessions
-        self._socket: Any = None
-        self._decoder = FrameDecoder(max_bytes)
+    def __init__(self, clients: WebSocketClients) -> None:
+        WebSocketTransport.__init__(self, clients.engine, self, clients.max_message_bytes)
+        Subscriber.__init__(self)
+        self._clients = clients
         self._messages = TokenBucket()
-        self._others = TokenBucket()  # for control frames and fragments
-        self._closing: tuple[int, str] | None = None  # status and reason, once either side wants to close
-        self._reading_ended = threading.Event()
-        self._handlers = {
-            "join": self._join,
-            "leave": self._leave,
-            "resume": self._resume,
-            "auth_refresh": self._refresh,
-            "ping": self._pong,
-        }
-        sessions.connect(self, caller)
+        self._received_s = self._pinged_s = time.monotonic()
+        self._ping_due = False
 
-    def serve(self, socket: Any, answer: bytes) -> None:
-        """Send the handshake's ``answer``, and serve until either side closes. Closes ``socket``."""
-        self._socket = socket
-        self.drop = partial(abort, socket)
-        socket.settimeout(SILENCE_TIMEOUT_S)
-        self.put(answer)
-        writer = threading.Thread(target=self._write, name="websocket writer", daemon=True)
-        writer.start()
-        try:
-            with suppress(OSError):  # the client is gone
-                self._read()
-        except Exception:
-            log.exception("unexpected error in a WebSocket")
-        finally:
-            self._reading_ended.set()
-            self.leave()
-            writer.join()
-            socket.close()
-
-    def leave(self) -> None:
-        """End the connection's subscription. The items queued so far are still sent."""
-        self._sessions.disconnect(self)
-        self.put(None)
+    def open(self, environ: dict[str, Any], answer: bytes) -> None:
+        """Send the handshake's ``answer``, and serve. Returns at once: the WebSocket outlives the request."""
+        connection = self._clients.engine.detach_socket(environ)
+        self._clients.opened.add(self)
+        self._received_s = self._pinged_s = time.monotonic()
+        self.start(connection, SILENCE_TIMEOUT_S, answer)
 
     def close(self, reason: tuple[str, str]) -> None:
         """Report the reason, and close after the queued items."""
         self._fail(GOING_AWAY_STATUS if reason is GOING_AWAY else POLICY_VIOLATION, *reason)
-        self.leave()
+        self.end()
 
-    def _read(self) -> None:
-        try:
-            while self._closing is None and (data := self._receive()):
-                self._handle_bytes(data)
-        except WebSocketError as wrong:
-            self._fail(wrong.status, _CODES[wrong.status], wrong.reason)
-        self.leave()
-        # Closing a socket with unread bytes would discard what was just sent.
-        while self._closing and self._receive():
-            pass
+    def end(self) -> None:
+        """End the subscription. The items queued so far are still sent, and then the close frame."""
+        self._clients.sessions.disconnect(self)
+        super().end()
 
-    def _receive(self) -> bytes:
-        time.sleep(0)  # a green thread runs only when the current one yields, and recv may return at once
-        data: bytes = self._socket.recv(READ_BYTES)
-        return data
+    def closed(self) -> None:
+        """Remove the client."""
+        self._clients.sessions.disconnect(self)
+        self._clients.opened.discard(self)
 
-    def _handle_bytes(self, data: bytes) -> None:
-        opcode = FRAGMENT
-        for opcode, payload in self._decoder.read(data):
-            if opcode in {TEXT, BINARY}:
-                self._handle_message(opcode, payload)
-            else:
-                self._handle_control(opcode, payload)
-            if self._closing:
-                return
-        if opcode == FRAGMENT:
-            self._spend()
+    def keep_alive(self, now_s: float) -> bool:
+        """Disconnect a silent client, or send a ping that is due. Return whether one was sent."""
+        if self._over:
+            return False
+        if now_s - self._received_s >= SILENCE_TIMEOUT_S and not self._handling:
+            self.drop()
+        elif now_s - self._pinged_s >= PING_INTERVAL_S:
+            self._pinged_s = now_s
+            self._ping()
+            return True
+        return False
 
-    def _handle_control(self, opcode: int, payload: bytes) -> None:
-        self._spend()
-        if opcode == PING:
-            self.put(control_frame(PONG, payload))
-        elif opcode == PONG:
-            client_latency.record_pong(payload)
-        elif opcode == CLOSE:
-            self._closing = (close_status(payload), "")
+    def _ping(self) -> None:
+        if self.has_items:  # it reads slowly, and must not get the ping only after megabytes of events
+            self._ping_due = True
+        else:
+            self.put(_PING)
 
-    def _spend(self) -> None:
-        if not self._others.spend():
-            raise WebSocketError(POLICY_VIOLATION, _TOO_MANY)
+    def next_frames(self) -> bytes:
+        """Dequeue the items of one write, as frames. A ping that is due follows them."""
+        frames = super().next_frames()
+        if self._ping_due:
+            self._ping_due = False
+            frames += _PING
+        return frames
 
-    def _handle_message(self, opcode: int, payload: bytes) -> None:
+    def handled(self) -> None:
+        """Start to count the seconds of silence."""
+        self._received_s = time.monotonic()
+
+    def refuse(self, error: WebSocketError) -> None:
+        """Report an error of the protocol, and close."""
+        self._fail(error.status, _CODES[error.status], error.reason)
+
+    def handle_message(self, opcode: int, payload: bytes) -> None:
+        """Handle a message, and answer it."""
         if opcode == BINARY:
             self._fail(UNSUPPORTED_DATA, "unsupported_data", "the message is binary: send text")
             return
         text = text_of(payload)
-        if not self._messages.spend():
-            raise WebSocketError(POLICY_VIOLATION, _TOO_MANY)
+        self.spend_from(self._messages)
         try:
             message = parsed(text)
             dumps(message)  # a value that cannot be encoded again, such as 1e999, is refused
@@ -186,22 +181,22 @@ class WebSocketConnection(Subscriber):
 
     def _dispatch(self, message: Any, echo: dict[str, Any]) -> None:
         name = message.get("type") if isinstance(message, dict) else None
-        handler = self._handlers.get(name) if isinstance(name, str) else None
+        handler = self._HANDLERS.get(name) if isinstance(name, str) else None
         if handler is None:
             raise RoomError(
                 "invalid_message",
                 'unknown message type: send {"type": "join", "leave", "resume", "auth_refresh" or "ping", …}',
             )
-        handler(message, echo)
+        handler(self, message, echo)
 
     def _join(self, message: dict[str, Any], echo: dict[str, Any]) -> None:
         room = parse_room((message.get("room"),))
-        self._sessions.join(self, room)
+        self._clients.sessions.join(self, room)
         self._answer({"type": "joined", "room": room, **echo})
 
     def _leave(self, message: dict[str, Any], echo: dict[str, Any]) -> None:
         room = parse_room((message.get("room"),))
-        self._sessions.relay.leave(self, room)
+        self._clients.sessions.relay.leave(self, room)
         self._answer({"type": "left", "room": room, **echo})
 
     def _resume(self, message: dict[str, Any], echo: dict[str, Any]) -> None:
@@ -210,44 +205,24 @@ class WebSocketConnection(Subscriber):
         def answer(events: list[EncodedEvent]) -> None:
             self._answer({"type": "resumed", "jobId": job_id, **echo}, b"," + resume_fields(events, after))
 
-        self._sessions.resume(self, job_id, after, answer)
+        self._clients.sessions.resume(self, job_id, after, answer)
 
     def _refresh(self, message: dict[str, Any], echo: dict[str, Any]) -> None:
-        self._sessions.refresh(self, message.get("token"), message.get("userId"))
+        self._clients.sessions.refresh(self, message.get("token"), message.get("userId"))
         self._answer({"type": "auth_refreshed", **echo})
 
     def _pong(self, _: dict[str, Any], echo: dict[str, Any]) -> None:
         # A page cannot see the pings of the protocol, so it needs its own to notice a dead link.
         self._answer({"type": "pong", **echo})
 
+    _HANDLERS: ClassVar[dict[str, Callable[[WebSocketConnection, dict[str, Any], dict[str, Any]], None]]] = {
+        "join": _join,
+        "leave": _leave,
+        "resume": _resume,
+        "auth_refresh": _refresh,
+        "ping": _pong,
+    }
+
     def _fail(self, status: int, code: str, message: str) -> None:
-        self.put(text_frame(dumps({"type": "error", "code": code, "message": message})))
-        self._closing = (status, code)
-
-    def _write(self) -> None:
-        ping_s = time.monotonic() + PING_INTERVAL_S
-        try:
-            while True:
-                has_items = self.wait(max(0.0, ping_s - time.monotonic()))
-                if has_items and self.drained_to_end():
-                    break
-                ping = b""
-                if time.monotonic() >= ping_s:
-                    ping, ping_s = control_frame(PING), time.monotonic() + PING_INTERVAL_S
-                self._socket.sendall(ping + b"".join(map(_framed, self.dequeue())))
-            self._finish_close()
-        except OSError:
-            abort(self._socket)
-
-    def _finish_close(self) -> None:
-        """Send the close frame, and wait for the client's."""
-        if self._closing is None:
-            return
-        self._socket.sendall(close_frame(*self._closing))
-        self._socket.shutdown(SHUT_WR)
-        if not self._reading_ended.wait(CLOSE_TIMEOUT_S):
-            abort(self._socket)
-
-
-def _framed(item: EncodedEvent | bytes) -> bytes:
-    return item.rendered(websocket_message) if isinstance(item, EncodedEvent) else item
+        self._answer({"type": "error", "code": code, "message": message})
+        self._over, self._close_frame = True, close_frame(status, code)

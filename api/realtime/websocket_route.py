@@ -9,21 +9,18 @@ from flask import Blueprint, Response, request
 
 from api.auth.authentication import caller, check_user_matches_token
 from api.errors import HandshakeError
-from api.realtime.websocket_connection import WebSocketConnection
 from api.rest.error_handlers import failure
 from api.rest.request_parsing import query
 from api.server.websocket_handshake import handshake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from api.realtime.client_sessions import ClientSessions
+    from api.realtime.websocket_connection import WebSocketClients, WebSocketConnection
 
 
-def blueprint(
-    sessions: ClientSessions, detach_socket: Callable[[dict[str, Any]], Any], max_bytes: int
-) -> Blueprint:
-    """Return the route. ``detach_socket`` returns a request's connection. ``max_bytes`` limits a message."""
+def blueprint(clients: WebSocketClients) -> Blueprint:
+    """Return the route, which opens the WebSockets of clients."""
     routes = Blueprint("websockets", __name__)
 
     @routes.get("/ws")
@@ -41,8 +38,7 @@ def blueprint(
                 return _upgrade_required(str(refused))
             return failure(refused.status, "invalid_handshake", str(refused))
         # Connected before the handshake is answered, so that it can be refused.
-        client = WebSocketConnection(sessions, caller(), max_bytes)
-        return _Upgraded(lambda environ: client.serve(detach_socket(environ), answer), client.leave)
+        return _Upgraded(clients.connect(caller()), answer)
 
     return routes
 
@@ -54,15 +50,16 @@ def _upgrade_required(message: str) -> Response:
 
 
 class _Upgraded(Response):
-    """A response that serves a WebSocket, and then calls ``at_end``."""
+    """A response that opens the WebSocket of a client. The request ends, and the WebSocket outlives it."""
 
-    def __init__(self, serve: Callable[[dict[str, Any]], object], at_end: Callable[[], object]) -> None:
+    def __init__(self, client: WebSocketConnection, answer: bytes) -> None:
         super().__init__()
-        self._serve, self._at_end = serve, at_end
+        self._client, self._answer = client, answer
 
     def __call__(self, environ: Any, _: Any) -> Iterable[bytes]:
         try:
-            self._serve(environ)
-        finally:
-            self._at_end()
+            self._client.open(environ, self._answer)
+        except Exception:
+            self._client.closed()
+            raise
         return []

@@ -40,7 +40,20 @@ class JoinRequest:
     answer: Callable[[list[EncodedEvent]], object] = lambda _: None
     error: Exception | None = None
     timed_out: bool = False
-    done: threading.Event = field(default_factory=threading.Event)
+    served: bool = False
+    _done: threading.Lock = field(init=False, default_factory=threading.Lock)  # an Event has three
+
+    def __post_init__(self) -> None:
+        self._done.acquire()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until the request is served. Return whether it is. May be called once."""
+        return self._done.acquire(timeout=timeout_s)
+
+    def finish(self) -> None:
+        """Wake the thread that waits. May be called once."""
+        self.served = True
+        self._done.release()
 
 
 class JoinQueue:
@@ -63,7 +76,7 @@ class JoinQueue:
         if not self._woken:
             self._woken = True
             self._wake()
-        if not request.done.wait(JOIN_TIMEOUT_S):
+        if not request.wait(JOIN_TIMEOUT_S):
             request.timed_out = True
             raise RelayUnavailableError("the store did not confirm the subscription in time: try again")
         if request.error:
@@ -90,7 +103,7 @@ class JoinQueue:
             try:
                 self._serve(ready[first : first + BATCH_SIZE])
             finally:  # a served request must not be served again after an error
-                self._waiting = [request for request in self._waiting if not request.done.is_set()]
+                self._waiting = [request for request in self._waiting if not request.served]
 
     def _serve(self, requests: list[JoinRequest]) -> None:
         joining = [request for request in requests if request.after is None]
@@ -101,10 +114,10 @@ class JoinQueue:
         missed = self._history.events_of_jobs([(request.job_id, request.after or 0) for request in resuming])
         for request, jobs in zip(joining, unfinished, strict=True):
             self._serve_join(request, jobs, latest_serial)
-            request.done.set()
+            request.finish()
         for request, stored in zip(resuming, missed, strict=True):
             self._serve_resume(request, stored)
-            request.done.set()
+            request.finish()
 
     def _serve_join(self, request: JoinRequest, latest: list[StoredEvent], latest_serial: int) -> None:
         subscriber = request.subscriber

@@ -6,9 +6,6 @@ redis-py's: its pool knows the address and the credentials of the store.
 
 from __future__ import annotations
 
-import fcntl
-import struct
-import termios
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
@@ -17,14 +14,16 @@ import hiredis
 from redis.exceptions import ConnectionError as StoreConnectionError
 
 from api import library_patches
+from api.relay.socket_reader import BlockingReader
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from types import TracebackType
 
     from redis import Redis
 
-READ_BYTES = 256 * 1024
+    from api.relay.socket_reader import SocketReader
+
 _PING = b"*1\r\n$4\r\nPING\r\n"
 _PARTS = 3  # of a message and of a confirmation: kind, channel and payload; a PONG has fewer
 
@@ -32,8 +31,9 @@ _PARTS = 3  # of a message and of a confirmation: kind, channel and payload; a P
 class PubSubConnection:
     """Use as a context manager. Errors are ``redis.exceptions.RedisError`` and ``OSError``."""
 
-    def __init__(self, store: Redis) -> None:
-        self._pool = store.connection_pool
+    def __init__(self, store: Redis, make_reader: Callable[[Any], SocketReader] = BlockingReader) -> None:
+        """``make_reader`` returns the reader of a socket."""
+        self._pool, self._make_reader = store.connection_pool, make_reader
         self._replies = hiredis.Reader()
         self._write_lock = threading.Lock()
         self._channels: set[bytes] = set()
@@ -42,12 +42,14 @@ class PubSubConnection:
 
     def __enter__(self) -> Self:
         self._connection: Any = self._pool.get_connection()
-        self._socket = library_patches.socket_of(self._connection)  # reads many replies at once
+        self._socket = library_patches.socket_of(self._connection)
+        self._reader = self._make_reader(self._socket)  # reads many replies at once
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._reader.close()
         self._connection.disconnect()  # the pool must not hand out a subscribed connection
         self._pool.release(self._connection)
 
@@ -85,12 +87,13 @@ class PubSubConnection:
         with self._write_lock:
             self._socket.sendall(_PING)
 
-    def receive(self, timeout_s: float) -> list[Any]:
-        """Wait for replies. Return all that have arrived, each as ``[kind, channel, payload]``."""
-        self._socket.settimeout(timeout_s)
-        try:
-            read = self._socket.recv(READ_BYTES)
-        except TimeoutError:
+    def receive(self, timeout_s: float, before_wait: Callable[[], object] = lambda: None) -> list[Any]:
+        """Return the replies that have arrived, each as ``[kind, channel, payload]``.
+
+        If there are none, call ``before_wait``, and wait at most ``timeout_s`` seconds for some.
+        """
+        read = self._reader.read(timeout_s, before_wait)
+        if read is None:
             return []
         if not read:
             raise StoreConnectionError("the store closed the subscription")
@@ -100,8 +103,3 @@ class PubSubConnection:
             if len(reply) == _PARTS:
                 replies.append(reply)
         return replies
-
-    def has_unread_data(self) -> bool:
-        """Whether more bytes have arrived already."""
-        (size,) = struct.unpack("i", fcntl.ioctl(self._socket.fileno(), termios.FIONREAD, bytes(4)))
-        return bool(size)

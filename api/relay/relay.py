@@ -30,6 +30,7 @@ from api.relay.join_queue import JoinQueue, JoinRequest
 from api.relay.ordered_delivery import JOB_BATCH_SIZE, OrderedDelivery, yield_to_others
 from api.relay.pubsub_connection import PubSubConnection
 from api.relay.send_queue import flush, flush_on_exit
+from api.relay.socket_reader import BlockingReader
 from cto_worker.domain.ids_and_rooms import job_room
 from cto_worker.store import keys
 from cto_worker.store.script_runner import Script
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from api.relay.encoded_event import EncodedEvent
+    from api.relay.socket_reader import SocketReader
     from api.relay.subscriber import Subscriber
     from cto_worker.store.journal_queries import JournalQueries
 
@@ -63,12 +65,14 @@ class Relay:
         history: JournalQueries,
         on_store_lost: Callable[[], object] = lambda: None,
         max_rooms: int = sys.maxsize,
+        make_reader: Callable[[Any], SocketReader] = BlockingReader,
     ) -> None:
         """``on_store_lost`` is called after each lost connection, before the relay reconnects.
 
-        ``max_rooms`` limits the rooms of one subscriber.
+        ``max_rooms`` limits the rooms of one subscriber. ``make_reader`` returns the reader of the pub/sub
+        connection's socket.
         """
-        self._store = store
+        self._store, self._make_reader = store, make_reader
         self._on_store_lost = on_store_lost
         self._history = history
         self._delivery = OrderedDelivery(history, max_rooms)
@@ -129,7 +133,7 @@ class Relay:
         logged = False  # once per outage
         while not self._stopped:
             try:
-                with PubSubConnection(self._store) as pubsub, flush_on_exit():
+                with PubSubConnection(self._store, self._make_reader) as pubsub, flush_on_exit():
                     logged = False
                     self._pubsub = pubsub
                     self._listen(pubsub)
@@ -183,9 +187,7 @@ class Relay:
             if now_s - batch_s > MAX_BATCH_S:
                 yield_to_others()
                 batch_s = time.monotonic()
-            elif not pubsub.has_unread_data():
-                flush()
-            replies = pubsub.receive(LISTEN_TIMEOUT_S)
+            replies = pubsub.receive(LISTEN_TIMEOUT_S, before_wait=flush)
 
     def _subscribe(self, pubsub: PubSubConnection) -> None:
         # Repeated with every heartbeat, because rooms lose their last members meanwhile.

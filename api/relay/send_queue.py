@@ -67,8 +67,8 @@ class SendQueue:
         """Write ``first`` and the queued items now, and later items when they are put.
 
         ``write_now`` dequeues and writes without blocking, and returns the bytes that it could not write.
-        ``start_writer`` starts a thread that consumes the queue. It is called once, when bytes are left or
-        the queue ends.
+        ``start_writer`` starts a thread that consumes the queue. It is called when bytes are left or the
+        queue ends, and then only after the next call of this method.
         """
         self._write_now, self._start_writer = write_now, start_writer
         if first:

@@ -6,8 +6,8 @@ may run, so a request never waits for one, and an exhausted pool is never mistak
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -50,22 +50,12 @@ class ConcurrencyLimit:
                 at_once = SERVICE_AT_ONCE if service else EACH_AT_ONCE
                 caller = self._callers[name] = _Caller(FifoSemaphore(at_once, WAIT_S, _too_slow))
             caller.requests += 1
-        try:
-            caller.slots.acquire()
-            try:
-                self._all.acquire()
-            except BaseException:
-                caller.slots.release()
-                raise
-        except BaseException:
-            self._leave(name, caller)
-            raise
-        return partial(self._release, name, caller)
-
-    def _release(self, name: str, caller: _Caller) -> None:
-        self._all.release()
-        caller.slots.release()
-        self._leave(name, caller)
+        with ExitStack() as acquired:
+            acquired.callback(self._leave, name, caller)
+            for slots in (caller.slots, self._all):
+                slots.acquire()
+                acquired.callback(slots.release)
+            return acquired.pop_all().close
 
     def _leave(self, name: str, caller: _Caller) -> None:
         with self._lock:

@@ -19,8 +19,7 @@ from api.auth.origins_and_hosts import MAX_SHOWN
 from api.auth.permission_policy import Action
 from api.errors import ForbiddenError
 from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query, wrong
-from api.rest.response_types import State
-from cto_worker.domain.field_types import Count, JobId, Percent, doc
+from cto_worker.domain.field_types import JobId, doc
 from cto_worker.domain.ids_and_rooms import JOB_ID
 from cto_worker.domain.operation_request import USER_ID
 from cto_worker.domain.progress_event import JobStatus, decode, dumps
@@ -43,6 +42,12 @@ MAX_INTEGER = 10**15 - 1
 FILTERS = (*JobStatus, keys.REVIEW)
 
 
+State = Annotated[
+    JobStatus,
+    doc("`waiting`: no worker has claimed the job; `active`: a worker runs it; or how it ended"),
+]
+
+
 class Created(Struct, rename="camel"):
     """A new job."""
 
@@ -57,18 +62,6 @@ class Cancelling(Struct, rename="camel"):
     job_id: JobId
     status: State
     cancel_requested: Annotated[bool, doc("Always true")]
-
-
-class Stats(Struct, rename="camel"):
-    """The number of jobs by status."""
-
-    total: Annotated[Count, doc("Distinct ids in the request")]
-    queued: Annotated[Count, doc("Jobs with status `waiting`")]
-    active: Annotated[Count, doc("Jobs with status `active`")]
-    completed: Annotated[Count, doc("Jobs with status `completed`")]
-    failed: Annotated[Count, doc("Jobs with status `failed`")]
-    not_found: Annotated[Count, doc("Ids that are not of a job of the caller")]
-    average_progress: Annotated[Percent, doc("The average progress of the jobs found, in per cent")]
 
 
 def blueprint(  # noqa: C901, PLR0915 - a list of routes
@@ -145,8 +138,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
             raise wrong(
                 "jobIds", "Must be job ids, separated by commas: 1 to 128 letters, digits, _ or - each."
             )
-        counts = history.stats(job_ids, None if caller().may(Action.READ) else caller().user_id)
-        return _success(msgspec.convert(counts, Stats, from_attributes=True))
+        return _success(history.stats(job_ids, None if caller().may(Action.READ) else caller().user_id))
 
     @routes.get("/jobs")
     def jobs() -> Response:

@@ -33,10 +33,9 @@ class ReadinessCheck:
             raise type(failure)(str(failure)) from failure
 
     def _ping(self) -> None:
+        self._failure = None
         try:
             self._store.ping()
         except RedisError as error:
             self._failure = error
-        else:
-            self._failure = None
         self._checked_s = time.monotonic()

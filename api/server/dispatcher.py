@@ -20,10 +20,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from api.auth.authentication import validate_auth_settings
+from api.auth.authentication import settings_or_exit
 from api.server.listeners import REPORT, allow_descriptors, listen
-from cto_worker.config import Settings
-from cto_worker.errors import ConfigError
 from cto_worker.observability import logs
 
 if TYPE_CHECKING:
@@ -232,12 +230,7 @@ def listen_for_gateways(path: Path) -> socket.socket:
 
 def main() -> None:
     """Serve until a signal ends the process."""
-    try:
-        settings = Settings.from_env()
-        validate_auth_settings(settings)
-    except ConfigError as error:
-        sys.stderr.write(f"The dispatcher does not start: {error}\n")
-        sys.exit(os.EX_CONFIG)
+    settings = settings_or_exit("dispatcher")
     logs.configure(settings)
     max_waiting = max(1, allow_descriptors(DESCRIPTORS) - OTHER_DESCRIPTORS)
     listener = listen(settings, "dispatcher")

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.relay.send_queue import SendQueue
-    from api.server.engineio_websocket import DetachSocket
-    from api.server.socket_poller import SocketPoller
+    from api.server.websocket_transport import WebSocketEngine
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +37,9 @@ MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets of a sto
 UNJOINED_PACKETS = 16  # that a session may send before it has joined the namespace, in total
 
 
-def install_engine(  # noqa: PLR0913 - the parts of an engine
+def install_engine(
     server: Any,
-    detach_socket: DetachSocket,
-    poller: SocketPoller,
+    websockets: WebSocketEngine,
     *,
     create_queue: Callable[[], PacketQueue],
     on_message: Callable[..., Any] = lambda handle, *message: handle(*message),
@@ -49,16 +47,14 @@ def install_engine(  # noqa: PLR0913 - the parts of an engine
 ) -> None:
     """Replace parts of an Engine.IO server. Must be called once, before its first client connects.
 
-    ``detach_socket`` detaches a request's connection: see
-    :class:`~api.server.engineio_websocket.WebSocketFactory`. ``create_queue`` makes the queue of a session.
-    ``on_message`` handles a message: it gets the server's own handler, the session's id, and the message.
-    ``on_opened`` gets the id of each new session.
+    ``create_queue`` makes the queue of a session. ``on_message`` handles a message: it gets the server's own
+    handler, the session's id, and the message. ``on_opened`` gets the id of each new session.
     """
     hooks = library_patches.EngineIOHooks(
         create_queue=create_queue,
         receive_post=_receive_post,
         ping=_pings(server).add,
-        websocket=WebSocketFactory(detach_socket, poller),
+        websocket=WebSocketFactory(websockets),
         connect=partial(_connect, on_opened),
         disconnect=partial(_disconnect, server),
         message=on_message,

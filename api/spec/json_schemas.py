@@ -1,4 +1,7 @@
-"""The JSON Schemas of requests, responses and events, derived from the classes that parse and encode them."""
+"""The JSON Schemas of requests, responses and events, derived from the classes that parse and encode them.
+
+Responses without a class are described in ``response_schemas.yaml``.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +11,19 @@ import msgspec
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
-from api.rest import job_views, response_types
-from cto_worker.domain.ids_and_rooms import JOB_ID_PATTERN
+from api.rest.job_views import Cancelling, Created
+from api.spec import yaml_template
 from cto_worker.domain.operation_request import RequestSchema
-from cto_worker.domain.progress_event import StepResult
+from cto_worker.domain.progress_event import ProgressEvent, StepResult
+from cto_worker.domain.purchase_outcome import OUTCOMES, PurchaseOutcome
 from cto_worker.market_registry import market_type
+from cto_worker.store.journal_queries import Stats
 
 if TYPE_CHECKING:
     from marshmallow import fields
 
-OPENAPI = "3.1.0"
-JOB_ID = {"type": "string", "pattern": f"^{JOB_ID_PATTERN}$"}
+_OPENAPI = "3.1.0"
 _REFERENCE = "#/components/schemas/{name}"
-_RESPONSES = [
-    kind
-    for module in (job_views, response_types)
-    for kind in vars(module).values()
-    if getattr(kind, "__module__", "") == module.__name__ and hasattr(kind, "__struct_fields__")
-]
-_NAMES = {"JobView": "JobStatus"}  # published names that differ from those of the classes
-
-
-def reference(kind: type) -> dict[str, str]:
-    """Return the reference to the schema of an event or a response."""
-    return {"$ref": _REFERENCE.format(name=_NAMES.get(kind.__name__, kind.__name__))}
 
 
 def json_schemas(market: str) -> dict[str, Any]:
@@ -44,9 +36,9 @@ def json_schemas(market: str) -> dict[str, Any]:
 
 def _request_schema(market: str) -> dict[str, Any]:
     plugin = MarshmallowPlugin(schema_name_resolver=lambda schema: type(schema).__name__)
-    spec = APISpec("", "", OPENAPI, plugins=[plugin])
+    spec = APISpec("", "", _OPENAPI, plugins=[plugin])
     plugin.converter.add_attribute_function(_constraints)  # type: ignore[union-attr]  # APISpec has made it
-    spec.components.schema("OperationRequest", schema=RequestSchema)
+    spec.components.schema("OperationRequest", schema=RequestSchema())
     schema: dict[str, Any] = spec.to_dict()["components"]["schemas"]["OperationRequest"]
     if platforms := market_type(market).platforms:
         schema["properties"]["platform"]["enum"] = list(platforms)
@@ -55,29 +47,44 @@ def _request_schema(market: str) -> dict[str, Any]:
 
 def response_schemas() -> dict[str, Any]:
     """Return the schemas of responses and events by name."""
-    _, found = msgspec.json.schema_components(_RESPONSES, ref_template=_REFERENCE)
+    classes = (Created, Cancelling, Stats, ProgressEvent)
+    _, found = msgspec.json.schema_components(classes, ref_template=_REFERENCE)
     enums = {_REFERENCE.format(name=name): found[name]["enum"] for name in found if "enum" in found[name]}
     schemas = {}
     for name, schema in found.items():
         if "properties" in schema:
             described = {field: _plain(value, enums) for field, value in schema["properties"].items()}
-            schemas[_NAMES.get(name, name)] = {
-                "type": "object",
-                "required": schema["required"],
-                "properties": described,
-            }
+            schemas[name] = {"type": "object", "required": schema["required"], "properties": described}
     steps = schemas["StepResult"]["properties"]  # msgspec sorts the fields of a typed dictionary
     schemas["StepResult"]["properties"] = {field: steps[field] for field in StepResult.__annotations__}
-    return schemas
+    return schemas | _described_responses(schemas)
+
+
+def _described_responses(schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the schemas of ``response_schemas.yaml``, with those of the same fields in events."""
+    described = yaml_template.load(
+        "response_schemas",
+        **schemas["ProgressEvent"]["properties"] | {"status": schemas["Created"]["properties"]["status"]},
+        outcomes=sorted(PurchaseOutcome),
+        outcome_texts=OUTCOMES,
+        outcome_or_null=f"null until the job ends. {OUTCOMES}",
+    )
+    for schema in described.values():
+        optional = schema.pop("optional", ())
+        schema |= {
+            "type": "object",
+            "required": [name for name in schema["properties"] if name not in optional],
+        }
+    return described
 
 
 def _plain(schema: dict[str, Any], enums: dict[str, list[str]]) -> dict[str, Any]:
     """Return the schema of a field, with its enumeration, and without the null of a field that is omitted."""
     plain = _without(schema, "anyOf", "default")
     choices = [_plain(choice, enums) for choice in schema.get("anyOf", ())]
-    if "default" in schema and choices:
-        return plain | choices[0]
-    if choices and choices[-1]["type"] == "number":  # msgspec: an integer or a number
+    if "default" in schema:
+        choices = [choice for choice in choices if choice != {"type": "null"}]
+    if len(choices) == 1 or (choices and choices[-1]["type"] == "number"):  # msgspec: an integer or a number
         return plain | choices[-1]
     if values := enums.get(plain.get("$ref", ""), plain.get("enum")):
         kind = "integer" if isinstance(values[0], int) else "string"

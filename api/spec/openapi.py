@@ -1,184 +1,141 @@
-"""The OpenAPI document, which describes everything that is available over HTTP (docs/decisions/0009)."""
+"""The OpenAPI document, which describes everything that is available over HTTP (docs/decisions/0009).
+
+``openapi.yaml`` contains the paths. Schemas, limits and the responses of errors are added here.
+"""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from api.errors import CODE_OF_STATUS, ERRORS
-from api.rest import response_types
-from api.spec.json_schemas import OPENAPI, json_schemas
-from api.spec.openapi_components import (
-    AUTHENTICATED,
-    BEARER_OR_QUERY,
-    EVERY_ROUTE,
-    HEADERS,
-    JSON,
-    PAGE,
-    RATE_LIMITED,
-    TEXT,
-    data,
-    failure,
-    operation,
-    parameter,
-    response,
-)
-from api.spec.openapi_job_paths import TOKEN, job_paths
+from api.realtime.user_stream_cursor import PATTERN
+from api.rest.job_views import DEFAULT_LIMIT, FILTERS, MAX_INTEGER, MAX_LIMIT, MAX_STATS
+from api.spec import yaml_template
+from api.spec.json_schemas import json_schemas
+from cto_worker.domain.progress_event import dumps
 
-_MAYBE_USER_ID = {"type": "string", "pattern": "^([A-Za-z0-9_.:@+-]{1,64})?$"}
-_METRICS = 'cto_gateway_sockets{door="socketio",gateway="1"} 12.0\n'
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+JSON = "application/json"
 # The codes of requests that match no path, or that are refused before a path is looked up.
 _OTHER_CODES = {*CODE_OF_STATUS.values(), "jsonp_not_supported"} - {"not_found", "body_too_large"}
-_SECURITY_SCHEMES = {
-    "bearer": {
-        "type": "http",
-        "scheme": "bearer",
-        "bearerFormat": "JWT",
-        "description": "Ignored with CTO_AUTH=off",
-    },
-    "token": {
-        "type": "apiKey",
-        "in": "query",
-        "name": "token",
-        "description": "The same token, for clients that cannot send a header",
-    },
-}
-
-
-def _handshake() -> list[dict[str, Any]]:
-    """Return the headers of a WebSocket handshake."""
-    required: dict[str, tuple[dict[str, Any], str]] = {
-        "Upgrade": ({"enum": ["websocket"]}, "websocket"),
-        "Connection": ({"enum": ["Upgrade"]}, "Upgrade"),
-        "Sec-WebSocket-Key": ({"pattern": "^[A-Za-z0-9+/]{21}[AQgw]==$"}, "dGhlIHNhbXBsZSBub25jZQ=="),
-        "Sec-WebSocket-Version": ({"enum": ["13"]}, "13"),
-    }
-    description = "A header of the WebSocket handshake (RFC 6455, section 4.1)"
-    return [
-        parameter("header", name, {"type": "string"} | schema, description, example) | {"required": True}
-        for name, (schema, example) in required.items()
-    ]
-
-
-def _websocket() -> dict[str, Any]:
-    return operation(
-        "Gateway",
-        "webSocket",
-        "Open a plain WebSocket (RFC 6455); /asyncapi.json describes its messages",
-        {101: response("The WebSocket is open")},
-        (
-            *AUTHENTICATED,
-            "invalid_query",
-            "user_mismatch",
-            "invalid_handshake",
-            "upgrade_required",
-            "origin_not_allowed",
-            "too_many_connections",
-        ),
-        security=BEARER_OR_QUERY,
-        parameters=[
-            TOKEN,
-            parameter("query", "userId", _MAYBE_USER_ID, "The user of the token; optional", "7"),
-            *_handshake(),
-        ],
-    )
-
-
-def _metrics() -> dict[str, Any]:
-    return operation(
-        "Gateway",
-        "metrics",
-        "Get the metrics of all gateways and workers, for Prometheus; for operators only",
-        {200: response("Metrics in the Prometheus text format", TEXT, example=_METRICS)},
-        (*AUTHENTICATED, "forbidden"),
-    )
-
-
-def _public(
-    name: str, summary: str, success: dict[str, Any], codes: tuple[str, ...] = RATE_LIMITED
-) -> dict[str, Any]:
-    """Return a path without authentication."""
-    return {"get": operation("Gateway", name, summary, {200: success}, codes, security=[])}
-
-
-def _gateway_paths() -> dict[str, Any]:
-    return {
-        "/ws": {"get": _websocket()},
-        "/healthz": _public(
-            "alive",
-            "Check whether the gateway is alive",
-            data(response_types.Health, "The gateway is alive", {"status": "alive"}, ()),
-            EVERY_ROUTE,
-        ),
-        "/readyz": _public(
-            "ready",
-            "Check whether the gateway can serve requests",
-            data(response_types.Health, "The gateway can serve requests", {"status": "ready"}, ()),
-            (*EVERY_ROUTE, "store_unavailable", "going_away"),
-        ),
-        "/metrics": {"get": _metrics()},
-        "/openapi.json": _public(
-            "openapi",
-            "Get the description of everything that is available over HTTP",
-            response("The OpenAPI 3.1 document", JSON, {"type": "object"}),
-        ),
-        "/asyncapi.json": _public(
-            "asyncapi",
-            "Get the description of Socket.IO and the plain WebSocket",
-            response("The AsyncAPI 3.0 document", JSON, {"type": "object"}),
-        ),
-        "/docs": _public(
-            "docs", "Read the API reference", response("The API reference, built from both documents", PAGE)
-        ),
-        "/": _public(
-            "page", "Open the dashboard", response("The dashboard, which shows operations live", PAGE)
-        ),
-    }
-
-
-def _without_security(paths: dict[str, Any]) -> dict[str, Any]:
-    return {
-        path: {method: described | {"security": []} for method, described in methods.items()}
-        for path, methods in paths.items()
-    }
+_HEADERS_OF_STATUS = {401: ["WWW-Authenticate"], 405: ["Allow"], 429: ["Retry-After"], 503: ["Retry-After"]}
 
 
 @cache
 def document(*, secured: bool = True, market: str = "paper") -> dict[str, Any]:
     """Return the document for a market, which callers must not modify.
 
-    Unless ``secured`` (``CTO_AUTH=off``), no operation requires a token.
+    Unless ``secured`` (``CTO_AUTH=off``), no operation requires a token. Every caller is then the service, so
+    the stream of a user's jobs requires ``userId``.
     """
-    paths = job_paths(secured=secured) | _gateway_paths()
-    return {
-        "openapi": OPENAPI,
-        "info": {
-            "title": "CTO operations",
-            "version": version("cto"),
-            "description": "Start operations and follow their progress. Every JSON response is "
-            '`{"success": true, "data": …}` or '
-            '`{"success": false, "error": {"code", "message", "details"?}}`. '
-            "A method that is not described here is answered with 405, and a request that is not valid "
-            "HTTP/1.1 with 400, 414, 431, 501 or 505. Later versions may add fields and paths.",
-        },
-        "servers": [{"url": "/", "description": "This gateway"}],
-        "tags": [
-            {"name": "Jobs", "description": "Start, read, follow and cancel jobs. One operation is one job."},
-            {
-                "name": "Gateway",
-                "description": "The plain WebSocket, health checks, metrics, documents and pages.",
-            },
-        ],
-        "paths": paths if secured else _without_security(paths),
-        "components": {
-            "schemas": json_schemas(market),
-            "headers": HEADERS,
-            "responses": {
-                code.title().replace("_", ""): failure(ERRORS[code].http[0], code)
-                for code in ERRORS
-                if code in _OTHER_CODES
-            },
-            "securitySchemes": _SECURITY_SCHEMES,
+    described = _template(secured=secured)
+    for methods in described["paths"].values():
+        for operation in methods.values():
+            _complete(operation)
+            if not secured:
+                operation["security"] = []
+    described["components"] |= {
+        "schemas": json_schemas(market),
+        "responses": {
+            code.title().replace("_", ""): _failure(ERRORS[code].http[0], [code])
+            for code in ERRORS
+            if code in _OTHER_CODES
         },
     }
+    return described
+
+
+def _template(*, secured: bool) -> dict[str, Any]:
+    """Return the content of ``openapi.yaml``."""
+    examples = yaml_template.examples()
+    template = yaml_template.load(
+        "openapi",
+        version=version("cto"),
+        max_integer=MAX_INTEGER,
+        filters=[str(status) for status in FILTERS],
+        max_limit=MAX_LIMIT,
+        default_limit=DEFAULT_LIMIT,
+        most_ids=f"At most {MAX_STATS} ids",
+        distinct_ids=f"Job ids, separated by commas; at most {MAX_STATS} distinct ids",
+        cursor_pattern=f"^({PATTERN})$",
+        last_cursor_pattern=f"^({PATTERN})?$",
+        cursor=f"{examples['job_id']}:7",
+        status_url=f"/api/cto/job/{examples['job_id']}/status",
+        last_event_text=dumps(examples["last_event"]).decode(),
+        user_required=not secured,
+    )
+    del template["shared"]
+    return template
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    """Add what an operation in ``openapi.yaml`` leaves out."""
+    operation.setdefault("security", [{"bearer": []}])
+    for parameter in operation.get("parameters", ()):
+        parameter.setdefault("required", False)
+    successes = {str(status): _response(**each) for status, each in operation["responses"].items()}
+    operation["responses"] = successes | _failures(set(_flat(operation.pop("errors"))))
+
+
+def _response(  # noqa: PLR0913 - the parts of a response
+    description: str,
+    *,
+    data: str = "",
+    media_type: str = "",
+    schema: dict[str, Any] | None = None,
+    example: Any = None,
+    headers: Any = (),
+    **others: Any,
+) -> dict[str, Any]:
+    """Return a response with the class ``data``, or with a body of a ``media_type``, or without a body."""
+    if data:
+        schema, media_type = _envelope("data", {"$ref": f"#/components/schemas/{data}"}, success=True), JSON
+        example = {"success": True, "data": example}
+    content: dict[str, Any] = {"schema": schema or {"type": "string"}}
+    if example is not None:
+        content["example"] = example
+    return {
+        "description": description,
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in _flat(headers)},
+        **({"content": {media_type: content}} if media_type else {}),
+        **others,
+    }
+
+
+def _failures(codes: set[str]) -> dict[str, Any]:
+    """Return the responses with any of these codes, by status."""
+    statuses = sorted({status for code in codes for status in ERRORS[code].http})
+    # In the order of the table, so that the order of a route's codes does not matter.
+    found = {
+        status: [code for code in ERRORS if code in codes and status in ERRORS[code].http]
+        for status in statuses
+    }
+    return {str(status): _failure(status, codes) for status, codes in found.items()}
+
+
+def _failure(status: int, codes: list[str]) -> dict[str, Any]:
+    """Return the response of this status with one of these codes."""
+    named = {"properties": {"code": {"enum": codes}}}
+    return _response(
+        " ".join(f"`{code}`: {ERRORS[code].meaning}; {ERRORS[code].action}." for code in codes),
+        media_type=JSON,
+        schema=_envelope("error", {"allOf": [{"$ref": "#/components/schemas/Error"}, named]}, success=False),
+        example={"success": False, "error": {"code": codes[0], "message": ERRORS[codes[0]].message}},
+        headers=_HEADERS_OF_STATUS.get(status, ()),
+    )
+
+
+def _envelope(name: str, content: dict[str, Any], *, success: bool) -> dict[str, Any]:
+    """Return the schema of every JSON response."""
+    properties = {"success": {"const": success}, name: content}
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _flat(names: Any) -> Iterator[str]:
+    """Yield the texts in nested lists."""
+    for each in names:
+        yield from [each] if isinstance(each, str) else _flat(each)

@@ -25,9 +25,10 @@ export function showDetails(client, jobId, node) {
     const times = timeline(events);
     if (!times) return;
     const nowMs = times.to ?? Math.max(events.at(-1).timestamp, Date.now() + (clockOffsetMs ?? 0));
-    timelineChart.update(times, nowMs);
-    const planned = events.find(({ details }) => details?.plannedWallets)?.details.plannedWallets ?? [];
-    wallets.update({ planned, steps: times.steps, mode: events[0].mode, ended: times.to !== null });
+    const planned = events.find(({ details }) => details?.plannedWallets)?.details.plannedWallets;
+    const addresses = planned ?? [...new Set(times.steps.map(({ wallet }) => wallet))]; // an older release does not plan
+    timelineChart.update(times, addresses, nowMs);
+    wallets.update({ ...times, wallets: addresses, mode: events[0].mode, ended: times.to !== null });
     setText(took, `${times.to ? "took" : "for"} ${duration(nowMs - times.from)}`);
     for (const event of events.slice(log.children.length)) log.append(line(event));
   };

@@ -3,9 +3,9 @@ import { copyButton, element, setText } from "/static/page.js";
 import { price, shorten, sol, tokens } from "/static/format.js";
 
 const COLUMNS = ["Wallet", "Transfer", "Buy", "Tokens", "Price", "Spent", "Transaction"];
-const STATES = { confirmed: "confirmed", failed: "failed", unknown: "unknown", skipped: "not tried", left: "not reached", waiting: "waiting" };
+const STATES = { running: "in flight", confirmed: "confirmed", failed: "failed", unknown: "unknown", skipped: "not tried", left: "not reached", waiting: "waiting" };
 
-/** Create a table. `update({ planned, steps, mode, ended })` draws it. Without `planned` addresses it shows those of the steps. */
+/** Create a table. `update({ wallets, steps, running, mode, ended })` draws it. */
 export function walletsTable() {
   const body = element("tbody");
   const head = element("tr", "", ...COLUMNS.map((name) => {
@@ -22,16 +22,16 @@ export function walletsTable() {
   const rows = new Map();
   return {
     node: frame,
-    update({ planned, steps, mode, ended }) {
-      const wallets = planned.length ? planned : [...new Set(steps.map(({ wallet }) => wallet))];
+    update({ wallets, steps, running, mode, ended }) {
       table.dataset.mode = mode;
       frame.hidden = wallets.length === 0;
       for (const wallet of wallets) {
         const own = steps.filter((step) => step.wallet === wallet);
-        const key = `${own.length} ${ended}`; // the row depends only on these
+        const current = running.find((step) => step.wallet === wallet)?.kind;
+        const key = `${own.length} ${current} ${ended}`; // the row depends only on these
         const old = rows.get(wallet);
         if (old?.key === key) continue;
-        const node = row(wallet, own, mode, ended);
+        const node = row(wallet, own, current, mode, ended);
         if (old) old.node.replaceWith(node);
         else body.append(node);
         rows.set(wallet, { key, node });
@@ -40,11 +40,12 @@ export function walletsTable() {
   };
 }
 
-function row(wallet, steps, mode, ended) {
+function row(wallet, steps, current, mode, ended) {
   const buys = steps.filter(({ kind }) => kind === "buy");
   const transfer = steps.find(({ kind }) => kind === "transfer");
   const notStarted = ended ? "left" : "waiting";
-  const transferState = mode === "prefunded" ? null : transfer?.status ?? notStarted;
+  const stateOf = (kind) => (current === kind ? "running" : notStarted);
+  const transferState = mode === "prefunded" ? null : transfer?.status ?? stateOf("transfer");
   const isBlocked = transfer && transfer.status !== "confirmed";
   const bought = buys.filter(({ status }) => status === "confirmed");
   const received = bought.reduce((sum, step) => sum + step.tokens, 0);
@@ -55,7 +56,7 @@ function row(wallet, steps, mode, ended) {
   const contents = [
     address(wallet, "wallet"),
     transferState === null ? "–" : state(transferState),
-    buyState(buys, isBlocked ? "skipped" : notStarted),
+    buyState(buys, isBlocked ? "skipped" : stateOf("buy")),
     received ? tokens(received) : "–",
     received ? price((paid / received) * 1e6) : "–",
     steps.length ? sol(steps.reduce((sum, step) => sum + step.spent, 0)) : "–",

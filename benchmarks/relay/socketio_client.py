@@ -24,10 +24,11 @@ _PID, _OFFSET = re.compile(r'"pid":"([^"]+)"'), re.compile(rb',"([^"]+)"\]\Z')
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The handshake of a client: the payload of CONNECT, then events to send."""
+    """A client's address, and its handshake: the payload of CONNECT, then events to send."""
 
     requests: tuple[str, ...] = ()  # events as JSON arrays, with acknowledgement ids from 0
     auth: str = ""  # JSON
+    address: str = ""  # of this machine; by default the system chooses it
 
 
 class Buffer:
@@ -61,6 +62,8 @@ class Client:
 
     def connect(self, port: int) -> None:
         """Start to connect. The socket becomes writable when it is connected."""
+        if self._script.address:
+            self.socket.bind((self._script.address, 0))
         with suppress(BlockingIOError):
             self.socket.connect(("127.0.0.1", port))
 
@@ -79,12 +82,16 @@ class Client:
         if self.ready:
             self._count(size)
         else:
-            self._handshake(bytes(self._buffer.view[_TAIL : _TAIL + size]))
+            self._handshake(self.last_read(size))
         return size
 
     def sent_ns(self, size: int) -> list[int]:
         """Return the send times in the events of the last ``size`` bytes read."""
         return [int(text) for text in _SENT.findall(self._buffer.bytes, _TAIL, _TAIL + size)]
+
+    def last_read(self, size: int) -> bytes:
+        """Return the last ``size`` bytes read."""
+        return bytes(self._buffer.view[_TAIL : _TAIL + size])
 
     @property
     def pid(self) -> str:

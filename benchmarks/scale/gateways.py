@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
 from statistics import median
-from typing import TYPE_CHECKING
 
-from benchmarks.relay.crowd import crowd
-from benchmarks.relay.jobs import Publisher
-from benchmarks.relay.rows import deliver, jobs_of, join_each
+from benchmarks.relay.several_gateways import bursts, dispatched
 from benchmarks.scale.curves import Panel, Study
-from benchmarks.system import client, embedded_store, free_port, process, wait_until
-from cto_worker.observability.system_counts import running_processes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 GATEWAYS = [1, 2, 4]
-CLIENTS, EVENTS, ROUNDS = 1_000, 30, 5
 
 
 def study() -> Study:
@@ -35,25 +25,6 @@ def study() -> Study:
 
 
 def _burst(count: int) -> tuple[float, float]:
-    with embedded_store() as environment, client(environment) as store:
-        port = free_port()
-        with _gateways(environment | {"CTO_PORT": str(port)}, count) as pids:
-            wait_until(lambda: len(running_processes(store, "gateway")) == count)
-            with crowd(port) as clients:
-                users = join_each(clients, CLIENTS)
-                publisher = Publisher(store)
-                _, *figures = (  # the first warms up
-                    deliver(clients, publisher, jobs_of(users, length), length, pids)
-                    for length in [5] + [EVENTS] * ROUNDS
-                )
-                rates, costs = zip(*figures, strict=True)
-                return median(rates), median(costs)
-
-
-@contextmanager
-def _gateways(environment: dict[str, str], count: int) -> Iterator[list[int]]:
-    with ExitStack() as stack:
-        stack.enter_context(process(["-m", "api.server.dispatcher"], environment))
-        numbers = [str(number) for number in range(1, count + 1)]
-        commands = [["-m", "api.wsgi", "--number", number] for number in numbers]
-        yield [stack.enter_context(process(command, environment)).pid for command in commands]
+    with bursts(dispatched, count) as measured:
+        rates, costs = zip(*measured.figures, strict=True)
+        return median(rates), median(costs)

@@ -3,7 +3,7 @@
 ``planned → intended → submitted → confirmed | failed | unknown``. A step is *planned* while the log contains
 no record of it. An *intended* step is on disk before its order is submitted, with the exact bytes of the
 order. A run that takes over the job can therefore query the order's outcome, and submit the same bytes again,
-which cannot execute twice.
+which cannot execute twice. Several steps can be in flight at the same time.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class IntentRecord:
     status: IntentStatus
     order: Order | None = None
     outcome: Outcome | None = None  # present in the last three statuses
+    place: int = 0  # among the ended steps of the job, from 1; 0: not ended, or ended in an earlier release
     resolved: bool = False  # whether an operator, not the market, supplied the outcome
 
     @property
@@ -57,9 +58,9 @@ class IntentLog:
     records: Mapping[str, IntentRecord]
 
 
-def settled(order: Order | None, outcome: Outcome) -> IntentRecord:
+def settled(order: Order | None, outcome: Outcome, place: int = 0) -> IntentRecord:
     """Return the record of a step that has ended: confirmed, failed or unknown."""
-    return IntentRecord(IntentStatus(outcome.status.value), order, outcome)
+    return IntentRecord(IntentStatus(outcome.status.value), order, outcome, place)
 
 
 def encode_record(record: IntentRecord) -> bytes:
@@ -70,6 +71,8 @@ def encode_record(record: IntentRecord) -> bytes:
         document["payload"] = base64.b64encode(record.order.payload).decode()
     if record.outcome:
         document["outcome"] = asdict(record.outcome)
+    if record.place:
+        document["place"] = record.place
     if record.resolved:
         document["resolved"] = True
     return dumps(document)
@@ -84,9 +87,8 @@ def decode_record(intent_id: str, text: bytes) -> IntentRecord:
     if "outcome" in document:
         fields = document["outcome"]
         outcome = Outcome(**(fields | {"status": OutcomeStatus(fields["status"])}))
-    return IntentRecord(
-        IntentStatus(document["status"]), order, outcome, resolved=document.get("resolved", False)
-    )
+    status, place = IntentStatus(document["status"]), document.get("place", 0)
+    return IntentRecord(status, order, outcome, place, resolved=document.get("resolved", False))
 
 
 def encode_plan(plan: Plan) -> bytes:

@@ -86,7 +86,7 @@ class Entry:
     plan: Plan | None = None  # goes into the intent log
     records: Mapping[str, IntentRecord] = field(default_factory=dict)  # by intent id; into the intent log
     result: dict[str, Any] | None = None  # the operation's result, present with a terminal event
-    step_ms: float | None = None  # of a successful run: average duration of a transfer or buy
+    step_ms: float | None = None  # of a successful run: average duration of a round of orders
     review: bool = False  # lists the ended job for an operator
 
     @property
@@ -150,6 +150,12 @@ class JobStore(Protocol):
         The caller must send the message of each.
         """
 
+    def ms_until_due(self) -> int | None:
+        """Return the milliseconds until the next begun job may become an orphan; ``None`` without such a job.
+
+        0 means that one is due already.
+        """
+
 
 class Leases(Protocol):
     """The ownership of jobs by runs."""
@@ -182,18 +188,16 @@ class EventLog(Protocol):
         :class:`JobNotFoundError`; nothing was then written.
         """
 
-    def intend(
-        self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
-    ) -> bool:
-        """Record an order before its submission, and return when the record is on disk.
+    def intend(self, job_id: str, attempt: int, orders: Sequence[Order], *, heed_cancel: bool = True) -> bool:
+        """Record orders before their submission, all in one step, and return when they are on disk.
 
         Returns ``False`` and records nothing if a cancellation is requested and ``heed_cancel`` is set.
-        Raises what :meth:`append` raises, and :class:`NotDurableError`; the order must then not be submitted,
-        although the record may exist.
+        Raises what :meth:`append` raises, and :class:`NotDurableError`; no order must then be submitted,
+        although the records may exist.
         """
 
-    def record_submission(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
-        """Record that an order has been submitted. Raises what :meth:`append` raises."""
+    def record_submission(self, job_id: str, attempt: int, orders: Sequence[Order]) -> None:
+        """Record that orders have been submitted. Raises what :meth:`append` raises."""
 
 
 @dataclass(frozen=True, slots=True)

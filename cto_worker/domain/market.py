@@ -1,9 +1,10 @@
 """The market port: the protocol between an operation and a market, and its value types.
 
-An order goes ``prepare → submit → outcome``. On a blockchain the signature of a transaction is known before
+An order goes ``prepare → submit → outcomes``. On a blockchain the signature of a transaction is known before
 the transaction is sent. :meth:`Market.prepare` moves no money and returns the exact signed bytes.
-:meth:`Market.submit` sends them; to send the same bytes again has no further effect. :meth:`Market.outcome`
-returns the order's outcome.
+:meth:`Market.submit` sends them; to send the same bytes again has no further effect. :meth:`Market.outcomes`
+returns the outcomes that are known. Each call takes several orders, as a chain's RPC does. They are of one
+operation, so they have the same user and the same token.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from cto_worker.config import Settings
 
@@ -35,6 +36,7 @@ class Strategy:
     slippage_bps: int  # allowed price movement between quote and execution
     max_order_lamports: int  # a larger share of a wallet is split into several orders
     priority_fee_lamports: int  # per transaction, in addition to the network's fee
+    max_orders_in_flight: int  # per operation, whatever CTO_OPERATION_PARALLELISM allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,14 @@ class Order:
     intent_id: str
     signature: str  # base58, 64 bytes decoded
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """The reason for which the market prepared no order, e.g. ``insufficient_funds``. No money moved."""
+
+    code: str
+    error: str
 
 
 class OutcomeStatus(StrEnum):
@@ -119,19 +129,24 @@ class Market(Protocol):
     def buy_fee(self, strategy: Strategy) -> int:
         """Return the fee of one buy in addition to the SOL that it spends, in lamports."""
 
-    def prepare(self, intent: Transfer | Buy) -> Order:
-        """Quote, build and sign an order. No money moves.
+    def prepare(self, intents: Sequence[Transfer | Buy]) -> list[Order | Rejection]:
+        """Quote, build and sign an order for each intent, in this order. No money moves.
 
-        Raises :class:`~cto_worker.errors.OrderRejectedError` if the order cannot be executed now.
+        The quote of a buy expects that the orders before it have executed, so that its slippage limit covers
+        only the orders of others.
         """
 
-    def submit(self, order: Order) -> None:
-        """Send an order. Idempotent: a repeated order executes once."""
+    def submit(self, orders: Sequence[Order]) -> None:
+        """Send orders, in this order. Idempotent: a repeated order executes once.
 
-    def outcome(self, order: Order, *, wait_s: float) -> Outcome:
-        """Return the outcome of a submitted order, and wait for it at most ``wait_s`` seconds.
+        After a :class:`~cto_worker.errors.MarketError` each of them may have been sent or not.
+        """
 
-        ``UNKNOWN`` if there is no outcome by then, or if the order never reached the market.
+    def outcomes(self, orders: Sequence[Order], *, wait_s: float) -> Mapping[str, Outcome]:
+        """Return the known outcomes of submitted orders, by intent id, in the order of completion.
+
+        Waits at most ``wait_s`` seconds for the first. An order is missing if it has no outcome yet, or if it
+        never reached the market.
         """
 
 

@@ -160,22 +160,22 @@ _USER_ID = validate.Regexp(USER_ID, error="Must be 1 to 64 letters, digits or an
 class RequestSchema(Schema):
     """The schema of a request. The fields' metadata become JSON Schema in the API reference."""
 
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Name a field in documents as in Python, but in camelCase."""
+        head, *tail = field_name.split("_")
+        field_obj.data_key = head + "".join(map(str.title, tail))
+
     token_address = fields.String(
         required=True,
-        data_key="tokenAddress",
         validate=_PUBLIC_KEY,
         metadata={"description": "The mint address of the token to buy", **_BASE58},
     )
     user_id = fields.String(
-        required=True,
-        data_key="userId",
-        validate=_USER_ID,
-        metadata={"description": "The user whose wallets buy"},
+        required=True, validate=_USER_ID, metadata={"description": "The user whose wallets buy"}
     )
     user_chat_id = _Whole(
         required=True,
         strict=True,
-        data_key="userChatId",
         validate=validate.Range(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER),
         metadata={"description": "The id of the user's Telegram chat"},
     )
@@ -191,7 +191,6 @@ class RequestSchema(Schema):
     )
     buy_amount = _Amount(
         required=True,
-        data_key="buyAmount",
         validate=validate.Range(0, MAX_BUY_SOL, min_inclusive=False),
         metadata={"description": "SOL to spend in total, at least 0.00001 per wallet"},
     )
@@ -202,7 +201,6 @@ class RequestSchema(Schema):
     )
     wallet_count = _Whole(
         strict=True,
-        data_key="walletCount",
         validate=validate.Range(1, MAX_WALLETS),
         metadata={
             "description": "The number of the user's wallets that buy, instead of `wallets`. "
@@ -216,13 +214,10 @@ class RequestSchema(Schema):
         metadata={"description": "The platform where the token trades. Default: detected"},
     )
     socket_user_id = fields.String(
-        data_key="socketUserId",
-        validate=_USER_ID,
-        metadata={"description": "A second user whose room receives the events"},
+        validate=_USER_ID, metadata={"description": "A second user whose room receives the events"}
     )
     slippage_bps = _Whole(
         strict=True,
-        data_key="slippageBps",
         validate=validate.Range(0, 10_000),
         metadata={"description": "Allowed price movement in basis points. Default: the platform's strategy"},
     )

@@ -115,43 +115,40 @@ class StepResult(TypedDict):
 class Details(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The counts and texts of an event. A field that is ``None`` is not known yet, and is not encoded."""
 
-    successful_buys: Annotated[Count, doc("Buys confirmed so far")] | None = None
-    failed_buys: Annotated[Count, doc("Buys failed so far")] | None = None
-    unknown_buys: Annotated[Count, doc("Buys sent whose outcome the market does not report")] | None = None
-    unknown_transfers: Annotated[Count, doc("The same for transfers; their wallets buy nothing")] | None = (
+    successful_buys: Annotated[Count | None, doc("Buys confirmed so far")] = None
+    failed_buys: Annotated[Count | None, doc("Buys failed so far")] = None
+    unknown_buys: Annotated[Count | None, doc("Buys sent whose outcome the market does not report")] = None
+    unknown_transfers: Annotated[Count | None, doc("The same for transfers; their wallets buy nothing")] = (
         None
     )
-    total_spent: Annotated[Amount, doc("SOL spent so far, fees included")] | None = None
-    wallets_used: Annotated[Count, doc("Wallets that have bought")] | None = None
-    planned_buys: Annotated[Count, doc("Planned buys, from phase 4 on")] | None = None
-    planned_wallets: (
-        Annotated[
-            tuple[str, ...],
-            doc("The addresses of the planned wallets, in order; in the first event of phase 4"),
-        ]
-        | None
-    ) = None
-    outcome: Annotated[PurchaseOutcome, doc(f"In the last event. {OUTCOMES}")] | None = None
-    needs_review: (
-        Annotated[bool, doc("In the last event: whether an operator had to review the job when it ended")]
-        | None
-    ) = None
-    error: Annotated[str, doc("The reason for the job's failure, as text")] | None = None
-    error_code: (
-        Annotated[str, doc("The reason for the job's failure, machine-readable and stable")] | None
-    ) = None
-    transaction_signatures: (
-        Annotated[tuple[str, ...], doc("The signatures of the transactions confirmed so far")] | None
-    ) = None
-    estimated_time_remaining: (
-        Annotated[
-            Count,
-            doc("The remaining time in milliseconds, estimated from earlier runs of this mode and platform"),
-        ]
-        | None
-    ) = None
-    current_operation: Annotated[str, doc("The current activity, as text")] | None = None
-    last_step: Annotated[StepResult, doc("The transfer or buy that ended before this event")] | None = None
+    total_spent: Annotated[Amount | None, doc("SOL spent so far, fees included")] = None
+    wallets_used: Annotated[Count | None, doc("Wallets that have bought")] = None
+    planned_buys: Annotated[Count | None, doc("Planned buys, from phase 4 on")] = None
+    planned_wallets: Annotated[
+        tuple[str, ...] | None,
+        doc("The addresses of the planned wallets, in order; in the first event of phase 4"),
+    ] = None
+    starting_wallets: Annotated[
+        tuple[str, ...] | None,
+        doc("The addresses of the wallets whose next transfer or buy begins after this event"),
+    ] = None
+    outcome: Annotated[PurchaseOutcome | None, doc(f"In the last event. {OUTCOMES}")] = None
+    needs_review: Annotated[
+        bool | None, doc("In the last event: whether an operator had to review the job when it ended")
+    ] = None
+    error: Annotated[str | None, doc("The reason for the job's failure, as text")] = None
+    error_code: Annotated[
+        str | None, doc("The reason for the job's failure, machine-readable and stable")
+    ] = None
+    transaction_signatures: Annotated[
+        tuple[str, ...] | None, doc("The signatures of the transactions confirmed so far")
+    ] = None
+    estimated_time_remaining: Annotated[
+        Count | None,
+        doc("The remaining time in milliseconds, estimated from earlier runs of this mode and platform"),
+    ] = None
+    current_operation: Annotated[str | None, doc("The current activity, as text")] = None
+    last_step: Annotated[StepResult | None, doc("The transfer or buy that ended before this event")] = None
 
 
 class ProgressEvent(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -185,7 +182,7 @@ class ProgressEvent(Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     mode: FundingMode
     platform: Platform
     buy_amount: BuyAmount
-    socket_user_id: Annotated[str, doc("A second user whose room also receives the events")] | None = None
+    socket_user_id: Annotated[str | None, doc("A second user whose room also receives the events")] = None
     details: Annotated[Details, doc("Further values; each is present only when it is known")] = Details()
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from cto_worker.observability.traces import Traces
 
 
+# Characters of a result in Celery's task events. Celery formats every result, also when nobody reads events.
+RESULT_TEXT = 100
+
+
 class JournalledTask(Task):  # type: ignore[misc]  # Celery ships no types
     """A task for which only the journal writes result metadata.
 
@@ -37,7 +41,12 @@ def register(app: Celery, runner: JobRunner, traces: Traces) -> None:
     """Register the task with a worker's app."""
 
     @app.task(
-        name=keys.TASK_NAME, bind=True, base=JournalledTask, throws=(OperationFailed,), ignore_result=True
+        name=keys.TASK_NAME,
+        bind=True,
+        base=JournalledTask,
+        throws=(OperationFailed,),
+        ignore_result=True,
+        resultrepr_maxsize=RESULT_TEXT,
     )
     def run_operation(task: JournalledTask, *args: Any, **kwargs: Any) -> dict[str, Any]:
         document = args[0] if len(args) == 1 and not kwargs else None  # None is an invalid request

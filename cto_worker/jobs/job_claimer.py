@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_REASON = 500  # characters of the reason for which a request is invalid
-INVALID_REQUEST = (
-    "refused"  # field of the stored document that replaces an invalid request; contains the reason
-)
+# Field of the stored document that replaces an invalid request; contains the reason.
+INVALID_REQUEST = "refused"
 # These errors end a run that has lost its job or the store. Another run then takes over the job.
 _LOST = (
     FencedError,

@@ -50,6 +50,7 @@ class JobRunner:
     trace: Callable[[str, Claim], AbstractContextManager[object]] = lambda *_: nullcontext()  # of one run
     stopping: Event = field(default_factory=Event)  # set when this worker must stop
     platforms: Collection[str] = ()  # the market's platforms; empty: requests may name any
+    parallelism: int = 1  # the maximum number of orders in flight, for each operation
 
     def run_job(self, job_id: str, document: Any, *, recorded: bool = False) -> dict[str, Any] | None:
         """Run the job of one message. Returns the operation's result.
@@ -113,7 +114,7 @@ class JobRunner:
             return finish_operation(run, ("invalid_request", invalid))
         request = recorded_request(claim.request)
         run = RunContext.of_claim(events, job_id, claim, guard, request)
-        run.intent_log = claim.intent_log
+        run.intent_log, run.parallelism = claim.intent_log, self.parallelism
         log.info("started: %s, %s SOL, user %s", request.mode, request.buy_amount, request.user_id)
         result = _run_or_report_bug(run, self.market)
         log.info("completed: %s of %s SOL spent", result["totalSpent"], request.buy_amount)

@@ -2,6 +2,9 @@
 
 A lease is measured in the store's time. This process measures with its own monotonic clock, from the moment
 before each renewal is sent. A run therefore stops before the store lets another worker claim its job.
+
+A process may also stall: its machine is suspended, or another thread has the interpreter lock. When it
+continues, its leases may have ended here, but not in the store. A run then asks the store before it stops.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import logging
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -17,13 +21,13 @@ from redis.exceptions import RedisError
 from cto_worker.operation.run_guard import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cto_worker.domain.journal import Leases
 
 log = logging.getLogger(__name__)
 
-RENEWALS_PER_LEASE = 3
+RENEWALS_PER_LEASE = 16  # a worker that stalls just before a renewal has this part of a lease less
 MARGIN = 0.1  # a run stops this part of a lease before the lease expires
 
 
@@ -39,11 +43,13 @@ class LeaseKeeper:
         self._interval_s = lease_ms / 1000 / RENEWALS_PER_LEASE
         self._leases: dict[str, Lease] = {}
         self._stopped = threading.Event()
+        self._late = threading.Lock()  # held during a late renewal
+        self._sent_s = 0.0  # when the last renewal was sent
 
     @contextmanager
     def keeping(self, job_id: str, attempt: int, claimed_s: float) -> Iterator[Lease]:
         """Renew a job's lease while the block runs. ``claimed_s`` is the monotonic time before the claim."""
-        lease = Lease(job_id, attempt, claimed_s + self._lease_s)
+        lease = _KeptLease(job_id, attempt, claimed_s + self._lease_s, self._renew_late)
         self._leases[job_id] = lease
         try:
             yield lease
@@ -66,10 +72,20 @@ class LeaseKeeper:
         leases = list(self._leases.values())
         if not leases:
             return
-        sent_s = time.monotonic()
+        sent_s = self._sent_s = time.monotonic()
         renewed = self._port.renew({lease.job_id: lease.attempt for lease in leases})
         for lease in leases:
             lease.ends_s = sent_s + self._lease_s if renewed[lease.job_id] else 0.0
+
+    def _renew_late(self) -> None:
+        """Renew because a lease has ended here. Runs that call this at the same time share one renewal."""
+        called_s = time.monotonic()
+        with self._late:
+            if self._sent_s < called_s:
+                try:
+                    self.renew()
+                except RedisError as error:
+                    log.warning("cannot renew leases that have ended: %s", error)
 
     @property
     def held(self) -> int:
@@ -79,3 +95,16 @@ class LeaseKeeper:
     def stop(self) -> None:
         """Make :meth:`run` return."""
         self._stopped.set()
+
+
+@dataclass(slots=True)
+class _KeptLease(Lease):
+    """A lease that is renewed when it has ended, unless another run has claimed the job."""
+
+    renew: Callable[[], None]
+
+    def check(self) -> None:
+        """See :meth:`Lease.check`."""
+        if time.monotonic() >= self.ends_s:
+            self.renew()
+        Lease.check(self)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -42,29 +41,23 @@ RETRY_S = 1.0
 _UNACKED = "unacked"  # kombu's hash (kombu.transport.redis): messages that workers had received, by tag
 
 
-@dataclass(frozen=True, slots=True)
-class Parker:
-    """Parks jobs. It shares claims with the runner, and has no market."""
+def park_job(journal: Journal, job_id: str, document: Any = None) -> None:
+    """Park one job, unless it has ended, another run owns it, or its id is not a valid job id.
 
-    journal: Journal
-
-    def park_job(self, job_id: str, document: Any = None) -> None:
-        """Park one job, unless it has ended, another run owns it, or its id is not a valid job id.
-
-        A job without a record is recorded first, with ``document`` as its request. Raises what
-        :meth:`JobClaimer.claim` raises.
-        """
-        with bound_contextvars(job_id=job_id), suppress(InvalidRequestError):
-            claim = JobClaimer(self.journal).claim(job_id, document, str(uuid4()), recorded=False)
-            if claim is None:
-                log.info("skipped: claimed by another run, or already ended")
-                return
-            with ended_by_loss():
-                run = RunContext.of_claim(self.journal.events, job_id, claim, RunGuard())
-                try:
-                    park(run, claim, REASON, uncertain=True)
-                except OperationFailed as parked:
-                    log.info("failed: %s", parked)
+    A job without a record is recorded first, with ``document`` as its request. Raises what
+    :meth:`JobClaimer.claim` raises.
+    """
+    with bound_contextvars(job_id=job_id), suppress(InvalidRequestError):
+        claim = JobClaimer(journal).claim(job_id, document, str(uuid4()), recorded=False)
+        if claim is None:
+            log.info("skipped: claimed by another run, or already ended")
+            return
+        with ended_by_loss():
+            run = RunContext.of_claim(journal.events, job_id, claim, RunGuard())
+            try:
+                park(run, claim, REASON, uncertain=True)
+            except OperationFailed as parked:
+                log.info("failed: %s", parked)
 
 
 def park_all_in_time(store: Redis, journal: Journal, app: Celery, wait_s: float) -> list[str]:
@@ -99,13 +92,12 @@ def park_all(store: Redis, journal: Journal, app: Celery) -> Iterator[str]:
         raise WorkersRunningError(
             f"a worker runs ({', '.join(workers)}): stop every worker, wait for 15 s, and try again"
         )
-    parker = Parker(journal)
     for job_id in _unfinished(store):
-        parker.park_job(job_id)  # the job record contains the request
+        park_job(journal, job_id)  # the job record contains the request
         yield job_id
     for job_id, document in _messages(store, app):
         if not store.exists(keys.job(job_id)):
-            parker.park_job(job_id, document)
+            park_job(journal, job_id, document)
             if store.exists(keys.job(job_id)):
                 yield job_id
     if leased := _unfinished(store):

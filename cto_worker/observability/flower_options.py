@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from cto_worker.config import Settings
 
 USER = "operator"
-MAX_WORKERS = (
-    200  # kept in memory, including ended ones: a container's worker has a new name after each start
-)
+# Kept in memory, including ended ones: a container's worker has a new name after each start.
+MAX_WORKERS = 200
 
 
 def environment(settings: Settings) -> dict[str, str]:

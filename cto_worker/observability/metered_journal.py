@@ -11,7 +11,7 @@ from cto_worker.domain.lamports import to_sol
 from cto_worker.observability import metric_definitions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from cto_worker.domain.journal import (
         AppendResult,
@@ -49,6 +49,7 @@ class MeteredJobStore:
     def __init__(self, jobs: JobStore) -> None:
         self._jobs = jobs
         self.request_cancel = jobs.request_cancel
+        self.ms_until_due = jobs.ms_until_due
 
     def create(
         self,
@@ -110,19 +111,19 @@ class MeteredEventLog:
                 metric_definitions.SPENT.inc(to_sol(record.outcome.spent_lamports))
         return answer
 
-    def intend(
-        self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
-    ) -> bool:
+    def intend(self, job_id: str, attempt: int, orders: Sequence[Order], *, heed_cancel: bool = True) -> bool:
         """See :meth:`EventLog.intend`."""
-        recorded = self._events.intend(job_id, attempt, intent_id, order, heed_cancel=heed_cancel)
-        if recorded and heed_cancel:  # without heed_cancel a takeover records the same intent again
-            _count_intent(intent_id, "intended")
+        recorded = self._events.intend(job_id, attempt, orders, heed_cancel=heed_cancel)
+        if recorded and heed_cancel:  # without heed_cancel a takeover records the same intents again
+            for order in orders:
+                _count_intent(order.intent_id, "intended")
         return recorded
 
-    def record_submission(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+    def record_submission(self, job_id: str, attempt: int, orders: Sequence[Order]) -> None:
         """See :meth:`EventLog.record_submission`."""
-        self._events.record_submission(job_id, attempt, intent_id, order)
-        _count_intent(intent_id, "submitted")
+        self._events.record_submission(job_id, attempt, orders)
+        for order in orders:
+            _count_intent(order.intent_id, "submitted")
 
     def _count(self, event: ProgressEvent) -> None:
         metric_definitions.EVENTS_JOURNALLED.inc()

@@ -7,6 +7,7 @@ have few values: never a user or a job.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
@@ -21,46 +22,43 @@ REGISTRY = CollectorRegistry()  # this process's metrics
 STEP_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 PHASE_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
-EVENTS_JOURNALLED = Counter("cto_events_journalled", "Progress events written.", registry=REGISTRY)
-JOURNAL_WRITE = Histogram(
+_counter, _histogram = partial(Counter, registry=REGISTRY), partial(Histogram, registry=REGISTRY)
+
+EVENTS_JOURNALLED = _counter("cto_events_journalled", "Progress events written.")
+JOURNAL_WRITE = _histogram(
     "cto_journal_step_seconds",
     "Time that the store takes to append the events of one journal write.",
     buckets=STEP_BUCKETS_S,
-    registry=REGISTRY,
 )
-JOBS_ENDED = Counter(
+JOBS_ENDED = _counter(
     "cto_jobs_ended",
     "Jobs that have ended; `error_code` is the reason of a failure.",
     ["mode", "status", "error_code"],
-    registry=REGISTRY,
 )
-PHASE = Histogram(
+PHASE = _histogram(
     "cto_phase_seconds",
     "Time that jobs spend in a phase; phase 1 is the wait for a worker.",
     ["mode", "phase"],
     buckets=PHASE_BUCKETS_S,
-    registry=REGISTRY,
 )
-INTENTS = Counter(
+INTENTS = _counter(
     "cto_intents",
     "Buys and transfers by status. Each counts as intended, as submitted if its outcome was not known at "
     "once, and by its outcome.",
     ["kind", "status"],
-    registry=REGISTRY,
 )
-SPENT = Counter("cto_spent_sol", "SOL spent from users' wallets, including fees.", registry=REGISTRY)
-TAKEOVERS = Counter("cto_takeovers", "Runs that took over a job from another run.", registry=REGISTRY)
-RUNS_LOST = Counter(
+SPENT = _counter("cto_spent_sol", "SOL spent from users' wallets, including fees.")
+TAKEOVERS = _counter("cto_takeovers", "Runs that took over a job from another run.")
+RUNS_LOST = _counter(
     "cto_runs_lost",
     "Runs that lost their job: `lease`, another run had claimed it; `store`, the store was unreachable.",
     ["reason"],
-    registry=REGISTRY,
 )
-RUNS_HANDED_OVER = Counter(
-    "cto_runs_handed_over", "Runs that a stopping worker handed over to another worker.", registry=REGISTRY
+RUNS_HANDED_OVER = _counter(
+    "cto_runs_handed_over", "Runs that a stopping worker handed over to another worker."
 )
-SWEEPS = Counter("cto_sweeps", "Sweeps for orphaned jobs.", registry=REGISTRY)
-ORPHANS = Counter("cto_orphans", "Orphaned jobs whose message was sent again.", registry=REGISTRY)
+SWEEPS = _counter("cto_sweeps", "Sweeps for orphaned jobs.")
+ORPHANS = _counter("cto_orphans", "Orphaned jobs whose message was sent again.")
 
 # Series with alerts exist from the start, because Prometheus sees no increase when a series first appears.
 for _kind, _status in product(("transfer", "buy"), IntentStatus):

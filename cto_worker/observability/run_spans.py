@@ -7,8 +7,8 @@ The trace of a job, with the spans of :mod:`cto_worker.observability.traced_port
         cto.run                  one per attempt
           cto.validating …       one per phase, by the events
           cto.executing
-            cto.transfer, cto.buy
-              prepare, record intent, submit, outcome
+            prepare, record intents, submit, outcomes    one per call, of several orders
+            cto.transfer, cto.buy                        one per order, from its preparation to its outcome
       send cto
 
 Names and attributes follow OpenTelemetry's semantic conventions for HTTP and messaging. Attributes contain no
@@ -33,7 +33,7 @@ from cto_worker.errors import Handover, OperationFailed, OrderRejectedError
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Tracer
@@ -113,18 +113,15 @@ def in_run(tracer: Tracer, job_id: str, claim: Claim) -> Iterator[None]:
 
 @dataclass(slots=True)
 class RunSpans:
-    """The active spans of one run: the run's, the phase's, and the transfer's or buy's."""
+    """The active spans of one run: the run's, the phase's, and those of its transfers and buys."""
 
     tracer: Tracer
     span: Span
-    common: dict[
-        str, Any
-    ]  # attributes of all spans, because the run's own span is lost if the worker is killed
+    # Attributes of all spans, because the run's own span is lost if the worker is killed.
+    common: dict[str, Any]
     phase: int = 0
-    intent_id: str = ""
-    step: Span | None = None
     phases: ExitStack = field(default_factory=ExitStack)
-    steps: ExitStack = field(default_factory=ExitStack)
+    steps: dict[str, Span] = field(default_factory=dict)  # the transfers and buys in flight, by intent id
 
     def begin_phase(self, event: ProgressEvent) -> None:
         """Begin the span of an event's phase, and end the previous phase."""
@@ -137,29 +134,26 @@ class RunSpans:
         self.phases.enter_context(span(self.tracer, name, attributes=self.common))
 
     def end_phase(self) -> None:
-        """End the spans of the phase, and of its transfer or buy."""
-        self.end_step(OutcomeStatus.UNKNOWN)
+        """End the spans of the phase, and of its transfers and buys."""
+        for intent_id in list(self.steps):
+            self.end_step(intent_id, OutcomeStatus.UNKNOWN)
         self.phases.close()
 
-    def begin_step(self, intent_id: str) -> None:
-        """Begin the span of a transfer or buy, unless it is already active."""
-        if self.step and intent_id == self.intent_id:
-            return
-        self.end_step(OutcomeStatus.UNKNOWN)
-        self.intent_id = intent_id
-        attributes = self.common | {"cto.intent_id": intent_id}
-        self.step = self.steps.enter_context(
-            span(self.tracer, f"cto.{kind_of(intent_id)}", attributes=attributes)
-        )
+    def begin_steps(self, intent_ids: Sequence[str]) -> None:
+        """Begin the spans of transfers and buys that are not active yet."""
+        for intent_id in intent_ids:
+            if intent_id not in self.steps:
+                attributes = self.common | {"cto.intent_id": intent_id}
+                name = f"cto.{kind_of(intent_id)}"
+                self.steps[intent_id] = self.tracer.start_span(name, attributes=attributes)
 
-    def end_step(self, error: str) -> None:
-        """End the active transfer or buy: as confirmed if ``error`` is "", otherwise as failed with it."""
-        if self.step:
-            self.step.set_attribute("cto.outcome", error or OutcomeStatus.CONFIRMED)
-            if error:
-                _fail(self.step, error)
-            self.steps.close()
-            self.step = None
+    def end_step(self, intent_id: str, error: str) -> None:
+        """End a transfer or buy: as confirmed if ``error`` is "", otherwise as failed with it."""
+        step = self.steps.pop(intent_id)
+        step.set_attribute("cto.outcome", error or OutcomeStatus.CONFIRMED)
+        if error:
+            _fail(step, error)
+        step.end()
 
 
 _RUN_SPANS: ContextVar[RunSpans | None] = ContextVar("run", default=None)

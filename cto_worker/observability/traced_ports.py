@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.propagate import inject
 from opentelemetry.trace import SpanKind, use_span
 
-from cto_worker.domain.market import OutcomeStatus
-from cto_worker.errors import OrderRejectedError
+from cto_worker.domain.market import Rejection
 from cto_worker.observability.run_spans import MESSAGING, active_run, span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.trace import Tracer
 
@@ -32,6 +31,7 @@ class TracedJobStore:
         self._tracer = tracer
         self.request_cancel = jobs.request_cancel
         self.find_orphans = jobs.find_orphans
+        self.ms_until_due = jobs.ms_until_due
 
     def create(
         self,
@@ -68,12 +68,10 @@ class TracedEventLog:
             run.begin_phase(entry.event)
         return self._events.append(entry)
 
-    def intend(
-        self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
-    ) -> bool:
+    def intend(self, job_id: str, attempt: int, orders: Sequence[Order], *, heed_cancel: bool = True) -> bool:
         """See :meth:`EventLog.intend`."""
-        with span(self._tracer, "record intent"):
-            return self._events.intend(job_id, attempt, intent_id, order, heed_cancel=heed_cancel)
+        with span(self._tracer, "record intents", attributes={"cto.orders": len(orders)}):
+            return self._events.intend(job_id, attempt, orders, heed_cancel=heed_cancel)
 
 
 class TracedMarket:
@@ -101,32 +99,32 @@ class TracedMarket:
         with span(self._tracer, "strategy"):
             return self._market.strategy(platform)
 
-    def prepare(self, intent: Transfer | Buy) -> Order:
-        """See :meth:`Market.prepare`. Begins the span of a transfer or buy; a rejected order ends it."""
+    def prepare(self, intents: Sequence[Transfer | Buy]) -> list[Order | Rejection]:
+        """See :meth:`Market.prepare`. Begins the spans of transfers and buys; a rejection ends one."""
         run = active_run()
         if run:
-            run.begin_step(intent.intent_id)
-        try:
-            with span(self._tracer, "prepare"):
-                return self._market.prepare(intent)
-        except OrderRejectedError as rejection:
-            if run:
-                run.end_step(rejection.code)
-            raise
+            run.begin_steps([intent.intent_id for intent in intents])
+        with span(self._tracer, "prepare", attributes={"cto.orders": len(intents)}):
+            prepared = self._market.prepare(intents)
+        for intent, answer in zip(intents, prepared, strict=True):
+            if run and isinstance(answer, Rejection):
+                run.end_step(intent.intent_id, answer.code)
+        return prepared
 
-    def submit(self, order: Order) -> None:
+    def submit(self, orders: Sequence[Order]) -> None:
         """See :meth:`Market.submit`."""
-        with span(self._tracer, "submit"):
-            self._market.submit(order)
+        with span(self._tracer, "submit", attributes={"cto.orders": len(orders)}):
+            self._market.submit(orders)
 
-    def outcome(self, order: Order, *, wait_s: float) -> Outcome:
-        """See :meth:`Market.outcome`. Ends the span of a transfer or buy; after a takeover also begins it."""
+    def outcomes(self, orders: Sequence[Order], *, wait_s: float) -> Mapping[str, Outcome]:
+        """See :meth:`Market.outcomes`. Ends the spans of steps; after a takeover also begins them."""
         run = active_run()
         if run:
-            run.begin_step(order.intent_id)
-        with span(self._tracer, "outcome") as query:
-            outcome = self._market.outcome(order, wait_s=wait_s)
-            query.set_attribute("cto.outcome", outcome.status)
-        if run and outcome.status is not OutcomeStatus.UNKNOWN:
-            run.end_step(outcome.error_code)
-        return outcome
+            run.begin_steps([order.intent_id for order in orders])
+        with span(self._tracer, "outcomes", attributes={"cto.orders": len(orders)}) as query:
+            outcomes = self._market.outcomes(orders, wait_s=wait_s)
+            query.set_attribute("cto.known", len(outcomes))
+        for intent_id, outcome in outcomes.items():
+            if run:
+                run.end_step(intent_id, outcome.error_code)
+        return outcomes

@@ -16,15 +16,16 @@ from cto_worker.domain.market import Outcome, OutcomeStatus, Strategy
 from cto_worker.domain.progress_event import Phase
 from cto_worker.domain.purchase_outcome import PurchaseOutcome, judge
 from cto_worker.errors import CancelRequested, MarketError, OperationFailed, OrderRejectedError
+from cto_worker.operation.execution import Execution
 from cto_worker.operation.progress_reporter import UNKNOWN_PLATFORM, ProgressReporter
 from cto_worker.operation.result_document import Ending, operation_result
-from cto_worker.operation.run_context import RunContext
+from cto_worker.operation.run_context import EndedStep, OrderInFlight, RunContext
 from cto_worker.operation.step_executor import StepExecutor
 
 if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Plan, Step
     from cto_worker.domain.journal import Claim
-    from cto_worker.domain.market import Account, Market, Order
+    from cto_worker.domain.market import Account, Market
     from cto_worker.domain.operation_request import OperationRequest
     from cto_worker.operation.step_totals import Totals
 
@@ -34,7 +35,13 @@ MAX_STALLS = 5  # takeovers in a row without progress, before a job is parked
 MAX_REASONS = 3  # different errors of steps that a failed operation's text contains
 
 # The lowest fees of any platform: one order per wallet, no priority fee. Phase 2 does not know the platform.
-_CHEAPEST = Strategy(UNKNOWN_PLATFORM, slippage_bps=0, max_order_lamports=2**63, priority_fee_lamports=0)
+_CHEAPEST = Strategy(
+    UNKNOWN_PLATFORM,
+    slippage_bps=0,
+    max_order_lamports=2**63,
+    priority_fee_lamports=0,
+    max_orders_in_flight=1,
+)
 
 
 def run_operation(run: RunContext, market: Market) -> dict[str, Any]:
@@ -91,49 +98,38 @@ def _strategy(request: OperationRequest, market: Market) -> Strategy:
 
 
 def execute(run: RunContext, executor: StepExecutor, plan: Plan) -> None:
-    """Phase 4: every transfer, then every buy; one event when it begins and one after each.
+    """Phase 4: every transfer, and every buy after its wallet's transfer.
 
     The plan goes into the intent log with the first event, each outcome with the event after it.
     """
-    pending = replay_log(run, plan)
-    begun_s, inherited = time.monotonic(), len(run.totals.outcomes)
-    while pending:
-        step, *rest = pending
-        order, outcome = _execute_step(run, executor, step, pending)
-        run.guard.reached("before_outcome")
-        pending = run.settle(step, order, outcome, rest)
-    if ended := len(run.totals.outcomes) - inherited:
-        run.measured_step_ms = (time.monotonic() - begun_s) * 1000 / ended
-    progress, remaining_ms = run.progress(pending), run.remaining_ms(pending)
-    run.reporter.report_with_next(Phase.EXECUTING, "Finishing", progress=progress, remaining_ms=remaining_ms)
+    waiting = replay_log(run, plan)
+    run.parallelism = min(run.parallelism, _most_in_flight(executor.market, run.reporter.platform))
+    Execution(run, executor, waiting).finish()
 
 
-def _execute_step(
-    run: RunContext, executor: StepExecutor, step: Step, pending: list[Step]
-) -> tuple[Order | None, Outcome]:
-    progress = run.progress(pending)
-    record = run.record_of(step)
-    if record and record.order:
-        text = f"Checking the outcome of: {step.description}"
-        run.report(Phase.EXECUTING, text, progress=progress)
-        return record.order, executor.reconcile(step, record.order)
-    point = "after_plan" if run.reporter.unrecorded_plan else "after_outcome"
-    remaining_ms = run.remaining_ms(pending)
-    run.report_or_stop(Phase.EXECUTING, step.description, progress=progress, remaining_ms=remaining_ms)
-    run.guard.reached(point)
-    return executor.execute(step)
+def _most_in_flight(market: Market, platform: str) -> int:
+    try:
+        return market.strategy(platform).max_orders_in_flight
+    except MarketError:  # the plan is fixed already, so the operation continues, but carefully
+        return 1
 
 
 def replay_log(run: RunContext, plan: Plan) -> list[Step]:
-    """Count the steps that earlier runs have settled, from the log alone. Returns the steps yet to run."""
-    totals, pending = run.totals, plan.steps
+    """Count the steps that earlier runs have settled, from the log alone. Returns the steps yet to begin.
+
+    Steps with a recorded order and no outcome become :attr:`RunContext.in_flight`.
+    """
+    totals, waiting = run.totals, plan.steps
     totals.plan = plan
-    while pending and (record := run.record_of(pending[0])) and record.outcome:
-        pending = totals.settle(pending[0], record.outcome, pending[1:])
+    recorded = [(step, record) for step in plan.steps if (record := run.record_of(step))]
+    for step, record in sorted(recorded, key=lambda pair: pair[1].place):
+        waiting = [other for other in waiting if other is not step]
+        if record.outcome:
+            waiting = totals.settle(step, record.outcome, waiting)
+        elif record.order:
+            run.in_flight[record.order.intent_id] = OrderInFlight(step, record.order)
     run.reporter.reported = len(totals.outcomes)
-    if pending and record and record.order:
-        run.in_flight = pending[0], record.order
-    return pending
+    return waiting
 
 
 def failure_reason(totals: Totals) -> tuple[str, str] | None:
@@ -160,18 +156,28 @@ def finish_operation(
     outcome is settled as ``unknown``. The job is listed for an operator if any outcome is unknown, and with
     ``review`` in any case.
     """
-    if run.in_flight:
-        step, order = run.in_flight
-        run.settle(step, order, Outcome(OutcomeStatus.UNKNOWN, order.signature), [])
+    _settle_as_unknown(run)
     ending = _ending(run, error, review=review)
     result = operation_result(run.totals, run.request, run.reporter.platform, ending)
-    step_ms = None if error else run.measured_step_ms
+    step_ms = None if error else run.measured_round_ms
     run.reporter.end(result, error, outcome=ending.outcome, step_ms=step_ms, review=ending.review)
     run.guard.reached("after_end")
     if error:
         code, text = error
         raise OperationFailed(text, code, result)
     return result
+
+
+def _settle_as_unknown(run: RunContext) -> None:
+    """Settle the orders in flight. Each has its own event, the last one shares the terminal event."""
+    in_flight = list(run.in_flight.values())
+    for place, sent in enumerate(in_flight, 1):
+        unknown = Outcome(OutcomeStatus.UNKNOWN, sent.order.signature)
+        run.settle(EndedStep(sent.step, sent.order, unknown), [])
+        if place < len(in_flight):
+            run.reporter.report_with_next(
+                Phase.EXECUTING, "Stopping", progress=run.progress([]), remaining_ms=None
+            )
 
 
 def _ending(run: RunContext, error: tuple[str, str] | None, *, review: bool) -> Ending:

@@ -15,7 +15,9 @@ from cto_worker.operation.result_document import step_result
 from cto_worker.operation.step_totals import Totals
 
 if TYPE_CHECKING:
-    from cto_worker.domain.buy_plan import Plan
+    from collections.abc import Sequence
+
+    from cto_worker.domain.buy_plan import Plan, Step
     from cto_worker.domain.intent_log import IntentRecord
     from cto_worker.domain.journal import AppendResult, EventLog
     from cto_worker.domain.market import Order
@@ -75,9 +77,11 @@ class ProgressReporter:
         *,
         progress: float | None = None,
         remaining_ms: int | None = None,
+        starting: Sequence[Step] = (),
     ) -> AppendResult:
         """Append an event of a phase, with the phase's initial progress by default.
 
+        ``starting`` are the steps that the run begins next, of a different wallet each.
         After a takeover a run repeats the phases before the first transfer; the reported phase and progress
         never decrease. A new plan and new outcomes go into the intent log. Raises what
         :meth:`EventLog.append` raises.
@@ -86,6 +90,7 @@ class ProgressReporter:
             current_operation=current_operation,
             estimated_time_remaining=remaining_ms,
             planned_wallets=self.unrecorded_plan and self.unrecorded_plan.wallets,
+            starting_wallets=tuple(step.wallet for step in starting) or None,
         )
         if phase.number < self._latest.phase:
             phase = Phase.of(self._latest.phase)
@@ -103,13 +108,13 @@ class ProgressReporter:
         event = self._next(phase, Status.IN_PROGRESS, details, progress=max(self._latest.progress, progress))
         self._unwritten.append(event)
 
-    def intend(self, intent_id: str, order: Order, *, heed_cancel: bool) -> bool:
-        """Record an order before its submission. See :meth:`EventLog.intend`."""
-        return self._events.intend(self._job_id, self._attempt, intent_id, order, heed_cancel=heed_cancel)
+    def intend(self, orders: Sequence[Order], *, heed_cancel: bool) -> bool:
+        """Record orders before their submission. See :meth:`EventLog.intend`."""
+        return self._events.intend(self._job_id, self._attempt, orders, heed_cancel=heed_cancel)
 
-    def record_submission(self, intent_id: str, order: Order) -> None:
-        """Record that an order has been submitted. See :meth:`EventLog.record_submission`."""
-        self._events.record_submission(self._job_id, self._attempt, intent_id, order)
+    def record_submission(self, orders: Sequence[Order]) -> None:
+        """Record that orders have been submitted. See :meth:`EventLog.record_submission`."""
+        self._events.record_submission(self._job_id, self._attempt, orders)
 
     def end(
         self,

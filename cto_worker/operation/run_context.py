@@ -11,6 +11,7 @@ from cto_worker.domain.progress_event import Phase
 from cto_worker.errors import CancelRequested
 from cto_worker.operation.progress_reporter import ProgressReporter, request_from_event
 from cto_worker.operation.run_guard import RunGuard
+from cto_worker.operation.step_schedule import rounds
 
 if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Step
@@ -21,6 +22,26 @@ if TYPE_CHECKING:
     from cto_worker.operation.step_totals import Totals
 
 _EXECUTING_SPAN = 99 - Phase.EXECUTING.progress  # the progress that phase 4 adds, in per cent
+
+
+@dataclass(frozen=True, slots=True)
+class EndedStep:
+    """A step with its outcome. ``order`` is ``None`` if the market prepared none."""
+
+    step: Step
+    order: Order | None
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class OrderInFlight:
+    """A recorded order, which may have been submitted, and has no outcome yet."""
+
+    step: Step
+    order: Order
+    deadline_s: float = 0.0  # on the monotonic clock; an order without an outcome by then is unknown
+    submitted: bool = False  # whether the market has certainly received it from this run
+    recorded: bool = False  # whether the log says so
 
 
 @dataclass(slots=True)
@@ -34,9 +55,10 @@ class RunContext:
     intent_log: IntentLog | None = None  # of the earlier runs
     uncertain: bool = False  # whether more may have happened than is recorded
     started_s: float = field(default_factory=time.monotonic)  # of the first run, on this process's clock
-    in_flight: tuple[Step, Order] | None = None  # possibly submitted, and without an outcome
-    expected_step_ms: float | None = None  # duration of a transfer or buy in earlier runs
-    measured_step_ms: float | None = None  # average duration in this run
+    parallelism: int = 1  # the maximum number of orders in flight
+    in_flight: dict[str, OrderInFlight] = field(default_factory=dict)  # by intent id, as submitted
+    expected_round_ms: float | None = None  # duration of a round of orders in earlier runs
+    measured_round_ms: float | None = None  # average duration in this run
 
     @classmethod
     def of_claim(
@@ -60,23 +82,31 @@ class RunContext:
         """The steps that have ended, and their counts."""
         return self.reporter.totals
 
+    @property
+    def steps_in_flight(self) -> list[Step]:
+        """The steps whose orders are in flight, as submitted."""
+        return [sent.step for sent in self.in_flight.values()]
+
     def record_of(self, step: Step) -> IntentRecord | None:
         """Return what earlier runs have recorded for a step."""
         return self.intent_log.records.get(step.intent.intent_id) if self.intent_log else None
 
-    def settle(self, step: Step, order: Order | None, outcome: Outcome, rest: list[Step]) -> list[Step]:
-        """Count a step that has ended; the next event records it. Returns the steps left of ``rest``."""
-        left = self.totals.settle(step, outcome, rest)
-        self.reporter.unrecorded_outcomes[step.intent.intent_id] = settled(order, outcome)
+    def settle(self, ended: EndedStep, waiting: list[Step]) -> list[Step]:
+        """Count a step that has ended; the next event records it. Returns the steps left of ``waiting``."""
+        intent_id = ended.step.intent.intent_id
+        self.in_flight.pop(intent_id, None)
+        left = self.totals.settle(ended.step, ended.outcome, waiting)
+        place = len(self.totals.outcomes)
+        self.reporter.unrecorded_outcomes[intent_id] = settled(ended.order, ended.outcome, place)
         return left
 
     def report(self, phase: Phase, current_operation: str, **progress: Any) -> bool:
         """Report what this run does next. Returns whether the job is to be cancelled.
 
-        ``progress`` and ``remaining_ms`` as in :meth:`ProgressReporter.report`.
+        ``progress``, ``remaining_ms`` and ``starting`` as in :meth:`ProgressReporter.report`.
         """
         appended = self.reporter.report(phase, current_operation, **progress)
-        self.expected_step_ms = appended.step_ms
+        self.expected_round_ms = appended.step_ms
         return appended.cancel
 
     def report_or_stop(self, phase: Phase, current_operation: str, **progress: Any) -> None:
@@ -89,11 +119,14 @@ class RunContext:
         self.guard.check_owned()
         self.guard.check_stopping()
 
-    def progress(self, pending: list[Step]) -> float:
-        """Return the progress in phase 4, per cent, with these steps yet to run."""
+    def progress(self, waiting: list[Step]) -> float:
+        """Return the progress in phase 4, per cent, with these steps yet to begin."""
         total = len(self.totals.plan.steps) if self.totals.plan else 1
-        return round(Phase.EXECUTING.progress + _EXECUTING_SPAN * (total - len(pending)) / total, 2)
+        ended = total - len(waiting) - len(self.in_flight)
+        return round(Phase.EXECUTING.progress + _EXECUTING_SPAN * ended / total, 2)
 
-    def remaining_ms(self, pending: list[Step]) -> int | None:
-        """Return how long these steps will probably take; ``None`` when no earlier run was measured."""
-        return None if self.expected_step_ms is None else round(self.expected_step_ms * len(pending))
+    def remaining_ms(self, waiting: list[Step]) -> int | None:
+        """Return how long the steps in flight and these will take; ``None`` if nothing was measured yet."""
+        if self.expected_round_ms is None:
+            return None
+        return round(self.expected_round_ms * rounds([*self.steps_in_flight, *waiting], self.parallelism))

@@ -1,4 +1,7 @@
-"""Executes one step of a plan against a market: prepare, record the intent, submit, await the outcome."""
+"""Executes the steps of a plan against a market: prepare, record the intents, submit, await the outcomes.
+
+Several steps are in flight at the same time, and one thread drives all of them.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from cto_worker.domain.market import Outcome, OutcomeStatus
+from cto_worker.domain.market import Outcome, OutcomeStatus, Rejection
 from cto_worker.errors import CancelRequested, MarketError, OrderRejectedError
+from cto_worker.operation.run_context import EndedStep, OrderInFlight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from cto_worker.domain.buy_plan import Step
     from cto_worker.domain.market import Market, Order
@@ -22,6 +26,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 POLL_S = 0.5  # how soon a run that waits for the market notices that it must stop
+FOLLOW_S = 5.0  # how long a stopping worker waits for the outcomes of all orders in flight
 
 
 @dataclass(slots=True)
@@ -30,36 +35,61 @@ class StepExecutor:
 
     market: Market
     run: RunContext
+    followed_s: float = 0.0  # how long orders were followed since the worker must stop
 
-    def execute(self, step: Step) -> tuple[Order | None, Outcome]:
-        """Execute a step that no run has begun. Returns its order, if the market prepared one, and outcome.
+    def begin(self, steps: Sequence[Step]) -> list[EndedStep]:
+        """Prepare, record and submit the orders of steps that no run has begun. Returns the rejected steps.
 
         Raises :class:`CancelRequested`, with nothing submitted. The guard and the journal raise their own.
         """
-        try:
-            order = self.with_retries(lambda: self.market.prepare(step.intent))
-        except OrderRejectedError as refusal:
-            return None, _failed(refusal.code, refusal)
-        except MarketError as failure:
-            return None, _failed("market_unavailable", failure)
-        self.run.guard.reached("before_intent")
-        outcome = self._record_and_submit(step, order, heed_cancel=True)
-        self.run.in_flight = None
-        return order, outcome
+        rejected, orders = [], []
+        for step, answer in zip(steps, self._prepare(steps), strict=True):
+            if isinstance(answer, Rejection):
+                rejected.append(EndedStep(step, None, _failed(answer)))
+            else:
+                orders.append(OrderInFlight(step, answer))
+        if orders:
+            self.run.guard.reached("before_intent")
+            self._record_and_submit(orders, heed_cancel=True)
+        return rejected
 
-    def reconcile(self, step: Step, order: Order) -> Outcome:
-        """Return the outcome of an order that an earlier run recorded.
+    def reconcile(self) -> list[EndedStep]:
+        """Query all orders that earlier runs left in flight. Returns the steps whose outcomes are known.
 
-        If the market does not know the order, the same bytes are submitted again, even if the job is
-        cancelled: they can execute only once. The intent is recorded again first, because the earlier run
-        may have ended when the store could not keep the record.
+        If the market does not know an order, the same bytes are submitted again, even if the job is
+        cancelled: they can execute only once. The intents are recorded again first, because the earlier run
+        may have ended when the store could not keep the records.
         """
-        self.run.in_flight = step, order
-        outcome = self._outcome(order, wait_s=0)
-        if outcome.status is OutcomeStatus.UNKNOWN:
-            outcome = self._record_and_submit(step, order, heed_cancel=False)
-        self.run.in_flight = None
-        return outcome
+        known = self._outcomes(wait_s=0)
+        lost = [sent for intent_id, sent in self.run.in_flight.items() if intent_id not in known]
+        if lost:
+            self._record_and_submit(lost, heed_cancel=False)
+        return self._ended(known)
+
+    def await_outcomes(self) -> list[EndedStep]:
+        """Wait until at least one order in flight has an outcome, and return the steps that ended.
+
+        An order without an outcome after the market's ``patience_s`` is ``UNKNOWN``. Until an order is
+        certainly submitted, the same bytes are submitted again. The submissions are recorded only if there is
+        no outcome within ``POLL_S``: a fast market saves that round trip.
+
+        Raises :class:`Handover` if the worker must stop and all outcomes together take too long.
+        """
+        submitted = all(sent.submitted for sent in self.run.in_flight.values())
+        wait_s = self._wait_s() if submitted else 0.0
+        while True:
+            begun_s = time.monotonic()
+            known = self._outcomes(wait_s=wait_s)
+            ended = self._ended(known | self._overdue(known))
+            if self.run.guard.stopping.is_set():
+                self.followed_s += time.monotonic() - begun_s if ended else wait_s
+            if ended:
+                return ended
+            self.run.guard.check_owned()
+            if self.followed_s >= FOLLOW_S:
+                self.run.guard.check_stopping()
+            self._submit_or_record()
+            wait_s = self._wait_s()
 
     def with_retries(self, query: Callable[[], T]) -> T:
         """Return what ``query`` returns, a call to the market that moves no money; repeat it on failure.
@@ -78,59 +108,77 @@ class StepExecutor:
                     raise
                 log.warning("querying the market again: %s", error)
             self.run.guard.pause(POLL_S)
-            self._check_guard()
+            self.run.guard.check_owned()
+            self.run.guard.check_stopping()
 
-    def _record_and_submit(self, step: Step, order: Order, *, heed_cancel: bool) -> Outcome:
-        if not self.run.reporter.intend(order.intent_id, order, heed_cancel=heed_cancel):
+    def _prepare(self, steps: Sequence[Step]) -> Sequence[Order | Rejection]:
+        try:
+            return self.with_retries(lambda: self.market.prepare([step.intent for step in steps]))
+        except MarketError as failure:
+            return [Rejection("market_unavailable", str(failure))] * len(steps)
+
+    def _record_and_submit(self, orders: list[OrderInFlight], *, heed_cancel: bool) -> None:
+        if not self.run.reporter.intend([sent.order for sent in orders], heed_cancel=heed_cancel):
             raise CancelRequested
-        self.run.in_flight = step, order
+        deadline_s = time.monotonic() + self.market.patience_s
+        for sent in orders:
+            sent.deadline_s = deadline_s
+            self.run.in_flight[sent.order.intent_id] = sent
         self.run.guard.check_owned()
         self.run.guard.reached("after_intent")
-        return self._await_outcome(order, submitted=self._submit(order))
+        self._submit(orders)
 
-    def _submit(self, order: Order) -> bool:
-        """Submit an order. Returns whether the market certainly received it."""
+    def _submit(self, orders: list[OrderInFlight]) -> None:
+        """Submit orders. If the market does not confirm that, :meth:`await_outcomes` submits them again."""
         try:
-            self.market.submit(order)
+            self.market.submit([sent.order for sent in orders])
         except MarketError:
-            log.warning("submitting %s failed: querying its outcome", order.intent_id, exc_info=True)
-            return False
+            log.warning("submitting %d orders failed: querying their outcomes", len(orders), exc_info=True)
+            return
+        for sent in orders:
+            sent.submitted = True
         self.run.guard.reached("after_submit")
-        return True
 
-    def _await_outcome(self, order: Order, *, submitted: bool) -> Outcome:
-        """Poll the market for an order's outcome; ``UNKNOWN`` if it has none after its ``patience_s``.
+    def _wait_s(self) -> float:
+        deadline_s = min(sent.deadline_s for sent in self.run.in_flight.values())
+        return min(POLL_S, max(0.0, deadline_s - time.monotonic()))
 
-        Until the order is certainly ``submitted``, the same bytes are submitted again. The submission is
-        recorded only when there is something to wait for: an immediate outcome saves that round trip.
-        """
-        deadline_s, wait_s, recorded = time.monotonic() + self.market.patience_s, 0.0, False
-        while True:
-            outcome = self._outcome(order, wait_s=wait_s)
-            if outcome.status is not OutcomeStatus.UNKNOWN or time.monotonic() >= deadline_s:
-                return outcome
-            self._check_guard()
-            if not submitted:
-                submitted = self._submit(order)
-            elif not recorded:
-                self.run.reporter.record_submission(order.intent_id, order)
-                self.run.guard.reached("after_submitted")
-                recorded = True
-            wait_s = min(POLL_S, max(0.0, deadline_s - time.monotonic()))
+    def _submit_or_record(self) -> None:
+        """Submit the orders in flight that are not certainly submitted; if all are, record that once."""
+        if unsent := [sent for sent in self.run.in_flight.values() if not sent.submitted]:
+            self._submit(unsent)
+        elif unrecorded := [sent for sent in self.run.in_flight.values() if not sent.recorded]:
+            self.run.reporter.record_submission([sent.order for sent in unrecorded])
+            for sent in unrecorded:
+                sent.recorded = True
+            self.run.guard.reached("after_submitted")
 
-    def _outcome(self, order: Order, *, wait_s: float) -> Outcome:
-        """Return the market's outcome of an order; ``UNKNOWN`` also when the market does not answer."""
+    def _outcomes(self, *, wait_s: float) -> dict[str, Outcome]:
+        """Return the known outcomes of the orders in flight, by intent id; none if the market fails."""
+        orders = [sent.order for sent in self.run.in_flight.values()]
         try:
-            return self.market.outcome(order, wait_s=wait_s)
+            return dict(self.market.outcomes(orders, wait_s=wait_s))
         except MarketError:
-            log.warning("no outcome of %s", order.intent_id, exc_info=True)
+            log.warning("no outcomes of %d orders", len(orders), exc_info=True)
             self.run.guard.pause(wait_s)
-            return Outcome(OutcomeStatus.UNKNOWN, order.signature)
+            return {}
 
-    def _check_guard(self) -> None:
-        self.run.guard.check_owned()
-        self.run.guard.check_stopping()
+    def _overdue(self, known: dict[str, Outcome]) -> dict[str, Outcome]:
+        """Return an unknown outcome for each order in flight that has waited too long."""
+        now_s = time.monotonic()
+        return {
+            intent_id: Outcome(OutcomeStatus.UNKNOWN, sent.order.signature)
+            for intent_id, sent in self.run.in_flight.items()
+            if intent_id not in known and now_s >= sent.deadline_s
+        }
+
+    def _ended(self, outcomes: dict[str, Outcome]) -> list[EndedStep]:
+        in_flight = self.run.in_flight
+        return [
+            EndedStep(in_flight[intent_id].step, in_flight[intent_id].order, outcome)
+            for intent_id, outcome in outcomes.items()
+        ]
 
 
-def _failed(code: str, error: MarketError) -> Outcome:
-    return Outcome(OutcomeStatus.FAILED, "", error_code=code, error=str(error))
+def _failed(rejection: Rejection) -> Outcome:
+    return Outcome(OutcomeStatus.FAILED, "", error_code=rejection.code, error=rejection.error)

@@ -23,10 +23,7 @@ def main() -> None:
     Raises :class:`ConfigError` if the data directory is in use or cannot be written.
     """
     settings = Settings.from_env()
-    if answers(settings):
-        raise ConfigError(
-            f"another system is running in {settings.data_dir.absolute()}: stop it, or set CTO_DATA_DIR"
-        )
+    check_unused(settings)
     directory = settings.data_dir.absolute() / "store"
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -49,6 +46,14 @@ def main() -> None:
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
     os.execv(program, [str(program), *arguments])  # noqa: S606 - replaces the process on purpose
+
+
+def check_unused(settings: Settings) -> None:
+    """Raise :class:`ConfigError` if an embedded store is running in this data directory."""
+    if answers(settings):
+        raise ConfigError(
+            f"another system is running in {settings.data_dir.absolute()}: stop it, or set CTO_DATA_DIR"
+        )
 
 
 def answers(settings: Settings) -> bool:

@@ -79,9 +79,8 @@ def resolve(store: Redis, job_id: str, intent_id: str, *, executed: bool) -> int
         OutcomeStatus.CONFIRMED if executed else OutcomeStatus.FAILED,
         record.order.signature if record.order else "",
     )
-    unknown, _ = _resolve(
-        store, job_id, intent_id, encode_record(replace(settled(record.order, outcome), resolved=True))
-    )
+    resolved = replace(settled(record.order, outcome, record.place), resolved=True)
+    unknown, _ = _resolve(store, job_id, intent_id, encode_record(resolved))
     return unknown
 
 

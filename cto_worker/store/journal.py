@@ -34,7 +34,7 @@ from cto_worker.store import keys
 from cto_worker.store.script_runner import Script, run_durably, translate_script_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from redis import Redis
@@ -60,6 +60,7 @@ class RedisJournal:
         self._renew = Script(store, "renew")
         self._release = Script(store, "release")
         self._find_orphans = Script(store, "find_orphans")
+        self._ms_until_due = Script(store, "ms_until_due")
         self._cancel = Script(store, "cancel")
 
     def create(
@@ -148,33 +149,27 @@ class RedisJournal:
             )
         return AppendResult(bool(cancel), float(median_ms) if median_ms else None)
 
-    def intend(
-        self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
-    ) -> bool:
+    def intend(self, job_id: str, attempt: int, orders: Sequence[Order], *, heed_cancel: bool = True) -> bool:
         """See :meth:`EventLog.intend`."""
-        record = IntentRecord(IntentStatus.INTENDED, order)
         with _translated_errors(job_id, attempt):
             recorded = self._durably(
                 self._intend,
+                _records(IntentStatus.INTENDED, orders),
                 job=keys.job(job_id),
                 intents=keys.intents(job_id),
                 attempt=attempt,
-                intent_id=intent_id,
-                record=encode_record(record),
                 heed_cancel=int(heed_cancel),
             )
         return bool(recorded)
 
-    def record_submission(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+    def record_submission(self, job_id: str, attempt: int, orders: Sequence[Order]) -> None:
         """See :meth:`EventLog.record_submission`."""
-        record = IntentRecord(IntentStatus.SUBMITTED, order)
         with _translated_errors(job_id, attempt):
             self._intend(
+                _records(IntentStatus.SUBMITTED, orders),
                 job=keys.job(job_id),
                 intents=keys.intents(job_id),
                 attempt=attempt,
-                intent_id=intent_id,
-                record=encode_record(record),
                 heed_cancel=0,
             )
 
@@ -194,6 +189,11 @@ class RedisJournal:
         rows = self._find_orphans()
         return [Orphan(job_id.decode(), request, int(attempt)) for job_id, request, attempt in rows]
 
+    def ms_until_due(self) -> int | None:
+        """See :meth:`JobStore.ms_until_due`."""
+        ms: int | None = self._ms_until_due()
+        return ms
+
     def request_cancel(self, job_id: str) -> CancelResult:
         """See :meth:`JobStore.request_cancel`."""
         answer = self._durably(self._cancel, job=keys.job(job_id))
@@ -204,8 +204,15 @@ class RedisJournal:
             raise JobEndedError(f"job {job_id} has ended: {status}")
         return CancelResult(status, int(answer[1]))
 
-    def _durably(self, write: Script, /, **named: Any) -> Any:
-        return run_durably(self._store, write, self._replicas, **named)
+    def _durably(self, write: Script, rest: Sequence[Any] = (), /, **named: Any) -> Any:
+        return run_durably(self._store, write, self._replicas, rest, **named)
+
+
+def _records(status: IntentStatus, orders: Sequence[Order]) -> list[Any]:
+    """Return the records of orders as intent id, record, intent id, record, ..."""
+    return [
+        part for order in orders for part in (order.intent_id, encode_record(IntentRecord(status, order)))
+    ]
 
 
 def _translated_errors(job_id: str, attempt: int) -> AbstractContextManager[None]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+from msgspec import Struct
 
+from cto_worker.domain.field_types import Count, Percent, doc
 from cto_worker.domain.progress_event import JobStatus, dumps
 from cto_worker.domain.purchase_outcome import PurchaseOutcome, outcome_of
 from cto_worker.store import keys
@@ -79,17 +81,16 @@ class AcceptedJob:
     rooms: list[str]  # rooms that receive the job's events; empty if the job has expired
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """Counts of the requested jobs by status."""
+class Stats(Struct, rename="camel"):
+    """The number of jobs by status. Responses contain it as it is."""
 
-    total: int
-    queued: int
-    active: int
-    completed: int
-    failed: int
-    not_found: int
-    average_progress: float  # of the jobs found, 0–100
+    total: Annotated[Count, doc("Distinct ids in the request")]
+    queued: Annotated[Count, doc("Jobs with status `waiting`")]
+    active: Annotated[Count, doc("Jobs with status `active`")]
+    completed: Annotated[Count, doc("Jobs with status `completed`")]
+    failed: Annotated[Count, doc("Jobs with status `failed`")]
+    not_found: Annotated[Count, doc("Ids that are not of a job of the caller")]
+    average_progress: Annotated[Percent, doc("The average progress of the jobs found, in per cent")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +183,8 @@ class JournalQueries:
         *counts, progress = self._stats(list(map(keys.job, job_ids)), counted_user=user_id or "")
         queued, active, completed, failed, not_found = map(int, counts)
         found = len(job_ids) - not_found
-        return Stats(
-            total=len(job_ids),
-            queued=queued,
-            active=active,
-            completed=completed,
-            failed=failed,
-            not_found=not_found,
-            average_progress=round(float(progress) / found, 2) if found else 0.0,
-        )
+        average = round(float(progress) / found, 2) if found else 0.0
+        return Stats(len(job_ids), queued, active, completed, failed, not_found, average)
 
     def page(self, user_id: str | None, status: str | None, limit: int, cursor: int | None = None) -> Page:
         """Return one page of a user's jobs, or of all jobs if ``user_id`` is ``None``.

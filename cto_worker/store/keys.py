@@ -6,9 +6,8 @@ Celery's own keys (the queue ``cto`` and ``celery-task-meta-*``) are in the same
 from __future__ import annotations
 
 QUEUE = "cto"
-RESUMED_QUEUE = (
-    "cto.resumed"  # jobs to take over; separate, because their orders must not wait behind new jobs
-)
+# Jobs to take over. Separate, because their orders must not wait behind new jobs.
+RESUMED_QUEUE = "cto.resumed"
 TASK_NAME = "cto_worker.run_operation"
 RECORDED = "recorded"  # message header: the job was recorded first, so a job without a record has ended
 
@@ -34,7 +33,7 @@ ALL_OWNERS = "*"  # the owner whose lists contain every job; it is not a valid u
 
 IDEMPOTENCY_TTL_S = 86_400
 NEW_MESSAGE_CHECK_DELAY_MS = 8_000  # a new job that is overdue by this time has lost its message
-RESUME_CHECK_DELAY_MS = 2_500  # the same for a job to take over
+RESUME_CHECK_DELAY_MS = 500  # the same for a job to take over; a superfluous message costs less than waiting
 RESENT_MESSAGE_TTL_MS = 10_000  # how long a resent message is assumed to be still in ``RESUMED_QUEUE``
 SWEEP_LIMIT = 200  # per sweep: maximum of claimed jobs, and maximum of waiting jobs
 STEP_DURATION_SAMPLES = 20  # recent runs from which the remaining time is estimated
@@ -101,6 +100,7 @@ def step_durations(mode: str, platform: str) -> str:
 
 # The paper market's keys. Only the outcome of an intent expires.
 
+PAPER_INTENT_PREFIX = "cto:paper:intent:"  # + intent id: see :func:`paper_intent`
 PAPER_LEDGER = "cto:paper:ledger"  # stream: one entry per movement
 PAPER_INTENT_TTL_S = 90 * 86_400
 
@@ -122,4 +122,4 @@ def paper_curve(mint: str) -> str:
 
 def paper_intent(intent_id: str) -> str:
     """Hash: the outcome of an intent: signature, status, spent, tokens, error_code, error, at_ms."""
-    return f"cto:paper:intent:{intent_id}"
+    return f"{PAPER_INTENT_PREFIX}{intent_id}"

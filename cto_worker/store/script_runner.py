@@ -124,7 +124,7 @@ def _pipelined(
     return answers
 
 
-def run_durably(store: Redis, write: Script, replicas: int, /, **named: Any) -> Any:
+def run_durably(store: Redis, write: Script, replicas: int, rest: Sequence[Any] = (), /, **named: Any) -> Any:
     """Run a script and wait until its writes are on disk, in one round trip on one connection.
 
     Returns the script's answer. Raises :class:`NotDurableError` unless the store and ``replicas`` replicas
@@ -132,7 +132,7 @@ def run_durably(store: Redis, write: Script, replicas: int, /, **named: Any) -> 
     own errors. A false answer means that the script wrote nothing; it is returned without this check.
     """
     wait = ("WAITAOF", 1, replicas, DURABLE_TIMEOUT_MS)
-    answer, durable = _pipelined(store, write, [write.bind(**named)], wait)
+    answer, durable = _pipelined(store, write, [write.bind(rest, **named)], wait)
     if isinstance(answer, Exception):
         raise answer
     if answer and (shortfall := durability_shortfall(durable, replicas)):

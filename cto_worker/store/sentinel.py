@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from cto_worker.store_url import Sentinels
 
 TIMEOUT_S = 0.5  # after this time without an answer the next Sentinel is asked
-MAX_CONNECTIONS = (
-    3_000  # to one Sentinel: after a failover all threads ask at once, and each must get an answer
-)
+# To one Sentinel: after a failover all threads ask at once, and each must get an answer.
+MAX_CONNECTIONS = 3_000
 
 
 def connection_options(sentinels: Sentinels) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from cto_worker.errors import (
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from cto_worker.domain.journal import Entry
     from cto_worker.domain.market import Order
@@ -76,9 +76,9 @@ class InMemoryJournal:
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)  # Celery's result metadata by job id
     published: list[bytes] = field(default_factory=list)
     before_append: Callable[[ProgressEvent], None] = lambda _: None
-    before_intent: Callable[[str], None] = lambda _: None
+    before_intent: Callable[[list[str]], None] = lambda _: None
     durable: bool = True  # False: claims and intents are recorded, but the call raises NotDurableError
-    lease_ms: int = 6_000
+    lease_ms: int = 4_000
     now_ms: int = 1_000_000
     queued: bool = False  # whether the queue of new jobs has messages
     resumed_queued: bool = False  # whether the queue of jobs to take over has messages
@@ -155,26 +155,21 @@ class InMemoryJournal:
             del samples[keys.STEP_DURATION_SAMPLES :]
         return self._answer(job, event)
 
-    def intend(
-        self, job_id: str, attempt: int, intent_id: str, order: Order, *, heed_cancel: bool = True
-    ) -> bool:
+    def intend(self, job_id: str, attempt: int, orders: Sequence[Order], *, heed_cancel: bool = True) -> bool:
         """See :meth:`~cto_worker.domain.journal.EventLog.intend`."""
-        self.before_intent(intent_id)
+        self.before_intent([order.intent_id for order in orders])
         job = self._owned(job_id, attempt)
-        record = encode_record(IntentRecord(IntentStatus.INTENDED, order))
-        _check_unsettled(job, intent_id, record)
-        if job.cancel and heed_cancel and job.log.get(intent_id) != record:
+        records = _records(job, IntentStatus.INTENDED, orders)
+        if job.cancel and heed_cancel and not records.items() <= job.log.items():
             return False
-        job.log[intent_id] = record
+        job.log |= records
         self._be_durable()
         return True
 
-    def record_submission(self, job_id: str, attempt: int, intent_id: str, order: Order) -> None:
+    def record_submission(self, job_id: str, attempt: int, orders: Sequence[Order]) -> None:
         """See :meth:`~cto_worker.domain.journal.EventLog.record_submission`."""
         job = self._owned(job_id, attempt)
-        record = encode_record(IntentRecord(IntentStatus.SUBMITTED, order))
-        _check_unsettled(job, intent_id, record)
-        job.log[intent_id] = record
+        job.log |= _records(job, IntentStatus.SUBMITTED, orders)
 
     def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
         """See :meth:`~cto_worker.domain.journal.Leases.renew`."""
@@ -216,6 +211,11 @@ class InMemoryJournal:
             if not self.queued or order.index(job_id) < highest_claimed:
                 orphans.append(Orphan(job_id, job.request, job.attempt))
         return orphans
+
+    def ms_until_due(self) -> int | None:
+        """See :meth:`~cto_worker.domain.journal.JobStore.ms_until_due`."""
+        due_ms = [job.due_ms for job in self.jobs.values() if job.attempt and not job.status.ended]
+        return max(0, min(due_ms) - self.now_ms) if due_ms else None
 
     def request_cancel(self, job_id: str) -> CancelResult:
         """See :meth:`~cto_worker.domain.journal.JobStore.request_cancel`."""
@@ -260,7 +260,11 @@ class InMemoryJournal:
         self.published.append(encode(event))
 
 
-def _check_unsettled(job: InMemoryJob, intent_id: str, record: bytes) -> None:
-    old_record = job.log.get(intent_id)
-    if old_record and old_record != record and decode_record(intent_id, old_record).outcome:
-        raise SequenceError(f"{intent_id} is settled")
+def _records(job: InMemoryJob, status: IntentStatus, orders: Sequence[Order]) -> dict[str, bytes]:
+    """Return the new records of these orders. Raises :class:`SequenceError` if one is settled."""
+    records = {order.intent_id: encode_record(IntentRecord(status, order)) for order in orders}
+    for intent_id, record in records.items():
+        old_record = job.log.get(intent_id)
+        if old_record and old_record != record and decode_record(intent_id, old_record).outcome:
+            raise SequenceError(f"{intent_id} is settled")
+    return records

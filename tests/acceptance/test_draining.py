@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 import requests
-from acceptance.test_compose import GATEWAYS, Deployment
+from support.deployment import GATEWAYS
 from support.javascript import NODE_PROGRAMS, NodeProgram
 from support.samples import operation
 from support.tokens import bearer
@@ -30,12 +30,13 @@ BRIEF_S = 3.5  # above BRIEF_MS of connection-manager.js: a shorter connection c
 
 
 @pytest.fixture
-def composed():
-    deployment = Deployment()
-    try:
-        yield deployment.up()
-    finally:
-        deployment.down()
+def composed(composed):
+    """The deployment. A gateway that the test ends is started again."""
+    yield composed
+    for name in GATEWAYS:
+        if composed.processes[name].poll() is not None:
+            composed.start(name)
+            wait_until(lambda name=name: composed.ready(composed.url(name)))
 
 
 class Crowd:

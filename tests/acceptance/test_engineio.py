@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import struct
-import time
 from contextlib import suppress
 
 import pytest
@@ -108,18 +107,6 @@ def test_a_session_that_ends_during_its_upgrade_is_closed(system, connect):
             pass
 
 
-def test_an_upgrade_has_a_time_limit(system, connect):
-    client = connect(session(system))
-    client.settimeout(1)
-    begun_s = time.monotonic()
-    with suppress(ConnectionError, websocket.WebSocketConnectionClosedException):
-        while time.monotonic() - begun_s < 25:
-            client.ping()
-            with suppress(websocket.WebSocketTimeoutException):
-                client.recv_frame()
-    assert 10 < time.monotonic() - begun_s < 25, "pings do not extend the limit"
-
-
 def test_a_reconnected_client_joins_500_rooms_in_one_post(system):
     sid = session(system)
     polled(system, sid, "\x1e".join(f'42{n}["join_room","user_{n}"]' for n in range(500)))
@@ -141,11 +128,12 @@ def test_a_polling_session_that_left_the_namespace_is_closed(system):
     assert polled(system, sid) == "2", "the first ping follows the check of new sessions"
     polled(system, sid, "3")
     polled(system, sid, "41")
-    begun_s = time.monotonic()
+    pings = 0
     while (answer := poll(system, sid)).status_code == 200:
         if answer.text == "2":
             polled(system, sid, "3")
-        assert time.monotonic() - begun_s < 30
+            pings += 1
+        assert pings < 5, "a session that answers its pings is not closed for its silence"
 
 
 def test_polling_responses_are_not_compressed(system):

@@ -35,11 +35,17 @@ def answers(system):
         return False
 
 
-def test_a_running_and_a_failed_operation_are_found_by_their_job_ids(launch):
-    system = launch(
-        CTO_PAPER_LATENCY_MS="500", CTO_FLOWER_HOST="0.0.0.0", CTO_FLOWER_PASSWORD=PASSWORD
-    ).ready()
-    operator = ("operator", PASSWORD)
+@pytest.fixture(scope="module")
+def public():
+    """A system with slow transfers and buys, whose Flower has a public address and keeps 100 tasks."""
+    flower = {"CTO_FLOWER_HOST": "0.0.0.0", "CTO_FLOWER_PASSWORD": PASSWORD, "CTO_FLOWER_TASKS": "100"}
+    system = System(environment(**flower, CTO_PAPER_LATENCY_MS="500")).ready()
+    yield system
+    system.close()
+
+
+def test_a_running_and_a_failed_operation_are_found_by_their_job_ids(public):
+    system, operator = public, ("operator", PASSWORD)
     wait_until(lambda: answers(system))
     wait_until(lambda: "enabled by remote" in system.output())  # from then on the worker sends task events
     failing = system.submit(userId="flower-poor", buyAmount=1_000)
@@ -89,14 +95,6 @@ def test_flower_on_loopback_accepts_known_names_and_no_commands(launch):
     wait_until(lambda: "the host evil.example is not allowed: add it to CTO_FLOWER_NAMES" in system.output())
 
 
-@pytest.fixture(scope="module")
-def limited():
-    """A system whose Flower keeps 100 tasks."""
-    system = System(environment(CTO_FLOWER_TASKS="100", CTO_FLOWER_PASSWORD=PASSWORD)).ready()
-    yield system
-    system.close()
-
-
 def command_statuses(system):
     """Send each command of Flower's API. Return the statuses by path."""
     wait_until(lambda: answers(system))
@@ -118,8 +116,8 @@ def command_statuses(system):
     return statuses
 
 
-def test_flower_refuses_commands_by_default(limited):
-    statuses = command_statuses(limited)
+def test_flower_refuses_commands_by_default(public):
+    statuses = command_statuses(public)
     assert set(statuses.values()) == {403}, statuses
 
 
@@ -128,12 +126,12 @@ def test_flower_accepts_commands_with_the_setting(launch):
     assert statuses["task/revoke/none"] == 200, statuses
 
 
-def test_flower_keeps_a_limited_number_of_tasks_and_workers(limited):
-    wait_until(lambda: answers(limited))
-    app, operator = celery_app(limited.settings), ("operator", PASSWORD)
+def test_flower_keeps_a_limited_number_of_tasks_and_workers(public):
+    wait_until(lambda: answers(public))
+    app, operator = celery_app(public.settings), ("operator", PASSWORD)
 
     def get(path):
-        return requests.get(f"{flower(limited)}{path}", auth=operator, timeout=30)
+        return requests.get(f"{flower(public)}{path}", auth=operator, timeout=30)
 
     def send_events(number, uuid):
         with app.events.default_dispatcher(hostname=f"worker@{number}") as dispatcher:
@@ -143,7 +141,7 @@ def test_flower_keeps_a_limited_number_of_tasks_and_workers(limited):
             )
             dispatcher.send("task-succeeded", uuid=uuid, runtime=0.1, result="{}")
 
-    wait_until(lambda: "enabled by remote" in limited.output())
+    wait_until(lambda: "enabled by remote" in public.output())
     jobs = [str(uuid4()) for _ in range(400)]
     for number, uuid in enumerate(jobs):
         send_events(number, uuid)

@@ -13,7 +13,7 @@ import requests
 import websocket
 from support.waiting import wait_until
 
-from api.limits.token_bucket import BURST, PER_SECOND, TokenBucket
+from api.limits.token_bucket import BURST
 
 PATH = "/socket.io/?EIO=4&transport="
 
@@ -29,7 +29,10 @@ class Session:
         assert self.socket.recv().startswith("40")
 
     def ended(self):
-        """Read until the server ends the connection, without answering pings. Return the received texts."""
+        """Read until the server ends the connection. Return the received texts.
+
+        Pings are answered, so silence is not the reason for the end.
+        """
         texts = []
         try:
             while True:
@@ -37,6 +40,9 @@ class Session:
                 if opcode == websocket.ABNF.OPCODE_CLOSE:
                     break
                 texts.append(data.decode())
+                if texts[-1] == "2":
+                    self.socket.send("3")
+                assert texts.count("2") < 5, "the server does not end the connection"
         except (websocket.WebSocketConnectionClosedException, ConnectionError):
             pass
         self.socket.shutdown()
@@ -108,9 +114,7 @@ def test_a_client_that_sends_an_invalid_packet_is_disconnected(system, messages)
     client = Session(system)
     for message in messages:
         client.socket.send(message) if isinstance(message, str) else client.socket.send_binary(message)
-    began_s = time.monotonic()
     assert not any("success" in text for text in client.ended())
-    assert time.monotonic() - began_s < 5
 
 
 def test_a_client_cannot_send_the_events_of_the_server(system):
@@ -126,9 +130,10 @@ def test_a_client_cannot_send_the_events_of_the_server(system):
 
 def test_a_client_that_leaves_the_namespace_is_disconnected(system):
     client = Session(system)
-    client.socket.settimeout(2)  # less than the time limit of a session that has not joined
     client.socket.send("41")
-    client.ended()
+    with suppress(OSError):
+        client.socket.send("40")
+    assert not any(text.startswith("40") for text in client.ended()), "it must open a new connection"
 
 
 @pytest.mark.usefixtures("healthy")
@@ -157,15 +162,6 @@ def test_a_websocket_that_exceeds_the_message_limit_is_closed_with_an_error(open
     assert client.received("error")[0]["code"] == "too_many_messages"
     assert len(client.received("left")) >= BURST
     assert client.status == 1008
-
-
-def test_a_token_bucket_refills():
-    bucket = TokenBucket()
-    while bucket.spend():
-        pass
-    begun_s = time.monotonic()
-    wait_until(bucket.spend, timeout_s=10)
-    assert time.monotonic() - begun_s < 3 / PER_SECOND + 1
 
 
 def masked(first_byte, payload=b""):

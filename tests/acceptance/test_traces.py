@@ -114,8 +114,13 @@ def collector():
 
 @pytest.fixture(scope="module")
 def system(collector):
-    """A system with slow transfers and buys, and a lease of 3 s, that sends its spans at once."""
-    settings = {"CTO_PAPER_LATENCY_MS": "300", "CTO_LEASE_MS": "3000", "CTO_OTLP_ENDPOINT": collector.url}
+    """A system with slow steps, two at a time, and a lease of 3 s. It sends its spans at once."""
+    settings = {
+        "CTO_PAPER_LATENCY_MS": "300",
+        "CTO_OPERATION_PARALLELISM": "2",
+        "CTO_LEASE_MS": "3000",
+        "CTO_OTLP_ENDPOINT": collector.url,
+    }
     system = System(environment(**settings, **OFTEN), "--no-flower").ready()
     yield system
     system.close()
@@ -175,9 +180,12 @@ def test_a_trace_connects_the_request_with_each_buy_and_contains_no_secret(launc
         assert step.parent == phases[-1].id
         assert (step.attributes["cto.outcome"], step.attributes["cto.attempt"]) == ("confirmed", 1)
         assert step.attributes["cto.intent_id"].startswith(f"{job_id}:")
-        names = [span.name for span in collector.spans if span.parent == step.id]
-        assert names.count("prepare") == names.count("record intent") == names.count("submit") == 1
-        assert "outcome" in names
+    calls = [
+        span for span in collector.spans if span.parent == phases[-1].id and "cto.orders" in span.attributes
+    ]
+    for name in ("prepare", "record intents", "submit"):
+        assert [call.attributes["cto.orders"] for call in calls if call.name == name] == [2, 2], name
+    assert "outcomes" in {call.name for call in calls}
     assert {span.trace for span in collector.spans} == {trace}
 
     everything = b"".join(collector.bodies)

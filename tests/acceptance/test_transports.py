@@ -127,7 +127,7 @@ def test_a_stream_client_that_does_not_read_is_disconnected(system, stream, slow
     drops = system.output().count("dropped a client")
     flood(system, user)
     flood(system, f"{user}-slow")
-    wait_until_left(system, f"user_{user}-slow", timeout_s=8)
+    wait_until_left(system, f"user_{user}-slow")
     assert system.output().count("dropped a client") == drops + 1
     reader.wait_for(lambda client: len(client.events()) == 300)
 
@@ -141,7 +141,7 @@ def test_a_websocket_client_that_does_not_read_is_disconnected(system, user):
     wait_until(lambda: system.is_followed(f"user_{user}"))
     drops = system.output().count("dropped a client")
     flood(system, user)
-    wait_until_left(system, f"user_{user}", timeout_s=8)
+    wait_until_left(system, f"user_{user}")
     assert system.output().count("dropped a client") == drops + 1
     slow.shutdown()
 
@@ -193,7 +193,7 @@ def test_an_ended_connection_leaves_no_subscriber(system, user):
     ways = [closed_stream, closed_websocket, reset_websocket, reset_socketio, ended_polling]
     check_all([(connect.__name__, (connect,)) for connect in ways], check)
     assert requests.head(f"{system.url}/api/cto/stream?userId={user}", timeout=10).status_code == 200
-    wait_until_left(system, f"user_{user}", timeout_s=5)
+    wait_until_left(system, f"user_{user}")
 
 
 def test_a_connection_joins_a_limited_number_of_rooms(launch):

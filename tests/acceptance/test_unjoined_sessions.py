@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-import time
 
 import pytest
 import requests
@@ -104,13 +103,16 @@ def test_a_joined_session_may_send_1000_packets_in_one_post(guarded):
     assert all('"success":true' in answer for answer in answers)
 
 
-@pytest.mark.parametrize("packet", ["3", "42[]", "41"])
-def test_an_unjoined_websocket_that_sends_too_many_packets_is_closed(guarded, packet):
+@pytest.mark.parametrize(
+    ("packet", "address"), [("3", "192.0.2.3"), ("42[]", "192.0.2.4"), ("41", "192.0.2.5")]
+)
+def test_an_unjoined_websocket_that_sends_too_many_packets_is_closed(guarded, packet, address):
     client = websocket.create_connection(
-        guarded.url.replace("http", "ws", 1) + f"{PATH}websocket", timeout=30
+        guarded.url.replace("http", "ws", 1) + f"{PATH}websocket",
+        timeout=30,
+        header={"X-Forwarded-For": address},
     )
     assert client.recv().startswith("0")
-    begun_s = time.monotonic()
     try:
         for _ in range(UNJOINED_PACKETS + 1):
             client.send(packet)
@@ -118,7 +120,7 @@ def test_an_unjoined_websocket_that_sends_too_many_packets_is_closed(guarded, pa
             pass
     except (websocket.WebSocketException, OSError):
         pass
-    assert time.monotonic() - begun_s < 4, "the time limit of a silent session is 4 s"
+    assert f"closed a session from {address}: never joined" not in guarded.output(), "which also ends it"
     client.shutdown()
 
 
@@ -141,7 +143,7 @@ def test_a_refused_python_client_does_not_reconnect(guarded, transport, wait):
     client.on("connect_error", refusals.append)
     if wait:
         with pytest.raises(socketio.exceptions.ConnectionError):
-            client.connect(guarded.url, auth={"token": "bad"}, transports=[transport])
+            client.connect(guarded.url, auth={"token": "bad"}, transports=[transport], wait_timeout=30)
     else:
         client.connect(guarded.url, auth={"token": "bad"}, transports=[transport], wait=False)
     wait_until(lambda: refusals and client.eio.state == "disconnected")

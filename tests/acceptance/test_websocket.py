@@ -29,7 +29,7 @@ def test_a_websocket_client_joins_resumes_and_leaves(system, open_websocket, use
     assert client.events() == system.events(job_id)
     client.send(type="leave", room=f"user_{user}")
     client.wait_for(lambda client: client.received("left"))
-    wait_until_left(system, f"user_{user}", timeout_s=5)
+    wait_until_left(system, f"user_{user}")
     assert "s3cret" not in system.output()
 
 
@@ -86,7 +86,7 @@ def test_an_invalid_message_is_answered_with_an_error_and_closes_the_connection(
     client.wait_for(lambda client: client.received("end"))
     assert [line["code"] for line in client.received("error")] == [code]
     assert client.status == status
-    wait_until_left(system, f"user_{user}", timeout_s=5)
+    wait_until_left(system, f"user_{user}")
 
 
 def test_a_client_that_answers_no_ping_is_disconnected(system, open_websocket, user):
@@ -95,7 +95,7 @@ def test_a_client_that_answers_no_ping_is_disconnected(system, open_websocket, u
     dead.send(f'{{"type":"join","room":"user_{user}-dead"}}')
     begun_s = time.monotonic()
     wait_until(lambda: system.is_followed(f"user_{user}-dead"))
-    wait_until_left(system, f"user_{user}-dead", timeout_s=20)
+    wait_until_left(system, f"user_{user}-dead")
     assert time.monotonic() - begun_s > 10
     assert_stays(lambda: system.is_followed(f"user_{user}-alive"), for_s=2)
     alive.send(type="leave", room=f"user_{user}-alive")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from acceptance.conftest import guarded, launch, system  # noqa: F401 - fixtures
-from browser.tcp_proxy import TcpProxy
 from playwright.sync_api import sync_playwright
 from support.javascript import CLIENT, DEV, evaluate
+from support.tcp_proxy import TcpProxy
 
 NODE_DIR = Path(__file__).parent / "node"
 UNPACKED = NODE_DIR / "unpacked"

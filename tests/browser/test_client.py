@@ -7,8 +7,8 @@ import uuid
 
 import pytest
 import requests
-from browser.tcp_proxy import TcpProxy
 from support.samples import MINT
+from support.tcp_proxy import TcpProxy
 from support.tokens import GUARDED, token
 from support.waiting import assert_stays, wait_until
 

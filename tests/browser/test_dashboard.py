@@ -27,8 +27,9 @@ def user():
 
 @pytest.fixture(scope="module")
 def slow():
-    """A system with slow transfers and buys, which can be watched and cancelled."""
-    system = System(environment(CTO_PAPER_LATENCY_MS="300"), "--no-flower").ready()
+    """A system with slow transfers and buys, three at a time, which can be watched and cancelled."""
+    slowly = environment(CTO_PAPER_LATENCY_MS="900", CTO_OPERATION_PARALLELISM="3")
+    system = System(slowly, "--no-flower").ready()
     yield system
     system.stop()
 
@@ -51,6 +52,13 @@ def start(page, user, *, mode="prefunded", wallets=3, **fields):
     expect(page.locator("#start-result")).to_have_text("Started.")
 
 
+def _periods(bars):
+    """Return begin and end of bars, in per cent of the chart."""
+    styles = bars.evaluate_all("bars => bars.map(({ style }) => [style.left, style.width])")
+    lefts_and_widths = [(float(left[:-1]), float(width[:-1])) for left, width in styles]
+    return [(left, left + width) for left, width in lefts_and_widths]
+
+
 def card(page, status, within="#jobs"):
     return page.locator(f"{within} .job[data-status={status}]").first
 
@@ -63,18 +71,19 @@ def test_an_operation_is_started_watched_and_shown_in_detail(slow, context, user
     running = card(page, "in_progress")
     expect(running.get_by_role("progressbar")).to_have_attribute("aria-valuetext", re.compile("Executing"))
     running.get_by_role("button", name="Details").click()
-    expect(page.locator(".chart .transfer")).not_to_have_count(0)
+    expect(page.locator(".chart .wallet")).to_have_count(3)
     screenshot(page, "dashboard-running")
     done = card(page, "completed")
     expect(done.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
     expect(done.locator(".chart .phase")).to_have_count(4)
-    expect(done.locator(".chart .step.transfer.confirmed")).to_have_count(3)
-    expect(done.locator(".chart .step.buy.confirmed")).to_have_count(3)
-    widths = [
-        float(w[:-1])
-        for w in done.locator(".chart .buy .span").evaluate_all("s => s.map(e => e.style.width)")
-    ]
-    assert all(8 < width < 25 for width in widths), "six steps of similar length fill the chart"
+    expect(done.locator(".chart .transfer.confirmed")).to_have_count(3)
+    expect(done.locator(".chart .buy.confirmed")).to_have_count(3)
+    transfers, buys = (_periods(done.locator(f".chart .{kind}")) for kind in ("transfer", "buy"))
+    for periods in (transfers, buys):
+        assert max(begin for begin, _ in periods) < min(end for _, end in periods), "the wallets overlap"
+    assert all(end <= begin + 0.1 for (_, end), (begin, _) in zip(transfers, buys, strict=True)), (
+        "each wallet buys after its own transfer"
+    )
     expect(done.locator(".wallets tbody tr")).to_have_count(3)
     result = slow.get(f"/api/cto/job/{done.get_attribute('id').removeprefix('job-')}/status")[
         "operationResult"
@@ -113,6 +122,9 @@ def test_an_operation_is_cancelled_only_after_confirmation(slow, page, user, axe
     open_room(page, slow, f"user_{user}")
     start(page, user, wallets=30)
     running = card(page, "in_progress")
+    running.get_by_role("button", name="Details").click()
+    expect(running.locator(".chart .buy[data-in-progress=true]")).to_have_count(3)
+    expect(running.locator(".wallets .running")).to_have_count(3)
     cancel = running.get_by_role("button", name="Cancel")
     cancel.click()
     expect(page.get_by_role("dialog")).to_be_visible()

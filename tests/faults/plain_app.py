@@ -39,8 +39,8 @@ def buy(task, user_id, token_address, wallets, lamports):
         intent = Buy(
             f"{task.request.id}:{number}:{uuid4()}", user_id, wallet, token_address, lamports, 10_000, 1_000
         )
-        order = market.prepare(intent)
-        market.submit(order)
-        market.outcome(order, wait_s=60)
+        (order,) = market.prepare([intent])
+        market.submit([order])
+        market.outcomes([order], wait_s=60)
         store.rpush("plain:steps", f"{task.request.id} {time.time()}")
     store.sadd("plain:ended", task.request.id)

@@ -9,18 +9,24 @@ from cto_worker.domain.progress_event import JobStatus
 from cto_worker.markets.paper import ledger_audit
 
 
-@pytest.mark.parametrize("mode", ["standard", "prefunded"])
-def test_a_cancellation_stops_a_job_after_the_step_in_flight(build, mode):
-    system = build(CTO_PAPER_LATENCY_MS="300")
+@pytest.mark.parametrize(
+    ("mode", "parallelism", "wallets"), [("standard", 1, 20), ("prefunded", 10, 50), ("standard", 10, 20)]
+)
+def test_a_cancellation_stops_a_job_after_the_steps_in_flight(build, mode, parallelism, wallets):
+    system = build(CTO_PAPER_LATENCY_MS="300", CTO_OPERATION_PARALLELISM=str(parallelism))
     system.worker()
-    job_id = system.submit(mode=mode, walletCount=20)
+    job_id = system.submit(mode=mode, walletCount=wallets)
     system.wait_for_events(job_id, 8)
     assert system.cancel(job_id) is JobStatus.ACTIVE
     intended, executed = system.intent_log(job_id).records, len(orders(system))
     system.wait_for_end([job_id])
     assert system.intent_log(job_id).records.keys() == intended.keys(), "no further step starts"
-    assert executed <= len(orders(system)) <= executed + 1
+    assert executed <= len(orders(system)) <= executed + parallelism
     check(system, [job_id])
+    reported = [
+        event["details"]["lastStep"] for event in system.events(job_id) if "lastStep" in event["details"]
+    ]
+    assert len(reported) == len(orders(system)), "those in flight are followed and reported"
     assert system.events(job_id)[-1]["details"]["errorCode"] == "cancelled"
 
 

@@ -12,7 +12,8 @@ from cto_worker.markets.paper import ledger_audit
 @pytest.mark.parametrize("fault", ["LOST", "SILENT", "LATE"])
 def test_an_executed_order_is_never_reported_as_failed(build, fault):
     system = build(**{"CTO_PAPER_TIMEOUT_MS": "300", f"CTO_PAPER_{fault}_RATE": "0.5"})
-    system.worker()
+    system.worker()  # one order at a time
+    system.worker()  # ten
     jobs = [system.submit(mode=mode, walletCount=8) for mode in ("standard", "prefunded") * 3]
     system.wait_for_end(jobs)
     unknown = {intent_id for intent_id, record in recorded(system, jobs) if record.status == "unknown"}

@@ -9,12 +9,13 @@ import selectors
 import socket
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from statistics import quantiles
 
 import pytest
 import requests
 import socketio
+import websocket
 from msgspec.structs import replace
 from support.clients import clients_of_every_transport
 from support.samples import FIRST_EVENT
@@ -295,6 +296,24 @@ class UnreadClient:
 
     def close(self):
         self.socket.close()
+
+
+def test_an_idle_websocket_client_needs_no_green_thread(system):
+    """Two green threads needed 48 kB. An idle client needs 6 kB."""
+    gateway = system.gateway()
+    with ExitStack() as opened:
+
+        def add(count):
+            for _ in range(count):
+                client = websocket.create_connection(f"{system.url.replace('http', 'ws', 1)}/ws", timeout=30)
+                opened.callback(client.shutdown)
+                client.send('{"type":"join","room":"user_7"}')
+                assert '"joined"' in client.recv()
+
+        add(100)
+        before_mb = resident_mb(gateway)
+        add(400)
+        assert (resident_mb(gateway) - before_mb) * 1024 / 400 < 20
 
 
 class UnpolledClient:

@@ -19,13 +19,14 @@ ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))  # `make soak` does ten
 
 @pytest.mark.timeout(120 + 60 * ROUNDS)
 @pytest.mark.parametrize("down_s", [0.2, 3, 8])
-def test_jobs_continue_after_the_store_is_killed(system, down_s):
+def test_jobs_continue_after_the_store_is_killed(build, down_s):
+    system = build(CTO_PAPER_LATENCY_MS="200")
     workers = [system.worker(), system.worker()]
     gateway = system.gateway()
     jobs = []
     for _ in range(ROUNDS):
         running = [system.submit(mode=mode, walletCount=10) for mode in ("standard", "prefunded") * 3]
-        wait_until(lambda job_id=running[-1]: system.events(job_id)[-1]["phase"] == 4)
+        wait_until(lambda job_id=running[-1]: system.events(job_id)[-1]["phase"] >= 4)
         system.restart_store(down_s)
         running.append(system.submit())
         counts = {job_id: len(system.events(job_id)) for job_id in running}
@@ -63,19 +64,20 @@ def test_jobs_complete_while_the_store_disconnects_its_clients_every_two_seconds
 
 
 @pytest.mark.parametrize(
-    ("setting", "bad", "good"),
-    [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")],
-    ids=["full", "read-only"],
+    ("setting", "parallelism", "wallets"),
+    [("maxmemory", 1, 10), ("maxmemory", 10, 50), ("min-replicas-to-write", 10, 50)],
+    ids=["full", "full, ten orders in flight", "read-only, ten orders in flight"],
 )
-def test_a_store_that_refuses_writes_moves_no_money_and_recovers(system, setting, bad, good):
+def test_a_store_that_refuses_writes_moves_no_money_and_recovers(build, setting, parallelism, wallets):
+    system = build(CTO_OPERATION_PARALLELISM=str(parallelism))
     system.worker()
-    jobs = [system.submit(mode=mode, walletCount=10) for mode in ("standard", "prefunded") * 3]
-    wait_until(lambda: system.events(jobs[0])[-1]["phase"] == 4)
-    system.client.config_set(setting, bad)
+    jobs = [system.submit(mode=mode, walletCount=wallets) for mode in ("standard", "prefunded") * 3]
+    wait_until(lambda: system.events(jobs[0])[-1]["phase"] >= 4)
+    system.client.config_set(setting, "1")
     moved = system.client.xlen(keys.PAPER_LEDGER)
     wait_until(lambda: "maxmemory" in system.logs() or "NOREPLICAS" in system.logs())
     assert system.client.xlen(keys.PAPER_LEDGER) == moved
-    system.client.config_set(setting, good)
+    system.client.config_set(setting, "0")
     system.wait_for_end(jobs)
     assert check(system, jobs)["completed"] == len(jobs)
     check_all_bought(system, jobs)
@@ -105,9 +107,9 @@ def test_a_worker_refuses_a_store_without_persistence(system):
     assert "appendonly yes" in worker.log.read_text()
 
 
-@pytest.mark.parametrize("begun", [False, True])
-def test_no_order_is_submitted_while_the_store_has_no_persistence(system, begun):
-    system.worker(CTO_PAPER_LATENCY_MS="300")
+@pytest.mark.parametrize(("begun", "parallelism"), [(False, 10), (True, 1)])
+def test_no_order_is_submitted_while_the_store_has_no_persistence(system, begun, parallelism):
+    system.worker(CTO_PAPER_LATENCY_MS="300", CTO_OPERATION_PARALLELISM=str(parallelism))
     job_id = None
     if begun:
         job_id = system.submit()

@@ -7,13 +7,16 @@ import random
 import signal
 import threading
 import time
+from collections import Counter
 
 import pytest
 from support.criteria import check, check_all_bought, check_resumed
 from support.system import LEASE_MS, random_worker
 from support.waiting import wait_until
 
+from cto_worker.config import Settings
 from cto_worker.crash_points import CRASH_POINTS
+from cto_worker.operation.step_schedule import next_steps
 from cto_worker.store import keys
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))  # `make soak` does ten
@@ -23,13 +26,13 @@ CHANCE = random.Random(ROUNDS)
 @pytest.mark.timeout(120 + 90 * ROUNDS)
 def test_jobs_of_killed_workers_are_resumed(build):
     """Two workers with a production lease. One of them is killed repeatedly while jobs run."""
-    system = build(CTO_LEASE_MS="6000")
+    system = build(CTO_LEASE_MS=str(Settings().lease_ms), CTO_PAPER_LATENCY_MS="150")
     for _ in range(2):
         system.worker()
     jobs, killed_ms = [], []
     for _ in range(5 * ROUNDS):
         jobs += [system.submit(mode=mode, walletCount=6) for mode in ("standard", "prefunded") * 2]
-        wait_until(lambda job_id=jobs[-1]: system.events(job_id)[-1]["phase"] == 4)
+        wait_until(lambda job_id=jobs[-1]: system.events(job_id)[-1]["phase"] >= 4)
         killed_ms.append(time.time_ns() // 10**6)
         random_worker(system, CHANCE).kill()
         system.worker()
@@ -40,11 +43,21 @@ def test_jobs_of_killed_workers_are_resumed(build):
     assert len(check_resumed(system, jobs, killed_ms)) >= 5, "otherwise no kill interrupted a job"
 
 
-@pytest.mark.parametrize("point", [point for point in CRASH_POINTS if point != "after_record"])
-@pytest.mark.parametrize("mode", ["standard", "prefunded"])
-def test_a_job_is_resumed_at_the_crash_point_of_its_worker(system, point, mode):
-    doomed = system.worker(CTO_CRASH_AT=point)
-    job_id = system.submit(mode=mode)
+POINTS = [point for point in CRASH_POINTS if point != "after_record"]
+# Each point is reached with one order in flight in one mode, and with several in the other.
+CRASHES = [
+    (point, mode, (1, 10)[(number + offset) % 2])
+    for number, point in enumerate(POINTS)
+    for offset, mode in enumerate(("standard", "prefunded"))
+]
+
+
+@pytest.mark.parametrize(("point", "mode", "parallelism"), CRASHES)
+def test_a_job_is_resumed_at_the_crash_point_of_its_worker(build, point, mode, parallelism):
+    system = build(CTO_OPERATION_PARALLELISM=str(parallelism))
+    # The market needs longer than POLL_S: only then a submission is recorded.
+    doomed = system.worker(CTO_CRASH_AT=point, CTO_PAPER_LATENCY_MS="700")
+    job_id = system.submit(mode=mode, walletCount=3 if parallelism == 1 else 15)
     assert doomed.process.wait(30) == -signal.SIGKILL
     before, log = system.events(job_id), system.intent_log(job_id)
     system.worker()
@@ -64,15 +77,20 @@ def test_a_job_is_resumed_at_the_crash_point_of_its_worker(system, point, mode):
     after = system.intent_log(job_id)
     assert after.plan == log.plan, "the plan does not change"
     assert all(after.records[intent_id].order == record.order for intent_id, record in log.records.items())
-    remaining = [step for step in log.plan.steps if _open(log.records.get(step.intent.intent_id))]
-    if remaining:
-        assert new[0]["details"]["currentOperation"].endswith(remaining[0].description), (
-            "the run continues at another step"
-        )
+    text = new[0]["details"]["currentOperation"]
+    assert all(part in text for part in _parts_after(log, parallelism)), "the run continues at other steps"
 
 
-def _open(record):
-    return record is None or record.unsettled
+def _parts_after(log, parallelism):
+    """Return parts of the next run's first event: the steps in flight, or otherwise the next ones."""
+    records = [(step, log.records.get(step.intent.intent_id)) for step in log.plan.steps]
+    in_flight = [step for step, record in records if record and record.unsettled]
+    steps = in_flight or next_steps([step for step, record in records if record is None], [], parallelism)
+    if len(steps) == 1:
+        return [steps[0].description]
+    if in_flight:
+        return [f"Checking the outcome of: {len(steps)} orders"]
+    return [f" {count} wallet" for count in Counter(type(step.intent) for step in steps).values()]
 
 
 def test_a_job_runs_although_its_producer_died_before_sending_the_message(system):
@@ -84,7 +102,8 @@ def test_a_job_runs_although_its_producer_died_before_sending_the_message(system
     assert check(system, [job_id])["completed"]
 
 
-def test_a_job_that_kills_every_worker_is_parked(system):
+def test_a_job_that_kills_every_worker_is_parked(build):
+    system = build(CTO_OPERATION_PARALLELISM="10")
     job_id = system.submit()
     threads_end = threading.Event()
 
@@ -104,13 +123,14 @@ def test_a_job_that_kills_every_worker_is_parked(system):
     check(system, [job_id], unknown_allowed=True)
     last = system.events(job_id)[-1]
     assert (last["attempt"], last["details"]["errorCode"]) == (6, "needs_review")
-    assert [step["status"] for step in system.history.job_details(job_id).result["steps"]] == ["unknown"]
+    assert [step["status"] for step in system.history.job_details(job_id).result["steps"]] == ["unknown"] * 3
 
 
-def test_a_frozen_worker_sends_and_writes_nothing_after_a_takeover(build):
-    system = build(CTO_PAPER_LATENCY_MS="300")
+@pytest.mark.parametrize(("parallelism", "wallets"), [(1, 10), (10, 50)])
+def test_a_frozen_worker_sends_and_writes_nothing_after_a_takeover(build, parallelism, wallets):
+    system = build(CTO_PAPER_LATENCY_MS="300", CTO_OPERATION_PARALLELISM=str(parallelism))
     first = system.worker()
-    job_id = system.submit(walletCount=10)
+    job_id = system.submit(walletCount=wallets)
     system.wait_for_events(job_id, 6)
     first.signal(signal.SIGSTOP)
     system.worker()
@@ -123,14 +143,37 @@ def test_a_frozen_worker_sends_and_writes_nothing_after_a_takeover(build):
     wait_until(lambda: "stopped, another run takes over" in first.log.read_text())
 
 
+def test_a_stalled_worker_keeps_its_jobs(build):
+    """A worker is stopped for 0.6 of a lease, three times. Another worker sweeps meanwhile."""
+    lease_ms = Settings().lease_ms
+    system = build(CTO_PAPER_LATENCY_MS="1000", CTO_LEASE_MS=str(lease_ms), CTO_OPERATION_PARALLELISM="1")
+    stalled = system.worker()
+    jobs = [system.submit(mode="prefunded", walletCount=12) for _ in range(3)]
+    wait_until(lambda: all(system.events(job_id)[-1]["phase"] == 4 for job_id in jobs))
+    system.worker()
+    for _ in range(3):
+        stalled.signal(signal.SIGSTOP)
+        threading.Event().wait(0.6 * lease_ms / 1000)
+        stalled.signal(signal.SIGCONT)
+        # That takes about two seconds: without a renewal, the lease would expire in the next stall.
+        _wait_for_three_steps(system, jobs)
+    system.wait_for_end(jobs)
+    assert check(system, jobs)["takeovers"] == 0
+
+
+def _wait_for_three_steps(system, jobs):
+    seqs = {job_id: system.events(job_id)[-1]["seq"] for job_id in jobs}
+    wait_until(lambda: all(system.has_continued(job_id, seq + 2) for job_id, seq in seqs.items()))
+
+
 @pytest.mark.timeout(120 + 90 * ROUNDS)
 def test_stopping_workers_hand_their_jobs_over(build):
-    system = build(CTO_PAPER_LATENCY_MS="200", CTO_LEASE_MS="60000")  # no lease expires during this test
+    system = build(CTO_PAPER_LATENCY_MS="500", CTO_LEASE_MS="60000")  # no lease expires during this test
     worker = system.worker()
     jobs = []
     for _ in range(3 * ROUNDS):
-        jobs += [system.submit(walletCount=20) for _ in range(5)]
-        wait_until(lambda job_id=jobs[-1]: system.events(job_id)[-1]["phase"] == 4)
+        jobs += [system.submit(walletCount=50) for _ in range(5)]
+        wait_until(lambda job_id=jobs[-1]: system.events(job_id)[-1]["phase"] >= 4)
         successor = system.worker()
         assert worker.terminate(timeout_s=15) < 15
         worker = successor
@@ -140,9 +183,9 @@ def test_stopping_workers_hand_their_jobs_over(build):
     assert seen["takeovers"] >= len(jobs) / 2
 
 
-@pytest.mark.parametrize("skew_s", [3_600, -3_600])
-def test_a_wrong_wall_clock_causes_no_early_takeover(build, skew_s):
-    system = build(CTO_PAPER_LATENCY_MS="200")
+@pytest.mark.parametrize(("skew_s", "parallelism", "latency_ms"), [(3_600, 1, 200), (-3_600, 10, 2_000)])
+def test_a_wrong_wall_clock_causes_no_early_takeover(build, skew_s, parallelism, latency_ms):
+    system = build(CTO_PAPER_LATENCY_MS=str(latency_ms), CTO_OPERATION_PARALLELISM=str(parallelism))
     first = system.worker()
     job_id = system.submit(walletCount=15)
     system.wait_for_events(job_id, 5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.samples import MINT
 
 from api.auth.authentication import Authenticator
 from api.auth.token_revocations import Revocations
@@ -12,8 +13,6 @@ from cto_worker.domain.journal import Journal
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
 from cto_worker.store.journal import RedisJournal
-
-MINT = "So11111111111111111111111111111111111111112"
 
 
 @pytest.fixture

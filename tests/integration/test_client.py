@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from msgspec.structs import replace
+from support.samples import MINT
 
 from cto_worker.client import Client
 from cto_worker.domain.journal import Entry
@@ -19,7 +20,7 @@ from cto_worker.errors import (
 from cto_worker.store import keys
 
 REQUEST = {
-    "tokenAddress": "So11111111111111111111111111111111111111112",
+    "tokenAddress": MINT,
     "userId": "7",
     "userChatId": 42,
     "mode": "prefunded",

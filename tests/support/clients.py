@@ -30,7 +30,7 @@ class RecordingClient:
             self.lines.append(line)
             self.changed.notify_all()
 
-    def wait_for(self, condition, timeout_s=40):
+    def wait_for(self, condition, timeout_s=60):
         """Wait until ``condition(self)`` holds. Return the client."""
         with self.changed:
             assert self.changed.wait_for(lambda: condition(self), timeout_s), self.lines[-3:]
@@ -98,12 +98,16 @@ class PythonClient(RecordingClient):
         self.client.on("room_error", lambda error: self.record({"roomError": error}))
         for name in ("gap", "auth_expired", "connect_error"):
             self.client.on(name, lambda argument, name=name: self.record({name: argument}))
+        self.client.on("connect", lambda: self.record({"connect": True}))
         self.client.on("disconnect", lambda *_: self.record({"end": True}))
         try:
-            self.client.connect(url, auth=auth, transports=[transport])
+            self.client.connect(url, auth=auth, transports=[transport], wait=False)
         except socketio.exceptions.ConnectionError:
             if self.refusal is None:
                 raise
+        self.wait_for(lambda client: client.received("connect") or client.refusal)
+        if self.refusal:  # the gateway ends the session
+            wait_until(lambda: self.client.eio.state == "disconnected")
         for room in rooms:
             self.client.emit("join_room", room, callback=self.answer_of(room))
 
@@ -227,9 +231,9 @@ class WebSocketClient(RecordingClient):
         self.socket.shutdown()
 
 
-def wait_until_left(system, room, timeout_s=25):
+def wait_until_left(system, room):
     """Wait until no gateway is subscribed to a room."""
-    wait_until(lambda: not system.is_followed(room), timeout_s=timeout_s)
+    wait_until(lambda: not system.is_followed(room))
 
 
 @contextmanager

@@ -8,15 +8,9 @@ from cto_worker.domain.progress_event import Status
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.operation.progress_reporter import accepted_event
+from support.samples import operation
 
-BODY = {
-    "tokenAddress": "So11111111111111111111111111111111111111112",
-    "userId": "7",
-    "userChatId": 42,
-    "mode": "prefunded",
-    "buyAmount": 0.9,
-    "walletCount": 3,
-}
+BODY = operation(userChatId=42, buyAmount=0.9, walletCount=3)
 BUY_FEE = 6_000
 
 

@@ -38,6 +38,7 @@ from support.waiting import wait_until
 WORKER = [BIN / "celery", "--app", "cto_worker.app", "worker", "--queues", "cto,cto.resumed"]
 ENQUEUE = "import cto_worker, json, sys; cto_worker.enqueue(json.loads(sys.argv[1]))"
 LEASE_MS = 2_000
+PARALLELISM = ("1", "10")  # of the first worker, of the second, and so on in turn
 SKEWED = Path(__file__).parent / "skewed"
 ENDED = {"completed", "failed"}
 
@@ -133,6 +134,7 @@ class SplitSystem(Access):
             "CTO_WORKER_CONCURRENCY": "20",
         }
         super().__init__(environment(**(defaults | settings)))
+        self.given = settings
         self.workers = []
         self.others = []  # gateways, and whatever else runs
         self.started = 0
@@ -162,7 +164,11 @@ class SplitSystem(Access):
         self.store_process = self.start_store()
 
     def worker(self, *, wait=True, **settings):
-        """Start a worker, with further settings if given."""
+        """Start a worker, with further settings if given.
+
+        Workers take turns: one order at a time, or ten in flight. So most takeovers change this number.
+        """
+        settings = {"CTO_OPERATION_PARALLELISM": PARALLELISM[self.started % 2]} | self.given | settings
         self.started += 1
         name = f"w{self.started}"
         log = self.directory / f"{name}.log"

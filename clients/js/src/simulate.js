@@ -12,6 +12,10 @@ const PHASES = [
   { progress: 70, title: "Executing Operation" },
 ];
 const LAST_PROGRESS = 99; // before the final event
+const KINDS = /** @type {const} */ (["transfer", "buy"]);
+const TEXTS = { transfer: "Distributing SOL to", buy: "Buying with" };
+const PARALLELISM = 10; // orders in flight
+const LATENCY_MS = 400; // of the market
 const FEE_SOL = 0.000105;
 const TOKENS_PER_SOL = 35_000_000_000_000; // base units, on a new bonding curve
 const MINT_LENGTH = 44;
@@ -20,6 +24,7 @@ const SIGNATURE_LENGTH = 88;
 
 /** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
 /** @typedef {import("./types.js").OperationRequest} OperationRequest */
+/** @typedef {{ kind: "transfer" | "buy", wallet: string }} SimulatedStep */
 
 /**
  * @typedef {object} Simulation
@@ -177,46 +182,72 @@ class SimulatedJob {
       phase: 3, platform, waitMs: 250, phaseDescription: `Optimizing for ${platform} platform`,
       details: { ...totals, currentOperation: "Choosing the buying strategy" },
     };
-    const steps = [
-      ...(mode === "standard" ? wallets.map((wallet, at) => ({ wallet, kind: "transfer", label: `Distributing SOL to wallet ${at + 1} of ${wallets.length}` })) : []),
-      ...wallets.map((wallet, at) => ({ wallet, kind: "buy", label: `Buying with wallet ${at + 1} of ${wallets.length}` })),
-    ];
-    let lastStep;
+    /** @type {SimulatedStep[]} */
+    const waiting = KINDS.slice(mode === "standard" ? 0 : 1).flatMap((kind) => wallets.map((wallet) => ({ wallet, kind })));
+    const planned = waiting.length;
+    const ended = { transfer: 0, buy: 0 };
     totals.plannedBuys = wallets.length;
-    const executing = { phase: 4, platform, phaseDescription: `Executing ${mode} CTO with ${buyAmount} SOL` };
-    const span = LAST_PROGRESS - PHASES[3].progress;
-    for (const [at, { wallet, kind, label }] of steps.entries()) {
-      yield {
-        ...executing, progress: PHASES[3].progress + (span * at) / steps.length, waitMs: 400,
-        details: { ...totals, ...(lastStep ? { lastStep } : { plannedWallets: wallets }), currentOperation: label, estimatedTimeRemaining: 400 * (steps.length - at) },
+    /** @type {any} */ let news = { plannedWallets: wallets }; // for the next event only
+    /** @param {SimulatedStep[]} inFlight @param {number} waitMs @param {object} [fields] of `details` */
+    const report = (inFlight, waitMs, fields) => {
+      const details = {
+        ...totals, ...news, ...fields, currentOperation: activity(inFlight, ended, wallets),
+        estimatedTimeRemaining: LATENCY_MS * roundsOf([...inFlight, ...waiting]),
       };
-      if (this.cancelled) {
+      news = {};
+      const progress = PHASES[3].progress + ((LAST_PROGRESS - PHASES[3].progress) * (ended.transfer + ended.buy)) / planned;
+      return { phase: 4, platform, phaseDescription: `Executing ${mode} CTO with ${buyAmount} SOL`, progress, waitMs, details };
+    };
+    while (waiting.length) {
+      const isCancelled = this.cancelled;
+      const batch = takeNext(waiting);
+      yield report(batch, isCancelled ? 10 : LATENCY_MS, { startingWallets: batch.map(({ wallet }) => wallet) });
+      if (isCancelled) {
         yield this.#ending(totals, platform, { error: "Cancelled on request", errorCode: "cancelled" });
         return;
       }
-      const failed = kind === "buy" && random() < failureRate;
-      const unknown = kind === "buy" && !failed && unknownRate > 0 && random() < unknownRate;
-      const spent = unknown ? 0 : failed || kind === "transfer" ? FEE_SOL : FEE_SOL + buyAmount / wallets.length;
-      const signature = text(random, SIGNATURE_LENGTH);
-      lastStep = {
-        kind, wallet, status: unknown ? "unknown" : failed ? "failed" : "confirmed", signature, spent,
-        tokens: failed || unknown || kind === "transfer" ? 0 : Math.round((buyAmount / wallets.length) * TOKENS_PER_SOL),
-        ...(failed && { errorCode: "slippage_exceeded", error: "The price moved further than the slippage limit allows" }),
-      };
-      totals.totalSpent = round(totals.totalSpent + spent);
-      if (!failed && !unknown) totals.transactionSignatures = [...totals.transactionSignatures, signature];
-      if (kind === "buy") {
-        totals.walletsUsed += 1;
-        if (unknown) totals.unknownBuys = (totals.unknownBuys ?? 0) + 1;
-        else if (failed) totals.failedBuys += 1;
-        else totals.successfulBuys += 1;
+      for (const [at, step] of batch.entries()) {
+        news = { lastStep: this.#execute(step, buyAmount / wallets.length, totals, random, { failureRate, unknownRate }) };
+        ended[step.kind] += 1;
+        const rest = batch.slice(at + 1);
+        if (rest.length) yield report(rest, 0);
       }
     }
-    yield { ...executing, progress: LAST_PROGRESS, waitMs: 10, details: { ...totals, lastStep, currentOperation: "Finishing", estimatedTimeRemaining: 0 } };
+    yield report([], 10);
     const error = totals.unknownBuys
       ? { error: "No buy is confirmed, and the outcome of at least one order is unknown", errorCode: "outcome_unknown" }
       : { error: "No buy succeeded", errorCode: "all_buys_failed" };
     yield this.#ending(totals, platform, totals.successfulBuys ? {} : error);
+  }
+
+  /**
+   * Return the result of a step, and add it to the totals.
+   *
+   * @param {SimulatedStep} step
+   * @param {number} share SOL of a wallet
+   * @param {any} totals
+   * @param {() => number} random
+   * @param {{ failureRate: number, unknownRate: number }} rates
+   */
+  #execute({ kind, wallet }, share, totals, random, { failureRate, unknownRate }) {
+    const failed = kind === "buy" && random() < failureRate;
+    const unknown = kind === "buy" && !failed && unknownRate > 0 && random() < unknownRate;
+    const bought = kind === "buy" && !failed && !unknown;
+    const spent = unknown ? 0 : bought ? FEE_SOL + share : FEE_SOL;
+    const signature = text(random, SIGNATURE_LENGTH);
+    totals.totalSpent = round(totals.totalSpent + spent);
+    if (!failed && !unknown) totals.transactionSignatures = [...totals.transactionSignatures, signature];
+    if (kind === "buy") {
+      totals.walletsUsed += 1;
+      if (unknown) totals.unknownBuys = (totals.unknownBuys ?? 0) + 1;
+      else if (failed) totals.failedBuys += 1;
+      else totals.successfulBuys += 1;
+    }
+    return {
+      kind, wallet, status: unknown ? "unknown" : failed ? "failed" : "confirmed", signature, spent,
+      tokens: bought ? Math.round(share * TOKENS_PER_SOL) : 0,
+      ...(failed && { errorCode: "slippage_exceeded", error: "The price moved further than the slippage limit allows" }),
+    };
   }
 
   /** @param {any} totals @param {string} platform @param {{ error?: string, errorCode?: string }} error */
@@ -244,6 +275,39 @@ class SimulatedJob {
     };
   }
 }
+
+/**
+ * Remove the steps from `waiting` that begin together: at most one of each wallet.
+ *
+ * @param {SimulatedStep[]} waiting
+ */
+function takeNext(waiting) {
+  const wallets = new Set(waiting.slice(0, PARALLELISM).map(({ wallet }) => wallet));
+  return waiting.splice(0, wallets.size);
+}
+
+/**
+ * Return what the steps in flight do, e.g. "Buying with 7 wallets, 3 of 10 done".
+ *
+ * @param {SimulatedStep[]} inFlight
+ * @param {Record<string, number>} ended steps of each kind
+ * @param {string[]} wallets
+ */
+function activity(inFlight, ended, wallets) {
+  if (inFlight.length === 1) {
+    const [{ kind, wallet }] = inFlight;
+    return `${TEXTS[kind]} wallet ${wallets.indexOf(wallet) + 1} of ${wallets.length}`;
+  }
+  return KINDS.map((kind) => ({ kind, count: countOf(kind, inFlight) })).filter(({ count }) => count)
+    .map(({ kind, count }) => `${TEXTS[kind]} ${count} wallet${count > 1 ? "s" : ""}, ${ended[kind]} of ${wallets.length} done`)
+    .join("; ") || "Finishing";
+}
+
+/** Return in how many rounds these steps run. @param {SimulatedStep[]} steps */
+const roundsOf = (steps) => KINDS.reduce((sum, kind) => sum + Math.ceil(countOf(kind, steps) / PARALLELISM), 0);
+
+/** @param {"transfer" | "buy"} wanted @param {SimulatedStep[]} steps */
+const countOf = (wanted, steps) => steps.filter(({ kind }) => kind === wanted).length;
 
 /** @param {number} sol */
 const round = (sol) => Math.round(sol * 1e9) / 1e9;

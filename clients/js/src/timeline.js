@@ -12,37 +12,47 @@ import { hasEnded } from "./job.js";
  * @typedef {Span & { phase: number, title: string }} PhaseSpan
  * @typedef {Span & import("./types.js").StepResult & { label: string, price: number | null }} StepSpan
  * `price` is SOL per million base units: per token, for a mint of six decimals
+ * @typedef {Span & { wallet: string, kind: "transfer" | "buy" }} RunningSpan a transfer or buy without an outcome so far
  */
 
 /**
- * Return the periods of a job's phases, transfers and buys. Only phases and steps in `events` are included.
+ * Return the periods of a job's phases, transfers and buys. Only phases and steps in `events` are included. Steps of
+ * different wallets overlap when several orders were in flight.
  *
  * @param {readonly import("./types.js").ProgressEvent[]} events of one job, oldest first
- * @returns {{ phases: PhaseSpan[], steps: StepSpan[], from: number, to: number | null } | null} null without events
+ * @returns {{ phases: PhaseSpan[], steps: StepSpan[], running: RunningSpan[], from: number, to: number | null } | null}
+ * null without events. `steps` in the order of completion
  */
 export function timeline(events) {
   if (!events.length) return null;
   const last = events[events.length - 1];
-  const ended = hasEnded(last);
+  const to = hasEnded(last) ? last.timestamp : null;
   /** @type {PhaseSpan[]} */ const phases = [];
   /** @type {StepSpan[]} */ const steps = [];
-  events.forEach((event, index) => {
+  /** @type {Map<string, RunningSpan>} */ const running = new Map(); // by wallet
+  events.forEach(({ phase, phaseTitle: title, timestamp, mode, details = {} }, index) => {
     const current = phases[phases.length - 1];
-    if (event.phase !== current?.phase) {
-      if (current) current.to = event.timestamp;
-      phases.push({ phase: event.phase, title: event.phaseTitle, from: event.timestamp, to: null });
+    if (phase !== current?.phase) {
+      if (current) current.to = timestamp;
+      phases.push({ phase, title, from: timestamp, to: null });
     }
-    const step = event.details?.lastStep;
-    if (!step) return;
-    const before = events[index - 1] ?? event; // announces the step in `currentOperation`
-    steps.push({
-      ...step,
-      from: before.timestamp,
-      to: event.timestamp,
-      label: before.details?.currentOperation ?? step.kind,
-      price: step.tokens ? (step.spent / step.tokens) * 1e6 : null,
-    });
+    const step = details.lastStep;
+    if (step) {
+      const before = events[index - 1]; // in an older release it announces the step
+      steps.push({
+        ...step,
+        from: (running.get(step.wallet)?.from ?? before?.timestamp) || timestamp,
+        to: timestamp,
+        label: before?.details?.currentOperation ?? step.kind,
+        price: step.tokens ? (step.spent / step.tokens) * 1e6 : null,
+      });
+      running.delete(step.wallet);
+    }
+    for (const wallet of details.startingWallets ?? []) {
+      const kind = mode === "prefunded" || steps.some((ended) => ended.wallet === wallet) ? "buy" : "transfer";
+      running.set(wallet, { wallet, kind, from: timestamp, to: null });
+    }
   });
-  if (ended) phases[phases.length - 1].to = last.timestamp;
-  return { phases, steps, from: events[0].timestamp, to: ended ? last.timestamp : null };
+  phases[phases.length - 1].to = to;
+  return { phases, steps, running: to ? [] : [...running.values()], from: events[0].timestamp, to };
 }

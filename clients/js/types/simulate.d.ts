@@ -1,6 +1,10 @@
 import { Client } from "./client.js";
 export type ProgressEvent = import("./types.js").ProgressEvent;
 export type OperationRequest = import("./types.js").OperationRequest;
+export type SimulatedStep = {
+    kind: "transfer" | "buy";
+    wallet: string;
+};
 export type Simulation = {
     /**
      * 2: twice as fast as the paper market
@@ -25,6 +29,7 @@ export type Simulation = {
 };
 /** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
 /** @typedef {import("./types.js").OperationRequest} OperationRequest */
+/** @typedef {{ kind: "transfer" | "buy", wallet: string }} SimulatedStep */
 /**
  * @typedef {object} Simulation
  * @property {number} [speed] 2: twice as fast as the paper market

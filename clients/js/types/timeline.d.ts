@@ -10,6 +10,10 @@ export type StepSpan = Span & import("./types.js").StepResult & {
     label: string;
     price: number | null;
 };
+export type RunningSpan = Span & {
+    wallet: string;
+    kind: "transfer" | "buy";
+};
 /**
  * A period of time, in ms since 1970-01-01 UTC. `to` is null until the period ends.
  *
@@ -21,16 +25,20 @@ export type StepSpan = Span & import("./types.js").StepResult & {
  * @typedef {Span & { phase: number, title: string }} PhaseSpan
  * @typedef {Span & import("./types.js").StepResult & { label: string, price: number | null }} StepSpan
  * `price` is SOL per million base units: per token, for a mint of six decimals
+ * @typedef {Span & { wallet: string, kind: "transfer" | "buy" }} RunningSpan a transfer or buy without an outcome so far
  */
 /**
- * Return the periods of a job's phases, transfers and buys. Only phases and steps in `events` are included.
+ * Return the periods of a job's phases, transfers and buys. Only phases and steps in `events` are included. Steps of
+ * different wallets overlap when several orders were in flight.
  *
  * @param {readonly import("./types.js").ProgressEvent[]} events of one job, oldest first
- * @returns {{ phases: PhaseSpan[], steps: StepSpan[], from: number, to: number | null } | null} null without events
+ * @returns {{ phases: PhaseSpan[], steps: StepSpan[], running: RunningSpan[], from: number, to: number | null } | null}
+ * null without events. `steps` in the order of completion
  */
 export declare function timeline(events: readonly import("./types.js").ProgressEvent[]): {
     phases: PhaseSpan[];
     steps: StepSpan[];
+    running: RunningSpan[];
     from: number;
     to: number | null;
 } | null;

@@ -42,6 +42,10 @@ export type Details = {
      */
     plannedWallets?: string[];
     /**
+     * wallets whose next transfer or buy begins after this event
+     */
+    startingWallets?: string[];
+    /**
      * in the last event; use `outcomeOf`, which also supports older gateways
      */
     outcome?: Outcome;
@@ -204,6 +208,7 @@ export type Transport = {
  * @property {number} [walletsUsed]
  * @property {number} [plannedBuys] total, from phase 4 on
  * @property {string[]} [plannedWallets] wallets that will buy, in order; in the first event of phase 4
+ * @property {string[]} [startingWallets] wallets whose next transfer or buy begins after this event
  * @property {Outcome} [outcome] in the last event; use `outcomeOf`, which also supports older gateways
  * @property {boolean} [needsReview] in the last event: whether an operator had to look at the job when it ended
  * @property {string[]} [transactionSignatures]

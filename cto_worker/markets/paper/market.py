@@ -24,16 +24,26 @@ from typing import TYPE_CHECKING, Any
 import base58
 from redis.exceptions import RedisError
 
-from cto_worker.domain.lamports import LAMPORTS_PER_SOL, to_lamports, to_sol
-from cto_worker.domain.market import Account, Buy, Order, Outcome, OutcomeStatus, Strategy, Transfer
+from cto_worker.domain.lamports import LAMPORTS_PER_SOL, to_lamports
+from cto_worker.domain.market import (
+    Account,
+    Buy,
+    Order,
+    Outcome,
+    OutcomeStatus,
+    Rejection,
+    Strategy,
+    Transfer,
+)
 from cto_worker.domain.progress_event import dumps
 from cto_worker.errors import MarketError, OrderRejectedError
 from cto_worker.markets.paper import bonding_curve
+from cto_worker.markets.paper.quotes import Quotes
 from cto_worker.store import keys
 from cto_worker.store.script_runner import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from redis import Redis
 
@@ -42,12 +52,13 @@ if TYPE_CHECKING:
 NETWORK_FEE_LAMPORTS = 5_000  # Solana's base fee for one signature
 
 STRATEGIES = {
-    "pumpfun": Strategy("pumpfun", 500, 5 * LAMPORTS_PER_SOL, 100_000),
-    "bonk": Strategy("bonk", 300, 3 * LAMPORTS_PER_SOL, 50_000),
-    "raydium": Strategy("raydium", 100, 10 * LAMPORTS_PER_SOL, 20_000),
+    "pumpfun": Strategy("pumpfun", 500, 5 * LAMPORTS_PER_SOL, 100_000, 50),
+    "bonk": Strategy("bonk", 300, 3 * LAMPORTS_PER_SOL, 50_000, 50),
+    "raydium": Strategy("raydium", 100, 10 * LAMPORTS_PER_SOL, 20_000, 100),
 }
 PLATFORMS = tuple(STRATEGIES)
 _SUFFIXES = {"pump": "pumpfun", "bonk": "bonk"}
+_EXECUTED_FIELDS = ("kind", "source", "target", "lamports", "min_tokens", "priority_fee")  # of a payload
 AFTER_TIMEOUT_S = 1.0  # time from the timeout until a late outcome is reported, or a late order is executed
 
 
@@ -81,7 +92,7 @@ class PaperMarket:
         self._open = Script(store, "open", __package__)
         self._quote = Script(store, "quote", __package__)
         self._submit = Script(store, "submit", __package__)
-        self._outcome = Script(store, "outcome", __package__)
+        self._outcomes = Script(store, "outcomes", __package__)
 
     def account(self, user_id: str, wallet_count: int) -> Account:
         """See :meth:`cto_worker.domain.market.Market.account`. Opens missing wallets."""
@@ -118,96 +129,81 @@ class PaperMarket:
         """See :meth:`cto_worker.domain.market.Market.buy_fee`."""
         return NETWORK_FEE_LAMPORTS + strategy.priority_fee_lamports
 
-    def prepare(self, intent: Transfer | Buy) -> Order:
+    def prepare(self, intents: Sequence[Transfer | Buy]) -> list[Order | Rejection]:
         """See :meth:`cto_worker.domain.market.Market.prepare`.
 
-        The quote's minimum number of tokens is part of the signed bytes.
+        A quote's minimum number of tokens is part of the signed bytes.
         """
-        if isinstance(intent, Transfer):
-            with _store_errors():
-                balance: Any = self._store.hget(keys.paper_wallets(intent.user_id), intent.source)
-            _check(balance, intent.source, intent.lamports + NETWORK_FEE_LAMPORTS)
-            return _sign("transfer", intent, intent.source, intent.destination)
+        sources = list({_source(intent) for intent in intents})
+        mint = next((intent.token_address for intent in intents if isinstance(intent, Buy)), "")
         with _store_errors():
-            balance, gained, sold = self._quote(
-                wallets=keys.paper_wallets(intent.user_id),
-                curve=keys.paper_curve(intent.token_address),
-                wallet=intent.wallet,
+            gained, sold, *balances = self._quote(
+                sources, wallets=keys.paper_wallets(intents[0].user_id), curve=keys.paper_curve(mint)
             )
-        fees = NETWORK_FEE_LAMPORTS + intent.priority_fee_lamports
-        _check(balance, intent.wallet, intent.lamports + fees)
-        quote = bonding_curve.tokens_for(intent.lamports, int(gained), int(sold))
-        if quote > bonding_curve.TOKENS_FOR_SALE - int(sold):
-            raise OrderRejectedError(
-                "insufficient_liquidity", "the curve has too few tokens left: buy for a smaller amount"
-            )
-        min_tokens = quote * (10_000 - intent.slippage_bps) // 10_000
-        return _sign("buy", intent, intent.wallet, intent.token_address, min_tokens)
+        lamports = {
+            name: None if text is None else int(text) for name, text in zip(sources, balances, strict=True)
+        }
+        quotes = Quotes(lamports, int(gained), int(sold))
+        return [_prepared(intent, quotes) for intent in intents]
 
-    def submit(self, order: Order) -> None:
-        """See :meth:`cto_worker.domain.market.Market.submit`.
+    def submit(self, orders: Sequence[Order]) -> None:
+        """See :meth:`cto_worker.domain.market.Market.submit`. All orders are executed in one atomic step.
 
         Only the first of several orders for one intent is executed.
         """
-        fault = self._fault(order.intent_id)
-        if fault is _Fault.LATE:
-            timer = threading.Timer(self.patience_s + AFTER_TIMEOUT_S, self._execute, [order])
-            timer.daemon = True
-            timer.start()
-            return
-        self._execute(order)
-        if fault is _Fault.LOST:
+        faults = {order.intent_id: self._fault(order.intent_id) for order in orders}
+        for order in orders:
+            if faults[order.intent_id] is _Fault.LATE:
+                timer = threading.Timer(self.patience_s + AFTER_TIMEOUT_S, self._execute, [[order]])
+                timer.daemon = True
+                timer.start()
+        if in_time := [order for order in orders if faults[order.intent_id] is not _Fault.LATE]:
+            self._execute(in_time)
+        if _Fault.LOST in faults.values():
             raise MarketError("the reply was lost, simulated by CTO_PAPER_LOST_RATE")
 
-    def outcome(self, order: Order, *, wait_s: float) -> Outcome:
-        """See :meth:`cto_worker.domain.market.Market.outcome`.
+    def outcomes(self, orders: Sequence[Order], *, wait_s: float) -> dict[str, Outcome]:
+        """See :meth:`cto_worker.domain.market.Market.outcomes`.
 
-        Returns ``UNKNOWN`` if no order was submitted for the intent, or if a different one was.
+        No outcome is known if no order was submitted for the intent, or if a different one was.
         """
         with _store_errors():
-            signature, status, spent, tokens, code, error, age_ms = self._outcome(
-                intent=keys.paper_intent(order.intent_id)
-            )
-        unknown = Outcome(OutcomeStatus.UNKNOWN, order.signature)
-        if signature is None or signature.decode() != order.signature:
-            time.sleep(wait_s)
-            return unknown
-        hidden_s = (self._latency_ms - age_ms) / 1000
-        if self._fault(order.intent_id) is _Fault.SILENT:
-            hidden_s += self.patience_s + AFTER_TIMEOUT_S
-        if hidden_s > 0:
-            time.sleep(min(hidden_s, wait_s))
-        if hidden_s > wait_s:
-            return unknown
-        return Outcome(
-            status=OutcomeStatus(status.decode()),
-            signature=order.signature,
-            spent_lamports=int(spent),
-            tokens=int(tokens),
-            error_code=code.decode(),
-            error=error.decode(),
-        )
+            answers = self._outcomes([order.intent_id for order in orders])
+        hidden_s: dict[str, float] = {}
+        outcomes: dict[str, Outcome] = {}
+        for order, (signature, *fields, age_ms) in zip(orders, answers, strict=True):
+            if signature and signature.decode() == order.signature:
+                hidden_s[order.intent_id] = self._hidden_s(order.intent_id, age_ms)
+                outcomes[order.intent_id] = _outcome(order, fields)
+        waited_s = min(wait_s, max(0.0, min(hidden_s.values(), default=wait_s)))
+        if waited_s:
+            time.sleep(waited_s)
+        completed = sorted(hidden_s, key=hidden_s.__getitem__)
+        return {name: outcomes[name] for name in completed if hidden_s[name] <= waited_s}
 
-    def _execute(self, order: Order) -> None:
-        fields = json.loads(order.payload)
-        user_id, target = fields["user"], fields["target"]
+    def _hidden_s(self, intent_id: str, age_ms: int) -> float:
+        """Return the seconds until the outcome of an order is reported that was executed ``age_ms`` ago."""
+        hidden_s = (self._latency_ms - age_ms) / 1000
+        if self._fault(intent_id) is _Fault.SILENT:
+            hidden_s += self.patience_s + AFTER_TIMEOUT_S
+        return hidden_s
+
+    def _execute(self, orders: Sequence[Order]) -> None:
+        documents = [json.loads(order.payload) for order in orders]
+        user_id = documents[0]["user"]
+        mint = next((fields["target"] for fields in documents if fields["kind"] == "buy"), "")
+        rows: list[Any] = []
+        for order, fields in zip(orders, documents, strict=True):
+            fails = int(_chance(order.intent_id) < self._failure_rate)
+            rows += [order.intent_id, order.signature, fails, *map(fields.__getitem__, _EXECUTED_FIELDS)]
         with _store_errors():
             self._submit(
-                intent=keys.paper_intent(order.intent_id),
+                rows,
                 wallets=keys.paper_wallets(user_id),
                 tokens=keys.paper_tokens(user_id),
-                curve=keys.paper_curve(target),
-                kind=fields["kind"],
-                intent_id=order.intent_id,
-                signature=order.signature,
+                curve=keys.paper_curve(mint),
                 user=user_id,
-                source=fields["source"],
-                target=target,
-                lamports=fields["lamports"],
-                min_tokens=fields["min_tokens"],
                 network_fee=NETWORK_FEE_LAMPORTS,
-                priority_fee=fields["priority_fee"],
-                fails=int(_chance(order.intent_id) < self._failure_rate),
                 virtual_lamports=bonding_curve.VIRTUAL_LAMPORTS,
                 virtual_tokens=bonding_curve.VIRTUAL_TOKENS,
                 for_sale=bonding_curve.TOKENS_FOR_SALE,
@@ -238,15 +234,27 @@ def address(user_id: str, index: int) -> str:
     return base58.b58encode(hashlib.sha256(f"paper wallet {index} of {user_id}".encode()).digest()).decode()
 
 
-def _check(balance: bytes | None, wallet: str, lamports: int) -> None:
-    if balance is None:
-        raise OrderRejectedError("wallet_unknown", f"the wallet {wallet} does not exist")
-    if int(balance) < lamports:
-        available, needed = to_sol(int(balance)), to_sol(lamports)
-        raise OrderRejectedError(
-            "insufficient_funds",
-            f"wallet {wallet} holds {available:.9g} SOL, but {needed:.9g} SOL are needed",
+def _source(intent: Transfer | Buy) -> str:
+    return intent.source if isinstance(intent, Transfer) else intent.wallet
+
+
+def _prepared(intent: Transfer | Buy, quotes: Quotes) -> Order | Rejection:
+    try:
+        if isinstance(intent, Transfer):
+            quotes.pay(intent.source, intent.lamports + NETWORK_FEE_LAMPORTS)
+            return _sign("transfer", intent, intent.source, intent.destination)
+        tokens = quotes.buy(
+            intent.wallet, intent.lamports, NETWORK_FEE_LAMPORTS + intent.priority_fee_lamports
         )
+        min_tokens = tokens * (10_000 - intent.slippage_bps) // 10_000
+        return _sign("buy", intent, intent.wallet, intent.token_address, min_tokens)
+    except OrderRejectedError as rejection:
+        return Rejection(rejection.code, str(rejection))
+
+
+def _outcome(order: Order, fields: list[bytes]) -> Outcome:
+    status, spent, tokens, code, error = (field.decode() for field in fields)
+    return Outcome(OutcomeStatus(status), order.signature, int(spent), int(tokens), code, error)
 
 
 def _sign(kind: str, intent: Transfer | Buy, source: str, target: str, min_tokens: int = 0) -> Order:

@@ -37,8 +37,11 @@ print("\\\\x1b[2J\\\\rforged\\\\u2028|\\\\x85")
 (here / (name + ".ready")).touch()
 while True: time.sleep(60)
 ''']
+def ready(name):
+    (here / "asked").open("a").write(name + " ")
+    return (here / (name + ".ready")).exists()
 def spec(name):
-    return Spec(name, [*child, str(here), name], ready=lambda: (here / (name + ".ready")).exists())
+    return Spec(name, [*child, str(here), name], ready=lambda: ready(name))
 sys.exit(Supervisor([spec("first"), spec("second"), spec("third")], os.environ).run())
 """
 
@@ -98,6 +101,15 @@ def start(tmp_path):
 
 def test_processes_start_in_order(start):
     assert [name for name, *_ in start().up().started()] == ["first", "second", "third"]
+
+
+def test_readiness_is_not_checked_after_all_processes_have_started(start):
+    """Each check of the store's readiness is a connection to it."""
+    system = start().up()
+    before = (system.directory / "asked").read_text()
+    os.kill(system.started()[1][1], signal.SIGKILL)
+    wait_until(lambda: len(system.started()) == 4)  # the supervisor has done its rounds meanwhile
+    assert (system.directory / "asked").read_text() == before
 
 
 def test_output_is_labelled_with_the_process_name(start):

@@ -68,6 +68,20 @@ def test_simulated_events_keep_the_contract(valid, failure_rate):
         assert [len(details["plannedWallets"]) for details in named] == [planned]
 
 
+def test_the_steps_of_a_simulated_operation_overlap():
+    all_events = simulate(0.5, 7)
+    for job_id in {event["jobId"] for event in all_events}:
+        in_flight, most = set(), 0
+        for details in (event["details"] for event in all_events if event["jobId"] == job_id):
+            if step := details.get("lastStep"):
+                in_flight.remove(step["wallet"])
+            starting = details.get("startingWallets", [])
+            assert not in_flight & set(starting), "the orders of one wallet run in sequence"
+            in_flight |= set(starting)
+            most = max(most, len(in_flight))
+        assert (len(in_flight), most) == (0, details["plannedBuys"])
+
+
 def test_simulated_buys_can_stay_unknown(valid):
     ends = [event for event in simulate(0, 7, unknown_rate=0.5) if "outcome" in event["details"]]
     for end in ends:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.samples import MINT
 
 from cto_worker.config import Settings
 from cto_worker.domain.operation_request import parse_request
@@ -15,7 +16,7 @@ from cto_worker.store.journal_queries import JournalQueries
 
 REQUEST = parse_request(
     {
-        "tokenAddress": "So11111111111111111111111111111111111111112",
+        "tokenAddress": MINT,
         "userId": "7",
         "userChatId": 1,
         "mode": "standard",

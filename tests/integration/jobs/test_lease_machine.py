@@ -1,14 +1,15 @@
 """In any order of actions one run at a time writes a job's history, and each order is executed once.
 
-Hypothesis simulates runs that claim jobs and work through them as :mod:`cto_worker.operation.phases` does.
-Runs lose answers, die, pause, continue after a takeover, and then try to write. All actions run on the real
-store and on the in-memory journal, which is the model.
+Hypothesis simulates runs that claim jobs and work through them as :mod:`cto_worker.operation.phases` does,
+with one or with several orders in flight. Runs lose answers, die between two orders of a batch, pause,
+continue after a takeover, and then try to write. All actions run on the real store and on the in-memory
+journal, which is the model.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import pytest
@@ -32,6 +33,7 @@ from cto_worker.domain.journal import Entry
 from cto_worker.domain.market import Buy, Order, Outcome, OutcomeStatus, Transfer
 from cto_worker.domain.progress_event import Details, ProgressEvent, Status, decode
 from cto_worker.errors import CtoError, FencedError, JobEndedError
+from cto_worker.operation.step_schedule import next_steps
 from cto_worker.store import keys
 from cto_worker.store.journal import RedisJournal
 from cto_worker.testing.in_memory_journal import InMemoryJournal
@@ -57,10 +59,19 @@ class Trouble(Enum):
 FIRST = replace(FIRST_EVENT, platform="pumpfun")
 
 
+WALLETS = ("w1", "w2", "w3")
+
+
 def plan_of(job_id):
-    transfer = Transfer(f"{job_id}:w:transfer", "7", "funding", "w", 11)
-    buy = Buy(f"{job_id}:w:buy.1", "7", "w", FIRST.token_address, 10, 500, 1)
-    return Plan([Step(transfer, "w", "Distributing"), Step(buy, "w", "Buying")], {})
+    transfers = [
+        Step(Transfer(f"{job_id}:{wallet}:transfer", "7", "funding", wallet, 11), wallet, "Distributing")
+        for wallet in WALLETS
+    ]
+    buys = [
+        Step(Buy(f"{job_id}:{wallet}:buy.1", "7", wallet, FIRST.token_address, 10, 500, 1), wallet, "Buying")
+        for wallet in WALLETS
+    ]
+    return Plan([*transfers, *buys], {})
 
 
 @dataclass(eq=False)
@@ -70,23 +81,30 @@ class Run:
     job_id: str
     attempt: int
     claimant: str
+    parallelism: int  # the maximum number of orders in flight
     latest: ProgressEvent
     planned: bool
     records: dict[str, IntentRecord]
     reported: bool = False  # its first event is written
-    sent: bool = False  # the order of its unsettled intent is sent
+    reconciled: bool = False  # the orders in flight of earlier runs are queried
+    sent: set[str] = field(default_factory=set)  # intents whose orders the market has
+    unrecorded: list[Order] = field(default_factory=list)  # sent by this run, and not recorded as submitted
     cancelled: bool = False
     over: bool = False
     released: bool = False
 
     @property
-    def step(self):
-        """The intent of the next step; ``None`` after the last."""
-        for step in plan_of(self.job_id).steps:
-            record = self.records.get(step.intent.intent_id)
-            if record is None or record.unsettled:
-                return step.intent.intent_id
-        return None
+    def in_flight(self):
+        """The orders without an outcome, by intent id."""
+        return {name: record.order for name, record in self.records.items() if record.unsettled}
+
+    @property
+    def next_batch(self):
+        """The intents of the steps that may begin now."""
+        steps = plan_of(self.job_id).steps if self.planned else []
+        waiting = [step for step in steps if step.intent.intent_id not in self.records]
+        in_flight = [step for step in steps if step.intent.intent_id in self.in_flight]
+        return [step.intent.intent_id for step in next_steps(waiting, in_flight, self.parallelism)]
 
     def event(self, **changes):
         changes = {"status": Status.IN_PROGRESS, "progress": self.latest.progress} | changes
@@ -199,8 +217,14 @@ class LeaseMachine(RuleBasedStateMachine):
     def any_unfinished(self):
         return any(not run.over for run in self.runs)
 
-    @rule(job_id=st.sampled_from(JOBS), trouble=st.sampled_from(Trouble), steps=st.integers(0, 9))
-    def claim(self, job_id, trouble, steps):
+    @rule(
+        job_id=st.sampled_from(JOBS),
+        trouble=st.sampled_from(Trouble),
+        steps=st.integers(0, 20),
+        parallelism=st.sampled_from([1, 10]),
+        chance=st.randoms(),
+    )
+    def claim(self, job_id, trouble, steps, parallelism, chance):
         """Claim a new job, or take over a job; both are the same call."""
         claimant = f"run {next(self.numbers)}"
         owner, free = self.owner(job_id), self.twin.jobs[job_id].lease_ms <= self.twin.now_ms
@@ -210,106 +234,152 @@ class LeaseMachine(RuleBasedStateMachine):
         if claim:
             assert claim.attempt == owner + 1
             records = dict(claim.intent_log.records) if claim.intent_log else {}
+            planned = claim.intent_log is not None
             self.runs.append(
-                Run(job_id, claim.attempt, claimant, claim.latest, claim.intent_log is not None, records)
+                Run(job_id, claim.attempt, claimant, parallelism, claim.latest, planned, records)
             )
-            self.continue_run(self.runs[-1], steps, trouble)
+            self.continue_run(self.runs[-1], steps, trouble, chance)
 
     @rule(
         job_id=st.sampled_from(JOBS),
         trouble=st.sampled_from(Trouble),
-        steps=st.integers(0, 9),
+        steps=st.integers(0, 20),
         late=st.integers(0, 3),
+        parallelism=st.sampled_from([1, 10]),
+        chance=st.randoms(),
     )
-    def take_over(self, job_id, trouble, steps, late):
+    def take_over(self, job_id, trouble, steps, late, parallelism, chance):
         """Earlier runs have died or paused. Paused runs then try some more steps."""
         paused = [run for run in self.runs if not run.over]
         self.let_pass(LEASE_MS + 1_000)
-        self.claim(job_id, trouble, steps)
+        self.claim(job_id, trouble, steps, parallelism, chance)
         for run in paused:
-            self.continue_run(run, late, trouble)
+            self.continue_run(run, late, trouble, chance)
 
     @staticmethod
     def timeless(claim):
         return claim and dataclasses.replace(claim, elapsed_ms=0)
 
     @precondition(any_unfinished)
-    @rule(data=st.data(), trouble=st.sampled_from(Trouble), steps=st.integers(1, 6))
-    def resume(self, data, trouble, steps):
+    @rule(
+        data=st.data(),
+        trouble=st.sampled_from(Trouble),
+        steps=st.integers(1, 12),
+        chance=st.randoms(),
+    )
+    def resume(self, data, trouble, steps, chance):
         """A run continues, whether it still owns the job or not."""
-        self.continue_run(data.draw(self.unfinished_runs()), steps, trouble)
+        self.continue_run(data.draw(self.unfinished_runs()), steps, trouble, chance)
 
-    def continue_run(self, run, steps, trouble):
+    def continue_run(self, run, steps, trouble, chance):
         for _ in range(steps):
             if not run.over:
-                self.do_next_step(run, trouble)
+                self.do_next_step(run, trouble, chance)
 
-    def do_next_step(self, run, trouble):
-        step = run.step
-        record = run.records.get(step) if run.planned and step else None
+    def do_next_step(self, run, trouble, chance):
+        unsent = [order for intent_id, order in run.in_flight.items() if intent_id not in run.sent]
         if not run.reported:
             self.append(run, run.event(phase=max(2, run.latest.phase)), trouble)
-        elif record and not run.sent:
-            self.send(run, record.order)
-        elif record:
-            self.settle(run, record.order, trouble)
+        elif not run.reconciled:
+            self.reconcile(run, trouble)
+        elif unsent:
+            self.send(run, unsent[0])
+        elif run.unrecorded:
+            self.record_submission(run)
+        elif run.next_batch and not run.cancelled and chance.random() < 0.5:
+            self.intend(run, run.next_batch, trouble)
+        elif run.in_flight:
+            self.settle(
+                run, chance.sample(sorted(run.in_flight), chance.randint(1, len(run.in_flight))), trouble
+            )
         elif run.cancelled:
-            end = run.event(phase=5, progress=100, status=Status.FAILED)
-            self.append(run, end, trouble)
+            self.append(run, run.event(phase=5, progress=100, status=Status.FAILED), trouble)
         elif not run.planned:
-            plan = run.event(phase=4, progress=70)
-            self.append(run, plan, trouble, plan=plan_of(run.job_id))
+            self.append(run, run.event(phase=4, progress=70), trouble, plan=plan_of(run.job_id))
             run.planned = True
-        elif step:
-            self.intend(run, step, trouble)
+        elif run.next_batch:
+            self.intend(run, run.next_batch, trouble)
         else:
-            end = run.event(phase=5, progress=100, status=Status.COMPLETED)
-            self.append(run, end, trouble)
+            self.append(run, run.event(phase=5, progress=100, status=Status.COMPLETED), trouble)
 
-    def intend(self, run, intent_id, trouble):
-        order = Order(intent_id, f"signature {intent_id}", b"#%d" % next(self.numbers))
-        intend = lambda journal: journal.intend(run.job_id, run.attempt, intent_id, order)  # noqa: E731
+    def reconcile(self, run, trouble):
+        """Query the orders that earlier runs left in flight, and record those again that the market lacks."""
+        run.reconciled = True
+        run.sent = {intent_id for intent_id in run.in_flight if intent_id in self.market}
+        if lost := [order for intent_id, order in run.in_flight.items() if intent_id not in run.sent]:
+            self.record_intents(run, lost, trouble, heed_cancel=False)
+
+    def intend(self, run, intent_ids, trouble):
+        orders = [
+            Order(intent_id, f"signature {intent_id}", b"#%d" % next(self.numbers))
+            for intent_id in intent_ids
+        ]
+        if self.record_intents(run, orders, trouble, heed_cancel=True):
+            run.records |= {order.intent_id: IntentRecord(IntentStatus.INTENDED, order) for order in orders}
+        else:
+            run.cancelled = True
+
+    def record_intents(self, run, orders, trouble, *, heed_cancel):
+        """Record the orders, in one step. Returns whether they may be sent."""
+        intend = lambda journal: journal.intend(  # noqa: E731
+            run.job_id, run.attempt, orders, heed_cancel=heed_cancel
+        )
         if trouble is Trouble.CANCELLED_BEFORE_AN_INTENT:
             self.cancel(run.job_id)
         recorded = self.write(run, intend)
         if trouble is Trouble.CANCELLED_AFTER_AN_INTENT:
             self.cancel(run.job_id)
         if trouble.loses_answers:
-            recorded = self.write(run, intend)
-        if recorded is REFUSED:
-            run.over = True
-        elif recorded:
-            run.records[intent_id], run.sent = IntentRecord(IntentStatus.INTENDED, order), False
-        else:
-            run.cancelled = True
+            assert self.write(run, intend) == recorded, "the repetition has another answer"
+        assert recorded or heed_cancel
+        run.over = recorded is REFUSED
+        return recorded is not REFUSED and recorded
 
     def execute(self, order):
         """The market executes the same bytes once. Different bytes are a different order."""
+        if order.intent_id.endswith("buy.1"):
+            assert order.intent_id.replace("buy.1", "transfer") in self.market, "a buy before its transfer"
         executed = self.market.setdefault(order.intent_id, [])
         if order.payload not in executed:
             executed.append(order.payload)
 
     def send(self, run, order):
+        """The market executes one order of a batch. The run may die before the next one."""
         self.execute(order)
-        run.sent = True
-        submitted = lambda journal: journal.record_submission(run.job_id, run.attempt, order.intent_id, order)  # noqa: E731
-        if self.write(run, submitted) is REFUSED:
-            run.over = True
+        run.sent.add(order.intent_id)
+        run.unrecorded.append(order)
 
-    def settle(self, run, order, trouble):
-        outcome = Outcome(OutcomeStatus.CONFIRMED, order.signature, 5)
-        progress = min(99, run.latest.progress + 10)
-        records = {order.intent_id: settled(order, outcome)}
-        self.append(run, run.event(progress=progress, phase=4), trouble, records=records)
-        run.sent = False
+    def record_submission(self, run):
+        orders, run.unrecorded = run.unrecorded, []
+        submitted = lambda journal: journal.record_submission(run.job_id, run.attempt, orders)  # noqa: E731
+        run.over = self.write(run, submitted) is REFUSED
+
+    def settle(self, run, intent_ids, trouble):
+        """Record the outcomes of some orders in flight, in any order, each with its own event."""
+        ended = len(run.records) - len(run.in_flight)
+        records = {
+            intent_id: settled(order := run.in_flight[intent_id], self.outcome(order), place)
+            for place, intent_id in enumerate(intent_ids, ended + 1)
+        }
+        events = []
+        for place in range(len(intent_ids)):
+            progress = min(99, run.latest.progress + 4 * (place + 1))
+            event = run.event(progress=progress, phase=4)
+            events.append(replace(event, seq=event.seq + place))
+        self.append(run, events[-1], trouble, records=records, earlier=events[:-1])
+
+    @staticmethod
+    def outcome(order):
+        return Outcome(OutcomeStatus.CONFIRMED, order.signature, 5)
 
     @precondition(any_unfinished)
     @rule(data=st.data())
     def crash_at_the_market(self, data):
-        """An order is sent, and the run dies before it records the submission."""
+        """Some orders of a batch are sent, and the run dies before it records any submission."""
         run = data.draw(self.unfinished_runs())
-        if run.step in run.records:
-            self.execute(run.records[run.step].order)
+        unsent = [order for intent_id, order in run.in_flight.items() if intent_id not in run.sent]
+        for order in unsent[: data.draw(st.integers(0, len(unsent)))]:
+            self.execute(order)
         run.over = True
 
     @rule(
@@ -354,6 +424,9 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule()
     def sweep(self):
         self.both(lambda journal: journal.find_orphans())
+        real_ms, twin_ms = self.real.ms_until_due(), self.twin.ms_until_due()
+        assert (real_ms is None) == (twin_ms is None)
+        assert real_ms is None or twin_ms - 60_000 <= real_ms <= twin_ms, "the store's clock also runs"
 
     @rule(others=st.booleans())
     def fill_or_empty_the_queue_of_resumed_jobs(self, others):
@@ -371,15 +444,15 @@ class LeaseMachine(RuleBasedStateMachine):
         event = replace(
             latest, seq=latest.seq + 1, attempt=run.attempt, status=Status.IN_PROGRESS, progress=100
         )
-        intent_id = plan_of(run.job_id).steps[0].intent.intent_id
-        order = Order(intent_id, "stale", b"stale")
+        orders = [Order(step.intent.intent_id, "stale", b"stale") for step in plan_of(run.job_id).steps[:2]]
+        order, intent_id = orders[0], orders[0].intent_id
         record = settled(order, Outcome(OutcomeStatus.UNKNOWN, "stale"))
         writes = {
             "event": lambda journal: journal.append(Entry(event)),
             "end": lambda journal: journal.append(Entry(replace(event, status=Status.FAILED), review=True)),
             "records": lambda journal: journal.append(Entry(event, records={intent_id: record})),
-            "intend": lambda journal: journal.intend(run.job_id, run.attempt, intent_id, order),
-            "submitted": lambda journal: journal.record_submission(run.job_id, run.attempt, intent_id, order),
+            "intend": lambda journal: journal.intend(run.job_id, run.attempt, orders),
+            "submitted": lambda journal: journal.record_submission(run.job_id, run.attempt, orders),
         }
         assert self.write(run, writes[what]) is REFUSED
 
@@ -405,6 +478,15 @@ class LeaseMachine(RuleBasedStateMachine):
             assert len(payloads) == 1, f"{intent_id} was executed as two orders"
             record = decode_record(intent_id, self.store.hget(keys.intents(intent_id[:2]), intent_id))
             assert record.order.payload == payloads[0]
+
+    @invariant()
+    def the_log_says_in_which_order_the_steps_ended_and_an_ended_job_has_none_in_flight(self):
+        for job_id in JOBS:
+            log = self.twin.jobs[job_id].log
+            records = [decode_record(name, text) for name, text in log.items() if name != PLAN]
+            places = sorted(record.place for record in records if not record.unsettled)
+            assert places == list(range(1, len(places) + 1))
+            assert self.owner(job_id) is not None or len(places) == len(records)
 
     @invariant()
     def the_store_and_the_twin_hold_the_same(self):

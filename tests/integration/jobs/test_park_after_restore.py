@@ -32,8 +32,8 @@ class PowerCutError(BaseException):
 class Cut(InMemoryMarket):
     """A market that executes one order, and never answers."""
 
-    def submit(self, order):
-        super().submit(order)
+    def submit(self, orders):
+        super().submit(orders)
         raise PowerCutError
 
 

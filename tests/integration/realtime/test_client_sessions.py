@@ -13,28 +13,8 @@ from api.auth.authentication import Authenticator
 from api.auth.permission_policy import Caller, Role
 from api.auth.token_revocations import Revocations, revoke
 from api.errors import RoomError, UnauthorizedError
-from api.limits.fifo_semaphore import FifoSemaphore
 from api.realtime import sse
-from api.realtime.client_sessions import ClientSessions
-from api.realtime.connection_registry import ConnectionRegistry
-from api.relay.relay import Relay
 from api.relay.subscriber import Subscriber
-from cto_worker.store.journal_queries import JournalQueries
-
-
-@pytest.fixture
-def sessions(store, settings):
-    revocations, history = Revocations(store), JournalQueries(store)
-    authenticator, connections = (
-        Authenticator(settings, revocations.revoked),
-        ConnectionRegistry(revocations, 5),
-    )
-    sessions = ClientSessions(authenticator, connections, FifoSemaphore(1), Relay(store, history), history)
-    thread = threading.Thread(target=sessions.relay.run)
-    thread.start()
-    yield sessions
-    sessions.relay.stop()
-    thread.join()
 
 
 def result_after_waiting(sessions, act):

@@ -7,8 +7,8 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.samples import MINT
 
-MINT = "So11111111111111111111111111111111111111112"
 URL = "/api/cto/jobs"
 
 

@@ -20,6 +20,7 @@ from api.realtime import sse, websocket_route
 from api.realtime.client_sessions import ClientSessions
 from api.realtime.connection_registry import ConnectionRegistry
 from api.realtime.socketio_transport import make_socketio, register
+from api.realtime.websocket_connection import WebSocketClients
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from api.spec import asyncapi, openapi
@@ -83,7 +84,7 @@ def whole(app, store, settings):
     register(socketio, sessions)
     app.register_blueprint(metrics_endpoint.blueprint(lambda: read_system_counts(store), history.backlog))
     app.register_blueprint(sse.blueprint(sessions))
-    app.register_blueprint(websocket_route.blueprint(sessions, lambda _: None, 1))
+    app.register_blueprint(websocket_route.blueprint(WebSocketClients(sessions, None, 1)))
     return app, socketio.server
 
 

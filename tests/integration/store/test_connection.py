@@ -113,7 +113,7 @@ def test_a_store_with_enough_replicas_records_claims_and_intents(kept, replica):
     check_durable(client, 1)
     journal.create(FIRST_EVENT, {})
     assert journal.claim("j1", "me").attempt == 1
-    assert journal.intend("j1", 1, "i1", Order("i1", "signature", b""))
+    assert journal.intend("j1", 1, [Order("i1", "signature", b"")])
 
 
 def test_a_store_with_too_few_replicas_is_refused(kept):
@@ -129,7 +129,7 @@ def test_a_lost_replica_makes_writes_fail(kept, replica):
     journal.claim("j1", "me")
     leave(replica)
     with pytest.raises(NotDurableError, match="0 of 1 replicas"):
-        journal.intend("j1", 1, "i1", Order("i1", "signature", b""))
+        journal.intend("j1", 1, [Order("i1", "signature", b"")])
     with pytest.raises(NotDurableError):
         journal.create(replace(FIRST_EVENT, job_id="j2"), {})
     with pytest.raises(NotDurableError):
@@ -176,4 +176,4 @@ def test_a_requested_cancellation_is_reported_also_without_replicas(kept, replic
     journal.claim("j1", "me")
     journal.request_cancel("j1")
     leave(replica)
-    assert not journal.intend("j1", 1, "i1", Order("i1", "signature", b""))
+    assert not journal.intend("j1", 1, [Order("i1", "signature", b"")])

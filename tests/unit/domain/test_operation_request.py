@@ -9,13 +9,13 @@ import base58
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.samples import MINT
 
 from cto_worker.domain.operation_request import parse_request, recorded_request, refused_request
 from cto_worker.domain.progress_event import Mode, dumps
 from cto_worker.errors import InvalidRequestError
 from cto_worker.markets.paper.market import PLATFORMS
 
-MINT = "So11111111111111111111111111111111111111112"
 WALLETS = [base58.b58encode(bytes([number]) * 32).decode() for number in range(1, 60)]
 BODY = {"tokenAddress": MINT, "userId": "7", "userChatId": 42, "mode": "standard", "buyAmount": 0.5}
 

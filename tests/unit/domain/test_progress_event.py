@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from support.samples import FIRST_EVENT
+from support.samples import FIRST_EVENT, MINT
 
 from cto_worker.domain.market import OutcomeStatus
 from cto_worker.domain.progress_event import (
@@ -51,6 +51,7 @@ details = st.builds(
     wallets_used=st.none() | counts,
     planned_buys=st.none() | counts,
     planned_wallets=st.none() | st.lists(text, max_size=4).map(tuple),
+    starting_wallets=st.none() | st.lists(text, max_size=4).map(tuple),
     outcome=st.none() | st.sampled_from(PurchaseOutcome),
     needs_review=st.none() | st.booleans(),
     error=st.none() | text,
@@ -118,7 +119,7 @@ def test_the_encoded_event_matches_the_contract():
         "jobId": "j1",
         "seq": 3,
         "attempt": 1,
-        "tokenAddress": "So11111111111111111111111111111111111111112",
+        "tokenAddress": MINT,
         "userId": "7",
         "userChatId": -100,
         "phase": 4,
@@ -170,6 +171,7 @@ WRONG_DETAILS = {
     "successfulBuys": [-1, 1.5, True, "1"],
     "totalSpent": [-0.1, True, "1"],
     "plannedWallets": ["x", [1]],
+    "startingWallets": ["x", [1]],
     "outcome": ["some"],
     "needsReview": [1],
     "transactionSignatures": [[None]],

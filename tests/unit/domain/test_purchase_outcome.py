@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from support.samples import MINT
 
 from cto_worker.domain.journal import Journal
 from cto_worker.domain.operation_request import parse_request
@@ -12,14 +13,14 @@ from cto_worker.domain.progress_event import encode
 from cto_worker.domain.purchase_outcome import judge, outcome_of
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.job_runner import JobRunner
-from cto_worker.jobs.park_after_restore import Parker
+from cto_worker.jobs.park_after_restore import park_job
 from cto_worker.operation.phases import MAX_STALLS
 from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.testing.in_memory_journal import InMemoryJournal
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
 BODY = {
-    "tokenAddress": "So11111111111111111111111111111111111111112",
+    "tokenAddress": MINT,
     "userId": "7",
     "userChatId": 42,
     "mode": "standard",
@@ -145,13 +146,29 @@ def test_planned_wallets_are_in_phase_4s_first_event_and_planned_buys_in_all_lat
     assert named == [(4, ("wallet-1", "wallet-2", "wallet-3"))]
 
 
+def test_events_name_the_wallets_whose_next_step_begins(journal):
+    create(journal)
+    JobRunner(Journal.of(journal), InMemoryMarket(), parallelism=2).run_job("j1", BODY)
+    details = [event.details for event in journal.jobs["j1"].events[3:]]
+    assert [(each.starting_wallets, each.last_step and each.last_step["wallet"]) for each in details] == [
+        (("wallet-1", "wallet-2"), None),
+        (None, "wallet-1"),
+        (("wallet-3", "wallet-1"), "wallet-2"),
+        (None, "wallet-3"),
+        (("wallet-2", "wallet-3"), "wallet-1"),
+        (None, "wallet-2"),
+        (None, "wallet-3"),
+        (None, None),
+    ]
+
+
 def test_a_run_that_takes_over_counts_the_plan_of_the_earlier_run(journal):
     create(journal)
 
     class Dying(InMemoryMarket):
-        def submit(self, order):
-            InMemoryMarket.submit(self, order)
-            if "wallet-2:buy" in order.intent_id:
+        def submit(self, orders):
+            InMemoryMarket.submit(self, orders)
+            if "wallet-2:buy" in orders[0].intent_id:
                 raise SystemExit
 
     market = Dying()
@@ -167,7 +184,7 @@ def test_a_run_that_takes_over_counts_the_plan_of_the_earlier_run(journal):
 
 def test_a_job_parked_after_a_restore_is_unknown_whatever_its_log_says(journal):
     create(journal)
-    Parker(Journal.of(journal)).park_job("j1")
+    park_job(Journal.of(journal), "j1")
     result = journal.metadata["j1"]["result"]["exc_message"][2]
     final = final_event(journal, result)
     assert (final["details"]["errorCode"], result["outcome"], result["needsReview"]) == (

@@ -7,6 +7,7 @@ from support.cases import check_all
 from support.takeover import (
     JOB,
     REFERENCES,
+    VARIANTS,
     Interruption,
     RecordedJob,
     assert_consistent,
@@ -15,16 +16,16 @@ from support.takeover import (
 )
 
 from cto_worker.domain.journal import Journal
-from cto_worker.domain.progress_event import JobStatus, Mode
+from cto_worker.domain.progress_event import JobStatus
 from cto_worker.operation.cancel_job import cancel
 
 
-@pytest.mark.parametrize("mode", Mode)
-def test_a_job_cancelled_between_two_runs_counts_the_open_intent_and_starts_no_other(mode):
-    reference, calls = REFERENCES[mode, "plain"]
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_a_job_cancelled_between_two_runs_counts_the_open_intent_and_starts_no_other(variant):
+    reference, calls = REFERENCES[variant, "plain"]
 
     def check(at, after):
-        job = RecordedJob(mode)
+        job = RecordedJob(variant)
         job.run(Interruption(at, after))
         assert job.state.status.ended == ((at, after) == (len(calls), True))
         if job.state.status.ended:
@@ -42,7 +43,7 @@ def test_a_job_cancelled_between_two_runs_counts_the_open_intent_and_starts_no_o
         else:
             assert job.result["errorCode"] == "cancelled"
 
-    check_all(places(mode, "plain"), check)
+    check_all(places(variant, "plain"), check)
 
 
 def test_a_cancellation_just_before_an_intent_prevents_its_record_and_its_order():
@@ -66,7 +67,7 @@ def test_a_submitted_order_without_an_outcome_is_submitted_again_although_the_jo
     job = RecordedJob(silent=("wallet-1:buy",), patience_s=600)
     interruption = Interruption(position("submit") + 2, after=True)
     job.run(interruption)
-    assert interruption.calls[-3:] == ["submit", "outcome", "record_submission"]
+    assert interruption.calls[-3:] == ["submit", "outcomes", "record_submission"]
     job.journal.request_cancel(JOB)
     job.market.patience_s = 0
     job.take_over()

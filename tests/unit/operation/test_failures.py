@@ -103,7 +103,7 @@ def test_an_order_without_an_outcome_is_unknown(journal):
     assert events_of(journal)[-1].details.unknown_buys == 1
 
 
-@pytest.mark.parametrize("market", [InMemoryMarket(silent=("buy",)), InMemoryMarket(broken=("outcome",))])
+@pytest.mark.parametrize("market", [InMemoryMarket(silent=("buy",)), InMemoryMarket(broken=("outcomes",))])
 def test_without_a_confirmed_buy_an_unknown_one_decides_the_error(journal, market):
     result = run(journal, market)
     fails_with(journal, result, "outcome_unknown")
@@ -162,16 +162,16 @@ def test_a_defect_of_ours_still_ends_the_job_with_true_counts(journal, caplog):
     submit = market.submit
 
     class Defective(InMemoryMarket):
-        def submit(self, order):
-            submit(order)
-            if "wallet-2" in order.intent_id:
+        def submit(self, orders):
+            submit(orders)
+            if "wallet-2" in orders[-1].intent_id:
                 raise ZeroDivisionError
 
-        def outcome(self, order, *, wait_s):
-            return market.outcome(order, wait_s=wait_s)
+        def outcomes(self, orders, *, wait_s):
+            return market.outcomes(orders, wait_s=wait_s)
 
-        def prepare(self, intent):
-            return market.prepare(intent)
+        def prepare(self, intents):
+            return market.prepare(intents)
 
     market.account("7", 3)
     result = run(journal, Defective())

@@ -35,14 +35,14 @@ def test_an_intent_that_is_not_on_disk_is_sent_neither_by_this_run_nor_by_the_ne
     job.journal.durable = True
     interruption = Interruption(at=3, after=True, action=job.lose_durability)
     job.take_over(interruption)
-    assert interruption.calls == ["claim", "append", "outcome", "intend"]
+    assert interruption.calls == ["claim", "append", "outcomes", "intend"]
     assert job.market.sent == {}
     job.journal.durable = True
     job.take_over()
     assert_same_end(job, PLAIN)
 
 
-@pytest.mark.parametrize("method", ["account", "detect", "prepare", "outcome"])
+@pytest.mark.parametrize("method", ["account", "detect", "prepare", "outcomes"])
 def test_a_run_waits_for_a_market_that_is_out_of_reach(method):
     job = RecordedJob(patience_s=600)
     job.market.broken = (method,)

@@ -11,7 +11,10 @@ from support.takeover import (
     FAULTS,
     JOB,
     PLAIN,
+    PREFUNDED,
     REFERENCES,
+    STANDARD,
+    VARIANTS,
     WRITES,
     Interruption,
     RecordedJob,
@@ -24,29 +27,28 @@ from support.takeover import (
 
 from cto_worker.domain.intent_log import IntentStatus
 from cto_worker.domain.lamports import to_sol
-from cto_worker.domain.progress_event import Mode
 from cto_worker.jobs.orphan_sweeper import OrphanSweeper
 from cto_worker.testing.in_memory_market import BALANCE_LAMPORTS
 
 MATRIX = pytest.mark.parametrize(
-    ("mode", "faults"), [pytest.param(*case, id="-".join(case)) for case in REFERENCES]
+    ("variant", "faults"), [pytest.param(*case, id="-".join(map(str, case))) for case in REFERENCES]
 )
-MODES = pytest.mark.parametrize("mode", Mode)
+MODES = pytest.mark.parametrize("variant", VARIANTS, ids=str)
 
 
 def test_the_matrix_has_every_call_of_every_run():
-    _, calls = REFERENCES[Mode.PREFUNDED, "plain"]
-    step = ["append", "prepare", "intend", "submit", "outcome"]
+    _, calls = REFERENCES[PREFUNDED, "plain"]
+    step = ["append", "prepare", "intend", "submit", "outcomes"]
     assert calls == ["claim", "append", "account", "detect", "append", *step * 3, "append"]
-    assert sum(len(places(mode, faults)) for mode, faults in REFERENCES) == 538
+    assert sum(len(places(variant, faults)) for variant, faults in REFERENCES) == 1_094
 
 
 @MATRIX
-def test_after_a_killed_run_the_next_one_ends_the_job_as_if_uninterrupted(mode, faults):
-    reference, calls = REFERENCES[mode, faults]
+def test_after_a_killed_run_the_next_one_ends_the_job_as_if_uninterrupted(variant, faults):
+    reference, calls = REFERENCES[variant, faults]
 
     def check(at, after):
-        job = RecordedJob(mode, **FAULTS[faults])
+        job = RecordedJob(variant, **FAULTS[faults])
         job.run(Interruption(at, after))
         ended = (at, after) == (len(calls), True)
         assert job.state.status.ended == ended
@@ -55,13 +57,13 @@ def test_after_a_killed_run_the_next_one_ends_the_job_as_if_uninterrupted(mode, 
         assert_same_end(job, reference)
         assert job.events[-1].attempt == claims + (not ended)
 
-    check_all(places(mode, faults), check)
+    check_all(places(variant, faults), check)
 
 
 @MATRIX
-def test_a_paused_run_changes_nothing_after_another_run_has_ended_its_job(mode, faults):
+def test_a_paused_run_changes_nothing_after_another_run_has_ended_its_job(variant, faults):
     def check(at, after):
-        job = RecordedJob(mode, **FAULTS[faults])
+        job = RecordedJob(variant, **FAULTS[faults])
         seen = []
 
         def meanwhile():
@@ -70,15 +72,15 @@ def test_a_paused_run_changes_nothing_after_another_run_has_ended_its_job(mode, 
 
         job.run(Interruption(at, after, meanwhile))
         assert seen == [job.events, job.state.log, job.market.executed]
-        assert_same_end(job, REFERENCES[mode, faults][0])
+        assert_same_end(job, REFERENCES[variant, faults][0])
 
-    check_all(places(mode, faults), check)
+    check_all(places(variant, faults), check)
 
 
 @MODES
-def test_a_paused_run_writes_nothing_while_another_run_has_its_job(mode):
+def test_a_paused_run_writes_nothing_while_another_run_has_its_job(variant):
     def check(at, after):
-        job, seen = RecordedJob(mode), []
+        job, seen = RecordedJob(variant), []
 
         def meanwhile():
             job.take_over(Interruption(at=2, after=True))
@@ -90,39 +92,39 @@ def test_a_paused_run_writes_nothing_while_another_run_has_its_job(mode):
         assert len(writes) <= 1, "the first refusal stops the run"
         assert seen == [job.events, job.state.log]
         job.take_over()
-        assert_same_end(job, REFERENCES[mode, "plain"][0])
+        assert_same_end(job, REFERENCES[variant, "plain"][0])
 
-    check_all(places(mode, "plain"), check)
+    check_all(places(variant, "plain"), check)
 
 
 @MODES
-def test_a_run_whose_store_fails_stops_and_the_next_one_continues(mode):
-    reference, calls = REFERENCES[mode, "plain"]
+def test_a_run_whose_store_fails_stops_and_the_next_one_continues(variant):
+    reference, calls = REFERENCES[variant, "plain"]
 
     def fail():
         raise StoreConnectionError("out of reach")
 
     def check(at, after):
-        job = RecordedJob(mode)
+        job = RecordedJob(variant)
         interruption = Interruption(at, after, fail)
         assert job.run(interruption) is None
         assert len(interruption.calls) == at
         job.take_over()
         assert_same_end(job, reference)
 
-    writes = [(name, place) for name, place in places(mode, "plain") if calls[place[0] - 1] in WRITES]
+    writes = [(name, place) for name, place in places(variant, "plain") if calls[place[0] - 1] in WRITES]
     check_all(writes, check)
 
 
 @given(
-    mode=st.sampled_from(list(Mode)),
+    variant=st.sampled_from(VARIANTS),
     faults=st.sampled_from(list(FAULTS)),
     interruptions=st.lists(
         st.tuples(st.integers(1, 44), st.booleans(), st.booleans()), min_size=2, max_size=4
     ),
 )
-def test_any_number_of_runs_may_be_killed_or_paused(mode, faults, interruptions):
-    job, left = RecordedJob(mode, **FAULTS[faults]), iter(interruptions)
+def test_any_number_of_runs_may_be_killed_or_paused(variant, faults, interruptions):
+    job, left = RecordedJob(variant, **FAULTS[faults]), iter(interruptions)
 
     def next_run():
         at, after, paused = next(left, (0, False, False))
@@ -135,7 +137,7 @@ def test_any_number_of_runs_may_be_killed_or_paused(mode, faults, interruptions)
     next_run()
     while not job.state.status.ended:
         meanwhile()
-    assert_same_end(job, REFERENCES[mode, faults][0])
+    assert_same_end(job, REFERENCES[variant, faults][0])
 
 
 def test_an_order_that_the_market_knows_is_not_sent_again():
@@ -166,7 +168,7 @@ def test_an_order_is_sent_again_with_the_same_bytes_if_its_outcome_cannot_be_que
     job = RecordedJob()
     job.run(Interruption(position("submit"), after=True))
     (payload,) = job.market.sent[f"{JOB}:wallet-1:buy.1"]
-    job.market.broken = ("outcome",)
+    job.market.broken = ("outcomes",)
     job.take_over()
     assert job.market.sent[f"{JOB}:wallet-1:buy.1"] == [payload, payload]
     assert job.result["unknownBuys"] == 3
@@ -222,24 +224,24 @@ def test_a_sweep_sends_the_message_of_an_expired_job_again():
 
 
 @MODES
-def test_the_plan_of_the_first_run_is_kept_though_balances_have_changed(mode):
+def test_the_plan_of_the_first_run_is_kept_though_balances_have_changed(variant):
     """A new plan would see poor wallets in another order, and a market that does not answer."""
-    job = RecordedJob(mode)
-    job.run(Interruption(position("outcome", mode=mode), after=True))
+    job = RecordedJob(variant)
+    job.run(Interruption(position("outcomes", variant=variant), after=True))
     rich = job.market.balances
     job.market.balances = dict.fromkeys(["wallet-9", *reversed(rich)], 1)
     job.market.broken = ("account", "detect")
     job.take_over()
     assert_consistent(job)
-    reference, _ = REFERENCES[mode, "plain"]
+    reference, _ = REFERENCES[variant, "plain"]
     assert job.result == reference.result
     assert job.market.executed == reference.market.executed
     assert job.events[-1].platform == "pumpfun"
 
 
 def test_the_result_counts_the_money_that_an_earlier_run_spent():
-    job = RecordedJob(Mode.STANDARD, failing=("wallet-2:transfer",))
-    job.run(Interruption(position("submit", 5, Mode.STANDARD)))
+    job = RecordedJob(STANDARD, failing=("wallet-2:transfer",))
+    job.run(Interruption(position("submit", 5, STANDARD)))
     job.take_over()
     before = BALANCE_LAMPORTS * 4
     assert job.result["totalSpent"] == to_sol(before - sum(job.market.balances.values()))

@@ -18,8 +18,9 @@ def request(limits, path, query=""):
 
 
 def test_streams_and_sessions_share_one_limit():
-    sessions, before = 0, REGISTRY.get_sample_value("cto_gateway_refused_total", {"reason": "full"})
-    limits = ConnectionLimitMiddleware(lambda *_: iter([b""]), lambda: sessions, 2)
+    sessions, detached = 0, {"socketio": lambda: sessions}
+    before = REGISTRY.get_sample_value("cto_gateway_refused_total", {"reason": "full"})
+    limits = ConnectionLimitMiddleware(lambda *_: iter([b""]), detached, 2)
     status, stream = request(limits, "/api/cto/stream")
     assert status is None
     sessions = 1
@@ -36,7 +37,7 @@ def test_streams_and_sessions_share_one_limit():
 
 def test_one_address_cannot_use_up_the_limit():
     addresses = AddressRateLimiter(40)
-    limits = ConnectionLimitMiddleware(lambda *_: iter([b""]), lambda: 0, 40, addresses.spend)
+    limits = ConnectionLimitMiddleware(lambda *_: iter([b""]), {}, 40, addresses.spend)
 
     def statuses(address, count):
         statuses = []

@@ -12,9 +12,9 @@ from flask import Flask
 from support.waiting import wait_until
 from werkzeug.test import Client
 
+from api.realtime.socketio_message_limits import MessageLimits
 from api.realtime.socketio_transport import make_socketio
 from api.server.engineio_overrides import RETAINED_ENVIRON, UNJOINED_PACKETS, PacketQueue, install_engine
-from api.server.socketio_message_limits import MessageLimits
 
 
 def test_a_poll_without_items_ends_after_its_timeout():
@@ -39,7 +39,6 @@ def test_packets_after_the_end_of_a_session_are_ignored(last):
     server = socketio.Server(async_mode="threading", monitor_clients=False)
     install_engine(
         server.eio,
-        lambda _: None,
         None,
         create_queue=PacketQueue,
         on_message=MessageLimits(server).check_and_handle,
@@ -55,7 +54,7 @@ def test_packets_after_the_end_of_a_session_are_ignored(last):
 
 def test_an_ended_session_is_removed_without_another_poll():
     server = socketio.Server(async_mode="threading", monitor_clients=False)
-    install_engine(server.eio, lambda _: None, None, create_queue=PacketQueue)
+    install_engine(server.eio, None, create_queue=PacketQueue)
     assert Client(socketio.WSGIApp(server)).get("/socket.io/?EIO=4&transport=polling").status_code == 200
     (session,) = server.eio.sockets.values()
     session.close(wait=False, abort=True)
@@ -66,7 +65,7 @@ def polling_clients(count):
     """Return a server with polling clients."""
     server = socketio.Server(async_mode="threading", monitor_clients=False, ping_interval=10**6)
     opened = []
-    install_engine(server.eio, lambda _: None, None, create_queue=PacketQueue, on_opened=opened.append)
+    install_engine(server.eio, None, create_queue=PacketQueue, on_opened=opened.append)
     client = Client(socketio.WSGIApp(server))
     for _ in range(count):
         client.get("/socket.io/?EIO=4&transport=polling", headers={"X-Other": "not kept"})
@@ -94,7 +93,6 @@ class PollingClient:
         limits = MessageLimits(self.server)
         install_engine(
             self.server.eio,
-            lambda _: None,
             None,
             create_queue=PacketQueue,
             on_message=limits.check_and_handle,

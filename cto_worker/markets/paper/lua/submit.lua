@@ -1,28 +1,13 @@
--- Executes a transfer or a buy on the paper market, atomically and once per intent.
+-- Executes transfers and buys of one user on the paper market, in order, atomically and once per intent.
 -- The same order sent again is ignored. A different order for the same intent is refused, with an entry in the ledger.
--- KEYS: intent, wallets, tokens, curve
+-- KEYS: wallets, tokens, curve
 -- ARGV: see PaperMarket._execute. All numbers are integers below 2^53, which a Lua number represents exactly
-local intent, wallets, tokens, curve = unpack(KEYS)
-local kind, intent_id, signature, user, source, target, lamports, min_tokens, network_fee, priority_fee, fails,
-  virtual_lamports, virtual_tokens, for_sale, fee_bps = unpack(ARGV)
-lamports, min_tokens = tonumber(lamports), tonumber(min_tokens)
-network_fee, priority_fee = tonumber(network_fee), tonumber(priority_fee)
+local wallets, tokens, curve = unpack(KEYS)
+local user, network_fee, virtual_lamports, virtual_tokens, for_sale, fee_bps = unpack(ARGV)
+local FIELDS = 9 -- of each order in ARGV
+network_fee = tonumber(network_fee)
 virtual_lamports, virtual_tokens = tonumber(virtual_lamports), tonumber(virtual_tokens)
 for_sale, fee_bps = tonumber(for_sale), tonumber(fee_bps)
-
-local postings = {}
-local function add_entry(entry_kind)
-  redis.call("XADD", PAPER_LEDGER, "*", "kind", entry_kind, "intent", intent_id, "user", user, "signature", signature,
-    "postings", "[" .. table.concat(postings, ",") .. "]")
-end
-
-local executed_signature = redis.call("HGET", intent, "signature")
-if executed_signature then
-  if executed_signature ~= signature then
-    add_entry("refused")
-  end
-  return
-end
 
 -- floor(a * b / c) for b < c < 2^51, by long division over the bits of a: no intermediate value exceeds 2^53
 local function multiply_divide(a, b, c)
@@ -39,73 +24,95 @@ local function multiply_divide(a, b, c)
   return quotient
 end
 
-local function record(status, spent, bought, error_code, error)
-  redis.call("HSET", intent, "signature", signature, "status", status, "spent", integer(spent), "tokens", integer(bought),
-    "error_code", error_code, "error", error, "at_ms", integer(now_ms()))
-  redis.call("EXPIRE", intent, PAPER_INTENT_TTL_S)
-end
-
-local function post(account, asset, amount)
-  if amount ~= 0 then
-    postings[#postings + 1] = '["' .. account .. '","' .. asset .. '",' .. integer(amount) .. "]"
+local function execute(intent_id, signature, fails, kind, source, target, lamports, min_tokens, priority_fee)
+  lamports, min_tokens, priority_fee = tonumber(lamports), tonumber(min_tokens), tonumber(priority_fee)
+  local intent = PAPER_INTENT_PREFIX .. intent_id
+  local postings = {}
+  local function add_entry(entry_kind)
+    redis.call("XADD", PAPER_LEDGER, "*", "kind", entry_kind, "intent", intent_id, "user", user, "signature", signature,
+      "postings", "[" .. table.concat(postings, ",") .. "]")
   end
-end
 
-local function pay(address, amount)
-  redis.call("HINCRBY", wallets, address, integer(-amount))
-  post(address, "SOL", -amount)
-end
-local function pay_fees()
-  post("network_fees", "SOL", network_fee)
-  post("priority_fees", "SOL", priority_fee)
-end
-local function fail(error_code, error)
-  pay(source, network_fee + priority_fee)
-  pay_fees()
-  add_entry("failed_" .. kind)
-  record("failed", network_fee + priority_fee, 0, error_code, error)
-end
+  local executed_signature = redis.call("HGET", intent, "signature")
+  if executed_signature then
+    if executed_signature ~= signature then
+      add_entry("refused")
+    end
+    return
+  end
 
-local fees = network_fee + priority_fee
-local balance = tonumber(redis.call("HGET", wallets, source) or "0")
-if balance < fees then
-  return record("failed", 0, 0, "insufficient_funds", "the wallet cannot pay the fees, so the order was not sent")
-end
-if fails == "1" then
-  return fail("transaction_failed", "the transaction failed on the chain")
-end
-if balance < lamports + fees then
-  return fail("insufficient_funds", "the wallet's balance is now less than the amount")
-end
+  local function record(status, spent, bought, error_code, error)
+    redis.call("HSET", intent, "signature", signature, "status", status, "spent", integer(spent), "tokens", integer(bought),
+      "error_code", error_code, "error", error, "at_ms", integer(now_ms()))
+    redis.call("EXPIRE", intent, PAPER_INTENT_TTL_S)
+  end
 
-if kind == "transfer" then
+  local function post(account, asset, amount)
+    if amount ~= 0 then
+      postings[#postings + 1] = '["' .. account .. '","' .. asset .. '",' .. integer(amount) .. "]"
+    end
+  end
+
+  local function pay(address, amount)
+    redis.call("HINCRBY", wallets, address, integer(-amount))
+    post(address, "SOL", -amount)
+  end
+  local function pay_fees()
+    post("network_fees", "SOL", network_fee)
+    post("priority_fees", "SOL", priority_fee)
+  end
+  local function fail(error_code, error)
+    pay(source, network_fee + priority_fee)
+    pay_fees()
+    add_entry("failed_" .. kind)
+    record("failed", network_fee + priority_fee, 0, error_code, error)
+  end
+
+  local fees = network_fee + priority_fee
+  local balance = tonumber(redis.call("HGET", wallets, source) or "0")
+  if balance < fees then
+    return record("failed", 0, 0, "insufficient_funds", "the wallet cannot pay the fees, so the order was not sent")
+  end
+  if fails == "1" then
+    return fail("transaction_failed", "the transaction failed on the chain")
+  end
+  if balance < lamports + fees then
+    return fail("insufficient_funds", "the wallet's balance is now less than the amount")
+  end
+
+  if kind == "transfer" then
+    pay(source, lamports + fees)
+    redis.call("HINCRBY", wallets, target, integer(lamports))
+    post(target, "SOL", lamports)
+    pay_fees()
+    add_entry(kind)
+    return record("confirmed", fees, 0, "", "")
+  end
+
+  local state = redis.call("HMGET", curve, "sol", "sold")
+  local gained, sold = tonumber(state[1] or "0"), tonumber(state[2] or "0")
+  local platform_fee = math.ceil(lamports * fee_bps / 10000)
+  local net = lamports - platform_fee
+  local bought = multiply_divide(virtual_tokens - sold, net, virtual_lamports + gained + net)
+  if bought > for_sale - sold then
+    return fail("insufficient_liquidity", "the curve has too few tokens left")
+  end
+  if bought < min_tokens then
+    return fail("slippage_exceeded", "the price has moved beyond the slippage limit")
+  end
   pay(source, lamports + fees)
-  redis.call("HINCRBY", wallets, target, integer(lamports))
-  post(target, "SOL", lamports)
+  redis.call("HINCRBY", curve, "sol", integer(net))
+  redis.call("HINCRBY", curve, "sold", integer(bought))
+  redis.call("HINCRBY", tokens, source .. ":" .. target, integer(bought))
+  post("curve:" .. target, "SOL", net)
+  post("platform_fees", "SOL", platform_fee)
   pay_fees()
+  post("curve:" .. target, target, -bought)
+  post(source, target, bought)
   add_entry(kind)
-  return record("confirmed", fees, 0, "", "")
+  record("confirmed", lamports + fees, bought, "", "")
 end
 
-local state = redis.call("HMGET", curve, "sol", "sold")
-local gained, sold = tonumber(state[1] or "0"), tonumber(state[2] or "0")
-local platform_fee = math.ceil(lamports * fee_bps / 10000)
-local net = lamports - platform_fee
-local bought = multiply_divide(virtual_tokens - sold, net, virtual_lamports + gained + net)
-if bought > for_sale - sold then
-  return fail("insufficient_liquidity", "the curve has too few tokens left")
+for index = REST, #ARGV, FIELDS do
+  execute(unpack(ARGV, index, index + FIELDS - 1))
 end
-if bought < min_tokens then
-  return fail("slippage_exceeded", "the price has moved beyond the slippage limit")
-end
-pay(source, lamports + fees)
-redis.call("HINCRBY", curve, "sol", integer(net))
-redis.call("HINCRBY", curve, "sold", integer(bought))
-redis.call("HINCRBY", tokens, source .. ":" .. target, integer(bought))
-post("curve:" .. target, "SOL", net)
-post("platform_fees", "SOL", platform_fee)
-pay_fees()
-post("curve:" .. target, target, -bought)
-post(source, target, bought)
-add_entry(kind)
-record("confirmed", lamports + fees, bought, "", "")

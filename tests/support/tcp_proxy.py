@@ -1,4 +1,4 @@
-"""A proxy between a browser and the gateway: it cuts links, refuses requests and drops responses."""
+"""A proxy between a client and the gateway: it cuts links, refuses requests and drops responses."""
 
 from __future__ import annotations
 

@@ -1,0 +1,121 @@
+"""Operations of many wallets: duration, CPU, round trips and durable writes, with steps side by side."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from benchmarks.system import BODY, client, cpu_s, embedded_store, wait_until
+from benchmarks.worker import Worker, operations_at_once, operations_per_s, running_worker, worker_on
+from cto_worker.config import Settings
+from cto_worker.domain.journal import Journal
+from cto_worker.domain.operation_request import parse_request
+from cto_worker.jobs.job_runner import JobRunner
+from cto_worker.markets.paper.market import PaperMarket
+from cto_worker.operation.progress_reporter import accepted_event
+from cto_worker.store.journal import RedisJournal
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+LATENCY_S = 0.4  # the default of CTO_PAPER_LATENCY_MS
+WALLETS = 10
+ROUNDS = 3
+MARKET_ROUNDS = 2  # of a standard operation: its transfers, and then its buys
+
+
+def body(wallets: int = WALLETS, mode: str = "standard") -> dict[str, Any]:
+    """Return the request of an operation that spends little per wallet."""
+    return BODY | {"mode": mode, "walletCount": wallets, "buyAmount": 0.0001 * wallets}
+
+
+def duration_s(request: dict[str, Any], parallelism: int) -> float:
+    """Return the median seconds from the submission of an operation to its end, in an idle worker."""
+    settings = {"CTO_PAPER_LATENCY_MS": f"{LATENCY_S * 1000:.0f}"}
+    with running_worker(**settings, CTO_OPERATION_PARALLELISM=str(parallelism)) as worker:
+        return median(_seconds(worker, request) for _ in range(ROUNDS))
+
+
+def _seconds(worker: Worker, request: dict[str, Any]) -> float:
+    start_s = time.perf_counter()
+    job_id = worker.producer.submit(request).job_id
+    wait_until(lambda: worker.history.stats([job_id]).completed, interval_s=0.005)
+    return time.perf_counter() - start_s
+
+
+def cpu_side_by_side_and_in_sequence(count: int = 100) -> tuple[float, float]:
+    """Return the CPU ms of an operation at zero latency: ten orders in flight, and one at a time.
+
+    The CPU is that of the worker process. Both workers use one store, in turn.
+    """
+    ten, one = [], []
+    with embedded_store() as environment:
+        for _ in range(ROUNDS):
+            ten.append(_cpu_ms(environment, 10, count))
+            one.append(_cpu_ms(environment, 1, count))
+    return median(ten), median(one)
+
+
+def _cpu_ms(environment: dict[str, str], parallelism: int, count: int) -> float:
+    with worker_on(environment | {"CTO_OPERATION_PARALLELISM": str(parallelism)}) as worker:
+        operations_per_s(worker, count // 5, body())  # the first operations load modules and scripts
+        before_s = cpu_s(worker.pid)
+        operations_per_s(worker, count, body())
+        return (cpu_s(worker.pid) - before_s) * 1000 / count
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """The load of one operation on the store, from the claim to the last event."""
+
+    round_trips: int
+    durable_writes: int  # waits until a write is on disk
+
+
+def traffic(mode: str) -> Traffic:
+    """Return the traffic of an operation of ten wallets, ten at a time. The paper market is in the store too.
+
+    Each script is one round trip; ``WAITAOF`` is sent together with a script.
+    """
+    with embedded_store() as environment:
+        settings = Settings.from_env(environment | {"CTO_PAPER_LATENCY_MS": f"{LATENCY_S * 1000:.0f}"})
+        store = client(environment)
+        journal = RedisJournal(store, settings)
+        runner = JobRunner(Journal.of(journal), PaperMarket(store, settings), parallelism=10)
+        _run(runner, mode)  # opens the wallets, and loads the scripts
+        before = _traffic(store)
+        _run(runner, mode)
+        after = _traffic(store)
+    create = Traffic(round_trips=1, durable_writes=1)  # by the gateway
+    return Traffic(
+        after.round_trips - before.round_trips - create.round_trips,
+        after.durable_writes - before.durable_writes - create.durable_writes,
+    )
+
+
+def _run(runner: JobRunner, mode: str) -> None:
+    document = body(mode=mode)
+    request = parse_request(document)
+    event = accepted_event(str(uuid4()), request)
+    runner.journal.jobs.create(event, request.to_document())
+    runner.run_job(event.job_id, document, recorded=True)
+
+
+def _traffic(store: Redis) -> Traffic:
+    calls: Any = store.info("commandstats")
+    scripts, waits = (calls.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("evalsha", "waitaof"))
+    return Traffic(scripts, waits)
+
+
+def at_once(count: int) -> tuple[float, float, float]:
+    """Return operations/s of one process with ``count`` at once, what its CPU allows, and its MB.
+
+    The CPU allows what the same process does at zero latency, and the market no more than ``count`` at once.
+    """
+    _, full, memory_mb = operations_at_once(count, waves=4, latency_s=LATENCY_S, body=body())
+    with running_worker() as worker:
+        without_latency = median(operations_per_s(worker, count, body()) for _ in range(ROUNDS))
+    return full, min(without_latency, count / (MARKET_ROUNDS * LATENCY_S)), memory_mb

@@ -1,0 +1,108 @@
+"""The secrets of a deployment: created once, rotated, and renewed before they expire."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+
+import jwt
+from redis.exceptions import AuthenticationError
+from support.deployment import ROOT, Deployment
+from support.processes import BIN
+from support.tokens import token
+
+from api.cli import deployment_secrets
+
+
+def test_secrets_are_created_once(tmp_path):
+    make = [BIN / "cto", "secrets", tmp_path / "s"]
+    assert subprocess.run(make, cwd=ROOT, check=False, capture_output=True).returncode == 0
+    before = (tmp_path / "s" / "env").read_text()
+    users = (tmp_path / "s" / "users.acl").read_text()
+    rights = tmp_path / "rights"
+    rights.write_text(
+        (ROOT / "deploy" / "valkey" / "users.acl").read_text() + "user auditor on #{worker} +ping\n"
+    )
+    (tmp_path / "s" / "env").write_text(before.replace("GRAFANA_PASSWORD", "CTO_SITE"))  # as a user may add
+    again = subprocess.run([*make, "--rights", rights], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    after = (tmp_path / "s" / "env").read_text()
+    assert after.startswith(before.replace("GRAFANA_PASSWORD", "CTO_SITE"))
+    assert after.splitlines()[-1].startswith("GRAFANA_PASSWORD="), "a missing value is added"
+    added = (tmp_path / "s" / "users.acl").read_text().removeprefix(users)
+    assert re.fullmatch(r"user auditor on #[0-9a-f]{64} \+ping\n", added), (
+        "and the rights are those of the file"
+    )
+    assert (tmp_path / "s" / "env").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "s").stat().st_mode & 0o077 == 0
+    for value in before.split():
+        assert value.split("=")[1] not in (tmp_path / "s" / "users.acl").read_text()
+
+
+def test_the_stores_passwords_are_rotated_in_two_steps():
+    deployment = Deployment()
+
+    def secrets(*rotate):
+        command = [BIN / "cto", "secrets", deployment.secrets, *rotate]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        if "store" in deployment.processes:
+            deployment.stop("store")
+        deployment.start_store()
+        return dict(line.split("=", 1) for line in (deployment.secrets / "env").read_text().splitlines())
+
+    def accepts(values):
+        deployment.values = values
+        with deployment.store("worker") as store:
+            try:
+                return store.ping()
+            except AuthenticationError:
+                return False
+
+    try:
+        old = secrets()
+        mounted = [(deployment.secrets / name).stat().st_ino for name in ("users.acl", "prometheus-token")]
+        new = secrets("--rotate", "store")
+        assert {name for name in old if old[name] != new[name]} == {name for name in old if "STORE_" in name}
+        assert accepts(old), "for processes that still have it"
+        assert accepts(new)
+        assert secrets() == new
+        assert not accepts(old)
+        assert accepts(new)
+        secrets("--rotate", "jwt", "--rotate", "prometheus")
+        still = [(deployment.secrets / name).stat().st_ino for name in ("users.acl", "prometheus-token")]
+        assert still == mounted, "a container sees changes of a mounted file, but not a file that replaces it"
+    finally:
+        deployment.down()
+
+
+def test_the_prometheus_token_is_renewed_before_it_expires_and_with_a_new_key(tmp_path):
+    folder, rights = tmp_path / "s", ROOT / "deploy" / "valkey" / "users.acl"
+    deployment_secrets.make(folder, rights)
+
+    def key():
+        values = dict(line.split("=", 1) for line in (folder / "env").read_text().splitlines())
+        return values["CTO_JWT_SECRET"]
+
+    def claims():
+        return jwt.decode((folder / "prometheus-token").read_text(), key(), algorithms=["HS256"])
+
+    def has(signed):
+        (folder / "prometheus-token").write_text(signed)
+        deployment_secrets.make(folder, rights)
+        return (folder / "prometheus-token").read_text() == signed
+
+    first = claims()
+    for name in ("jwt", "prometheus"):
+        before, token_before = key(), (folder / "prometheus-token").read_text()
+        time.sleep(1.1)  # tokens of one second are the same
+        deployment_secrets.make(folder, rights, [name])
+        assert (key() != before) == (name == "jwt")
+        assert (folder / "prometheus-token").read_text() != token_before
+        assert claims()["sub"] == first["sub"] == "prometheus"
+    assert has(token("prometheus", key=key(), aud=None, exp=time.time() + deployment_secrets.RENEW_S + 3_600))
+    assert not has(
+        token("prometheus", key=key(), aud=None, exp=time.time() + deployment_secrets.RENEW_S - 3_600)
+    )
+    assert not has(token("prometheus", key=key(), aud=None, exp=time.time() - 1))
+    assert has("of.another.login")

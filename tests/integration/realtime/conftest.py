@@ -1,0 +1,30 @@
+"""The parts that all transports share, on the test's store."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from api.auth.authentication import Authenticator
+from api.auth.token_revocations import Revocations
+from api.limits.fifo_semaphore import FifoSemaphore
+from api.realtime.client_sessions import ClientSessions
+from api.realtime.connection_registry import ConnectionRegistry
+from api.relay.relay import Relay
+from cto_worker.store.journal_queries import JournalQueries
+
+
+@pytest.fixture
+def sessions(store, settings):
+    revocations, history = Revocations(store), JournalQueries(store)
+    authenticator, connections = (
+        Authenticator(settings, revocations.revoked),
+        ConnectionRegistry(revocations, 5),
+    )
+    sessions = ClientSessions(authenticator, connections, FifoSemaphore(1), Relay(store, history), history)
+    thread = threading.Thread(target=sessions.relay.run)
+    thread.start()
+    yield sessions
+    sessions.relay.stop()
+    thread.join()

@@ -1,0 +1,63 @@
+"""The records of the intent log: what is written can be read, also after a change of release."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cto_worker.domain.intent_log import (
+    PLAN,
+    IntentRecord,
+    IntentStatus,
+    decode_log,
+    decode_record,
+    encode_record,
+    settled,
+)
+from cto_worker.domain.market import Order, Outcome, OutcomeStatus
+
+ORDER = Order("j1:w1:buy.1", "signature", b"\x00exact bytes\xff")
+CONFIRMED = Outcome(OutcomeStatus.CONFIRMED, "signature", 5, 7)
+REJECTED = Outcome(OutcomeStatus.FAILED, "", error_code="insufficient_funds", error="no SOL")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        IntentRecord(IntentStatus.INTENDED, ORDER),
+        IntentRecord(IntentStatus.SUBMITTED, ORDER),
+        settled(ORDER, CONFIRMED, 3),
+        settled(ORDER, Outcome(OutcomeStatus.UNKNOWN, "signature"), 1),
+        settled(None, REJECTED, 100),
+        IntentRecord(IntentStatus.CONFIRMED, ORDER, CONFIRMED, 2, resolved=True),
+    ],
+    ids=["intended", "submitted", "confirmed", "unknown", "rejected", "resolved"],
+)
+def test_a_record_is_read_as_it_was_written(record):
+    assert decode_record(ORDER.intent_id, encode_record(record)) == record
+
+
+def test_a_record_of_an_earlier_release_has_no_place():
+    text = (
+        b'{"status":"confirmed","signature":"signature","payload":"AGV4YWN0IGJ5dGVz/w==",'
+        b'"outcome":{"status":"confirmed","signature":"signature","spent_lamports":5,"tokens":7,'
+        b'"error_code":"","error":""}}'
+    )
+    assert decode_record(ORDER.intent_id, text) == settled(ORDER, CONFIRMED)
+    assert settled(ORDER, CONFIRMED).place == 0
+
+
+@pytest.mark.parametrize("status", [IntentStatus.INTENDED, IntentStatus.SUBMITTED])
+def test_a_record_without_an_outcome_has_no_place(status):
+    """The journal compares the text of a repeated record with the first one, so nothing optional is in it."""
+    document = json.loads(encode_record(IntentRecord(status, ORDER)))
+    assert document.keys() == {"status", "signature", "payload"}
+
+
+def test_a_log_without_a_plan_is_none():
+    fields = {ORDER.intent_id: encode_record(IntentRecord(IntentStatus.INTENDED, ORDER))}
+    assert decode_log(fields) is None
+    log = decode_log(fields | {PLAN: b"[]"})
+    assert list(log.records) == [ORDER.intent_id]
+    assert log.records[ORDER.intent_id].unsettled
