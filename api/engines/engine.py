@@ -1,4 +1,4 @@
-"""What the gateway needs from an event loop. A module that implements it is an engine.
+"""The Protocol that the gateway needs from an event loop. A module that implements it is an engine.
 
 An engine replaces the standard library's blocking functions when it is imported. From then on threads are
 green: a thread runs until it blocks or calls ``time.sleep``, and only then does another one run. The gateway

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What all connections of a server share."""
+    """The application and the options that all connections of a server share."""
 
     app: Callable[..., Iterable[bytes]]
     keep_alive: bool  # whether a connection may have several requests
