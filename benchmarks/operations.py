@@ -69,7 +69,7 @@ def _cpu_ms(environment: dict[str, str], parallelism: int, count: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """The load of one operation on the store, from the claim to the last event."""
+    """The traffic of one operation to the store, from the claim to the last event."""
 
     round_trips: int
     durable_writes: int  # waits until a write is on disk

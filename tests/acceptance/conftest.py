@@ -14,8 +14,12 @@ from support.tokens import GUARDED
 
 @pytest.fixture(scope="session")
 def system():
-    """One running system for all tests of this process. Each test uses users of its own."""
-    system = System(environment(), "--no-flower").ready()
+    """One running system for all tests of this process. Each test uses users of its own.
+
+    Two orders are in flight, and not ten, so that a test can interrupt a client during an operation.
+    """
+    slowly = environment(CTO_OPERATION_PARALLELISM="2", CTO_PAPER_LATENCY_MS="40")
+    system = System(slowly, "--no-flower").ready()
     yield system
     system.close()
 
