@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from api.auth.authentication import Authenticator
     from cto_worker.config import Settings
-    from cto_worker.domain.journal import Journal
+    from cto_worker.domain.journal_ports import Journal
     from cto_worker.jobs.job_producer import JobProducer
 
 LATE_S = 10.0  # the relay receives its own heartbeat every 2 s, and reconnects after 6 s without one

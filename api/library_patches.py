@@ -1,8 +1,8 @@
-"""All uses of private or replaced parts of libraries. Check this table when a library is upgraded.
+"""The uses of private or replaced parts of the gateway's libraries. Check them when a library is upgraded.
 
-No other module uses them; tests/unit/test_library_patches.py checks that. A function below installs one row,
-or several rows that depend on each other. Functions may be called in any order: the order of hooks and of
-middleware is decided here.
+No other module of ``api/`` uses them; tests/unit/test_library_patches.py checks that. A function below
+installs one row, or several rows that depend on each other. Functions may be called in any order: the order
+of hooks and of middleware is decided here.
 
 What is replaced or private, why, and the test in ``tests/`` that fails without it:
 
@@ -78,8 +78,8 @@ if TYPE_CHECKING:
 
 # The WSGI middleware around Flask and Socket.IO, the innermost first.
 MIDDLEWARE = (
-    "refuse_early",  # needs the caller's name, which ``paced`` stores
-    "paced",
+    "refuse_early",  # needs the caller's name, which ``queue_fairly`` stores
+    "queue_fairly",
     "connection_limits",  # must not wait for a caller's turn
     "security",  # so that refusals have the security headers as well
     "proxies",  # every limit by address uses the address of the client

@@ -18,7 +18,8 @@ from redis.exceptions import RedisError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import library_patches
-from api.auth.authentication import Authenticator, settings_or_exit
+from api.auth.auth_settings import settings_or_exit
+from api.auth.authentication import Authenticator
 from api.auth.token_revocations import Revocations
 from api.engines.http_connection import detach_socket
 from api.engines.http_server import HttpServer
@@ -32,7 +33,7 @@ from api.realtime.client_sessions import ClientSessions
 from api.realtime.connection_limit_middleware import AddressRateLimiter, ConnectionLimitMiddleware
 from api.realtime.connection_registry import ConnectionRegistry
 from api.realtime.drain import drain
-from api.realtime.socketio_message_limits import MessageLimits
+from api.realtime.socketio_packet_guard import PacketGuard
 from api.realtime.socketio_transport import (
     MAX_MESSAGE_BYTES,
     NAMESPACE,
@@ -47,24 +48,24 @@ from api.rest import metrics_endpoint
 from api.rest.concurrency_limit import AT_ONCE
 from api.rest.rate_limit import REFUSE_EARLY
 from api.rest.request_tracing import trace_requests
+from api.server.connection_sources import DispatchedListener, PortListener, allow_descriptors, listen
 from api.server.engineio_overrides import install_engine
-from api.server.listeners import DispatchedListener, PortListener, allow_descriptors, listen
-from api.server.request_pacing import HEADS, Pacer, newest_and_oldest, paced
+from api.server.fair_queueing import HEADS, FairQueue, newest_and_oldest, queued_fairly
 from api.server.security_middleware import SecurityMiddleware
 from api.server.websocket_transport import WebSocketEngine
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
-from cto_worker.observability import logs
+from cto_worker.observability import logging_setup
+from cto_worker.observability.heartbeat_reader import read_system_counts
 from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
-from cto_worker.observability.system_counts import read_system_counts
 from cto_worker.observability.traces_factory import make_traces
-from cto_worker.store.connection import connect
-from cto_worker.store.journal import RedisJournal
 from cto_worker.store.journal_queries import JournalQueries
+from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.startup_wait import unreachable
+from cto_worker.store.store_connection import connect
 from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def main() -> None:
     parser.add_argument("--number", type=int, help="number of this gateway behind the dispatcher")
     number = parser.parse_args().number
     settings = settings_or_exit("gateway")
-    logs.configure(settings)
+    logging_setup.configure(settings)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RepeatFilter())
     for warning in unknown_settings().values():
@@ -134,7 +135,7 @@ def main() -> None:
         socketio.server.eio,
         websocket_engine,
         create_queue=partial(SocketIOClient, socketio.server),
-        on_message=MessageLimits(socketio.server, NAMESPACE).check_and_handle,
+        on_message=PacketGuard(socketio.server, NAMESPACE).check_and_handle,
         on_opened=session_reaper.note,
     )
     register(socketio, sessions, session_reaper.note)
@@ -189,7 +190,7 @@ def _serve(  # noqa: PLR0913 - the parts of a gateway
         # The dispatcher routes requests by this number.
         library_patches.prefix_session_ids(server.eio, f"{number}.")
     # Behind the dispatcher, the next request on a connection may be for another gateway's session.
-    heads = Pacer(HEADS, newest_and_oldest()).start() if settings.auth == "required" else None
+    heads = FairQueue(HEADS, newest_and_oldest()).start() if settings.auth == "required" else None
     http = HttpServer(
         engine,
         listener,
@@ -230,7 +231,7 @@ def _wrap(
         "security": lambda inner: SecurityMiddleware(inner, settings),
     }
     if settings.auth == "required":  # otherwise all clients are on this machine
-        layers["paced"] = lambda inner: paced(inner, authenticator)
+        layers["queue_fairly"] = lambda inner: queued_fairly(inner, authenticator)
     if settings.proxies:
         layers["proxies"] = lambda inner: ProxyFix(inner, x_for=settings.proxies, x_proto=0, x_host=0)
     capacity: ConnectionLimitMiddleware = library_patches.install_middleware(app, layers)["connection_limits"]

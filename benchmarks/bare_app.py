@@ -11,10 +11,10 @@ from flask import Flask, Response
 
 from api import library_patches
 from api.engines.http_server import HttpServer
-from api.server.listeners import PortListener, listen
+from api.server.connection_sources import PortListener, listen
 from cto_worker.config import Settings
 from cto_worker.store import keys
-from cto_worker.store.connection import connect
+from cto_worker.store.store_connection import connect
 
 
 def main() -> None:

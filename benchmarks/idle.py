@@ -13,7 +13,7 @@ from benchmarks.relay.servers import gateway
 from benchmarks.rest_flood import p50_p99_max
 from benchmarks.system import allow_descriptors, client, embedded_store
 from cto_worker.config import Settings
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
 
 FIRST = 300  # clients that connect before the measurement: the memory of the server itself
 ADDRESSES = [f"127.0.0.{number}" for number in range(1, 5)]  # one has too few local ports

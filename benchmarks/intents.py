@@ -8,10 +8,10 @@ from uuid import uuid4
 
 from benchmarks.system import BODY, client, embedded_store
 from cto_worker.config import Settings
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.markets.paper.market import PaperMarket
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
 
 BUYS = 50
 

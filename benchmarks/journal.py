@@ -13,12 +13,12 @@ from msgspec.structs import replace
 from benchmarks.system import BODY, client, embedded_store
 from cto_worker.config import Settings
 from cto_worker.domain.ids_and_rooms import user_room
-from cto_worker.domain.journal import Entry
+from cto_worker.domain.journal_ports import Entry
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Details, ProgressEvent, Status, encode
 from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store import keys
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,12 +11,12 @@ from uuid import uuid4
 from benchmarks.system import BODY, client, cpu_s, embedded_store, wait_until
 from benchmarks.worker import Worker, operations_at_once, operations_per_s, running_worker, worker_on
 from cto_worker.config import Settings
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.markets.paper.market import PaperMarket
 from cto_worker.operation.progress_reporter import accepted_event
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
 
 if TYPE_CHECKING:
     from redis import Redis

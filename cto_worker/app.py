@@ -24,7 +24,7 @@ from celery.signals import (
 from redis.exceptions import RedisError
 
 from cto_worker.config import Settings
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.errors import ConfigError
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.celery_task import register
@@ -33,21 +33,21 @@ from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.jobs.lease_keeper import LeaseKeeper
 from cto_worker.jobs.orphan_sweeper import OrphanSweeper
 from cto_worker.market_registry import market_type
-from cto_worker.observability import logs
+from cto_worker.observability import logging_setup
 from cto_worker.observability.flower_phase_events import FlowerPhaseEvents
 from cto_worker.observability.metered_journal import MeteredJobStore, metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 from cto_worker.observability.traces_factory import make_traces
-from cto_worker.store.connection import check_durable, connect
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.startup_wait import wait_for_store
+from cto_worker.store.store_connection import check_durable, connect
 from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:
     from redis import Redis
 
-    from cto_worker.domain.market import MarketType
+    from cto_worker.domain.market_port import MarketType
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
 _BACKGROUND_CONNECTIONS = 3  # of lease keeper, sweeper and heartbeat; operations cannot use them up
@@ -103,8 +103,8 @@ warnings.filterwarnings("ignore", message=r"\s*You're running the worker with su
 def _configure_logging(instance: celery.apps.worker.Worker, options: dict[str, Any], **_: object) -> None:
     """Write to one log only: Celery otherwise prints a banner and its shutdown messages."""
     instance.quiet = True
-    celery.apps.worker.safe_say = lambda text, *_: logs.say(text)
-    logs.configure(settings, options.get("loglevel") or logging.INFO)
+    celery.apps.worker.safe_say = lambda text, *_: logging_setup.say(text)
+    logging_setup.configure(settings, options.get("loglevel") or logging.INFO)
     for warning in unknown_settings().values():
         log.warning(warning)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from redis.exceptions import RedisError
 
 from cto_worker.config import Settings
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.progress_event import decode
 from cto_worker.errors import EventsGoneError, JobNotFoundError
 from cto_worker.jobs.celery_app import celery_app
@@ -28,9 +28,9 @@ from cto_worker.jobs.job_producer import make_producer
 from cto_worker.observability.traces_factory import make_traces
 from cto_worker.operation.cancel_job import cancel
 from cto_worker.store import keys
-from cto_worker.store.connection import connect
-from cto_worker.store.journal import RedisJournal
 from cto_worker.store.journal_queries import JournalQueries
+from cto_worker.store.redis_journal import RedisJournal
+from cto_worker.store.store_connection import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

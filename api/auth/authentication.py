@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from flask import Flask, g, request
 
+from api.auth.caller import Caller, Role
 from api.auth.origins_and_hosts import MAX_SHOWN
-from api.auth.permission_policy import Caller, Role
 from api.auth.tokens import EXPIRED, make_verifier
 from api.errors import ERRORS, ForbiddenError, UnauthorizedError
-from cto_worker.config import Settings
-from cto_worker.errors import ConfigError, CtoError
+from cto_worker.errors import CtoError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from cto_worker.config import Settings
 
 REVOKED = ("token_revoked", ERRORS["token_revoked"].message)
 # Endpoints without authentication. Every other endpoint requires a caller.
@@ -38,31 +37,6 @@ PUBLIC = frozenset(
 TOKEN_IN_QUERY = frozenset({"streams.job_stream", "streams.user_stream", "websockets.websocket"})
 
 _ANONYMOUS = Caller(Role.SERVICE)  # every caller, with CTO_AUTH=off
-
-
-def validate_auth_settings(settings: Settings) -> None:
-    """Raise :class:`ConfigError` unless a gateway with these settings is safe to start."""
-    if settings.auth == "required":
-        make_verifier(settings)
-    elif not settings.loopback:
-        raise ConfigError(
-            f"CTO_AUTH=off requires a loopback address, but CTO_HOST={settings.host} is reachable from other "
-            "machines: set CTO_HOST=127.0.0.1, or CTO_AUTH=required."
-        )
-
-
-def settings_or_exit(program: str) -> Settings:
-    """Return the settings of the environment, with which a gateway is safe to start.
-
-    Otherwise the process ends with the status ``EX_CONFIG``, and the message names the ``program``.
-    """
-    try:
-        settings = Settings.from_env()
-        validate_auth_settings(settings)
-    except ConfigError as error:
-        sys.stderr.write(f"The {program} does not start: {error}\n")
-        sys.exit(os.EX_CONFIG)
-    return settings
 
 
 class Authenticator:

@@ -10,7 +10,7 @@ from cto_worker.store import keys
 if TYPE_CHECKING:
     from redis import Redis
 
-    from api.auth.permission_policy import Caller
+    from api.auth.caller import Caller
 
 _TOKEN, _USER = "token:", "user:"
 

@@ -20,9 +20,9 @@ from jwt.exceptions import (
     PyJWTError,
 )
 
+from api.auth.caller import Caller, Role
 from api.auth.jwks_key_set import KeySet, SigningKey
 from api.auth.origins_and_hosts import MAX_SHOWN
-from api.auth.permission_policy import Caller, Role
 from api.errors import ERRORS, UnauthorizedError
 from cto_worker.domain.operation_request import USER_ID
 from cto_worker.errors import ConfigError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import jwt
 
-from api.auth.permission_policy import Role
+from api.auth.caller import Role
 from api.auth.tokens import issue
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from api.auth.authentication import validate_auth_settings
-from api.cli.output import program
+from api.auth.auth_settings import validate_auth_settings
+from api.cli.program_name import program
 from api.cli.rest_client import GatewayError, RestClient
 from cto_worker.errors import ConfigError
-from cto_worker.observability.system_counts import running_processes
-from cto_worker.store import intent_review, keys
-from cto_worker.store.connection import check_durable, connect
+from cto_worker.observability.heartbeat_reader import running_processes
+from cto_worker.store import job_review, keys
 from cto_worker.store.sentinel import connection_options
+from cto_worker.store.store_connection import check_durable, connect
 from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _durability(store: Redis, replicas: int) -> str:
 
 
 def _review(store: Redis) -> str:
-    if count := intent_review.count(store):
+    if count := job_review.count(store):
         raise _CheckFailed(f"{count} jobs need review", f"run `{program()} jobs --status {keys.REVIEW}`")
     return "no job needs review"
 

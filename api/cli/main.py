@@ -16,7 +16,7 @@ from api.cli import job_commands, operator_commands
 from api.cli.demo import demo
 from api.cli.doctor import examine
 from api.cli.market_commands import market
-from api.cli.output import program
+from api.cli.program_name import program
 from api.cli.shared_options import as_json
 from api.cli.up import up
 from cto_worker.config import Settings

@@ -8,12 +8,12 @@ from dataclasses import asdict
 
 import click
 
-from api.cli.output import print_table
 from api.cli.shared_options import as_json
+from api.cli.table_output import print_table
 from cto_worker.config import Settings
 from cto_worker.domain.lamports import to_sol
-from cto_worker.markets.paper import ledger_audit
-from cto_worker.store.connection import connect
+from cto_worker.markets.paper import ledger
+from cto_worker.store.store_connection import connect
 
 
 @click.group()
@@ -28,7 +28,7 @@ def _wallets(*, user: str, as_json: bool) -> None:
     """Show a user's wallets and their balances."""
     settings = Settings.from_env()
     with connect(settings, url=settings.paper_url) as store:
-        wallets = ledger_audit.wallets(store, user)
+        wallets = ledger.wallets(store, user)
     if as_json:
         click.echo(json.dumps(wallets))
         return
@@ -53,8 +53,8 @@ def _ledger(*, user: str | None, limit: int | None, as_json: bool) -> None:
     """
     settings = Settings.from_env()
     with connect(settings, url=settings.paper_url) as store:
-        entries = [entry for entry in ledger_audit.entries(store) if user in {None, entry.user_id}]
-        audit = ledger_audit.audit(store)
+        entries = [entry for entry in ledger.entries(store) if user in {None, entry.user_id}]
+        audit = ledger.audit(store)
     shown = entries[-limit:] if limit else entries
     balanced = not audit.discrepancies
     if as_json:
@@ -65,7 +65,7 @@ def _ledger(*, user: str | None, limit: int | None, as_json: bool) -> None:
         }
         click.echo(json.dumps(document))
     else:
-        no_posting = ledger_audit.Posting("-", "-", 0)
+        no_posting = ledger.Posting("-", "-", 0)
         rows = [
             (entry.entry_id, entry.kind, entry.user_id, str(posting.amount), posting.asset, posting.account)
             for entry in shown

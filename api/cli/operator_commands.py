@@ -12,14 +12,14 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Column, Table
 
-from api.auth.permission_policy import Role
+from api.auth.caller import Role
 from api.auth.token_revocations import revoke
 from api.auth.tokens import issue
 from api.cli import deployment_secrets
-from api.cli.output import program
+from api.cli.program_name import program
 from api.cli.shared_options import as_json
 from cto_worker.config import Settings
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.lamports import to_sol
 from cto_worker.domain.operation_request import USER_ID
 from cto_worker.jobs.celery_app import celery_app
@@ -27,10 +27,10 @@ from cto_worker.jobs.park_after_restore import park_all_in_time
 from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
-from cto_worker.store import intent_review, keys
-from cto_worker.store.connection import connect
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store import job_review, keys
 from cto_worker.store.rdb_snapshot import snapshot
+from cto_worker.store.redis_journal import RedisJournal
+from cto_worker.store.store_connection import connect
 
 
 @click.command("resolve")
@@ -48,9 +48,9 @@ def _resolve(*, job: str, intent: str | None, executed: bool, not_executed: bool
         raise click.UsageError("Give --intent together with one of --executed and --not-executed.")
     with connect(Settings.from_env()) as store:
         if intent is not None:
-            intent_review.resolve(store, job, intent, executed=executed)
-        unknown = intent_review.unknown_intents(store, job)
-        closed = not unknown and intent_review.close(store, job)
+            job_review.resolve(store, job, intent, executed=executed)
+        unknown = job_review.unknown_intents(store, job)
+        closed = not unknown and job_review.close(store, job)
     if as_json:
         intents = [_intent_fields(each) for each in unknown]
         click.echo(json.dumps({"jobId": job, "needsReview": bool(unknown), "unknownIntents": intents}))
@@ -98,7 +98,7 @@ def _park(*, wait: float, as_json: bool) -> None:
             with suppress(RedisError):
                 # Adds the jobs that this process ended to the system's counters.
                 ProcessHeartbeat(store, "park", REGISTRY, dict).end()
-        listed = intent_review.count(store)
+        listed = job_review.count(store)
     if as_json:
         click.echo(json.dumps({"jobIds": parked}))
         return
@@ -174,7 +174,7 @@ def _revoke(*, jti: str | None, user: str | None, days: int) -> None:
     click.echo(f"revoked: {f'token {jti}' if jti else f'all tokens issued to {user} until now'}")
 
 
-def _intent_fields(intent: intent_review.UnknownIntent) -> dict[str, Any]:
+def _intent_fields(intent: job_review.UnknownIntent) -> dict[str, Any]:
     return {
         "intentId": intent.intent_id,
         "description": intent.description,
@@ -185,7 +185,7 @@ def _intent_fields(intent: intent_review.UnknownIntent) -> dict[str, Any]:
     }
 
 
-def _show_unknown(job: str, unknown: list[intent_review.UnknownIntent]) -> None:
+def _show_unknown(job: str, unknown: list[job_review.UnknownIntent]) -> None:
     table = Table("step", "kind", Column("wallet", overflow="fold"), "SOL")
     for intent in unknown:
         table.add_row(intent.description, intent.kind, intent.wallet, f"{to_sol(intent.lamports):.9f}")

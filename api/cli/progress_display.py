@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeE
 from rich.table import Column
 from rich.text import Text
 
-from api.cli.job_labels import label_of
+from api.cli.job_state_labels import label_of
 from api.cli.rest_client import GatewayError
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from api.auth.permission_policy import Role
+from api.auth.caller import Role
 from api.auth.tokens import issue
-from api.cli.output import program
+from api.cli.program_name import program
 from cto_worker.errors import CtoError
 
 if TYPE_CHECKING:

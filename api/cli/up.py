@@ -15,17 +15,17 @@ from urllib.request import urlopen
 from honcho.environ import parse_procfile
 from redis.exceptions import RedisError
 
-from api.auth.authentication import validate_auth_settings
-from api.cli.output import program
+from api.auth.auth_settings import validate_auth_settings
 from api.cli.process_supervisor import Spec, Supervisor
+from api.cli.program_name import program
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 from cto_worker.observability import flower_options
-from cto_worker.observability.logs import json_line
-from cto_worker.observability.system_counts import running_processes
-from cto_worker.store.connection import connect
+from cto_worker.observability.heartbeat_reader import running_processes
+from cto_worker.observability.logging_setup import json_line
 from cto_worker.store.embedded import answers, check_unused
 from cto_worker.store.startup_wait import AGAIN_S, unreachable
+from cto_worker.store.store_connection import connect
 from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:

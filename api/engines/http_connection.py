@@ -15,16 +15,16 @@ from urllib.parse import unquote
 from api.engines.http_response import IDLE_TIMEOUT_S, HttpResponse
 from api.errors import HeadError
 from api.limits.client_network import network_of
+from api.server.fair_queueing import CALLER
 from api.server.http_head_parser import MAX_LINE_BYTES, error_response, read_head
 from api.server.request_body_readers import RequestBody
-from api.server.request_pacing import CALLER
 from api.server.websocket_handshake import wants_upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from api.server.fair_queueing import FairQueue
     from api.server.http_head_parser import Head
-    from api.server.request_pacing import Pacer
 
 READ_TIMEOUT_S = 20  # within a request; a WebSocket client must answer a ping within 15 s
 MAX_URL_BYTES = 32_768  # fits 500 job ids
@@ -41,7 +41,7 @@ class Service:
 
     app: Callable[..., Iterable[bytes]]
     keep_alive: bool  # whether a connection may have several requests
-    heads: Pacer | None  # paces the parsing of heads
+    heads: FairQueue | None  # paces the parsing of heads
     stopping: Callable[[], bool]  # whether connections end after their current request
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from api.engines.engine import Engine
-    from api.server.request_pacing import Pacer
+    from api.server.fair_queueing import FairQueue
 
 CHECK_INTERVAL_S = 0.01
 
@@ -33,7 +33,7 @@ class HttpServer:
         limit: int,
         *,
         keep_alive: bool,
-        heads: Pacer | None = None,
+        heads: FairQueue | None = None,
     ) -> None:
         """``heads`` paces the parsing of heads. A closed listener's ``accept`` raises ``OSError``."""
         self._engine, self._listener, self._limit = engine, listener, limit

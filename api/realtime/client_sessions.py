@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.auth.authentication import Authenticator
-    from api.auth.permission_policy import Caller
+    from api.auth.caller import Caller
     from api.limits.fifo_semaphore import FifoSemaphore
     from api.realtime.connection_registry import ConnectionRegistry
     from api.relay.encoded_event import EncodedEvent

@@ -11,13 +11,13 @@ from redis.exceptions import RedisError
 
 from api import metric_definitions
 from api.auth.authentication import REVOKED
-from api.auth.permission_policy import Role
+from api.auth.caller import Role
 from api.auth.tokens import EXPIRED
 from api.errors import RoomError
 from api.relay.subscriber import GOING_AWAY
 
 if TYPE_CHECKING:
-    from api.auth.permission_policy import Caller
+    from api.auth.caller import Caller
     from api.auth.token_revocations import Revocations
     from api.relay.subscriber import Subscriber
 

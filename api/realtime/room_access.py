@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from api.auth.permission_policy import Action
+from api.auth.caller import Action
 from api.errors import RoomError
 from api.relay.encoded_event import valid_event
 from cto_worker.domain.ids_and_rooms import ADMIN_ROOM, JOB_ID
 
 if TYPE_CHECKING:
-    from api.auth.permission_policy import Caller
+    from api.auth.caller import Caller
     from cto_worker.store.journal_queries import JournalQueries
 
 MAX_SEQ = 10**15

@@ -16,7 +16,7 @@ from flask import Blueprint, Response, request
 from redis.exceptions import RedisError
 
 from api.auth.authentication import caller
-from api.auth.permission_policy import Action
+from api.auth.caller import Action
 from api.errors import RoomError
 from api.realtime.room_access import MAX_SEQ
 from api.realtime.user_stream_cursor import UserStreamCursor

@@ -8,7 +8,7 @@ from typing import Any
 
 from api import metric_definitions
 from api.limits.refusal_log import refusals
-from api.realtime.socketio_message_limits import address_of
+from api.realtime.socketio_packet_guard import address_of
 from api.server.engineio_overrides import end_session
 
 MAX_UNJOINED_TICKS, TICK_S = 8, 0.5  # 4 to 4.5 s; the documented limit is 5 s

@@ -26,7 +26,7 @@ from cto_worker.domain.progress_event import dumps
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from api.auth.permission_policy import Caller
+    from api.auth.caller import Caller
     from api.realtime.client_sessions import ClientSessions
     from api.server.websocket_transport import WebSocketEngine
 

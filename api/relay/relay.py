@@ -27,8 +27,8 @@ from redis.exceptions import RedisError
 from api import metric_definitions
 from api.relay.encoded_event import valid_event
 from api.relay.join_queue import JoinQueue, JoinRequest
-from api.relay.ordered_delivery import JOB_BATCH_SIZE, OrderedDelivery, yield_to_others
 from api.relay.pubsub_connection import PubSubConnection
+from api.relay.room_subscriptions import JOB_BATCH_SIZE, RoomSubscriptions, yield_to_others
 from api.relay.send_queue import flush, flush_on_exit
 from api.relay.socket_reader import BlockingReader
 from cto_worker.domain.ids_and_rooms import job_room
@@ -75,7 +75,7 @@ class Relay:
         self._store, self._make_reader = store, make_reader
         self._on_store_lost = on_store_lost
         self._history = history
-        self._delivery = OrderedDelivery(history, max_rooms)
+        self._delivery = RoomSubscriptions(history, max_rooms)
         self._join_queue = JoinQueue(history, self._delivery, self._wake)
         # The first events of all jobs up to this serial have been sent. None before the first connection.
         self._last_serial: int | None = None

@@ -10,7 +10,7 @@ from api.relay.send_queue import SendQueue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from api.auth.permission_policy import Caller
+    from api.auth.caller import Caller
 
 ENDED = sys.maxsize  # as a cursor: no event can follow
 GOING_AWAY = ("going_away", "this gateway is shutting down: reconnect")

@@ -15,8 +15,8 @@ from msgspec import Struct
 from structlog.contextvars import bound_contextvars
 
 from api.auth.authentication import caller, user_mismatch
+from api.auth.caller import Action
 from api.auth.origins_and_hosts import MAX_SHOWN
-from api.auth.permission_policy import Action
 from api.errors import ForbiddenError
 from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query, wrong
 from cto_worker.domain.field_types import JobId, doc
@@ -29,8 +29,8 @@ from cto_worker.operation.cancel_job import cancel as cancel_job
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
-    from api.auth.permission_policy import Caller
-    from cto_worker.domain.journal import Journal
+    from api.auth.caller import Caller
+    from cto_worker.domain.journal_ports import Journal
     from cto_worker.jobs.job_producer import JobProducer
     from cto_worker.store.journal_queries import JobSummary, JournalQueries
 

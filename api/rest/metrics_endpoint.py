@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from api.auth.authentication import caller
-from api.auth.permission_policy import Action
+from api.auth.caller import Action
 from api.errors import ForbiddenError
 from api.metric_definitions import HEARTBEAT_LATE
 from cto_worker.observability.metric_definitions import REGISTRY
@@ -25,7 +25,7 @@ from cto_worker.observability.metric_definitions import REGISTRY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from cto_worker.observability.system_counts import Process, SystemCounts
+    from cto_worker.observability.heartbeat_reader import Process, SystemCounts
     from cto_worker.store.journal_queries import Backlog
 
 log = logging.getLogger(__name__)

@@ -22,13 +22,13 @@ from werkzeug.exceptions import HTTPException
 
 from api import metric_definitions
 from api.auth.authentication import PUBLIC, TOKEN_IN_QUERY
-from api.auth.permission_policy import Role
+from api.auth.caller import Role
 from api.errors import RateLimitedError, error_body
 from api.limits.client_network import network_of
 from api.rest.concurrency_limit import AT_ONCE, ConcurrencyLimit
-from api.server.request_pacing import CALLER
+from api.server.fair_queueing import CALLER
 from cto_worker.store import keys
-from cto_worker.store.connection import connect
+from cto_worker.store.store_connection import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from flask import Flask, Response
 
-    from cto_worker.observability.traces import Traces
+    from cto_worker.observability.traces_port import Traces
 
 BLUEPRINT = "jobs"  # not the streams: their spans would last as long as the connection
 

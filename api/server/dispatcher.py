@@ -20,9 +20,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from api.auth.authentication import settings_or_exit
-from api.server.listeners import REPORT, allow_descriptors, listen
-from cto_worker.observability import logs
+from api.auth.auth_settings import settings_or_exit
+from api.server.connection_sources import REPORT, allow_descriptors, listen
+from cto_worker.observability import logging_setup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -231,7 +231,7 @@ def listen_for_gateways(path: Path) -> socket.socket:
 def main() -> None:
     """Serve until a signal ends the process."""
     settings = settings_or_exit("dispatcher")
-    logs.configure(settings)
+    logging_setup.configure(settings)
     max_waiting = max(1, allow_descriptors(DESCRIPTORS) - OTHER_DESCRIPTORS)
     listener = listen(settings, "dispatcher")
     try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from api import metric_definitions
 from api.auth.origins_and_hosts import MAX_SHOWN, OriginAndHostPolicy
 from api.errors import ERRORS, ForbiddenError, error_body
-from api.server import cors
+from api.server import cors_headers
 from api.server.security_headers import SECURITY_HEADERS
 from cto_worker.observability.warning_limiter import WarningLimiter
 
@@ -44,10 +44,10 @@ class SecurityMiddleware:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve a request, or refuse it."""
-        cors_headers: list[tuple[str, str]] = []  # filled when the origin is allowed
+        allowed: list[tuple[str, str]] = []  # filled when the origin is allowed
 
         def start(status: str, headers: list[tuple[str, str]], *failure: Any) -> Any:
-            return start_response(status, _complete(headers, cors_headers), *failure)
+            return start_response(status, _complete(headers, allowed), *failure)
 
         try:
             origin = self._checked_origin(environ)
@@ -56,9 +56,9 @@ class SecurityMiddleware:
             return _refuse(start, HTTPStatus.FORBIDDEN, refusal.code, str(refusal))
         path: str = environ.get("PATH_INFO", "")
         if origin and path.startswith(GUARDED):
-            cors_headers += cors.headers(origin, credentials=path.startswith(SOCKETIO))
-            if cors.is_preflight(environ):
-                start("204 No Content", cors.preflight_headers(environ))
+            allowed += cors_headers.headers(origin, credentials=path.startswith(SOCKETIO))
+            if cors_headers.is_preflight(environ):
+                start("204 No Content", cors_headers.preflight_headers(environ))
                 return []
         if path.startswith(SOCKETIO) and _JSONP.search(environ.get("QUERY_STRING", "")):
             return _refuse(
@@ -103,15 +103,15 @@ class SecurityMiddleware:
         )
 
 
-def _complete(headers: list[tuple[str, str]], cors_headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _complete(headers: list[tuple[str, str]], allowed: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return a response's headers together with those of every response."""
     names = {name.lower() for name, _ in headers}
     complete = [*headers, *SECURITY_HEADERS]
     if "cache-control" not in names:
         # A cache must not serve one caller's response to another caller.
         complete.append(("Cache-Control", "no-store"))
-    if cors_headers:
-        complete += [*cors_headers, ("Vary", "Origin")]
+    if allowed:
+        complete += [*allowed, ("Vary", "Origin")]
     return complete
 
 

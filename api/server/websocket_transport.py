@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.errors import WebSocketError
 from api.limits.token_bucket import TokenBucket
-from api.relay import client_latency
+from api.relay import latency_measurement
 from api.relay.send_queue import abort
 from api.relay.websocket_frame_encoder import CLOSE, FRAGMENT, PING, PONG, close_frame, control_frame
 from api.server.websocket_frame_decoder import POLICY_VIOLATION, FrameDecoder, close_status
@@ -161,7 +161,7 @@ class WebSocketTransport:
         if opcode == PING:
             self.send_queue.put(control_frame(PONG, payload))
         elif opcode == PONG:
-            client_latency.record_pong(payload)
+            latency_measurement.record_pong(payload)
         elif opcode == CLOSE:
             self._close_frame = close_frame(close_status(payload), "")
             self._over = True

@@ -20,7 +20,7 @@ from benchmarks.system import client, embedded_store
 from benchmarks.table import Line
 from cto_worker.config import Settings
 from cto_worker.store import keys
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from benchmarks.system import BODY
 from cto_worker.domain.ids_and_rooms import rooms as rooms_of_job
-from cto_worker.domain.journal import Entry
+from cto_worker.domain.journal_ports import Entry
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Details, Status, encode
 from cto_worker.operation.progress_reporter import accepted_event
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from cto_worker.domain.progress_event import ProgressEvent
-    from cto_worker.store.journal import RedisJournal
+    from cto_worker.store.redis_journal import RedisJournal
 
 _PIPELINED = 200
 # As in append.lua: the event is sent to the store once, and published there to every room.

@@ -17,7 +17,7 @@ from benchmarks.system import client, cpu_s, embedded_store
 from benchmarks.table import Comparison, Line, Ratio
 from cto_worker.config import Settings
 from cto_worker.domain.progress_event import dumps
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -10,7 +10,7 @@ from benchmarks.relay.crowd import crowd
 from benchmarks.relay.jobs import Publisher
 from benchmarks.relay.rows import deliver, jobs_of, join_each
 from benchmarks.system import client, embedded_store, free_port, listens, process, wait_until
-from cto_worker.observability.system_counts import running_processes
+from cto_worker.observability.heartbeat_reader import running_processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cto_worker.domain.lamports import split_evenly, to_sol
-from cto_worker.domain.market import Buy, Transfer
+from cto_worker.domain.market_port import Buy, Transfer
 from cto_worker.domain.progress_event import Mode
 from cto_worker.errors import OrderRejectedError
 
 if TYPE_CHECKING:
-    from cto_worker.domain.market import Account, Market, Strategy
+    from cto_worker.domain.market_port import Account, Market, Strategy
     from cto_worker.domain.operation_request import OperationRequest
 
 MAX_BUYS = 100  # per operation; limits the number of events and the signatures in each

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.buy_plan import Plan, Step
-from cto_worker.domain.market import Buy, Order, Outcome, OutcomeStatus, Transfer
+from cto_worker.domain.market_port import Buy, Order, Outcome, OutcomeStatus, Transfer
 from cto_worker.domain.progress_event import dumps
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from cto_worker.domain.field_types import (
     doc,
 )
 from cto_worker.domain.ids_and_rooms import JOB_ID_PATTERN
-from cto_worker.domain.market import OutcomeStatus
+from cto_worker.domain.market_port import OutcomeStatus
 from cto_worker.domain.purchase_outcome import OUTCOMES, PurchaseOutcome
 from cto_worker.errors import InvalidEventError
 

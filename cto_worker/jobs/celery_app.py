@@ -8,8 +8,8 @@ from celery import Celery
 from kombu import Queue  # type: ignore[attr-defined]
 
 from cto_worker.store import keys
-from cto_worker.store.connection import KEEPALIVE
 from cto_worker.store.sentinel import connection_options
+from cto_worker.store.store_connection import KEEPALIVE
 
 if TYPE_CHECKING:
     from cto_worker.config import Settings

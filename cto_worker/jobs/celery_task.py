@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from cto_worker.jobs.job_runner import JobRunner
-    from cto_worker.observability.traces import Traces
+    from cto_worker.observability.traces_port import Traces
 
 
 # Characters of a result in Celery's task events. Celery formats every result, also when nobody reads events.

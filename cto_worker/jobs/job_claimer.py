@@ -26,7 +26,7 @@ from cto_worker.operation.progress_reporter import accepted_event
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from cto_worker.domain.journal import Claim, Journal
+    from cto_worker.domain.journal_ports import Claim, Journal
     from cto_worker.domain.operation_request import OperationRequest
 
 log = logging.getLogger(__name__)

@@ -11,15 +11,15 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from cto_worker.crash_points import crash_point
-from cto_worker.domain.journal import CreateResult, Idempotency, Journal
+from cto_worker.domain.journal_ports import CreateResult, Idempotency, Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import JobStatus, dumps
 from cto_worker.market_registry import market_type
 from cto_worker.observability.metered_journal import metered
-from cto_worker.observability.traces import Traces
+from cto_worker.observability.traces_port import Traces
 from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store import keys
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from cto_worker.config import Settings
-    from cto_worker.domain.journal import JobStore
+    from cto_worker.domain.journal_ports import JobStore
 
 log = logging.getLogger(__name__)
 

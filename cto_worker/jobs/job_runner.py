@@ -20,15 +20,15 @@ from cto_worker.errors import CtoError, Handover, NotDurableError, OperationFail
 from cto_worker.jobs.job_claimer import INVALID_REQUEST, JobClaimer, ended_by_loss
 from cto_worker.observability import metric_definitions
 from cto_worker.operation.phases import MAX_STALLS, finish_operation, park, run_operation
-from cto_worker.operation.run_context import RunContext
 from cto_worker.operation.run_guard import RunGuard
+from cto_worker.operation.run_state import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager
 
-    from cto_worker.domain.journal import Claim, Journal
-    from cto_worker.domain.market import Market
+    from cto_worker.domain.journal_ports import Claim, Journal
+    from cto_worker.domain.market_port import Market
     from cto_worker.jobs.lease_keeper import LeaseKeeper
     from cto_worker.operation.run_guard import Lease
 
@@ -107,13 +107,13 @@ class JobRunner:
         events = self.journal.events
         if claim.stalls >= MAX_STALLS:
             # The stored request may be the cause, so it is not read.
-            return park(RunContext.of_claim(events, job_id, claim, guard), claim, _STALLED)
+            return park(RunState.of_claim(events, job_id, claim, guard), claim, _STALLED)
         guard.reached("after_claim")
         if invalid := json.loads(claim.request).get(INVALID_REQUEST):
-            run = RunContext.of_claim(events, job_id, claim, guard)
+            run = RunState.of_claim(events, job_id, claim, guard)
             return finish_operation(run, ("invalid_request", invalid))
         request = recorded_request(claim.request)
-        run = RunContext.of_claim(events, job_id, claim, guard, request)
+        run = RunState.of_claim(events, job_id, claim, guard, request)
         run.intent_log, run.parallelism = claim.intent_log, self.parallelism
         log.info("started: %s, %s SOL, user %s", request.mode, request.buy_amount, request.user_id)
         result = _run_or_report_bug(run, self.market)
@@ -138,7 +138,7 @@ class JobRunner:
             log.info("handed over")
 
 
-def _run_or_report_bug(run: RunContext, market: Market) -> dict[str, Any]:
+def _run_or_report_bug(run: RunState, market: Market) -> dict[str, Any]:
     try:
         return run_operation(run, market)
     except (CtoError, RedisError):

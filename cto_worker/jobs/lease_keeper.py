@@ -23,7 +23,7 @@ from cto_worker.operation.run_guard import Lease
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cto_worker.domain.journal import Leases
+    from cto_worker.domain.journal_ports import Leases
 
 log = logging.getLogger(__name__)
 

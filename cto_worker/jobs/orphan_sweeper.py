@@ -19,7 +19,7 @@ from structlog.contextvars import bound_contextvars
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cto_worker.domain.journal import JobStore
+    from cto_worker.domain.journal_ports import JobStore
 
 log = logging.getLogger(__name__)
 

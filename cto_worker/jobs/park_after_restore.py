@@ -20,10 +20,10 @@ from structlog.contextvars import bound_contextvars
 from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import InvalidRequestError, NotDurableError, OperationFailed, WorkersRunningError
 from cto_worker.jobs.job_claimer import JobClaimer, ended_by_loss
-from cto_worker.observability.system_counts import running_processes
+from cto_worker.observability.heartbeat_reader import running_processes
 from cto_worker.operation.phases import park
-from cto_worker.operation.run_context import RunContext
 from cto_worker.operation.run_guard import RunGuard
+from cto_worker.operation.run_state import RunState
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from celery import Celery
     from redis import Redis
 
-    from cto_worker.domain.journal import Journal
+    from cto_worker.domain.journal_ports import Journal
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def park_job(journal: Journal, job_id: str, document: Any = None) -> None:
             log.info("skipped: claimed by another run, or already ended")
             return
         with ended_by_loss():
-            run = RunContext.of_claim(journal.events, job_id, claim, RunGuard())
+            run = RunState.of_claim(journal.events, job_id, claim, RunGuard())
             try:
                 park(run, claim, REASON, uncertain=True)
             except OperationFailed as parked:

@@ -20,7 +20,7 @@ from tornado.web import RequestHandler
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 from cto_worker.host_header import host_name
-from cto_worker.observability import logs
+from cto_worker.observability import logging_setup
 from cto_worker.observability.flower_options import environment, names, options
 from cto_worker.observability.warning_limiter import MAX_KEY, WarningLimiter
 from cto_worker.store.startup_wait import wait_for_store
@@ -86,7 +86,7 @@ def main() -> None:
         os.environ.update(environment(settings))
     except ConfigError as error:
         sys.exit(f"error: {error}")
-    logs.configure(settings)
+    logging_setup.configure(settings)
     for warning in unknown_settings().values():
         log.warning(warning)
     # Flower sends each worker many queries, and warns when a starting worker does not answer all in time.

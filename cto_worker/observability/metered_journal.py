@@ -6,14 +6,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.buy_plan import kind_of
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.lamports import to_sol
 from cto_worker.observability import metric_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cto_worker.domain.journal import (
+    from cto_worker.domain.journal_ports import (
         AppendResult,
         Claim,
         CreateResult,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         Leases,
         Orphan,
     )
-    from cto_worker.domain.market import Order
+    from cto_worker.domain.market_port import Order
     from cto_worker.domain.progress_event import ProgressEvent
 
 MAX_TRACKED_JOBS = 10_000  # bounded, because a lost run leaves its entry behind
@@ -44,7 +44,7 @@ def metered(journal: Journal, on_phase_start: Callable[[ProgressEvent], object] 
 
 
 class MeteredJobStore:
-    """Wraps a :class:`~cto_worker.domain.journal.JobStore`, and counts new jobs' events and sweeps."""
+    """Wraps a :class:`~cto_worker.domain.journal_ports.JobStore`, and counts new jobs' events and sweeps."""
 
     def __init__(self, jobs: JobStore) -> None:
         self._jobs = jobs
@@ -73,7 +73,7 @@ class MeteredJobStore:
 
 
 class MeteredLeases:
-    """Wraps :class:`~cto_worker.domain.journal.Leases`, and counts takeovers."""
+    """Wraps :class:`~cto_worker.domain.journal_ports.Leases`, and counts takeovers."""
 
     def __init__(self, leases: Leases, timer: PhaseTimer) -> None:
         self._leases = leases
@@ -92,7 +92,7 @@ class MeteredLeases:
 
 
 class MeteredEventLog:
-    """Wraps an :class:`~cto_worker.domain.journal.EventLog`, and counts and times its writes."""
+    """Wraps an :class:`~cto_worker.domain.journal_ports.EventLog`, and counts and times its writes."""
 
     def __init__(self, events: EventLog, timer: PhaseTimer) -> None:
         self._events = events

@@ -31,7 +31,7 @@ from cto_worker.observability.run_spans import (
     trace_id,
 )
 from cto_worker.observability.traced_ports import TracedEventLog, TracedJobStore, TracedMarket
-from cto_worker.observability.traces import Traces
+from cto_worker.observability.traces_port import Traces
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from cto_worker.domain.journal import Claim, Journal
-    from cto_worker.domain.market import Market
-    from cto_worker.observability.traces import Send
+    from cto_worker.domain.journal_ports import Claim, Journal
+    from cto_worker.domain.market_port import Market
+    from cto_worker.observability.traces_port import Send
 
 SERVER_ERROR = 500
 

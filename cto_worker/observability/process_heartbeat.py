@@ -1,7 +1,7 @@
 """The heartbeat of a process: every two seconds it adds its new counts to the store, and reports its gauges.
 
 Any process can therefore read the sums of all processes on all machines
-(:mod:`cto_worker.observability.system_counts`). Counts outlive their process,
+(:mod:`cto_worker.observability.heartbeat_reader`). Counts outlive their process,
 except those of its last two seconds if the process is killed.
 """
 

@@ -27,7 +27,7 @@ from opentelemetry.propagate import extract
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from cto_worker.domain.buy_plan import kind_of
-from cto_worker.domain.market import OutcomeStatus
+from cto_worker.domain.market_port import OutcomeStatus
 from cto_worker.domain.progress_event import Phase
 from cto_worker.errors import Handover, OperationFailed, OrderRejectedError
 from cto_worker.store import keys
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Tracer
 
-    from cto_worker.domain.journal import Claim
+    from cto_worker.domain.journal_ports import Claim
     from cto_worker.domain.progress_event import ProgressEvent
 
 MESSAGING = {"messaging.system": "celery", "messaging.destination.name": keys.QUEUE}

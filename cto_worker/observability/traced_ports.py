@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.propagate import inject
 from opentelemetry.trace import SpanKind, use_span
 
-from cto_worker.domain.market import Rejection
+from cto_worker.domain.market_port import Rejection
 from cto_worker.observability.run_spans import MESSAGING, active_run, span
 
 if TYPE_CHECKING:
@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Tracer
 
-    from cto_worker.domain.journal import AppendResult, CreateResult, Entry, EventLog, Idempotency, JobStore
-    from cto_worker.domain.market import Account, Buy, Market, Order, Outcome, Strategy, Transfer
+    from cto_worker.domain.journal_ports import (
+        AppendResult,
+        CreateResult,
+        Entry,
+        EventLog,
+        Idempotency,
+        JobStore,
+    )
+    from cto_worker.domain.market_port import Account, Buy, Market, Order, Outcome, Strategy, Transfer
     from cto_worker.domain.progress_event import ProgressEvent
 
 
 class TracedJobStore:
-    """Wraps a :class:`~cto_worker.domain.journal.JobStore`, and traces new jobs."""
+    """Wraps a :class:`~cto_worker.domain.journal_ports.JobStore`, and traces new jobs."""
 
     def __init__(self, jobs: JobStore, tracer: Tracer) -> None:
         self._jobs = jobs
@@ -54,7 +61,7 @@ class TracedJobStore:
 
 
 class TracedEventLog:
-    """Wraps an :class:`~cto_worker.domain.journal.EventLog`, and traces phases and intents."""
+    """Wraps an :class:`~cto_worker.domain.journal_ports.EventLog`, and traces phases and intents."""
 
     def __init__(self, events: EventLog, tracer: Tracer) -> None:
         self._events = events
@@ -75,7 +82,7 @@ class TracedEventLog:
 
 
 class TracedMarket:
-    """Wraps a :class:`~cto_worker.domain.market.Market` and traces its calls."""
+    """Wraps a :class:`~cto_worker.domain.market_port.Market` and traces its calls."""
 
     def __init__(self, market: Market, tracer: Tracer) -> None:
         self.patience_s = market.patience_s

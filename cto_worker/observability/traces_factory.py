@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cto_worker.observability.traces import Traces
+from cto_worker.observability.traces_port import Traces
 
 if TYPE_CHECKING:
     from cto_worker.config import Settings

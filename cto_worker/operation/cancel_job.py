@@ -11,7 +11,7 @@ from cto_worker.operation.phases import cancel_waiting
 from cto_worker.operation.progress_reporter import ProgressReporter, request_from_event
 
 if TYPE_CHECKING:
-    from cto_worker.domain.journal import Journal
+    from cto_worker.domain.journal_ports import Journal
     from cto_worker.domain.progress_event import ProgressEvent
 
 

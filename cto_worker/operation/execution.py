@@ -12,7 +12,7 @@ from cto_worker.operation.step_schedule import description, next_steps, rounds
 
 if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Step
-    from cto_worker.operation.run_context import EndedStep, RunContext
+    from cto_worker.operation.run_state import EndedStep, RunState
     from cto_worker.operation.step_executor import StepExecutor
 
 
@@ -24,7 +24,7 @@ class Execution:
     stop; the orders in flight are followed first.
     """
 
-    run: RunContext
+    run: RunState
     executor: StepExecutor
     waiting: list[Step]  # not begun, in the plan's order
     halt: CancelRequested | Handover | None = None  # why no further step may begin

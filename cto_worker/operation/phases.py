@@ -12,20 +12,20 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.buy_plan import check_funds, make_plan
-from cto_worker.domain.market import Outcome, OutcomeStatus, Strategy
+from cto_worker.domain.market_port import Outcome, OutcomeStatus, Strategy
 from cto_worker.domain.progress_event import Phase
 from cto_worker.domain.purchase_outcome import PurchaseOutcome, judge
 from cto_worker.errors import CancelRequested, MarketError, OperationFailed, OrderRejectedError
 from cto_worker.operation.execution import Execution
 from cto_worker.operation.progress_reporter import UNKNOWN_PLATFORM, ProgressReporter
 from cto_worker.operation.result_document import Ending, operation_result
-from cto_worker.operation.run_context import EndedStep, OrderInFlight, RunContext
+from cto_worker.operation.run_state import EndedStep, OrderInFlight, RunState
 from cto_worker.operation.step_executor import StepExecutor
 
 if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Plan, Step
-    from cto_worker.domain.journal import Claim
-    from cto_worker.domain.market import Account, Market
+    from cto_worker.domain.journal_ports import Claim
+    from cto_worker.domain.market_port import Account, Market
     from cto_worker.domain.operation_request import OperationRequest
     from cto_worker.operation.step_totals import Totals
 
@@ -44,7 +44,7 @@ _CHEAPEST = Strategy(
 )
 
 
-def run_operation(run: RunContext, market: Market) -> dict[str, Any]:
+def run_operation(run: RunState, market: Market) -> dict[str, Any]:
     """Run phases 2 to 5 and return the operation's result, in the form of the REST status.
 
     A run that takes over a job continues where the intent log ends. Raises :class:`OperationFailed`, which
@@ -64,7 +64,7 @@ def run_operation(run: RunContext, market: Market) -> dict[str, Any]:
     return finish_operation(run, error)
 
 
-def _run_phases(run: RunContext, executor: StepExecutor) -> None:
+def _run_phases(run: RunState, executor: StepExecutor) -> None:
     if run.intent_log:
         plan = run.intent_log.plan
     else:
@@ -73,7 +73,7 @@ def _run_phases(run: RunContext, executor: StepExecutor) -> None:
     execute(run, executor, plan)
 
 
-def validate(run: RunContext, executor: StepExecutor) -> Account:
+def validate(run: RunState, executor: StepExecutor) -> Account:
     """Phase 2: the user exists, owns the wallets, and they hold the amount plus the network's fees."""
     request, market = run.request, executor.market
     run.report_or_stop(Phase.VALIDATING, f"Checking {request.buyers} wallets")
@@ -82,7 +82,7 @@ def validate(run: RunContext, executor: StepExecutor) -> Account:
     return account
 
 
-def detect(run: RunContext, executor: StepExecutor, account: Account) -> Plan:
+def detect(run: RunState, executor: StepExecutor, account: Account) -> Plan:
     """Phase 3: find the token's platform, plan the purchase there, and check the funds for its full fees."""
     strategy = executor.with_retries(lambda: _strategy(run.request, executor.market))
     run.reporter.platform = strategy.platform
@@ -97,7 +97,7 @@ def _strategy(request: OperationRequest, market: Market) -> Strategy:
     return market.strategy(request.platform) if request.platform else market.detect(request.token_address)
 
 
-def execute(run: RunContext, executor: StepExecutor, plan: Plan) -> None:
+def execute(run: RunState, executor: StepExecutor, plan: Plan) -> None:
     """Phase 4: every transfer, and every buy after its wallet's transfer.
 
     The plan goes into the intent log with the first event, each outcome with the event after it.
@@ -114,10 +114,10 @@ def _most_in_flight(market: Market, platform: str) -> int:
         return 1
 
 
-def replay_log(run: RunContext, plan: Plan) -> list[Step]:
+def replay_log(run: RunState, plan: Plan) -> list[Step]:
     """Count the steps that earlier runs have settled, from the log alone. Returns the steps yet to begin.
 
-    Steps with a recorded order and no outcome become :attr:`RunContext.in_flight`.
+    Steps with a recorded order and no outcome become :attr:`RunState.in_flight`.
     """
     totals, waiting = run.totals, plan.steps
     totals.plan = plan
@@ -147,9 +147,7 @@ def failure_reason(totals: Totals) -> tuple[str, str] | None:
     return ("all_buys_failed", "; ".join(["No buy succeeded", *list(reasons)[:MAX_REASONS]]))
 
 
-def finish_operation(
-    run: RunContext, error: tuple[str, str] | None, *, review: bool = False
-) -> dict[str, Any]:
+def finish_operation(run: RunState, error: tuple[str, str] | None, *, review: bool = False) -> dict[str, Any]:
     """Phase 5: write the terminal event with the complete result. Returns the result.
 
     ``error`` is code and text; :class:`OperationFailed` is then raised with the result. A step without an
@@ -168,7 +166,7 @@ def finish_operation(
     return result
 
 
-def _settle_as_unknown(run: RunContext) -> None:
+def _settle_as_unknown(run: RunState) -> None:
     """Settle the orders in flight. Each has its own event, the last one shares the terminal event."""
     in_flight = list(run.in_flight.values())
     for place, sent in enumerate(in_flight, 1):
@@ -180,13 +178,13 @@ def _settle_as_unknown(run: RunContext) -> None:
             )
 
 
-def _ending(run: RunContext, error: tuple[str, str] | None, *, review: bool) -> Ending:
+def _ending(run: RunState, error: tuple[str, str] | None, *, review: bool) -> Ending:
     outcome = outcome_of(run)
     duration_ms = round((time.monotonic() - run.started_s) * 1000)
     return Ending(outcome, error, review or outcome is PurchaseOutcome.UNKNOWN, duration_ms)
 
 
-def outcome_of(run: RunContext) -> PurchaseOutcome:
+def outcome_of(run: RunState) -> PurchaseOutcome:
     """Return the outcome that the operation has if it ends now."""
     totals = run.totals
     uncounted = run.intent_log is not None and totals.plan is None
@@ -195,7 +193,7 @@ def outcome_of(run: RunContext) -> PurchaseOutcome:
     return judge(planned=totals.planned_buys, confirmed=totals.successful_buys, unknown=totals.unknown)
 
 
-def park(run: RunContext, claim: Claim, reason: str, *, uncertain: bool = False) -> dict[str, Any]:
+def park(run: RunState, claim: Claim, reason: str, *, uncertain: bool = False) -> dict[str, Any]:
     """End a job that must not continue, without a call to the market, and list it for an operator.
 
     ``uncertain`` means that more may have happened than is recorded. Raises :class:`OperationFailed`
@@ -214,5 +212,5 @@ def park(run: RunContext, claim: Claim, reason: str, *, uncertain: bool = False)
 
 def cancel_waiting(job_id: str, request: OperationRequest, reporter: ProgressReporter) -> None:
     """End a job that no worker has begun. Raises :class:`OperationFailed` ``cancelled``."""
-    run = RunContext(job_id, request, reporter)
+    run = RunState(job_id, request, reporter)
     finish_operation(run, ("cancelled", "Cancelled before it began"))

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.field_types import TOTAL_PHASES
-from cto_worker.domain.journal import Entry
+from cto_worker.domain.journal_ports import Entry
 from cto_worker.domain.lamports import to_sol
 from cto_worker.domain.operation_request import OperationRequest
 from cto_worker.domain.progress_event import WORKER_TYPE, Details, Phase, ProgressEvent, Status
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from cto_worker.domain.buy_plan import Plan, Step
     from cto_worker.domain.intent_log import IntentRecord
-    from cto_worker.domain.journal import AppendResult, EventLog
-    from cto_worker.domain.market import Order
+    from cto_worker.domain.journal_ports import AppendResult, EventLog
+    from cto_worker.domain.market_port import Order
     from cto_worker.domain.progress_event import StepResult
     from cto_worker.domain.purchase_outcome import PurchaseOutcome
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.lamports import to_sol
-from cto_worker.domain.market import Buy, OutcomeStatus
+from cto_worker.domain.market_port import Buy, OutcomeStatus
 
 if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Step
-    from cto_worker.domain.market import Outcome
+    from cto_worker.domain.market_port import Outcome
     from cto_worker.domain.operation_request import OperationRequest
     from cto_worker.domain.progress_event import StepResult
     from cto_worker.domain.purchase_outcome import PurchaseOutcome

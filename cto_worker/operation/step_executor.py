@@ -10,16 +10,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from cto_worker.domain.market import Outcome, OutcomeStatus, Rejection
+from cto_worker.domain.market_port import Outcome, OutcomeStatus, Rejection
 from cto_worker.errors import CancelRequested, MarketError, OrderRejectedError
-from cto_worker.operation.run_context import EndedStep, OrderInFlight
+from cto_worker.operation.run_state import EndedStep, OrderInFlight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cto_worker.domain.buy_plan import Step
-    from cto_worker.domain.market import Market, Order
-    from cto_worker.operation.run_context import RunContext
+    from cto_worker.domain.market_port import Market, Order
+    from cto_worker.operation.run_state import RunState
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class StepExecutor:
     """Executes the steps of one run. An order that may have been submitted is never called failed."""
 
     market: Market
-    run: RunContext
+    run: RunState
     followed_s: float = 0.0  # how long orders were followed since the worker must stop
 
     def begin(self, steps: Sequence[Step]) -> list[EndedStep]:
@@ -81,7 +81,7 @@ class StepExecutor:
             begun_s = time.monotonic()
             known = self._outcomes(wait_s=wait_s)
             ended = self._ended(known | self._overdue(known))
-            if self.run.guard.stopping.is_set():
+            if self.run.guard.stopping.is_set():  # a market that fails at once counts as if it had waited
                 self.followed_s += time.monotonic() - begun_s if ended else wait_s
             if ended:
                 return ended

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from cto_worker.domain.market import Buy, Transfer
+from cto_worker.domain.market_port import Buy, Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cto_worker.domain.lamports import to_sol
-from cto_worker.domain.market import Buy, OutcomeStatus
+from cto_worker.domain.market_port import Buy, OutcomeStatus
 
 if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Plan, Step
-    from cto_worker.domain.market import Outcome
+    from cto_worker.domain.market_port import Outcome
 
 
 @dataclass(slots=True)

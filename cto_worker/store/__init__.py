@@ -1,1 +1,1 @@
-"""The store: connections, keys, scripts, journal, history, intent review, backup, the embedded store."""
+"""The store: connections, keys, scripts, journal, queries, intent review, backup, the embedded store."""

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 
-from cto_worker.store.connection import connect
+from cto_worker.store.store_connection import connect
 
 if TYPE_CHECKING:
     from cto_worker.config import Settings

@@ -15,7 +15,7 @@ from cto_worker.domain.intent_log import (
     encode_plan,
     encode_record,
 )
-from cto_worker.domain.journal import (
+from cto_worker.domain.journal_ports import (
     AppendResult,
     CancelResult,
     Claim,
@@ -39,8 +39,8 @@ from cto_worker.store import keys
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from cto_worker.domain.journal import Entry
-    from cto_worker.domain.market import Order
+    from cto_worker.domain.journal_ports import Entry
+    from cto_worker.domain.market_port import Order
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class InMemoryJob:
 
 @dataclass(slots=True)
 class InMemoryJournal:
-    """Implements the ports of :mod:`cto_worker.domain.journal` in memory.
+    """Implements the ports of :mod:`cto_worker.domain.journal_ports` in memory.
 
     Its clock is :attr:`now_ms`, which only tests change. The hooks ``before_append`` and ``before_intent``
     may raise, or change any state.
@@ -92,7 +92,7 @@ class InMemoryJournal:
         idempotency: Idempotency | None = None,
         trace: str = "",
     ) -> CreateResult:
-        """See :meth:`~cto_worker.domain.journal.JobStore.create`."""
+        """See :meth:`~cto_worker.domain.journal_ports.JobStore.create`."""
         if idempotency:
             first = self._keys.setdefault(
                 (idempotency.caller, idempotency.key), (event.job_id, idempotency.fingerprint)
@@ -110,7 +110,7 @@ class InMemoryJournal:
         return CreateResult(event.job_id, new=True, status=JobStatus.WAITING)
 
     def claim(self, job_id: str, claimant: str) -> Claim | None:
-        """See :meth:`~cto_worker.domain.journal.Leases.claim`."""
+        """See :meth:`~cto_worker.domain.journal_ports.Leases.claim`."""
         job = self.jobs.get(job_id)
         if job is None or job.status.ended:
             return None
@@ -129,7 +129,7 @@ class InMemoryJournal:
         )
 
     def append(self, entry: Entry) -> AppendResult:
-        """See :meth:`~cto_worker.domain.journal.EventLog.append`."""
+        """See :meth:`~cto_worker.domain.journal_ports.EventLog.append`."""
         event = entry.event
         for appended in entry.events:
             self.before_append(appended)
@@ -156,7 +156,7 @@ class InMemoryJournal:
         return self._answer(job, event)
 
     def intend(self, job_id: str, attempt: int, orders: Sequence[Order], *, heed_cancel: bool = True) -> bool:
-        """See :meth:`~cto_worker.domain.journal.EventLog.intend`."""
+        """See :meth:`~cto_worker.domain.journal_ports.EventLog.intend`."""
         self.before_intent([order.intent_id for order in orders])
         job = self._owned(job_id, attempt)
         records = _records(job, IntentStatus.INTENDED, orders)
@@ -167,12 +167,12 @@ class InMemoryJournal:
         return True
 
     def record_submission(self, job_id: str, attempt: int, orders: Sequence[Order]) -> None:
-        """See :meth:`~cto_worker.domain.journal.EventLog.record_submission`."""
+        """See :meth:`~cto_worker.domain.journal_ports.EventLog.record_submission`."""
         job = self._owned(job_id, attempt)
         job.log |= _records(job, IntentStatus.SUBMITTED, orders)
 
     def renew(self, owned: Mapping[str, int]) -> dict[str, bool]:
-        """See :meth:`~cto_worker.domain.journal.Leases.renew`."""
+        """See :meth:`~cto_worker.domain.journal_ports.Leases.renew`."""
         renewed = {}
         for job_id, attempt in owned.items():
             job = self.jobs.get(job_id)
@@ -184,7 +184,7 @@ class InMemoryJournal:
         return renewed
 
     def release(self, job_id: str, attempt: int) -> bytes | None:
-        """See :meth:`~cto_worker.domain.journal.Leases.release`."""
+        """See :meth:`~cto_worker.domain.journal_ports.Leases.release`."""
         job = self.jobs.get(job_id)
         if job is None or job.attempt != attempt or job.status.ended:
             return None
@@ -193,7 +193,7 @@ class InMemoryJournal:
         return job.request
 
     def find_orphans(self) -> list[Orphan]:
-        """See :meth:`~cto_worker.domain.journal.JobStore.find_orphans`."""
+        """See :meth:`~cto_worker.domain.journal_ports.JobStore.find_orphans`."""
         orphans = []
         for job_id in self._overdue(begun=True):
             job = self.jobs[job_id]
@@ -213,12 +213,12 @@ class InMemoryJournal:
         return orphans
 
     def ms_until_due(self) -> int | None:
-        """See :meth:`~cto_worker.domain.journal.JobStore.ms_until_due`."""
+        """See :meth:`~cto_worker.domain.journal_ports.JobStore.ms_until_due`."""
         due_ms = [job.due_ms for job in self.jobs.values() if job.attempt and not job.status.ended]
         return max(0, min(due_ms) - self.now_ms) if due_ms else None
 
     def request_cancel(self, job_id: str) -> CancelResult:
-        """See :meth:`~cto_worker.domain.journal.JobStore.request_cancel`."""
+        """See :meth:`~cto_worker.domain.journal_ports.JobStore.request_cancel`."""
         job = self.jobs.get(job_id)
         if job is None:
             raise JobNotFoundError(job_id)

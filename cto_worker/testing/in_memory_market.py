@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cto_worker.domain.market import (
+from cto_worker.domain.market_port import (
     Account,
     Buy,
     Order,
@@ -28,7 +28,7 @@ TOKENS_PER_LAMPORT = 10  # the price is constant
 
 @dataclass(slots=True)
 class InMemoryMarket:
-    """Implements :class:`cto_worker.domain.market.Market` for one user with wallets ``wallet-1`` and up.
+    """Implements :class:`cto_worker.domain.market_port.Market` for one user with wallets ``wallet-1`` and up.
 
     ``refused``, ``failing``, ``lost`` and ``silent`` contain parts of intent ids. The fault applies to orders
     whose intent id contains one of the parts.
@@ -49,7 +49,7 @@ class InMemoryMarket:
     before_execution: Callable[[str], object] = lambda _: None  # called with each submitted intent id
 
     def account(self, user_id: str, wallet_count: int) -> Account:
-        """See :meth:`cto_worker.domain.market.Market.account`."""
+        """See :meth:`cto_worker.domain.market_port.Market.account`."""
         self._break("account")
         if not self.user_exists:
             raise OrderRejectedError("user_not_found", f"the user {user_id} does not exist")
@@ -59,14 +59,14 @@ class InMemoryMarket:
         return Account(FUNDING, self.balances[FUNDING], wallets)
 
     def detect(self, token_address: str) -> Strategy:
-        """See :meth:`cto_worker.domain.market.Market.detect`."""
+        """See :meth:`cto_worker.domain.market_port.Market.detect`."""
         self._break("detect")
         if token_address.endswith("none"):
             raise OrderRejectedError("token_not_tradable", f"the token {token_address} cannot be traded")
         return self.strategy("pumpfun")
 
     def strategy(self, platform: str) -> Strategy:
-        """See :meth:`cto_worker.domain.market.Market.strategy`."""
+        """See :meth:`cto_worker.domain.market_port.Market.strategy`."""
         self._break("strategy")
         if platform != "pumpfun":
             raise OrderRejectedError("platform_unsupported", f"the platform {platform} is not supported")
@@ -79,20 +79,20 @@ class InMemoryMarket:
         )
 
     def transfer_fee(self) -> int:
-        """See :meth:`cto_worker.domain.market.Market.transfer_fee`."""
+        """See :meth:`cto_worker.domain.market_port.Market.transfer_fee`."""
         return FEE_LAMPORTS
 
     def buy_fee(self, strategy: Strategy) -> int:
-        """See :meth:`cto_worker.domain.market.Market.buy_fee`."""
+        """See :meth:`cto_worker.domain.market_port.Market.buy_fee`."""
         return FEE_LAMPORTS + strategy.priority_fee_lamports
 
     def prepare(self, intents: Sequence[Transfer | Buy]) -> list[Order | Rejection]:
-        """See :meth:`cto_worker.domain.market.Market.prepare`."""
+        """See :meth:`cto_worker.domain.market_port.Market.prepare`."""
         self._break("prepare")
         return [self._prepare(intent) for intent in intents]
 
     def submit(self, orders: Sequence[Order]) -> None:
-        """See :meth:`cto_worker.domain.market.Market.submit`."""
+        """See :meth:`cto_worker.domain.market_port.Market.submit`."""
         self._break("submit")
         for order in orders:
             self.before_execution(order.intent_id)
@@ -103,7 +103,7 @@ class InMemoryMarket:
             raise MarketError("the test has lost this reply")
 
     def outcomes(self, orders: Sequence[Order], *, wait_s: float) -> dict[str, Outcome]:  # noqa: ARG002 - never waits
-        """See :meth:`cto_worker.domain.market.Market.outcomes`."""
+        """See :meth:`cto_worker.domain.market_port.Market.outcomes`."""
         self._break("outcomes")
         known = {
             order.intent_id: self.executed[order.intent_id]

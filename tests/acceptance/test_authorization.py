@@ -24,9 +24,9 @@ from api.realtime.websocket_connection import WebSocketClients
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from cto_worker.config import Settings
-from cto_worker.observability.system_counts import read_system_counts
-from cto_worker.store.connection import connect
+from cto_worker.observability.heartbeat_reader import read_system_counts
 from cto_worker.store.journal_queries import JournalQueries
+from cto_worker.store.store_connection import connect
 
 CODES = {"no token": "unauthorized", "expired": "token_expired"}  # of the others: invalid_token
 ALL, EXCEPT_B = set(CALLERS), set(CALLERS) - {"user B"}

@@ -62,9 +62,9 @@ def test_every_line_is_one_json_object(launch):
 
 PROGRAM = """
 import sys, threading, warnings
-from cto_worker.observability import logs
+from cto_worker.observability import logging_setup
 from cto_worker.config import Settings
-logs.configure(Settings(log_format="json"))
+logging_setup.configure(Settings(log_format="json"))
 print("printed,", "and", end=" ")
 print("more\\nand again")
 sys.stderr.write("written\\n")
@@ -75,7 +75,7 @@ def fail():
 thread = threading.Thread(target=fail, name="one")
 thread.start()
 thread.join()
-logs.say("logged in a signal handler")
+logging_setup.say("logged in a signal handler")
 raise KeyError("at the end")
 """
 
@@ -102,9 +102,9 @@ CONTROLS = "".join(map(chr, [*range(32), *range(127, 160), 0x61C, 0x200E, *range
 FORGERY = f"x\n2001-01-01T00:00:00.000000Z [info     ] FORGED{CONTROLS}"
 FORGER = f"""
 import logging, sys, threading, warnings
-from cto_worker.observability import logs
+from cto_worker.observability import logging_setup
 from cto_worker.config import Settings
-logs.configure(Settings(log_format=sys.argv[1]))
+logging_setup.configure(Settings(log_format=sys.argv[1]))
 forgery = {FORGERY!r}
 class Named:
     def __repr__(self):
@@ -121,7 +121,7 @@ try:
         raise KeyError(forgery) from error
 except KeyError:
     logging.getLogger("api").exception("it broke: %s", forgery)
-logs.say(forgery)
+logging_setup.say(forgery)
 def fail():
     raise ValueError(forgery)
 thread = threading.Thread(target=fail, name=forgery)

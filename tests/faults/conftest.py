@@ -6,7 +6,7 @@ import pytest
 from support.swarm import Swarm
 from support.system import SplitSystem
 
-from api.server.listeners import allow_descriptors
+from api.server.connection_sources import allow_descriptors
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from uuid import uuid4
 from celery import Celery
 
 from cto_worker.config import Settings
-from cto_worker.domain.market import Buy
+from cto_worker.domain.market_port import Buy
 from cto_worker.markets.paper.market import PaperMarket
-from cto_worker.store.connection import connect
+from cto_worker.store.store_connection import connect
 
 settings = Settings.from_env()
 store = connect(settings, 200)

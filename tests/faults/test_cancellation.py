@@ -6,7 +6,7 @@ import pytest
 from support.criteria import check
 
 from cto_worker.domain.progress_event import JobStatus
-from cto_worker.markets.paper import ledger_audit
+from cto_worker.markets.paper import ledger
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_a_job_cancelled_while_it_waits_is_not_run(system):
 
 
 def orders(system):
-    return [entry for entry in ledger_audit.entries(system.client) if entry.intent_id]
+    return [entry for entry in ledger.entries(system.client) if entry.intent_id]

@@ -227,7 +227,7 @@ def test_600_clients_reconnect_at_once_over_websocket_and_sse(system, swarm_of, 
 @pytest.mark.timeout(240)
 def test_clients_of_a_killed_gateway_receive_every_event_once(up, swarm_of, watch):
     """200 clients and four stock clients on two gateways: each receives every event, once and in order."""
-    system = up(CTO_PAPER_LATENCY_MS="400")
+    system = up(CTO_PAPER_LATENCY_MS="400", CTO_OPERATION_PARALLELISM="1")  # for long operations
     jobs = [system.submit(walletCount=50, buyAmount=0.5, slippageBps=10_000) for _ in range(10)]
     swarm = swarm_of(system.settings.port)
     clients = [
@@ -260,7 +260,7 @@ def moved(clients):
 
 def test_clients_stay_connected_when_the_dispatcher_is_killed(up, swarm_of):
     """Connected clients are not affected. New clients reach the next dispatcher, which knows the sessions."""
-    system = up(CTO_PAPER_LATENCY_MS="150")
+    system = up(CTO_PAPER_LATENCY_MS="150", CTO_OPERATION_PARALLELISM="1")
     job_id = system.submit(walletCount=40, buyAmount=0.4, slippageBps=10_000)
     swarm = swarm_of(system.settings.port)
     clients = swarm.add(20, "websocket", [job_id])

@@ -6,7 +6,7 @@ import pytest
 from support.criteria import check
 from support.waiting import wait_until
 
-from cto_worker.markets.paper import ledger_audit
+from cto_worker.markets.paper import ledger
 
 
 @pytest.mark.parametrize("fault", ["LOST", "SILENT", "LATE"])
@@ -34,4 +34,4 @@ def recorded(system, jobs):
 
 
 def executed(system):
-    return {entry.intent_id for entry in ledger_audit.entries(system.client) if entry.intent_id}
+    return {entry.intent_id for entry in ledger.entries(system.client) if entry.intent_id}

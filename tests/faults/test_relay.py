@@ -23,10 +23,10 @@ from support.swarm import has_every_event, masked
 from support.waiting import wait_until
 from support.watchers import collect_sockets, leaves_sockets_behind
 
-from cto_worker.domain.journal import Entry
+from cto_worker.domain.journal_ports import Entry
 from cto_worker.domain.progress_event import Details, Status
 from cto_worker.store import keys
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
 
 EVENTS = 5_000
 JOBS = 50

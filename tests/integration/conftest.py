@@ -9,10 +9,10 @@ from api.auth.authentication import Authenticator
 from api.auth.token_revocations import Revocations
 from api.flask_app import create_app
 from api.server.security_middleware import SecurityMiddleware
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from support.samples import MINT
 
 from cto_worker.client import Client
-from cto_worker.domain.journal import Entry
+from cto_worker.domain.journal_ports import Entry
 from cto_worker.domain.progress_event import JobStatus, Status
 from cto_worker.errors import (
     EventsGoneError,

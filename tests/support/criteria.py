@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from cto_worker.domain.lamports import to_sol
 from cto_worker.domain.progress_event import decode
-from cto_worker.markets.paper import ledger_audit
+from cto_worker.markets.paper import ledger
 from cto_worker.store import keys
 from support.waiting import wait_until
 
@@ -20,7 +20,7 @@ def check(system, job_ids, *, unknown_allowed=False):
     """Assert the criteria for these jobs, all of which have ended. Return counts of them."""
     check_balance(system)
     assert {step: orders for step, orders in orders_per_step(system).items() if orders > 1} == {}
-    by_intent = {entry.intent_id: entry for entry in ledger_audit.entries(system.market) if entry.intent_id}
+    by_intent = {entry.intent_id: entry for entry in ledger.entries(system.market) if entry.intent_id}
     seen = Counter(jobs=len(job_ids))
     for job_id in job_ids:
         seen += _check_job(system, job_id, by_intent, unknown_allowed=unknown_allowed)
@@ -30,8 +30,8 @@ def check(system, job_ids, *, unknown_allowed=False):
 def check_balance(system):
     """Wait until the ledger balances: an order may execute late, while the ledger is read."""
     with suppress(AssertionError):
-        wait_until(lambda: not ledger_audit.audit(system.market).discrepancies, timeout_s=5)
-    assert ledger_audit.audit(system.market).discrepancies == ()
+        wait_until(lambda: not ledger.audit(system.market).discrepancies, timeout_s=5)
+    assert ledger.audit(system.market).discrepancies == ()
 
 
 def orders_per_step(system, step_of=lambda intent_id: intent_id):
@@ -40,9 +40,7 @@ def orders_per_step(system, step_of=lambda intent_id: intent_id):
     The market executes one order of an intent, and records each other one as refused. A step has one intent;
     ``step_of`` returns the step of an intent where it has several.
     """
-    return Counter(
-        step_of(entry.intent_id) for entry in ledger_audit.entries(system.market) if entry.intent_id
-    )
+    return Counter(step_of(entry.intent_id) for entry in ledger.entries(system.market) if entry.intent_id)
 
 
 def check_all_bought(system, job_ids):
@@ -109,6 +107,6 @@ def _cost(entry):
     return sum(
         posting.amount
         for posting in entry.postings
-        if posting.asset == ledger_audit.SOL
+        if posting.asset == ledger.SOL
         and (posting.account.startswith("curve:") or posting.account.endswith("_fees"))
     )

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 from cto_worker.config import Settings
 from cto_worker.domain.buy_plan import Plan, Step
 from cto_worker.domain.intent_log import PLAN, decode_record
-from cto_worker.domain.journal import Entry, Idempotency
-from cto_worker.domain.market import Buy, Order, Outcome, OutcomeStatus, Transfer
+from cto_worker.domain.journal_ports import Entry, Idempotency
+from cto_worker.domain.market_port import Buy, Order, Outcome, OutcomeStatus, Transfer
 from cto_worker.domain.progress_event import Details, Status, decode
 from cto_worker.store import keys
-from cto_worker.store.journal import RedisJournal
 from cto_worker.store.journal_queries import JournalQueries
+from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.testing.in_memory_journal import InMemoryJournal
 from support.samples import FIRST_EVENT
 

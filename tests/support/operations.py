@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Status
 from cto_worker.errors import OperationFailed

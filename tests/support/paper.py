@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 from cto_worker.domain.lamports import LAMPORTS_PER_SOL as SOL
-from cto_worker.domain.market import Buy, Order, Transfer
-from cto_worker.markets.paper import ledger_audit
+from cto_worker.domain.market_port import Buy, Order, Transfer
+from cto_worker.markets.paper import ledger
 from cto_worker.markets.paper.market import address
 from support.samples import MINT
 
@@ -44,4 +46,17 @@ def execute(market, intent):
 
 
 def balanced(store):
-    return ledger_audit.audit(store).discrepancies == ()
+    return ledger.audit(store).discrepancies == ()
+
+
+def trade_in_threads(store, trade, kinds):
+    """Call ``trade(thread)`` in eight threads. Check that the books balance, with entries of these kinds."""
+    threads = [threading.Thread(target=trade, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    audit = ledger.audit(store)
+    assert audit.discrepancies == ()
+    assert sum(audit.totals_lamports.values()) == 0
+    assert {entry.kind for entry in ledger.entries(store)} >= kinds

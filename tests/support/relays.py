@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from api.relay.relay import Relay
 from api.relay.subscriber import Subscriber
-from cto_worker.domain.journal import Entry
+from cto_worker.domain.journal_ports import Entry
 from cto_worker.domain.progress_event import Status
 from cto_worker.store.journal_queries import JournalQueries
 from support.samples import FIRST_EVENT as FIRST

@@ -20,16 +20,16 @@ from redis.exceptions import RedisError
 
 from cto_worker.config import Settings
 from cto_worker.domain.intent_log import decode_log
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.progress_event import decode
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
 from cto_worker.operation.cancel_job import cancel
 from cto_worker.store import keys
-from cto_worker.store.connection import connect
 from cto_worker.store.embedded import answers
-from cto_worker.store.journal import RedisJournal
 from cto_worker.store.journal_queries import JournalQueries
+from cto_worker.store.redis_journal import RedisJournal
+from cto_worker.store.store_connection import connect
 from support.processes import BIN, Process, environment
 from support.proxy import Proxy
 from support.samples import operation

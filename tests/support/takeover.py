@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from cto_worker.domain.intent_log import decode_log
-from cto_worker.domain.journal import Journal
-from cto_worker.domain.market import Rejection
+from cto_worker.domain.journal_ports import Journal
+from cto_worker.domain.market_port import Rejection
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Mode, encode
 from cto_worker.errors import OperationFailed

@@ -6,12 +6,12 @@ import pytest
 
 from api.spec import openapi
 from cto_worker.config import Settings
-from cto_worker.domain.market import Market, MarketType
+from cto_worker.domain.market_port import Market, MarketType
 from cto_worker.errors import ConfigError, InvalidRequestError
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
 from cto_worker.market_registry import MARKETS, market_type
-from cto_worker.store.connection import connect
+from cto_worker.store.store_connection import connect
 
 
 class OtherMarket:

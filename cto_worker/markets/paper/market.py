@@ -25,7 +25,7 @@ import base58
 from redis.exceptions import RedisError
 
 from cto_worker.domain.lamports import LAMPORTS_PER_SOL, to_lamports
-from cto_worker.domain.market import (
+from cto_worker.domain.market_port import (
     Account,
     Buy,
     Order,
@@ -69,13 +69,13 @@ class _Fault(Enum):
 
 
 class PaperMarket:
-    """Implements :class:`cto_worker.domain.market.Market`. Each call takes one round trip to the store."""
+    """Implements :class:`cto_worker.domain.market_port.Market`. A call takes one round trip to the store."""
 
     platforms = PLATFORMS
 
     @classmethod
     def from_settings(cls, settings: Settings, connect: Callable[[str], Redis]) -> PaperMarket:
-        """See :meth:`cto_worker.domain.market.MarketType.from_settings`."""
+        """See :meth:`cto_worker.domain.market_port.MarketType.from_settings`."""
         return cls(connect(settings.paper_url), settings)
 
     def __init__(self, store: Redis, settings: Settings) -> None:
@@ -95,7 +95,7 @@ class PaperMarket:
         self._outcomes = Script(store, "outcomes", __package__)
 
     def account(self, user_id: str, wallet_count: int) -> Account:
-        """See :meth:`cto_worker.domain.market.Market.account`. Opens missing wallets."""
+        """See :meth:`cto_worker.domain.market_port.Market.account`. Opens missing wallets."""
         addresses = [address(user_id, index) for index in range(wallet_count + 1)]
         with _store_errors():
             answer = self._open(
@@ -109,11 +109,11 @@ class PaperMarket:
         return Account(funding, balances[funding], {wallet: balances[wallet] for wallet in wallets})
 
     def detect(self, token_address: str) -> Strategy:
-        """See :meth:`cto_worker.domain.market.Market.detect`. Launchpads use a suffix for their mints."""
+        """See :meth:`cto_worker.domain.market_port.Market.detect`. Mints of launchpads have a suffix."""
         return STRATEGIES[_SUFFIXES.get(token_address[-4:], "raydium")]
 
     def strategy(self, platform: str) -> Strategy:
-        """See :meth:`cto_worker.domain.market.Market.strategy`."""
+        """See :meth:`cto_worker.domain.market_port.Market.strategy`."""
         if platform not in STRATEGIES:
             known = ", ".join(STRATEGIES)
             raise OrderRejectedError(
@@ -122,15 +122,15 @@ class PaperMarket:
         return STRATEGIES[platform]
 
     def transfer_fee(self) -> int:
-        """See :meth:`cto_worker.domain.market.Market.transfer_fee`."""
+        """See :meth:`cto_worker.domain.market_port.Market.transfer_fee`."""
         return NETWORK_FEE_LAMPORTS
 
     def buy_fee(self, strategy: Strategy) -> int:
-        """See :meth:`cto_worker.domain.market.Market.buy_fee`."""
+        """See :meth:`cto_worker.domain.market_port.Market.buy_fee`."""
         return NETWORK_FEE_LAMPORTS + strategy.priority_fee_lamports
 
     def prepare(self, intents: Sequence[Transfer | Buy]) -> list[Order | Rejection]:
-        """See :meth:`cto_worker.domain.market.Market.prepare`.
+        """See :meth:`cto_worker.domain.market_port.Market.prepare`.
 
         A quote's minimum number of tokens is part of the signed bytes.
         """
@@ -147,7 +147,7 @@ class PaperMarket:
         return [_prepared(intent, quotes) for intent in intents]
 
     def submit(self, orders: Sequence[Order]) -> None:
-        """See :meth:`cto_worker.domain.market.Market.submit`. All orders are executed in one atomic step.
+        """See :meth:`cto_worker.domain.market_port.Market.submit`. All orders execute in one atomic step.
 
         Only the first of several orders for one intent is executed.
         """
@@ -163,7 +163,7 @@ class PaperMarket:
             raise MarketError("the reply was lost, simulated by CTO_PAPER_LOST_RATE")
 
     def outcomes(self, orders: Sequence[Order], *, wait_s: float) -> dict[str, Outcome]:
-        """See :meth:`cto_worker.domain.market.Market.outcomes`.
+        """See :meth:`cto_worker.domain.market_port.Market.outcomes`.
 
         No outcome is known if no order was submitted for the intent, or if a different one was.
         """

@@ -20,9 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.metric_definitions import REQUEST
 from api.rest import metrics_endpoint
+from cto_worker.observability.heartbeat_reader import read_system_counts
 from cto_worker.observability.metric_definitions import JOBS_ENDED, PHASE, REGISTRY
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
-from cto_worker.observability.system_counts import read_system_counts
 from cto_worker.store.journal_queries import JournalQueries
 
 ROOT = Path(__file__).parents[3]

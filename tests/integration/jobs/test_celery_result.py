@@ -11,8 +11,8 @@ from cto_worker.domain.progress_event import Phase
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.operation.progress_reporter import ProgressReporter, accepted_event
-from cto_worker.store.journal import RedisJournal
 from cto_worker.store.journal_queries import JournalQueries
+from cto_worker.store.redis_journal import RedisJournal
 
 REQUEST = parse_request(
     {

@@ -29,13 +29,13 @@ from support.samples import FIRST_EVENT
 from cto_worker.config import Settings
 from cto_worker.domain.buy_plan import Plan, Step
 from cto_worker.domain.intent_log import PLAN, IntentRecord, IntentStatus, decode_record, settled
-from cto_worker.domain.journal import Entry
-from cto_worker.domain.market import Buy, Order, Outcome, OutcomeStatus, Transfer
+from cto_worker.domain.journal_ports import Entry
+from cto_worker.domain.market_port import Buy, Order, Outcome, OutcomeStatus, Transfer
 from cto_worker.domain.progress_event import Details, ProgressEvent, Status, decode
 from cto_worker.errors import CtoError, FencedError, JobEndedError
 from cto_worker.operation.step_schedule import next_steps
 from cto_worker.store import keys
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.testing.in_memory_journal import InMemoryJournal
 
 LEASE_MS = 600_000  # a lease expires only by a rule that moves the time

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from dataclasses import replace
 
@@ -12,16 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from support.paper import balanced, buy, execute, outcome_of, prepare, transfer
+from support.paper import balanced, buy, execute, outcome_of, prepare, trade_in_threads, transfer
 from support.samples import MINT
 
 from cto_worker.domain.lamports import LAMPORTS_PER_SOL as SOL
-from cto_worker.domain.market import Order, OutcomeStatus
+from cto_worker.domain.market_port import Order, OutcomeStatus
 from cto_worker.errors import MarketError, OrderRejectedError
-from cto_worker.markets.paper import bonding_curve, ledger_audit
+from cto_worker.markets.paper import bonding_curve, ledger
 from cto_worker.markets.paper.market import NETWORK_FEE_LAMPORTS, PaperMarket, address
 from cto_worker.store import keys
-from cto_worker.store.connection import connect
+from cto_worker.store.store_connection import connect
 
 
 @pytest.fixture
@@ -136,7 +135,7 @@ def test_an_order_sent_again_executes_nothing_more(market, store, account):
     order = prepare(market, buy())
     for _ in range(5):
         market.submit([order])
-    assert [entry.kind for entry in ledger_audit.entries(store) if entry.intent_id] == ["buy"]
+    assert [entry.kind for entry in ledger.entries(store) if entry.intent_id] == ["buy"]
     assert balanced(store)
 
 
@@ -147,7 +146,7 @@ def test_only_one_of_two_orders_for_an_intent_is_executed(market, store, account
     market.submit([second])
     assert outcome_of(market, first).status is OutcomeStatus.CONFIRMED
     assert outcome_of(market, second) is None
-    executed, refused = [entry for entry in ledger_audit.entries(store) if entry.intent_id]
+    executed, refused = [entry for entry in ledger.entries(store) if entry.intent_id]
     assert (executed.kind, executed.signature) == ("buy", first.signature)
     assert (refused.kind, refused.signature, refused.postings) == ("refused", second.signature, ())
     assert refused.intent_id == executed.intent_id
@@ -247,16 +246,7 @@ def test_the_books_balance_after_everything_at_once(store, settings):
             if isinstance(order, Order):
                 market.submit([order])
 
-    threads = [threading.Thread(target=trade, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    audit = ledger_audit.audit(store)
-    assert audit.discrepancies == ()
-    assert sum(audit.totals_lamports.values()) == 0
-    kinds = {entry.kind for entry in ledger_audit.entries(store)}
-    assert kinds >= {"deposit", "buy", "transfer", "failed_buy"}
+    trade_in_threads(store, trade, {"deposit", "buy", "transfer", "failed_buy"})
 
 
 @pytest.mark.parametrize("account_key", ["wallets", "tokens", "curve"])
@@ -276,11 +266,11 @@ def test_the_audit_finds_a_second_execution(market, store, account):
     execute(market, buy())
     store.delete(keys.paper_intent("j:1"))
     execute(market, buy())
-    assert "intent j:1 was executed 2 times" in ledger_audit.audit(store).discrepancies
+    assert "intent j:1 was executed 2 times" in ledger.audit(store).discrepancies
 
 
 def test_wallets_show_what_they_hold(market, store, account):
     outcome = execute(market, buy())
-    funding, first, *_ = ledger_audit.wallets(store, "7")
+    funding, first, *_ = ledger.wallets(store, "7")
     assert (funding["kind"], funding["lamports"], funding["tokens"]) == ("funding", 100 * SOL, {})
     assert first["tokens"] == {MINT: outcome.tokens}

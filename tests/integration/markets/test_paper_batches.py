@@ -8,17 +8,17 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
-from support.paper import balanced, buy, outcome_of, prepare, transfer
+from support.paper import balanced, buy, outcome_of, prepare, trade_in_threads, transfer
 from support.samples import MINT
 from support.waiting import wait_until
 
 from cto_worker.domain.lamports import LAMPORTS_PER_SOL as SOL
-from cto_worker.domain.market import Order, OutcomeStatus, Rejection
+from cto_worker.domain.market_port import Order, OutcomeStatus, Rejection
 from cto_worker.errors import MarketError
-from cto_worker.markets.paper import bonding_curve, ledger_audit
+from cto_worker.markets.paper import bonding_curve, ledger
 from cto_worker.markets.paper.market import NETWORK_FEE_LAMPORTS, PaperMarket, _Fault
 from cto_worker.store import keys
-from cto_worker.store.connection import connect
+from cto_worker.store.store_connection import connect
 
 WALLETS = 10
 SILENT_MS = 60_000  # an outcome that is reported late is not reported during a test
@@ -72,7 +72,7 @@ def statuses(market, orders):
 
 
 def executed(store):
-    return [entry.intent_id for entry in ledger_audit.entries(store) if entry.intent_id]
+    return [entry.intent_id for entry in ledger.entries(store) if entry.intent_id]
 
 
 # --- order and price ---------------------------------------------------------------------------------------
@@ -286,7 +286,7 @@ def test_two_orders_for_one_intent_in_one_batch_are_executed_once(market, store)
     market.submit([first, second, first])
     assert outcome_of(market, first).status is OutcomeStatus.CONFIRMED
     assert outcome_of(market, second) is None
-    kinds = [entry.kind for entry in ledger_audit.entries(store) if entry.intent_id]
+    kinds = [entry.kind for entry in ledger.entries(store) if entry.intent_id]
     assert kinds == ["buy", "refused"]
     assert balanced(store)
 
@@ -318,13 +318,4 @@ def test_the_books_balance_after_batches_with_every_fault_at_once(store, setting
                 except MarketError:
                     continue
 
-    threads = [threading.Thread(target=trade, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    audit = ledger_audit.audit(store)
-    assert audit.discrepancies == ()
-    assert sum(audit.totals_lamports.values()) == 0
-    kinds = {entry.kind for entry in ledger_audit.entries(store)}
-    assert kinds >= {"buy", "transfer", "failed_buy", "refused"}
+    trade_in_threads(store, trade, {"buy", "transfer", "failed_buy", "refused"})

@@ -18,22 +18,22 @@ from api.errors import RoomError
 from api.limits.fifo_semaphore import FifoSemaphore
 from api.metric_definitions import HEARTBEAT_LATE
 from api.relay.encoded_event import EncodedEvent
-from api.relay.ordered_delivery import OrderedDelivery
+from api.relay.room_subscriptions import RoomSubscriptions
 from api.relay.send_queue import MAX_BYTES, SendQueue, flush
 from api.relay.subscriber import Subscriber
 from api.rest import metrics_endpoint
-from cto_worker.domain.journal import Entry, Journal
+from cto_worker.domain.journal_ports import Entry, Journal
 from cto_worker.domain.progress_event import Details, Status, encode
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.job_runner import JobRunner
+from cto_worker.observability.heartbeat_reader import SILENCE_MS, read_system_counts
 from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import FORGET_MS, ProcessHeartbeat
-from cto_worker.observability.system_counts import SILENCE_MS, read_system_counts
 from cto_worker.store import keys
-from cto_worker.store.connection import connect
 from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.store.rdb_snapshot import snapshot
+from cto_worker.store.store_connection import connect
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
 
@@ -249,7 +249,7 @@ def test_merged_events_and_disconnects_of_slow_subscribers_are_counted(growth):
 
 
 def test_events_are_counted_once_per_subscriber(growth, store):
-    delivery, frames = OrderedDelivery(JournalQueries(store)), [big_event("j1", seq) for seq in range(1, 4)]
+    delivery, frames = RoomSubscriptions(JournalQueries(store)), [big_event("j1", seq) for seq in range(1, 4)]
     subscribers = [Subscriber() for _ in range(5)]
 
     def send():

@@ -7,16 +7,16 @@ import time
 import pytest
 from support.waiting import wait_until
 
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.progress_event import JobStatus, Status, decode
 from cto_worker.errors import JobEndedError, OperationFailed
 from cto_worker.jobs.job_runner import JobRunner
-from cto_worker.markets.paper import ledger_audit
+from cto_worker.markets.paper import ledger
 from cto_worker.markets.paper.market import PaperMarket
 from cto_worker.operation.cancel_job import cancel
 from cto_worker.store import keys
-from cto_worker.store.journal import RedisJournal
 from cto_worker.store.journal_queries import JournalQueries
+from cto_worker.store.redis_journal import RedisJournal
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_waiting_job_ends_at_once_and_its_message_starts_no_run(
     assert JournalQueries(store).job_details(job_id).result["errorCode"] == "cancelled"
     assert JobRunner(Journal.of(journal), PaperMarket(store, settings)).run_job(job_id, body) is None
     assert events() == [first, last]
-    assert ledger_audit.entries(store) == []
+    assert ledger.entries(store) == []
     assert store.zcard(keys.DUE) == 0, "no sweep finds the job"
 
 
@@ -92,4 +92,4 @@ def test_a_worker_that_claims_a_cancelled_job_first_ends_it(
     with pytest.raises(OperationFailed, match="cancelled"):
         JobRunner(Journal.of(journal), PaperMarket(store, settings)).run_job(job_id, body)
     assert events()[-1].details.error_code == "cancelled"
-    assert ledger_audit.entries(store) == []
+    assert ledger.entries(store) == []

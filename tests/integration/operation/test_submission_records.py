@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.markets.paper.market import PaperMarket
 from cto_worker.operation.step_executor import POLL_S
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
 
 
 class CountingJournal(RedisJournal):

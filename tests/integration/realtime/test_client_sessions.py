@@ -10,7 +10,7 @@ from support.tokens import SECRET
 from support.waiting import assert_stays, wait_until
 
 from api.auth.authentication import Authenticator
-from api.auth.permission_policy import Caller, Role
+from api.auth.caller import Caller, Role
 from api.auth.token_revocations import Revocations, revoke
 from api.errors import RoomError, UnauthorizedError
 from api.realtime import sse

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from support.waiting import wait_until
 
-from api.auth.permission_policy import Caller, Role
+from api.auth.caller import Caller, Role
 from api.auth.tokens import EXPIRED
 from api.realtime.websocket_connection import PING_INTERVAL_S, SILENCE_TIMEOUT_S, WebSocketClients
 from api.realtime.websocket_route import _Upgraded

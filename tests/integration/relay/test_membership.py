@@ -9,7 +9,7 @@ from support.relays import event, kill_pubsub, resumed, running_relay, start, st
 from support.waiting import wait_until
 
 from api.errors import TooManyRoomsError
-from cto_worker.domain.journal import Entry
+from cto_worker.domain.journal_ports import Entry
 from cto_worker.domain.progress_event import Status
 from cto_worker.store.journal_queries import JournalQueries
 
@@ -63,7 +63,7 @@ def test_jobs_that_were_left_are_not_read_after_an_outage(store, journal, inbox)
 
 
 def test_the_cursors_of_jobs_that_were_left_are_limited(relay, journal, inbox, monkeypatch):
-    monkeypatch.setattr("api.relay.ordered_delivery.REMEMBERED_LEFT", 3)
+    monkeypatch.setattr("api.relay.room_subscriptions.REMEMBERED_LEFT", 3)
     subscriber = inbox("socket")
     relay.join(subscriber, "user_7")
     start(journal)

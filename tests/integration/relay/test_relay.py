@@ -10,7 +10,7 @@ from support.waiting import wait_until
 
 from api.errors import RelayUnavailableError
 from api.relay.relay import Relay
-from cto_worker.domain.journal import Entry
+from cto_worker.domain.journal_ports import Entry
 from cto_worker.domain.progress_event import Status, encode
 from cto_worker.errors import JobNotFoundError
 from cto_worker.store import keys

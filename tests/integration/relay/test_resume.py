@@ -8,7 +8,7 @@ import pytest
 from support.relays import event, resumed, start
 from support.waiting import wait_until
 
-from cto_worker.domain.journal import Entry
+from cto_worker.domain.journal_ports import Entry
 from cto_worker.domain.progress_event import Status
 from cto_worker.errors import EventsGoneError, JobNotFoundError
 from cto_worker.store import keys

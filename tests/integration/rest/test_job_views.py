@@ -21,8 +21,8 @@ from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
 from cto_worker.operation.progress_reporter import ProgressReporter, accepted_event
 from cto_worker.store import keys
-from cto_worker.store.connection import connect
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
+from cto_worker.store.store_connection import connect
 
 
 def data(response, status=200):

@@ -17,8 +17,8 @@ from api.rest.concurrency_limit import EACH_AT_ONCE
 from cto_worker.config import Settings
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
-from cto_worker.store.connection import connect
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
+from cto_worker.store.store_connection import connect
 
 LIMIT, REQUESTS = 12, 200
 BEARER = {"Authorization": f"Bearer {token('7')}"}

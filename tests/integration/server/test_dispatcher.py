@@ -15,8 +15,8 @@ import pytest
 from support.waiting import assert_stays, wait_until
 
 from api.server import dispatcher as dispatcher_module
+from api.server.connection_sources import REPORT, DispatchedListener
 from api.server.dispatcher import FIRST_LINE_BYTES, ConnectionDispatcher, listen_for_gateways
-from api.server.listeners import REPORT, DispatchedListener
 
 
 @pytest.fixture

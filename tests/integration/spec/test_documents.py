@@ -24,13 +24,13 @@ from api.realtime.websocket_connection import WebSocketClients
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
 from api.spec import asyncapi, openapi
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Details, ProgressEvent
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.markets.paper.market import PaperMarket
-from cto_worker.observability.system_counts import read_system_counts
+from cto_worker.observability.heartbeat_reader import read_system_counts
 from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store.journal_queries import JournalQueries
 

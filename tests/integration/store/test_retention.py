@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from cto_worker.domain.ids_and_rooms import user_room
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import decode
 from cto_worker.errors import OperationFailed

@@ -26,8 +26,8 @@ from cto_worker.errors import ConfigError
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_send
 from cto_worker.store import keys
-from cto_worker.store.connection import KEEPALIVE, connect
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
+from cto_worker.store.store_connection import KEEPALIVE, connect
 from cto_worker.store_url import Sentinels, parse
 
 PASSWORD, OWN_PASSWORD = "of-the-store:a/b@c%d", "of-the-Sentinels:/@%"

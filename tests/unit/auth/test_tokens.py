@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tokens import AUDIENCE, SECRET, claims, token, unsigned
 
-from api.auth.permission_policy import Role
+from api.auth.caller import Role
 from api.auth.tokens import issue, make_verifier
 from api.errors import UnauthorizedError
 from cto_worker.config import Settings

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from support.samples import MINT
 
-from api.cli.job_labels import label_of
+from api.cli.job_state_labels import label_of
 from api.cli.progress_display import BAR_WIDTH, Bars, Lines, bars, describe
 from api.cli.rest_client import GatewayError, RestClient
 

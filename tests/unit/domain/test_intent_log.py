@@ -15,7 +15,7 @@ from cto_worker.domain.intent_log import (
     encode_record,
     settled,
 )
-from cto_worker.domain.market import Order, Outcome, OutcomeStatus
+from cto_worker.domain.market_port import Order, Outcome, OutcomeStatus
 
 ORDER = Order("j1:w1:buy.1", "signature", b"\x00exact bytes\xff")
 CONFIRMED = Outcome(OutcomeStatus.CONFIRMED, "signature", 5, 7)

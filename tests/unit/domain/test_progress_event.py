@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from support.samples import FIRST_EVENT, MINT
 
-from cto_worker.domain.market import OutcomeStatus
+from cto_worker.domain.market_port import OutcomeStatus
 from cto_worker.domain.progress_event import (
     TOTAL_PHASES,
     WORKER_TYPE,

@@ -7,7 +7,7 @@ import json
 import pytest
 from support.samples import MINT
 
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import encode
 from cto_worker.domain.purchase_outcome import judge, outcome_of

@@ -15,7 +15,7 @@ from support.takeover import (
     position,
 )
 
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.progress_event import JobStatus
 from cto_worker.operation.cancel_job import cancel
 

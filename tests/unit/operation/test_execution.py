@@ -126,6 +126,16 @@ def assert_full(market, parallelism):
 STEPS = [f"wallet-{number}:{kind}" for number in range(1, 7) for kind in ("transfer", "buy.1", "buy.2")]
 
 
+def assert_same_as_one_at_a_time(job, mode, faults):
+    """Check money and counts against an uninterrupted run with one order in flight."""
+    reference = timed_job(mode, 1, wallets=6, buy_amount=12, **faults)
+    reference.run()
+    assert job.market.executed == reference.market.executed
+    assert job.market.balances == reference.market.balances
+    for name in ("outcome", "successfulBuys", "failedBuys", "totalSpent", "wallets"):
+        assert job.result[name] == reference.result[name]
+
+
 @settings(max_examples=50)
 @given(
     mode=st.sampled_from(Mode),
@@ -141,12 +151,7 @@ def test_the_window_stays_full_and_each_wallet_is_in_sequence(mode, parallelism,
     assert_in_sequence(job.market)
     assert_full(job.market, parallelism)
     assert_consistent(job)
-    one_at_a_time = timed_job(mode, 1, wallets=6, buy_amount=12, **faults)
-    one_at_a_time.run()
-    assert job.market.executed == one_at_a_time.market.executed
-    assert job.market.balances == one_at_a_time.market.balances
-    for name in ("outcome", "successfulBuys", "failedBuys", "totalSpent", "wallets"):
-        assert job.result[name] == one_at_a_time.result[name]
+    assert_same_as_one_at_a_time(job, mode, faults)
 
 
 @settings(max_examples=50)
@@ -169,12 +174,7 @@ def test_runs_of_any_parallelism_continue_each_other(mode, parallelisms, latency
     if not job.state.status.ended:
         job.take_over()
     assert_consistent(job)
-    uninterrupted = timed_job(mode, 1, wallets=6, buy_amount=12, **faults)
-    uninterrupted.run()
-    assert job.market.executed == uninterrupted.market.executed
-    assert job.market.balances == uninterrupted.market.balances
-    for name in ("outcome", "successfulBuys", "failedBuys", "totalSpent", "wallets"):
-        assert job.result[name] == uninterrupted.result[name]
+    assert_same_as_one_at_a_time(job, mode, faults)
 
 
 # --- the market's limit ------------------------------------------------------------------------------------

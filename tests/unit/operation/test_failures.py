@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.operations import BODY, BUY_FEE, events_of, fails_with, run
 
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Mode, Status
 from cto_worker.errors import OperationFailed

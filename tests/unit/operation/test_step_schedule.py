@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cto_worker.domain.buy_plan import Plan, Step
-from cto_worker.domain.market import Buy, Outcome, OutcomeStatus, Transfer
+from cto_worker.domain.market_port import Buy, Outcome, OutcomeStatus, Transfer
 from cto_worker.operation.step_schedule import description, next_steps, rounds
 from cto_worker.operation.step_totals import Totals
 

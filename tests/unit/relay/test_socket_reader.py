@@ -21,7 +21,8 @@ def read(timeout_s=60):
 READERS = {
     "blocking": {"imports": "from api.relay.socket_reader import BlockingReader", "reader": "BlockingReader"},
     "hub": {
-        "imports": "from api.engines.selected import engine\nfrom eventlet.hubs import get_hub\nimport socket",
+        "imports": "from api.engines.selected import engine\nfrom eventlet.hubs import get_hub\n"
+        "import socket",
         "reader": "engine.socket_reader",
     },
 }

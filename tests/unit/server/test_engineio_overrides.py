@@ -12,7 +12,7 @@ from flask import Flask
 from support.waiting import wait_until
 from werkzeug.test import Client
 
-from api.realtime.socketio_message_limits import MessageLimits
+from api.realtime.socketio_packet_guard import PacketGuard
 from api.realtime.socketio_transport import make_socketio
 from api.server.engineio_overrides import RETAINED_ENVIRON, UNJOINED_PACKETS, PacketQueue, install_engine
 
@@ -41,7 +41,7 @@ def test_packets_after_the_end_of_a_session_are_ignored(last):
         server.eio,
         None,
         create_queue=PacketQueue,
-        on_message=MessageLimits(server).check_and_handle,
+        on_message=PacketGuard(server).check_and_handle,
     )
     client = Client(socketio.WSGIApp(server))
     address = "/socket.io/?EIO=4&transport=polling"
@@ -90,7 +90,7 @@ class PollingClient:
 
     def __init__(self, *joined):
         self.server = make_socketio(Flask("api"), "threading").server
-        limits = MessageLimits(self.server)
+        limits = PacketGuard(self.server)
         install_engine(
             self.server.eio,
             None,

@@ -55,6 +55,7 @@ class Details(_Model, frozen=True, kw_only=True):
     wallets_used: int | None = None
     planned_buys: int | None = None
     planned_wallets: list[str] | None = None
+    starting_wallets: list[str] | None = None
     outcome: str | None = None  # of the last event: "full", "partial", "none" or "unknown"
     needs_review: bool | None = None
     error: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.journals import FIRST, SECOND, Real, Twin
 
-from cto_worker.domain.journal import Entry
+from cto_worker.domain.journal_ports import Entry
 
 
 @pytest.fixture(params=["real", "twin"])

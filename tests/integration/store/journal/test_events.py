@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from support.journals import COMPLETED, FAILED, FIRST, SECOND
 
-from cto_worker.domain.journal import AppendResult, Entry
+from cto_worker.domain.journal_ports import AppendResult, Entry
 from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import FencedError, JobEndedError, JobNotFoundError, OperationFailed, SequenceError
 

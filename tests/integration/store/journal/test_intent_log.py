@@ -22,8 +22,8 @@ from support.journals import (
 
 from cto_worker.domain.buy_plan import Plan
 from cto_worker.domain.intent_log import IntentLog, IntentRecord, IntentStatus, settled
-from cto_worker.domain.journal import AppendResult, Entry
-from cto_worker.domain.market import Order, Outcome, OutcomeStatus
+from cto_worker.domain.journal_ports import AppendResult, Entry
+from cto_worker.domain.market_port import Order, Outcome, OutcomeStatus
 from cto_worker.domain.progress_event import Details
 from cto_worker.errors import FencedError, JobEndedError, JobNotFoundError, SequenceError
 

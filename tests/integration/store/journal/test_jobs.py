@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from support.journals import COMPLETED, FIRST, KEY, SECOND
 
 from cto_worker.config import Settings
-from cto_worker.domain.journal import Entry, Idempotency
+from cto_worker.domain.journal_ports import Entry, Idempotency
 from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import IdempotencyConflictError
 from cto_worker.store import keys
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
 
 
 def test_a_job_is_recorded_with_its_first_event(book, journal):

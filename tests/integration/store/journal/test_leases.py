@@ -21,7 +21,7 @@ from support.journals import (
 )
 
 from cto_worker.domain.intent_log import settled
-from cto_worker.domain.journal import Entry
+from cto_worker.domain.journal_ports import Entry
 
 
 def test_a_job_can_be_taken_over_once_its_lease_has_expired_and_not_before(book, started):

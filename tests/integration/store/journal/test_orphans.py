@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from support.journals import COMPLETED, FAILED, FIRST, GRACE_MS, LEASE_MS, Real
 
-from cto_worker.domain.journal import Entry, Orphan
+from cto_worker.domain.journal_ports import Entry, Orphan
 from cto_worker.store import keys
 
 

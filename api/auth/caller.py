@@ -1,4 +1,4 @@
-"""The policy: what each role may do, and to which users' jobs. It applies to every transport."""
+"""The caller of a request or a socket: its role, and what the role may do to which users' jobs."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ _CONNECT = "0"  # Socket.IO's packet to join a namespace
 _BINARY = ("5", "6")  # Socket.IO's packets with attachments
 
 
-class MessageLimits:
+class PacketGuard:
     """Closes sessions after an invalid packet, too many packets, or a refused CONNECT.
 
     Binary packets are invalid. ``server`` is python-socketio's.

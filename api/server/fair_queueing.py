@@ -1,8 +1,8 @@
-"""Pacing: the requests of a caller that sends many at once are interleaved with those of other callers.
+"""Fair queueing: requests of a caller that sends many at once are interleaved with those of other callers.
 
-The gateway has one thread. Without pacing it would answer requests in the order of arrival: one user's two
+The gateway has one thread. Without this it would answer requests in the order of arrival: one user's two
 thousand requests before the next user's first. A request waits for two turns: the server lets its head be
-parsed (:data:`HEADS`), and :func:`paced` lets it reach the application (:data:`REQUESTS`).
+parsed (:data:`HEADS`), and :func:`queued_fairly` lets it reach the application (:data:`REQUESTS`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 HEADS = 16  # heads of requests that are parsed for a caller before other threads run
 REQUESTS = 4  # requests of a caller that start before other threads run
 TICK_S = 0.005  # a caller that starts no more than a quantum in this time never waits
-CALLER = "gateway.caller"  # the key of the paced caller's name in a request's environment
-_NOT_PACED = ("/socket.io/", "/ws")  # long connections, which have limits of their own
+CALLER = "gateway.caller"  # the key of the caller's name in a request's environment
+_NOT_QUEUED = ("/socket.io/", "/ws")  # long connections, which have limits of their own
 
 
 def newest_and_oldest() -> Callable[[deque[Any]], Any]:
@@ -40,7 +40,7 @@ def newest_and_oldest() -> Callable[[deque[Any]], Any]:
     return take
 
 
-class Pacer:
+class FairQueue:
     """Gives each caller at most ``quantum`` turns in each round of the gateway's event loop.
 
     ``take`` removes the request with the next turn from a caller's queue; by default, the oldest.
@@ -66,9 +66,9 @@ class Pacer:
             self._has_waiting.set()
         may_start.wait()
 
-    def start(self) -> Pacer:
-        """Start the thread that gives the turns. Return the pacer."""
-        threading.Thread(target=self.run, name="pacer", daemon=True).start()
+    def start(self) -> FairQueue:
+        """Start the thread that gives the turns. Return this queue."""
+        threading.Thread(target=self.run, name="fair-queue", daemon=True).start()
         return self
 
     def run(self) -> None:
@@ -96,17 +96,17 @@ class Pacer:
             del self._waiting[name]
 
 
-def paced(
+def queued_fairly(
     app: Callable[..., Iterable[bytes]], authenticator: Authenticator
 ) -> Callable[..., Iterable[bytes]]:
-    """Return the WSGI application with its REST requests paced by user, or by address without a user."""
-    pacer = Pacer(REQUESTS).start()
+    """Return the WSGI application with its REST requests queued by user, or by address without a user."""
+    queue = FairQueue(REQUESTS).start()
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if not environ.get("PATH_INFO", "").startswith(_NOT_PACED):
+        if not environ.get("PATH_INFO", "").startswith(_NOT_QUEUED):
             address = f"address:{network_of(environ.get('REMOTE_ADDR', ''))}"
             environ[CALLER] = name = authenticator.user_of(environ) or address
-            pacer.wait(name)
+            queue.wait(name)
         return app(environ, start_response)
 
     return serve

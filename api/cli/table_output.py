@@ -1,11 +1,7 @@
-"""Output that several commands share: tables, and this program's name in hints."""
+"""Tables that commands print."""
 
 from __future__ import annotations
 
-import shlex
-import shutil
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -15,14 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rich.text import Text
-
-
-def program() -> str:
-    """Return the command that starts this program from the same shell, for hints that users can copy."""
-    script = sys.argv[0]
-    if Path(script).name != "cto":  # started as a module
-        return f"{shlex.quote(sys.executable)} -m api.cli.main"
-    return "cto" if shutil.which("cto") == script else shlex.quote(script)
 
 
 def print_table(names: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:

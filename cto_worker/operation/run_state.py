@@ -16,8 +16,8 @@ from cto_worker.operation.step_schedule import rounds
 if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Step
     from cto_worker.domain.intent_log import IntentLog, IntentRecord
-    from cto_worker.domain.journal import Claim, EventLog
-    from cto_worker.domain.market import Order, Outcome
+    from cto_worker.domain.journal_ports import Claim, EventLog
+    from cto_worker.domain.market_port import Order, Outcome
     from cto_worker.domain.operation_request import OperationRequest
     from cto_worker.operation.step_totals import Totals
 
@@ -45,7 +45,7 @@ class OrderInFlight:
 
 
 @dataclass(slots=True)
-class RunContext:
+class RunState:
     """The state of one run of one job."""
 
     job_id: str
@@ -68,7 +68,7 @@ class RunContext:
         claim: Claim,
         guard: RunGuard,
         request: OperationRequest | None = None,
-    ) -> RunContext:
+    ) -> RunState:
         """Return the initial state of the run that made the claim, without an intent log.
 
         Without ``request`` the state is enough to end the job, not to run it.

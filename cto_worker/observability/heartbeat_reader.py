@@ -1,4 +1,4 @@
-"""The sums of the counts of all processes, and which processes run: read from their heartbeats."""
+"""Reads the heartbeats of all processes: the sums of their counts, and which of them run."""
 
 from __future__ import annotations
 

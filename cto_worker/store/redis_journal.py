@@ -13,7 +13,7 @@ from cto_worker.domain.intent_log import (
     encode_plan,
     encode_record,
 )
-from cto_worker.domain.journal import (
+from cto_worker.domain.journal_ports import (
     AppendResult,
     CancelResult,
     Claim,
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from cto_worker.config import Settings
-    from cto_worker.domain.journal import Entry, Idempotency
-    from cto_worker.domain.market import Order
+    from cto_worker.domain.journal_ports import Entry, Idempotency
+    from cto_worker.domain.market_port import Order
     from cto_worker.domain.progress_event import ProgressEvent
 
 
 class RedisJournal:
-    """Implements the ports of :mod:`cto_worker.domain.journal`. Any method may raise a ``RedisError``."""
+    """Implements :mod:`cto_worker.domain.journal_ports`. Any method may raise a ``RedisError``."""
 
     def __init__(self, store: Redis, settings: Settings) -> None:
         self._store = store

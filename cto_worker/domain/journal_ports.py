@@ -8,8 +8,8 @@ Flower and REST read the same state), publishes the event to the job's rooms, re
 and renews the job's expiry. The store refuses an event out of sequence, an event of a run that no longer
 owns the job, and an event after the terminal one.
 
-:mod:`cto_worker.store.journal` implements the ports on Redis, :mod:`cto_worker.testing.in_memory_journal` for
-unit tests. :mod:`cto_worker.store.journal_queries` reads.
+:mod:`cto_worker.store.redis_journal` implements the ports on Redis,
+:mod:`cto_worker.testing.in_memory_journal` for unit tests. :mod:`cto_worker.store.journal_queries` reads.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from cto_worker.domain.buy_plan import Plan
     from cto_worker.domain.intent_log import IntentLog, IntentRecord
-    from cto_worker.domain.market import Order
+    from cto_worker.domain.market_port import Order
     from cto_worker.domain.progress_event import JobStatus, ProgressEvent
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from cto_worker.domain.journal import Claim, Journal
-    from cto_worker.domain.market import Market
+    from cto_worker.domain.journal_ports import Claim, Journal
+    from cto_worker.domain.market_port import Market
 
     Send = Callable[..., None]  # (job_id, document, …): puts a message on a queue
 

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from api.cli.main import main
-from api.cli.output import program
+from api.cli.program_name import program
 from cto_worker.domain.intent_log import decode_record
-from cto_worker.domain.journal import Journal
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.errors import (
     IntentNotFoundError,
@@ -23,8 +23,8 @@ from cto_worker.errors import (
 from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.operation.phases import MAX_STALLS
 from cto_worker.operation.progress_reporter import accepted_event
-from cto_worker.store import intent_review, keys
-from cto_worker.store.intent_review import UnknownIntent, close, resolve, unknown_intents
+from cto_worker.store import job_review, keys
+from cto_worker.store.job_review import UnknownIntent, close, resolve, unknown_intents
 from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
@@ -213,9 +213,9 @@ def before_writing(monkeypatch):
         def script_after_action(store, name):
             monkeypatch.undo()
             action()
-            return intent_review.Script(store, name)
+            return job_review.Script(store, name)
 
-        monkeypatch.setattr(intent_review, "Script", script_after_action)
+        monkeypatch.setattr(job_review, "Script", script_after_action)
 
     return before_writing
 
@@ -238,13 +238,13 @@ def test_a_job_that_expires_meanwhile_leaves_nothing_behind(run, store, before_w
 
 def test_a_repeated_resolution_after_a_lost_answer_is_harmless(run, store, listed, monkeypatch):
     run("j1", "wallet-1:buy")
-    real = intent_review.Script
+    real = job_review.Script
 
     def twice(store, name):
         run = real(store, name)
         return lambda **arguments: (run(**arguments), run(**arguments))[1]
 
-    monkeypatch.setattr(intent_review, "Script", twice)
+    monkeypatch.setattr(job_review, "Script", twice)
     assert resolve(store, "j1", FIRST, executed=True) == 0
     assert listed() == []
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from api.server.listeners import BACKLOG, PortListener
+from api.server.connection_sources import BACKLOG, PortListener
 
 BURST = 200
 

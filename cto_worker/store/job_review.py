@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.intent_log import IntentStatus, decode_log, encode_record, settled
-from cto_worker.domain.market import Buy, Outcome, OutcomeStatus
+from cto_worker.domain.market_port import Buy, Outcome, OutcomeStatus
 from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import IntentNotFoundError, IntentNotUnknownError, JobNotEndedError, JobNotFoundError
 from cto_worker.store import keys

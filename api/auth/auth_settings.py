@@ -1,0 +1,35 @@
+"""The check that a gateway is safe to start with its settings of authentication."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from api.auth.tokens import make_verifier
+from cto_worker.config import Settings
+from cto_worker.errors import ConfigError
+
+
+def validate_auth_settings(settings: Settings) -> None:
+    """Raise :class:`ConfigError` unless a gateway with these settings is safe to start."""
+    if settings.auth == "required":
+        make_verifier(settings)
+    elif not settings.loopback:
+        raise ConfigError(
+            f"CTO_AUTH=off requires a loopback address, but CTO_HOST={settings.host} is reachable from other "
+            "machines: set CTO_HOST=127.0.0.1, or CTO_AUTH=required."
+        )
+
+
+def settings_or_exit(program: str) -> Settings:
+    """Return the settings of the environment, with which a gateway is safe to start.
+
+    Otherwise the process ends with the status ``EX_CONFIG``, and the message names the ``program``.
+    """
+    try:
+        settings = Settings.from_env()
+        validate_auth_settings(settings)
+    except ConfigError as error:
+        sys.stderr.write(f"The {program} does not start: {error}\n")
+        sys.exit(os.EX_CONFIG)
+    return settings

@@ -1,0 +1,1 @@
+"""The archive of ended jobs, in an SQL database: SQLite or PostgreSQL."""

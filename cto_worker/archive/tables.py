@@ -1,0 +1,76 @@
+"""The archive's tables. Amounts are in lamports, times in milliseconds since the Unix epoch.
+
+Pages are read newest first, by ``(created_ms, job_id)``, so each filter has an index that ends with both.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+)
+
+METADATA = MetaData()
+
+# Job ids are compared byte by byte, as in the store and in Python, whatever the database's locale.
+Text = String().with_variant(String(collation="C"), "postgresql")
+
+JOBS = Table(
+    "jobs",
+    METADATA,
+    Column("job_id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("token_address", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("error_code", Text),
+    Column("needs_review", Boolean, nullable=False),
+    Column("buy_lamports", BigInteger, nullable=False),
+    Column("spent_lamports", BigInteger, nullable=False),
+    Column("successful_buys", Integer, nullable=False),
+    Column("failed_buys", Integer, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger, nullable=False),
+    Index("jobs_by_creation", "created_ms", "job_id"),
+    *(
+        Index(f"jobs_by_{name}", name, "created_ms", "job_id")
+        for name in ("user_id", "token_address", "mode", "platform", "status", "outcome", "error_code")
+    ),
+)
+
+DOCUMENTS = Table(
+    "job_documents",
+    METADATA,
+    Column("job_id", ForeignKey(JOBS.c.job_id, ondelete="CASCADE"), primary_key=True),
+    Column("request", LargeBinary, nullable=False),  # JSON, compressed by zlib, like the others
+    Column("events", LargeBinary, nullable=False),  # JSON array, oldest first
+    Column("result", LargeBinary, nullable=False),
+    Column("intents", LargeBinary, nullable=False),  # JSON object: the intent log's hash
+)
+
+WALLETS = Table(
+    "job_wallets",
+    METADATA,
+    Column("wallet", Text, primary_key=True),
+    Column("created_ms", BigInteger, primary_key=True),
+    Column("job_id", ForeignKey(JOBS.c.job_id, ondelete="CASCADE"), primary_key=True),
+    Index("job_wallets_by_job", "job_id"),
+)
+
+SIGNATURES = Table(
+    "job_signatures",
+    METADATA,
+    Column("signature", Text, primary_key=True),
+    Column("job_id", ForeignKey(JOBS.c.job_id, ondelete="CASCADE"), primary_key=True),
+    Index("job_signatures_by_job", "job_id"),
+)
