@@ -232,7 +232,7 @@ def test_a_full_disk_keeps_the_jobs_in_the_store(engine, make, run, store, caplo
 
 
 def fill_disk(engine):
-    """Let SQLite's file not grow in this engine's connection; let PostgreSQL raise its error ``disk_full``."""
+    """Keep SQLite's file from growing in this engine's connection; let PostgreSQL raise ``disk_full``."""
     with engine.begin() as connection:
         if engine.dialect.name == "sqlite":
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
