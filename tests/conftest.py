@@ -53,3 +53,13 @@ def opened():
     """Close clients or systems after the test, the latest first: ``opened(client)`` returns the client."""
     with ExitStack() as stack:
         yield lambda closed: stack.enter_context(closing(closed))
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """One PostgreSQL server per test process, with no database for tests yet."""
+    from support.postgresql import PostgreSQL  # noqa: PLC0415 - after the call of register_assert_rewrite
+
+    server = PostgreSQL()
+    yield server
+    server.remove()
