@@ -15,8 +15,10 @@ CHANNEL_PREFIX = "cto:room:"  # + room: pub/sub channel of the room's events
 GATEWAY_PREFIX = "cto:gateway:"  # + gateway id: pub/sub channel of its relay's heartbeat
 JOB_PREFIX = "cto:job:"  # + job id: see :func:`job`
 EVENTS_PREFIX = "cto:events:"  # + job id: see :func:`events`
+INTENTS_PREFIX = "cto:intents:"  # + job id: see :func:`intents`
 OPEN_PREFIX = "cto:open:"  # + room: sorted set of the room's unfinished jobs, by serial number
 LIST_PREFIX = "cto:jobs:"  # + owner + ":" + status or "all": sorted set of jobs, by serial number
+UNARCHIVED_PREFIX = "cto:unarchived:"  # + owner: see :func:`unarchived`
 SERIAL = "cto:serial"  # counter: the serial number of the last accepted job
 LIMITS_PREFIX = "LIMITS:cto"  # + ":{" + limit and caller + "}", and "/-1" for the previous window: counters
 PROBE = "cto:probe"  # string: written by a starting worker to check that the store is durable
@@ -58,7 +60,7 @@ def events(job_id: str) -> str:
 
 def intents(job_id: str) -> str:
     """Hash: the job's intent log. ``plan``: all steps in order; an intent's id: its latest record."""
-    return f"cto:intents:{job_id}"
+    return f"{INTENTS_PREFIX}{job_id}"
 
 
 def meta(job_id: str) -> str:
@@ -72,6 +74,11 @@ def jobs(owner: str, status: str = "all") -> str:
     ``status`` is a ``JobStatus``, :data:`REVIEW` or "all".
     """
     return f"{LIST_PREFIX}{owner}:{status}"
+
+
+def unarchived(owner: str) -> str:
+    """Sorted set: the jobs of a user or of :data:`ALL_OWNERS` that are not archived, by creation (ms)."""
+    return f"{UNARCHIVED_PREFIX}{owner}"
 
 
 def idempotency(caller: str, key: str) -> str:
