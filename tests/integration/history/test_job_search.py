@@ -8,19 +8,23 @@ import threading
 
 from support.samples import operation
 
+from api.history.archive_reader import archive_reader
+from api.history.job_search import JobSearch
+from cto_worker.domain.job_filter import JobFilter
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.jobs import archiver as archiver_module
 from cto_worker.operation.cancel_job import cancel
 from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store import keys
+from cto_worker.store.unarchived_jobs import UnarchivedJobs
 
 JOBS = 120
 
 
-def record(journal, count):
+def record(journal, count, prefix="j"):
     """Record jobs that have ended, and return their ids."""
-    request, job_ids = parse_request(operation()), [f"j{number:04}" for number in range(count)]
+    request, job_ids = parse_request(operation()), [f"{prefix}{number:04}" for number in range(count)]
     for job_id in job_ids:
         first = accepted_event(job_id, request)
         journal.create(first, request.to_document())
@@ -66,6 +70,42 @@ def test_no_job_is_missing_or_doubled_while_jobs_are_archived(rest, store, journ
     finally:
         thread.join()
     assert store.zcard(keys.unarchived(keys.ALL_OWNERS)) == 0, "not every job was archived"
+
+
+class Observed:
+    """Calls a function after each read of an object, with the complete answer."""
+
+    def __init__(self, read, after_read):
+        self._read, self._after_read = read, after_read
+
+    def __getattr__(self, name):
+        def call(*arguments):
+            answer = getattr(self._read, name)(*arguments)
+            answer = list(answer) if name == "matching" else answer
+            self._after_read()
+            return answer
+
+        return call
+
+
+def test_jobs_that_are_archived_between_the_two_reads_are_found_once(
+    store, journal, archiver, archive_settings
+):
+    reader, batches = archive_reader(archive_settings), iter(range(3))
+
+    def archive_some():
+        """Archive 3 jobs after the first read of each page."""
+        if next(batches, None) == 0:
+            archiver.archive_batch()
+
+    search = JobSearch(Observed(UnarchivedJobs(store), archive_some), Observed(reader, archive_some))
+    expected = record(journal, 3)
+    assert sorted(job.job_id for job in search.page(JobFilter(), 10).jobs) == expected
+    record(journal, 3, "k")
+    batches = iter(range(3))
+    assert search.totals(JobFilter()).total == 6
+    assert store.zcard(keys.unarchived(keys.ALL_OWNERS)) == 0
+    reader.close()
 
 
 def test_lists_of_unfinished_jobs_do_not_need_the_archive(rest, store, journal, engine):
