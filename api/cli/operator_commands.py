@@ -1,4 +1,4 @@
-"""The commands for operators: review, backup, tokens and secrets. They use the store, not a gateway."""
+"""The commands for operators: review, backup, migration, tokens and secrets. They do not use a gateway."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from api.auth.tokens import issue
 from api.cli import deployment_secrets
 from api.cli.program_name import program
 from api.cli.shared_options import as_json
+from cto_worker.archive import database
+from cto_worker.archive.schema import migrate
 from cto_worker.config import Settings
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.lamports import to_sol
@@ -74,6 +76,21 @@ def _backup() -> None:
     with connect(Settings.from_env()) as store:
         snapshot(store)
     click.echo("written: dump.rdb in the store's data directory. Copy it to another machine")
+
+
+@click.command("migrate")
+def _migrate() -> None:
+    """Bring the archive's database to the schema of this release.
+
+    With PostgreSQL, run it before the processes of a new release start. SQLite is migrated at start.
+    """
+    settings = Settings.from_env()
+    with database.connected(settings) as engine:
+        before, after = migrate(engine)
+    if before == after:
+        click.echo(f"nothing to do: {database.location(settings)} has version {after}")
+    else:
+        click.echo(f"migrated: {database.location(settings)} from version {before or 0} to {after}")
 
 
 @click.command("park")
@@ -198,4 +215,4 @@ def _show_unknown(job: str, unknown: list[job_review.UnknownIntent]) -> None:
     click.echo("\nor --not-executed. This cannot be undone.")
 
 
-COMMANDS = (_resolve, _backup, _park, _token, _secrets, _revoke)
+COMMANDS = (_resolve, _backup, _migrate, _park, _token, _secrets, _revoke)
