@@ -7,13 +7,16 @@ changes shared values between two such points without locks, which threads of th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.relay.socket_reader import SocketReader
     from api.server.socket_poller import SocketPoller
+
+
+T = TypeVar("T")
 
 
 class Engine(Protocol):
@@ -39,6 +42,9 @@ class Engine(Protocol):
 
     def socket_reader(self, sock: Any) -> SocketReader:
         """Return the cheapest reader of a socket, with or without TLS."""
+
+    def run_in_os_thread(self, function: Callable[[], T], timeout_s: float) -> T:
+        """Run a function that may block. See :class:`api.history.archive_reader.ThreadRunner`."""
 
     def clear_dns_cache(self) -> None:
         """Forget the addresses of host names, because a store may have moved."""

@@ -13,9 +13,10 @@ eventlet.monkey_patch()
 import logging  # noqa: E402
 import ssl  # noqa: E402
 from contextlib import suppress  # noqa: E402
-from typing import TYPE_CHECKING, Any  # noqa: E402
+from typing import TYPE_CHECKING, Any, TypeVar  # noqa: E402
 
 from dns.exception import DNSException  # noqa: E402
+from eventlet import tpool  # noqa: E402
 from eventlet.hubs import get_hub  # noqa: E402
 from eventlet.support import greendns  # noqa: E402
 from eventlet.support.greenlets import getcurrent, greenlet  # noqa: E402
@@ -25,12 +26,17 @@ from api.relay.socket_reader import BlockingReader, HubReader  # noqa: E402
 from api.server.socket_poller import CallbackThreads, SocketPoller  # noqa: E402
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from api.relay.socket_reader import SocketReader
 
 ASYNC_MODE = "eventlet"
 BLOCKING_SELECT = eventlet.patcher.original("select")
 
 spawn = eventlet.spawn_n
+tpool.set_num_threads(1)  # SQL libraries must not be used by several threads: see run_in_os_thread
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +57,12 @@ def poller() -> SocketPoller:
 def socket_reader(sock: Any) -> SocketReader:
     """Return the cheapest reader of a socket. TLS may have decrypted bytes, which the hub would not see."""
     return BlockingReader(sock) if isinstance(sock, ssl.SSLSocket) else HubReader(sock, get_hub(), getcurrent)
+
+
+def run_in_os_thread(function: Callable[[], T], timeout_s: float) -> T:
+    """Run a function that may block. See :class:`api.history.archive_reader.ThreadRunner`."""
+    with eventlet.Timeout(timeout_s, TimeoutError()):
+        return tpool.execute(function)  # type: ignore[no-any-return]
 
 
 def clear_dns_cache() -> None:

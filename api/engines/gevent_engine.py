@@ -12,14 +12,18 @@ import socket  # noqa: E402
 import time  # noqa: E402
 from select import POLLIN  # noqa: E402
 from types import SimpleNamespace  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import TYPE_CHECKING, Any, TypeVar  # noqa: E402
 
 import gevent  # noqa: E402
+from gevent.threadpool import ThreadPool  # noqa: E402
 from greenlet import getcurrent, greenlet  # noqa: E402
 
 from api import library_patches  # noqa: E402
 from api.relay.socket_reader import BlockingReader  # noqa: E402
 from api.server.socket_poller import CallbackThreads, SocketPoller  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ASYNC_MODE = "gevent"
 BLOCKING_SELECT = SimpleNamespace(
@@ -32,6 +36,9 @@ spawn = gevent.spawn_raw
 socket_reader = BlockingReader
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_threads = ThreadPool(1)  # SQL libraries must not be used by several threads
 
 library_patches.expose_plain_socket(socket.socket)
 
@@ -56,6 +63,12 @@ def poller() -> SocketPoller:
     watcher = hub.loop.io(epoll.fileno(), READ)
     watcher.start(connections.poll)
     return connections
+
+
+def run_in_os_thread(function: Callable[[], T], timeout_s: float) -> T:
+    """Run a function that may block. See :class:`api.history.archive_reader.ThreadRunner`."""
+    with gevent.Timeout(timeout_s, TimeoutError()):
+        return _threads.apply(function)  # type: ignore[no-any-return]
 
 
 def clear_dns_cache() -> None:

@@ -101,12 +101,11 @@ def test_a_job_of_an_earlier_release_has_no_outcome(engine):
 
 def test_a_repeated_write_changes_nothing(engine):
     archive(engine, [ended()])
-    before = [rows(engine, table) for table in METADATA.sorted_tables]
+    of_jobs = [table for table in METADATA.sorted_tables if "job_id" in table.columns]
+    before = [rows(engine, table) for table in of_jobs]
     later = replace(ended(ended_ms=9_000), request=b'{"wallets":["w9"]}')
     assert archive(engine, [later, ended("j2")]) == {"j1", "j2"}
-    after = [
-        [row for row in rows(engine, table) if row["job_id"] == "j1"] for table in METADATA.sorted_tables
-    ]
+    after = [[row for row in rows(engine, table) if row["job_id"] == "j1"] for table in of_jobs]
     assert after == before
 
 
@@ -135,7 +134,7 @@ def test_processes_that_write_the_same_jobs_at_once_do_not_block_each_other(engi
 def test_a_batch_is_written_completely_or_not_at_all(engine):
     with pytest.raises(ArchiveUnavailableError):
         archive(engine, [ended("j1"), replace(ended("j2"), created_ms=None)])
-    assert [count(engine, table) for table in METADATA.sorted_tables] == [0, 0, 0, 0]
+    assert [count(engine, table) for table in METADATA.sorted_tables] == [0, 0, 0, 0, 0]
 
 
 def test_characters_that_a_database_refuses_are_replaced(engine):
