@@ -93,7 +93,7 @@ def create_app(  # noqa: PLR0913 - the parts that the app is built from
     _add_pages(app, settings)
     history = JournalQueries(store)
     app.register_blueprint(job_views.blueprint(history, journal, producer))
-    app.register_blueprint(review_views.blueprint(store, history))
+    app.register_blueprint(review_views.blueprint(store, history, settings.replicas))
     app.register_blueprint(system_view.blueprint(store))
     return app
 

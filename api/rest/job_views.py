@@ -14,7 +14,7 @@ from flask import Blueprint, Response, request, url_for
 from msgspec import Struct
 from structlog.contextvars import bound_contextvars
 
-from api.auth.authentication import caller, user_mismatch
+from api.auth.authentication import actor, caller, user_mismatch
 from api.auth.caller import Action
 from api.auth.origins_and_hosts import MAX_SHOWN
 from api.errors import ForbiddenError
@@ -77,7 +77,9 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
         # `socketUserId` receives the events unasked, so the caller must be allowed to submit for it, too.
         for name in ("userId", "socketUserId"):
             _check_may_submit_for(submitter, name, document.get(name))
-        created = producer.submit(document, caller=submitter.name, idempotency_key=idempotency_key(request))
+        created = producer.submit(
+            document, caller=submitter.name, idempotency_key=idempotency_key(request), actor=actor()
+        )
         if created.new:
             with bound_contextvars(job_id=created.job_id):
                 log.info("accepted from %s", submitter.name)
@@ -168,7 +170,7 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
         stored = history.latest(parse_job_id(job_id))
         if stored is None or not caller().may(Action.CANCEL, stored.user_id):
             raise JobNotFoundError(job_id)
-        job_status = cancel_job(journal, job_id, decode(stored.event))
+        job_status = cancel_job(journal, job_id, decode(stored.event), actor())
         with bound_contextvars(job_id=job_id):
             log.info("cancellation requested by %s", caller().name)
         return _success(Cancelling(job_id, job_status, cancel_requested=True)), 202

@@ -31,6 +31,8 @@ MINUTE_PREFIX = (
     "cto:counts:"  # + minutes since the epoch: hash like COUNTS, of the counts of that minute only
 )
 PROCESSES = "cto:processes"  # hash: by process id, the last heartbeat: time (the store's ms), number, content
+AUDIT = "cto:audit"  # stream: the latest entries of the audit log; entry n has the id ``n-0``
+AUDIT_HEAD = "cto:audit:head"  # hash: number and hash of the audit log's last entry
 RESOLVED_FIELD = "resolved:"  # + intent id: field of a job record
 REVIEW = "needs_review"  # used like a status: the list of ended jobs that an operator must look at
 
