@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.audit_entry import Change
+from cto_worker.domain.audit_entry import Change, local_actor
 from cto_worker.domain.buy_plan import kind_of
 from cto_worker.domain.intent_log import IntentStatus, decode_log, decode_record, encode_record, resolved
 from cto_worker.domain.market_port import Outcome, OutcomeStatus
@@ -27,6 +27,8 @@ from cto_worker.store import keys
 from cto_worker.store.script_runner import Script, run_durably, translate_script_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from redis import Redis
 
     from cto_worker.domain.audit_entry import Actor
@@ -77,13 +79,20 @@ def unknown_intents(store: Redis, job_id: str) -> list[UnknownIntent]:
 
 
 def resolve(  # noqa: PLR0913 - the parts of a resolution
-    store: Redis, job_id: str, intent_id: str, found: Resolution, *, actor: Actor, replicas: int = 0
+    store: Redis,
+    job_id: str,
+    intent_id: str,
+    found: Resolution,
+    *,
+    actor: Actor | None = None,
+    replicas: int = 0,
 ) -> int:
     """Record the outcome of an unknown intent. Returns the number of the job's unknown intents left.
 
     The intent's record is then ``resolved``, and ``confirmed`` or ``failed``. When no unknown intent is left,
     the same atomic step removes the job from the review lists. It also writes the audit log, with ``actor``
-    as the author. All is on disk then, also on ``replicas`` replicas.
+    as the author, by default the user who runs this process. All is on disk then, also on ``replicas``
+    replicas.
 
     Raises :class:`JobNotFoundError`, :class:`JobNotEndedError`, :class:`IntentNotFoundError`,
     :class:`IntentNotUnknownError` or :class:`InvalidRequestError`; nothing is written then. Raises
@@ -102,7 +111,7 @@ def resolve(  # noqa: PLR0913 - the parts of a resolution
     if found.tokens and not (found.executed and kind_of(intent_id) == "buy"):
         raise InvalidRequestError({"tokens": ["Must be 0 unless the intent is a buy that was executed."]})
     change = Change(
-        actor=actor,
+        actor=actor or local_actor(),
         action="job.resolve",
         job_id=job_id,
         target=intent_id,
@@ -117,14 +126,16 @@ def resolve(  # noqa: PLR0913 - the parts of a resolution
     return unknown
 
 
-def close(store: Redis, job_id: str, *, actor: Actor, replicas: int = 0) -> bool:
+def close(store: Redis, job_id: str, *, actor: Actor | None = None, replicas: int = 0) -> bool:
     """Remove an ended job from the review lists, unless it has an unknown intent, and write the audit log.
 
     Returns whether the job was removed. Raises :class:`JobNotFoundError`, :class:`JobNotEndedError` or
     :class:`NotDurableError`.
     """
     before, after = ({"needsReview": needed} for needed in (True, False))
-    change = Change(actor=actor, action="job.close_review", job_id=job_id, before=before, after=after)
+    change = Change(
+        actor=actor or local_actor(), action="job.close_review", job_id=job_id, before=before, after=after
+    )
     _, removed = _resolve(store, change, replicas)
     return bool(removed)
 
@@ -148,10 +159,16 @@ def intent_fields(store: Redis, job_id: str) -> dict[bytes, bytes]:
         raise JobNotFoundError(job_id)
     if not JobStatus(job[b"status"].decode()).ended:
         raise JobNotEndedError(job_id)
-    for intent_id, text in fields.items():
+    return with_resolutions(job, fields)
+
+
+def with_resolutions(job: Mapping[bytes, bytes], intents: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return the fields of an intent log with the resolutions in the fields of the job record applied."""
+    fields = dict(intents)
+    for intent_id, text in intents.items():
         if resolution := job.get(keys.RESOLVED_FIELD.encode() + intent_id):
             fields[intent_id] = _resolved(intent_id.decode(), text, Resolution(**json.loads(resolution)))
-    return dict(fields)
+    return fields
 
 
 def _resolved(intent_id: str, text: bytes, found: Resolution) -> bytes:

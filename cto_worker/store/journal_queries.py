@@ -100,6 +100,8 @@ class Backlog:
     jobs: dict[str, int]  # jobs by status: waiting, active, and needs_review
     messages: dict[str, int]  # queued messages by queue
     accepted: int  # jobs accepted since the store was created
+    unarchived: int  # ended jobs that are to be archived
+    archived_s: int  # Unix time when jobs were last archived; 0: never
     oldest_waiting_s: float  # age of the oldest waiting job; 0 without a waiting job
     oldest_waiting: str | None  # its id
     memory_bytes: int  # memory that the store uses
@@ -156,7 +158,7 @@ class JournalQueries:
             events=events,
             phase=phase,
             progress=progress,
-            result_json=_result_json(metadata),
+            result_json=result_json(metadata),
             needs_review=bool(review),
         )
 
@@ -214,16 +216,20 @@ class JournalQueries:
             for queue in queues:
                 pipeline.llen(queue)
             pipeline.get(keys.SERIAL)
+            pipeline.zcard(keys.ENDED)
+            pipeline.get(keys.ARCHIVED)
             pipeline.zrange(lists[JobStatus.WAITING.value], 0, 0)
             pipeline.time()
             pipeline.info("memory", "persistence")
-            *counts, accepted, oldest, (now_s, now_us), info = pipeline.execute()
+            *counts, accepted, unarchived, archived_ms, oldest, (now_s, now_us), info = pipeline.execute()
         created_ms: Any = self._store.hget(keys.job(oldest[0].decode()), "created") if oldest else None
         waited_s = now_s + now_us / 1e6 - int(created_ms) / 1_000 if created_ms else 0.0
         return Backlog(
             jobs=dict(zip(statuses, counts[: len(statuses)], strict=True)),
             messages=dict(zip(queues, counts[len(statuses) :], strict=True)),
             accepted=int(accepted or 0),
+            unarchived=unarchived,
+            archived_s=int(archived_ms or 0) // 1_000,
             oldest_waiting_s=max(0.0, waited_s),
             oldest_waiting=oldest[0].decode() if created_ms else None,
             memory_bytes=info["used_memory"],
@@ -279,8 +285,8 @@ def _stored_event(row: list[Any]) -> StoredEvent:
 _SUCCESS, _AFTER_RESULT = b'{"status":"SUCCESS","result":', b',"traceback":'
 
 
-def _result_json(metadata: bytes) -> bytes:
-    """Extract the operation's result from Celery's metadata, which ``prelude.lua`` has built."""
+def result_json(metadata: bytes) -> bytes:
+    """Return the operation's result in Celery's metadata, which ``prelude.lua`` has built."""
     if metadata.startswith(_SUCCESS):
         return metadata[len(_SUCCESS) : metadata.rindex(_AFTER_RESULT)]
     document = json.loads(metadata)

@@ -1,5 +1,6 @@
 -- Records an operator's resolution of one unknown intent of an ended job, if an intent is given. Removes the job from
--- the review lists if no intent is unknown. The job's intents, events and Celery's metadata do not change.
+-- the review lists if no intent is unknown. The job is then archived. Its intents, events and Celery's metadata do not
+-- change.
 -- KEYS: job. The intents are not among the keys, because a gateway may only read them.
 -- ARGV: job id, intent id (or ""), its resolution, the change for the audit log
 -- Returns {number of unknown intents left, 1 if this call removed the job from the lists}
@@ -45,6 +46,9 @@ if remaining == 0 then
   end
   for _, owner in ipairs({ user, ALL_OWNERS }) do
     removed = math.max(removed, redis.call("ZREM", LIST_PREFIX .. owner .. ":" .. REVIEW, job_id))
+  end
+  if removed == 1 then
+    redis.call("ZADD", ENDED, integer(now_ms()), job_id)
   end
 end
 return { remaining, removed }
