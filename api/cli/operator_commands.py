@@ -1,4 +1,4 @@
-"""The commands for operators: review, backup, tokens and secrets. They use the store, not a gateway."""
+"""The commands for operators: review, backup, migration, tokens and secrets. They do not use a gateway."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from api.auth.tokens import issue
 from api.cli import deployment_secrets
 from api.cli.program_name import program
 from api.cli.shared_options import as_json
+from cto_worker.archive import database
+from cto_worker.archive.schema import migrate
 from cto_worker.config import Settings
 from cto_worker.domain.audit_entry import Change, local_actor
 from cto_worker.domain.journal_ports import Journal
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-_SECRETS_TIMEOUT_S = 2.0  # the machine on which secrets are made often has no store
+_TIMEOUT_S = 2.0  # the machine on which secrets are made often has no store
 
 
 @click.command("resolve")
@@ -100,6 +102,22 @@ def _backup() -> None:
         audit_stream.append(store, Change(actor=local_actor(), action="store.backup"), settings.replicas)
         snapshot(store)
     click.echo("written: dump.rdb in the store's data directory. Copy it to another machine")
+
+
+@click.command("migrate")
+def _migrate() -> None:
+    """Bring the archive's database to the schema of this release.
+
+    With PostgreSQL, run it before the processes of a new release start. SQLite is migrated at start.
+    """
+    settings = Settings.from_env()
+    _audit_if_possible("archive.migrate", target=database.location(settings))
+    with database.connected(settings) as engine:
+        before, after = migrate(engine)
+    if before == after:
+        click.echo(f"nothing to do: {database.location(settings)} has version {after}")
+    else:
+        click.echo(f"migrated: {database.location(settings)} from version {before or 0} to {after}")
 
 
 @click.command("park")
@@ -199,19 +217,17 @@ def _secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
     passwords too, until you run the command again without --rotate. docs/deploying.md lists the processes
     to restart.
     """
-    _audit_secrets(directory, rotate)
+    _audit_if_possible("secrets.write", target=str(directory), after={"rotated": list(rotate)})
     for path in deployment_secrets.make(directory, rights, rotate):
         click.echo(f"written: {path}")
 
 
-def _audit_secrets(directory: Path, rotate: tuple[str, ...]) -> None:
-    """Enter the change in the audit log, if the store of the settings is reachable; otherwise say so."""
+def _audit_if_possible(action: str, target: str, after: dict[str, Any] | None = None) -> None:
+    """Enter a change in the audit log, if the store is reachable; otherwise report that it is not entered."""
     settings = Settings.from_env()
-    change = Change(
-        actor=local_actor(), action="secrets.write", target=str(directory), after={"rotated": list(rotate)}
-    )
+    change = Change(actor=local_actor(), action=action, target=target, after=after)
     try:
-        with connect(settings, 1, timeout_s=_SECRETS_TIMEOUT_S, retry_timeouts=False) as store:
+        with connect(settings, 1, timeout_s=_TIMEOUT_S, retry_timeouts=False) as store:
             audit_stream.append(store, change, settings.replicas)
     except RedisError as error:
         click.echo(f"not in the audit log, because the store is not reachable: {error}", err=True)
@@ -267,4 +283,4 @@ def _show_unknown(job: str, unknown: list[job_review.UnknownIntent]) -> None:
     click.echo("\nor --not-executed. This cannot be undone.")
 
 
-COMMANDS = (_resolve, _backup, _park, _token, _secrets, _revoke)
+COMMANDS = (_resolve, _backup, _migrate, _park, _token, _secrets, _revoke)

@@ -41,6 +41,24 @@ def connect(settings: Settings, *, connections: int = 2, statement_timeout_ms: i
 
 
 @contextmanager
+def connected(settings: Settings) -> Iterator[Engine]:
+    """Yield the database, and close its connections at the end of the block."""
+    engine = connect(settings)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def location(settings: Settings) -> str:
+    """Return where the database is, for people and without its password."""
+    if not settings.archive_url:
+        return f"SQLite in {settings.archive_path}"
+    url = make_url(settings.archive_url)
+    return f"PostgreSQL database {url.database} at {url.host}:{url.port or 5432}"
+
+
+@contextmanager
 def database_errors() -> Iterator[None]:
     """Raise an error of the database as an :class:`ArchiveUnavailableError`, without secrets and values."""
     try:

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Records that jobs are in the archive. All keys of a job then expire in the same millisecond, some time after its end.
 -- A job that is recorded again keeps its expiry.
 -- ARGV: ms from the end of a job to its expiry, then the job ids

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Searches for jobs that earlier releases created or ended, adds them to the sets of unarchived jobs, and removes their
 -- expiry. Each call continues where the last one of any worker ended. After the newest job the search pauses, and begins
 -- again, because a process of an earlier release may still run.

@@ -1,4 +1,6 @@
--- Takes ended jobs for archiving: other workers do not get them for a while. Removes expired ones from the set.
+#!lua flags=allow-oom
+-- Takes ended jobs for archiving: other workers do not get them for a while. Removes expired ones from the set. A full
+-- store runs this too, because archiving frees its memory.
 -- ARGV: maximum number of jobs, maximum number of their events, ms until another worker may take them
 -- Returns job ids. Their number of events exceeds the maximum only if there is one job
 local max_jobs, max_events, lease_ms = unpack(ARGV)

@@ -6,6 +6,7 @@ import json
 from contextlib import suppress
 
 import pytest
+from redis.exceptions import OutOfMemoryError
 
 from cto_worker.domain.ended_job import signatures_of, wallets_of
 from cto_worker.domain.journal_ports import Journal
@@ -133,6 +134,21 @@ def test_a_batch_has_a_limited_number_of_events_and_at_least_one_job(ended, run,
     assert taken(ended) == ["j1"]
     monkeypatch.setattr(ended_jobs, "TAKEN_EVENTS", 2 * length)
     assert taken(ended) == ["j2"]
+
+
+def test_a_full_store_archives_and_so_frees_its_memory(ended, run, accept, store):
+    run("done")
+    store.hincrby(keys.job("done"), "ended", -86_400_000)
+    store.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(OutOfMemoryError):
+            accept("new")
+        ended.relist()
+        assert taken(ended) == ["done"]
+        ended.archived(["done"])
+    finally:
+        store.config_set("maxmemory", 0)
+    assert store.exists(keys.job("done"), keys.events("done")) == 0
 
 
 def test_a_job_that_expired_is_forgotten(ended, run, store):
