@@ -16,20 +16,23 @@ from api.auth.caller import Role
 from api.auth.token_revocations import revoke
 from api.auth.tokens import issue
 from api.cli import deployment_secrets
+from api.cli.audit.change_entries import continue_log, enter_if_possible, enter_parking
 from api.cli.program_name import program
 from api.cli.shared_options import as_json
 from cto_worker.archive import database
 from cto_worker.archive.schema import migrate
 from cto_worker.config import Settings
+from cto_worker.domain.audit_entry import Change, local_actor
 from cto_worker.domain.journal_ports import Journal
-from cto_worker.domain.lamports import to_sol
-from cto_worker.domain.operation_request import USER_ID
+from cto_worker.domain.lamports import to_lamports, to_sol
+from cto_worker.domain.operation_request import MAX_BUY_SOL, USER_ID
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.park_after_restore import park_all_in_time
 from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
-from cto_worker.store import job_review, keys
+from cto_worker.store import audit_stream, job_review, keys
+from cto_worker.store.job_review import Resolution
 from cto_worker.store.rdb_snapshot import snapshot
 from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.store_connection import connect
@@ -40,19 +43,34 @@ from cto_worker.store.store_connection import connect
 @click.option("--intent", help="Id of the unknown intent to resolve.")
 @click.option("--executed", is_flag=True, help="The intent was executed. This cannot be undone.")
 @click.option("--not-executed", is_flag=True, help="The intent was not executed. This cannot be undone.")
+@click.option("--spent", type=click.FloatRange(0, MAX_BUY_SOL), default=0, help="SOL spent, fees included.")
+@click.option(
+    "--tokens", type=click.IntRange(0), default=0, help="Tokens that the buy received, in base units."
+)
 @as_json
-def _resolve(*, job: str, intent: str | None, executed: bool, not_executed: bool, as_json: bool) -> None:
+def _resolve(  # noqa: PLR0913 - one parameter per option
+    *,
+    job: str,
+    intent: str | None,
+    executed: bool,
+    not_executed: bool,
+    spent: float,
+    tokens: int,
+    as_json: bool,
+) -> None:
     """Show the unknown intents of an ended job, or resolve one of them.
 
     After the last one is resolved, the job leaves the list of `cto jobs --status needs_review`.
     """
     if executed + not_executed != (intent is not None):
         raise click.UsageError("Give --intent together with one of --executed and --not-executed.")
-    with connect(Settings.from_env()) as store:
+    settings, actor = Settings.from_env(), local_actor()
+    with connect(settings) as store:
         if intent is not None:
-            job_review.resolve(store, job, intent, executed=executed)
+            found = Resolution(executed, to_lamports(spent), tokens)
+            job_review.resolve(store, job, intent, found, actor=actor, replicas=settings.replicas)
         unknown = job_review.unknown_intents(store, job)
-        closed = not unknown and job_review.close(store, job)
+        closed = not unknown and job_review.close(store, job, actor=actor, replicas=settings.replicas)
     if as_json:
         intents = [_intent_fields(each) for each in unknown]
         click.echo(json.dumps({"jobId": job, "needsReview": bool(unknown), "unknownIntents": intents}))
@@ -73,7 +91,9 @@ def _backup() -> None:
 
     docs/operating.md describes how to keep and restore it.
     """
-    with connect(Settings.from_env()) as store:
+    settings = Settings.from_env()
+    with connect(settings) as store:
+        audit_stream.append(store, Change(actor=local_actor(), action="store.backup"), settings.replicas)
         snapshot(store)
     click.echo("written: dump.rdb in the store's data directory. Copy it to another machine")
 
@@ -85,6 +105,7 @@ def _migrate() -> None:
     With PostgreSQL, run it before the processes of a new release start. SQLite is migrated at start.
     """
     settings = Settings.from_env()
+    enter_if_possible("archive.migrate", target=database.location(settings))
     with database.connected(settings) as engine:
         before, after = migrate(engine)
     if before == after:
@@ -109,8 +130,9 @@ def _park(*, wait: float, as_json: bool) -> None:
     settings = Settings.from_env()
     with connect(settings) as store, celery_app(settings) as app:
         journal = metered(Journal.of(RedisJournal(store, settings)))
+        continue_log(store, settings)
         try:
-            parked = park_all_in_time(store, journal, app, wait)
+            parked = park_all_in_time(store, journal, app, wait, enter_parking(store, settings.replicas))
         finally:
             with suppress(RedisError):
                 # Adds the jobs that this process ended to the system's counters.
@@ -169,6 +191,7 @@ def _secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
     passwords too, until you run the command again without --rotate. docs/deploying.md lists the processes
     to restart.
     """
+    enter_if_possible("secrets.write", target=str(directory), after={"rotated": list(rotate)})
     for path in deployment_secrets.make(directory, rights, rotate):
         click.echo(f"written: {path}")
 
@@ -186,8 +209,16 @@ def _revoke(*, jti: str | None, user: str | None, days: int) -> None:
     """Revoke access tokens and close their connections within a second."""
     if bool(jti) == bool(user):
         raise click.UsageError("Give exactly one of --jti and --user.")
-    with connect(Settings.from_env()) as store:
-        revoke(store, token_id=jti or "", user_id=user or "", keep_s=days * 86_400)
+    settings = Settings.from_env()
+    with connect(settings) as store:
+        revoke(
+            store,
+            token_id=jti or "",
+            user_id=user or "",
+            keep_s=days * 86_400,
+            actor=local_actor(),
+            replicas=settings.replicas,
+        )
     click.echo(f"revoked: {f'token {jti}' if jti else f'all tokens issued to {user} until now'}")
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from cto_worker.observability.heartbeat_reader import Process, SystemCounts
-    from cto_worker.store.journal_queries import Backlog
+    from cto_worker.store.backlog import Backlog
 
 log = logging.getLogger(__name__)
 

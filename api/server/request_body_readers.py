@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import BadRequest
 
-from api.errors import HeadError
+from api.protocol_errors import HeadError
 from api.server.http_head_parser import parse_fields
 
 if TYPE_CHECKING:

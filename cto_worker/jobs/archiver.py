@@ -1,4 +1,4 @@
-"""The archiver: moves ended jobs from the store to the archive, and deletes old jobs there.
+"""The archiver: moves ended jobs and the audit log to the archive, and deletes old jobs there.
 
 Every worker has an archiver, and one is enough. Several do no harm: the store gives a job to one of them at a
 time, and a job that is written again changes nothing. The store keeps a job until an archiver has reported
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from cto_worker.config import Settings
     from cto_worker.domain.ended_job import EndedJob
+    from cto_worker.jobs.audit_log import AuditArchiver
     from cto_worker.store.ended_jobs import EndedJobs
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,11 @@ _DAY_MS = 86_400_000
 class Archiver:
     """Archives ended jobs. :meth:`run` is the main function of a thread."""
 
-    def __init__(self, jobs: EndedJobs, engine: Engine, settings: Settings) -> None:
+    def __init__(
+        self, jobs: EndedJobs, engine: Engine, settings: Settings, audit: AuditArchiver | None = None
+    ) -> None:
         self._jobs = jobs
+        self._audit = audit
         self._engine = engine
         self._days = settings.archive_days
         self._crash_at = settings.crash_at
@@ -84,7 +88,8 @@ class Archiver:
         still has every job.
         """
         self._check_database()
-        more = self._jobs.relist()
+        more = bool(self._audit and self._audit.archive_batch())
+        more = self._jobs.relist() or more
         jobs = self._jobs.take(BATCH)
         if not jobs:
             return more

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.ended_job import EndedJob
 from cto_worker.store import keys
+from cto_worker.store.job_review import with_resolutions
 from cto_worker.store.journal_queries import result_json
 from cto_worker.store.script_runner import Script, run_durably
 
@@ -59,13 +60,13 @@ class EndedJobs:
     def _read(self, job_id: str) -> EndedJob | None:
         """Return a job. It does not change any more, so several reads are as good as one."""
         with self._store.pipeline(transaction=False) as pipeline:
-            pipeline.hmget(keys.job(job_id), "created", "request")
+            pipeline.hgetall(keys.job(job_id))
             pipeline.xrange(keys.events(job_id))
             pipeline.get(keys.meta(job_id))
             pipeline.hgetall(keys.intents(job_id))
-            (created_ms, request), entries, metadata, intents = pipeline.execute()
-        if not (created_ms and entries and metadata):
+            job, entries, metadata, intents = pipeline.execute()
+        if not (job and entries and metadata):
             return None  # a job of an earlier release has just expired
         events = [fields[b"event"] for _, fields in entries]
-        log = {name.decode(): text for name, text in intents.items()}
-        return EndedJob(job_id, int(created_ms), request, events, result_json(metadata), log)
+        log = {name.decode(): text for name, text in with_resolutions(job, intents).items()}
+        return EndedJob(job_id, int(job[b"created"]), job[b"request"], events, result_json(metadata), log)

@@ -1,24 +1,37 @@
 """Review of ended jobs: lists their unknown intents, and records the outcome that an operator found.
 
-A resolution changes only the intent log. The job's events, status, result and Celery metadata stay as they
-were when the job ended.
+A resolution is a field of the job record, and applies when the intent log is read. The log itself, and the
+job's events, status, result and Celery metadata stay as they were when the job ended. So a process that
+records resolutions, such as a gateway, needs no right to write orders.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.intent_log import IntentStatus, decode_log, encode_record, settled
-from cto_worker.domain.market_port import Buy, Outcome, OutcomeStatus
-from cto_worker.domain.progress_event import JobStatus
-from cto_worker.errors import IntentNotFoundError, IntentNotUnknownError, JobNotEndedError, JobNotFoundError
+from cto_worker.domain.audit_entry import Change, local_actor
+from cto_worker.domain.buy_plan import kind_of
+from cto_worker.domain.intent_log import IntentStatus, decode_log, decode_record, encode_record, resolved
+from cto_worker.domain.market_port import Outcome, OutcomeStatus
+from cto_worker.domain.progress_event import JobStatus, dumps
+from cto_worker.errors import (
+    IntentNotFoundError,
+    IntentNotUnknownError,
+    InvalidRequestError,
+    JobNotEndedError,
+    JobNotFoundError,
+)
 from cto_worker.store import keys
-from cto_worker.store.script_runner import Script, translate_script_errors
+from cto_worker.store.script_runner import Script, run_durably, translate_script_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from redis import Redis
 
+    from cto_worker.domain.audit_entry import Actor
     from cto_worker.domain.intent_log import IntentLog
 
 
@@ -34,6 +47,15 @@ class UnknownIntent:
     signature: str  # identifies the transaction at the market and in a blockchain explorer
 
 
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The outcome of an unknown intent, as an operator found it at the market."""
+
+    executed: bool
+    spent_lamports: int = 0  # fees, and the SOL paid for a buy; a failed transaction also costs fees
+    tokens: int = 0  # base units received by a buy
+
+
 def unknown_intents(store: Redis, job_id: str) -> list[UnknownIntent]:
     """Return the unknown intents of an ended job, in the order of its plan.
 
@@ -46,7 +68,7 @@ def unknown_intents(store: Redis, job_id: str) -> list[UnknownIntent]:
         UnknownIntent(
             intent_id=step.intent.intent_id,
             description=step.description,
-            kind="buy" if isinstance(step.intent, Buy) else "transfer",
+            kind=kind_of(step.intent.intent_id),
             wallet=step.wallet,
             lamports=step.intent.lamports,
             signature=record.order.signature if record.order else "",
@@ -56,14 +78,25 @@ def unknown_intents(store: Redis, job_id: str) -> list[UnknownIntent]:
     ]
 
 
-def resolve(store: Redis, job_id: str, intent_id: str, *, executed: bool) -> int:
-    """Record whether an unknown intent was executed. Returns the number of the job's unknown intents left.
+def resolve(  # noqa: PLR0913 - the parts of a resolution
+    store: Redis,
+    job_id: str,
+    intent_id: str,
+    found: Resolution,
+    *,
+    actor: Actor | None = None,
+    replicas: int = 0,
+) -> int:
+    """Record the outcome of an unknown intent. Returns the number of the job's unknown intents left.
 
-    The record becomes ``resolved`` and ``confirmed`` or ``failed``, with a cost of 0. When no unknown intent
-    is left, the same atomic step removes the job from the review lists.
+    The intent's record is then ``resolved``, and ``confirmed`` or ``failed``. When no unknown intent is left,
+    the same atomic step removes the job from the review lists. It also writes the audit log, with ``actor``
+    as the author, by default the user who runs this process. All is on disk then, also on ``replicas``
+    replicas.
 
-    Raises :class:`JobNotFoundError`, :class:`JobNotEndedError`, :class:`IntentNotFoundError` or
-    :class:`IntentNotUnknownError`. Nothing is written then.
+    Raises :class:`JobNotFoundError`, :class:`JobNotEndedError`, :class:`IntentNotFoundError`,
+    :class:`IntentNotUnknownError` or :class:`InvalidRequestError`; nothing is written then. Raises
+    :class:`NotDurableError`; it may be recorded all the same, and can be repeated.
     """
     log = _intent_log(store, job_id)
     record = log.records.get(intent_id) if log else None
@@ -75,21 +108,35 @@ def resolve(store: Redis, job_id: str, intent_id: str, *, executed: bool) -> int
             f"intent {intent_id} is not unknown: {source} reported it as {record.status}. "
             f"List the unknown intents with `cto resolve {job_id}`"
         )
-    outcome = Outcome(
-        OutcomeStatus.CONFIRMED if executed else OutcomeStatus.FAILED,
-        record.order.signature if record.order else "",
+    if found.tokens and not (found.executed and kind_of(intent_id) == "buy"):
+        raise InvalidRequestError({"tokens": ["Must be 0 unless the intent is a buy that was executed."]})
+    change = Change(
+        actor=actor or local_actor(),
+        action="job.resolve",
+        job_id=job_id,
+        target=intent_id,
+        before={"status": record.status},
+        after={
+            "status": "confirmed" if found.executed else "failed",
+            "spentLamports": found.spent_lamports,
+            "tokens": found.tokens,
+        },
     )
-    resolved = replace(settled(record.order, outcome, record.place), resolved=True)
-    unknown, _ = _resolve(store, job_id, intent_id, encode_record(resolved))
+    unknown, _ = _resolve(store, change, replicas, dumps(asdict(found)))
     return unknown
 
 
-def close(store: Redis, job_id: str) -> bool:
-    """Remove an ended job from the review lists, unless it has an unknown intent.
+def close(store: Redis, job_id: str, *, actor: Actor | None = None, replicas: int = 0) -> bool:
+    """Remove an ended job from the review lists, unless it has an unknown intent, and write the audit log.
 
-    Returns whether the job was removed. Raises :class:`JobNotFoundError` or :class:`JobNotEndedError`.
+    Returns whether the job was removed. Raises :class:`JobNotFoundError`, :class:`JobNotEndedError` or
+    :class:`NotDurableError`.
     """
-    _, removed = _resolve(store, job_id)
+    before, after = ({"needsReview": needed} for needed in (True, False))
+    change = Change(
+        actor=actor or local_actor(), action="job.close_review", job_id=job_id, before=before, after=after
+    )
+    _, removed = _resolve(store, change, replicas)
     return bool(removed)
 
 
@@ -99,20 +146,45 @@ def count(store: Redis) -> int:
     return int(listed)
 
 
-def _intent_log(store: Redis, job_id: str) -> IntentLog | None:
+def intent_fields(store: Redis, job_id: str) -> dict[bytes, bytes]:
+    """Return the fields of a job's intent log, as the store has them, with the resolutions applied.
+
+    Raises :class:`JobNotFoundError` or :class:`JobNotEndedError`.
+    """
     with store.pipeline() as pipeline:
-        pipeline.hget(keys.job(job_id), "status")
+        pipeline.hgetall(keys.job(job_id))
         pipeline.hgetall(keys.intents(job_id))
-        status, fields = pipeline.execute()
-    if status is None:
+        job, fields = pipeline.execute()
+    if not job:
         raise JobNotFoundError(job_id)
-    if not JobStatus(status.decode()).ended:
+    if not JobStatus(job[b"status"].decode()).ended:
         raise JobNotEndedError(job_id)
-    return decode_log({name.decode(): text for name, text in fields.items()})
+    return with_resolutions(job, fields)
 
 
-def _resolve(store: Redis, job_id: str, intent_id: str = "", record: bytes = b"") -> tuple[int, int]:
+def with_resolutions(job: Mapping[bytes, bytes], intents: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return the fields of an intent log with the resolutions in the fields of the job record applied."""
+    fields = dict(intents)
+    for intent_id, text in intents.items():
+        if resolution := job.get(keys.RESOLVED_FIELD.encode() + intent_id):
+            fields[intent_id] = _resolved(intent_id.decode(), text, Resolution(**json.loads(resolution)))
+    return fields
+
+
+def _resolved(intent_id: str, text: bytes, found: Resolution) -> bytes:
+    record = decode_record(intent_id, text)
+    status = OutcomeStatus.CONFIRMED if found.executed else OutcomeStatus.FAILED
+    signature = record.order.signature if record.order else ""
+    return encode_record(resolved(record, Outcome(status, signature, found.spent_lamports, found.tokens)))
+
+
+def _intent_log(store: Redis, job_id: str) -> IntentLog | None:
+    return decode_log({name.decode(): text for name, text in intent_fields(store, job_id).items()})
+
+
+def _resolve(store: Redis, change: Change, replicas: int, resolution: bytes = b"") -> tuple[int, int]:
     """Run the script. Returns the number of unknown intents left, and 1 if the job left the review lists."""
+    job_id, intent_id = change.job_id, change.target
     with translate_script_errors(
         NOTFOUND=lambda _: JobNotFoundError(job_id),
         NOTENDED=lambda _: JobNotEndedError(job_id),
@@ -120,11 +192,14 @@ def _resolve(store: Redis, job_id: str, intent_id: str = "", record: bytes = b""
             f"intent {intent_id} is no longer unknown: somebody else has just resolved it"
         ),
     ):
-        unknown, removed = Script(store, "resolve")(
+        unknown, removed = run_durably(
+            store,
+            Script(store, "resolve"),
+            replicas,
             job=keys.job(job_id),
-            intents=keys.intents(job_id),
             job_id=job_id,
             intent_id=intent_id,
-            record=record,
+            resolution=resolution,
+            change=change.encode(),
         )
     return int(unknown), int(removed)

@@ -18,6 +18,7 @@ from cto_worker.domain.job_summary import JobSummary
 from cto_worker.domain.progress_event import JobStatus, dumps
 from cto_worker.domain.purchase_outcome import PurchaseOutcome, outcome_of
 from cto_worker.store import keys
+from cto_worker.store.backlog import Backlog
 from cto_worker.store.script_runner import Script, run_many
 
 if TYPE_CHECKING:
@@ -107,21 +108,6 @@ class Counts:
         found, missing = sum(self.by_status.values()), len(self.missing)
         average = round(self.progress_sum / found, 2) if found else 0.0
         return Stats(found + missing, *self.by_status.values(), missing, average)  # type: ignore[call-arg]
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """The unfinished work of the whole system, and the state of the store."""
-
-    jobs: dict[str, int]  # jobs by status: waiting, active, and needs_review
-    messages: dict[str, int]  # queued messages by queue
-    accepted: int  # jobs accepted since the store was created
-    unarchived: int  # ended jobs that are to be archived
-    archived_s: int  # Unix time when jobs were last archived; 0: never
-    oldest_waiting_s: float  # age of the oldest waiting job; 0 without a waiting job
-    memory_bytes: int  # memory that the store uses
-    memory_limit_bytes: int  # at this limit the store refuses writes
-    snapshot_s: int  # Unix time of the store's last snapshot, or of its start
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +223,7 @@ class JournalQueries:
             unarchived=unarchived,
             archived_s=int(archived_ms or 0) // 1_000,
             oldest_waiting_s=max(0.0, waited_s),
+            oldest_waiting=oldest[0].decode() if created_ms else None,
             memory_bytes=info["used_memory"],
             memory_limit_bytes=info["maxmemory"] or info["total_system_memory"],
             snapshot_s=info["rdb_last_save_time"],

@@ -33,7 +33,13 @@ WAITING = "cto:waiting"  # sorted set: jobs that no run has claimed, by the same
 REVOKED = "cto:revoked"  # sorted set: revoked tokens and users, by the time (s) when the entry expires
 REVOKED_COUNT = "cto:revoked:count"  # counter: incremented with each change of that set
 COUNTS = "cto:counts"  # hash: sums of the counters of all processes, by sample and labels (JSON)
+MINUTE_PREFIX = (
+    "cto:counts:"  # + minutes since the epoch: hash like COUNTS, of the counts of that minute only
+)
 PROCESSES = "cto:processes"  # hash: by process id, the last heartbeat: time (the store's ms), number, content
+AUDIT = "cto:audit"  # stream: the latest entries of the audit log; entry n has the id ``n-0``
+AUDIT_HEAD = "cto:audit:head"  # hash: number and hash of the audit log's last entry
+RESOLVED_FIELD = "resolved:"  # + intent id: field of a job record
 REVIEW = "needs_review"  # used like a status: the list of ended jobs that an operator must look at
 
 ALL_OWNERS = "*"  # the owner whose lists contain every job; it is not a valid user id
@@ -44,6 +50,8 @@ RESUME_CHECK_DELAY_MS = 500  # the same for a job to take over; a superfluous me
 RESENT_MESSAGE_TTL_MS = 10_000  # how long a resent message is assumed to be still in ``RESUMED_QUEUE``
 RELIST_INTERVAL_MS = 600_000  # between two searches for jobs of earlier releases
 SWEEP_LIMIT = 200  # per sweep: maximum of claimed jobs, and maximum of waiting jobs
+MINUTES_SHOWN = 60  # how far back the counts of single minutes are read
+MINUTE_TTL_S = 60 * (MINUTES_SHOWN + 2)
 STEP_DURATION_SAMPLES = 20  # recent runs from which the remaining time is estimated
 
 
@@ -55,7 +63,8 @@ def job(job_id: str) -> str:
     ms in the store's time), begun (time of the first claim, ms), released (1 if the last owner released the
     job), sent (ms, when the message was last put on ``RESUMED_QUEUE``; 0 while the job has an owner), stalls
     (takeovers without progress in between), trace (W3C traceparent of the span that recorded the job, if
-    traces are enabled).
+    traces are enabled); :data:`RESOLVED_FIELD` + intent id: the outcome that an operator recorded for an
+    unknown intent.
     """
     return f"{JOB_PREFIX}{job_id}"
 

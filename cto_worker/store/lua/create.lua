@@ -4,7 +4,8 @@
 -- The keys of a job do not expire before it is archived: archived.lua sets their expiry.
 -- Returns {job id, 1 if new, fingerprint of the request that created the job, status}
 local job, events, meta, idempotency, ambiguous = unpack(KEYS)
-local job_id, event, request, user, phase, progress, created_ms, rooms, trace, caller_user, fingerprint = unpack(ARGV)
+local job_id, event, request, user, phase, progress, created_ms, rooms, trace, caller_user, fingerprint,
+  change = unpack(ARGV)
 
 -- The ambiguous key counts only if its job belongs to this caller. The service's keys are never ambiguous.
 local function existing_key()
@@ -34,6 +35,7 @@ if redis.call("EXISTS", job) == 1 then
   return { job_id, new, fingerprint, redis.call("HGET", job, "status") }
 end
 
+append_audit(change)
 local serial = redis.call("INCR", SERIAL)
 redis.call("HSET", job, "request", request, "user", user, "rooms", rooms, "serial", serial,
   "status", "waiting", "attempt", 0, "seq", 1, "phase", phase, "progress", progress, "created", created_ms)

@@ -18,7 +18,7 @@ from cto_worker.operation.cancel_job import cancel
 from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store import ended_jobs, keys
 from cto_worker.store.ended_jobs import EndedJobs
-from cto_worker.store.job_review import close, resolve
+from cto_worker.store.job_review import Resolution, close, resolve
 from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
@@ -104,10 +104,10 @@ def test_only_ended_jobs_without_a_review_are_archived(ended, run, accept, journ
 
 def test_a_reviewed_job_is_archived(ended, run, store):
     run("review", "review:wallet-1:buy.1", "review:wallet-2:buy.1")
-    resolve(store, "review", "review:wallet-1:buy.1", executed=True)
+    resolve(store, "review", "review:wallet-1:buy.1", Resolution(True))
     assert close(store, "review") is False
     assert taken(ended) == []
-    resolve(store, "review", "review:wallet-2:buy.1", executed=False)
+    resolve(store, "review", "review:wallet-2:buy.1", Resolution(False))
     (job,) = ended.take(10)
     assert json.loads(job.intents["review:wallet-2:buy.1"])["resolved"] is True
     ended.archived(["review"])

@@ -16,14 +16,22 @@ from cto_worker.operation.cancel_job import cancel
 from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store import keys
 from cto_worker.store.ended_jobs import EndedJobs
-from cto_worker.store.job_review import close, resolve
+from cto_worker.store.job_review import Resolution, close, resolve
 from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
 DAY_MS = 86_400_000
 UNKNOWN_BUY = "review:wallet-1:buy.1"
 # Counters and schedules of the whole system, which belong to no job.
-SYSTEM = {keys.SERIAL, keys.HIGHEST_CLAIMED, keys.DUE, keys.WAITING, keys.ARCHIVED}
+SYSTEM = {
+    keys.AUDIT,
+    keys.AUDIT_HEAD,
+    keys.SERIAL,
+    keys.HIGHEST_CLAIMED,
+    keys.DUE,
+    keys.WAITING,
+    keys.ARCHIVED,
+}
 
 
 @pytest.fixture
@@ -126,7 +134,7 @@ def test_an_expired_job_is_unknown_to_every_query(
     run("done")
     run("review", UNKNOWN_BUY)
     assert close(store, "review") is False
-    resolve(store, "review", UNKNOWN_BUY, executed=False)
+    resolve(store, "review", UNKNOWN_BUY, Resolution(False))
     accept("waiting")
     assert archive() == ["done", "review"]
     let_pass(settings.retention_days)
@@ -172,7 +180,7 @@ def test_an_unfinished_job_does_not_expire(rest, store, run, accept, archive, jo
 def test_all_keys_of_an_inactive_user_expire(store, run, accept, archive, journal, let_pass, settings):
     run("done")
     run("review", UNKNOWN_BUY)
-    resolve(store, "review", UNKNOWN_BUY, executed=True)
+    resolve(store, "review", UNKNOWN_BUY, Resolution(True))
     accept("cancelled")
     cancel(Journal.of(journal), "cancelled", decode(JournalQueries(store).latest("cancelled").event))
     archive()
