@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -17,14 +16,15 @@ from cto_worker.errors import (
     CtoError,
     EventsGoneError,
     IdempotencyConflictError,
+    IntentNotFoundError,
+    IntentNotUnknownError,
     InvalidRequestError,
     JobEndedError,
+    JobNotEndedError,
     JobNotFoundError,
     NotDurableError,
+    OutcomeUnknownError,
 )
-
-if TYPE_CHECKING:
-    from http import HTTPStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,7 @@ ERRORS: dict[str, ErrorCode] = {
     "job_not_found": ErrorCode(
         "the job does not exist, or belongs to another user", "check the job id", http=(404,), socket=True
     ),
+    "intent_not_found": ErrorCode("the job has no such intent", "use one of its review", http=(404,)),
     "not_found": ErrorCode("the path does not exist", "see /openapi.json", http=(404,)),
     "method_not_allowed": ErrorCode(
         "the path does not support the method", "use a method in the header `Allow`", http=(405,)
@@ -115,6 +116,9 @@ ERRORS: dict[str, ErrorCode] = {
         "`Idempotency-Key` was used with another body", "use a new key for a new operation", http=(409,)
     ),
     "job_ended": ErrorCode("the job has ended", "do not cancel ended jobs", http=(409,)),
+    "job_not_ended": ErrorCode("the job has not ended", "try again after its end", http=(409,)),
+    "intent_not_unknown": ErrorCode("the outcome is already known", "read the review again", http=(409,)),
+    "outcome_unknown": ErrorCode("the job has unknown intents", "resolve each of them first", http=(409,)),
     "body_too_large": ErrorCode("the body is larger than 32 KiB", "send a smaller body", http=(413,)),
     "uri_too_long": ErrorCode("the request line is 32 KiB or longer", "shorten the URL", http=(414,)),
     "unsupported_media_type": ErrorCode(
@@ -243,34 +247,12 @@ class RelayUnavailableError(CtoError):
     """The store did not confirm a subscription in time."""
 
 
-class HeadError(Exception):
-    """The head of an HTTP request is refused, with the response status ``status``."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status, self.code = status, CODE_OF_STATUS[status]
-
-
-class HandshakeError(Exception):
-    """A request is not a WebSocket handshake of version 13. ``status`` is the response's."""
-
-    def __init__(self, status: HTTPStatus, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
-class WebSocketError(Exception):
-    """A client violates the WebSocket protocol. ``status`` and ``reason`` are those of the close frame."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(status, reason)
-        self.status, self.reason = status, reason
-
-
 # The codes of exceptions that have no code of their own.
 _CODES: dict[type[Exception], str] = {
     InvalidRequestError: "invalid_request", JobNotFoundError: "job_not_found", JobEndedError: "job_ended",
     IdempotencyConflictError: "idempotency_conflict", EventsGoneError: "gap",
+    JobNotEndedError: "job_not_ended", IntentNotFoundError: "intent_not_found",
+    IntentNotUnknownError: "intent_not_unknown", OutcomeUnknownError: "outcome_unknown",
     RelayUnavailableError: "store_unavailable", NotDurableError: "store_unavailable",
     RedisError: "store_unavailable", OperationalError: "store_unavailable",
 }  # fmt: skip

@@ -13,7 +13,7 @@ from werkzeug.exceptions import NotFound
 
 from api import metric_definitions
 from api.auth.authentication import authenticate_request, require_authentication
-from api.rest import error_handlers, job_views
+from api.rest import error_handlers, job_views, review_views, system_view
 from api.rest.error_handlers import unavailable
 from api.rest.rate_limit import limit_requests
 from api.rest.readiness_check import ReadinessCheck
@@ -93,7 +93,10 @@ def create_app(  # noqa: PLR0913 - the parts that the app is built from
         return jsonify(success=True, data={"status": "ready"})
 
     _add_pages(app, settings)
-    app.register_blueprint(job_views.blueprint(JournalQueries(store), journal, producer))
+    history = JournalQueries(store)
+    app.register_blueprint(job_views.blueprint(history, journal, producer))
+    app.register_blueprint(review_views.blueprint(store, history))
+    app.register_blueprint(system_view.blueprint(store))
     return app
 
 

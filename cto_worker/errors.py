@@ -89,6 +89,10 @@ class IntentNotUnknownError(CtoError):
     """The outcome of an intent is already known and cannot be changed."""
 
 
+class OutcomeUnknownError(CtoError):
+    """A job cannot leave the review lists, because it has an intent with an unknown outcome."""
+
+
 class FencedError(CtoError):
     """The store refused a write whose fencing token (``attempt``) is not that of the job's owner.
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from flask import Flask, g, request
 
-from api.auth.caller import Caller, Role
+from api.auth.caller import Action, Caller, Role
 from api.auth.origins_and_hosts import MAX_SHOWN
 from api.auth.tokens import EXPIRED, make_verifier
 from api.errors import ERRORS, ForbiddenError, UnauthorizedError
@@ -36,7 +36,7 @@ PUBLIC = frozenset(
 # Browsers cannot send a header to these endpoints, so the token may be in the query.
 TOKEN_IN_QUERY = frozenset({"streams.job_stream", "streams.user_stream", "websockets.websocket"})
 
-_ANONYMOUS = Caller(Role.SERVICE)  # every caller, with CTO_AUTH=off
+_ANONYMOUS = Caller(Role.SERVICE, unrestricted=True)  # every caller, with CTO_AUTH=off
 
 
 class Authenticator:
@@ -140,6 +140,12 @@ def caller() -> Caller:
     """Return the caller of the current request."""
     current: Caller = g.caller
     return current
+
+
+def require_operator(subject: str) -> None:
+    """Raise :class:`ForbiddenError` unless the caller is an operator. ``subject`` is what it asks for."""
+    if not caller().may(Action.OPERATE):
+        raise ForbiddenError("forbidden", f"{subject} needs a token with the role admin")
 
 
 def _bearer(header: str | None) -> str:

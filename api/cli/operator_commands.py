@@ -20,14 +20,15 @@ from api.cli.program_name import program
 from api.cli.shared_options import as_json
 from cto_worker.config import Settings
 from cto_worker.domain.journal_ports import Journal
-from cto_worker.domain.lamports import to_sol
-from cto_worker.domain.operation_request import USER_ID
+from cto_worker.domain.lamports import to_lamports, to_sol
+from cto_worker.domain.operation_request import MAX_BUY_SOL, USER_ID
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.park_after_restore import park_all_in_time
 from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 from cto_worker.store import job_review, keys
+from cto_worker.store.job_review import Resolution
 from cto_worker.store.rdb_snapshot import snapshot
 from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.store_connection import connect
@@ -38,8 +39,21 @@ from cto_worker.store.store_connection import connect
 @click.option("--intent", help="Id of the unknown intent to resolve.")
 @click.option("--executed", is_flag=True, help="The intent was executed. This cannot be undone.")
 @click.option("--not-executed", is_flag=True, help="The intent was not executed. This cannot be undone.")
+@click.option("--spent", type=click.FloatRange(0, MAX_BUY_SOL), default=0, help="SOL spent, fees included.")
+@click.option(
+    "--tokens", type=click.IntRange(0), default=0, help="Tokens that the buy received, in base units."
+)
 @as_json
-def _resolve(*, job: str, intent: str | None, executed: bool, not_executed: bool, as_json: bool) -> None:
+def _resolve(  # noqa: PLR0913 - one parameter per option
+    *,
+    job: str,
+    intent: str | None,
+    executed: bool,
+    not_executed: bool,
+    spent: float,
+    tokens: int,
+    as_json: bool,
+) -> None:
     """Show the unknown intents of an ended job, or resolve one of them.
 
     After the last one is resolved, the job leaves the list of `cto jobs --status needs_review`.
@@ -48,7 +62,8 @@ def _resolve(*, job: str, intent: str | None, executed: bool, not_executed: bool
         raise click.UsageError("Give --intent together with one of --executed and --not-executed.")
     with connect(Settings.from_env()) as store:
         if intent is not None:
-            job_review.resolve(store, job, intent, executed=executed)
+            found = Resolution(executed, to_lamports(spent), tokens)
+            job_review.resolve(store, job, intent, found)
         unknown = job_review.unknown_intents(store, job)
         closed = not unknown and job_review.close(store, job)
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from api.errors import RoomError, WebSocketError
+from api.errors import RoomError
 from api.limits.token_bucket import TokenBucket
 from api.realtime.error_payload import error_payload
 from api.realtime.room_access import parse_resume, parse_room
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.auth.caller import Caller
+    from api.protocol_errors import WebSocketError
     from api.realtime.client_sessions import ClientSessions
     from api.server.websocket_transport import WebSocketEngine
 

@@ -33,8 +33,8 @@ from eventlet.support.greenlets import getcurrent, greenlet  # noqa: E402
 from eventlet.wsgi import WSGI_LOCAL, HttpProtocol, Input  # noqa: E402
 
 from api import library_patches  # noqa: E402
-from api.errors import HeadError  # noqa: E402
 from api.limits.client_network import network_of  # noqa: E402
+from api.protocol_errors import HeadError  # noqa: E402
 from api.relay.socket_reader import BlockingReader, HubReader  # noqa: E402
 from api.server.fair_queueing import CALLER  # noqa: E402
 from api.server.http_head_parser import MAX_LINE_BYTES, error_response, read_head  # noqa: E402

@@ -10,7 +10,8 @@ import re
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from api.errors import HeadError, error_body
+from api.errors import error_body
+from api.protocol_errors import HeadError
 from api.server.security_headers import SECURITY_HEADERS
 
 if TYPE_CHECKING:

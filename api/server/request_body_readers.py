@@ -9,7 +9,7 @@ from typing import Any
 
 from werkzeug.exceptions import BadRequest
 
-from api.errors import HeadError
+from api.protocol_errors import HeadError
 from api.server.http_head_parser import parse_fields
 
 # A client with too large a body can still read the error response.

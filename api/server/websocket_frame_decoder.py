@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from api.errors import WebSocketError
+from api.protocol_errors import WebSocketError
 from api.relay.websocket_frame_encoder import BINARY, CLOSE, FRAGMENT, PING, PONG, TEXT
 
 if TYPE_CHECKING:

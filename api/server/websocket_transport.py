@@ -14,8 +14,8 @@ from functools import partial
 from socket import SHUT_WR
 from typing import TYPE_CHECKING, Any
 
-from api.errors import WebSocketError
 from api.limits.token_bucket import TokenBucket
+from api.protocol_errors import WebSocketError
 from api.relay import latency_measurement
 from api.relay.send_queue import abort
 from api.relay.websocket_frame_encoder import CLOSE, FRAGMENT, PING, PONG, close_frame, control_frame

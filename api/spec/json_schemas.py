@@ -12,6 +12,8 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
 from api.rest.job_views import Cancelling, Created
+from api.rest.review_views import JobReview, ResolutionSchema
+from api.rest.system_view import SystemState
 from api.spec import yaml_template
 from cto_worker.domain.operation_request import RequestSchema
 from cto_worker.domain.progress_event import ProgressEvent, StepResult
@@ -20,9 +22,10 @@ from cto_worker.market_registry import market_type
 from cto_worker.store.journal_queries import Stats
 
 if TYPE_CHECKING:
-    from marshmallow import fields
+    from marshmallow import Schema, fields
 
 _OPENAPI = "3.1.0"
+_WITH_INTENT = ("executed", "spent", "tokens")  # fields of a resolution that need an intent
 _REFERENCE = "#/components/schemas/{name}"
 
 
@@ -31,23 +34,33 @@ def json_schemas(market: str) -> dict[str, Any]:
 
     A request can name the platforms of ``market``.
     """
-    return {"OperationRequest": _request_schema(market), **response_schemas()}
+    resolution = _request_schema("Resolution", ResolutionSchema())
+    resolution["dependentRequired"] = {
+        "intentId": ["executed"],
+        **{name: ["intentId"] for name in _WITH_INTENT},
+    }
+    return {"OperationRequest": _operation_schema(market), "Resolution": resolution, **response_schemas()}
 
 
-def _request_schema(market: str) -> dict[str, Any]:
+def _operation_schema(market: str) -> dict[str, Any]:
+    schema = _request_schema("OperationRequest", RequestSchema())
+    if platforms := market_type(market).platforms:
+        schema["properties"]["platform"]["enum"] = list(platforms)
+    return schema | {"not": {"required": ["wallets", "walletCount"]}}
+
+
+def _request_schema(name: str, schema: Schema) -> dict[str, Any]:
     plugin = MarshmallowPlugin(schema_name_resolver=lambda schema: type(schema).__name__)
     spec = APISpec("", "", _OPENAPI, plugins=[plugin])
     plugin.converter.add_attribute_function(_constraints)  # type: ignore[union-attr]  # APISpec has made it
-    spec.components.schema("OperationRequest", schema=RequestSchema())
-    schema: dict[str, Any] = spec.to_dict()["components"]["schemas"]["OperationRequest"]
-    if platforms := market_type(market).platforms:
-        schema["properties"]["platform"]["enum"] = list(platforms)
-    return schema | {"not": {"required": ["wallets", "walletCount"]}, "additionalProperties": False}
+    spec.components.schema(name, schema=schema)
+    described: dict[str, Any] = spec.to_dict()["components"]["schemas"][name]
+    return described | {"additionalProperties": False}
 
 
 def response_schemas() -> dict[str, Any]:
     """Return the schemas of responses and events by name."""
-    classes = (Created, Cancelling, Stats, ProgressEvent)
+    classes = (Created, Cancelling, Stats, ProgressEvent, JobReview, SystemState)
     _, found = msgspec.json.schema_components(classes, ref_template=_REFERENCE)
     enums = {_REFERENCE.format(name=name): found[name]["enum"] for name in found if "enum" in found[name]}
     schemas = {}

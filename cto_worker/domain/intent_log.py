@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,11 @@ class IntentLog:
 def settled(order: Order | None, outcome: Outcome, place: int = 0) -> IntentRecord:
     """Return the record of a step that has ended: confirmed, failed or unknown."""
     return IntentRecord(IntentStatus(outcome.status.value), order, outcome, place)
+
+
+def resolved(record: IntentRecord, outcome: Outcome) -> IntentRecord:
+    """Return the record of an unknown step with the outcome that an operator supplied."""
+    return replace(settled(record.order, outcome, record.place), resolved=True)
 
 
 def encode_record(record: IntentRecord) -> bytes:

@@ -119,7 +119,7 @@ def refused_request(document: Any) -> OperationRequest:
     return OperationRequest(**usable)
 
 
-class _Whole(fields.Integer):
+class WholeNumber(fields.Integer):
     """A JSON number without a fraction. In JSON and JSON Schema, 5.0 equals 5."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
@@ -128,7 +128,7 @@ class _Whole(fields.Integer):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
-class _Amount(fields.Float):
+class Number(fields.Float):
     """A JSON number. A string of digits is refused."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
@@ -173,7 +173,7 @@ class RequestSchema(Schema):
     user_id = fields.String(
         required=True, validate=_USER_ID, metadata={"description": "The user whose wallets buy"}
     )
-    user_chat_id = _Whole(
+    user_chat_id = WholeNumber(
         required=True,
         strict=True,
         validate=validate.Range(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER),
@@ -189,7 +189,7 @@ class RequestSchema(Schema):
             "the buying wallets with `prefunded`",
         },
     )
-    buy_amount = _Amount(
+    buy_amount = Number(
         required=True,
         validate=validate.Range(0, MAX_BUY_SOL, min_inclusive=False),
         metadata={"description": "SOL to spend in total, at least 0.00001 per wallet"},
@@ -199,7 +199,7 @@ class RequestSchema(Schema):
         validate=[validate.Length(1, MAX_WALLETS), _distinct],
         metadata={"description": "The wallets to buy with, instead of `walletCount`", "uniqueItems": True},
     )
-    wallet_count = _Whole(
+    wallet_count = WholeNumber(
         strict=True,
         validate=validate.Range(1, MAX_WALLETS),
         metadata={
@@ -216,7 +216,7 @@ class RequestSchema(Schema):
     socket_user_id = fields.String(
         validate=_USER_ID, metadata={"description": "A second user whose room receives the events"}
     )
-    slippage_bps = _Whole(
+    slippage_bps = WholeNumber(
         strict=True,
         validate=validate.Range(0, 10_000),
         metadata={"description": "Allowed price movement in basis points. Default: the platform's strategy"},

@@ -25,6 +25,8 @@ class Process:
     name: str  # host name and process id
     gauges: Mapping[str, float]  # current values by name
     ended: bool = False  # whether it has shut down; otherwise it runs, or was killed
+    version: str = ""  # of the project; empty if the process is of a release that does not report it
+    age_ms: int = 0  # of the heartbeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +44,24 @@ def read_system_counts(store: Redis) -> SystemCounts:
         pipeline.hgetall(keys.COUNTS)
         pipeline.hgetall(keys.PROCESSES)
         pipeline.time()
-        counts, processes, (now_s, _) = pipeline.execute()
+        counts, processes, (now_s, now_us) = pipeline.execute()
     alive: dict[tuple[str, str], Process] = {}
     silent: dict[tuple[str, str], Process] = {}
     for entry in processes.values():
         sent_ms, _, content = entry.split(b" ", 2)
-        process = _process(json.loads(content))
-        recent = now_s * 1_000 - int(sent_ms) <= SILENCE_MS
-        (alive if recent else silent)[process.kind, process.name] = process
+        age_ms = now_s * 1_000 + now_us // 1_000 - int(sent_ms)
+        process = _process(json.loads(content), age_ms)
+        (alive if age_ms <= SILENCE_MS else silent)[process.kind, process.name] = process
     lost = [process for name, process in silent.items() if not process.ended and name not in alive]
     return SystemCounts(
         {_key(field): float(value) for field, value in counts.items()}, list(alive.values()), lost
     )
 
 
-def _process(content: dict[str, Any]) -> Process:
+def _process(content: dict[str, Any], age_ms: int) -> Process:
     gauges = content["gauges"]
     ended = bool(gauges.pop(ENDED, 0))
-    return Process(content["kind"], content["name"], gauges, ended)
+    return Process(content["kind"], content["name"], gauges, ended, content.get("version", ""), age_ms)
 
 
 def running_processes(store: Redis, kind: str) -> list[str]:

@@ -139,29 +139,34 @@ class PhaseTimer:
 
     def __init__(self, on_phase_start: Callable[[ProgressEvent], object]) -> None:
         self._on_phase_start = on_phase_start
-        # By job id: current phase and its start (ms), which is None if another run started the phase.
-        self._phases: dict[str, tuple[int, int | None]] = {}
+        # By job id: current phase, and the times (ms) of its start and of the job's acceptance. Each time is
+        # None if another run started the phase, or the job.
+        self._phases: dict[str, tuple[int, int | None, int | None]] = {}
 
     def continue_job(self, latest: ProgressEvent) -> None:
         """Begin with the latest event of a claimed job. Only phase 1 of a new job is timed from it."""
-        self._track(latest, latest.timestamp if latest.seq == 1 else None)
+        start_ms = latest.timestamp if latest.seq == 1 else None
+        self._track(latest, start_ms, start_ms)
 
     def note(self, event: ProgressEvent) -> None:
         """Note an event. The first event of a phase ends the phase before it."""
-        phase, start_ms = self._phases.get(event.job_id, (event.phase, None))
+        phase, start_ms, accepted_ms = self._phases.get(event.job_id, (event.phase, None, None))
         if phase != event.phase:
             if start_ms is not None:
                 duration_s = max(0, event.timestamp - start_ms) / 1_000
                 metric_definitions.PHASE.labels(event.mode, phase).observe(duration_s)
-            self._track(event, event.timestamp)
+            self._track(event, event.timestamp, accepted_ms)
             self._on_phase_start(event)
         if event.status.terminal:
             self._phases.pop(event.job_id, None)
+            if accepted_ms is not None:
+                duration_s = max(0, event.timestamp - accepted_ms) / 1_000
+                metric_definitions.JOB.labels(event.mode).observe(duration_s)
 
-    def _track(self, event: ProgressEvent, start_ms: int | None) -> None:
+    def _track(self, event: ProgressEvent, start_ms: int | None, accepted_ms: int | None) -> None:
         if len(self._phases) >= MAX_TRACKED_JOBS:
             self._phases.clear()
-        self._phases[event.job_id] = event.phase, start_ms
+        self._phases[event.job_id] = event.phase, start_ms, accepted_ms
 
 
 def _count_intent(intent_id: str, status: str) -> None:

@@ -41,6 +41,12 @@ PHASE = _histogram(
     ["mode", "phase"],
     buckets=PHASE_BUCKETS_S,
 )
+JOB = _histogram(
+    "cto_job_seconds",
+    "Time from the acceptance of a job to its end; without jobs that were taken over.",
+    ["mode"],
+    buckets=PHASE_BUCKETS_S,
+)
 INTENTS = _counter(
     "cto_intents",
     "Buys and transfers by status. Each counts as intended, as submitted if its outcome was not known at "
@@ -63,7 +69,9 @@ ORPHANS = _counter("cto_orphans", "Orphaned jobs whose message was sent again.")
 # Series with alerts exist from the start, because Prometheus sees no increase when a series first appears.
 for _kind, _status in product(("transfer", "buy"), IntentStatus):
     INTENTS.labels(_kind, _status)
-for _mode in Mode:  # counted by `cto park` after a restore
+for _mode in Mode:
+    JOB.labels(_mode)
+    # Counted by `cto park` after a restore.
     JOBS_ENDED.labels(_mode, "failed", "needs_review")
 for _reason in ("lease", "store"):
     RUNS_LOST.labels(_reason)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import socket
 import threading
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -28,8 +30,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+VERSION = version("cto")
 INTERVAL_S = 2.0
 FORGET_MS = 86_400_000  # after this time its entry is deleted; before, a repeated heartbeat is recognized
+# Counts that are also kept by the minute, for an hour: names of samples, or of one label's value.
+BY_MINUTE = re.compile(r'\["cto_(jobs_ended_total|job_seconds_\w+)"|\["cto_phase_seconds_.*\["phase", "1"\]')
 ENDED = "ended"  # stored among the gauges, because readers of an earlier release expect no other fields
 
 
@@ -89,10 +94,13 @@ class ProcessHeartbeat:
             counts = dict(_samples(self._registry))
             growth = {field: value - self._stored.get(field, 0.0) for field, value in counts.items()}
             gauges = {**self._gauges(), **({ENDED: 1.0} if self._ended else {})}
-            content = {"kind": self._kind, "name": self._name, "gauges": gauges}
+            content = {"kind": self._kind, "name": self._name, "version": VERSION, "gauges": gauges}
             self._number += 1
-            pairs = [item for pair in growth.items() if pair[1] for item in pair]
-            self._unsent = counts, pairs, {"number": self._number, "content": dumps(content)}
+            grown = {field: value for field, value in growth.items() if value}
+            by_minute = {field: value for field, value in grown.items() if BY_MINUTE.match(field)}
+            pairs = [item for pair in (by_minute | grown).items() for item in pair]
+            heartbeat = {"number": self._number, "content": dumps(content), "of_minute": len(by_minute)}
+            self._unsent = counts, pairs, heartbeat
             self._send(*self._unsent)
 
     def _send(self, counts: dict[str, float], growth: list[Any], heartbeat: dict[str, Any]) -> None:

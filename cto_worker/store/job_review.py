@@ -1,18 +1,27 @@
 """Review of ended jobs: lists their unknown intents, and records the outcome that an operator found.
 
-A resolution changes only the intent log. The job's events, status, result and Celery metadata stay as they
-were when the job ended.
+A resolution is a field of the job record, and applies when the intent log is read. The log itself, and the
+job's events, status, result and Celery metadata stay as they were when the job ended. So a process that
+records resolutions, such as a gateway, needs no right to write orders.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.intent_log import IntentStatus, decode_log, encode_record, settled
-from cto_worker.domain.market_port import Buy, Outcome, OutcomeStatus
-from cto_worker.domain.progress_event import JobStatus
-from cto_worker.errors import IntentNotFoundError, IntentNotUnknownError, JobNotEndedError, JobNotFoundError
+from cto_worker.domain.buy_plan import kind_of
+from cto_worker.domain.intent_log import IntentStatus, decode_log, decode_record, encode_record, resolved
+from cto_worker.domain.market_port import Outcome, OutcomeStatus
+from cto_worker.domain.progress_event import JobStatus, dumps
+from cto_worker.errors import (
+    IntentNotFoundError,
+    IntentNotUnknownError,
+    InvalidRequestError,
+    JobNotEndedError,
+    JobNotFoundError,
+)
 from cto_worker.store import keys
 from cto_worker.store.script_runner import Script, translate_script_errors
 
@@ -34,6 +43,15 @@ class UnknownIntent:
     signature: str  # identifies the transaction at the market and in a blockchain explorer
 
 
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The outcome of an unknown intent, as an operator found it at the market."""
+
+    executed: bool
+    spent_lamports: int = 0  # fees, and the SOL paid for a buy; a failed transaction also costs fees
+    tokens: int = 0  # base units received by a buy
+
+
 def unknown_intents(store: Redis, job_id: str) -> list[UnknownIntent]:
     """Return the unknown intents of an ended job, in the order of its plan.
 
@@ -46,7 +64,7 @@ def unknown_intents(store: Redis, job_id: str) -> list[UnknownIntent]:
         UnknownIntent(
             intent_id=step.intent.intent_id,
             description=step.description,
-            kind="buy" if isinstance(step.intent, Buy) else "transfer",
+            kind=kind_of(step.intent.intent_id),
             wallet=step.wallet,
             lamports=step.intent.lamports,
             signature=record.order.signature if record.order else "",
@@ -56,14 +74,14 @@ def unknown_intents(store: Redis, job_id: str) -> list[UnknownIntent]:
     ]
 
 
-def resolve(store: Redis, job_id: str, intent_id: str, *, executed: bool) -> int:
-    """Record whether an unknown intent was executed. Returns the number of the job's unknown intents left.
+def resolve(store: Redis, job_id: str, intent_id: str, found: Resolution) -> int:
+    """Record the outcome of an unknown intent. Returns the number of the job's unknown intents left.
 
-    The record becomes ``resolved`` and ``confirmed`` or ``failed``, with a cost of 0. When no unknown intent
-    is left, the same atomic step removes the job from the review lists.
+    The intent's record is then ``resolved``, and ``confirmed`` or ``failed``. When no unknown intent is left,
+    the same atomic step removes the job from the review lists.
 
-    Raises :class:`JobNotFoundError`, :class:`JobNotEndedError`, :class:`IntentNotFoundError` or
-    :class:`IntentNotUnknownError`. Nothing is written then.
+    Raises :class:`JobNotFoundError`, :class:`JobNotEndedError`, :class:`IntentNotFoundError`,
+    :class:`IntentNotUnknownError` or :class:`InvalidRequestError`. Nothing is written then.
     """
     log = _intent_log(store, job_id)
     record = log.records.get(intent_id) if log else None
@@ -75,12 +93,9 @@ def resolve(store: Redis, job_id: str, intent_id: str, *, executed: bool) -> int
             f"intent {intent_id} is not unknown: {source} reported it as {record.status}. "
             f"List the unknown intents with `cto resolve {job_id}`"
         )
-    outcome = Outcome(
-        OutcomeStatus.CONFIRMED if executed else OutcomeStatus.FAILED,
-        record.order.signature if record.order else "",
-    )
-    resolved = replace(settled(record.order, outcome, record.place), resolved=True)
-    unknown, _ = _resolve(store, job_id, intent_id, encode_record(resolved))
+    if found.tokens and not (found.executed and kind_of(intent_id) == "buy"):
+        raise InvalidRequestError({"tokens": ["Must be 0 unless the intent is a buy that was executed."]})
+    unknown, _ = _resolve(store, job_id, intent_id, dumps(asdict(found)))
     return unknown
 
 
@@ -99,19 +114,37 @@ def count(store: Redis) -> int:
     return int(listed)
 
 
-def _intent_log(store: Redis, job_id: str) -> IntentLog | None:
+def intent_fields(store: Redis, job_id: str) -> dict[bytes, bytes]:
+    """Return the fields of a job's intent log, as the store has them, with the resolutions applied.
+
+    Raises :class:`JobNotFoundError` or :class:`JobNotEndedError`.
+    """
     with store.pipeline() as pipeline:
-        pipeline.hget(keys.job(job_id), "status")
+        pipeline.hgetall(keys.job(job_id))
         pipeline.hgetall(keys.intents(job_id))
-        status, fields = pipeline.execute()
-    if status is None:
+        job, fields = pipeline.execute()
+    if not job:
         raise JobNotFoundError(job_id)
-    if not JobStatus(status.decode()).ended:
+    if not JobStatus(job[b"status"].decode()).ended:
         raise JobNotEndedError(job_id)
-    return decode_log({name.decode(): text for name, text in fields.items()})
+    for intent_id, text in fields.items():
+        if resolution := job.get(keys.RESOLVED_FIELD.encode() + intent_id):
+            fields[intent_id] = _resolved(intent_id.decode(), text, Resolution(**json.loads(resolution)))
+    return dict(fields)
 
 
-def _resolve(store: Redis, job_id: str, intent_id: str = "", record: bytes = b"") -> tuple[int, int]:
+def _resolved(intent_id: str, text: bytes, found: Resolution) -> bytes:
+    record = decode_record(intent_id, text)
+    status = OutcomeStatus.CONFIRMED if found.executed else OutcomeStatus.FAILED
+    signature = record.order.signature if record.order else ""
+    return encode_record(resolved(record, Outcome(status, signature, found.spent_lamports, found.tokens)))
+
+
+def _intent_log(store: Redis, job_id: str) -> IntentLog | None:
+    return decode_log({name.decode(): text for name, text in intent_fields(store, job_id).items()})
+
+
+def _resolve(store: Redis, job_id: str, intent_id: str = "", resolution: bytes = b"") -> tuple[int, int]:
     """Run the script. Returns the number of unknown intents left, and 1 if the job left the review lists."""
     with translate_script_errors(
         NOTFOUND=lambda _: JobNotFoundError(job_id),
@@ -122,9 +155,8 @@ def _resolve(store: Redis, job_id: str, intent_id: str = "", record: bytes = b""
     ):
         unknown, removed = Script(store, "resolve")(
             job=keys.job(job_id),
-            intents=keys.intents(job_id),
             job_id=job_id,
             intent_id=intent_id,
-            record=record,
+            resolution=resolution,
         )
     return int(unknown), int(removed)

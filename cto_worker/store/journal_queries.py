@@ -101,6 +101,7 @@ class Backlog:
     messages: dict[str, int]  # queued messages by queue
     accepted: int  # jobs accepted since the store was created
     oldest_waiting_s: float  # age of the oldest waiting job; 0 without a waiting job
+    oldest_waiting: str | None  # its id
     memory_bytes: int  # memory that the store uses
     memory_limit_bytes: int  # at this limit the store refuses writes
     snapshot_s: int  # Unix time of the store's last snapshot, or of its start
@@ -224,6 +225,7 @@ class JournalQueries:
             messages=dict(zip(queues, counts[len(statuses) :], strict=True)),
             accepted=int(accepted or 0),
             oldest_waiting_s=max(0.0, waited_s),
+            oldest_waiting=oldest[0].decode() if created_ms else None,
             memory_bytes=info["used_memory"],
             memory_limit_bytes=info["maxmemory"] or info["total_system_memory"],
             snapshot_s=info["rdb_last_save_time"],

@@ -15,6 +15,7 @@ CHANNEL_PREFIX = "cto:room:"  # + room: pub/sub channel of the room's events
 GATEWAY_PREFIX = "cto:gateway:"  # + gateway id: pub/sub channel of its relay's heartbeat
 JOB_PREFIX = "cto:job:"  # + job id: see :func:`job`
 EVENTS_PREFIX = "cto:events:"  # + job id: see :func:`events`
+INTENTS_PREFIX = "cto:intents:"  # + job id: see :func:`intents`
 OPEN_PREFIX = "cto:open:"  # + room: sorted set of the room's unfinished jobs, by serial number
 LIST_PREFIX = "cto:jobs:"  # + owner + ":" + status or "all": sorted set of jobs, by serial number
 SERIAL = "cto:serial"  # counter: the serial number of the last accepted job
@@ -26,7 +27,11 @@ WAITING = "cto:waiting"  # sorted set: jobs that no run has claimed, by the same
 REVOKED = "cto:revoked"  # sorted set: revoked tokens and users, by the time (s) when the entry expires
 REVOKED_COUNT = "cto:revoked:count"  # counter: incremented with each change of that set
 COUNTS = "cto:counts"  # hash: sums of the counters of all processes, by sample and labels (JSON)
+MINUTE_PREFIX = (
+    "cto:counts:"  # + minutes since the epoch: hash like COUNTS, of the counts of that minute only
+)
 PROCESSES = "cto:processes"  # hash: by process id, the last heartbeat: time (the store's ms), number, content
+RESOLVED_FIELD = "resolved:"  # + intent id: field of a job record
 REVIEW = "needs_review"  # used like a status: the list of ended jobs that an operator must look at
 
 ALL_OWNERS = "*"  # the owner whose lists contain every job; it is not a valid user id
@@ -36,6 +41,8 @@ NEW_MESSAGE_CHECK_DELAY_MS = 8_000  # a new job that is overdue by this time has
 RESUME_CHECK_DELAY_MS = 500  # the same for a job to take over; a superfluous message costs less than waiting
 RESENT_MESSAGE_TTL_MS = 10_000  # how long a resent message is assumed to be still in ``RESUMED_QUEUE``
 SWEEP_LIMIT = 200  # per sweep: maximum of claimed jobs, and maximum of waiting jobs
+MINUTES_SHOWN = 60  # how far back the counts of single minutes are read
+MINUTE_TTL_S = 60 * (MINUTES_SHOWN + 2)
 STEP_DURATION_SAMPLES = 20  # recent runs from which the remaining time is estimated
 
 
@@ -46,7 +53,8 @@ def job(job_id: str) -> str:
     cancel; lease (end of the lease, ms in the store's time), begun (time of the first claim, ms), released
     (1 if the last owner released the job), sent (ms, when the message was last put on ``RESUMED_QUEUE``; 0
     while the job has an owner), stalls (takeovers without progress in between), trace (W3C traceparent of
-    the span that recorded the job, if traces are enabled).
+    the span that recorded the job, if traces are enabled); :data:`RESOLVED_FIELD` + intent id: the outcome
+    that an operator recorded for an unknown intent.
     """
     return f"{JOB_PREFIX}{job_id}"
 
@@ -58,7 +66,7 @@ def events(job_id: str) -> str:
 
 def intents(job_id: str) -> str:
     """Hash: the job's intent log. ``plan``: all steps in order; an intent's id: its latest record."""
-    return f"cto:intents:{job_id}"
+    return f"{INTENTS_PREFIX}{job_id}"
 
 
 def meta(job_id: str) -> str:

@@ -39,7 +39,7 @@ def ask(system, method, rule, text, user="A"):
         method,
         system.url + path,
         params={"userId": user} if filtered else {"jobIds": system.job} if path.endswith("stats") else {},
-        json=operation(userId=user) if (method, path) == ("POST", "/api/cto/jobs") else None,
+        json={} if path.endswith("/resolve") else operation(userId=user) if path.endswith("/jobs") else None,
         headers=bearer(text) | ({"Idempotency-Key": "matrix"} if method == "POST" else {}),
         timeout=10,
         stream=True,

@@ -30,7 +30,8 @@ from cto_worker.store.store_connection import connect
 
 CODES = {"no token": "unauthorized", "expired": "token_expired"}  # of the others: invalid_token
 ALL, EXCEPT_B = set(CALLERS), set(CALLERS) - {"user B"}
-OPERATORS = {"admin", "service"}
+WATCHERS = {"admin", "service"}
+OPERATORS = {"admin"}
 
 # Each route, and the callers that may use it. User A has a job, and each request concerns user A.
 ROUTES = {
@@ -43,14 +44,17 @@ ROUTES = {
     ("POST", "/api/cto/job/<job_id>/cancel"): EXCEPT_B,
     ("GET", "/api/cto/job/<job_id>/stream"): EXCEPT_B,
     ("GET", "/api/cto/stream"): EXCEPT_B,
-    ("GET", "/metrics"): OPERATORS,
+    ("GET", "/api/cto/job/<job_id>/review"): OPERATORS,
+    ("POST", "/api/cto/job/<job_id>/resolve"): OPERATORS,
+    ("GET", "/api/cto/system"): OPERATORS,
+    ("GET", "/metrics"): WATCHERS,
     ("GET", "/ws"): ALL,  # each room is authorized later
 }
 # Each message of a connection, with an argument that concerns user A's job, and the callers that may send it.
 MESSAGES = {
     ("join_room", "user_A"): EXCEPT_B,
     ("join_room", "job_{job}"): EXCEPT_B,
-    ("join_room", "admin_launches"): OPERATORS,
+    ("join_room", "admin_launches"): WATCHERS,
     ("leave_room", "user_A"): ALL,
     ("resume", "{job}"): EXCEPT_B,
     ("auth_refresh", "the same token"): ALL,

@@ -1,10 +1,11 @@
 -- Records an operator's resolution of one unknown intent of an ended job, if an intent is given. Removes the job from
--- the review lists if no intent is unknown. The job's events and Celery's metadata do not change.
--- KEYS: job, intents
--- ARGV: job id, intent id (or ""), its new record
+-- the review lists if no intent is unknown. The job's intents, events and Celery's metadata do not change.
+-- KEYS: job. The intents are not among the keys, because a gateway may only read them.
+-- ARGV: job id, intent id (or ""), its resolution
 -- Returns {number of unknown intents left, 1 if this call removed the job from the lists}
-local job, intents = unpack(KEYS)
-local job_id, intent_id, record = unpack(ARGV)
+local job = unpack(KEYS)
+local job_id, intent_id, resolution = unpack(ARGV)
+local intents = INTENTS_PREFIX .. job_id
 
 local function unknown(text)
   return text and cjson.decode(text).status == "unknown"
@@ -18,18 +19,21 @@ if not ended(status) then
   return redis.error_reply("NOTENDED the job is " .. status)
 end
 if intent_id ~= "" then
-  local old_record = redis.call("HGET", intents, intent_id)
-  if old_record ~= record then -- equal: a retry, because the first answer was lost
-    if not unknown(old_record) then
+  local field = RESOLVED_FIELD .. intent_id
+  local earlier = redis.call("HGET", job, field)
+  if earlier ~= resolution then -- equal: a retry, because the first answer was lost
+    if earlier or not unknown(redis.call("HGET", intents, intent_id)) then
       return redis.error_reply("NOTUNKNOWN the intent is already resolved")
     end
-    redis.call("HSET", intents, intent_id, record)
+    redis.call("HSET", job, field, resolution)
   end
 end
 
 local remaining = 0
-for _, text in ipairs(redis.call("HVALS", intents)) do
-  if unknown(text) then -- the plan is an array without a status
+local log = redis.call("HGETALL", intents)
+for index = 1, #log, 2 do
+  -- The plan is an array without a status.
+  if unknown(log[index + 1]) and redis.call("HEXISTS", job, RESOLVED_FIELD .. log[index]) == 0 then
     remaining = remaining + 1
   end
 end

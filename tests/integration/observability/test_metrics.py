@@ -180,7 +180,7 @@ def test_counts_that_could_not_be_sent_are_added_later_and_once(settings, store,
     counter.inc(7)
     sender.send()
     repeated = {"id": sender._id, "number": sender._number, "content": '{"kind": "worker"}'}
-    sender._write(['["cto_sweeps_total"]', 7], forget_ms=FORGET_MS, **repeated)
+    sender._write(['["cto_sweeps_total"]', 7], forget_ms=FORGET_MS, of_minute=0, **repeated)
     assert read_system_counts(store).counts["cto_sweeps_total", ()] == 12
 
 

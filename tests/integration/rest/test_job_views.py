@@ -439,6 +439,9 @@ def test_every_route_is_public_or_by_caller(app):
         "/api/cto/job/<job_id>/latest",
         "/api/cto/job/<job_id>/events",
         "/api/cto/job/<job_id>/cancel",
+        "/api/cto/job/<job_id>/review",
+        "/api/cto/job/<job_id>/resolve",
+        "/api/cto/system",
     }
     assert {rule.rule for rule in app.url_map.iter_rules()} == open_to_all | by_caller
 

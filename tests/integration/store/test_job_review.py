@@ -24,7 +24,14 @@ from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.operation.phases import MAX_STALLS
 from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store import job_review, keys
-from cto_worker.store.job_review import UnknownIntent, close, resolve, unknown_intents
+from cto_worker.store.job_review import (
+    Resolution,
+    UnknownIntent,
+    close,
+    intent_fields,
+    resolve,
+    unknown_intents,
+)
 from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
@@ -76,7 +83,7 @@ def listed(store):
 @pytest.fixture
 def record(store):
     return lambda intent_id: decode_record(
-        intent_id, store.hget(keys.intents(intent_id.split(":")[0]), intent_id)
+        intent_id, intent_fields(store, intent_id.split(":")[0])[intent_id.encode()]
     )
 
 
@@ -123,7 +130,7 @@ def test_resolving_the_last_unknown_intent_removes_the_job_from_the_list(
     run("j1", "wallet-1:buy")
     run("j2", "wallet-1:buy")
     before = record(FIRST)
-    assert resolve(store, "j1", FIRST, executed=executed) == 0
+    assert resolve(store, "j1", FIRST, Resolution(executed)) == 0
     after = record(FIRST)
     assert (after.status, after.outcome.status, after.resolved) == (status, status, True)
     assert (after.order, after.place, after.outcome.signature) == (before.order, 1, before.order.signature)
@@ -137,7 +144,7 @@ def test_a_resolved_job_needs_no_review_and_keeps_its_outcome(run, store):
     history = JournalQueries(store)
     before = history.job_details("j1")
     assert (before.needs_review, before.outcome) == (True, "unknown")
-    resolve(store, "j1", FIRST, executed=True)
+    resolve(store, "j1", FIRST, Resolution(True))
     after = history.job_details("j1")
     assert (after.needs_review, after.outcome, after.result) == (False, "unknown", before.result)
     assert after.result["needsReview"], "as it was when the job ended"
@@ -148,20 +155,20 @@ def test_a_job_stays_listed_until_its_last_unknown_intent_is_resolved(run, liste
     run("j1", "buy")
     for left in (2, 1, 0):
         assert listed() == ["j1"]
-        assert resolve(store, "j1", unknown_intents(store, "j1")[-1].intent_id, executed=True) == left
+        assert resolve(store, "j1", unknown_intents(store, "j1")[-1].intent_id, Resolution(True)) == left
     assert listed() == []
 
 
 def test_history_stays_what_it_was(run, store):
     run("j1", "buy")
     before = dump(store)
-    resolve(store, "j1", FIRST, executed=True)
+    resolve(store, "j1", FIRST, Resolution(True))
     after = dump(store)
     changed = {key for key in before if before[key] != after[key]}
-    assert changed == {keys.intents("j1").encode()}
+    assert changed == {keys.job("j1").encode()}
     assert set(before) == set(after)
-    resolve(store, "j1", SECOND, executed=True)
-    resolve(store, "j1", "j1:wallet-3:buy.1", executed=True)
+    resolve(store, "j1", SECOND, Resolution(True))
+    resolve(store, "j1", "j1:wallet-3:buy.1", Resolution(True))
     lists = {f"cto:jobs:{owner}:needs_review".encode() for owner in ("7", "*")}
     after = dump(store)
     assert {key for key in before if before[key] != after.get(key)} == changed | lists
@@ -190,7 +197,7 @@ def test_an_invalid_resolution_is_refused(run, stall, store, job_id, intent_id, 
     stall("runs")
     before = dump(store)
     with pytest.raises(error):
-        resolve(store, job_id, intent_id, executed=executed)
+        resolve(store, job_id, intent_id, Resolution(executed))
     assert dump(store) == before
 
 
@@ -198,10 +205,10 @@ def test_an_invalid_resolution_is_refused(run, stall, store, job_id, intent_id, 
 @pytest.mark.parametrize("again", [True, False])
 def test_a_resolution_is_final(run, store, executed, again):
     run("j1", "buy")
-    resolve(store, "j1", FIRST, executed=executed)
+    resolve(store, "j1", FIRST, Resolution(executed))
     before = dump(store)
     with pytest.raises(IntentNotUnknownError, match="an operator reported it as"):
-        resolve(store, "j1", FIRST, executed=again)
+        resolve(store, "j1", FIRST, Resolution(again))
     assert dump(store) == before
 
 
@@ -222,9 +229,9 @@ def before_writing(monkeypatch):
 
 def test_the_first_of_two_contradicting_resolutions_counts(run, store, record, before_writing):
     run("j1", "buy")
-    before_writing(lambda: resolve(store, "j1", FIRST, executed=True))
+    before_writing(lambda: resolve(store, "j1", FIRST, Resolution(True)))
     with pytest.raises(IntentNotUnknownError):
-        resolve(store, "j1", FIRST, executed=False)
+        resolve(store, "j1", FIRST, Resolution(False))
     assert record(FIRST).status == "confirmed"
 
 
@@ -232,7 +239,7 @@ def test_a_job_that_expires_meanwhile_leaves_nothing_behind(run, store, before_w
     run("j1", "buy")
     before_writing(lambda: store.delete(keys.job("j1"), keys.intents("j1")))
     with pytest.raises(JobNotFoundError):
-        resolve(store, "j1", FIRST, executed=True)
+        resolve(store, "j1", FIRST, Resolution(True))
     assert not store.exists(keys.intents("j1"))
 
 
@@ -245,7 +252,7 @@ def test_a_repeated_resolution_after_a_lost_answer_is_harmless(run, store, liste
         return lambda **arguments: (run(**arguments), run(**arguments))[1]
 
     monkeypatch.setattr(job_review, "Script", twice)
-    assert resolve(store, "j1", FIRST, executed=True) == 0
+    assert resolve(store, "j1", FIRST, Resolution(True)) == 0
     assert listed() == []
 
 
@@ -278,7 +285,7 @@ def test_an_in_flight_intent_of_a_parked_job_is_unknown(journal, run, store, lis
     assert listed() == ["j1"]
     assert not close(store, "j1")
     assert listed() == ["j1"]
-    resolve(store, "j1", FIRST, executed=True)
+    resolve(store, "j1", FIRST, Resolution(True))
     assert listed() == []
 
 

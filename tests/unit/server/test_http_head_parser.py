@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from api.errors import HeadError
+from api.protocol_errors import HeadError
 from api.server.http_head_parser import (
     MAX_FIELDS,
     error_response,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.errors import WebSocketError
+from api.protocol_errors import WebSocketError
 from api.relay.websocket_frame_encoder import BINARY, CLOSE, FRAGMENT, PING, TEXT
 from api.server.websocket_frame_decoder import FrameDecoder, close_status, text_of
 
