@@ -19,6 +19,7 @@ from api.rest.rate_limit import limit_requests
 from api.rest.readiness_check import ReadinessCheck
 from api.rest.request_parsing import MAX_BODY_BYTES
 from api.spec import asyncapi, openapi
+from cto_worker.market_registry import market_type
 from cto_worker.store.journal_queries import JournalQueries
 
 if TYPE_CHECKING:
@@ -123,7 +124,9 @@ def _console_view(settings: Settings) -> Callable[..., str]:
     """Return a view of the console's page. It is the same at every address."""
 
     def console(**_: str) -> str:
-        return render_template("console.html", settings=settings)
+        return render_template(
+            "console.html", settings=settings, platforms=market_type(settings.market).platforms
+        )
 
     return console
 

@@ -6,6 +6,8 @@ const setting = (name) => document.querySelector(`meta[name="cto-${name}"]`).con
 export const AUTH_REQUIRED = setting("auth") === "required";
 /** The market on which operations trade, e.g. "paper". */
 export const MARKET = setting("market");
+/** The platforms that a request may name; empty: any. */
+export const PLATFORMS = setting("platforms").split(",").filter(Boolean);
 /** The SOL from which on a start must be confirmed. */
 export const CONFIRM_SOL = Number(setting("confirm-sol"));
 

@@ -4,7 +4,7 @@ import { LOCALE, T } from "/static/console/texts.js";
 
 const EXACT = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 9 });
 const ALIGNED = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 4, maximumFractionDigits: 4 });
-const COMPACT = new Intl.NumberFormat(LOCALE, { notation: "compact", maximumSignificantDigits: 4 });
+const COMPACT = new Intl.NumberFormat(LOCALE, { notation: "compact", minimumSignificantDigits: 4, maximumSignificantDigits: 4 });
 const INTEGER = new Intl.NumberFormat(LOCALE);
 const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
 const TIME = new Intl.DateTimeFormat(LOCALE, CLOCK);
@@ -34,7 +34,7 @@ export const exactTokens = (baseUnits) => T.exactTokens(new Intl.NumberFormat(LO
 export function price(amount) {
   if (amount >= 0.001) return amount.toPrecision(4);
   const [digits, exponent] = amount.toExponential(3).split("e-");
-  return `0.0${[...String(exponent - 1)].map((digit) => SUBSCRIPTS[digit]).join("")}${digits.replace(".", "").replace(/0+$/, "")}`;
+  return `0.0${[...String(exponent - 1)].map((digit) => SUBSCRIPTS[digit]).join("")}${digits.replace(".", "")}`;
 }
 
 export const exactPrice = (amount) => `${amount.toFixed(18).replace(/0+$/, "")} SOL`;
@@ -64,6 +64,9 @@ export function duration(ms) {
   if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1_000)} s`;
   return `${Math.floor(ms / 3_600_000)} h ${Math.floor((ms % 3_600_000) / 60_000)} min`;
 }
+
+/** Format a size in MiB or GiB. */
+export const bytes = (size) => (size < 2 ** 30 ? `${INTEGER.format(Math.round(size / 2 ** 20))} MiB` : `${(size / 2 ** 30).toFixed(1)} GiB`);
 
 /** Format a share between 0 and 100. */
 export const percent = (value) => `${Math.round(value)} %`;

@@ -16,7 +16,7 @@ export function Header({ session, route, openKeys }) {
       <span>${T.product}</span></a>
     <nav aria-label=${T.nav.label}>
       ${link("operations", "/")}
-      ${link("review", "/review", reviews > 0 && html` <span class="count" title=${T.waitingForReview(reviews)}>${reviews}${reviews === REVIEW_LIMIT ? "+" : ""}</span>`)}
+      ${session.isOperator && link("review", "/review", reviews > 0 && html` <span class="count" title=${T.waitingForReview(reviews)}>${reviews}${reviews === REVIEW_LIMIT ? "+" : ""}</span>`)}
       ${session.isOperator && link("system", "/system")}
     </nav>
     <div class="tools">
@@ -42,7 +42,7 @@ function ConnectionState({ session }) {
 
 function Caller({ session }) {
   const { caller } = session;
-  if (!caller) return html`<span class="caller">${T.session.off}</span>`;
+  if (!caller) return html`<span class="caller" data-off="true">${T.session.off}</span>`;
   const signOut = () => {
     Session.signOut();
     location.reload();

@@ -9,7 +9,7 @@ const FEEDBACK_MS = 1_500;
 const ICONS = {
   waiting: "M8 3.5v5l3 2M8 14A6 6 0 1 1 8 2a6 6 0 0 1 0 12Z", running: "M5.5 3.5v9l7-4.5z", completed: "m3.5 8.5 3 3 6-7",
   partial: "M8 2a6 6 0 1 0 0 12zM8 2a6 6 0 0 1 0 12", failed: "m4 4 8 8m0-8-8 8", review: "M8 3v6m0 3v.5", reviewed: "M8 3v6m0 3v.5",
-  cancelled: "M3 8h10", unknown: "M8 3v6m0 3v.5",
+  cancelled: "M3 8h10", close: "m4 4 8 8m0-8-8 8", copy: "M6 5.5h7.5V14H6zM10 5V2.5H2.5V11H5.5", back: "m9.5 3.5-5 4.5 5 4.5", unknown: "M8 3v6m0 3v.5",
 };
 
 export const Icon = ({ kind }) => html`<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><path d=${ICONS[kind]}></path></svg>`;
@@ -36,8 +36,8 @@ export function Buys({ latest }) {
     <span class="number">${bought}/${planned}</span></span>`;
 }
 
-/** A button that copies a text to the clipboard and confirms it. */
-export function Copy({ text, target, label = T.copy }) {
+/** A button that copies a text to the clipboard and confirms it: an icon, with a label if there is one. */
+export function Copy({ text, target, label }) {
   const [state, setState] = useState("");
   const timer = useRef();
   useEffect(() => () => clearTimeout(timer.current), []);
@@ -51,7 +51,9 @@ export function Copy({ text, target, label = T.copy }) {
     clearTimeout(timer.current);
     timer.current = setTimeout(setState, FEEDBACK_MS, "");
   };
-  return html`<button class="copy" type="button" aria-label=${`${state || label} ${target}`} onClick=${copy}>${state || label}</button>`;
+  const name = `${state || label || T.copy} ${target}`;
+  return html`<button class="copy" type="button" aria-label=${name} title=${name} data-copied=${String(state === T.copied)} onClick=${copy}>
+    <${Icon} kind=${{ [T.copied]: "completed", [T.cannotCopy]: "failed" }[state] ?? "copy"} />${label}</button>`;
 }
 
 /** A shortened address, with a button that copies it. */
@@ -93,5 +95,5 @@ export function Dialog({ title, onClose, children, className = "" }) {
   return html`<dialog ref=${node} class=${className} aria-labelledby="dialog-title" onClose=${onClose}
     onClick=${({ target }) => { if (target === node.current) close(); }}>
     <div class="dialog"><header><h2 id="dialog-title">${title}</h2>
-      <button class="quiet" type="button" aria-label=${T.close} onClick=${close}>✕</button></header>${children}</div></dialog>`;
+      <button class="quiet" type="button" aria-label=${T.close} onClick=${close}><${Icon} kind="close" /></button></header>${children}</div></dialog>`;
 }

@@ -6,10 +6,10 @@ import { Events } from "/static/console/operation/events.js";
 import { useJob } from "/static/console/operation/job.js";
 import { Parameters, RawJson } from "/static/console/operation/parameters.js";
 import { runOf } from "/static/console/operation/wallet-rows.js";
-import { Waterfall } from "/static/console/operation/waterfall.js";
+import { stepText, Waterfall } from "/static/console/operation/waterfall.js";
 import { CancelDialog } from "/static/console/operations/bulk-cancel.js";
 import { T } from "/static/console/texts.js";
-import { Address, Badge, Failure, Loading, Sol, Time } from "/static/console/ui.js";
+import { Address, Badge, Failure, Icon, Loading, Sol, Time } from "/static/console/ui.js";
 
 const X = T.operation;
 
@@ -35,6 +35,7 @@ export function Run({ session, jobId, replayMs, axisMs, onDuration }) {
     <${Summary} session=${session} latest=${latest} from=${from} nowMs=${nowMs} needsReview=${needsReview} isReplay=${isReplay} />
     <section class="panel"><h3>${X.wallets}</h3>
       <${Phases} run=${run} nowMs=${nowMs} />
+      <${Failures} wallets=${run.wallets} />
       <${Waterfall} run=${run} nowMs=${nowMs} axisMs=${Math.max(1, axisMs ?? (isReplay ? last.timestamp : nowMs) - from)} /></section>
     <${Parameters} first=${all[0]} latest=${last} />
     <${Events} events=${events} from=${from} isComplete=${all[0].seq === 1} />
@@ -67,5 +68,19 @@ function Summary({ session, latest, from, nowMs, needsReview, isReplay }) {
 }
 
 /** The phases in order, with the duration of each. */
-const Phases = ({ run: { phases }, nowMs }) => html`<ol class="phases" aria-label=${X.phases}>${phases.filter(({ phase }) => phase < 5).map(({ title, from, to }) => html`
-  <li aria-current=${to === null ? "step" : undefined}>${title} <span class="soft number">${duration((to ?? nowMs) - from)}</span></li>`)}</ol>`;
+const Phases = ({ run: { phases }, nowMs }) => html`<ol class="phases" aria-label=${X.phases}>${phases.filter(({ phase }) => phase < 5).map(({ phase, from, to }) => html`
+  <li aria-current=${to === null ? "step" : undefined}>${(to === null ? X.currentPhases : X.phaseNames)[phase]} <span class="soft number">${duration((to ?? nowMs) - from)}</span></li>`)}</ol>`;
+
+/** The failures, grouped by step and reason: the answer to "which wallets failed, and why". */
+function Failures({ wallets }) {
+  const groups = new Map();
+  for (const { result, reason } of wallets) {
+    if (result.failedKind) {
+      const text = stepText(result);
+      const key = `${text} ${reason?.text}`;
+      groups.set(key, { text, result: result.result, reason: reason?.text, count: (groups.get(key)?.count ?? 0) + 1 });
+    }
+  }
+  return groups.size > 0 && html`<ul class="failures">${[...groups].map(([key, { text, result, reason, count }]) => html`
+    <li key=${key} data-result=${result}><span class="result"><${Icon} kind=${result} />${X.failures(count, text, reason)}</span></li>`)}</ul>`;
+}

@@ -6,7 +6,7 @@ import { Replay } from "/static/console/operation/replay.js";
 import { Run } from "/static/console/operation/run.js";
 import { navigate, operationPath } from "/static/console/router.js";
 import { T } from "/static/console/texts.js";
-import { Copy } from "/static/console/ui.js";
+import { Copy, Icon } from "/static/console/ui.js";
 
 const X = T.operation;
 
@@ -24,7 +24,7 @@ export function OperationView({ session, route: { jobId, query } }) {
     setReplayMs(null);
     navigate(operationPath(jobId) + (id ? `?with=${encodeURIComponent(id)}` : ""));
   };
-  return html`<div class="list-head"><p><a href="/">← ${X.back}</a></p>
+  return html`<div class="list-head"><p><a class="back" href="/"><${Icon} kind="back" />${X.back}</a></p>
       <div class="actions">
         ${areEnded && replayMs === null && html`<button type="button" onClick=${() => setReplayMs(0)}>${T.replay.start}</button>`}
         ${other ? html`<button type="button" onClick=${() => compareWith(null)}>${T.compare.close}</button>`

@@ -13,7 +13,7 @@ const LAMPORTS = 1e9;
  * @property {{ code: string, text: string } | null} reason of its last failure
  * @property {number} tokens base units
  * @property {number | null} price SOL of one token
- * @property {number | null} spent SOL, or null before its first step ended
+ * @property {number | null} spent SOL, or null before the result of its first step is known
  * @property {number | null} fee SOL
  * @property {{ kind: string, signature: string }[]} transactions
  */
@@ -39,7 +39,8 @@ export function runOf(events) {
 function walletRow(wallet, steps, running, plan) {
   const bought = steps.filter(({ kind, status }) => kind === "buy" && status === "confirmed");
   const tokens = sum(bought, "tokens");
-  const spent = steps.length ? sum(steps, "spent") : null;
+  const isKnown = steps.some((step) => step.spent > 0 || step.status !== "unknown");
+  const spent = isKnown ? sum(steps, "spent") : null;
   const failed = steps.findLast(({ errorCode }) => errorCode);
   return {
     wallet, tokens, spent,

@@ -25,11 +25,11 @@ const Axis = ({ axisMs }) => html`<span class="axis number" aria-hidden="true"><
 
 function WalletRow({ row, number, from, nowMs, axisMs }) {
   const { wallet, bars, result, reason, tokens, price, spent, fee, transactions } = row;
-  const cell = (name, content) => html`<td class=${`w-${name}`} data-label=${X.columns[name]}>${content}</td>`;
+  const cell = (name, content) => html`<td class=${`w-${name}`} data-empty=${String(content === "–")} data-label=${X.columns[name]}>${content}</td>`;
   return html`<tr data-result=${result.result}>
     <th scope="row" class="w-wallet"><span class="soft number">${number}</span> <span class="mono" title=${wallet}>${shorten(wallet)}</span><${Copy} text=${wallet} target="wallet" /></th>
     ${cell("timeline", html`<span class="track">${bars.map((bar) => html`<${Bar} bar=${bar} from=${from} nowMs=${nowMs} axisMs=${axisMs} />`)}</span>`)}
-    ${cell("result", html`<span class="result"><${Icon} kind=${ICONS[result.result]} />${resultText(result)}</span>
+    ${cell("result", html`<span class="result"><${Icon} kind=${ICONS[result.result]} />${stepText(result)}${result.count && `, ${result.count}`}</span>
       ${reason && html`<span class="reason" title=${reason.code}>${reason.text ?? reason.code}</span>`}`)}
     ${cell("tokens", tokens ? html`<${Tokens} baseUnits=${tokens} />` : "–")}
     ${cell("price", price ? html`<${Price} amount=${price} />` : "–")}
@@ -39,9 +39,10 @@ function WalletRow({ row, number, from, nowMs, axisMs }) {
   </tr>`;
 }
 
-function resultText({ result, failedKind, count }) {
-  const text = failedKind === "transfer" ? (result === "failed" ? X.failedAt(X.transfer) : X.unknownAt(X.transfer)) : X.results[result];
-  return count ? `${text}, ${count}` : text;
+/** Return the result of a wallet as text; a failed or unknown step is named. */
+export function stepText({ result, failedKind }) {
+  if (!failedKind) return X.results[result];
+  return (result === "failed" ? X.failedAt : X.unknownAt)(X[failedKind]);
 }
 
 function Bar({ bar: { kind, status, from: begin, to }, from, nowMs, axisMs }) {

@@ -4,6 +4,7 @@ import { shorten } from "/static/console/format.js";
 import { addressOf, guessKind, SEARCHED } from "/static/console/operations/filters.js";
 import { navigate, operationPath } from "/static/console/router.js";
 import { T } from "/static/console/texts.js";
+import { Icon } from "/static/console/ui.js";
 
 const KINDS = Object.keys(T.filters.kinds);
 const STATE_NAMES = ["status", "outcome", "needsReview"];
@@ -74,4 +75,4 @@ function Search({ change, field, kinds }) {
 /** The searched values, each with a button that removes it. */
 const Chips = ({ filters, change }) => SEARCHED.filter((name) => filters[name]).map((name) => html`
   <button key=${name} class="chip" type="button" title=${filters[name]} aria-label=${T.filters.remove(T.filters.kinds[name], filters[name])}
-    onClick=${() => change({ [name]: "" })}><span class="soft">${T.filters.kinds[name]}</span> <span class="mono">${shorten(filters[name], 6)}</span> ✕</button>`);
+    onClick=${() => change({ [name]: "" })}><span class="soft">${T.filters.kinds[name]}</span> <span class="mono">${shorten(filters[name], 6)}</span> <${Icon} kind="close" /></button>`);

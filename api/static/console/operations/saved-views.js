@@ -2,6 +2,7 @@
 import { html, useEffect, useRef, useState } from "/static/third_party/preact.js";
 import { navigate } from "/static/console/router.js";
 import { T } from "/static/console/texts.js";
+import { Icon } from "/static/console/ui.js";
 
 const KEY = "cto-views";
 
@@ -32,7 +33,7 @@ export function SavedViews({ current }) {
       ${views.length === 0 && html`<p class="soft">${T.views.none}</p>`}
       <ul>${views.map((view) => html`<li key=${view.name}>
         <button class="quiet" type="button" aria-current=${String(view.address === current)} onClick=${() => open(view.address)}>${view.name}</button>
-        <button class="quiet" type="button" aria-label=${T.views.remove(view.name)} onClick=${() => store(views.filter((each) => each !== view))}>✕</button></li>`)}</ul>
+        <button class="quiet" type="button" aria-label=${T.views.remove(view.name)} onClick=${() => store(views.filter((each) => each !== view))}><${Icon} kind="close" /></button></li>`)}</ul>
       <form onSubmit=${add}><label for="view-name">${T.views.save}</label>
         <input id="view-name" value=${name} maxlength="40" placeholder=${T.views.name} autocomplete="off" onInput=${({ target }) => setName(target.value)} />
         <button>${T.views.ok}</button></form></div></details>`;
@@ -49,7 +50,7 @@ function read() {
 
 function useCloseOutside(menu) {
   useEffect(() => {
-    const onClick = ({ target }) => { if (!menu.current?.contains(target)) menu.current.open = false; };
+    const onClick = ({ target }) => { if (menu.current && !menu.current.contains(target)) menu.current.open = false; };
     addEventListener("click", onClick);
     return () => removeEventListener("click", onClick);
   }, []);

@@ -23,6 +23,7 @@ export function OperationsTable({ list, active, setActive, selected, toggle, tog
 
   useEffect(() => {
     const onResize = () => {
+      if (!frame.current) return;
       setHeight(rowHeight());
       setView({ top: frame.current.scrollTop, height: frame.current.clientHeight });
     };
