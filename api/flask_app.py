@@ -13,7 +13,9 @@ from werkzeug.exceptions import NotFound
 
 from api import metric_definitions
 from api.auth.authentication import authenticate_request, require_authentication
-from api.rest import error_handlers, job_views, review_views, system_view
+from api.history.job_history import JobHistory
+from api.history.job_search import JobSearch
+from api.rest import error_handlers, job_list_views, job_views, review_views, system_view
 from api.rest.error_handlers import unavailable
 from api.rest.rate_limit import limit_requests
 from api.rest.readiness_check import ReadinessCheck
@@ -21,6 +23,7 @@ from api.rest.request_parsing import MAX_BODY_BYTES
 from api.spec import asyncapi, openapi
 from cto_worker.market_registry import market_type
 from cto_worker.store.journal_queries import JournalQueries
+from cto_worker.store.unarchived_jobs import UnarchivedJobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from api.auth.authentication import Authenticator
+    from api.history.archive_reader import ArchiveReader
     from cto_worker.config import Settings
     from cto_worker.domain.journal_ports import Journal
     from cto_worker.jobs.job_producer import JobProducer
@@ -37,12 +41,13 @@ STATIC = Path(__file__).parent / "static"
 CONSOLE_ADDRESSES = ("/", "/operations/<job_id>", "/review", "/system")
 
 
-def create_app(  # noqa: PLR0913 - the parts that the app is built from
+def create_app(  # noqa: PLR0913, PLR0917 - the parts that the app is built from
     settings: Settings,
     authenticator: Authenticator,
     store: Redis,
     journal: Journal,
     producer: JobProducer,
+    archive: ArchiveReader,
     *,
     seconds_since_heartbeat: Callable[[], float] = lambda: 0.0,
     stopping: Callable[[], bool] = lambda: False,
@@ -94,9 +99,10 @@ def create_app(  # noqa: PLR0913 - the parts that the app is built from
         return jsonify(success=True, data={"status": "ready"})
 
     _add_pages(app, settings)
-    history = JournalQueries(store)
+    history = JobHistory(store, archive)
     app.register_blueprint(job_views.blueprint(history, journal, producer))
-    app.register_blueprint(review_views.blueprint(store, history))
+    app.register_blueprint(job_list_views.blueprint(history, JobSearch(UnarchivedJobs(store), archive)))
+    app.register_blueprint(review_views.blueprint(store, JournalQueries(store)))
     app.register_blueprint(system_view.blueprint(store))
     return app
 

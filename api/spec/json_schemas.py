@@ -11,6 +11,7 @@ import msgspec
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
+from api.rest.job_list_views import Summary
 from api.rest.job_views import Cancelling, Created
 from api.rest.review_views import JobReview, ResolutionSchema
 from api.rest.system_view import SystemState
@@ -60,7 +61,7 @@ def _request_schema(name: str, schema: Schema) -> dict[str, Any]:
 
 def response_schemas() -> dict[str, Any]:
     """Return the schemas of responses and events by name."""
-    classes = (Created, Cancelling, Stats, ProgressEvent, JobReview, SystemState)
+    classes = (Created, Cancelling, Stats, Summary, ProgressEvent, JobReview, SystemState)
     _, found = msgspec.json.schema_components(classes, ref_template=_REFERENCE)
     enums = {_REFERENCE.format(name=name): found[name]["enum"] for name in found if "enum" in found[name]}
     schemas = {}

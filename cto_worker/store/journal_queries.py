@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from cto_worker.domain.field_types import Count, Percent, doc
+from cto_worker.domain.job_summary import JobSummary
 from cto_worker.domain.progress_event import JobStatus, dumps
 from cto_worker.domain.purchase_outcome import PurchaseOutcome, outcome_of
 from cto_worker.store import keys
@@ -94,6 +95,22 @@ class Stats(Struct, rename="camel"):
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """Numbers of jobs by status, and the ids that were not found."""
+
+    by_status: dict[JobStatus, int]
+    progress_sum: float
+    missing: list[str]
+
+    def stats(self) -> Stats:
+        """Return the statistics with these numbers."""
+        queued, active, completed, failed = self.by_status.values()
+        found, not_found = sum(self.by_status.values()), len(self.missing)
+        average = round(self.progress_sum / found, 2) if found else 0.0
+        return Stats(found + not_found, queued, active, completed, failed, not_found, average)
+
+
+@dataclass(frozen=True, slots=True)
 class Backlog:
     """The unfinished work of the whole system, and the state of the store."""
 
@@ -105,17 +122,6 @@ class Backlog:
     memory_bytes: int  # memory that the store uses
     memory_limit_bytes: int  # at this limit the store refuses writes
     snapshot_s: int  # Unix time of the store's last snapshot, or of its start
-
-
-@dataclass(frozen=True, slots=True)
-class JobSummary:
-    """One job in a list of jobs."""
-
-    job_id: str
-    status: JobStatus
-    created_ms: int  # ms since the epoch
-    event: bytes  # the latest event
-    needs_review: bool  # whether an operator must look at the job now
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +187,13 @@ class JournalQueries:
 
     def stats(self, job_ids: Sequence[str], user_id: str | None = None) -> Stats:
         """Count jobs by status. If ``user_id`` is given, jobs of other users count as not found."""
-        *counts, progress = self._stats(list(map(keys.job, job_ids)), counted_user=user_id or "")
-        queued, active, completed, failed, not_found = map(int, counts)
-        found = len(job_ids) - not_found
-        average = round(float(progress) / found, 2) if found else 0.0
-        return Stats(len(job_ids), queued, active, completed, failed, not_found, average)
+        return self.counts(job_ids, user_id).stats()
+
+    def counts(self, job_ids: Sequence[str], user_id: str | None = None) -> Counts:
+        """Return what :meth:`stats` needs."""
+        *counts, progress, missing = self._stats(list(map(keys.job, job_ids)), counted_user=user_id or "")
+        by_status = dict(zip(JobStatus, map(int, counts), strict=True))
+        return Counts(by_status, float(progress), [job_ids[position] for position in missing])
 
     def page(self, user_id: str | None, status: str | None, limit: int, cursor: int | None = None) -> Page:
         """Return one page of a user's jobs, or of all jobs if ``user_id`` is ``None``.

@@ -18,6 +18,7 @@ EVENTS_PREFIX = "cto:events:"  # + job id: see :func:`events`
 INTENTS_PREFIX = "cto:intents:"  # + job id: see :func:`intents`
 OPEN_PREFIX = "cto:open:"  # + room: sorted set of the room's unfinished jobs, by serial number
 LIST_PREFIX = "cto:jobs:"  # + owner + ":" + status or "all": sorted set of jobs, by serial number
+UNARCHIVED_PREFIX = "cto:unarchived:"  # + owner: see :func:`unarchived`
 SERIAL = "cto:serial"  # counter: the serial number of the last accepted job
 LIMITS_PREFIX = "LIMITS:cto"  # + ":{" + limit and caller + "}", and "/-1" for the previous window: counters
 PROBE = "cto:probe"  # string: written by a starting worker to check that the store is durable
@@ -80,6 +81,11 @@ def jobs(owner: str, status: str = "all") -> str:
     ``status`` is a ``JobStatus``, :data:`REVIEW` or "all".
     """
     return f"{LIST_PREFIX}{owner}:{status}"
+
+
+def unarchived(owner: str) -> str:
+    """Sorted set: the jobs of a user or of :data:`ALL_OWNERS` that are not archived, by creation (ms)."""
+    return f"{UNARCHIVED_PREFIX}{owner}"
 
 
 def idempotency(caller: str, key: str) -> str:

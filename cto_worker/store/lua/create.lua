@@ -62,6 +62,7 @@ for _, owner in ipairs({ user, ALL_OWNERS }) do
   remove_expired(all)
   redis.call("ZADD", all, serial, job_id)
   redis.call("PERSIST", all)
+  redis.call("ZADD", UNARCHIVED_PREFIX .. owner, created_ms, job_id)
 end
 for room in string.gmatch(rooms, "%S+") do
   redis.call("ZADD", OPEN_PREFIX .. room, serial, job_id)

@@ -138,16 +138,16 @@ def test_each_new_job_removes_two_expired_jobs_from_the_lists(store, run, let_pa
             assert sum(job_id.startswith(b"old") for job_id in store.zrange(key, 0, -1)) == left
 
 
-def test_a_query_removes_a_limited_number_of_expired_jobs(store, run, rest, monkeypatch):
+def test_a_query_removes_a_limited_number_of_expired_jobs(store, run, monkeypatch):
     run("old")
     monkeypatch.setattr("cto_worker.store.journal_queries.MAX_PURGES_PER_QUERY", 25)
     for owner in ("7", keys.ALL_OWNERS):
         store.zadd(keys.jobs(owner), {f"gone-{number}": 10 + number for number in range(60)})
     pages, cursor = [], None
     while not pages or cursor:
-        page = rest.get("/api/cto/jobs", query_string={"limit": 9, "cursor": cursor}).get_json()["data"]
-        cursor = page["nextCursor"]
-        pages.append([job["jobId"] for job in page["jobs"]])
+        page = JournalQueries(store).page("7", None, 9, cursor)
+        cursor = page.cursor
+        pages.append([job.job_id for job in page.jobs])
     assert pages == [[], [], ["old"]]
 
 
