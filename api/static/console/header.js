@@ -1,5 +1,6 @@
 // The header: navigation, the state of the connection, and the caller.
-import { html } from "/static/third_party/preact.js";
+import { html, useEffect } from "/static/third_party/preact.js";
+import { neededReview } from "/client/index.js";
 import { useObservable, useRequest } from "/static/console/observable.js";
 import { Session } from "/static/console/session.js";
 import { T } from "/static/console/texts.js";
@@ -31,7 +32,9 @@ export function Header({ session, route, openKeys }) {
 /** Return the number of operations that need review, at most REVIEW_LIMIT. */
 function useReviewCount(session) {
   const load = async () => (await session.rest.request("GET", `/api/cto/jobs?status=needs_review&limit=${REVIEW_LIMIT}`)).jobs.length;
-  return useRequest(load, "reviews", REVIEW_INTERVAL_MS).data ?? 0;
+  const { data, reload } = useRequest(load, "reviews", REVIEW_INTERVAL_MS);
+  useEffect(() => session.events.onComplete((event) => { if (neededReview(event)) reload(); }), [session]);
+  return data ?? 0;
 }
 
 function ConnectionState({ session }) {
