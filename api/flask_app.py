@@ -22,7 +22,6 @@ from api.rest.readiness_check import ReadinessCheck
 from api.rest.request_parsing import MAX_BODY_BYTES
 from api.spec import asyncapi, openapi
 from cto_worker.market_registry import market_type
-from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.store.unarchived_jobs import UnarchivedJobs
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that the app is built from
     history = JobHistory(store, archive)
     app.register_blueprint(job_views.blueprint(history, journal, producer))
     app.register_blueprint(job_list_views.blueprint(history, JobSearch(UnarchivedJobs(store), archive)))
-    app.register_blueprint(review_views.blueprint(store, JournalQueries(store)))
+    app.register_blueprint(review_views.blueprint(store, history, settings.replicas))
     app.register_blueprint(system_view.blueprint(store))
     return app
 

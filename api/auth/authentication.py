@@ -12,6 +12,7 @@ from api.auth.caller import Action, Caller, Role
 from api.auth.origins_and_hosts import MAX_SHOWN
 from api.auth.tokens import EXPIRED, make_verifier
 from api.errors import ERRORS, ForbiddenError, UnauthorizedError
+from cto_worker.domain.audit_entry import Actor
 from cto_worker.errors import CtoError
 
 if TYPE_CHECKING:
@@ -140,6 +141,12 @@ def caller() -> Caller:
     """Return the caller of the current request."""
     current: Caller = g.caller
     return current
+
+
+def actor() -> Actor:
+    """Return the caller of the current request as an author for the audit log."""
+    current = caller()
+    return Actor(current.user_id or "anonymous", current.role, request.remote_addr or "")
 
 
 def require_operator(subject: str) -> None:

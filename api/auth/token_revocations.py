@@ -5,28 +5,52 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from cto_worker.domain.audit_entry import Change, local_actor
 from cto_worker.store import keys
+from cto_worker.store.script_runner import Script, run_durably
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from api.auth.caller import Caller
+    from cto_worker.domain.audit_entry import Actor
 
 _TOKEN, _USER = "token:", "user:"
 
 
-def revoke(store: Redis, *, token_id: str = "", user_id: str = "", keep_s: int) -> None:
+def revoke(  # noqa: PLR0913 - the parts of a revocation
+    store: Redis,
+    *,
+    token_id: str = "",
+    user_id: str = "",
+    keep_s: int,
+    actor: Actor | None = None,
+    replicas: int = 0,
+) -> None:
     """Revoke the token with this ``jti``, or all tokens of this user that were issued until now.
 
-    The store keeps the revocation for ``keep_s`` seconds, which must be the longest lifetime of a token.
+    The store keeps the revocation for ``keep_s`` seconds, which must be the longest lifetime of a token. The
+    same step writes the audit log, with ``actor`` (by default the user who runs this process) as the author.
+    Raises :class:`NotDurableError`.
     """
     now_s = int(time.time())
-    with store.pipeline() as pipeline:
-        pipeline.zremrangebyscore(keys.REVOKED, "-inf", now_s)
-        for name in [f"{_TOKEN}{token_id}"] * bool(token_id) + [f"{_USER}{now_s}:{user_id}"] * bool(user_id):
-            pipeline.zadd(keys.REVOKED, {name: now_s + keep_s})
-        pipeline.incr(keys.REVOKED_COUNT)
-        pipeline.execute()
+    change = Change(
+        actor=actor or local_actor(),
+        action="token.revoke",
+        target=f"{_TOKEN}{token_id}" if token_id else f"{_USER}{user_id}",
+        after={"revokedUntil": (now_s + keep_s) * 1_000},
+    )
+    run_durably(
+        store,
+        Script(store, "revoke"),
+        replicas,
+        revoked=keys.REVOKED,
+        count=keys.REVOKED_COUNT,
+        name=f"{_TOKEN}{token_id}" if token_id else f"{_USER}{now_s}:{user_id}",
+        now_s=now_s,
+        expires_s=now_s + keep_s,
+        change=change.encode(),
+    )
 
 
 class Revocations:

@@ -1,11 +1,11 @@
-"""The commands for operators: review, backup, tokens and secrets. They use the store, not a gateway."""
+"""The commands for operators: review, backup, migration, tokens and secrets. They do not use a gateway."""
 
 from __future__ import annotations
 
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from redis.exceptions import RedisError
@@ -18,7 +18,10 @@ from api.auth.tokens import issue
 from api.cli import deployment_secrets
 from api.cli.program_name import program
 from api.cli.shared_options import as_json
+from cto_worker.archive import database
+from cto_worker.archive.schema import migrate
 from cto_worker.config import Settings
+from cto_worker.domain.audit_entry import Change, local_actor
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.lamports import to_lamports, to_sol
 from cto_worker.domain.operation_request import MAX_BUY_SOL, USER_ID
@@ -27,11 +30,18 @@ from cto_worker.jobs.park_after_restore import park_all_in_time
 from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
-from cto_worker.store import job_review, keys
+from cto_worker.store import audit_stream, job_review, keys
 from cto_worker.store.job_review import Resolution
 from cto_worker.store.rdb_snapshot import snapshot
 from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.store_connection import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redis import Redis
+
+_TIMEOUT_S = 2.0  # the machine on which secrets are made often has no store
 
 
 @click.command("resolve")
@@ -60,12 +70,13 @@ def _resolve(  # noqa: PLR0913 - one parameter per option
     """
     if executed + not_executed != (intent is not None):
         raise click.UsageError("Give --intent together with one of --executed and --not-executed.")
-    with connect(Settings.from_env()) as store:
+    settings, actor = Settings.from_env(), local_actor()
+    with connect(settings) as store:
         if intent is not None:
             found = Resolution(executed, to_lamports(spent), tokens)
-            job_review.resolve(store, job, intent, found)
+            job_review.resolve(store, job, intent, found, actor=actor, replicas=settings.replicas)
         unknown = job_review.unknown_intents(store, job)
-        closed = not unknown and job_review.close(store, job)
+        closed = not unknown and job_review.close(store, job, actor=actor, replicas=settings.replicas)
     if as_json:
         intents = [_intent_fields(each) for each in unknown]
         click.echo(json.dumps({"jobId": job, "needsReview": bool(unknown), "unknownIntents": intents}))
@@ -86,9 +97,27 @@ def _backup() -> None:
 
     docs/operating.md describes how to keep and restore it.
     """
-    with connect(Settings.from_env()) as store:
+    settings = Settings.from_env()
+    with connect(settings) as store:
+        audit_stream.append(store, Change(actor=local_actor(), action="store.backup"), settings.replicas)
         snapshot(store)
     click.echo("written: dump.rdb in the store's data directory. Copy it to another machine")
+
+
+@click.command("migrate")
+def _migrate() -> None:
+    """Bring the archive's database to the schema of this release.
+
+    With PostgreSQL, run it before the processes of a new release start. SQLite is migrated at start.
+    """
+    settings = Settings.from_env()
+    _audit_if_possible("archive.migrate", target=database.location(settings))
+    with database.connected(settings) as engine:
+        before, after = migrate(engine)
+    if before == after:
+        click.echo(f"nothing to do: {database.location(settings)} has version {after}")
+    else:
+        click.echo(f"migrated: {database.location(settings)} from version {before or 0} to {after}")
 
 
 @click.command("park")
@@ -108,7 +137,7 @@ def _park(*, wait: float, as_json: bool) -> None:
     with connect(settings) as store, celery_app(settings) as app:
         journal = metered(Journal.of(RedisJournal(store, settings)))
         try:
-            parked = park_all_in_time(store, journal, app, wait)
+            parked = park_all_in_time(store, journal, app, wait, _audited_parking(store, settings.replicas))
         finally:
             with suppress(RedisError):
                 # Adds the jobs that this process ended to the system's counters.
@@ -122,6 +151,27 @@ def _park(*, wait: float, as_json: bool) -> None:
     click.echo(f"ended: {len(parked)}" if parked else "no unfinished jobs")
     if listed:
         click.echo(f"{listed} jobs need review: `{program()} jobs --status {keys.REVIEW}`")
+
+
+def _audited_parking(store: Redis, replicas: int) -> Callable[[str], None]:
+    """Return the function that enters a job in the audit log, once, before the job is parked."""
+    entered: set[str] = set()  # parking is repeated while a lease has not expired
+
+    def before_parking(job_id: str) -> None:
+        if job_id in entered:
+            return
+        status: Any = store.hget(keys.job(job_id), "status")
+        change = Change(
+            actor=local_actor(),
+            action="job.park",
+            job_id=job_id,
+            before={"status": status.decode()} if status else None,
+            after={"status": "failed", "needsReview": True},
+        )
+        audit_stream.append(store, change, replicas)
+        entered.add(job_id)
+
+    return before_parking
 
 
 @click.command("token")
@@ -167,8 +217,20 @@ def _secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
     passwords too, until you run the command again without --rotate. docs/deploying.md lists the processes
     to restart.
     """
+    _audit_if_possible("secrets.write", target=str(directory), after={"rotated": list(rotate)})
     for path in deployment_secrets.make(directory, rights, rotate):
         click.echo(f"written: {path}")
+
+
+def _audit_if_possible(action: str, target: str, after: dict[str, Any] | None = None) -> None:
+    """Enter a change in the audit log, if the store is reachable; otherwise report that it is not entered."""
+    settings = Settings.from_env()
+    change = Change(actor=local_actor(), action=action, target=target, after=after)
+    try:
+        with connect(settings, 1, timeout_s=_TIMEOUT_S, retry_timeouts=False) as store:
+            audit_stream.append(store, change, settings.replicas)
+    except RedisError as error:
+        click.echo(f"not in the audit log, because the store is not reachable: {error}", err=True)
 
 
 @click.command("revoke")
@@ -184,8 +246,16 @@ def _revoke(*, jti: str | None, user: str | None, days: int) -> None:
     """Revoke access tokens and close their connections within a second."""
     if bool(jti) == bool(user):
         raise click.UsageError("Give exactly one of --jti and --user.")
-    with connect(Settings.from_env()) as store:
-        revoke(store, token_id=jti or "", user_id=user or "", keep_s=days * 86_400)
+    settings = Settings.from_env()
+    with connect(settings) as store:
+        revoke(
+            store,
+            token_id=jti or "",
+            user_id=user or "",
+            keep_s=days * 86_400,
+            actor=local_actor(),
+            replicas=settings.replicas,
+        )
     click.echo(f"revoked: {f'token {jti}' if jti else f'all tokens issued to {user} until now'}")
 
 
@@ -213,4 +283,4 @@ def _show_unknown(job: str, unknown: list[job_review.UnknownIntent]) -> None:
     click.echo("\nor --not-executed. This cannot be undone.")
 
 
-COMMANDS = (_resolve, _backup, _park, _token, _secrets, _revoke)
+COMMANDS = (_resolve, _backup, _migrate, _park, _token, _secrets, _revoke)

@@ -71,6 +71,11 @@ class ArchiveReader:
         """See :meth:`ArchiveQueries.statuses`."""
         return self._call(lambda archive: archive.statuses(job_ids, user_id))
 
+    def close(self) -> None:
+        """Close the connections of the database, if there are any."""
+        if self._queries:
+            self._call(ArchiveQueries.close)
+
     def _call(self, query: Callable[[ArchiveQueries], T]) -> T:
         """Run a query. Fails at once while an earlier query that has timed out still occupies the thread."""
         with self._turn.slot():

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, request, url_for
 from msgspec import Struct
 from structlog.contextvars import bound_contextvars
 
-from api.auth.authentication import caller
+from api.auth.authentication import actor, caller
 from api.auth.caller import Action
 from api.auth.origins_and_hosts import MAX_SHOWN
 from api.errors import ForbiddenError
@@ -67,7 +67,9 @@ def blueprint(  # noqa: C901 - a list of routes
         # `socketUserId` receives the events unasked, so the caller must be allowed to submit for it, too.
         for name in ("userId", "socketUserId"):
             _check_may_submit_for(submitter, name, document.get(name))
-        created = producer.submit(document, caller=submitter.name, idempotency_key=idempotency_key(request))
+        created = producer.submit(
+            document, caller=submitter.name, idempotency_key=idempotency_key(request), actor=actor()
+        )
         if created.new:
             with bound_contextvars(job_id=created.job_id):
                 log.info("accepted from %s", submitter.name)
@@ -126,7 +128,7 @@ def blueprint(  # noqa: C901 - a list of routes
         latest = decode(stored.event)
         if latest.status.terminal:  # the store may not have the job any more
             raise JobEndedError(f"job {job_id} has ended: {latest.status}")
-        job_status = cancel_job(journal, job_id, latest)
+        job_status = cancel_job(journal, job_id, latest, actor())
         with bound_contextvars(job_id=job_id):
             log.info("cancellation requested by %s", caller().name)
         return _success(Cancelling(job_id, job_status, cancel_requested=True)), 202

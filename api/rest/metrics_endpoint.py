@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from cto_worker.observability.heartbeat_reader import Process, SystemCounts
-    from cto_worker.store.journal_queries import Backlog
+    from cto_worker.store.backlog import Backlog
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +107,12 @@ def _backlog_metrics(backlog: Backlog) -> Iterator[Metric]:
     for queue, number in backlog.messages.items():
         messages.add_metric([queue], number)
     yield messages
+    yield GaugeMetricFamily(
+        "cto_archive_backlog", "Ended jobs that are not in the archive yet.", backlog.unarchived
+    )
+    yield GaugeMetricFamily(
+        "cto_archive_success_seconds", "Time when jobs were last archived (Unix time).", backlog.archived_s
+    )
     yield GaugeMetricFamily(
         "cto_oldest_waiting_seconds",
         "Waiting time of the oldest waiting job, in seconds.",

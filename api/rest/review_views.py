@@ -12,7 +12,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from msgspec import Struct
 from structlog.contextvars import bound_contextvars
 
-from api.auth.authentication import caller, require_operator
+from api.auth.authentication import actor, caller, require_operator
 from api.rest.request_parsing import json_object, parse_job_id, query
 from cto_worker.domain.field_types import Amount, Count, JobId, doc
 from cto_worker.domain.lamports import to_lamports, to_sol
@@ -110,7 +110,7 @@ class ResolutionSchema(Schema):
             raise ValidationError("Give intentId and executed, too.", "intentId")
 
 
-def blueprint(store: Redis, history: JournalQueries) -> Blueprint:
+def blueprint(store: Redis, history: JournalQueries, replicas: int) -> Blueprint:
     """Return the routes."""
     routes = Blueprint("review", __name__, url_prefix="/api/cto")
 
@@ -127,8 +127,10 @@ def blueprint(store: Redis, history: JournalQueries) -> Blueprint:
         parse_job_id(job_id)
         intent_id, found = _resolution(json_object(request))
         if found:
-            job_review.resolve(store, job_id, intent_id, found)
-        elif not job_review.close(store, job_id) and job_review.unknown_intents(store, job_id):
+            job_review.resolve(store, job_id, intent_id, found, actor=actor(), replicas=replicas)
+        elif not job_review.close(
+            store, job_id, actor=actor(), replicas=replicas
+        ) and job_review.unknown_intents(store, job_id):
             raise OutcomeUnknownError(f"job {job_id} has unknown intents: resolve each of them first")
         with bound_contextvars(job_id=job_id):
             log.info("%s resolved by %s", intent_id or "the review", caller().name)

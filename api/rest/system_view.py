@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from cto_worker.observability.heartbeat_reader import Process
-    from cto_worker.store.journal_queries import Backlog
+    from cto_worker.store.backlog import Backlog
 
 ProcessName = Annotated[str, doc("Host name and process id")]
 Version = Annotated[str, doc("The release that the process runs; empty before 0.3")]
@@ -73,6 +73,7 @@ class Backlogged(Struct, rename="camel"):
     waiting: Annotated[Count, doc("Jobs that no worker has claimed")]
     active: Annotated[Count, doc("Jobs that a worker runs, or will take over")]
     needs_review: Annotated[Count, doc("Ended jobs that an operator must look at")]
+    unarchived: Annotated[Count, doc("Ended jobs that are not in the archive yet")]
 
 
 class StoreState(Struct, rename="camel"):
@@ -129,7 +130,7 @@ def system_state(store: Redis, history: JournalQueries) -> SystemState:
         gateways=[_gateway(process) for process in processes if process.kind == "gateway"],
         lost=[LostProcess(each.name, each.kind, each.age_ms, each.version) for each in counts.lost],
         queues=backlog.messages,
-        jobs=Backlogged(**backlog.jobs),
+        jobs=Backlogged(**backlog.jobs, unarchived=backlog.unarchived),
         oldest_waiting=_oldest_waiting(backlog),
         last_hour=last_hour,
         minutes=minutes,

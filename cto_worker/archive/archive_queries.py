@@ -51,6 +51,10 @@ class ArchiveQueries:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
     def page(self, wanted: JobFilter, limit: int, after: JobPosition | None = None) -> list[JobSummary]:
         """Return the newest ``limit`` jobs that match, or those that follow ``after`` in the list."""
         with database_errors(), self._engine.connect() as connection:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from cto_worker.errors import ArchiveUnavailableError, ConfigError
+from cto_worker.errors import ArchiveUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sqlalchemy import Connection, Engine
 
@@ -32,12 +33,29 @@ _PRAGMAS = (
 def connect(settings: Settings, *, connections: int = 2, statement_timeout_ms: int = 30_000) -> Engine:
     """Return the database of ended jobs. Connections are made on demand, at most ``connections``.
 
-    A statement fails after ``statement_timeout_ms`` (PostgreSQL only). Raises :class:`ConfigError` if the
-    directory of SQLite's file cannot be created.
+    A statement fails after ``statement_timeout_ms`` (PostgreSQL only).
     """
     if settings.archive_url:
         return _postgresql(settings.archive_url, connections, statement_timeout_ms)
     return _sqlite(settings, connections)
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator[Engine]:
+    """Yield the database, and close its connections at the end of the block."""
+    engine = connect(settings)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def location(settings: Settings) -> str:
+    """Return where the database is, for people and without its password."""
+    if not settings.archive_url:
+        return f"SQLite in {settings.archive_path}"
+    url = make_url(settings.archive_url)
+    return f"PostgreSQL database {url.database} at {url.host}:{url.port or 5432}"
 
 
 @contextmanager
@@ -74,14 +92,6 @@ def _postgresql(url: str, connections: int, statement_timeout_ms: int) -> Engine
 
 
 def _sqlite(settings: Settings, connections: int) -> Engine:
-    directory = settings.data_dir.absolute()
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write to CTO_DATA_DIR={settings.data_dir} ({error.strerror}): choose another directory, "
-            "or set CTO_ARCHIVE_URL"
-        ) from error
     engine = create_engine(
         f"sqlite+pysqlite:///{settings.archive_path}",
         pool_size=connections,
@@ -90,9 +100,20 @@ def _sqlite(settings: Settings, connections: int) -> Engine:
         hide_parameters=True,
         connect_args={"timeout": _BUSY_S, "check_same_thread": False},
     )
+    event.listen(engine, "do_connect", lambda *_: _make_directory(settings.data_dir))
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.absolute().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArchiveUnavailableError(
+            f"cannot write to CTO_DATA_DIR={directory} ({error.strerror}): choose another directory, or set "
+            "CTO_ARCHIVE_URL"
+        ) from error
 
 
 def _configure(connection: Any, _: object) -> None:

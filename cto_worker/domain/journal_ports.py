@@ -25,6 +25,7 @@ from cto_worker.errors import OperationFailed, SequenceError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from cto_worker.domain.audit_entry import Change
     from cto_worker.domain.buy_plan import Plan
     from cto_worker.domain.intent_log import IntentLog, IntentRecord
     from cto_worker.domain.market_port import Order
@@ -129,17 +130,20 @@ class JobStore(Protocol):
         request: dict[str, Any],
         idempotency: Idempotency | None = None,
         trace: str = "",
+        change: Change | None = None,
     ) -> CreateResult:
         """Record a job with its first event (``seq`` 1, ``attempt`` 0), unless it is already recorded.
 
-        ``trace`` is the trace context for the job's runs; see :attr:`Claim.trace`. Raises
+        ``trace`` is the trace context for the job's runs; see :attr:`Claim.trace`. ``change`` enters the
+        audit log in the same step, if the job is new. Raises
         :class:`IdempotencyConflictError` if the key was used for another request, and
         :class:`NotDurableError` if the job is not on disk; the job may then be recorded all the same.
         """
 
-    def request_cancel(self, job_id: str) -> CancelResult:
+    def request_cancel(self, job_id: str, change: Change | None = None) -> CancelResult:
         """Request that a job stops before its next transfer or buy. Returns the job's state.
 
+        ``change`` enters the audit log in the same step, unless a cancellation was requested before.
         Raises :class:`JobNotFoundError` or :class:`JobEndedError`, and :class:`NotDurableError` if the
         request is not on disk; it may then be recorded all the same.
         """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
+from cto_worker.domain.audit_entry import Actor, Change
 from cto_worker.domain.ids_and_rooms import JOB_ID
 from cto_worker.domain.operation_request import parse_request, refused_request
 from cto_worker.errors import (
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 MAX_REASON = 500  # characters of the reason for which a request is invalid
 # Field of the stored document that replaces an invalid request; contains the reason.
 INVALID_REQUEST = "refused"
+_BY_MESSAGE = Actor("service", "service", "queue")  # a message does not name its sender
 # These errors end a run that has lost its job or the store. Another run then takes over the job.
 _LOST = (
     FencedError,
@@ -71,7 +73,8 @@ class JobClaimer:
         if claim is None and not recorded:
             request, reason = _parse(document, self.platforms)
             stored = {INVALID_REQUEST: reason} if reason else request.to_document()
-            if not self.journal.jobs.create(accepted_event(job_id, request), stored).new:
+            change = Change(actor=_BY_MESSAGE, action="job.submit", job_id=job_id, after=stored)
+            if not self.journal.jobs.create(accepted_event(job_id, request), stored, change=change).new:
                 return None
             claim = self.journal.leases.claim(job_id, claimant)
         return claim

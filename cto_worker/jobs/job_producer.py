@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from cto_worker.crash_points import crash_point
+from cto_worker.domain.audit_entry import Change, local_actor
 from cto_worker.domain.journal_ports import CreateResult, Idempotency, Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import JobStatus, dumps
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from cto_worker.config import Settings
+    from cto_worker.domain.audit_entry import Actor
     from cto_worker.domain.journal_ports import JobStore
 
 log = logging.getLogger(__name__)
@@ -49,8 +51,17 @@ class JobProducer:
         self._crash_at = crash_at
         self._platforms = platforms
 
-    def submit(self, document: Any, *, caller: str = "service", idempotency_key: str = "") -> CreateResult:
+    def submit(
+        self,
+        document: Any,
+        *,
+        caller: str = "service",
+        idempotency_key: str = "",
+        actor: Actor | None = None,
+    ) -> CreateResult:
         """Start the operation that ``document`` describes: a JSON object, see the contract.
+
+        ``actor`` is the author for the audit log, by default this process, as the service.
 
         An idempotency key is valid for one day and one caller. A repeated submission with the same key
         returns the job of the first. If the message cannot be sent, a worker's sweep sends it later.
@@ -66,7 +77,9 @@ class JobProducer:
         if idempotency_key:
             fingerprint = hashlib.sha256(dumps(sorted(recorded.items()))).hexdigest()
             idempotency = Idempotency(caller, idempotency_key, fingerprint)
-        created = self._jobs.create(accepted_event(str(uuid4()), request), recorded, idempotency)
+        event = accepted_event(str(uuid4()), request)
+        change = submission(actor or local_actor("service"), event.job_id, recorded)
+        created = self._jobs.create(event, recorded, idempotency, change=change)
         crash_point("after_record", self._crash_at, attempt=1)
         if created.status is JobStatus.WAITING:
             try:
@@ -77,6 +90,11 @@ class JobProducer:
                     "cannot send the message of job %s, a sweep will send it: %s", created.job_id, error
                 )
         return created
+
+
+def submission(actor: Actor, job_id: str, document: dict[str, Any]) -> Change:
+    """Return the change of the audit log for a new job with this request."""
+    return Change(actor=actor, action="job.submit", job_id=job_id, after={"status": "waiting", **document})
 
 
 def make_send(app: Celery) -> Callable[[str, dict[str, Any], bool], None]:

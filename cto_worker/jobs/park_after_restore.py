@@ -27,7 +27,7 @@ from cto_worker.operation.run_state import RunState
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from celery import Celery
     from redis import Redis
@@ -60,7 +60,13 @@ def park_job(journal: Journal, job_id: str, document: Any = None) -> None:
                 log.info("failed: %s", parked)
 
 
-def park_all_in_time(store: Redis, journal: Journal, app: Celery, wait_s: float) -> list[str]:
+def park_all_in_time(
+    store: Redis,
+    journal: Journal,
+    app: Celery,
+    wait_s: float,
+    before_parking: Callable[[str], object] = lambda _: None,
+) -> list[str]:
     """Run :func:`park_all`, and retry it for up to ``wait_s`` seconds. Returns the ids of the parked jobs.
 
     Raises the last error if the time is over.
@@ -69,7 +75,7 @@ def park_all_in_time(store: Redis, journal: Journal, app: Celery, wait_s: float)
     parked: dict[str, None] = {}  # also the jobs of an attempt that failed later
     while True:
         try:
-            for job_id in park_all(store, journal, app):
+            for job_id in park_all(store, journal, app, before_parking):
                 parked[job_id] = None
         except (RedisError, OperationalError, NotDurableError, OperationFailed, WorkersRunningError):
             if time.monotonic() > deadline:
@@ -79,9 +85,12 @@ def park_all_in_time(store: Redis, journal: Journal, app: Celery, wait_s: float)
         time.sleep(RETRY_S)
 
 
-def park_all(store: Redis, journal: Journal, app: Celery) -> Iterator[str]:
+def park_all(
+    store: Redis, journal: Journal, app: Celery, before_parking: Callable[[str], object] = lambda _: None
+) -> Iterator[str]:
     """End every unfinished job, including jobs that exist only as a message. Yields the jobs' ids.
 
+    ``before_parking`` is called with the id of each job, before the job changes.
     Each job ends ``failed`` with ``errorCode`` ``needs_review``. The market is not contacted, and the queues
     are empty afterwards. Repeating the call is harmless.
 
@@ -93,10 +102,12 @@ def park_all(store: Redis, journal: Journal, app: Celery) -> Iterator[str]:
             f"a worker runs ({', '.join(workers)}): stop every worker, wait for 15 s, and try again"
         )
     for job_id in _unfinished(store):
+        before_parking(job_id)
         park_job(journal, job_id)  # the job record contains the request
         yield job_id
     for job_id, document in _messages(store, app):
         if not store.exists(keys.job(job_id)):
+            before_parking(job_id)
             park_job(journal, job_id, document)
             if store.exists(keys.job(job_id)):
                 yield job_id

@@ -13,6 +13,7 @@ from cto_worker.observability import metric_definitions
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cto_worker.domain.audit_entry import Change
     from cto_worker.domain.journal_ports import (
         AppendResult,
         Claim,
@@ -57,9 +58,10 @@ class MeteredJobStore:
         request: dict[str, Any],
         idempotency: Idempotency | None = None,
         trace: str = "",
+        change: Change | None = None,
     ) -> CreateResult:
         """See :meth:`JobStore.create`."""
-        created = self._jobs.create(event, request, idempotency, trace)
+        created = self._jobs.create(event, request, idempotency, trace, change)
         if created.new:
             metric_definitions.EVENTS_JOURNALLED.inc()
         return created

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Tracer
 
+    from cto_worker.domain.audit_entry import Change
     from cto_worker.domain.journal_ports import (
         AppendResult,
         CreateResult,
@@ -46,6 +47,7 @@ class TracedJobStore:
         request: dict[str, Any],
         idempotency: Idempotency | None = None,
         trace: str = "",
+        change: Change | None = None,
     ) -> CreateResult:
         """See :meth:`JobStore.create`. The span's context is stored with a new job."""
         attributes = MESSAGING | {"messaging.operation.type": "create", "cto.mode": event.mode}
@@ -53,7 +55,7 @@ class TracedJobStore:
         with use_span(creation, record_exception=False, set_status_on_exception=False):
             carrier = {"traceparent": trace}
             inject(carrier)
-            created = self._jobs.create(event, request, idempotency, carrier["traceparent"])
+            created = self._jobs.create(event, request, idempotency, carrier["traceparent"], change)
         if created.new:  # otherwise no job was created; a span that never ends is not exported
             creation.set_attributes({"messaging.message.id": created.job_id, "cto.job_id": created.job_id})
             creation.end()

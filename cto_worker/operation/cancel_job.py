@@ -5,23 +5,35 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from cto_worker.domain.audit_entry import Change, local_actor
 from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import FencedError, OperationFailed
 from cto_worker.operation.phases import cancel_waiting
 from cto_worker.operation.progress_reporter import ProgressReporter, request_from_event
 
 if TYPE_CHECKING:
+    from cto_worker.domain.audit_entry import Actor
     from cto_worker.domain.journal_ports import Journal
     from cto_worker.domain.progress_event import ProgressEvent
 
 
-def cancel(journal: Journal, job_id: str, latest: ProgressEvent) -> JobStatus:
+def cancel(journal: Journal, job_id: str, latest: ProgressEvent, actor: Actor | None = None) -> JobStatus:
     """Request a job's cancellation, and end the job here if no worker has begun it. Returns its new status.
+
+    ``actor`` is the author for the audit log; by default this process, as the service.
 
     Raises :class:`~cto_worker.errors.JobNotFoundError`; :class:`~cto_worker.errors.JobEndedError`, also if a
     concurrent call has ended the job; or :class:`~cto_worker.errors.NotDurableError`: then cancel again.
     """
-    requested = journal.jobs.request_cancel(job_id)
+    status = JobStatus.ACTIVE if latest.attempt else JobStatus.WAITING
+    change = Change(
+        actor=actor or local_actor("service"),
+        action="job.cancel",
+        job_id=job_id,
+        before={"status": status, "cancelRequested": False},
+        after={"cancelRequested": True},
+    )
+    requested = journal.jobs.request_cancel(job_id, change)
     if requested.attempt:
         return requested.status
     request = request_from_event(latest)

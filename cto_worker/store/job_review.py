@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from cto_worker.domain.audit_entry import Change, local_actor
 from cto_worker.domain.buy_plan import kind_of
 from cto_worker.domain.intent_log import IntentStatus, decode_log, decode_record, encode_record, resolved
 from cto_worker.domain.market_port import Outcome, OutcomeStatus
@@ -23,11 +24,14 @@ from cto_worker.errors import (
     JobNotFoundError,
 )
 from cto_worker.store import keys
-from cto_worker.store.script_runner import Script, translate_script_errors
+from cto_worker.store.script_runner import Script, run_durably, translate_script_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from redis import Redis
 
+    from cto_worker.domain.audit_entry import Actor
     from cto_worker.domain.intent_log import IntentLog
 
 
@@ -74,14 +78,25 @@ def unknown_intents(store: Redis, job_id: str) -> list[UnknownIntent]:
     ]
 
 
-def resolve(store: Redis, job_id: str, intent_id: str, found: Resolution) -> int:
+def resolve(  # noqa: PLR0913 - the parts of a resolution
+    store: Redis,
+    job_id: str,
+    intent_id: str,
+    found: Resolution,
+    *,
+    actor: Actor | None = None,
+    replicas: int = 0,
+) -> int:
     """Record the outcome of an unknown intent. Returns the number of the job's unknown intents left.
 
     The intent's record is then ``resolved``, and ``confirmed`` or ``failed``. When no unknown intent is left,
-    the same atomic step removes the job from the review lists.
+    the same atomic step removes the job from the review lists. It also writes the audit log, with ``actor``
+    as the author, by default the user who runs this process. All is on disk then, also on ``replicas``
+    replicas.
 
     Raises :class:`JobNotFoundError`, :class:`JobNotEndedError`, :class:`IntentNotFoundError`,
-    :class:`IntentNotUnknownError` or :class:`InvalidRequestError`. Nothing is written then.
+    :class:`IntentNotUnknownError` or :class:`InvalidRequestError`; nothing is written then. Raises
+    :class:`NotDurableError`; it may be recorded all the same, and can be repeated.
     """
     log = _intent_log(store, job_id)
     record = log.records.get(intent_id) if log else None
@@ -95,16 +110,33 @@ def resolve(store: Redis, job_id: str, intent_id: str, found: Resolution) -> int
         )
     if found.tokens and not (found.executed and kind_of(intent_id) == "buy"):
         raise InvalidRequestError({"tokens": ["Must be 0 unless the intent is a buy that was executed."]})
-    unknown, _ = _resolve(store, job_id, intent_id, dumps(asdict(found)))
+    change = Change(
+        actor=actor or local_actor(),
+        action="job.resolve",
+        job_id=job_id,
+        target=intent_id,
+        before={"status": record.status},
+        after={
+            "status": "confirmed" if found.executed else "failed",
+            "spentLamports": found.spent_lamports,
+            "tokens": found.tokens,
+        },
+    )
+    unknown, _ = _resolve(store, change, replicas, dumps(asdict(found)))
     return unknown
 
 
-def close(store: Redis, job_id: str) -> bool:
-    """Remove an ended job from the review lists, unless it has an unknown intent.
+def close(store: Redis, job_id: str, *, actor: Actor | None = None, replicas: int = 0) -> bool:
+    """Remove an ended job from the review lists, unless it has an unknown intent, and write the audit log.
 
-    Returns whether the job was removed. Raises :class:`JobNotFoundError` or :class:`JobNotEndedError`.
+    Returns whether the job was removed. Raises :class:`JobNotFoundError`, :class:`JobNotEndedError` or
+    :class:`NotDurableError`.
     """
-    _, removed = _resolve(store, job_id)
+    before, after = ({"needsReview": needed} for needed in (True, False))
+    change = Change(
+        actor=actor or local_actor(), action="job.close_review", job_id=job_id, before=before, after=after
+    )
+    _, removed = _resolve(store, change, replicas)
     return bool(removed)
 
 
@@ -127,10 +159,16 @@ def intent_fields(store: Redis, job_id: str) -> dict[bytes, bytes]:
         raise JobNotFoundError(job_id)
     if not JobStatus(job[b"status"].decode()).ended:
         raise JobNotEndedError(job_id)
-    for intent_id, text in fields.items():
+    return with_resolutions(job, fields)
+
+
+def with_resolutions(job: Mapping[bytes, bytes], intents: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return the fields of an intent log with the resolutions in the fields of the job record applied."""
+    fields = dict(intents)
+    for intent_id, text in intents.items():
         if resolution := job.get(keys.RESOLVED_FIELD.encode() + intent_id):
             fields[intent_id] = _resolved(intent_id.decode(), text, Resolution(**json.loads(resolution)))
-    return dict(fields)
+    return fields
 
 
 def _resolved(intent_id: str, text: bytes, found: Resolution) -> bytes:
@@ -144,8 +182,9 @@ def _intent_log(store: Redis, job_id: str) -> IntentLog | None:
     return decode_log({name.decode(): text for name, text in intent_fields(store, job_id).items()})
 
 
-def _resolve(store: Redis, job_id: str, intent_id: str = "", resolution: bytes = b"") -> tuple[int, int]:
+def _resolve(store: Redis, change: Change, replicas: int, resolution: bytes = b"") -> tuple[int, int]:
     """Run the script. Returns the number of unknown intents left, and 1 if the job left the review lists."""
+    job_id, intent_id = change.job_id, change.target
     with translate_script_errors(
         NOTFOUND=lambda _: JobNotFoundError(job_id),
         NOTENDED=lambda _: JobNotEndedError(job_id),
@@ -153,10 +192,14 @@ def _resolve(store: Redis, job_id: str, intent_id: str = "", resolution: bytes =
             f"intent {intent_id} is no longer unknown: somebody else has just resolved it"
         ),
     ):
-        unknown, removed = Script(store, "resolve")(
+        unknown, removed = run_durably(
+            store,
+            Script(store, "resolve"),
+            replicas,
             job=keys.job(job_id),
             job_id=job_id,
             intent_id=intent_id,
             resolution=resolution,
+            change=change.encode(),
         )
     return int(unknown), int(removed)

@@ -18,6 +18,7 @@ from cto_worker.domain.job_summary import JobSummary
 from cto_worker.domain.progress_event import JobStatus, dumps
 from cto_worker.domain.purchase_outcome import PurchaseOutcome, outcome_of
 from cto_worker.store import keys
+from cto_worker.store.backlog import Backlog
 from cto_worker.store.script_runner import Script, run_many
 
 if TYPE_CHECKING:
@@ -104,24 +105,9 @@ class Counts:
 
     def stats(self) -> Stats:
         """Return the statistics with these numbers."""
-        queued, active, completed, failed = self.by_status.values()
-        found, not_found = sum(self.by_status.values()), len(self.missing)
+        found, missing = sum(self.by_status.values()), len(self.missing)
         average = round(self.progress_sum / found, 2) if found else 0.0
-        return Stats(found + not_found, queued, active, completed, failed, not_found, average)
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """The unfinished work of the whole system, and the state of the store."""
-
-    jobs: dict[str, int]  # jobs by status: waiting, active, and needs_review
-    messages: dict[str, int]  # queued messages by queue
-    accepted: int  # jobs accepted since the store was created
-    oldest_waiting_s: float  # age of the oldest waiting job; 0 without a waiting job
-    oldest_waiting: str | None  # its id
-    memory_bytes: int  # memory that the store uses
-    memory_limit_bytes: int  # at this limit the store refuses writes
-    snapshot_s: int  # Unix time of the store's last snapshot, or of its start
+        return Stats(found + missing, *self.by_status.values(), missing, average)  # type: ignore[call-arg]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +148,7 @@ class JournalQueries:
             events=events,
             phase=phase,
             progress=progress,
-            result_json=_result_json(metadata),
+            result_json=result_json(metadata),
             needs_review=bool(review),
         )
 
@@ -222,16 +208,20 @@ class JournalQueries:
             for queue in queues:
                 pipeline.llen(queue)
             pipeline.get(keys.SERIAL)
+            pipeline.zcard(keys.ENDED)
+            pipeline.get(keys.ARCHIVED)
             pipeline.zrange(lists[JobStatus.WAITING.value], 0, 0)
             pipeline.time()
             pipeline.info("memory", "persistence")
-            *counts, accepted, oldest, (now_s, now_us), info = pipeline.execute()
+            *counts, accepted, unarchived, archived_ms, oldest, (now_s, now_us), info = pipeline.execute()
         created_ms: Any = self._store.hget(keys.job(oldest[0].decode()), "created") if oldest else None
         waited_s = now_s + now_us / 1e6 - int(created_ms) / 1_000 if created_ms else 0.0
         return Backlog(
             jobs=dict(zip(statuses, counts[: len(statuses)], strict=True)),
             messages=dict(zip(queues, counts[len(statuses) :], strict=True)),
             accepted=int(accepted or 0),
+            unarchived=unarchived,
+            archived_s=int(archived_ms or 0) // 1_000,
             oldest_waiting_s=max(0.0, waited_s),
             oldest_waiting=oldest[0].decode() if created_ms else None,
             memory_bytes=info["used_memory"],
@@ -287,8 +277,8 @@ def _stored_event(row: list[Any]) -> StoredEvent:
 _SUCCESS, _AFTER_RESULT = b'{"status":"SUCCESS","result":', b',"traceback":'
 
 
-def _result_json(metadata: bytes) -> bytes:
-    """Extract the operation's result from Celery's metadata, which ``prelude.lua`` has built."""
+def result_json(metadata: bytes) -> bytes:
+    """Return the operation's result in Celery's metadata, which ``prelude.lua`` has built."""
     if metadata.startswith(_SUCCESS):
         return metadata[len(_SUCCESS) : metadata.rindex(_AFTER_RESULT)]
     document = json.loads(metadata)

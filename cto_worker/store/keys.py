@@ -16,9 +16,14 @@ GATEWAY_PREFIX = "cto:gateway:"  # + gateway id: pub/sub channel of its relay's 
 JOB_PREFIX = "cto:job:"  # + job id: see :func:`job`
 EVENTS_PREFIX = "cto:events:"  # + job id: see :func:`events`
 INTENTS_PREFIX = "cto:intents:"  # + job id: see :func:`intents`
+META_PREFIX = "celery-task-meta-"  # + job id: see :func:`meta`
 OPEN_PREFIX = "cto:open:"  # + room: sorted set of the room's unfinished jobs, by serial number
 LIST_PREFIX = "cto:jobs:"  # + owner + ":" + status or "all": sorted set of jobs, by serial number
 UNARCHIVED_PREFIX = "cto:unarchived:"  # + owner: see :func:`unarchived`
+# Sorted set: ended jobs to be archived, by the time (the store's ms) from which a worker may take them.
+ENDED = "cto:ended"
+ARCHIVED = "cto:archived"  # string: the store's time (ms) when jobs were last archived
+RELISTED = "cto:relisted"  # hash: the position of the search for jobs of earlier releases, see relist.lua
 SERIAL = "cto:serial"  # counter: the serial number of the last accepted job
 LIMITS_PREFIX = "LIMITS:cto"  # + ":{" + limit and caller + "}", and "/-1" for the previous window: counters
 PROBE = "cto:probe"  # string: written by a starting worker to check that the store is durable
@@ -32,6 +37,8 @@ MINUTE_PREFIX = (
     "cto:counts:"  # + minutes since the epoch: hash like COUNTS, of the counts of that minute only
 )
 PROCESSES = "cto:processes"  # hash: by process id, the last heartbeat: time (the store's ms), number, content
+AUDIT = "cto:audit"  # stream: the latest entries of the audit log; entry n has the id ``n-0``
+AUDIT_HEAD = "cto:audit:head"  # hash: number and hash of the audit log's last entry
 RESOLVED_FIELD = "resolved:"  # + intent id: field of a job record
 REVIEW = "needs_review"  # used like a status: the list of ended jobs that an operator must look at
 
@@ -41,6 +48,7 @@ IDEMPOTENCY_TTL_S = 86_400
 NEW_MESSAGE_CHECK_DELAY_MS = 8_000  # a new job that is overdue by this time has lost its message
 RESUME_CHECK_DELAY_MS = 500  # the same for a job to take over; a superfluous message costs less than waiting
 RESENT_MESSAGE_TTL_MS = 10_000  # how long a resent message is assumed to be still in ``RESUMED_QUEUE``
+RELIST_INTERVAL_MS = 600_000  # between two searches for jobs of earlier releases
 SWEEP_LIMIT = 200  # per sweep: maximum of claimed jobs, and maximum of waiting jobs
 MINUTES_SHOWN = 60  # how far back the counts of single minutes are read
 MINUTE_TTL_S = 60 * (MINUTES_SHOWN + 2)
@@ -51,11 +59,12 @@ def job(job_id: str) -> str:
     """Hash: the job record.
 
     Fields: request, user, rooms, serial, status, attempt, claimant, seq, phase, progress, created (ms),
-    cancel; lease (end of the lease, ms in the store's time), begun (time of the first claim, ms), released
-    (1 if the last owner released the job), sent (ms, when the message was last put on ``RESUMED_QUEUE``; 0
-    while the job has an owner), stalls (takeovers without progress in between), trace (W3C traceparent of
-    the span that recorded the job, if traces are enabled); :data:`RESOLVED_FIELD` + intent id: the outcome
-    that an operator recorded for an unknown intent.
+    cancel; ended (ms in the store's time), archived (1 if the archive has the job); lease (end of the lease,
+    ms in the store's time), begun (time of the first claim, ms), released (1 if the last owner released the
+    job), sent (ms, when the message was last put on ``RESUMED_QUEUE``; 0 while the job has an owner), stalls
+    (takeovers without progress in between), trace (W3C traceparent of the span that recorded the job, if
+    traces are enabled); :data:`RESOLVED_FIELD` + intent id: the outcome that an operator recorded for an
+    unknown intent.
     """
     return f"{JOB_PREFIX}{job_id}"
 
@@ -72,7 +81,7 @@ def intents(job_id: str) -> str:
 
 def meta(job_id: str) -> str:
     """String: Celery's result metadata of the job (celery.backends.base, ``task_keyprefix``)."""
-    return f"celery-task-meta-{job_id}"
+    return f"{META_PREFIX}{job_id}"
 
 
 def jobs(owner: str, status: str = "all") -> str:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from cto_worker.config import Settings
+    from cto_worker.domain.audit_entry import Change
     from cto_worker.domain.journal_ports import Entry, Idempotency
     from cto_worker.domain.market_port import Order
     from cto_worker.domain.progress_event import ProgressEvent
@@ -69,6 +70,7 @@ class RedisJournal:
         request: dict[str, Any],
         idempotency: Idempotency | None = None,
         trace: str = "",
+        change: Change | None = None,
     ) -> CreateResult:
         """See :meth:`JobStore.create`."""
         caller, key = (idempotency.caller, idempotency.key) if idempotency else ("", "")
@@ -91,6 +93,7 @@ class RedisJournal:
             trace=trace,
             caller_user=idempotency.user_id if idempotency else "",
             fingerprint=idempotency.fingerprint if idempotency else "",  # empty: not idempotent
+            change=change.encode() if change else "",
         )
         if idempotency and fingerprint.decode() != idempotency.fingerprint:
             raise IdempotencyConflictError(job_id.decode())
@@ -194,9 +197,9 @@ class RedisJournal:
         ms: int | None = self._ms_until_due()
         return ms
 
-    def request_cancel(self, job_id: str) -> CancelResult:
+    def request_cancel(self, job_id: str, change: Change | None = None) -> CancelResult:
         """See :meth:`JobStore.request_cancel`."""
-        answer = self._durably(self._cancel, job=keys.job(job_id))
+        answer = self._durably(self._cancel, job=keys.job(job_id), change=change.encode() if change else "")
         if answer is None:
             raise JobNotFoundError(job_id)
         status = JobStatus(answer[0].decode())

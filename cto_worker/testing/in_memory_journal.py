@@ -39,6 +39,7 @@ from cto_worker.store import keys
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from cto_worker.domain.audit_entry import Change
     from cto_worker.domain.journal_ports import Entry
     from cto_worker.domain.market_port import Order
 
@@ -74,6 +75,7 @@ class InMemoryJournal:
 
     jobs: dict[str, InMemoryJob] = field(default_factory=dict)
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)  # Celery's result metadata by job id
+    audited: list[Change] = field(default_factory=list)
     published: list[bytes] = field(default_factory=list)
     before_append: Callable[[ProgressEvent], None] = lambda _: None
     before_intent: Callable[[list[str]], None] = lambda _: None
@@ -91,6 +93,7 @@ class InMemoryJournal:
         request: dict[str, Any],
         idempotency: Idempotency | None = None,
         trace: str = "",
+        change: Change | None = None,
     ) -> CreateResult:
         """See :meth:`~cto_worker.domain.journal_ports.JobStore.create`."""
         if idempotency:
@@ -103,6 +106,7 @@ class InMemoryJournal:
                 return CreateResult(first[0], new=first[0] == event.job_id, status=self.jobs[first[0]].status)
         if job := self.jobs.get(event.job_id):
             return CreateResult(event.job_id, new=job.events[0] == event, status=job.status)
+        self._audit(change)
         self.jobs[event.job_id] = InMemoryJob(
             dumps(request), [event], self.now_ms + keys.NEW_MESSAGE_CHECK_DELAY_MS, trace=trace
         )
@@ -217,15 +221,21 @@ class InMemoryJournal:
         due_ms = [job.due_ms for job in self.jobs.values() if job.attempt and not job.status.ended]
         return max(0, min(due_ms) - self.now_ms) if due_ms else None
 
-    def request_cancel(self, job_id: str) -> CancelResult:
+    def request_cancel(self, job_id: str, change: Change | None = None) -> CancelResult:
         """See :meth:`~cto_worker.domain.journal_ports.JobStore.request_cancel`."""
         job = self.jobs.get(job_id)
         if job is None:
             raise JobNotFoundError(job_id)
         if job.status.ended:
             raise JobEndedError(f"job {job_id} has ended: {job.status}")
+        if not job.cancel:
+            self._audit(change)
         job.cancel = True
         return CancelResult(job.status, job.attempt)
+
+    def _audit(self, change: Change | None) -> None:
+        if change:
+            self.audited.append(change)
 
     def _overdue(self, *, begun: bool) -> list[str]:
         overdue = [

@@ -55,12 +55,13 @@ def app(store, settings, journal, archive):
         store,
         Journal.of(journal),
         make_producer(settings, store, celery),
-        archive_reader(settings),
+        reader := archive_reader(settings),
     )
     app.wsgi_app = SecurityMiddleware(app.wsgi_app, settings)
     app.testing = False  # errors are answered, not raised
     yield app
     celery.close()
+    reader.close()
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ from api.history.archive_reader import archive_reader
 from cto_worker.archive.database import connect
 from cto_worker.archive.job_archive import archive
 from cto_worker.archive.schema import migrate
+from cto_worker.config import Settings
 from cto_worker.domain.ended_job import EndedJob
 from cto_worker.store import keys
+from cto_worker.store.ended_jobs import EndedJobs
 from cto_worker.store.journal_queries import JournalQueries
 
 
@@ -23,9 +25,7 @@ def move_to_archive(store, engine, *job_ids):
     """Archive ended jobs, and delete them from the store as their expiry does."""
     for job_id in job_ids:
         archive(engine, [stored_job(store, job_id)])
-        user_id = store.hget(keys.job(job_id), "user").decode()
-        for owner in (user_id, keys.ALL_OWNERS):
-            store.zrem(keys.unarchived(owner), job_id)
+        EndedJobs(store, Settings()).archived([job_id])
         store.delete(*(key(job_id) for key in (keys.job, keys.events, keys.intents, keys.meta)))
 
 

@@ -255,7 +255,8 @@ class SplitSystem(Access):
     def cancel(self, job_id):
         """Cancel a job as the REST endpoint does. Raises JobEndedError."""
         latest = decode(self.history.latest(job_id).event)
-        return cancel(Journal.of(RedisJournal(self.client, self.settings)), job_id, latest)
+        journal = Journal.of(RedisJournal(self.client, self.settings))
+        return cancel(journal, job_id, latest)
 
     def events(self, job_id):
         stored = self.history.events(job_id)

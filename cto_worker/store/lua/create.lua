@@ -1,10 +1,11 @@
 -- Records a job with its first event, or finds the job that the same submission created before.
 -- KEYS: job, events, meta, the idempotency hash, the ambiguous one, which earlier releases read
 -- ARGV: see RedisJournal.create; rooms separated by spaces
--- The keys of a job do not expire before it has ended: append.lua sets their expiry.
+-- The keys of a job do not expire before it is archived: archived.lua sets their expiry.
 -- Returns {job id, 1 if new, fingerprint of the request that created the job, status}
 local job, events, meta, idempotency, ambiguous = unpack(KEYS)
-local job_id, event, request, user, phase, progress, created_ms, rooms, trace, caller_user, fingerprint = unpack(ARGV)
+local job_id, event, request, user, phase, progress, created_ms, rooms, trace, caller_user, fingerprint,
+  change = unpack(ARGV)
 
 -- The ambiguous key counts only if its job belongs to this caller. The service's keys are never ambiguous.
 local function existing_key()
@@ -34,6 +35,7 @@ if redis.call("EXISTS", job) == 1 then
   return { job_id, new, fingerprint, redis.call("HGET", job, "status") }
 end
 
+append_audit(change)
 local serial = redis.call("INCR", SERIAL)
 redis.call("HSET", job, "request", request, "user", user, "rooms", rooms, "serial", serial,
   "status", "waiting", "attempt", 0, "seq", 1, "phase", phase, "progress", progress, "created", created_ms)
@@ -53,7 +55,7 @@ if fingerprint ~= "" then
   end
 end
 
--- A list must not expire while it has an unfinished job; append.lua sets its expiry.
+-- A list must not expire while its owner has an unarchived job; archived.lua sets its expiry.
 for _, owner in ipairs({ user, ALL_OWNERS }) do
   local waiting_jobs = LIST_PREFIX .. owner .. ":waiting"
   redis.call("ZADD", waiting_jobs, serial, job_id)

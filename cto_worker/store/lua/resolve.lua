@@ -1,10 +1,11 @@
 -- Records an operator's resolution of one unknown intent of an ended job, if an intent is given. Removes the job from
--- the review lists if no intent is unknown. The job's intents, events and Celery's metadata do not change.
+-- the review lists if no intent is unknown. The job is then archived. Its intents, events and Celery's metadata do not
+-- change.
 -- KEYS: job. The intents are not among the keys, because a gateway may only read them.
--- ARGV: job id, intent id (or ""), its resolution
+-- ARGV: job id, intent id (or ""), its resolution, the change for the audit log
 -- Returns {number of unknown intents left, 1 if this call removed the job from the lists}
 local job = unpack(KEYS)
-local job_id, intent_id, resolution = unpack(ARGV)
+local job_id, intent_id, resolution, change = unpack(ARGV)
 local intents = INTENTS_PREFIX .. job_id
 
 local function unknown(text)
@@ -25,6 +26,7 @@ if intent_id ~= "" then
     if earlier or not unknown(redis.call("HGET", intents, intent_id)) then
       return redis.error_reply("NOTUNKNOWN the intent is already resolved")
     end
+    append_audit(change)
     redis.call("HSET", job, field, resolution)
   end
 end
@@ -39,8 +41,14 @@ for index = 1, #log, 2 do
 end
 local removed = 0
 if remaining == 0 then
+  if intent_id == "" and redis.call("ZSCORE", LIST_PREFIX .. ALL_OWNERS .. ":" .. REVIEW, job_id) then
+    append_audit(change)
+  end
   for _, owner in ipairs({ user, ALL_OWNERS }) do
     removed = math.max(removed, redis.call("ZREM", LIST_PREFIX .. owner .. ":" .. REVIEW, job_id))
+  end
+  if removed == 1 then
+    redis.call("ZADD", ENDED, integer(now_ms()), job_id)
   end
 end
 return { remaining, removed }

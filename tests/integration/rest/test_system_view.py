@@ -59,7 +59,7 @@ def test_the_backlog_names_the_oldest_waiting_job(system, journal, body, store):
     assert found["oldestWaiting"]["jobId"] == "first"
     assert found["oldestWaiting"]["ageMs"] >= 60_000
     assert found["queues"] == {"cto": 1, "cto.resumed": 0}
-    assert found["jobs"] == {"waiting": 2, "active": 0, "needsReview": 0}
+    assert found["jobs"] == {"waiting": 2, "active": 0, "needsReview": 0, "unarchived": 0}
 
 
 def test_the_last_hour_has_throughput_and_latency(store, system):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from click.testing import CliRunner
 
 from api.cli.main import main
 from api.cli.program_name import program
+from cto_worker.domain.audit_entry import Actor
 from cto_worker.domain.intent_log import decode_record
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import parse_request
@@ -24,17 +26,13 @@ from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.operation.phases import MAX_STALLS
 from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store import job_review, keys
-from cto_worker.store.job_review import (
-    Resolution,
-    UnknownIntent,
-    close,
-    intent_fields,
-    resolve,
-    unknown_intents,
-)
+from cto_worker.store.job_review import Resolution, UnknownIntent, intent_fields, unknown_intents
 from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
+AUDIT = {keys.AUDIT.encode(), keys.AUDIT_HEAD.encode()}
+BY = Actor("ops", "admin", "192.0.2.7")
+resolve, close = (partial(function, actor=BY) for function in (job_review.resolve, job_review.close))
 FIRST, SECOND = "j1:wallet-1:buy.1", "j1:wallet-2:buy.1"
 
 
@@ -165,11 +163,11 @@ def test_history_stays_what_it_was(run, store):
     resolve(store, "j1", FIRST, Resolution(True))
     after = dump(store)
     changed = {key for key in before if before[key] != after[key]}
-    assert changed == {keys.job("j1").encode()}
+    assert changed == {keys.job("j1").encode()} | AUDIT
     assert set(before) == set(after)
     resolve(store, "j1", SECOND, Resolution(True))
     resolve(store, "j1", "j1:wallet-3:buy.1", Resolution(True))
-    lists = {f"cto:jobs:{owner}:needs_review".encode() for owner in ("7", "*")}
+    lists = {f"cto:jobs:{owner}:needs_review".encode() for owner in ("7", "*")} | AUDIT
     after = dump(store)
     assert {key for key in before if before[key] != after.get(key)} == changed | lists
 
@@ -245,13 +243,12 @@ def test_a_job_that_expires_meanwhile_leaves_nothing_behind(run, store, before_w
 
 def test_a_repeated_resolution_after_a_lost_answer_is_harmless(run, store, listed, monkeypatch):
     run("j1", "wallet-1:buy")
-    real = job_review.Script
+    real = job_review.run_durably
 
-    def twice(store, name):
-        run = real(store, name)
-        return lambda **arguments: (run(**arguments), run(**arguments))[1]
+    def twice(*given, **named):
+        return (real(*given, **named), real(*given, **named))[1]
 
-    monkeypatch.setattr(job_review, "Script", twice)
+    monkeypatch.setattr(job_review, "run_durably", twice)
     assert resolve(store, "j1", FIRST, Resolution(True)) == 0
     assert listed() == []
 
