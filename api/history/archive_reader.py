@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from cto_worker.domain.job_summary import JobPosition, JobSummary
     from cto_worker.domain.progress_event import JobStatus
 
+# These log nothing: their errors are raised, and the OS thread must not use the locks of log handlers.
+LIBRARIES = ("alembic", "psycopg", "sqlalchemy")
+
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -108,6 +111,10 @@ def prepare_archive(settings: Settings) -> None:
 
 def archive_reader(settings: Settings, run: ThreadRunner = run_here) -> ArchiveReader:
     """Return the reader of the archive of these settings."""
+    for library in LIBRARIES:
+        logger = logging.getLogger(library)
+        logger.addHandler(logging.NullHandler())
+        logger.propagate = False
 
     def open_archive() -> ArchiveQueries:
         engine = connect(settings, connections=1, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
