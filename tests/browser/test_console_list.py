@@ -105,10 +105,10 @@ def test_a_period_is_a_filter(system, page, user):
     job_id = system.submit(userId=user)
     system.ended(job_id)
     created_ms = system.get("/api/cto/jobs", userId=user)["jobs"][0]["createdAt"]
-    open_console(page, system, f"/?userId={user}&from={created_ms}&to={created_ms}")
+    open_console(page, system, f"/?userId={user}&from={created_ms}&to={created_ms + 1}")
     expect(row(page, job_id)).to_be_visible()
     expect(page.get_by_label("Started")).to_have_value("custom")
-    open_console(page, system, f"/?userId={user}&to={created_ms - 1}")
+    open_console(page, system, f"/?userId={user}&to={created_ms}")
     expect(page.get_by_text("No operation matches these filters")).to_be_visible()
     page.get_by_role("button", name="Clear filters").click()
     expect(row(page, job_id)).to_be_visible()
@@ -156,7 +156,7 @@ def test_several_operations_are_cancelled_after_their_number_was_shown(slow, pag
     page.get_by_role("button", name="Cancel 2…").click()
     dialog.get_by_role("button", name="Cancel 2 operations").click()
     for job_id in job_ids[:2]:
-        expect(row(page, job_id).locator(".badge")).to_have_text("cancelled")
+        expect(row(page, job_id).locator(".c-state")).to_contain_text("cancelled")  # or: partial, cancelled
     expect(row(page, job_ids[2]).locator(".badge")).to_have_text("running")
     slow.cto("cancel", job_ids[2])
 
@@ -199,7 +199,7 @@ def test_thousands_of_events_keep_the_list_small(system, page, user):
     for job_id in job_ids:
         system.ended(job_id)
     expect(page.locator(".t-running dd")).to_have_text("0")
-    expect(page.locator(".list-count")).to_have_text("120 operations")
+    expect(page.locator(".list-count")).to_contain_text("of 120 loaded")
     assert page.locator("[data-job]").count() < 60
     expect(page.locator("[data-job]").first).to_have_attribute("data-job", job_ids[-1])
     page.locator(".frame").evaluate("frame => frame.scrollTo(0, frame.scrollHeight)")

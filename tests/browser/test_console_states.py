@@ -175,4 +175,4 @@ def test_the_keyboard_alone_is_enough(slow, page, user):
         if page.evaluate("document.activeElement.className") == "danger":
             break
     page.keyboard.press("Enter")
-    expect(page.locator(".run .badge")).to_have_text("cancelled")
+    expect(page.locator(".summary .error code")).to_have_text("cancelled")

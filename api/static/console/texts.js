@@ -14,6 +14,7 @@ export const T = {
   close: "Close",
   copy: "Copy", copied: "Copied", cannotCopy: "Cannot copy",
   signature: "signature",
+  targets: { token: "token", wallet: "wallet", id: "id", json: "JSON" },
   openExplorer: (signature) => `Open ${signature} in the explorer`,
   exactTokens: (number) => `${number} tokens`,
   agoSeconds: (count) => (count < 2 ? "just now" : `${count} s ago`),

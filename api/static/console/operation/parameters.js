@@ -12,7 +12,7 @@ export function Parameters({ first, latest }) {
   const { jobId, tokenAddress, userId, userChatId, socketUserId, mode, buyAmount } = first;
   const ended = latest.status === "completed" || latest.status === "failed";
   const fields = {
-    jobId: html`<${Address} text=${jobId} target="id" keep=${40} />`,
+    jobId: html`<${Address} text=${jobId} target=${T.targets.id} keep=${40} />`,
     tokenAddress: html`<a class="mono" href=${addressOf({ tokenAddress })}>${tokenAddress}</a>`,
     userId: html`<a href=${addressOf({ userId })}>${userId}</a>`,
     userChatId: String(userChatId),
@@ -40,6 +40,6 @@ export function RawJson({ session, jobId, version }) {
     if (isOpen) session.rest.request("GET", statusPath(jobId)).then((data) => setText(JSON.stringify(data, null, 2)), (error) => setText(errorText(error)));
   }, [isOpen, version]);
   return html`<details class="panel fold" onToggle=${({ target }) => setOpen(target.open)}><summary><h3>${X.raw}</h3></summary>
-    <p><${Copy} text=${text} target="JSON" /> <${Copy} text=${curlOf(jobId)} target=${X.curlTarget} label=${X.curl} /></p>
+    <p><${Copy} text=${text} target=${T.targets.json} /> <${Copy} text=${curlOf(jobId)} target=${X.curlTarget} label=${X.curl} /></p>
     <pre tabindex="0">${text}</pre></details>`;
 }

@@ -51,7 +51,7 @@ function Summary({ session, latest, from, nowMs, needsReview, isReplay }) {
   const leftMs = details.estimatedTimeRemaining;
   return html`<header class="summary">
     <div class="headline"><${Badge} state=${state} />
-      <h2 class="run-title"><${Address} text=${latest.tokenAddress} target="token" keep=${6} /></h2>
+      <h2 class="run-title"><${Address} text=${latest.tokenAddress} target=${T.targets.token} keep=${6} /></h2>
       ${!ended && !isReplay && html`<button class="danger" type="button" onClick=${() => setCancelling(true)}>${T.cancel.button}</button>`}</div>
     <p class="facts">
       ${planned > 0 && html`<span>${X.summary(bought, planned)}</span>`}

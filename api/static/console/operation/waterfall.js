@@ -27,7 +27,7 @@ function WalletRow({ row, number, from, nowMs, axisMs }) {
   const { wallet, bars, result, reason, tokens, price, spent, fee, transactions } = row;
   const cell = (name, content) => html`<td class=${`w-${name}`} data-empty=${String(content === "–")} data-label=${X.columns[name]}>${content}</td>`;
   return html`<tr data-result=${result.result}>
-    <th scope="row" class="w-wallet"><span class="soft number">${number}</span> <span class="mono" title=${wallet}>${shorten(wallet)}</span><${Copy} text=${wallet} target="wallet" /></th>
+    <th scope="row" class="w-wallet"><span class="soft number">${number}</span> <span class="mono" title=${wallet}>${shorten(wallet)}</span><${Copy} text=${wallet} target=${T.targets.wallet} /></th>
     ${cell("timeline", html`<span class="track">${bars.map((bar) => html`<${Bar} bar=${bar} from=${from} nowMs=${nowMs} axisMs=${axisMs} />`)}</span>`)}
     ${cell("result", html`<span class="result"><${Icon} kind=${ICONS[result.result]} />${stepText(result)}${result.count && `, ${result.count}`}</span>
       ${reason && html`<span class="reason" title=${reason.code}>${reason.text ?? reason.code}</span>`}`)}

@@ -34,7 +34,7 @@ export function matches(filters, { createdAt, status, needsReview, latest }, now
   const { fromMs, toMs } = period(filters, nowMs);
   const values = { ...latest, status, outcome: outcomeOf(latest), needsReview: String(needsReview), errorCode: latest.details?.errorCode };
   return EXACT.every((name) => !filters[name] || NOT_IN_EVENTS.includes(name) || values[name] === filters[name])
-    && (fromMs === null || createdAt >= fromMs) && (toMs === null || createdAt <= toMs);
+    && (fromMs === null || createdAt >= fromMs) && (toMs === null || createdAt < toMs);
 }
 
 function period({ range, from, to }, nowMs) {

@@ -6,6 +6,7 @@ import { apiQuery, canMatchEvents, matches } from "/static/console/operations/fi
 
 const PAGE = 100;
 const REFRESH_MS = 500; // until the newest page is requested after an event of an unknown operation
+const SLOW_REFRESH_MS = 5_000; // the same if only the gateway knows whether an operation matches
 const FRAME_MS = 16;
 
 /**
@@ -25,8 +26,9 @@ export class JobList {
   isLoadingMore = false;
   hasMore = false;
   /** @type {Error | null} */ error = null;
-  endedCount = 0; // operations that ended since the list was loaded
+  changes = 0; // operations that were added by an event, or that ended, since the list was loaded
   #byId = new Map();
+  #unlisted = new Set(); // ids of operations with events that the newest pages do not contain
   #isUnsorted = false;
   #cursor = null;
   #closed = false;
@@ -133,16 +135,24 @@ export class JobList {
 
   #onEvent(event) {
     const known = this.#byId.get(event.jobId);
-    if (!known && (event.seq > 1 || !canMatchEvents(this.#filters))) {
-      this.#scheduleRefresh(REFRESH_MS); // events do not have the time at which the operation was created
+    const row = rowOf(event, known);
+    const isMatch = matches(this.#filters, row);
+    if (!known && !(isMatch && event.seq === 1 && canMatchEvents(this.#filters))) {
+      if (isMatch) this.#onUnknown(event);
       return;
     }
-    const row = rowOf(event, known);
-    if (known && hasEnded(event)) this.endedCount += 1;
-    if (!matches(this.#filters, row)) this.#byId.delete(event.jobId);
-    else this.#byId.set(event.jobId, row);
+    if (!known || hasEnded(event)) this.changes += 1;
+    if (isMatch) this.#byId.set(event.jobId, row);
+    else this.#byId.delete(event.jobId);
     this.#isUnsorted = true;
     this.#changed();
+  }
+
+  /** Request an operation whose events do not show when it was created, or whether it matches. */
+  #onUnknown(event) {
+    if (this.#unlisted.has(event.jobId) && !hasEnded(event)) return;
+    this.#unlisted.add(event.jobId);
+    this.#scheduleRefresh(canMatchEvents(this.#filters) ? REFRESH_MS : SLOW_REFRESH_MS);
   }
 
   #scheduleRefresh(ms) {
@@ -157,6 +167,7 @@ export class JobList {
     await this.#attempt(async () => {
       const pages = await Promise.all([this.#page({}), ...this.#unfinishedPages()]);
       this.#add(pages.flatMap(({ jobs }) => jobs));
+      this.changes += 1;
     });
     this.#changed();
   }

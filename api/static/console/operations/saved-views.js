@@ -50,7 +50,8 @@ function read() {
 
 function useCloseOutside(menu) {
   useEffect(() => {
-    const onClick = ({ target }) => { if (menu.current && !menu.current.contains(target)) menu.current.open = false; };
+    // The path, because a click may remove its target from the menu.
+    const onClick = (click) => { if (menu.current && !click.composedPath().includes(menu.current)) menu.current.open = false; };
     addEventListener("click", onClick);
     return () => removeEventListener("click", onClick);
   }, []);

@@ -11,27 +11,21 @@ const OUTCOMES = ["full", "partial", "none", "unknown"];
 /** Return the totals, or null until they are known. They are requested again when `version` changes. */
 export function useTotals(session, filters, version) {
   const [totals, setTotals] = useState(null);
-  const requestedMs = useRef(0);
-  const isAbsent = useRef(false); // an older gateway has no totals
   const key = addressOf(filters);
-  useEffect(() => setTotals(null), [key]);
+  const latest = useRef({ key, requestedMs: 0 });
   useEffect(() => {
-    let isCurrent = true;
+    const isNew = latest.current.key !== key;
+    latest.current = { key, requestedMs: isNew ? 0 : latest.current.requestedMs };
+    if (isNew) setTotals(null);
     const load = async () => {
-      if (isAbsent.current) return;
-      requestedMs.current = Date.now();
+      latest.current.requestedMs = Date.now();
       try {
         const data = await session.rest.request("GET", `/api/cto/jobs/summary?${apiQuery(filters)}`);
-        if (isCurrent) setTotals(data);
-      } catch (error) { // the list shows errors, and earlier totals stay
-        isAbsent.current = error.code === "not_found";
-      }
+        if (latest.current.key === key) setTotals(data);
+      } catch { /* the list shows errors, and earlier totals stay */ }
     };
-    const timer = setTimeout(load, Math.max(0, requestedMs.current + INTERVAL_MS - Date.now()));
-    return () => {
-      isCurrent = false;
-      clearTimeout(timer);
-    };
+    const timer = setTimeout(load, Math.max(0, latest.current.requestedMs + INTERVAL_MS - Date.now()));
+    return () => clearTimeout(timer);
   }, [key, version]);
   return totals;
 }

@@ -19,7 +19,7 @@ export function OperationsView({ session, route, start }) {
   const key = addressOf(fromQuery(route.query));
   const filters = useMemo(() => fromQuery(route.query), [key]);
   const list = useJobList(session, filters);
-  const totals = useTotals(session, filters, list ? list.endedCount + Number(list.isLoading) : 0);
+  const totals = useTotals(session, filters, list?.changes ?? 0);
   const [active, setActive] = useState(null);
   const [selected, setSelected] = useState(new Set());
   const searchField = useRef();

@@ -38,7 +38,7 @@ function Job({ session, job: { jobId, latestProgress: latest, createdAt, needsRe
   };
   return html`<article class="panel review" aria-label=${T.list.open(shorten(latest.tokenAddress, 6))}>
     <header class="headline"><${Badge} state=${displayState(latest, needsReview)} />
-      <h2><${Address} text=${latest.tokenAddress} target="token" keep=${6} /></h2>
+      <h2><${Address} text=${latest.tokenAddress} target=${T.targets.token} keep=${6} /></h2>
       <span class="soft">${latest.userId} · ${latest.mode} · ${exactSol(latest.buyAmount)} · <${Time} ms=${createdAt} /></span>
       <a class="end" href=${operationPath(jobId)}>${X.open}</a></header>
     ${review?.error && html`<p class="soft"><code>${review.errorCode}</code> ${review.error}</p>`}
@@ -57,7 +57,7 @@ function Steps({ steps, resolve }) {
 
 function Step({ step: { description, kind, wallet, amount, signature, startedAt, reportedAt, attempt }, choose }) {
   return html`<tr><td>${description}<br /><span class="soft">${T.operation[kind]}</span></td>
-    <td><${Address} text=${wallet} target="wallet" /></td>
+    <td><${Address} text=${wallet} target=${T.targets.wallet} /></td>
     <td class="r-amount"><${Sol} amount=${amount} /></td>
     <td>${signature ? html`<${Signature} signature=${signature} />` : html`<span class="soft">${X.noSignature}</span>`}</td>
     <td class="soft">${startedAt && html`${X.sent} <${Time} ms=${startedAt} relative=${false} /><br />`}

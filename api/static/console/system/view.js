@@ -35,12 +35,12 @@ function State({ state: { workers, gateways, lost, queues, jobs, oldestWaiting, 
       <${MinutesChart} minutes=${minutes} />
       <${Latencies} lastHour=${lastHour} /></section>
     ${lost.length > 0 && html`<section class="panel" data-kind="bad"><h2>${X.lost}</h2>
-      <${Table} columns=${["id", "kind", "heartbeat", "version"]} rows=${lost.map((each) => [each.id, each.kind, X.before(duration(each.heartbeatAgeMs)), each.version])} /></section>`}
+      <${Table} name=${X.lost} columns=${["id", "kind", "heartbeat", "version"]} rows=${lost.map((each) => [each.id, each.kind, X.before(duration(each.heartbeatAgeMs)), each.version])} /></section>`}
     <section class="panel"><h2>${X.workers}</h2>${workers.length === 0 ? html`<p class="error">${X.none}</p>`
-      : html`<${Table} columns=${["id", "operations", "heartbeat", "version"]} rows=${workers.map((each) => [each.id, html`<${Slots} used=${each.operations} all=${each.slots} />`, X.before(duration(each.heartbeatAgeMs)), each.version])} />`}</section>
+      : html`<${Table} name=${X.workers} columns=${["id", "operations", "heartbeat", "version"]} rows=${workers.map((each) => [each.id, html`<${Slots} used=${each.operations} all=${each.slots} />`, X.before(duration(each.heartbeatAgeMs)), each.version])} />`}</section>
     <section class="panel"><h2>${X.gateways}</h2>
-      <${Table} columns=${["id", "connections", "delay", "heartbeat", "version"]} rows=${gateways.map((each) => [each.id, connectionsOf(each), duration(each.relayDelayMs), X.before(duration(each.heartbeatAgeMs)), each.version])} /></section>
-    <section class="panel"><h2>${X.queues}</h2><${Table} columns=${["queue", "messages"]} rows=${Object.entries(queues).map(([name, number]) => [name, integer(number)])} />
+      <${Table} name=${X.gateways} columns=${["id", "connections", "delay", "heartbeat", "version"]} rows=${gateways.map((each) => [each.id, connectionsOf(each), duration(each.relayDelayMs), X.before(duration(each.heartbeatAgeMs)), each.version])} /></section>
+    <section class="panel"><h2>${X.queues}</h2><${Table} name=${X.queues} columns=${["queue", "messages"]} rows=${Object.entries(queues).map(([name, number]) => [name, integer(number)])} />
       <p class="soft">${X.snapshot} <${Time} ms=${store.snapshotAt} /></p></section>`;
 }
 
@@ -48,10 +48,10 @@ const connectionsOf = ({ connections }) => Object.entries(connections).map(([nam
 
 const Slots = ({ used, all }) => html`<span class="slots"><span class="progress"><i style=${{ transform: `scaleX(${all ? used / all : 0})` }}></i></span> <span class="number">${used}/${all}</span></span>`;
 
-const Table = ({ columns, rows }) => html`<div class="scroll"><table class="facts-table"><thead><tr>${columns.map((name) => html`<th scope="col">${X.columns[name]}</th>`)}</tr></thead>
+const Table = ({ name, columns, rows }) => html`<div class="scroll" tabindex="0" role="region" aria-label=${name}><table class="facts-table"><thead><tr>${columns.map((name) => html`<th scope="col">${X.columns[name]}</th>`)}</tr></thead>
   <tbody>${rows.map((cells) => html`<tr>${cells.map((cell, index) => (index ? html`<td class="number">${cell}</td>` : html`<th scope="row" class="mono">${cell}</th>`))}</tr>`)}</tbody></table></div>`;
 
 function Latencies({ lastHour }) {
   const row = (name, times) => [X.latencies[name], ...["p50Ms", "p95Ms", "p99Ms"].map((quantile) => (times ? duration(times[quantile]) : "–"))];
-  return html`<${Table} columns=${["latency", "p50", "p95", "p99"]} rows=${[row("wait", lastHour.wait), row("duration", lastHour.duration)]} />`;
+  return html`<${Table} name=${X.columns.latency} columns=${["latency", "p50", "p95", "p99"]} rows=${[row("wait", lastHour.wait), row("duration", lastHour.duration)]} />`;
 }
