@@ -47,6 +47,7 @@ def test_a_reload_shows_the_same_list_and_its_totals(rough, page, user):
     for name, count in (("total", summary["total"]), *summary["byOutcome"].items()):
         expect(page.locator(f".t-{name} dd")).to_have_text(str(count))
     page.locator(".t-partial a").click()
+    expect(row(page, partial["jobId"])).to_be_visible()
     expect(row(page, unknown["jobId"])).to_have_count(0)
     assert page.url.endswith(f"?userId={user}&outcome=partial")
     bars = (
@@ -202,8 +203,12 @@ def test_thousands_of_events_keep_the_list_small(system, page, user):
     expect(page.locator(".list-count")).to_contain_text("of 120 loaded")
     assert page.locator("[data-job]").count() < 60
     expect(page.locator("[data-job]").first).to_have_attribute("data-job", job_ids[-1])
-    page.locator(".frame").evaluate("frame => frame.scrollTo(0, frame.scrollHeight)")
-    expect(row(page, job_ids[0])).to_be_visible()
+
+    def scroll_to_the_end():
+        page.locator(".frame").evaluate("frame => frame.scrollTo(0, frame.scrollHeight)")
+        return row(page, job_ids[0]).is_visible()
+
+    wait_until(scroll_to_the_end)
     expect(page.get_by_text("End of the list")).to_be_visible()
 
 

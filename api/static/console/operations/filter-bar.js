@@ -1,5 +1,5 @@
 // The filters above the table. A change is a new address.
-import { html, useEffect, useRef, useState } from "/static/third_party/preact.js";
+import { html, useState } from "/static/third_party/preact.js";
 import { shorten } from "/static/console/format.js";
 import { addressOf, guessKind, SEARCHED } from "/static/console/operations/filters.js";
 import { navigate, operationPath } from "/static/console/router.js";
@@ -47,26 +47,23 @@ function RangeFilter({ filters, change }) {
 const localTime = (ms) => (ms ? new Date(ms - new Date(Number(ms)).getTimezoneOffset() * 60_000).toISOString().slice(0, 19) : "");
 
 function Search({ change, field, kinds }) {
-  const [kind, setKind] = useState("tokenAddress");
+  const [{ chosen, isChosen }, choose] = useState({ chosen: "tokenAddress", isChosen: false }); // by the user
   const [text, setText] = useState("");
-  const isChosen = useRef(false); // whether the user has chosen the kind
-  useEffect(() => { if (!isChosen.current && text.trim()) setKind((before) => guessKind(text.trim(), before)); }, [text]);
+  const guess = text.trim() ? guessKind(text.trim(), chosen) : chosen;
+  const kind = isChosen || !kinds.includes(guess) ? chosen : guess;
   const submit = (submission) => {
     submission.preventDefault();
     const value = text.trim();
     if (!value) return;
     setText("");
-    isChosen.current = false;
+    choose({ chosen: kind, isChosen: false });
     if (kind === "jobId") navigate(operationPath(value));
     else change({ [kind]: value });
   };
   const onKeyDown = ({ key, target }) => { if (key === "Escape") target.blur(); };
   return html`<form class="search" onSubmit=${submit}>
     <label class="hidden" for="search-by">${T.filters.searchBy}</label>
-    <select id="search-by" value=${kind} onChange=${({ target }) => {
-      isChosen.current = true;
-      setKind(target.value);
-    }}>${kinds.map((each) => html`<option value=${each}>${T.filters.kinds[each]}</option>`)}</select>
+    <select id="search-by" value=${kind} onChange=${({ target }) => choose({ chosen: target.value, isChosen: true })}>${kinds.map((each) => html`<option value=${each}>${T.filters.kinds[each]}</option>`)}</select>
     <label class="hidden" for="search">${T.filters.search}</label>
     <input ref=${field} id="search" type="search" value=${text} placeholder=${T.filters.placeholder} spellcheck="false" autocomplete="off"
       onInput=${({ target }) => setText(target.value)} onKeyDown=${onKeyDown} /></form>`;
