@@ -7,8 +7,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Flask, Response, g, jsonify, request, send_from_directory
+from flask import Blueprint, Flask, Response, g, jsonify, render_template, request, send_from_directory
 from redis.exceptions import ConnectionError as StoreConnectionError
+from werkzeug.exceptions import NotFound
 
 from api import metric_definitions
 from api.auth.authentication import authenticate_request, require_authentication
@@ -20,6 +21,7 @@ from api.rest.rate_limit import limit_requests
 from api.rest.readiness_check import ReadinessCheck
 from api.rest.request_parsing import MAX_BODY_BYTES
 from api.spec import asyncapi, openapi
+from cto_worker.market_registry import market_type
 from cto_worker.store.unarchived_jobs import UnarchivedJobs
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 LATE_S = 10.0  # the relay receives its own heartbeat every 2 s, and reconnects after 6 s without one
 STATIC = Path(__file__).parent / "static"
+CONSOLE_ADDRESSES = ("/", "/operations/<job_id>", "/review", "/system")
 
 
 def create_app(  # noqa: PLR0913, PLR0917 - the parts that the app is built from
@@ -123,6 +126,17 @@ def _client_folder() -> Path:
     return packaged if packaged.exists() else package.parent / "clients" / "js" / "src"
 
 
+def _console_view(settings: Settings) -> Callable[..., str]:
+    """Return a view of the console's page. It is the same at every address."""
+
+    def console(**_: str) -> str:
+        return render_template(
+            "console.html", settings=settings, platforms=market_type(settings.market).platforms
+        )
+
+    return console
+
+
 def _add_pages(app: Flask, settings: Settings) -> None:
     """Add the pages, the browser client, and the OpenAPI and AsyncAPI documents."""
     # The client's source files: browsers load modules, so no build is needed.
@@ -137,9 +151,16 @@ def _add_pages(app: Flask, settings: Settings) -> None:
 
     app.register_blueprint(client)
 
-    @app.get("/")
-    def page() -> Response:
-        return send_from_directory(STATIC, "index.html")
+    console = _console_view(settings)
+    for address in CONSOLE_ADDRESSES:
+        app.add_url_rule(address, "page", console)
+
+    @app.errorhandler(NotFound)
+    def _unknown_address(error: NotFound) -> Response | tuple[str, int]:
+        """Answer a browser's navigation with the console, which says that there is no such page."""
+        if request.path.startswith("/api/") or "text/html" not in request.headers.get("Accept", ""):
+            return error_handlers.http_error(error)
+        return console(), HTTPStatus.NOT_FOUND
 
     @app.get("/docs")
     def docs() -> Response:

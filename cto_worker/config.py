@@ -20,6 +20,7 @@ from cto_worker.setting_fields import (
     crash_point,
     database_address,
     declaration,
+    explorer_url,
     host_names,
     origins,
     password,
@@ -71,6 +72,12 @@ class Settings:
         "The same limit for one user. Further connections get 429. The `service` role is not limited")
     max_rooms: int = setting("Gateway", 1_200, between=(1, 1_000_000), description=
         "Rooms that one connection can be in at the same time, whatever its role")
+
+    explorer_url: str = setting("Console", "", field=explorer_url(), description=
+        "Address of a transaction in a blockchain explorer, with `{signature}`: "
+        "`https://explorer.example/tx/{signature}`. Empty: signatures are no links")
+    confirm_sol: float = setting("Console", 10.0, between=(0, 1_000_000), description=
+        "The console asks for confirmation before it starts an operation of this many SOL or more")
 
     auth: str = setting("Authentication", "required", one_of=("required", "off"), description=
         "`required`: requests need a token. `off`: every caller has the `service` role; allowed only if "

@@ -26,8 +26,8 @@ _FIELDS: dict[type, Callable[[Any], fields.Field[Any]]] = {
     type(Path()): lambda _: fields.Function(deserialize=Path),
 }
 Section = Literal[
-    "Gateway", "Authentication", "Store", "Archive", "Worker", "Market", "Paper market", "Observability",
-    "Deployment", "Tests",
+    "Gateway", "Console", "Authentication", "Store", "Archive", "Worker", "Market", "Paper market",
+    "Observability", "Deployment", "Tests",
 ]  # fmt: skip
 
 
@@ -86,6 +86,12 @@ def password(length: int) -> fields.Field[Any]:
 def url(form: str) -> fields.Field[Any]:
     """Return a field of an HTTP URL, with the form that the error message states."""
     return _matching(r"https?://.+", f"Must {form}.")
+
+
+def explorer_url() -> fields.Field[Any]:
+    """Return a field of the address of a transaction, with ``{signature}`` in place of its signature."""
+    error = "Must be like https://explorer.example/tx/{signature}."
+    return _matching(r"https?://[^{}]*\{signature\}[^{}]*\Z", error)
 
 
 def rate() -> fields.Field[Any]:

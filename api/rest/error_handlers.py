@@ -23,7 +23,7 @@ RETRY_AFTER_S = 2
 
 def register(app: Flask) -> None:
     """Answer every exception that leaves a view in this shape."""
-    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, _failed)
 
 
@@ -75,7 +75,8 @@ def _details(error: Exception) -> dict[str, Any] | None:
     return {"fields": fields} if fields else None
 
 
-def _http(error: HTTPException) -> Response:
+def http_error(error: HTTPException) -> Response:
+    """Return the response for an error of the HTTP layer, such as 404 or 405."""
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     code = CODE_OF_STATUS.get(status, error.name.lower().replace(" ", "_"))
     message = error.description or error.name

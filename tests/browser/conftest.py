@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from pathlib import Path
 
 import pytest
 from acceptance.conftest import guarded, launch, system  # noqa: F401 - fixtures
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from support.javascript import CLIENT, DEV, evaluate
+from support.processes import environment
+from support.system import System
 from support.tcp_proxy import TcpProxy
 
 NODE_DIR = Path(__file__).parent / "node"
 UNPACKED = NODE_DIR / "unpacked"
 WAIT_MS = 60_000  # long enough for a busy machine
+
+expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +94,31 @@ def screenshot(request):
             page.screenshot(path=Path(directory) / f"{name}.png", full_page=True)
 
     return screenshot
+
+
+@pytest.fixture(scope="session")
+def slow():
+    """A system with slow transfers and buys, three at a time, which can be watched and cancelled."""
+    slowly = environment(CTO_PAPER_LATENCY_MS="900", CTO_OPERATION_PARALLELISM="3")
+    started = System(slowly, "--no-flower").ready()
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def rough():
+    """A system whose market rejects some orders, and does not report others before the timeout."""
+    rates = {"CTO_PAPER_FAILURE_RATE": "0.3", "CTO_PAPER_SILENT_RATE": "0.1", "CTO_PAPER_TIMEOUT_MS": "50"}
+    links = {"CTO_EXPLORER_URL": "https://explorer.example/tx/{signature}"}
+    started = System(environment(**rates, **links), "--no-flower").ready()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def user():
+    """A user without operations."""
+    return f"d{uuid.uuid4().hex[:10]}"
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,46 @@
+// The frame of every view: header, banners, dialogs, and the view of the address.
+import { html, useEffect, useState } from "/static/third_party/preact.js";
+import { Banners } from "/static/console/banners.js";
+import { Header } from "/static/console/header.js";
+import { KeysDialog, useKeys } from "/static/console/keys.js";
+import { useObservable } from "/static/console/observable.js";
+import { OperationView } from "/static/console/operation/view.js";
+import { OperationsView } from "/static/console/operations/view.js";
+import { ReviewView } from "/static/console/review/view.js";
+import { navigate, useRoute } from "/static/console/router.js";
+import { SignIn } from "/static/console/sign-in.js";
+import { StartDialog } from "/static/console/start/dialog.js";
+import { SystemView } from "/static/console/system/view.js";
+import { T } from "/static/console/texts.js";
+import { Empty } from "/static/console/ui.js";
+
+const VIEWS = { operations: OperationsView, operation: OperationView, review: ReviewView, system: SystemView, unknown: UnknownPage };
+
+export function App({ session, signIn }) {
+  const route = useRoute();
+  const [dialog, setDialog] = useState(null);
+  const connection = useObservable(session.connection);
+  const open = (name) => setDialog((before) => before ?? name);
+  useKeys({
+    "?": () => open("keys"), n: () => open("start"),
+    "g o": () => navigate("/"), "g r": () => navigate("/review"), "g s": () => navigate("/system"),
+  });
+  const View = VIEWS[route.view];
+  const title = route.view === "unknown" ? T.unknownPage.title : T.nav[route.view] ?? T.operation.title;
+  useEffect(() => { document.title = `${title} · ${T.product}`; }, [title]);
+  if (session.isSignedOut) return html`<${SignIn} session=${session} error=${connection.error} signIn=${signIn} />`;
+  const start = () => open("start");
+  return html`<a class="skip" href="#main">${T.skip}</a>
+    <${Header} session=${session} route=${route} openKeys=${() => open("keys")} />
+    <${Banners} session=${session} />
+    <main id="main" tabindex="-1" class=${`view-${route.view}`} data-stale=${String(connection.state !== "live" && connection.heardMs !== null)}>
+      <${View} key=${route.jobId ?? route.view} session=${session} route=${route} start=${start} />
+    </main>
+    ${dialog === "keys" && html`<${KeysDialog} onClose=${() => setDialog(null)} />`}
+    ${dialog === "start" && html`<${StartDialog} session=${session} onClose=${() => setDialog(null)} />`}`;
+}
+
+function UnknownPage() {
+  return html`<h1 class="hidden">${T.unknownPage.title}</h1>
+    <${Empty} title=${T.unknownPage.title}><p>${T.unknownPage.text}</p><p><a href="/">${T.unknownPage.link}</a></p><//>`;
+}

@@ -1,0 +1,38 @@
+// One operation with all its events, live, and whether it needs review now.
+import { useEffect, useReducer, useRef, useState } from "/static/third_party/preact.js";
+import { useNow } from "/static/console/observable.js";
+
+const REDRAW_MS = 250; // while steps are in flight
+
+/** Return `{ job, status, nowMs }`: its view, its status response once it has ended, and the gateway's time. */
+export function useJob(session, jobId) {
+  const tracker = useRef(null);
+  const clockOffsetMs = useRef(Infinity); // what to add to this clock to get that of the events' timestamps
+  const [, redraw] = useReducer((count) => count + 1, 0);
+  useEffect(() => {
+    const created = session.client.track(jobId);
+    tracker.current = created;
+    created.onChange(redraw);
+    created.onProgress(({ timestamp }, { restored }) => {
+      if (!restored) clockOffsetMs.current = Math.min(clockOffsetMs.current, timestamp - Date.now());
+    });
+    return () => created.close();
+  }, [session, jobId]);
+  const job = tracker.current?.job() ?? { latest: null, events: [], ended: false, error: null };
+  const status = useStatus(session, jobId, job.ended);
+  useNow(job.ended || job.error ? 0 : REDRAW_MS);
+  const offsetMs = Number.isFinite(clockOffsetMs.current) ? clockOffsetMs.current : 0;
+  const nowMs = job.ended ? job.latest.timestamp : Math.max(job.latest?.timestamp ?? 0, Date.now() + offsetMs);
+  return { job, status, nowMs };
+}
+
+/** Return the status response of an ended operation, or null. An operator may have resolved it since its last event. */
+function useStatus(session, jobId, ended) {
+  const [status, setStatus] = useState(null);
+  useEffect(() => {
+    let isCurrent = true;
+    if (ended) session.client.status(jobId).then((data) => { if (isCurrent) setStatus(data); }, () => {});
+    return () => { isCurrent = false; };
+  }, [session, jobId, ended]);
+  return status;
+}

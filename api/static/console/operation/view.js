@@ -1,0 +1,38 @@
+// One operation, at "/operations/<id>"; with `?with=<id>`, two operations side by side.
+import { html, useState } from "/static/third_party/preact.js";
+import { CompareDialog } from "/static/console/operation/compare.js";
+import { curlOf } from "/static/console/operation/parameters.js";
+import { Replay } from "/static/console/operation/replay.js";
+import { Run } from "/static/console/operation/run.js";
+import { navigate, operationPath } from "/static/console/router.js";
+import { T } from "/static/console/texts.js";
+import { Copy, Icon } from "/static/console/ui.js";
+
+const X = T.operation;
+
+export function OperationView({ session, route: { jobId, query } }) {
+  const other = query.get("with");
+  const jobIds = other ? [jobId, other] : [jobId];
+  const [durations, setDurations] = useState({});
+  const [replayMs, setReplayMs] = useState(null);
+  const [isChoosing, setChoosing] = useState(false);
+  const onDuration = (id, ms) => setDurations((before) => ({ ...before, [id]: ms }));
+  const areEnded = jobIds.every((id) => id in durations);
+  const totalMs = Math.max(1, ...jobIds.map((id) => durations[id] ?? 0));
+  const compareWith = (id) => {
+    setChoosing(false);
+    setReplayMs(null);
+    navigate(operationPath(jobId) + (id ? `?with=${encodeURIComponent(id)}` : ""));
+  };
+  return html`<div class="list-head"><p><a class="back" href="/"><${Icon} kind="back" />${X.back}</a></p>
+      <div class="actions">
+        ${areEnded && replayMs === null && html`<button type="button" onClick=${() => setReplayMs(0)}>${T.replay.start}</button>`}
+        ${other ? html`<button type="button" onClick=${() => compareWith(null)}>${T.compare.close}</button>`
+          : html`<button type="button" onClick=${() => setChoosing(true)}>${T.compare.start}</button>`}
+        <${Copy} text=${curlOf(jobId)} target=${X.curlTarget} label=${X.curl} /></div></div>
+    ${replayMs !== null && html`<${Replay} atMs=${replayMs} totalMs=${totalMs} onMove=${setReplayMs} onLeave=${() => setReplayMs(null)} />`}
+    <h1 class="hidden">${X.title}</h1>
+    <div class="runs" data-count=${jobIds.length}>${jobIds.map((id) => html`<${Run} key=${id} session=${session} jobId=${id}
+      replayMs=${replayMs} axisMs=${other && areEnded ? totalMs : null} onDuration=${onDuration} />`)}</div>
+    ${isChoosing && html`<${CompareDialog} session=${session} jobId=${jobId} onChoose=${compareWith} onClose=${() => setChoosing(false)} />`}`;
+}

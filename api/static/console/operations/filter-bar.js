@@ -1,0 +1,75 @@
+// The filters above the table. A change is a new address.
+import { html, useState } from "/static/third_party/preact.js";
+import { shorten } from "/static/console/format.js";
+import { addressOf, guessKind, SEARCHED } from "/static/console/operations/filters.js";
+import { navigate, operationPath } from "/static/console/router.js";
+import { T } from "/static/console/texts.js";
+import { Icon } from "/static/console/ui.js";
+
+const KINDS = Object.keys(T.filters.kinds);
+const STATE_NAMES = ["status", "outcome", "needsReview"];
+
+export function FilterBar({ filters, searchField, isOwn }) {
+  const change = (changes) => navigate(addressOf({ ...filters, ...changes }));
+  return html`<div class="filters" role="search" aria-label=${T.filters.label}>
+    <${Search} change=${change} field=${searchField} kinds=${isOwn ? KINDS.filter((kind) => kind !== "userId") : KINDS} />
+    <${StateFilter} filters=${filters} change=${change} />
+    <${Choice} name="mode" label=${T.filters.mode} value=${filters.mode ?? ""} onChange=${(mode) => change({ mode })}
+      choices=${{ "": T.filters.anyMode, standard: "standard", prefunded: "prefunded" }} />
+    <${RangeFilter} filters=${filters} change=${change} />
+    <${Chips} filters=${filters} change=${change} /></div>`;
+}
+
+const Choice = ({ name, label, value, choices, onChange }) => html`<label class="hidden" for=${`filter-${name}`}>${label}</label>
+  <select id=${`filter-${name}`} value=${value} data-set=${String(value !== "")} onChange=${({ target }) => onChange(target.value)}>
+    ${Object.entries(choices).map(([key, text]) => html`<option value=${key}>${text}</option>`)}</select>`;
+
+function StateFilter({ filters, change }) {
+  const set = STATE_NAMES.find((name) => filters[name]);
+  const onChange = (choice) => {
+    const [name, value] = choice.split("=");
+    change({ status: "", outcome: "", needsReview: "", ...(name && { [name]: value }) });
+  };
+  return html`<${Choice} name="state" label=${T.filters.state} value=${set ? `${set}=${filters[set]}` : ""} onChange=${onChange}
+    choices=${{ "": T.filters.anyState, ...T.filters.states }} />`;
+}
+
+function RangeFilter({ filters, change }) {
+  const { range, from, to } = filters;
+  const choice = from || to || range === "custom" ? "custom" : range ?? "";
+  const moment = (name, value) => html`<label class="moment"><span>${T.filters[name]}</span>
+    <input type="datetime-local" step="1" value=${localTime(value)} onChange=${({ target }) => change({ range: "custom", [name]: target.value && String(new Date(target.value).getTime()) })} /></label>`;
+  return html`<${Choice} name="range" label=${T.filters.range} value=${choice} choices=${T.filters.ranges} onChange=${(next) => change({ range: next, from: "", to: "" })} />
+    ${choice === "custom" && html`${moment("from", from)}${moment("to", to)}`}`;
+}
+
+/** Return a time in ms as the value of a field of local time. */
+const localTime = (ms) => (ms ? new Date(ms - new Date(Number(ms)).getTimezoneOffset() * 60_000).toISOString().slice(0, 19) : "");
+
+function Search({ change, field, kinds }) {
+  const [{ chosen, isChosen }, choose] = useState({ chosen: "tokenAddress", isChosen: false }); // by the user
+  const [text, setText] = useState("");
+  const guess = text.trim() ? guessKind(text.trim(), chosen) : chosen;
+  const kind = isChosen || !kinds.includes(guess) ? chosen : guess;
+  const submit = (submission) => {
+    submission.preventDefault();
+    const value = text.trim();
+    if (!value) return;
+    setText("");
+    choose({ chosen: kind, isChosen: false });
+    if (kind === "jobId") navigate(operationPath(value));
+    else change({ [kind]: value });
+  };
+  const onKeyDown = ({ key, target }) => { if (key === "Escape") target.blur(); };
+  return html`<form class="search" onSubmit=${submit}>
+    <label class="hidden" for="search-by">${T.filters.searchBy}</label>
+    <select id="search-by" value=${kind} onChange=${({ target }) => choose({ chosen: target.value, isChosen: true })}>${kinds.map((each) => html`<option value=${each}>${T.filters.kinds[each]}</option>`)}</select>
+    <label class="hidden" for="search">${T.filters.search}</label>
+    <input ref=${field} id="search" type="search" value=${text} placeholder=${T.filters.placeholder} spellcheck="false" autocomplete="off"
+      onInput=${({ target }) => setText(target.value)} onKeyDown=${onKeyDown} /></form>`;
+}
+
+/** The searched values, each with a button that removes it. */
+const Chips = ({ filters, change }) => SEARCHED.filter((name) => filters[name]).map((name) => html`
+  <button key=${name} class="chip" type="button" title=${filters[name]} aria-label=${T.filters.remove(T.filters.kinds[name], filters[name])}
+    onClick=${() => change({ [name]: "" })}><span class="soft">${T.filters.kinds[name]}</span> <span class="mono">${shorten(filters[name], 6)}</span> <${Icon} kind="close" /></button>`);

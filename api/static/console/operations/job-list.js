@@ -1,0 +1,195 @@
+// The operations that match the filters: pages of the REST API, kept current by live events. Unfinished operations come first;
+// within both groups the newest is first.
+import { neededReview } from "/client/index.js";
+import { hasEnded } from "/static/console/outcome.js";
+import { apiQuery, canMatchEvents, matches } from "/static/console/operations/filters.js";
+
+const PAGE = 100;
+const REFRESH_MS = 500; // until the newest page is requested after an event of an unknown operation
+const SLOW_REFRESH_MS = 5_000; // the same if only the gateway knows whether an operation matches
+const FRAME_MS = 16;
+
+/**
+ * An operation of the list.
+ *
+ * @typedef {object} Row
+ * @property {string} jobId
+ * @property {number} createdAt ms
+ * @property {string} status
+ * @property {boolean} needsReview
+ * @property {import("/client/index.js").ProgressEvent} latest
+ */
+
+export class JobList {
+  /** @type {Row[]} */ rows = [];
+  isLoading = true;
+  isLoadingMore = false;
+  hasMore = false;
+  /** @type {Error | null} */ error = null;
+  changes = 0; // operations that were added by an event, or that ended, since the list was loaded
+  #byId = new Map();
+  #unlisted = new Set(); // ids of operations with events that the newest pages do not contain
+  #isUnsorted = false;
+  #cursor = null;
+  #closed = false;
+  #refreshTimer;
+  #changeTimer;
+  #unsubscribe;
+  #session;
+  #filters;
+  #onChange;
+
+  /** @param {import("../session.js").Session} session @param {object} filters @param {() => void} onChange called at most once per frame */
+  constructor(session, filters, onChange) {
+    this.#session = session;
+    this.#filters = filters;
+    this.#onChange = onChange;
+    const onProgress = session.events.onProgress((event) => this.#onEvent(event));
+    const onConnection = session.connection.subscribe(({ state }) => { if (state === "live") this.#scheduleRefresh(0); });
+    this.#unsubscribe = () => {
+      onProgress();
+      onConnection();
+    };
+    void this.load();
+  }
+
+  close() {
+    this.#closed = true;
+    this.#unsubscribe();
+    clearTimeout(this.#refreshTimer);
+    clearTimeout(this.#changeTimer);
+  }
+
+  /** Load the newest page, and all unfinished operations. */
+  async load() {
+    this.isLoading = true;
+    this.error = null;
+    this.#changed();
+    await this.#attempt(async () => {
+      const [page, ...unfinished] = await Promise.all([this.#page({}), ...this.#unfinishedPages()]);
+      this.#byId.clear();
+      this.#add([...unfinished, page].flatMap(({ jobs }) => jobs));
+      this.#continueAt(page.nextCursor);
+    });
+    this.isLoading = false;
+    this.#changed();
+  }
+
+  /** Load the next page of older operations. */
+  async loadMore() {
+    if (!this.hasMore || this.isLoadingMore || this.isLoading) return;
+    this.isLoadingMore = true;
+    this.#changed();
+    await this.#attempt(async () => {
+      const page = await this.#page({ cursor: this.#cursor });
+      this.#add(page.jobs);
+      this.#continueAt(page.nextCursor);
+    });
+    this.isLoadingMore = false;
+    this.#changed();
+  }
+
+  /** Sort the rows if they have changed. Cheap when most of them are in order. */
+  sort() {
+    if (!this.#isUnsorted) return;
+    this.#isUnsorted = false;
+    this.rows = [...this.#byId.values()].sort(compare);
+  }
+
+  async #attempt(load) {
+    try {
+      await load();
+      this.error = null;
+    } catch (error) {
+      this.error = error;
+    }
+  }
+
+  /** Requests of the unfinished operations, unless the filters select other ones. */
+  #unfinishedPages() {
+    const { status, outcome, needsReview } = this.#filters;
+    return status || outcome || needsReview ? [] : ["waiting", "active"].map((each) => this.#page({ status: each }));
+  }
+
+  #page(more) {
+    const query = apiQuery(this.#filters);
+    for (const [name, value] of Object.entries(more)) query.set(name, value);
+    query.set("limit", PAGE);
+    return this.#session.rest.requestWithRetry("GET", `/api/cto/jobs?${query}`);
+  }
+
+  #continueAt(cursor) {
+    this.#cursor = cursor;
+    this.hasMore = cursor !== null;
+  }
+
+  #add(jobs) {
+    if (this.#closed) return;
+    for (const { jobId, createdAt, status, needsReview, latestProgress: latest } of jobs) {
+      const known = this.#byId.get(jobId);
+      if (known && known.latest.seq > latest.seq) continue;
+      this.#byId.set(jobId, { jobId, createdAt, status, needsReview, latest });
+    }
+    this.#isUnsorted = true;
+  }
+
+  #onEvent(event) {
+    const known = this.#byId.get(event.jobId);
+    const row = rowOf(event, known);
+    const isMatch = matches(this.#filters, row);
+    if (!known && !(isMatch && event.seq === 1 && canMatchEvents(this.#filters))) {
+      if (isMatch) this.#onUnknown(event);
+      return;
+    }
+    if (!known || hasEnded(event)) this.changes += 1;
+    if (isMatch) this.#byId.set(event.jobId, row);
+    else this.#byId.delete(event.jobId);
+    this.#isUnsorted = true;
+    this.#changed();
+  }
+
+  /** Request an operation whose events do not show when it was created, or whether it matches. */
+  #onUnknown(event) {
+    if (this.#unlisted.has(event.jobId) && !hasEnded(event)) return;
+    this.#unlisted.add(event.jobId);
+    this.#scheduleRefresh(canMatchEvents(this.#filters) ? REFRESH_MS : SLOW_REFRESH_MS);
+  }
+
+  #scheduleRefresh(ms) {
+    this.#refreshTimer ??= setTimeout(() => {
+      this.#refreshTimer = undefined;
+      void this.#refresh();
+    }, ms);
+  }
+
+  async #refresh() {
+    if (this.isLoading) return;
+    await this.#attempt(async () => {
+      const pages = await Promise.all([this.#page({}), ...this.#unfinishedPages()]);
+      this.#add(pages.flatMap(({ jobs }) => jobs));
+      this.changes += 1;
+    });
+    this.#changed();
+  }
+
+  #changed() {
+    if (this.#closed) return;
+    this.#changeTimer ??= setTimeout(() => {
+      this.#changeTimer = undefined;
+      this.#onChange();
+    }, FRAME_MS);
+  }
+}
+
+/** @returns {Row} */
+const rowOf = (event, known) => ({
+  jobId: event.jobId, createdAt: known?.createdAt ?? event.timestamp, latest: event,
+  status: hasEnded(event) ? event.status : event.attempt ? "active" : "waiting",
+  needsReview: hasEnded(event) && neededReview(event),
+});
+
+function compare(one, other) {
+  const [isOneEnded, isOtherEnded] = [hasEnded(one.latest), hasEnded(other.latest)];
+  if (isOneEnded !== isOtherEnded) return isOneEnded ? 1 : -1;
+  return other.createdAt - one.createdAt || (one.jobId < other.jobId ? 1 : -1);
+}

@@ -1,0 +1,92 @@
+// The table of operations. Only the visible rows are in the page, so that 10,000 rows scroll smoothly.
+import { html, useEffect, useLayoutEffect, useRef, useState } from "/static/third_party/preact.js";
+import { duration, fullTime, percent, shorten } from "/static/console/format.js";
+import { useNow } from "/static/console/observable.js";
+import { displayState, hasEnded } from "/static/console/outcome.js";
+import { operationPath } from "/static/console/router.js";
+import { T } from "/static/console/texts.js";
+import { Badge, Buys, Sol, Time } from "/static/console/ui.js";
+
+const OVERSCAN = 8; // rows above and below the visible ones
+const MORE_ROWS = 40; // older operations are loaded when so few rows are left below
+const NARROW = matchMedia("(max-width: 47.99rem)");
+const rowHeight = () => (NARROW.matches ? 72 : 38); // px, as in operations.css
+const COLUMNS = ["select", "state", "token", "owner", "mode", "amount", "buys", "spent", "started", "duration"];
+
+/** `active` is the id of the row with the focus; `selected` a set of ids. */
+export function OperationsTable({ list, active, setActive, selected, toggle, toggleAll, children }) {
+  const frame = useRef();
+  const [height, setHeight] = useState(rowHeight);
+  const [view, setView] = useState({ top: 0, height: 800 });
+  const nowMs = useNow();
+  const { rows } = list;
+
+  useEffect(() => {
+    const onResize = () => {
+      if (!frame.current) return;
+      setHeight(rowHeight());
+      setView({ top: frame.current.scrollTop, height: frame.current.clientHeight });
+    };
+    const observer = new ResizeObserver(onResize);
+    observer.observe(frame.current);
+    return () => observer.disconnect();
+  }, []);
+
+  const first = Math.max(0, Math.floor(view.top / height) - OVERSCAN);
+  const last = Math.min(rows.length, Math.ceil((view.top + view.height) / height) + OVERSCAN);
+  useEffect(() => { if (last > rows.length - MORE_ROWS) void list.loadMore(); }, [last, rows.length, list]);
+  useShowActive(frame, rows, active, height);
+
+  const onScroll = ({ target }) => setView({ top: target.scrollTop, height: target.clientHeight });
+  const running = rows.filter(({ latest }) => !hasEnded(latest));
+  return html`<div class="frame" ref=${frame} onScroll=${onScroll}>
+    <table class="operations" aria-rowcount=${rows.length + 1} style=${{ "--row": `${height}px` }}>
+      <caption class="hidden">${T.list.title}</caption>
+      <thead><tr>${COLUMNS.map((name) => html`<th scope="col" class=${`c-${name}`}>${name !== "select" ? T.list.columns[name]
+        : running.length > 0 && html`<input type="checkbox" aria-label=${T.list.selectAll} title=${T.list.selectAll}
+          checked=${running.every(({ jobId }) => selected.has(jobId))} onChange=${() => toggleAll(running)} />`}</th>`)}</tr></thead>
+      <tbody>
+        <tr class="space" aria-hidden="true" style=${{ height: `${first * height}px` }}></tr>
+        ${rows.slice(first, last).map((row, index) => html`<${Row} key=${row.jobId} row=${row} index=${first + index + 2} nowMs=${nowMs}
+          isActive=${row.jobId === active} onFocus=${setActive} isSelected=${selected.has(row.jobId)} toggle=${toggle} />`)}
+        <tr class="space" aria-hidden="true" style=${{ height: `${(rows.length - last) * height}px` }}></tr>
+      </tbody>
+    </table>${children}</div>`;
+}
+
+/** Scroll to the active row and focus its link when the active row changes. */
+function useShowActive(frame, rows, active, height) {
+  useLayoutEffect(() => {
+    if (!active) return;
+    const index = rows.findIndex(({ jobId }) => jobId === active);
+    const { scrollTop, clientHeight } = frame.current;
+    const top = index * height;
+    if (top < scrollTop) frame.current.scrollTop = top;
+    else if (top + 3 * height > scrollTop + clientHeight) frame.current.scrollTop = top + 3 * height - clientHeight;
+    const focus = () => frame.current?.querySelector(`[data-job="${CSS.escape(active)}"] a`)?.focus({ preventScroll: true });
+    if (document.activeElement?.closest("[data-job]")?.dataset.job !== active) requestAnimationFrame(focus);
+  }, [active]);
+}
+
+function Row({ row: { jobId, createdAt, needsReview, latest }, index, nowMs, isActive, onFocus, isSelected, toggle }) {
+  const state = displayState(latest, needsReview);
+  const ended = hasEnded(latest);
+  const { details = {} } = latest;
+  const name = shorten(latest.tokenAddress, 6);
+  const onClick = ({ target, currentTarget }) => {
+    if (!target.closest("a, input, button") && !getSelection().toString()) currentTarget.querySelector("a").click();
+  };
+  return html`<tr data-job=${jobId} data-state=${state.kind} aria-rowindex=${index} data-active=${String(isActive)} onClick=${onClick} onFocusIn=${() => onFocus(jobId)}>
+    <td class="c-select">${!ended && html`<input type="checkbox" aria-label=${T.list.select(name)} checked=${isSelected} onChange=${() => toggle(jobId)} />`}</td>
+    <td class="c-state"><${Badge} state=${state} />${state.kind === "running"
+      ? html`<span class="progress" title=${details.currentOperation}><i style=${{ transform: `scaleX(${latest.progress / 100})` }}></i></span><span class="number soft">${percent(latest.progress)}</span>`
+      : state.reason && html`<span class="reason soft" title=${details.error}>${state.reason}</span>`}</td>
+    <td class="c-token"><a class="mono" href=${operationPath(jobId)} title=${latest.tokenAddress} aria-label=${T.list.open(name)}>${name}</a></td>
+    <td class="c-owner" title=${latest.userId}>${latest.userId}</td>
+    <td class="c-mode">${latest.mode}</td>
+    <td class="c-amount"><${Sol} amount=${latest.buyAmount} /></td>
+    <td class="c-buys"><${Buys} latest=${latest} /></td>
+    <td class="c-spent">${details.totalSpent ? html`<${Sol} amount=${details.totalSpent} />` : "–"}</td>
+    <td class="c-started"><${Time} ms=${createdAt} nowMs=${nowMs} /></td>
+    <td class="c-duration number" title=${ended ? fullTime(latest.timestamp) : undefined}>${duration(Math.max(0, (ended ? latest.timestamp : nowMs) - createdAt))}</td></tr>`;
+}

@@ -1,0 +1,44 @@
+// The totals of all operations that match the filters, from the gateway.
+import { html, useEffect, useRef, useState } from "/static/third_party/preact.js";
+import { integer } from "/static/console/format.js";
+import { addressOf, apiQuery } from "/static/console/operations/filters.js";
+import { T } from "/static/console/texts.js";
+import { Sol } from "/static/console/ui.js";
+
+const INTERVAL_MS = 2_000; // between two requests while operations end
+const OUTCOMES = ["full", "partial", "none", "unknown"];
+
+/** Return the totals, or null until they are known. They are requested again when `version` changes. */
+export function useTotals(session, filters, version) {
+  const [totals, setTotals] = useState(null);
+  const key = addressOf(filters);
+  const latest = useRef({ key, requestedMs: 0 });
+  useEffect(() => {
+    const isNew = latest.current.key !== key;
+    latest.current = { key, requestedMs: isNew ? 0 : latest.current.requestedMs };
+    if (isNew) setTotals(null);
+    const load = async () => {
+      latest.current.requestedMs = Date.now();
+      try {
+        const data = await session.rest.request("GET", `/api/cto/jobs/summary?${apiQuery(filters)}`);
+        if (latest.current.key === key) setTotals(data);
+      } catch { /* the list shows errors, and earlier totals stay */ }
+    };
+    const timer = setTimeout(load, Math.max(0, latest.current.requestedMs + INTERVAL_MS - Date.now()));
+    return () => clearTimeout(timer);
+  }, [key, version]);
+  return totals;
+}
+
+export function Totals({ totals, filters }) {
+  if (!totals) return null;
+  const { total, byStatus, byOutcome, successfulBuys, failedBuys, totalSpent } = totals;
+  const item = (name, value, change) => html`<div key=${name} class=${`total t-${name}`}><dt>${T.totals[name]}</dt>
+    <dd>${change && value ? html`<a href=${addressOf({ ...filters, ...change })}>${integer(value)}</a>` : typeof value === "number" ? integer(value) : value}</dd></div>`;
+  return html`<dl class="totals" aria-label=${T.totals.label}>
+    ${item("total", total)}
+    ${item("running", (byStatus.active ?? 0) + (byStatus.waiting ?? 0))}
+    ${OUTCOMES.map((outcome) => item(outcome, byOutcome[outcome] ?? 0, { status: "", needsReview: "", outcome }))}
+    ${item("buys", html`<span title=${T.totalBuys(successfulBuys, failedBuys)}>${integer(successfulBuys)}/${integer(successfulBuys + failedBuys)}</span>`)}
+    ${item("spent", html`<${Sol} amount=${totalSpent} unit />`)}</dl>`;
+}

@@ -1,0 +1,74 @@
+// Operations with unknown results, at "/review". Operators resolve them.
+import { html, useState } from "/static/third_party/preact.js";
+import { exactSol, shorten } from "/static/console/format.js";
+import { useRequest } from "/static/console/observable.js";
+import { operationPath } from "/static/console/router.js";
+import { ResolveDialog } from "/static/console/review/resolve-dialog.js";
+import { T } from "/static/console/texts.js";
+import { Address, Badge, Empty, errorText, Failure, Loading, Signature, Sol, Time } from "/static/console/ui.js";
+import { displayState } from "/static/console/outcome.js";
+
+const PAGE = 20; // operations at once: each is a request of its own
+const INTERVAL_MS = 15_000;
+const X = T.review;
+
+export function ReviewView({ session }) {
+  const [limit, setLimit] = useState(PAGE);
+  const load = () => session.rest.request("GET", `/api/cto/jobs?status=needs_review&limit=${limit}`);
+  const { data, error, isLoading, reload } = useRequest(load, limit, INTERVAL_MS);
+  if (!session.isOperator) return html`<h1>${X.title}</h1><${Empty} title=${X.onlyOperators} />`;
+  return html`<h1>${X.title}</h1>
+    ${error && html`<${Failure} error=${error} retry=${reload} />`}
+    ${!data && isLoading && html`<${Loading} />`}
+    ${data?.jobs.length === 0 && html`<${Empty} title=${X.none}><p>${X.noneText}</p><//>`}
+    ${data?.jobs.length > 0 && html`<p class="soft">${X.text}</p>`}
+    ${data?.jobs.map((job) => html`<${Job} key=${job.jobId} session=${session} job=${job} onClosed=${reload} />`)}
+    ${data?.nextCursor && html`<p><button type="button" onClick=${() => setLimit(limit + PAGE)}>${X.more}</button></p>`}`;
+}
+
+function Job({ session, job: { jobId, latestProgress: latest, createdAt, needsReview }, onClosed }) {
+  const path = `/api/cto/job/${encodeURIComponent(jobId)}`;
+  const [resolved, setResolved] = useState(null); // the review after this page changed it
+  const { data, error, reload } = useRequest(() => session.rest.request("GET", `${path}/review`), jobId);
+  const review = resolved ?? data;
+  const resolve = async (body) => {
+    const next = await session.rest.request("POST", `${path}/resolve`, { body });
+    setResolved(next);
+    if (!next.needsReview) onClosed();
+  };
+  return html`<article class="panel review" aria-label=${T.list.open(shorten(latest.tokenAddress, 6))}>
+    <header class="headline"><${Badge} state=${displayState(latest, needsReview)} />
+      <h2><${Address} text=${latest.tokenAddress} target=${T.targets.token} keep=${6} /></h2>
+      <span class="soft">${latest.userId} · ${latest.mode} · ${exactSol(latest.buyAmount)} · <${Time} ms=${createdAt} /></span>
+      <a class="end" href=${operationPath(jobId)}>${X.open}</a></header>
+    ${review?.error && html`<p class="soft"><code>${review.errorCode}</code> ${review.error}</p>`}
+    ${error && html`<${Failure} error=${error} retry=${reload} />`}
+    ${review && (review.unknownIntents.length ? html`<${Steps} steps=${review.unknownIntents} resolve=${resolve} />`
+      : html`<${CloseReview} review=${review} close=${() => resolve({})} />`)}</article>`;
+}
+
+function Steps({ steps, resolve }) {
+  const [choice, setChoice] = useState(null); // `{ step, executed }`
+  const column = (name) => html`<th scope="col" class=${`r-${name}`}>${X.columns[name]}</th>`;
+  return html`<div class="scroll" tabindex="0" role="region" aria-label=${X.columns.step}><table class="steps"><thead><tr>${Object.keys(X.columns).map(column)}</tr></thead>
+    <tbody>${steps.map((step) => html`<${Step} key=${step.intentId} step=${step} choose=${(executed) => setChoice({ step, executed })} />`)}</tbody></table></div>
+    ${choice && html`<${ResolveDialog} ...${choice} resolve=${resolve} onClose=${() => setChoice(null)} />`}`;
+}
+
+function Step({ step: { description, kind, wallet, amount, signature, startedAt, reportedAt, attempt }, choose }) {
+  return html`<tr><td>${description}<br /><span class="soft">${T.operation[kind]}</span></td>
+    <td><${Address} text=${wallet} target=${T.targets.wallet} /></td>
+    <td class="r-amount"><${Sol} amount=${amount} /></td>
+    <td>${signature ? html`<${Signature} signature=${signature} />` : html`<span class="soft">${X.noSignature}</span>`}</td>
+    <td class="soft">${startedAt && html`${X.sent} <${Time} ms=${startedAt} relative=${false} /><br />`}
+      ${reportedAt && html`${X.gaveUp} <${Time} ms=${reportedAt} relative=${false} />${attempt > 1 ? `, ${X.attempt(attempt)}` : ""}`}</td>
+    <td class="r-action"><button type="button" onClick=${() => choose(true)}>${X.executed}</button> <button type="button" onClick=${() => choose(false)}>${X.notExecuted}</button></td></tr>`;
+}
+
+/** An operation without unknown steps, e.g. one that was ended after a backup was restored. */
+function CloseReview({ review, close }) {
+  const [error, setError] = useState(null);
+  if (!review.needsReview) return html`<p role="status">${X.resolved}</p>`;
+  return html`<p>${X.noSteps} <button type="button" onClick=${() => close().catch(setError)}>${X.close}</button></p>
+    ${error && html`<p class="error" role="alert">${errorText(error)}</p>`}`;
+}

@@ -1,0 +1,45 @@
+// The addresses of the views. Links are ordinary links; a click on one changes the view without loading the page.
+import { Observable, useObservable } from "/static/console/observable.js";
+
+const current = new Observable(read());
+
+/** Return the view of the current address, e.g. `{ view: "operation", jobId, query }`. */
+export const useRoute = () => useObservable(current);
+
+/** Show another address of the console. `replace`: without a new entry in the browser's history. */
+export function navigate(address, { replace = false } = {}) {
+  if (address === location.pathname + location.search) return;
+  history[replace ? "replaceState" : "pushState"](null, "", address);
+  current.set(read());
+}
+
+export const operationPath = (jobId) => `/operations/${encodeURIComponent(jobId)}`;
+
+function read() {
+  return parse(new URL(location.href));
+}
+
+function parse({ pathname, searchParams: query }) {
+  const [, jobId] = /^\/operations\/([^/]+)\/?$/.exec(pathname) ?? [];
+  if (jobId) return { view: "operation", jobId: decodeURIComponent(jobId), query };
+  const view = { "/": "operations", "/review": "review", "/system": "system" }[pathname] ?? "unknown";
+  return { view, query };
+}
+
+/** Replace an address of earlier releases (`/?room=…`). */
+function replaceOldAddress() {
+  const [, kind, id] = /^(job|user)_(.+)$/.exec(new URLSearchParams(location.search).get("room") ?? "") ?? [];
+  if (kind) navigate(kind === "job" ? operationPath(id) : `/?userId=${encodeURIComponent(id)}`, { replace: true });
+}
+
+addEventListener("popstate", () => current.set(read()));
+addEventListener("click", (click) => {
+  const link = click.target.closest("a[href]");
+  const isPlain = !(click.defaultPrevented || click.button || click.ctrlKey || click.metaKey || click.shiftKey || click.altKey);
+  if (!link || !isPlain || link.target || link.download || link.origin !== location.origin) return;
+  if (parse(new URL(link.href)).view === "unknown" || link.hash) return;
+  click.preventDefault();
+  navigate(link.pathname + link.search);
+  scrollTo(0, 0);
+});
+replaceOldAddress();

@@ -1,0 +1,21 @@
+// The page of a caller without a valid token.
+import { html, useEffect, useRef } from "/static/third_party/preact.js";
+import { T } from "/static/console/texts.js";
+
+export function SignIn({ session, error, signIn }) {
+  const field = useRef();
+  useEffect(() => field.current.focus(), []);
+  const submit = (submission) => {
+    submission.preventDefault();
+    signIn(field.current.value);
+  };
+  return html`<main id="main"><section class="panel sign-in" aria-labelledby="sign-in-title">
+    <h1 id="sign-in-title">${T.session.title}</h1>
+    <form onSubmit=${submit}>
+      <label for="sign-in-token">${T.session.token}</label>
+      <input ref=${field} id="sign-in-token" name="token" type="password" required spellcheck="false" autocomplete="off" aria-describedby="sign-in-error" />
+      <p id="sign-in-error" class="error" role="alert">${session.hasToken ? error.message : ""}</p>
+      <button class="primary">${T.session.signIn}</button>
+    </form>
+    <p class="hint">${T.session.hint}<br /><code>${T.session.command}</code></p></section></main>`;
+}

@@ -1,0 +1,78 @@
+// The dialog that starts an operation.
+import { html, useRef, useState } from "/static/third_party/preact.js";
+import { CONFIRM_SOL, MARKET, PLATFORMS } from "/static/console/config.js";
+import { Field, useFieldErrors } from "/static/console/form.js";
+import { exactSol } from "/static/console/format.js";
+import { navigate, operationPath } from "/static/console/router.js";
+import { randomMint } from "/static/console/start/random-mint.js";
+import { bodyOf, check } from "/static/console/start/request.js";
+import { T } from "/static/console/texts.js";
+import { Dialog } from "/static/console/ui.js";
+
+const X = T.start;
+const DEFAULTS = { tokenAddress: "", mode: "standard", buyAmount: "1", walletCount: "5", platform: "", slippage: "", userId: "", userChatId: "1" };
+
+export function StartDialog({ session, onClose }) {
+  const [values, setValues] = useState({ ...DEFAULTS, userId: session.user ?? session.caller?.name ?? "demo" });
+  const [stage, setStage] = useState("form"); // "form", "confirm" or "busy"
+  const attempt = useRef({ body: "", key: "" }); // the same request again gets the same operation
+  const errors = useFieldErrors();
+  const set = (name) => (value) => setValues((before) => ({ ...before, [name]: value }));
+
+  const start = async () => {
+    setStage("busy");
+    const body = bodyOf(values);
+    const text = JSON.stringify(body);
+    if (attempt.current.body !== text) attempt.current = { body: text, key: crypto.randomUUID?.() ?? String(Math.random()) };
+    try {
+      const { jobId } = await session.client.submit(body, { idempotencyKey: attempt.current.key });
+      onClose();
+      navigate(operationPath(jobId));
+    } catch (error) {
+      setStage("form");
+      errors.show(error.details?.fields?.slippageBps ? { ...error, details: { fields: { ...error.details.fields, slippage: error.details.fields.slippageBps } } } : error);
+    }
+  };
+  const submit = (submission) => {
+    submission.preventDefault();
+    if (errors.set(check(values))) return;
+    if (Number(values.buyAmount) >= CONFIRM_SOL && stage === "form") setStage("confirm");
+    else void start();
+  };
+  const close = stage === "busy" ? () => {} : onClose;
+  return html`<${Dialog} title=${stage === "confirm" ? X.confirmTitle : X.title} onClose=${close}>
+    <form class="form" onSubmit=${submit} novalidate>
+      ${stage === "confirm" ? html`<${Confirm} values=${values} back=${() => setStage("form")} />`
+        : html`<${Fields} values=${values} set=${set} errors=${errors} isOwn=${Boolean(session.user)} /><${Preview} values=${values} />
+          <p class="error wide" role="alert">${errors.general}</p>
+          <div class="buttons wide"><button type="button" onClick=${close}>${X.cancel}</button>
+            <button class="primary" disabled=${stage === "busy"}>${stage === "busy" ? X.starting : X.submit}</button></div>`}</form><//>`;
+}
+
+function Fields({ values, set, errors, isOwn }) {
+  const field = (name, attributes) => html`<${Field} name=${name} label=${X.fields[name]} value=${values[name]} onInput=${set(name)} errors=${errors} ...${attributes} />`;
+  const choice = (name, choices, hint) => html`<${Field} name=${name} label=${X.fields[name]} errors=${errors} hint=${hint}>${(shared) => html`
+    <select ...${shared} value=${values[name]} onChange=${({ target }) => set(name)(target.value)}>${choices.map(([value, text]) => html`<option value=${value}>${text}</option>`)}</select>`}<//>`;
+  return html`<${Field} className="wide" name="tokenAddress" label=${X.fields.tokenAddress} errors=${errors}>${(shared) => html`<span class="joined">
+      <input ...${shared} class="mono" value=${values.tokenAddress} autofocus autocomplete="off" spellcheck="false" onInput=${({ target }) => set("tokenAddress")(target.value)} />
+      ${MARKET === "paper" && html`<button type="button" onClick=${() => set("tokenAddress")(randomMint())}>${X.random}</button>`}</span>`}<//>
+    ${choice("mode", Object.keys(X.modes).map((mode) => [mode, mode]), X.modes[values.mode])}
+    ${PLATFORMS.length ? choice("platform", [["", X.anyPlatform], ...PLATFORMS.map((name) => [name, name])]) : field("platform", { placeholder: X.anyPlatform })}
+    ${field("buyAmount", { inputmode: "decimal" })}
+    ${field("walletCount", { inputmode: "numeric" })}
+    ${field("slippage", { inputmode: "decimal", hint: X.slippageHint, className: "wide" })}
+    ${field("userId", { readonly: isOwn })}
+    ${field("userChatId", { inputmode: "numeric" })}`;
+}
+
+function Preview({ values: { buyAmount, walletCount } }) {
+  const [amount, wallets] = [Number(buyAmount), Number(walletCount)];
+  const isKnown = amount > 0 && Number.isInteger(wallets) && wallets > 0;
+  return html`<dl class="preview wide"><dt>${X.preview}</dt><dd>${isKnown ? html`<strong>${X.total(exactSol(amount))}</strong><br /><span class="soft">${X.perWallet(exactSol(amount / wallets))}</span>` : "–"}
+    ${MARKET === "paper" && html`<br /><span class="soft">${X.paper}</span>`}</dd></dl>`;
+}
+
+const Confirm = ({ values: { buyAmount, walletCount, tokenAddress, mode }, back }) => html`
+  <p class="wide">${X.confirmText(exactSol(Number(buyAmount)), Number(walletCount))}</p>
+  <p class="wide soft">${T.operation.fields.tokenAddress} <span class="mono break">${tokenAddress}</span><br />${X.modes[mode]}</p>
+  <div class="buttons wide"><button type="button" onClick=${back}>${X.back}</button><button class="danger">${X.confirm(exactSol(Number(buyAmount)))}</button></div>`;

@@ -1,0 +1,99 @@
+// Small parts that several views use.
+import { html, useEffect, useRef, useState } from "/static/third_party/preact.js";
+import { explorerUrl } from "/static/console/config.js";
+import { ago, exactPrice, exactSol, exactTokens, fullTime, price, shortTime, shorten, sol, tokens } from "/static/console/format.js";
+import { buyParts, buyText } from "/static/console/outcome.js";
+import { T } from "/static/console/texts.js";
+
+const FEEDBACK_MS = 1_500;
+const ICONS = {
+  waiting: "M8 3.5v5l3 2M8 14A6 6 0 1 1 8 2a6 6 0 0 1 0 12Z", running: "M5.5 3.5v9l7-4.5z", completed: "m3.5 8.5 3 3 6-7",
+  partial: "M8 2a6 6 0 1 0 0 12zM8 2a6 6 0 0 1 0 12", failed: "m4 4 8 8m0-8-8 8", review: "M8 3v6m0 3v.5", reviewed: "M8 3v6m0 3v.5",
+  cancelled: "M3 8h10", close: "m4 4 8 8m0-8-8 8", copy: "M6 5.5h7.5V14H6zM10 5V2.5H2.5V11H5.5", back: "m9.5 3.5-5 4.5 5 4.5", unknown: "M8 3v6m0 3v.5",
+};
+
+export const Icon = ({ kind }) => html`<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><path d=${ICONS[kind]}></path></svg>`;
+
+export const Badge = ({ state: { kind, text } }) => html`<span class="badge" data-state=${kind}><${Icon} kind=${kind} />${text}</span>`;
+
+/** An amount of SOL, rounded; the exact value is its title. */
+export const Sol = ({ amount, unit = false }) => html`<span class="number" title=${exactSol(amount)}>${sol(amount)}${unit ? " SOL" : ""}</span>`;
+
+export const Tokens = ({ baseUnits }) => html`<span class="number" title=${exactTokens(baseUnits)}>${tokens(baseUnits)}</span>`;
+
+export const Price = ({ amount }) => html`<span class="number" title=${exactPrice(amount)}>${price(amount)}</span>`;
+
+/** A moment: the time of day, the date if it is not today, and how long ago it was. */
+export const Time = ({ ms, nowMs, relative = true }) => html`<time datetime=${new Date(ms).toISOString()} title=${fullTime(ms)}>
+  <span class="clock">${shortTime(ms, nowMs)}</span>${relative && html` <span class="ago">${ago(ms, nowMs)}</span>`}</time>`;
+
+/** Buys of an operation: a bar that is split by their results, and "8/10". */
+export function Buys({ latest }) {
+  const { bought, planned, parts } = buyParts(latest);
+  if (!planned) return "–";
+  return html`<span class="buys" title=${buyText(latest)}>
+    <span class="parts" aria-hidden="true">${parts.map(([part, count]) => html`<i class=${part} style=${{ flexGrow: count }}></i>`)}</span>
+    <span class="number">${bought}/${planned}</span></span>`;
+}
+
+/** A button that copies a text to the clipboard and confirms it: an icon, with a label if there is one. */
+export function Copy({ text, target, label }) {
+  const [state, setState] = useState("");
+  const timer = useRef();
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      setState(T.copied);
+    } catch {
+      setState(T.cannotCopy);
+    }
+    clearTimeout(timer.current);
+    timer.current = setTimeout(setState, FEEDBACK_MS, "");
+  };
+  const name = `${state || label || T.copy} ${target}`;
+  return html`<button class="copy" type="button" aria-label=${name} title=${name} data-copied=${String(state === T.copied)} onClick=${copy}>
+    <${Icon} kind=${{ [T.copied]: "completed", [T.cannotCopy]: "failed" }[state] ?? "copy"} />${label}</button>`;
+}
+
+/** A shortened address, with a button that copies it. */
+export const Address = ({ text, target, keep }) => html`<span class="address"><span class="mono" title=${text}>${shorten(text, keep)}</span>
+  <${Copy} text=${text} target=${target} /></span>`;
+
+/** The signature of a transaction, with a link to the explorer if one is configured. */
+export function Signature({ signature }) {
+  const url = explorerUrl(signature);
+  const short = shorten(signature);
+  return html`<span class="address">${url
+    ? html`<a class="mono" href=${url} target="_blank" rel="noopener noreferrer" title=${T.openExplorer(signature)}>${short}</a>`
+    : html`<span class="mono" title=${signature}>${short}</span>`}<${Copy} text=${signature} target=${T.signature} /></span>`;
+}
+
+/** The placeholders of a view that loads, has an error, or is empty. */
+export const Loading = () => html`<p class="placeholder" role="status">${T.loading}</p>`;
+
+export const Failure = ({ error, retry }) => html`<div class="placeholder failure" role="alert"><p>${errorText(error)}</p>
+  ${retry && html`<button type="button" onClick=${retry}>${T.retry}</button>`}</div>`;
+
+export const Empty = ({ title, children }) => html`<div class="placeholder"><p><strong>${title}</strong></p>${children}</div>`;
+
+/** Return the text of an error: that of its fields, if it has any. */
+export function errorText(error) {
+  const fields = Object.entries(error.details?.fields ?? {}).map(([name, texts]) => `${name}: ${joined(texts)}`);
+  return fields.join(" ") || T.errors[error.code] || error.message;
+}
+
+export const joined = (texts) => [texts].flat(3).map((text) => (typeof text === "string" ? text : JSON.stringify(text))).join(" ");
+
+/** A modal dialog, open while it is drawn. The browser keeps the focus in it and restores it afterwards. */
+export function Dialog({ title, onClose, children, className = "" }) {
+  const node = useRef();
+  useEffect(() => {
+    node.current.showModal();
+  }, []);
+  const close = () => node.current.close();
+  return html`<dialog ref=${node} class=${className} aria-labelledby="dialog-title" onClose=${onClose}
+    onClick=${({ target }) => { if (target === node.current) close(); }}>
+    <div class="dialog"><header><h2 id="dialog-title">${title}</h2>
+      <button class="quiet" type="button" aria-label=${T.close} onClick=${close}><${Icon} kind="close" /></button></header>${children}</div></dialog>`;
+}

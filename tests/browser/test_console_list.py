@@ -1,0 +1,277 @@
+"""The console's list of operations."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+
+import pytest
+from browser.console_page import FITS, open_console, row, start, with_outcomes
+from playwright.sync_api import expect
+from support.waiting import wait_until
+
+
+def ids(page):
+    return page.locator("[data-job]").evaluate_all("rows => rows.map((row) => row.dataset.job)")
+
+
+def test_operations_appear_live_and_unfinished_ones_come_first(slow, page, user, screenshot):
+    open_console(page, slow, f"/?userId={user}")
+    expect(page.get_by_text("No operation matches these filters")).to_be_visible()
+    first = slow.submit(userId=user, walletCount=3)
+    slow.ended(first)
+    expect(row(page, first).locator(".badge")).to_have_text("completed")
+    expect(row(page, first).locator(".c-buys")).to_contain_text("3/3")
+    running = slow.submit(userId=user, walletCount=30, buyAmount=0.6)
+    expect(row(page, running).locator(".badge")).to_have_text("running")
+    later = slow.submit(userId=user, buyAmount=1_000)
+    expect(row(page, later).locator(".badge")).to_have_text("failed")
+    expect(row(page, later).locator(".reason")).to_have_text("insufficient_funds")
+    assert ids(page) == [running, later, first]
+    screenshot(page, "list-running")
+
+
+def test_a_reload_shows_the_same_list_and_its_totals(rough, page, user):
+    partial, unknown = with_outcomes(rough, user, "partial", "unknown", walletCount=6)
+    open_console(page, rough, f"/?userId={user}")
+    for job in (partial, unknown):
+        expect(row(page, job["jobId"])).to_be_visible()
+    expect(row(page, partial["jobId"]).locator(".badge")).to_have_text("partial")
+    expect(row(page, unknown["jobId"]).locator(".badge")).to_have_text("needs review")
+    before = ids(page)
+    page.reload()
+    expect(row(page, unknown["jobId"])).to_be_visible()
+    assert ids(page) == before
+    summary = rough.get("/api/cto/jobs/summary", userId=user)
+    for name, count in (("total", summary["total"]), *summary["byOutcome"].items()):
+        expect(page.locator(f".t-{name} dd")).to_have_text(str(count))
+    page.locator(".t-partial a").click()
+    expect(row(page, partial["jobId"])).to_be_visible()
+    expect(row(page, unknown["jobId"])).to_have_count(0)
+    assert page.url.endswith(f"?userId={user}&outcome=partial")
+    bars = (
+        row(page, partial["jobId"])
+        .locator(".parts i")
+        .evaluate_all("all => all.map(e => [e.className, e.style.flexGrow])")
+    )
+    bought = partial["operationResult"]["successfulBuys"]
+    assert bars == [["bought", str(bought)], ["failed", str(6 - bought)]]
+
+
+def test_filters_and_search_are_in_the_address(system, page, user):
+    mine = system.submit(userId=user, walletCount=1, buyAmount=0.02)
+    failed = system.submit(userId=user, buyAmount=1_000)
+    other = system.submit(userId=f"{user}-other")
+    for job_id in (mine, failed, other):
+        system.ended(job_id)
+    open_console(page, system)
+    expect(row(page, other)).to_be_visible()
+    page.keyboard.press("/")
+    page.get_by_label("Search by").select_option("userId")
+    page.keyboard.press("/")
+    page.locator("#search").fill(user)
+    page.keyboard.press("Enter")
+    expect(row(page, other)).to_have_count(0)
+    expect(page.locator("[data-job]")).to_have_count(2)
+    page.get_by_label("Status").select_option("Failed")
+    expect(row(page, mine)).to_have_count(0)
+    expect(row(page, failed)).to_be_visible()
+    page.get_by_label("Started").select_option("Last hour")
+    expect(row(page, failed)).to_be_visible()
+    assert page.url.endswith(f"?userId={user}&outcome=none&range=1h")
+    page.go_back()
+    page.go_back()
+    expect(row(page, mine)).to_be_visible()
+    page.get_by_role("button", name=re.compile("Remove filter Owner")).click()
+    expect(row(page, other)).to_be_visible()
+    result = system.get(f"/api/cto/job/{mine}/status")["operationResult"]
+    for text, kind in (
+        (result["wallets"][0]["wallet"], "wallet"),
+        (result["transactionSignatures"][0], "signature"),
+    ):
+        page.locator("#search").fill(text)
+        expect(page.locator("#search-by")).to_have_value(kind)
+        page.keyboard.press("Enter")
+        expect(row(page, mine)).to_be_visible()
+        expect(row(page, other)).to_have_count(0)
+        page.get_by_role("button", name=re.compile("Remove filter")).click()
+        expect(row(page, other)).to_be_visible()
+    page.locator("#search").fill(other)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/operations/{other}")
+
+
+def test_a_period_is_a_filter(system, page, user):
+    job_id = system.submit(userId=user)
+    system.ended(job_id)
+    created_ms = system.get("/api/cto/jobs", userId=user)["jobs"][0]["createdAt"]
+    open_console(page, system, f"/?userId={user}&from={created_ms}&to={created_ms + 1}")
+    expect(row(page, job_id)).to_be_visible()
+    expect(page.get_by_label("Started")).to_have_value("custom")
+    open_console(page, system, f"/?userId={user}&to={created_ms}")
+    expect(page.get_by_text("No operation matches these filters")).to_be_visible()
+    page.get_by_role("button", name="Clear filters").click()
+    expect(row(page, job_id)).to_be_visible()
+
+
+def test_the_keyboard_moves_selects_and_opens(slow, page, user):
+    older, newer = (slow.submit(userId=user, walletCount=30, buyAmount=0.6) for _ in range(2))
+    open_console(page, slow, f"/?userId={user}")
+    expect(row(page, older)).to_be_visible()
+    focused = "document.activeElement.closest('[data-job]')?.dataset.job"
+    for key, expected in (("j", newer), ("j", older), ("j", older), ("k", newer)):
+        page.keyboard.press(key)
+        wait_until(lambda expected=expected: page.evaluate(focused) == expected)
+    page.keyboard.press("x")
+    expect(row(page, newer).get_by_role("checkbox")).to_be_checked()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Keyboard shortcuts")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    row(page, newer).get_by_role("link").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/operations/{newer}")
+    page.keyboard.press("g")
+    page.keyboard.press("o")
+    page.wait_for_url(f"{slow.url}/")
+    for job_id in (older, newer):
+        slow.cto("cancel", job_id)
+
+
+def test_several_operations_are_cancelled_after_their_number_was_shown(slow, page, user, axe, screenshot):
+    job_ids = [slow.submit(userId=user, walletCount=30, buyAmount=0.6) for _ in range(3)]
+    open_console(page, slow, f"/?userId={user}")
+    for job_id in job_ids:
+        expect(row(page, job_id).locator(".badge")).to_have_text("running")
+    row(page, job_ids[0]).get_by_role("checkbox").check()
+    row(page, job_ids[1]).get_by_role("checkbox").check()
+    page.get_by_role("button", name="Cancel 2…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Cancel 2 operations?")
+    assert axe(page) == []
+    screenshot(page, "list-cancel")
+    dialog.get_by_role("button", name="Keep running").click()
+    expect(dialog).to_have_count(0)
+    assert {job["status"] for job in slow.get("/api/cto/jobs", userId=user)["jobs"]} == {"active"}
+    page.get_by_role("button", name="Cancel 2…").click()
+    dialog.get_by_role("button", name="Cancel 2 operations").click()
+    for job_id in job_ids[:2]:
+        expect(row(page, job_id).locator(".c-state")).to_contain_text("cancelled")  # or: partial, cancelled
+    expect(row(page, job_ids[2]).locator(".badge")).to_have_text("running")
+    slow.cto("cancel", job_ids[2])
+
+
+def test_a_view_is_saved_and_opened_again(system, page, user):
+    job_id = system.submit(userId=user)
+    system.ended(job_id)
+    open_console(page, system, f"/?userId={user}&outcome=full")
+    page.get_by_text("Views", exact=True).click()
+    page.get_by_label("Save this view").fill("Mine")
+    page.get_by_role("button", name="Save", exact=True).click()
+    open_console(page, system)
+    page.get_by_text("Views", exact=True).click()
+    page.get_by_role("button", name="Mine", exact=True).click()
+    expect(row(page, job_id)).to_be_visible()
+    assert page.url.endswith(f"?userId={user}&outcome=full")
+    page.get_by_text("Views", exact=True).click()
+    page.get_by_role("button", name="Remove view Mine").click()
+    expect(page.get_by_text("No saved views")).to_be_visible()
+    assert json.loads(page.evaluate("localStorage['cto-views']")) == []
+
+
+def test_csv_contains_every_matching_operation(system, page, user):
+    job_ids = {system.submit(userId=user) for _ in range(3)}
+    failed = system.submit(userId=user, buyAmount=1_000)
+    for job_id in (*job_ids, failed):
+        system.ended(job_id)
+    open_console(page, system, f"/?userId={user}&outcome=full")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    with download.value.path().open() as file:
+        assert {line["jobId"] for line in csv.DictReader(file)} == job_ids
+
+
+def test_thousands_of_events_keep_the_list_small(system, page, user):
+    """Only visible rows are in the page, older pages are loaded, and the order is that of acceptance."""
+    fields = {"walletCount": 5, "buyAmount": 0.1, "slippageBps": 10_000}  # the jobs move each other's price
+    job_ids = [system.submit(userId=user, **fields) for _ in range(120)]
+    open_console(page, system, f"/?userId={user}")
+    for job_id in job_ids:
+        system.ended(job_id)
+    expect(page.locator(".t-running dd")).to_have_text("0")
+    expect(page.locator(".list-count")).to_contain_text("of 120 loaded")
+    assert page.locator("[data-job]").count() < 60
+    expect(page.locator("[data-job]").first).to_have_attribute("data-job", job_ids[-1])
+
+    def scroll_to_the_end():
+        page.locator(".frame").evaluate("frame => frame.scrollTo(0, frame.scrollHeight)")
+        return row(page, job_ids[0]).is_visible()
+
+    wait_until(scroll_to_the_end)
+    expect(page.get_by_text("End of the list")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1_920])
+def test_the_list_is_accessible_and_fits_the_screen(rough, page, user, axe, screenshot, scheme, width):
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    open_console(page, rough, f"/?userId={user}")
+    expect(page.get_by_text("No operation matches these filters")).to_be_visible()
+    assert axe(page) == []
+    for job in (*with_outcomes(rough, user, "partial", "unknown", walletCount=6),):
+        expect(row(page, job["jobId"])).to_be_visible()
+    failed = rough.submit(userId=user, buyAmount=1_000)
+    expect(row(page, failed).locator(".badge")).to_have_text("failed")
+    expect(page.locator(".t-none dd")).to_have_text("1")
+    assert axe(page) == []
+    assert page.evaluate(FITS)
+    screenshot(page, f"list-{scheme}-{width}")
+
+
+def test_an_operation_is_started_in_the_dialog(slow, page, user, troubles, axe, screenshot):
+    troubles.expect("400 (BAD REQUEST)")
+    open_console(page, slow)
+    page.keyboard.press("n")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Simulated market")
+    dialog.locator("[name=tokenAddress]").fill("nonsense")
+    dialog.locator("[name=buyAmount]").fill("-1")
+    dialog.get_by_role("button", name="Start", exact=True).click()
+    expect(dialog.locator("[name=tokenAddress]")).to_have_attribute("aria-invalid", "true")
+    expect(dialog.locator("[name=tokenAddress]")).to_be_focused()
+    expect(dialog.locator("#buyAmount-error")).to_contain_text("greater than 0")
+    expect(dialog.locator("[name=walletCount]")).to_have_attribute("aria-invalid", "false")
+    assert axe(page) == []
+    screenshot(page, "start-errors")
+    dialog.locator("[name=tokenAddress]").fill("1" * 40)  # only the gateway knows that this is too long
+    dialog.locator("[name=buyAmount]").fill("0.1")
+    dialog.get_by_role("button", name="Start", exact=True).click()
+    expect(dialog.locator("#tokenAddress-error")).to_contain_text("32 bytes")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    job_id = start(page, user, slippage="12.5")
+    expect(page.locator(".run .badge").first).to_have_text("completed")
+    assert slow.get(f"/api/cto/job/{job_id}/status")["status"] == "completed"
+
+
+def test_a_large_start_is_confirmed(system, page, user):
+    open_console(page, system)
+    page.get_by_role("button", name="Start operation").click()
+    dialog = page.get_by_role("dialog")
+    page.get_by_role("button", name="Random").click()
+    for name, value in {"userId": user, "buyAmount": "12"}.items():
+        dialog.locator(f"[name={name}]").fill(value)
+    expect(dialog.locator(".preview")).to_contain_text("12 SOL to buy")
+    expect(dialog.locator(".preview")).to_contain_text("2.4 SOL for each wallet")
+    dialog.get_by_role("button", name="Start", exact=True).click()
+    expect(dialog).to_contain_text("It spends up to 12 SOL from 5 wallets.")
+    dialog.get_by_role("button", name="Back").click()
+    expect(dialog.locator("[name=buyAmount]")).to_have_value("12")
+    assert system.get("/api/cto/jobs", userId=user)["jobs"] == []
+    dialog.get_by_role("button", name="Start", exact=True).click()
+    dialog.get_by_role("button", name="Spend 12 SOL").click()
+    page.wait_for_url("**/operations/*")
+    (job,) = system.get("/api/cto/jobs", userId=user)["jobs"]
+    assert job["buyAmount"] == 12

@@ -1,0 +1,178 @@
+"""The console without a token, without a connection, without a page, and in both themes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import requests
+from browser.console_page import open_console, row, start, wallets
+from playwright.sync_api import expect
+from support.tokens import token
+
+from api.auth.token_revocations import revoke
+
+
+def sign_in(page, text):
+    page.get_by_label("Access token").fill(text)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_sign_in_is_required_and_users_see_only_their_own_operations(
+    guarded, page, troubles, axe, user, screenshot
+):
+    troubles.expect("401")
+    troubles.expect("403")
+    troubles.expect("WebSocket connection")
+    page.goto(guarded.url)
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("heading", name="Operations")).to_have_count(0)
+    assert axe(page) == []
+    screenshot(page, "sign-in")
+    sign_in(page, "nonsense")
+    expect(page.locator("#sign-in-error")).to_contain_text("token")
+    sign_in(page, token(user))
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    expect(page.get_by_text(f"Signed in as {user}")).to_be_visible()
+    page.get_by_role("button", name="Start operation").first.click()
+    expect(page.locator("dialog [name=userId]")).to_have_value(user)
+    expect(page.locator("dialog [name=userId]")).to_have_js_property("readOnly", True)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Start operation").first.click()
+    page.get_by_role("button", name="Random").click()
+    page.get_by_role("dialog").get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_url("**/operations/*")
+    expect(page.locator(".run .badge")).to_have_text("completed")
+    page.reload()
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_an_admin_sees_all_users_and_must_sign_in_again_after_a_revocation(guarded, page, troubles, user):
+    troubles.expect("401")
+    troubles.expect("WebSocket connection")
+    page.goto(guarded.url)
+    sign_in(page, token(user, role="admin", jti=user, exp=time.time() + 600))
+    expect(page.get_by_text(f"Signed in as {user} (admin)")).to_be_visible()
+    expect(page.get_by_role("link", name="System")).to_be_visible()
+    with guarded.store() as store:
+        revoke(store, token_id=user, keep_s=600)
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.locator("#sign-in-error")).to_contain_text("revoked")
+
+
+def test_a_lost_connection_is_shown_and_no_event_is_missed(
+    system, tcp_proxy, page, troubles, user, axe, screenshot
+):
+    troubles.expect("ERR_")
+    troubles.expect("WebSocket connection")
+    page.goto(f"{tcp_proxy.url}/?userId={user}")
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    job_id = system.submit(userId=user, walletCount=40, buyAmount=0.8)
+    expect(row(page, job_id)).to_be_visible()
+    tcp_proxy.refuse("HTTP")
+    expect(page.get_by_text("Not connected to the gateway. Last update")).to_be_visible()
+    expect(page.locator("main")).to_have_attribute("data-stale", "true")
+    assert axe(page) == []
+    screenshot(page, "disconnected")
+    missed = system.submit(userId=user)
+    for each in (job_id, missed):
+        system.ended(each)
+    tcp_proxy.refuse()
+    # The button may be gone: the page also reconnects by itself.
+    page.get_by_role("button", name="Try now").evaluate_all(
+        "buttons => buttons.forEach((button) => button.click())"
+    )
+    for each in (job_id, missed):
+        expect(row(page, each).locator(".badge")).to_have_text("completed")
+    row(page, job_id).get_by_role("link").click()
+    expect(wallets(page)).to_have_count(40)
+    events = system.get(f"/api/cto/job/{job_id}/events")["events"]
+    page.get_by_text("Events", exact=False).first.click()
+    expect(page.locator(".events tbody tr")).to_have_count(len(events))
+
+
+def test_a_browser_without_network_is_shown_as_disconnected(system, page, troubles):
+    troubles.expect("ERR_")
+    troubles.expect("WebSocket connection")
+    open_console(page, system)
+    page.evaluate("dispatchEvent(new Event('offline'))")
+    expect(page.get_by_text("Not connected to the gateway. Last update")).to_be_visible()
+    page.get_by_role("button", name="Try now").click()
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+
+
+def test_an_error_of_the_list_is_shown_and_tried_again(system, tcp_proxy, page, troubles, axe):
+    troubles.expect("ERR_")
+    troubles.expect("WebSocket connection")
+    troubles.expect("400")
+    page.goto(f"{system.url}/?wallet=nonsense")
+    expect(page.get_by_role("alert").filter(has_text="wallet")).to_be_visible()
+    assert axe(page) == []
+    page.get_by_role("button", name="Remove filter Wallet nonsense").click()
+    expect(page.get_by_role("alert").filter(has_text="wallet")).to_have_count(0)
+
+
+def test_an_unknown_address_is_a_page_and_that_of_the_api_is_json(system, page, troubles, axe, screenshot):
+    troubles.expect("404")
+    response = page.goto(f"{system.url}/nope")
+    assert response.status == 404
+    expect(page.get_by_role("main")).to_contain_text("There is no such page")
+    assert axe(page) == []
+    screenshot(page, "unknown-page")
+    page.get_by_role("link", name="All operations").click()
+    expect(page.get_by_role("heading", name="Operations")).to_be_visible()
+    html = {"Accept": "text/html"}
+    assert (
+        requests.get(f"{system.url}/api/nope", headers=html, timeout=10).json()["error"]["code"]
+        == "not_found"
+    )
+    assert requests.get(f"{system.url}/nope", timeout=10).json()["error"]["code"] == "not_found"
+
+
+def test_the_theme_is_remembered(system, page):
+    open_console(page, system)
+    button = page.locator("[data-theme-button]")
+    expect(button).to_have_text("Theme: automatic")
+    button.click()
+    button.click()
+    expect(button).to_have_text("Theme: dark")
+    page.reload()
+    expect(button).to_have_text("Theme: dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 18, 23)"
+
+
+@pytest.mark.parametrize("locale", ["de-DE", "en-US"])
+def test_numbers_and_times_have_the_language_of_the_texts(system, chromium, troubles, user, locale):
+    job_id = system.submit(userId=user, buyAmount=0.04)
+    system.ended(job_id)
+    context = chromium.new_context(locale=locale)
+    context.on("page", troubles.watch)
+    page = open_console(context.new_page(), system, f"/operations/{job_id}")
+    expect(page.locator(".facts")).to_contain_text("0.04")
+    assert "0,04" not in page.locator("main").inner_text()
+    context.close()
+
+
+def test_the_keyboard_alone_is_enough(slow, page, user):
+    open_console(page, slow)
+    job_id = start(page, user, count=30)
+    page.keyboard.press("g")
+    page.keyboard.press("o")
+    expect(row(page, job_id)).to_be_visible()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/operations/{job_id}")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Cancel operation":
+            break
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.className") == "danger":
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator(".summary .error code")).to_have_text("cancelled")

@@ -1,0 +1,22 @@
+"""The view library of the console is what `bundle.mjs` makes of the locked packages."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from support.javascript import NODE
+
+API = Path(__file__).parents[2] / "api"
+
+
+def test_the_committed_bundle_is_that_of_the_locked_packages():
+    command = [NODE, "bundle.mjs", "--stdout"]
+    bundled = subprocess.run(
+        command, cwd=API / "third_party", capture_output=True, text=True, check=False, timeout=120
+    )
+    assert bundled.returncode == 0, bundled.stderr
+    committed = (API / "static" / "third_party" / "preact.js").read_text()
+    assert committed == bundled.stdout, "run `npm run bundle` in api/third_party"
+    for notice in ("The MIT License", "Apache License"):
+        assert notice in committed
