@@ -11,6 +11,7 @@ import msgspec
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
+from api.errors import ERRORS
 from api.rest.job_views import Cancelling, Created
 from api.spec import yaml_template
 from cto_worker.domain.operation_request import RequestSchema
@@ -65,6 +66,7 @@ def _described_responses(schemas: dict[str, Any]) -> dict[str, Any]:
     described = yaml_template.load(
         "response_schemas",
         **schemas["ProgressEvent"]["properties"] | {"status": schemas["Created"]["properties"]["status"]},
+        error_codes=list(ERRORS),
         outcomes=sorted(PurchaseOutcome),
         outcome_texts=OUTCOMES,
         outcome_or_null=f"null until the job ends. {OUTCOMES}",

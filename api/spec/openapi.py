@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -139,3 +140,7 @@ def _flat(names: Any) -> Iterator[str]:
     """Yield the texts in nested lists."""
     for each in names:
         yield from [each] if isinstance(each, str) else _flat(each)
+
+
+if __name__ == "__main__":
+    print(json.dumps(document()))  # noqa: T201 - for the generator of the client's types

@@ -173,7 +173,7 @@ def test_every_link_in_the_packages_readme_has_a_target_in_the_archive(npm, arch
     readme = (installed / "README.md").read_text()
     for target in re.findall(r"\]\(([^)#]+)", readme):
         assert target.startswith("https://") or (installed / target).exists(), target
-    names = {"src", "types", "package.json", "README.md", "LICENSE"}
+    names = {"src", "types", "declarations", "package.json", "README.md", "CHANGELOG.md", "LICENSE"}
     assert {entry.name for entry in installed.iterdir()} == names
 
 

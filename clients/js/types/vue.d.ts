@@ -20,15 +20,73 @@ export declare function useCTOConnection(): import("vue").ShallowRef<import("./t
  * @param {Reactive<string | null | undefined>} jobId
  */
 export declare function useCTOJob(jobId: Reactive<string | null | undefined>): {
-    latest: import("vue").ComputedRef<import("./types.js").ProgressEvent | null>;
+    latest: import("vue").ComputedRef<{
+        workerType: "cto_operation";
+        totalPhases: 5;
+        jobId: string;
+        seq: number;
+        attempt: number;
+        tokenAddress: string;
+        userId: string;
+        userChatId: number;
+        phase: number;
+        phaseTitle: string;
+        phaseDescription: string;
+        progress: number;
+        status: "completed" | "failed" | "in_progress" | "started";
+        timestamp: number;
+        mode: "prefunded" | "standard";
+        platform: string;
+        buyAmount: number;
+        socketUserId?: string;
+        details?: import("../declarations/openapi.js").components["schemas"]["Details"];
+    } | null>;
     gap: import("vue").ComputedRef<import("./listeners.js").Gap | null>;
-    events: import("vue").ComputedRef<readonly import("./types.js").ProgressEvent[]>;
+    events: import("vue").ComputedRef<readonly {
+        workerType: "cto_operation";
+        totalPhases: 5;
+        jobId: string;
+        seq: number;
+        attempt: number;
+        tokenAddress: string;
+        userId: string;
+        userChatId: number;
+        phase: number;
+        phaseTitle: string;
+        phaseDescription: string;
+        progress: number;
+        status: "completed" | "failed" | "in_progress" | "started";
+        timestamp: number;
+        mode: "prefunded" | "standard";
+        platform: string;
+        buyAmount: number;
+        socketUserId?: string;
+        details?: import("../declarations/openapi.js").components["schemas"]["Details"];
+    }[]>;
     ended: import("vue").ComputedRef<boolean>;
     error: import("vue").ComputedRef<import("./errors.js").CTOError | null>;
     progress: import("vue").ComputedRef<number>;
     phase: import("vue").ComputedRef<number>;
     status: import("vue").ComputedRef<"completed" | "failed" | "in_progress" | "started" | null>;
-    details: import("vue").ComputedRef<import("./types.js").Details>;
+    details: import("vue").ComputedRef<{
+        successfulBuys?: number;
+        failedBuys?: number;
+        unknownBuys?: number;
+        unknownTransfers?: number;
+        totalSpent?: number;
+        walletsUsed?: number;
+        plannedBuys?: number;
+        plannedWallets?: string[];
+        startingWallets?: string[];
+        outcome?: "full" | "none" | "partial" | "unknown";
+        needsReview?: boolean;
+        error?: string;
+        errorCode?: string;
+        transactionSignatures?: string[];
+        estimatedTimeRemaining?: number;
+        currentOperation?: string;
+        lastStep?: import("../declarations/openapi.js").components["schemas"]["StepResult"];
+    }>;
 };
 /** Track several jobs, all jobs of a user, or (admins) all jobs, with the latest event of each. @param {Reactive<Selection | null>} selection */
 export declare function useCTOJobs(selection: Reactive<Selection | null>): {
