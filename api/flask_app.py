@@ -7,11 +7,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Flask, Response, g, jsonify, request, send_from_directory
+from flask import Flask, Response, g, jsonify, request, send_from_directory
 from redis.exceptions import ConnectionError as StoreConnectionError
 
 from api import metric_definitions
 from api.auth.authentication import authenticate_request, require_authentication
+from api.browser_client import routes as browser_client
 from api.rest import error_handlers, job_views
 from api.rest.error_handlers import unavailable
 from api.rest.rate_limit import limit_requests
@@ -107,26 +108,9 @@ def _measure(response: Response) -> None:
         metric_definitions.BROKEN.inc()
 
 
-def _client_folder() -> Path:
-    """Return the folder of the browser client: in a wheel inside this package, in a checkout beside it."""
-    package = Path(__file__).parent
-    packaged = package / "client"
-    return packaged if packaged.exists() else package.parent / "clients" / "js" / "src"
-
-
 def _add_pages(app: Flask, settings: Settings) -> None:
     """Add the pages, the browser client, and the OpenAPI and AsyncAPI documents."""
-    # The client's source files: browsers load modules, so no build is needed.
-    client = Blueprint("client", __name__, static_folder=str(_client_folder()), static_url_path="/client")
-
-    @client.after_request
-    def _allow_all_origins(response: Response) -> Response:
-        # The code is public. Browsers import modules of another origin only with these headers.
-        response.headers["Access-Control-Allow-Origin"] = "*"
-        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-        return response
-
-    app.register_blueprint(client)
+    app.register_blueprint(browser_client.blueprint())
 
     @app.get("/")
     def page() -> Response:

