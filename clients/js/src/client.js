@@ -1,6 +1,6 @@
 import { CTOError } from "./errors.js";
 import { ConnectionManager } from "./connection-manager.js";
-import { Rest } from "./rest.js";
+import { Rest, newIdempotencyKey } from "./rest.js";
 import { ADMIN_ROOM, latestOfRecentJobs } from "./recent-jobs.js";
 import { EventCache } from "./event-cache.js";
 import { SharedConnection, canShare } from "./shared-connection.js";
@@ -55,7 +55,7 @@ export class Client {
   /** @param {Options} [options] */
   constructor({ url = globalThis.location?.origin, token, io, tabs = true, storage, transports, rest } = {}) {
     const [, address] = GATEWAY.exec(/** @type {string} */ (url)) ?? [];
-    if (!address) throw new CTOError("invalid_options", `url "${url}" is not a gateway address: it must begin with http(s):// or ws(s)://`);
+    if (!address) throw new CTOError("invalid_options", `url "${url}" must be an address that begins with http(s):// or ws(s)://`);
     this.#token = new Token(token, (newToken) => this.#manager?.send("refresh", newToken));
     this.#url = `http${address}`;
     const gateway = new Rest(this.#url, this.#token);
@@ -141,7 +141,7 @@ export class Client {
    * @param {{ idempotencyKey?: string }} [options] requests with the same key and body start one operation
    * @returns {Promise<import("./types.js").CreatedJob>}
    */
-  submit(request, { idempotencyKey = globalThis.crypto?.randomUUID?.() ?? Date.now() + Math.random().toString(36) } = {}) {
+  submit(request, { idempotencyKey = newIdempotencyKey() } = {}) {
     return this.#rest.requestWithRetry("POST", "/api/cto/jobs", { body: request, headers: { "Idempotency-Key": idempotencyKey } });
   }
 

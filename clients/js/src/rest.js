@@ -98,6 +98,9 @@ export class Rest {
   }
 }
 
+/** Return a new key for `Idempotency-Key`. A page without a secure context has no `randomUUID`. */
+export const newIdempotencyKey = () => globalThis.crypto?.randomUUID?.() ?? Date.now() + Math.random().toString(36);
+
 /** @param {Response} response */
 async function errorOf(response) {
   const retryAfterMs = Number(response.headers.get("Retry-After")) * 1000 || undefined;

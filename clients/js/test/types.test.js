@@ -46,11 +46,17 @@ const code: ErrorCode = "too_many_rooms";
 import "cto-progress/element";
 import { useRef } from "react";
 import { simulate } from "cto-progress/simulate";
-import { CTOProvider, useCTOJob } from "cto-progress/react";
+import { CTOProvider, useCTOCancel, useCTOHistory, useCTOJob, useCTOJobs, useCTOSubmit } from "cto-progress/react";
 
 const client = simulate();
 export function Job({ id }: { id: string }) {
   const { progress } = useCTOJob(id);
+  const isHalf: boolean = useCTOJob(id, ({ progress }) => progress > 50);
+  const count: number = useCTOJobs({ user: "7" }, ({ stats }) => stats.completed);
+  const { mutate: submit, data, error } = useCTOSubmit();
+  const jobId: string | undefined = data?.jobId;
+  const isUnknown: boolean = useCTOCancel().error?.code === "job_not_found";
+  const createdAt: number | undefined = useCTOHistory({ status: "failed" }).jobs[0]?.createdAt;
   const element = useRef<import("cto-progress/element").CTOProgress>(null);
   return (
     <CTOProvider value={client}>
@@ -93,6 +99,8 @@ const BAD = {
   ],
   "react.tsx": [
     "export const wrong = <cto-progress jobs=\"one\" />;",
+    "export const useWrong = (id: string): string => useCTOJob(id, ({ progress }) => progress);",
+    "export const useWrongQuery = () => useCTOHistory({ status: \"ended\" });",
     "export const wrongClient = <cto-progress client=\"one\" />;",
   ],
   "vue.tsx": ["export const wrong = <cto-progress job={7} />;"],

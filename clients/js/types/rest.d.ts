@@ -43,3 +43,5 @@ export declare class Rest {
      */
     requestWithRetry<T>(method: string, path: string, options?: RequestOptions): Promise<T>;
 }
+/** Return a new key for `Idempotency-Key`. A page without a secure context has no `randomUUID`. */
+export declare const newIdempotencyKey: () => `${string}-${string}-${string}-${string}-${string}`;
