@@ -1,4 +1,4 @@
-"""The code blocks, tables and links of docs/frontend.md."""
+"""The code blocks of docs/frontend.md and docs/migrating.md, and the links of the former."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ import pytest
 import requests
 from support.tokens import token
 
-GUIDE = Path(__file__).parents[2] / "docs" / "frontend.md"
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDE = DOCS / "frontend.md"
 TEXT = GUIDE.read_text()
-BLOCKS = re.findall(r"(?:<!-- shows: (.*?) -->\n)?```(\w+)\n(.*?)```", TEXT, re.DOTALL)
-RUN = [pytest.param(*block, id=f"{number}-{block[1]}") for number, block in enumerate(BLOCKS)]
+BLOCK = re.compile(r"(?:<!-- shows: (.*?) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
+RUN = [
+    pytest.param(*block, id=f"{page.stem}-{number}-{block[1]}")
+    for page in (GUIDE, DOCS / "migrating.md")
+    for number, block in enumerate(BLOCK.findall(page.read_text()))
+]
 ADDRESS = "127.0.0.1:3000"  # in the guide
 JOBS = """
 const request = { tokenAddress: "So11111111111111111111111111111111111111112", userChatId: 1 };
