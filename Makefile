@@ -72,7 +72,7 @@ types: $(VENV)/.tools tests/browser/apps/node_modules/.installed clients/js/dev/
 	cd clients/js && PATH="$(NODE_BIN):$$PATH" $(NPM) run --silent types
 
 clean: ## Remove the environment, the packages and the local data
-	rm -rf $(VENV) $(NODE_DIRS:%=%/node_modules) tests/browser/node/unpacked .cto
+	rm -rf $(VENV) $(NODE_DIRS:%=%/node_modules) tests/browser/node/unpacked tests/browser/apps/.build .cto
 
 # Every package is pinned with its hash. The project itself is installed last, from this folder.
 $(VENV)/.installed: requirements.lock requirements-build.lock pyproject.toml | $(VENV)/bin/python

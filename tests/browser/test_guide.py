@@ -75,9 +75,13 @@ def test_every_link_to_a_document_has_a_target():
 
 
 def test_the_gateway_serves_the_modules_of_the_client(system):
-    for name in ("index.js", "element.js", "simulate.js", "transports/sse.js"):
+    modules = ("index.js", "element.js", "simulate.js", "transports/sse.js", "cto-progress.js")
+    types = dict.fromkeys(modules, "text/javascript") | {"cto-progress.tgz": "application/gzip"}
+    for name, media_type in types.items():
         answer = requests.get(f"{system.url}/client/{name}", timeout=10)
         assert answer.status_code == 200
-        assert answer.headers["Content-Type"].startswith("text/javascript")
+        assert answer.headers["Content-Type"].startswith(media_type)
+        known = {"If-None-Match": answer.headers["ETag"]}
+        assert requests.get(f"{system.url}/client/{name}", headers=known, timeout=10).status_code == 304
         assert answer.headers["Access-Control-Allow-Origin"] == "*", "any page may import public code"
         assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
