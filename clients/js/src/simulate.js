@@ -102,7 +102,7 @@ export function simulate({ speed = 1, failureRate = 0.1, unknownRate = 0, userId
     if (pathname.endsWith("/jobs/stats")) {
       return statsOf((searchParams.get("jobIds") ?? "").split(",").map((id) => ({ latest: jobs.get(id)?.latest ?? null })));
     }
-    if (!jobId) return pageOf([...jobs.values()].map(statusOf), searchParams);
+    if (!jobId) return pageOf([...jobs.values()], searchParams);
     const job = jobs.get(decodeURIComponent(jobId));
     if (!job) throw new CTOError("job_not_found", `no job ${jobId}`, { status: 404 });
     if (resource === "events") return { jobId, events: job.events.filter(({ seq }) => seq > Number(searchParams.get("after") ?? 0)) };
