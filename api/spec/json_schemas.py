@@ -11,6 +11,7 @@ import msgspec
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
+from api.errors import ERRORS
 from api.rest.audit_view import AuditList
 from api.rest.job_list_views import Summary
 from api.rest.job_views import Cancelling, Created
@@ -80,6 +81,7 @@ def _described_responses(schemas: dict[str, Any]) -> dict[str, Any]:
     described = yaml_template.load(
         "response_schemas",
         **schemas["ProgressEvent"]["properties"] | {"status": schemas["Created"]["properties"]["status"]},
+        error_codes=list(ERRORS),
         outcomes=sorted(PurchaseOutcome),
         outcome_texts=OUTCOMES,
         outcome_or_null=f"null until the job ends. {OUTCOMES}",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -150,3 +151,7 @@ def _flat(values: Any) -> Iterator[Any]:
     """Yield the values in nested lists."""
     for each in values:
         yield from _flat(each) if isinstance(each, list | tuple) else [each]
+
+
+if __name__ == "__main__":
+    print(json.dumps(document()))  # noqa: T201 - for the generator of the client's types

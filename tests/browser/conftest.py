@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from acceptance.conftest import guarded, launch, system  # noqa: F401 - fixtures
 from playwright.sync_api import expect, sync_playwright
+from support.file_site import serve_files
 from support.javascript import CLIENT, DEV, evaluate
 from support.processes import environment
 from support.system import System
@@ -74,6 +75,21 @@ def context(chromium, troubles):
 @pytest.fixture
 def page(context):
     return context.new_page()
+
+
+@pytest.fixture(scope="session")
+def file_site():
+    """A server of files, for pages of another origin than the gateway's."""
+    with serve_files() as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def gateway(file_site):
+    """A system that accepts requests from the pages of `file_site`."""
+    running = System(environment(CTO_CORS_ORIGINS=file_site.url), "--no-flower").ready()
+    yield running
+    running.close()
 
 
 @pytest.fixture

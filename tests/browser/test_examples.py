@@ -2,68 +2,28 @@
 
 from __future__ import annotations
 
-import http.server
 import subprocess
-import threading
 
 import pytest
 from support.javascript import CLIENT, NODE
-from support.processes import environment
-from support.system import System
 from support.waiting import wait_until
 
 EXAMPLES = ["vanilla", "element", "react", "vue", "react-native"]
 
 
-class FileHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files with a Content-Security-Policy as strict as the gateway's."""
-
-    extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {".js": "text/javascript"}
-
-    bundled = None  # the folder of /dist
-
-    def translate_path(self, path):
-        if path.startswith("/dist/"):
-            path, self.directory = path.removeprefix("/dist"), str(self.bundled)
-        else:
-            self.directory = str(CLIENT)
-        return super().translate_path(path)
-
-    def end_headers(self):
-        # react-native-web writes its styles into the page.
-        styles = "'self' 'unsafe-inline'" if "/react-native/" in self.path else "'self'"
-        scripts = "* 'unsafe-inline'" if "/foreign" in self.path else "'self'"
-        policy = (
-            f"default-src 'self'; connect-src *; img-src 'self' data:; "
-            f"style-src {styles}; script-src {scripts}"
-        )
-        self.send_header("Content-Security-Policy", policy)
-        super().end_headers()
-
-    def log_message(self, *_):
-        pass
+@pytest.fixture(scope="module")
+def examples(file_site, tmp_path_factory):
+    """The folder of the bundled examples. The site serves it at /dist, and the client's folder at /client."""
+    folder = tmp_path_factory.mktemp("examples") / "dist"
+    subprocess.run([NODE, "dev/examples.js", folder], cwd=CLIENT, check=True)
+    file_site.mount("dist", folder)
+    file_site.mount("client", CLIENT)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The address of a server of the client's folder and of the bundled examples."""
-    FileHandler.bundled = tmp_path_factory.mktemp("examples") / "dist"
-    subprocess.run([NODE, "dev/examples.js", FileHandler.bundled], cwd=CLIENT, check=True)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FileHandler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def gateway(site):
-    """A system that accepts requests from the pages of `site`."""
-    system = System(environment(CTO_CORS_ORIGINS=site), "--no-flower").ready()
-    yield system
-    system.stop()
+def site(file_site, examples):
+    return file_site.url
 
 
 def start_two(page):
@@ -88,7 +48,7 @@ def test_an_example_shows_operations_live(gateway, site, page, axe, screenshot, 
 
 @pytest.mark.parametrize("name", ["vanilla", "element"])
 def test_an_example_without_a_framework_needs_no_bundler(gateway, site, page, name):
-    page.goto(f"{site}/examples/{name}/?url={gateway.url}&user={name}-unbundled")
+    page.goto(f"{site}/client/examples/{name}/?url={gateway.url}&user={name}-unbundled")
     start_two(page)
 
 
@@ -99,7 +59,7 @@ def test_an_example_runs_on_simulated_operations(site, page, name):
 
 
 def test_the_element_shows_that_a_job_does_not_exist(gateway, site, page, axe):
-    page.goto(f"{site}/examples/element/?simulate")
+    page.goto(f"{site}/client/examples/element/?simulate")
     page.evaluate(f"""() => {{
       const element = document.createElement("cto-progress");
       element.setAttribute("url", "{gateway.url}");
@@ -111,7 +71,7 @@ def test_the_element_shows_that_a_job_does_not_exist(gateway, site, page, axe):
 
 
 def test_elements_share_a_connection_and_the_last_closes_it(gateway, site, page):
-    page.goto(f"{site}/examples/element/?simulate")
+    page.goto(f"{site}/client/examples/element/?simulate")
     job_ids = [gateway.submit(userId="element", walletCount=30, buyAmount=0.6) for _ in range(3)]
     sockets = []
     page.on("websocket", lambda socket: sockets.append(socket))  # noqa: PLW0108
@@ -192,21 +152,41 @@ def test_hooks_track_only_the_shown_jobs(gateway, page, bundle):
     page.wait_for_function("openTrackers() === 0")
 
 
-FOREIGN = """<!doctype html><meta charset="utf-8"><title>foreign</title><body>
+FOREIGN = {
+    "modules": """
 <script type="module">
   import { connect } from "GATEWAY/client/index.js";
-  const jobs = connect({ url: "GATEWAY" }).trackUser("foreign");
+  const jobs = connect({ url: "GATEWAY" }).trackUser("USER");
   jobs.onComplete((event) => { document.body.append(event.status); });
 </script>
-"""
+""",
+    "bundle": """
+<cto-progress job="JOB" url="GATEWAY"></cto-progress>
+<script type="module" src="GATEWAY/client/cto-progress.js"></script>
+<script type="module">
+  import { connect } from "GATEWAY/client/cto-progress.js";
+  const jobs = connect({ url: "GATEWAY" }).trackUser("USER");
+  jobs.onComplete((event) => { document.body.append(event.status); });
+</script>
+""",
+}
 
 
-def test_a_page_of_another_origin_imports_the_client_from_the_gateway(gateway, site, page):
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_page_of_another_origin_imports_the_client_from_the_gateway(gateway, site, examples, page, name):
     # A real server must serve the page: Chromium blocks requests of an intercepted page to the local machine.
-    (FileHandler.bundled / "foreign.html").write_text(FOREIGN.replace("GATEWAY", gateway.url))
-    page.goto(f"{site}/dist/foreign.html")
-    gateway.submit(userId="foreign")
-    page.get_by_text("completed").wait_for()
+    first = gateway.submit(userId=f"foreign-{name}")
+    body = FOREIGN[name].replace("GATEWAY", gateway.url).replace("USER", f"foreign-{name}")
+    html = '<!doctype html><meta charset="utf-8"><title>foreign</title><body>' + body.replace("JOB", first)
+    (examples / f"foreign-{name}.html").write_text(html)
+    requested = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(f"{site}/dist/foreign-{name}.html")
+    gateway.submit(userId=f"foreign-{name}")
+    page.get_by_text("completed").first.wait_for()
+    if name == "bundle":
+        page.get_by_text("CTO Operation Completed").wait_for()
+        assert [url for url in requested if "/client/" in url] == [f"{gateway.url}/client/cto-progress.js"]
 
 
 NEXT_JOB = {

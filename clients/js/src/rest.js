@@ -59,10 +59,11 @@ export class Rest {
   /**
    * Send a request and return the `data` of the response.
    *
+   * @template T
    * @param {string} method
    * @param {string} path
    * @param {RequestOptions} [options]
-   * @returns {Promise<any>}
+   * @returns {Promise<T>}
    */
   async request(method, path, options) {
     const response = await this.fetch(method, path, options);
@@ -77,10 +78,11 @@ export class Rest {
    * Like {@link request}, with retries for up to half a minute while the gateway or its store is unavailable. Only for
    * requests that are idempotent.
    *
+   * @template T
    * @param {string} method
    * @param {string} path
    * @param {RequestOptions} [options]
-   * @returns {Promise<any>}
+   * @returns {Promise<T>}
    */
   async requestWithRetry(method, path, options) {
     for (let attempt = 1, retryMs = FIRST_RETRY_MS; ; attempt += 1, retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS)) {
@@ -95,6 +97,9 @@ export class Rest {
     }
   }
 }
+
+/** Return a new key for `Idempotency-Key`. A page without a secure context has no `randomUUID`. */
+export const newIdempotencyKey = () => globalThis.crypto?.randomUUID?.() ?? Date.now() + Math.random().toString(36);
 
 /** @param {Response} response */
 async function errorOf(response) {

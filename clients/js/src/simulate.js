@@ -1,7 +1,7 @@
 import { Client } from "./client.js";
 import { CTOError } from "./errors.js";
 import { hasEnded } from "./job.js";
-import { neededReview, outcomeOf } from "./outcome.js";
+import { pageOf, statusOf } from "./simulated-responses.js";
 import { statsOf } from "./stats.js";
 
 const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
@@ -102,30 +102,19 @@ export function simulate({ speed = 1, failureRate = 0.1, unknownRate = 0, userId
     if (pathname.endsWith("/jobs/stats")) {
       return statsOf((searchParams.get("jobIds") ?? "").split(",").map((id) => ({ latest: jobs.get(id)?.latest ?? null })));
     }
-    if (!jobId) return { jobs: [...jobs.values()].map(statusOf).toReversed(), nextCursor: null };
+    if (!jobId) return pageOf([...jobs.values()], searchParams);
     const job = jobs.get(decodeURIComponent(jobId));
     if (!job) throw new CTOError("job_not_found", `no job ${jobId}`, { status: 404 });
     if (resource === "events") return { jobId, events: job.events.filter(({ seq }) => seq > Number(searchParams.get("after") ?? 0)) };
-    if (resource === "cancel") job.cancelled = true;
+    if (resource === "cancel") {
+      job.cancelled = true;
+      return { jobId, status: statusOf(job).status, cancelRequested: true };
+    }
     return statusOf(job);
   };
 
   return new Client({ url: "http://simulation", tabs: false, storage: null, transports: [transport], rest: { request, requestWithRetry: request } });
 }
-
-/** Return a job's entry of a status or list response. @param {SimulatedJob} job */
-const statusOf = ({ jobId, events, latest }) => ({
-  jobId,
-  status: hasEnded(latest) ? latest.status : latest.attempt ? "active" : "waiting",
-  outcome: outcomeOf(latest),
-  needsReview: neededReview(latest),
-  createdAt: events[0].timestamp,
-  progressEvents: events.length,
-  latestProgress: latest,
-  currentPhase: latest.phase,
-  currentProgress: latest.progress,
-  operationResult: null,
-});
 
 /** A simulated operation. It starts when it is created. */
 class SimulatedJob {

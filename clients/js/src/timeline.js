@@ -13,6 +13,8 @@ import { hasEnded } from "./job.js";
  * @typedef {Span & import("./types.js").StepResult & { label: string, price: number | null }} StepSpan
  * `price` is SOL per million base units: per token, for a mint of six decimals
  * @typedef {Span & { wallet: string, kind: "transfer" | "buy" }} RunningSpan a transfer or buy without an outcome so far
+ * @typedef {{ phases: PhaseSpan[], steps: StepSpan[], running: RunningSpan[], from: number, to: number | null }} Timeline
+ * `steps` in the order of completion
  */
 
 /**
@@ -20,8 +22,7 @@ import { hasEnded } from "./job.js";
  * different wallets overlap when several orders were in flight.
  *
  * @param {readonly import("./types.js").ProgressEvent[]} events of one job, oldest first
- * @returns {{ phases: PhaseSpan[], steps: StepSpan[], running: RunningSpan[], from: number, to: number | null } | null}
- * null without events. `steps` in the order of completion
+ * @returns {Timeline | null} null without events
  */
 export function timeline(events) {
   if (!events.length) return null;

@@ -12,7 +12,7 @@ export type Options = {
     /**
      * `io` of socket.io-client; without it the client uses the plain WebSocket
      */
-    io?: (url: string, options: any) => any;
+    io?: import("./types.js").Io;
     /**
      * whether tabs share one connection, if the browser supports it; by default true
      */
@@ -38,7 +38,7 @@ export type TrackOptions = {
  * @typedef {object} Options
  * @property {string} [url] address of the gateway, `http(s)://` or `ws(s)://`; by default the page's origin
  * @property {string | (() => string | Promise<string>)} [token] a token, or a function that returns one; also called shortly before the token expires
- * @property {(url: string, options: any) => any} [io] `io` of socket.io-client; without it the client uses the plain WebSocket
+ * @property {import("./types.js").Io} [io] `io` of socket.io-client; without it the client uses the plain WebSocket
  * @property {boolean} [tabs] whether tabs share one connection, if the browser supports it; by default true
  * @property {import("./event-cache.js").Storage | null} [storage] keeps events across a reload; by default `sessionStorage`
  * @property {readonly import("./types.js").Transport[]} [transports] the transports, the best one first
@@ -76,19 +76,20 @@ export declare class Client {
      *
      * @param {import("./types.js").OperationRequest} request
      * @param {{ idempotencyKey?: string }} [options] requests with the same key and body start one operation
-     * @returns {Promise<{ jobId: string, status: string, statusUrl: string }>}
+     * @returns {Promise<import("./types.js").CreatedJob>}
      */
     submit(request: import("./types.js").OperationRequest, { idempotencyKey }?: {
         idempotencyKey?: string;
-    }): Promise<{
-        jobId: string;
-        status: string;
-        statusUrl: string;
-    }>;
-    /** Cancel a job. This takes effect before its next transfer or buy. @param {string} jobId @returns {Promise<any>} */
-    cancel(jobId: string): Promise<any>;
-    /** Return a job's status and result. @param {string} jobId @returns {Promise<any>} */
-    status(jobId: string): Promise<any>;
+    }): Promise<import("./types.js").CreatedJob>;
+    /**
+     * Cancel a job. This takes effect before its next transfer or buy.
+     *
+     * @param {string} jobId
+     * @returns {Promise<import("./types.js").CancelRequested>}
+     */
+    cancel(jobId: string): Promise<import("./types.js").CancelRequested>;
+    /** Return a job's status and result. @param {string} jobId @returns {Promise<import("./types.js").JobStatus>} */
+    status(jobId: string): Promise<import("./types.js").JobStatus>;
     /**
      * Return a job's events, oldest first.
      *
@@ -100,20 +101,17 @@ export declare class Client {
     /**
      * Return jobs, newest first.
      *
-     * @param {{ status?: string, limit?: number, cursor?: string | null, userId?: string }} [query]
-     * @returns {Promise<{ jobs: any[], nextCursor: string | null }>}
+     * @param {import("./types.js").JobsQuery} [query]
+     * @returns {Promise<import("./types.js").JobsPage>}
      */
-    jobs(query?: {
-        status?: string;
-        limit?: number;
-        cursor?: string | null;
-        userId?: string;
-    }): Promise<{
-        jobs: any[];
-        nextCursor: string | null;
-    }>;
-    /** Return how many of up to 500 jobs are queued, active, completed, failed or not found. @param {readonly string[]} jobIds @returns {Promise<any>} */
-    stats(jobIds: readonly string[]): Promise<any>;
+    jobs(query?: import("./types.js").JobsQuery): Promise<import("./types.js").JobsPage>;
+    /**
+     * Return how many of up to 500 jobs are queued, active, completed, failed or not found.
+     *
+     * @param {readonly string[]} jobIds
+     * @returns {Promise<import("./types.js").JobCounts>}
+     */
+    stats(jobIds: readonly string[]): Promise<import("./types.js").JobCounts>;
     /** Connect again now, also after a refusal. */
     reconnect(): void;
     close(): void;

@@ -38,7 +38,13 @@ export declare class Listeners {
      * @param {ListenerTypes[K]} listener
      */
     add<K extends keyof ListenerTypes>(name: K, listener: ListenerTypes[K]): () => undefined;
-    /** Call the listeners. An error in one is reported, and does not affect the others. @param {keyof ListenerTypes} name @param {any[]} args */
-    emit(name: keyof ListenerTypes, ...args: any[]): void;
+    /**
+     * Call the listeners. An error in one is reported, and does not affect the others.
+     *
+     * @template {keyof ListenerTypes} K
+     * @param {K} name
+     * @param {Parameters<ListenerTypes[K]>} args
+     */
+    emit<K extends keyof ListenerTypes>(name: K, ...args: Parameters<ListenerTypes[K]>): void;
     clear(): void;
 }

@@ -24,20 +24,24 @@ export declare class Rest {
     /**
      * Send a request and return the `data` of the response.
      *
+     * @template T
      * @param {string} method
      * @param {string} path
      * @param {RequestOptions} [options]
-     * @returns {Promise<any>}
+     * @returns {Promise<T>}
      */
-    request(method: string, path: string, options?: RequestOptions): Promise<any>;
+    request<T>(method: string, path: string, options?: RequestOptions): Promise<T>;
     /**
      * Like {@link request}, with retries for up to half a minute while the gateway or its store is unavailable. Only for
      * requests that are idempotent.
      *
+     * @template T
      * @param {string} method
      * @param {string} path
      * @param {RequestOptions} [options]
-     * @returns {Promise<any>}
+     * @returns {Promise<T>}
      */
-    requestWithRetry(method: string, path: string, options?: RequestOptions): Promise<any>;
+    requestWithRetry<T>(method: string, path: string, options?: RequestOptions): Promise<T>;
 }
+/** Return a new key for `Idempotency-Key`. A page without a secure context has no `randomUUID`. */
+export declare const newIdempotencyKey: () => `${string}-${string}-${string}-${string}-${string}`;

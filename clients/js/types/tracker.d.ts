@@ -79,6 +79,26 @@ export declare class Tracker {
     /** The rooms that this tracker needs. */
     get rooms(): string[];
     /** Iterate over every event from now on, until all jobs have ended or the tracker is closed. */
-    [Symbol.asyncIterator](): AsyncGenerator<import("./types.js").ProgressEvent, void, unknown>;
+    [Symbol.asyncIterator](): AsyncGenerator<{
+        workerType: "cto_operation";
+        totalPhases: 5;
+        jobId: string;
+        seq: number;
+        attempt: number;
+        tokenAddress: string;
+        userId: string;
+        userChatId: number;
+        phase: number;
+        phaseTitle: string;
+        phaseDescription: string;
+        progress: number;
+        status: "completed" | "failed" | "in_progress" | "started";
+        timestamp: number;
+        mode: "prefunded" | "standard";
+        platform: string;
+        buyAmount: number;
+        socketUserId?: string;
+        details?: import("../declarations/openapi.js").components["schemas"]["Details"];
+    }, void, unknown>;
     close(): void;
 }

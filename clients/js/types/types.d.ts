@@ -3,119 +3,23 @@
  *
  * @module
  */
-export type StepResult = {
-    kind: "transfer" | "buy";
-    wallet: string;
-    status: "confirmed" | "failed" | "unknown";
-    /**
-     * null when no transaction was sent
-     */
-    signature: string | null;
-    /**
-     * SOL, fees included
-     */
-    spent: number;
-    /**
-     * base units of the token
-     */
-    tokens: number;
-    errorCode?: string;
-    error?: string;
-};
-export type Outcome = "full" | "partial" | "none" | "unknown";
-export type Details = {
-    successfulBuys?: number;
-    failedBuys?: number;
-    unknownBuys?: number;
-    unknownTransfers?: number;
-    /**
-     * SOL, fees included
-     */
-    totalSpent?: number;
-    walletsUsed?: number;
-    /**
-     * total, from phase 4 on
-     */
-    plannedBuys?: number;
-    /**
-     * wallets that will buy, in order; in the first event of phase 4
-     */
-    plannedWallets?: string[];
-    /**
-     * wallets whose next transfer or buy begins after this event
-     */
-    startingWallets?: string[];
-    /**
-     * in the last event; use `outcomeOf`, which also supports older gateways
-     */
-    outcome?: Outcome;
-    /**
-     * in the last event: whether an operator had to look at the job when it ended
-     */
-    needsReview?: boolean;
-    transactionSignatures?: string[];
-    /**
-     * ms
-     */
-    estimatedTimeRemaining?: number;
-    currentOperation?: string;
-    lastStep?: StepResult;
-    error?: string;
-    errorCode?: string;
-};
-export type ProgressEvent = {
-    workerType: "cto_operation";
-    jobId: string;
-    seq: number;
-    /**
-     * 0 until a worker claims the job
-     */
-    attempt: number;
-    tokenAddress: string;
-    userId: string;
-    userChatId: number;
-    socketUserId?: string;
-    /**
-     * 1–5
-     */
-    phase: number;
-    /**
-     * 5
-     */
-    totalPhases: number;
-    phaseTitle: string;
-    phaseDescription: string;
-    /**
-     * 0–100, never decreases
-     */
-    progress: number;
-    status: "started" | "in_progress" | "completed" | "failed";
-    /**
-     * ms since 1970-01-01 UTC
-     */
-    timestamp: number;
-    mode: "standard" | "prefunded";
-    platform: string;
-    /**
-     * SOL
-     */
-    buyAmount: number;
-    details?: Details;
-};
-export type OperationRequest = {
-    tokenAddress: string;
-    userId: string;
-    userChatId: number;
-    mode: "standard" | "prefunded";
-    /**
-     * SOL
-     */
-    buyAmount: number;
-    wallets?: string[];
-    walletCount?: number;
-    platform?: string;
-    socketUserId?: string;
-    slippageBps?: number;
+export type Schemas = import("../declarations/openapi.js").components["schemas"];
+export type ProgressEvent = Schemas["ProgressEvent"];
+export type Details = Schemas["Details"];
+export type StepResult = Schemas["StepResult"];
+export type Outcome = NonNullable<Details["outcome"]>;
+export type OperationRequest = Schemas["OperationRequest"];
+export type CreatedJob = Schemas["Created"];
+export type JobStatus = Schemas["JobStatus"];
+export type OperationResult = Schemas["OperationResult"];
+export type WalletResult = Schemas["WalletResult"];
+export type CancelRequested = Schemas["Cancelling"];
+export type JobCounts = Schemas["Stats"];
+export type JobSummary = Schemas["JobSummary"];
+export type JobsPage = Schemas["Page"];
+export type JobsFilters = NonNullable<import("../declarations/openapi.js").operations["listJobs"]["parameters"]["query"]>;
+export type JobsQuery = Omit<JobsFilters, "cursor"> & {
+    cursor?: string | null;
 };
 export type Connection = {
     /**
@@ -137,6 +41,22 @@ export type Target = {
 } | {
     jobId: string;
 };
+export type IoOptions = {
+    auth: {
+        token: string | undefined;
+    };
+    transports: ("websocket" | "polling")[];
+    upgrade: false;
+    reconnection: false;
+    forceNew: true;
+};
+export type IoSocket = {
+    on(event: string, listener: (...values: never[]) => void): unknown;
+    off(): unknown;
+    emit(event: string, ...values: unknown[]): unknown;
+    disconnect(): unknown;
+};
+export type Io = (url: string, options: IoOptions) => IoSocket;
 export type Session = {
     join: (room: string) => void;
     leave: (room: string) => void;
@@ -177,86 +97,22 @@ export type Transport = {
      */
     open: (context: TransportContext) => Promise<Session>;
 };
-/**
- * A finished transfer or buy.
- *
- * @typedef {object} StepResult
- * @property {"transfer" | "buy"} kind
- * @property {string} wallet
- * @property {"confirmed" | "failed" | "unknown"} status
- * @property {string | null} signature null when no transaction was sent
- * @property {number} spent SOL, fees included
- * @property {number} tokens base units of the token
- * @property {string} [errorCode]
- * @property {string} [error]
- */
-/**
- * The outcome of an ended job. `full`: every planned buy was confirmed; `partial`: some buys were confirmed, the others
- * failed or were not made; `none`: no buy was confirmed; `unknown`: the result of at least one transfer or buy is unknown.
- *
- * @typedef {"full" | "partial" | "none" | "unknown"} Outcome
- */
-/**
- * The results so far. A field is absent until its value is known.
- *
- * @typedef {object} Details
- * @property {number} [successfulBuys]
- * @property {number} [failedBuys]
- * @property {number} [unknownBuys]
- * @property {number} [unknownTransfers]
- * @property {number} [totalSpent] SOL, fees included
- * @property {number} [walletsUsed]
- * @property {number} [plannedBuys] total, from phase 4 on
- * @property {string[]} [plannedWallets] wallets that will buy, in order; in the first event of phase 4
- * @property {string[]} [startingWallets] wallets whose next transfer or buy begins after this event
- * @property {Outcome} [outcome] in the last event; use `outcomeOf`, which also supports older gateways
- * @property {boolean} [needsReview] in the last event: whether an operator had to look at the job when it ended
- * @property {string[]} [transactionSignatures]
- * @property {number} [estimatedTimeRemaining] ms
- * @property {string} [currentOperation]
- * @property {StepResult} [lastStep]
- * @property {string} [error]
- * @property {string} [errorCode]
- */
-/**
- * A progress event. `seq` is 1, 2, 3 … within the job.
- *
- * @typedef {object} ProgressEvent
- * @property {"cto_operation"} workerType
- * @property {string} jobId
- * @property {number} seq
- * @property {number} attempt 0 until a worker claims the job
- * @property {string} tokenAddress
- * @property {string} userId
- * @property {number} userChatId
- * @property {string} [socketUserId]
- * @property {number} phase 1–5
- * @property {number} totalPhases 5
- * @property {string} phaseTitle
- * @property {string} phaseDescription
- * @property {number} progress 0–100, never decreases
- * @property {"started" | "in_progress" | "completed" | "failed"} status
- * @property {number} timestamp ms since 1970-01-01 UTC
- * @property {"standard" | "prefunded"} mode
- * @property {string} platform
- * @property {number} buyAmount SOL
- * @property {Details} [details]
- */
-/**
- * The body of the request that starts an operation.
- *
- * @typedef {object} OperationRequest
- * @property {string} tokenAddress
- * @property {string} userId
- * @property {number} userChatId
- * @property {"standard" | "prefunded"} mode
- * @property {number} buyAmount SOL
- * @property {string[]} [wallets]
- * @property {number} [walletCount]
- * @property {string} [platform]
- * @property {string} [socketUserId]
- * @property {number} [slippageBps]
- */
+/** @typedef {import("../declarations/openapi.js").components["schemas"]} Schemas the types of the gateway's OpenAPI document */
+/** @typedef {Schemas["ProgressEvent"]} ProgressEvent a progress event. `seq` is 1, 2, 3 … within the job */
+/** @typedef {Schemas["Details"]} Details the results so far. A field is absent until its value is known */
+/** @typedef {Schemas["StepResult"]} StepResult a finished transfer or buy */
+/** @typedef {NonNullable<Details["outcome"]>} Outcome the outcome of an ended job */
+/** @typedef {Schemas["OperationRequest"]} OperationRequest the body of the request that starts an operation */
+/** @typedef {Schemas["Created"]} CreatedJob the response to a new operation */
+/** @typedef {Schemas["JobStatus"]} JobStatus a job with its events and result */
+/** @typedef {Schemas["OperationResult"]} OperationResult the result of an ended job */
+/** @typedef {Schemas["WalletResult"]} WalletResult the result of one wallet */
+/** @typedef {Schemas["Cancelling"]} CancelRequested the response to a cancellation */
+/** @typedef {Schemas["Stats"]} JobCounts the number of jobs by status */
+/** @typedef {Schemas["JobSummary"]} JobSummary a job in a list */
+/** @typedef {Schemas["Page"]} JobsPage one page of jobs, newest first */
+/** @typedef {NonNullable<import("../declarations/openapi.js").operations["listJobs"]["parameters"]["query"]>} JobsFilters */
+/** @typedef {Omit<JobsFilters, "cursor"> & { cursor?: string | null }} JobsQuery filters; `cursor` is the `nextCursor` of the page before */
 /**
  * The state of the client's connection. `via` is the name of the transport in use.
  *
@@ -282,6 +138,18 @@ export type Transport = {
  */
 /** @typedef {["join", string] | ["follow", string, number]} Subscription a command for a room or a job until `leave` */
 /** @typedef {{ room: string } | { jobId: string }} Target */
+/** @typedef {{ auth: { token: string | undefined }, transports: ("websocket" | "polling")[], upgrade: false, reconnection: false, forceNew: true }} IoOptions */
+/**
+ * The part of a Socket.IO client's socket that is used here.
+ *
+ * @typedef {{
+ *   on(event: string, listener: (...values: never[]) => void): unknown,
+ *   off(): unknown,
+ *   emit(event: string, ...values: unknown[]): unknown,
+ *   disconnect(): unknown,
+ * }} IoSocket
+ */
+/** @typedef {(url: string, options: IoOptions) => IoSocket} Io `io` of socket.io-client */
 /**
  * An open connection. Each method carries out a {@link ClientCommand}.
  *

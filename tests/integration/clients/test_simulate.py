@@ -29,12 +29,41 @@ def simulate(failure_rate, seed, unknown_rate=0):
     return [json.loads(line) for line in output.splitlines()]
 
 
-@pytest.fixture(scope="module")
-def valid():
+RESPONSES = """
+import { simulate } from "./src/simulate.js";
+const client = simulate({ speed: 200, failureRate: %s });
+const tokenAddress = "9FdjJ7S6g5LjAKFANKTm4WmAexYhHGusGFGi4VxEpump";
+const request = { tokenAddress, userId: "7", userChatId: 1, buyAmount: 1 };
+const created = await client.submit({ ...request, mode: "standard" });
+const waiting = await client.jobs({ userId: "7" });
+const cancelling = await client.cancel((await client.submit({ ...request, mode: "prefunded" })).jobId);
+await client.track(created.jobId).done;
+console.log(JSON.stringify({
+  Created: created, Page: waiting, Cancelling: cancelling, JobStatus: await client.status(created.jobId),
+}));
+process.exit();
+"""
+
+
+def validator(name):
     components = openapi.document()["components"]["schemas"]
     strict = {name: dict(schema, additionalProperties=False) for name, schema in components.items()}
-    event = {"$ref": "#/components/schemas/ProgressEvent", "components": {"schemas": strict}}
-    return Draft202012Validator(event).validate
+    return Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": {"schemas": strict}})
+
+
+@pytest.fixture(scope="module")
+def valid():
+    return validator("ProgressEvent").validate
+
+
+@pytest.mark.parametrize("failure_rate", [0, 1])
+def test_simulated_responses_match_the_openapi_document(failure_rate):
+    responses = json.loads(evaluate(RESPONSES % failure_rate))
+    result = responses["JobStatus"]["operationResult"]
+    assert result["success"] == (failure_rate == 0)
+    assert len(result["steps"]) == 10
+    for name, response in responses.items():
+        validator(name).validate(response)
 
 
 @pytest.mark.parametrize("failure_rate", [0, 0.5, 1])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
+
+from api.browser_client.npm_archive import pack
 
 ROOT = Path(__file__).parents[3]
 
@@ -34,7 +38,7 @@ def test_the_image_has_all_files_that_the_gateway_serves(tmp_path):
     for line in re.findall(r"^COPY (?!--)(.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE):
         *sources, target = line.split()
         for source in sources:
-            place = tmp_path / "app" / target / ("" if (ROOT / source).is_dir() else source)
+            place = tmp_path / "app" / target / ("" if (ROOT / source).is_dir() else Path(source).name)
             place.parent.mkdir(parents=True, exist_ok=True)
             copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
             copy(ROOT / source, place)
@@ -44,8 +48,11 @@ def test_the_image_has_all_files_that_the_gateway_serves(tmp_path):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "api/Procfile" in names
     for folder, target in (
-        (ROOT / "clients" / "js" / "src", "api/client"),
+        (ROOT / "clients" / "js" / "src", "api/client/src"),
         (ROOT / "api" / "static", "api/static"),
     ):
         files = {f"{target}/{path.relative_to(folder)}" for path in folder.rglob("*") if path.is_file()}
         assert files <= names
+    with tarfile.open(fileobj=io.BytesIO(pack(ROOT / "clients" / "js"))) as archive:
+        packed = {entry.name.removeprefix("package/") for entry in archive}
+    assert {f"api/client/{name}" for name in packed} <= names, "the gateway could not pack the client for npm"

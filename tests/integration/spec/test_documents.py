@@ -339,7 +339,8 @@ def test_other_responses_are_described(send, send_about, journal, body):
     send_about("GET", "j1", "events", 400, "?after=x")
     send("GET", "/api/cto/jobs?page=2", 400, "/api/cto/jobs")
     send("GET", "/healthz", 403, headers={"Host": "evil.example"})
-    for path in ("/", "/docs", "/healthz", "/readyz", "/openapi.json", "/asyncapi.json"):
+    pages = ("/", "/docs", "/client/cto-progress.js", "/client/cto-progress.tgz")
+    for path in (*pages, "/healthz", "/readyz", "/openapi.json", "/asyncapi.json"):
         send("GET", path, 200)
 
 

@@ -3,7 +3,7 @@ import { CTOError } from "../errors.js";
 /**
  * Return a transport that uses the stock Socket.IO client over one Engine.IO transport.
  *
- * @param {(url: string, options: any) => any} io `io` of socket.io-client
+ * @param {import("../types.js").Io} io `io` of socket.io-client
  * @param {"websocket" | "polling"} engineTransport
  * @returns {Pick<import("../types.js").Transport, "open">}
  */

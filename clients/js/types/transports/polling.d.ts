@@ -20,4 +20,24 @@ export declare function fetchJob({ rest, emit, signal }: Pick<import("../types.j
  * @param {Pick<import("../types.js").TransportContext, "rest" | "signal">} context
  * @param {string} room
  */
-export declare function fetchRoom({ rest, signal }: Pick<import("../types.js").TransportContext, "rest" | "signal">, room: string): Promise<import("../types.js").ProgressEvent[]>;
+export declare function fetchRoom({ rest, signal }: Pick<import("../types.js").TransportContext, "rest" | "signal">, room: string): Promise<{
+    workerType: "cto_operation";
+    totalPhases: 5;
+    jobId: string;
+    seq: number;
+    attempt: number;
+    tokenAddress: string;
+    userId: string;
+    userChatId: number;
+    phase: number;
+    phaseTitle: string;
+    phaseDescription: string;
+    progress: number;
+    status: "completed" | "failed" | "in_progress" | "started";
+    timestamp: number;
+    mode: "prefunded" | "standard";
+    platform: string;
+    buyAmount: number;
+    socketUserId?: string;
+    details?: import("../../declarations/openapi.js").components["schemas"]["Details"];
+}[]>;
