@@ -45,6 +45,16 @@ export interface components {
             /** @description Allowed price movement in basis points. Default: the platform's strategy */
             slippageBps?: number;
         };
+        Resolution: {
+            /** @description The unknown intent. Without it, the job leaves the list of jobs that need review; it must not have an unknown intent */
+            intentId?: string;
+            /** @description Whether it was executed. This cannot be undone */
+            executed?: boolean;
+            /** @description SOL spent, fees included. Default: 0 */
+            spent?: number;
+            /** @description Tokens that an executed buy received, in base units. Default: 0 */
+            tokens?: number;
+        };
         Created: {
             /** @description The job */
             jobId: string;
@@ -82,6 +92,40 @@ export interface components {
             notFound: number;
             /** @description The average progress of the jobs found, in per cent */
             averageProgress: number;
+        };
+        Summary: {
+            /** @description The number of jobs */
+            total: number;
+            /** @description The number of jobs by status */
+            byStatus: components["schemas"]["StatusCounts"];
+            /** @description The number of ended jobs by outcome */
+            byOutcome: components["schemas"]["OutcomeCounts"];
+            /** @description Confirmed buys of all these jobs */
+            successfulBuys: number;
+            /** @description Failed buys of all these jobs */
+            failedBuys: number;
+            /** @description SOL spent by all these jobs, fees included */
+            totalSpent: number;
+        };
+        StatusCounts: {
+            /** @description Jobs that no worker has claimed */
+            waiting: number;
+            /** @description Jobs that a worker runs */
+            active: number;
+            /** @description Jobs that bought something */
+            completed: number;
+            /** @description Jobs that ended otherwise */
+            failed: number;
+        };
+        OutcomeCounts: {
+            /** @description Jobs whose planned buys were all confirmed */
+            full: number;
+            /** @description Jobs of which some buys were confirmed */
+            partial: number;
+            /** @description Jobs that bought nothing */
+            none: number;
+            /** @description Jobs with a transfer or buy whose outcome is not known */
+            unknown: number;
         };
         ProgressEvent: {
             /**
@@ -197,6 +241,183 @@ export interface components {
             errorCode?: string;
             /** @description The reason for a failure, as text */
             error?: string;
+        };
+        JobReview: {
+            /** @description The job */
+            jobId: string;
+            /** @description The owner of the job */
+            userId: string;
+            /**
+             * @description How the job ended
+             * @enum {string}
+             */
+            status: "active" | "completed" | "failed" | "waiting";
+            /** @description Whether an operator must review the job now */
+            needsReview: boolean;
+            /** @description The number of runs of the job */
+            attempts: number;
+            /** @description The reason for the job's failure, machine-readable */
+            errorCode: string | null;
+            /** @description The reason for the job's failure, as text */
+            error: string | null;
+            /** @description The steps to resolve, in the order of the plan */
+            unknownIntents: components["schemas"]["UnknownStep"][];
+        };
+        UnknownStep: {
+            /** @description The id to resolve it with */
+            intentId: string;
+            /** @description The step, as text */
+            description: string;
+            /** @description `transfer` or `buy` */
+            kind: string;
+            /** @description The address of the operation's wallet */
+            wallet: string;
+            /** @description SOL to transfer or to spend, without network fees */
+            amount: number;
+            /** @description The signature of the transaction, to look up at the market */
+            signature: string;
+            /** @description The time just before its order was submitted, in milliseconds since 1970-01-01 UTC; null if no event reports it */
+            startedAt: number | null;
+            /** @description The time at which the worker stopped waiting for the outcome, in the same form */
+            reportedAt: number | null;
+            /** @description The run of the job that stopped waiting, in the same form */
+            attempt: number | null;
+        };
+        SystemState: {
+            /** @description The release of the gateway that responds */
+            version: string;
+            /** @description Workers with a heartbeat in the last 15 s, by id */
+            workers: components["schemas"]["Worker"][];
+            /** @description Gateways with a heartbeat in the last 15 s, by id */
+            gateways: components["schemas"]["Gateway"][];
+            /** @description Processes that stopped within a day without a clean exit, and were not replaced */
+            lost: components["schemas"]["LostProcess"][];
+            /** @description Queued messages, by queue */
+            queues: {
+                [key: string]: number;
+            };
+            /** @description The number of jobs that are not done */
+            jobs: components["schemas"]["Backlogged"];
+            /** @description The oldest waiting job; null without one */
+            oldestWaiting: components["schemas"]["OldestWaiting"] | null;
+            /** @description The jobs that ended in the last 60 minutes */
+            lastHour: components["schemas"]["EndedJobs"];
+            /** @description The same for each of these minutes, oldest first */
+            minutes: components["schemas"]["EndedJobs"][];
+            /** @description The state of the store */
+            store: components["schemas"]["StoreState"];
+        };
+        Worker: {
+            /** @description Host name and process id */
+            id: string;
+            /** @description Operations that run now */
+            operations: number;
+            /** @description Operations that may run at the same time */
+            slots: number;
+            /** @description Milliseconds since its last heartbeat; it sends one every 2 s */
+            heartbeatAgeMs: number;
+            /** @description The release that the process runs; empty before 0.3 */
+            version: string;
+        };
+        Gateway: {
+            /** @description Host name and process id */
+            id: string;
+            /** @description Clients that receive events, by transport */
+            connections: {
+                [key: string]: number;
+            };
+            /** @description Milliseconds since it last received its own message through the store; it sends one every 2 s */
+            relayDelayMs: number;
+            /** @description Milliseconds since its last heartbeat; it sends one every 2 s */
+            heartbeatAgeMs: number;
+            /** @description The release that the process runs; empty before 0.3 */
+            version: string;
+        };
+        LostProcess: {
+            /** @description Host name and process id */
+            id: string;
+            /** @description `worker` or `gateway` */
+            kind: string;
+            /** @description Milliseconds since its last heartbeat; it sends one every 2 s */
+            heartbeatAgeMs: number;
+            /** @description The release that the process runs; empty before 0.3 */
+            version: string;
+        };
+        Backlogged: {
+            /** @description Jobs that no worker has claimed */
+            waiting: number;
+            /** @description Jobs that a worker runs, or will take over */
+            active: number;
+            /** @description Ended jobs that an operator must look at */
+            needsReview: number;
+            /** @description Ended jobs that are not in the archive yet */
+            unarchived: number;
+        };
+        OldestWaiting: {
+            /** @description The job */
+            jobId: string;
+            /** @description Milliseconds since its acceptance */
+            ageMs: number;
+        };
+        EndedJobs: {
+            /** @description The beginning of the period, in milliseconds since 1970-01-01 UTC */
+            since: number;
+            /** @description Jobs that ended `completed` */
+            completed: number;
+            /** @description Jobs that ended `failed` */
+            failed: number;
+            /** @description Time from acceptance until a worker began; null without a job */
+            wait: components["schemas"]["Quantiles"] | null;
+            /** @description Time from acceptance to the end; null without a job */
+            duration: components["schemas"]["Quantiles"] | null;
+        };
+        Quantiles: {
+            /** @description The median, in milliseconds */
+            p50Ms: number;
+            /** @description The 95th percentile, in milliseconds */
+            p95Ms: number;
+            /** @description The 99th percentile, in milliseconds */
+            p99Ms: number;
+        };
+        StoreState: {
+            /** @description Memory that it uses */
+            memoryBytes: number;
+            /** @description Memory limit; at this limit it refuses writes */
+            memoryLimitBytes: number;
+            /** @description The time of its last snapshot, or of its start, in milliseconds since 1970-01-01 UTC */
+            snapshotAt: number;
+        };
+        AuditList: {
+            /** @description The entries, newest first */
+            entries: components["schemas"]["Entry"][];
+            /** @description The `cursor` of the next page; null on the last page */
+            nextCursor: string | null;
+        };
+        Entry: {
+            /** @description The number of the entry: 1, 2, 3 … */
+            number: number;
+            /** @description The time of the change, in milliseconds since 1970-01-01 UTC */
+            at: number;
+            /** @description The user id of the token, or the user who ran a command */
+            actor: string;
+            /** @description `user`, `admin` or `service`; `operator` for a command */
+            role: string;
+            /** @description The client's address, or the host on which a command ran */
+            address: string;
+            /** @description The kind of change, e.g. `job.cancel` */
+            action: string;
+            /** @description The job that was changed; null for other changes */
+            jobId: string | null;
+            /** @description The part or object that was changed, if it is not a whole job */
+            target: string | null;
+            /** @description The state before the change; null if it was new or is unknown */
+            before: Record<string, unknown> | null;
+            /** @description The state after the change; null if it is unknown */
+            after: Record<string, unknown> | null;
+            /** @description The hash of the previous entry */
+            previous: string;
+            /** @description SHA-256 of the previous hash and the hash of this entry's content */
+            hash: string;
         };
         Health: {
             /**
@@ -322,6 +543,8 @@ export interface components {
             needsReview: boolean;
             /** @description The time of acceptance, in milliseconds since 1970-01-01 UTC */
             createdAt: number;
+            /** @description The time of the last event, in the same unit; null until the job ends */
+            endedAt: number | null;
             /** @description The phase of the latest event */
             currentPhase: number;
             /** @description The progress of the latest event, in per cent */
@@ -339,6 +562,20 @@ export interface components {
             platform: string;
             /** @description SOL to spend in total */
             buyAmount: number;
+            /** @description Planned buys; null before the plan */
+            plannedBuys: number | null;
+            /** @description Buys confirmed so far */
+            successfulBuys: number;
+            /** @description Buys failed so far */
+            failedBuys: number;
+            /** @description SOL spent so far, fees included */
+            totalSpent: number;
+            /** @description The reason for the job's failure, machine-readable; null without one */
+            errorCode: string | null;
+            /** @description Reserved: the job whose remaining buys this job makes */
+            parentJobId: null;
+            /** @description Reserved: the job that makes the remaining buys */
+            retriedBy: null;
             /** @description The latest event */
             latestProgress: components["schemas"]["ProgressEvent"];
         };
@@ -357,7 +594,7 @@ export interface components {
              * @description Machine-readable and stable; later versions may add codes
              * @enum {string}
              */
-            code: "invalid_json" | "invalid_request" | "invalid_job_id" | "invalid_query" | "invalid_handshake" | "invalid_idempotency_key" | "jsonp_not_supported" | "bad_request" | "unauthorized" | "invalid_token" | "token_expired" | "token_revoked" | "forbidden" | "user_mismatch" | "origin_not_allowed" | "host_not_allowed" | "job_not_found" | "not_found" | "method_not_allowed" | "idempotency_conflict" | "job_ended" | "body_too_large" | "uri_too_long" | "unsupported_media_type" | "upgrade_required" | "rate_limited" | "too_many_connections" | "request_header_fields_too_large" | "internal_error" | "not_implemented" | "store_unavailable" | "keys_unavailable" | "busy" | "going_away" | "http_version_not_supported" | "invalid_room" | "too_many_rooms" | "invalid_resume" | "gap" | "invalid_message" | "protocol_error" | "unsupported_data" | "invalid_text" | "too_many_messages" | "message_too_large";
+            code: "invalid_json" | "invalid_request" | "invalid_job_id" | "invalid_query" | "invalid_handshake" | "invalid_idempotency_key" | "jsonp_not_supported" | "bad_request" | "unauthorized" | "invalid_token" | "token_expired" | "token_revoked" | "forbidden" | "user_mismatch" | "origin_not_allowed" | "host_not_allowed" | "job_not_found" | "intent_not_found" | "not_found" | "method_not_allowed" | "idempotency_conflict" | "job_ended" | "job_not_ended" | "intent_not_unknown" | "outcome_unknown" | "body_too_large" | "uri_too_long" | "unsupported_media_type" | "upgrade_required" | "rate_limited" | "too_many_connections" | "request_header_fields_too_large" | "internal_error" | "not_implemented" | "store_unavailable" | "archive_unavailable" | "keys_unavailable" | "busy" | "going_away" | "http_version_not_supported" | "invalid_room" | "too_many_rooms" | "invalid_resume" | "gap" | "invalid_message" | "protocol_error" | "unsupported_data" | "invalid_text" | "too_many_messages" | "message_too_large";
             /** @description The problem and the remedy, as text */
             message: string;
             /** @description Further values for a malformed request */
@@ -376,10 +613,65 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Only jobs with this status. `needs_review`: ended jobs that an operator must review
+                 * @description Only jobs with this status. `needs_review`: the same as `needsReview=true`
                  * @example failed
                  */
                 status?: "waiting" | "active" | "completed" | "failed" | "needs_review";
+                /**
+                 * @description Only ended jobs with this outcome
+                 * @example partial
+                 */
+                outcome?: "full" | "partial" | "none" | "unknown";
+                /**
+                 * @description Only jobs that an operator must review now, or only the others
+                 * @example false
+                 */
+                needsReview?: boolean;
+                /**
+                 * @description The owner of the jobs. Default: the caller; for operators, all users
+                 * @example 7
+                 */
+                userId?: string;
+                /**
+                 * @description Only jobs that buy this token
+                 * @example So11111111111111111111111111111111111111112
+                 */
+                tokenAddress?: string;
+                /**
+                 * @description Only jobs with this operation wallet
+                 * @example So11111111111111111111111111111111111111112
+                 */
+                wallet?: string;
+                /**
+                 * @description Only jobs with this transaction
+                 * @example 5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnb
+                 */
+                signature?: string;
+                /**
+                 * @description Only jobs that failed for this reason
+                 * @example all_buys_failed
+                 */
+                errorCode?: string;
+                /**
+                 * @description Only jobs with this mode
+                 * @example standard
+                 */
+                mode?: "standard" | "prefunded";
+                /**
+                 * @description Only jobs on this platform
+                 * @example pumpfun
+                 */
+                platform?: string;
+                /**
+                 * @description Only jobs created at or after this time, in milliseconds since 1970-01-01 UTC
+                 * @example 1700000000000
+                 */
+                from?: number;
+                /**
+                 * @description Only jobs created before this time, in the same unit
+                 * @example 1900000000000
+                 */
+                to?: number;
                 /**
                  * @description The maximum number of jobs
                  * @example 50
@@ -387,14 +679,9 @@ export interface operations {
                 limit?: number;
                 /**
                  * @description The `nextCursor` of the previous page
-                 * @example 7
+                 * @example 1700000000000:0b9c2f64-5d7e-4a39-9c1b-2f3f6f0f7a11
                  */
-                cursor?: number;
-                /**
-                 * @description The owner of the jobs. Default: the caller; for operators, all users
-                 * @example 7
-                 */
-                userId?: string;
+                cursor?: string;
             };
             header?: never;
             path?: never;
