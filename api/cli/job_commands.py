@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.text import Text
 
 from api.cli.demo import PUMPFUN
-from api.cli.job_state_labels import GOOD, buys_of, label_of
 from api.cli.program_name import program
-from api.cli.progress_display import ENDED, Bars, Lines, bars, describe, watch
 from api.cli.rest_client import RestClient, client_for
 from api.cli.shared_options import as_json, at_url
-from api.cli.table_output import print_table
+from api.cli.terminal.job_state_labels import GOOD, buys_of, label_of
+from api.cli.terminal.progress_display import ENDED, Bars, Lines, bars, describe, watch
+from api.cli.terminal.table_output import print_table
 from cto_worker.config import Settings
 
 

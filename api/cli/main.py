@@ -12,10 +12,11 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import NoPermissionError, RedisError
 from rich.console import Console
 
-from api.cli import job_commands, operator_commands
+from api.cli import job_commands
+from api.cli.commands import operators
+from api.cli.commands.market import market
 from api.cli.demo import demo
 from api.cli.doctor import examine
-from api.cli.market_commands import market
 from api.cli.program_name import program
 from api.cli.shared_options import as_json
 from api.cli.up import up
@@ -51,7 +52,7 @@ def main() -> None:
     """
 
 
-for command in (*job_commands.COMMANDS, *operator_commands.COMMANDS, market):
+for command in (*job_commands.COMMANDS, *operators.COMMANDS, market):
     main.add_command(command)
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import click
 
 from api.cli.shared_options import as_json
-from api.cli.table_output import print_table
+from api.cli.terminal.table_output import print_table
 from cto_worker.config import Settings
 from cto_worker.domain.lamports import to_sol
 from cto_worker.markets.paper import ledger

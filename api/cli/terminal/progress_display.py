@@ -10,8 +10,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeE
 from rich.table import Column
 from rich.text import Text
 
-from api.cli.job_state_labels import label_of
 from api.cli.rest_client import GatewayError
+from api.cli.terminal.job_state_labels import label_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
