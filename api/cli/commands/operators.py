@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Column, Table
 
+from api.auth import token_revocations
 from api.auth.caller import Role
-from api.auth.token_revocations import revoke
 from api.auth.tokens import issue
 from api.cli import deployment_secrets
+from api.cli.job_ids import PAGE, SEARCHED, JobIdParameter, match_prefix
 from api.cli.program_name import program
 from api.cli.shared_options import as_json
+from api.cli.terminal.confirmation import confirm, yes_option
 from cto_worker.config import Settings
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.lamports import to_sol
@@ -28,26 +30,41 @@ from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 from cto_worker.store import job_review, keys
+from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.store.rdb_snapshot import snapshot
 from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.store_connection import connect
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from redis import Redis
+
+    from cto_worker.store.journal_queries import JobSummary
+
 
 @click.command("resolve")
-@click.argument("job")
+@click.argument("job", type=JobIdParameter())
 @click.option("--intent", help="Id of the unknown intent to resolve.")
 @click.option("--executed", is_flag=True, help="The intent was executed. This cannot be undone.")
 @click.option("--not-executed", is_flag=True, help="The intent was not executed. This cannot be undone.")
+@yes_option
 @as_json
-def _resolve(*, job: str, intent: str | None, executed: bool, not_executed: bool, as_json: bool) -> None:
+def resolve(  # noqa: PLR0913 - one parameter per option
+    *, job: str, intent: str | None, executed: bool, not_executed: bool, yes: bool, as_json: bool
+) -> None:
     """Show the unknown intents of an ended job, or resolve one of them.
 
+    JOB is a job id or its first characters.
     After the last one is resolved, the job leaves the list of `cto jobs --status needs_review`.
     """
     if executed + not_executed != (intent is not None):
         raise click.UsageError("Give --intent together with one of --executed and --not-executed.")
     with connect(Settings.from_env()) as store:
+        job = _stored_job_id(store, job)
         if intent is not None:
+            found = "executed" if executed else "not executed"
+            confirm(f"Record that {intent} was {found}? This cannot be undone.", yes=yes)
             job_review.resolve(store, job, intent, executed=executed)
         unknown = job_review.unknown_intents(store, job)
         closed = not unknown and job_review.close(store, job)
@@ -66,7 +83,7 @@ def _resolve(*, job: str, intent: str | None, executed: bool, not_executed: bool
 
 
 @click.command("backup")
-def _backup() -> None:
+def backup() -> None:
     """Write a snapshot of the store to its file dump.rdb.
 
     docs/operating.md describes how to keep and restore it.
@@ -83,13 +100,15 @@ def _backup() -> None:
     default=60,
     help="Seconds to wait until the store answers and all workers are gone.",
 )
+@yes_option
 @as_json
-def _park(*, wait: float, as_json: bool) -> None:
+def park(*, wait: float, yes: bool, as_json: bool) -> None:
     """End all unfinished jobs for review, after a backup was restored.
 
     Stop all workers first. The command neither asks the market nor sends orders.
     """
     settings = Settings.from_env()
+    confirm("End all unfinished jobs for review? No worker may run. This cannot be undone.", yes=yes)
     with connect(settings) as store, celery_app(settings) as app:
         journal = metered(Journal.of(RedisJournal(store, settings)))
         try:
@@ -118,7 +137,7 @@ def _park(*, wait: float, as_json: bool) -> None:
     help="Role, for the claim `role`.",
 )
 @click.option("--hours", type=click.FloatRange(0, 8_760), default=12, help="Lifetime of the token, in hours.")
-def _token(*, user: str, role: str, hours: float) -> None:
+def token(*, user: str, role: str, hours: float) -> None:
     """Print an access token for development.
 
     It is signed with CTO_JWT_SECRET.
@@ -145,7 +164,7 @@ def _token(*, user: str, role: str, hours: float) -> None:
     multiple=True,
     help="Secret to replace; repeatable.",
 )
-def _secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
+def secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
     """Create the secrets of a deployment, or add the missing ones.
 
     Existing secrets stay unless --rotate names them. After `--rotate store` the store accepts the previous
@@ -165,13 +184,31 @@ def _secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
     default=30,
     help="Days to remember the revocation; at least the longest lifetime of a token.",
 )
-def _revoke(*, jti: str | None, user: str | None, days: int) -> None:
+def revoke(*, jti: str | None, user: str | None, days: int) -> None:
     """Revoke access tokens and close their connections within a second."""
     if bool(jti) == bool(user):
         raise click.UsageError("Give exactly one of --jti and --user.")
     with connect(Settings.from_env()) as store:
-        revoke(store, token_id=jti or "", user_id=user or "", keep_s=days * 86_400)
+        token_revocations.revoke(store, token_id=jti or "", user_id=user or "", keep_s=days * 86_400)
     click.echo(f"revoked: {f'token {jti}' if jti else f'all tokens issued to {user} until now'}")
+
+
+def _stored_job_id(store: Redis, text: str) -> str:
+    """Return the id of the stored job that ``text`` names. Raises :class:`~api.cli.job_ids.JobIdError`."""
+    history = JournalQueries(store)
+    if history.latest(text) is not None:
+        return text
+    return match_prefix(text, ((job.job_id, str(job.status)) for job in _newest(history)))
+
+
+def _newest(history: JournalQueries) -> Iterator[JobSummary]:
+    cursor, left = None, SEARCHED
+    while left > 0:
+        page = history.page(None, None, PAGE, cursor)
+        yield from page.jobs
+        cursor, left = page.cursor, left - PAGE
+        if cursor is None:
+            return
 
 
 def _intent_fields(intent: job_review.UnknownIntent) -> dict[str, Any]:
@@ -196,6 +233,3 @@ def _show_unknown(job: str, unknown: list[job_review.UnknownIntent]) -> None:
             f"\n{intent.signature}\n  {program()} resolve {job} --intent {intent.intent_id} --executed"
         )
     click.echo("\nor --not-executed. This cannot be undone.")
-
-
-COMMANDS = (_resolve, _backup, _park, _token, _secrets, _revoke)
