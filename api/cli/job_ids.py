@@ -32,7 +32,7 @@ class JobIdError(CtoError):
     """A text does not name exactly one job."""
 
 
-class JobIdParameter(click.ParamType):
+class JobIdParameter(click.ParamType[str]):
     """A job id, or the first characters of one."""
 
     name = "job"

@@ -67,6 +67,10 @@ def _in_rooms(gateway: RestClient, rooms: Iterable[str]) -> Iterator[_Arrived]:
     def join(room: str) -> None:
         client.emit("join_room", room, callback=lambda reply: replied(room, reply))
 
+    def join_all() -> None:
+        for room in rooms:
+            join(room)
+
     def replied(room: str, reply: dict[str, Any]) -> None:
         if reply["success"] or reply["error"]["code"] != "store_unavailable":
             arrived.put(reply)
@@ -78,10 +82,10 @@ def _in_rooms(gateway: RestClient, rooms: Iterable[str]) -> Iterator[_Arrived]:
         with suppress(socketio.exceptions.SocketIOError):  # not connected: the next connection joins
             join(room)
 
-    client = socketio.Client()
+    client = socketio.Client(handle_sigint=False)  # Ctrl-C raises KeyboardInterrupt here
     client.on("worker_progress", arrived.put)
     # On each connection, because a client that reconnects is in no room.
-    client.on("connect", lambda: [join(room) for room in rooms])
+    client.on("connect", join_all)
     try:
         client.connect(gateway.url, auth=lambda: {"token": gateway.token()}, wait_timeout=CONNECT_S)
         yield arrived

@@ -65,7 +65,7 @@ def read(controller):
 
 
 def test_a_job_is_watched_in_a_terminal(system):
-    status, output = in_terminal(system.env, "submit", "--watch", "--user", uuid.uuid4().hex)
+    status, output = in_terminal(system.env, "submit", "--watch", "--yes", "--user", uuid.uuid4().hex)
     assert status == 0, output
     assert "━" in output
     assert "completed" in output
@@ -73,7 +73,7 @@ def test_a_job_is_watched_in_a_terminal(system):
 
 def test_the_error_of_a_failed_job_is_shown_in_full(system):
     user = uuid.uuid4().hex
-    status, output = in_terminal(system.env, "submit", "--watch", "--user", user, "--amount", "5000")
+    status, output = in_terminal(system.env, "submit", "--watch", "--yes", "--user", user, "--amount", "5000")
     assert status == 1, output
     job = json.loads(system.cto("jobs", "--user", user, "--json").stdout)["jobs"][0]
     error = system.get(f"/api/cto/job/{job['jobId']}/latest")["details"]["error"]

@@ -23,7 +23,7 @@ from support.tokens import token
 from support.waiting import wait_until
 
 from api.auth.token_revocations import revoke
-from api.cli import deployment_secrets
+from api.cli.system import deployment_secrets
 from cto_worker.observability.heartbeat_reader import read_system_counts
 from cto_worker.store import keys
 

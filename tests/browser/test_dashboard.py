@@ -450,7 +450,7 @@ def test_an_operation_that_needs_review_comes_first_and_is_resolved(rough, page,
     assert intents
     assert "needs review" in rough.cto("jobs", "--user", user).stdout
     for intent in intents:
-        rough.cto("resolve", unknown["jobId"], "--intent", intent["intentId"], "--executed")
+        rough.cto("resolve", unknown["jobId"], "--intent", intent["intentId"], "--executed", "--yes")
     page.get_by_role("tab", name="History").click()
     expect(page.locator(f"#past #job-{unknown['jobId']} .badge")).to_have_text("unknown, reviewed")
     status = rough.get(f"/api/cto/job/{unknown['jobId']}/status")

@@ -29,7 +29,7 @@ _AGO = re.compile(r"(\d+)([smhd])\Z")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
-class TimeParameter(click.ParamType):
+class TimeParameter(click.ParamType[int]):
     """A time, in milliseconds since 1970: an ISO 8601 time, or an age such as ``24h`` or ``7d``."""
 
     name = "time"
@@ -82,7 +82,8 @@ def jobs(*, as_json: bool, url: str | None, profile: str | None, **filters: Any)
         click.echo("no jobs" if page["nextCursor"] is None else "no jobs on this page")
     else:
         shortened = terminal().is_terminal
-        print_table(COLUMNS, [_row(job, shortened=shortened) for job in page["jobs"]], optional=OPTIONAL)
+        names = [name if shortened or name != "age" else "created" for name in COLUMNS]
+        print_table(names, [_row(job, shortened=shortened) for job in page["jobs"]], optional=OPTIONAL)
     _print_hints(gateway, page)
 
 

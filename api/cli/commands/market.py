@@ -186,4 +186,4 @@ def _print_costs(costs: OperationCosts) -> None:
         )
         for step in costs.steps
     ]
-    print_table(("step", "paid by", "SOL", "fees", "tokens"), rows, optional=("tokens", "fees"))
+    print_table(("step", "wallet", "SOL", "fees", "tokens"), rows, optional=("tokens", "fees"))

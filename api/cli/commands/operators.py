@@ -15,10 +15,10 @@ from rich.table import Column, Table
 from api.auth import token_revocations
 from api.auth.caller import Role
 from api.auth.tokens import issue
-from api.cli import deployment_secrets
 from api.cli.job_ids import PAGE, SEARCHED, JobIdParameter, match_prefix
 from api.cli.program_name import program
 from api.cli.shared_options import as_json
+from api.cli.system import deployment_secrets
 from api.cli.terminal.confirmation import confirm, yes_option
 from cto_worker.config import Settings
 from cto_worker.domain.journal_ports import Journal

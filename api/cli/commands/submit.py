@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from api.cli.commands.watch import show_progress
-from api.cli.demo import PUMPFUN
 from api.cli.rest_client import client_for
 from api.cli.shared_options import as_json, at_gateway
+from api.cli.system.demo import PUMPFUN
 from api.cli.terminal.confirmation import confirm, yes_option
 from cto_worker.config import Settings
 from cto_worker.domain.progress_event import Mode

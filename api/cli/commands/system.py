@@ -8,12 +8,12 @@ from dataclasses import asdict
 
 import click
 
-from api.cli.demo import demo
-from api.cli.doctor import Finding, examine
 from api.cli.shared_options import as_json
+from api.cli.system.demo import demo
+from api.cli.system.doctor import Finding, examine
+from api.cli.system.up import up
 from api.cli.terminal.job_state_labels import BAD, GOOD, WARNING
 from api.cli.terminal.table_output import terminal
-from api.cli.up import up
 from cto_worker.config import Settings
 
 

@@ -17,8 +17,8 @@ from redis.exceptions import RedisError
 
 from api.auth.auth_settings import validate_auth_settings
 from api.cli import profiles
-from api.cli.process_supervisor import Spec, Supervisor
 from api.cli.program_name import program
+from api.cli.system.process_supervisor import Spec, Supervisor
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 from cto_worker.observability import flower_options
@@ -158,7 +158,7 @@ def processes(settings: Settings, *, workers: int = 1, gateways: int = 1, flower
 
 def procfile() -> Path:
     """Return the path of the Procfile: beside the package in a checkout, inside it in a wheel."""
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
     inside = package / "Procfile"
     return inside if inside.exists() else package.parent / "Procfile"
 
