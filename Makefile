@@ -65,6 +65,7 @@ lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and pack
 
 tables: $(VENV)/.tools ## Write the declarations of the code into the tables of docs/
 	$(BIN)/python -m api.spec.reference_tables
+	$(BIN)/python -m api.cli.command_reference
 
 clean: ## Remove the environment, the packages and the local data
 	rm -rf $(VENV) $(NODE_DIRS:%=%/node_modules) tests/browser/node/unpacked .cto

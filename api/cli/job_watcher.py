@@ -48,7 +48,7 @@ def watch_room(gateway: RestClient, room: str, screen: Screen) -> NoReturn:
     ended: set[str] = set()
     with _in_rooms(gateway, [room]) as arrived:
         while True:
-            for event in _next_of_room(gateway, arrived, seen, ended):
+            for event in next_of_room(gateway, arrived, seen, ended):
                 job_id = event["jobId"]
                 seen[job_id] = event["seq"]
                 screen.show(event)
@@ -122,7 +122,7 @@ def _next(gateway: RestClient, arrived: _Arrived, seen: dict[str, int]) -> list[
     return _missing(gateway, behind)
 
 
-def _next_of_room(
+def next_of_room(
     gateway: RestClient, arrived: _Arrived, seen: dict[str, int], ended: set[str]
 ) -> list[dict[str, Any]]:
     """Return the next events of a room. The first event of a job that is not known yet begins its display."""

@@ -15,10 +15,10 @@ from api.cli.commands.show import show
 from api.cli.commands.submit import submit
 from api.cli.commands.watch import watch_jobs
 
-SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 
-
-@click.group(cls=SectionedGroup, context_settings=SETTINGS)
+@click.group(
+    cls=SectionedGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.version_option(package_name="cto")
 def main() -> None:
     """Run CTO operations and watch them live.

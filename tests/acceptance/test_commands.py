@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
-import os
-import pty
 import re
 import shutil
 import signal
-import struct
 import subprocess
 import tempfile
-import termios
 import time
 import uuid
 from pathlib import Path
@@ -22,6 +16,7 @@ import pytest
 import requests
 from support.cases import check_all
 from support.processes import BIN, free_port
+from support.terminal import in_terminal
 from support.waiting import wait_until
 
 
@@ -32,36 +27,6 @@ def elsewhere(system):
     port = free_port()
     yield lambda **settings: system.env | {"CTO_DATA_DIR": directory, "CTO_PORT": str(port)} | settings
     shutil.rmtree(directory)
-
-
-def in_terminal(env, *arguments):
-    """Run a command in a terminal of 80 columns. Returns its exit status and its output."""
-    controller, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    env = {name: value for name, value in env.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
-    process = subprocess.Popen(
-        [BIN / "cto", *arguments],
-        env=env | {"TERM": "xterm"},
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        start_new_session=True,
-    )
-    os.close(terminal)
-    output = b""
-    while data := read(controller):
-        output += data
-    os.close(controller)
-    return process.wait(60), output.decode()
-
-
-def read(controller):
-    try:
-        return os.read(controller, 65_536)
-    except OSError as error:  # Linux raises EIO when the last writer has closed the terminal
-        if error.errno != errno.EIO:
-            raise
-        return b""
 
 
 def test_a_job_is_watched_in_a_terminal(system):

@@ -45,7 +45,11 @@ class TimeParameter(click.ParamType[int]):
 
 
 @click.command("jobs")
-@click.option("--status", type=click.Choice([*JobStatus, keys.REVIEW]), help="Filter by status.")
+@click.option(
+    "--status",
+    type=click.Choice([*(each.value for each in JobStatus), keys.REVIEW]),
+    help="Filter by status.",
+)
 @click.option(
     "--outcome", type=click.Choice([each.value for each in PurchaseOutcome]), help="Filter by outcome."
 )

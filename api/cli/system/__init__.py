@@ -1,1 +1,1 @@
-"""What runs and checks a whole system: supervisor, demo, doctor, and the secrets of a deployment."""
+"""Running and checking a whole system: supervisor, demo, doctor, and the secrets of a deployment."""
