@@ -344,7 +344,7 @@ def test_a_saved_gateway_is_used_with_its_token(guarded, cto, tmp_path):
 def test_a_gateway_that_refuses_the_token_is_not_saved(guarded, cto, tmp_path):
     done = cto("login", "--url", guarded.url, typed="garbage\n")
     assert done.returncode == 1
-    assert "unauthorized" in done.stderr
+    assert "invalid_token" in done.stderr
     assert not list(tmp_path.rglob("*.toml"))
 
 
@@ -363,7 +363,7 @@ def test_several_profiles_and_a_token_command(guarded, cto, tmp_path):
     assert cto("profiles", "--use", "a").returncode == 0
     assert cto("submit", "--user", "A").returncode == 0
     secret.write_text("expired")
-    assert "unauthorized" in cto("jobs").stderr, "the command is run again"
+    assert "invalid_token" in cto("jobs").stderr, "the command is run again"
     secret.unlink()
     assert "token_command failed" in cto("jobs").stderr
     assert cto("logout", "--profile", "a").returncode == 0
