@@ -11,6 +11,7 @@ from api.cli.commands.completion import completion
 from api.cli.commands.jobs import jobs
 from api.cli.commands.login import list_profiles, login, logout
 from api.cli.commands.market import market
+from api.cli.commands.resolve import resolve
 from api.cli.commands.show import show
 from api.cli.commands.submit import submit
 from api.cli.commands.watch import watch_jobs
@@ -32,7 +33,7 @@ assert isinstance(main, SectionedGroup)  # noqa: S101 - for the type checker
 main.add_section("Operations", [submit, watch_jobs, show, jobs, cancel])
 main.add_section("Run a system", [system.run_system, system.run_demo, system.check_system])
 main.add_section("Access", [login, logout, list_profiles, operators.token, operators.revoke])
-main.add_section("Operate a system", [operators.resolve, operators.backup, operators.park, operators.secrets])
+main.add_section("Operate a system", [resolve, operators.backup, operators.park, operators.secrets])
 main.add_section("Tools", [market, completion])
 
 
