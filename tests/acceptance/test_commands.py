@@ -231,3 +231,12 @@ def test_hints_can_be_copied(system):
     assert done.returncode == 0, done.stderr
     port_in_use = system.cto("up")
     assert f"CTO_AUTH=off CTO_PORT={system.settings.port + 1} {command} up" in port_in_use.stderr
+
+
+def test_a_quiet_system_shows_only_addresses_and_warnings(elsewhere, started):
+    _, read = started(
+        [BIN / "cto", "up", "--quiet", "--no-flower"], elsewhere(), lambda text: "ready: try" in text
+    )
+    assert "dashboard" in read()
+    assert "[info" not in read()
+    assert {line.partition("|")[0].strip() for line in read().splitlines()} <= {"cto", "store"}
