@@ -12,7 +12,7 @@ import click
 from rich.text import Text
 
 from api.cli.program_name import program
-from api.cli.rest_client import RestClient, client_for
+from api.cli.rest_client import client_for
 from api.cli.shared_options import as_json, at_gateway
 from api.cli.terminal.job_state_labels import ENDED, RUNNING, buys_of, short_label_of
 from api.cli.terminal.table_output import print_table, terminal
@@ -88,18 +88,14 @@ def jobs(*, as_json: bool, url: str | None, profile: str | None, **filters: Any)
         shortened = terminal().is_terminal
         names = [name if shortened or name != "age" else "created" for name in COLUMNS]
         print_table(names, [_row(job, shortened=shortened) for job in page["jobs"]], optional=OPTIONAL)
-    _print_hints(gateway, page)
+    _print_hints(page)
 
 
-def _print_hints(gateway: RestClient, page: dict[str, Any]) -> None:
+def _print_hints(page: dict[str, Any]) -> None:
     if count := sum(job["needsReview"] for job in page["jobs"]):
         click.echo(f"needs review: {count}; `{program()} resolve JOB` shows the unknown outcomes")
     if page["nextCursor"]:
-        click.echo(
-            f"next page: repeat the command with --cursor {page['nextCursor']}"
-            if gateway.options
-            else f"next page: {program()} jobs --cursor {page['nextCursor']}"
-        )
+        click.echo(f"next page: the same command with --cursor {page['nextCursor']}")
 
 
 def _row(job: dict[str, Any], *, shortened: bool) -> tuple[str | Text, ...]:
