@@ -190,9 +190,16 @@ def _addresses(settings: Settings, *, flower: bool) -> list[str]:
         f"store       {settings.data_dir.absolute()}" if settings.embedded else "store       CTO_REDIS_URL"
     )
     # Another terminal does not have the port that was set in this one.
-    elsewhere = settings.base_url != Settings().base_url or profiles.load().default
+    elsewhere = settings.base_url != Settings().base_url or _default_gateway_is_saved()
     url = f" --url {settings.base_url}" if elsewhere else ""
     return [*lines, f"ready: try `{program()} submit --watch{url}` in another terminal"]
+
+
+def _default_gateway_is_saved() -> bool:
+    try:
+        return bool(profiles.load().default)
+    except ConfigError:  # the next command reports it
+        return True
 
 
 def _check_free(settings: Settings, port: int, name: str) -> None:
