@@ -14,6 +14,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from cto_worker.errors import (
+    ArchiveUnavailableError,
     CtoError,
     EventsGoneError,
     IdempotencyConflictError,
@@ -148,6 +149,12 @@ ERRORS: dict[str, ErrorCode] = {
     "store_unavailable": ErrorCode(
         "the store is unreachable", _AGAIN, http=(503,), socket=True, connect=True
     ),
+    "archive_unavailable": ErrorCode(
+        "the archive of ended jobs is unreachable, or its answer takes too long",
+        _AGAIN,
+        http=(503,),
+        socket=True,
+    ),
     "keys_unavailable": ErrorCode(
         "the key set at CTO_JWKS_URL is unreachable", _AGAIN, http=(503,), socket=True, connect=True
     ),
@@ -273,6 +280,7 @@ _CODES: dict[type[Exception], str] = {
     IdempotencyConflictError: "idempotency_conflict", EventsGoneError: "gap",
     RelayUnavailableError: "store_unavailable", NotDurableError: "store_unavailable",
     RedisError: "store_unavailable", OperationalError: "store_unavailable",
+    ArchiveUnavailableError: "archive_unavailable",
 }  # fmt: skip
 
 
@@ -287,5 +295,5 @@ def describe(error: Exception) -> tuple[str, str]:
         return error.code, str(error)
     code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "internal_error")
     # A library's text may contain addresses, and a defect's text anything.
-    internal = code in {"store_unavailable", "internal_error"}
+    internal = code in {"store_unavailable", "archive_unavailable", "internal_error"}
     return code, ERRORS[code].message if internal else str(error)

@@ -12,13 +12,15 @@ from redis.exceptions import ConnectionError as StoreConnectionError
 
 from api import metric_definitions
 from api.auth.authentication import authenticate_request, require_authentication
-from api.rest import error_handlers, job_views
+from api.history.job_history import JobHistory
+from api.history.job_search import JobSearch
+from api.rest import error_handlers, job_list_views, job_views
 from api.rest.error_handlers import unavailable
 from api.rest.rate_limit import limit_requests
 from api.rest.readiness_check import ReadinessCheck
 from api.rest.request_parsing import MAX_BODY_BYTES
 from api.spec import asyncapi, openapi
-from cto_worker.store.journal_queries import JournalQueries
+from cto_worker.store.unarchived_jobs import UnarchivedJobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from api.auth.authentication import Authenticator
+    from api.history.archive_reader import ArchiveReader
     from cto_worker.config import Settings
     from cto_worker.domain.journal_ports import Journal
     from cto_worker.jobs.job_producer import JobProducer
@@ -34,12 +37,13 @@ LATE_S = 10.0  # the relay receives its own heartbeat every 2 s, and reconnects 
 STATIC = Path(__file__).parent / "static"
 
 
-def create_app(  # noqa: PLR0913 - the parts that the app is built from
+def create_app(  # noqa: PLR0913, PLR0917 - the parts that the app is built from
     settings: Settings,
     authenticator: Authenticator,
     store: Redis,
     journal: Journal,
     producer: JobProducer,
+    archive: ArchiveReader,
     *,
     seconds_since_heartbeat: Callable[[], float] = lambda: 0.0,
     stopping: Callable[[], bool] = lambda: False,
@@ -91,7 +95,9 @@ def create_app(  # noqa: PLR0913 - the parts that the app is built from
         return jsonify(success=True, data={"status": "ready"})
 
     _add_pages(app, settings)
-    app.register_blueprint(job_views.blueprint(JournalQueries(store), journal, producer))
+    history = JobHistory(store, archive)
+    app.register_blueprint(job_views.blueprint(history, journal, producer))
+    app.register_blueprint(job_list_views.blueprint(history, JobSearch(UnarchivedJobs(store), archive)))
     return app
 
 

@@ -22,6 +22,8 @@ from api.auth.auth_settings import settings_or_exit
 from api.auth.authentication import Authenticator
 from api.auth.token_revocations import Revocations
 from api.flask_app import create_app
+from api.history.archive_reader import archive_reader, prepare_archive
+from api.history.job_history import JobHistory
 from api.limits.fifo_semaphore import LOOKUPS_AT_ONCE, FifoSemaphore
 from api.limits.log_repeat_filter import RepeatFilter
 from api.limits.refusal_log import refusals
@@ -100,7 +102,9 @@ def main() -> None:
     library_patches.check_store_connections_at_once(eventlet_server.BLOCKING_SELECT)
     traces = make_traces(settings, "cto-gateway")
     store = connect(settings, STORE_CONNECTIONS, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
-    history, revocations = JournalQueries(store), Revocations(store)
+    prepare_archive(settings)
+    archive = archive_reader(settings, eventlet_server.run_in_os_thread)
+    history, revocations = JobHistory(store, archive), Revocations(store)
     authenticator = Authenticator(settings, revocations.revoked)
     # A pool of its own: if requests use up a shared pool, the relay would take the store for unreachable.
     relay_store = connect(settings, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
@@ -118,6 +122,7 @@ def main() -> None:
         store,
         metered(Journal.of(RedisJournal(store, settings))),
         make_producer(settings, store, celery_app(settings), traces),
+        archive,
         seconds_since_heartbeat=lambda: relay.seconds_since_heartbeat,
         stopping=stopping.is_set,
     )

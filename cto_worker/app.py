@@ -23,9 +23,11 @@ from celery.signals import (
 )
 from redis.exceptions import RedisError
 
+from cto_worker.archive import database
 from cto_worker.config import Settings
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.errors import ConfigError
+from cto_worker.jobs.archiver import Archiver
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.celery_task import register
 from cto_worker.jobs.job_producer import make_send
@@ -39,6 +41,7 @@ from cto_worker.observability.metered_journal import MeteredJobStore, metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 from cto_worker.observability.traces_factory import make_traces
+from cto_worker.store.ended_jobs import EndedJobs
 from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.startup_wait import wait_for_store
 from cto_worker.store.store_connection import check_durable, connect
@@ -50,7 +53,8 @@ if TYPE_CHECKING:
     from cto_worker.domain.market_port import MarketType
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
-_BACKGROUND_CONNECTIONS = 3  # of lease keeper, sweeper and heartbeat; operations cannot use them up
+# Of lease keeper, sweeper, heartbeat and archiver; operations cannot use them up.
+_BACKGROUND_CONNECTIONS = 4
 # More than a script waits for the disk (DURABLE_TIMEOUT_MS). Less than a default lease, because a later
 # answer is useless to a run, and than the 15 s of a graceful shutdown.
 _TIMEOUT_S = 3.5
@@ -74,6 +78,7 @@ background_store = _connect(connections=_BACKGROUND_CONNECTIONS)
 background_journal = RedisJournal(background_store, settings)
 keeper = LeaseKeeper(background_journal, settings.lease_ms)
 sweeper = OrphanSweeper(MeteredJobStore(background_journal), settings.lease_ms, send)
+archiver = Archiver(EndedJobs(background_store, settings), database.connect(settings), settings)
 traces = make_traces(settings, "cto-worker")
 phase_events = FlowerPhaseEvents()
 runner = JobRunner(
@@ -133,6 +138,7 @@ def _start_background_threads(sender: object, **_: object) -> None:
     threading.Thread(target=keeper.run, name="lease keeper", daemon=True).start()
     threading.Thread(target=sweeper.run, name="sweeper", daemon=True).start()
     threading.Thread(target=heartbeat.run, name="heartbeat", daemon=True).start()
+    threading.Thread(target=archiver.run, name="archiver", daemon=True).start()
 
 
 @heartbeat_sent.connect

@@ -18,6 +18,7 @@ from cto_worker.errors import ConfigError
 from cto_worker.market_registry import MARKETS
 from cto_worker.setting_fields import (
     crash_point,
+    database_address,
     declaration,
     host_names,
     origins,
@@ -95,8 +96,14 @@ class Settings:
     replicas: int = setting("Store", 0, between=(0, 10), description=
         "Number of replicas that must persist a job, a cancellation, a claim or an order before the system "
         "continues; see [scaling.md](scaling.md#what-a-failover-keeps)")
-    retention_days: int = setting("Store", 7, between=(1, 3_650), description=
-        "Days for which a job is kept after it ended")
+    retention_days: int = setting("Store", 1, between=(1, 3_650), description=
+        "Days for which the store keeps an ended job, from its end, and at least until it is in the archive")
+
+    archive_url: str = setting("Archive", "", field=database_address(), secret=True, description=
+        "Database of ended jobs: `postgresql://user:password@host:5432/database`. Empty: an SQLite file in "
+        "`CTO_DATA_DIR`, for a system on one machine")
+    archive_days: int = setting("Archive", 0, between=(0, 36_500), description=
+        "Days for which the archive keeps a job, from its end; 0: for ever")
 
     worker_concurrency: int = setting("Worker", 100, between=(1, 2_000), description=
         "Operations that one worker process runs at the same time")
@@ -191,6 +198,11 @@ class Settings:
         return self.data_dir.absolute() / "store.sock"
 
     @property
+    def archive_path(self) -> Path:
+        """The SQLite file of the archive, if ``archive_url`` is empty."""
+        return self.data_dir.absolute() / "archive.db"
+
+    @property
     def dispatcher_path(self) -> Path:
         """The Unix socket from which gateways that share one port receive their connections."""
         return self.data_dir.absolute() / f"{self.port}.sock"
@@ -226,7 +238,7 @@ class Settings:
 
     @property
     def retention_s(self) -> int:
-        """How long a job is stored after its last event, in seconds."""
+        """How long the store keeps an ended and archived job after its last event, in seconds."""
         return self.retention_days * 86_400
 
     @property

@@ -1,7 +1,7 @@
 """Crash points: named places where a worker kills itself, for tests of recovery.
 
 ``CTO_CRASH_AT=after_submit`` kills the process in the first attempt of a job, ``after_submit:always`` in
-every attempt.
+every attempt. At the points of the archive it kills every process that reaches them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ CRASH_POINTS = (
     "before_outcome",  # the outcome is known, but not recorded
     "after_outcome",
     "after_end",
+    "before_archive",  # ended jobs are read, but not written to the archive
+    "after_archive",  # written, but the store does not know
 )
 
 

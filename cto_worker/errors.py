@@ -78,6 +78,10 @@ class BackupFailedError(CtoError):
     """The store could not write a snapshot."""
 
 
+class ArchiveUnavailableError(CtoError):
+    """The archive's database is unreachable, refuses a statement, or has the schema of another release."""
+
+
 class IntentNotFoundError(CtoError):
     """The intent log of the job has no order with this intent id."""
 

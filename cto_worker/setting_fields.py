@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields, validate
 
@@ -25,8 +26,8 @@ _FIELDS: dict[type, Callable[[Any], fields.Field[Any]]] = {
     type(Path()): lambda _: fields.Function(deserialize=Path),
 }
 Section = Literal[
-    "Gateway", "Authentication", "Store", "Worker", "Market", "Paper market", "Observability", "Deployment",
-    "Tests",
+    "Gateway", "Authentication", "Store", "Archive", "Worker", "Market", "Paper market", "Observability",
+    "Deployment", "Tests",
 ]  # fmt: skip
 
 
@@ -127,6 +128,11 @@ def store_address() -> fields.Field[Any]:
     return fields.String(validate=_check_store_address)
 
 
+def database_address() -> fields.Field[Any]:
+    """Return a field of the URL of a PostgreSQL database."""
+    return fields.String(validate=_check_database_address)
+
+
 # The form that browsers send: lower case, no path, no `*`.
 _ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]+\Z")
 
@@ -158,5 +164,18 @@ def _check_store_address(url: str) -> None:
         raise ValidationError(
             "Must be empty, or like redis://127.0.0.1:6379/0, or "
             f"{SCHEME}://user:password@host1:26379,host2:26379,host3:26379/mymaster/0, "
+            "with user and password percent-encoded."
+        )
+
+
+def _check_database_address(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme == "postgresql" and parts.hostname and len(parts.path) > 1 and parts.port != 0
+    except ValueError:  # the port is no number, or too large
+        valid = False
+    if not valid:
+        raise ValidationError(
+            "Must be empty, or like postgresql://user:password@127.0.0.1:5432/database, "
             "with user and password percent-encoded."
         )

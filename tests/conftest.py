@@ -45,3 +45,13 @@ def store(settings):
     with Redis.from_url(settings.store_url) as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """One PostgreSQL server per test process, with no database for tests yet."""
+    from support.postgresql import PostgreSQL  # noqa: PLC0415 - after the call of register_assert_rewrite
+
+    server = PostgreSQL()
+    yield server
+    server.remove()

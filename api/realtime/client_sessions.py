@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 
 from api.realtime.room_access import authorize_room
 from cto_worker.domain.ids_and_rooms import job_room
+from cto_worker.errors import JobNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.auth.authentication import Authenticator
     from api.auth.caller import Caller
+    from api.history.job_history import JobHistory
     from api.limits.fifo_semaphore import FifoSemaphore
     from api.realtime.connection_registry import ConnectionRegistry
     from api.relay.encoded_event import EncodedEvent
     from api.relay.relay import Relay
     from api.relay.subscriber import Subscriber
-    from cto_worker.store.journal_queries import JournalQueries
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class ClientSessions:
     connections: ConnectionRegistry
     lookup_slots: FifoSemaphore
     relay: Relay
-    history: JournalQueries
+    history: JobHistory
 
     def connect(self, subscriber: Subscriber, caller: Caller) -> None:
         """Add a client that has authenticated.
@@ -52,7 +53,8 @@ class ClientSessions:
     def join(self, subscriber: Subscriber, room: str) -> None:
         """Add a client to a room that it may join.
 
-        Raises :class:`~api.errors.UnauthorizedError`, :class:`~api.errors.RoomError`, and the errors of
+        Raises :class:`~api.errors.UnauthorizedError`, :class:`~api.errors.RoomError`,
+        :class:`~cto_worker.errors.ArchiveUnavailableError`, and the errors of
         :meth:`~api.relay.relay.Relay.join`.
         """
         ended = self._authorize(subscriber, room)
@@ -67,11 +69,19 @@ class ClientSessions:
     ) -> None:
         """Call ``answer`` with the events of a job that a client missed, if it may read the job.
 
-        Raises :class:`~api.errors.UnauthorizedError`, :class:`~api.errors.RoomError`, and the errors of
+        Raises :class:`~api.errors.UnauthorizedError`, :class:`~api.errors.RoomError`,
+        :class:`~cto_worker.errors.ArchiveUnavailableError`, and the errors of
         :meth:`~api.relay.relay.Relay.resume`.
         """
         ended = self._authorize(subscriber, job_room(job_id))
-        self.relay.resume(subscriber, job_id, after, answer, ended=ended)
+        try:
+            self.relay.resume(subscriber, job_id, after, answer, ended=ended)
+        except JobNotFoundError:  # in the store
+            with self.lookup_slots.slot():
+                archived = self.history.archived_events(job_id, after)
+            if archived is None:
+                raise
+            self.relay.resume(subscriber, job_id, after, answer, ended=True, archived=archived)
 
     def refresh(self, subscriber: Subscriber, token: object, user_id: object = None) -> None:
         """Replace the token of a client.

@@ -23,11 +23,11 @@ from api.realtime.user_stream_cursor import UserStreamCursor
 from api.relay.encoded_event import EncodedEvent, gap, rooms_of, server_sent_event, valid_events
 from api.relay.send_queue import abort
 from api.relay.subscriber import GOING_AWAY, Subscriber
-from api.rest.job_views import check_user_id
+from api.rest.job_filter_parsing import check_user_id
 from api.rest.request_parsing import integer, parse_job_id, query, wrong
 from cto_worker.domain.ids_and_rooms import job_room, user_room
 from cto_worker.domain.progress_event import dumps
-from cto_worker.errors import JobNotFoundError
+from cto_worker.errors import ArchiveUnavailableError, JobNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -152,7 +152,7 @@ class _Stream(Subscriber):
         try:
             for job_id in behind:
                 yield from self._catch_up(job_id)
-        except (RedisError, RoomError) as error:
+        except (RedisError, RoomError, ArchiveUnavailableError) as error:
             log.warning("ended a stream, which its client will resume: %s", error)
             return
         while not self._ended:

@@ -29,7 +29,8 @@ BATCH_SIZE = 100  # requests that are served before queued events are sent
 class JoinRequest:
     """A request to join a room, or, with ``after``, to resume the job whose room it is.
 
-    The room of an ``ended`` job gets no more events, so the subscriber is not added to it.
+    The room of an ``ended`` job gets no more events, so the subscriber is not added to it. ``archived`` has
+    the events of a job that the store does not have any more.
     """
 
     subscriber: Subscriber
@@ -37,6 +38,7 @@ class JoinRequest:
     job_id: str = ""
     after: int | None = None
     ended: bool = False
+    archived: StoredEvents | None = None
     answer: Callable[[list[EncodedEvent]], object] = lambda _: None
     error: Exception | None = None
     timed_out: bool = False
@@ -107,7 +109,8 @@ class JoinQueue:
 
     def _serve(self, requests: list[JoinRequest]) -> None:
         joining = [request for request in requests if request.after is None]
-        resuming = [request for request in requests if request.after is not None]
+        archived = [request for request in requests if request.archived]
+        resuming = [request for request in requests if request.after is not None and not request.archived]
         # Read before the jobs: a newer job that is not among them is accepted after the join.
         latest_serial = self._history.latest_serial() if joining else 0
         unfinished = self._history.unfinished_jobs_of_rooms([request.room for request in joining])
@@ -115,7 +118,8 @@ class JoinQueue:
         for request, jobs in zip(joining, unfinished, strict=True):
             self._serve_join(request, jobs, latest_serial)
             request.finish()
-        for request, stored in zip(resuming, missed, strict=True):
+        found = [*zip(resuming, missed, strict=True), *((request, request.archived) for request in archived)]
+        for request, stored in found:
             self._serve_resume(request, stored)
             request.finish()
 

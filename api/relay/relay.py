@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from api.relay.encoded_event import EncodedEvent
     from api.relay.socket_reader import SocketReader
     from api.relay.subscriber import Subscriber
-    from cto_worker.store.journal_queries import JournalQueries
+    from cto_worker.store.journal_queries import JournalQueries, StoredEvents
 
 log = logging.getLogger(__name__)
 
@@ -108,15 +108,19 @@ class Relay:
         answer: Callable[[list[EncodedEvent]], object],
         *,
         ended: bool = False,
+        archived: StoredEvents | None = None,
     ) -> None:
         """Add a subscriber to a job's room, and call ``answer`` with the job's events of ``seq`` > ``after``.
 
-        ``answer`` must not block. Later events are put after it has returned. As with :meth:`join`, the
-        subscriber leaves the room with the job's last event. Raises
+        The events are read from the store, unless ``archived`` has them. ``answer`` must not block. Later
+        events are put after it has returned. As with :meth:`join`, the subscriber leaves the room with the
+        job's last event. Raises
         :class:`~cto_worker.errors.EventsGoneError` when events after ``after`` have expired,
         :class:`~cto_worker.errors.JobNotFoundError`, and the errors of :meth:`join`.
         """
-        self._join_queue.submit(JoinRequest(subscriber, job_room(job_id), job_id, after, ended, answer))
+        self._join_queue.submit(
+            JoinRequest(subscriber, job_room(job_id), job_id, after, ended, archived, answer)
+        )
 
     def leave(self, subscriber: Subscriber, room: str) -> None:
         """Remove a subscriber from a room. Does nothing if it is not a member."""

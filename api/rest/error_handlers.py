@@ -51,6 +51,8 @@ def _failed(error: Exception) -> Response:
         code, message = "internal_error", ERRORS["internal_error"].message
     elif code == "store_unavailable":  # also while it is full, read-only or loading its data
         log.warning("the store is unreachable: %s", error)
+    elif code == "archive_unavailable":
+        log.warning("the archive is unavailable: %s", error)
     status = ERRORS[code].http[0]
     response = failure(status, code, message, _details(error))
     response.headers.update(_headers(status, error))

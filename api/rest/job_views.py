@@ -1,11 +1,10 @@
-"""The views under ``/api/cto``: submit, read, list and cancel jobs.
+"""The views of one job under ``/api/cto``: submit, read and cancel it.
 
 Events are sent as the bytes that the worker wrote, and are not decoded.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,33 +13,24 @@ from flask import Blueprint, Response, request, url_for
 from msgspec import Struct
 from structlog.contextvars import bound_contextvars
 
-from api.auth.authentication import caller, user_mismatch
+from api.auth.authentication import caller
 from api.auth.caller import Action
 from api.auth.origins_and_hosts import MAX_SHOWN
 from api.errors import ForbiddenError
-from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query, wrong
+from api.rest.job_filter_parsing import MAX_INTEGER
+from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query
 from cto_worker.domain.field_types import JobId, doc
-from cto_worker.domain.ids_and_rooms import JOB_ID
-from cto_worker.domain.operation_request import USER_ID
-from cto_worker.domain.progress_event import JobStatus, decode, dumps
-from cto_worker.domain.purchase_outcome import outcome_of
-from cto_worker.errors import JobNotFoundError
+from cto_worker.domain.progress_event import JobStatus, decode
+from cto_worker.errors import JobEndedError, JobNotFoundError
 from cto_worker.operation.cancel_job import cancel as cancel_job
-from cto_worker.store import keys
 
 if TYPE_CHECKING:
     from api.auth.caller import Caller
     from cto_worker.domain.journal_ports import Journal
     from cto_worker.jobs.job_producer import JobProducer
-    from cto_worker.store.journal_queries import JobSummary, JournalQueries
+    from cto_worker.store.journal_queries import JournalQueries
 
 log = logging.getLogger(__name__)
-
-MAX_STATS = 500
-MAX_LIMIT, DEFAULT_LIMIT = 100, 20
-MAX_INTEGER = 10**15 - 1
-FILTERS = (*JobStatus, keys.REVIEW)
-
 
 State = Annotated[
     JobStatus,
@@ -64,7 +54,7 @@ class Cancelling(Struct, rename="camel"):
     cancel_requested: Annotated[bool, doc("Always true")]
 
 
-def blueprint(  # noqa: C901, PLR0915 - a list of routes
+def blueprint(  # noqa: C901 - a list of routes
     history: JournalQueries, journal: Journal, producer: JobProducer
 ) -> Blueprint:
     """Return the routes."""
@@ -127,61 +117,21 @@ def blueprint(  # noqa: C901, PLR0915 - a list of routes
             b'","events":[', b",".join(stored.events), b"]}}",
         )  # fmt: skip
 
-    @routes.get("/jobs/stats")
-    def stats() -> Response:
-        """Count each distinct id once."""
-        text = query(request, ["jobIds"]).get("jobIds", "")
-        job_ids = list(dict.fromkeys(text.split(",")))
-        if len(job_ids) > MAX_STATS:
-            raise wrong("jobIds", f"{len(job_ids)} ids are too many: send at most {MAX_STATS}.")
-        if not all(JOB_ID.match(job_id) for job_id in job_ids):
-            raise wrong(
-                "jobIds", "Must be job ids, separated by commas: 1 to 128 letters, digits, _ or - each."
-            )
-        return _success(history.stats(job_ids, None if caller().may(Action.READ) else caller().user_id))
-
-    @routes.get("/jobs")
-    def jobs() -> Response:
-        """List the caller's jobs; for operators and the service, the jobs of all users or of ``userId``."""
-        parameters = query(request, ["status", "limit", "cursor", "userId"])
-        listed_status = parameters.get("status")
-        if listed_status is not None and listed_status not in FILTERS:
-            raise wrong("status", f"Must be one of: {', '.join(FILTERS)}.")
-        user_id = parameters.get("userId", None if caller().may(Action.READ) else caller().user_id)
-        if user_id is not None:
-            check_user_id(caller(), user_id)
-        page = history.page(
-            user_id,
-            listed_status,
-            integer(parameters, "limit", 1, MAX_LIMIT, DEFAULT_LIMIT),
-            integer(parameters, "cursor", 1, MAX_INTEGER, 0) or None,
-        )
-        cursor = None if page.cursor is None else str(page.cursor)
-        return _json(
-            b'{"success":true,"data":{"jobs":[', b",".join(map(_summary, page.jobs)),
-            b'],"nextCursor":', dumps(cursor), b"}}",
-        )  # fmt: skip
-
     @routes.post("/job/<job_id>/cancel")
     def cancel(job_id: str) -> tuple[Response, int]:
         query(request, ())
         stored = history.latest(parse_job_id(job_id))
         if stored is None or not caller().may(Action.CANCEL, stored.user_id):
             raise JobNotFoundError(job_id)
-        job_status = cancel_job(journal, job_id, decode(stored.event))
+        latest = decode(stored.event)
+        if latest.status.terminal:  # the store may not have the job any more
+            raise JobEndedError(f"job {job_id} has ended: {latest.status}")
+        job_status = cancel_job(journal, job_id, latest)
         with bound_contextvars(job_id=job_id):
             log.info("cancellation requested by %s", caller().name)
         return _success(Cancelling(job_id, job_status, cancel_requested=True)), 202
 
     return routes
-
-
-def check_user_id(reader: Caller, user_id: str) -> None:
-    """Raise an error unless the parameter ``userId`` is a user id whose jobs this caller may read."""
-    if not USER_ID.match(user_id):
-        raise wrong("userId", "Must be 1 to 64 letters, digits or any of _ . : @ + -.")
-    if not reader.may(Action.READ, user_id):
-        raise user_mismatch(reader, user_id)
 
 
 def _check_may_submit_for(submitter: Caller, field: str, user_id: Any) -> None:
@@ -191,24 +141,6 @@ def _check_may_submit_for(submitter: Caller, field: str, user_id: Any) -> None:
             f"{submitter.name} may not start an operation with {field} {user_id[:MAX_SHOWN]!r}: "
             "send the user id of the token",
         )
-
-
-def _summary(job: JobSummary) -> bytes:
-    latest = json.loads(job.event)
-    fields = ("tokenAddress", "userId", "mode", "platform", "buyAmount")
-    return dumps(
-        {
-            "jobId": job.job_id,
-            "status": job.status,
-            "outcome": outcome_of(latest),
-            "needsReview": job.needs_review,
-            "createdAt": job.created_ms,
-            "currentPhase": latest["phase"],
-            "currentProgress": latest["progress"],
-            **{name: latest[name] for name in fields},
-            "latestProgress": latest,
-        }
-    )
 
 
 def _success(data: Struct) -> Response:

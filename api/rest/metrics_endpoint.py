@@ -108,6 +108,12 @@ def _backlog_metrics(backlog: Backlog) -> Iterator[Metric]:
         messages.add_metric([queue], number)
     yield messages
     yield GaugeMetricFamily(
+        "cto_archive_backlog", "Ended jobs that are not in the archive yet.", backlog.unarchived
+    )
+    yield GaugeMetricFamily(
+        "cto_archive_success_seconds", "Time when jobs were last archived (Unix time).", backlog.archived_s
+    )
+    yield GaugeMetricFamily(
         "cto_oldest_waiting_seconds",
         "Waiting time of the oldest waiting job, in seconds.",
         backlog.oldest_waiting_s,

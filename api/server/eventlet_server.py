@@ -23,10 +23,11 @@ import threading  # noqa: E402
 from contextlib import suppress  # noqa: E402
 from functools import partial  # noqa: E402
 from types import SimpleNamespace  # noqa: E402
-from typing import TYPE_CHECKING, Any  # noqa: E402
+from typing import TYPE_CHECKING, Any, TypeVar  # noqa: E402
 
 import eventlet.wsgi  # noqa: E402
 from dns.exception import DNSException  # noqa: E402
+from eventlet import tpool  # noqa: E402
 from eventlet.hubs import get_hub  # noqa: E402
 from eventlet.support import greendns  # noqa: E402
 from eventlet.support.greenlets import getcurrent, greenlet  # noqa: E402
@@ -56,6 +57,8 @@ MAX_URL_BYTES = 32_768  # fits 500 job ids
 BLOCKING_SELECT = eventlet.patcher.original("select")  # the module as it was before the patch
 Pool = eventlet.GreenPool  # serves connections; ``running()`` returns their number
 
+T = TypeVar("T")
+tpool.set_num_threads(1)  # SQL libraries must not be used by several threads: see run_in_os_thread
 _PROTOCOL = "gateway.protocol"  # the key of the protocol object in a request's environment
 _CLOSED = SimpleNamespace(shutdown=lambda _: None, close=lambda: None)  # in place of a detached connection
 
@@ -78,6 +81,12 @@ def serve(listener: Any, app: Any, pool: Any, *, keep_alive: bool, heads: FairQu
         log=log,
         debug=False,
     )
+
+
+def run_in_os_thread(function: Callable[[], T], timeout_s: float) -> T:
+    """Run a function that may block. See :class:`api.history.archive_reader.ThreadRunner`."""
+    with eventlet.Timeout(timeout_s, TimeoutError()):
+        return tpool.execute(function)  # type: ignore[no-any-return]
 
 
 def clear_dns_cache() -> None:

@@ -11,6 +11,7 @@ import msgspec
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
+from api.rest.job_list_views import Summary
 from api.rest.job_views import Cancelling, Created
 from api.spec import yaml_template
 from cto_worker.domain.operation_request import RequestSchema
@@ -47,7 +48,7 @@ def _request_schema(market: str) -> dict[str, Any]:
 
 def response_schemas() -> dict[str, Any]:
     """Return the schemas of responses and events by name."""
-    classes = (Created, Cancelling, Stats, ProgressEvent)
+    classes = (Created, Cancelling, Stats, Summary, ProgressEvent)
     _, found = msgspec.json.schema_components(classes, ref_template=_REFERENCE)
     enums = {_REFERENCE.format(name=name): found[name]["enum"] for name in found if "enum" in found[name]}
     schemas = {}

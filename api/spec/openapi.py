@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from api.errors import CODE_OF_STATUS, ERRORS
 from api.realtime.user_stream_cursor import PATTERN
-from api.rest.job_views import DEFAULT_LIMIT, FILTERS, MAX_INTEGER, MAX_LIMIT, MAX_STATS
+from api.rest.job_filter_parsing import CURSOR, MAX_INTEGER, PATTERNS, STATUSES
+from api.rest.job_list_views import DEFAULT_LIMIT, MAX_LIMIT, MAX_STATS
+from api.rest.job_rows import COLUMNS
 from api.spec import yaml_template
 from api.spec.json_schemas import json_schemas
-from cto_worker.domain.progress_event import dumps
+from cto_worker.domain.progress_event import Mode, dumps
+from cto_worker.domain.purchase_outcome import PurchaseOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +59,13 @@ def _template(*, secured: bool) -> dict[str, Any]:
         "openapi",
         version=version("cto"),
         max_integer=MAX_INTEGER,
-        filters=[str(status) for status in FILTERS],
+        statuses=[str(status) for status in STATUSES],
+        outcomes=list(map(str, PurchaseOutcome)),
+        modes=list(map(str, Mode)),
+        list_cursor=f"^{CURSOR}$",
+        list_cursor_example=f"1700000000000:{examples['job_id']}",
+        csv_header=",".join(COLUMNS),
+        **{f"{name}_pattern": f"^{pattern}$" for name, pattern in PATTERNS.items()},
         max_limit=MAX_LIMIT,
         default_limit=DEFAULT_LIMIT,
         most_ids=f"At most {MAX_STATS} ids",
@@ -75,6 +84,8 @@ def _template(*, secured: bool) -> dict[str, Any]:
 def _complete(operation: dict[str, Any]) -> None:
     """Add what an operation in ``openapi.yaml`` leaves out."""
     operation.setdefault("security", [{"bearer": []}])
+    if "parameters" in operation:
+        operation["parameters"] = list(_flat(operation["parameters"]))
     for parameter in operation.get("parameters", ()):
         parameter.setdefault("required", False)
     successes = {str(status): _response(**each) for status, each in operation["responses"].items()}
@@ -135,7 +146,7 @@ def _envelope(name: str, content: dict[str, Any], *, success: bool) -> dict[str,
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
-def _flat(names: Any) -> Iterator[str]:
-    """Yield the texts in nested lists."""
-    for each in names:
-        yield from [each] if isinstance(each, str) else _flat(each)
+def _flat(values: Any) -> Iterator[Any]:
+    """Yield the values in nested lists."""
+    for each in values:
+        yield from _flat(each) if isinstance(each, list | tuple) else [each]

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.scale [workers] [gateways] [sockets] [jobs] [job]``: measure and draw each curve.
+"""``python -m benchmarks.scale [workers] [gateways] [sockets] [jobs] [job] [archive]``: measure and draw each curve.
 
 Writes a picture and its figures beside this file. Each curve takes two to four minutes.
 """
@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.scale import curves, gateways, sockets, stored, workers
+from benchmarks.scale import archive, curves, gateways, sockets, stored, workers
 from benchmarks.table import chosen
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "sockets": sockets.study,
     "jobs": stored.study,
     "job": stored.memory_study,
+    "archive": archive.study,
 }
 
 

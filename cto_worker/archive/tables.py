@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -32,9 +31,8 @@ JOBS = Table(
     Column("mode", Text, nullable=False),
     Column("platform", Text, nullable=False),
     Column("status", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
+    Column("outcome", Text),  # null: an earlier release ended the job without counts
     Column("error_code", Text),
-    Column("needs_review", Boolean, nullable=False),
     Column("buy_lamports", BigInteger, nullable=False),
     Column("spent_lamports", BigInteger, nullable=False),
     Column("successful_buys", Integer, nullable=False),
@@ -42,6 +40,7 @@ JOBS = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("ended_ms", BigInteger, nullable=False),
     Index("jobs_by_creation", "created_ms", "job_id"),
+    Index("jobs_by_end", "ended_ms"),  # for retention
     *(
         Index(f"jobs_by_{name}", name, "created_ms", "job_id")
         for name in ("user_id", "token_address", "mode", "platform", "status", "outcome", "error_code")
@@ -51,11 +50,13 @@ JOBS = Table(
 DOCUMENTS = Table(
     "job_documents",
     METADATA,
-    Column("job_id", ForeignKey(JOBS.c.job_id, ondelete="CASCADE"), primary_key=True),
-    Column("request", LargeBinary, nullable=False),  # JSON, compressed by zlib, like the others
-    Column("events", LargeBinary, nullable=False),  # JSON array, oldest first
+    Column("job_id", Text, ForeignKey(JOBS.c.job_id, ondelete="CASCADE"), primary_key=True),
+    # All are JSON, compressed by :mod:`cto_worker.archive.compression`.
+    Column("request", LargeBinary, nullable=False),
+    Column("earlier_events", LargeBinary, nullable=False),  # array of all events but the last, oldest first
+    Column("last_event", LargeBinary, nullable=False),  # separate, because lists contain only this one
     Column("result", LargeBinary, nullable=False),
-    Column("intents", LargeBinary, nullable=False),  # JSON object: the intent log's hash
+    Column("intents", LargeBinary, nullable=False),  # object: the fields of the intent log
 )
 
 WALLETS = Table(
@@ -63,7 +64,7 @@ WALLETS = Table(
     METADATA,
     Column("wallet", Text, primary_key=True),
     Column("created_ms", BigInteger, primary_key=True),
-    Column("job_id", ForeignKey(JOBS.c.job_id, ondelete="CASCADE"), primary_key=True),
+    Column("job_id", Text, ForeignKey(JOBS.c.job_id, ondelete="CASCADE"), primary_key=True),
     Index("job_wallets_by_job", "job_id"),
 )
 
@@ -71,6 +72,6 @@ SIGNATURES = Table(
     "job_signatures",
     METADATA,
     Column("signature", Text, primary_key=True),
-    Column("job_id", ForeignKey(JOBS.c.job_id, ondelete="CASCADE"), primary_key=True),
+    Column("job_id", Text, ForeignKey(JOBS.c.job_id, ondelete="CASCADE"), primary_key=True),
     Index("job_signatures_by_job", "job_id"),
 )

@@ -59,6 +59,10 @@ RUNS_HANDED_OVER = _counter(
 )
 SWEEPS = _counter("cto_sweeps", "Sweeps for orphaned jobs.")
 ORPHANS = _counter("cto_orphans", "Orphaned jobs whose message was sent again.")
+JOBS_ARCHIVED = _counter("cto_jobs_archived", "Ended jobs written to the archive.")
+ARCHIVE_FAILURES = _counter(
+    "cto_archive_failures", "Failed attempts to write ended jobs to the archive, or to delete old ones."
+)
 
 # Series with alerts exist from the start, because Prometheus sees no increase when a series first appears.
 for _kind, _status in product(("transfer", "buy"), IntentStatus):

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from cto_worker.domain.field_types import Count, Percent, doc
+from cto_worker.domain.job_summary import JobSummary
 from cto_worker.domain.progress_event import JobStatus, dumps
 from cto_worker.domain.purchase_outcome import PurchaseOutcome, outcome_of
 from cto_worker.store import keys
@@ -94,27 +95,33 @@ class Stats(Struct, rename="camel"):
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """Numbers of jobs by status, and the ids that were not found."""
+
+    by_status: dict[JobStatus, int]
+    progress_sum: float
+    missing: list[str]
+
+    def stats(self) -> Stats:
+        """Return the statistics with these numbers."""
+        found, missing = sum(self.by_status.values()), len(self.missing)
+        average = round(self.progress_sum / found, 2) if found else 0.0
+        return Stats(found + missing, *self.by_status.values(), missing, average)  # type: ignore[call-arg]
+
+
+@dataclass(frozen=True, slots=True)
 class Backlog:
     """The unfinished work of the whole system, and the state of the store."""
 
     jobs: dict[str, int]  # jobs by status: waiting, active, and needs_review
     messages: dict[str, int]  # queued messages by queue
     accepted: int  # jobs accepted since the store was created
+    unarchived: int  # ended jobs that are to be archived
+    archived_s: int  # Unix time when jobs were last archived; 0: never
     oldest_waiting_s: float  # age of the oldest waiting job; 0 without a waiting job
     memory_bytes: int  # memory that the store uses
     memory_limit_bytes: int  # at this limit the store refuses writes
     snapshot_s: int  # Unix time of the store's last snapshot, or of its start
-
-
-@dataclass(frozen=True, slots=True)
-class JobSummary:
-    """One job in a list of jobs."""
-
-    job_id: str
-    status: JobStatus
-    created_ms: int  # ms since the epoch
-    event: bytes  # the latest event
-    needs_review: bool  # whether an operator must look at the job now
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,7 @@ class JournalQueries:
             events=events,
             phase=phase,
             progress=progress,
-            result_json=_result_json(metadata),
+            result_json=result_json(metadata),
             needs_review=bool(review),
         )
 
@@ -180,11 +187,13 @@ class JournalQueries:
 
     def stats(self, job_ids: Sequence[str], user_id: str | None = None) -> Stats:
         """Count jobs by status. If ``user_id`` is given, jobs of other users count as not found."""
-        *counts, progress = self._stats(list(map(keys.job, job_ids)), counted_user=user_id or "")
-        queued, active, completed, failed, not_found = map(int, counts)
-        found = len(job_ids) - not_found
-        average = round(float(progress) / found, 2) if found else 0.0
-        return Stats(len(job_ids), queued, active, completed, failed, not_found, average)
+        return self.counts(job_ids, user_id).stats()
+
+    def counts(self, job_ids: Sequence[str], user_id: str | None = None) -> Counts:
+        """Return what :meth:`stats` needs."""
+        *counts, progress, missing = self._stats(list(map(keys.job, job_ids)), counted_user=user_id or "")
+        by_status = dict(zip(JobStatus, map(int, counts), strict=True))
+        return Counts(by_status, float(progress), [job_ids[position] for position in missing])
 
     def page(self, user_id: str | None, status: str | None, limit: int, cursor: int | None = None) -> Page:
         """Return one page of a user's jobs, or of all jobs if ``user_id`` is ``None``.
@@ -213,16 +222,20 @@ class JournalQueries:
             for queue in queues:
                 pipeline.llen(queue)
             pipeline.get(keys.SERIAL)
+            pipeline.zcard(keys.ENDED)
+            pipeline.get(keys.ARCHIVED)
             pipeline.zrange(lists[JobStatus.WAITING.value], 0, 0)
             pipeline.time()
             pipeline.info("memory", "persistence")
-            *counts, accepted, oldest, (now_s, now_us), info = pipeline.execute()
+            *counts, accepted, unarchived, archived_ms, oldest, (now_s, now_us), info = pipeline.execute()
         created_ms: Any = self._store.hget(keys.job(oldest[0].decode()), "created") if oldest else None
         waited_s = now_s + now_us / 1e6 - int(created_ms) / 1_000 if created_ms else 0.0
         return Backlog(
             jobs=dict(zip(statuses, counts[: len(statuses)], strict=True)),
             messages=dict(zip(queues, counts[len(statuses) :], strict=True)),
             accepted=int(accepted or 0),
+            unarchived=unarchived,
+            archived_s=int(archived_ms or 0) // 1_000,
             oldest_waiting_s=max(0.0, waited_s),
             memory_bytes=info["used_memory"],
             memory_limit_bytes=info["maxmemory"] or info["total_system_memory"],
@@ -277,8 +290,8 @@ def _stored_event(row: list[Any]) -> StoredEvent:
 _SUCCESS, _AFTER_RESULT = b'{"status":"SUCCESS","result":', b',"traceback":'
 
 
-def _result_json(metadata: bytes) -> bytes:
-    """Extract the operation's result from Celery's metadata, which ``prelude.lua`` has built."""
+def result_json(metadata: bytes) -> bytes:
+    """Return the operation's result in Celery's metadata, which ``prelude.lua`` has built."""
     if metadata.startswith(_SUCCESS):
         return metadata[len(_SUCCESS) : metadata.rindex(_AFTER_RESULT)]
     document = json.loads(metadata)

@@ -15,8 +15,15 @@ CHANNEL_PREFIX = "cto:room:"  # + room: pub/sub channel of the room's events
 GATEWAY_PREFIX = "cto:gateway:"  # + gateway id: pub/sub channel of its relay's heartbeat
 JOB_PREFIX = "cto:job:"  # + job id: see :func:`job`
 EVENTS_PREFIX = "cto:events:"  # + job id: see :func:`events`
+INTENTS_PREFIX = "cto:intents:"  # + job id: see :func:`intents`
+META_PREFIX = "celery-task-meta-"  # + job id: see :func:`meta`
 OPEN_PREFIX = "cto:open:"  # + room: sorted set of the room's unfinished jobs, by serial number
 LIST_PREFIX = "cto:jobs:"  # + owner + ":" + status or "all": sorted set of jobs, by serial number
+UNARCHIVED_PREFIX = "cto:unarchived:"  # + owner: see :func:`unarchived`
+# Sorted set: ended jobs to be archived, by the time (the store's ms) from which a worker may take them.
+ENDED = "cto:ended"
+ARCHIVED = "cto:archived"  # string: the store's time (ms) when jobs were last archived
+RELISTED = "cto:relisted"  # hash: the position of the search for jobs of earlier releases, see relist.lua
 SERIAL = "cto:serial"  # counter: the serial number of the last accepted job
 LIMITS_PREFIX = "LIMITS:cto"  # + ":{" + limit and caller + "}", and "/-1" for the previous window: counters
 PROBE = "cto:probe"  # string: written by a starting worker to check that the store is durable
@@ -35,6 +42,7 @@ IDEMPOTENCY_TTL_S = 86_400
 NEW_MESSAGE_CHECK_DELAY_MS = 8_000  # a new job that is overdue by this time has lost its message
 RESUME_CHECK_DELAY_MS = 500  # the same for a job to take over; a superfluous message costs less than waiting
 RESENT_MESSAGE_TTL_MS = 10_000  # how long a resent message is assumed to be still in ``RESUMED_QUEUE``
+RELIST_INTERVAL_MS = 600_000  # between two searches for jobs of earlier releases
 SWEEP_LIMIT = 200  # per sweep: maximum of claimed jobs, and maximum of waiting jobs
 STEP_DURATION_SAMPLES = 20  # recent runs from which the remaining time is estimated
 
@@ -43,10 +51,11 @@ def job(job_id: str) -> str:
     """Hash: the job record.
 
     Fields: request, user, rooms, serial, status, attempt, claimant, seq, phase, progress, created (ms),
-    cancel; lease (end of the lease, ms in the store's time), begun (time of the first claim, ms), released
-    (1 if the last owner released the job), sent (ms, when the message was last put on ``RESUMED_QUEUE``; 0
-    while the job has an owner), stalls (takeovers without progress in between), trace (W3C traceparent of
-    the span that recorded the job, if traces are enabled).
+    cancel; ended (ms in the store's time), archived (1 if the archive has the job); lease (end of the lease,
+    ms in the store's time), begun (time of the first claim, ms), released (1 if the last owner released the
+    job), sent (ms, when the message was last put on ``RESUMED_QUEUE``; 0 while the job has an owner), stalls
+    (takeovers without progress in between), trace (W3C traceparent of the span that recorded the job, if
+    traces are enabled).
     """
     return f"{JOB_PREFIX}{job_id}"
 
@@ -58,12 +67,12 @@ def events(job_id: str) -> str:
 
 def intents(job_id: str) -> str:
     """Hash: the job's intent log. ``plan``: all steps in order; an intent's id: its latest record."""
-    return f"cto:intents:{job_id}"
+    return f"{INTENTS_PREFIX}{job_id}"
 
 
 def meta(job_id: str) -> str:
     """String: Celery's result metadata of the job (celery.backends.base, ``task_keyprefix``)."""
-    return f"celery-task-meta-{job_id}"
+    return f"{META_PREFIX}{job_id}"
 
 
 def jobs(owner: str, status: str = "all") -> str:
@@ -72,6 +81,11 @@ def jobs(owner: str, status: str = "all") -> str:
     ``status`` is a ``JobStatus``, :data:`REVIEW` or "all".
     """
     return f"{LIST_PREFIX}{owner}:{status}"
+
+
+def unarchived(owner: str) -> str:
+    """Sorted set: the jobs of a user or of :data:`ALL_OWNERS` that are not archived, by creation (ms)."""
+    return f"{UNARCHIVED_PREFIX}{owner}"
 
 
 def idempotency(caller: str, key: str) -> str:

@@ -34,7 +34,7 @@ class Script:
     A script declares the names: ``local job, events = unpack(KEYS)``, ``local job_id, seq = unpack(ARGV)``.
     Callers pass keys and arguments by these names. ``rest`` contains further arguments; in the script, the
     first one is ``ARGV[REST]``. A script also has the functions of ``prelude.lua`` and the constants of
-    :mod:`cto_worker.store.keys`.
+    :mod:`cto_worker.store.keys`. Its first line may be ``#!lua flags=allow-oom``: a full store then runs it.
     """
 
     def __init__(self, store: Redis, name: str, package: str = "cto_worker.store") -> None:
@@ -45,7 +45,8 @@ class Script:
         key_names, argument_names = _declared(body, "KEYS"), _declared(body, "ARGV")
         self._key_count = len(key_names)
         self._names = dict.fromkeys(key_names + argument_names)
-        self.source = _constants(_PRELUDE + body, rest=len(argument_names) + 1) + _PRELUDE + body
+        flags, body = _split_flags(body)
+        self.source = flags + _constants(_PRELUDE + body, rest=len(argument_names) + 1) + _PRELUDE + body
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(self, rest: Sequence[Any] = (), /, **named: Any) -> Any:
@@ -66,6 +67,14 @@ class Script:
         if named.keys() != names.keys():
             raise TypeError(f"{self._name}.lua: give {', '.join(names)}, not {', '.join(named)}")
         return self._key_count, [*map(named.__getitem__, names), *rest]
+
+
+def _split_flags(body: str) -> tuple[str, str]:
+    """Return the line with the script's flags, which the store expects first, and the rest of the script."""
+    if not body.startswith("#!"):
+        return "", body
+    flags, _, rest = body.partition("\n")
+    return f"{flags}\n", rest
 
 
 def _constants(source: str, rest: int) -> str:

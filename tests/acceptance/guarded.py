@@ -28,13 +28,14 @@ INVALID = {
     "wrong audience": token(aud="others"),
 }
 
+BY_USER = {"/api/cto/jobs", "/api/cto/jobs.csv", "/api/cto/jobs/summary", "/api/cto/stream"}
 TRANSPORTS = ("websocket", "polling", "ws", "sse")
 
 
 def ask(system, method, rule, text, user="A"):
     """Send a request that concerns a user, with this token. Return its status and its error's code."""
     path = rule.replace("<job_id>", getattr(system, "job", ""))
-    filtered = path in {"/api/cto/jobs", "/api/cto/stream"} and method == "GET"
+    filtered = path in BY_USER and method == "GET"
     response = requests.request(
         method,
         system.url + path,

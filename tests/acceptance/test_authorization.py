@@ -15,6 +15,7 @@ from support.waiting import wait_until
 from api.auth.authentication import PUBLIC, Authenticator
 from api.auth.token_revocations import Revocations
 from api.flask_app import create_app
+from api.history.archive_reader import archive_reader
 from api.limits.fifo_semaphore import FifoSemaphore
 from api.realtime import sse, websocket_route
 from api.realtime.client_sessions import ClientSessions
@@ -36,6 +37,8 @@ OPERATORS = {"admin", "service"}
 ROUTES = {
     ("POST", "/api/cto/jobs"): {"user A", "service"},
     ("GET", "/api/cto/jobs"): EXCEPT_B,
+    ("GET", "/api/cto/jobs.csv"): EXCEPT_B,
+    ("GET", "/api/cto/jobs/summary"): EXCEPT_B,
     ("GET", "/api/cto/jobs/stats"): ALL,  # jobs of others count as not found
     ("GET", "/api/cto/job/<job_id>/status"): EXCEPT_B,
     ("GET", "/api/cto/job/<job_id>/latest"): EXCEPT_B,
@@ -184,7 +187,7 @@ def application():
     settings = Settings(jwt_secret=SECRET)
     store = connect(settings)
     authenticator, history = Authenticator(settings, Revocations(store).revoked), JournalQueries(store)
-    app = create_app(settings, authenticator, store, None, None)
+    app = create_app(settings, authenticator, store, None, None, archive_reader(settings))
     socketio_server = make_socketio(app, async_mode="threading")
     sessions = ClientSessions(
         authenticator, ConnectionRegistry(None, 1), FifoSemaphore(), Relay(store, history), history

@@ -8,7 +8,11 @@ from support.samples import MINT
 from api.auth.authentication import Authenticator
 from api.auth.token_revocations import Revocations
 from api.flask_app import create_app
+from api.history.archive_reader import archive_reader
 from api.server.security_middleware import SecurityMiddleware
+from cto_worker.archive.database import connect
+from cto_worker.archive.schema import prepare
+from cto_worker.archive.tables import JOBS
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
@@ -26,8 +30,24 @@ def journal(store, settings):
     return RedisJournal(store, settings)
 
 
+@pytest.fixture(scope="session")
+def _archive(_server):
+    engine = connect(_server)
+    prepare(engine)
+    yield engine
+    engine.dispose()
+
+
 @pytest.fixture
-def app(store, settings, journal):
+def archive(_archive):
+    """The database of ended jobs, which is empty."""
+    with _archive.begin() as connection:
+        connection.execute(JOBS.delete())
+    return _archive
+
+
+@pytest.fixture
+def app(store, settings, journal, archive):
     celery = celery_app(settings)
     app = create_app(
         settings,
@@ -35,11 +55,13 @@ def app(store, settings, journal):
         store,
         Journal.of(journal),
         make_producer(settings, store, celery),
+        reader := archive_reader(settings),
     )
     app.wsgi_app = SecurityMiddleware(app.wsgi_app, settings)
     app.testing = False  # errors are answered, not raised
     yield app
     celery.close()
+    reader.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The commands for operators: backup, restore, tokens and secrets. They use the store, not a gateway."""
+"""The commands for operators: backup, migration, restore, tokens and secrets. They do not use a gateway."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from api.cli.program_name import program
 from api.cli.shared_options import as_json
 from api.cli.system import deployment_secrets
 from api.cli.terminal.confirmation import confirm, yes_option
+from cto_worker.archive import database
+from cto_worker.archive.schema import migrate
 from cto_worker.config import Settings
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import USER_ID
@@ -39,6 +41,21 @@ def backup() -> None:
     with connect(Settings.from_env()) as store:
         snapshot(store)
     click.echo("written: dump.rdb in the store's data directory. Copy it to another machine")
+
+
+@click.command("migrate")
+def migrate_archive() -> None:
+    """Bring the archive's database to the schema of this release.
+
+    With PostgreSQL, run it before the processes of a new release start. SQLite is migrated at start.
+    """
+    settings = Settings.from_env()
+    with database.connected(settings) as engine:
+        before, after = migrate(engine)
+    if before == after:
+        click.echo(f"nothing to do: {database.location(settings)} has version {after}")
+    else:
+        click.echo(f"migrated: {database.location(settings)} from version {before or 0} to {after}")
 
 
 @click.command("park")

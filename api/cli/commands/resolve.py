@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from cto_worker.store.journal_queries import JobSummary
+    from cto_worker.domain.job_summary import JobSummary
 
 
 @click.command("resolve")

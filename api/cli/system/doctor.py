@@ -12,7 +12,9 @@ from redis.exceptions import RedisError
 from api.auth.auth_settings import validate_auth_settings
 from api.cli.program_name import program
 from api.cli.rest_client import GatewayError, RestClient
-from cto_worker.errors import ConfigError
+from cto_worker.archive import database
+from cto_worker.archive.schema import check_schema
+from cto_worker.errors import ArchiveUnavailableError, ConfigError
 from cto_worker.observability.heartbeat_reader import running_processes
 from cto_worker.store import job_review, keys
 from cto_worker.store.sentinel import connection_options
@@ -49,7 +51,7 @@ class _CheckFailed(Exception):  # noqa: N818 - a finding, not an error
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Run all checks in order: configuration, store, gateway, workers, queue, review."""
+    """Run all checks in order: configuration, store, archive, gateway, workers, queue, review."""
     for text in unknown_settings().values():
         yield Finding("environment", right=True, text=text, warning=True)
     sentinels = settings.sentinels
@@ -60,6 +62,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
             "store": lambda: _store(store, settings),
             "durability": lambda: _durability(store, settings.replicas),
             "eviction": lambda: _eviction(store),
+            "archive": lambda: _archive(settings, store),
             "gateway": lambda: _gateway(settings, store),
             "workers": lambda: _workers(store, settings),
             "queue": lambda: f"{store.llen(keys.QUEUE)} queued messages",
@@ -165,6 +168,17 @@ def _durability(store: Redis, replicas: int) -> str:
     except ConfigError as error:
         raise _CheckFailed("a crash of the store may lose writes", str(error)) from error
     return f"append-only file, {replicas} replicas required"
+
+
+def _archive(settings: Settings, store: Redis) -> str:
+    if not settings.archive_url and not settings.archive_path.exists():
+        return f"{database.location(settings)}: created when a worker starts"
+    try:
+        with database.connected(settings) as engine:
+            check_schema(engine)
+    except ArchiveUnavailableError as error:
+        raise _CheckFailed(str(error), "until then, ended jobs stay in the store") from error
+    return f"{database.location(settings)}, {store.zcard(keys.ENDED)} ended jobs are not archived yet"
 
 
 def _review(store: Redis) -> str:

@@ -16,8 +16,9 @@ local function median(samples)
   return #samples > 0 and tostring((samples[middle] + samples[middle + 1]) / 2) or ""
 end
 
-local record = redis.call("HMGET", job, "seq", "attempt", "status", "progress", "cancel", "rooms", "user", "serial")
-local last_seq, owner, old_status, last_progress, cancel, rooms, user, serial = unpack(record)
+local record = redis.call("HMGET", job, "seq", "attempt", "status", "progress", "cancel", "rooms", "user", "serial",
+  "created")
+local last_seq, owner, old_status, last_progress, cancel, rooms, user, serial, created = unpack(record)
 local function answer()
   return { cancel and 1 or 0, redis.call("HGET", durations, "median") or "" }
 end
@@ -49,24 +50,18 @@ if #ARGV >= first_intent then
 end
 
 if new_status ~= old_status then
-  for _, list in ipairs({ LIST_PREFIX .. user, LIST_PREFIX .. ALL_OWNERS }) do
+  for _, owner in ipairs({ user, ALL_OWNERS }) do
+    local list = LIST_PREFIX .. owner
     redis.call("ZREM", list .. ":" .. old_status, job_id)
-    redis.call("ZADD", list .. ":" .. new_status, serial, job_id)
-    redis.call("ZADD", list .. ":all", serial, job_id) -- in an earlier release the list could expire before the job
-    if not terminal then
-      redis.call("PERSIST", list .. ":" .. new_status)
-      redis.call("PERSIST", list .. ":all")
-    else
-      if redis.call("EXISTS", list .. ":waiting", list .. ":active") == 0 then
-        redis.call("EXPIRE", list .. ":all", 2 * retention_s)
-      end
+    if terminal then
       remove_expired(list .. ":" .. new_status)
-      redis.call("EXPIRE", list .. ":" .. new_status, 2 * retention_s)
-      if review ~= "" then
-        redis.call("ZADD", list .. ":" .. REVIEW, serial, job_id)
-        redis.call("EXPIRE", list .. ":" .. REVIEW, 2 * retention_s)
-      end
     end
+    local names = { new_status, "all", terminal and review ~= "" and REVIEW or nil }
+    for _, name in ipairs(names) do -- also "all": in an earlier release the list could expire before the job
+      redis.call("ZADD", list .. ":" .. name, serial, job_id)
+      redis.call("PERSIST", list .. ":" .. name)
+    end
+    redis.call("ZADD", UNARCHIVED_PREFIX .. owner, created, job_id) -- an earlier release may have created the job
   end
 end
 for room in string.gmatch(rooms, "%S+") do
@@ -79,8 +74,9 @@ for room in string.gmatch(rooms, "%S+") do
   redis.call("PUBLISH", CHANNEL_PREFIX .. room, event)
 end
 if terminal then
-  for _, key in ipairs({ job, events, meta, intents }) do
-    redis.call("EXPIRE", key, retention_s) -- all in the same millisecond, because time stands still in a script
+  redis.call("HSET", job, "ended", integer(now_ms()))
+  if review == "" then -- otherwise resolve.lua adds the job
+    redis.call("ZADD", ENDED, integer(now_ms()), job_id)
   end
   redis.call("ZREM", sweep, job_id)
   redis.call("PUBLISH", meta, celery_meta) -- wakes clients that wait in Celery's AsyncResult.get()

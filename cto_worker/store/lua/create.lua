@@ -1,7 +1,7 @@
 -- Records a job with its first event, or finds the job that the same submission created before.
 -- KEYS: job, events, meta, the idempotency hash, the ambiguous one, which earlier releases read
 -- ARGV: see RedisJournal.create; rooms separated by spaces
--- The keys of a job do not expire before it has ended: append.lua sets their expiry.
+-- The keys of a job do not expire before it is archived: archived.lua sets their expiry.
 -- Returns {job id, 1 if new, fingerprint of the request that created the job, status}
 local job, events, meta, idempotency, ambiguous = unpack(KEYS)
 local job_id, event, request, user, phase, progress, created_ms, rooms, trace, caller_user, fingerprint = unpack(ARGV)
@@ -53,7 +53,7 @@ if fingerprint ~= "" then
   end
 end
 
--- A list must not expire while it has an unfinished job; append.lua sets its expiry.
+-- A list must not expire while its owner has an unarchived job; archived.lua sets its expiry.
 for _, owner in ipairs({ user, ALL_OWNERS }) do
   local waiting_jobs = LIST_PREFIX .. owner .. ":waiting"
   redis.call("ZADD", waiting_jobs, serial, job_id)
@@ -62,6 +62,7 @@ for _, owner in ipairs({ user, ALL_OWNERS }) do
   remove_expired(all)
   redis.call("ZADD", all, serial, job_id)
   redis.call("PERSIST", all)
+  redis.call("ZADD", UNARCHIVED_PREFIX .. owner, created_ms, job_id)
 end
 for room in string.gmatch(rooms, "%S+") do
   redis.call("ZADD", OPEN_PREFIX .. room, serial, job_id)

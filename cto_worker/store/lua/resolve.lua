@@ -1,5 +1,5 @@
 -- Records an operator's resolution of one unknown intent of an ended job, if an intent is given. Removes the job from
--- the review lists if no intent is unknown. The job's events and Celery's metadata do not change.
+-- the review lists if no intent is unknown; it is then archived. The job's events and Celery's metadata do not change.
 -- KEYS: job, intents
 -- ARGV: job id, intent id (or ""), its new record
 -- Returns {number of unknown intents left, 1 if this call removed the job from the lists}
@@ -37,6 +37,9 @@ local removed = 0
 if remaining == 0 then
   for _, owner in ipairs({ user, ALL_OWNERS }) do
     removed = math.max(removed, redis.call("ZREM", LIST_PREFIX .. owner .. ":" .. REVIEW, job_id))
+  end
+  if removed == 1 then
+    redis.call("ZADD", ENDED, integer(now_ms()), job_id)
   end
 end
 return { remaining, removed }

@@ -8,6 +8,8 @@ import pytest
 
 from api.auth.authentication import Authenticator
 from api.auth.token_revocations import Revocations
+from api.history.archive_reader import archive_reader
+from api.history.job_history import JobHistory
 from api.limits.fifo_semaphore import FifoSemaphore
 from api.realtime.client_sessions import ClientSessions
 from api.realtime.connection_registry import ConnectionRegistry
@@ -16,13 +18,15 @@ from cto_worker.store.journal_queries import JournalQueries
 
 
 @pytest.fixture
-def sessions(store, settings):
-    revocations, history = Revocations(store), JournalQueries(store)
+def sessions(store, settings, archive):
+    revocations, history = Revocations(store), JobHistory(store, archive_reader(settings))
     authenticator, connections = (
         Authenticator(settings, revocations.revoked),
         ConnectionRegistry(revocations, 5),
     )
-    sessions = ClientSessions(authenticator, connections, FifoSemaphore(1), Relay(store, history), history)
+    sessions = ClientSessions(
+        authenticator, connections, FifoSemaphore(1), Relay(store, JournalQueries(store)), history
+    )
     thread = threading.Thread(target=sessions.relay.run)
     thread.start()
     yield sessions

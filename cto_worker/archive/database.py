@@ -1,0 +1,128 @@
+"""The archive's database: SQLite in ``CTO_DATA_DIR``, or the PostgreSQL database of ``CTO_ARCHIVE_URL``."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from cto_worker.errors import ArchiveUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Engine
+
+    from cto_worker.config import Settings
+
+SQLITE, POSTGRESQL = "sqlite", "postgresql"  # names of dialects
+_BUSY_S = 5.0  # how long SQLite waits for another process that writes
+_CONNECT_S = 3
+_SILENCE_MS = 10_000  # after this time without an answer a connection is closed
+EXCLUSIVE = "cto_exclusive"  # execution option: the transaction excludes other writers from its start
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",  # readers do not wait for the writer
+    "PRAGMA synchronous = FULL",  # a commit is on disk, because the store then forgets the job
+    "PRAGMA foreign_keys = ON",
+)
+
+
+def connect(settings: Settings, *, connections: int = 2, statement_timeout_ms: int = 30_000) -> Engine:
+    """Return the database of ended jobs. Connections are made on demand, at most ``connections``.
+
+    A statement fails after ``statement_timeout_ms`` (PostgreSQL only).
+    """
+    if settings.archive_url:
+        return _postgresql(settings.archive_url, connections, statement_timeout_ms)
+    return _sqlite(settings, connections)
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator[Engine]:
+    """Yield the database, and close its connections at the end of the block."""
+    engine = connect(settings)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def location(settings: Settings) -> str:
+    """Return where the database is, for people and without its password."""
+    if not settings.archive_url:
+        return f"SQLite in {settings.archive_path}"
+    url = make_url(settings.archive_url)
+    return f"PostgreSQL database {url.database} at {url.host}:{url.port or 5432}"
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Raise an error of the database as an :class:`ArchiveUnavailableError`, without secrets and values."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        reason = str(error.orig if isinstance(error, DBAPIError) else error).strip()
+        raise ArchiveUnavailableError(
+            f"the archive's database fails ({reason.splitlines()[0] if reason else type(error).__name__}): "
+            "check CTO_ARCHIVE_URL, the database, and its free space"
+        ) from error
+
+
+def _postgresql(url: str, connections: int, statement_timeout_ms: int) -> Engine:
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=_CONNECT_S,
+        pool_pre_ping=True,  # a restart of the database costs no failed statement
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": _CONNECT_S,
+            "tcp_user_timeout": _SILENCE_MS,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "options": f"-c statement_timeout={statement_timeout_ms}",
+            "application_name": "cto",
+        },
+    )
+
+
+def _sqlite(settings: Settings, connections: int) -> Engine:
+    engine = create_engine(
+        f"sqlite+pysqlite:///{settings.archive_path}",
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=_CONNECT_S,
+        hide_parameters=True,
+        connect_args={"timeout": _BUSY_S, "check_same_thread": False},
+    )
+    event.listen(engine, "do_connect", lambda *_: _make_directory(settings.data_dir))
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.absolute().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArchiveUnavailableError(
+            f"cannot write to CTO_DATA_DIR={directory} ({error.strerror}): choose another directory, or set "
+            "CTO_ARCHIVE_URL"
+        ) from error
+
+
+def _configure(connection: Any, _: object) -> None:
+    """Configure a new connection, and leave transactions to SQLAlchemy: the driver would begin them late."""
+    connection.isolation_level = None
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+
+
+def _begin(connection: Connection) -> None:
+    exclusive = connection.get_execution_options().get(EXCLUSIVE)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if exclusive else "BEGIN")

@@ -1,0 +1,134 @@
+"""Writes ended jobs to the archive, and deletes old ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from cto_worker.archive.compression import packed
+from cto_worker.archive.database import POSTGRESQL, database_errors
+from cto_worker.archive.tables import DOCUMENTS, JOBS, SIGNATURES, WALLETS
+from cto_worker.domain.ended_job import signatures_of, wallets_of
+from cto_worker.domain.lamports import to_lamports
+from cto_worker.domain.progress_event import dumps
+from cto_worker.domain.purchase_outcome import outcome_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Connection, Engine, Table
+
+    from cto_worker.domain.ended_job import EndedJob
+
+DELETED_AT_ONCE = 1_000  # jobs per transaction
+_Rows = list[dict[str, Any]]
+
+
+def archive(engine: Engine, jobs: Sequence[EndedJob]) -> set[str]:
+    """Write jobs in one transaction, which is on disk afterwards. Returns the ids of the jobs that are new.
+
+    A job that the archive already has is left as it is. Raises :class:`ArchiveUnavailableError`; none of the
+    jobs was then written, unless only the answer to the commit was lost.
+    """
+    # All processes write in the same order, so that two of them cannot block each other.
+    rows = [_Row.of(job) for job in sorted(jobs, key=lambda job: job.job_id)]
+    with database_errors(), engine.begin() as connection:
+        new = _insert(connection, JOBS, [row.job for row in rows])
+        added = [row for row in rows if row.job["job_id"] in new]
+        _insert(connection, DOCUMENTS, [row.documents for row in added])
+        _insert(connection, WALLETS, [wallet for row in added for wallet in row.wallets])
+        _insert(connection, SIGNATURES, [signature for row in added for signature in row.signatures])
+    return new
+
+
+def delete_ended_before(engine: Engine, ended_ms: int) -> int:
+    """Delete up to :data:`DELETED_AT_ONCE` jobs that ended before a time. Returns their number.
+
+    Raises :class:`ArchiveUnavailableError`.
+    """
+    old = select(JOBS.c.job_id).where(JOBS.c.ended_ms < ended_ms).order_by(JOBS.c.ended_ms)
+    with database_errors(), engine.begin() as connection:
+        batch = old.limit(DELETED_AT_ONCE)
+        if engine.dialect.name == POSTGRESQL:
+            batch = batch.with_for_update(skip_locked=True)  # several processes delete different jobs
+        return connection.execute(delete(JOBS).where(JOBS.c.job_id.in_(batch))).rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """The rows of one job, by table."""
+
+    job: dict[str, Any]
+    documents: dict[str, Any]
+    wallets: _Rows
+    signatures: _Rows
+
+    @classmethod
+    def of(cls, job: EndedJob) -> _Row:
+        last, key = job.events[-1], {"job_id": job.job_id}
+        return cls(
+            job=_columns(job, json.loads(last)),
+            documents={
+                **key,
+                "request": packed(job.request),
+                "earlier_events": packed(b"[" + b",".join(job.events[:-1]) + b"]"),
+                "last_event": packed(last),
+                "result": packed(job.result),
+                "intents": packed(_intents(job)),
+            },
+            wallets=[
+                {"wallet": wallet, "created_ms": job.created_ms, **key}
+                for wallet in _sorted(wallets_of(job.request, job.intents))
+            ],
+            signatures=[
+                {"signature": signature, **key} for signature in _sorted(signatures_of(last, job.intents))
+            ],
+        )
+
+
+def _columns(job: EndedJob, event: dict[str, Any]) -> dict[str, Any]:
+    details = event.get("details", {})
+    outcome = outcome_of(event)
+    return {
+        "job_id": job.job_id,
+        "user_id": _text(event["userId"]),
+        "token_address": _text(event["tokenAddress"]),
+        "mode": event["mode"],
+        "platform": _text(event["platform"]),
+        "status": event["status"],
+        "outcome": outcome.value if outcome else None,
+        "error_code": _text(details["errorCode"]) if "errorCode" in details else None,
+        "buy_lamports": to_lamports(event["buyAmount"]),
+        "spent_lamports": to_lamports(details.get("totalSpent", 0)),
+        "successful_buys": details.get("successfulBuys", 0),
+        "failed_buys": details.get("failedBuys", 0),
+        "created_ms": job.created_ms,
+        "ended_ms": event["timestamp"],
+    }
+
+
+def _intents(job: EndedJob) -> bytes:
+    """Return the fields of the intent log as one object. Each value is JSON already."""
+    return b"{" + b",".join(dumps(name) + b":" + text for name, text in job.intents.items()) + b"}"
+
+
+def _insert(connection: Connection, table: Table, rows: _Rows) -> set[str]:
+    """Insert the rows that the table does not have. Returns the ids of their jobs."""
+    if not rows:
+        return set()
+    insert = postgresql.insert if connection.dialect.name == POSTGRESQL else sqlite.insert
+    statement = insert(table).on_conflict_do_nothing().returning(table.c.job_id)
+    return set(connection.scalars(statement, rows))
+
+
+def _sorted(texts: Iterable[str]) -> list[str]:
+    return sorted({_text(text) for text in texts})
+
+
+def _text(value: str) -> str:
+    """Return a text that every database accepts: PostgreSQL refuses the zero character."""
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}")

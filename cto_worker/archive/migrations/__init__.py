@@ -1,0 +1,1 @@
+"""The migrations of the archive's schema, for Alembic. :mod:`cto_worker.archive.schema` runs them."""

@@ -1,0 +1,41 @@
+"""An ended job as a value: what the archive keeps of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cto_worker.domain.intent_log import decode_log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class EndedJob:
+    """All data of an ended job, as the store has it."""
+
+    job_id: str
+    created_ms: int  # ms since the epoch
+    request: bytes  # JSON object
+    events: Sequence[bytes]  # JSON objects: the complete history, oldest first
+    result: bytes  # JSON: the operation's result
+    intents: Mapping[str, bytes]  # the fields of the intent log
+
+
+def wallets_of(request: bytes, intents: Mapping[str, bytes]) -> set[str]:
+    """Return the operation wallets that a job's request names, or that its plan uses."""
+    requested = set(json.loads(request).get("wallets", ()))
+    log = decode_log(intents)
+    return requested | {step.wallet for step in log.plan.steps} if log else requested
+
+
+def signatures_of(event: bytes, intents: Mapping[str, bytes]) -> set[str]:
+    """Return the signatures of a job's transactions: those in its latest event, and those of its orders."""
+    confirmed = json.loads(event).get("details", {}).get("transactionSignatures", ())
+    log = decode_log(intents)
+    records = log.records.values() if log else ()
+    ordered = [record.order.signature for record in records if record.order]
+    settled = [record.outcome.signature for record in records if record.outcome]
+    return {signature for signature in (*confirmed, *ordered, *settled) if signature}

@@ -1,0 +1,156 @@
+"""The archiver: moves ended jobs from the store to the archive, and deletes old jobs there.
+
+Every worker has an archiver, and one is enough. Several do no harm: the store gives a job to one of them at a
+time, and a job that is written again changes nothing. The store keeps a job until an archiver has reported
+that the archive has it, so a job is neither lost nor doubled, whichever process dies.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+
+from cto_worker.archive.job_archive import DELETED_AT_ONCE, archive, delete_ended_before
+from cto_worker.archive.schema import check_schema, prepare
+from cto_worker.crash_points import crash_point
+from cto_worker.errors import ArchiveUnavailableError, NotDurableError
+from cto_worker.observability import metric_definitions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Engine
+
+    from cto_worker.config import Settings
+    from cto_worker.domain.ended_job import EndedJob
+    from cto_worker.store.ended_jobs import EndedJobs
+
+log = logging.getLogger(__name__)
+
+BATCH = 100  # jobs per transaction
+IDLE_S = 1.0  # pause if no job is to be archived
+MAX_PAUSE_S = 30.0  # between attempts while the database is unavailable
+DELETION_INTERVAL_S = 3_600.0
+_DAY_MS = 86_400_000
+
+
+class Archiver:
+    """Archives ended jobs. :meth:`run` is the main function of a thread."""
+
+    def __init__(self, jobs: EndedJobs, engine: Engine, settings: Settings) -> None:
+        self._jobs = jobs
+        self._engine = engine
+        self._days = settings.archive_days
+        self._crash_at = settings.crash_at
+        self._ready = False  # whether the schema was found to be right after the last failure
+        self._failures = 0  # in a row
+        self._reported: set[str] = set()  # reasons of these failures: each is logged once
+        self._next_deletion_s = 0.0  # monotonic
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        """Archive jobs until :meth:`stop`."""
+        while not self._stopped.is_set():
+            self._stopped.wait(self.attempt())
+
+    def attempt(self) -> float:
+        """Archive one batch, and delete old jobs if that is due. Returns the seconds until the next attempt.
+
+        Errors are logged.
+        """
+        try:
+            more = self.archive_batch()
+            more = self._delete_old() or more
+        except (ArchiveUnavailableError, RedisError, NotDurableError) as error:
+            self._report(error)
+        except Exception:
+            log.exception("the archiver failed")
+        else:
+            self._report_success()
+            return 0 if more else IDLE_S
+        self._ready = False
+        self._failures += 1
+        metric_definitions.ARCHIVE_FAILURES.inc()
+        return min(MAX_PAUSE_S, 2.0 ** min(self._failures - 1, 10))
+
+    def archive_batch(self) -> bool:
+        """Archive up to :data:`BATCH` ended jobs. Returns whether there may be more.
+
+        Raises :class:`ArchiveUnavailableError`, :class:`NotDurableError` or ``RedisError``. The store then
+        still has every job.
+        """
+        self._check_database()
+        more = self._jobs.relist()
+        jobs = self._jobs.take(BATCH)
+        if not jobs:
+            return more
+        crash_point("before_archive", self._crash_at, attempt=1)
+        written = self._write(jobs)
+        crash_point("after_archive", self._crash_at, attempt=1)
+        self._jobs.archived([job.job_id for job in written])
+        metric_definitions.JOBS_ARCHIVED.inc(len(written))
+        return True
+
+    def stop(self) -> None:
+        """Make :meth:`run` return."""
+        self._stopped.set()
+
+    def _check_database(self) -> None:
+        if not self._ready:
+            prepare(self._engine)
+            check_schema(self._engine)
+            self._ready = True
+
+    def _write(self, jobs: Sequence[EndedJob]) -> Sequence[EndedJob]:
+        """Write jobs, and return those that the archive has now.
+
+        If the database works but refuses the batch, each job is tried alone: one defective job must not keep
+        the others out of the archive.
+        """
+        try:
+            archive(self._engine, jobs)
+        except Exception:
+            check_schema(self._engine)
+            refused = {job.job_id: error for job in jobs if (error := self._refusal(job))}
+            if len(refused) == len(jobs):
+                raise
+            for job_id, error in refused.items():
+                log.warning("job %s stays in the store: %s", job_id, error, exc_info=error)
+            return [job for job in jobs if job.job_id not in refused]
+        return jobs
+
+    def _refusal(self, job: EndedJob) -> Exception | None:
+        """Write one job. Returns the error if that is not possible."""
+        try:
+            archive(self._engine, [job])
+        except Exception as error:  # noqa: BLE001 - the caller logs or raises it
+            return error
+        return None
+
+    def _delete_old(self) -> bool:
+        """Delete a batch of old jobs, if that is due. Returns whether there may be more."""
+        if not self._days or time.monotonic() < self._next_deletion_s:
+            return False
+        deleted = delete_ended_before(self._engine, int(time.time() * 1_000) - self._days * _DAY_MS)
+        if deleted:
+            log.info("deleted %d jobs that ended more than %d days ago", deleted, self._days)
+        if deleted == DELETED_AT_ONCE:
+            return True
+        self._next_deletion_s = time.monotonic() + DELETION_INTERVAL_S
+        return False
+
+    def _report(self, error: Exception) -> None:
+        reason = str(error)
+        if reason not in self._reported:
+            log.warning("ended jobs stay in the store: %s", reason)
+            self._reported.add(reason)
+
+    def _report_success(self) -> None:
+        if self._failures:
+            log.info("ended jobs are archived again")
+        self._failures = 0
+        self._reported.clear()

@@ -1,0 +1,71 @@
+"""The ended jobs that are not archived yet: how the archiver takes them, and lets them expire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cto_worker.domain.ended_job import EndedJob
+from cto_worker.store import keys
+from cto_worker.store.journal_queries import result_json
+from cto_worker.store.script_runner import Script, run_durably
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from redis import Redis
+
+    from cto_worker.config import Settings
+
+TAKEN_EVENTS = 2_000  # events of a batch: limits its size to about 20 MB
+TAKEN_MS = 30_000  # after this time without a result, another worker may take the same jobs
+
+
+class EndedJobs:
+    """The jobs in ``cto:ended``. Any method may raise a ``RedisError``."""
+
+    def __init__(self, store: Redis, settings: Settings) -> None:
+        self._store = store
+        self._replicas = settings.replicas
+        self._retention_ms = settings.retention_s * 1_000
+        self._take = Script(store, "take_ended")
+        self._archived = Script(store, "archived")
+        self._relist = Script(store, "relist")
+
+    def take(self, limit: int) -> list[EndedJob]:
+        """Take up to ``limit`` jobs for archiving, the job that ended first first.
+
+        Other workers do not get them for :data:`TAKEN_MS`. Their ends are on disk, so the store cannot lose
+        an end that the archive has. Raises :class:`NotDurableError` if that is not certain.
+        """
+        taken: list[Any] = run_durably(
+            self._store,
+            self._take,
+            self._replicas,
+            max_jobs=limit,
+            max_events=TAKEN_EVENTS,
+            lease_ms=TAKEN_MS,
+        )
+        job_ids = [job_id.decode() for job_id in taken]
+        return [job for job in map(self._read, job_ids) if job]
+
+    def archived(self, job_ids: Collection[str]) -> None:
+        """Record that the archive has these jobs. They expire ``CTO_RETENTION_DAYS`` after their end."""
+        self._archived(list(job_ids), retention_ms=self._retention_ms)
+
+    def relist(self) -> bool:
+        """Continue the search for jobs of earlier releases. Returns whether there is more to search now."""
+        return bool(self._relist(index=keys.jobs(keys.ALL_OWNERS), limit=keys.SWEEP_LIMIT))
+
+    def _read(self, job_id: str) -> EndedJob | None:
+        """Return a job. It does not change any more, so several reads are as good as one."""
+        with self._store.pipeline(transaction=False) as pipeline:
+            pipeline.hmget(keys.job(job_id), "created", "request")
+            pipeline.xrange(keys.events(job_id))
+            pipeline.get(keys.meta(job_id))
+            pipeline.hgetall(keys.intents(job_id))
+            (created_ms, request), entries, metadata, intents = pipeline.execute()
+        if not (created_ms and entries and metadata):
+            return None  # a job of an earlier release has just expired
+        events = [fields[b"event"] for _, fields in entries]
+        log = {name.decode(): text for name, text in intents.items()}
+        return EndedJob(job_id, int(created_ms), request, events, result_json(metadata), log)

@@ -1,0 +1,78 @@
+"""The schema of the archive: migrations, versions, and their agreement with the declared tables."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from cto_worker.archive.database import connect
+from cto_worker.archive.schema import check_schema, migrate, prepare
+from cto_worker.archive.tables import METADATA
+from cto_worker.errors import ArchiveUnavailableError
+
+
+def test_the_migrations_create_the_declared_tables(engine):
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, METADATA) == []
+
+
+def test_a_migration_can_be_repeated(empty):
+    before, after = migrate(empty)
+    assert (before, after) == ("", "1")
+    assert migrate(empty) == (after, after)
+    check_schema(empty)
+
+
+def test_concurrent_migrations_do_the_work_once(archive_settings):
+    engines = [connect(archive_settings) for _ in range(6)]
+    with ThreadPoolExecutor(len(engines)) as threads:
+        results = list(threads.map(migrate, engines))
+    assert sorted(results) == [("", "1"), *[("1", "1")] * 5]
+    for engine in engines:
+        check_schema(engine)
+        engine.dispose()
+
+
+def test_a_failed_migration_changes_nothing(empty, monkeypatch):
+    monkeypatch.setattr("alembic.op.create_index", fail_after(5))
+    with pytest.raises(ZeroDivisionError):
+        migrate(empty)
+    monkeypatch.undo()
+    assert migrate(empty) == ("", "1")
+
+
+def test_an_empty_database_is_reported(empty):
+    with pytest.raises(ArchiveUnavailableError, match="is empty: run `cto migrate`"):
+        check_schema(empty)
+
+
+def test_the_schema_of_a_later_release_is_reported_and_not_changed(engine):
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '99'"))
+    for call in (check_schema, migrate):
+        with pytest.raises(ArchiveUnavailableError, match=r"version 99.*upgrade this process"):
+            call(engine)
+
+
+def test_only_sqlite_is_migrated_at_start(empty):
+    prepare(empty)
+    if empty.dialect.name == "sqlite":
+        check_schema(empty)
+    else:
+        with pytest.raises(ArchiveUnavailableError):
+            check_schema(empty)
+
+
+def fail_after(calls):
+    left = iter(range(calls))
+
+    def fail(*_, **__):
+        if next(left, None) is None:
+            raise ZeroDivisionError
+
+    return fail
