@@ -15,7 +15,7 @@ from cto_worker.config import Settings
 from cto_worker.errors import ConfigError, CtoError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 TIMEOUT_S = 10.0
 TOKEN_S = 60  # lifetime of a token that is issued for one request
@@ -91,14 +91,28 @@ class RestClient:
         """Send a JSON document and return the ``data`` of the response. Raises :class:`GatewayError`."""
         return self._request("POST", path, json=document, headers=headers)
 
+    def lines(self, path: str, **query: Any) -> Iterator[str]:
+        """Yield the lines of a text as they arrive. Raises :class:`GatewayError`, also between two lines."""
+        given = {name: value for name, value in query.items() if value is not None}
+        with self._respond("GET", path, params=given, stream=True) as response:
+            if not response.ok:
+                self._data(response)  # raises
+            try:
+                yield from (line.decode() for line in response.iter_lines())
+            except requests.RequestException as error:
+                raise GatewayError("interrupted", f"the response ended early: repeat ({error})") from error
+
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if token := self.token():
             request.headers["Authorization"] = f"Bearer {token}"
         return request
 
     def _request(self, method: str, path: str, **options: Any) -> Any:
+        return self._data(self._respond(method, path, **options))
+
+    def _respond(self, method: str, path: str, **options: Any) -> requests.Response:
         try:
-            response = self._session.request(method, self.url + path, timeout=TIMEOUT_S, **options)
+            return self._session.request(method, self.url + path, timeout=TIMEOUT_S, **options)
         except requests.exceptions.SSLError as error:  # a subclass of the next
             raise self._not_a_gateway(f"{error}. Does it use http://?") from error
         except requests.ConnectionError as error:
@@ -113,7 +127,6 @@ class RestClient:
             raise GatewayError("invalid_request", f"cannot send the request: {error}") from error
         except requests.RequestException as error:
             raise self._not_a_gateway(str(error)) from error
-        return self._data(response)
 
     def _data(self, response: requests.Response) -> Any:
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import signal
 import subprocess
 
 import pytest
+from support.cases import check_all
 from support.processes import BIN, free_port, inherited_environment
 from support.samples import MINT, new_user
 from support.terminal import in_terminal, plain
@@ -191,6 +193,59 @@ def test_only_given_filters_are_sent(system, ended):
     assert "24h" in system.cto("jobs", "--from", "yesterday").stderr
 
 
+def test_filters_are_combined(system, ended):
+    job_id, owner = ended
+    step = system.get(f"/api/cto/job/{job_id}/status")["operationResult"]["steps"][-1]
+    matching = {
+        "--status": "completed",
+        "--outcome": "full",
+        "--token": MINT,
+        "--wallet": step["wallet"],
+        "--signature": step["signature"],
+        "--mode": "standard",
+        "--platform": "raydium",
+        "--from": "1h",
+        "--to": "2099-01-01",
+    }
+    other = {
+        "--status": "failed",
+        "--outcome": "partial",
+        "--token": MINT[:-1] + "3",
+        "--wallet": MINT,
+        "--signature": "none",
+        "--mode": "prefunded",
+        "--platform": "bonk",
+        "--from": "2099-01-01T00:00:00Z",
+        "--to": "1h",
+        "--error": "cancelled",
+        "--needs-review": None,
+    }
+
+    def found(filters):
+        words = [word for option in filters.items() for word in option if word is not None]
+        done = system.cto("jobs", "--user", owner, "-o", "json", *words)
+        assert done.returncode == 0, done.stderr
+        return [job["jobId"] for job in json.loads(done.stdout)["jobs"]]
+
+    def finds_nothing(filters):
+        assert found(filters) == []
+
+    assert found(matching | {"--no-needs-review": None}) == [job_id]
+    check_all([(name, ({name: value},)) for name, value in other.items()], finds_nothing)
+
+
+def test_all_matching_jobs_are_exported(system, user):
+    job_ids = [system.submit(userId=user, walletCount=1) for _ in range(3)]
+    for job_id in job_ids:
+        assert system.ended(job_id)["status"] == "completed"
+    done = system.cto("jobs", "--user", user, "--csv", "--limit", "1")
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert [row["jobId"] for row in rows] == job_ids[::-1]
+    assert {row["outcome"] for row in rows} == {"full"}
+    refused = system.cto("jobs", "--token", "nonsense", "--csv")
+    assert (refused.returncode, "invalid_query" in refused.stderr) == (1, True)
+
+
 # --- watch
 
 
@@ -273,13 +328,14 @@ def test_a_submission_asks_in_a_terminal_only(system, user):
     assert len(system.get("/api/cto/jobs", userId=user)["jobs"]) == 3
 
 
-def test_a_cancellation_asks_in_a_terminal_only(system, user):
-    first, second = (system.submit(userId=user, mode="standard", walletCount=40) for _ in range(2))
-    status, _ = in_terminal(system.env, "cancel", first, typed="n\n")
-    assert status == 1
-    assert system.cto("cancel", second[:12]).returncode == 0
-    assert system.ended(second)["latestProgress"]["details"]["errorCode"] == "cancelled"
-    assert system.ended(first)["status"] == "completed"
+def test_a_cancellation_asks_in_a_terminal_only(launch):
+    system = launch("--no-flower", CTO_PAPER_LATENCY_MS="3000", CTO_OPERATION_PARALLELISM="1").ready()
+    job_id = system.submit(mode="standard", walletCount=10)
+    status, output = in_terminal(system.env, "cancel", job_id, typed="n\n")
+    assert (status, f"Cancel {job_id}?" in output) == (1, True)
+    assert system.get(f"/api/cto/job/{job_id}/status")["status"] in {"waiting", "active"}
+    assert system.cto("cancel", job_id[:12]).returncode == 0
+    assert system.ended(job_id)["latestProgress"]["details"]["errorCode"] == "cancelled"
 
 
 @pytest.mark.parametrize("command", [("market", "reset"), ("park",)])

@@ -67,9 +67,10 @@ class TimeParameter(click.ParamType[int]):
 @click.option("--to", "to", type=TimeParameter(), help="Created before a time.")
 @click.option("--limit", type=int, default=20, help="Maximum number of jobs to list.")
 @click.option("--cursor", help="Start of the page; the previous page prints it.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print all matching jobs as CSV, whatever the limit.")
 @as_json
 @at_gateway
-def jobs(*, as_json: bool, url: str | None, profile: str | None, **filters: Any) -> None:
+def jobs(*, as_csv: bool, as_json: bool, url: str | None, profile: str | None, **filters: Any) -> None:
     """List jobs, newest first.
 
     A terminal shows the first characters of each id, which other commands accept, and leaves out columns that
@@ -78,6 +79,11 @@ def jobs(*, as_json: bool, url: str | None, profile: str | None, **filters: Any)
     gateway = client_for(Settings.from_env(), url, profile)
     if filters["needsReview"] is not None:
         filters["needsReview"] = str(filters["needsReview"]).lower()
+    if as_csv:
+        del filters["limit"], filters["cursor"]
+        for line in gateway.lines("/api/cto/jobs.csv", **filters):
+            click.echo(line)
+        return
     page = gateway.get("/api/cto/jobs", **filters)
     if as_json:
         click.echo(json.dumps(page))
