@@ -247,7 +247,7 @@ def test_a_gateway_ends_a_cancelled_job_that_waits(without_worker):
 
 def test_a_backup_is_restored_as_the_guide_describes(without_worker):
     section = GUIDE.partition("## Back up and restore")[2]
-    restore, park = re.search(r" store (sh .*) < cto.rdb &&\n.* worker (cto \w+) &&", section).groups()
+    restore, park = re.search(r" store (sh .*) < cto.rdb &&\n.* worker (cto park --yes) &&", section).groups()
     assert "docker compose run --rm backup &&" in section
     deployment = without_worker
     with deployment.store("worker") as store:
