@@ -51,4 +51,6 @@ class JobSearch:
         for job in self._unarchived.matching(wanted):
             totals.add(job)
             counted.add(job.job_id)
-        return totals + self._archive.totals(wanted, counted) if wanted.matches_archived_jobs else totals
+        if wanted.matches_archived_jobs:
+            totals += self._archive.totals(wanted, counted)
+        return totals

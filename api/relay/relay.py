@@ -100,7 +100,7 @@ class Relay:
         """
         self._join_queue.submit(JoinRequest(subscriber, room, ended=ended))
 
-    def resume(
+    def resume(  # noqa: PLR0913 - the parts of a request
         self,
         subscriber: Subscriber,
         job_id: str,

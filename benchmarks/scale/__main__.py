@@ -1,4 +1,4 @@
-"""``python -m benchmarks.scale [workers] [gateways] [sockets] [jobs] [job] [archive]``: measure and draw each curve.
+"""``PYTHONPATH=tests python -m benchmarks.scale [name] …``: measure and draw all curves, or those named.
 
 Writes a picture and its figures beside this file. Each curve takes two to four minutes.
 """

@@ -18,6 +18,7 @@ from benchmarks.system import BODY
 from cto_worker.archive.archive_queries import ArchiveQueries
 from cto_worker.archive.compression import packed
 from cto_worker.archive.database import SQLITE, connect
+from cto_worker.archive.job_totals import DAY_MS
 from cto_worker.archive.schema import migrate
 from cto_worker.archive.tables import METADATA
 from cto_worker.config import Settings
@@ -42,11 +43,12 @@ LIMIT = 21  # a page of 20, and one more
 PAGES, SUMMARIES = 300, 12  # requests of each kind that are measured
 SLOW_S = 5.0  # a summary that takes longer in all is measured less often
 USERS, TOKENS, ERRORS, WALLETS = 1_000, 3_000, 20, 20_000
-FIRST_MS = 1_750_000_000_000  # the first job; one follows per second
+FIRST_MS, EVERY_MS = 1_700_000_000_000, 31_000  # of jobs: a million in a year
 
 # Rows are made by the database itself. Job ids are in no order, like random ones: 9,999,991 is a prime.
 NUMBERS = """
-WITH RECURSIVE numbers(n) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < :count - 1)
+WITH RECURSIVE numbers(n) AS
+  (SELECT CAST(0 AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < :count - 1)
 """
 ID = "CAST(10000000 + n * 7654321 % 9999991 AS TEXT) || '-4000-8000-000000000000'"
 FILL = {
@@ -59,14 +61,20 @@ SELECT {ID}, 'user-' || (n * 31 % {USERS}), 'token-' || (n * 37 % {TOKENS}),
   CASE WHEN n % 10 = 0 THEN 'failed' ELSE 'completed' END,
   CASE WHEN n % 10 = 0 THEN 'none' WHEN n % 10 = 1 THEN 'partial' ELSE 'full' END,
   CASE WHEN n % 10 = 0 THEN 'error-' || (n / 10 % {ERRORS}) END,
-  500000000, 500030000, 5, 0, {FIRST_MS} + 1000 * n, {FIRST_MS} + 1000 * n + 2500
+  500000000, 500030000, 5, 0, {FIRST_MS} + {EVERY_MS} * n, {FIRST_MS} + {EVERY_MS} * n + 2500
 FROM numbers""",
     "job_documents": f"""
 INSERT INTO job_documents (job_id, request, earlier_events, last_event, result, intents) {NUMBERS}
 SELECT {ID}, :request, :earlier_events, :last_event, :result, :intents FROM numbers""",
+    "job_totals": f"""
+INSERT INTO job_totals (day, status, outcome, error_code, mode, platform, jobs, successful_buys, failed_buys,
+  spent_lamports)
+SELECT created_ms / {DAY_MS}, status, outcome, COALESCE(error_code, ''), mode, platform, COUNT(*),
+  SUM(successful_buys), SUM(failed_buys), SUM(spent_lamports)
+FROM jobs GROUP BY 1, 2, 3, 4, 5, 6""",
     "job_wallets": f"""
 INSERT INTO job_wallets (wallet, created_ms, job_id) {NUMBERS}
-SELECT 'wallet-' || ((n + w * 7) * 41 % {WALLETS}), {FIRST_MS} + 1000 * n, {ID}
+SELECT 'wallet-' || ((n + w * 7) * 41 % {WALLETS}), {FIRST_MS} + {EVERY_MS} * n, {ID}
 FROM numbers, (SELECT 0 AS w UNION ALL SELECT 1) AS both_wallets""",
     "job_signatures": f"""
 INSERT INTO job_signatures (signature, job_id) {NUMBERS}
@@ -133,8 +141,8 @@ def _fill(engine: Engine, count: int) -> None:
 
 
 def _documents() -> dict[str, bytes]:
-    """Return the documents of an operation with two wallets, as the archive stores them."""
-    journal, body = InMemoryJournal(lease_ms=60_000), BODY | {"mode": "standard", "walletCount": 2}
+    """Return the documents of an operation with one wallet, as the archive stores them."""
+    journal, body = InMemoryJournal(lease_ms=60_000), BODY | {"mode": "standard"}
     request = parse_request(body)
     journal.create(accepted_event("j", request), request.to_document())
     result = JobRunner(Journal.of(journal), InMemoryMarket()).run_job("j", body)
@@ -163,7 +171,7 @@ def _bytes_used(engine: Engine) -> int:
 def _filters(size: int, chance: random.Random) -> dict[str, JobFilter]:
     """Return a filter of each kind, with a random value."""
     n = chance.randrange(size)
-    created_ms = FIRST_MS + 1_000 * n
+    created_ms = FIRST_MS + EVERY_MS * n
     return {
         "all jobs": JobFilter(),
         "status": JobFilter(status=JobStatus.FAILED),
@@ -175,7 +183,7 @@ def _filters(size: int, chance: random.Random) -> dict[str, JobFilter]:
         "errorCode": JobFilter(error_code=f"error-{n % ERRORS}"),
         "mode": JobFilter(mode=Mode.PREFUNDED),
         "platform": JobFilter(platform="bonk"),
-        "from, to": JobFilter(from_ms=created_ms, to_ms=created_ms + 3_600_000),
+        "from, to": JobFilter(from_ms=created_ms, to_ms=created_ms + 7 * DAY_MS),
         "userId and status": JobFilter(user_id=f"user-{n * 31 % USERS}", status=JobStatus.FAILED),
         "userId and errorCode": JobFilter(user_id=f"user-{n * 31 % USERS}", error_code=f"error-{n % ERRORS}"),
     }
@@ -187,7 +195,7 @@ def _measure(archive: ArchiveQueries, size: int) -> dict[str, list[float]]:
     for number in range(PAGES + 1):
         for name, wanted in _filters(size, chance).items():
             # Every other page begins at a random position.
-            after = JobPosition(FIRST_MS + 1_000 * chance.randrange(size), "") if number % 2 else None
+            after = JobPosition(FIRST_MS + EVERY_MS * chance.randrange(size), "") if number % 2 else None
             took_ms = _ms(lambda wanted=wanted, after=after: archive.page(wanted, LIMIT, after))
             times_ms.setdefault(f"page: {name}", []).append(took_ms)
     for name in _filters(size, chance):

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import ARRAY, ColumnElement, String, func, literal, select, tuple_
 
 from cto_worker.archive.compression import unpacked
-from cto_worker.archive.database import SQLITE, database_errors
-from cto_worker.archive.tables import DOCUMENTS, JOBS, SIGNATURES, WALLETS
+from cto_worker.archive.database import POSTGRESQL, SQLITE, database_errors
+from cto_worker.archive.job_totals import DAY_MS
+from cto_worker.archive.tables import DOCUMENTS, JOBS, SIGNATURES, TOTALS, WALLETS
 from cto_worker.domain.job_filter import Totals
 from cto_worker.domain.job_summary import JobSummary
 from cto_worker.domain.progress_event import JobStatus
@@ -24,13 +25,14 @@ from cto_worker.domain.progress_event import JobStatus
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from sqlalchemy import Engine, Select
+    from sqlalchemy import Engine, Select, Table
 
     from cto_worker.domain.job_filter import JobFilter
     from cto_worker.domain.job_summary import JobPosition
 
 _events = msgspec.json.Decoder(list[msgspec.Raw])
 # The fields of a filter that are compared with a column of the same name.
+_SUMS = ("successful_buys", "failed_buys", "spent_lamports")
 _COLUMNS = ("status", "outcome", "user_id", "token_address", "error_code", "mode", "platform")
 
 
@@ -66,16 +68,13 @@ class ArchiveQueries:
 
     def totals(self, wanted: JobFilter, without: Collection[str] = ()) -> Totals:
         """Return the totals of the jobs that match, leaving out the jobs with the ids in ``without``."""
-        query = totals_query(wanted, without, self._engine.dialect.name)
-        totals = Totals(Counter(), Counter())
+        totals = Totals()
         with database_errors(), self._engine.connect() as connection:
-            for status, outcome, count, successful, failed, spent in connection.execute(query):
-                totals.by_status[status] += count
-                if outcome:
-                    totals.by_outcome[outcome] += count
-                totals.successful_buys += int(successful)
-                totals.failed_buys += int(failed)
-                totals.spent_lamports += int(spent)
+            if connection.dialect.name == POSTGRESQL:  # all queries must see the same jobs, as in SQLite
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            for sign, query in totals_queries(wanted, without, connection.dialect.name):
+                for status, outcome, *sums in connection.execute(query):
+                    totals += _totals(status, outcome, [sign * int(value) for value in sums])
         return totals
 
     def job(self, job_id: str) -> ArchivedJob | None:
@@ -116,13 +115,54 @@ def page_query(wanted: JobFilter, limit: int, after: JobPosition | None = None) 
     )
 
 
-def totals_query(wanted: JobFilter, without: Collection[str], dialect: str) -> Select[Any]:
-    """Return the query of :meth:`ArchiveQueries.totals`: one row per status and outcome."""
-    sums = [func.sum(JOBS.c[name]) for name in ("successful_buys", "failed_buys", "spent_lamports")]
-    jobs, _, job_id = _selection(wanted, JOBS.c.status, JOBS.c.outcome, func.count(), *sums)
+def totals_queries(
+    wanted: JobFilter, without: Collection[str], dialect: str
+) -> list[tuple[int, Select[Any]]]:
+    """Return the queries of :meth:`ArchiveQueries.totals`, each with the sign with which its totals count.
+
+    The totals of whole days are read from their table, if it has the columns of the filter.
+    """
+    from_ms, to_ms = wanted.from_ms or 0, wanted.to_ms
+    first_day, end_day = -(-from_ms // DAY_MS), None if to_ms is None else to_ms // DAY_MS
+    by_job = (wanted.user_id, wanted.token_address, wanted.wallet, wanted.signature)
+    if any(value is not None for value in by_job) or (end_day is not None and first_day >= end_day):
+        return [(1, _totals_of_jobs(wanted, dialect, without=without))]
+    queries = [(1, _totals_of_days(wanted, first_day, end_day))]
+    if from_ms % DAY_MS:
+        queries.append((1, _totals_of_jobs(replace(wanted, to_ms=first_day * DAY_MS), dialect)))
+    if to_ms is not None and end_day is not None and to_ms % DAY_MS:
+        queries.append((1, _totals_of_jobs(replace(wanted, from_ms=end_day * DAY_MS), dialect)))
     if without:
-        jobs = jobs.where(job_id.not_in(_array(without, dialect)))
-    return jobs.group_by(JOBS.c.status, JOBS.c.outcome)
+        queries.append((-1, _totals_of_jobs(wanted, dialect, only=without)))
+    return queries
+
+
+def _totals_of_days(wanted: JobFilter, first_day: int, end_day: int | None) -> Select[Any]:
+    query = select(
+        TOTALS.c.status, TOTALS.c.outcome, *(func.sum(TOTALS.c[name]) for name in ("jobs", *_SUMS))
+    )
+    query = query.where(TOTALS.c.day >= first_day, *_conditions(wanted, TOTALS))
+    if end_day is not None:
+        query = query.where(TOTALS.c.day < end_day)
+    return query.group_by(TOTALS.c.status, TOTALS.c.outcome)
+
+
+def _totals_of_jobs(
+    wanted: JobFilter, dialect: str, *, only: Collection[str] = (), without: Collection[str] = ()
+) -> Select[Any]:
+    sums = (func.sum(JOBS.c[name]) for name in _SUMS)
+    query, _, job_id = _selection(wanted, JOBS.c.status, JOBS.c.outcome, func.count(), *sums)
+    if only:
+        query = query.where(job_id.in_(_array(only, dialect)))
+    if without:
+        query = query.where(job_id.not_in(_array(without, dialect)))
+    return query.group_by(JOBS.c.status, JOBS.c.outcome)
+
+
+def _totals(status: str, outcome: str | None, sums: list[int]) -> Totals:
+    jobs, successful_buys, failed_buys, spent_lamports = sums
+    by_outcome = Counter({outcome: jobs} if outcome else {})
+    return Totals(Counter({status: jobs}), by_outcome, successful_buys, failed_buys, spent_lamports)
 
 
 def _array(texts: Iterable[str], dialect: str) -> Select[Any]:
@@ -149,11 +189,15 @@ def _selection(
             WALLETS.c.wallet == wanted.wallet
         )
         created_ms, job_id = WALLETS.c.created_ms, WALLETS.c.job_id
-    for name in _COLUMNS:
-        if (value := getattr(wanted, name)) is not None:
-            query = query.where(JOBS.c[name] == value)
+    query = query.where(*_conditions(wanted, JOBS))
     if wanted.from_ms is not None:
         query = query.where(created_ms >= wanted.from_ms)
     if wanted.to_ms is not None:
         query = query.where(created_ms < wanted.to_ms)
     return query, created_ms, job_id
+
+
+def _conditions(wanted: JobFilter, table: Table) -> list[ColumnElement[bool]]:
+    """Return the conditions on the columns of a table that have the name of a filter's field."""
+    names = [name for name in _COLUMNS if getattr(wanted, name) is not None]
+    return [table.c[name] == getattr(wanted, name) for name in names]

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from cto_worker.archive.compression import packed
 from cto_worker.archive.database import POSTGRESQL, database_errors
+from cto_worker.archive.job_totals import add_to_totals, subtract_from_totals
 from cto_worker.archive.tables import DOCUMENTS, JOBS, SIGNATURES, WALLETS
 from cto_worker.domain.ended_job import signatures_of, wallets_of
 from cto_worker.domain.lamports import to_lamports
@@ -42,6 +43,7 @@ def archive(engine: Engine, jobs: Sequence[EndedJob]) -> set[str]:
         _insert(connection, DOCUMENTS, [row.documents for row in added])
         _insert(connection, WALLETS, [wallet for row in added for wallet in row.wallets])
         _insert(connection, SIGNATURES, [signature for row in added for signature in row.signatures])
+        add_to_totals(connection, [row.job for row in added])
     return new
 
 
@@ -55,7 +57,10 @@ def delete_ended_before(engine: Engine, ended_ms: int) -> int:
         batch = old.limit(DELETED_AT_ONCE)
         if engine.dialect.name == POSTGRESQL:
             batch = batch.with_for_update(skip_locked=True)  # several processes delete different jobs
-        return connection.execute(delete(JOBS).where(JOBS.c.job_id.in_(batch))).rowcount
+        deletion = delete(JOBS).where(JOBS.c.job_id.in_(batch)).returning(*JOBS.columns)
+        deleted = [dict(job) for job in connection.execute(deletion).mappings()]
+        subtract_from_totals(connection, deleted)
+    return len(deleted)
 
 
 @dataclass(frozen=True, slots=True)

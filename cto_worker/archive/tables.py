@@ -75,3 +75,18 @@ SIGNATURES = Table(
     Column("job_id", Text, ForeignKey(JOBS.c.job_id, ondelete="CASCADE"), primary_key=True),
     Index("job_signatures_by_job", "job_id"),
 )
+
+# The totals of all jobs, by the day of their creation. Summaries read it instead of the jobs.
+TOTALS = Table(
+    "job_totals",
+    METADATA,
+    Column("day", Integer, primary_key=True, autoincrement=False),  # UTC, days since the Unix epoch
+    *(
+        Column(name, Text, primary_key=True)  # as of the jobs; empty for null
+        for name in ("status", "outcome", "error_code", "mode", "platform")
+    ),
+    *(
+        Column(name, BigInteger, nullable=False)
+        for name in ("jobs", "successful_buys", "failed_buys", "spent_lamports")
+    ),
+)

@@ -101,12 +101,11 @@ class Totals:
         self.failed_buys += details.get("failedBuys", 0)
         self.spent_lamports += to_lamports(details.get("totalSpent", 0))
 
-    def __add__(self, other: Totals) -> Totals:
-        """Return the totals of two selections without a common job."""
-        return Totals(
-            self.by_status + other.by_status,
-            self.by_outcome + other.by_outcome,
-            self.successful_buys + other.successful_buys,
-            self.failed_buys + other.failed_buys,
-            self.spent_lamports + other.spent_lamports,
-        )
+    def __iadd__(self, other: Totals) -> Totals:  # noqa: PYI034 - cannot be subclassed usefully
+        """Add the totals of other jobs, or subtract jobs of these, whose totals are negative."""
+        self.by_status.update(other.by_status)
+        self.by_outcome.update(other.by_outcome)
+        self.successful_buys += other.successful_buys
+        self.failed_buys += other.failed_buys
+        self.spent_lamports += other.spent_lamports
+        return self

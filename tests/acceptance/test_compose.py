@@ -34,6 +34,7 @@ def without_worker():
     deployment = Deployment()
     try:
         deployment.start_store()
+        deployment.start_archive()
         deployment.start("gateway-1")
         wait_until(lambda: deployment.ready(deployment.url("gateway-1")))
         yield deployment

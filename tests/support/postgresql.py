@@ -22,8 +22,8 @@ _NOBODY = 65_534
 class PostgreSQL:
     """A server in a directory of its own. It runs as an unprivileged user, because it refuses root."""
 
-    def __init__(self):
-        self.port = free_port()
+    def __init__(self, port=None):
+        self.port = port or free_port()
         self._directory = Path(tempfile.mkdtemp(prefix="cto-postgresql-"))
         self._options = {"cwd": self._directory, "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"}}
         if os.geteuid() == 0:
@@ -71,9 +71,9 @@ class PostgreSQL:
             self.stop()
         shutil.rmtree(self._directory)
 
-    def new_database(self):
+    def new_database(self, name=None):
         """Create an empty database. Returns its URL."""
-        name = f"test_{next(self._databases)}"
+        name = name or f"test_{next(self._databases)}"
         self.execute(f"CREATE DATABASE {name}")
         return f"postgresql://postgres:secret-password@127.0.0.1:{self.port}/{name}"
 

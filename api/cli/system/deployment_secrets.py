@@ -35,6 +35,7 @@ def _variable(store_user: str) -> str:
 ROTATED = {  # the secrets that can be rotated, and their variables
     "jwt": [KEY],
     "store": [_variable(user) for user in STORE_USERS],
+    "archive": ["ARCHIVE_PASSWORD"],
     "flower": ["CTO_FLOWER_PASSWORD"],
     "grafana": ["GRAFANA_PASSWORD"],
     "prometheus": [],  # a token in a file of its own

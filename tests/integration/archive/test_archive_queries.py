@@ -133,7 +133,7 @@ def test_totals_of_a_selection(engine, queries):
     assert totals.by_status == {"completed": 3, "failed": 1}
     assert totals.by_outcome == {"full": 1, "partial": 1, "none": 1}
     assert (totals.successful_buys, totals.failed_buys, totals.spent_lamports) == (3, 5, 1_123_456_789)
-    assert queries.totals(ALL, without=["a", "c", "unknown"]).by_status == {"completed": 2}
+    assert +queries.totals(ALL, without=["a", "c", "unknown"]).by_status == {"completed": 2}
     assert queries.totals(JobFilter(user_id="8")).failed_buys == 2
     assert queries.totals(JobFilter(user_id="9")).total == 0
 

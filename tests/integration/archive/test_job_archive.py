@@ -100,12 +100,11 @@ def test_a_job_of_an_earlier_release_has_no_outcome(engine):
 
 def test_a_repeated_write_changes_nothing(engine):
     archive(engine, [ended()])
-    before = [rows(engine, table) for table in METADATA.sorted_tables]
+    of_jobs = [table for table in METADATA.sorted_tables if "job_id" in table.columns]
+    before = [rows(engine, table) for table in of_jobs]
     later = replace(ended(ended_ms=9_000), request=b'{"wallets":["w9"]}')
     assert archive(engine, [later, ended("j2")]) == {"j2"}
-    after = [
-        [row for row in rows(engine, table) if row["job_id"] == "j1"] for table in METADATA.sorted_tables
-    ]
+    after = [[row for row in rows(engine, table) if row["job_id"] == "j1"] for table in of_jobs]
     assert after == before
 
 
@@ -121,7 +120,7 @@ def test_the_write_of_several_processes_at_once_keeps_each_job_once(engine):
 def test_a_batch_is_written_completely_or_not_at_all(engine):
     with pytest.raises(ArchiveUnavailableError):
         archive(engine, [ended("j1"), replace(ended("j2"), created_ms=None)])
-    assert [count(engine, table) for table in METADATA.sorted_tables] == [0, 0, 0, 0]
+    assert [count(engine, table) for table in METADATA.sorted_tables] == [0, 0, 0, 0, 0]
 
 
 def test_characters_that_a_database_refuses_are_replaced(engine):

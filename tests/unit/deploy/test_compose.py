@@ -9,6 +9,8 @@ import yaml
 from support.deployment import COMPOSE, GATEWAYS, GUIDE, ROOT, SECRETS_IN, interpolated
 from support.processes import BIN
 
+ON_REQUEST = {"backup", "migrate"}
+
 
 @pytest.mark.parametrize("file", [COMPOSE, ROOT / "deploy" / "tls.yml"], ids=lambda file: file.name)
 def test_a_compose_file_matches_the_compose_schema(file, tmp_path):
@@ -27,7 +29,7 @@ def test_one_service_builds_the_image_of_all():
         for name, service in yaml.safe_load(COMPOSE.read_text())["services"].items()
         if service["image"] == "cto"
     }
-    assert set(ours) == {"worker", *GATEWAYS, "flower", "backup"}
+    assert set(ours) == {"worker", *GATEWAYS, "flower", "backup", "migrate"}
     assert [name for name, service in ours.items() if "build" in service] == ["worker"], (
         "several builds race for one name, and all but one fail with the containerd image store"
     )
@@ -37,6 +39,13 @@ def test_a_scheduled_backup_does_not_start_a_stopped_store():
     services = yaml.safe_load(COMPOSE.read_text())["services"]
     assert services["backup"]["depends_on"] == []
     assert services["flower"]["depends_on"] == {"store": {"condition": "service_healthy"}}
+
+
+def test_no_service_waits_for_the_archive_but_its_migration():
+    """Operations run without the archive; ended jobs then stay in the store."""
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    waiting = {name for name, service in services.items() if "archive" in service.get("depends_on", ())}
+    assert waiting == {"migrate"}
 
 
 def test_compose_requires_the_secrets():
@@ -51,9 +60,9 @@ def test_every_service_is_confined():
         assert service["deploy"]["resources"]["limits"]["pids"] == 512, name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}, name
-        assert "healthcheck" in service or name == "backup", name
+        assert "healthcheck" in service or name in ON_REQUEST, name
         assert "cap_add" not in service or name == "proxy", name
-        assert "profiles" not in service or name == "backup", f"{name} is not started"
+        assert "profiles" not in service or name in ON_REQUEST, f"{name} is not started"
         own = [port for port in service.get("ports", []) if not port.startswith("127.0.0.1:")]
         assert not own or name == "proxy", f"{name} is open to others"
         for volume in service.get("volumes", []):

@@ -75,7 +75,13 @@ CONTAINERS = {name: pod["spec"]["containers"][0] for name, pod in PODS.items()}
 OURS = set(PROCFILE)
 (BACKUP,) = (document for document in DOCUMENTS if document["kind"] == "CronJob")
 PARK = yaml.safe_load((FOLDER / "park.yaml").read_text())
-JOBS = {"backup": BACKUP["spec"]["jobTemplate"]["spec"], "park": PARK["spec"]}
+MIGRATE = yaml.safe_load((FOLDER / "migrate.yaml").read_text())
+JOBS = {
+    "backup": BACKUP["spec"]["jobTemplate"]["spec"],
+    "park": PARK["spec"],
+    "migrate": MIGRATE["spec"],
+}
+PASSWORDS = ("STORE_", "ARCHIVE_")  # the other variables are settings
 
 
 def named(kind):
@@ -119,6 +125,22 @@ def test_the_park_job_has_the_settings_of_a_worker():
             assert generator["options"] == {"disableNameSuffixHash": True}
 
 
+def test_the_migrate_job_is_that_of_docker_compose():
+    for version in VERSIONS:
+        kubernetes_validate.validate({**MIGRATE, "metadata": {"name": "migrate"}}, version, strict=True)
+    (container,) = MIGRATE["spec"]["template"]["spec"]["containers"]
+    (park,) = PARK["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == shlex.split(COMPOSE["migrate"]["command"])
+    assert [variable["name"] for variable in container["env"]] == ["ARCHIVE_PASSWORD", "CTO_ARCHIVE_URL"]
+    assert all(variable in park["env"] for variable in container["env"])
+    for same in ("image", "securityContext", "volumeMounts"):
+        assert container[same] == park[same]
+    assert (
+        MIGRATE["spec"]["template"]["spec"]["securityContext"]
+        == PARK["spec"]["template"]["spec"]["securityContext"]
+    )
+
+
 def test_a_backup_is_made_every_hour_as_with_docker_compose():
     spec, pod = BACKUP["spec"], JOBS["backup"]["template"]["spec"]
     (container,) = pod["containers"]
@@ -160,18 +182,20 @@ def test_every_file_is_listed():
 
 
 def test_the_commands_are_those_of_procfile_and_docker_compose():
-    assert set(CONTAINERS) == {*PROCFILE, "store"}
-    for name, line in (*PROCFILE.items(), ("store", COMPOSE["store"]["command"])):
+    servers = {name: COMPOSE[name]["command"] for name in ("store", "archive")}
+    assert set(CONTAINERS) == {*PROCFILE, *servers}
+    for name, line in (*PROCFILE.items(), *servers.items()):
         assert CONTAINERS[name]["args"] == shlex.split(line), name
         assert "command" not in CONTAINERS[name], name
-    assert CONTAINERS["store"]["image"] == COMPOSE["store"]["image"]
+    for name in servers:
+        assert CONTAINERS[name]["image"] == COMPOSE[name]["image"]
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_settings_exist_and_equal_those_of_docker_compose(name):
     known = {ENV_PREFIX + field.name.upper() for field in fields(Settings)}
     given = environment(name)
-    assert {variable for variable in given if not variable.startswith("STORE_")} <= known
+    assert {variable for variable in given if not variable.startswith(PASSWORDS)} <= known
     composed = COMPOSE["gateway-1" if name == "gateway" else name]["environment"]
     for variable, value in composed.items():
         if "value" in given[variable]:
@@ -180,7 +204,7 @@ def test_settings_exist_and_equal_those_of_docker_compose(name):
         else:
             assert value.startswith("${" + variable + ":?"), variable
     for variable in set(given) - set(composed):
-        assert variable.startswith("STORE_") or given[variable]["value"] == str(
+        assert variable.startswith(PASSWORDS) or given[variable]["value"] == str(
             getattr(Settings(), variable.removeprefix(ENV_PREFIX).lower())
         ), f"{variable} is set only here, and not to its default"
 
@@ -196,6 +220,10 @@ def test_variables_are_defined_before_they_are_used(name):
 def test_referenced_secrets_and_configuration_exist():
     secrets = generated(FOLDER / "production", "secretGenerator")
     maps = generated(FOLDER / "production", "configMapGenerator")
+    given = environment("archive")
+    assert given["POSTGRES_PASSWORD"]["valueFrom"]["secretKeyRef"]["key"] in secrets["cto"]
+    for variable in ("POSTGRES_USER", "POSTGRES_DB"):
+        assert given[variable]["value"] == COMPOSE["archive"]["environment"][variable]
     for name in OURS:
         for variable in environment(name).values():
             if "valueFrom" in variable:
@@ -238,7 +266,7 @@ def test_probes_use_the_right_paths_and_pods_have_time_to_stop():
     pre_stop_s = gateway["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert PODS["gateway"]["spec"]["terminationGracePeriodSeconds"] >= pre_stop_s + 15
     assert PODS["worker"]["spec"]["terminationGracePeriodSeconds"] >= 20
-    for name in ("worker", "store"):
+    for name in ("worker", "store", "archive"):
         assert "livenessProbe" not in CONTAINERS[name], "a restart would make a short interruption longer"
     assert (
         CONTAINERS["worker"]["startupProbe"]["exec"]["command"]
@@ -318,16 +346,18 @@ def selected(selector):
 def test_network_policies_allow_only_the_necessary_traffic():
     policies = named("NetworkPolicy")
     assert policies["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    (rule,) = policies["store"]["ingress"]
-    assert selected(policies["store"]["podSelector"]) == {"store"}
-    assert selected(rule["from"][0]["podSelector"]) == {*OURS, *JOBS}
-    assert selected(policies["clients-of-the-store"]["podSelector"]) == {*OURS, *JOBS}
-    (rule,) = policies["clients-of-the-store"]["egress"]
-    assert selected(rule["to"][0]["podSelector"]) == {"store"}
+    clients = {"store": {*OURS, "backup", "park"}, "archive": {"worker", "gateway", "migrate"}}
+    for name, expected in clients.items():
+        (rule,) = policies[name]["ingress"]
+        assert selected(policies[name]["podSelector"]) == {name}
+        assert selected(rule["from"][0]["podSelector"]) == expected
+        assert selected(policies[f"clients-of-the-{name}"]["podSelector"]) == expected
+        (rule,) = policies[f"clients-of-the-{name}"]["egress"]
+        assert selected(rule["to"][0]["podSelector"]) == {name}
     reached = {
         name for spec in policies.values() if "ingress" in spec for name in selected(spec["podSelector"])
     }
-    assert reached == {"store", "gateway"}
+    assert reached == {"store", "archive", "gateway"}
 
 
 def test_autoscalers_use_metrics_of_the_adapter_and_the_gateways():

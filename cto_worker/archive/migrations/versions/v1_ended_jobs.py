@@ -52,6 +52,18 @@ def upgrade() -> None:
     op.create_index("job_wallets_by_job", "job_wallets", ["job_id"])
     op.create_table("job_signatures", sa.Column("signature", _TEXT, primary_key=True), _job_id())
     op.create_index("job_signatures_by_job", "job_signatures", ["job_id"])
+    op.create_table(
+        "job_totals",
+        sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+        *(
+            sa.Column(name, _TEXT, primary_key=True)
+            for name in ("status", "outcome", "error_code", "mode", "platform")
+        ),
+        *(
+            sa.Column(name, sa.BigInteger, nullable=False)
+            for name in ("jobs", "successful_buys", "failed_buys", "spent_lamports")
+        ),
+    )
 
 
 def _job_id() -> sa.Column[str]:
