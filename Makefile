@@ -65,6 +65,7 @@ lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and pack
 
 tables: $(VENV)/.tools ## Write the declarations of the code into the tables of docs/
 	$(BIN)/python -m api.spec.reference_tables
+	$(BIN)/python -m api.cli.command_reference
 
 types: $(VENV)/.tools tests/browser/apps/node_modules/.installed clients/js/dev/node_modules/.installed ## Generate the TypeScript types of cto-progress
 	$(BIN)/python -m api.spec.openapi | PATH="$(NODE_BIN):$$PATH" node tests/browser/apps/types.js > $(VENV)/openapi.d.ts

@@ -1,6 +1,7 @@
 """A bot's main loop: starts the operations that users request, and updates one chat message per operation.
 
-    python examples/bot.py state.json
+    pip install cto-client
+    CTO_URL=http://127.0.0.1:3000 CTO_TOKEN=... python examples/bot.py state.json
 
 It reads updates from standard input, one per line, as ``<updateId> <userId> <chatId> /cto <token> <SOL>
 [wallets]`` or ``… /cancel <jobId>``. It writes the messages that it would send to Telegram, one JSON object
@@ -13,20 +14,18 @@ no operation starts twice, and the ``seq`` of the last shown event is saved, so 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
-
-from cto_worker.client import Client
-from cto_worker.errors import CtoError, NotDurableError
+from cto_client import Client, CTOError
 
 MAX_FOLLOWED = 500  # operations, with one thread each
 RETRY_S = 1.0
+SERVER_ERRORS = 500  # HTTP statuses from here on say that the server is not available now
 
 
 class Chats:
@@ -77,7 +76,7 @@ class Bot:
         self._following.shutdown()
 
     def _handle(self, line: str) -> bool:
-        """Handle an update, or reply with the error. Returns ``False`` if the store is unavailable: retry."""
+        """Handle an update, or reply with the error. Returns ``False`` if the system is not available."""
         try:
             update_id, user_id, chat, command, *arguments = line.split()
             chat_id = int(chat)
@@ -85,14 +84,14 @@ class Bot:
             return True  # not an update
         try:
             self._execute(update_id, user_id, chat_id, command, arguments)
-        except (RedisError, OperationalError, NotDurableError):
-            return False
         except ValueError:
             self._chats.send(
                 chat_id, f"answer {update_id}", "Use /cto <token> <SOL> [wallets], or /cancel <jobId>"
             )
-        except CtoError as error:
-            self._chats.send(chat_id, f"answer {update_id}", f"Sorry: {error}")
+        except CTOError as error:
+            if error.status is None or error.status >= SERVER_ERRORS:
+                return False
+            self._chats.send(chat_id, f"answer {update_id}", f"Sorry: {error} {', '.join(error.fields)}")
         return True
 
     def _execute(
@@ -121,17 +120,17 @@ class Bot:
 
     def _follow(self, job_id: str, chat_id: int, seq: int) -> None:
         try:
-            for event in self._cto.follow([job_id], {job_id: seq}):
+            for event in self._cto.follow(job_id, after=seq):
                 details = event.details
                 current = details.error or details.current_operation or event.phase_description
                 self._chats.send(chat_id, job_id, f"{event.progress:.0f} % {event.phase_title}\n{current}")
-                self._state.save(job_id, chat_id, event.seq, ended=event.status.terminal)
-        except CtoError as error:
+                self._state.save(job_id, chat_id, event.seq, ended=event.ended)
+        except CTOError as error:
             self._chats.send(chat_id, job_id, f"Stopped following {job_id}: {error}")
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:  # noqa: PLR2004
         sys.exit(__doc__)
-    with Client() as client:
+    with Client(os.environ["CTO_URL"], os.environ.get("CTO_TOKEN")) as client:
         Bot(client, Chats(), State(Path(sys.argv[1]))).run(sys.stdin)

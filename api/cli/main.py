@@ -1,97 +1,44 @@
-"""The ``cto`` command: its group, and the commands that run or check a whole system."""
+"""The ``cto`` command: all its commands, in the sections of its help."""
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict
-from typing import Any
-
 import click
-from kombu.exceptions import OperationalError
-from redis.exceptions import NoPermissionError, RedisError
-from rich.console import Console
 
-from api.cli import job_commands, operator_commands
 from api.cli.audit.commands import audit
-from api.cli.demo import demo
-from api.cli.doctor import examine
-from api.cli.market_commands import market
-from api.cli.program_name import program
-from api.cli.shared_options import as_json
-from api.cli.up import up
-from cto_worker.config import Settings
-from cto_worker.errors import CtoError
+from api.cli.command_group import SectionedGroup
+from api.cli.commands import operators, system
+from api.cli.commands.cancel import cancel
+from api.cli.commands.completion import completion
+from api.cli.commands.jobs import jobs
+from api.cli.commands.login import list_profiles, login, logout
+from api.cli.commands.market import market
+from api.cli.commands.resolve import resolve
+from api.cli.commands.show import show
+from api.cli.commands.submit import submit
+from api.cli.commands.watch import watch_jobs
 
 
-class _Group(click.Group):
-    """A command group that reports this project's errors as one message, without a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except CtoError as error:
-            raise click.ClickException(str(error)) from error
-        except NoPermissionError as error:
-            raise click.ClickException(
-                f"the store user in CTO_REDIS_URL lacks a permission: {error}. "
-                "Run this command where a worker runs, with the worker's settings"
-            ) from error
-        except (RedisError, OperationalError) as error:
-            raise click.ClickException(
-                f"the store is not reachable: {error}. Run `{program()} doctor` to find out why"
-            ) from error
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.group(
+    cls=SectionedGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.version_option(package_name="cto")
 def main() -> None:
     """Run CTO operations and watch them live.
 
-    Settings are CTO_* environment variables. docs/settings.md lists them.
+    Settings are CTO_* environment variables. docs/settings.md lists them, and docs/cli.md describes the
+    commands.
     """
 
 
-for command in (*job_commands.COMMANDS, *operator_commands.COMMANDS, audit, market):
-    main.add_command(command)
-
-
-@main.command("up")
-@click.option("--no-flower", is_flag=True, help="Do not start Flower.")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, help="Number of worker processes.")
-@click.option("--gateways", type=click.IntRange(1, 64), default=1, help="Number of gateway processes.")
-def _up(*, no_flower: bool, workers: int, gateways: int) -> None:
-    """Run the whole system in the foreground until Ctrl-C."""
-    sys.exit(up(Settings.from_env(), workers=workers, gateways=gateways, flower=not no_flower))
-
-
-@main.command("doctor")
-@as_json
-def _doctor(*, as_json: bool) -> None:
-    """Check the configuration, store, gateway and workers.
-
-    Exits with 1 if a check fails.
-    """
-    failed = False
-    findings = []
-    for finding in examine(Settings.from_env()):
-        failed = failed or not finding.right
-        findings.append(asdict(finding))
-        if not as_json:
-            mark = "FAIL" if not finding.right else "WARN" if finding.warning else "ok"
-            click.echo(f"{mark:<5} {finding.check:<14} {finding.text}")
-            if finding.mend:
-                click.echo(f"{'':<20} → {finding.mend}")
-    if as_json:
-        click.echo(json.dumps(findings))
-    sys.exit(failed)
-
-
-@main.command("demo")
-@click.option("--keep", is_flag=True, help="Keep the system running after the operations ended.")
-def _demo(*, keep: bool) -> None:
-    """Run a few operations on a temporary system and show them."""
-    demo(Console(), keep=keep)
+assert isinstance(main, SectionedGroup)  # noqa: S101 - for the type checker
+main.add_section("Operations", [submit, watch_jobs, show, jobs, cancel])
+main.add_section("Run a system", [system.run_system, system.run_demo, system.check_system])
+main.add_section("Access", [login, logout, list_profiles, operators.token, operators.revoke])
+main.add_section(
+    "Operate a system",
+    [resolve, audit, operators.backup, operators.park, operators.migrate_archive, operators.secrets],
+)
+main.add_section("Tools", [market, completion])
 
 
 if __name__ == "__main__":

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import requests
 
 from api.auth.caller import Role
 from api.auth.tokens import issue
+from api.cli import profiles
 from api.cli.program_name import program
-from cto_worker.errors import CtoError
+from cto_worker.config import Settings
+from cto_worker.errors import ConfigError, CtoError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cto_worker.config import Settings
+    from collections.abc import Callable, Iterator
 
 TIMEOUT_S = 10.0
 TOKEN_S = 60  # lifetime of a token that is issued for one request
@@ -35,16 +36,38 @@ class GatewayError(CtoError):
         self.code = code
 
 
-def client_for(settings: Settings, url: str | None = None) -> RestClient:
-    """Return a client for the gateway of these settings, or for the one at ``url``.
+def client_for(settings: Settings, url: str | None = None, profile_name: str | None = None) -> RestClient:
+    """Return a client for a gateway.
 
-    It sends ``CTO_TOKEN``. Without one, and with a signing key, it issues tokens of the service role, but
-    only for the gateway of these settings: another gateway could use such a token here.
+    Its URL is ``url``, or that of the profile, or that of ``CTO_HOST`` and ``CTO_PORT``, or that of the
+    default profile. It sends ``CTO_TOKEN``, or the token of the profile whose URL it is. Without one, and
+    with a signing key, it issues tokens of the service role, but only for the gateway of these settings:
+    another gateway could use such a token here. Raises :class:`ConfigError`.
     """
+    if url and profile_name:
+        raise ConfigError("--url and --profile both name a gateway: give one of them")
+    client = _client(settings, url, None if url else _profile(settings, profile_name))
+    if url or profile_name:
+        client.options = f" --url {shlex.quote(url)}" if url else f" --profile {profile_name}"
+    return client
+
+
+def _client(settings: Settings, url: str | None, profile: profiles.Profile | None) -> RestClient:
+    if profile:
+        return RestClient(profile.url, lambda: settings.token or profile.current_token())
     own = url is None or url.rstrip("/") == settings.base_url
     if settings.token or not (own and settings.jwt_secret and settings.auth == "required"):
         return RestClient(url or settings.base_url, lambda: settings.token)
     return RestClient(settings.base_url, lambda: issue(settings, "cto", Role.SERVICE, TOKEN_S))
+
+
+def _profile(settings: Settings, name: str | None) -> profiles.Profile | None:
+    """Return the profile of this name, or the default profile if the settings name no gateway."""
+    if name is None and settings.base_url != Settings().base_url:
+        return None
+    saved = profiles.load()
+    name = name or saved.default
+    return saved.get(name) if name else None
 
 
 class RestClient:
@@ -54,6 +77,7 @@ class RestClient:
         """``token`` is called before each request, so its tokens may have a short lifetime."""
         self.url = url.rstrip("/")
         self.token = token
+        self.options = ""  # with which another command reaches the same gateway, for hints
         self._session = requests.Session()
         self._session.auth = self._sign  # credentials from .netrc would replace a session header
 
@@ -67,14 +91,30 @@ class RestClient:
         """Send a JSON document and return the ``data`` of the response. Raises :class:`GatewayError`."""
         return self._request("POST", path, json=document, headers=headers)
 
+    def lines(self, path: str, **query: Any) -> Iterator[str]:
+        """Yield the lines of a text as they arrive. Raises :class:`GatewayError`, also between two lines."""
+        given = {name: value for name, value in query.items() if value is not None}
+        with self._respond("GET", path, params=given, stream=True) as response:
+            if not response.ok:
+                self._data(response)  # raises
+            try:
+                yield from (line.decode() for line in response.iter_lines())
+            except requests.RequestException as error:
+                raise GatewayError("interrupted", f"the response ended early: repeat ({error})") from error
+
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if token := self.token():
             request.headers["Authorization"] = f"Bearer {token}"
         return request
 
     def _request(self, method: str, path: str, **options: Any) -> Any:
+        return self._data(self._respond(method, path, **options))
+
+    def _respond(self, method: str, path: str, **options: Any) -> requests.Response:
         try:
-            response = self._session.request(method, self.url + path, timeout=TIMEOUT_S, **options)
+            return self._session.request(method, self.url + path, timeout=TIMEOUT_S, **options)
+        except requests.exceptions.SSLError as error:  # a subclass of the next
+            raise self._not_a_gateway(f"{error}. Does it use http://?") from error
         except requests.ConnectionError as error:
             start = f"CTO_AUTH=off {program()} up"
             raise GatewayError(
@@ -87,7 +127,6 @@ class RestClient:
             raise GatewayError("invalid_request", f"cannot send the request: {error}") from error
         except requests.RequestException as error:
             raise self._not_a_gateway(str(error)) from error
-        return self._data(response)
 
     def _data(self, response: requests.Response) -> Any:
         try:
@@ -100,7 +139,10 @@ class RestClient:
             failure = document["error"]
             fields = (failure.get("details") or {}).get("fields")
             if failure["code"] == "unauthorized":
-                failure["message"] = "set CTO_TOKEN, or set CTO_JWT_SECRET to the gateway's value"
+                failure["message"] = (
+                    f"{failure['message']}. Run `{program()} login`, set CTO_TOKEN, "
+                    "or set CTO_JWT_SECRET to the gateway's value"
+                )
             raise GatewayError(failure["code"], failure["message"], fields)
         return document["data"]
 

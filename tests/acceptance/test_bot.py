@@ -14,7 +14,8 @@ from support.samples import MINT
 from support.system import System
 from support.waiting import assert_stays, wait_until
 
-BOT = Path(__file__).parents[2] / "examples" / "bot.py"
+ROOT = Path(__file__).parents[2]
+BOT, CLIENT = ROOT / "examples" / "bot.py", ROOT / "clients" / "python" / "src"
 
 
 class Bot:
@@ -22,7 +23,11 @@ class Bot:
         self.out = state.with_suffix(".out")
         with self.out.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, BOT, state], env=env, stdin=subprocess.PIPE, stdout=out, text=True
+                [sys.executable, BOT, state],
+                env=env | {"CTO_URL": f"http://127.0.0.1:{env['CTO_PORT']}", "PYTHONPATH": str(CLIENT)},
+                stdin=subprocess.PIPE,
+                stdout=out,
+                text=True,
             )
 
     def update(self, text):
@@ -83,7 +88,7 @@ def test_a_restarted_bot_follows_each_operation_to_its_end(system, bot):
     assert [text[:8] for _, text in second.output(80)] == ["Use /cto"]
 
 
-def test_an_update_waits_while_the_store_is_unreachable(bot):
+def test_an_update_waits_while_the_gateway_is_unreachable(bot):
     env = environment()
     early = bot(env)
     early.update(f"1 botuser 77 /cto {MINT} 0.05 2")

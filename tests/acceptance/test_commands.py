@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
-import os
-import pty
 import re
 import shutil
 import signal
-import struct
 import subprocess
 import tempfile
-import termios
 import time
 import uuid
 from pathlib import Path
@@ -22,6 +16,7 @@ import pytest
 import requests
 from support.cases import check_all
 from support.processes import BIN, free_port
+from support.terminal import in_terminal
 from support.waiting import wait_until
 
 
@@ -34,38 +29,8 @@ def elsewhere(system):
     shutil.rmtree(directory)
 
 
-def in_terminal(env, *arguments):
-    """Run a command in a terminal of 80 columns. Returns its exit status and its output."""
-    controller, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    env = {name: value for name, value in env.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
-    process = subprocess.Popen(
-        [BIN / "cto", *arguments],
-        env=env | {"TERM": "xterm"},
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        start_new_session=True,
-    )
-    os.close(terminal)
-    output = b""
-    while data := read(controller):
-        output += data
-    os.close(controller)
-    return process.wait(60), output.decode()
-
-
-def read(controller):
-    try:
-        return os.read(controller, 65_536)
-    except OSError as error:  # Linux raises EIO when the last writer has closed the terminal
-        if error.errno != errno.EIO:
-            raise
-        return b""
-
-
 def test_a_job_is_watched_in_a_terminal(system):
-    status, output = in_terminal(system.env, "submit", "--watch", "--user", uuid.uuid4().hex)
+    status, output = in_terminal(system.env, "submit", "--watch", "--yes", "--user", uuid.uuid4().hex)
     assert status == 0, output
     assert "━" in output
     assert "completed" in output
@@ -73,7 +38,7 @@ def test_a_job_is_watched_in_a_terminal(system):
 
 def test_the_error_of_a_failed_job_is_shown_in_full(system):
     user = uuid.uuid4().hex
-    status, output = in_terminal(system.env, "submit", "--watch", "--user", user, "--amount", "5000")
+    status, output = in_terminal(system.env, "submit", "--watch", "--yes", "--user", user, "--amount", "5000")
     assert status == 1, output
     job = json.loads(system.cto("jobs", "--user", user, "--json").stdout)["jobs"][0]
     error = system.get(f"/api/cto/job/{job['jobId']}/latest")["details"]["error"]
@@ -266,3 +231,12 @@ def test_hints_can_be_copied(system):
     assert done.returncode == 0, done.stderr
     port_in_use = system.cto("up")
     assert f"CTO_AUTH=off CTO_PORT={system.settings.port + 1} {command} up" in port_in_use.stderr
+
+
+def test_a_quiet_system_shows_only_addresses_and_warnings(elsewhere, started):
+    _, read = started(
+        [BIN / "cto", "up", "--quiet", "--no-flower"], elsewhere(), lambda text: "ready: try" in text
+    )
+    assert "dashboard" in read()
+    assert "[info" not in read()
+    assert {line.partition("|")[0].strip() for line in read().splitlines()} <= {"cto", "store"}

@@ -23,7 +23,7 @@ from support.tokens import token
 from support.waiting import wait_until
 
 from api.auth.token_revocations import revoke
-from api.cli import deployment_secrets
+from api.cli.system import deployment_secrets
 from cto_worker.observability.heartbeat_reader import read_system_counts
 from cto_worker.store import keys
 
@@ -248,7 +248,7 @@ def test_a_gateway_ends_a_cancelled_job_that_waits(without_worker):
 
 def test_a_backup_is_restored_as_the_guide_describes(without_worker):
     section = GUIDE.partition("## Back up and restore")[2]
-    restore, park = re.search(r" store (sh .*) < cto.rdb &&\n.* worker (cto \w+) &&", section).groups()
+    restore, park = re.search(r" store (sh .*) < cto.rdb &&\n.* worker (cto park --yes) &&", section).groups()
     assert "docker compose run --rm backup &&" in section
     deployment = without_worker
     with deployment.store("worker") as store:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -21,10 +24,10 @@ from support.system import System
 from support.tokens import GUARDED, SECRET, bearer, token
 from support.waiting import wait_until
 
-from cto_worker.client import Client as BotClient
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.store import keys
 
+ENQUEUE = "import cto_worker, json, sys; print(cto_worker.enqueue(json.loads(sys.argv[1])))"
 CALLER = "00f067aa0ba902b7"  # the span of the caller
 OK, SERVER_ERROR, ERROR = 200, 2, 2  # HTTP; and OpenTelemetry's kind and status
 OFTEN = {"OTEL_BSP_SCHEDULE_DELAY": "100"}  # ms until spans are sent
@@ -249,8 +252,14 @@ def test_jobs_sent_by_task_name_or_from_python_are_traced(system, collector, tra
         "insufficient_funds",
         "insufficient_funds",
     )
-    with BotClient(system.settings) as bot:
-        job_id = bot.submit(body)
+    done = subprocess.run(
+        [sys.executable, "-c", ENQUEUE, json.dumps(body)],
+        env=system.env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    job_id = done.stdout.strip()
     run = only(wait_until(lambda: [span for span in collector.of_job(job_id) if span.name == "cto.run"]))
     created = only([span for span in collector.of(run.trace, "create job") if span.id == run.parent])
     assert created.service == "cto-client"

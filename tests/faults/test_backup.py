@@ -104,7 +104,7 @@ def test_nothing_is_parked_while_a_worker_runs(system):
     running = system.submit()
     system.wait_for_events(running, 3)
     refused = subprocess.run(
-        [BIN / "cto", "park", "--wait", "0"],
+        [BIN / "cto", "park", "--wait", "0", "--yes"],
         env=system.env,
         capture_output=True,
         text=True,

@@ -11,7 +11,7 @@ import click
 from msgspec import to_builtins
 
 from api.cli.shared_options import as_json
-from api.cli.table_output import print_table
+from api.cli.terminal.table_output import print_table
 from api.rest.audit_view import entry_of
 from cto_worker.archive import database
 from cto_worker.archive.archive_queries import ArchiveQueries

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 SOL = "SOL"
-_CURVE = "curve:"  # + mint: the account of a bonding curve
+CURVE = "curve:"  # + mint: the account of a bonding curve
 REFUSED = "refused"  # entry without postings: a second order for an intent that has an outcome
 
 
@@ -34,10 +34,10 @@ class Entry:
     """A movement or a refused order. Its postings sum to zero for each asset."""
 
     entry_id: str  # id in the stream: milliseconds since the epoch, and a counter
-    kind: str  # deposit, transfer, buy, failed_transfer, failed_buy or refused
+    kind: str  # deposit, transfer, buy, failed_transfer, failed_buy, refused or reset
     intent_id: str
     user_id: str
-    signature: str  # the order's; "" for a deposit
+    signature: str  # the order's; "" for a deposit or reset
     postings: tuple[Posting, ...]
 
 
@@ -119,6 +119,12 @@ def wallets(store: Redis, user_id: str) -> list[dict[str, Any]]:
     ]
 
 
+def mints(ledger: Iterable[Entry]) -> list[str]:
+    """Return the mints of all curves that have an entry."""
+    accounts = {posting.account for entry in ledger for posting in entry.postings}
+    return sorted(name.removeprefix(CURVE) for name in accounts if name.startswith(CURVE))
+
+
 def _imbalance(entry: Entry) -> bool:
     sums: Counter[str] = Counter()
     for posting in entry.postings:
@@ -133,8 +139,7 @@ def _balances(store: Redis, ledger: list[Entry]) -> dict[tuple[str, str], int]:
     with an entry. The store's keys are not listed, because a worker's ACL user may not do so.
     """
     users = sorted({entry.user_id for entry in ledger})
-    accounts = {posting.account for entry in ledger for posting in entry.postings}
-    mints = sorted(name.removeprefix(_CURVE) for name in accounts if name.startswith(_CURVE))
+    names = mints(ledger)
     balances: dict[tuple[str, str], int] = {}
     for wallets_of_user in _hashes(store, map(keys.paper_wallets, users)):
         for name, lamports in wallets_of_user.items():
@@ -143,9 +148,9 @@ def _balances(store: Redis, ledger: list[Entry]) -> dict[tuple[str, str], int]:
         for field, amount in tokens_of_user.items():
             owner, mint = field.decode().split(":")
             balances[owner, mint] = int(amount)
-    for mint, state in zip(mints, _hashes(store, map(keys.paper_curve, mints)), strict=True):
-        balances[_CURVE + mint, SOL] = int(state.get(b"sol", 0))
-        balances[_CURVE + mint, mint] = -int(state.get(b"sold", 0))
+    for mint, state in zip(names, _hashes(store, map(keys.paper_curve, names)), strict=True):
+        balances[CURVE + mint, SOL] = int(state.get(b"sol", 0))
+        balances[CURVE + mint, mint] = -int(state.get(b"sold", 0))
     return balances
 
 
@@ -165,4 +170,4 @@ def _has_balance(account: str) -> bool:
 def _kind(account: str) -> str:
     if not _has_balance(account):
         return account
-    return "curves" if account.startswith(_CURVE) else "wallets"
+    return "curves" if account.startswith(CURVE) else "wallets"

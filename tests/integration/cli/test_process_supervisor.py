@@ -17,7 +17,7 @@ PYTHON = sys.executable
 PROGRAM = """
 import os, sys
 from pathlib import Path
-from api.cli.process_supervisor import Spec, Supervisor
+from api.cli.system.process_supervisor import Spec, Supervisor
 here = Path(sys.argv[1])
 child = [sys.executable, "-u", "-c", '''
 import os, signal, subprocess, sys, time

@@ -12,7 +12,7 @@ from support.deployment import ROOT, Deployment
 from support.processes import BIN
 from support.tokens import token
 
-from api.cli import deployment_secrets
+from api.cli.system import deployment_secrets
 
 
 def test_secrets_are_created_once(tmp_path):

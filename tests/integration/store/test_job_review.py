@@ -329,10 +329,10 @@ def test_the_command_shows_what_is_unknown_and_how_to_resolve_it(run, store, cto
 
 def test_the_command_resolves_one_intent_after_the_other(run, cto, record, listed):
     run("j1", "wallet-1:buy", "wallet-2:buy")
-    status, text = cto("j1", "--intent", FIRST, "--executed")
+    status, text = cto("j1", "--intent", FIRST, "--executed", "--yes")
     assert (status, text.splitlines()[0]) == (0, f"{FIRST}: executed")
     assert f"{program()} resolve j1 --intent {SECOND} --executed" in text, "and shows what is left"
-    assert cto("j1", "--intent", SECOND, "--not-executed") == (
+    assert cto("j1", "--intent", SECOND, "--not-executed", "--yes") == (
         0,
         f"{SECOND}: not executed\nj1 has no unknown intents left and no longer needs review\n",
     )
@@ -366,7 +366,7 @@ def test_the_command_prints_json(run, cto):
             }
         ],
     }
-    status, text = cto("j1", "--intent", FIRST, "--executed", "--json")
+    status, text = cto("j1", "--intent", FIRST, "--executed", "--yes", "--json")
     assert status == 0
     assert json.loads(text) == {"jobId": "j1", "needsReview": False, "unknownIntents": []}
 
@@ -376,8 +376,8 @@ def test_the_command_prints_json(run, cto):
     [
         (["nothing"], 1, "no job nothing"),
         (["runs"], 1, "job runs has not ended"),
-        (["j1", "--intent", SECOND, "--executed"], 1, "the market reported it as confirmed"),
-        (["j1", "--intent", "x", "--executed"], 1, "has no order for an intent x"),
+        (["j1", "--intent", SECOND, "--executed", "--yes"], 1, "the market reported it as confirmed"),
+        (["j1", "--intent", "x", "--executed", "--yes"], 1, "has no order for an intent x"),
         (["j1", "--intent", FIRST], 2, "--executed and --not-executed"),
         (["j1", "--executed"], 2, "--intent"),
         (["j1", "--not-executed"], 2, "--intent"),

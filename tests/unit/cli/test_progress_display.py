@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 from support.samples import MINT
 
-from api.cli.job_state_labels import label_of
-from api.cli.progress_display import BAR_WIDTH, Bars, Lines, bars, describe
 from api.cli.rest_client import GatewayError, RestClient
+from api.cli.terminal.job_state_labels import label_of
+from api.cli.terminal.progress_display import BAR_WIDTH, Bars, Lines, bars, describe
 
 EVENT = {
     "jobId": "0123456789abcdef",

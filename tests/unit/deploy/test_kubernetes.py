@@ -14,7 +14,7 @@ import pytest
 import yaml
 from honcho.environ import parse_procfile
 
-from api.cli import deployment_secrets
+from api.cli.system import deployment_secrets
 from cto_worker.config import ENV_PREFIX, Settings
 
 ROOT = Path(__file__).parents[3]
@@ -108,7 +108,7 @@ def test_the_park_job_has_the_settings_of_a_worker():
     for version in VERSIONS:
         kubernetes_validate.validate({**PARK, "metadata": {"name": "park"}}, version, strict=True)
     pod, (container,) = PARK["spec"]["template"], PARK["spec"]["template"]["spec"]["containers"]
-    assert container["args"] == ["cto", "park"]
+    assert container["args"] == ["cto", "park", "--yes"]
     assert container["env"] == CONTAINERS["worker"]["env"]
     for confined in ("securityContext", "volumeMounts"):
         assert container[confined] == CONTAINERS["worker"][confined]

@@ -16,8 +16,9 @@ from honcho.environ import parse_procfile
 from redis.exceptions import RedisError
 
 from api.auth.auth_settings import validate_auth_settings
-from api.cli.process_supervisor import Spec, Supervisor
+from api.cli import profiles
 from api.cli.program_name import program
+from api.cli.system.process_supervisor import Spec, Supervisor
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 from cto_worker.observability import flower_options
@@ -35,8 +36,13 @@ PROBE_S = 0.5
 READY_EVERY_S = 0.25  # interval of the check whether the system is ready
 
 
-def up(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool = True) -> int:
-    """Run the system and return the exit status. Raises :class:`ConfigError` before any process starts."""
+def up(
+    settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool = True, quiet: bool = False
+) -> int:
+    """Run the system and return the exit status. Raises :class:`ConfigError` before any process starts.
+
+    ``quiet`` hides the lines of the processes below a warning.
+    """
     validate_auth_settings(settings)
     ports = {"CTO_PORT": settings.port}
     if flower:
@@ -56,7 +62,7 @@ def up(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool 
 
     specs = processes(settings, workers=workers, gateways=gateways, flower=flower)
     as_line = _json_line if settings.log_format == "json" else None
-    supervisor = Supervisor(specs, _environ(settings), every_tick=announce, as_line=as_line)
+    supervisor = Supervisor(specs, _environ(settings), every_tick=announce, as_line=as_line, quiet=quiet)
     supervisor.may_start = _StoreWait(settings, supervisor.write_line).over
     for warning in unknown_settings().values():
         supervisor.write_line(f"warning: {warning}")
@@ -152,7 +158,7 @@ def processes(settings: Settings, *, workers: int = 1, gateways: int = 1, flower
 
 def procfile() -> Path:
     """Return the path of the Procfile: beside the package in a checkout, inside it in a wheel."""
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
     inside = package / "Procfile"
     return inside if inside.exists() else package.parent / "Procfile"
 
@@ -184,8 +190,16 @@ def _addresses(settings: Settings, *, flower: bool) -> list[str]:
         f"store       {settings.data_dir.absolute()}" if settings.embedded else "store       CTO_REDIS_URL"
     )
     # Another terminal does not have the port that was set in this one.
-    url = f" --url {settings.base_url}" if settings.base_url != Settings().base_url else ""
+    elsewhere = settings.base_url != Settings().base_url or _default_gateway_is_saved()
+    url = f" --url {settings.base_url}" if elsewhere else ""
     return [*lines, f"ready: try `{program()} submit --watch{url}` in another terminal"]
+
+
+def _default_gateway_is_saved() -> bool:
+    try:
+        return bool(profiles.load().default)
+    except ConfigError:  # the next command reports it
+        return True
 
 
 def _check_free(settings: Settings, port: int, name: str) -> None:

@@ -1,92 +1,41 @@
-"""The commands for operators: review, backup, migration, tokens and secrets. They do not use a gateway."""
+"""The commands for operators: backup, migration, restore, tokens and secrets. They do not use a gateway."""
 
 from __future__ import annotations
 
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import click
 from redis.exceptions import RedisError
-from rich.console import Console
-from rich.table import Column, Table
 
+from api.auth import token_revocations
 from api.auth.caller import Role
-from api.auth.token_revocations import revoke
 from api.auth.tokens import issue
-from api.cli import deployment_secrets
 from api.cli.audit.change_entries import continue_log, enter_if_possible, enter_parking
 from api.cli.program_name import program
 from api.cli.shared_options import as_json
+from api.cli.system import deployment_secrets
+from api.cli.terminal.confirmation import confirm, yes_option
 from cto_worker.archive import database
 from cto_worker.archive.schema import migrate
 from cto_worker.config import Settings
 from cto_worker.domain.audit_entry import Change, local_actor
 from cto_worker.domain.journal_ports import Journal
-from cto_worker.domain.lamports import to_lamports, to_sol
-from cto_worker.domain.operation_request import MAX_BUY_SOL, USER_ID
+from cto_worker.domain.operation_request import USER_ID
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.park_after_restore import park_all_in_time
 from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 from cto_worker.store import audit_stream, job_review, keys
-from cto_worker.store.job_review import Resolution
 from cto_worker.store.rdb_snapshot import snapshot
 from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.store_connection import connect
 
 
-@click.command("resolve")
-@click.argument("job")
-@click.option("--intent", help="Id of the unknown intent to resolve.")
-@click.option("--executed", is_flag=True, help="The intent was executed. This cannot be undone.")
-@click.option("--not-executed", is_flag=True, help="The intent was not executed. This cannot be undone.")
-@click.option("--spent", type=click.FloatRange(0, MAX_BUY_SOL), default=0, help="SOL spent, fees included.")
-@click.option(
-    "--tokens", type=click.IntRange(0), default=0, help="Tokens that the buy received, in base units."
-)
-@as_json
-def _resolve(  # noqa: PLR0913 - one parameter per option
-    *,
-    job: str,
-    intent: str | None,
-    executed: bool,
-    not_executed: bool,
-    spent: float,
-    tokens: int,
-    as_json: bool,
-) -> None:
-    """Show the unknown intents of an ended job, or resolve one of them.
-
-    After the last one is resolved, the job leaves the list of `cto jobs --status needs_review`.
-    """
-    if executed + not_executed != (intent is not None):
-        raise click.UsageError("Give --intent together with one of --executed and --not-executed.")
-    settings, actor = Settings.from_env(), local_actor()
-    with connect(settings) as store:
-        if intent is not None:
-            found = Resolution(executed, to_lamports(spent), tokens)
-            job_review.resolve(store, job, intent, found, actor=actor, replicas=settings.replicas)
-        unknown = job_review.unknown_intents(store, job)
-        closed = not unknown and job_review.close(store, job, actor=actor, replicas=settings.replicas)
-    if as_json:
-        intents = [_intent_fields(each) for each in unknown]
-        click.echo(json.dumps({"jobId": job, "needsReview": bool(unknown), "unknownIntents": intents}))
-        return
-    if intent is not None:
-        click.echo(f"{intent}: {'executed' if executed else 'not executed'}")
-    if unknown:
-        _show_unknown(job, unknown)
-    elif closed or intent is not None:
-        click.echo(f"{job} has no unknown intents left and no longer needs review")
-    else:
-        click.echo(f"Nothing to review in {job}.")
-
-
 @click.command("backup")
-def _backup() -> None:
+def backup() -> None:
     """Write a snapshot of the store to its file dump.rdb.
 
     docs/operating.md describes how to keep and restore it.
@@ -99,7 +48,7 @@ def _backup() -> None:
 
 
 @click.command("migrate")
-def _migrate() -> None:
+def migrate_archive() -> None:
     """Bring the archive's database to the schema of this release.
 
     With PostgreSQL, run it before the processes of a new release start. SQLite is migrated at start.
@@ -121,13 +70,15 @@ def _migrate() -> None:
     default=60,
     help="Seconds to wait until the store answers and all workers are gone.",
 )
+@yes_option
 @as_json
-def _park(*, wait: float, as_json: bool) -> None:
+def park(*, wait: float, yes: bool, as_json: bool) -> None:
     """End all unfinished jobs for review, after a backup was restored.
 
     Stop all workers first. The command neither asks the market nor sends orders.
     """
     settings = Settings.from_env()
+    confirm("End all unfinished jobs for review? No worker may run. This cannot be undone.", yes=yes)
     with connect(settings) as store, celery_app(settings) as app:
         journal = metered(Journal.of(RedisJournal(store, settings)))
         continue_log(store, settings)
@@ -157,7 +108,7 @@ def _park(*, wait: float, as_json: bool) -> None:
     help="Role, for the claim `role`.",
 )
 @click.option("--hours", type=click.FloatRange(0, 8_760), default=12, help="Lifetime of the token, in hours.")
-def _token(*, user: str, role: str, hours: float) -> None:
+def token(*, user: str, role: str, hours: float) -> None:
     """Print an access token for development.
 
     It is signed with CTO_JWT_SECRET.
@@ -184,7 +135,7 @@ def _token(*, user: str, role: str, hours: float) -> None:
     multiple=True,
     help="Secret to replace; repeatable.",
 )
-def _secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
+def secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
     """Create the secrets of a deployment, or add the missing ones.
 
     Existing secrets stay unless --rotate names them. After `--rotate store` the store accepts the previous
@@ -205,13 +156,13 @@ def _secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
     default=30,
     help="Days to remember the revocation; at least the longest lifetime of a token.",
 )
-def _revoke(*, jti: str | None, user: str | None, days: int) -> None:
+def revoke(*, jti: str | None, user: str | None, days: int) -> None:
     """Revoke access tokens and close their connections within a second."""
     if bool(jti) == bool(user):
         raise click.UsageError("Give exactly one of --jti and --user.")
     settings = Settings.from_env()
     with connect(settings) as store:
-        revoke(
+        token_revocations.revoke(
             store,
             token_id=jti or "",
             user_id=user or "",
@@ -220,30 +171,3 @@ def _revoke(*, jti: str | None, user: str | None, days: int) -> None:
             replicas=settings.replicas,
         )
     click.echo(f"revoked: {f'token {jti}' if jti else f'all tokens issued to {user} until now'}")
-
-
-def _intent_fields(intent: job_review.UnknownIntent) -> dict[str, Any]:
-    return {
-        "intentId": intent.intent_id,
-        "description": intent.description,
-        "kind": intent.kind,
-        "wallet": intent.wallet,
-        "lamports": intent.lamports,
-        "signature": intent.signature,
-    }
-
-
-def _show_unknown(job: str, unknown: list[job_review.UnknownIntent]) -> None:
-    table = Table("step", "kind", Column("wallet", overflow="fold"), "SOL")
-    for intent in unknown:
-        table.add_row(intent.description, intent.kind, intent.wallet, f"{to_sol(intent.lamports):.9f}")
-    Console().print(table)
-    click.echo("Look up each signature at the market or in an explorer, and record whether it was executed:")
-    for intent in unknown:  # outside the table, which would break such long words
-        click.echo(
-            f"\n{intent.signature}\n  {program()} resolve {job} --intent {intent.intent_id} --executed"
-        )
-    click.echo("\nor --not-executed. This cannot be undone.")
-
-
-COMMANDS = (_resolve, _backup, _migrate, _park, _token, _secrets, _revoke)

@@ -17,11 +17,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from api.cli.job_state_labels import buys_of, label_of
-from api.cli.process_supervisor import die_with_parent, handled
+from api.cli.job_watcher import watch
 from api.cli.program_name import program
-from api.cli.progress_display import Bars, Lines, bars, watch
 from api.cli.rest_client import GatewayError, RestClient
+from api.cli.system.process_supervisor import die_with_parent, handled
+from api.cli.terminal.job_state_labels import buys_of, label_of
+from api.cli.terminal.progress_display import Bars, Lines, bars
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
 from cto_worker.markets.paper.ledger import audit

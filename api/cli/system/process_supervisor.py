@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
-from cto_worker.observability.logging_setup import escape
+from api.cli.system.process_output import SUPERVISOR, ProcessOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,6 @@ TICK_S = 0.1
 FIRST_RESTART_S, LONGEST_RESTART_S = 0.5, 10.0
 STEADY_S = 30.0  # a process that ran for this long is restarted with the shortest delay
 STOP_S = 15.0  # from SIGTERM to SIGKILL
-COLOURS = (36, 33, 32, 35, 34)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -62,12 +61,17 @@ class Supervisor:
     out: IO[str] = field(default_factory=lambda: sys.stdout)
     every_tick: Callable[[], None] = lambda: None
     may_start: Callable[[], bool] = lambda: True  # called before the first start of each process
-    # Formats a text and the name of its process as a line. Without it, a line is a label and the text.
-    as_line: Callable[[str, str], str] | None = None
+    as_line: Callable[[str, str], str] | None = None  # see ProcessOutput
+    quiet: bool = False  # show only warnings and errors of the processes
+    _output: ProcessOutput = field(init=False)
     _children: list[_Child] = field(default_factory=list)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _stopping: bool = False
     _exit_status: int = 0
+
+    def __post_init__(self) -> None:
+        names = [spec.name for spec in self.specs]
+        self._output = ProcessOutput(self.out, names, self.as_line, self.quiet)
 
     def run(self) -> int:
         """Run the processes. Returns 0 after a stop, or :data:`os.EX_CONFIG` if a process exited with it."""
@@ -88,21 +92,9 @@ class Supervisor:
         """Make :meth:`run` stop all processes and return."""
         self._stopping = True
 
-    def write_line(self, text: str, name: str = "cto") -> None:
+    def write_line(self, text: str, name: str = SUPERVISOR) -> None:
         """Write a line of output of the process ``name``."""
-        if self.as_line:
-            if text.strip():
-                self.out.write(f"{self.as_line(text, name)}\n")
-                self.out.flush()
-            return
-        width = max(len(spec.name) for spec in self.specs)
-        label = f"{name:<{width}} |"
-        if self.out.isatty():
-            names = [spec.name for spec in self.specs]
-            colour = COLOURS[names.index(name) % len(COLOURS)] if name in names else 1
-            label = f"\x1b[{colour}m{label}\x1b[0m"
-        self.out.write(f"{label} {escape(text)}\n")
-        self.out.flush()
+        self._output.write(text, name)
 
     def _are_ready(self) -> bool:
         return all(child.process and child.spec.ready() for child in self._children)
@@ -135,6 +127,7 @@ class Supervisor:
         process = child.process
         assert process  # noqa: S101 - for the type checker
         self._drain(child)
+        self._output.show_hidden(child.spec.name)
         _signal_group(process, signal.SIGKILL)  # its own children, if any are left
         child.process = None
         if process.returncode == os.EX_CONFIG:

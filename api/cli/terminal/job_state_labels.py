@@ -10,25 +10,31 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 GOOD, WARNING, BAD, RUNNING = "green", "yellow", "red", "cyan"
-NEEDS_REVIEW = "needs review"
+NEEDS_REVIEW, PARTIAL = "needs review", "partial"
+ENDED = ("completed", "failed")  # status of the last event of a job
 
 
 def label_of(event: Mapping[str, Any], *, needs_review: bool | None = None) -> tuple[str, str]:
-    """Return the label and the colour for a job's latest event (the JSON object).
+    """Return the label and the colour for a job's latest event (the JSON object), as ``partial 2/10``.
 
     ``needs_review`` is the current value from a status or list response; by default, that of the final event.
     """
-    details = event.get("details", {})
+    label, colour = short_label_of(event, needs_review=needs_review)
+    return (f"{label} {buys_of(event)}" if label == PARTIAL else label), colour
+
+
+def short_label_of(event: Mapping[str, Any], *, needs_review: bool | None = None) -> tuple[str, str]:
+    """Return the same without the number of buys."""
     outcome = outcome_of(event)
     if needs_review is None:
-        needs_review = details.get("needsReview", outcome is PurchaseOutcome.UNKNOWN)
+        needs_review = event.get("details", {}).get("needsReview", outcome is PurchaseOutcome.UNKNOWN)
     if needs_review:
         return NEEDS_REVIEW, WARNING
     if outcome is PurchaseOutcome.UNKNOWN:
         return "unknown, reviewed", WARNING
     if outcome is PurchaseOutcome.PARTIAL:
-        return f"partial {buys_of(event)}", WARNING
-    if event["status"] in ("completed", "failed"):
+        return PARTIAL, WARNING
+    if event["status"] in ENDED:
         return event["status"], GOOD if event["status"] == "completed" else BAD
     return event["status"], RUNNING
 

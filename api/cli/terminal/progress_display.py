@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import json
-import queue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 from rich.text import Text
 
-from api.cli.job_state_labels import label_of
-from api.cli.rest_client import GatewayError
+from api.cli.terminal.job_state_labels import ENDED, label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.console import Console
     from rich.progress import Task
 
-    from api.cli.rest_client import RestClient
-
-ENDED = ("completed", "failed")
-QUIET_S = 5.0  # without an event for this long, the history is read
 BAR_WIDTH = 16  # leaves space for a short text on a line of 80 columns
+NARROW_BAR_WIDTH, NARROW = 8, 72  # on lines of fewer than 72 columns
 
 
 class Screen(Protocol):
@@ -49,11 +42,16 @@ class Lines:
 
 
 class Bars:
-    """A screen with one live bar per job."""
+    """A screen with one live bar per job, and a line with the result of each job that has ended.
 
-    def __init__(self, progress: Progress) -> None:
+    With ``remove_ended`` the result replaces the bar. Otherwise :meth:`show_results` shows it after the bars.
+    """
+
+    def __init__(self, progress: Progress, *, remove_ended: bool = False) -> None:
         self._progress = progress
+        self._remove_ended = remove_ended
         self._tasks: dict[str, Any] = {}
+        self._results: dict[str, str] = {}
 
     def show(self, event: dict[str, Any]) -> None:
         """See :class:`Screen`."""
@@ -61,7 +59,7 @@ class Bars:
         shown = {
             "token": f"{event['tokenAddress'][:4]}…{event['tokenAddress'][-4:]}",
             "mode": event["mode"],
-            "text": _text(event),
+            "text": text_of(event),
             "colour": label_of(event)[1],
         }
         if job_id not in self._tasks:
@@ -69,7 +67,24 @@ class Bars:
             self._tasks[job_id] = self._progress.add_task("", total=100, job=job_id[:8], **shown)
         self._progress.update(self._tasks[job_id], completed=event["progress"], **shown)
         if ended:
-            self._progress.stop_task(self._tasks[job_id])
+            self._end(job_id, event)
+
+    def show_results(self) -> None:
+        """Print the results that have not replaced their bars. Call it after the live display has ended."""
+        for result in self._results.values():
+            self._print(result)
+
+    def _end(self, job_id: str, event: dict[str, Any]) -> None:
+        self._progress.stop_task(self._tasks[job_id])
+        if self._remove_ended:
+            self._progress.remove_task(self._tasks.pop(job_id))
+            self._print(result_of(event))
+        else:
+            self._results[job_id] = result_of(event)
+
+    def _print(self, text: str) -> None:
+        # Not as markup or emoji: it may contain users' texts. A long line wraps.
+        self._progress.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 class _EventColumn(ProgressColumn):
@@ -82,16 +97,22 @@ class _EventColumn(ProgressColumn):
 def bars(console: Console) -> Progress:
     """Return the live display for :class:`Bars`; use it as a context manager.
 
-    If the line is too short, only the event's text is truncated.
+    If the line is too short, the token and the mode are left out, and only the event's text is truncated.
     """
+    job = TextColumn("{task.fields[job]}", markup=False, table_column=_fixed(8))
+    percent = TextColumn("{task.percentage:>3.0f} %", table_column=_fixed(5))
+    event = _EventColumn(table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
+    if console.width < NARROW:
+        bar = BarColumn(bar_width=NARROW_BAR_WIDTH, table_column=_fixed(NARROW_BAR_WIDTH))
+        return Progress(job, bar, percent, event, console=console, expand=True)
     return Progress(
-        TextColumn("{task.fields[job]}", markup=False, table_column=_fixed(8)),
+        job,
         TextColumn("{task.fields[token]}", style="dim", markup=False, table_column=_fixed(9)),
         TextColumn("{task.fields[mode]}", style="dim", markup=False, table_column=_fixed(9)),
         BarColumn(bar_width=BAR_WIDTH, table_column=_fixed(BAR_WIDTH)),
-        TextColumn("{task.percentage:>3.0f} %", table_column=_fixed(5)),
+        percent,
         TimeElapsedColumn(table_column=_fixed(7)),
-        _EventColumn(table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        event,
         console=console,
         expand=True,
     )
@@ -101,66 +122,18 @@ def _fixed(width: int) -> Column:
     return Column(no_wrap=True, min_width=width)
 
 
-def watch(gateway: RestClient, job_ids: Sequence[str], screen: Screen) -> list[dict[str, Any]]:
-    """Show every event of these jobs once, from the first, until all jobs ended. Return their last events.
-
-    Raises :class:`GatewayError` for an unknown job, and if the gateway is not reachable at the start.
-    """
-    latest = {job_id: gateway.get(f"/api/cto/job/{job_id}/latest") for job_id in job_ids}
-    seen = dict.fromkeys(job_ids, 0)
-    arrived: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    import socketio  # noqa: PLC0415 - a fifth of the start-up time; only watching needs it
-
-    client = socketio.Client()
-    client.on("worker_progress", arrived.put)
-    # On each connection, because a client that reconnects is in no room.
-    client.on("connect", lambda: [client.emit("join_room", f"job_{job_id}") for job_id in job_ids])
-    client.connect(gateway.url, auth=lambda: {"token": gateway.token()}, wait_timeout=10)
-    try:
-        while any(_unfinished(latest[job_id], seen[job_id]) for job_id in job_ids):
-            for event in _next(gateway, arrived, seen):
-                seen[event["jobId"]] = event["seq"]
-                latest[event["jobId"]] = event
-                screen.show(event)
-    finally:
-        client.disconnect()
-    return [latest[job_id] for job_id in job_ids]
-
-
-def _next(
-    gateway: RestClient, arrived: queue.SimpleQueue[dict[str, Any]], seen: dict[str, int]
-) -> list[dict[str, Any]]:
-    """Return the next events: the one that arrived, or the missing ones from the history after a gap."""
-    behind = [job_id for job_id, seq in seen.items() if seq == 0]
-    if not behind:
-        try:
-            event = arrived.get(timeout=QUIET_S)
-        except queue.Empty:
-            behind = list(seen)
-        else:
-            if event["seq"] == seen[event["jobId"]] + 1:
-                return [event]
-            behind = [event["jobId"]] if event["seq"] > seen[event["jobId"]] else []
-    missing = []
-    for job_id in behind:
-        try:
-            missing += gateway.get(f"/api/cto/job/{job_id}/events", after=seen[job_id])["events"]
-        except GatewayError as error:
-            if error.code != "unreachable":
-                raise  # an unreachable gateway may be restarting
-    return missing
-
-
-def _unfinished(latest: dict[str, Any], seen: int) -> bool:
-    return latest["status"] not in ENDED or seen < latest["seq"]
-
-
 def describe(event: dict[str, Any]) -> str:
     """Return an event as one line of text."""
-    return f"{event['jobId'][:8]} {event['progress']:>6.2f} %  {event['mode']:<9} {_text(event)}"
+    return f"{event['jobId'][:8]} {event['progress']:>6.2f} %  {event['mode']:<9} {text_of(event)}"
 
 
-def _text(event: dict[str, Any]) -> str:
+def result_of(event: dict[str, Any]) -> str:
+    """Return the result of a job that has ended as one line, from its last event."""
+    return " ".join(f"{event['jobId'][:8]} {text_of(event)}".split())
+
+
+def text_of(event: dict[str, Any]) -> str:
+    """Return what an event says: the activity, or the label and the reason of the end."""
     details = event.get("details", {})
     if event["status"] in ENDED:
         label, _ = label_of(event)

@@ -1,0 +1,1 @@
+"""The commands of `cto`: one module per command, or per group of small commands."""

@@ -1,0 +1,63 @@
+"""``cto up``, ``cto demo`` and ``cto doctor``: run and check a whole system."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+
+from api.cli.shared_options import as_json
+from api.cli.system.demo import demo
+from api.cli.system.doctor import Finding, examine
+from api.cli.system.up import up
+from api.cli.terminal.job_state_labels import BAD, GOOD, WARNING
+from api.cli.terminal.table_output import terminal
+from cto_worker.config import Settings
+
+
+@click.command("up")
+@click.option("--no-flower", is_flag=True, help="Do not start Flower.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, help="Number of worker processes.")
+@click.option("--gateways", type=click.IntRange(1, 64), default=1, help="Number of gateway processes.")
+@click.option("--quiet", "-q", is_flag=True, help="Show only addresses, warnings and errors.")
+def run_system(*, no_flower: bool, workers: int, gateways: int, quiet: bool) -> None:
+    """Run the whole system in the foreground until Ctrl-C."""
+    status = up(Settings.from_env(), workers=workers, gateways=gateways, flower=not no_flower, quiet=quiet)
+    sys.exit(status)
+
+
+@click.command("demo")
+@click.option("--keep", is_flag=True, help="Keep the system running after the operations ended.")
+def run_demo(*, keep: bool) -> None:
+    """Run a few operations on a temporary system and show them."""
+    demo(terminal(markup=True), keep=keep)
+
+
+@click.command("doctor")
+@as_json
+def check_system(*, as_json: bool) -> None:
+    """Check the configuration, store, gateway and workers.
+
+    Exits with 1 if a check fails.
+    """
+    findings = []
+    for finding in examine(Settings.from_env()):
+        findings.append(finding)
+        if not as_json:
+            _print_finding(finding)
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings]))
+    sys.exit(not all(finding.right for finding in findings))
+
+
+def _print_finding(finding: Finding) -> None:
+    mark, colour = ("WARN", WARNING) if finding.warning else ("ok", GOOD)
+    if not finding.right:
+        mark, colour = "FAIL", BAD
+    console = terminal()
+    console.print(f"{mark:<5}", style=colour, end="")
+    console.print(f" {finding.check:<14} {finding.text}", soft_wrap=True)
+    if finding.mend:
+        console.print(f"{'':<20} → {finding.mend}", soft_wrap=True)

@@ -1,0 +1,151 @@
+"""Follows jobs over Socket.IO, and reads what it missed from their history."""
+
+from __future__ import annotations
+
+import queue
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from api.cli.rest_client import GatewayError
+from api.cli.terminal.job_state_labels import ENDED
+from cto_worker.domain.ids_and_rooms import job_room
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from api.cli.rest_client import RestClient
+    from api.cli.terminal.progress_display import Screen
+
+QUIET_S = 5.0  # without an event for this long, the history is read
+CONNECT_S = 10
+JOIN_AGAIN_S = 1.0  # after a refusal because the store was not reachable
+
+_Arrived = queue.SimpleQueue[dict[str, Any]]
+
+
+def watch(gateway: RestClient, job_ids: Sequence[str], screen: Screen) -> list[dict[str, Any]]:
+    """Show every event of these jobs once, from the first, until all jobs ended. Return their last events.
+
+    Raises :class:`GatewayError` for an unknown job, and if the gateway is not reachable at the start.
+    """
+    latest = {job_id: gateway.get(f"/api/cto/job/{job_id}/latest") for job_id in job_ids}
+    seen = dict.fromkeys(job_ids, 0)
+    with _in_rooms(gateway, [job_room(job_id) for job_id in job_ids]) as arrived:
+        while any(_unfinished(latest[job_id], seen[job_id]) for job_id in job_ids):
+            for event in _next(gateway, arrived, seen):
+                seen[event["jobId"]] = event["seq"]
+                latest[event["jobId"]] = event
+                screen.show(event)
+    return [latest[job_id] for job_id in job_ids]
+
+
+def watch_room(gateway: RestClient, room: str, screen: Screen) -> NoReturn:
+    """Show the latest event of each unfinished job of a room, then every event of the room's jobs, for ever.
+
+    Raises :class:`GatewayError` if the room is not the caller's.
+    """
+    seen: dict[str, int] = {}
+    ended: set[str] = set()
+    with _in_rooms(gateway, [room]) as arrived:
+        while True:
+            for event in next_of_room(gateway, arrived, seen, ended):
+                job_id = event["jobId"]
+                seen[job_id] = event["seq"]
+                screen.show(event)
+                if event["status"] in ENDED:
+                    ended.add(job_id)
+                    del seen[job_id]
+
+
+@contextmanager
+def _in_rooms(gateway: RestClient, rooms: Iterable[str]) -> Iterator[_Arrived]:
+    """Yield a queue of the events of these rooms, and of the replies to the requests to join them."""
+    import socketio  # noqa: PLC0415 - a fifth of the start-up time; only watching needs it
+
+    arrived: _Arrived = queue.SimpleQueue()
+
+    def join(room: str) -> None:
+        client.emit("join_room", room, callback=lambda reply: replied(room, reply))
+
+    def join_all() -> None:
+        for room in rooms:
+            join(room)
+
+    def replied(room: str, reply: dict[str, Any]) -> None:
+        if reply["success"] or reply["error"]["code"] != "store_unavailable":
+            arrived.put(reply)
+        else:
+            client.start_background_task(join_later, room)
+
+    def join_later(room: str) -> None:
+        client.sleep(JOIN_AGAIN_S)
+        with suppress(socketio.exceptions.SocketIOError):  # not connected: the next connection joins
+            join(room)
+
+    client = socketio.Client(handle_sigint=False)  # Ctrl-C raises KeyboardInterrupt here
+    client.on("worker_progress", arrived.put)
+    # On each connection, because a client that reconnects is in no room.
+    client.on("connect", join_all)
+    try:
+        client.connect(gateway.url, auth=lambda: {"token": gateway.token()}, wait_timeout=CONNECT_S)
+        yield arrived
+    except socketio.exceptions.ConnectionError as error:
+        raise GatewayError("unreachable", f"{gateway.url} accepts no connection: {error}") from error
+    finally:
+        client.disconnect()
+
+
+def _received(arrived: _Arrived) -> dict[str, Any] | None:
+    """Return the next event; ``None`` after a time without one. Raises :class:`GatewayError` if refused."""
+    while True:
+        try:
+            message = arrived.get(timeout=QUIET_S)
+        except queue.Empty:
+            return None
+        if "jobId" in message:
+            return message
+        if not message["success"]:
+            raise GatewayError(message["error"]["code"], message["error"]["message"])
+
+
+def _next(gateway: RestClient, arrived: _Arrived, seen: dict[str, int]) -> list[dict[str, Any]]:
+    """Return the next events: the one that arrived, or the missing ones from the history after a gap."""
+    behind = {job_id: seq for job_id, seq in seen.items() if seq == 0}
+    if not behind:
+        event = _received(arrived)
+        if event is None:
+            behind = seen
+        elif event["seq"] == seen[event["jobId"]] + 1:
+            return [event]
+        elif event["seq"] > seen[event["jobId"]]:
+            behind = {event["jobId"]: seen[event["jobId"]]}
+    return _missing(gateway, behind)
+
+
+def next_of_room(
+    gateway: RestClient, arrived: _Arrived, seen: dict[str, int], ended: set[str]
+) -> list[dict[str, Any]]:
+    """Return the next events of a room. The first event of a job that is not known yet begins its display."""
+    event = _received(arrived)
+    if event is None:
+        return _missing(gateway, seen)
+    known = seen.get(event["jobId"], event["seq"] - 1)
+    if event["jobId"] in ended or event["seq"] <= known:
+        return []
+    return [event] if event["seq"] == known + 1 else _missing(gateway, {event["jobId"]: known})
+
+
+def _missing(gateway: RestClient, seen: dict[str, int]) -> list[dict[str, Any]]:
+    """Return the events after these from the history; none while the gateway is not reachable."""
+    missing = []
+    for job_id, seq in seen.items():
+        try:
+            missing += gateway.get(f"/api/cto/job/{job_id}/events", after=seq)["events"]
+        except GatewayError as error:
+            if error.code != "unreachable":
+                raise  # an unreachable gateway may be restarting
+    return missing
+
+
+def _unfinished(latest: dict[str, Any], seen: int) -> bool:
+    return latest["status"] not in ENDED or seen < latest["seq"]

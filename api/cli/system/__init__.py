@@ -1,0 +1,1 @@
+"""Running and checking a whole system: supervisor, demo, doctor, and the secrets of a deployment."""

@@ -1,0 +1,117 @@
+"""The view of one job: its state, the steps of each wallet, and its events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from api.cli.terminal.job_state_labels import BAD, ENDED, GOOD, RUNNING, WARNING, buys_of, short_label_of
+from api.cli.terminal.progress_display import text_of
+from api.cli.terminal.time_format import exact_duration, local_time, time_zone
+from cto_worker.domain.lamports import LAMPORTS_PER_SOL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+STATE_COLOURS = {"confirmed": GOOD, "failed": BAD, "unknown": WARNING}
+LABEL_WIDTH = 11
+INDENT = " " * 2
+
+
+def print_job(console: Console, job: dict[str, Any]) -> None:
+    """Print a job from the response of ``GET /api/cto/job/<jobId>/status``. Long lines wrap."""
+    console.print(f"Job {job['jobId']}", style="bold", soft_wrap=True)
+    for label, value in _facts(job):
+        console.print(f"{INDENT}{label:<{LABEL_WIDTH}}", value, sep="", soft_wrap=True)
+    for index, (wallet, steps) in enumerate(_steps_by_wallet(job).items(), 1):
+        console.print(f"\nWallet {index}  {wallet}", style="bold", soft_wrap=True)
+        for line in _wallet_lines(job, wallet, steps):
+            console.print(line, soft_wrap=True)
+    console.print("\nEvents", style="bold")
+    for event in job["progressEvents"]:
+        console.print(f"{INDENT}{_event_line(event)}", soft_wrap=True)
+
+
+def _facts(job: dict[str, Any]) -> Iterator[tuple[str, str | Text]]:
+    """Yield pairs of label and value."""
+    first, latest = job["progressEvents"][0], job["latestProgress"]
+    result, details = job["operationResult"] or {}, latest.get("details", {})
+    yield "status", Text(*_state(job))
+    yield "outcome", job["outcome"] or "not known before the end"
+    yield "progress", f"{job['currentProgress']:g} %, phase {job['currentPhase']}: {text_of(latest)}"
+    yield "owner", f"{latest['userId']}, chat {latest['userChatId']}"
+    yield "token", latest["tokenAddress"]
+    yield "mode", f"{latest['mode']} on {latest['platform']}"
+    yield "amount", f"{latest['buyAmount']:g} SOL"
+    yield "spent", f"{sol(details.get('totalSpent', 0))} SOL, fees included"
+    yield "buys", buys_of(latest) or "not planned yet"
+    if "tokensBought" in result:
+        yield "tokens", f"{result['tokensBought']:,} base units"
+    yield "created", f"{local_time(first['timestamp'])} {time_zone(first['timestamp'])}"
+    if job["status"] in ENDED:
+        lasted = exact_duration(max(0, latest["timestamp"] - first["timestamp"]))
+        yield "ended", f"{local_time(latest['timestamp'])}, after {lasted}"
+    yield "runs", str(latest["attempt"])
+    if "error" in details:
+        yield "error", Text(f"{details.get('errorCode', '')}: {details['error']}", BAD)
+
+
+def _state(job: dict[str, Any]) -> tuple[str, str]:
+    """Return the status and its colour, with the outcome's label if that differs."""
+    if job["status"] not in ENDED:
+        return job["status"], RUNNING
+    label, colour = short_label_of(job["latestProgress"], needs_review=job["needsReview"])
+    return job["status"] if label == job["status"] else f"{label} ({job['status']})", colour
+
+
+def _steps_by_wallet(job: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the steps that have ended, by wallet: every planned wallet, in the plan's order."""
+    all_details = [event.get("details", {}) for event in job["progressEvents"]]
+    planned = [wallet for details in all_details for wallet in details.get("plannedWallets", ())]
+    result = job["operationResult"] or {}
+    steps = result.get("steps") or [details["lastStep"] for details in all_details if "lastStep" in details]
+    wallets: dict[str, list[dict[str, Any]]] = {wallet: [] for wallet in planned}
+    for step in steps:
+        wallets.setdefault(step["wallet"], []).append(step)
+    return wallets
+
+
+def _wallet_lines(job: dict[str, Any], wallet: str, steps: list[dict[str, Any]]) -> Iterator[Text]:
+    for step in steps:
+        yield _step_line(step)
+        if step.get("error"):
+            yield Text(f"{INDENT * 2}{step['errorCode']}: {step['error']}", STATE_COLOURS["failed"])
+        if step["signature"]:
+            yield Text(f"{INDENT * 2}{step['signature']}")
+    results = (job["operationResult"] or {}).get("wallets", ())
+    (ended,) = [each for each in results if each["wallet"] == wallet] or [None]
+    if ended and ended["buy"] == "not_started":
+        yield Text(f"{INDENT}buy        not started")
+    elif not steps:
+        yield Text(f"{INDENT}no step has ended yet")
+
+
+def _step_line(step: dict[str, Any]) -> Text:
+    line = Text(f"{INDENT}{step['kind']:<{LABEL_WIDTH}}")
+    line.append(f"{step['status']:<10}", STATE_COLOURS.get(step["status"], ""))
+    cost = "fees" if step["kind"] == "transfer" else "spent"
+    line.append(f" {cost} {sol(step['spent'])} SOL")
+    if step["kind"] == "buy" and step["tokens"]:
+        line.append(f", {step['tokens']:,} base units")
+    return line
+
+
+def _event_line(event: dict[str, Any]) -> str:
+    run = f"run {event['attempt']}"
+    return (
+        f"{local_time(event['timestamp'])}  {event['seq']:>3}  {run:<6} {event['progress']:>6.2f} %  "
+        + " ".join(text_of(event).split())
+    )
+
+
+def sol(amount: float) -> str:
+    """Return an amount of SOL with all its decimals, and without trailing zeros."""
+    return f"{round(amount * LAMPORTS_PER_SOL) / LAMPORTS_PER_SOL:.9f}".rstrip("0").rstrip(".")

@@ -1,0 +1,55 @@
+"""The help of the commands, and its copy in docs/cli.md."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from api.cli.command_group import summary
+from api.cli.command_reference import PAGE, updated
+from api.cli.main import main
+
+
+def commands(group=main, path=()):
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def test_the_reference_is_up_to_date():
+    assert updated(PAGE.read_text()) == PAGE.read_text(), "run make tables"
+
+
+def test_the_reference_has_every_command_and_option():
+    page = PAGE.read_text()
+    for path, command in commands():
+        section = page.partition(f"#### cto {' '.join(path)}\n")[2].partition("\n####")[0]
+        assert section, path
+        for parameter in command.params:
+            for option in (*parameter.opts, *parameter.secondary_opts):
+                assert option in section or parameter.param_type_name == "argument", (path, option)
+
+
+def test_every_command_is_in_one_section():
+    listed = [name for names in main.sections.values() for name in names]
+    assert sorted(listed) == sorted(main.commands)
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_list_of_commands_shows_every_summary_in_full(width):
+    text = CliRunner().invoke(main, ["--help"], terminal_width=width, env={"COLUMNS": str(width)}).output
+    words = " ".join(text.split())
+    for title in main.sections:
+        assert f"\n{title}:\n" in text
+    for command in main.commands.values():
+        assert summary(command) in words
+    assert "..." not in text.replace("[ARGS]...", "")
+
+
+def test_every_option_has_a_description():
+    for path, command in commands():
+        assert command.help, path
+        for parameter in command.params:
+            assert parameter.param_type_name == "argument" or parameter.help, (path, parameter.name)
