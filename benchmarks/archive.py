@@ -85,8 +85,9 @@ def _expire(store: Redis) -> None:
 
 
 def _used_bytes(store: Redis) -> int:
-    store.execute_command("MEMORY", "PURGE")
-    return int(store.info("memory")["used_memory_dataset"])
+    """Return the memory of all keys but the simulated market's."""
+    names = [key for key in store.scan_iter(count=1_000) if not key.startswith(b"cto:paper:")]
+    return sum(store.memory_usage(key, samples=0) or 0 for key in names)
 
 
 def _database_bytes(engine: Engine) -> int:
