@@ -106,7 +106,7 @@ def main() -> None:
     traces = make_traces(settings, "cto-gateway")
     store = connect(settings, STORE_CONNECTIONS, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     prepare_archive(settings)
-    archive = archive_reader(settings, engine.run_in_os_thread)
+    archive = archive_reader(settings, engine.call_in_os_thread)
     history, revocations = JobHistory(store, archive), Revocations(store)
     authenticator = Authenticator(settings, revocations.revoked)
     # A pool of its own: if requests use up a shared pool, the relay would take the store for unreachable.

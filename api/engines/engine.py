@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from api.relay.socket_reader import SocketReader
     from api.server.socket_poller import SocketPoller
 
-
 T = TypeVar("T")
 
 
@@ -37,14 +36,18 @@ class Engine(Protocol):
     def spawn(self, function: Callable[..., object], *arguments: object) -> object:
         """Call the function in a green thread, which costs less than a :class:`threading.Thread`."""
 
+    def call_in_os_thread(self, function: Callable[[], T], timeout_s: float, /) -> T:
+        """Call a function that may block, and return its result. Other green threads run meanwhile.
+
+        One thread of the operating system runs all these calls, one after another. Raises the function's
+        error, or :class:`TimeoutError`; the function may then still run.
+        """
+
     def poller(self) -> SocketPoller:
         """Return a poller that the event loop calls. Its callbacks run at once, each in a green thread."""
 
     def socket_reader(self, sock: Any) -> SocketReader:
         """Return the cheapest reader of a socket, with or without TLS."""
-
-    def run_in_os_thread(self, function: Callable[[], T], timeout_s: float) -> T:
-        """Run a function that may block. See :class:`api.history.archive_reader.ThreadRunner`."""
 
     def clear_dns_cache(self) -> None:
         """Forget the addresses of host names, because a store may have moved."""

@@ -33,12 +33,18 @@ if TYPE_CHECKING:
 ASYNC_MODE = "eventlet"
 BLOCKING_SELECT = eventlet.patcher.original("select")
 
-spawn = eventlet.spawn_n
-tpool.set_num_threads(1)  # SQL libraries must not be used by several threads: see run_in_os_thread
-
 T = TypeVar("T")
 
+spawn = eventlet.spawn_n
+tpool.set_num_threads(1)
+
 log = logging.getLogger(__name__)
+
+
+def call_in_os_thread(function: Callable[[], T], timeout_s: float, /) -> T:
+    """See :meth:`api.engines.engine.Engine.call_in_os_thread`."""
+    with eventlet.Timeout(timeout_s, TimeoutError()):
+        return tpool.execute(function)  # type: ignore[no-any-return]
 
 
 def poller() -> SocketPoller:
@@ -57,12 +63,6 @@ def poller() -> SocketPoller:
 def socket_reader(sock: Any) -> SocketReader:
     """Return the cheapest reader of a socket. TLS may have decrypted bytes, which the hub would not see."""
     return BlockingReader(sock) if isinstance(sock, ssl.SSLSocket) else HubReader(sock, get_hub(), getcurrent)
-
-
-def run_in_os_thread(function: Callable[[], T], timeout_s: float) -> T:
-    """Run a function that may block. See :class:`api.history.archive_reader.ThreadRunner`."""
-    with eventlet.Timeout(timeout_s, TimeoutError()):
-        return tpool.execute(function)  # type: ignore[no-any-return]
 
 
 def clear_dns_cache() -> None:

@@ -32,13 +32,13 @@ BLOCKING_SELECT = SimpleNamespace(
 READ = 1  # the event of a watcher
 NEXT_ROUND_S = 1e-6
 
+T = TypeVar("T")
+
+_os_thread = ThreadPool(1)
 spawn = gevent.spawn_raw
 socket_reader = BlockingReader
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-_threads = ThreadPool(1)  # SQL libraries must not be used by several threads
 
 library_patches.expose_plain_socket(socket.socket)
 
@@ -55,6 +55,12 @@ def _sleep(seconds: Any) -> None:
 time.sleep = _sleep
 
 
+def call_in_os_thread(function: Callable[[], T], timeout_s: float, /) -> T:
+    """See :meth:`api.engines.engine.Engine.call_in_os_thread`."""
+    with gevent.Timeout(timeout_s, TimeoutError()):
+        return _os_thread.apply(function)  # type: ignore[no-any-return]
+
+
 def poller() -> SocketPoller:
     """Return a poller that gevent's hub calls. The hub watches one file that stands for all connections."""
     epoll = BLOCKING_SELECT.epoll()
@@ -63,12 +69,6 @@ def poller() -> SocketPoller:
     watcher = hub.loop.io(epoll.fileno(), READ)
     watcher.start(connections.poll)
     return connections
-
-
-def run_in_os_thread(function: Callable[[], T], timeout_s: float) -> T:
-    """Run a function that may block. See :class:`api.history.archive_reader.ThreadRunner`."""
-    with gevent.Timeout(timeout_s, TimeoutError()):
-        return _threads.apply(function)  # type: ignore[no-any-return]
 
 
 def clear_dns_cache() -> None:
