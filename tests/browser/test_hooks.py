@@ -142,11 +142,15 @@ app.mount("#root");
 PROGRAMS = {"react": REACT, "vue": VUE}
 
 
-@pytest.fixture(params=PROGRAMS)
-def hooks(request, page, bundle):
+@pytest.fixture(params=PROGRAMS, scope="module")
+def program(request, bundle):
+    return bundle(PROGRAMS[request.param])
+
+
+@pytest.fixture
+def hooks(page, program):
     """A page that uses every hook on simulated operations."""
     html = '<!doctype html><div id="root"></div><script type="module" src="/hooks.js"></script>'
-    program = bundle(PROGRAMS[request.param])
     page.route("**/hooks", lambda route: route.fulfill(body=html, content_type="text/html"))
     page.route("**/hooks.js", lambda route: route.fulfill(body=program, content_type="text/javascript"))
     page.goto("http://app.test/hooks")

@@ -10,7 +10,7 @@ import subprocess
 import tarfile
 
 import pytest
-from support.javascript import CLIENT, DEV, NODE, NPM, evaluate
+from support.javascript import CLIENT, DEV, NODE, NPM
 
 from api.browser_client.npm_archive import pack
 
@@ -31,16 +31,6 @@ for (const client of [connect({ url: "http://gateway" }), simulate()]) {
 }
 """
 RENDERED = "<p>one 0 null idle</p>\n" * 2
-PAGE = """
-import { createElement as h } from "react";
-import { createRoot } from "react-dom/client";
-import { simulate } from "cto-progress/simulate";
-import { CTOProvider, useCTOJob } from "cto-progress/react";
-
-const Job = () => h("p", null, `${useCTOJob("one").progress} %`);
-const client = simulate({ speed: 50 });
-createRoot(document.getElementById("root")).render(h(CTOProvider, { value: client }, h(Job)));
-"""
 
 
 def run(folder, *command):
@@ -105,23 +95,6 @@ def test_an_archive_renders_on_a_server(npm, archive, react, app):
     assert run(app, "server.js") == RENDERED
     for name in ("", "/element", "/react", "/react-native", "/simulate"):
         run(app, "--input-type=module", "--eval", f"await import('cto-progress{name}')")
-
-
-def test_an_archive_renders_in_a_browser(npm, archive, react, app, page):
-    npm(app, "install", archive, *react)
-    (app / "page.js").write_text(PAGE)
-    options = {"entryPoints": [str(app / "page.js")], "bundle": True, "format": "esm", "write": False}
-    program = evaluate(
-        'import { build } from "esbuild";'
-        f"const {{ outputFiles }} = await build({json.dumps(options)});"
-        "process.stdout.write(outputFiles[0].text);",
-        DEV,
-    )
-    html = '<!doctype html><div id="root"></div><script type="module" src="/page.js"></script>'
-    page.route("**/app", lambda route: route.fulfill(body=html, content_type="text/html"))
-    page.route("**/page.js", lambda route: route.fulfill(body=program, content_type="text/javascript"))
-    page.goto("http://app.test/app")
-    page.get_by_text("100 %").wait_for()
 
 
 def test_a_copied_folder_renders_on_a_server(npm, checkout, react, app):
