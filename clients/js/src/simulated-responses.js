@@ -16,7 +16,14 @@ export const statusOf = ({ jobId, events, latest }) => ({
 /** Return a list's entry of a simulated job. @param {SimulatedJob} job @returns {import("./types.js").JobSummary} */
 function summaryOf({ jobId, events, latest }) {
   const { tokenAddress, userId, mode, platform, buyAmount } = latest;
-  return { ...stateOf(jobId, latest), createdAt: events[0].timestamp, tokenAddress, userId, mode, platform, buyAmount };
+  const { plannedBuys = null, successfulBuys = 0, failedBuys = 0, totalSpent = 0, errorCode = null } = latest.details ?? {};
+  return {
+    ...stateOf(jobId, latest),
+    createdAt: events[0].timestamp, endedAt: hasEnded(latest) ? latest.timestamp : null,
+    tokenAddress, userId, mode, platform, buyAmount,
+    plannedBuys, successfulBuys, failedBuys, totalSpent, errorCode,
+    parentJobId: null, retriedBy: null,
+  };
 }
 
 /** @param {string} jobId @param {ProgressEvent} latest */

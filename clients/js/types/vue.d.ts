@@ -181,6 +181,7 @@ export declare function useCTOHistory(query?: Reactive<import("./job-history.js"
         outcome: ("full" | "none" | "partial" | "unknown") | null;
         needsReview: boolean;
         createdAt: number;
+        endedAt: number | null;
         currentPhase: number;
         currentProgress: number;
         tokenAddress: string;
@@ -188,6 +189,13 @@ export declare function useCTOHistory(query?: Reactive<import("./job-history.js"
         mode: "prefunded" | "standard";
         platform: string;
         buyAmount: number;
+        plannedBuys: number | null;
+        successfulBuys: number;
+        failedBuys: number;
+        totalSpent: number;
+        errorCode: string | null;
+        parentJobId: null;
+        retriedBy: null;
         latestProgress: import("../declarations/openapi.js").components["schemas"]["ProgressEvent"];
     }[]>;
     error: import("vue").ComputedRef<import("./errors.js").CTOError | null>;
