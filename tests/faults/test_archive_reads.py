@@ -119,10 +119,8 @@ def accept_all(listener, accepted):
 @pytest.mark.parametrize("fault", [locked_sqlite, locked_postgresql, silent_port])
 def test_a_database_that_hangs_stops_nothing_else(build, request, fault, engine):
     user = new_user()
-    with (
-        fault(partial(build, CTO_ENGINE=engine), request) as (system, hangs),
-        ThreadPoolExecutor(8) as threads,
-    ):
+    built = fault(partial(build, CTO_ENGINE=engine), request)
+    with built as (system, hangs), ThreadPoolExecutor(8) as threads:
         system.worker()
         # Everything that the gateway does without the archive is done while a list waits for it.
         for attempt in range(ATTEMPTS):
