@@ -2,7 +2,7 @@
 
 The gateway's threads are green: a call that blocks would stop all of them. So one OS thread runs the
 queries, one after another, and a green thread waits for the result. The database's client library is used
-in that thread only: eventlet has replaced its locks by locks that OS threads cannot share.
+in that thread only: the engine has replaced its locks by locks that OS threads may not share.
 """
 
 from __future__ import annotations
