@@ -48,13 +48,6 @@ def store(settings):
         yield client
 
 
-@pytest.fixture
-def opened():
-    """Close clients or systems after the test, the latest first: ``opened(client)`` returns the client."""
-    with ExitStack() as stack:
-        yield lambda closed: stack.enter_context(closing(closed))
-
-
 @pytest.fixture(scope="session")
 def postgresql():
     """One PostgreSQL server per test process, with no database for tests yet."""
@@ -63,3 +56,10 @@ def postgresql():
     server = PostgreSQL()
     yield server
     server.remove()
+
+
+@pytest.fixture
+def opened():
+    """Close clients or systems after the test, the latest first: ``opened(client)`` returns the client."""
+    with ExitStack() as stack:
+        yield lambda closed: stack.enter_context(closing(closed))
