@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,10 @@ def postgresql():
     server = PostgreSQL()
     yield server
     server.remove()
+
+
+@pytest.fixture
+def opened():
+    """Close clients or systems after the test, the latest first: ``opened(client)`` returns the client."""
+    with ExitStack() as stack:
+        yield lambda closed: stack.enter_context(closing(closed))
