@@ -78,9 +78,8 @@ def test_one_caller_does_not_delay_another():
     assert [len(crowd.running) for crowd in crowds] == [MANY] * 2
 
 
-def test_all_callers_together_are_bounded(monkeypatch):
-    monkeypatch.setattr(concurrency_limit, "EACH_AT_ONCE", AT_ONCE // 2)
-    tested = ConcurrencyLimit()
+def test_all_callers_together_are_bounded():
+    tested = ConcurrencyLimit(each=AT_ONCE // 2)
     crowds = [Crowd(tested, f"user:{number}", AT_ONCE // 2) for number in range(3)]
     try:
         wait_until(lambda: sum(len(crowd.running) for crowd in crowds) == AT_ONCE)
