@@ -50,7 +50,7 @@ bench-gateway: $(VENV)/.tools benchmarks/node/node_modules/.installed ## Measure
 	$(BIN)/python -m benchmarks.relay
 
 bench-scale: $(VENV)/.tools ## Measure cost for more processes, sockets and jobs, and draw the curves
-	$(BIN)/python -m benchmarks.scale
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.scale
 
 soak: $(VENV)/.tools ## Inject faults: every fault test ten times, random faults for an hour (SOAK_SECONDS), 200 kills and stalls
 	FAULT_ROUNDS=10 $(BIN)/pytest tests/faults --deselect tests/faults/test_soak.py

@@ -15,7 +15,7 @@ from api import metric_definitions
 from api.auth.authentication import authenticate_request, require_authentication
 from api.history.job_history import JobHistory
 from api.history.job_search import JobSearch
-from api.rest import error_handlers, job_list_views, job_views, review_views, system_view
+from api.rest import audit_view, error_handlers, job_list_views, job_views, review_views, system_view
 from api.rest.error_handlers import unavailable
 from api.rest.rate_limit import limit_requests
 from api.rest.readiness_check import ReadinessCheck
@@ -103,6 +103,7 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that the app is built from
     app.register_blueprint(job_list_views.blueprint(history, JobSearch(UnarchivedJobs(store), archive)))
     app.register_blueprint(review_views.blueprint(store, history, settings.replicas))
     app.register_blueprint(system_view.blueprint(store))
+    app.register_blueprint(audit_view.blueprint(store, archive))
     return app
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks import (
+    archive,
     gateway,
     idle,
     intents,
@@ -95,6 +96,21 @@ def operation_lines() -> Iterator[Line]:
     yield Line(what, f"{full:.0f} / {ideal:.0f}, {memory_mb:.0f} MB", full / ideal, at_least=0.8)
 
 
+def archive_lines() -> Iterator[Line]:
+    """Measure the archiver, and what a job costs in the archive and afterwards in the store."""
+    measured = archive.archive_jobs()
+    ratio = measured.archived_per_s / measured.operations_per_s
+    rates = f"{measured.archived_per_s:.0f} / {measured.operations_per_s:.0f}"
+    yield Line("Jobs that one archiver archives / one worker ends, per s", rates, ratio, at_least=5)
+    sizes = f"{measured.disk_bytes / 1_000:.1f} / {measured.stored_bytes / 1_000:.1f} kB"
+    yield Line(
+        "A job of one wallet: archive on disk / store", sizes, measured.disk_bytes / measured.stored_bytes
+    )
+    left = f"{measured.left_bytes:.0f} / {measured.stored_bytes:.0f} bytes"
+    share = measured.left_bytes / measured.stored_bytes
+    yield Line("The same job, archived and expired: left in the store", left, share, at_most=0)
+
+
 def start_lines() -> Iterator[Line]:
     """Measure the time from the POST of a job to its first events at a client."""
     arrivals = zip(("first event", "worker's first event"), job_start.post_to_events(), strict=True)
@@ -180,6 +196,7 @@ GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
     "gateway": gateway_lines,
     "worker": worker_lines,
     "operations": operation_lines,
+    "archive": archive_lines,
     "start": start_lines,
     "page": page_lines,
     "flood": flood_lines,

@@ -28,6 +28,7 @@ from cto_worker.config import Settings
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.errors import ConfigError
 from cto_worker.jobs.archiver import Archiver
+from cto_worker.jobs.audit_log import AuditArchiver
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.celery_task import register
 from cto_worker.jobs.job_producer import make_send
@@ -78,7 +79,13 @@ background_store = _connect(connections=_BACKGROUND_CONNECTIONS)
 background_journal = RedisJournal(background_store, settings)
 keeper = LeaseKeeper(background_journal, settings.lease_ms)
 sweeper = OrphanSweeper(MeteredJobStore(background_journal), settings.lease_ms, send)
-archiver = Archiver(EndedJobs(background_store, settings), database.connect(settings), settings)
+archive = database.connect(settings)
+archiver = Archiver(
+    EndedJobs(background_store, settings),
+    archive,
+    settings,
+    AuditArchiver(background_store, archive, settings.replicas),
+)
 traces = make_traces(settings, "cto-worker")
 phase_events = FlowerPhaseEvents()
 runner = JobRunner(

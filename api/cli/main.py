@@ -13,6 +13,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from rich.console import Console
 
 from api.cli import job_commands, operator_commands
+from api.cli.audit.commands import audit
 from api.cli.demo import demo
 from api.cli.doctor import examine
 from api.cli.market_commands import market
@@ -51,7 +52,7 @@ def main() -> None:
     """
 
 
-for command in (*job_commands.COMMANDS, *operator_commands.COMMANDS, market):
+for command in (*job_commands.COMMANDS, *operator_commands.COMMANDS, audit, market):
     main.add_command(command)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from redis.exceptions import RedisError
@@ -16,6 +16,7 @@ from api.auth.caller import Role
 from api.auth.token_revocations import revoke
 from api.auth.tokens import issue
 from api.cli import deployment_secrets
+from api.cli.audit.change_entries import continue_log, enter_if_possible, enter_parking
 from api.cli.program_name import program
 from api.cli.shared_options import as_json
 from cto_worker.archive import database
@@ -35,13 +36,6 @@ from cto_worker.store.job_review import Resolution
 from cto_worker.store.rdb_snapshot import snapshot
 from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.store_connection import connect
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from redis import Redis
-
-_TIMEOUT_S = 2.0  # the machine on which secrets are made often has no store
 
 
 @click.command("resolve")
@@ -111,7 +105,7 @@ def _migrate() -> None:
     With PostgreSQL, run it before the processes of a new release start. SQLite is migrated at start.
     """
     settings = Settings.from_env()
-    _audit_if_possible("archive.migrate", target=database.location(settings))
+    enter_if_possible("archive.migrate", target=database.location(settings))
     with database.connected(settings) as engine:
         before, after = migrate(engine)
     if before == after:
@@ -136,8 +130,9 @@ def _park(*, wait: float, as_json: bool) -> None:
     settings = Settings.from_env()
     with connect(settings) as store, celery_app(settings) as app:
         journal = metered(Journal.of(RedisJournal(store, settings)))
+        continue_log(store, settings)
         try:
-            parked = park_all_in_time(store, journal, app, wait, _audited_parking(store, settings.replicas))
+            parked = park_all_in_time(store, journal, app, wait, enter_parking(store, settings.replicas))
         finally:
             with suppress(RedisError):
                 # Adds the jobs that this process ended to the system's counters.
@@ -151,27 +146,6 @@ def _park(*, wait: float, as_json: bool) -> None:
     click.echo(f"ended: {len(parked)}" if parked else "no unfinished jobs")
     if listed:
         click.echo(f"{listed} jobs need review: `{program()} jobs --status {keys.REVIEW}`")
-
-
-def _audited_parking(store: Redis, replicas: int) -> Callable[[str], None]:
-    """Return the function that enters a job in the audit log, once, before the job is parked."""
-    entered: set[str] = set()  # parking is repeated while a lease has not expired
-
-    def before_parking(job_id: str) -> None:
-        if job_id in entered:
-            return
-        status: Any = store.hget(keys.job(job_id), "status")
-        change = Change(
-            actor=local_actor(),
-            action="job.park",
-            job_id=job_id,
-            before={"status": status.decode()} if status else None,
-            after={"status": "failed", "needsReview": True},
-        )
-        audit_stream.append(store, change, replicas)
-        entered.add(job_id)
-
-    return before_parking
 
 
 @click.command("token")
@@ -217,20 +191,9 @@ def _secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
     passwords too, until you run the command again without --rotate. docs/deploying.md lists the processes
     to restart.
     """
-    _audit_if_possible("secrets.write", target=str(directory), after={"rotated": list(rotate)})
+    enter_if_possible("secrets.write", target=str(directory), after={"rotated": list(rotate)})
     for path in deployment_secrets.make(directory, rights, rotate):
         click.echo(f"written: {path}")
-
-
-def _audit_if_possible(action: str, target: str, after: dict[str, Any] | None = None) -> None:
-    """Enter a change in the audit log, if the store is reachable; otherwise report that it is not entered."""
-    settings = Settings.from_env()
-    change = Change(actor=local_actor(), action=action, target=target, after=after)
-    try:
-        with connect(settings, 1, timeout_s=_TIMEOUT_S, retry_timeouts=False) as store:
-            audit_stream.append(store, change, settings.replicas)
-    except RedisError as error:
-        click.echo(f"not in the audit log, because the store is not reachable: {error}", err=True)
 
 
 @click.command("revoke")

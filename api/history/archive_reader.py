@@ -2,7 +2,7 @@
 
 The gateway's threads are green: a call that blocks would stop all of them. So one OS thread runs the
 queries, one after another, and a green thread waits for the result. The database's client library is used
-in that thread only: eventlet has replaced its locks by locks that OS threads cannot share.
+in that thread only: the engine has replaced its locks by locks that OS threads may not share.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from cto_worker.archive.archive_queries import ArchivedJob
     from cto_worker.config import Settings
+    from cto_worker.domain.audit_entry import AuditEntry, AuditFilter, AuditPosition
     from cto_worker.domain.job_filter import JobFilter, Totals
     from cto_worker.domain.job_summary import JobPosition, JobSummary
     from cto_worker.domain.progress_event import JobStatus
@@ -78,6 +79,10 @@ class ArchiveReader:
         """Close the connections of the database, if there are any."""
         if self._queries:
             self._call(ArchiveQueries.close)
+
+    def audit_page(self, wanted: AuditFilter, limit: int, after: AuditPosition | None) -> list[AuditEntry]:
+        """See :meth:`ArchiveQueries.audit_page`."""
+        return self._call(lambda archive: archive.audit_page(wanted, limit, after))
 
     def _call(self, query: Callable[[ArchiveQueries], T]) -> T:
         """Run a query. Fails at once while an earlier query that has timed out still occupies the thread."""

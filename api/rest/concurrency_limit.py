@@ -33,9 +33,13 @@ class _Caller:
 class ConcurrencyLimit:
     """The REST requests in flight in this gateway, by caller."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, at_once: int = AT_ONCE, each: int = EACH_AT_ONCE, service: int = SERVICE_AT_ONCE
+    ) -> None:
+        """Limit the requests of all callers, of each user or address, and of the service."""
         self._callers: dict[str, _Caller] = {}
-        self._all = FifoSemaphore(AT_ONCE)
+        self._each, self._service = each, service
+        self._all = FifoSemaphore(at_once)
         self._lock = Lock()
 
     def acquire(self, name: str, *, service: bool = False) -> Callable[[], None]:
@@ -47,7 +51,7 @@ class ConcurrencyLimit:
         with self._lock:
             caller = self._callers.get(name)
             if caller is None:
-                at_once = SERVICE_AT_ONCE if service else EACH_AT_ONCE
+                at_once = self._service if service else self._each
                 caller = self._callers[name] = _Caller(FifoSemaphore(at_once, WAIT_S, _too_slow))
             caller.requests += 1
         with ExitStack() as acquired:

@@ -9,7 +9,8 @@ from flask import Blueprint, Response, request
 from msgspec import Struct
 
 from api.auth.authentication import caller
-from api.auth.caller import Action
+from api.auth.caller import Action, Role
+from api.rest.concurrency_limit import ConcurrencyLimit
 from api.rest.job_filter_parsing import PARAMETERS, format_cursor, parse_cursor, parse_filter
 from api.rest.job_rows import csv_header, csv_line, row
 from api.rest.request_parsing import integer, query, wrong
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 MAX_STATS = 500
 MAX_LIMIT, DEFAULT_LIMIT = 100, 20
+# Exports last longer than other requests, so their number is limited on its own: in all, and of each caller.
+EXPORTS, EXPORTS_OF_EACH = 8, 2
 EXPORTED_AT_ONCE = 100  # jobs that are read and encoded before other threads run
 
 
@@ -62,6 +65,7 @@ class Summary(Struct, rename="camel"):
 def blueprint(history: JournalQueries, search: JobSearch) -> Blueprint:
     """Return the routes."""
     routes = Blueprint("job_lists", __name__, url_prefix="/api/cto")
+    exports = ConcurrencyLimit(EXPORTS, EXPORTS_OF_EACH, EXPORTS_OF_EACH)
 
     @routes.get("/jobs")
     def jobs() -> Response:
@@ -80,8 +84,14 @@ def blueprint(history: JournalQueries, search: JobSearch) -> Blueprint:
     @routes.get("/jobs.csv")
     def export() -> Response:
         wanted = parse_filter(query(request, PARAMETERS), caller())
-        first = search.page(wanted, EXPORTED_AT_ONCE)  # before the response begins: it may fail
-        response = Response(_lines(search, wanted, first), mimetype="text/csv")
+        release = exports.acquire(caller().name, service=caller().role is Role.SERVICE)
+        try:
+            first = search.page(wanted, EXPORTED_AT_ONCE)  # before the response begins: it may fail
+            response = Response(_lines(search, wanted, first), mimetype="text/csv")
+            response.call_on_close(release)
+        except BaseException:
+            release()
+            raise
         response.headers["Content-Disposition"] = 'attachment; filename="jobs.csv"'
         return response
 

@@ -11,6 +11,7 @@ import msgspec
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
+from api.rest.audit_view import AuditList
 from api.rest.job_list_views import Summary
 from api.rest.job_views import Cancelling, Created
 from api.rest.review_views import JobReview, ResolutionSchema
@@ -61,7 +62,7 @@ def _request_schema(name: str, schema: Schema) -> dict[str, Any]:
 
 def response_schemas() -> dict[str, Any]:
     """Return the schemas of responses and events by name."""
-    classes = (Created, Cancelling, Stats, Summary, ProgressEvent, JobReview, SystemState)
+    classes = (Created, Cancelling, Stats, Summary, ProgressEvent, JobReview, SystemState, AuditList)
     _, found = msgspec.json.schema_components(classes, ref_template=_REFERENCE)
     enums = {_REFERENCE.format(name=name): found[name]["enum"] for name in found if "enum" in found[name]}
     schemas = {}

@@ -1,4 +1,4 @@
-"""The cost of more jobs in the store: response times, and memory of a job."""
+"""The cost of more jobs in the store that wait for the archive: response times, and memory of a job."""
 
 from __future__ import annotations
 
@@ -24,18 +24,20 @@ REAL = 100  # jobs that run; the others are copies with new ids, owners and seri
 USERS = 5
 IN_STATISTICS, ROUNDS = 100, 500
 WALLETS = [1, 5, 10, 20, 50]
+CONSTANTS = (USERS, keys.LIST_PREFIX, keys.UNARCHIVED_PREFIX, keys.SERIAL)
 # COPY keeps values and times to live. Only id, owner and serial number are new; events stay unchanged.
 COPY = """
-local from, first, count, users, jobs, serial = unpack(ARGV)
+local from, first, count, users, jobs, unarchived, serial = unpack(ARGV)
 for number = first, first + count - 1 do
   local id, user = string.format("%08d-0000-4000-8000-000000000000", number), "user-" .. number % users
   for _, prefix in ipairs({ "cto:job:", "cto:events:", "cto:intents:", "celery-task-meta-" }) do
     redis.call("COPY", prefix .. from, prefix .. id)
   end
-  redis.call("HSET", "cto:job:" .. id, "serial", number + 1, "user", user)
+  redis.call("HSET", "cto:job:" .. id, "serial", number + 1, "user", user, "created", number)
   for _, owner in ipairs({ user, "*" }) do
     redis.call("ZADD", jobs .. owner .. ":all", number + 1, id)
     redis.call("ZADD", jobs .. owner .. ":completed", number + 1, id)
+    redis.call("ZADD", unarchived .. owner, number, id)
   end
 end
 redis.call("SET", serial, first + count) -- without this, gateways would catch up with all copies
@@ -57,7 +59,7 @@ class Filled:
         while self.copies < size:
             count = min(10_000, size - self.copies)
             original = self.real[self.copies // 10_000 % REAL]
-            copy(args=[original, self.copies, count, USERS, keys.LIST_PREFIX, keys.SERIAL])
+            copy(args=[original, self.copies, count, *CONSTANTS])
             self.copies += count
         if self.store.zcard(keys.jobs(keys.ALL_OWNERS, "completed")) != size + REAL:
             raise RuntimeError(f"the store does not have {size} copies")
@@ -77,7 +79,7 @@ class Filled:
             "status of a job": f"/api/cto/job/{ids[-1]}/status",
             "a user's newest 20": f"/api/cto/jobs?limit=20&userId=user-{USERS - 1}",
             "newest 20 of all users": "/api/cto/jobs?limit=20",
-            "20 from the middle": f"/api/cto/jobs?limit=20&cursor={self.copies // 2 + 1}",
+            "20 from the middle": f"/api/cto/jobs?limit=20&cursor={self.copies // 2}:{ids[0]}",
             f"statistics of {IN_STATISTICS}": f"/api/cto/jobs/stats?jobIds={','.join(ids)}",
         }
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import ARRAY, ColumnElement, String, func, literal, select, tuple_
 
+from cto_worker.archive import audit_archive
 from cto_worker.archive.compression import unpacked
 from cto_worker.archive.database import POSTGRESQL, SQLITE, database_errors
 from cto_worker.archive.job_totals import DAY_MS
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine, Select, Table
 
+    from cto_worker.domain.audit_entry import AuditEntry, AuditFilter, AuditPosition
     from cto_worker.domain.job_filter import JobFilter
     from cto_worker.domain.job_summary import JobPosition
 
@@ -100,6 +102,10 @@ class ArchiveQueries:
             query = query.where(JOBS.c.user_id == user_id)
         with database_errors(), self._engine.connect() as connection:
             return {job_id: JobStatus(status) for job_id, status in connection.execute(query)}
+
+    def audit_page(self, wanted: AuditFilter, limit: int, after: AuditPosition | None) -> list[AuditEntry]:
+        """See :func:`cto_worker.archive.audit_archive.page`."""
+        return audit_archive.page(self._engine, wanted, limit, after)
 
 
 def page_query(wanted: JobFilter, limit: int, after: JobPosition | None = None) -> Select[Any]:

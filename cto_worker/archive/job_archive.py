@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cto_worker.archive.compression import packed
@@ -30,10 +30,11 @@ _Rows = list[dict[str, Any]]
 
 
 def archive(engine: Engine, jobs: Sequence[EndedJob]) -> set[str]:
-    """Write jobs in one transaction, which is on disk afterwards. Returns the ids of the jobs that are new.
+    """Write jobs in one transaction, which is on disk afterwards. Returns the ids of those that it then has.
 
-    A job that the archive already has is left as it is. Raises :class:`ArchiveUnavailableError`; none of the
-    jobs was then written, unless only the answer to the commit was lost.
+    A job that the archive already has is left as it is. Only a job whose id the archive has from another job
+    is missing in the result. Raises :class:`ArchiveUnavailableError`; none of the jobs was then written,
+    unless only the answer to the commit was lost.
     """
     # All processes write in the same order, so that two of them cannot block each other.
     rows = [_Row.of(job) for job in sorted(jobs, key=lambda job: job.job_id)]
@@ -44,7 +45,7 @@ def archive(engine: Engine, jobs: Sequence[EndedJob]) -> set[str]:
         _insert(connection, WALLETS, [wallet for row in added for wallet in row.wallets])
         _insert(connection, SIGNATURES, [signature for row in added for signature in row.signatures])
         add_to_totals(connection, [row.job for row in added])
-    return new
+        return new | _known(connection, [row.job for row in rows if row.job["job_id"] not in new])
 
 
 def delete_ended_before(engine: Engine, ended_ms: int) -> int:
@@ -128,6 +129,13 @@ def _insert(connection: Connection, table: Table, rows: _Rows) -> set[str]:
     insert = postgresql.insert if connection.dialect.name == POSTGRESQL else sqlite.insert
     statement = insert(table).on_conflict_do_nothing().returning(table.c.job_id)
     return set(connection.scalars(statement, rows))
+
+
+def _known(connection: Connection, jobs: _Rows) -> set[str]:
+    """Return the ids of the jobs that the archive has. Another job with the same id was created earlier."""
+    created = tuple_(JOBS.c.job_id, JOBS.c.created_ms)
+    wanted = [(job["job_id"], job["created_ms"]) for job in jobs]
+    return set(connection.scalars(select(JOBS.c.job_id).where(created.in_(wanted)))) if wanted else set()
 
 
 def _sorted(texts: Iterable[str]) -> list[str]:

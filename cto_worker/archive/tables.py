@@ -76,6 +76,23 @@ SIGNATURES = Table(
     Index("job_signatures_by_job", "job_id"),
 )
 
+# The audit log. A store that was restored without its latest entries may use their numbers again, so the hash
+# is part of the key, and no entry is lost.
+AUDIT = Table(
+    "audit_entries",
+    METADATA,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", Text, primary_key=True),
+    Column("previous", Text, nullable=False),
+    Column("content", Text, nullable=False),  # JSON: what the hash covers; the columns below are copies
+    Column("at_ms", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("job_id", Text),
+    Index("audit_by_time", "at_ms"),
+    *(Index(f"audit_by_{name}", name, "number", "hash") for name in ("actor", "action", "job_id")),
+)
+
 # The totals of all jobs, by the day of their creation. Summaries read it instead of the jobs.
 TOTALS = Table(
     "job_totals",

@@ -16,7 +16,7 @@ import os
 import socket
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cto_worker.domain.progress_event import dumps
 
@@ -64,6 +64,13 @@ class Change:
         return hashlib.sha256(content).hexdigest() + content.decode()
 
 
+class AuditPosition(NamedTuple):
+    """The place of an entry in the log."""
+
+    number: int
+    hash: str  # distinguishes entries with one number, which exist only after a loss of entries
+
+
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
     """An entry of the log. ``content`` is the JSON that its hash covers."""
@@ -72,6 +79,11 @@ class AuditEntry:
     content: str
     previous: str  # hash of the previous entry, 64 hexadecimal digits
     hash: str
+
+    @property
+    def position(self) -> AuditPosition:
+        """The place of the entry in the log."""
+        return AuditPosition(self.number, self.hash)
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -4,8 +4,8 @@ A job belongs to the run that claimed it, as long as that run renews its lease. 
 store's time. Each claim has a number, ``attempt``; it is the fencing token that every write carries.
 
 One step appends an event to the job's stream, writes Celery's result metadata (so that ``AsyncResult``,
-Flower and REST read the same state), publishes the event to the job's rooms, records the outcomes of steps,
-and renews the job's expiry. The store refuses an event out of sequence, an event of a run that no longer
+Flower and REST read the same state), publishes the event to the job's rooms, and records the outcomes of
+steps. The store refuses an event out of sequence, an event of a run that no longer
 owns the job, and an event after the terminal one.
 
 :mod:`cto_worker.store.redis_journal` implements the ports on Redis,

@@ -1,4 +1,4 @@
-"""The archiver: moves ended jobs from the store to the archive, and deletes old jobs there.
+"""The archiver: moves ended jobs and the audit log to the archive, and deletes old jobs there.
 
 Every worker has an archiver, and one is enough. Several do no harm: the store gives a job to one of them at a
 time, and a job that is written again changes nothing. The store keeps a job until an archiver has reported
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from cto_worker.config import Settings
     from cto_worker.domain.ended_job import EndedJob
+    from cto_worker.jobs.audit_log import AuditArchiver
     from cto_worker.store.ended_jobs import EndedJobs
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,11 @@ _DAY_MS = 86_400_000
 class Archiver:
     """Archives ended jobs. :meth:`run` is the main function of a thread."""
 
-    def __init__(self, jobs: EndedJobs, engine: Engine, settings: Settings) -> None:
+    def __init__(
+        self, jobs: EndedJobs, engine: Engine, settings: Settings, audit: AuditArchiver | None = None
+    ) -> None:
         self._jobs = jobs
+        self._audit = audit
         self._engine = engine
         self._days = settings.archive_days
         self._crash_at = settings.crash_at
@@ -84,14 +88,15 @@ class Archiver:
         still has every job.
         """
         self._check_database()
-        more = self._jobs.relist()
+        more = bool(self._audit and self._audit.archive_batch())
+        more = self._jobs.relist() or more
         jobs = self._jobs.take(BATCH)
         if not jobs:
             return more
         crash_point("before_archive", self._crash_at, attempt=1)
         written = self._write(jobs)
         crash_point("after_archive", self._crash_at, attempt=1)
-        self._jobs.archived([job.job_id for job in written])
+        self._jobs.archived(written)
         metric_definitions.JOBS_ARCHIVED.inc(len(written))
         return True
 
@@ -105,31 +110,33 @@ class Archiver:
             check_schema(self._engine)
             self._ready = True
 
-    def _write(self, jobs: Sequence[EndedJob]) -> Sequence[EndedJob]:
-        """Write jobs, and return those that the archive has now.
+    def _write(self, jobs: Sequence[EndedJob]) -> set[str]:
+        """Write jobs, and return the ids of those that the archive has now.
 
         If the database works but refuses the batch, each job is tried alone: one defective job must not keep
         the others out of the archive.
         """
         try:
-            archive(self._engine, jobs)
+            written = archive(self._engine, jobs)
         except Exception:
             check_schema(self._engine)
             refused = {job.job_id: error for job in jobs if (error := self._refusal(job))}
             if len(refused) == len(jobs):
                 raise
-            for job_id, error in refused.items():
-                log.warning("job %s stays in the store: %s", job_id, error, exc_info=error)
-            return [job for job in jobs if job.job_id not in refused]
-        return jobs
+        else:
+            another = "the archive has another job with this id"
+            refused = {job.job_id: another for job in jobs if job.job_id not in written}
+        for job_id, reason in refused.items():
+            log.warning("job %s stays in the store: %s", job_id, reason)
+        return {job.job_id for job in jobs} - refused.keys()
 
-    def _refusal(self, job: EndedJob) -> Exception | None:
-        """Write one job. Returns the error if that is not possible."""
+    def _refusal(self, job: EndedJob) -> str:
+        """Write one job. Returns why that is not possible, or ""."""
         try:
             archive(self._engine, [job])
         except Exception as error:  # noqa: BLE001 - the caller logs or raises it
-            return error
-        return None
+            return f"{type(error).__name__}: {error}"
+        return ""
 
     def _delete_old(self) -> bool:
         """Delete a batch of old jobs, if that is due. Returns whether there may be more."""

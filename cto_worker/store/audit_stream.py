@@ -41,6 +41,16 @@ def oldest(store: Redis, after: int = 0, count: int = _BATCH) -> list[AuditEntry
     return _entries(store.xrange(keys.AUDIT, f"({after}-0", "+", count=count))
 
 
+def oldest_durable(store: Redis, replicas: int) -> list[AuditEntry]:
+    """Return the oldest entries, when they are on disk, also on ``replicas`` replicas.
+
+    The store cannot lose them any more, so it will not give their numbers to others. Raises a ``RedisError``
+    or :class:`NotDurableError`.
+    """
+    rows = run_durably(store, Script(store, "audit_oldest"), replicas, count=_BATCH)
+    return _entries((entry_id, dict(zip(*[iter(fields)] * 2, strict=True))) for entry_id, fields in rows)
+
+
 def head(store: Redis) -> tuple[int, str]:
     """Return number and hash of the last entry that was ever appended; 0 and "" before the first."""
     values: Any = store.hmget(keys.AUDIT_HEAD, "number", "hash")

@@ -10,6 +10,7 @@ import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 
 import psycopg
 import pytest
@@ -32,7 +33,9 @@ def answers(system, job_ids):
     return {path: requests.get(f"{system.url}/api/cto/{path}", timeout=10).content for path in paths}
 
 
-def test_an_archived_job_reads_the_same_on_every_transport(system):
+@pytest.mark.parametrize("engine", ["eventlet", "gevent"])
+def test_an_archived_job_reads_the_same_on_every_transport(build, engine):
+    system = build(CTO_ENGINE=engine)
     worker = system.worker()
     system.gateway()
     job_ids = [system.submit(), system.submit(mode="prefunded", buyAmount=5_000, walletCount=1)]
@@ -112,10 +115,12 @@ def accept_all(listener, accepted):
         return
 
 
+@pytest.mark.parametrize("engine", ["eventlet", "gevent"])
 @pytest.mark.parametrize("fault", [locked_sqlite, locked_postgresql, silent_port])
-def test_a_database_that_hangs_stops_nothing_else(build, request, fault):
+def test_a_database_that_hangs_stops_nothing_else(build, request, fault, engine):
     user = new_user()
-    with fault(build, request) as (system, hangs), ThreadPoolExecutor(8) as threads:
+    built = fault(partial(build, CTO_ENGINE=engine), request)
+    with built as (system, hangs), ThreadPoolExecutor(8) as threads:
         system.worker()
         # Everything that the gateway does without the archive is done while a list waits for it.
         for attempt in range(ATTEMPTS):

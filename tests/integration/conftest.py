@@ -12,7 +12,7 @@ from api.history.archive_reader import archive_reader
 from api.server.security_middleware import SecurityMiddleware
 from cto_worker.archive.database import connect
 from cto_worker.archive.schema import prepare
-from cto_worker.archive.tables import JOBS
+from cto_worker.archive.tables import JOBS, TOTALS
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
@@ -42,7 +42,8 @@ def _archive(_server):
 def archive(_archive):
     """The database of ended jobs, which is empty."""
     with _archive.begin() as connection:
-        connection.execute(JOBS.delete())
+        for table in (JOBS, TOTALS):  # the others follow by cascade
+            connection.execute(table.delete())
     return _archive
 
 

@@ -13,7 +13,7 @@ from cto_worker.archive import archive_queries
 from cto_worker.archive.archive_queries import ArchiveQueries
 from cto_worker.archive.database import SQLITE
 from cto_worker.archive.job_archive import archive
-from cto_worker.archive.tables import DOCUMENTS, JOBS, METADATA, SIGNATURES, WALLETS
+from cto_worker.archive.tables import DOCUMENTS, JOBS, METADATA, SIGNATURES, TOTALS, WALLETS
 from cto_worker.domain.job_filter import JobFilter
 from cto_worker.domain.job_summary import JobPosition
 from cto_worker.domain.progress_event import JobStatus, Mode, Status
@@ -97,6 +97,7 @@ def test_each_filter_selects_the_same_jobs_in_sql_and_in_python(engine, queries)
         jobs.append(ended_job(f"no{number}", **{"created_ms": 1} | other))
         with engine.begin() as connection:
             connection.execute(JOBS.delete())
+            connection.execute(TOTALS.delete())
         archive(engine, jobs)
         found = queries.page(wanted, 10)
         assert ids(found) == [f"yes{number}"], wanted

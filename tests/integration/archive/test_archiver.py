@@ -165,6 +165,19 @@ def test_a_defective_job_does_not_keep_the_others_out(engine, make, run, store, 
     assert archived(engine) == ["j1", "j3", "j4"]
 
 
+def test_a_job_whose_id_the_archive_has_from_another_job_stays_in_the_store(engine, make, run, store, caplog):
+    run("j1")
+    worker = make()
+    worker.attempt()
+    store.delete(keys.job("j1"), keys.events("j1"), keys.intents("j1"), keys.meta("j1"))  # expired
+    run("j1")
+    store.hincrby(keys.job("j1"), "created", 1)  # it may be the same millisecond
+    worker.attempt()
+    assert warnings(caplog) == ["job j1 stays in the store: the archive has another job with this id"]
+    assert store.ttl(keys.job("j1")) == -1
+    assert store.zscore(keys.unarchived("7"), "j1")
+
+
 def test_a_worker_waits_for_the_schema_of_its_release(empty, make, run, store, caplog):
     run("j1")
     worker = make()

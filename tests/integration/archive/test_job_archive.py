@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import pytest
 from msgspec.structs import replace as changed
@@ -103,18 +104,31 @@ def test_a_repeated_write_changes_nothing(engine):
     of_jobs = [table for table in METADATA.sorted_tables if "job_id" in table.columns]
     before = [rows(engine, table) for table in of_jobs]
     later = replace(ended(ended_ms=9_000), request=b'{"wallets":["w9"]}')
-    assert archive(engine, [later, ended("j2")]) == {"j2"}
+    assert archive(engine, [later, ended("j2")]) == {"j1", "j2"}
     after = [[row for row in rows(engine, table) if row["job_id"] == "j1"] for table in of_jobs]
     assert after == before
 
 
-def test_the_write_of_several_processes_at_once_keeps_each_job_once(engine):
-    jobs = [ended(f"j{number}") for number in range(60)]
-    with ThreadPoolExecutor(2) as threads:
-        new = list(
-            threads.map(lambda batch: archive(engine, batch), [jobs, jobs[::-1], jobs[10:], jobs[:50]])
-        )
-    assert sum(map(len, new)) == count(engine, JOBS) == count(engine, DOCUMENTS) == 60
+def test_another_job_with_the_same_id_is_not_written(engine):
+    archive(engine, [ended()])
+    before = rows(engine, DOCUMENTS)
+    assert archive(engine, [ended(created_ms=1_001), ended("j2")]) == {"j2"}
+    assert [row for row in rows(engine, DOCUMENTS) if row["job_id"] == "j1"] == before
+
+
+def test_processes_that_write_the_same_jobs_at_once_do_not_block_each_other(engine):
+    for number in range(10):
+        jobs = [ended(f"j{number}-{place}") for place in range(100)]
+        begin = Barrier(2)
+
+        def write(batch, begin=begin):
+            begin.wait()
+            return archive(engine, batch)
+
+        with ThreadPoolExecutor(2) as threads:
+            results = list(threads.map(write, [jobs, jobs[::-1]]))
+        assert results == [{job.job_id for job in jobs}] * 2
+    assert count(engine, JOBS) == count(engine, DOCUMENTS) == 1_000
 
 
 def test_a_batch_is_written_completely_or_not_at_all(engine):

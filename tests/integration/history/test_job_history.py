@@ -37,7 +37,7 @@ def answers(rest):
     """Return the responses for every job, by path: status code, body and ETag."""
     paths = [f"job/{job_id}/{path}" for job_id in JOBS for path in PATHS]
     paths += ["jobs", "jobs/summary", "jobs.csv", f"jobs/stats?jobIds={','.join(JOBS)},unknown"]
-    responses = {path: rest.get(f"/api/cto/{path}") for path in paths}
+    responses = {path: rest.get(f"/api/cto/{path}", buffered=True) for path in paths}
     return {
         path: (response.status_code, response.data, response.headers.get("ETag"))
         for path, response in responses.items()

@@ -64,7 +64,7 @@ def test_no_job_is_missing_or_doubled_while_jobs_are_archived(rest, store, journ
             assert sorted(all_pages(rest), reverse=True) == expected
             assert sorted(all_pages(rest, "&status=failed"), reverse=True) == expected
             assert rest.get("/api/cto/jobs/summary").get_json()["data"]["total"] == JOBS
-            _, *rows = csv.reader(io.StringIO(rest.get("/api/cto/jobs.csv").text))
+            _, *rows = csv.reader(io.StringIO(rest.get("/api/cto/jobs.csv", buffered=True).text))
             assert sorted((row[0] for row in rows), reverse=True) == expected
             rounds += 1
     finally:
@@ -116,7 +116,7 @@ def test_lists_of_unfinished_jobs_do_not_need_the_archive(rest, store, journal, 
         connection.exec_driver_sql("ALTER TABLE jobs RENAME TO gone")
     for query in ("status=waiting", "status=active", "status=needs_review", "needsReview=true"):
         for path in ("jobs", "jobs.csv", "jobs/summary"):
-            assert rest.get(f"/api/cto/{path}?{query}").status_code == 200, (path, query)
+            assert rest.get(f"/api/cto/{path}?{query}", buffered=True).status_code == 200, (path, query)
     for path in (
         "jobs",
         "jobs.csv",

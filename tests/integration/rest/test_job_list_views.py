@@ -15,7 +15,9 @@ from support.tokens import AUDIENCE, SECRET, bearer, token
 
 from api.auth.authentication import Authenticator
 from api.flask_app import create_app
+from api.rest import concurrency_limit
 from api.rest.job_filter_parsing import PARAMETERS
+from api.rest.job_list_views import EXPORTS_OF_EACH
 from api.rest.job_rows import COLUMNS
 from cto_worker.archive.job_archive import archive as write_to_archive
 from cto_worker.domain.operation_request import parse_request
@@ -116,7 +118,7 @@ def test_each_filter_selects_its_jobs_wherever_they_are(rest, store, archive, jo
                 query,
                 archived,
             )
-            rows = list(csv.reader(io.StringIO(rest.get(f"/api/cto/jobs.csv?{query}").text)))
+            rows = list(csv.reader(io.StringIO(rest.get(f"/api/cto/jobs.csv?{query}", buffered=True).text)))
             assert {row[0] for row in rows[1:]} == expected, (query, archived)
 
 
@@ -128,10 +130,10 @@ def test_every_parameter_has_a_query_above():
 
 def test_answers_are_the_same_bytes_before_and_after_archiving(rest, store, archive, jobs):
     paths = [f"/api/cto/{kind}?{query}" for query in QUERIES for kind in ("jobs", "jobs/summary", "jobs.csv")]
-    before = {path: rest.get(path).data for path in paths}
+    before = {path: rest.get(path, buffered=True).data for path in paths}
     move_to_archive(store, archive, *ENDED)
     for path in paths:
-        assert rest.get(path).data == before[path], path
+        assert rest.get(path, buffered=True).data == before[path], path
 
 
 def test_the_totals_are_those_of_the_rows(rest, store, archive, jobs):
@@ -157,7 +159,7 @@ def test_a_row_of_an_ended_job(rest, jobs):
 
 
 def test_the_export_has_the_rows_of_the_list(rest, jobs):
-    response = rest.get("/api/cto/jobs.csv")
+    response = rest.get("/api/cto/jobs.csv", buffered=True)
     assert response.mimetype == "text/csv"
     assert "attachment" in response.headers["Content-Disposition"]
     header, *lines = csv.reader(io.StringIO(response.text))
@@ -174,15 +176,32 @@ def test_the_export_has_the_rows_of_the_list(rest, jobs):
 def test_a_cell_of_the_export_is_never_a_formula(rest, archive):
     evil = {"user_id": "=1+1", "token_address": '@SUM("a",1)', "platform": "+x", "error_code": "-1\ny"}
     write_to_archive(archive, [ended_job("-j1", **evil)])
-    _, row = csv.DictReader, next(csv.DictReader(io.StringIO(rest.get("/api/cto/jobs.csv").text)))
+    _, row = (
+        csv.DictReader,
+        next(csv.DictReader(io.StringIO(rest.get("/api/cto/jobs.csv", buffered=True).text))),
+    )
     assert (row["jobId"], row["userId"], row["tokenAddress"]) == ("'-j1", "'=1+1", '\'@SUM("a",1)')
     assert (row["platform"], row["errorCode"]) == ("'+x", "'-1\ny")
 
 
 def test_an_export_of_many_pages_has_every_job_once(rest, archive, jobs):
     write_to_archive(archive, [ended_job(f"j{number:04}", 10**12 + number // 7) for number in range(450)])
-    _, *lines = csv.reader(io.StringIO(rest.get("/api/cto/jobs.csv").text))
+    _, *lines = csv.reader(io.StringIO(rest.get("/api/cto/jobs.csv", buffered=True).text))
     assert [line[0] for line in lines][7:] == [f"j{number:04}" for number in reversed(range(450))]
+
+
+def test_the_exports_of_a_caller_are_limited_until_they_end(rest, jobs, monkeypatch):
+    monkeypatch.setattr(concurrency_limit, "WAIT_S", 0.01)
+    begun = [rest.get("/api/cto/jobs.csv") for _ in range(EXPORTS_OF_EACH)]
+    refused = rest.get("/api/cto/jobs.csv")
+    assert (refused.status_code, refused.get_json()["error"]["code"]) == (429, "rate_limited")
+    assert rest.get("/api/cto/jobs").status_code == 200
+    for response in begun:
+        response.close()
+    for _ in range(2 * EXPORTS_OF_EACH):
+        with rest.get("/api/cto/jobs.csv") as response:
+            assert len(response.text.splitlines()) == 8
+    assert rest.get("/api/cto/jobs.csv?status=bad").status_code == 400
 
 
 INVALID = {
@@ -231,10 +250,10 @@ def test_a_user_gets_the_users_own_jobs_only(store, settings, archive, jobs):
         "waiting",
     }
     assert data(client.get("/api/cto/jobs/summary", headers=headers))["total"] == 2
-    assert len(client.get("/api/cto/jobs.csv", headers=headers).text.splitlines()) == 3
+    assert len(client.get("/api/cto/jobs.csv", headers=headers, buffered=True).text.splitlines()) == 3
     for path in ("jobs", "jobs.csv", "jobs/summary"):
         for query in (f"wallet={FIRST}", "signature=signature of full:x", "status=completed"):
-            text = client.get(f"/api/cto/{path}?{query}", headers=headers).text
+            text = client.get(f"/api/cto/{path}?{query}", headers=headers, buffered=True).text
             assert "full" not in text.replace('"full":', ""), (path, query)
         assert client.get(f"/api/cto/{path}?userId=7", headers=headers).status_code == 403
     counted = data(client.get("/api/cto/jobs/stats?jobIds=full,partial,none", headers=headers))

@@ -8,6 +8,7 @@ import sys
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 from support.samples import FIRST_EVENT
 
 from cto_worker.domain.audit_entry import GENESIS, Actor, Change, link
@@ -86,6 +87,17 @@ def test_a_submission_is_entered_with_its_job_and_only_once(store, journal):
         journal.create(FIRST_EVENT, {"a": 1}, key, change=entered)
     (entry,) = entries(store)
     assert entry.fields["jobId"] == FIRST_EVENT.job_id
+
+
+def test_an_entry_costs_a_submission_no_round_trip(store, journal):
+    append(store, change(), 0)  # loads the scripts
+    journal.create(FIRST_EVENT, {}, change=change("job.submit"))
+    store.config_resetstat()
+    journal.create(replace(FIRST_EVENT, job_id="j2"), {}, change=change("job.submit"))
+    calls = {name: stats["calls"] for name, stats in store.info("commandstats").items()}
+    assert (calls["cmdstat_evalsha"], calls["cmdstat_waitaof"]) == (1, 1)
+    assert "cmdstat_eval" not in calls
+    assert len(entries(store)) == 3
 
 
 def test_a_cancellation_is_entered_once(store, journal):

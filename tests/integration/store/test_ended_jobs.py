@@ -12,7 +12,7 @@ from cto_worker.domain.ended_job import signatures_of, wallets_of
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import decode
-from cto_worker.errors import OperationFailed
+from cto_worker.errors import NotDurableError, OperationFailed
 from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.operation.cancel_job import cancel
 from cto_worker.operation.progress_reporter import accepted_event
@@ -158,6 +158,17 @@ def test_a_job_that_expired_is_forgotten(ended, run, store):
     assert taken(ended) == ["here"]
     ended.archived(["here"])
     assert store.exists(keys.ENDED, keys.unarchived(keys.ALL_OWNERS)) == 0
+
+
+def test_a_job_whose_end_may_not_be_on_disk_is_not_archived(ended, run, store):
+    """Otherwise the store could lose the end in a crash, and a later run would end the job differently."""
+    run("j1")
+    store.config_set("appendonly", "no")
+    try:
+        with pytest.raises(NotDurableError):
+            ended.take(1)
+    finally:
+        store.config_set("appendonly", "yes")
 
 
 def make_old(store, job_id, *, expires_s=1_000):

@@ -1,0 +1,121 @@
+"""The audit log's entries in the archive. They are never deleted.
+
+Any function may raise :class:`ArchiveUnavailableError`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+
+from cto_worker.archive.database import POSTGRESQL, database_errors
+from cto_worker.archive.tables import AUDIT
+from cto_worker.domain.audit_entry import AuditEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Engine, Select
+
+    from cto_worker.domain.audit_entry import AuditFilter, AuditPosition
+
+_BATCH = 1_000  # rows per query
+_COPIES = ("at_ms", "actor", "action", "job_id")
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedEntry:
+    """An entry with the columns that repeat parts of its content."""
+
+    entry: AuditEntry
+    columns: dict[str, Any]
+
+    @property
+    def intact(self) -> bool:
+        """Whether the entry is intact, and its columns agree with its content."""
+        return self.entry.intact and self.columns == _columns(self.entry)
+
+
+def archive(engine: Engine, entries: Sequence[AuditEntry]) -> None:
+    """Write entries in one transaction, which is on disk afterwards. Entries that exist stay as they are."""
+    insert = postgresql.insert if engine.dialect.name == POSTGRESQL else sqlite.insert
+    rows = [
+        {
+            "number": entry.number,
+            "hash": entry.hash,
+            "previous": entry.previous,
+            "content": entry.content,
+            **_columns(entry),
+        }
+        for entry in entries
+    ]
+    with database_errors(), engine.begin() as connection:
+        connection.execute(insert(AUDIT).on_conflict_do_nothing(), rows)
+
+
+def page(
+    engine: Engine, wanted: AuditFilter, limit: int, after: AuditPosition | None = None
+) -> list[AuditEntry]:
+    """Return the newest ``limit`` entries that match, or those that follow ``after`` in the list."""
+    query = _query().order_by(AUDIT.c.number.desc(), AUDIT.c.hash.desc()).limit(limit)
+    for name in ("actor", "action", "job_id"):
+        if value := getattr(wanted, name):
+            query = query.where(AUDIT.c[name] == value)
+    if wanted.from_ms:
+        query = query.where(AUDIT.c.at_ms >= wanted.from_ms)
+    if wanted.to_ms is not None:
+        query = query.where(AUDIT.c.at_ms < wanted.to_ms)
+    if after is not None:
+        query = query.where(tuple_(AUDIT.c.number, AUDIT.c.hash) < tuple_(after.number, after.hash))
+    return [each.entry for each in _read(engine, query)]
+
+
+def newest(engine: Engine) -> AuditEntry | None:
+    """Return the newest entry."""
+    query = _query().order_by(AUDIT.c.number.desc(), AUDIT.c.hash.desc()).limit(1)
+    return next((each.entry for each in _read(engine, query)), None)
+
+
+def oldest_first(engine: Engine) -> Iterator[ArchivedEntry]:
+    """Yield all entries in the order of the chain."""
+    ordered = _query().order_by(AUDIT.c.number, AUDIT.c.hash).limit(_BATCH)
+    found = _read(engine, ordered)
+    while found:
+        yield from found
+        last = found[-1].entry
+        behind = tuple_(AUDIT.c.number, AUDIT.c.hash) > tuple_(last.number, last.hash)
+        found = _read(engine, ordered.where(behind))
+
+
+def _query() -> Select[Any]:
+    names = ("number", "content", "previous", "hash", *_COPIES)
+    return select(*(AUDIT.c[name] for name in names))
+
+
+def _read(engine: Engine, query: Select[Any]) -> list[ArchivedEntry]:
+    with database_errors(), engine.connect() as connection:
+        return [
+            ArchivedEntry(AuditEntry(*row[:4]), dict(zip(_COPIES, row[4:], strict=True)))
+            for row in connection.execute(query)
+        ]
+
+
+def _columns(entry: AuditEntry) -> dict[str, Any]:
+    try:
+        fields = entry.fields
+        return {
+            "at_ms": fields["at"],
+            "actor": _text(fields["actor"]),
+            "action": _text(fields["action"]),
+            "job_id": fields["jobId"] and _text(fields["jobId"]),
+        }
+    except (ValueError, TypeError, KeyError):  # somebody has modified the entry in the store
+        return {"at_ms": 0, "actor": "", "action": "", "job_id": None}
+
+
+def _text(value: str) -> str:
+    """Return a text that every database accepts: PostgreSQL refuses the zero character."""
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
