@@ -8,7 +8,7 @@ import { T } from "/static/console/texts.js";
 import { Badge, Buys, Sol, Time } from "/static/console/ui.js";
 
 const OVERSCAN = 4; // rows above and below the visible ones
-const STEP = 4; // the table is drawn again after so many rows were scrolled
+const STEP = 4; // scrolled rows after which the table is drawn again
 const MORE_ROWS = 40; // older operations are loaded when so few rows are left below
 const NARROW = matchMedia("(max-width: 47.99rem)");
 const rowHeight = () => (NARROW.matches ? 72 : 38); // px, as in operations.css
