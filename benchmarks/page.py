@@ -82,6 +82,7 @@ def frames_while_scrolling() -> Frames:
         _fill_archive(environment, ROWS - 1)
         page.goto(f"{url}/?userId=bench")
         page.wait_for_selector(".t-total dd:text-is('10,000')")
+        page.wait_for_selector(".frame")
         _load_all_rows(page)
         page.wait_for_timeout(IDLE_S * 1_000)
         page.evaluate("window.frames.length = 0; window.tasks.length = 1")

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from support.javascript import NODE
 
-API = Path(__file__).parents[2] / "api"
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_committed_bundle_is_that_of_the_locked_packages():
     command = [NODE, "bundle.mjs", "--stdout"]
     bundled = subprocess.run(
-        command, cwd=API / "third_party", capture_output=True, text=True, check=False, timeout=120
+        command, cwd=ROOT / "clients" / "console", capture_output=True, text=True, check=False, timeout=120
     )
     assert bundled.returncode == 0, bundled.stderr
-    committed = (API / "static" / "third_party" / "preact.js").read_text()
-    assert committed == bundled.stdout, "run `npm run bundle` in api/third_party"
+    committed = (ROOT / "api" / "static" / "third_party" / "preact.js").read_text()
+    assert committed == bundled.stdout, "run `npm run bundle` in clients/console"
     for notice in ("The MIT License", "Apache License"):
         assert notice in committed

@@ -24,8 +24,8 @@ export const Tokens = ({ baseUnits }) => html`<span class="number" title=${exact
 export const Price = ({ amount }) => html`<span class="number" title=${exactPrice(amount)}>${price(amount)}</span>`;
 
 /** A moment: the time of day, the date if it is not today, and how long ago it was. */
-export const Time = ({ ms, nowMs, relative = true }) => html`<time datetime=${new Date(ms).toISOString()} title=${fullTime(ms)}>
-  <span class="clock">${shortTime(ms, nowMs)}</span>${relative && html` <span class="ago">${ago(ms, nowMs)}</span>`}</time>`;
+export const Time = ({ ms, nowMs, relative = true, since = relative && ago(ms, nowMs) }) => html`<time datetime=${new Date(ms).toISOString()} title=${fullTime(ms)}>
+  <span class="clock">${shortTime(ms, nowMs)}</span>${since && html` <span class="ago">${since}</span>`}</time>`;
 
 /** Buys of an operation: a bar that is split by their results, and "8/10". */
 export function Buys({ latest }) {

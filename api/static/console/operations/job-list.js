@@ -7,7 +7,7 @@ import { apiQuery, canMatchEvents, matches } from "/static/console/operations/fi
 const PAGE = 100;
 const REFRESH_MS = 500; // until the newest page is requested after an event of an unknown operation
 const SLOW_REFRESH_MS = 5_000; // the same if only the gateway knows whether an operation matches
-const FRAME_MS = 16;
+const CHANGE_MS = 100; // between two calls of `onChange`; the page stays smooth between them
 
 /**
  * An operation of the list.
@@ -22,6 +22,7 @@ const FRAME_MS = 16;
 
 export class JobList {
   /** @type {Row[]} */ rows = [];
+  /** @type {Row[]} the first of `rows` */ unfinished = [];
   isLoading = true;
   isLoadingMore = false;
   hasMore = false;
@@ -39,7 +40,7 @@ export class JobList {
   #filters;
   #onChange;
 
-  /** @param {import("../session.js").Session} session @param {object} filters @param {() => void} onChange called at most once per frame */
+  /** @param {import("../session.js").Session} session @param {object} filters @param {() => void} onChange called at most ten times a second */
   constructor(session, filters, onChange) {
     this.#session = session;
     this.#filters = filters;
@@ -94,6 +95,8 @@ export class JobList {
     if (!this.#isUnsorted) return;
     this.#isUnsorted = false;
     this.rows = [...this.#byId.values()].sort(compare);
+    const firstEnded = this.rows.findIndex(({ latest }) => hasEnded(latest));
+    this.unfinished = firstEnded < 0 ? this.rows : this.rows.slice(0, firstEnded);
   }
 
   async #attempt(load) {
@@ -177,7 +180,7 @@ export class JobList {
     this.#changeTimer ??= setTimeout(() => {
       this.#changeTimer = undefined;
       this.#onChange();
-    }, FRAME_MS);
+    }, CHANGE_MS);
   }
 }
 

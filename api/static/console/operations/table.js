@@ -1,13 +1,14 @@
 // The table of operations. Only the visible rows are in the page, so that 10,000 rows scroll smoothly.
-import { html, useEffect, useLayoutEffect, useRef, useState } from "/static/third_party/preact.js";
-import { duration, fullTime, percent, shorten } from "/static/console/format.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "/static/third_party/preact.js";
+import { ago, duration, fullTime, percent, shorten } from "/static/console/format.js";
 import { useNow } from "/static/console/observable.js";
 import { displayState, hasEnded } from "/static/console/outcome.js";
 import { operationPath } from "/static/console/router.js";
 import { T } from "/static/console/texts.js";
 import { Badge, Buys, Sol, Time } from "/static/console/ui.js";
 
-const OVERSCAN = 8; // rows above and below the visible ones
+const OVERSCAN = 4; // rows above and below the visible ones
+const STEP = 4; // scrolled rows after which the table is drawn again
 const MORE_ROWS = 40; // older operations are loaded when so few rows are left below
 const NARROW = matchMedia("(max-width: 47.99rem)");
 const rowHeight = () => (NARROW.matches ? 72 : 38); // px, as in operations.css
@@ -17,7 +18,8 @@ const COLUMNS = ["select", "state", "token", "owner", "mode", "amount", "buys", 
 export function OperationsTable({ list, active, setActive, selected, toggle, toggleAll, children }) {
   const frame = useRef();
   const [height, setHeight] = useState(rowHeight);
-  const [view, setView] = useState({ top: 0, height: 800 });
+  const [top, setTop] = useState(0); // index of the first visible row, rounded down to a multiple of STEP
+  const [shown, setShown] = useState(24); // visible rows
   const nowMs = useNow();
   const { rows } = list;
 
@@ -25,20 +27,20 @@ export function OperationsTable({ list, active, setActive, selected, toggle, tog
     const onResize = () => {
       if (!frame.current) return;
       setHeight(rowHeight());
-      setView({ top: frame.current.scrollTop, height: frame.current.clientHeight });
+      setShown(Math.ceil(frame.current.clientHeight / rowHeight()));
     };
     const observer = new ResizeObserver(onResize);
     observer.observe(frame.current);
     return () => observer.disconnect();
   }, []);
 
-  const first = Math.max(0, Math.floor(view.top / height) - OVERSCAN);
-  const last = Math.min(rows.length, Math.ceil((view.top + view.height) / height) + OVERSCAN);
+  const first = Math.max(0, Math.min(top, rows.length) - OVERSCAN);
+  const last = Math.min(rows.length, top + STEP + shown + OVERSCAN);
   useEffect(() => { if (last > rows.length - MORE_ROWS) void list.loadMore(); }, [last, rows.length, list]);
   useShowActive(frame, rows, active, height);
 
-  const onScroll = ({ target }) => setView({ top: target.scrollTop, height: target.clientHeight });
-  const running = rows.filter(({ latest }) => !hasEnded(latest));
+  const onScroll = ({ target }) => setTop(Math.floor(target.scrollTop / height / STEP) * STEP);
+  const running = list.unfinished;
   return html`<div class="frame" ref=${frame} onScroll=${onScroll}>
     <table class="operations" aria-rowcount=${rows.length + 1} style=${{ "--row": `${height}px` }}>
       <caption class="hidden">${T.list.title}</caption>
@@ -47,7 +49,7 @@ export function OperationsTable({ list, active, setActive, selected, toggle, tog
           checked=${running.every(({ jobId }) => selected.has(jobId))} onChange=${() => toggleAll(running)} />`}</th>`)}</tr></thead>
       <tbody>
         <tr class="space" aria-hidden="true" style=${{ height: `${first * height}px` }}></tr>
-        ${rows.slice(first, last).map((row, index) => html`<${Row} key=${row.jobId} row=${row} index=${first + index + 2} nowMs=${nowMs}
+        ${rows.slice(first, last).map((row, index) => html`<${Row} key=${row.jobId} row=${row} index=${first + index + 2} ...${timesOf(row, nowMs)}
           isActive=${row.jobId === active} onFocus=${setActive} isSelected=${selected.has(row.jobId)} toggle=${toggle} />`)}
         <tr class="space" aria-hidden="true" style=${{ height: `${(rows.length - last) * height}px` }}></tr>
       </tbody>
@@ -68,25 +70,35 @@ function useShowActive(frame, rows, active, height) {
   }, [active]);
 }
 
-function Row({ row: { jobId, createdAt, needsReview, latest }, index, nowMs, isActive, onFocus, isSelected, toggle }) {
-  const state = displayState(latest, needsReview);
-  const ended = hasEnded(latest);
-  const { details = {} } = latest;
-  const name = shorten(latest.tokenAddress, 6);
-  const onClick = ({ target, currentTarget }) => {
-    if (!target.closest("a, input, button") && !getSelection().toString()) currentTarget.querySelector("a").click();
-  };
-  return html`<tr data-job=${jobId} data-state=${state.kind} aria-rowindex=${index} data-active=${String(isActive)} onClick=${onClick} onFocusIn=${() => onFocus(jobId)}>
-    <td class="c-select">${!ended && html`<input type="checkbox" aria-label=${T.list.select(name)} checked=${isSelected} onChange=${() => toggle(jobId)} />`}</td>
-    <td class="c-state"><${Badge} state=${state} />${state.kind === "running"
-      ? html`<span class="progress" title=${details.currentOperation}><i style=${{ transform: `scaleX(${latest.progress / 100})` }}></i></span><span class="number soft">${percent(latest.progress)}</span>`
-      : state.reason && html`<span class="reason soft" title=${details.error}>${state.reason}</span>`}</td>
-    <td class="c-token"><a class="mono" href=${operationPath(jobId)} title=${latest.tokenAddress} aria-label=${T.list.open(name)}>${name}</a></td>
-    <td class="c-owner" title=${latest.userId}>${latest.userId}</td>
-    <td class="c-mode">${latest.mode}</td>
-    <td class="c-amount"><${Sol} amount=${latest.buyAmount} /></td>
-    <td class="c-buys"><${Buys} latest=${latest} /></td>
-    <td class="c-spent">${details.totalSpent ? html`<${Sol} amount=${details.totalSpent} />` : "–"}</td>
-    <td class="c-started"><${Time} ms=${createdAt} nowMs=${nowMs} /></td>
-    <td class="c-duration number" title=${ended ? fullTime(latest.timestamp) : undefined}>${duration(Math.max(0, (ended ? latest.timestamp : nowMs) - createdAt))}</td></tr>`;
+/** Return the texts of a row that change with time. Most of them stay the same from one second to the next. */
+function timesOf({ createdAt, latest }, nowMs) {
+  const endMs = hasEnded(latest) ? latest.timestamp : nowMs;
+  return { since: ago(createdAt, nowMs), took: duration(Math.max(0, endMs - createdAt)) };
+}
+
+/** A row. It is drawn again only if one of its values has changed. */
+function Row({ row, index, since, took, isActive, onFocus, isSelected, toggle }) {
+  return useMemo(() => {
+    const { jobId, createdAt, needsReview, latest } = row;
+    const state = displayState(latest, needsReview);
+    const ended = hasEnded(latest);
+    const { details = {} } = latest;
+    const name = shorten(latest.tokenAddress, 6);
+    const onClick = ({ target, currentTarget }) => {
+      if (!target.closest("a, input, button") && !getSelection().toString()) currentTarget.querySelector("a").click();
+    };
+    return html`<tr data-job=${jobId} data-state=${state.kind} aria-rowindex=${index} data-active=${String(isActive)} onClick=${onClick} onFocusIn=${() => onFocus(jobId)}>
+      <td class="c-select">${!ended && html`<input type="checkbox" aria-label=${T.list.select(name)} checked=${isSelected} onChange=${() => toggle(jobId)} />`}</td>
+      <td class="c-state"><${Badge} state=${state} />${state.kind === "running"
+        ? html`<span class="progress" title=${details.currentOperation}><i style=${{ transform: `scaleX(${latest.progress / 100})` }}></i></span><span class="number soft">${percent(latest.progress)}</span>`
+        : state.reason && html`<span class="reason soft" title=${details.error}>${state.reason}</span>`}</td>
+      <td class="c-token"><a class="mono" href=${operationPath(jobId)} title=${latest.tokenAddress} aria-label=${T.list.open(name)}>${name}</a></td>
+      <td class="c-owner" title=${latest.userId}>${latest.userId}</td>
+      <td class="c-mode">${latest.mode}</td>
+      <td class="c-amount"><${Sol} amount=${latest.buyAmount} /></td>
+      <td class="c-buys"><${Buys} latest=${latest} /></td>
+      <td class="c-spent">${details.totalSpent ? html`<${Sol} amount=${details.totalSpent} />` : "–"}</td>
+      <td class="c-started"><${Time} ms=${createdAt} since=${since} /></td>
+      <td class="c-duration number" title=${ended ? fullTime(latest.timestamp) : undefined}>${took}</td></tr>`;
+  }, [row, index, since, took, isActive, isSelected]);
 }

@@ -2,7 +2,7 @@
 import { html, useEffect, useMemo, useReducer, useRef, useState } from "/static/third_party/preact.js";
 import { shorten } from "/static/console/format.js";
 import { useKeys } from "/static/console/keys.js";
-import { displayState, hasEnded } from "/static/console/outcome.js";
+import { displayState } from "/static/console/outcome.js";
 import { BulkCancel } from "/static/console/operations/bulk-cancel.js";
 import { CsvButton } from "/static/console/operations/csv.js";
 import { FilterBar } from "/static/console/operations/filter-bar.js";
@@ -32,9 +32,9 @@ export function OperationsView({ session, route, start }) {
   };
   const toggle = (jobId) => setSelected((before) => symmetricDifference(before, [jobId]));
   const toggleAll = (running) => setSelected((before) => (running.every(({ jobId }) => before.has(jobId)) ? new Set() : new Set(running.map(({ jobId }) => jobId))));
-  useKeys({ "/": () => searchField.current.focus(), j: () => move(1), k: () => move(-1), x: () => { if (rows.some(({ jobId, latest }) => jobId === active && !hasEnded(latest))) toggle(active); } });
+  useKeys({ "/": () => searchField.current.focus(), j: () => move(1), k: () => move(-1), x: () => { if (list?.unfinished.some(({ jobId }) => jobId === active)) toggle(active); } });
 
-  const cancellable = rows.filter(({ jobId, latest }) => selected.has(jobId) && !hasEnded(latest));
+  const cancellable = selected.size ? list.unfinished.filter(({ jobId }) => selected.has(jobId)) : [];
   return html`<div class="list-head"><h1>${T.list.title}</h1>
       <div class="actions">
         ${cancellable.length > 0 && html`<${BulkCancel} session=${session} rows=${cancellable} onDone=${() => setSelected(new Set())} />`}
