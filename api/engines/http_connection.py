@@ -14,9 +14,9 @@ from urllib.parse import unquote
 
 from api.engines.http_response import IDLE_TIMEOUT_S, HttpResponse
 from api.limits.client_network import network_of
-from api.protocol_errors import HeadError
 from api.server.fair_queueing import CALLER
 from api.server.http_head_parser import MAX_LINE_BYTES, error_response, read_head
+from api.server.protocol_errors import HeadError
 from api.server.request_body_readers import RequestBody
 from api.server.websocket_handshake import wants_upgrade
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.auth.caller import Caller
-    from api.protocol_errors import WebSocketError
     from api.realtime.client_sessions import ClientSessions
+    from api.server.protocol_errors import WebSocketError
     from api.server.websocket_transport import WebSocketEngine
 
 PING_INTERVAL_S = 10.0

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from engineio.exceptions import UnknownPacketError
 from engineio.packet import MESSAGE, NOOP, Packet
 
-from api.protocol_errors import HandshakeError, WebSocketError
 from api.relay.encoded_event import EncodedEvent, socketio_message
 from api.relay.websocket_frame_encoder import TEXT, text_frame
+from api.server.protocol_errors import HandshakeError, WebSocketError
 from api.server.websocket_frame_decoder import PROTOCOL_ERROR, text_of
 from api.server.websocket_handshake import handshake
 from api.server.websocket_transport import READ_BYTES, WebSocketTransport

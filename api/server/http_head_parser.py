@@ -11,7 +11,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from api.errors import error_body
-from api.protocol_errors import HeadError
+from api.server.protocol_errors import HeadError
 from api.server.security_headers import SECURITY_HEADERS
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import BadRequest
 
-from api.protocol_errors import HeadError
 from api.server.http_head_parser import parse_fields
+from api.server.protocol_errors import HeadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

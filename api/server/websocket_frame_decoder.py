@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from api.protocol_errors import WebSocketError
 from api.relay.websocket_frame_encoder import BINARY, CLOSE, FRAGMENT, PING, PONG, TEXT
+from api.server.protocol_errors import WebSocketError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ import hashlib
 from http import HTTPStatus
 from typing import Any
 
-from api.protocol_errors import HandshakeError
+from api.server.protocol_errors import HandshakeError
 
 _KEY_BYTES = 16
 _SECRET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3

@@ -15,10 +15,10 @@ from socket import SHUT_WR
 from typing import TYPE_CHECKING, Any
 
 from api.limits.token_bucket import TokenBucket
-from api.protocol_errors import WebSocketError
 from api.relay import latency_measurement
 from api.relay.send_queue import abort
 from api.relay.websocket_frame_encoder import CLOSE, FRAGMENT, PING, PONG, close_frame, control_frame
+from api.server.protocol_errors import WebSocketError
 from api.server.websocket_frame_decoder import POLICY_VIOLATION, FrameDecoder, close_status
 
 if TYPE_CHECKING:

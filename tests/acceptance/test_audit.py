@@ -23,7 +23,9 @@ USER, ADMIN = token("7"), token("boss", role="admin")
 METHODS = {"post", "put", "patch", "delete"}
 # Commands without an entry. `submit` and `cancel` change something, over REST.
 CHANGE_NOTHING = {
-    "watch", "jobs", "token", "doctor", "audit", "audit verify", "market wallets", "market ledger",
+    "watch", "show", "jobs", "token", "doctor", "audit", "audit verify",
+    "market wallets", "market ledger", "market operation",
+    "login", "logout", "profiles", "completion",  # change files of their user only
     "up", "demo",  # run a system, whose calls have their own entries
 }  # fmt: skip
 # Messages of sockets change only what their connection receives.
@@ -151,14 +153,14 @@ def cto_cancel(system):
 
 def cto_resolve(system):
     job_id, intent_id = for_review(system)
-    command = ("resolve", job_id, "--intent", intent_id, "--not-executed")
+    command = ("resolve", job_id, "--intent", intent_id, "--not-executed", "--yes")
     by_operator("job.resolve", *command, system=system, jobId=job_id, target=intent_id)
 
 
 def cto_park(system):
     job_id = submitted(system)
     system.cto("cancel", submitted(system))
-    found = by_operator("job.park", "park", system=system, jobId=job_id)
+    found = by_operator("job.park", "park", "--yes", system=system, jobId=job_id)
     assert (found["before"], found["after"]["needsReview"]) == ({"status": "waiting"}, True)
 
 
@@ -175,6 +177,19 @@ COMMANDS = {
     "park": cto_park,
     "secrets": cto_secrets,
     "backup": lambda system: by_operator("store.backup", "backup", system=system),
+    "market deposit": lambda system: by_operator(
+        "market.deposit",
+        "market",
+        "deposit",
+        "--user",
+        "7",
+        "--amount",
+        "2",
+        system=system,
+        target="7",
+        after={"lamports": 2 * 10**9, "wallet": ""},
+    ),
+    "market reset": lambda system: by_operator("market.reset", "market", "reset", "--yes", system=system),
     "migrate": lambda system: by_operator("archive.migrate", "migrate", system=system),
     "revoke": lambda system: by_operator(
         "token.revoke", "revoke", "--user", "somebody", system=system, target="user:somebody"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from api.cli.audit.change_entries import enter_if_possible
 from api.cli.job_ids import JobIdParameter, match_prefix
 from api.cli.shared_options import as_json
 from api.cli.terminal.confirmation import confirm, yes_option
@@ -73,6 +74,7 @@ def _deposit(*, user: str, amount: float, wallet: str, as_json: bool) -> None:
     """Add SOL to a wallet of the paper market."""
     settings, lamports = Settings.from_env(), to_lamports(amount)
     with _paper_store(settings) as store:
+        enter_if_possible("market.deposit", user, {"lamports": lamports, "wallet": wallet})
         balance = deposit(store, settings, user, lamports, wallet)
     if as_json:
         click.echo(json.dumps({"userId": user, "deposited": lamports, "balance": balance}))
@@ -91,6 +93,7 @@ def _reset(*, yes: bool, as_json: bool) -> None:
     settings = Settings.from_env()
     with _paper_store(settings) as store:
         confirm("Reset the wallets and tokens of all users? This cannot be undone.", yes=yes)
+        enter_if_possible("market.reset", "paper")
         added = reset(store, settings)
     click.echo(json.dumps({"entries": added}) if as_json else f"reset; new entries in the ledger: {added}")
 

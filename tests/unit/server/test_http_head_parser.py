@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from api.protocol_errors import HeadError
 from api.server.http_head_parser import (
     MAX_FIELDS,
     error_response,
@@ -15,6 +14,7 @@ from api.server.http_head_parser import (
     parse_request_line,
     read_head,
 )
+from api.server.protocol_errors import HeadError
 from api.server.security_headers import SECURITY_HEADERS
 
 

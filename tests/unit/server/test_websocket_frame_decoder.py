@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.protocol_errors import WebSocketError
 from api.relay.websocket_frame_encoder import BINARY, CLOSE, FRAGMENT, PING, TEXT
+from api.server.protocol_errors import WebSocketError
 from api.server.websocket_frame_decoder import FrameDecoder, close_status, text_of
 
 LIMIT = 70_000

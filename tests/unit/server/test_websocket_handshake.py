@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.protocol_errors import HandshakeError
+from api.server.protocol_errors import HandshakeError
 from api.server.websocket_handshake import handshake
 
 REQUEST = {
