@@ -65,8 +65,11 @@ function useShowActive(frame, rows, active, height) {
     const top = index * height;
     if (top < scrollTop) frame.current.scrollTop = top;
     else if (top + 3 * height > scrollTop + clientHeight) frame.current.scrollTop = top + 3 * height - clientHeight;
-    const focus = () => frame.current?.querySelector(`[data-job="${CSS.escape(active)}"] a`)?.focus({ preventScroll: true });
-    if (document.activeElement?.closest("[data-job]")?.dataset.job !== active) requestAnimationFrame(focus);
+    if (document.activeElement?.closest("[data-job]")?.dataset.job === active) return;
+    const link = () => frame.current?.querySelector(`[data-job="${CSS.escape(active)}"] a`);
+    const focus = () => link()?.focus({ preventScroll: true });
+    if (link()) focus();
+    else requestAnimationFrame(focus); // the row is drawn after the scroll event
   }, [active]);
 }
 
