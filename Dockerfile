@@ -1,5 +1,5 @@
 # The image of all processes of this project: a build stage, then the runtime stage without build tools.
-# To pin the base image, set its digest: docs/deploying.md, "The image".
+# To pin the base image, set its digest: docs/how-to/deploying.md, "The image".
 ARG PYTHON_IMAGE=python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS build

@@ -1,8 +1,8 @@
 """The uses of private or replaced parts of the gateway's libraries. Check them when a library is upgraded.
 
-No other module of ``api/`` uses them; tests/unit/test_library_patches.py checks that. A function below installs one row,
-or several rows that depend on each other. Functions may be called in any order: the order of hooks and of
-middleware is decided here.
+No other module of ``api/`` uses them; tests/unit/test_library_patches.py checks that. A function below
+installs one row, or several rows that depend on each other. Functions may be called in any order: the order
+of hooks and of middleware is decided here.
 
 What is replaced or private, why, and the test in ``tests/`` that fails without it:
 

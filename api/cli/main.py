@@ -47,7 +47,7 @@ class _Group(click.Group):
 def main() -> None:
     """Run CTO operations and watch them live.
 
-    Settings are CTO_* environment variables. docs/settings.md lists them.
+    Settings are CTO_* environment variables. docs/reference/settings.md lists them.
     """
 
 

@@ -69,7 +69,7 @@ def _resolve(*, job: str, intent: str | None, executed: bool, not_executed: bool
 def _backup() -> None:
     """Write a snapshot of the store to its file dump.rdb.
 
-    docs/operating.md describes how to keep and restore it.
+    docs/how-to/operating.md describes how to keep and restore it.
     """
     with connect(Settings.from_env()) as store:
         snapshot(store)
@@ -149,8 +149,8 @@ def _secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
     """Create the secrets of a deployment, or add the missing ones.
 
     Existing secrets stay unless --rotate names them. After `--rotate store` the store accepts the previous
-    passwords too, until you run the command again without --rotate. docs/deploying.md lists the processes
-    to restart.
+    passwords too, until you run the command again without --rotate. docs/how-to/deploying.md lists the
+    processes to restart.
     """
     for path in deployment_secrets.make(directory, rights, rotate):
         click.echo(f"written: {path}")

@@ -108,5 +108,5 @@ def _default(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    for page in (Path(__file__).parents[2] / "docs").glob("*.md"):
+    for page in (Path(__file__).parents[2] / "docs").glob("**/*.md"):
         page.write_text(updated(page.read_text()))

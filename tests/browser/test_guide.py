@@ -1,4 +1,4 @@
-"""The code blocks, tables and links of docs/frontend.md."""
+"""The code blocks, tables and links of docs/how-to/frontend.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import requests
 from support.tokens import token
 
-GUIDE = Path(__file__).parents[2] / "docs" / "frontend.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "frontend.md"
 TEXT = GUIDE.read_text()
 BLOCKS = re.findall(r"(?:<!-- shows: (.*?) -->\n)?```(\w+)\n(.*?)```", TEXT, re.DOTALL)
 RUN = [pytest.param(*block, id=f"{number}-{block[1]}") for number, block in enumerate(BLOCKS)]

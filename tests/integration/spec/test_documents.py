@@ -35,7 +35,7 @@ from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store.journal_queries import JournalQueries
 
 ROOT = Path(__file__).parents[3]
-CONTRACT = (ROOT / "docs" / "contract.md").read_text()
+CONTRACT = (ROOT / "docs" / "reference" / "contract.md").read_text()
 CODE = re.compile(r"[a-z]+(_[a-z]+)*\Z")
 
 
