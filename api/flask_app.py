@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as StoreConnectionError
 
 from api import metric_definitions
 from api.auth.authentication import authenticate_request, require_authentication
-from api.rest import error_handlers, job_views
+from api.rest import error_handlers, guide_pages, job_views
 from api.rest.error_handlers import unavailable
 from api.rest.rate_limit import limit_requests
 from api.rest.readiness_check import ReadinessCheck
@@ -127,6 +127,7 @@ def _add_pages(app: Flask, settings: Settings) -> None:
         return response
 
     app.register_blueprint(client)
+    app.register_blueprint(guide_pages.blueprint())
 
     @app.get("/")
     def page() -> Response:

@@ -27,5 +27,5 @@ def test_the_system_matches_the_openapi_document(launch, tmp_path, settings, hea
     env = os.environ | {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(HERE)}
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    assert "Selected: 16/16" in done.stdout
+    assert "Selected: 17/17" in done.stdout
     assert "Traceback" not in system.output()
