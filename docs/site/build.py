@@ -2,8 +2,8 @@
 
 The pages are plain Markdown that a repository's viewer shows too. This program copies them, together with
 pages that lie outside ``docs/``, corrects the links between them, and lets Sphinx make the site. A broken
-link fails the build. The site loads nothing from another host, and contains no inline script and no inline style,
-so the gateway serves it with the Content-Security-Policy of all its pages.
+link fails the build. The site loads nothing from another host, and contains no inline script and no inline
+style, so the gateway serves it with the Content-Security-Policy of all its pages.
 """
 
 from __future__ import annotations
