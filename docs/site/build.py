@@ -180,6 +180,8 @@ def build(site: Path) -> None:
         subprocess.run([*command, pages, made], check=True)
         for page in made.glob("**/*.html"):
             without_inline_code(page, made)
+        shutil.copytree(DOCS / "demo", made / "demo")
+        shutil.copytree(CLIENT, made / "client")
         shutil.rmtree(site, ignore_errors=True)
         shutil.copytree(made, site, ignore=shutil.ignore_patterns(".buildinfo", "objects.inv"))
 

@@ -71,6 +71,18 @@ def test_the_search_finds_pages_without_another_host(address, page):
     page.locator("#search-results a", has_text="Tutorial").first.wait_for()
 
 
+def test_the_demonstration_simulates_operations_and_says_so(address, page, axe, screenshot):
+    page.goto(f"{address}/index.html")
+    page.get_by_role("link", name="the demonstration").click()
+    page.get_by_text("Simulation.").wait_for()
+    page.get_by_label("Wallets").fill("2")
+    page.get_by_role("button", name="Start an operation").click()
+    assert page.locator("cto-progress").count() == 4
+    page.locator("li", has_text="of 2 bought").filter(has_text="Outcome:").wait_for()
+    screenshot(page, "guide-demo")
+    assert axe(page) == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_have_no_serious_accessibility_finding(address, page, axe, screenshot, scheme):
     page.emulate_media(color_scheme=scheme)
