@@ -26,12 +26,12 @@ eventlet:
   Test: ``unit/test_library_patches.py::test_failures_of_callbacks_and_timers_are_logged``.
 * ``hub.squelch_timer_exception``: the same.
   Test: ``unit/test_library_patches.py::test_failures_of_callbacks_and_timers_are_logged``.
-* ``protocol._read_request_line``: eventlet does not skip an empty line, and its 414 is not in our format.
-  Test: ``acceptance/test_http_conformance.py::test_a_request_is_answered_as_the_rfcs_require``.
-* ``protocol.conn_state``: eventlet would close the connection with its request.
-  Test: ``acceptance/test_engineio.py::test_messages_may_arrive_byte_by_byte_and_many_at_once``.
-* ``wsgi_local.already_handled``: eventlet would send a response on the detached connection.
-  Test: ``acceptance/test_engineio.py::test_messages_may_arrive_byte_by_byte_and_many_at_once``.
+gevent:
+
+* ``hub.print_exception``: it prints exceptions, and a log line must be one JSON object.
+  Test: ``unit/test_library_patches.py::test_failures_of_callbacks_and_timers_are_logged``.
+* ``socket._sock``: the only way to write to a socket without waiting until it can be written to.
+  Test: ``unit/engines/test_engines.py::test_a_socket_has_its_plain_socket``.
 
 python-engineio:
 
@@ -79,7 +79,6 @@ if TYPE_CHECKING:
 # The WSGI middleware around Flask and Socket.IO, the innermost first.
 MIDDLEWARE = (
     "refuse_early",  # needs the caller's name, which ``queue_fairly`` stores
-    "adapt_environ",
     "queue_fairly",
     "connection_limits",  # must not wait for a caller's turn
     "security",  # so that refusals have the security headers as well
@@ -135,19 +134,14 @@ def report_failures(hub: Any, report: Callable[[Any], object]) -> None:
     hub.squelch_timer_exception = lambda _, failure: report(failure)
 
 
-def wrap_request_line(protocol: Any) -> Any:
-    """Class decorator: eventlet reads a request line by the protocol's ``read_request_line(stock)``."""
-    stock = protocol._read_request_line  # noqa: SLF001
-    protocol._read_request_line = lambda self: self.read_request_line(partial(stock, self))  # noqa: SLF001
-    return protocol
+def log_failures_of(hub: Any, report: Callable[[Any], object]) -> None:
+    """Call ``report(exc_info)`` for each exception that ends a callback or a green thread of gevent's hub."""
+    hub.print_exception = lambda _, *failure: report(failure)
 
 
-def detach_connection(protocol: Any, wsgi_local: Any, replacement: Any) -> Any:
-    """Return the connection of an eventlet protocol. It then uses ``replacement``, and sends no response."""
-    connection = protocol.conn_state[1]
-    protocol.conn_state[1] = protocol.connection = replacement
-    wsgi_local.already_handled = True
-    return connection
+def expose_plain_socket(sockets: Any) -> None:
+    """Give a class of gevent's sockets the attribute ``fd``, which eventlet's have: the plain socket."""
+    sockets.fd = property(lambda self: self._sock)
 
 
 @dataclass(frozen=True)

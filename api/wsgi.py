@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.server import eventlet_server  # isort: skip - it patches the standard library, so it must be the first import
+from api.engines.selected import engine  # isort: skip - it patches the standard library, so it must be the first import
 
 import argparse
 import gc
@@ -21,6 +21,8 @@ from api import library_patches
 from api.auth.auth_settings import settings_or_exit
 from api.auth.authentication import Authenticator
 from api.auth.token_revocations import Revocations
+from api.engines.http_connection import detach_socket
+from api.engines.http_server import HttpServer
 from api.flask_app import create_app
 from api.limits.fifo_semaphore import LOOKUPS_AT_ONCE, FifoSemaphore
 from api.limits.log_repeat_filter import RepeatFilter
@@ -50,6 +52,7 @@ from api.server.connection_sources import DispatchedListener, PortListener, allo
 from api.server.engineio_overrides import install_engine
 from api.server.fair_queueing import HEADS, FairQueue, newest_and_oldest, queued_fairly
 from api.server.security_middleware import SecurityMiddleware
+from api.server.websocket_transport import WebSocketEngine
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
@@ -70,7 +73,7 @@ if TYPE_CHECKING:
 
     from cto_worker.config import Settings
 
-REST_CONNECTIONS = 1_000  # in addition to CTO_MAX_SOCKETS: eventlet's limit counts every connection
+REST_CONNECTIONS = 1_000  # in addition to CTO_MAX_SOCKETS: the server's limit counts every connection
 OTHER_DESCRIPTORS = 200  # open files besides clients: connections of the store, logs
 # On SIGTERM, the time to send queued items to clients, to complete requests, and to export traces.
 FLUSH_S, DRAIN_S, TRACES_S = 1.0, 8.0, 1.0
@@ -97,7 +100,7 @@ def main() -> None:
         log.warning(warning)
     if why := unreachable(settings):
         log.warning("%s: requests are answered with 503 until it is reachable", why)
-    library_patches.check_store_connections_at_once(eventlet_server.BLOCKING_SELECT)
+    library_patches.check_store_connections_at_once(engine.BLOCKING_SELECT)
     traces = make_traces(settings, "cto-gateway")
     store = connect(settings, STORE_CONNECTIONS, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     history, revocations = JournalQueries(store), Revocations(store)
@@ -107,9 +110,9 @@ def main() -> None:
     relay = Relay(
         relay_store,
         JournalQueries(relay_store),
-        on_store_lost=eventlet_server.clear_dns_cache,
+        on_store_lost=engine.clear_dns_cache,
         max_rooms=settings.max_rooms,
-        make_reader=eventlet_server.socket_reader,
+        make_reader=engine.socket_reader,
     )
     stopping = threading.Event()
     app = create_app(
@@ -123,22 +126,22 @@ def main() -> None:
     )
     if settings.otlp_endpoint:
         trace_requests(app, traces)
-    socketio = make_socketio(app, async_mode=eventlet_server.ASYNC_MODE)
+    socketio = make_socketio(app, async_mode=engine.ASYNC_MODE)
     connections = ConnectionRegistry(revocations, settings.max_user_sockets)
     sessions = ClientSessions(authenticator, connections, FifoSemaphore(), relay, history)
     session_reaper = UnjoinedSessionReaper(socketio.server, NAMESPACE)
-    engine = eventlet_server.websocket_engine()
+    websocket_engine = WebSocketEngine(detach_socket, engine.poller(), engine.spawn)
     install_engine(
         socketio.server.eio,
-        engine,
+        websocket_engine,
         create_queue=partial(SocketIOClient, socketio.server),
         on_message=PacketGuard(socketio.server, NAMESPACE).check_and_handle,
         on_opened=session_reaper.note,
     )
     register(socketio, sessions, session_reaper.note)
-    eventlet_server.log_failures()
+    engine.log_failures()
     app.register_blueprint(sse.blueprint(sessions))
-    websockets = WebSocketClients(sessions, engine, MAX_MESSAGE_BYTES)
+    websockets = WebSocketClients(sessions, websocket_engine, MAX_MESSAGE_BYTES)
     app.register_blueprint(websocket_route.blueprint(websockets))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     threading.Thread(target=session_reaper.run, name="session reaper", daemon=True).start()
@@ -169,7 +172,6 @@ def _serve(  # noqa: PLR0913 - the parts of a gateway
     The listener is closed before clients are disconnected, because they reconnect at once.
     """
     server, limit = socketio.server, _connection_limit(settings)
-    pool = eventlet_server.Pool(limit + REST_CONNECTIONS)
     capacity = _wrap(socketio, sessions.authenticator, detached, settings, limit)
     heartbeat_store = connect(settings, 1, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     heartbeat = ProcessHeartbeat(
@@ -182,26 +184,32 @@ def _serve(  # noqa: PLR0913 - the parts of a gateway
     listener = (
         PortListener(listen(settings, "gateway"))
         if number is None
-        else DispatchedListener(settings.dispatcher_path, number, lambda: pool.running() + capacity.detached)
+        else DispatchedListener(settings.dispatcher_path, number, lambda: http.count + capacity.detached)
     )
     if number is not None:
         # The dispatcher routes requests by this number.
         library_patches.prefix_session_ids(server.eio, f"{number}.")
     # Behind the dispatcher, the next request on a connection may be for another gateway's session.
     heads = FairQueue(HEADS, newest_and_oldest()).start() if settings.auth == "required" else None
-    serving = eventlet_server.serve(
-        listener, socketio.sockio_mw.flask_app, pool, keep_alive=number is None, heads=heads
+    http = HttpServer(
+        engine,
+        listener,
+        socketio.sockio_mw.flask_app,
+        limit + REST_CONNECTIONS,
+        keep_alive=number is None,
+        heads=heads,
     )
+    http.start()
     log.info("serving on %s, process %d", settings.listen_url, os.getpid())
-    eventlet_server.wait_for_signal(serving)
-    if serving.dead:
+    http.wait_for_signal()
+    if http.failed:
         sys.exit("The gateway stops: its listener failed, so it can accept no more connections.")
-    log.info("draining %d connections", pool.running() + capacity.detached)
+    log.info("draining %d connections", http.count + capacity.detached)
     stopping.set()
     listener.close()
     drain(server, sessions.connections, capacity, FLUSH_S)
-    log.info("waiting for %d requests", pool.running())
-    eventlet_server.wait_for_requests(serving, DRAIN_S)
+    log.info("waiting for %d requests", http.count)
+    http.wait_for_requests(DRAIN_S)
     with suppress(RedisError):
         heartbeat.end()
 
@@ -219,7 +227,6 @@ def _wrap(
     may_open = () if settings.auth == "off" else (AddressRateLimiter(limit).spend,)
     layers: dict[str, Callable[[Any], Any]] = {
         "refuse_early": app.extensions[REFUSE_EARLY],
-        "adapt_environ": eventlet_server.adapt_environ,
         "connection_limits": lambda inner: ConnectionLimitMiddleware(inner, detached, limit, *may_open),
         "security": lambda inner: SecurityMiddleware(inner, settings),
     }

@@ -88,7 +88,7 @@ def operation_lines() -> Iterator[Line]:
         traffic = operations.traffic(mode)
         what = f"{wallets} wallets, {mode}: round trips to the store / buys"
         yield Line(what, f"{traffic.round_trips} / {wallets}", traffic.round_trips / wallets, at_most=1.5)
-        what = f"{wallets} wallets, {mode}: waits for the disk / limit"
+        what = f"{wallets} wallets, {mode}: synced writes of the journal / limit"
         yield Line(what, f"{traffic.durable_writes} / 8", traffic.durable_writes / 8, at_most=1)
     full, ideal, memory_mb = operations.at_once(LARGE_AT_ONCE)
     what = f"{LARGE_AT_ONCE} operations of {wallets} wallets at once / what CPU and market allow, per s"

@@ -49,6 +49,8 @@ class Settings:
         "Address on which the gateway listens")
     port: int = setting("Gateway", 3000, between=(1, 65_535), description=
         "Port on which the gateway listens")
+    engine: str = setting("Gateway", "eventlet", one_of=("eventlet", "gevent"), description=
+        "Event loop of the gateway ([decision 0017](../decisions/0017-two-engines.md))")
     cors_origins: tuple[str, ...] = setting("Gateway", (), field=origins(), description=
         "Origins whose pages may use the gateway, comma-separated: `https://app.example.org`. The gateway's"
         " own origin is always allowed; `*` is not possible")

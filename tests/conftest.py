@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,10 @@ def store(settings):
     with Redis.from_url(settings.store_url) as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture
+def opened():
+    """Close clients or systems after the test, the latest first: ``opened(client)`` returns the client."""
+    with ExitStack() as stack:
+        yield lambda closed: stack.enter_context(closing(closed))

@@ -117,11 +117,17 @@ def issue(settings: Settings, user_id: str, role: Role, lifetime_s: int) -> str:
 
 def _keys(settings: Settings) -> Callable[[str], SigningKey]:
     """Return a function that returns the key of a token."""
-    named = [settings.jwt_secret, settings.jwt_public_key, settings.jwks_url]
-    if sum(map(bool, named)) != 1:
+    named = {
+        "CTO_JWT_SECRET": settings.jwt_secret,
+        "CTO_JWT_PUBLIC_KEY": settings.jwt_public_key,
+        "CTO_JWKS_URL": settings.jwks_url,
+    }
+    given = [name for name, value in named.items() if value]
+    if len(given) != 1:
+        found = f"{' and '.join(given)} are set" if given else "none of them is set"
         raise ConfigError(
             "CTO_AUTH=required needs exactly one of CTO_JWT_SECRET (try `openssl rand -hex 32`), "
-            f"CTO_JWT_PUBLIC_KEY and CTO_JWKS_URL, but {_given(settings)}. "
+            f"CTO_JWT_PUBLIC_KEY and CTO_JWKS_URL, but {found}. "
             "To try things out on this machine, set CTO_AUTH=off."
         )
     if settings.jwks_url:
@@ -129,17 +135,6 @@ def _keys(settings: Settings) -> Callable[[str], SigningKey]:
     secret, public_key = settings.jwt_secret, settings.jwt_public_key
     key = SigningKey(_secret(secret), "HS256") if secret else _public_key(public_key)
     return lambda _: key
-
-
-def _given(settings: Settings) -> str:
-    """Return the sources of keys that are set, in words."""
-    named = {
-        "CTO_JWT_SECRET": settings.jwt_secret,
-        "CTO_JWT_PUBLIC_KEY": settings.jwt_public_key,
-        "CTO_JWKS_URL": settings.jwks_url,
-    }
-    given = [name for name, value in named.items() if value]
-    return f"{' and '.join(given)} are set" if given else "none of them is set"
 
 
 def _secret(text: str) -> bytes:

@@ -13,8 +13,6 @@ from api.limits.token_bucket import TokenBucket
 
 LINES_AT_ONCE, LINES_PER_S = 5, 0.5  # for each place in the code
 TRACEBACKS_AT_ONCE, TRACEBACKS_PER_S = 2, 0.05  # the same, for lines with a traceback
-# eventlet writes tracebacks of the application at INFO, to the logger that it is given.
-_LIMITED_BELOW_WARNING = frozenset({"api.server.eventlet_server"})
 
 
 class RepeatFilter(logging.Filter):
@@ -29,7 +27,7 @@ class RepeatFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a line may be written."""
-        if record.levelno < logging.WARNING and record.name not in _LIMITED_BELOW_WARNING:
+        if record.levelno < logging.WARNING:
             return True
         key = (record.pathname, record.lineno)
         place = self._places.get(key)

@@ -98,7 +98,7 @@ class ConnectionRegistry:
     def abort_remaining(self) -> None:
         """Abort the connections of :meth:`close_all` that have not sent their queued items yet."""
         for subscriber in self._closing:
-            subscriber.abort()
+            subscriber.drop()
 
     def _close(self, subscriber: Subscriber, reason: tuple[str, str]) -> None:
         self.remove(subscriber)

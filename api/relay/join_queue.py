@@ -162,7 +162,8 @@ class JoinQueue:
 
     def _check_room_limit(self, request: JoinRequest) -> bool:
         """Return whether the subscriber may be in the room. If not, the request fails."""
-        if request.ended or self._delivery.may_add(request.subscriber, request.room):
+        rooms, max_rooms = request.subscriber.rooms, self._delivery.max_rooms
+        if request.ended or request.room in rooms or len(rooms) < max_rooms:
             return True
-        request.error = TooManyRoomsError(self._delivery.max_rooms)
+        request.error = TooManyRoomsError(max_rooms)
         return False

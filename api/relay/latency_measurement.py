@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 
 from api import metric_definitions
-from api.relay.websocket_frame_encoder import ping_frame
+from api.relay.websocket_frame_encoder import PING, control_frame
 
 MAX_PENDING = 64  # pings without an answer that are kept; answers to older ones are unlikely
 _pending: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # token → when sent, lag of the event
@@ -22,7 +22,7 @@ def new_ping(lag_s: float) -> bytes:
     _pending[token] = time.monotonic(), lag_s
     if len(_pending) > MAX_PENDING:
         _pending.popitem(last=False)
-    return ping_frame(token)
+    return control_frame(PING, token)
 
 
 def record_pong(token: bytes) -> None:

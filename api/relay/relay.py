@@ -29,7 +29,7 @@ from api.relay.encoded_event import valid_event
 from api.relay.join_queue import JoinQueue, JoinRequest
 from api.relay.pubsub_connection import PubSubConnection
 from api.relay.room_subscriptions import JOB_BATCH_SIZE, RoomSubscriptions, yield_to_others
-from api.relay.send_queue import flush, flush_on_exit
+from api.relay.send_queue import flush
 from api.relay.socket_reader import BlockingReader
 from cto_worker.domain.ids_and_rooms import job_room
 from cto_worker.store import keys
@@ -133,10 +133,12 @@ class Relay:
         logged = False  # once per outage
         while not self._stopped:
             try:
-                with PubSubConnection(self._store, self._make_reader) as pubsub, flush_on_exit():
+                with PubSubConnection(self._store, self._make_reader) as self._pubsub:
                     logged = False
-                    self._pubsub = pubsub
-                    self._listen(pubsub)
+                    try:
+                        self._listen(self._pubsub)
+                    finally:
+                        flush()
             except (RedisError, OSError) as error:
                 log.log(logging.DEBUG if logged else logging.WARNING, "lost the store: %s", error)
                 logged = True

@@ -53,10 +53,6 @@ class RoomSubscriptions:
         # The rooms of each job that has followers, which share the set.
         self._rooms: WeakValueDictionary[str, frozenset[str]] = WeakValueDictionary()
 
-    def may_add(self, subscriber: Subscriber, room: str) -> bool:
-        """Return whether a subscriber is in a room, or is below its limit of rooms."""
-        return room in subscriber.rooms or len(subscriber.rooms) < self.max_rooms
-
     def add(self, subscriber: Subscriber, room: str, latest_serial: int = 0) -> None:
         """Add a subscriber to a room.
 
@@ -179,7 +175,7 @@ class RoomSubscriptions:
         metric_definitions.RELAY_LAG.observe(lag_s)
         if candidates := [subscriber for subscriber in subscribers if subscriber.answers_pings]:
             chosen = random.choice(candidates)  # noqa: S311 - needs no secure randomness
-            chosen.put_ping(latency_measurement.new_ping(lag_s))
+            chosen.put(latency_measurement.new_ping(lag_s))
 
     def end_job(self, job_id: str, subscribers: Collection[Subscriber]) -> None:
         """Remove subscribers that have a job's last event from its room: no event follows.

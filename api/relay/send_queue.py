@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from api import metric_definitions
 from api.relay.encoded_event import EncodedEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from socket import socket
 
 log = logging.getLogger(__name__)
@@ -187,15 +187,6 @@ def flush() -> None:
             _dirty_queues.pop().flush()
         except Exception:
             log.exception("a client's events could not be sent")  # the other clients' must be
-
-
-@contextmanager
-def flush_on_exit() -> Iterator[None]:
-    """Flush at the end of the block, also after an error."""
-    try:
-        yield
-    finally:
-        flush()
 
 
 def abort(connection: socket) -> None:

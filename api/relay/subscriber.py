@@ -28,7 +28,7 @@ class Subscriber(SendQueue):
     __slots__ = ("caller", "cursors", "followed", "gone", "left", "rooms")
 
     caller: Caller  # once it has connected
-    answers_pings = False  # whether the client is a WebSocket, so that ``put_ping`` may be called
+    answers_pings = False  # whether the client is a WebSocket, so that a ping may be put
 
     def __init__(self, drop: Callable[[], object] = lambda: None) -> None:
         super().__init__(drop)
@@ -42,14 +42,6 @@ class Subscriber(SendQueue):
         """Queue a report that a job's events before ``oldest_seq`` have expired."""
         raise NotImplementedError
 
-    def put_ping(self, ping: bytes) -> None:
-        """Queue a ping, which is encoded already."""
-        self.put(ping)
-
     def close(self, reason: tuple[str, str]) -> None:
         """Report the code and message of the reason to the client, and close after the queued items."""
         raise NotImplementedError
-
-    def abort(self) -> None:
-        """Close the connection at once."""
-        self.drop()

@@ -23,11 +23,6 @@ def control_frame(opcode: int, payload: bytes = b"") -> bytes:
     return bytes((_FINAL | opcode, len(payload))) + payload
 
 
-def ping_frame(payload: bytes) -> bytes:
-    """Return a ping."""
-    return control_frame(PING, payload)
-
-
 def close_frame(status: int, reason: str) -> bytes:
     """Return a close frame with its status code and reason."""
     return control_frame(CLOSE, status.to_bytes(2, "big") + reason.encode())

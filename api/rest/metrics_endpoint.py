@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
@@ -37,46 +37,30 @@ _ORDER = ("_bucket", "_count", "_sum", "_total")
 def blueprint(sums: Callable[[], SystemCounts], backlog: Callable[[], Backlog]) -> Blueprint:
     """Return the route."""
     routes = Blueprint("metrics", __name__)
-    registry = CollectorRegistry()
-    registry.register(_System(sums, backlog))
+    system = _System(sums, backlog)
 
     @routes.get("/metrics")
     def metrics() -> Response:
         if not caller().may(Action.WATCH_ALL):
             raise ForbiddenError("forbidden", "metrics need a token with the role admin or service")
-        text = generate_latest(registry) + generate_latest(_Token(caller().expires_s))
-        return Response(text, content_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(system), content_type=CONTENT_TYPE_LATEST)
 
     return routes
 
 
-class _Token(Collector):
-    """The expiry of the token that Prometheus sends. Available without the store."""
-
-    def __init__(self, expires_s: float) -> None:
-        self._expires_s = expires_s
-
-    def collect(self) -> Iterator[Metric]:
-        """Return the expiry, in seconds since the Unix epoch."""
-        yield GaugeMetricFamily(
-            "cto_metrics_token_expiry_seconds",
-            "Expiry of the token in this request (Unix time).",
-            self._expires_s,
-        )
-
-
 class _System(Collector):
-    """All other metrics; only ``cto_store_up`` while the store is unreachable."""
+    """All metrics; only two while the store is unreachable: ``cto_store_up`` and the token's expiry."""
 
     def __init__(self, sums: Callable[[], SystemCounts], backlog: Callable[[], Backlog]) -> None:
         self._sums, self._backlog = sums, backlog
 
-    def describe(self) -> Iterator[Metric]:
-        """Return nothing, so that registration does not read the store."""
-        return iter(())
-
     def collect(self) -> Iterator[Metric]:
         """Read the metrics from the store."""
+        yield GaugeMetricFamily(
+            "cto_metrics_token_expiry_seconds",
+            "Expiry of the token in this request (Unix time).",
+            caller().expires_s,
+        )
         try:
             sums, backlog = self._sums(), self._backlog()
         except RedisError as error:

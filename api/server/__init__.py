@@ -1,1 +1,1 @@
-"""The servers under the transports: HTTP parser, WebSocket codec, Engine.IO and eventlet."""
+"""The servers under the transports: HTTP parser, WebSocket codec and Engine.IO."""

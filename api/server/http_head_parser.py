@@ -1,7 +1,7 @@
 """The head of an HTTP request: its request line and its header fields (RFC 9112, sections 2 to 6).
 
 A proxy in front may read an ambiguous head differently, and mistake a part of one request for another
-request. So this parser is stricter than eventlet's: it refuses an ambiguous head, and the connection ends.
+request. So this parser refuses an ambiguous head, and the connection ends.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _NOT_REPEATABLE = {"host", "content-length", "transfer-encoding"}
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~-]+)(?::[0-9]{0,5})?")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _ABSOLUTE = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)
+_UNPREFIXED = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}  # in WSGI's environment
 _SHOWN = 60  # characters of an invalid value that an error message contains
 _TOO_LARGE = (
     f"the header fields are too large: send at most {MAX_FIELDS}, of {MAX_LINE_BYTES - 1} bytes each "
@@ -44,9 +45,7 @@ _REASONS = {
 
 
 class HeaderFields:
-    """The header fields, with the methods and attributes that eventlet uses."""
-
-    type = "text/plain"  # the media type of a body that declares none
+    """The header fields of a head."""
 
     __slots__ = ("_first", "_headers")
 
@@ -57,6 +56,23 @@ class HeaderFields:
     def get(self, name: str, default: Any = None) -> Any:
         """Return the value of the first field with this name."""
         return self._first.get(name.lower(), default)
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether there is a field with this name in lower case."""
+        return name in self._first
+
+    def variables(self) -> dict[str, str]:
+        """Return the fields as variables of WSGI's environment.
+
+        Values of repeated fields are joined by a comma. Names with an underscore are left out: another name
+        could give the same variable.
+        """
+        found = {key: self._first[name] for name, key in _UNPREFIXED.items() if name in self._first}
+        for name, value in self._headers:
+            if "_" not in name and name.lower() not in _UNPREFIXED:
+                key = f"HTTP_{name.upper().replace('-', '_')}"
+                found[key] = f"{found[key]},{value}" if key in found else value
+        return found
 
     def set_host(self, value: str) -> None:
         """Replace the field ``Host`` by one with this value."""
@@ -70,7 +86,6 @@ class HeaderFields:
         options = {option.strip(" \t") for option in self._first["connection"].lower().split(",")}
         keeps_alive = "keep-alive" in options
         closes = "close" in options or (version == "HTTP/1.0" and not keeps_alive)
-        # When eventlet writes the response, it compares the whole value.
         self._first["connection"] = "close" if closes else "keep-alive" if keeps_alive else ""
         return closes
 

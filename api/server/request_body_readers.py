@@ -1,21 +1,27 @@
-"""Readers of request bodies: one decodes chunks (RFC 9112, section 7.1), one limits what a body may cost."""
+"""The body of a request: its reader, a decoder of chunks (RFC 9112, section 7.1), and a limit on its cost."""
 
 from __future__ import annotations
 
 import io
 import re
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import BadRequest
 
 from api.errors import HeadError
 from api.server.http_head_parser import parse_fields
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from api.server.http_head_parser import Head
+
 # A client with too large a body can still read the error response.
 MAX_SENT_BYTES = 16 * 1024 * 1024  # after a head
 MIN_COUNTED_BYTES = 128  # a read counts for at least this many bytes, for many small chunks are as much work
 MAX_CHUNK_LINE_BYTES = 4_096  # of the lines between chunks
+DISCARD_BYTES = 16_384  # at once
 
 # No other spelling of a size: a proxy in front might read it as another size.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t -~\x80-\xff]*)?\r\n")
@@ -83,11 +89,7 @@ class Chunks(io.RawIOBase):
 
 
 class LimitedReader:
-    """Reads the bytes after a head, within :data:`MAX_SENT_BYTES`. Other threads run between reads.
-
-    eventlet reads a body to its end even if the application does not use it, and accepts a chunk size in a
-    line of any length.
-    """
+    """Reads the bytes after a head, within :data:`MAX_SENT_BYTES`. Other threads run between reads."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -108,3 +110,69 @@ class LimitedReader:
             raise ConnectionAbortedError(f"the client sent more than {MAX_SENT_BYTES} bytes after a head")
         time.sleep(0)  # a green thread runs only when the current one yields
         return data
+
+
+class RequestBody:
+    """The body of a request: WSGI's input stream. It ends where the request ends."""
+
+    def __init__(self, file: Any, head: Head, send: Callable[[bytes], object]) -> None:
+        """``file`` is behind the head. ``send`` sends bytes to the client, which may wait for permission."""
+        reader = LimitedReader(file)
+        self.chunked = "transfer-encoding" in head.fields
+        self._left = int(head.fields.get("content-length", 0))  # unread bytes, unless chunked
+        self._stream: Any = io.BufferedReader(Chunks(reader)) if self.chunked else reader
+        self._broken = False  # whether its end cannot be found
+        # A client of HTTP/1.0 does not understand 100 Continue (RFC 9110, section 10.1.1).
+        expects = head.version == "HTTP/1.1" and head.fields.get("expect", "").lower() == "100-continue"
+        self._allow = send if expects and (self.chunked or self._left) else None
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read ``size`` bytes, or all. Raises :class:`ChunkError`."""
+        return self._read(self._stream.read, size)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """Read a line of at most ``size`` bytes. Raises :class:`ChunkError`."""
+        return self._read(self._stream.readline, size)
+
+    def readlines(self, _: int | None = None) -> list[bytes]:
+        """Read all lines. Raises :class:`ChunkError`."""
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def note_response(self) -> bool:
+        """Note that the response begins. Return whether the connection must end after it.
+
+        It must if the end of the body cannot be found, or if the client may still wait to send it.
+        """
+        waits, self._allow = self._allow is not None, None
+        return waits or self._broken
+
+    def discard(self) -> bool:
+        """Read the rest. Return whether the next request on the connection can be found."""
+        try:
+            while self.read(DISCARD_BYTES):
+                pass
+        except (ChunkError, OSError):  # the response has been sent
+            return False
+        return not self._broken
+
+    def _read(self, read: Callable[[int], bytes], size: int | None) -> bytes:
+        if self._allow:
+            self._allow(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._allow = None
+        size = -1 if size is None else size
+        if self.chunked:
+            return self._decoded(read, size)
+        size = self._left if size < 0 else min(size, self._left)
+        data = read(size) if size else b""
+        self._left -= len(data)
+        return data
+
+    def _decoded(self, read: Callable[[int], bytes], size: int) -> bytes:
+        try:
+            return read(size)
+        except ChunkError:
+            self._broken = True
+            raise

@@ -58,7 +58,7 @@ class CallbackThreads:
     """
 
     def __init__(self, hub: Any, new_thread: Callable[..., Any], current_thread: Callable[[], Any]) -> None:
-        """``hub`` is eventlet's. ``new_thread`` makes a thread of a function with one argument."""
+        """``hub`` is the engine's. ``new_thread`` makes a thread of a function with one argument."""
         self._hub, self._new_thread, self._current_thread = hub, new_thread, current_thread
         self._idle: list[Any] = []
 

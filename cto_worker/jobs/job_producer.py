@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -33,21 +34,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
 class JobProducer:
     """Records jobs and sends their messages. ``send(job_id, document)`` sends one message."""
 
-    def __init__(
-        self,
-        jobs: JobStore,
-        send: Callable[[str, dict[str, Any]], None],
-        crash_at: str = "",
-        platforms: Collection[str] = (),
-    ) -> None:
-        """``platforms`` are the market's platforms; if it is empty, requests may name any."""
-        self._jobs = jobs
-        self._send = send
-        self._crash_at = crash_at
-        self._platforms = platforms
+    jobs: JobStore
+    send: Callable[[str, dict[str, Any]], None]
+    crash_at: str = ""
+    platforms: Collection[str] = ()  # the market's platforms; empty: requests may name any
 
     def submit(self, document: Any, *, caller: str = "service", idempotency_key: str = "") -> CreateResult:
         """Start the operation that ``document`` describes: a JSON object, see the contract.
@@ -60,17 +54,17 @@ class JobProducer:
         :class:`~cto_worker.errors.NotDurableError` and the store's errors; the job may be recorded then, so
         submit it again with the same key.
         """
-        request = parse_request(document, self._platforms)
+        request = parse_request(document, self.platforms)
         recorded = request.to_document()
         idempotency = None
         if idempotency_key:
             fingerprint = hashlib.sha256(dumps(sorted(recorded.items()))).hexdigest()
             idempotency = Idempotency(caller, idempotency_key, fingerprint)
-        created = self._jobs.create(accepted_event(str(uuid4()), request), recorded, idempotency)
-        crash_point("after_record", self._crash_at, attempt=1)
+        created = self.jobs.create(accepted_event(str(uuid4()), request), recorded, idempotency)
+        crash_point("after_record", self.crash_at, attempt=1)
         if created.status is JobStatus.WAITING:
             try:
-                self._send(created.job_id, recorded)
+                self.send(created.job_id, recorded)
             except (OperationalError, RedisError) as error:
                 # The job is accepted: if this raised, the caller would submit it again, and both would buy.
                 log.warning(

@@ -13,7 +13,6 @@ import logging
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -21,7 +20,7 @@ from redis.exceptions import RedisError
 from cto_worker.operation.run_guard import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from cto_worker.domain.journal_ports import Leases
 
@@ -49,7 +48,7 @@ class LeaseKeeper:
     @contextmanager
     def keeping(self, job_id: str, attempt: int, claimed_s: float) -> Iterator[Lease]:
         """Renew a job's lease while the block runs. ``claimed_s`` is the monotonic time before the claim."""
-        lease = _KeptLease(job_id, attempt, claimed_s + self._lease_s, self._renew_late)
+        lease = Lease(job_id, attempt, claimed_s + self._lease_s, self._renew_late)
         self._leases[job_id] = lease
         try:
             yield lease
@@ -95,16 +94,3 @@ class LeaseKeeper:
     def stop(self) -> None:
         """Make :meth:`run` return."""
         self._stopped.set()
-
-
-@dataclass(slots=True)
-class _KeptLease(Lease):
-    """A lease that is renewed when it has ended, unless another run has claimed the job."""
-
-    renew: Callable[[], None]
-
-    def check(self) -> None:
-        """See :meth:`Lease.check`."""
-        if time.monotonic() >= self.ends_s:
-            self.renew()
-        Lease.check(self)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from opentelemetry.context import attach, detach
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.propagate import extract
 from opentelemetry.sdk.resources import Resource
@@ -23,13 +24,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from structlog.contextvars import bound_contextvars
 
-from cto_worker.observability.run_spans import (
-    MESSAGING,
-    attached,
-    in_run,
-    span,
-    trace_id,
-)
+from cto_worker.observability.run_spans import MESSAGING, in_run, span
 from cto_worker.observability.traced_ports import TracedEventLog, TracedJobStore, TracedMarket
 from cto_worker.observability.traces_port import Traces
 from cto_worker.store import keys
@@ -86,9 +81,14 @@ class OtlpTraces(Traces):
 
         return send_traced
 
-    def caller(self, traceparent: str) -> AbstractContextManager[object]:
+    @contextmanager
+    def caller(self, traceparent: str) -> Iterator[None]:
         """See :meth:`Traces.caller`."""
-        return attached(traceparent)
+        token = attach(extract({"traceparent": traceparent}))
+        try:
+            yield
+        finally:
+            detach(token)
 
     def run(self, job_id: str, claim: Claim) -> AbstractContextManager[object]:
         """See :meth:`Traces.run`."""
@@ -109,7 +109,7 @@ class OtlpTraces(Traces):
                     request_span.set_attribute("error.type", str(status))
                     request_span.set_status(Status(StatusCode.ERROR))
 
-            with bound_contextvars(trace_id=trace_id(request_span)):
+            with bound_contextvars(trace_id=f"{request_span.get_span_context().trace_id:032x}"):
                 yield set_status
 
     def stop(self, within_s: float) -> None:

@@ -22,7 +22,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import attach, detach
 from opentelemetry.propagate import extract
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
@@ -65,24 +64,9 @@ def span(
             raise
 
 
-@contextmanager
-def attached(traceparent: str) -> Iterator[None]:
-    """Run the block in the context of a W3C ``traceparent``, if it is valid."""
-    token = attach(extract({"traceparent": traceparent}))
-    try:
-        yield
-    finally:
-        detach(token)
-
-
 def active_run() -> RunSpans | None:
     """Return the spans of the run that this thread executes, or ``None`` outside a run."""
     return _RUN_SPANS.get()
-
-
-def trace_id(current: Span) -> str:
-    """Return the id of a span's trace, 32 hexadecimal digits."""
-    return f"{current.get_span_context().trace_id:032x}"
 
 
 @contextmanager

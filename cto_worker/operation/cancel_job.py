@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import FencedError, OperationFailed
-from cto_worker.operation.phases import cancel_waiting
+from cto_worker.operation.phases import finish_operation
 from cto_worker.operation.progress_reporter import ProgressReporter, request_from_event
+from cto_worker.operation.run_state import RunState
 
 if TYPE_CHECKING:
     from cto_worker.domain.journal_ports import Journal
@@ -29,7 +30,7 @@ def cancel(journal: Journal, job_id: str, latest: ProgressEvent) -> JobStatus:
     # If a worker claims the job meanwhile, the store refuses this write, and the worker finds the request.
     with suppress(FencedError):
         try:
-            cancel_waiting(job_id, request, reporter)
+            finish_operation(RunState(job_id, request, reporter), ("cancelled", "Cancelled before it began"))
         except OperationFailed:
             return JobStatus.FAILED
     return JobStatus.ACTIVE

@@ -55,7 +55,7 @@ class Execution:
     def _reconcile(self) -> list[EndedStep]:
         steps = self.run.steps_in_flight
         subject = steps[0].description if len(steps) == 1 else f"{len(steps)} orders"
-        self.run.report(
+        self.run.reporter.report(
             Phase.EXECUTING,
             f"Checking the outcome of: {subject}",
             progress=self.run.progress(self.waiting),
@@ -77,14 +77,13 @@ class Execution:
         batch = [] if self.halt else next_steps(self.waiting, run.steps_in_flight, run.parallelism)
         point = "after_plan" if run.reporter.unrecorded_plan else "after_outcome"
         progress, remaining_ms = run.progress(self.waiting), run.remaining_ms(self.waiting)
-        cancel = run.report(
+        cancel = run.reporter.report(
             Phase.EXECUTING,
             self._description(batch),
             progress=progress,
             remaining_ms=remaining_ms,
             starting=batch,
         )
-        run.guard.check_owned()
         if cancel:
             self.halt = CancelRequested()
         elif run.guard.stopping.is_set():

@@ -17,7 +17,7 @@ from cto_worker.domain.progress_event import Phase
 from cto_worker.domain.purchase_outcome import PurchaseOutcome, judge
 from cto_worker.errors import CancelRequested, MarketError, OperationFailed, OrderRejectedError
 from cto_worker.operation.execution import Execution
-from cto_worker.operation.progress_reporter import UNKNOWN_PLATFORM, ProgressReporter
+from cto_worker.operation.progress_reporter import UNKNOWN_PLATFORM
 from cto_worker.operation.result_document import Ending, operation_result
 from cto_worker.operation.run_state import EndedStep, OrderInFlight, RunState
 from cto_worker.operation.step_executor import StepExecutor
@@ -121,7 +121,8 @@ def replay_log(run: RunState, plan: Plan) -> list[Step]:
     """
     totals, waiting = run.totals, plan.steps
     totals.plan = plan
-    recorded = [(step, record) for step in plan.steps if (record := run.record_of(step))]
+    records = run.intent_log.records if run.intent_log else {}
+    recorded = [(step, record) for step in plan.steps if (record := records.get(step.intent.intent_id))]
     for step, record in sorted(recorded, key=lambda pair: pair[1].place):
         waiting = [other for other in waiting if other is not step]
         if record.outcome:
@@ -208,9 +209,3 @@ def park(run: RunState, claim: Claim, reason: str, *, uncertain: bool = False) -
     if run.intent_log:
         replay_log(run, run.intent_log.plan)
     return finish_operation(run, ("needs_review", reason), review=True)
-
-
-def cancel_waiting(job_id: str, request: OperationRequest, reporter: ProgressReporter) -> None:
-    """End a job that no worker has begun. Raises :class:`OperationFailed` ``cancelled``."""
-    run = RunState(job_id, request, reporter)
-    finish_operation(run, ("cancelled", "Cancelled before it began"))

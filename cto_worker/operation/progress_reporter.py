@@ -63,6 +63,7 @@ class ProgressReporter:
         self.unrecorded_plan: Plan | None = None  # the next event records it
         self.unrecorded_outcomes: dict[str, IntentRecord] = {}  # the next event records them
         self.reported = 0  # how many of the ended steps an event contains
+        self.expected_round_ms: float | None = None  # duration of a round of orders in earlier runs
         self._events = events
         self._job_id = job_id
         self._request = request
@@ -78,8 +79,10 @@ class ProgressReporter:
         progress: float | None = None,
         remaining_ms: int | None = None,
         starting: Sequence[Step] = (),
-    ) -> AppendResult:
+    ) -> bool:
         """Append an event of a phase, with the phase's initial progress by default.
+
+        Returns whether a cancellation of the job is requested.
 
         ``starting`` are the steps that the run begins next, of a different wallet each.
         After a takeover a run repeats the phases before the first transfer; the reported phase and progress
@@ -98,7 +101,8 @@ class ProgressReporter:
         event = self._next(phase, Status.IN_PROGRESS, details, progress=progress)
         appended = self._append(event, plan=self.unrecorded_plan)
         self.unrecorded_plan, self.unrecorded_outcomes = None, {}
-        return appended
+        self.expected_round_ms = appended.step_ms
+        return appended.cancel
 
     def report_with_next(
         self, phase: Phase, current_operation: str, *, progress: float, remaining_ms: int | None

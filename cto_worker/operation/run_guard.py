@@ -5,9 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from cto_worker.crash_points import crash_point
 from cto_worker.errors import Handover, LeaseLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(slots=True)
@@ -45,8 +49,11 @@ class Lease:
     job_id: str
     attempt: int
     ends_s: float  # on the monotonic clock, which continues while the process is suspended
+    renew: Callable[[], object] = lambda: None  # renews an ended lease, unless the job was claimed
 
     def check(self) -> None:
-        """Raise :class:`LeaseLostError` unless the lease is certainly still valid."""
+        """Raise :class:`LeaseLostError` unless the lease is certainly still valid, or can be renewed."""
+        if time.monotonic() >= self.ends_s:
+            self.renew()
         if time.monotonic() >= self.ends_s:
             raise LeaseLostError(f"the lease on job {self.job_id} was not renewed in time")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cto_worker.domain.intent_log import settled
 from cto_worker.domain.progress_event import Phase
@@ -15,7 +15,7 @@ from cto_worker.operation.step_schedule import rounds
 
 if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Step
-    from cto_worker.domain.intent_log import IntentLog, IntentRecord
+    from cto_worker.domain.intent_log import IntentLog
     from cto_worker.domain.journal_ports import Claim, EventLog
     from cto_worker.domain.market_port import Order, Outcome
     from cto_worker.domain.operation_request import OperationRequest
@@ -57,7 +57,6 @@ class RunState:
     started_s: float = field(default_factory=time.monotonic)  # of the first run, on this process's clock
     parallelism: int = 1  # the maximum number of orders in flight
     in_flight: dict[str, OrderInFlight] = field(default_factory=dict)  # by intent id, as submitted
-    expected_round_ms: float | None = None  # duration of a round of orders in earlier runs
     measured_round_ms: float | None = None  # average duration in this run
 
     @classmethod
@@ -87,10 +86,6 @@ class RunState:
         """The steps whose orders are in flight, as submitted."""
         return [sent.step for sent in self.in_flight.values()]
 
-    def record_of(self, step: Step) -> IntentRecord | None:
-        """Return what earlier runs have recorded for a step."""
-        return self.intent_log.records.get(step.intent.intent_id) if self.intent_log else None
-
     def settle(self, ended: EndedStep, waiting: list[Step]) -> list[Step]:
         """Count a step that has ended; the next event records it. Returns the steps left of ``waiting``."""
         intent_id = ended.step.intent.intent_id
@@ -100,21 +95,12 @@ class RunState:
         self.reporter.unrecorded_outcomes[intent_id] = settled(ended.order, ended.outcome, place)
         return left
 
-    def report(self, phase: Phase, current_operation: str, **progress: Any) -> bool:
-        """Report what this run does next. Returns whether the job is to be cancelled.
-
-        ``progress``, ``remaining_ms`` and ``starting`` as in :meth:`ProgressReporter.report`.
-        """
-        appended = self.reporter.report(phase, current_operation, **progress)
-        self.expected_round_ms = appended.step_ms
-        return appended.cancel
-
-    def report_or_stop(self, phase: Phase, current_operation: str, **progress: Any) -> None:
+    def report_or_stop(self, phase: Phase, current_operation: str) -> None:
         """Report what this run does next, unless it must stop first.
 
         Raises :class:`CancelRequested` when the job is to be cancelled, and what the guard raises.
         """
-        if self.report(phase, current_operation, **progress):
+        if self.reporter.report(phase, current_operation):
             raise CancelRequested
         self.guard.check_owned()
         self.guard.check_stopping()
@@ -127,6 +113,7 @@ class RunState:
 
     def remaining_ms(self, waiting: list[Step]) -> int | None:
         """Return how long the steps in flight and these will take; ``None`` if nothing was measured yet."""
-        if self.expected_round_ms is None:
+        round_ms = self.reporter.expected_round_ms
+        if round_ms is None:
             return None
-        return round(self.expected_round_ms * rounds([*self.steps_in_flight, *waiting], self.parallelism))
+        return round(round_ms * rounds([*self.steps_in_flight, *waiting], self.parallelism))

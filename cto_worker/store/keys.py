@@ -91,7 +91,7 @@ def ambiguous_idempotency(caller: str, key: str) -> str:
 
 
 def step_durations(mode: str, platform: str) -> str:
-    """Hash: milliseconds per transfer or buy in recent runs of this mode on this platform.
+    """Hash: milliseconds per round of orders in recent runs of this mode on this platform.
 
     Fields: samples (newest first, separated by spaces), median.
     """

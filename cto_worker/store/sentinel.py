@@ -52,19 +52,13 @@ class _Connection(SentinelManagedConnection):
             self.connect()  # type: ignore[no-untyped-call]
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
 
-    def read_response(
-        self,
-        disable_decoding: Any = False,  # noqa: FBT002 - redis-py's
-        *,
-        disconnect_on_error: bool | None = True,
-        **options: Any,
-    ) -> Any:
+    def read_response(self, *arguments: Any, disconnect_on_error: bool | None = True, **options: Any) -> Any:
         """Read an answer, and disconnect if none arrives in time.
 
         redis-py would keep the connection, so the next command could read the answer of this one
         (https://github.com/redis/redis-py/pull/4292).
         """
-        return super().read_response(disable_decoding, disconnect_on_error=disconnect_on_error, **options)
+        return super().read_response(*arguments, disconnect_on_error=disconnect_on_error, **options)
 
 
 class _Pool(SentinelConnectionPool, BlockingConnectionPool):

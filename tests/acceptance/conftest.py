@@ -48,36 +48,14 @@ def composed():
 
 
 @pytest.fixture
-def launch():
+def launch(opened):
     """Start further systems: ``launch(*arguments, **settings)``."""
-    systems = []
-
-    def launch(*arguments, **settings):
-        systems.append(System(environment(**settings), *arguments))
-        return systems[-1]
-
-    yield launch
-    for system in systems:
-        system.close()
+    return lambda *arguments, **settings: opened(System(environment(**settings), *arguments))
 
 
 @pytest.fixture
 def user():
     return new_user()
-
-
-@pytest.fixture
-def opened():
-    """Close clients after the test: ``opened(client)`` returns the client."""
-    clients = []
-
-    def keep(client):
-        clients.append(client)
-        return client
-
-    yield keep
-    for client in clients:
-        client.close()
 
 
 @pytest.fixture

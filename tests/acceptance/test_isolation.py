@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from random import Random
 
@@ -11,6 +10,7 @@ import requests
 import socketio
 from support.clients import WebSocketClient
 from support.samples import operation
+from support.threads import in_threads
 from support.tokens import GUARDED, bearer, token
 from support.waiting import wait_until
 
@@ -136,11 +136,7 @@ def test_users_receive_no_events_of_others(launch):
         for _ in range(ACTIONS // USERS + 1):
             user.act()
 
-    threads = [threading.Thread(target=act, args=[user]) for user in users]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(act, users)
     assert not errors, errors[:5]
     actions = sum((user.actions for user in users), Counter())
     assert actions.total() >= ACTIONS

@@ -172,7 +172,7 @@ class Chaos:
     def double_messages(self):
         for job_id in self.random.sample(self.jobs, min(5, len(self.jobs))):
             for _ in range(3):
-                self.system.producer._send(job_id, {})
+                self.system.producer.send(job_id, {})
 
     def cancel_a_job(self):
         with contextlib.suppress(JobEndedError):

@@ -16,17 +16,9 @@ def make():
 
 
 @pytest.fixture
-def build(make):
+def build(make, opened):
     """Build systems: ``build(**settings)``."""
-    systems = []
-
-    def build(**settings):
-        systems.append(make(**settings))
-        return systems[-1]
-
-    yield build
-    for system in systems:
-        system.close()
+    return lambda **settings: opened(make(**settings))
 
 
 @pytest.fixture
@@ -35,15 +27,7 @@ def system(build):
 
 
 @pytest.fixture
-def swarm_of():
+def swarm_of(opened):
     """Make swarms of clients: ``swarm_of(port, host)``."""
     allow_descriptors(8_000)
-    swarms = []
-
-    def make(port, host="127.0.0.1"):
-        swarms.append(Swarm(port, host))
-        return swarms[-1]
-
-    yield make
-    for swarm in swarms:
-        swarm.close()
+    return lambda port, host="127.0.0.1": opened(Swarm(port, host))

@@ -47,34 +47,15 @@ def watch():
 
 
 @pytest.fixture
-def opened():
-    """Close clients after the test: ``opened(client)`` returns the client."""
-    clients = []
-
-    def keep(client):
-        clients.append(client)
-        return client
-
-    yield keep
-    for client in clients:
-        client.close()
-
-
-@pytest.fixture
-def up():
+def up(opened):
     """Run ``cto up`` with two gateways, until both serve: ``up(**settings)``."""
-    systems = []
 
     def up(**settings):
-        system = System(environment(**settings), "--no-flower", "--gateways", "2")
-        systems.append(system)
-        system.ready()
+        system = opened(System(environment(**settings), "--no-flower", "--gateways", "2")).ready()
         wait_until(lambda: all(f"gateway {number} is connected" in system.output() for number in (1, 2)))
         return system
 
-    yield up
-    for system in systems:
-        system.close()
+    return up
 
 
 def gateway_processes(system, number):

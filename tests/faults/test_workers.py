@@ -126,6 +126,23 @@ def test_a_job_that_kills_every_worker_is_parked(build):
     assert [step["status"] for step in system.history.job_details(job_id).result["steps"]] == ["unknown"] * 3
 
 
+def test_jobs_with_many_messages_run_once(build):
+    """Two workers receive ten messages more of each job: one has one order in flight, the other one ten."""
+    system = build(CTO_PAPER_LATENCY_MS="200")
+    system.worker()
+    system.worker()
+    jobs = [system.submit(walletCount=10) for _ in range(6)]
+    for job_id in jobs * 10:
+        system.producer.send(job_id, {})
+    system.wait_for_end(jobs)
+    ended = {job_id: system.events(job_id) for job_id in jobs}
+    later = system.submit()  # sent last, so that the messages before it have been handled
+    system.wait_for_end([later])
+    assert check(system, [*jobs, later])["takeovers"] == 0
+    check_all_bought(system, jobs)
+    assert {job_id: system.events(job_id) for job_id in jobs} == ended
+
+
 @pytest.mark.parametrize(("parallelism", "wallets"), [(1, 10), (10, 50)])
 def test_a_frozen_worker_sends_and_writes_nothing_after_a_takeover(build, parallelism, wallets):
     system = build(CTO_PAPER_LATENCY_MS="300", CTO_OPERATION_PARALLELISM=str(parallelism))

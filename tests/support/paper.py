@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-
 from cto_worker.domain.lamports import LAMPORTS_PER_SOL as SOL
 from cto_worker.domain.market_port import Buy, Order, Transfer
 from cto_worker.markets.paper import ledger
 from cto_worker.markets.paper.market import address
 from support.samples import MINT
+from support.threads import in_threads
 
 
 def buy(number=1, wallet=1, lamports=SOL, **changes):
@@ -51,11 +50,7 @@ def balanced(store):
 
 def trade_in_threads(store, trade, kinds):
     """Call ``trade(thread)`` in eight threads. Check that the books balance, with entries of these kinds."""
-    threads = [threading.Thread(target=trade, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(trade, range(8))
     audit = ledger.audit(store)
     assert audit.discrepancies == ()
     assert sum(audit.totals_lamports.values()) == 0

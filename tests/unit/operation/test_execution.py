@@ -46,6 +46,25 @@ def test_each_ended_step_has_one_event_of_its_own_and_progress_rises(timed):
     )
 
 
+PACE = "cto:pace:standard:pumpfun"
+
+
+def test_the_remaining_time_counts_the_rounds_of_orders_in_flight_and_waiting(timed):
+    job = timed(STANDARD, 10)
+    job.journal._samples[PACE] = [1000.0]
+    job.run()
+    remaining = [event.details.estimated_time_remaining for event in job.events[3:]]
+    assert remaining == [2000] * 10 + [1000] * 10 + [0, None]
+
+
+@pytest.mark.parametrize("parallelism", [1, 10])
+def test_the_duration_of_a_round_is_learned(timed, monkeypatch, parallelism):
+    job = timed(STANDARD, parallelism)
+    monkeypatch.setattr("cto_worker.operation.execution.time.monotonic", lambda: job.market.now_s)
+    job.run()
+    assert job.journal._samples[PACE] == pytest.approx([LATENCY_S * 1000])
+
+
 def test_events_tell_how_many_wallets_are_active(timed):
     job = timed(STANDARD, 10, wallets=3, latency_s={"wallet-2:transfer": 0.5, "wallet-2:buy": 2})
     job.run()

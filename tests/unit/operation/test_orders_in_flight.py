@@ -44,6 +44,9 @@ def test_orders_in_flight_are_followed_and_reported_after_a_cancellation(timed):
     assert (result["successfulBuys"], result["failedBuys"], result["unknownBuys"]) == (2, 1, 0)
     assert [step["status"] for step in ended_steps(job)] == ["confirmed", "failed", "confirmed"]
     assert job.events[-1].details.error_code == "cancelled"
+    stopping = [event.details for event in job.events if event.details.last_step][1:]
+    assert not [details.starting_wallets for details in stopping if details.starting_wallets]
+    assert [details.current_operation for details in stopping] == ["Buying with wallet 3 of 10", "Stopping"]
 
 
 def test_a_cancellation_just_before_the_intents_of_a_later_batch_prevents_that_batch(timed):

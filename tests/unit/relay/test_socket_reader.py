@@ -21,8 +21,9 @@ def read(timeout_s=60):
 READERS = {
     "blocking": {"imports": "from api.relay.socket_reader import BlockingReader", "reader": "BlockingReader"},
     "hub": {
-        "imports": "from api.server import eventlet_server\nfrom eventlet.hubs import get_hub\nimport socket",
-        "reader": "eventlet_server.socket_reader",
+        "imports": "from api.engines.selected import engine\nfrom eventlet.hubs import get_hub\n"
+        "import socket",
+        "reader": "engine.socket_reader",
     },
 }
 

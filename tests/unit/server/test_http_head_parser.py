@@ -65,12 +65,30 @@ def test_field_names_ignore_case_and_fields_keep_their_order():
         b"Host: a:80\r\n", b"x-empty:\r\n", b"COOKIE: \t one\t \r\n", b"Cookie: two\n", b"X: \xe4 b\r\n"
     )
     assert found.get("host") == found.get("Host") == "a:80"
-    assert found.get("Cookie") == "one", "the first one, as eventlet requires"
+    assert found.get("Cookie") == "one", "the first one"
     assert found.get("x-empty") == ""
     assert found.get("X") == "\xe4 b"
     assert found.get("absent") is None
     assert found.get("absent", "") == ""
     assert [name for name, _ in found._headers] == ["Host", "x-empty", "COOKIE", "Cookie", "X"]
+
+
+def test_fields_become_variables_of_the_environment():
+    found = read(
+        b"Host: a\r\n",
+        b"X-A: 1\r\n",
+        b"x-a: 2\r\n",
+        b"X_A: forged\r\n",
+        b"Content-Type: text/html\r\n",
+        b"content-type: text/plain\r\n",
+        b"Content-Length: 3\r\n",
+    )
+    assert found.variables() == {
+        "HTTP_HOST": "a",
+        "HTTP_X_A": "1,2",
+        "CONTENT_TYPE": "text/html",
+        "CONTENT_LENGTH": "3",
+    }
 
 
 @pytest.mark.parametrize(
@@ -113,9 +131,7 @@ def test_the_end_of_a_connection_follows_from_all_connection_fields(connection):
     version, *values = connection
     lines = [b"Host: a\r\n", *(f"Connection: {value}\r\n".encode() for value in values), b"\r\n"]
     head = read_head(f"GET / {version}\r\n".encode(), lines)
-    assert (head.closes, head.fields.get("Connection")) == CONNECTIONS[connection], (
-        "the value that eventlet compares"
-    )
+    assert (head.closes, head.fields.get("Connection")) == CONNECTIONS[connection]
     assert [value for name, value in head.fields._headers if name == "Connection"] == values
 
 

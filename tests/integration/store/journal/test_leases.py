@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
 
 import pytest
 from msgspec.structs import replace
@@ -19,6 +18,7 @@ from support.journals import (
     TRADE,
     Real,
 )
+from support.threads import in_threads
 
 from cto_worker.domain.intent_log import settled
 from cto_worker.domain.journal_ports import Entry
@@ -141,17 +141,9 @@ def test_a_job_can_be_released_only_by_its_owner_and_before_its_end(book, starte
 
 
 def test_only_one_of_many_concurrent_runs_takes_over_a_job(store):
-    book, claims = Real(store), []
+    book = Real(store)
     book.journal.create(FIRST, {})
     book.journal.claim("j1", "me")
     book.let_pass(LEASE_MS + 1)
-
-    def take(number):
-        claims.append(book.journal.claim("j1", f"run {number}"))
-
-    threads = [threading.Thread(target=take, args=[number]) for number in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    claims = in_threads(lambda number: book.journal.claim("j1", f"run {number}"), range(10))
     assert [claim.attempt for claim in claims if claim] == [2]

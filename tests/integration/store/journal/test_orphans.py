@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
+from itertools import chain
 
 import pytest
 from msgspec.structs import replace
 from support.journals import COMPLETED, FAILED, FIRST, GRACE_MS, LEASE_MS, Real
+from support.threads import in_threads
 
 from cto_worker.domain.journal_ports import Entry, Orphan
 from cto_worker.store import keys
@@ -217,13 +218,9 @@ def test_a_sweep_returns_a_limited_number_of_jobs(book, journal, begun):
 
 
 def test_only_one_of_many_concurrent_sweeps_finds_an_orphan(store):
-    book, found = Real(store), []
+    book = Real(store)
     for number in range(20):
         book.journal.create(replace(FIRST, job_id=f"j{number}"), {})
     book.let_pass(GRACE_MS + 1)
-    threads = [threading.Thread(target=lambda: found.extend(book.journal.find_orphans())) for _ in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    found = [*chain.from_iterable(in_threads(lambda _: book.journal.find_orphans(), range(10)))]
     assert len(found) == len(set(found)) == 20
