@@ -16,7 +16,6 @@ import tempfile
 import time
 import urllib.request
 from contextlib import contextmanager
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,13 +128,6 @@ def save(page: Page, name: str) -> None:
     picture(page).save(IMAGES / f"{name}.webp", quality=80, method=6)
 
 
-def open_operation(page: Page, url: str, job_id: str) -> None:
-    """Open the page of one operation."""
-    answer = page.goto(f"{url}/operations/{job_id}")
-    if answer is None or answer.status == HTTPStatus.NOT_FOUND:  # a dashboard without such pages
-        page.goto(f"{url}/?room=job_{job_id}")
-
-
 def animate(page: Page, name: str) -> None:
     """Record the page for some seconds."""
     frames = []
@@ -168,12 +160,12 @@ def main() -> None:
         page.goto(url)
         page.wait_for_timeout(3_000)
         save(page, "operations")
-        open_operation(page, url, done[1])
+        page.goto(f"{url}/operations/{done[1]}")
         page.wait_for_timeout(3_000)
         save(page, "operation")
         page.goto(url)
         running = submitted(url, walletCount=15)
-        open_operation(page, url, running)
+        page.goto(f"{url}/operations/{running}")
         animate(page, "live")
         browser.close()
     for image in sorted(IMAGES.glob("*.webp")):

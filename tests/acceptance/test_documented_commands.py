@@ -144,5 +144,12 @@ def test_a_job_with_unknown_outcomes_is_resolved_as_described(launch, tmp_path):
         intent = json.loads(system.cto("resolve", job_id, "--json").stdout)["unknownIntents"][0]["intentId"]
         ledger = block(OPERATING, "cto market ledger --json").code.replace("INTENT", intent)
         assert intent in shell.run(ledger), number
-        shell.run(command.replace("JOB", job_id).replace("INTENT", intent))
+        shell.run(command.replace("JOB", job_id).replace("INTENT", intent) + " --yes")  # there is no terminal
     assert not system.get(f"/api/cto/job/{job_id}/status")["needsReview"]
+
+
+def test_the_audit_log_is_read_as_described(shell, system):
+    job_id = system.submit()
+    shown = shell.run(block(OPERATING, "cto audit").code.replace("JOB", job_id))
+    assert "job.submit" in shown
+    assert "intact: " in shown
