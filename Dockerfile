@@ -1,6 +1,15 @@
-# The image of all processes of this project: a build stage, then the runtime stage without build tools.
-# To pin the base image, set its digest: docs/deploying.md, "The image".
+# The image of all processes of this project: the site of the documentation, then a build stage, then the runtime stage
+# without build tools.
+# To pin the base image, set its digest: docs/how-to/deploying.md, "The image".
 ARG PYTHON_IMAGE=python:3.13-slim
+
+FROM ${PYTHON_IMAGE} AS guide
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+COPY requirements-docs.lock ./
+RUN pip install --require-hashes --requirement requirements-docs.lock
+COPY . ./
+RUN python docs/site/build.py
 
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
@@ -16,6 +25,7 @@ COPY clients/js/package.json clients/js/README.md clients/js/CHANGELOG.md client
 COPY clients/js/src clients/js/src
 COPY clients/js/types clients/js/types
 COPY clients/js/declarations clients/js/declarations
+COPY --from=guide /src/api/guide api/guide
 RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && /build/bin/pip --python /app/bin/python install --no-deps /wheels/*.whl
 

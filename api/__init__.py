@@ -1,6 +1,6 @@
 """The gateway and the ``cto`` command: everything that a client connects to.
 
-docs/architecture.md shows the layers, and the path of a request and of an event. The packages:
+docs/explanation/architecture.md shows the layers, and the path of a request and of an event. The packages:
 
 * ``wsgi`` builds the gateway from its parts; ``flask_app`` is the Flask app;
 * ``engines``: the event loops (eventlet, gevent), and the HTTP server;

@@ -1,7 +1,8 @@
 """The gateway's exceptions, and one table of the codes that clients receive.
 
 Over REST, Socket.IO and ``/ws`` an error is ``{"code", "message"}``. The error handlers, the refusals on
-sockets, the OpenAPI and AsyncAPI documents and the table in docs/contract.md all read :data:`ERRORS`.
+sockets, the OpenAPI and AsyncAPI documents and the table in docs/reference/contract.md read
+:data:`ERRORS`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,15 @@ from api.auth.authentication import authenticate_request, require_authentication
 from api.browser_client import routes as browser_client
 from api.history.job_history import JobHistory
 from api.history.job_search import JobSearch
-from api.rest import audit_view, error_handlers, job_list_views, job_views, review_views, system_view
+from api.rest import (
+    audit_view,
+    error_handlers,
+    guide_pages,
+    job_list_views,
+    job_views,
+    review_views,
+    system_view,
+)
 from api.rest.error_handlers import unavailable
 from api.rest.rate_limit import limit_requests
 from api.rest.readiness_check import ReadinessCheck
@@ -134,6 +142,7 @@ def _console_view(settings: Settings) -> Callable[..., str]:
 def _add_pages(app: Flask, settings: Settings) -> None:
     """Add the pages, the browser client, and the OpenAPI and AsyncAPI documents."""
     app.register_blueprint(browser_client.blueprint())
+    app.register_blueprint(guide_pages.blueprint())
 
     console = _console_view(settings)
     for address in CONSOLE_ADDRESSES:

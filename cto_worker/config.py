@@ -1,7 +1,7 @@
 """The settings: one frozen value, read from the environment and validated at start.
 
 No other module reads ``os.environ`` for a setting. Each setting is declared once, as a field of
-:class:`Settings`: its validation and its row in docs/settings.md are derived from it.
+:class:`Settings`: its validation and its row in docs/reference/settings.md are derived from it.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Settings:
     """All settings. ``port`` is read from the environment variable ``CTO_PORT``, etc."""
 
     # fmt: off
-    # The table of settings: section of docs/settings.md, default, allowed values, description in Markdown.
+    # The table of settings: section of docs/reference/settings.md, default, allowed values, description.
     host: str = setting("Gateway", "127.0.0.1", description=
         "Address on which the gateway listens")
     port: int = setting("Gateway", 3000, between=(1, 65_535), description=
         "Port on which the gateway listens")
     engine: str = setting("Gateway", "eventlet", one_of=("eventlet", "gevent"), description=
-        "Event loop of the gateway ([decision 0017](decisions/0017-two-engines.md))")
+        "Event loop of the gateway ([decision 0017](../decisions/0017-two-engines.md))")
     cors_origins: tuple[str, ...] = setting("Gateway", (), field=origins(), description=
         "Origins whose pages may use the gateway, comma-separated: `https://app.example.org`. The gateway's"
         " own origin is always allowed; `*` is not possible")
@@ -104,7 +104,7 @@ class Settings:
         "Directory for the embedded store's data and for Unix sockets")
     replicas: int = setting("Store", 0, between=(0, 10), description=
         "Number of replicas that must persist a job, a cancellation, a claim or an order before the system "
-        "continues; see [scaling.md](scaling.md#what-a-failover-keeps)")
+        "continues; see [scaling.md](../explanation/scaling.md#what-a-failover-keeps)")
     retention_days: int = setting("Store", 1, between=(1, 3_650), description=
         "Days for which the store keeps an ended job, from its end, and at least until it is in the archive")
 
@@ -167,7 +167,7 @@ class Settings:
 
     crash_at: str = setting("Tests", "", field=crash_point(), description=
         "Crash point at which a worker kills itself, in the first attempt of a job or, with `:always`, in "
-        "every attempt ([reliability.md](reliability.md#crash-points))")
+        "every attempt ([reliability.md](../explanation/reliability.md#crash-points))")
 
     # fmt: on
 

@@ -35,7 +35,7 @@ Section = Literal[
 class Declaration:
     """The declaration of one setting."""
 
-    section: Section  # of docs/settings.md
+    section: Section  # of docs/reference/settings.md
     field: fields.Field[Any]  # converts and validates the text in the environment
     description: str  # in Markdown
     secret: bool  # never shown

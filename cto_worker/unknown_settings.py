@@ -37,5 +37,5 @@ def _unknown(name: str) -> bool:
 def _warning(name: str) -> str:
     known = {variable.removeprefix(ENV_PREFIX): variable for variable in sorted(VARIABLES)}
     near = get_close_matches(name.removeprefix(ENV_PREFIX), known, n=1, cutoff=_ALIKE)
-    hint = f"did you mean {known[near[0]]}?" if near else "docs/settings.md lists the settings"
+    hint = f"did you mean {known[near[0]]}?" if near else "docs/reference/settings.md lists the settings"
     return f"{name} is not a setting and has no effect: {hint}"

@@ -32,6 +32,8 @@ PUBLIC = frozenset(
         "healthz",
         "readyz",
         "docs",
+        "guide.start",
+        "guide.static",
         "openapi_document",
         "asyncapi_document",
     }

@@ -1,4 +1,4 @@
-"""Generates the reference of docs/cli.md from the help of the commands.
+"""Generates the reference of docs/reference/cli.md from the help of the commands.
 
 Run ``make tables`` after a change of a command.
 """
@@ -16,7 +16,7 @@ from api.cli.main import main
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 _MARKED = re.compile(r"(<!-- commands -->\n).*?(<!-- end of commands -->)", re.DOTALL)
 
 

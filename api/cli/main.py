@@ -25,8 +25,8 @@ from api.cli.commands.watch import watch_jobs
 def main() -> None:
     """Run CTO operations and watch them live.
 
-    Settings are CTO_* environment variables. docs/settings.md lists them, and docs/cli.md describes the
-    commands.
+    Settings are CTO_* environment variables. docs/reference/settings.md lists them, and
+    docs/reference/cli.md describes the commands.
     """
 
 

@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
 STORE_TIMEOUT_S = 1.0  # less than a view may take, so that counting does not use up its time
 UNCOUNTED = frozenset({"healthz", "readyz"})  # health checks must never be refused
-STATIC = frozenset({"static", "client.static"})  # a page loads dozens of these files, and each is cheap
+STATIC = frozenset(
+    {"static", "client.static", "guide.static"}
+)  # a page loads dozens of these files, and each is cheap
 REFUSED_S = 1.0  # how long a caller above its limit is refused without asking the store again
 MAX_REFUSED = 10_000  # callers that are remembered as refused
 REFUSE_EARLY = "refuse_early"  # the key of the middleware in the app's extensions

@@ -1,4 +1,4 @@
-"""Generates the tables in docs/ that repeat declarations of the code: events, error codes and settings.
+"""Generates the parts of docs/ that repeat declarations of the code: from events and calls to metrics.
 
 Run ``make tables`` after a change of a declaration.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.errors import ERRORS
-from api.spec import openapi
+from api.spec import openapi, reference_sections, source_reference
 from api.spec.json_schemas import response_schemas
 from cto_worker.config import ENV_PREFIX, Settings
 from cto_worker.setting_fields import declaration
@@ -31,6 +31,8 @@ def tables() -> dict[str, str]:
         "lastStep": _event_table("StepResult"),
         "calls": _call_table(),
         "errors": _error_table(),
+        **reference_sections.sections(),
+        **source_reference.sections(),
         **{f"settings, {section}": _settings_table(section) for section in sections},
     }
 
@@ -108,5 +110,5 @@ def _default(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    for page in (Path(__file__).parents[2] / "docs").glob("*.md"):
+    for page in (Path(__file__).parents[2] / "docs").glob("**/*.md"):
         page.write_text(updated(page.read_text()))

@@ -1,7 +1,7 @@
 """The progress event and its JSON encoding: the wire contract of every transport.
 
 An event is one JSON object in camelCase. The process that writes it encodes it once; the gateway forwards the
-bytes unchanged. Field names, types and units are those of the public contract (docs/contract.md).
+bytes unchanged. Field names, types and units are those of the public contract (docs/reference/contract.md).
 """
 
 from __future__ import annotations

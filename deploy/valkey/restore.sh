@@ -1,6 +1,6 @@
 #!/bin/sh
 # restore.sh DIRECTORY [HOST:PORT] [--stopped] < BACKUP: replaces the data of a stopped store by a backup. The previous data
-# is moved aside. docs/operating.md describes the steps after it, which come before any worker starts.
+# is moved aside. docs/how-to/operating.md describes the steps after it, which come before any worker starts.
 #
 # A running store would keep its data in memory, and load the backup at its next, unexpected start. So nothing is changed
 # unless the connection to HOST:PORT, or to the embedded store's socket (DIRECTORY.sock), is refused, or HOST is unknown.

@@ -230,6 +230,8 @@ def test_no_address_is_answered_with_a_redirect(system):
         "/api//cto/jobs",
         "/api/cto/jobs/",
         "/docs/",
+        "/guide",
+        "/guide/",
         "/socket.io",
         "/ws/",
         "/static//app.js",

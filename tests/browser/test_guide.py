@@ -1,4 +1,4 @@
-"""The code blocks of docs/frontend.md and docs/migrating.md, and the links of the former."""
+"""The code blocks of docs/how-to/frontend.md and docs/how-to/migrating.md, and the links of the former."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import requests
 from support.tokens import token
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to"
 GUIDE = DOCS / "frontend.md"
 TEXT = GUIDE.read_text()
 BLOCK = re.compile(r"(?:<!-- shows: (.*?) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)

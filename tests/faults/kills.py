@@ -1,6 +1,7 @@
 """Workers that are killed or stalled repeatedly while they buy.
 
-``python -m faults.kills [COUNT] [kills] [stalls] [plain]`` prints the tables that docs/reliability.md shows:
+``python -m faults.kills [COUNT] [kills] [stalls] [plain]`` prints the tables of
+docs/explanation/reliability.md:
 
 - kills: workers with lease and intent log are killed at random moments while jobs are in phase 4. A new
   worker is started after each kill.

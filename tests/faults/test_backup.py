@@ -19,7 +19,7 @@ from cto_worker.store import keys
 from cto_worker.store.embedded import answers
 
 ROOT = Path(__file__).parents[2]
-GUIDE = (ROOT / "docs" / "operating.md").read_text()
+GUIDE = (ROOT / "docs" / "how-to" / "operating.md").read_text()
 SECTION = GUIDE.partition("## Back up and restore")[2].partition("\n## ")[0]
 BACK_UP, RESTORE = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
 

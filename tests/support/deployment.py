@@ -25,7 +25,7 @@ from support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
-GUIDE = (ROOT / "docs" / "deploying.md").read_text()
+GUIDE = (ROOT / "docs" / "how-to" / "deploying.md").read_text()
 SECRETS_IN = "./deploy/secrets/"
 GATEWAYS = ("gateway-1", "gateway-2")
 # `valkey-cli -h HOST -p PORT ping`, as far as deploy/valkey/restore.sh uses it.

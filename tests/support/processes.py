@@ -42,6 +42,11 @@ def environment(**settings):
     }
 
 
+def is_ready(output):
+    """Return whether ``cto up``, whose output this is, has started its gateway and a worker."""
+    return "ready: try" in output and "ready." in output
+
+
 class Process:
     """A process and its children, in a process group of their own. Its output is appended to ``log``."""
 

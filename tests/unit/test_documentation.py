@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).parents[2]
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks" / "README.md"]
+from support.documents import NOT_RUN, PAGES, PAGES_RUN_BY, ROOT, RUN_BY, all_blocks, entries
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 NAMED = re.compile(r"`((?:api|cto_worker|tests|deploy|clients|examples|benchmarks|docs)/[\w./-]+)`")
@@ -54,6 +57,21 @@ def test_every_named_file_exists():
 
 
 def test_every_page_is_in_the_index():
-    index = (ROOT / "docs" / "index.md").read_text()
-    pages = {path.name for path in ROOT.glob("docs/*.md")} - {"index.md"}
-    assert {page for page in pages if f"({page}" not in index} == set()
+    docs = ROOT / "docs"
+    index = (docs / "index.md").read_text()
+    pages = {str(path.relative_to(docs)) for path in docs.glob("**/*.md")}
+    listed = {page for page in pages if f"({page}" in index}
+    assert {page for page in pages - listed if not page.startswith("decisions/")} == {"index.md"}
+
+
+def test_every_code_block_is_run_by_a_test_or_has_a_reason():
+    for each in all_blocks():
+        matches = entries(RUN_BY, each) + entries(NOT_RUN, each) + [each.page] * (each.page in PAGES_RUN_BY)
+        assert len(matches) == 1, f"{each.page}, `{each.first}`: list it once in tests/support/documents.py"
+
+
+def test_every_entry_of_the_tables_of_code_blocks_is_needed():
+    used = {key for each in all_blocks() for key in entries(RUN_BY, each) + entries(NOT_RUN, each)}
+    assert used == set(RUN_BY) | set(NOT_RUN)
+    for test in {*RUN_BY.values(), *PAGES_RUN_BY.values()}:
+        assert (ROOT / test).exists(), test

@@ -1,4 +1,4 @@
-"""The language of code, docs and API documents: the terms of docs/architecture.md, and plain sentences."""
+"""The language of code, docs and API documents: the terms of the glossary, and plain sentences."""
 
 from __future__ import annotations
 

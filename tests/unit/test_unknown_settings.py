@@ -26,7 +26,7 @@ DEPLOYED = [
         ("CTO_PAPER_FAILURERATE", "did you mean CTO_PAPER_FAILURE_RATE?"),
         ("CTO_REDISURL", "did you mean CTO_REDIS_URL?"),
         ("CTO_WORKER_CONCURENCY", "did you mean CTO_WORKER_CONCURRENCY?"),
-        ("CTO_XYZZY", "docs/settings.md lists the settings"),
+        ("CTO_XYZZY", "docs/reference/settings.md lists the settings"),
     ],
 )
 def test_the_warning_about_a_misspelt_setting_suggests_a_setting(name, hint):

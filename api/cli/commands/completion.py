@@ -15,7 +15,8 @@ VARIABLE = "_CTO_COMPLETE"  # click's name for a program called cto
 def completion(context: click.Context, *, shell: str) -> None:
     """Print the completion script of a shell.
 
-    It completes commands, options and their values, and job ids. docs/cli.md describes how to install it.
+    It completes commands, options and their values, and job ids. docs/reference/cli.md describes how to
+    install it.
     """
     completed = get_completion_class(shell)
     assert completed  # noqa: S101 - for the type checker; click has a class for each of these shells

@@ -38,7 +38,7 @@ from cto_worker.store.store_connection import connect
 def backup() -> None:
     """Write a snapshot of the store to its file dump.rdb.
 
-    docs/operating.md describes how to keep and restore it.
+    docs/how-to/operating.md describes how to keep and restore it.
     """
     settings = Settings.from_env()
     with connect(settings) as store:
@@ -139,8 +139,8 @@ def secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
     """Create the secrets of a deployment, or add the missing ones.
 
     Existing secrets stay unless --rotate names them. After `--rotate store` the store accepts the previous
-    passwords too, until you run the command again without --rotate. docs/deploying.md lists the processes
-    to restart.
+    passwords too, until you run the command again without --rotate. docs/how-to/deploying.md lists the
+    processes to restart.
     """
     enter_if_possible("secrets.write", target=str(directory), after={"rotated": list(rotate)})
     for path in deployment_secrets.make(directory, rights, rotate):

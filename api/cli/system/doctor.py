@@ -99,7 +99,7 @@ def _configuration(settings: Settings, store: Redis) -> str:
         if not _runs(settings):
             raise _CheckFailed(
                 str(error),
-                "for a trial on this machine, set CTO_AUTH=off; else see docs/security.md",
+                "for a trial on this machine, set CTO_AUTH=off; else see docs/explanation/security.md",
             ) from error
         return (
             f"a gateway runs at {settings.base_url} with other settings; "
@@ -136,12 +136,13 @@ def _sentinels(sentinels: Sentinels, replicas: int) -> str:
                 failures.append(f"{host}:{port}: {error}")
     if failures:
         raise _CheckFailed(
-            "; ".join(failures), "start and configure three Sentinels on three machines (docs/scaling.md)"
+            "; ".join(failures),
+            "start and configure three Sentinels on three machines (docs/explanation/scaling.md)",
         )
     if not replicas:
         raise _CheckFailed(
             "after a failover, acknowledged jobs and orders may be lost",
-            "set CTO_REPLICAS=1 for all gateways and workers (docs/scaling.md)",
+            "set CTO_REPLICAS=1 for all gateways and workers (docs/explanation/scaling.md)",
         )
     return f"{len(sentinels.hosts)} Sentinels monitor {sentinels.primary} and can agree on a failover"
 

@@ -135,7 +135,7 @@ def test_panels_do_not_overlap():
 
 
 def test_every_alert_has_a_runbook_section():
-    runbook = (ROOT / "docs" / "operating.md").read_text()
+    runbook = (ROOT / "docs" / "how-to" / "operating.md").read_text()
     sections = re.findall(r"^### (Cto\w+)\n\n\S", runbook, re.MULTILINE)
     assert sorted(sections) == sorted(rule["alert"] for rule in RULES)
     for rule in RULES:

@@ -446,9 +446,9 @@ def test_a_stopping_gateway_is_not_ready(store, settings):
 
 def test_every_route_is_public_or_by_caller(app):
     """A new route must be added to one of these sets."""
-    documents = {"/docs", "/openapi.json", "/asyncapi.json"}
+    documents = {"/docs", "/guide", "/openapi.json", "/asyncapi.json"}
     client = {"/client/cto-progress.js", "/client/cto-progress.tgz", "/client/<path:filename>"}
-    files = {"/static/<path:filename>"} | client
+    files = {"/static/<path:filename>", "/guide/<path:filename>"} | client
     console = {"/", "/operations/<job_id>", "/review", "/system"}
     open_to_all = {"/healthz", "/readyz"} | console | documents | files
     by_caller = {

@@ -68,7 +68,10 @@ def test_ci_runs_make_test_and_nothing_else():
     assert [line for line in script if line.startswith(("exec", "make"))] == ["exec make test"]
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-build.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize(
+    "name",
+    ["requirements.lock", "requirements-build.lock", "requirements-docs.lock", "requirements-dev.lock"],
+)
 def test_locks_contain_hashes_and_no_urls(name):
     text = (ROOT / name).read_text()
     assert "://" not in text

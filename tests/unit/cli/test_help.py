@@ -1,4 +1,4 @@
-"""The help of the commands, and its copy in docs/cli.md."""
+"""The help of the commands, and its copy in docs/reference/cli.md."""
 
 from __future__ import annotations
 

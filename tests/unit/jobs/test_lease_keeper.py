@@ -297,7 +297,7 @@ def test_runs_that_stop_while_the_store_is_away_share_one_attempt_to_renew(journ
 
 def test_a_worker_that_stalls_for_three_quarters_of_a_lease_keeps_its_jobs():
     """It may stall just before a renewal, and the run stops before the lease ends in the store."""
-    assert 1 - 1 / RENEWALS_PER_LEASE - MARGIN > 0.75, "docs/reliability.md states 0.75"
+    assert 1 - 1 / RENEWALS_PER_LEASE - MARGIN > 0.75, "docs/explanation/reliability.md states 0.75"
 
 
 # Sweeping

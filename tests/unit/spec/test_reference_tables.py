@@ -9,7 +9,7 @@ from pathlib import Path
 from api.spec.reference_tables import tables, updated
 from cto_worker.config import Settings
 
-PAGES = {page.name: page.read_text() for page in (Path(__file__).parents[3] / "docs").glob("*.md")}
+PAGES = {page.name: page.read_text() for page in (Path(__file__).parents[3] / "docs").glob("**/*.md")}
 
 
 def test_every_generated_table_is_up_to_date():
