@@ -258,7 +258,7 @@ def test_an_operation_is_started_in_the_dialog(slow, page, user, troubles, axe, 
 
 def test_a_large_start_is_confirmed(system, page, user):
     open_console(page, system)
-    page.get_by_role("button", name="Start operation").click()
+    page.get_by_role("button", name="Start operation").first.click()
     dialog = page.get_by_role("dialog")
     page.get_by_role("button", name="Random").click()
     for name, value in {"userId": user, "buyAmount": "12"}.items():

@@ -188,7 +188,7 @@ def test_a_job_that_needs_review_is_archived_after_an_operator_resolved_it(build
     (intent,) = listed["unknownIntents"]
     assert archived(engine) == []
     assert system.client.ttl(keys.job(job_id)) == -1
-    resolved = system.cto("resolve", job_id, "--intent", intent["intentId"], "--executed")
+    resolved = system.cto("resolve", job_id, "--intent", intent["intentId"], "--executed", "--yes")
     assert resolved.returncode == 0, resolved.stderr
     wait_until_archived(system, engine, [job_id])
 

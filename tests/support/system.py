@@ -27,6 +27,7 @@ from cto_worker.jobs.job_producer import make_producer
 from cto_worker.operation.cancel_job import cancel
 from cto_worker.store import keys
 from cto_worker.store.embedded import answers
+from cto_worker.store.job_review import with_resolutions
 from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.store_connection import connect
@@ -263,8 +264,9 @@ class SplitSystem(Access):
         return [json.loads(event) for event in stored.events] if stored else []
 
     def intent_log(self, job_id):
-        """Return the job's intent log; ``None`` if it has no plan yet."""
-        fields = self.client.hgetall(keys.intents(job_id))
+        """Return the job's intent log, with resolutions; ``None`` if it has no plan yet."""
+        job = self.client.hgetall(keys.job(job_id))
+        fields = with_resolutions(job, self.client.hgetall(keys.intents(job_id)))
         return decode_log({name.decode(): text for name, text in fields.items()})
 
     def wait_for_events(self, job_id, count, timeout_s=60):

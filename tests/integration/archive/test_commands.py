@@ -32,7 +32,7 @@ def cto(archive_settings, settings, store):
 def test_cto_migrate_migrates_once_and_shows_no_password(cto, empty):
     status, output = cto("migrate")
     assert (status, output.partition(":")[0]) == (0, "migrated")
-    assert output.endswith("from version 0 to 1\n")
+    assert output.endswith("from version 0 to 2\n")
     check_schema(empty)
     status, again = cto("migrate")
     assert (status, again.partition(":")[0]) == (0, "nothing to do")

@@ -11,7 +11,7 @@ from cto_worker.domain.operation_request import parse_request
 from cto_worker.operation.cancel_job import cancel
 from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store import keys
-from cto_worker.store.job_review import resolve, unknown_intents
+from cto_worker.store.job_review import Resolution, resolve, unknown_intents
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
 PATHS = ("status", "latest", "events", "events?after=0", "events?after=2", "events?after=99")
@@ -30,7 +30,7 @@ def jobs(store, journal):
     cancel(Journal.of(journal), "cancelled", first)
     run(journal, InMemoryMarket(silent=("wallet-1:buy",)), "resolved")
     (unknown,) = unknown_intents(store, "resolved")
-    resolve(store, "resolved", unknown.intent_id, executed=True)
+    resolve(store, "resolved", unknown.intent_id, Resolution(executed=True))
 
 
 def answers(rest):
@@ -80,7 +80,7 @@ def test_a_job_that_needs_review_is_read_from_the_store_until_it_is_resolved(res
     (row,) = rest.get("/api/cto/jobs?needsReview=true").get_json()["data"]["jobs"]
     assert row["jobId"] == "unknown"
     (unknown,) = unknown_intents(store, "unknown")
-    resolve(store, "unknown", unknown.intent_id, executed=False)
+    resolve(store, "unknown", unknown.intent_id, Resolution(executed=False))
     archiver.archive_batch()
     assert rest.get("/api/cto/jobs?needsReview=true").get_json()["data"]["jobs"] == []
     (row,) = rest.get("/api/cto/jobs?outcome=unknown").get_json()["data"]["jobs"]

@@ -34,8 +34,8 @@ def events(store, job_id):
 class Overtaken(RedisJournal):
     """A journal that calls ``meanwhile`` between the request to cancel and the end of the job."""
 
-    def request_cancel(self, job_id):
-        result = super().request_cancel(job_id)
+    def request_cancel(self, job_id, *arguments, **options):
+        result = super().request_cancel(job_id, *arguments, **options)
         self.meanwhile()
         return result
 

@@ -170,6 +170,14 @@ class JobSummary(_Model, frozen=True, kw_only=True):
     latest_progress: Event
     outcome: str | None = None
     needs_review: bool = False
+    ended_at: int | None = None
+    planned_buys: int | None = None
+    successful_buys: int = 0
+    failed_buys: int = 0
+    total_spent: float = 0.0
+    error_code: str | None = None
+    parent_job_id: str | None = None
+    retried_by: str | None = None
 
 
 class Stats(_Model, frozen=True, kw_only=True):
