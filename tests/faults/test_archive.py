@@ -25,6 +25,7 @@ from cto_worker.archive.database import connect
 from cto_worker.archive.schema import migrate
 from cto_worker.archive.tables import DOCUMENTS, JOBS
 from cto_worker.store import keys
+from cto_worker.store.job_review import with_resolutions
 from cto_worker.store.journal_queries import result_json
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))
@@ -93,7 +94,8 @@ def check(system, engine, job_ids):
         events = [*json.loads(unpacked(row.earlier_events)), json.loads(unpacked(row.last_event))]
         assert events == system.events(job_id)
         assert unpacked(row.result) == result_json(system.client.get(keys.meta(job_id)))
-        log = system.client.hgetall(keys.intents(job_id))
+        job = system.client.hgetall(keys.job(job_id))
+        log = with_resolutions(job, system.client.hgetall(keys.intents(job_id)))
         assert json.loads(unpacked(row.intents)) == {
             name.decode(): json.loads(record) for name, record in log.items()
         }
