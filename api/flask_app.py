@@ -18,17 +18,17 @@ from api.history.job_history import JobHistory
 from api.history.job_search import JobSearch
 from api.rest import (
     audit_view,
-    error_handlers,
     guide_pages,
     job_list_views,
     job_views,
+    responses,
     review_views,
     system_view,
 )
-from api.rest.error_handlers import unavailable
 from api.rest.rate_limit import limit_requests
 from api.rest.readiness_check import ReadinessCheck
 from api.rest.request_parsing import MAX_BODY_BYTES
+from api.rest.responses import unavailable
 from api.spec import asyncapi, openapi
 from cto_worker.market_registry import market_type
 from cto_worker.store.unarchived_jobs import UnarchivedJobs
@@ -71,7 +71,7 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that the app is built from
     # A redirect would repeat the request's Host and query, and the query may contain a token.
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]  # an attribute of Flask's default provider
-    error_handlers.register(app)
+    responses.register(app)
 
     @app.before_request
     def _start_timer() -> None:
@@ -152,7 +152,7 @@ def _add_pages(app: Flask, settings: Settings) -> None:
     def _unknown_address(error: NotFound) -> Response | tuple[str, int]:
         """Answer a browser's navigation with the console, which says that there is no such page."""
         if request.path.startswith("/api/") or "text/html" not in request.headers.get("Accept", ""):
-            return error_handlers.http_error(error)
+            return responses.http_error(error)
         return console(), HTTPStatus.NOT_FOUND
 
     @app.get("/docs")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, request
 
 from api.auth.authentication import caller, check_user_matches_token
-from api.rest.error_handlers import failure
 from api.rest.request_parsing import query
+from api.rest.responses import failure
 from api.server.protocol_errors import HandshakeError
 from api.server.websocket_handshake import handshake
 

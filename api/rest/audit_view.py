@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from api.auth.authentication import require_operator
 from api.rest.request_parsing import integer, query, wrong
+from api.rest.responses import success
 from cto_worker.domain.audit_entry import AuditFilter, AuditPosition
 from cto_worker.domain.field_types import Count, doc
 from cto_worker.domain.ids_and_rooms import JOB_ID
@@ -69,8 +70,7 @@ def blueprint(store: Redis, archive: AuditPages) -> Blueprint:
             [entry_of(entry) for entry in found.entries],
             "{}-{}".format(*found.next_after) if found.next_after else None,
         )
-        body = msgspec.json.encode({"success": True, "data": listed})
-        return Response(body, mimetype="application/json", headers={"Cache-Control": "no-store"})
+        return success(msgspec.json.encode(listed))
 
     return routes
 

@@ -14,6 +14,7 @@ from api.rest.concurrency_limit import ConcurrencyLimit
 from api.rest.job_filter_parsing import PARAMETERS, format_cursor, parse_cursor, parse_filter
 from api.rest.job_rows import csv_header, csv_line, row
 from api.rest.request_parsing import integer, query, wrong
+from api.rest.responses import success
 from cto_worker.domain.field_types import Amount, Count, doc
 from cto_worker.domain.ids_and_rooms import JOB_ID
 from cto_worker.domain.lamports import to_sol
@@ -74,12 +75,12 @@ def blueprint(history: JournalQueries, search: JobSearch) -> Blueprint:
         wanted, after = parse_filter(parameters, caller()), parse_cursor(parameters)
         page = search.page(wanted, integer(parameters, "limit", 1, MAX_LIMIT, DEFAULT_LIMIT), after)
         data = {"jobs": list(map(row, page.jobs)), "nextCursor": format_cursor(page.next_after)}
-        return _success(dumps(data))
+        return success(dumps(data))
 
     @routes.get("/jobs/summary")
     def summary() -> Response:
         totals = search.totals(parse_filter(query(request, PARAMETERS), caller()))
-        return _success(msgspec.json.encode(_summary(totals)))
+        return success(msgspec.json.encode(_summary(totals)))
 
     @routes.get("/jobs.csv")
     def export() -> Response:
@@ -107,7 +108,7 @@ def blueprint(history: JournalQueries, search: JobSearch) -> Blueprint:
                 "jobIds", "Must be job ids, separated by commas: 1 to 128 letters, digits, _ or - each."
             )
         owner = None if caller().may(Action.READ) else caller().user_id
-        return _success(msgspec.json.encode(history.stats(job_ids, owner)))
+        return success(msgspec.json.encode(history.stats(job_ids, owner)))
 
     return routes
 
@@ -132,7 +133,3 @@ def _summary(totals: Totals) -> Summary:
         failed_buys=totals.failed_buys,
         total_spent=to_sol(totals.spent_lamports),
     )
-
-
-def _success(data: bytes) -> Response:
-    return Response(b'{"success":true,"data":' + data + b"}", mimetype="application/json")

@@ -19,6 +19,7 @@ from api.auth.origins_and_hosts import MAX_SHOWN
 from api.errors import ForbiddenError
 from api.rest.job_filter_parsing import MAX_INTEGER
 from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query
+from api.rest.responses import success
 from cto_worker.domain.field_types import JobId, doc
 from cto_worker.domain.progress_event import JobStatus, decode
 from cto_worker.errors import JobEndedError, JobNotFoundError
@@ -75,7 +76,7 @@ def blueprint(  # noqa: C901 - a list of routes
                 log.info("accepted from %s", submitter.name)
         status_url = url_for("jobs.status", job_id=created.job_id)
         data = Created(created.job_id, created.status, status_url)
-        return _success(data), 202 if created.new else 200, {"Location": status_url}
+        return success(msgspec.json.encode(data)), 202 if created.new else 200, {"Location": status_url}
 
     @routes.get("/job/<job_id>/status")
     def status(job_id: str) -> Response:
@@ -84,8 +85,8 @@ def blueprint(  # noqa: C901 - a list of routes
         if view is None or not caller().may(Action.READ, view.user_id):
             raise JobNotFoundError(job_id)
         outcome = view.outcome
-        return _json(
-            b'{"success":true,"data":{"jobId":"', job_id.encode(),
+        return success(
+            b'{"jobId":"', job_id.encode(),
             b'","status":"', view.status.encode(),
             b'","outcome":', b'"%b"' % outcome.encode() if outcome else b"null",
             b',"needsReview":', b"true" if view.needs_review else b"false",
@@ -93,7 +94,7 @@ def blueprint(  # noqa: C901 - a list of routes
             b'],"latestProgress":', view.events[-1],
             b',"operationResult":', view.result_json,
             b',"currentPhase":', view.phase,
-            b',"currentProgress":', view.progress, b"}}",
+            b',"currentProgress":', view.progress, b"}",
         )  # fmt: skip
 
     @routes.get("/job/<job_id>/latest")
@@ -102,7 +103,7 @@ def blueprint(  # noqa: C901 - a list of routes
         stored = history.latest(parse_job_id(job_id))
         if stored is None or not caller().may(Action.READ, stored.user_id):
             raise JobNotFoundError(job_id)
-        response = _json(b'{"success":true,"data":', stored.event, b"}")
+        response = success(stored.event)
         response.set_etag(str(stored.seq))
         response.headers["Cache-Control"] = "no-cache"
         response.make_conditional(request)
@@ -114,9 +115,9 @@ def blueprint(  # noqa: C901 - a list of routes
         stored = history.events(parse_job_id(job_id), after)
         if stored is None or not caller().may(Action.READ, stored.user_id):
             raise JobNotFoundError(job_id)
-        return _json(
-            b'{"success":true,"data":{"jobId":"', job_id.encode(),
-            b'","events":[', b",".join(stored.events), b"]}}",
+        return success(
+            b'{"jobId":"', job_id.encode(),
+            b'","events":[', b",".join(stored.events), b"]}",
         )  # fmt: skip
 
     @routes.post("/job/<job_id>/cancel")
@@ -131,7 +132,7 @@ def blueprint(  # noqa: C901 - a list of routes
         job_status = cancel_job(journal, job_id, latest, actor())
         with bound_contextvars(job_id=job_id):
             log.info("cancellation requested by %s", caller().name)
-        return _success(Cancelling(job_id, job_status, cancel_requested=True)), 202
+        return success(msgspec.json.encode(Cancelling(job_id, job_status, cancel_requested=True))), 202
 
     return routes
 
@@ -143,11 +144,3 @@ def _check_may_submit_for(submitter: Caller, field: str, user_id: Any) -> None:
             f"{submitter.name} may not start an operation with {field} {user_id[:MAX_SHOWN]!r}: "
             "send the user id of the token",
         )
-
-
-def _success(data: Struct) -> Response:
-    return _json(b'{"success":true,"data":', msgspec.json.encode(data), b"}")
-
-
-def _json(*parts: bytes) -> Response:
-    return Response(b"".join(parts), mimetype="application/json")

@@ -207,7 +207,7 @@ class Counter:
 def _refuse(
     start_response: Callable[..., Any], error: RateLimitedError, headers: dict[str, str]
 ) -> Iterable[bytes]:
-    """Answer as :mod:`api.rest.error_handlers` does, without Flask."""
+    """Answer as :mod:`api.rest.responses` does, without Flask."""
     body = error_body(error.code, str(error))
     metric_definitions.REQUEST.labels("any", "refused", HTTPStatus.TOO_MANY_REQUESTS.value).observe(0)
     headers |= {"Retry-After": str(error.retry_after_s), "Content-Type": "application/json"}

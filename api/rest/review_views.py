@@ -14,6 +14,7 @@ from structlog.contextvars import bound_contextvars
 
 from api.auth.authentication import actor, caller, require_operator
 from api.rest.request_parsing import json_object, parse_job_id, query
+from api.rest.responses import success
 from cto_worker.domain.field_types import Amount, Count, JobId, doc
 from cto_worker.domain.lamports import to_lamports, to_sol
 from cto_worker.domain.operation_request import MAX_BUY_SOL, MAX_SAFE_INTEGER, Number, WholeNumber
@@ -118,7 +119,7 @@ def blueprint(store: Redis, history: JournalQueries, replicas: int) -> Blueprint
     def review(job_id: str) -> Response:
         query(request, ())
         require_operator(SUBJECT)
-        return _json(_review(store, history, parse_job_id(job_id)))
+        return success(msgspec.json.encode(_review(store, history, parse_job_id(job_id))))
 
     @routes.post("/job/<job_id>/resolve")
     def resolve(job_id: str) -> Response:
@@ -134,7 +135,7 @@ def blueprint(store: Redis, history: JournalQueries, replicas: int) -> Blueprint
             raise OutcomeUnknownError(f"job {job_id} has unknown intents: resolve each of them first")
         with bound_contextvars(job_id=job_id):
             log.info("%s resolved by %s", intent_id or "the review", caller().name)
-        return _json(_review(store, history, job_id))
+        return success(msgspec.json.encode(_review(store, history, job_id)))
 
     return routes
 
@@ -194,8 +195,3 @@ def _step(intent: UnknownIntent, events: list[dict[str, Any]]) -> UnknownStep:
         reported_at=reported.get("timestamp"),
         attempt=reported.get("attempt"),
     )
-
-
-def _json(review: JobReview) -> Response:
-    body = msgspec.json.encode({"success": True, "data": review})
-    return Response(body, mimetype="application/json", headers={"Cache-Control": "no-store"})

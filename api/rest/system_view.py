@@ -11,6 +11,7 @@ from msgspec import Struct
 from api.auth.authentication import require_operator
 from api.metric_definitions import HEARTBEAT_LATE
 from api.rest.request_parsing import query
+from api.rest.responses import success
 from cto_worker.domain.field_types import Count, JobId, doc
 from cto_worker.observability.heartbeat_reader import read_system_counts
 from cto_worker.observability.process_heartbeat import VERSION
@@ -113,8 +114,7 @@ def blueprint(store: Redis) -> Blueprint:
     def system() -> Response:
         query(request, ())
         require_operator("the state of the system")
-        state = msgspec.json.encode({"success": True, "data": system_state(store, history)})
-        return Response(state, mimetype="application/json", headers={"Cache-Control": "no-store"})
+        return success(msgspec.json.encode(system_state(store, history)))
 
     return routes
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from cto_worker.domain.job_summary import JobPosition
 
 _events = msgspec.json.Decoder(list[msgspec.Raw])
-# The fields of a filter that are compared with a column of the same name.
 _SUMS = ("successful_buys", "failed_buys", "spent_lamports")
+# The fields of a filter that are compared with a column of the same name.
 _COLUMNS = ("status", "outcome", "user_id", "token_address", "error_code", "mode", "platform")
 
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from api.rest import error_handlers
+from api.rest import responses
 from api.rest.guide_pages import blueprint
 
 
 @pytest.fixture
 def client(tmp_path):
     app = Flask("test")
-    error_handlers.register(app)
+    responses.register(app)
     app.register_blueprint(blueprint(tmp_path / "guide"))
     return app.test_client()
 

@@ -1,4 +1,7 @@
-"""Error responses: ``{"success": false, "error": {"code", "message", "details"?}}`` for every exception."""
+"""The two shapes of REST responses, and the handlers that give every exception the second one.
+
+``{"success": true, "data": …}`` and ``{"success": false, "error": {"code", "message", "details"?}}``.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from flask import jsonify, request
+from flask import Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from api.errors import CODE_OF_STATUS, ERRORS, BadRequestError, RateLimitedError, describe
@@ -14,7 +17,7 @@ from api.limits.refusal_log import refusals
 from cto_worker.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from flask import Flask, Response
+    from flask import Flask
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,11 @@ def register(app: Flask) -> None:
     """Answer every exception that leaves a view in this shape."""
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, _failed)
+
+
+def success(*data: bytes) -> Response:
+    """Return the response with these data, which are the parts of a JSON value."""
+    return Response(b"".join((b'{"success":true,"data":', *data, b"}")), mimetype="application/json")
 
 
 def failure(http_status: int, code: str, message: str, details: dict[str, Any] | None = None) -> Response:
