@@ -39,6 +39,8 @@ def tables() -> dict[str, str]:
 
 def updated(text: str) -> str:
     """Return a document with the current tables between its marks."""
+    if not _MARKED.search(text):
+        return text
     current = tables()
     return _MARKED.sub(lambda mark: mark[1] + current[mark[2]] + mark[3], text)
 
