@@ -185,12 +185,13 @@ def _serve(  # noqa: PLR0913 - the parts of a gateway
         REGISTRY,
         lambda: {**capacity.counts(), HEARTBEAT_LATE: sessions.relay.seconds_since_heartbeat},
     )
-    threading.Thread(target=heartbeat.run, name="heartbeat", daemon=True).start()
     listener = (
         PortListener(listen(settings, "gateway"))
         if number is None
         else DispatchedListener(settings.dispatcher_path, number, lambda: http.count + capacity.detached)
     )
+    # Only now, so that a heartbeat shows that this gateway, and not another one, has the port.
+    threading.Thread(target=heartbeat.run, name="heartbeat", daemon=True).start()
     if number is not None:
         # The dispatcher routes requests by this number.
         library_patches.prefix_session_ids(server.eio, f"{number}.")
