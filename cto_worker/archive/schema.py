@@ -34,6 +34,8 @@ def migrate(engine: Engine) -> tuple[str, str]:
             connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK_ID})
         before = _version(connection)
         _check_not_newer(before)
+        if before == _revisions()[-1]:
+            return before, before
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
