@@ -42,9 +42,15 @@ def reference() -> str:
 def _described(command: click.Command, parent: click.Context) -> Iterator[str]:
     context = click.Context(command, info_name=command.name, parent=parent, **main.context_settings)
     if isinstance(command, click.Group):
+        if command.invoke_without_command:
+            yield from _section(command, context)
         for each in commands_of(command).values():
             yield from _described(each, context)
-        return
+    else:
+        yield from _section(command, context)
+
+
+def _section(command: click.Command, context: click.Context) -> Iterator[str]:
     yield from (f"#### {context.command_path}", "")
     yield from ("```", " ".join([context.command_path, *command.collect_usage_pieces(context)]), "```", "")
     yield from (_paragraphs(command.help or ""), "")

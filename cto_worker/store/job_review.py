@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.audit_entry import Change, local_actor
+from cto_worker.domain.audit_entry import Action, Change, local_actor
 from cto_worker.domain.buy_plan import kind_of
 from cto_worker.domain.intent_log import IntentStatus, decode_log, decode_record, encode_record, resolved
 from cto_worker.domain.market_port import Outcome, OutcomeStatus
@@ -112,7 +112,7 @@ def resolve(  # noqa: PLR0913 - the parts of a resolution
         raise InvalidRequestError({"tokens": ["Must be 0 unless the intent is a buy that was executed."]})
     change = Change(
         actor=actor or local_actor(),
-        action="job.resolve",
+        action=Action.JOB_RESOLVE,
         job_id=job_id,
         target=intent_id,
         before={"status": record.status},
@@ -134,7 +134,11 @@ def close(store: Redis, job_id: str, *, actor: Actor | None = None, replicas: in
     """
     before, after = ({"needsReview": needed} for needed in (True, False))
     change = Change(
-        actor=actor or local_actor(), action="job.close_review", job_id=job_id, before=before, after=after
+        actor=actor or local_actor(),
+        action=Action.JOB_CLOSE_REVIEW,
+        job_id=job_id,
+        before=before,
+        after=after,
     )
     _, removed = _resolve(store, change, replicas)
     return bool(removed)

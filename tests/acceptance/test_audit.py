@@ -48,7 +48,7 @@ def audited():
 
 def listed(system, **query):
     response = requests.get(
-        f"{system.url}/api/cto/audit", params={"limit": 1_000, **query}, headers=bearer(ADMIN), timeout=10
+        f"{system.url}/api/cto/audit", params={"limit": 500, **query}, headers=bearer(ADMIN), timeout=10
     )
     assert response.ok, response.text
     return response.json()["data"]
@@ -257,18 +257,32 @@ def test_each_change_has_one_entry_and_the_log_is_verified(audited):
     check_verification(audited)
 
 
+def printed_by(system, *command):
+    done = system.cto(*command)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def check_lists(audited):
     first = listed(audited, action="job.cancel", limit=1)
     assert [entry["action"] for entry in first["entries"]] == ["job.cancel"]
     following = listed(audited, action="job.cancel", cursor=first["nextCursor"])
     numbers = [entry["number"] for entry in [*first["entries"], *following["entries"]]]
-    printed = json.loads(audited.cto("audit", "--json", "--action", "job.cancel").stdout)
+    printed = json.loads(printed_by(audited, "audit", "--json", "--action", "job.cancel"))
     assert numbers == [entry["number"] for entry in printed]
     everything = entries(audited)
     assert [entry["number"] for entry in everything] == list(range(1, len(everything) + 1))
-    shown = audited.cto("audit", "--actor", "boss").stdout
+    shown = printed_by(audited, "audit", "--actor", "boss", "--from", "1h")
     assert "job.resolve" in shown
     assert "token.revoke" not in shown
+    assert "job.resolve" not in printed_by(audited, "audit", "--to", "1h")
+    job_id = first["entries"][0]["jobId"]
+    of_job = json.loads(printed_by(audited, "audit", "--json", "--job", job_id[:12]))
+    assert {entry["jobId"] for entry in of_job} == {job_id}
+    misspelt = requests.get(
+        f"{audited.url}/api/cto/audit", params={"action": "job.cancl"}, headers=bearer(ADMIN), timeout=10
+    )
+    assert (misspelt.status_code, misspelt.json()["error"]["code"]) == (400, "invalid_query")
     intact = audited.cto("audit", "verify")
     assert (intact.returncode, intact.stdout.partition(":")[0]) == (0, "intact")
 
