@@ -55,10 +55,11 @@ bench-gateway: $(VENV)/.tools benchmarks/node/node_modules/.installed ## Measure
 bench-scale: $(VENV)/.tools ## Measure cost for more processes, sockets and jobs, and draw the curves
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.scale
 
-soak: $(VENV)/.tools ## Inject faults: every fault test ten times, random faults for an hour (SOAK_SECONDS), 200 kills and stalls
+soak: $(VENV)/.tools ## Inject faults: every fault test ten times, random faults for an hour (SOAK_SECONDS), 200 kills and stalls, long fuzzing
 	FAULT_ROUNDS=10 $(BIN)/pytest tests/faults --deselect tests/faults/test_soak.py
 	SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(BIN)/pytest -s tests/faults/test_soak.py
 	PYTHONPATH=tests $(BIN)/python -m faults.kills 200
+	FUZZ_EXAMPLES=400 ISOLATION_ACTIONS=20000 $(BIN)/pytest tests/acceptance/test_fuzz.py tests/acceptance/test_isolation.py
 
 lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and package.json allow
 	$(BIN)/$(LOCK) --upgrade pyproject.toml --output-file requirements.lock
