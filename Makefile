@@ -59,7 +59,7 @@ soak: $(VENV)/.tools ## Inject faults: every fault test ten times, random faults
 	FAULT_ROUNDS=10 $(BIN)/pytest tests/faults --deselect tests/faults/test_soak.py
 	SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(BIN)/pytest -s tests/faults/test_soak.py
 	PYTHONPATH=tests $(BIN)/python -m faults.kills 200
-	FUZZ_EXAMPLES=400 ISOLATION_ACTIONS=20000 $(BIN)/pytest tests/acceptance/test_fuzz.py tests/acceptance/test_isolation.py
+	FUZZ_EXAMPLES=400 ISOLATION_ACTIONS=10000 $(BIN)/pytest --timeout 1800 tests/acceptance/test_fuzz.py tests/acceptance/test_isolation.py
 
 lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and package.json allow
 	$(BIN)/$(LOCK) --upgrade pyproject.toml --output-file requirements.lock
