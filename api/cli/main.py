@@ -6,15 +6,16 @@ import click
 
 from api.cli.audit.commands import audit
 from api.cli.command_group import SectionedGroup
-from api.cli.commands import operators, system
 from api.cli.commands.cancel import cancel
 from api.cli.commands.completion import completion
 from api.cli.commands.jobs import jobs
 from api.cli.commands.login import list_profiles, login, logout
 from api.cli.commands.market import market
+from api.cli.commands.operator_commands import backup, migrate_archive, park, revoke, secrets, token
 from api.cli.commands.resolve import resolve
 from api.cli.commands.show import show
 from api.cli.commands.submit import submit
+from api.cli.commands.up_demo_doctor import check_system, run_demo, run_system
 from api.cli.commands.watch import watch_jobs
 
 
@@ -32,12 +33,9 @@ def main() -> None:
 
 assert isinstance(main, SectionedGroup)  # noqa: S101 - for the type checker
 main.add_section("Operations", [submit, watch_jobs, show, jobs, cancel])
-main.add_section("Run a system", [system.run_system, system.run_demo, system.check_system])
-main.add_section("Access", [login, logout, list_profiles, operators.token, operators.revoke])
-main.add_section(
-    "Operate a system",
-    [resolve, audit, operators.backup, operators.park, operators.migrate_archive, operators.secrets],
-)
+main.add_section("Run a system", [run_system, run_demo, check_system])
+main.add_section("Access", [login, logout, list_profiles, token, revoke])
+main.add_section("Operate a system", [resolve, audit, backup, park, migrate_archive, secrets])
 main.add_section("Tools", [market, completion])
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from api.engines.http_response import IDLE_TIMEOUT_S, HttpResponse
-from api.limits.client_network import network_of
+from api.limits.client_address_prefix import network_of
 from api.server.fair_queueing import CALLER
 from api.server.http_head_parser import MAX_LINE_BYTES, error_response, read_head
 from api.server.protocol_errors import HeadError

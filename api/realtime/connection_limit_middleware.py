@@ -12,7 +12,7 @@ from werkzeug.wsgi import ClosingIterator
 
 from api import metric_definitions
 from api.errors import error_body
-from api.limits.client_network import network_of
+from api.limits.client_address_prefix import network_of
 from api.limits.token_bucket import TokenBucket
 
 if TYPE_CHECKING:

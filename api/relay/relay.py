@@ -28,9 +28,9 @@ from api import metric_definitions
 from api.relay.encoded_event import valid_event
 from api.relay.join_queue import JoinQueue, JoinRequest
 from api.relay.pubsub_connection import PubSubConnection
+from api.relay.pubsub_socket_reader import BlockingReader
 from api.relay.room_subscriptions import JOB_BATCH_SIZE, RoomSubscriptions, yield_to_others
 from api.relay.send_queue import flush
-from api.relay.socket_reader import BlockingReader
 from cto_worker.domain.ids_and_rooms import job_room
 from cto_worker.store import keys
 from cto_worker.store.script_runner import Script
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from api.relay.encoded_event import EncodedEvent
-    from api.relay.socket_reader import SocketReader
+    from api.relay.pubsub_socket_reader import SocketReader
     from api.relay.subscriber import Subscriber
     from cto_worker.store.journal_queries import JournalQueries, StoredEvents
 

@@ -15,7 +15,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from api.limits.client_network import network_of
+from api.limits.client_address_prefix import network_of
 from api.server.fair_queueing import newest_and_oldest
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from collections import Counter, deque
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from api.limits.client_network import network_of
+from api.limits.client_address_prefix import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

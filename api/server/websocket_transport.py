@@ -15,7 +15,7 @@ from socket import SHUT_WR
 from typing import TYPE_CHECKING, Any
 
 from api.limits.token_bucket import TokenBucket
-from api.relay import latency_measurement
+from api.relay import latency_pings
 from api.relay.send_queue import abort
 from api.relay.websocket_frame_encoder import CLOSE, FRAGMENT, PING, PONG, close_frame, control_frame
 from api.server.protocol_errors import WebSocketError
@@ -161,7 +161,7 @@ class WebSocketTransport:
         if opcode == PING:
             self.send_queue.put(control_frame(PONG, payload))
         elif opcode == PONG:
-            latency_measurement.record_pong(payload)
+            latency_pings.record_pong(payload)
         elif opcode == CLOSE:
             self._close_frame = close_frame(close_status(payload), "")
             self._over = True

@@ -1,52 +1,16 @@
-"""The audit log as a whole: its entries move from the store to the archive, and both are read together."""
+"""The pages of the audit log, which are read from the store and the archive together."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from cto_worker.archive import audit_archive
 from cto_worker.store import audit_stream
 
 if TYPE_CHECKING:
     from redis import Redis
-    from sqlalchemy import Engine
 
     from cto_worker.domain.audit_entry import AuditEntry, AuditFilter, AuditPosition
-
-
-class AuditArchiver:
-    """Moves entries to the archive, in order. Several may run: an entry that exists stays as it is."""
-
-    def __init__(self, store: Redis, engine: Engine, replicas: int) -> None:
-        self._store, self._engine, self._replicas = store, engine, replicas
-        self._continued = False  # whether the chain of the store is known to continue that of the archive
-
-    def archive_batch(self) -> bool:
-        """Move the oldest entries of the store. Returns whether there may be more.
-
-        Raises :class:`ArchiveUnavailableError`, :class:`NotDurableError` or ``RedisError``. The store then
-        still has every entry.
-        """
-        if not self._continued:
-            continue_chain(self._store, self._engine)
-            self._continued = True
-        entries = audit_stream.oldest_durable(self._store, self._replicas)
-        if not entries:
-            return False
-        audit_archive.archive(self._engine, entries)
-        audit_stream.trim(self._store, entries[-1].number)
-        return True
-
-
-def continue_chain(store: Redis, engine: Engine) -> None:
-    """Let the next entry follow the archive's newest one, if the store has lost its latest entries.
-
-    That is so after a restore from a backup, and with a new store. Raises :class:`ArchiveUnavailableError` or
-    ``RedisError``.
-    """
-    if last := audit_archive.newest(engine):
-        audit_stream.continue_from(store, last.number, last.hash)
 
 
 class AuditPages(Protocol):
