@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A client that has closed answers the first write by a reset, and the next write fails.
+# After a client closes, the first write causes a reset, and the second write fails.
 HEARTBEAT_S = 7
 HEARTBEAT = b": \n\n"
 UNACKNOWLEDGED_MS = 15_000  # a client that acknowledges no bytes for this long is gone
 
 
 def blueprint(sessions: ClientSessions) -> Blueprint:
-    """Return the two routes."""
+    """Return the SSE routes of a job and of a user."""
     routes = Blueprint("streams", __name__, url_prefix="/api/cto")
     history = sessions.history
 

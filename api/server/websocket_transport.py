@@ -1,4 +1,6 @@
-"""A WebSocket that needs no thread while its client is idle. Engine.IO's and that of ``/ws`` extend it.
+"""A WebSocket that needs no thread while its client is idle.
+
+The WebSockets of Engine.IO and of ``/ws`` are subclasses.
 
 The request ends with the opening handshake. A poller reports incoming bytes, and a green thread runs only
 while they are handled. Queued items are written when they are put, without blocking. A green thread writes
@@ -73,7 +75,7 @@ class WebSocketTransport:
         self._over, self._close_frame = True, close_frame(error.status, error.reason)
 
     def handled(self) -> None:
-        """Note that all bytes that have been received are handled."""
+        """Do nothing. Called when all received bytes are handled."""
 
     def closed(self) -> None:
         """Release what belongs to the connection, which is closed now."""
