@@ -83,7 +83,7 @@ class RestClient:
         """``token`` is called before each request, so its tokens may have a short lifetime."""
         self.url = url.rstrip("/")
         self.token = token
-        self.options = ""  # with which another command reaches the same gateway, for hints
+        self.options = ""  # options for hints: with these, another command uses the same gateway
         self._session = requests.Session()
         self._session.auth = self._sign  # credentials from .netrc would replace a session header
 

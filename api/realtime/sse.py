@@ -109,7 +109,7 @@ def _start(history: JournalQueries, user_id: str, room: str) -> UserStreamCursor
 
 
 def _behind(history: JournalQueries, user_id: str, room: str, cursor: UserStreamCursor) -> list[str]:
-    """Return the jobs of which a client at this cursor may have missed events."""
+    """Return the jobs whose events a client at this cursor may have missed."""
     newer = history.jobs_after(user_id, cursor.newest)
     # Includes the jobs of other owners, and those that the cursor's text omits.
     unfinished = [stored.job_id for stored in history.unfinished_jobs(room)]
@@ -197,7 +197,7 @@ class _Stream(Subscriber):
         self._sessions.disconnect(self)
 
     def put_gap(self, job_id: str, oldest_seq: int) -> None:
-        """Queue a gap, which is left out if the client has the events from elsewhere."""
+        """Queue a gap. It is omitted if the client has received these events meanwhile."""
         self.put((job_id, oldest_seq))
 
     def close(self, reason: tuple[str, str]) -> None:

@@ -88,7 +88,7 @@ class Relay:
 
     @property
     def seconds_since_heartbeat(self) -> float:
-        """Seconds since the last heartbeat arrived, which takes the same way as events."""
+        """Seconds since the last heartbeat arrived. Heartbeats take the same path as events."""
         return time.monotonic() - self._heartbeat_received_s
 
     def join(self, subscriber: Subscriber, room: str, *, ended: bool = False) -> None:
@@ -164,7 +164,7 @@ class Relay:
         self._wake()
 
     def _wake(self) -> None:
-        """Make the loop look at the join queue. Without a connection, it does so after it has reconnected."""
+        """Make the loop serve the join queue; without a connection, after it has reconnected."""
         if self._pubsub:
             with suppress(OSError):
                 self._pubsub.wake()

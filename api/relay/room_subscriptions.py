@@ -64,11 +64,11 @@ class RoomSubscriptions:
             subscriber.followed[job_id] = subscriber.left.pop(job_id)
 
     def follow(self, subscriber: Subscriber, job_id: str, rooms: Iterable[str]) -> None:
-        """Note that a subscriber with a cursor on an unfinished job is in one of the job's ``rooms``."""
+        """Record that a subscriber with a cursor on an unfinished job is in one of the job's ``rooms``."""
         subscriber.followed[job_id] = self._rooms.setdefault(job_id, frozenset(rooms))
 
     def rooms_of(self, event: EncodedEvent) -> frozenset[str]:
-        """Return the rooms of an event's job. Decodes the event only if nobody follows the job."""
+        """Return the rooms of an event's job. Decodes the event only if no subscriber follows the job."""
         rooms = self._rooms.get(event.job_id)
         if rooms is None:
             rooms = self._rooms[event.job_id] = frozenset(rooms_of(event))
@@ -200,7 +200,7 @@ class RoomSubscriptions:
 
 
 def _jobs_of_room(room: str, jobs: Mapping[str, frozenset[str]]) -> list[str]:
-    """Return those of ``jobs``, given with their rooms, that a room belongs to."""
+    """Return the jobs that have this room. ``jobs`` maps each job to its rooms."""
     prefix = job_room("")
     if room.startswith(prefix):
         job_id = room.removeprefix(prefix)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class AuditArchiver:
-    """Moves entries to the archive, in order. Several may run: an entry that exists stays as it is."""
+    """Moves entries to the archive, in order. Several processes may run: archived entries never change."""
 
     def __init__(self, store: Redis, engine: Engine, replicas: int) -> None:
         self._store, self._engine, self._replicas = store, engine, replicas
@@ -37,10 +37,10 @@ class AuditArchiver:
 
 
 def continue_chain(store: Redis, engine: Engine) -> None:
-    """Let the next entry follow the archive's newest one, if the store has lost its latest entries.
+    """Make the next entry follow the archive's newest entry, if the store has lost its latest entries.
 
-    That is so after a restore from a backup, and with a new store. Raises :class:`ArchiveUnavailableError` or
-    ``RedisError``.
+    That happens after a restore from a backup, and with a new store. Raises
+    :class:`ArchiveUnavailableError` or ``RedisError``.
     """
     if last := audit_archive.newest(engine):
         audit_stream.continue_from(store, last.number, last.hash)

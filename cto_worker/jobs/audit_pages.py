@@ -33,9 +33,9 @@ def page(
 ) -> AuditPage:
     """Return the newest ``limit`` entries that match, or those that follow ``after`` in the list.
 
-    The store is read first, so an entry that is moved between the two reads is found twice rather than never;
-    one copy is left out. Raises a ``RedisError``, and :class:`ArchiveUnavailableError` if the page needs the
-    archive.
+    The store is read first. An entry that is moved between the two reads is therefore found twice, not
+    missed; one copy is left out. Raises a ``RedisError``, and :class:`ArchiveUnavailableError` if the page
+    needs the archive.
     """
     found: dict[AuditPosition, AuditEntry] = {}
     for entry in audit_stream.newest_first(store):
