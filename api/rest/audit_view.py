@@ -15,13 +15,13 @@ from api.rest.responses import success
 from cto_worker.domain.audit_entry import Action, AuditFilter, AuditPosition
 from cto_worker.domain.field_types import Count, doc
 from cto_worker.domain.ids_and_rooms import JOB_ID
-from cto_worker.jobs.audit_log import page
+from cto_worker.jobs.audit_pages import page
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from cto_worker.domain.audit_entry import AuditEntry
-    from cto_worker.jobs.audit_log import AuditPages
+    from cto_worker.jobs.audit_pages import AuditPages
 
 MAX_LIMIT, DEFAULT_LIMIT = 500, 50
 MAX_MS = 10**15 - 1

@@ -14,7 +14,7 @@ from api.errors import CODE_OF_STATUS, ERRORS
 from api.realtime.user_stream_cursor import PATTERN
 from api.rest.job_filter_parsing import CURSOR, MAX_INTEGER, PATTERNS, STATUSES
 from api.rest.job_list_views import DEFAULT_LIMIT, MAX_LIMIT, MAX_STATS
-from api.rest.job_rows import COLUMNS
+from api.rest.job_row_formats import COLUMNS
 from api.spec import yaml_template
 from api.spec.json_schemas import json_schemas
 from cto_worker.domain.audit_entry import Action

@@ -56,12 +56,12 @@ class Change:
     actor: Actor
     action: Action
     job_id: str = ""
-    target: str = ""  # what was changed, if it is not a job or not all of it: an intent, a token
+    target: str = ""  # the changed object, if it is not a whole job: an intent, a token
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
 
     def encode(self) -> str:
-        """Return the change as a script of the store takes it: the hash of its content, and the content.
+        """Return the change in the form that the store's scripts need: hash of its content, and content.
 
         The time is the present, in milliseconds since the Unix epoch.
         """

@@ -91,12 +91,12 @@ def resolve(  # noqa: PLR0913 - the parts of a resolution
 
     The intent's record is then ``resolved``, and ``confirmed`` or ``failed``. When no unknown intent is left,
     the same atomic step removes the job from the review lists. It also writes the audit log, with ``actor``
-    as the author, by default the user who runs this process. All is on disk then, also on ``replicas``
-    replicas.
+    as the author, by default the user who runs this process. On return all of this is on disk, also on
+    ``replicas`` replicas.
 
     Raises :class:`JobNotFoundError`, :class:`JobNotEndedError`, :class:`IntentNotFoundError`,
     :class:`IntentNotUnknownError` or :class:`InvalidRequestError`; nothing is written then. Raises
-    :class:`NotDurableError`; it may be recorded all the same, and can be repeated.
+    :class:`NotDurableError`; the outcome may nevertheless be recorded, and the call can be repeated.
     """
     log = _intent_log(store, job_id)
     record = log.records.get(intent_id) if log else None

@@ -14,7 +14,7 @@ from cto_worker.archive import database
 from cto_worker.config import Settings
 from cto_worker.domain.audit_entry import Action, Change, local_actor
 from cto_worker.errors import ArchiveUnavailableError
-from cto_worker.jobs.audit_log import continue_chain
+from cto_worker.jobs.audit_archiver import continue_chain
 from cto_worker.store import audit_stream, keys
 from cto_worker.store.store_connection import connect
 

@@ -20,7 +20,7 @@ from cto_worker.archive import database
 from cto_worker.archive.archive_queries import ArchiveQueries
 from cto_worker.config import Settings
 from cto_worker.domain.audit_entry import Action, AuditFilter
-from cto_worker.jobs.audit_log import page
+from cto_worker.jobs.audit_pages import page
 from cto_worker.jobs.audit_verification import verify
 from cto_worker.store.store_connection import connect
 

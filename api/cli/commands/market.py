@@ -21,7 +21,7 @@ from cto_worker.domain.lamports import to_lamports, to_sol
 from cto_worker.errors import ConfigError
 from cto_worker.markets.paper import ledger
 from cto_worker.markets.paper.deposits import deposit, reset
-from cto_worker.markets.paper.operation_costs import job_ids, operation_costs
+from cto_worker.markets.paper.ledger_summary import job_ids, operation_costs
 from cto_worker.store.store_connection import connect
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from cto_worker.markets.paper.operation_costs import OperationCosts
+    from cto_worker.markets.paper.ledger_summary import OperationCosts
 
 MAX_DEPOSIT_SOL = 1_000_000
 TOKEN_UNITS = 10**6  # base units of a paper token

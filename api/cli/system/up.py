@@ -15,7 +15,7 @@ from urllib.request import urlopen
 from honcho.environ import parse_procfile
 from redis.exceptions import RedisError
 
-from api.auth.auth_settings import validate_auth_settings
+from api.auth.auth_settings_check import validate_auth_settings
 from api.cli import profiles
 from api.cli.program_name import program
 from api.cli.system.process_supervisor import Spec, Supervisor
@@ -25,8 +25,8 @@ from cto_worker.observability import flower_options
 from cto_worker.observability.heartbeat_reader import running_processes
 from cto_worker.observability.logging_setup import json_line
 from cto_worker.store.embedded import answers, check_unused
-from cto_worker.store.startup_wait import AGAIN_S, unreachable
 from cto_worker.store.store_connection import connect
+from cto_worker.store.store_reachability import AGAIN_S, WAITING, unreachable
 from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class _StoreWait:
         self._over = not reason
         if reason and not self._reported:
             self._reported = True
-            self._write_line(f"{reason}; waiting")
+            self._write_line(f"{reason}; {WAITING}")
         self._next_s = time.monotonic() + AGAIN_S
         return self._over
 

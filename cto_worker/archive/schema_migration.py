@@ -1,4 +1,4 @@
-"""The version of the archive's schema: check and migration."""
+"""Migrates the archive's database to this release's schema, and checks the schema's version."""
 
 from __future__ import annotations
 

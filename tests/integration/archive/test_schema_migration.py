@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from cto_worker.archive.database import connect
-from cto_worker.archive.schema import check_schema, migrate, prepare
+from cto_worker.archive.schema_migration import check_schema, migrate, prepare
 from cto_worker.archive.tables import METADATA
 from cto_worker.errors import ArchiveUnavailableError
 

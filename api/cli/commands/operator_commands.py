@@ -18,7 +18,7 @@ from api.cli.shared_options import as_json
 from api.cli.system import deployment_secrets
 from api.cli.terminal.confirmation import confirm, yes_option
 from cto_worker.archive import database
-from cto_worker.archive.schema import migrate
+from cto_worker.archive.schema_migration import migrate
 from cto_worker.config import Settings
 from cto_worker.domain.audit_entry import Action, Change, local_actor
 from cto_worker.domain.journal_ports import Journal
