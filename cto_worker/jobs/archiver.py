@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisError
 
 from cto_worker.archive.job_archive import DELETED_AT_ONCE, archive, delete_ended_before
-from cto_worker.archive.schema_migration import check_schema, prepare
+from cto_worker.archive.schema_preparation import prepare
+from cto_worker.archive.schema_version import check_schema
 from cto_worker.crash_points import crash_point
 from cto_worker.errors import ArchiveUnavailableError, NotDurableError
 from cto_worker.observability import metric_definitions
