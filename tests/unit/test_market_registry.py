@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 from support.cases import check_all
 
+from api.cli.system.doctor import examine
 from api.spec import openapi
 from cto_worker import market_registry
 from cto_worker.config import Settings
@@ -77,6 +81,10 @@ def installed(monkeypatch, here):
         return points.select(**selection)
 
     monkeypatch.setattr(market_registry, "entry_points", entry_points)
+
+
+def out_of_reach(settings, connect):
+    return InMemoryMarket(broken=("check",))
 
 
 def made(name, connect=lambda _: "the store"):
@@ -164,3 +172,35 @@ def test_a_sender_accepts_the_platforms_of_the_selected_market_only(here):
 def test_the_openapi_document_names_the_platforms_of_the_selected_market(here):
     schema = openapi.document(market=f"{here}:OtherMarket")["components"]["schemas"]["OperationRequest"]
     assert schema["properties"]["platform"]["enum"] == ["orca"]
+
+
+def test_doctor_makes_and_checks_the_market(here, store, settings):
+    def check(market, right, text):
+        selected = replace(settings, market=market)
+        (found,) = [finding for finding in examine(selected) if finding.check == "market"]
+        assert (found.right, found.text) == (right, text)
+        assert right or found.mend
+
+    its_own = "the market's own settings, or the factory"
+    cases = [
+        ("paper", True, "paper: simulated, no real money moves"),
+        (f"{here}:anonymous", True, "in memory, for tests"),
+        (f"{here}:out_of_reach", False, f"{here}:out_of_reach does not answer: the test has broken check"),
+        (
+            f"{here}:failing",
+            False,
+            f"CTO_MARKET={here}:failing: its factory raised OSError: no route to host. Correct {its_own}",
+        ),
+    ]
+    check_all([(case[0], case) for case in cases], check)
+
+
+@pytest.mark.parametrize("module", ["api.wsgi", "cto_worker.app"])
+def test_gateway_and_worker_do_not_start_without_their_market(module, settings):
+    env = os.environ | {"CTO_MARKET": "no_such_package:make", "CTO_AUTH": "off"}
+    env["CTO_DATA_DIR"] = str(settings.data_dir)
+    command = [sys.executable, "-m", module]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == os.EX_CONFIG
+    assert "does not start: CTO_MARKET=no_such_package:make: there is no module" in done.stderr
+    assert "Traceback" not in done.stderr
