@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Fault(Enum):
-    """What happens to an order, apart from its outcome."""
+    """A fault of an order, apart from its outcome."""
 
     DROPPED = auto()  # the order never arrives, however often it is sent
     LOST = auto()  # the order is executed, but the reply to its submission is lost
