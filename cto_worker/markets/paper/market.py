@@ -165,40 +165,40 @@ class PaperMarket:
     def outcomes(self, orders: Sequence[Order], *, wait_s: float) -> dict[str, Outcome]:
         """See :meth:`cto_worker.domain.market_port.Market.outcomes`.
 
-        The end of the wait is the time when the first order is known or expires. Then the store is asked
-        again, because an order may have executed just before it expired.
+        The wait ends when the first order is known or expires. In the second case the store is asked again,
+        because the order may have executed meanwhile.
         """
-        known, due_s = self._query(orders)
-        waited_s = min(wait_s, due_s)
-        if known or not waited_s:
-            return known
-        time.sleep(waited_s)
-        known, _ = self._query(orders)
-        return known
+        outcomes, due_ms = self._query(orders)
+        waited_ms = min(wait_s * 1000, max(0.0, min(due_ms.values(), default=math.inf)))
+        if waited_ms:
+            time.sleep(waited_ms / 1000)
+            if any(due_ms[name] <= waited_ms for name in outcomes if _expired(outcomes[name])):
+                outcomes, due_ms = self._query(orders)
+                waited_ms = 0
+        completed = sorted(due_ms, key=due_ms.__getitem__)
+        return {name: outcomes[name] for name in completed if due_ms[name] <= waited_ms}
 
-    def _query(self, orders: Sequence[Order]) -> tuple[dict[str, Outcome], float]:
-        """Return the known outcomes in the order of completion, and the seconds until the next one.
+    def _query(self, orders: Sequence[Order]) -> tuple[dict[str, Outcome], dict[str, float]]:
+        """Return the outcomes that are known or will be, and the milliseconds until each is to be reported.
 
-        An order that the store has not executed by its expiry has expired, because the script that executes
-        orders compares the same clock.
+        An order that the store has not executed will expire, unless it is executed before. It has expired if
+        its time has passed: the script that executes orders compares the same clock.
         """
         with _store_errors():
             now_ms, *answers = self._outcomes(
                 [part for order in orders for part in (order.intent_id, order.signature)]
             )
-        hidden_ms: dict[str, float] = {}
         outcomes: dict[str, Outcome] = {}
+        due_ms: dict[str, float] = {}
         for order, answer in zip(orders, answers, strict=True):
             if answer:
-                *fields, at_ms = answer
-                hidden_ms[order.intent_id] = self._reported_ms(order, int(at_ms)) - now_ms
+                *fields, executed_ms = answer
                 outcomes[order.intent_id] = _outcome(order, fields)
+                due_ms[order.intent_id] = self._reported_ms(order, int(executed_ms)) - now_ms
             elif order.expires:
-                hidden_ms[order.intent_id] = order.expires + 1 - now_ms
                 outcomes[order.intent_id] = Outcome(OutcomeStatus.EXPIRED, order.signature)
-        completed = sorted((ms, name) for name, ms in hidden_ms.items() if ms <= 0)
-        due_ms = min((ms for ms in hidden_ms.values() if ms > 0), default=math.inf)
-        return {name: outcomes[name] for _, name in completed}, due_ms / 1000
+                due_ms[order.intent_id] = order.expires + 1 - now_ms
+        return outcomes, due_ms
 
     def _reported_ms(self, order: Order, executed_ms: int) -> float:
         """Return when the outcome of an executed order is reported, in the store's time."""
@@ -261,6 +261,10 @@ def _prepared(intent: Transfer | Buy, quotes: Quotes, expires_ms: int) -> Order 
         )
     except OrderRejectedError as rejection:
         return Rejection(rejection.code, str(rejection))
+
+
+def _expired(outcome: Outcome) -> bool:
+    return outcome.status is OutcomeStatus.EXPIRED
 
 
 def _outcome(order: Order, fields: list[bytes]) -> Outcome:

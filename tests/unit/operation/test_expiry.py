@@ -20,8 +20,12 @@ from support.takeover import (
 )
 
 from cto_worker.domain.intent_log import IntentStatus
+from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.market_port import Buy, OutcomeStatus
 from cto_worker.domain.progress_event import Mode
+from cto_worker.jobs.job_runner import JobRunner
+from cto_worker.observability.metered_journal import metered
+from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.operation.run_state import ORDER_EXPIRED
 from cto_worker.operation.step_executor import MAX_REPLACEMENTS
 from cto_worker.testing.in_memory_market import LIFE_BLOCKS
@@ -168,6 +172,16 @@ def test_a_parked_job_does_not_ask_about_an_order_so_it_is_unknown_though_it_has
     job.take_over()
     assert job.result["errorCode"] == "needs_review"
     assert job.records[BUY_1].status is IntentStatus.UNKNOWN
+
+
+def test_the_metrics_count_replacements_apart_from_intents():
+    def counts():
+        labels = [{"kind": "buy", "status": status} for status in ("intended", "replaced", "confirmed")]
+        return [REGISTRY.get_sample_value("cto_intents_total", each) for each in labels]
+
+    job, before = RecordedJob(expiring={"wallet-1:": 2}), counts()
+    JobRunner(metered(Journal.of(job.journal)), job.market).run_job(JOB, job.body, recorded=True)
+    assert [after - earlier for after, earlier in zip(counts(), before, strict=True)] == [3, 2, 3]
 
 
 # --- a trial with every fault at once ----------------------------------------------------------------------
