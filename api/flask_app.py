@@ -30,7 +30,7 @@ from api.rest.readiness_check import ReadinessCheck
 from api.rest.request_parsing import MAX_BODY_BYTES
 from api.rest.responses import unavailable
 from api.spec import asyncapi, openapi
-from cto_worker.market_registry import market_type
+from cto_worker.market_registry import platforms
 from cto_worker.store.unarchived_jobs import UnarchivedJobs
 
 if TYPE_CHECKING:
@@ -130,11 +130,10 @@ def _measure(response: Response) -> None:
 
 def _console_view(settings: Settings) -> Callable[..., str]:
     """Return a view of the console's page. It is the same at every address."""
+    known = platforms(settings.market)
 
     def console(**_: str) -> str:
-        return render_template(
-            "console.html", settings=settings, platforms=market_type(settings.market).platforms
-        )
+        return render_template("console.html", settings=settings, platforms=known)
 
     return console
 

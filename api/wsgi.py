@@ -58,6 +58,7 @@ from api.server.websocket_transport import WebSocketEngine
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
+from cto_worker.market_registry import platforms
 from cto_worker.observability import logging_setup
 from cto_worker.observability.heartbeat_reader import read_system_counts
 from cto_worker.observability.metered_journal import metered
@@ -94,7 +95,7 @@ def main() -> None:
     )
     parser.add_argument("--number", type=int, help="number of this gateway behind the dispatcher")
     number = parser.parse_args().number
-    settings = settings_or_exit("gateway")
+    settings = settings_or_exit("gateway", lambda settings: platforms(settings.market))
     logging_setup.configure(settings)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RepeatFilter())

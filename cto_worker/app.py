@@ -35,7 +35,8 @@ from cto_worker.jobs.job_producer import make_send
 from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.jobs.lease_keeper import LeaseKeeper
 from cto_worker.jobs.orphan_sweeper import OrphanSweeper
-from cto_worker.market_registry import market_type
+from cto_worker.market_registry import platforms
+from cto_worker.markets.market_loader import make_market
 from cto_worker.observability import logging_setup
 from cto_worker.observability.flower_phase_events import FlowerPhaseEvents
 from cto_worker.observability.metered_journal import MeteredJobStore, metered
@@ -51,7 +52,7 @@ from cto_worker.unknown_settings import unknown_settings
 if TYPE_CHECKING:
     from redis import Redis
 
-    from cto_worker.domain.market_port import MarketType
+    from cto_worker.domain.market_port import Market
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
 # Of lease keeper, sweeper, heartbeat and archiver; operations cannot use them up.
@@ -70,9 +71,17 @@ def _connect(url: str = "", connections: int = settings.worker_concurrency + _SP
     return connect(settings, connections, timeout_s=_TIMEOUT_S, retry_timeouts=False, url=url)
 
 
+def _market() -> Market:
+    """Return the market, or end the process with the status ``EX_CONFIG``."""
+    try:
+        return make_market(settings, lambda url: _connect(url) if url else store)
+    except ConfigError as error:
+        sys.stderr.write(f"The worker does not start: {error}\n")  # the log is not configured yet
+        sys.exit(os.EX_CONFIG)
+
+
 store = _connect()
-market_class: MarketType = market_type(settings.market)
-market = market_class.from_settings(settings, lambda url: _connect(url) if url else store)
+market = _market()
 app = celery_app(settings)
 send = make_send(app)
 background_store = _connect(connections=_BACKGROUND_CONNECTIONS)
@@ -95,7 +104,7 @@ runner = JobRunner(
     send,
     settings.crash_at,
     traces.run,
-    platforms=market_class.platforms,
+    platforms=platforms(settings.market),
     parallelism=settings.operation_parallelism,
 )
 heartbeat = ProcessHeartbeat(

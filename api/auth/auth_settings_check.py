@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from api.auth.tokens import make_verifier
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def validate_auth_settings(settings: Settings) -> None:
@@ -21,14 +25,16 @@ def validate_auth_settings(settings: Settings) -> None:
         )
 
 
-def settings_or_exit(program: str) -> Settings:
+def settings_or_exit(program: str, *checks: Callable[[Settings], object]) -> Settings:
     """Return the settings of the environment if a gateway is safe to start with them.
 
-    Otherwise end the process with the status ``EX_CONFIG`` and a message that names the ``program``.
+    ``checks`` are further checks, which raise :class:`ConfigError`. If one fails, the process ends with the
+    status ``EX_CONFIG``, and the message names the ``program``.
     """
     try:
         settings = Settings.from_env()
-        validate_auth_settings(settings)
+        for check in (validate_auth_settings, *checks):
+            check(settings)
     except ConfigError as error:
         sys.stderr.write(f"The {program} does not start: {error}\n")
         sys.exit(os.EX_CONFIG)

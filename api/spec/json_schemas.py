@@ -21,7 +21,7 @@ from api.spec import yaml_template
 from cto_worker.domain.operation_request import RequestSchema
 from cto_worker.domain.progress_event import ProgressEvent, StepResult
 from cto_worker.domain.purchase_outcome import OUTCOMES, PurchaseOutcome
-from cto_worker.market_registry import market_type
+from cto_worker.market_registry import platforms
 from cto_worker.store.journal_queries import Stats
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def json_schemas(market: str) -> dict[str, Any]:
 
 def _operation_schema(market: str) -> dict[str, Any]:
     schema = _request_schema("OperationRequest", RequestSchema())
-    if platforms := market_type(market).platforms:
-        schema["properties"]["platform"]["enum"] = list(platforms)
+    if known := platforms(market):
+        schema["properties"]["platform"]["enum"] = list(known)
     return schema | {"not": {"required": ["wallets", "walletCount"]}}
 
 

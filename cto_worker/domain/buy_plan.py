@@ -11,6 +11,8 @@ from cto_worker.domain.progress_event import Mode
 from cto_worker.errors import OrderRejectedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cto_worker.domain.market_port import Account, Market, Strategy
     from cto_worker.domain.operation_request import OperationRequest
 
@@ -44,15 +46,23 @@ class Plan:
         return tuple(dict.fromkeys(step.wallet for step in self.steps))
 
 
-def make_plan(
-    job_id: str, request: OperationRequest, account: Account, strategy: Strategy, market: Market
+def make_plan(  # noqa: PLR0913 - what a plan depends on
+    job_id: str,
+    request: OperationRequest,
+    account: Account,
+    strategy: Strategy,
+    market: Market,
+    *,
+    account_costs: Mapping[str, int] | None = None,
 ) -> Plan:
     """Return a plan that splits the amount evenly among the wallets, and each share into allowed orders.
+
+    ``account_costs`` as in :meth:`Market.account_costs`; without it, the needs contain no such costs.
 
     Raises :class:`OrderRejectedError` ``wallet_not_owned``, or ``order_too_large`` if more than
     :data:`MAX_BUYS` buys would be needed.
     """
-    wallets = _select_wallets(request, account)
+    wallets = select_wallets(request, account)
     buys: list[Step] = []
     needs: dict[str, int] = {}
     for place, (wallet, share) in enumerate(
@@ -60,7 +70,7 @@ def make_plan(
     ):
         orders = -(-share // strategy.max_order_lamports)
         _check_size(request, strategy, orders * len(wallets))
-        needs[wallet] = share + orders * market.buy_fee(strategy)
+        needs[wallet] = share + orders * market.buy_fee(strategy) + (account_costs or {}).get(wallet, 0)
         for number, lamports in enumerate(split_evenly(share, orders), 1):
             intent = Buy(
                 intent_id=f"{job_id}:{wallet}:buy.{number}",
@@ -99,7 +109,8 @@ def check_funds(plan: Plan, account: Account) -> None:
             )
 
 
-def _select_wallets(request: OperationRequest, account: Account) -> list[str]:
+def select_wallets(request: OperationRequest, account: Account) -> list[str]:
+    """Return the wallets that buy. Raises :class:`OrderRejectedError` ``wallet_not_owned``."""
     if request.wallets is None:
         return list(account.wallets)[: request.buyers]
     for wallet in request.wallets:

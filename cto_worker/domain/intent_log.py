@@ -4,6 +4,9 @@
 no record of it. An *intended* step is on disk before its order is submitted, with the exact bytes of the
 order. A run that takes over the job can therefore query the order's outcome, and submit the same bytes again,
 which cannot execute twice. Several steps can be in flight at the same time.
+
+An order that the market reports as expired can be replaced. The step then has a new order, whose record keeps
+the signatures of the replaced ones.
 """
 
 from __future__ import annotations
@@ -72,8 +75,7 @@ def encode_record(record: IntentRecord) -> bytes:
     """Return the record as JSON."""
     document: dict[str, Any] = {"status": record.status}
     if record.order:
-        document["signature"] = record.order.signature
-        document["payload"] = base64.b64encode(record.order.payload).decode()
+        document |= _order_document(record.order)
     if record.outcome:
         document["outcome"] = asdict(record.outcome)
     if record.place:
@@ -88,7 +90,7 @@ def decode_record(intent_id: str, text: bytes) -> IntentRecord:
     document = json.loads(text)
     order = outcome = None
     if "payload" in document:
-        order = Order(intent_id, document["signature"], base64.b64decode(document["payload"]))
+        order = _order(intent_id, document)
     if "outcome" in document:
         fields = document["outcome"]
         outcome = Outcome(**(fields | {"status": OutcomeStatus(fields["status"])}))
@@ -98,7 +100,7 @@ def decode_record(intent_id: str, text: bytes) -> IntentRecord:
 
 def encode_plan(plan: Plan) -> bytes:
     """Return the plan's steps as JSON. The needs of the wallets are not encoded."""
-    return dumps([asdict(step) for step in plan.steps])
+    return dumps([_step_document(step) for step in plan.steps])
 
 
 def decode_plan(text: bytes) -> Plan:
@@ -112,6 +114,46 @@ def decode_log(fields: Mapping[str, bytes]) -> IntentLog | None:
         return None
     records = {name: decode_record(name, text) for name, text in fields.items() if name != PLAN}
     return IntentLog(decode_plan(fields[PLAN]), records)
+
+
+def may_follow(old: Order | None, order: Order) -> bool:
+    """Return whether an order may be recorded after another one of the same intent.
+
+    It must be the same order, or replace that one. ``store/lua/intend.lua`` checks the same.
+    """
+    return old is None or order.signature == old.signature or order.replaced[-1:] == (old.signature,)
+
+
+def _order_document(order: Order) -> dict[str, Any]:
+    optional = {
+        "minTokens": order.min_tokens,
+        "expires": order.expires,
+        "context": order.context,
+        "replaced": order.replaced,
+    }
+    return {
+        "signature": order.signature,
+        "payload": base64.b64encode(order.payload).decode(),
+        **{name: value for name, value in optional.items() if value},
+    }
+
+
+def _order(intent_id: str, document: dict[str, Any]) -> Order:
+    return Order(
+        intent_id,
+        document["signature"],
+        base64.b64decode(document["payload"]),
+        document.get("minTokens", 0),
+        document.get("expires", 0),
+        document.get("context", ""),
+        tuple(document.get("replaced", ())),
+    )
+
+
+def _step_document(step: Step) -> dict[str, Any]:
+    document = asdict(step)
+    document["intent"].pop("min_tokens", None)  # always 0 in a plan; earlier releases cannot read it
+    return document
 
 
 def _step(document: dict[str, Any]) -> Step:

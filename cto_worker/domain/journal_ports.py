@@ -195,6 +195,7 @@ class EventLog(Protocol):
     def intend(self, job_id: str, attempt: int, orders: Sequence[Order], *, heed_cancel: bool = True) -> bool:
         """Record orders before their submission, all in one step, and return when they are on disk.
 
+        An order may follow another one of its intent only if it names that one as ``replaced``.
         Returns ``False`` and records nothing if a cancellation is requested and ``heed_cancel`` is set.
         Raises what :meth:`append` raises, and :class:`NotDurableError`; no order must then be submitted,
         although the records may exist.

@@ -29,7 +29,6 @@ from cto_worker.domain.field_types import (
     doc,
 )
 from cto_worker.domain.ids_and_rooms import JOB_ID_PATTERN
-from cto_worker.domain.market_port import OutcomeStatus
 from cto_worker.domain.purchase_outcome import OUTCOMES, PurchaseOutcome
 from cto_worker.errors import InvalidEventError
 
@@ -97,6 +96,14 @@ FundingMode = Annotated[
 ]
 
 
+class StepStatus(StrEnum):
+    """The outcome of a transfer or buy that has ended."""
+
+    CONFIRMED = "confirmed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
 class StepResult(TypedDict):
     """The result of one transfer or buy, in an event and in the result of the operation."""
 
@@ -104,7 +111,7 @@ class StepResult(TypedDict):
         Literal["transfer", "buy"], doc("`transfer`: SOL to a wallet of the operation; `buy`: a buy with it")
     ]
     wallet: Annotated[str, doc("The address of the operation's wallet")]
-    status: Annotated[OutcomeStatus, doc("The outcome of the step")]
+    status: Annotated[StepStatus, doc("The outcome of the step")]
     signature: Annotated[str | None, doc("The signature of the transaction; null if none was sent")]
     spent: Annotated[Amount, doc("SOL spent, fees included")]
     tokens: Annotated[Count, doc("Tokens bought, in base units")]

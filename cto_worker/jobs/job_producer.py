@@ -16,7 +16,7 @@ from cto_worker.domain.audit_entry import Action, Change, local_actor
 from cto_worker.domain.journal_ports import CreateResult, Idempotency, Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import JobStatus, dumps
-from cto_worker.market_registry import market_type
+from cto_worker.market_registry import platforms
 from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.traces_port import Traces
 from cto_worker.operation.progress_reporter import accepted_event
@@ -124,5 +124,5 @@ def make_producer(settings: Settings, store: Redis, app: Celery, traces: Traces 
         metered(traces.journal(Journal.of(RedisJournal(store, settings)))).jobs,
         lambda job_id, document: send(job_id, document, False),
         settings.crash_at,
-        market_type(settings.market).platforms,
+        platforms(settings.market),
     )

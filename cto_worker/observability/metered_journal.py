@@ -118,7 +118,7 @@ class MeteredEventLog:
         recorded = self._events.intend(job_id, attempt, orders, heed_cancel=heed_cancel)
         if recorded and heed_cancel:  # without heed_cancel a takeover records the same intents again
             for order in orders:
-                _count_intent(order.intent_id, "intended")
+                _count_intent(order.intent_id, "replaced" if order.replaced else "intended")
         return recorded
 
     def record_submission(self, job_id: str, attempt: int, orders: Sequence[Order]) -> None:

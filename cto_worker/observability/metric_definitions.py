@@ -50,7 +50,7 @@ JOB = _histogram(
 INTENTS = _counter(
     "cto_intents",
     "Buys and transfers by status. Each counts as intended, as submitted if its outcome was not known at "
-    "once, and by its outcome.",
+    "once, and by its outcome; as replaced, for each order that replaced an expired one.",
     ["kind", "status"],
 )
 SPENT = _counter("cto_spent_sol", "SOL spent from users' wallets, including fees.")
@@ -71,7 +71,7 @@ ARCHIVE_FAILURES = _counter(
 )
 
 # Series with alerts exist from the start, because Prometheus sees no increase when a series first appears.
-for _kind, _status in product(("transfer", "buy"), IntentStatus):
+for _kind, _status in product(("transfer", "buy"), (*IntentStatus, "replaced")):
     INTENTS.labels(_kind, _status)
 for _mode in Mode:
     JOB.labels(_mode)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.propagate import inject
 from opentelemetry.trace import SpanKind, use_span
 
-from cto_worker.domain.market_port import Rejection
+from cto_worker.domain.market_port import OutcomeStatus, Rejection
 from cto_worker.observability.run_spans import MESSAGING, active_run, span
 
 if TYPE_CHECKING:
@@ -87,11 +87,20 @@ class TracedMarket:
     """Wraps a :class:`~cto_worker.domain.market_port.Market` and traces its calls."""
 
     def __init__(self, market: Market, tracer: Tracer) -> None:
-        self.patience_s = market.patience_s
+        self.check: Callable[[], str] = market.check
         self.transfer_fee: Callable[[], int] = market.transfer_fee
         self.buy_fee: Callable[[Strategy], int] = market.buy_fee
         self._market = market
         self._tracer = tracer
+
+    @property
+    def patience_s(self) -> float:
+        """See :attr:`Market.patience_s`. It may change with the speed of a chain."""
+        return self._market.patience_s
+
+    @patience_s.setter
+    def patience_s(self, seconds: float) -> None:  # the protocol's attribute is not read-only
+        self._market.patience_s = seconds
 
     def account(self, user_id: str, wallet_count: int) -> Account:
         """See :meth:`Market.account`."""
@@ -107,6 +116,13 @@ class TracedMarket:
         """See :meth:`Market.strategy`."""
         with span(self._tracer, "strategy"):
             return self._market.strategy(platform)
+
+    def account_costs(
+        self, strategy: Strategy, token_address: str, wallets: Sequence[str]
+    ) -> Mapping[str, int]:
+        """See :meth:`Market.account_costs`."""
+        with span(self._tracer, "account costs"):
+            return self._market.account_costs(strategy, token_address, wallets)
 
     def prepare(self, intents: Sequence[Transfer | Buy]) -> list[Order | Rejection]:
         """See :meth:`Market.prepare`. Begins the spans of transfers and buys; a rejection ends one."""
@@ -135,5 +151,6 @@ class TracedMarket:
             query.set_attribute("cto.known", len(outcomes))
         for intent_id, outcome in outcomes.items():
             if run:
-                run.end_step(intent_id, outcome.error_code)
+                expired = outcome.status if outcome.status is OutcomeStatus.EXPIRED else ""
+                run.end_step(intent_id, outcome.error_code or expired)
         return outcomes

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cto_worker.domain.market_port import OutcomeStatus
 from cto_worker.domain.progress_event import Phase
 from cto_worker.errors import CancelRequested, Handover
 from cto_worker.operation.step_schedule import description, next_steps, rounds
@@ -65,10 +66,17 @@ class Execution:
         return ended
 
     def _settle(self, ended: list[EndedStep]) -> None:
-        """Count the steps that have ended. Makes the events of all but the last, which is reported later."""
-        for place, step in enumerate(ended, 1):
+        """Count the steps that have ended. Makes the events of all but the last, which is reported later.
+
+        A step whose order has expired has not ended: it waits for its next order.
+        """
+        final = [step for step in ended if step.outcome.status is not OutcomeStatus.EXPIRED]
+        for step in ended:
+            if step.outcome.status is OutcomeStatus.EXPIRED:
+                self.waiting = self.run.put_back(step, self.waiting)
+        for place, step in enumerate(final, 1):
             self.waiting = self.run.settle(step, self.waiting)
-            if place < len(ended):
+            if place < len(final):
                 self._report_with_next(self._description([]))
 
     def _report_next(self) -> list[Step]:

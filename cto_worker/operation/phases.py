@@ -11,7 +11,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.buy_plan import check_funds, make_plan
+from cto_worker.domain.buy_plan import check_funds, make_plan, select_wallets
 from cto_worker.domain.market_port import Outcome, OutcomeStatus, Strategy
 from cto_worker.domain.progress_event import Phase
 from cto_worker.domain.purchase_outcome import PurchaseOutcome, judge
@@ -19,7 +19,7 @@ from cto_worker.errors import CancelRequested, MarketError, OperationFailed, Ord
 from cto_worker.operation.execution import Execution
 from cto_worker.operation.progress_reporter import UNKNOWN_PLATFORM
 from cto_worker.operation.result_document import Ending, operation_result
-from cto_worker.operation.run_state import EndedStep, OrderInFlight, RunState
+from cto_worker.operation.run_state import EndedStep, OrderInFlight, RunState, expired_for_good
 from cto_worker.operation.step_executor import StepExecutor
 
 if TYPE_CHECKING:
@@ -86,7 +86,11 @@ def detect(run: RunState, executor: StepExecutor, account: Account) -> Plan:
     """Phase 3: find the token's platform, plan the purchase there, and check the funds for its full fees."""
     strategy = executor.with_retries(lambda: _strategy(run.request, executor.market))
     run.reporter.platform = strategy.platform
-    plan = make_plan(run.job_id, run.request, account, strategy, executor.market)
+    wallets = select_wallets(run.request, account)
+    costs = executor.with_retries(
+        lambda: executor.market.account_costs(strategy, run.request.token_address, wallets)
+    )
+    plan = make_plan(run.job_id, run.request, account, strategy, executor.market, account_costs=costs)
     run.report_or_stop(Phase.DETECTING, "Choosing the buying strategy")
     check_funds(plan, account)
     run.guard.reached("before_plan")
@@ -152,10 +156,10 @@ def finish_operation(run: RunState, error: tuple[str, str] | None, *, review: bo
     """Phase 5: write the terminal event with the complete result. Returns the result.
 
     ``error`` is code and text; :class:`OperationFailed` is then raised with the result. A step without an
-    outcome is settled as ``unknown``. The job is listed for an operator if any outcome is unknown, and with
-    ``review`` in any case.
+    outcome is settled as ``unknown``, or as failed if its order has expired. The job is listed for an
+    operator if any outcome is unknown, and with ``review`` in any case.
     """
-    _settle_as_unknown(run)
+    _settle_open_steps(run)
     ending = _ending(run, error, review=review)
     result = operation_result(run.totals, run.request, run.reporter.platform, ending)
     step_ms = None if error else run.measured_round_ms
@@ -167,13 +171,15 @@ def finish_operation(run: RunState, error: tuple[str, str] | None, *, review: bo
     return result
 
 
-def _settle_as_unknown(run: RunState) -> None:
-    """Settle the orders in flight. Each has its own event, the last one shares the terminal event."""
-    in_flight = list(run.in_flight.values())
-    for place, sent in enumerate(in_flight, 1):
+def _settle_open_steps(run: RunState) -> None:
+    """Settle the steps with an order. Each has its own event, the last one shares the terminal event."""
+    ended = [expired_for_good(sent) for sent in run.expired.values()]
+    for sent in run.in_flight.values():
         unknown = Outcome(OutcomeStatus.UNKNOWN, sent.order.signature)
-        run.settle(EndedStep(sent.step, sent.order, unknown), [])
-        if place < len(in_flight):
+        ended.append(EndedStep(sent.step, sent.order, unknown))
+    for place, step in enumerate(ended, 1):
+        run.settle(step, [])
+        if place < len(ended):
             run.reporter.report_with_next(
                 Phase.EXECUTING, "Stopping", progress=run.progress([]), remaining_ms=None
             )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.lamports import to_sol
 from cto_worker.domain.market_port import Buy, OutcomeStatus
+from cto_worker.domain.progress_event import StepStatus
 
 if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Step
@@ -64,7 +65,7 @@ def step_result(step: Step, outcome: Outcome) -> StepResult:
     document: StepResult = {
         "kind": "buy" if isinstance(step.intent, Buy) else "transfer",
         "wallet": step.wallet,
-        "status": outcome.status,
+        "status": StepStatus(outcome.status.value),
         "signature": outcome.signature or None,  # an order that was refused before it was sent has none
         "spent": to_sol(outcome.spent_lamports),
         "tokens": outcome.tokens,

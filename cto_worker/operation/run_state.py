@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cto_worker.domain.intent_log import settled
+from cto_worker.domain.market_port import Outcome, OutcomeStatus
 from cto_worker.domain.progress_event import Phase
 from cto_worker.errors import CancelRequested
 from cto_worker.operation.progress_reporter import ProgressReporter, request_from_event
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
     from cto_worker.domain.buy_plan import Step
     from cto_worker.domain.intent_log import IntentLog
     from cto_worker.domain.journal_ports import Claim, EventLog
-    from cto_worker.domain.market_port import Order, Outcome
+    from cto_worker.domain.market_port import Order
     from cto_worker.domain.operation_request import OperationRequest
     from cto_worker.operation.step_totals import Totals
 
+ORDER_EXPIRED = "order_expired"  # error code of a step
 _EXECUTING_SPAN = 99 - Phase.EXECUTING.progress  # the progress that phase 4 adds, in per cent
 
 
@@ -44,6 +46,15 @@ class OrderInFlight:
     recorded: bool = False  # whether the log says so
 
 
+def expired_for_good(sent: OrderInFlight) -> EndedStep:
+    """Return the end of a step whose order has expired and is not replaced."""
+    count = len(sent.order.replaced) + 1
+    times = "once" if count == 1 else f"{count} times"
+    error = f"the order expired {times} without being executed, so no money moved"
+    outcome = Outcome(OutcomeStatus.FAILED, sent.order.signature, error_code=ORDER_EXPIRED, error=error)
+    return EndedStep(sent.step, sent.order, outcome)
+
+
 @dataclass(slots=True)
 class RunState:
     """The state of one run of one job."""
@@ -57,6 +68,7 @@ class RunState:
     started_s: float = field(default_factory=time.monotonic)  # of the first run, on this process's clock
     parallelism: int = 1  # the maximum number of orders in flight
     in_flight: dict[str, OrderInFlight] = field(default_factory=dict)  # by intent id, as submitted
+    expired: dict[str, OrderInFlight] = field(default_factory=dict)  # to be replaced; their steps are waiting
     measured_round_ms: float | None = None  # average duration in this run
 
     @classmethod
@@ -90,10 +102,20 @@ class RunState:
         """Count a step that has ended; the next event records it. Returns the steps left of ``waiting``."""
         intent_id = ended.step.intent.intent_id
         self.in_flight.pop(intent_id, None)
+        self.expired.pop(intent_id, None)
         left = self.totals.settle(ended.step, ended.outcome, waiting)
         place = len(self.totals.outcomes)
         self.reporter.unrecorded_outcomes[intent_id] = settled(ended.order, ended.outcome, place)
         return left
+
+    def put_back(self, ended: EndedStep, waiting: list[Step]) -> list[Step]:
+        """Let a step whose order has expired wait again. Returns the steps that wait, this one first.
+
+        The log still contains the expired order, so another run can find out that it has expired.
+        """
+        intent_id = ended.step.intent.intent_id
+        self.expired[intent_id] = self.in_flight.pop(intent_id)
+        return [ended.step, *waiting]
 
     def report_or_stop(self, phase: Phase, current_operation: str) -> None:
         """Report what this run does next, unless it must stop first.

@@ -10,15 +10,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from cto_worker.domain.market_port import Outcome, OutcomeStatus, Rejection
+from cto_worker.domain.market_port import Buy, Outcome, OutcomeStatus, Rejection, limited_by, replacing
 from cto_worker.errors import CancelRequested, MarketError, OrderRejectedError
-from cto_worker.operation.run_state import EndedStep, OrderInFlight
+from cto_worker.operation.run_state import EndedStep, OrderInFlight, expired_for_good
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cto_worker.domain.buy_plan import Step
-    from cto_worker.domain.market_port import Market, Order
+    from cto_worker.domain.market_port import Market, Order, Transfer
     from cto_worker.operation.run_state import RunState
 
 T = TypeVar("T")
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.5  # how soon a run that waits for the market notices that it must stop
 FOLLOW_S = 5.0  # how long a stopping worker waits for the outcomes of all orders in flight
+MAX_REPLACEMENTS = 3  # of an order that expires, before its step fails
 
 
 @dataclass(slots=True)
@@ -38,16 +39,18 @@ class StepExecutor:
     followed_s: float = 0.0  # seconds spent awaiting outcomes since the worker was asked to stop
 
     def begin(self, steps: Sequence[Step]) -> list[EndedStep]:
-        """Prepare, record and submit the orders of steps that no run has begun. Returns the rejected steps.
+        """Prepare, record and submit the orders of steps that no run has begun, or whose order has expired.
 
-        Raises :class:`CancelRequested`, with nothing submitted. Errors of guard and journal are passed on.
+        Returns the rejected steps. Raises :class:`CancelRequested`, with nothing submitted. Errors of the
+        guard and the journal are passed on.
         """
         rejected, orders = [], []
         for step, answer in zip(steps, self._prepare(steps), strict=True):
+            expired = self._expired(step)
             if isinstance(answer, Rejection):
-                rejected.append(EndedStep(step, None, _failed(answer)))
+                rejected.append(EndedStep(step, expired, _failed(answer, expired)))
             else:
-                orders.append(OrderInFlight(step, answer))
+                orders.append(OrderInFlight(step, replacing(expired, answer) if expired else answer))
         if orders:
             self.run.guard.reached("before_intent")
             self._record_and_submit(orders, heed_cancel=True)
@@ -113,9 +116,21 @@ class StepExecutor:
 
     def _prepare(self, steps: Sequence[Step]) -> Sequence[Order | Rejection]:
         try:
-            return self.with_retries(lambda: self.market.prepare([step.intent for step in steps]))
+            intents = [self._intent(step) for step in steps]
+            prepared = self.with_retries(lambda: self.market.prepare(intents))
+            return [_within_limit(*pair) for pair in zip(intents, prepared, strict=True)]
         except MarketError as failure:
             return [Rejection("market_unavailable", str(failure))] * len(steps)
+
+    def _intent(self, step: Step) -> Transfer | Buy:
+        """Return the intent of a step, with the limit of the order that has expired, if any."""
+        expired = self._expired(step)
+        return limited_by(expired, step.intent) if expired else step.intent
+
+    def _expired(self, step: Step) -> Order | None:
+        """Return the order of a step that is to be replaced."""
+        sent = self.run.expired.get(step.intent.intent_id)
+        return sent.order if sent else None
 
     def _record_and_submit(self, orders: list[OrderInFlight], *, heed_cancel: bool) -> None:
         if not self.run.reporter.intend([sent.order for sent in orders], heed_cancel=heed_cancel):
@@ -124,6 +139,7 @@ class StepExecutor:
         for sent in orders:
             sent.deadline_s = deadline_s
             self.run.in_flight[sent.order.intent_id] = sent
+            self.run.expired.pop(sent.order.intent_id, None)
         self.run.guard.check_owned()
         self.run.guard.reached("after_intent")
         self._submit(orders)
@@ -174,11 +190,34 @@ class StepExecutor:
 
     def _ended(self, outcomes: dict[str, Outcome]) -> list[EndedStep]:
         in_flight = self.run.in_flight
-        return [
-            EndedStep(in_flight[intent_id].step, in_flight[intent_id].order, outcome)
-            for intent_id, outcome in outcomes.items()
-        ]
+        return [_ended(in_flight[intent_id], outcome) for intent_id, outcome in outcomes.items()]
 
 
-def _failed(rejection: Rejection) -> Outcome:
-    return Outcome(OutcomeStatus.FAILED, "", error_code=rejection.code, error=rejection.error)
+def _ended(sent: OrderInFlight, outcome: Outcome) -> EndedStep:
+    """Return the end of an order. An expired one fails after its last replacement."""
+    if outcome.status is OutcomeStatus.EXPIRED:
+        replacements = len(sent.order.replaced)
+        log.warning("order %s of %s has expired", sent.order.signature, sent.order.intent_id)
+        if replacements >= MAX_REPLACEMENTS:
+            return expired_for_good(sent)
+    return EndedStep(sent.step, sent.order, outcome)
+
+
+def _within_limit(intent: Transfer | Buy, answer: Order | Rejection) -> Order | Rejection:
+    """Return the market's answer, or a rejection if the order could receive less than the intent demands."""
+    if (
+        isinstance(intent, Buy)
+        and not isinstance(answer, Rejection)
+        and answer.min_tokens < intent.min_tokens
+    ):
+        return Rejection(
+            "limit_ignored",
+            f"the market prepared an order for at least {answer.min_tokens} base units instead of "
+            f"{intent.min_tokens}, the limit of the expired order: correct `prepare` of the market",
+        )
+    return answer
+
+
+def _failed(rejection: Rejection, expired: Order | None) -> Outcome:
+    signature = expired.signature if expired else ""
+    return Outcome(OutcomeStatus.FAILED, signature, error_code=rejection.code, error=rejection.error)

@@ -125,6 +125,7 @@ def step_durations(mode: str, platform: str) -> str:
 
 PAPER_INTENT_PREFIX = "cto:paper:intent:"  # + intent id: see :func:`paper_intent`
 PAPER_LEDGER = "cto:paper:ledger"  # stream: one entry per movement
+PAPER_SKIPPED_MS = "cto:paper:skipped"  # string: how far tests have moved the market's time into the future
 PAPER_INTENT_TTL_S = 90 * 86_400
 
 
@@ -144,5 +145,9 @@ def paper_curve(mint: str) -> str:
 
 
 def paper_intent(intent_id: str) -> str:
-    """Hash: the outcome of an intent: signature, status, spent, tokens, error_code, error, at_ms."""
+    """Hash: the outcome of an executed order: signature, status, spent, tokens, error_code, error, at_ms.
+
+    It is the first order of the intent that was executed. A second one would have this key with ``:`` and its
+    signature.
+    """
     return f"{PAPER_INTENT_PREFIX}{intent_id}"

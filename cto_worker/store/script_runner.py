@@ -23,8 +23,9 @@ NOT_DURABLE = (
     "the store cannot guarantee that an intent is on disk before money moves ({}): set `appendonly yes` on "
     "the store and on CTO_REPLICAS of its replicas, and use Valkey, or Redis 7.2 or later"
 )
+_PACKAGE = "cto_worker.store"
 _PRELUDE, _AUDIT_CHAIN = (
-    (files("cto_worker.store") / "lua" / name).read_text() for name in ("prelude.lua", "audit_chain.lua")
+    (files(_PACKAGE) / "lua" / name).read_text() for name in ("prelude.lua", "audit_chain.lua")
 )
 _CONSTANT = re.compile(r"\b[A-Z][A-Z_]+\b")
 DURABLE_TIMEOUT_MS = 3_000  # an intent that is not on disk after this time must not be submitted
@@ -35,14 +36,15 @@ class Script:
 
     A script declares the names: ``local job, events = unpack(KEYS)``, ``local job_id, seq = unpack(ARGV)``.
     Callers pass keys and arguments by these names. ``rest`` contains further arguments; in the script, the
-    first one is ``ARGV[REST]``. A script also has the functions of ``prelude.lua``, ``append_audit`` of
-    ``audit_chain.lua``, and the constants of :mod:`cto_worker.store.keys`. Its first line may be
-    ``#!lua flags=allow-oom``: a full store then runs it.
+    first one is ``ARGV[REST]``. A script also has the functions of ``prelude.lua`` here and in its own
+    package, ``append_audit`` of ``audit_chain.lua``, and the constants of :mod:`cto_worker.store.keys`.
+    Its first line may be ``#!lua flags=allow-oom``: a full store then runs it.
     """
 
-    def __init__(self, store: Redis, name: str, package: str = "cto_worker.store") -> None:
+    def __init__(self, store: Redis, name: str, package: str = _PACKAGE) -> None:
         """Load ``lua/<name>.lua`` of ``package``."""
-        body = (files(package) / "lua" / f"{name}.lua").read_text()
+        folder = files(package) / "lua"
+        body = (folder / f"{name}.lua").read_text()
         self._store = store
         self._name = name
         key_names, argument_names = _declared(body, "KEYS"), _declared(body, "ARGV")
@@ -50,6 +52,8 @@ class Script:
         self._names = dict.fromkeys(key_names + argument_names)
         flags, body = _split_flags(body)
         library = _PRELUDE + (_AUDIT_CHAIN if "append_audit(" in body else "")
+        if package != _PACKAGE and (own := folder / "prelude.lua").is_file():
+            library += own.read_text()
         self.source = flags + _constants(library + body, rest=len(argument_names) + 1) + library + body
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 

@@ -14,6 +14,7 @@ from cto_worker.domain.intent_log import (
     decode_record,
     encode_plan,
     encode_record,
+    may_follow,
 )
 from cto_worker.domain.journal_ports import (
     AppendResult,
@@ -271,10 +272,14 @@ class InMemoryJournal:
 
 
 def _records(job: InMemoryJob, status: IntentStatus, orders: Sequence[Order]) -> dict[str, bytes]:
-    """Return the new records of these orders. Raises :class:`SequenceError` if one is settled."""
+    """Return the new records of these orders. Raises :class:`SequenceError` if one may not be written."""
     records = {order.intent_id: encode_record(IntentRecord(status, order)) for order in orders}
-    for intent_id, record in records.items():
-        old_record = job.log.get(intent_id)
-        if old_record and old_record != record and decode_record(intent_id, old_record).outcome:
-            raise SequenceError(f"{intent_id} is settled")
+    for order in orders:
+        text = job.log.get(order.intent_id)
+        if text and text != records[order.intent_id]:
+            old = decode_record(order.intent_id, text)
+            if old.outcome:
+                raise SequenceError(f"{order.intent_id} is settled")
+            if not may_follow(old.order, order):
+                raise SequenceError(f"{order.intent_id} has another order, which has not expired")
     return records

@@ -18,12 +18,15 @@ from cto_worker.errors import JobEndedError
 
 WORKERS = 2
 IN_WORKERS = [point for point in CRASH_POINTS if point != "after_record"]
-# The market also fails, all the time: failed orders, lost replies, no outcome in time, late execution.
+# The market also fails, all the time: failed orders, lost replies, no outcome in time, late execution, orders
+# that do not arrive.
 MARKET = {
     "CTO_PAPER_FAILURE_RATE": "0.05",
     "CTO_PAPER_LOST_RATE": "0.05",
     "CTO_PAPER_SILENT_RATE": "0.03",
     "CTO_PAPER_LATE_RATE": "0.03",
+    "CTO_PAPER_DROPPED_RATE": "0.05",
+    "CTO_PAPER_EXPIRY_MS": "1500",
     "CTO_PAPER_TIMEOUT_MS": "2000",
 }
 

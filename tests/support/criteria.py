@@ -20,7 +20,7 @@ def check(system, job_ids, *, unknown_allowed=False):
     """Assert the criteria for these jobs, all of which have ended. Return counts of them."""
     check_balance(system)
     assert {step: orders for step, orders in orders_per_step(system).items() if orders > 1} == {}
-    by_intent = {entry.intent_id: entry for entry in ledger.entries(system.market) if entry.intent_id}
+    by_intent = {entry.intent_id: entry for entry in ledger.entries(system.market) if entry.executed}
     seen = Counter(jobs=len(job_ids))
     for job_id in job_ids:
         seen += _check_job(system, job_id, by_intent, unknown_allowed=unknown_allowed)
@@ -35,12 +35,12 @@ def check_balance(system):
 
 
 def orders_per_step(system, step_of=lambda intent_id: intent_id):
-    """Return how many different orders reached the market for each planned step.
+    """Return how many orders the market executed for each planned step.
 
-    The market executes one order of an intent, and records each other one as refused. A step has one intent;
-    ``step_of`` returns the step of an intent where it has several.
+    It executes every order that arrives before its expiry, also a second one of an intent. A step has one
+    intent; ``step_of`` returns the step of an intent where it has several.
     """
-    return Counter(step_of(entry.intent_id) for entry in ledger.entries(system.market) if entry.intent_id)
+    return Counter(step_of(entry.intent_id) for entry in ledger.entries(system.market) if entry.executed)
 
 
 def check_all_bought(system, job_ids):

@@ -46,6 +46,7 @@ def block(page, first):
 COMMANDS = "tests/acceptance/test_documented_commands.py"
 BROWSER = "tests/browser/test_documented_pages.py"
 TUTORIAL, GUIDE = "tests/browser/test_tutorial.py", "tests/browser/test_guide.py"
+OWN_MARKET = "tests/integration/markets/test_own_market.py"
 COMPOSE, BACKUP = "tests/acceptance/test_compose.py", "tests/faults/test_backup.py"
 # The test that runs every block of a page.
 PAGES_RUN_BY = {
@@ -78,6 +79,10 @@ RUN_BY = {
     ("docs/how-to/existing-login.md", "cto revoke"): COMMANDS,
     ("docs/how-to/nextjs.md", '"use client"'): BROWSER,
     ("docs/how-to/nextjs.md", "export async function POST"): BROWSER,
+    ("docs/how-to/own-market.md", '"""A market'): OWN_MARKET,
+    ("docs/how-to/own-market.md", '"""The contract'): OWN_MARKET,
+    ("docs/how-to/own-market.md", "python -m pytest"): OWN_MARKET,
+    ("docs/how-to/own-market.md", "[project.entry-points"): OWN_MARKET,
     ("docs/how-to/operating.md", "cto jobs --status needs_review"): COMMANDS,
     ("docs/how-to/operating.md", "cto market ledger --json"): COMMANDS,
     ("docs/how-to/operating.md", "cto resolve JOB --intent"): COMMANDS,
@@ -121,6 +126,10 @@ NOT_RUN = {
     ("docs/how-to/deploying.md", "kubectl"): _KUBERNETES,
     ("docs/how-to/operating.md", "CTO_AUTH=off CTO_LOG_FORMAT"): "never ends; tests/acceptance/test_logs.py",
     ("docs/how-to/operating.md", "CTO_AUTH=off CTO_OTLP"): "needs Jaeger; tests/acceptance/test_traces.py",
+    (
+        "docs/how-to/own-market.md",
+        "CTO_MARKET=",
+    ): "never ends; tests/integration/markets/test_own_market.py runs an operation on the market",
     ("docs/reference/cli.md", "cto login"): "needs two gateways; tests/acceptance/test_profiles.py",
     ("docs/how-to/telegram-bot.md", "pip"): "installs; tests/acceptance/test_aiogram_bot.py runs the bot",
 }

@@ -14,7 +14,8 @@ from api.cli.program_name import program
 from api.cli.rest_client import GatewayError, RestClient
 from cto_worker.archive import database
 from cto_worker.archive.schema_version import check_schema
-from cto_worker.errors import ArchiveUnavailableError, ConfigError
+from cto_worker.errors import ArchiveUnavailableError, ConfigError, MarketError
+from cto_worker.markets.market_loader import make_market
 from cto_worker.observability.heartbeat_reader import running_processes
 from cto_worker.store import job_review, keys
 from cto_worker.store.sentinel import connection_options
@@ -51,7 +52,7 @@ class _CheckFailed(Exception):  # noqa: N818 - a finding, not an error
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Run all checks in order: configuration, store, archive, gateway, workers, queue, review."""
+    """Run all checks in order: configuration, store, archive, market, gateway, workers, queue, review."""
     for text in unknown_settings().values():
         yield Finding("environment", right=True, text=text, warning=True)
     sentinels = settings.sentinels
@@ -63,6 +64,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
             "durability": lambda: _durability(store, settings.replicas),
             "eviction": lambda: _eviction(store),
             "archive": lambda: _archive(settings, store),
+            "market": lambda: _market(settings, store),
             "gateway": lambda: _gateway(settings, store),
             "workers": lambda: _workers(store, settings),
             "queue": lambda: f"{store.llen(keys.QUEUE)} queued messages",
@@ -180,6 +182,17 @@ def _archive(settings: Settings, store: Redis) -> str:
     except ArchiveUnavailableError as error:
         raise _CheckFailed(str(error), "until then, ended jobs stay in the store") from error
     return f"{database.location(settings)}, {store.zcard(keys.ENDED)} ended jobs are not archived yet"
+
+
+def _market(settings: Settings, store: Redis) -> str:
+    """Make the market as a worker does, and let it check its services."""
+    try:
+        market = make_market(settings, lambda url: connect(settings, url=url) if url else store)
+        return market.check()
+    except ConfigError as error:
+        raise _CheckFailed(str(error), "correct CTO_MARKET (docs/how-to/own-market.md)") from error
+    except MarketError as error:
+        raise _CheckFailed(f"{settings.market} does not answer: {error}", "check its services") from error
 
 
 def _review(store: Redis) -> str:

@@ -21,6 +21,7 @@ from api.cli.program_name import program
 from api.cli.system.process_supervisor import Spec, Supervisor
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
+from cto_worker.market_registry import platforms
 from cto_worker.observability import flower_options
 from cto_worker.observability.heartbeat_reader import running_processes
 from cto_worker.observability.logging_setup import json_line
@@ -44,6 +45,7 @@ def up(
     ``quiet`` hides the lines of the processes below a warning.
     """
     validate_auth_settings(settings)
+    platforms(settings.market)
     ports = {"CTO_PORT": settings.port}
     if flower:
         # Raises if Flower would be open to other machines without a password.

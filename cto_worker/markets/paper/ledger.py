@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 SOL = "SOL"
 CURVE = "curve:"  # + mint: the account of a bonding curve
-REFUSED = "refused"  # entry without postings: a second order for an intent that has an outcome
+# Entries without postings: an order that arrived after its expiry; in earlier releases, a second order for an
+# intent.
+NOT_EXECUTED = {"expired", "refused"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +33,19 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A movement or a refused order. Its postings sum to zero for each asset."""
+    """A movement, or an order that was not executed. Its postings sum to zero for each asset."""
 
     entry_id: str  # id in the stream: milliseconds since the epoch, and a counter
-    kind: str  # deposit, transfer, buy, failed_transfer, failed_buy, refused or reset
+    kind: str  # deposit, transfer, buy, failed_transfer, failed_buy, expired, refused or reset
     intent_id: str
     user_id: str
     signature: str  # the order's; "" for a deposit or reset
     postings: tuple[Posting, ...]
+
+    @property
+    def executed(self) -> bool:
+        """Whether this is the execution of an order, successful or failed."""
+        return bool(self.intent_id) and self.kind not in NOT_EXECUTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ def audit(store: Redis) -> Audit:
     """
     ledger = entries(store)
     discrepancies = [f"entry {entry.entry_id} does not balance" for entry in ledger if _imbalance(entry)]
-    intents = Counter(entry.intent_id for entry in ledger if entry.intent_id and entry.kind != REFUSED)
+    intents = Counter(entry.intent_id for entry in ledger if entry.executed)
     discrepancies += [
         f"intent {intent_id} was executed {times} times" for intent_id, times in intents.items() if times > 1
     ]

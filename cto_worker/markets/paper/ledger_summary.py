@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cto_worker.markets.paper.ledger import CURVE, REFUSED, SOL
+from cto_worker.markets.paper.ledger import CURVE, SOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,9 +54,7 @@ def job_ids(entries: Iterable[Entry]) -> list[str]:
 def operation_costs(entries: Iterable[Entry], job_id: str) -> OperationCosts:
     """Return the summary of the entries of one operation."""
     steps = tuple(
-        _step_costs(entry)
-        for entry in entries
-        if entry.intent_id.startswith(f"{job_id}:") and entry.kind != REFUSED
+        _step_costs(entry) for entry in entries if entry.intent_id.startswith(f"{job_id}:") and entry.executed
     )
     fees = {name: sum(getattr(step, name) for step in steps) for name in FEES}
     paid = sum(step.amount for step in steps if step.kind == "buy")

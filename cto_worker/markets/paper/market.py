@@ -1,23 +1,23 @@
 """The paper market: simulated wallets, a bonding curve per token, and a ledger, in the store. No real money.
 
-It behaves like a real market. Buys move the price, and a buy fails if the price has moved beyond the slippage
-limit. Failed transactions cost fees. An order is executed at most once, however often it is sent. Every user
-id is accepted, and each new wallet contains ``CTO_PAPER_BALANCE_SOL``.
+It behaves like a chain. Buys move the price, and a buy fails if the price has moved beyond the slippage
+limit. Failed transactions cost fees. An order is executed at most once, however often it is sent, and never
+after it has expired. But two orders of one intent are two orders, and both would be executed. Every user id
+is accepted, and each new wallet contains ``CTO_PAPER_BALANCE_SOL``.
 
-``CTO_PAPER_LATENCY_MS`` is the time from the submission of an order until its outcome is known.
-``CTO_PAPER_FAILURE_RATE`` is the fraction of orders that fail. ``CTO_PAPER_LOST_RATE``,
-``CTO_PAPER_SILENT_RATE`` and ``CTO_PAPER_LATE_RATE`` are the fractions with a lost reply, a late outcome and
-a late execution. The intent's id selects the orders, so the same intent always behaves in the same way.
+``CTO_PAPER_LATENCY_MS`` is the time from the submission of an order until its outcome is known, and
+``CTO_PAPER_EXPIRY_MS`` the time from its preparation until it expires, both in the store's time.
+:mod:`cto_worker.markets.paper.faults` simulates faults.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 import time
 from contextlib import contextmanager
-from enum import Enum, auto
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -38,12 +38,13 @@ from cto_worker.domain.market_port import (
 from cto_worker.domain.progress_event import dumps
 from cto_worker.errors import MarketError, OrderRejectedError
 from cto_worker.markets.paper import bonding_curve
+from cto_worker.markets.paper.faults import Fault, Faults
 from cto_worker.markets.paper.quotes import Quotes
 from cto_worker.store import keys
 from cto_worker.store.script_runner import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from redis import Redis
 
@@ -62,37 +63,26 @@ _EXECUTED_FIELDS = ("kind", "source", "target", "lamports", "min_tokens", "prior
 AFTER_TIMEOUT_S = 1.0  # time from the timeout until a late outcome is reported, or a late order is executed
 
 
-class _Fault(Enum):
-    LOST = auto()  # the order is executed, but the reply to its submission is lost
-    SILENT = auto()  # the order is executed, but its outcome is reported only after the timeout
-    LATE = auto()  # the order is executed only after the timeout
-
-
 class PaperMarket:
     """Implements :class:`cto_worker.domain.market_port.Market`. A call takes one round trip to the store."""
-
-    platforms = PLATFORMS
-
-    @classmethod
-    def from_settings(cls, settings: Settings, connect: Callable[[str], Redis]) -> PaperMarket:
-        """See :meth:`cto_worker.domain.market_port.MarketType.from_settings`."""
-        return cls(connect(settings.paper_url), settings)
 
     def __init__(self, store: Redis, settings: Settings) -> None:
         self._store = store
         self._balance_lamports = to_lamports(settings.paper_balance_sol)
         self._latency_ms = settings.paper_latency_ms
-        self._failure_rate = settings.paper_failure_rate
-        self._fault_rates = {
-            _Fault.LOST: settings.paper_lost_rate,
-            _Fault.SILENT: settings.paper_silent_rate,
-            _Fault.LATE: settings.paper_late_rate,
-        }
+        self._expiry_ms = settings.paper_expiry_ms
+        self._faults = Faults(settings)
         self.patience_s = (settings.paper_latency_ms + settings.paper_timeout_ms) / 1000
         self._open = Script(store, "open", __package__)
         self._quote = Script(store, "quote", __package__)
         self._submit = Script(store, "submit", __package__)
         self._outcomes = Script(store, "outcomes", __package__)
+
+    def check(self) -> str:
+        """See :meth:`cto_worker.domain.market_port.Market.check`."""
+        with _store_errors():
+            self._store.ping()
+        return "paper: simulated, no real money moves"
 
     def account(self, user_id: str, wallet_count: int) -> Account:
         """See :meth:`cto_worker.domain.market_port.Market.account`. Opens missing wallets."""
@@ -129,64 +119,93 @@ class PaperMarket:
         """See :meth:`cto_worker.domain.market_port.Market.buy_fee`."""
         return NETWORK_FEE_LAMPORTS + strategy.priority_fee_lamports
 
+    def account_costs(
+        self,
+        strategy: Strategy,  # noqa: ARG002 - the same on each platform
+        token_address: str,  # noqa: ARG002
+        wallets: Sequence[str],  # noqa: ARG002
+    ) -> Mapping[str, int]:
+        """See :meth:`cto_worker.domain.market_port.Market.account_costs`. Accounts cost nothing."""
+        return {}
+
     def prepare(self, intents: Sequence[Transfer | Buy]) -> list[Order | Rejection]:
         """See :meth:`cto_worker.domain.market_port.Market.prepare`.
 
-        A quote's minimum number of tokens is part of the signed bytes.
+        The minimum number of tokens and the time of expiry are part of the signed bytes.
         """
         sources = list({_source(intent) for intent in intents})
         mint = next((intent.token_address for intent in intents if isinstance(intent, Buy)), "")
         with _store_errors():
-            gained, sold, *balances = self._quote(
+            now_ms, gained, sold, *balances = self._quote(
                 sources, wallets=keys.paper_wallets(intents[0].user_id), curve=keys.paper_curve(mint)
             )
         lamports = {
             name: None if text is None else int(text) for name, text in zip(sources, balances, strict=True)
         }
         quotes = Quotes(lamports, int(gained), int(sold))
-        return [_prepared(intent, quotes) for intent in intents]
+        expires_ms = int(now_ms) + self._expiry_ms if self._expiry_ms else 0
+        return [_prepared(intent, quotes, expires_ms) for intent in intents]
 
     def submit(self, orders: Sequence[Order]) -> None:
-        """See :meth:`cto_worker.domain.market_port.Market.submit`. All orders execute in one atomic step.
-
-        Only the first of several orders for one intent is executed.
-        """
-        faults = {order.intent_id: self._fault(order.intent_id) for order in orders}
-        for order in orders:
-            if faults[order.intent_id] is _Fault.LATE:
+        """See :meth:`cto_worker.domain.market_port.Market.submit`. All orders execute in one atomic step."""
+        faults = [self._faults.of(order) for order in orders]
+        in_time: list[Order] = []
+        for order, fault in zip(orders, faults, strict=True):
+            if fault is Fault.LATE:
                 timer = threading.Timer(self.patience_s + AFTER_TIMEOUT_S, self._execute, [[order]])
                 timer.daemon = True
                 timer.start()
-        if in_time := [order for order in orders if faults[order.intent_id] is not _Fault.LATE]:
+            elif fault is not Fault.DROPPED:
+                in_time.append(order)
+        if in_time:
             self._execute(in_time)
-        if _Fault.LOST in faults.values():
+        if Fault.LOST in faults:
             raise MarketError("the reply was lost, simulated by CTO_PAPER_LOST_RATE")
 
     def outcomes(self, orders: Sequence[Order], *, wait_s: float) -> dict[str, Outcome]:
         """See :meth:`cto_worker.domain.market_port.Market.outcomes`.
 
-        No outcome is known if no order was submitted for the intent, or if a different one was.
+        The wait ends when the first order is known or expires. In the second case the store is asked again,
+        because the order may have executed meanwhile.
+        """
+        outcomes, due_ms = self._query(orders)
+        waited_ms = min(wait_s * 1000, max(0.0, min(due_ms.values(), default=math.inf)))
+        if waited_ms:
+            time.sleep(waited_ms / 1000)
+            if any(due_ms[name] <= waited_ms for name in outcomes if _expired(outcomes[name])):
+                outcomes, due_ms = self._query(orders)
+                waited_ms = 0
+        completed = sorted(due_ms, key=due_ms.__getitem__)
+        return {name: outcomes[name] for name in completed if due_ms[name] <= waited_ms}
+
+    def _query(self, orders: Sequence[Order]) -> tuple[dict[str, Outcome], dict[str, float]]:
+        """Return the outcomes that are known or will be, and the milliseconds until each is to be reported.
+
+        An order that the store has not executed will expire, unless it is executed before. It has expired if
+        its time has passed: the script that executes orders compares the same clock.
         """
         with _store_errors():
-            answers = self._outcomes([order.intent_id for order in orders])
-        hidden_s: dict[str, float] = {}
+            now_ms, *answers = self._outcomes(
+                [part for order in orders for part in (order.intent_id, order.signature)]
+            )
         outcomes: dict[str, Outcome] = {}
-        for order, (signature, *fields, age_ms) in zip(orders, answers, strict=True):
-            if signature and signature.decode() == order.signature:
-                hidden_s[order.intent_id] = self._hidden_s(order.intent_id, age_ms)
+        due_ms: dict[str, float] = {}
+        for order, answer in zip(orders, answers, strict=True):
+            if answer:
+                *fields, executed_ms = answer
                 outcomes[order.intent_id] = _outcome(order, fields)
-        waited_s = min(wait_s, max(0.0, min(hidden_s.values(), default=wait_s)))
-        if waited_s:
-            time.sleep(waited_s)
-        completed = sorted(hidden_s, key=hidden_s.__getitem__)
-        return {name: outcomes[name] for name in completed if hidden_s[name] <= waited_s}
+                due_ms[order.intent_id] = self._reported_ms(order, int(executed_ms)) - now_ms
+            elif order.expires:
+                outcomes[order.intent_id] = Outcome(OutcomeStatus.EXPIRED, order.signature)
+                due_ms[order.intent_id] = order.expires + 1 - now_ms
+        return outcomes, due_ms
 
-    def _hidden_s(self, intent_id: str, age_ms: int) -> float:
-        """Return the seconds until the outcome of an order is reported that was executed ``age_ms`` ago."""
-        hidden_s = (self._latency_ms - age_ms) / 1000
-        if self._fault(intent_id) is _Fault.SILENT:
-            hidden_s += self.patience_s + AFTER_TIMEOUT_S
-        return hidden_s
+    def _reported_ms(self, order: Order, executed_ms: int) -> float:
+        """Return when the outcome of an executed order is reported, in the store's time."""
+        reported_ms = executed_ms + self._latency_ms
+        if self._faults.of(order) is Fault.SILENT:
+            return reported_ms + (self.patience_s + AFTER_TIMEOUT_S) * 1000
+        return reported_ms
 
     def _execute(self, orders: Sequence[Order]) -> None:
         documents = [json.loads(order.payload) for order in orders]
@@ -194,8 +213,9 @@ class PaperMarket:
         mint = next((fields["target"] for fields in documents if fields["kind"] == "buy"), "")
         rows: list[Any] = []
         for order, fields in zip(orders, documents, strict=True):
-            fails = int(_chance(order.intent_id) < self._failure_rate)
-            rows += [order.intent_id, order.signature, fails, *map(fields.__getitem__, _EXECUTED_FIELDS)]
+            fails, expires = int(self._faults.fails(order)), fields.get("expires", 0)  # an earlier release: 0
+            rows += [order.intent_id, order.signature, fails, expires]
+            rows += map(fields.__getitem__, _EXECUTED_FIELDS)
         with _store_errors():
             self._submit(
                 rows,
@@ -209,15 +229,6 @@ class PaperMarket:
                 for_sale=bonding_curve.TOKENS_FOR_SALE,
                 fee_bps=bonding_curve.FEE_BPS,
             )
-
-    def _fault(self, intent_id: str) -> _Fault | None:
-        """Return the fault that is simulated for an intent, selected by its id."""
-        remainder = _chance(f"fate of {intent_id}")
-        for fault, rate in self._fault_rates.items():
-            if remainder < rate:
-                return fault
-            remainder -= rate
-        return None
 
 
 @contextmanager
@@ -238,18 +249,22 @@ def _source(intent: Transfer | Buy) -> str:
     return intent.source if isinstance(intent, Transfer) else intent.wallet
 
 
-def _prepared(intent: Transfer | Buy, quotes: Quotes) -> Order | Rejection:
+def _prepared(intent: Transfer | Buy, quotes: Quotes, expires_ms: int) -> Order | Rejection:
     try:
         if isinstance(intent, Transfer):
             quotes.pay(intent.source, intent.lamports + NETWORK_FEE_LAMPORTS)
-            return _sign("transfer", intent, intent.source, intent.destination)
-        tokens = quotes.buy(
-            intent.wallet, intent.lamports, NETWORK_FEE_LAMPORTS + intent.priority_fee_lamports
+            return _sign(intent, expires_ms)
+        fees = NETWORK_FEE_LAMPORTS + intent.priority_fee_lamports
+        tokens = quotes.buy(intent.wallet, intent.lamports, fees, intent.min_tokens)
+        return _sign(
+            intent, expires_ms, intent.min_tokens or tokens * (10_000 - intent.slippage_bps) // 10_000
         )
-        min_tokens = tokens * (10_000 - intent.slippage_bps) // 10_000
-        return _sign("buy", intent, intent.wallet, intent.token_address, min_tokens)
     except OrderRejectedError as rejection:
         return Rejection(rejection.code, str(rejection))
+
+
+def _expired(outcome: Outcome) -> bool:
+    return outcome.status is OutcomeStatus.EXPIRED
 
 
 def _outcome(order: Order, fields: list[bytes]) -> Outcome:
@@ -257,22 +272,20 @@ def _outcome(order: Order, fields: list[bytes]) -> Outcome:
     return Outcome(OutcomeStatus(status), order.signature, int(spent), int(tokens), code, error)
 
 
-def _sign(kind: str, intent: Transfer | Buy, source: str, target: str, min_tokens: int = 0) -> Order:
+def _sign(intent: Transfer | Buy, expires_ms: int, min_tokens: int = 0) -> Order:
     payload = dumps(
         {
-            "kind": kind,
+            "kind": "transfer" if isinstance(intent, Transfer) else "buy",
             "intent": intent.intent_id,
             "user": intent.user_id,
-            "source": source,
-            "target": target,
+            "source": _source(intent),
+            "target": intent.destination if isinstance(intent, Transfer) else intent.token_address,
             "lamports": intent.lamports,
             "min_tokens": min_tokens,
-            "priority_fee": intent.priority_fee_lamports if isinstance(intent, Buy) else 0,
+            "priority_fee": 0 if isinstance(intent, Transfer) else intent.priority_fee_lamports,
+            "expires": expires_ms,
             "prepared_ns": time.time_ns(),
         }
     )
-    return Order(intent.intent_id, base58.b58encode(hashlib.sha512(payload).digest()).decode(), payload)
-
-
-def _chance(intent_id: str) -> float:
-    return int.from_bytes(hashlib.sha256(intent_id.encode()).digest()[:6]) / 2**48
+    signature = base58.b58encode(hashlib.sha512(payload).digest()).decode()
+    return Order(intent.intent_id, signature, payload, min_tokens, expires_ms)

@@ -21,8 +21,10 @@ class Quotes:
         """Take lamports from a wallet. Raises :class:`OrderRejectedError`; nothing is then changed."""
         self.lamports[wallet] = self._balance(wallet, lamports) - lamports
 
-    def buy(self, wallet: str, lamports: int, fees: int) -> int:
-        """Buy for ``lamports`` with a wallet, which also pays ``fees``. Returns the base units.
+    def buy(self, wallet: str, lamports: int, fees: int, min_tokens: int = 0) -> int:
+        """Buy ``min_tokens`` or more for ``lamports`` with a wallet, which also pays ``fees``.
+
+        Returns the base units.
 
         Raises :class:`OrderRejectedError`; nothing is then changed.
         """
@@ -31,6 +33,12 @@ class Quotes:
         if tokens > bonding_curve.TOKENS_FOR_SALE - self.sold:
             raise OrderRejectedError(
                 "insufficient_liquidity", "the curve has too few tokens left: buy for a smaller amount"
+            )
+        if tokens < min_tokens:
+            raise OrderRejectedError(
+                "slippage_exceeded",
+                f"{to_sol(lamports):.9g} SOL now buy {tokens} base units, less than the order's limit of "
+                f"{min_tokens}",
             )
         self.lamports[wallet] = balance - lamports - fees
         self.gained += lamports - bonding_curve.platform_fee(lamports)

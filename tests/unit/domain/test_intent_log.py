@@ -6,18 +6,22 @@ import json
 
 import pytest
 
+from cto_worker.domain.buy_plan import Plan, Step
 from cto_worker.domain.intent_log import (
     PLAN,
     IntentRecord,
     IntentStatus,
     decode_log,
+    decode_plan,
     decode_record,
+    encode_plan,
     encode_record,
     settled,
 )
-from cto_worker.domain.market_port import Order, Outcome, OutcomeStatus
+from cto_worker.domain.market_port import Buy, Order, Outcome, OutcomeStatus
 
 ORDER = Order("j1:w1:buy.1", "signature", b"\x00exact bytes\xff")
+REPLACEMENT = Order("j1:w1:buy.1", "third", b"3", 7, 1_150, "slot 7", ("signature", "second"))
 CONFIRMED = Outcome(OutcomeStatus.CONFIRMED, "signature", 5, 7)
 REJECTED = Outcome(OutcomeStatus.FAILED, "", error_code="insufficient_funds", error="no SOL")
 
@@ -27,12 +31,13 @@ REJECTED = Outcome(OutcomeStatus.FAILED, "", error_code="insufficient_funds", er
     [
         IntentRecord(IntentStatus.INTENDED, ORDER),
         IntentRecord(IntentStatus.SUBMITTED, ORDER),
+        IntentRecord(IntentStatus.SUBMITTED, REPLACEMENT),
         settled(ORDER, CONFIRMED, 3),
         settled(ORDER, Outcome(OutcomeStatus.UNKNOWN, "signature"), 1),
         settled(None, REJECTED, 100),
         IntentRecord(IntentStatus.CONFIRMED, ORDER, CONFIRMED, 2, resolved=True),
     ],
-    ids=["intended", "submitted", "confirmed", "unknown", "rejected", "resolved"],
+    ids=["intended", "submitted", "replacement", "confirmed", "unknown", "rejected", "resolved"],
 )
 def test_a_record_is_read_as_it_was_written(record):
     assert decode_record(ORDER.intent_id, encode_record(record)) == record
@@ -61,3 +66,11 @@ def test_a_log_without_a_plan_is_none():
     log = decode_log(fields | {PLAN: b"[]"})
     assert list(log.records) == [ORDER.intent_id]
     assert log.records[ORDER.intent_id].unsettled
+
+
+def test_a_plan_contains_no_field_that_an_earlier_release_does_not_know():
+    buy = Buy("j1:w1:buy.1", "7", "w1", "mint", 10, 500, 1)
+    plan = Plan([Step(buy, "w1", "Buying")], {})
+    (step,) = json.loads(encode_plan(plan))
+    assert "min_tokens" not in step["intent"]
+    assert decode_plan(encode_plan(plan)) == plan

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from support.samples import FIRST_EVENT, MINT
 
-from cto_worker.domain.market_port import OutcomeStatus
 from cto_worker.domain.progress_event import (
     TOTAL_PHASES,
     WORKER_TYPE,
@@ -20,6 +19,7 @@ from cto_worker.domain.progress_event import (
     Phase,
     ProgressEvent,
     Status,
+    StepStatus,
     decode,
     dumps,
     encode,
@@ -35,7 +35,7 @@ steps = st.fixed_dictionaries(
     {
         "kind": st.sampled_from(["transfer", "buy"]),
         "wallet": text,
-        "status": st.sampled_from(OutcomeStatus),
+        "status": st.sampled_from(StepStatus),
         "signature": st.none() | text,
         "spent": amounts,
         "tokens": counts,

@@ -157,7 +157,7 @@ def test_progress_resets_the_count_of_stalls(progress):
     job.run(Interruption(position("detect" if progress == "plan" else "submit"), after=True))
     job.stall(3)
     assert job.state.stalls == 3
-    calls = ["claim", "append", "account", "detect", "append", "append", "prepare"]
+    calls = ["claim", "append", "account", "detect", "account_costs", "append", "append", "prepare"]
     if progress == "outcome":
         calls = ["claim", "append", "outcomes", "append", "prepare"]
     interruption = Interruption(len(calls))

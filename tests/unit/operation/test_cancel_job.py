@@ -11,6 +11,7 @@ from support.takeover import (
     Interruption,
     RecordedJob,
     assert_consistent,
+    executed,
     places,
     position,
 )
@@ -34,7 +35,7 @@ def test_a_job_cancelled_between_two_runs_counts_the_open_intent_and_starts_no_o
         intended = set(job.records)
         job.take_over()
         assert_consistent(job)
-        assert set(job.market.executed) == set(job.records) == intended
+        assert set(executed(job.market)) == set(job.records) == intended
         assert len(job.result["transactionSignatures"]) == len(intended)
         assert job.result["successfulBuys"] == len([intent for intent in intended if ":buy" in intent])
         assert job.result["unknownBuys"] == 0

@@ -1,13 +1,11 @@
--- Returns the outcomes of intents.
--- ARGV: the intent ids
--- Returns for each {signature, status, spent, tokens, error code, error, ms since the execution}
-local outcomes = {}
-for index = REST, #ARGV do
-  local found = redis.call("HMGET", PAPER_INTENT_PREFIX .. ARGV[index], "signature", "status", "spent", "tokens",
-    "error_code", "error", "at_ms")
-  if found[1] then
-    found[7] = now_ms() - found[7]
-  end
-  outcomes[index - REST + 1] = found
+-- Returns the outcomes of orders.
+-- ARGV: intent id, signature, intent id, signature, ...
+-- Returns {the market's time in ms, then for each order its outcome, or {} if it was not executed}. An outcome is
+-- {status, spent, tokens, error code, error, time of the execution in ms}
+local answers = { market_ms() }
+for index = REST, #ARGV, 2 do
+  local key = paper_order_key(ARGV[index], ARGV[index + 1])
+  local found = redis.call("HMGET", key, "status", "spent", "tokens", "error_code", "error", "at_ms")
+  answers[#answers + 1] = found[1] and found or {}
 end
-return outcomes
+return answers

@@ -1,10 +1,11 @@
--- Executes transfers and buys of one user on the paper market, in order, atomically and once per intent.
--- The same order sent again is ignored. A different order for the same intent is refused, with an entry in the ledger.
+-- Executes transfers and buys of one user on the paper market, in order and atomically.
+-- An order sent again is ignored. An expired order is not executed, and gets an entry in the ledger. A different order of
+-- the same intent is executed, too: the caller must send it only if the first one has expired.
 -- KEYS: wallets, tokens, curve
 -- ARGV: see PaperMarket._execute. All numbers are integers below 2^53, which a Lua number represents exactly
 local wallets, tokens, curve = unpack(KEYS)
 local user, network_fee, virtual_lamports, virtual_tokens, for_sale, fee_bps = unpack(ARGV)
-local FIELDS = 9 -- of each order in ARGV
+local FIELDS = 10 -- of each order in ARGV
 network_fee = tonumber(network_fee)
 virtual_lamports, virtual_tokens = tonumber(virtual_lamports), tonumber(virtual_tokens)
 for_sale, fee_bps = tonumber(for_sale), tonumber(fee_bps)
@@ -24,27 +25,26 @@ local function multiply_divide(a, b, c)
   return quotient
 end
 
-local function execute(intent_id, signature, fails, kind, source, target, lamports, min_tokens, priority_fee)
+local function execute(intent_id, signature, fails, expires, kind, source, target, lamports, min_tokens, priority_fee)
   lamports, min_tokens, priority_fee = tonumber(lamports), tonumber(min_tokens), tonumber(priority_fee)
-  local intent = PAPER_INTENT_PREFIX .. intent_id
+  local order = paper_order_key(intent_id, signature)
   local postings = {}
   local function add_entry(entry_kind)
     redis.call("XADD", PAPER_LEDGER, "*", "kind", entry_kind, "intent", intent_id, "user", user, "signature", signature,
       "postings", "[" .. table.concat(postings, ",") .. "]")
   end
 
-  local executed_signature = redis.call("HGET", intent, "signature")
-  if executed_signature then
-    if executed_signature ~= signature then
-      add_entry("refused")
-    end
+  if redis.call("EXISTS", order) == 1 then
     return
+  end
+  if expires ~= "0" and market_ms() > tonumber(expires) then
+    return add_entry("expired")
   end
 
   local function record(status, spent, bought, error_code, error)
-    redis.call("HSET", intent, "signature", signature, "status", status, "spent", integer(spent), "tokens", integer(bought),
-      "error_code", error_code, "error", error, "at_ms", integer(now_ms()))
-    redis.call("EXPIRE", intent, PAPER_INTENT_TTL_S)
+    redis.call("HSET", order, "signature", signature, "status", status, "spent", integer(spent), "tokens", integer(bought),
+      "error_code", error_code, "error", error, "at_ms", integer(market_ms()))
+    redis.call("EXPIRE", order, PAPER_INTENT_TTL_S)
   end
 
   local function post(account, asset, amount)

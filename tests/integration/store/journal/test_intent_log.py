@@ -273,3 +273,42 @@ def test_the_outcomes_of_several_orders_are_recorded_with_their_events(book, sta
     book.let_pass(LEASE_MS + 1)
     claim = started.claim("j1", "you")
     assert (claim.stalls, claim.intent_log.records) == (1, INTENDED | ended)
+
+
+REPLACED = dataclasses.replace(
+    ORDER,
+    signature="second",
+    payload=b"2",
+    min_tokens=9,
+    expires=1_150,
+    context="slot 7",
+    replaced=("signature",),
+)
+
+
+def test_only_an_order_that_names_the_recorded_one_as_expired_may_replace_it(book, started):
+    planned(started)
+    started.intend("j1", 1, [ORDER])
+    for signatures in ((), ("another",), ("signature", "another")):
+        other = dataclasses.replace(REPLACED, replaced=signatures)
+        for write in (started.intend, started.record_submission):
+            with pytest.raises(SequenceError, match="has not expired"):
+                write("j1", 1, [BATCH[1], other])
+    assert book.records("j1") == {ORDER.intent_id: IntentRecord(IntentStatus.INTENDED, ORDER)}
+    assert started.intend("j1", 1, [REPLACED]) is True
+    started.record_submission("j1", 1, [REPLACED])
+    with pytest.raises(SequenceError, match="has not expired"):
+        started.record_submission("j1", 1, [ORDER])  # delayed
+    third = dataclasses.replace(REPLACED, signature="third", replaced=("signature", "second"))
+    assert started.intend("j1", 1, [third]) is True
+    book.let_pass(LEASE_MS + 1)
+    claim = started.claim("j1", "you")
+    assert claim.intent_log.records == {ORDER.intent_id: IntentRecord(IntentStatus.INTENDED, third)}
+
+
+def test_no_order_replaces_another_once_cancellation_is_requested(book, started):
+    planned(started)
+    started.intend("j1", 1, [ORDER])
+    started.request_cancel("j1")
+    assert started.intend("j1", 1, [REPLACED]) is False
+    assert book.records("j1")[ORDER.intent_id].order == ORDER
