@@ -16,6 +16,7 @@ from api.cli.commands.resolve import resolve
 from api.cli.commands.show import show
 from api.cli.commands.submit import submit
 from api.cli.commands.watch import watch_jobs
+from api.cli.signer.commands import signer
 
 
 @click.group(
@@ -38,6 +39,7 @@ main.add_section(
     "Operate a system",
     [resolve, audit, operators.backup, operators.park, operators.migrate_archive, operators.secrets],
 )
+main.add_section("Keys", [signer])
 main.add_section("Tools", [market, completion])
 
 
