@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -105,15 +106,17 @@ class SignerClient:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(self._timeout_s)
             connection.connect(str(self._path))
-            connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
+            with suppress(BrokenPipeError):  # a refusal does not wait for the request
+                connection.sendall(request)
+                connection.shutdown(socket.SHUT_WR)
             received = bytearray()
-            while part := connection.recv(MAX_BYTES):
-                received += part
-                remaining_s = deadline_s - time.monotonic()
-                if remaining_s <= 0 or len(received) > MAX_BYTES:
-                    raise TimeoutError("the response is too slow or too long")
-                connection.settimeout(remaining_s)
+            with suppress(ConnectionResetError):  # the same, after the response was read
+                while part := connection.recv(MAX_BYTES):
+                    received += part
+                    remaining_s = deadline_s - time.monotonic()
+                    if remaining_s <= 0 or len(received) > MAX_BYTES:
+                        raise TimeoutError("the response is too slow or too long")
+                    connection.settimeout(remaining_s)
         return bytes(received)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cto_worker.signer.program_rules import Context
 
 JUPITER = "JUP6LkbZbjS1jKKwapdHNy74zcZ3tLUZoi5QNyVTaV4"
-_FEES_AND_PLAN = 18  # from the amount to the fees: the quoted amount and the slippage
+_AMOUNT_TO_FEES = 18  # bytes: the amount, the quoted amount and the slippage
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +52,26 @@ def check_jupiter(instruction: Instruction, context: Context) -> int:
     layout = _LAYOUTS.get(instruction.data[:8])
     if layout is None:
         raise not_allowed(instruction, "only route_v2 and shared_accounts_route_v2 are allowed")
-    fees = instruction.data[layout.amount + _FEES_AND_PLAN :][:4]
+    fees = instruction.data[layout.amount + _AMOUNT_TO_FEES :][:4]
     require(fees == bytes(4), instruction, "it has a platform fee or a fee on positive slippage")
-    account, wallet = instruction.account, context.wallet
-    require(account(layout.authority) == wallet, instruction, "the wallet that signs does not own the source")
-    require(account(layout.source_mint) == WRAPPED_SOL, instruction, "it does not sell SOL")
-    require(account(layout.source_program) == TOKEN, instruction, "its source is no account of SPL Token")
-    require(
-        account(layout.source) == token_account(wallet, WRAPPED_SOL),
-        instruction,
-        "its source is not the wallet's",
-    )
-    program = account(layout.destination_program)
-    require(program in {TOKEN, TOKEN_2022}, instruction, f"{program} is not a token program")
-    own = token_account(wallet, account(layout.destination_mint), program)
-    require(
-        account(layout.destination) == own, instruction, f"its tokens do not go to the wallet's account {own}"
-    )
-    if layout.other_destination is not None:
-        other = account(layout.other_destination)
-        require(other in {own, JUPITER}, instruction, f"its tokens go to {other}")
+    for position, allowed in _expected(layout, instruction, context.wallet).items():
+        found = instruction.account(position)
+        require(found in allowed, instruction, f"account {position} is {found}, not {' or '.join(allowed)}")
     return int.from_bytes(instruction.data[layout.amount :][:8], "little")
+
+
+def _expected(layout: _Layout, instruction: Instruction, wallet: str) -> dict[int, tuple[str, ...]]:
+    """Return the allowed accounts by position."""
+    mint = instruction.account(layout.destination_mint)
+    own = token_account(wallet, mint, instruction.account(layout.destination_program))
+    expected: dict[int, tuple[str, ...]] = {
+        layout.authority: (wallet,),
+        layout.source: (token_account(wallet, WRAPPED_SOL),),
+        layout.source_mint: (WRAPPED_SOL,),
+        layout.source_program: (TOKEN,),
+        layout.destination: (own,),
+        layout.destination_program: (TOKEN, TOKEN_2022),
+    }
+    if layout.other_destination is not None:
+        expected[layout.other_destination] = (own, JUPITER)
+    return expected

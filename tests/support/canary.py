@@ -9,6 +9,7 @@ import base64
 import json
 import re
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 import base58
@@ -56,6 +57,18 @@ class Canary:
                         _read(memory, position, min(_CHUNK_BYTES + overlap, int(end, 16) - position))
                     )
         return names
+
+
+def processes_below(pid):
+    """Return the process ids of the children of a process, of their children, and so on."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError):  # it has ended
+            parents[int(status.parent.name)] = int(
+                re.search(r"^PPid:\t(\d+)", status.read_text(), re.MULTILINE)[1]
+            )
+    children = [child for child, parent in parents.items() if parent == pid]
+    return children + [below for child in children for below in processes_below(child)]
 
 
 def _forms(what, data):
