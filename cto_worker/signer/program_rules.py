@@ -27,7 +27,7 @@ WRAPPED_SOL = "So11111111111111111111111111111111111111112"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What rules know besides the instruction."""
+    """The facts that rules know besides the instruction."""
 
     wallet: str  # signs and pays
     is_own: Callable[[str], bool]  # whether an address is a wallet of the same user

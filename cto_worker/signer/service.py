@@ -1,4 +1,4 @@
-"""What the signer does with a request: it checks the policy, counts the spending, and signs."""
+"""Answers requests: checks the policy, counts the spending, and signs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands of ``cto signer`` do. Importing this module needs the packages of ``cto[solana]``."""
+"""The actions of the commands of ``cto signer``. Importing this module needs the packages of ``cto[solana]``."""
 
 from __future__ import annotations
 

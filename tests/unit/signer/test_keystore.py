@@ -200,7 +200,7 @@ def test_a_file_without_a_random_key_is_refused(tmp_path, text):
     assert not text or text not in str(refused.value)
 
 
-def test_who_has_access_to_a_file():
+def test_access_to_a_file_by_owner_and_mode():
     cases = {
         "the user alone": (1000, 0o600, 1000, True),
         "read-only": (1000, 0o400, 1000, True),
