@@ -1,4 +1,4 @@
-"""The actions of the commands of ``cto signer``. Importing this module needs the packages of ``cto[solana]``."""
+"""The actions of the commands of ``cto signer``. This module needs the packages of ``cto[solana]``."""
 
 from __future__ import annotations
 

@@ -127,6 +127,7 @@ MULTIPLE = Message.new_with_blockhash(
     Hash.default(),
 )
 VALID = of(transfer(WALLET, OTHER_OWN, SOL))
+LOOKED_UP = version0(WALLET, transfer(WALLET, OTHER_OWN, 1), tables=[[OTHER_OWN]])
 REFUSED = {  # message, and the code of its refusal
     "a transfer to a stranger": (of(transfer(WALLET, STRANGER, 1)), "destination_not_allowed"),
     "one hidden behind an allowed one": (
@@ -153,6 +154,10 @@ REFUSED = {  # message, and the code of its refusal
     ),
     "a durable nonce, which never expires": (
         of(call(SYSTEM, struct.pack("<I", 4), OTHER_OWN, POOL, WALLET)),
+        "instruction_not_allowed",
+    ),
+    "a transfer out of a wallet that does not sign": (
+        of(call(SYSTEM, struct.pack("<IQ", 2, 1), OTHER_OWN, WALLET)),
         "instruction_not_allowed",
     ),
     "a transfer with data after it": (
@@ -236,6 +241,12 @@ REFUSED = {  # message, and the code of its refusal
         "instruction_not_allowed",
     ),
     "a swap from another account": (of(swap(source=SOURCE)), "instruction_not_allowed"),
+    "a swap of another mint": (of(swap(source_mint=MINT)), "instruction_not_allowed"),
+    "a swap from another program": (of(swap(source_program=TOKEN_2022)), "instruction_not_allowed"),
+    "a swap into another program": (
+        of(swap(destination_program=STRANGER, destination=token_account(WALLET, MINT, STRANGER))),
+        "instruction_not_allowed",
+    ),
     "a swap for another wallet": (of(swap(authority=OTHER_OWN)), "instruction_not_allowed"),
     "a swap with a platform fee": (of(swap(fees=b"\x01\0\0\0")), "instruction_not_allowed"),
     "a swap with a fee on slippage": (of(swap(fees=b"\0\0\x01\0")), "instruction_not_allowed"),
@@ -260,6 +271,10 @@ REFUSED = {  # message, and the code of its refusal
     "a cut message": (VALID[:-1], "message_invalid"),
     "an account that does not exist": (VALID[:-14] + b"\x63" + VALID[-13:], "message_invalid"),
     "a program that does not exist": (VALID[:-17] + b"\x63" + VALID[-16:], "message_invalid"),
+    "a program in a lookup table": (LOOKED_UP[:-53] + b"\2" + LOOKED_UP[-52:], "message_invalid"),
+    "no signer": (b"\0" + VALID[1:], "message_invalid"),
+    "more signers than accounts": (b"\x63" + VALID[1:], "message_invalid"),
+    "an account twice": (VALID[:36] + VALID[4:36] + VALID[68:], "message_invalid"),
     "too many bytes": (of(call(MEMO, bytes(1_200))), "message_invalid"),
     "version 1, which has fees of its own": (
         to_bytes_versioned(
