@@ -16,6 +16,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError
 
 from cto_worker.errors import ConfigError
 from cto_worker.setting_fields import (
+    addresses,
     crash_point,
     database_address,
     declaration,
@@ -28,6 +29,7 @@ from cto_worker.setting_fields import (
     setting,
     store_address,
     url,
+    words,
 )
 from cto_worker.store_url import parse
 
@@ -146,6 +148,19 @@ class Settings:
     paper_expiry_ms: int = setting("Paper market", 8_000, between=(0, 600_000), description=
         "Milliseconds from its preparation until an order expires; 0: never. Above `CTO_PAPER_TIMEOUT_MS`, "
         "orders that do not arrive are unknown")
+
+    signer_socket: str = setting("Signer", "", description=
+        "Unix socket of the [signer](../how-to/signer.md). Empty: `signer.sock` in `CTO_DATA_DIR`")
+    signer_key_file: str = setting("Signer", "", description=
+        "File with the signer's master key, which only the signer may read. `cto signer create-key` makes it")
+    signer_clients: tuple[str, ...] = setting("Signer", (), field=words(), description=
+        "Names or numbers of the users whose processes may use the signer, besides its own, comma-separated")
+    signer_payees: tuple[str, ...] = setting("Signer", (), field=addresses(), description=
+        "Addresses of exchanges to which a wallet may pay SOL within the limits, comma-separated")
+    signer_order_sol: float = setting("Signer", 1.0, between=(0, 1_000_000), description=
+        "SOL that one signed transaction may spend, fees included")
+    signer_daily_sol: float = setting("Signer", 10.0, between=(0, 1_000_000), description=
+        "SOL that the signed transactions of one user may spend within 24 hours")
 
     log_format: str = setting("Observability", "console", one_of=("console", "json"), description=
         "`console`, or `json`: one JSON object per line")

@@ -139,6 +139,29 @@ class OrderRejectedError(MarketError):
         self.code = code
 
 
+class SignerError(CtoError):
+    """The signer did not sign. Its message was not sent, so no money moved."""
+
+
+class SignerUnavailableError(SignerError):
+    """The signer did not answer, or not in time. The same request can be repeated."""
+
+
+class SignerRefusedError(SignerError):
+    """The signer's policy refuses a message. A repetition is refused too, except above a daily limit.
+
+    ``code`` is stable and machine-readable, as ``destination_not_allowed``; see docs/how-to/signer.md.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class KeystoreError(CtoError):
+    """The signer's files are unusable: unsafe permissions, another master key, or damaged contents."""
+
+
 class OperationFailed(CtoError):  # noqa: N818 - Celery's metadata and Flower show this name
     """An operation ended ``failed``. Celery's result metadata contains this as the task's exception.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+import base58
 from marshmallow import ValidationError, fields, validate
 
 from cto_worker.crash_points import CRASH_POINTS
@@ -19,6 +20,7 @@ from cto_worker.store_url import SCHEME, parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+ADDRESS_BYTES = 32
 T = TypeVar("T")
 _FIELDS: dict[type, Callable[[Any], fields.Field[Any]]] = {
     int: lambda validator: fields.Integer(validate=validator),
@@ -28,7 +30,7 @@ _FIELDS: dict[type, Callable[[Any], fields.Field[Any]]] = {
 }
 Section = Literal[
     "Gateway", "Console", "Authentication", "Store", "Archive", "Worker", "Market", "Paper market",
-    "Observability", "Deployment", "Tests",
+    "Signer", "Observability", "Deployment", "Tests",
 ]  # fmt: skip
 
 
@@ -135,6 +137,16 @@ def host_names() -> fields.Field[Any]:
     return Words(validate=_check_host_names)
 
 
+def addresses() -> fields.Field[Any]:
+    """Return a field of Solana addresses: 32 bytes each, in base58."""
+    return Words(validate=_check_addresses)
+
+
+def words() -> fields.Field[Any]:
+    """Return a field of words without a form of their own."""
+    return Words()
+
+
 def store_address() -> fields.Field[Any]:
     """Return a field of the URL of a store, or of its Sentinels."""
     return fields.String(validate=_check_store_address)
@@ -173,6 +185,16 @@ def _check_market(name: str) -> None:
             f"Must be one of {', '.join(names())}, or like package.module:factory. "
             "docs/how-to/own-market.md explains how to write a market."
         )
+
+
+def _check_addresses(addresses: tuple[str, ...]) -> None:
+    for address in addresses:
+        try:
+            valid = len(base58.b58decode(address)) == ADDRESS_BYTES
+        except ValueError:
+            valid = False
+        if not valid:
+            raise ValidationError(f"{address!r} is not a Solana address: write its 32 bytes in base58.")
 
 
 def _check_store_address(url: str) -> None:

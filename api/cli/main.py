@@ -35,6 +35,7 @@ SECTIONS = {
         "migrate": "commands.operator_commands:migrate_archive",
         "secrets": "commands.operator_commands:secrets",
     },
+    "Keys": {"signer": "signer.commands:signer"},
     "Tools": {
         "market": "commands.market:market",
         "completion": "commands.completion:completion",

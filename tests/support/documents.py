@@ -48,6 +48,7 @@ BROWSER = "tests/browser/test_documented_pages.py"
 TUTORIAL, GUIDE = "tests/browser/test_tutorial.py", "tests/browser/test_guide.py"
 OWN_MARKET = "tests/integration/markets/test_own_market.py"
 COMPOSE, BACKUP = "tests/acceptance/test_compose.py", "tests/faults/test_backup.py"
+SIGNER = "tests/integration/signer/test_signer_process.py"
 # The test that runs every block of a page.
 PAGES_RUN_BY = {
     "docs/tutorial.md": TUTORIAL,
@@ -89,6 +90,8 @@ RUN_BY = {
     ("docs/how-to/operating.md", "cto audit"): COMMANDS,
     ("docs/how-to/operating.md", "cto backup"): BACKUP,
     ("docs/how-to/operating.md", "sh deploy/valkey/restore.sh"): BACKUP,
+    ("docs/how-to/signer.md", "cto signer"): SIGNER,
+    ("docs/how-to/signer.md", "from cto_worker"): SIGNER,
     ("docs/reference/cli.md", "cto submit --watch"): COMMANDS,
     ("docs/reference/cli.md", "cto submit --yes"): COMMANDS,
     ("docs/reference/cli.md", "cto market deposit"): COMMANDS,
@@ -130,6 +133,7 @@ NOT_RUN = {
         "docs/how-to/own-market.md",
         "CTO_MARKET=",
     ): "never ends; tests/integration/markets/test_own_market.py runs an operation on the market",
+    ("docs/how-to/signer.md", "# /etc/systemd"): "needs systemd",
     ("docs/reference/cli.md", "cto login"): "needs two gateways; tests/acceptance/test_profiles.py",
     ("docs/how-to/telegram-bot.md", "pip"): "installs; tests/acceptance/test_aiogram_bot.py runs the bot",
 }

@@ -28,6 +28,14 @@ def test_a_list_of_origins_is_read():
     assert settings.cors_origins == ("http://localhost:5173", "https://app.example")
 
 
+def test_a_payee_is_a_solana_address():
+    address = "So11111111111111111111111111111111111111112"
+    assert Settings.from_env({"CTO_SIGNER_PAYEES": f"{address}, {address}"}).signer_payees == (address,) * 2
+    for invalid in ("exchange", address[:-1], f"{address},0"):
+        with pytest.raises(ConfigError, match="is not a Solana address"):
+            Settings.from_env({"CTO_SIGNER_PAYEES": invalid})
+
+
 def test_an_invalid_variable_is_reported_with_its_value_and_the_allowed_values():
     with pytest.raises(ConfigError, match=r"CTO_PORT='0': Must be greater than or equal to 1 and .* 65535"):
         Settings.from_env({"CTO_PORT": "0"})

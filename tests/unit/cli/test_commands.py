@@ -70,7 +70,13 @@ def test_ci_runs_make_test_and_nothing_else():
 
 @pytest.mark.parametrize(
     "name",
-    ["requirements.lock", "requirements-build.lock", "requirements-docs.lock", "requirements-dev.lock"],
+    [
+        "requirements.lock",
+        "requirements-solana.lock",
+        "requirements-build.lock",
+        "requirements-docs.lock",
+        "requirements-dev.lock",
+    ],
 )
 def test_locks_contain_hashes_and_no_urls(name):
     text = (ROOT / name).read_text()
