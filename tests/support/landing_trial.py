@@ -1,7 +1,7 @@
 """A simulated chain and network with faults, on which rules for the replacement of orders are compared.
 
 Half of the sends are lost and most of the others arrive up to 170 blocks late. Every read comes from a node
-that lags up to 60 blocks. Clients are killed between two actions and go on with what they had written down.
+that lags up to 60 blocks. Clients are killed between two actions and continue from what is on their disk.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Result:
 
 @dataclass
 class Client:
-    """What a client has on disk about one intent."""
+    """The state of a client about one intent, on its disk."""
 
     intent: int
     orders: list[SentOrder] = field(default_factory=list)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Fate(StrEnum):
-    """What is known about a sent transaction."""
+    """The fate of a sent transaction, as far as it is known."""
 
     PENDING = "pending"  # it may have executed, or may still execute
     LANDED = "landed"  # executed, in a block that a supermajority confirmed
@@ -56,7 +56,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class NodeAnswer:
-    """What one provider answered about one order.
+    """The answers of one provider about one order.
 
     The calls were made in this order: getGenesisHash and getFirstAvailableBlock at any time, getEpochInfo
     with commitment ``finalized``, and then getSignatureStatuses.
