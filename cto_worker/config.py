@@ -141,6 +141,11 @@ class Settings:
     paper_late_rate: float = setting("Paper market", 0.0, between=(0, 1), description=
         "Fraction of orders that are executed only after the timeout")
 
+    local_chain_port: int = setting("Local chain", 8899, between=(1, 65_535), description=
+        "Port of `cto local-chain` on 127.0.0.1: JSON-RPC, and the interface of an aggregator")
+    local_chain_slot_ms: int = setting("Local chain", 400, between=(0, 10_000), description=
+        "Milliseconds between two blocks. 0: only the method `localAdvance` produces blocks")
+
     log_format: str = setting("Observability", "console", one_of=("console", "json"), description=
         "`console`, or `json`: one JSON object per line")
     otlp_endpoint: str = setting(
@@ -210,6 +215,11 @@ class Settings:
     def archive_path(self) -> Path:
         """The SQLite file of the archive, if ``archive_url`` is empty."""
         return self.data_dir.absolute() / "archive.db"
+
+    @property
+    def local_chain_path(self) -> Path:
+        """The SQLite file of the local chain."""
+        return self.data_dir.absolute() / "local-chain.db"
 
     @property
     def dispatcher_path(self) -> Path:

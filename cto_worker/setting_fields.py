@@ -27,7 +27,7 @@ _FIELDS: dict[type, Callable[[Any], fields.Field[Any]]] = {
 }
 Section = Literal[
     "Gateway", "Console", "Authentication", "Store", "Archive", "Worker", "Market", "Paper market",
-    "Observability", "Deployment", "Tests",
+    "Local chain", "Observability", "Deployment", "Tests",
 ]  # fmt: skip
 
 

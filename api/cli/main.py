@@ -32,7 +32,9 @@ def main() -> None:
 
 assert isinstance(main, SectionedGroup)  # noqa: S101 - for the type checker
 main.add_section("Operations", [submit, watch_jobs, show, jobs, cancel])
-main.add_section("Run a system", [system.run_system, system.run_demo, system.check_system])
+main.add_section(
+    "Run a system", [system.run_system, system.run_demo, system.check_system, system.run_local_chain]
+)
 main.add_section("Access", [login, logout, list_profiles, operators.token, operators.revoke])
 main.add_section(
     "Operate a system",

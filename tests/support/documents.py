@@ -47,6 +47,7 @@ COMMANDS = "tests/acceptance/test_documented_commands.py"
 BROWSER = "tests/browser/test_documented_pages.py"
 TUTORIAL, GUIDE = "tests/browser/test_tutorial.py", "tests/browser/test_guide.py"
 COMPOSE, BACKUP = "tests/acceptance/test_compose.py", "tests/faults/test_backup.py"
+LOCAL_CHAIN = "tests/integration/markets/test_local_chain.py"
 # The test that runs every block of a page.
 PAGES_RUN_BY = {
     "docs/tutorial.md": TUTORIAL,
@@ -76,6 +77,8 @@ RUN_BY = {
     ("docs/how-to/existing-login.md", "import time"): COMMANDS,
     ("docs/how-to/existing-login.md", "import { connect }"): BROWSER,
     ("docs/how-to/existing-login.md", "cto revoke"): COMMANDS,
+    ("docs/how-to/local-chain.md", "cto local-chain"): LOCAL_CHAIN,
+    ("docs/how-to/local-chain.md", "curl -s"): LOCAL_CHAIN,
     ("docs/how-to/nextjs.md", '"use client"'): BROWSER,
     ("docs/how-to/nextjs.md", "export async function POST"): BROWSER,
     ("docs/how-to/operating.md", "cto jobs --status needs_review"): COMMANDS,
