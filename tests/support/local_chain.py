@@ -66,11 +66,11 @@ class _Client:
 
 
 class ChainInProcess(_Client):
-    """A chain whose blocks are produced by the test."""
+    """A chain whose blocks are produced by the test. Its prices move only if the test moves them."""
 
     def __init__(self, path):
         self.path = path
-        self.local = LocalChain(path)
+        self.local = LocalChain(path, step_ppm=0)
 
     @property
     def height(self):
@@ -105,7 +105,7 @@ class ChainInProcess(_Client):
     def restart(self):
         """Open the chain again from the disk."""
         self.local.close()
-        self.local = LocalChain(self.path)
+        self.local = LocalChain(self.path, step_ppm=0)
 
 
 class ChainProcess(_Client):

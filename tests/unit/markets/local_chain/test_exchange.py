@@ -9,7 +9,8 @@ from support.local_chain import MINT, RpcAnswerError
 from support.solana import SOL, build_query, in_base64, swap_of
 
 from cto_worker.markets.solana.local_chain.exchange.local_exchange import NoQuoteError
-from cto_worker.markets.solana.local_chain.exchange.price_curve import PriceCurve
+from cto_worker.markets.solana.local_chain.exchange.price_curve import STEP_PPM, PriceCurve
+from cto_worker.markets.solana.local_chain.local_chain import LocalChain
 from cto_worker.markets.solana.token_program import WRAPPED_SOL, associated_account, token_account
 
 REVOKED = {"Custom": 4}  # SPL Token: the authority is neither owner nor delegate
@@ -117,6 +118,21 @@ def test_open_quotes_count_as_executed_in_the_price_of_later_ones(chain):
     chain.assert_conserved()
 
 
+def test_a_quote_is_revoked_if_the_older_ones_leave_too_little(chain):
+    """The price moves by half a percent. The first quote allows that, the second expects that it executes."""
+    tolerant, strict = chain.funded(), chain.funded()
+    first = chain.build(build_query(tolerant, MINT, 5 * SOL, slippageBps="500"))
+    second = chain.build(build_query(strict, MINT, 5 * SOL, slippageBps="10"))
+    chain.call("localMovePrice", str(MINT), 50)
+    chain.produce()
+    config = {"encoding": "base64"}
+    errors = [
+        chain.call("simulateTransaction", in_base64(swap_of(key, built)), config)["value"]["err"]
+        for key, built in ((tolerant, first), (strict, second))
+    ]
+    assert errors == [None, {"InstructionError": [5, REVOKED]}]
+
+
 def test_buys_move_the_price(chain):
     key = chain.funded(1_000)
     first = chain.build(build_query(key, MINT, 100 * SOL))
@@ -200,5 +216,15 @@ def test_the_curve_keeps_its_product():
     assert curve.tokens_for(10**9, promised=10**9) < second
     for chance in (0, 255):
         before = curve.reserve
-        curve.wander(chance)
+        curve.wander(chance, STEP_PPM)
         assert (curve.reserve > before) is (chance == 255)
+
+
+def test_prices_move_with_time(tmp_path):
+    local = LocalChain(tmp_path / "moving.db")
+    reserves = set()
+    for _ in range(20):
+        local.mempool.produce_block()
+        reserves.add(local.exchange.curves[MINT].reserve)
+    local.close()
+    assert len(reserves) > 10

@@ -70,8 +70,9 @@ class NoQuoteError(Exception):
 class LocalExchange:
     """Implements :class:`~cto_worker.markets.solana.local_chain.chain.Participant`."""
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: Chain, step_ppm: int) -> None:
         self._chain = chain
+        self._step_ppm = step_ppm
         self._key = chain.genesis.exchange
         self._address = self._key.pubkey()
         self.vault = token_program.associated_account(self._address, token_program.WRAPPED_SOL)
@@ -141,7 +142,7 @@ class LocalExchange:
         for quote, _ in self._begun:
             self._quotes[quote.account] = self._changed[quote.account] = quote
         for number, curve in enumerate(self.curves.values()):
-            curve.wander(bytes(block.hash)[number])
+            curve.wander(bytes(block.hash)[number], self._step_ppm)
 
     def save(self, cursor: sqlite3.Cursor) -> None:
         """See :class:`~cto_worker.markets.solana.local_chain.chain.Participant`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import isqrt
 
 _BPS = 10_000
-_STEP_PPM = 300  # largest movement of the reserve per block, in millionths
+STEP_PPM = 300  # largest movement of a reserve per block, in millionths
 
 
 @dataclass(slots=True)
@@ -29,9 +29,9 @@ class PriceCurve:
         """Move the price by a buy."""
         self.reserve += lamports
 
-    def wander(self, chance: int) -> None:
-        """Move the price a little, up or down, as ``chance`` says (0–255)."""
-        self.reserve += self.reserve * _STEP_PPM * (2 * chance - 255) // (255 * 1_000_000)
+    def wander(self, chance: int, step_ppm: int) -> None:
+        """Move the price up or down, by at most ``step_ppm``, as ``chance`` says (0–255)."""
+        self.reserve += self.reserve * step_ppm * (2 * chance - 255) // (255 * 1_000_000)
 
     def move(self, bps: int) -> None:
         """Move the price by hundredths of a percent. The price is proportional to the reserve's square."""

@@ -1,0 +1,116 @@
+"""The local Solana chain: transfers per second over HTTP, start and memory."""
+
+from __future__ import annotations
+
+import base64
+import os
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import requests
+from solders.hash import Hash
+from solders.keypair import Keypair
+from solders.litesvm import LiteSVM
+from solders.message import MessageV0
+from solders.system_program import TransferParams, transfer
+from solders.transaction import VersionedTransaction
+
+from benchmarks.system import free_port, listens, process, resident_mb, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+TRANSFERS, BATCH = 3_000, 50
+SLOT_MS = 100
+SOL = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The measured chain."""
+
+    start_s: float  # until it answers
+    per_s: float  # transfers, from the first send until the last is in a block
+    memory_mb: float  # after them
+
+
+def local_chain(*, preflight: bool) -> Figures:
+    """Send transfers in JSON-RPC batches on one connection, and wait for the last."""
+    with _chain() as (pid, url, start_s), requests.Session() as session:
+        chain = _Chain(session, url)
+        key, blockhash = chain.funded(), chain.blockhash()
+        transfers = [_transfer(key, Keypair().pubkey(), SOL // 100 + n, blockhash) for n in range(TRANSFERS)]
+        began_s = time.perf_counter()
+        for start in range(0, TRANSFERS, BATCH):
+            chain.send(transfers[start : start + BATCH], preflight=preflight)
+        chain.wait_for(str(transfers[-1].signatures[0]))
+        per_s = TRANSFERS / (time.perf_counter() - began_s)
+        return Figures(start_s, per_s, resident_mb(pid))
+
+
+def runtime_alone() -> float:
+    """Return the transfers per second of LiteSVM, without checks and without a disk."""
+    svm = LiteSVM().with_sigverify(False).with_blockhash_check(False).with_transaction_history(0)
+    key = Keypair()
+    svm.airdrop(key.pubkey(), 1_000 * SOL)
+    transfers = [_transfer(key, Keypair().pubkey(), SOL // 100 + n, Hash.default()) for n in range(TRANSFERS)]
+    began_s = time.perf_counter()
+    for each in transfers:
+        svm.send_transaction(each)
+    return TRANSFERS / (time.perf_counter() - began_s)
+
+
+class _Chain:
+    def __init__(self, session: requests.Session, url: str) -> None:
+        self._session, self._url = session, url
+
+    def call(self, *calls: tuple[str, list[Any]]) -> list[Any]:
+        body = [
+            {"jsonrpc": "2.0", "id": n, "method": method, "params": params}
+            for n, (method, params) in enumerate(calls)
+        ]
+        return [each["result"] for each in self._session.post(self._url, json=body, timeout=60).json()]
+
+    def blockhash(self) -> Hash:
+        (latest,) = self.call(("getLatestBlockhash", [{"commitment": "processed"}]))
+        return Hash.from_string(latest["value"]["blockhash"])
+
+    def funded(self) -> Keypair:
+        key = Keypair()
+        (signature,) = self.call(("requestAirdrop", [str(key.pubkey()), 1_000 * SOL]))
+        self.wait_for(signature)
+        return key
+
+    def send(self, transactions: Sequence[VersionedTransaction], *, preflight: bool) -> None:
+        config = {"encoding": "base64", "skipPreflight": not preflight}
+        self.call(
+            *(("sendTransaction", [base64.b64encode(bytes(each)).decode(), config]) for each in transactions)
+        )
+
+    def wait_for(self, signature: str) -> None:
+        wait_until(lambda: self.call(("getSignatureStatuses", [[signature]]))[0]["value"][0], interval_s=0.01)
+
+
+def _transfer(key: Keypair, destination: Any, lamports: int, blockhash: Hash) -> VersionedTransaction:
+    instruction = transfer(TransferParams(from_pubkey=key.pubkey(), to_pubkey=destination, lamports=lamports))
+    return VersionedTransaction(MessageV0.try_compile(key.pubkey(), [instruction], [], blockhash), [key])
+
+
+@contextmanager
+def _chain() -> Iterator[tuple[int, str, float]]:
+    """Run a chain while the block runs. Yields its process id, its URL, and the seconds until it answered."""
+    with tempfile.TemporaryDirectory(prefix="cto-bench-") as directory:
+        port = free_port()
+        environment = {
+            **os.environ,
+            "CTO_DATA_DIR": directory,
+            "CTO_LOCAL_CHAIN_PORT": str(port),
+            "CTO_LOCAL_CHAIN_SLOT_MS": str(SLOT_MS),
+        }
+        began_s = time.perf_counter()
+        with process(["-m", "api.cli.system.local_chain"], environment) as child:
+            wait_until(lambda: listens(port), interval_s=0.005)
+            yield child.pid, f"http://127.0.0.1:{port}/", time.perf_counter() - began_s
