@@ -217,11 +217,6 @@ class Settings:
         return self.data_dir.absolute() / "archive.db"
 
     @property
-    def local_chain_path(self) -> Path:
-        """The SQLite file of the local chain."""
-        return self.data_dir.absolute() / "local-chain.db"
-
-    @property
     def dispatcher_path(self) -> Path:
         """The Unix socket from which gateways that share one port receive their connections."""
         return self.data_dir.absolute() / f"{self.port}.sock"

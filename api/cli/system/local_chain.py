@@ -26,7 +26,8 @@ def run(settings: Settings) -> None:
         ) from error
     logging_setup.configure(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    server.serve(settings.local_chain_path, settings.local_chain_port, slot_ms=settings.local_chain_slot_ms)
+    path = settings.data_dir.absolute() / "local-chain.db"
+    server.serve(path, settings.local_chain_port, slot_ms=settings.local_chain_slot_ms)
 
 
 if __name__ == "__main__":

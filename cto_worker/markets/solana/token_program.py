@@ -70,9 +70,9 @@ def mint_data(authority: Pubkey | None, decimals: int) -> bytes:
     return optional + struct.pack("<QBB", 0, decimals, 1) + struct.pack("<I32s", 0, bytes(32))
 
 
-def associated_account(owner: Pubkey, mint: Pubkey) -> Pubkey:
-    """Return the address of a wallet's account for a token of the program SPL Token."""
-    seeds = [bytes(owner), bytes(TOKEN_PROGRAM), bytes(mint)]
+def associated_account(owner: Pubkey, mint: Pubkey, program: Pubkey = TOKEN_PROGRAM) -> Pubkey:
+    """Return the address of a wallet's account for a token of a token program."""
+    seeds = [bytes(owner), bytes(program), bytes(mint)]
     return Pubkey.find_program_address(seeds, ASSOCIATED_PROGRAM)[0]
 
 
