@@ -27,6 +27,7 @@ CHANGE_NOTHING = {
     "market wallets", "market ledger", "market operation",
     "login", "logout", "profiles", "completion",  # change files of their user only
     "up", "demo",  # run a system, whose calls have their own entries
+    "local-chain",  # play money of one machine, in a database of its own
 }  # fmt: skip
 # Messages of sockets change only what their connection receives.
 SOCKET_MESSAGES = {"join_room", "leave_room", "resume", "auth_refresh", "join", "leave", "auth", "ping"}
