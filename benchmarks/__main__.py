@@ -199,6 +199,11 @@ def chain_lines() -> Iterator[Line]:
         measured = f"{full.per_s:.0f} / {bare:.0f}, start {full.start_s:.2f} s, {full.memory_mb:.0f} MB"
         what = f"Transfers on the local chain, {kind} / LiteSVM alone, per s"
         yield Line(what, measured, full.per_s / bare)
+    bought = local_chain.swaps()
+    at_most = local_chain.BUYERS / (local_chain.SLOT_MS / 1_000)  # a quote waits for its block
+    measured = f"{bought.per_s:.0f} / {at_most:.0f}, {bought.memory_mb:.0f} MB"
+    what = f"Swaps on the local chain, {local_chain.BUYERS} at a time / one per block each, per s"
+    yield Line(what, measured, bought.per_s / at_most)
 
 
 GROUPS: dict[str, Callable[[], Iterator[Line]]] = {

@@ -6,6 +6,7 @@ import base64
 import os
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,14 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
 from benchmarks.system import free_port, listens, process, resident_mb, wait_until
+from cto_worker.markets.solana.swap_offer import offer_of, swap_message
+from cto_worker.markets.solana.token_program import WRAPPED_SOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 TRANSFERS, BATCH = 3_000, 50
+SWAPS, BUYERS = 500, 25
 SLOT_MS = 100
 SOL = 1_000_000_000
 
@@ -49,6 +53,39 @@ def local_chain(*, preflight: bool) -> Figures:
         chain.wait_for(str(transfers[-1].signatures[0]))
         per_s = TRANSFERS / (time.perf_counter() - began_s)
         return Figures(start_s, per_s, resident_mb(pid))
+
+
+def swaps() -> Figures:
+    """Quote and buy a demo token with many wallets, ``BUYERS`` at a time."""
+    with _chain() as (pid, url, start_s), requests.Session() as session:
+        chain = _Chain(session, url)
+        keys = [Keypair() for _ in range(SWAPS)]
+        for start in range(0, SWAPS, BATCH):
+            part = keys[start : start + BATCH]
+            chain.call(*(("requestAirdrop", [str(key.pubkey()), SOL]) for key in part))
+        (token, *_) = chain.call(("localDemoTokens", []))[0]
+        began_s = time.perf_counter()
+        with ThreadPoolExecutor(BUYERS) as pool:
+            signatures = list(pool.map(lambda key: _buy(url, key, token["mint"]), keys))
+        for signature in signatures:
+            chain.wait_for(signature)
+        return Figures(start_s, SWAPS / (time.perf_counter() - began_s), resident_mb(pid))
+
+
+def _buy(url: str, key: Keypair, mint: str) -> str:
+    query = {
+        "inputMint": str(WRAPPED_SOL),
+        "outputMint": mint,
+        "amount": str(SOL // 100),
+        "taker": str(key.pubkey()),
+        "slippageBps": "1000",
+    }
+    with requests.Session() as session:
+        offer = offer_of(session.get(f"{url}swap/v2/build", params=query, timeout=60).json())
+        message = swap_message(str(key.pubkey()), offer, compute_units=200_000, priority_fee_lamports=10_000)
+        transaction = VersionedTransaction(message, [key])
+        _Chain(session, url).send([transaction], preflight=True)
+        return str(transaction.signatures[0])
 
 
 def runtime_alone() -> float:
