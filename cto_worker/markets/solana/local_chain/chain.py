@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from solders.pubkey import Pubkey
     from solders.transaction import VersionedTransaction
 
+    from cto_worker.markets.solana.local_chain.runtime import Execution
+
 MAX_BLOCK_TRANSACTIONS = 1_000
 MAX_PENDING = 20_000
 logger = logging.getLogger(__name__)
@@ -154,21 +156,22 @@ class _BlockState:
         if execution is None:
             return
         self._signatures.add(signature)
-        addresses = tuple(bytes(address) for address in execution.addresses)
-        position = len(self.receipts)
+        self._note_changes(execution)
         self.receipts.append(
             Receipt(
-                signature,
-                block.height,
-                position,
-                block.time_s,
-                execution.fee,
-                execution.error,
-                bytes(transaction),
-                execution.meta,
-                addresses,
+                signature=signature,
+                height=block.height,
+                position=len(self.receipts),
+                time_s=block.time_s,
+                fee=execution.fee,
+                error=execution.error,
+                transaction=bytes(transaction),
+                meta=execution.meta,
+                addresses=tuple(bytes(address) for address in execution.addresses),
             )
         )
+
+    def _note_changes(self, execution: Execution) -> None:
         before = dict(zip(execution.addresses, execution.meta["preBalances"], strict=True))
         for address in execution.changed:
             if address not in self.changed and not self._chain.is_known(address):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import base58
 from solders.clock import Clock
@@ -45,6 +45,13 @@ class Execution:
     meta: dict[str, Any]
     addresses: list[Pubkey]
     changed: list[Pubkey]  # the writable accounts
+
+
+class _Balances(NamedTuple):
+    """The balances of a transaction's accounts. ``tokens`` has those of its writable token accounts."""
+
+    lamports: list[int]
+    tokens: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,32 +110,16 @@ class Runtime:
         except LookupError:
             return None
         addresses = accounts.addresses
-        before, tokens_before = self._balances(addresses, accounts.writable)
+        before = self._balances(addresses, accounts.writable)
         result = self._svm.send_transaction(transaction)
-        after, tokens_after = self._balances(addresses, accounts.writable)
+        after = self._balances(addresses, accounts.writable)
         if isinstance(result, FailedTransactionMetadata):
-            if before[0] == after[0]:
+            if before.lamports[0] == after.lamports[0]:
                 return None
             metadata, error = result.meta(), error_of(result)
         else:
             metadata, error = result, None
-        meta = {
-            "err": error,
-            "status": {"Ok": None} if error is None else {"Err": error},
-            "fee": metadata.fee(),
-            "preBalances": before,
-            "postBalances": after,
-            "preTokenBalances": tokens_before,
-            "postTokenBalances": tokens_after,
-            "innerInstructions": inner_instructions(metadata),
-            "logMessages": metadata.logs(),
-            "loadedAddresses": {
-                "writable": [str(address) for address in accounts.loaded_writable],
-                "readonly": [str(address) for address in accounts.loaded_readonly],
-            },
-            "computeUnitsConsumed": metadata.compute_units_consumed(),
-            "rewards": [],
-        }
+        meta = _meta(metadata, error, accounts, before, after)
         changed = [addresses[index] for index in sorted(accounts.writable)]
         return Execution(metadata.fee(), error, meta, addresses, changed)
 
@@ -173,18 +164,44 @@ class Runtime:
             self._decimals[mint] = token_program.mint_decimals(account.data) if account else 0
         return self._decimals[mint]
 
-    def _balances(
-        self, addresses: list[Pubkey], writable: frozenset[int]
-    ) -> tuple[list[int], list[dict[str, Any]]]:
-        lamports = [self.lamports(address) for address in addresses]
+    def _balances(self, addresses: list[Pubkey], writable: frozenset[int]) -> _Balances:
         tokens = (
             self.token_balance(index, self._svm.get_account(addresses[index])) for index in sorted(writable)
         )
-        return lamports, [each for each in tokens if each]
+        return _Balances(
+            [self.lamports(address) for address in addresses], [entry for entry in tokens if entry]
+        )
 
     def _table_bytes(self, address: Pubkey) -> bytes | None:
         account = self.account(address)
         return account.data if account else None
+
+
+def _meta(
+    metadata: TransactionMetadata,
+    error: Any,
+    accounts: TransactionAccounts,
+    before: _Balances,
+    after: _Balances,
+) -> dict[str, Any]:
+    """Return the member ``meta`` of an answer to ``getTransaction``."""
+    return {
+        "err": error,
+        "status": {"Ok": None} if error is None else {"Err": error},
+        "fee": metadata.fee(),
+        "preBalances": before.lamports,
+        "postBalances": after.lamports,
+        "preTokenBalances": before.tokens,
+        "postTokenBalances": after.tokens,
+        "innerInstructions": inner_instructions(metadata),
+        "logMessages": metadata.logs(),
+        "loadedAddresses": {
+            "writable": [str(address) for address in accounts.loaded_writable],
+            "readonly": [str(address) for address in accounts.loaded_readonly],
+        },
+        "computeUnitsConsumed": metadata.compute_units_consumed(),
+        "rewards": [],
+    }
 
 
 def token_amount(amount: int, decimals: int) -> dict[str, Any]:
