@@ -148,6 +148,6 @@ def _chain() -> Iterator[tuple[int, str, float]]:
             "CTO_LOCAL_CHAIN_SLOT_MS": str(SLOT_MS),
         }
         began_s = time.perf_counter()
-        with process(["-m", "api.cli.system.local_chain"], environment) as child:
+        with process(["-m", "api.cli.main", "local-chain"], environment) as child:
             wait_until(lambda: listens(port), interval_s=0.005)
             yield child.pid, f"http://127.0.0.1:{port}/", time.perf_counter() - began_s

@@ -18,7 +18,6 @@ from support.processes import BIN, Process, environment, free_port
 from support.solana import SOL, in_base64, transfer_of
 from support.waiting import wait_until
 
-COMMAND = [BIN / "python", "-m", "api.cli.system.local_chain"]  # as `cto local-chain`, but starts faster
 MINT = DEMO_TOKENS[0].mint
 
 
@@ -109,7 +108,7 @@ class ChainInProcess(_Client):
 
 
 class ChainProcess(_Client):
-    """The process of ``cto local-chain``, with a block every ``slot_ms``."""
+    """``cto local-chain``, with a block every ``slot_ms``."""
 
     def __init__(self, slot_ms=50):
         self.env = environment(CTO_LOCAL_CHAIN_PORT=str(free_port()), CTO_LOCAL_CHAIN_SLOT_MS=str(slot_ms))
@@ -119,7 +118,7 @@ class ChainProcess(_Client):
         self.process = None
 
     def start(self):
-        self.process = Process(COMMAND, self.env, self.directory / "local-chain.log")
+        self.process = Process([BIN / "cto", "local-chain"], self.env, self.directory / "local-chain.log")
         wait_until(lambda: self.answers() or not self.process.alive)
         assert self.process.alive, self.output()
         return self

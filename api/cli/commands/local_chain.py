@@ -1,23 +1,25 @@
-"""``cto local-chain``: a local Solana chain for development.
-
-``python -m api.cli.system.local_chain`` is the same, and starts faster without the other commands.
-"""
+"""``cto local-chain``: a local Solana chain for development."""
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib import import_module
+
+import click
 
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 from cto_worker.observability import logging_setup
 
-_SERVER = "cto_worker.markets.solana.local_chain.server"  # imported only here: it needs the extra's packages
+_SERVER = "cto_worker.markets.solana.local_chain.server"
 
 
-def run(settings: Settings) -> None:
-    """Run the local chain until SIGINT or SIGTERM. Raises :class:`ConfigError`."""
+@click.command("local-chain")
+def run_local_chain() -> None:
+    """Run a local Solana chain with play money in the foreground until Ctrl-C.
+
+    It listens on 127.0.0.1 only, and keeps its state in CTO_DATA_DIR. Needs the packages of cto[solana].
+    """
+    settings = Settings.from_env()
     try:
         server = import_module(_SERVER)
     except ModuleNotFoundError as error:
@@ -28,11 +30,3 @@ def run(settings: Settings) -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     path = settings.data_dir.absolute() / "local-chain.db"
     server.serve(path, settings.local_chain_port, slot_ms=settings.local_chain_slot_ms)
-
-
-if __name__ == "__main__":
-    try:
-        run(Settings.from_env())
-    except ConfigError as error:
-        sys.stderr.write(f"The local chain does not start: {error}\n")
-        sys.exit(os.EX_CONFIG)

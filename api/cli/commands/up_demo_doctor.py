@@ -11,7 +11,6 @@ import click
 from api.cli.shared_options import as_json
 from api.cli.system.demo import demo
 from api.cli.system.doctor import Finding, examine
-from api.cli.system.local_chain import run
 from api.cli.system.up import up
 from api.cli.terminal.job_state_labels import BAD, GOOD, WARNING
 from api.cli.terminal.table_output import terminal
@@ -34,15 +33,6 @@ def run_system(*, no_flower: bool, workers: int, gateways: int, quiet: bool) -> 
 def run_demo(*, keep: bool) -> None:
     """Run a few operations on a temporary system and show them."""
     demo(terminal(markup=True), keep=keep)
-
-
-@click.command("local-chain")
-def run_local_chain() -> None:
-    """Run a local Solana chain with play money in the foreground until Ctrl-C.
-
-    It listens on 127.0.0.1 only, and keeps its state in CTO_DATA_DIR. Needs the packages of cto[solana].
-    """
-    run(Settings.from_env())
 
 
 @click.command("doctor")
