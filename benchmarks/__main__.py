@@ -14,6 +14,7 @@ from benchmarks import (
     intents,
     job_start,
     journal,
+    local_chain,
     operations,
     page,
     proxy,
@@ -190,6 +191,21 @@ def proxy_lines() -> Iterator[Line]:
         )
 
 
+def chain_lines() -> Iterator[Line]:
+    """Measure the local Solana chain."""
+    bare = local_chain.runtime_alone()
+    for preflight, kind in ((True, "with preflight"), (False, "without")):
+        full = local_chain.local_chain(preflight=preflight)
+        measured = f"{full.per_s:.0f} / {bare:.0f}, start {full.start_s:.2f} s, {full.memory_mb:.0f} MB"
+        what = f"Transfers on the local chain, {kind} / LiteSVM alone, per s"
+        yield Line(what, measured, full.per_s / bare)
+    bought = local_chain.swaps()
+    at_most = local_chain.BUYERS / (local_chain.SLOT_MS / 1_000)  # a quote waits for its block
+    measured = f"{bought.per_s:.0f} / {at_most:.0f}, {bought.memory_mb:.0f} MB"
+    what = f"Swaps on the local chain, {local_chain.BUYERS} at a time / one per block each, per s"
+    yield Line(what, measured, bought.per_s / at_most)
+
+
 GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
     "journal": journal_lines,
     "intents": intent_lines,
@@ -202,6 +218,7 @@ GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
     "flood": flood_lines,
     "proxy": proxy_lines,
     "idle": idle_lines,
+    "chain": chain_lines,
 }
 
 

@@ -6,7 +6,6 @@ No other module reads ``os.environ`` for a setting. Each setting is declared onc
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from marshmallow import EXCLUDE, Schema, ValidationError
 
 from cto_worker.errors import ConfigError
+from cto_worker.host_header import is_loopback
 from cto_worker.setting_fields import (
     addresses,
     crash_point,
@@ -162,6 +162,11 @@ class Settings:
     signer_daily_sol: float = setting("Signer", 10.0, between=(0, 1_000_000), description=
         "SOL that the signed transactions of one user may spend within 24 hours")
 
+    local_chain_port: int = setting("Local chain", 8899, between=(1, 65_535), description=
+        "Port of `cto local-chain` on 127.0.0.1: JSON-RPC, and the interface of an aggregator")
+    local_chain_slot_ms: int = setting("Local chain", 400, between=(0, 10_000), description=
+        "Milliseconds between two blocks. 0: only the method `localAdvance` produces blocks")
+
     log_format: str = setting("Observability", "console", one_of=("console", "json"), description=
         "`console`, or `json`: one JSON object per line")
     otlp_endpoint: str = setting(
@@ -275,16 +280,6 @@ class Settings:
     def loopback(self) -> bool:
         """Whether only this machine can reach the gateway."""
         return is_loopback(self.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach a server that listens at ``host``."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _messages(error: ValidationError) -> list[tuple[str, list[str]]]:

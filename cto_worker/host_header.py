@@ -1,7 +1,8 @@
-"""Host names in the ``Host`` header of an HTTP request (RFC 9110, section 7.2)."""
+"""Host names: of servers, and in the ``Host`` header of an HTTP request (RFC 9110, section 7.2)."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from functools import lru_cache
 
@@ -20,3 +21,13 @@ def host_name(host: str) -> str:
 def as_host_name(address: str) -> str:
     """Return a server's address in the form of a ``Host`` header: IPv6 in brackets."""
     return f"[{address}]" if ":" in address else address.lower()
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach a server that listens at ``host``."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

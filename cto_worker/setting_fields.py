@@ -30,7 +30,7 @@ _FIELDS: dict[type, Callable[[Any], fields.Field[Any]]] = {
 }
 Section = Literal[
     "Gateway", "Console", "Authentication", "Store", "Archive", "Worker", "Market", "Paper market",
-    "Signer", "Observability", "Deployment", "Tests",
+    "Signer", "Local chain", "Observability", "Deployment", "Tests",
 ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ SECTIONS = {
         "up": "commands.up_demo_doctor:run_system",
         "demo": "commands.up_demo_doctor:run_demo",
         "doctor": "commands.up_demo_doctor:check_system",
+        "local-chain": "commands.local_chain:run_local_chain",
     },
     "Access": {
         "login": "commands.login:login",

@@ -28,6 +28,7 @@ CHANGE_NOTHING = {
     "market wallets", "market ledger", "market operation",
     "login", "logout", "profiles", "completion",  # change files of their user only
     "up", "demo",  # run a system, whose calls have their own entries
+    "local-chain",  # play money of one machine, in a database of its own
 }  # fmt: skip
 # The signer must not have access to the store: its commands enter their changes in a log of its own database,
 # which `cto signer changes` lists (tests/integration/signer/test_signer_process.py).

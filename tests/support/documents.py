@@ -49,6 +49,7 @@ TUTORIAL, GUIDE = "tests/browser/test_tutorial.py", "tests/browser/test_guide.py
 OWN_MARKET = "tests/integration/markets/test_own_market.py"
 COMPOSE, BACKUP = "tests/acceptance/test_compose.py", "tests/faults/test_backup.py"
 SIGNER = "tests/integration/signer/test_signer_process.py"
+LOCAL_CHAIN = "tests/integration/markets/test_local_chain.py"
 # The test that runs every block of a page.
 PAGES_RUN_BY = {
     "docs/tutorial.md": TUTORIAL,
@@ -78,6 +79,8 @@ RUN_BY = {
     ("docs/how-to/existing-login.md", "import time"): COMMANDS,
     ("docs/how-to/existing-login.md", "import { connect }"): BROWSER,
     ("docs/how-to/existing-login.md", "cto revoke"): COMMANDS,
+    ("docs/how-to/local-chain.md", "cto local-chain"): LOCAL_CHAIN,
+    ("docs/how-to/local-chain.md", "curl -s"): LOCAL_CHAIN,
     ("docs/how-to/nextjs.md", '"use client"'): BROWSER,
     ("docs/how-to/nextjs.md", "export async function POST"): BROWSER,
     ("docs/how-to/own-market.md", '"""A market'): OWN_MARKET,

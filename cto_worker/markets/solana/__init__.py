@@ -1,0 +1,1 @@
+"""Signed Solana transactions. Needs the packages of the extra ``cto[solana]``."""

@@ -1,0 +1,1 @@
+"""A local chain for development: the Solana runtime behind JSON-RPC. Its money is not real."""

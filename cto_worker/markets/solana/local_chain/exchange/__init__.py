@@ -1,0 +1,1 @@
+"""The local exchange: sells the demo tokens, behind the interface of an aggregator."""
