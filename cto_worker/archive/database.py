@@ -53,7 +53,10 @@ def connected(settings: Settings) -> Iterator[Engine]:
 
 
 def wait_until_reachable(engine: Engine, within_s: float) -> None:
-    """Return when the database accepts a connection. Raises :class:`ArchiveUnavailableError` after that time."""
+    """Return when the database accepts a connection.
+
+    Raises :class:`ArchiveUnavailableError` if it does not within this time.
+    """
     deadline_s = time.monotonic() + within_s
     while True:
         try:
