@@ -20,8 +20,8 @@ from cto_worker.setting_fields import (
     crash_point,
     database_address,
     declaration,
-    explorer_url,
     host_names,
+    link,
     origins,
     password,
     rate,
@@ -73,9 +73,14 @@ class Settings:
     max_rooms: int = setting("Gateway", 1_200, between=(1, 1_000_000), description=
         "Rooms that one connection can be in at the same time, whatever its role")
 
-    explorer_url: str = setting("Console", "", field=explorer_url(), description=
+    explorer_url: str = setting(
+        "Console", "", field=link("https://explorer.example/tx/{signature}"), description=
         "Address of a transaction in a blockchain explorer, with `{signature}`: "
         "`https://explorer.example/tx/{signature}`. Empty: signatures are no links")
+    trace_url: str = setting(
+        "Console", "", field=link("https://traces.example/trace/{traceId}"), description=
+        "Address of an operation's trace, with `{traceId}`: `https://traces.example/trace/{traceId}`. Only "
+        "operations that were accepted with `CTO_OTLP_ENDPOINT` have a trace. Empty: no link")
     confirm_sol: float = setting("Console", 10.0, between=(0, 1_000_000), description=
         "The console asks for confirmation before it starts an operation of this many SOL or more")
 

@@ -108,6 +108,9 @@ def test_it_shows_which_wallets_failed_and_why(rough, page, user, axe, screensho
         )
         link = page.locator(".waterfall a").first
         assert link.get_attribute("href").startswith("https://explorer.example/tx/")
+        trace_id = status["progressEvents"][0]["details"]["traceId"]
+        trace = page.get_by_title("Open the trace of this operation")
+        assert trace.get_attribute("href") == f"https://traces.example/trace/{trace_id}"
         assert axe(page) == []
         assert page.evaluate(FITS)
         screenshot(page, f"operation-{name}-{scheme}-{width}")

@@ -12,6 +12,10 @@ export const PLATFORMS = setting("platforms").split(",").filter(Boolean);
 export const CONFIRM_SOL = Number(setting("confirm-sol"));
 
 const EXPLORER = setting("explorer-url");
+const TRACES = setting("trace-url");
 
 /** Return the address of a transaction in the configured explorer, or null without one. */
 export const explorerUrl = (signature) => (EXPLORER ? EXPLORER.replace("{signature}", encodeURIComponent(signature)) : null);
+
+/** Return the address of an operation's trace, or null without a configured one or without a trace. */
+export const traceUrl = (traceId) => (TRACES && traceId ? TRACES.replace("{traceId}", encodeURIComponent(traceId)) : null);

@@ -63,11 +63,13 @@ export const Address = ({ text, target, keep }) => html`<span class="address"><s
 /** The signature of a transaction, with a link to the explorer if one is configured. */
 export function Signature({ signature }) {
   const url = explorerUrl(signature);
-  const short = shorten(signature);
-  return html`<span class="address">${url
-    ? html`<a class="mono" href=${url} target="_blank" rel="noopener noreferrer" title=${T.openExplorer(signature)}>${short}</a>`
-    : html`<span class="mono" title=${signature}>${short}</span>`}<${Copy} text=${signature} target=${T.signature} /></span>`;
+  return url ? html`<${ExternalId} id=${signature} url=${url} title=${T.openExplorer(signature)} target=${T.signature} />`
+    : html`<${Address} text=${signature} target=${T.signature} />`;
 }
+
+/** A shortened id that links to another site, with a button that copies it. */
+export const ExternalId = ({ id, url, title, target }) => html`<span class="address">
+  <a class="mono" href=${url} target="_blank" rel="noopener noreferrer" title=${title}>${shorten(id)}</a><${Copy} text=${id} target=${target} /></span>`;
 
 /** The placeholders of a view that loads, has an error, or is empty. */
 export const Loading = () => html`<p class="placeholder" role="status">${T.loading}</p>`;

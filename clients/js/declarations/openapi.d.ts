@@ -217,6 +217,8 @@ export interface components {
             currentOperation?: string;
             /** @description The transfer or buy that ended before this event */
             lastStep?: components["schemas"]["StepResult"];
+            /** @description In the first event, if traces are enabled: the job's trace, 32 hexadecimal digits */
+            traceId?: string;
         };
         StepResult: {
             /**
