@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from marshmallow import EXCLUDE, Schema, ValidationError
 
 from cto_worker.errors import ConfigError
-from cto_worker.host_header import is_loopback
+from cto_worker.host_header import as_host_name, is_loopback
 from cto_worker.setting_fields import (
     addresses,
     crash_point,
     database_address,
     declaration,
-    explorer_url,
     host_names,
+    link,
     market_name,
     origins,
     password,
@@ -75,9 +75,14 @@ class Settings:
     max_rooms: int = setting("Gateway", 1_200, between=(1, 1_000_000), description=
         "Rooms that one connection can be in at the same time, whatever its role")
 
-    explorer_url: str = setting("Console", "", field=explorer_url(), description=
+    explorer_url: str = setting(
+        "Console", "", field=link("https://explorer.example/tx/{signature}"), description=
         "Address of a transaction in a blockchain explorer, with `{signature}`: "
         "`https://explorer.example/tx/{signature}`. Empty: signatures are no links")
+    trace_url: str = setting(
+        "Console", "", field=link("https://traces.example/trace/{traceId}"), description=
+        "Address of an operation's trace, with `{traceId}`: `https://traces.example/trace/{traceId}`. Only "
+        "operations that were accepted with `CTO_OTLP_ENDPOINT` have a trace. Empty: no link")
     confirm_sol: float = setting("Console", 10.0, between=(0, 1_000_000), description=
         "The console asks for confirmation before it starts an operation of this many SOL or more")
 
@@ -210,7 +215,7 @@ class Settings:
             secrets = {ENV_PREFIX + each.name.upper() for each in fields(cls) if declaration(each).secret}
             lines = [
                 f"  {name}={'…' if name in secrets else repr(given[name])}: {' '.join(texts)}"
-                for name, texts in _messages(error)
+                for name, texts in sorted(error.normalized_messages().items())
             ]
             raise ConfigError("\n".join(["invalid settings in the environment:", *lines])) from error
         paths = [settings.dispatcher_path, *([settings.socket_path] if settings.embedded else [])]
@@ -268,8 +273,7 @@ class Settings:
     @property
     def listen_url(self) -> str:
         """The URL with the address that the gateway listens on, which may be a wildcard."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"http://{as_host_name(self.host)}:{self.port}"
 
     @property
     def retention_s(self) -> int:
@@ -280,11 +284,6 @@ class Settings:
     def loopback(self) -> bool:
         """Whether only this machine can reach the gateway."""
         return is_loopback(self.host)
-
-
-def _messages(error: ValidationError) -> list[tuple[str, list[str]]]:
-    messages = error.normalized_messages()
-    return sorted((name, texts) for name, texts in messages.items())
 
 
 def _environment_schema() -> Schema:

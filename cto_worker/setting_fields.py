@@ -91,10 +91,10 @@ def url(form: str) -> fields.Field[Any]:
     return _matching(r"https?://.+", f"Must {form}.")
 
 
-def explorer_url() -> fields.Field[Any]:
-    """Return a field of the address of a transaction, with ``{signature}`` in place of its signature."""
-    error = "Must be like https://explorer.example/tx/{signature}."
-    return _matching(r"https?://[^{}]*\{signature\}[^{}]*\Z", error)
+def link(example: str) -> fields.Field[Any]:
+    """Return a field of a link with a name in braces, as in the example, in place of an id."""
+    name = re.escape(example[example.index("{") : example.index("}") + 1])
+    return _matching(rf"https?://[^{{}}]*{name}[^{{}}]*\Z", f"Must be like {example}.")
 
 
 def rate() -> fields.Field[Any]:

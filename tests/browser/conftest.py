@@ -125,7 +125,11 @@ def slow():
 def rough():
     """A system whose market rejects some orders, and does not report others before the timeout."""
     rates = {"CTO_PAPER_FAILURE_RATE": "0.3", "CTO_PAPER_SILENT_RATE": "0.1", "CTO_PAPER_TIMEOUT_MS": "50"}
-    links = {"CTO_EXPLORER_URL": "https://explorer.example/tx/{signature}"}
+    links = {
+        "CTO_EXPLORER_URL": "https://explorer.example/tx/{signature}",
+        "CTO_TRACE_URL": "https://traces.example/trace/{traceId}",
+        "CTO_OTLP_ENDPOINT": "http://127.0.0.1:9",  # jobs have trace ids, and the spans are lost
+    }
     started = System(environment(**rates, **links), "--no-flower").ready()
     yield started
     started.close()

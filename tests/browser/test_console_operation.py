@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from browser.console_page import FITS, open_console, start, wallets, with_outcomes
+from browser.console_page import FITS, cut_at_any_width, open_console, start, wallets, with_outcomes
 from playwright.sync_api import expect
 from support.waiting import wait_until
 
@@ -108,9 +108,13 @@ def test_it_shows_which_wallets_failed_and_why(rough, page, user, axe, screensho
         )
         link = page.locator(".waterfall a").first
         assert link.get_attribute("href").startswith("https://explorer.example/tx/")
+        trace_id = status["progressEvents"][0]["details"]["traceId"]
+        trace = page.get_by_title("Open the trace of this operation")
+        assert trace.get_attribute("href") == f"https://traces.example/trace/{trace_id}"
         assert axe(page) == []
         assert page.evaluate(FITS)
         screenshot(page, f"operation-{name}-{scheme}-{width}")
+    assert cut_at_any_width(page, ".parameters dd", "time") == {}
     expect(page.get_by_role("link", name="Review", exact=True).last).to_have_attribute("href", "/review")
 
 
@@ -133,6 +137,11 @@ def test_a_run_is_replayed_from_its_events(rough, page, user, axe, screenshot):
     expect(page.locator(".run .badge")).to_have_text(final)
     page.get_by_role("button", name="Leave replay").click()
     expect(slider).to_have_count(0)
+    page.get_by_role("button", name="Start again…").click()
+    request = {"buyAmount": "0.05", "walletCount": "6", "mode": "standard", "userId": user}
+    for name, value in request.items():
+        expect(page.locator(f"dialog [name={name}]")).to_have_value(value)
+    page.keyboard.press("Escape")
 
 
 def test_two_runs_are_shown_side_by_side_on_one_axis(rough, page, user, axe, screenshot):

@@ -77,6 +77,20 @@ export interface components {
             /** @description Always true */
             cancelRequested: boolean;
         };
+        Wallets: {
+            /** @description The owner of the job */
+            userId: string;
+            /** @description The wallet that pays for operations of the mode `standard` */
+            funding: components["schemas"]["WalletBalance"];
+            /** @description The operation's wallets, in the order of their use */
+            wallets: components["schemas"]["WalletBalance"][];
+        };
+        WalletBalance: {
+            /** @description The address of the wallet */
+            wallet: string;
+            /** @description SOL in the wallet */
+            balance: number;
+        };
         Stats: {
             /** @description Distinct ids in the request */
             total: number;
@@ -217,6 +231,8 @@ export interface components {
             currentOperation?: string;
             /** @description The transfer or buy that ended before this event */
             lastStep?: components["schemas"]["StepResult"];
+            /** @description In the first event, if traces are enabled: the job's trace, 32 hexadecimal digits */
+            traceId?: string;
         };
         StepResult: {
             /**

@@ -91,6 +91,7 @@ export declare function useCTOJob(jobId: Reactive<string | null | undefined>): {
         estimatedTimeRemaining?: number;
         currentOperation?: string;
         lastStep?: import("../declarations/openapi.js").components["schemas"]["StepResult"];
+        traceId?: string;
     }>;
 };
 /** Track several jobs, all jobs of a user, or (admins) all jobs, with the latest event of each. @param {Reactive<Selection | null>} selection */

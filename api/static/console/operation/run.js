@@ -15,13 +15,14 @@ const X = T.operation;
 
 /**
  * `replayMs`: null, or the time since the start at which the run is shown. `axisMs`: the duration of its chart, or null for its
- * own. `onDuration` gets the duration of a run that has ended.
+ * own. `onDuration` gets the duration of a run that has ended, `onRequest` the values with which the start dialog repeats it.
  */
-export function Run({ session, jobId, replayMs, axisMs, onDuration }) {
+export function Run({ session, jobId, replayMs, axisMs, onDuration, onRequest }) {
   const { job, status, nowMs: liveMs } = useJob(session, jobId);
   const { latest: last, events: all } = job;
   const from = all[0]?.timestamp;
   useEffect(() => { if (job.ended) onDuration(jobId, last.timestamp - from); }, [job.ended]);
+  useEffect(() => { if (job.ended) onRequest?.(requestOf(all)); }, [job.ended]);
   if (job.error) return html`<${Failure} error=${job.error.code === "job_not_found" ? { ...job.error, message: X.notFound } : job.error} />`;
   if (!last) return html`<${Loading} />`;
 
@@ -40,6 +41,14 @@ export function Run({ session, jobId, replayMs, axisMs, onDuration }) {
     <${Parameters} first=${all[0]} latest=${last} />
     <${Events} events=${events} from=${from} isComplete=${all[0].seq === 1} />
     <${RawJson} session=${session} jobId=${jobId} version=${last.seq} /></article>`;
+}
+
+/** Return the values of the start dialog for a run with these events. The slippage is not known from them. */
+function requestOf(events) {
+  const { tokenAddress, mode, buyAmount, platform, userId, userChatId } = events[0];
+  const wallets = events.find(({ details }) => details?.plannedWallets)?.details.plannedWallets;
+  const values = { tokenAddress, mode, buyAmount, userId, userChatId, platform: platform === "unknown" ? "" : platform, ...(wallets && { walletCount: wallets.length }) };
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
 }
 
 function Summary({ session, latest, from, nowMs, needsReview, isReplay }) {
@@ -61,7 +70,7 @@ function Summary({ session, latest, from, nowMs, needsReview, isReplay }) {
     ${!ended && html`<p class="now"><span class="progress" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(progress)} aria-label=${phaseTitle}>
       <i style=${{ transform: `scaleX(${progress / 100})` }}></i></span> <span>${details.currentOperation ?? phaseTitle}</span>
       ${leftMs !== undefined && html`<span class="soft number">${X.remaining(Math.ceil(leftMs / 1_000))}</span>`}</p>`}
-    ${details.error && html`<p class="error"><code>${details.errorCode}</code> ${details.error}</p>`}
+    ${details.error && html`<p class="error">${details.error} <code>${details.errorCode}</code></p>`}
     ${state.kind === "review" && html`<p class="note">${X.review} <a href="/review">${X.reviewLink}</a></p>`}
     ${state.kind === "reviewed" && html`<p class="note">${X.reviewed}</p>`}
     ${isCancelling && !ended && html`<${CancelDialog} session=${session} jobIds=${[jobId]} onClose=${() => setCancelling(false)} />`}</header>`;

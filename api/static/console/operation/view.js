@@ -10,12 +10,13 @@ import { Copy, Icon } from "/static/console/ui.js";
 
 const X = T.operation;
 
-export function OperationView({ session, route: { jobId, query } }) {
+export function OperationView({ session, route: { jobId, query }, start }) {
   const other = query.get("with");
   const jobIds = other ? [jobId, other] : [jobId];
   const [durations, setDurations] = useState({});
   const [replayMs, setReplayMs] = useState(null);
   const [isChoosing, setChoosing] = useState(false);
+  const [request, setRequest] = useState(null); // of the operation, to start it again
   const onDuration = (id, ms) => setDurations((before) => ({ ...before, [id]: ms }));
   const areEnded = jobIds.every((id) => id in durations);
   const totalMs = Math.max(1, ...jobIds.map((id) => durations[id] ?? 0));
@@ -26,6 +27,7 @@ export function OperationView({ session, route: { jobId, query } }) {
   };
   return html`<div class="list-head"><p><a class="back" href="/"><${Icon} kind="back" />${X.back}</a></p>
       <div class="actions">
+        ${request && html`<button type="button" onClick=${() => start(request)}>${X.again}</button>`}
         ${areEnded && replayMs === null && html`<button type="button" onClick=${() => setReplayMs(0)}>${T.replay.start}</button>`}
         ${other ? html`<button type="button" onClick=${() => compareWith(null)}>${T.compare.close}</button>`
           : html`<button type="button" onClick=${() => setChoosing(true)}>${T.compare.start}</button>`}
@@ -33,6 +35,6 @@ export function OperationView({ session, route: { jobId, query } }) {
     ${replayMs !== null && html`<${Replay} atMs=${replayMs} totalMs=${totalMs} onMove=${setReplayMs} onLeave=${() => setReplayMs(null)} />`}
     <h1 class="hidden">${X.title}</h1>
     <div class="runs" data-count=${jobIds.length}>${jobIds.map((id) => html`<${Run} key=${id} session=${session} jobId=${id}
-      replayMs=${replayMs} axisMs=${other && areEnded ? totalMs : null} onDuration=${onDuration} />`)}</div>
+      replayMs=${replayMs} axisMs=${other && areEnded ? totalMs : null} onDuration=${onDuration} onRequest=${id === jobId ? setRequest : undefined} />`)}</div>
     ${isChoosing && html`<${CompareDialog} session=${session} jobId=${jobId} onChoose=${compareWith} onClose=${() => setChoosing(false)} />`}`;
 }

@@ -40,9 +40,10 @@ export function OperationsView({ session, route, start }) {
         ${cancellable.length > 0 && html`<${BulkCancel} session=${session} rows=${cancellable} onDone=${() => setSelected(new Set())} />`}
         <${SavedViews} current=${key} />
         <${CsvButton} session=${session} filters=${filters} />
-        <button class="primary" type="button" onClick=${start}>${T.list.start}</button></div></div>
+        <button class="primary" type="button" onClick=${() => start()}>${T.list.start}</button></div></div>
     <${FilterBar} filters=${filters} searchField=${searchField} isOwn=${Boolean(session.user)} />
     <${Totals} totals=${totals} filters=${filters} />
+    ${list?.isArchiveAway && html`<p class="note" role="status">${T.list.archiveAway}</p>`}
     ${list?.error && html`<${Failure} error=${list.error} retry=${() => list.load()} />`}
     <${Contents} list=${list} filters=${filters} start=${start}
       tableProps=${{ active, setActive, selected, toggle, toggleAll }} total=${totals?.total} />
@@ -69,12 +70,13 @@ function Contents({ list, filters, start, tableProps, total }) {
   if (!list || (list.isLoading && !list.rows.length)) return html`<${Loading} />`;
   if (!list.rows.length) {
     if (list.error) return null;
+    if (list.isArchiveAway) return html`<${Empty} title=${T.list.noUnfinished} />`;
     return Object.keys(filters).length
       ? html`<${Empty} title=${T.list.noMatch}><button type="button" onClick=${() => navigate("/")}>${T.list.clear}</button><//>`
-      : html`<${Empty} title=${T.list.empty}><p>${T.list.emptyHint}</p><button class="primary" type="button" onClick=${start}>${T.list.start}</button><//>`;
+      : html`<${Empty} title=${T.list.empty}><p>${T.list.emptyHint}</p><button class="primary" type="button" onClick=${() => start()}>${T.list.start}</button><//>`;
   }
   return html`<${OperationsTable} list=${list} ...${tableProps}>
-      <p class="list-end soft" role="status">${list.isLoadingMore ? T.list.loadingMore : list.hasMore ? "" : T.list.end}</p><//>
+      <p class="list-end soft" role="status">${list.isLoadingMore ? T.list.loadingMore : list.hasMore || list.isArchiveAway ? "" : T.list.end}</p><//>
     <p class="list-count soft">${T.list.count(list.rows.length, total)}</p>`;
 }
 

@@ -64,6 +64,7 @@ class Details(_Model, frozen=True, kw_only=True):
     estimated_time_remaining: int | None = None
     current_operation: str | None = None
     last_step: Step | None = None
+    trace_id: str | None = None
 
 
 class Event(_Model, frozen=True, kw_only=True):
