@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 LATE_S = 10.0  # the relay receives its own heartbeat every 2 s, and reconnects after 6 s without one
 STATIC = Path(__file__).parent / "static"
-CONSOLE_ADDRESSES = ("/", "/operations/<job_id>", "/review", "/system")
+CONSOLE_ADDRESSES = ("/", "/operations/<job_id>", "/review", "/audit", "/system")
 
 
 def create_app(  # noqa: PLR0913, PLR0917 - the parts that the app is built from
