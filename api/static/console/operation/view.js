@@ -1,6 +1,7 @@
-// One operation, at "/operations/<id>"; with `?with=<id>`, two operations side by side.
+// One operation, at "/operations/<id>"; with `?with=<id>`, two operations side by side; with `?wallet=<address>`, with a marked wallet.
 import { html, useState } from "/static/third_party/preact.js";
 import { CompareDialog } from "/static/console/operation/compare.js";
+import { Comparison } from "/static/console/operation/comparison.js";
 import { curlOf } from "/static/console/operation/parameters.js";
 import { Replay } from "/static/console/operation/replay.js";
 import { Run } from "/static/console/operation/run.js";
@@ -31,8 +32,8 @@ export function OperationView({ session, route: { jobId, query } }) {
           : html`<button type="button" onClick=${() => setChoosing(true)}>${T.compare.start}</button>`}
         <${Copy} text=${curlOf(jobId)} target=${X.curlTarget} label=${X.curl} /></div></div>
     ${replayMs !== null && html`<${Replay} atMs=${replayMs} totalMs=${totalMs} onMove=${setReplayMs} onLeave=${() => setReplayMs(null)} />`}
-    <h1 class="hidden">${X.title}</h1>
-    <div class="runs" data-count=${jobIds.length}>${jobIds.map((id) => html`<${Run} key=${id} session=${session} jobId=${id}
-      replayMs=${replayMs} axisMs=${other && areEnded ? totalMs : null} onDuration=${onDuration} />`)}</div>
+    <h1 class="hidden">${other ? T.compare.title : X.title}</h1>
+    ${other ? html`<${Comparison} key=${other} session=${session} jobIds=${jobIds} replayMs=${replayMs} onDuration=${onDuration} />`
+      : html`<${Run} session=${session} jobId=${jobId} replayMs=${replayMs} onDuration=${onDuration} marked=${query.get("wallet")} />`}
     ${isChoosing && html`<${CompareDialog} session=${session} jobId=${jobId} onChoose=${compareWith} onClose=${() => setChoosing(false)} />`}`;
 }

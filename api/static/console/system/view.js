@@ -3,7 +3,7 @@ import { html } from "/static/third_party/preact.js";
 import { bytes, duration, integer } from "/static/console/format.js";
 import { useRequest } from "/static/console/observable.js";
 import { operationPath } from "/static/console/router.js";
-import { MinutesChart } from "/static/console/system/minutes-chart.js";
+import { MinutesChart, OUTCOMES } from "/static/console/system/minutes-chart.js";
 import { T } from "/static/console/texts.js";
 import { Empty, Failure, Loading, Time } from "/static/console/ui.js";
 
@@ -31,7 +31,7 @@ function State({ state: { workers, gateways, lost, queues, jobs, oldestWaiting, 
       ${tile("needsReview", html`<a href="/review">${integer(jobs.needsReview)}</a>`, "", jobs.needsReview ? "warn" : "")}
       ${tile("memory", bytes(store.memoryBytes), X.limit(bytes(store.memoryLimitBytes)))}</dl>
     <section class="panel"><h2>${X.lastHour}</h2>
-      <p class="soft">${X.ended(integer(lastHour.completed), integer(lastHour.failed))}</p>
+      <p class="outcomes">${OUTCOMES.map((outcome) => html`<span class=${outcome}><i></i>${integer(lastHour[outcome])} ${X.outcomes[outcome]}</span>`)}</p>
       <${MinutesChart} minutes=${minutes} />
       <${Latencies} lastHour=${lastHour} /></section>
     ${lost.length > 0 && html`<section class="panel" data-kind="bad"><h2>${X.lost}</h2>
@@ -48,7 +48,7 @@ const connectionsOf = ({ connections }) => Object.entries(connections).map(([nam
 
 const Slots = ({ used, all }) => html`<span class="slots"><span class="progress"><i style=${{ transform: `scaleX(${all ? used / all : 0})` }}></i></span> <span class="number">${used}/${all}</span></span>`;
 
-const Table = ({ name, columns, rows }) => html`<div class="scroll" tabindex="0" role="region" aria-label=${name}><table class="facts-table"><thead><tr>${columns.map((name) => html`<th scope="col">${X.columns[name]}</th>`)}</tr></thead>
+const Table = ({ name, columns, rows }) => html`<div class="scroll" tabindex="0" role="region" aria-label=${name}><table class="facts-table"><thead><tr>${columns.map((name) => html`<th scope="col" title=${name === "delay" ? X.delayTitle : undefined}>${X.columns[name]}</th>`)}</tr></thead>
   <tbody>${rows.map((cells) => html`<tr>${cells.map((cell, index) => (index ? html`<td class="number">${cell}</td>` : html`<th scope="row" class="mono">${cell}</th>`))}</tr>`)}</tbody></table></div>`;
 
 function Latencies({ lastHour }) {
