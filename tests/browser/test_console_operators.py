@@ -65,9 +65,10 @@ def test_an_operator_resolves_every_unknown_step(rough, page, user, axe, screens
     expect(row(page, job_id).locator(".badge")).to_have_text("unknown, reviewed")
     row(page, job_id).get_by_role("link").click()
     for step in steps:
-        expect(page.locator("tr").filter(has=page.get_by_title(step["wallet"]))).to_contain_text(
-            f"{step['kind']} recorded as executed"
-        )
+        shown = page.locator("tr").filter(has=page.get_by_title(step["wallet"]))
+        expect(shown).to_contain_text(f"{step['kind']} executed")
+        expect(shown).to_contain_text("recorded by anonymous")
+    assert page.evaluate(FITS)
     screenshot(page, f"operation-reviewed-{scheme}-{width}")
     open_console(page, rough, f"/audit?jobId={job_id}")
     expect(page.locator(".audit-entries tbody tr")).to_have_count(1 + len(steps))

@@ -39,7 +39,8 @@ function State({ state: { workers, gateways, lost, queues, jobs, oldestWaiting, 
     <section class="panel"><h2>${X.workers}</h2>${workers.length === 0 ? html`<p class="error">${X.none}</p>`
       : html`<${Table} name=${X.workers} columns=${["id", "operations", "heartbeat", "version"]} rows=${workers.map((each) => [each.id, html`<${Slots} used=${each.operations} all=${each.slots} />`, X.before(duration(each.heartbeatAgeMs)), each.version])} />`}</section>
     <section class="panel"><h2>${X.gateways}</h2>
-      <${Table} name=${X.gateways} columns=${["id", "connections", "delay", "heartbeat", "version"]} rows=${gateways.map((each) => [each.id, connectionsOf(each), duration(each.relayDelayMs), X.before(duration(each.heartbeatAgeMs)), each.version])} /></section>
+      <${Table} name=${X.gateways} columns=${["id", "connections", "delay", "heartbeat", "version"]} rows=${gateways.map((each) => [each.id, connectionsOf(each), duration(each.relayDelayMs), X.before(duration(each.heartbeatAgeMs)), each.version])} />
+      <p class="hint">${X.delayHint}</p></section>
     <section class="panel"><h2>${X.queues}</h2><${Table} name=${X.queues} columns=${["queue", "messages"]} rows=${Object.entries(queues).map(([name, number]) => [name, integer(number)])} />
       <p class="soft">${X.snapshot} <${Time} ms=${store.snapshotAt} /></p></section>`;
 }
@@ -48,7 +49,7 @@ const connectionsOf = ({ connections }) => Object.entries(connections).map(([nam
 
 const Slots = ({ used, all }) => html`<span class="slots"><span class="progress"><i style=${{ transform: `scaleX(${all ? used / all : 0})` }}></i></span> <span class="number">${used}/${all}</span></span>`;
 
-const Table = ({ name, columns, rows }) => html`<div class="scroll" tabindex="0" role="region" aria-label=${name}><table class="facts-table"><thead><tr>${columns.map((name) => html`<th scope="col" title=${name === "delay" ? X.delayTitle : undefined}>${X.columns[name]}</th>`)}</tr></thead>
+const Table = ({ name, columns, rows }) => html`<div class="scroll" tabindex="0" role="region" aria-label=${name}><table class="facts-table"><thead><tr>${columns.map((name) => html`<th scope="col">${X.columns[name]}</th>`)}</tr></thead>
   <tbody>${rows.map((cells) => html`<tr>${cells.map((cell, index) => (index ? html`<td class="number">${cell}</td>` : html`<th scope="row" class="mono">${cell}</th>`))}</tr>`)}</tbody></table></div>`;
 
 function Latencies({ lastHour }) {
