@@ -1,4 +1,4 @@
-"""The views of one job under ``/api/cto``: submit, read and cancel it.
+"""The views of one job under ``/api/cto``: submit, read and cancel it, and the balances for a new one.
 
 Events are sent as the bytes that the worker wrote, and are not decoded.
 """
@@ -17,20 +17,24 @@ from api.auth.authentication import actor, caller
 from api.auth.caller import Action
 from api.auth.origins_and_hosts import MAX_SHOWN
 from api.errors import ForbiddenError
-from api.rest.job_filter_parsing import MAX_INTEGER
-from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query
+from api.rest.job_filter_parsing import MAX_INTEGER, check_user_id
+from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query, wrong
 from api.rest.responses import success
-from cto_worker.domain.field_types import Amount, Count, JobId, doc
+from cto_worker.domain.field_types import Amount, Count, JobId, OwnerId, doc
 from cto_worker.domain.lamports import to_sol
+from cto_worker.domain.operation_request import MAX_WALLETS
 from cto_worker.domain.progress_event import JobStatus, decode
 from cto_worker.domain.purchase_outcome import PurchaseOutcome
 from cto_worker.errors import JobEndedError, JobNotFoundError
 from cto_worker.operation.cancel_job import cancel as cancel_job
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from api.auth.caller import Caller
     from api.history.job_history import JobHistory
     from cto_worker.domain.journal_ports import Journal
+    from cto_worker.domain.market_port import Account
     from cto_worker.jobs.job_producer import JobProducer
     from cto_worker.store.job_review import ResolvedIntent
 
@@ -72,6 +76,21 @@ class ResolvedStep(Struct, rename="camel"):
     at: Annotated[
         Count, doc("The time of the record, in milliseconds since 1970-01-01 UTC; 0 if `by` is empty")
     ]
+
+
+class WalletBalance(Struct):
+    """A wallet and the SOL in it."""
+
+    wallet: Annotated[str, doc("The address of the wallet")]
+    balance: Annotated[Amount, doc("SOL in the wallet")]
+
+
+class Wallets(Struct, rename="camel"):
+    """The wallets with which an operation of the user would begin."""
+
+    user_id: OwnerId
+    funding: Annotated[WalletBalance, doc("The wallet that pays for operations of the mode `standard`")]
+    wallets: Annotated[list[WalletBalance], doc("The operation's wallets, in the order of their use")]
 
 
 def blueprint(  # noqa: C901 - a list of routes
@@ -171,6 +190,31 @@ def _resolved_step(intent: ResolvedIntent) -> ResolvedStep:
         by=resolver.name,
         at=resolver.at_ms,
     )
+
+
+def wallets_blueprint(read_account: Callable[[str, int], Account]) -> Blueprint:
+    """Return the route of the balances.
+
+    ``read_account`` is that of :func:`cto_worker.market_registry.account_reader`.
+    """
+    routes = Blueprint("wallets", __name__, url_prefix="/api/cto")
+
+    @routes.get("/wallets")
+    def wallets() -> Response:
+        parameters = query(request, ["userId", "walletCount"])
+        count = integer(parameters, "walletCount", 1, MAX_WALLETS, 1)
+        user_id = parameters.get("userId", caller().user_id)
+        if user_id is None:
+            raise wrong("userId", "Required, because the caller is not a user.")
+        check_user_id(caller(), user_id)
+        return success(msgspec.json.encode(_wallets(user_id, read_account(user_id, count))))
+
+    return routes
+
+
+def _wallets(user_id: str, account: Account) -> Wallets:
+    balances = [WalletBalance(wallet, to_sol(lamports)) for wallet, lamports in account.wallets.items()]
+    return Wallets(user_id, WalletBalance(account.funding_wallet, to_sol(account.funding_lamports)), balances)
 
 
 def _check_may_submit_for(submitter: Caller, field: str, user_id: Any) -> None:

@@ -7,7 +7,7 @@ import json
 import re
 
 import pytest
-from browser.console_page import FITS, open_console, row, start, with_outcomes
+from browser.console_page import FITS, cut_at_any_width, open_console, row, start, with_outcomes
 from playwright.sync_api import expect
 from support.samples import operation
 from support.waiting import wait_until
@@ -246,6 +246,7 @@ def test_the_list_is_accessible_and_fits_the_screen(rough, page, user, axe, scre
     assert axe(page) == []
     assert page.evaluate(FITS)
     screenshot(page, f"list-{scheme}-{width}")
+    assert cut_at_any_width(page, ".operations td", ".badge") == {}
 
 
 def test_an_operation_is_started_in_the_dialog(slow, page, user, troubles, axe, screenshot):
@@ -283,6 +284,14 @@ def test_a_large_start_is_confirmed(system, page, user):
         dialog.locator(f"[name={name}]").fill(value)
     expect(dialog.locator(".preview")).to_contain_text("12 SOL to buy")
     expect(dialog.locator(".preview")).to_contain_text("2.4 SOL for each wallet")
+    expect(dialog.locator(".preview")).to_contain_text("100 SOL in the funding wallet")
+    dialog.locator("[name=buyAmount]").fill("112")
+    dialog.get_by_role("button", name="Start", exact=True).click()
+    expect(dialog.locator("#buyAmount-error")).to_have_text("The balance is 12 SOL too low, before fees.")
+    dialog.locator("[name=buyAmount]").fill("12")
+    dialog.locator("[name=mode]").select_option("prefunded")
+    expect(dialog.locator(".preview")).to_contain_text("100 SOL in the wallet with the least")
+    dialog.locator("[name=mode]").select_option("standard")
     dialog.get_by_role("button", name="Start", exact=True).click()
     expect(dialog).to_contain_text("It spends up to 12 SOL from 5 wallets.")
     dialog.get_by_role("button", name="Back").click()

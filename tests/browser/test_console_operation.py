@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from browser.console_page import FITS, open_console, row, start, wallets, with_outcomes
+from browser.console_page import FITS, cut_at_any_width, open_console, row, start, wallets, with_outcomes
 from playwright.sync_api import expect
 from support.waiting import wait_until
 
@@ -131,6 +131,7 @@ def test_it_shows_which_wallets_failed_and_why(rough, page, user, axe, screensho
     expect(page.locator(".events .error").last).to_contain_text(f"wallet {number} ({bad[:4]}…{bad[-4:]})")
     page.get_by_text("Audit log").click()
     expect(page.locator(".audit-entries tbody tr")).to_contain_text(["job.submit"])
+    assert cut_at_any_width(page, ".parameters dd", "time") == {}
     page.locator(f".w-wallet a[title='{bad}']").click()
     page.wait_for_url(f"{rough.url}/?wallet={bad}")
     row(page, unknown["jobId"]).get_by_role("link").click()
@@ -156,6 +157,11 @@ def test_a_run_is_replayed_from_its_events(rough, page, user, axe, screenshot):
     expect(page.locator(".run .badge")).to_have_text(final)
     page.get_by_role("button", name="Leave replay").click()
     expect(slider).to_have_count(0)
+    page.get_by_role("button", name="Start again…").click()
+    request = {"buyAmount": "0.05", "walletCount": "6", "mode": "standard", "userId": user}
+    for name, value in request.items():
+        expect(page.locator(f"dialog [name={name}]")).to_have_value(value)
+    page.keyboard.press("Escape")
 
 
 def test_two_runs_are_compared_in_one_table_on_one_axis(rough, page, user, axe, screenshot):

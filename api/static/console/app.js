@@ -21,16 +21,21 @@ export function App({ session, signIn }) {
   const route = useRoute();
   const [dialog, setDialog] = useState(null);
   const connection = useObservable(session.connection);
+  const [startValues, setStartValues] = useState({});
   const open = (name) => setDialog((before) => before ?? name);
+  /** Open the start dialog with these values instead of its defaults. */
+  const start = (values = {}) => {
+    setStartValues(values);
+    open("start");
+  };
   useKeys({
-    "?": () => open("keys"), n: () => open("start"),
+    "?": () => open("keys"), n: () => start(),
     "g o": () => navigate("/"), "g r": () => navigate("/review"), "g a": () => navigate("/audit"), "g s": () => navigate("/system"),
   });
   const View = VIEWS[route.view];
   const title = route.view === "unknown" ? T.unknownPage.title : T.nav[route.view] ?? T.operation.title;
   useEffect(() => { document.title = `${title} · ${T.product}`; }, [title]);
   if (session.isSignedOut) return html`<${SignIn} session=${session} error=${connection.error} signIn=${signIn} />`;
-  const start = () => open("start");
   return html`<a class="skip" href="#main">${T.skip}</a>
     <${Header} session=${session} route=${route} openKeys=${() => open("keys")} />
     <${Banners} session=${session} />
@@ -38,7 +43,7 @@ export function App({ session, signIn }) {
       <${View} key=${route.jobId ?? route.view} session=${session} route=${route} start=${start} />
     </main>
     ${dialog === "keys" && html`<${KeysDialog} onClose=${() => setDialog(null)} />`}
-    ${dialog === "start" && html`<${StartDialog} session=${session} onClose=${() => setDialog(null)} />`}`;
+    ${dialog === "start" && html`<${StartDialog} session=${session} initial=${startValues} onClose=${() => setDialog(null)} />`}`;
 }
 
 function UnknownPage() {

@@ -8,6 +8,8 @@ export const AUTH_REQUIRED = setting("auth") === "required";
 export const MARKET = setting("market");
 /** The platforms that a request may name; empty: any. */
 export const PLATFORMS = setting("platforms").split(",").filter(Boolean);
+/** Whether the gateway can read the balances of wallets. */
+export const HAS_BALANCES = setting("balances") === "true";
 /** The SOL from which on a start must be confirmed. */
 export const CONFIRM_SOL = Number(setting("confirm-sol"));
 

@@ -115,6 +115,7 @@ export const T = {
   operation: {
     title: "Operation",
     back: "Operations",
+    again: "Start again…",
     waitingFor: "Waiting for a worker",
     took: (text) => `took ${text}`, since: (text) => `for ${text}`,
     remaining: (seconds) => `about ${seconds} s left`,
@@ -234,6 +235,9 @@ export const T = {
     slippageHint: "Largest price change at which a buy still executes, in per cent. Empty: the default of the gateway.",
     perWallet: (amount) => `${amount} for each wallet`,
     preview: "Cost",
+    balance: "Balance",
+    available: { standard: (amount) => `${amount} in the funding wallet`, prefunded: (amount) => `${amount} in the wallet with the least` },
+    missing: (amount) => `The balance is ${amount} too low, before fees.`,
     total: (amount) => `${amount} to buy, and network fees`,
     paper: "Simulated market: no real money moves.",
     submit: "Start", starting: "Starting…", cancel: "Close",

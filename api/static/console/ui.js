@@ -1,7 +1,7 @@
 // Small parts that several views use.
 import { html, useEffect, useRef, useState } from "/static/third_party/preact.js";
 import { explorerUrl } from "/static/console/config.js";
-import { ago, exactPrice, exactSol, exactTokens, fullTime, price, shortTime, shorten, sol, tokens } from "/static/console/format.js";
+import { ago, exactPrice, exactSol, exactTokens, fullTime, fineSol, price, shortTime, shorten, sol, tokens } from "/static/console/format.js";
 import { useNow } from "/static/console/observable.js";
 import { buyParts, buyText } from "/static/console/outcome.js";
 import { T } from "/static/console/texts.js";
@@ -21,6 +21,9 @@ export const Badge = ({ state: { kind, text } }) => html`<span class="badge" dat
 /** An amount of SOL, rounded; the exact value is its title. */
 export const Sol = ({ amount, unit = false }) => html`<span class="number" title=${exactSol(amount)}>${sol(amount)}${unit ? " SOL" : ""}</span>`;
 
+/** An amount of SOL of a single wallet, with fees. */
+export const FineSol = ({ amount }) => html`<span class="number" title=${exactSol(amount)}>${fineSol(amount)}</span>`;
+
 export const Tokens = ({ baseUnits }) => html`<span class="number" title=${exactTokens(baseUnits)}>${tokens(baseUnits)}</span>`;
 
 export const Price = ({ amount }) => html`<span class="number" title=${exactPrice(amount)}>${price(amount)}</span>`;
@@ -34,6 +37,9 @@ export function LiveTime({ ms }) {
   const nowMs = useNow(Date.now() - ms < MINUTE_MS ? 1_000 : MINUTE_MS / 2);
   return html`<${Time} ms=${ms} nowMs=${nowMs} />`;
 }
+
+/** A moment with its date and zone, and how long ago it was. */
+export const Moment = ({ ms }) => html`<time datetime=${new Date(ms).toISOString()}><span class="clock number">${fullTime(ms)}</span> <span class="ago">${ago(ms)}</span></time>`;
 
 /** Buys of an operation: a bar that is split by their results, and "8/10". */
 export function Buys({ latest }) {

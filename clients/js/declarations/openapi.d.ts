@@ -97,6 +97,20 @@ export interface components {
             /** @description The time of the record, in milliseconds since 1970-01-01 UTC; 0 if `by` is empty */
             at: number;
         };
+        Wallets: {
+            /** @description The owner of the job */
+            userId: string;
+            /** @description The wallet that pays for operations of the mode `standard` */
+            funding: components["schemas"]["WalletBalance"];
+            /** @description The operation's wallets, in the order of their use */
+            wallets: components["schemas"]["WalletBalance"][];
+        };
+        WalletBalance: {
+            /** @description The address of the wallet */
+            wallet: string;
+            /** @description SOL in the wallet */
+            balance: number;
+        };
         Stats: {
             /** @description Distinct ids in the request */
             total: number;

@@ -78,6 +78,22 @@ class PaperMarket:
         """See :meth:`cto_worker.domain.market_port.MarketType.from_settings`."""
         return cls(connect(settings.paper_url), settings)
 
+    @classmethod
+    def account_reader(cls, settings: Settings, store: Redis) -> Callable[[str, int], Account] | None:
+        """See :func:`cto_worker.market_registry.account_reader`. ``None`` with a store of its own."""
+        if settings.paper_url:
+            return None
+        initial = to_lamports(settings.paper_balance_sol)
+
+        def read(user_id: str, wallet_count: int) -> Account:
+            addresses = [address(user_id, index) for index in range(wallet_count + 1)]
+            found: Any = store.hmget(keys.paper_wallets(user_id), addresses)
+            balances = [initial if lamports is None else int(lamports) for lamports in found]
+            funding, *wallets = zip(addresses, balances, strict=True)
+            return Account(*funding, dict(wallets))
+
+        return read
+
     def __init__(self, store: Redis, settings: Settings) -> None:
         self._store = store
         self._balance_lamports = to_lamports(settings.paper_balance_sol)

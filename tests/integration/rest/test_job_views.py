@@ -20,6 +20,7 @@ from cto_worker.domain.progress_event import Phase
 from cto_worker.domain.purchase_outcome import PurchaseOutcome
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
+from cto_worker.markets.paper.market import PaperMarket
 from cto_worker.operation.progress_reporter import ProgressReporter, accepted_event
 from cto_worker.store import keys
 from cto_worker.store.redis_journal import RedisJournal
@@ -199,6 +200,24 @@ def test_the_events_after_a_seq(rest, record):
         assert answer["jobId"] == "j1"
         assert [event["seq"] for event in answer["events"]] == list(range(after + 1, 5))
     assert len(data(rest.get("/api/cto/job/j1/events"))["events"]) == 4
+
+
+def test_balances_are_those_of_the_market_and_reading_opens_no_wallet(rest, store, settings):
+    path = "/api/cto/wallets?userId=7&walletCount=2"
+    before = data(rest.get(path))
+    assert not store.exists(keys.paper_wallets("7"), keys.PAPER_LEDGER)
+    account = PaperMarket.from_settings(settings, lambda _: store).account("7", 2)
+    opened = [account.funding_wallet, *account.wallets]
+    initial = settings.paper_balance_sol
+    assert before == {
+        "userId": "7",
+        "funding": {"wallet": opened[0], "balance": initial},
+        "wallets": [{"wallet": wallet, "balance": initial} for wallet in opened[1:]],
+    }
+    store.hincrby(keys.paper_wallets("7"), opened[2], -1_500_000_000)
+    assert data(rest.get(path))["wallets"][1]["balance"] == initial - 1.5
+    for bad in ("", "?userId=7&walletCount=51", "?userId=a%20b"):
+        error(rest.get(f"/api/cto/wallets{bad}"), 400, "invalid_query")
 
 
 def test_statistics_count_each_job_once(rest, record):

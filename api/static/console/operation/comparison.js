@@ -1,6 +1,6 @@
 // Two runs: their differences, and their wallets in one table on one axis.
 import { html, useState } from "/static/third_party/preact.js";
-import { duration, exactSol, exactTokens, price, shortId, shorten, sol, tokens } from "/static/console/format.js";
+import { duration, exactSol, exactTokens, fineSol, price, shortId, shorten, tokens } from "/static/console/format.js";
 import { displayState } from "/static/console/outcome.js";
 import { NoRun, useRun } from "/static/console/operation/run.js";
 import { Summary } from "/static/console/operation/summary.js";
@@ -10,8 +10,8 @@ import { T } from "/static/console/texts.js";
 const PARAMETERS = ["tokenAddress", "userId", "mode", "platform", "buyAmount"];
 const X = T.compare;
 
-export function Comparison({ session, jobIds: [one, other], replayMs, onDuration }) {
-  const views = [useRun(session, one, replayMs, onDuration), useRun(session, other, replayMs, onDuration)];
+export function Comparison({ session, jobIds: [one, other], replayMs, onEnd }) {
+  const views = [useRun(session, one, replayMs, onEnd), useRun(session, other, replayMs, onEnd)];
   const summaries = html`<div class="runs" data-count="2">${views.map((view) => html`<article class="run" key=${view.jobId}>
     ${view.run ? html`<${Summary} session=${session} view=${view} isLinked />` : html`<${NoRun} error=${view.error} />`}</article>`)}</div>`;
   return html`${summaries}${views.every(({ run }) => run) && html`<${Differences} views=${views} /><${ComparedWallets} views=${views} />`}`;
@@ -25,8 +25,8 @@ function Differences({ views }) {
     numbers(X.facts.bought, one.bought, other.bought, String),
     numbers(X.facts.duration, one.lengthMs, other.lengthMs, duration),
     numbers(X.facts.waited, one.waitedMs, other.waitedMs, duration),
-    numbers(X.facts.spent, one.spent, other.spent, sol, exactSol),
-    numbers(X.facts.fees, one.fees, other.fees, sol, exactSol),
+    numbers(X.facts.spent, one.spent, other.spent, fineSol, exactSol),
+    numbers(X.facts.fees, one.fees, other.fees, fineSol, exactSol),
     numbers(X.facts.tokens, one.tokens, other.tokens, tokens, exactTokens),
     numbers(X.facts.price, one.price, other.price, price),
     ...PARAMETERS.filter((name) => views[0].latest[name] !== views[1].latest[name])
@@ -88,5 +88,5 @@ function Cell({ row, view: { jobId, from, nowMs }, axisMs }) {
   if (!row) return html`<td class="w-run soft" data-label=${shortId(jobId)}>${X.notUsed}</td>`;
   return html`<td class="w-run" data-label=${shortId(jobId)} data-result=${row.result.result}><${Track} bars=${row.bars} from=${from} nowMs=${nowMs} axisMs=${axisMs} />
     <span class="w-line"><span class="w-result"><${Result} row=${row} /></span>
-      <span class="number soft">${row.tokens > 0 && html`<span title=${exactTokens(row.tokens)}>${X.tokens(tokens(row.tokens))}</span> · `}${row.spent !== null && html`<span title=${exactSol(row.spent)}>${sol(row.spent)} SOL</span>`}</span></span></td>`;
+      <span class="number soft">${row.tokens > 0 && html`<span title=${exactTokens(row.tokens)}>${X.tokens(tokens(row.tokens))}</span> · `}${row.spent !== null && html`<span title=${exactSol(row.spent)}>${fineSol(row.spent)} SOL</span>`}</span></span></td>`;
 }

@@ -6,6 +6,7 @@ import { hasEnded, displayState } from "/static/console/outcome.js";
 import { Events } from "/static/console/operation/events.js";
 import { useJob } from "/static/console/operation/job.js";
 import { Parameters, RawJson } from "/static/console/operation/parameters.js";
+import { requestOf } from "/static/console/operation/request.js";
 import { Summary } from "/static/console/operation/summary.js";
 import { runOf } from "/static/console/operation/wallet-rows.js";
 import { Wallets } from "/static/console/operation/wallets.js";
@@ -17,13 +18,13 @@ const NO_RESOLUTIONS = [];
 
 /**
  * Return a run as it is shown, or `{ error }`; `{}` while it loads. `replayMs`: null, or the time since the start at which it is
- * shown. `onDuration` gets the duration of a run that has ended.
+ * shown. `onEnd` gets `{ durationMs, request }` of a run that has ended; `request` has the values of the start dialog.
  */
-export function useRun(session, jobId, replayMs, onDuration) {
+export function useRun(session, jobId, replayMs, onEnd) {
   const { job, status, nowMs: liveMs } = useJob(session, jobId);
   const { latest: last, events: all, ended, error } = job;
   const from = all[0]?.timestamp;
-  useEffect(() => { if (ended) onDuration(jobId, last.timestamp - from); }, [ended]);
+  useEffect(() => { if (ended) onEnd(jobId, { durationMs: last.timestamp - from, request: requestOf(all) }); }, [ended]);
   if (error) return { error: error.code === "job_not_found" ? { ...error, message: X.notFound } : error };
   if (!last) return {};
   const isReplay = replayMs !== null;
@@ -42,8 +43,8 @@ export function useRun(session, jobId, replayMs, onDuration) {
 export const NoRun = ({ error }) => (error ? html`<${Failure} error=${error} />` : html`<${Loading} />`);
 
 /** `marked`: the address of a wallet that is shown first. */
-export function Run({ session, jobId, replayMs, onDuration, marked }) {
-  const view = useRun(session, jobId, replayMs, onDuration);
+export function Run({ session, jobId, replayMs, onEnd, marked }) {
+  const view = useRun(session, jobId, replayMs, onEnd);
   const { first, last, latest, events, from, nowMs, needsReview, run, lengthMs } = view;
   if (!run) return html`<${NoRun} error=${view.error} />`;
   return html`<article class="run" data-state=${displayState(latest, needsReview).kind}>

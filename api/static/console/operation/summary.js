@@ -27,7 +27,7 @@ export function Summary({ session, view: { jobId, latest, from, nowMs, needsRevi
     ${!ended && html`<p class="now"><span class="progress" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(progress)} aria-label=${phaseTitle}>
       <i style=${{ transform: `scaleX(${progress / 100})` }}></i></span> <span>${details.currentOperation ?? phaseTitle}</span>
       ${leftMs !== undefined && html`<span class="soft number">${X.remaining(Math.ceil(leftMs / 1_000))}</span>`}</p>`}
-    ${details.error && html`<p class="error"><code>${details.errorCode}</code> ${details.error}</p>`}
+    ${details.error && html`<p class="error">${details.error} <code>${details.errorCode}</code></p>`}
     ${state.kind === "review" && html`<p class="note">${X.review} ${session.isOperator && html`<a href=${`/review#${encodeURIComponent(jobId)}`}>${X.reviewLink}</a>`}</p>`}
     ${state.kind === "reviewed" && html`<p class="note">${X.reviewed}</p>`}
     ${isCancelling && !ended && html`<${CancelDialog} session=${session} jobIds=${[jobId]} onClose=${() => setCancelling(false)} />`}</header>`;

@@ -3,7 +3,7 @@ import { html, useEffect, useRef } from "/static/third_party/preact.js";
 import { duration, shorten, shortTime } from "/static/console/format.js";
 import { addressOf } from "/static/console/operations/filters.js";
 import { T } from "/static/console/texts.js";
-import { Copy, Icon, Price, Signature, Sol, Tokens } from "/static/console/ui.js";
+import { Copy, FineSol, Icon, Price, Signature, Tokens } from "/static/console/ui.js";
 
 const MIN_WIDTH = 0.5; // per cent of the chart, so that the shortest step is visible
 const COLUMNS = ["wallet", "timeline", "result", "tokens", "price", "spent", "fee", "transactions"];
@@ -35,8 +35,8 @@ function WalletRow({ row, from, nowMs, axisMs, isMarked }) {
     ${cell("result", html`<${Result} row=${row} />`)}
     ${cell("tokens", tokens ? html`<${Tokens} baseUnits=${tokens} />` : "–")}
     ${cell("price", price ? html`<${Price} amount=${price} />` : "–")}
-    ${cell("spent", spent === null ? "–" : html`<${Sol} amount=${spent} />`)}
-    ${cell("fee", fee === null ? "–" : html`<${Sol} amount=${fee} />`)}
+    ${cell("spent", spent === null ? "–" : html`<${FineSol} amount=${spent} />`)}
+    ${cell("fee", fee === null ? "–" : html`<${FineSol} amount=${fee} />`)}
     ${cell("transactions", transactions.length ? transactions.map(({ kind, signature }) => html`<span class="transaction"><span class="soft">${X[kind]}</span> <${Signature} signature=${signature} /></span>`) : "–")}
   </tr>`;
 }

@@ -1,6 +1,6 @@
 // The table of operations. Only the visible rows are in the page, so that 10,000 rows scroll smoothly.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "/static/third_party/preact.js";
-import { ago, duration, fullTime, percent, shortId, shorten } from "/static/console/format.js";
+import { ago, duration, fullTime, percent, shortId, shorten, zone } from "/static/console/format.js";
 import { useNow } from "/static/console/observable.js";
 import { displayState, hasEnded, reasonOf } from "/static/console/outcome.js";
 import { operationPath } from "/static/console/router.js";
@@ -44,7 +44,7 @@ export function OperationsTable({ list, wallet, active, setActive, selected, tog
   return html`<div class="frame" ref=${frame} onScroll=${onScroll}>
     <table class="operations" aria-rowcount=${rows.length + 1} style=${{ "--row": `${height}px` }}>
       <caption class="hidden">${T.list.title}</caption>
-      <thead><tr>${COLUMNS.map((name) => html`<th scope="col" class=${`c-${name}`}>${name !== "select" ? T.list.columns[name]
+      <thead><tr>${COLUMNS.map((name) => html`<th scope="col" class=${`c-${name}`}>${name !== "select" ? html`${T.list.columns[name]}${name === "started" && html` <span class="zone">${zone()}</span>`}`
         : running.length > 0 && html`<input type="checkbox" aria-label=${T.list.selectAll} title=${T.list.selectAll}
           checked=${running.every(({ jobId }) => selected.has(jobId))} onChange=${() => toggleAll(running)} />`}</th>`)}</tr></thead>
       <tbody>

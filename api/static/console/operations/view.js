@@ -41,7 +41,7 @@ export function OperationsView({ session, route, start }) {
         ${cancellable.length > 0 && html`<${BulkCancel} session=${session} rows=${cancellable} onDone=${() => setSelected(new Set())} />`}
         <${SavedViews} current=${key} />
         <${CsvButton} session=${session} filters=${filters} />
-        <button class="primary" type="button" onClick=${start}>${T.list.start}</button></div></div>
+        <button class="primary" type="button" onClick=${() => start()}>${T.list.start}</button></div></div>
     <${FilterBar} session=${session} filters=${filters} searchField=${searchField} />
     <${Totals} totals=${totals} filters=${filters} />
     ${list?.isArchiveAway && html`<p class="note" role="status">${T.list.archiveAway}</p>`}
@@ -74,7 +74,7 @@ function Contents({ session, list, filters, start, tableProps, total }) {
     if (list.isArchiveAway) return html`<${Empty} title=${T.list.noUnfinished} />`;
     return Object.keys(filters).length
       ? html`<${Empty} title=${T.list.noMatch}><${OtherKinds} session=${session} filters=${filters} /><button type="button" onClick=${() => navigate("/")}>${T.list.clear}</button><//>`
-      : html`<${Empty} title=${T.list.empty}><p>${T.list.emptyHint}</p><button class="primary" type="button" onClick=${start}>${T.list.start}</button><//>`;
+      : html`<${Empty} title=${T.list.empty}><p>${T.list.emptyHint}</p><button class="primary" type="button" onClick=${() => start()}>${T.list.start}</button><//>`;
   }
   return html`<${OperationsTable} list=${list} wallet=${filters.wallet} ...${tableProps}>
       <p class="list-end soft" role="status">${list.isLoadingMore ? T.list.loadingMore : list.hasMore || list.isArchiveAway ? "" : T.list.end}</p><//>

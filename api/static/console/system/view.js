@@ -45,7 +45,7 @@ function State({ state: { workers, gateways, lost, queues, jobs, oldestWaiting, 
       <p class="soft">${X.snapshot} <${Time} ms=${store.snapshotAt} /></p></section>`;
 }
 
-const connectionsOf = ({ connections }) => Object.entries(connections).map(([name, number]) => `${integer(number)} ${name}`).join(", ") || "0";
+const connectionsOf = ({ connections }) => Object.entries(connections).filter(([, number]) => number).map(([name, number]) => `${integer(number)} ${name}`).join(", ") || "0";
 
 const Slots = ({ used, all }) => html`<span class="slots"><span class="progress"><i style=${{ transform: `scaleX(${all ? used / all : 0})` }}></i></span> <span class="number">${used}/${all}</span></span>`;
 
