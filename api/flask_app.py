@@ -30,6 +30,7 @@ from api.rest.readiness_check import ReadinessCheck
 from api.rest.request_parsing import MAX_BODY_BYTES
 from api.rest.responses import unavailable
 from api.spec import asyncapi, openapi
+from cto_worker.domain.audit_entry import Action
 from cto_worker.market_registry import account_reader, market_type
 from cto_worker.store.unarchived_jobs import UnarchivedJobs
 
@@ -139,6 +140,7 @@ def _console_view(settings: Settings, *, has_balances: bool) -> Callable[..., st
             settings=settings,
             platforms=market_type(settings.market).platforms,
             has_balances=has_balances,
+            audit_actions=list(Action),
         )
 
     return console

@@ -69,7 +69,7 @@ def wait_until_reachable(engine: Engine, within_s: float) -> None:
 
 
 def location(settings: Settings) -> str:
-    """Return where the database is, for people and without its password."""
+    """Return a description of the database's address, without its password."""
     if not settings.archive_url:
         return f"SQLite in {settings.archive_path}"
     url = make_url(settings.archive_url)

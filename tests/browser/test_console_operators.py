@@ -73,6 +73,13 @@ def test_an_operator_resolves_every_unknown_step(rough, page, user, axe, screens
     open_console(page, rough, f"/audit?jobId={job_id}")
     expect(page.locator(".audit-entries tbody tr")).to_have_count(1 + len(steps))
     expect(page.locator(".audit-entries tbody tr").first).to_contain_text("unknown confirmed")
+    page.get_by_label("Action").select_option("job.submit")
+    expect(page.locator(".audit-entries tbody tr")).to_have_count(1)
+    open_console(page, rough, "/audit")
+    page.locator("#audit-jobId").fill(job_id[:8])
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/audit?jobId={job_id}")
+    expect(page.locator(".audit-entries tbody tr")).to_have_count(1 + len(steps))
     assert axe(page) == []
     assert page.evaluate(FITS)
     screenshot(page, f"audit-{scheme}-{width}")

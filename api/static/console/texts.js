@@ -199,7 +199,7 @@ export const T = {
     verify: "Check that no entry was changed:",
     columns: { number: "No.", time: "Time", actor: "Actor", action: "Action", subject: "Subject", change: "Change" },
     filters: { actor: "Actor", action: "Action", jobId: "Operation id" },
-    actions: ["job.submit", "job.cancel", "job.resolve", "job.close_review", "job.park", "token.revoke", "store.backup", "archive.migrate", "secrets.write", "market.deposit", "market.reset"],
+    anyAction: "Any action",
     apply: "Filter", older: "Older entries",
     none: "There are no entries", noMatch: "No entry matches these filters",
     hash: (hash) => `Hash ${hash}`,

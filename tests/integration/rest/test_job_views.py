@@ -482,6 +482,7 @@ def test_every_route_is_public_or_by_caller(app):
         "/api/cto/job/<job_id>/review",
         "/api/cto/job/<job_id>/resolve",
         "/api/cto/system",
+        "/api/cto/wallets",
         "/api/cto/audit",
     }
     assert {rule.rule for rule in app.url_map.iter_rules()} == open_to_all | by_caller

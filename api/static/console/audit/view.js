@@ -1,7 +1,9 @@
 // The audit log, at "/audit": who changed what. The filters are in the query of the address.
 import { html, useEffect, useState } from "/static/third_party/preact.js";
 import { AuditTable } from "/static/console/audit/table.js";
+import { AUDIT_ACTIONS } from "/static/console/config.js";
 import { useRequest } from "/static/console/observable.js";
+import { idOf } from "/static/console/operations/search.js";
 import { navigate } from "/static/console/router.js";
 import { T } from "/static/console/texts.js";
 import { Empty, Failure, Loading } from "/static/console/ui.js";
@@ -16,24 +18,31 @@ export function AuditView({ session, route: { query } }) {
   const key = String(queryOf(filters));
   if (!session.isOperator) return html`<h1>${X.title}</h1><${Empty} title=${X.onlyOperators} />`;
   return html`<div class="list-head"><h1>${X.title}</h1><span class="soft">${X.verify} <code>cto audit verify</code></span></div>
-    <${Filters} key=${`filters ${key}`} filters=${filters} />
+    <${Filters} key=${`filters ${key}`} session=${session} filters=${filters} />
     <${Log} key=${key} session=${session} query=${queryOf(filters)} isFiltered=${key !== ""} />`;
 }
 
 const queryOf = (filters) => new URLSearchParams(Object.entries(filters).filter(([, value]) => value));
 
-function Filters({ filters }) {
+function Filters({ session, filters }) {
   const [values, setValues] = useState(filters);
-  const submit = (submission) => {
-    submission.preventDefault();
-    const query = queryOf(Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.trim()])));
+  const show = (changes) => {
+    const query = queryOf({ ...values, ...changes });
     navigate(query.size ? `/audit?${query}` : "/audit");
   };
+  const submit = async (submission) => {
+    submission.preventDefault();
+    const [actor, text] = [values.actor.trim(), values.jobId.trim()];
+    show({ actor, jobId: text && ((await idOf(session, text).catch(() => null)) ?? text) });
+  };
+  const field = (name) => html`<label class="hidden" for=${`audit-${name}`}>${X.filters[name]}</label>
+    <input id=${`audit-${name}`} type="search" value=${values[name]} placeholder=${X.filters[name]} spellcheck="false" autocomplete="off"
+      onInput=${({ target }) => setValues({ ...values, [name]: target.value })} />`;
   return html`<form class="filters audit-filters" role="search" aria-label=${T.filters.label} onSubmit=${submit}>
-    ${FILTERS.map((name) => html`<label class="hidden" for=${`audit-${name}`}>${X.filters[name]}</label>
-      <input id=${`audit-${name}`} type="search" list=${name === "action" ? "audit-actions" : undefined} value=${values[name]} placeholder=${X.filters[name]} spellcheck="false" autocomplete="off"
-        onInput=${({ target }) => setValues({ ...values, [name]: target.value })} />`)}
-    <datalist id="audit-actions">${X.actions.map((action) => html`<option value=${action}></option>`)}</datalist>
+    ${field("actor")}${field("jobId")}
+    <label class="hidden" for="audit-action">${X.filters.action}</label>
+    <select id="audit-action" value=${values.action} data-set=${String(values.action !== "")} onChange=${({ target }) => show({ action: target.value })}>
+      <option value="">${X.anyAction}</option>${AUDIT_ACTIONS.map((action) => html`<option value=${action}>${action}</option>`)}</select>
     <button>${X.apply}</button></form>`;
 }
 

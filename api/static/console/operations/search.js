@@ -48,14 +48,21 @@ async function find(session, filters, text, kind, isChecked) {
 }
 
 async function findOperation(session, text, isChecked) {
-  if (UUID.test(text) && text.length >= 36) return operationPath(text);
+  const jobId = await idOf(session, text);
+  if (jobId) return operationPath(jobId);
+  return isChecked ? null : operationPath(text); // its page says that there is no such operation
+}
+
+/** Return the id of the operation that a text names: a whole id, or the first characters of one of the newest; otherwise null. */
+export async function idOf(session, text) {
+  if (UUID.test(text) && text.length >= 36) return text;
   let cursor = null;
   for (let seen = 0; seen < NEWEST; seen += PAGE) {
     const { jobs, nextCursor } = await session.client.jobs({ limit: PAGE, cursor });
     const found = jobs.find(({ jobId }) => jobId.toLowerCase().startsWith(text.toLowerCase()));
-    if (found) return operationPath(found.jobId);
-    if (!nextCursor) break;
+    if (found) return found.jobId;
+    if (!nextCursor) return null;
     cursor = nextCursor;
   }
-  return isChecked ? null : operationPath(text); // its page says that there is no such operation
+  return null;
 }
