@@ -105,6 +105,8 @@ def test_filters_and_search_are_in_the_address(system, page, user):
         page.wait_for_url(f"{system.url}/?{name}={text}")  # the next text replaces it
         expect(row(page, failed if name == "errorCode" else mine)).to_be_visible()
         expect(page.get_by_role("button", name=re.compile("Remove filter"))).to_have_count(1)
+        if name == "wallet":
+            expect(row(page, mine).locator(".reason")).to_have_text("wallet: bought")
     page.locator("#search").fill(f"{wallet[:-1]}{'A' if wallet[-1] != 'A' else 'B'}")
     page.keyboard.press("Enter")
     expect(page.get_by_text("No operation matches these filters")).to_be_visible()

@@ -66,6 +66,7 @@ export const T = {
     select: (id) => `Select ${id}`,
     selectAll: "Select all running operations",
     open: (id) => `Operation ${id}`,
+    walletResult: (text) => `wallet: ${text}`,
     loadingMore: "Loading older operations…",
     end: "End of the list",
     empty: "There are no operations yet",

@@ -4,6 +4,7 @@ import { ago, duration, fullTime, percent, shortId, shorten, zone } from "/stati
 import { useNow } from "/static/console/observable.js";
 import { displayState, hasEnded, reasonOf } from "/static/console/outcome.js";
 import { operationPath } from "/static/console/router.js";
+import { WalletResult } from "/static/console/operations/wallet-result.js";
 import { T } from "/static/console/texts.js";
 import { Badge, Buys, Sol, Time } from "/static/console/ui.js";
 
@@ -15,7 +16,7 @@ const rowHeight = () => (NARROW.matches ? 72 : 38); // px, as in operations.css
 const COLUMNS = ["select", "id", "state", "token", "owner", "mode", "amount", "buys", "spent", "started", "duration"];
 
 /** `active` is the id of the row with the focus; `selected` a set of ids; `wallet` is marked on the pages of the operations. */
-export function OperationsTable({ list, wallet, active, setActive, selected, toggle, toggleAll, children }) {
+export function OperationsTable({ session, list, wallet, active, setActive, selected, toggle, toggleAll, children }) {
   const frame = useRef();
   const [height, setHeight] = useState(rowHeight);
   const [top, setTop] = useState(0); // index of the first visible row, rounded down to a multiple of STEP
@@ -50,7 +51,7 @@ export function OperationsTable({ list, wallet, active, setActive, selected, tog
       <tbody>
         <tr class="space" aria-hidden="true" style=${{ height: `${first * height}px` }}></tr>
         ${rows.slice(first, last).map((row, index) => html`<${Row} key=${row.jobId} row=${row} index=${first + index + 2} ...${timesOf(row, nowMs)}
-          wallet=${wallet} isActive=${row.jobId === active} onFocus=${setActive} isSelected=${selected.has(row.jobId)} toggle=${toggle} />`)}
+          session=${session} wallet=${wallet} isActive=${row.jobId === active} onFocus=${setActive} isSelected=${selected.has(row.jobId)} toggle=${toggle} />`)}
         <tr class="space" aria-hidden="true" style=${{ height: `${(rows.length - last) * height}px` }}></tr>
       </tbody>
     </table>${children}</div>`;
@@ -80,7 +81,7 @@ function timesOf({ createdAt, latest }, nowMs) {
 }
 
 /** A row. It is drawn again only if one of its values has changed. */
-function Row({ row, index, wallet, since, took, isActive, onFocus, isSelected, toggle }) {
+function Row({ row, index, session, wallet, since, took, isActive, onFocus, isSelected, toggle }) {
   return useMemo(() => {
     const { jobId, createdAt, needsReview, latest } = row;
     const state = displayState(latest, needsReview);
@@ -96,6 +97,7 @@ function Row({ row, index, wallet, since, took, isActive, onFocus, isSelected, t
       <td class="c-id"><a class="mono" href=${operationPath(jobId, wallet)} title=${jobId} aria-label=${T.list.open(id)}>${id}</a></td>
       <td class="c-state"><${Badge} state=${state} />${state.kind === "running"
         ? html`<span class="progress" title=${details.currentOperation}><i style=${{ transform: `scaleX(${latest.progress / 100})` }}></i></span><span class="number soft">${percent(latest.progress)}</span>`
+        : wallet && ended ? html`<${WalletResult} session=${session} jobId=${jobId} wallet=${wallet} />`
         : reason && html`<span class="reason soft" title=${details.error ?? reason}>${reason}</span>`}</td>
       <td class="c-token mono" title=${latest.tokenAddress}>${shorten(latest.tokenAddress)}</td>
       <td class="c-owner" title=${latest.userId}>${latest.userId}</td>

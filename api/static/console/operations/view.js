@@ -76,7 +76,7 @@ function Contents({ session, list, filters, start, tableProps, total }) {
       ? html`<${Empty} title=${T.list.noMatch}><${OtherKinds} session=${session} filters=${filters} /><button type="button" onClick=${() => navigate("/")}>${T.list.clear}</button><//>`
       : html`<${Empty} title=${T.list.empty}><p>${T.list.emptyHint}</p><button class="primary" type="button" onClick=${() => start()}>${T.list.start}</button><//>`;
   }
-  return html`<${OperationsTable} list=${list} wallet=${filters.wallet} ...${tableProps}>
+  return html`<${OperationsTable} session=${session} list=${list} wallet=${filters.wallet} ...${tableProps}>
       <p class="list-end soft" role="status">${list.isLoadingMore ? T.list.loadingMore : list.hasMore || list.isArchiveAway ? "" : T.list.end}</p><//>
     <p class="list-count soft">${T.list.count(list.rows.length, total)}</p>`;
 }
