@@ -17,7 +17,7 @@ export function Comparison({ session, jobIds: [one, other], replayMs, onEnd }) {
   return html`${summaries}${views.every(({ run }) => run) && html`<${Differences} views=${views} /><${ComparedWallets} views=${views} />`}`;
 }
 
-/** What the runs have in total, and the parameters in which they differ. */
+/** The totals of both runs, and the parameters in which they differ. */
 function Differences({ views }) {
   const [one, other] = views.map(totalsOf);
   const rows = [

@@ -39,7 +39,7 @@ export function useRun(session, jobId, replayMs, onEnd) {
   };
 }
 
-/** What is shown while a run loads, and when it cannot be shown. */
+/** The placeholder of a run that loads, or that cannot be shown. */
 export const NoRun = ({ error }) => (error ? html`<${Failure} error=${error} />` : html`<${Loading} />`);
 
 /** `marked`: the address of a wallet that is shown first. */

@@ -3,22 +3,25 @@ import { navigate, operationPath } from "/static/console/router.js";
 import { addressOf, SEARCHED } from "/static/console/operations/filters.js";
 
 const BASE58 = /^[1-9A-HJ-NP-Za-km-z]+$/;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+$/i;
-const ID_START = /^[0-9a-f][0-9a-f-]{3,}$/i; // the first characters of an operation's id, as lists show them
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const ID = /^[\w-]{1,128}$/; // of an operation; clients may choose their own
+const ID_START = /^[0-9a-f][0-9a-f-]{3,}$/i; // the first characters of a UUID
+const SHOWN = 8; // characters of an id that lists show
 const NEWEST = 1_000; // operations among which the first characters of an id are searched
 const PAGE = 100;
 
 /** Return the kinds that a text can be, the likeliest first. `isOwn`: the caller sees only their own operations. */
 export function kindsOf(text, isOwn = false) {
-  const kinds = [];
   if (UUID.test(text)) return ["jobId"];
   if (BASE58.test(text) && text.length >= 80) return ["signature"];
-  if (BASE58.test(text) && text.length >= 32 && text.length <= 44) kinds.push(...(/(pump|bonk)$/.test(text) ? ["tokenAddress", "wallet"] : ["wallet", "tokenAddress"]));
-  else if (ID_START.test(text)) kinds.push("jobId");
-  if (!isOwn && /^[\w.:@+-]{1,64}$/.test(text)) kinds.push("userId");
-  if (/^[a-z0-9_-]{1,32}$/.test(text)) kinds.push("platform");
-  if (/^[a-z]+_[a-z_]+$/.test(text)) kinds.push("errorCode");
-  return kinds.length ? kinds : ["userId"];
+  const isAddress = BASE58.test(text) && text.length >= 32 && text.length <= 44;
+  const addresses = /(pump|bonk)$/.test(text) ? ["tokenAddress", "wallet"] : ["wallet", "tokenAddress"];
+  const others = [
+    !isOwn && /^[\w.:@+-]{1,64}$/.test(text) && "userId", /^[a-z0-9_-]{1,32}$/.test(text) && "platform",
+    /^[a-z]+_[a-z_]+$/.test(text) && "errorCode", ID.test(text) && "jobId",
+  ].filter(Boolean);
+  if (isAddress) return [...addresses, ...others];
+  return ID_START.test(text) && text.length >= SHOWN ? ["jobId", ...others.slice(0, -1)] : others.length ? others : ["jobId"];
 }
 
 /**
@@ -55,14 +58,16 @@ async function findOperation(session, text, isChecked) {
 
 /** Return the id of the operation that a text names: a whole id, or the first characters of one of the newest; otherwise null. */
 export async function idOf(session, text) {
-  if (UUID.test(text) && text.length >= 36) return text;
+  if (UUID.test(text) || (ID.test(text) && (await exists(session, text)))) return text;
   let cursor = null;
-  for (let seen = 0; seen < NEWEST; seen += PAGE) {
+  for (let seen = 0; seen < NEWEST && ID_START.test(text); seen += PAGE) {
     const { jobs, nextCursor } = await session.client.jobs({ limit: PAGE, cursor });
-    const found = jobs.find(({ jobId }) => jobId.toLowerCase().startsWith(text.toLowerCase()));
+    const found = jobs.find(({ jobId }) => jobId.startsWith(text.toLowerCase()));
     if (found) return found.jobId;
     if (!nextCursor) return null;
     cursor = nextCursor;
   }
   return null;
 }
+
+const exists = (session, jobId) => session.rest.request("GET", `/api/cto/jobs/stats?jobIds=${jobId}`).then(({ notFound }) => notFound === 0);

@@ -1,11 +1,11 @@
-// What the searched wallet did in an operation of the list.
+// The result of the searched wallet in an operation of the list.
 import { html, useEffect, useState } from "/static/third_party/preact.js";
 import { T } from "/static/console/texts.js";
 
 const DELAY_MS = 300; // rows that are scrolled past are not requested
 const X = T.operation;
 
-/** The result of a wallet in an ended operation. It is empty until it is loaded, and if it cannot be. */
+/** It is empty until it is loaded, and if it cannot be. */
 export function WalletResult({ session, jobId, wallet }) {
   const [text, setText] = useState("");
   useEffect(() => {
