@@ -30,6 +30,7 @@ from api.rest.readiness_check import ReadinessCheck
 from api.rest.request_parsing import MAX_BODY_BYTES
 from api.rest.responses import unavailable
 from api.spec import asyncapi, openapi
+from cto_worker.domain.audit_entry import Action
 from cto_worker.market_registry import account_reader, platforms
 from cto_worker.store.unarchived_jobs import UnarchivedJobs
 
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 LATE_S = 10.0  # the relay receives its own heartbeat every 2 s, and reconnects after 6 s without one
 STATIC = Path(__file__).parent / "static"
-CONSOLE_ADDRESSES = ("/", "/operations/<job_id>", "/review", "/system")
+CONSOLE_ADDRESSES = ("/", "/operations/<job_id>", "/review", "/audit", "/system")
 
 
 def create_app(  # noqa: PLR0913, PLR0917 - the parts that the app is built from
@@ -135,7 +136,13 @@ def _console_view(settings: Settings, *, has_balances: bool) -> Callable[..., st
     known = platforms(settings.market)
 
     def console(**_: str) -> str:
-        return render_template("console.html", settings=settings, platforms=known, has_balances=has_balances)
+        return render_template(
+            "console.html",
+            settings=settings,
+            platforms=known,
+            has_balances=has_balances,
+            audit_actions=list(Action),
+        )
 
     return console
 

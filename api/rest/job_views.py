@@ -20,10 +20,11 @@ from api.errors import ForbiddenError
 from api.rest.job_filter_parsing import MAX_INTEGER, check_user_id
 from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query, wrong
 from api.rest.responses import success
-from cto_worker.domain.field_types import Amount, JobId, OwnerId, doc
+from cto_worker.domain.field_types import Amount, Count, JobId, OwnerId, doc
 from cto_worker.domain.lamports import to_sol
 from cto_worker.domain.operation_request import MAX_WALLETS
 from cto_worker.domain.progress_event import JobStatus, decode
+from cto_worker.domain.purchase_outcome import PurchaseOutcome
 from cto_worker.errors import JobEndedError, JobNotFoundError
 from cto_worker.operation.cancel_job import cancel as cancel_job
 
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.auth.caller import Caller
+    from api.history.job_history import JobHistory
     from cto_worker.domain.journal_ports import Journal
     from cto_worker.domain.market_port import Account
     from cto_worker.jobs.job_producer import JobProducer
-    from cto_worker.store.journal_queries import JournalQueries
+    from cto_worker.store.job_review import ResolvedIntent
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +62,22 @@ class Cancelling(Struct, rename="camel"):
     cancel_requested: Annotated[bool, doc("Always true")]
 
 
+class ResolvedStep(Struct, rename="camel"):
+    """A transfer or buy whose outcome was unknown when the job ended, and was recorded by an operator."""
+
+    intent_id: Annotated[str, doc("The id of the step")]
+    kind: Annotated[str, doc("`transfer` or `buy`")]
+    wallet: Annotated[str, doc("The address of the operation's wallet")]
+    signature: Annotated[str, doc("The signature of the transaction")]
+    executed: Annotated[bool, doc("Whether it was executed")]
+    spent: Annotated[Amount, doc("SOL spent, fees included")]
+    tokens: Annotated[Count, doc("Tokens that a buy received, in base units")]
+    by: Annotated[str, doc("The operator; empty if an earlier release recorded the outcome")]
+    at: Annotated[
+        Count, doc("The time of the record, in milliseconds since 1970-01-01 UTC; 0 if `by` is empty")
+    ]
+
+
 class WalletBalance(Struct):
     """A wallet and the SOL in it."""
 
@@ -76,7 +94,7 @@ class Wallets(Struct, rename="camel"):
 
 
 def blueprint(  # noqa: C901 - a list of routes
-    history: JournalQueries, journal: Journal, producer: JobProducer
+    history: JobHistory, journal: Journal, producer: JobProducer
 ) -> Blueprint:
     """Return the routes."""
     routes = Blueprint("jobs", __name__, url_prefix="/api/cto")
@@ -105,11 +123,13 @@ def blueprint(  # noqa: C901 - a list of routes
         if view is None or not caller().may(Action.READ, view.user_id):
             raise JobNotFoundError(job_id)
         outcome = view.outcome
+        resolved = history.resolved_intents(job_id) if outcome is PurchaseOutcome.UNKNOWN else []
         return success(
             b'{"jobId":"', job_id.encode(),
             b'","status":"', view.status.encode(),
             b'","outcome":', b'"%b"' % outcome.encode() if outcome else b"null",
             b',"needsReview":', b"true" if view.needs_review else b"false",
+            b',"resolutions":', msgspec.json.encode(list(map(_resolved_step, resolved))),
             b',"progressEvents":[', b",".join(view.events),
             b'],"latestProgress":', view.events[-1],
             b',"operationResult":', view.result_json,
@@ -155,6 +175,21 @@ def blueprint(  # noqa: C901 - a list of routes
         return success(msgspec.json.encode(Cancelling(job_id, job_status, cancel_requested=True))), 202
 
     return routes
+
+
+def _resolved_step(intent: ResolvedIntent) -> ResolvedStep:
+    found, resolver = intent.resolution, intent.resolver
+    return ResolvedStep(
+        intent_id=intent.intent_id,
+        kind=intent.kind,
+        wallet=intent.wallet,
+        signature=intent.signature,
+        executed=found.executed,
+        spent=to_sol(found.spent_lamports),
+        tokens=found.tokens,
+        by=resolver.name,
+        at=resolver.at_ms,
+    )
 
 
 def wallets_blueprint(read_account: Callable[[str, int], Account]) -> Blueprint:

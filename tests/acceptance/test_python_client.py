@@ -204,6 +204,7 @@ def test_a_token_may_come_from_a_function(connect, guarded, user):
         (models.JobSummary, "JobSummary"),
         (models.Page, "Page"),
         (models.OperationResult, "OperationResult"),
+        (models.Resolution, "ResolvedStep"),
         (models.WalletResult, "WalletResult"),
     ],
     ids=str,

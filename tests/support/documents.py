@@ -122,6 +122,7 @@ NOT_RUN = {
         "docs/explanation/scaling.md",
         "export CTO_REDIS_URL",
     ): "needs three machines; tests/faults has Sentinels",
+    ("docs/how-to/console.md", "CTO_PAPER_SILENT_RATE"): "never ends; the browser tests run such a system",
     ("docs/how-to/deploying.md", "make secrets"): _DOCKER,
     ("docs/how-to/deploying.md", "services:"): _DOCKER,
     ("docs/how-to/deploying.md", "PYTHON_IMAGE="): _DOCKER,

@@ -1,5 +1,6 @@
 // The frame of every view: header, banners, dialogs, and the view of the address.
 import { html, useEffect, useState } from "/static/third_party/preact.js";
+import { AuditView } from "/static/console/audit/view.js";
 import { Banners } from "/static/console/banners.js";
 import { Header } from "/static/console/header.js";
 import { KeysDialog, useKeys } from "/static/console/keys.js";
@@ -14,7 +15,7 @@ import { SystemView } from "/static/console/system/view.js";
 import { T } from "/static/console/texts.js";
 import { Empty } from "/static/console/ui.js";
 
-const VIEWS = { operations: OperationsView, operation: OperationView, review: ReviewView, system: SystemView, unknown: UnknownPage };
+const VIEWS = { operations: OperationsView, operation: OperationView, review: ReviewView, audit: AuditView, system: SystemView, unknown: UnknownPage };
 
 export function App({ session, signIn }) {
   const route = useRoute();
@@ -29,7 +30,7 @@ export function App({ session, signIn }) {
   };
   useKeys({
     "?": () => open("keys"), n: () => start(),
-    "g o": () => navigate("/"), "g r": () => navigate("/review"), "g s": () => navigate("/system"),
+    "g o": () => navigate("/"), "g r": () => navigate("/review"), "g a": () => navigate("/audit"), "g s": () => navigate("/system"),
   });
   const View = VIEWS[route.view];
   const title = route.view === "unknown" ? T.unknownPage.title : T.nav[route.view] ?? T.operation.title;

@@ -10,6 +10,8 @@ export const MARKET = setting("market");
 export const PLATFORMS = setting("platforms").split(",").filter(Boolean);
 /** Whether the gateway can read the balances of wallets. */
 export const HAS_BALANCES = setting("balances") === "true";
+/** The actions in the audit log. */
+export const AUDIT_ACTIONS = setting("audit-actions").split(",");
 /** The SOL from which on a start must be confirmed. */
 export const CONFIRM_SOL = Number(setting("confirm-sol"));
 

@@ -12,11 +12,14 @@ const TIME = new Intl.DateTimeFormat(LOCALE, CLOCK);
 const DAY = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short" });
 const DATE = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", year: "numeric" });
 const FULL = new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric", month: "short", year: "numeric", ...CLOCK, timeZoneName: "short" });
-const DECIMALS = 6; // of the mints that are traded
+export const DECIMALS = 6; // of the mints that are traded
 const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉";
 
 /** Shorten an address to its first and last characters. */
 export const shorten = (text, keep = 4) => (text.length > 2 * keep + 1 ? `${text.slice(0, keep)}…${text.slice(-keep)}` : text);
+
+/** Return the first characters of an operation's id, as the commands print them. */
+export const shortId = (jobId) => jobId.slice(0, 8);
 
 export const integer = (number) => INTEGER.format(number);
 

@@ -2,10 +2,12 @@
 import { html, useEffect, useRef, useState } from "/static/third_party/preact.js";
 import { explorerUrl } from "/static/console/config.js";
 import { ago, exactPrice, exactSol, exactTokens, fullTime, fineSol, price, shortTime, shorten, sol, tokens } from "/static/console/format.js";
+import { useNow } from "/static/console/observable.js";
 import { buyParts, buyText } from "/static/console/outcome.js";
 import { T } from "/static/console/texts.js";
 
 const FEEDBACK_MS = 1_500;
+const MINUTE_MS = 60_000;
 const ICONS = {
   waiting: "M8 3.5v5l3 2M8 14A6 6 0 1 1 8 2a6 6 0 0 1 0 12Z", running: "M5.5 3.5v9l7-4.5z", completed: "m3.5 8.5 3 3 6-7",
   partial: "M8 2a6 6 0 1 0 0 12zM8 2a6 6 0 0 1 0 12", failed: "m4 4 8 8m0-8-8 8", review: "M8 3v6m0 3v.5", reviewed: "M8 3v6m0 3v.5",
@@ -29,6 +31,12 @@ export const Price = ({ amount }) => html`<span class="number" title=${exactPric
 /** A moment: the time of day, the date if it is not today, and how long ago it was. */
 export const Time = ({ ms, nowMs, relative = true, since = relative && ago(ms, nowMs) }) => html`<time datetime=${new Date(ms).toISOString()} title=${fullTime(ms)}>
   <span class="clock">${shortTime(ms, nowMs)}</span>${since && html` <span class="ago">${since}</span>`}</time>`;
+
+/** A moment, and how long ago it was: the text is drawn again as time passes. */
+export function LiveTime({ ms }) {
+  const nowMs = useNow(Date.now() - ms < MINUTE_MS ? 1_000 : MINUTE_MS / 2);
+  return html`<${Time} ms=${ms} nowMs=${nowMs} />`;
+}
 
 /** A moment with its date and zone, and how long ago it was. */
 export const Moment = ({ ms }) => html`<time datetime=${new Date(ms).toISOString()}><span class="clock number">${fullTime(ms)}</span> <span class="ago">${ago(ms)}</span></time>`;

@@ -245,7 +245,7 @@ class SimulatedJob {
     const outcome = unknownBuys ? "unknown" : !successfulBuys ? "none" : successfulBuys === plannedBuys ? "full" : "partial";
     return {
       phase: 5, progress: 100, status: error.errorCode ? "failed" : "completed", platform, waitMs: 0,
-      phaseDescription: `${successfulBuys} buys succeeded, ${failedBuys} failed${unknownBuys ? `, ${unknownBuys} unknown` : ""}; ${totalSpent} SOL spent`,
+      phaseDescription: `${successfulBuys} ${successfulBuys === 1 ? "buy" : "buys"} succeeded, ${failedBuys} failed${unknownBuys ? `, ${unknownBuys} unknown` : ""}; ${totalSpent} SOL spent`,
       details: { ...totals, outcome, needsReview: outcome === "unknown", ...error },
     };
   }

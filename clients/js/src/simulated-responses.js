@@ -9,6 +9,7 @@ const DEFAULT_LIMIT = 50; // jobs of a page
 /** Return the status of a simulated job. @param {SimulatedJob} job @returns {import("./types.js").JobStatus} */
 export const statusOf = ({ jobId, events, latest }) => ({
   ...stateOf(jobId, latest),
+  resolutions: [],
   progressEvents: [...events],
   operationResult: hasEnded(latest) ? resultOf(events) : null,
 });

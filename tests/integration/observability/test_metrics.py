@@ -93,21 +93,21 @@ def test_a_metric_without_counts_is_zero(scrape):
 def test_counts_of_all_processes_are_summed_and_outlive_them(store, scrape):
     def process(kind, **gauges):
         registry = CollectorRegistry()
-        jobs = Counter("cto_jobs_ended", "", ["mode", "status", "error_code"], registry=registry)
+        jobs = Counter("cto_jobs_ended", "", ["mode", "status", "outcome", "error_code"], registry=registry)
         step = Histogram("cto_journal_step_seconds", "", buckets=(0.001, 0.1), registry=registry)
         return ProcessHeartbeat(store, kind, registry, lambda: gauges), jobs, step
 
     for number in (1, 2):
         sender, jobs, step = process("worker", operations=number, slots=20)
         for _ in range(number):
-            jobs.labels("standard", "failed", "cancelled").inc()
+            jobs.labels("standard", "failed", "none", "cancelled").inc()
             step.observe(0.0005)
             step.observe(3)
             sender.send()
     gateway = process("gateway", socketio=7, **{HEARTBEAT_LATE: 3})[0]
     gateway.send()
     scraped = scrape()
-    assert scraped["jobs_ended_total", "cancelled", "standard", "failed"] == 3
+    assert scraped["jobs_ended_total", "cancelled", "standard", "none", "failed"] == 3
     assert (
         scraped["journal_step_seconds_bucket", "0.001"] == scraped["journal_step_seconds_bucket", "0.1"] == 3
     )
@@ -129,7 +129,7 @@ def test_counts_of_all_processes_are_summed_and_outlive_them(store, scrape):
     silent_for(SILENCE_MS + 1_000)
     gone = scrape()
     assert gone["processes", "worker"] == gone["processes", "gateway"] == 0
-    assert gone["jobs_ended_total", "cancelled", "standard", "failed"] == 3
+    assert gone["jobs_ended_total", "cancelled", "standard", "none", "failed"] == 3
     gateway._number -= 1
     gateway.send()
     assert scrape()["processes", "gateway"] == 0, "a late repeated heartbeat is recognized"
@@ -198,8 +198,8 @@ def test_an_operation_is_counted_as_it_is_journalled(store, journal, growth, bod
             runner.run_job(failed, body | {"mode": "prefunded", "buyAmount": 5_000, "walletCount": 1})
 
     grown = growth(run)
-    assert grown["jobs_ended_total", "", "standard", "completed"] == 1
-    assert grown["jobs_ended_total", "insufficient_funds", "prefunded", "failed"] == 1
+    assert grown["jobs_ended_total", "", "standard", "partial", "completed"] == 1
+    assert grown["jobs_ended_total", "insufficient_funds", "prefunded", "none", "failed"] == 1
     assert [grown["phase_seconds_count", "standard", str(phase)] for phase in (1, 2, 3, 4)] == [1] * 4
     assert grown["phase_seconds_count", "prefunded", "2"] == 1
     assert ("phase_seconds_count", "prefunded", "4") not in grown

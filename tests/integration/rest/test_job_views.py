@@ -468,7 +468,7 @@ def test_every_route_is_public_or_by_caller(app):
     documents = {"/docs", "/guide", "/openapi.json", "/asyncapi.json"}
     client = {"/client/cto-progress.js", "/client/cto-progress.tgz", "/client/<path:filename>"}
     files = {"/static/<path:filename>", "/guide/<path:filename>"} | client
-    console = {"/", "/operations/<job_id>", "/review", "/system"}
+    console = {"/", "/operations/<job_id>", "/review", "/audit", "/system"}
     open_to_all = {"/healthz", "/readyz"} | console | documents | files
     by_caller = {
         "/api/cto/jobs",

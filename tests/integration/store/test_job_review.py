@@ -81,7 +81,7 @@ def listed(store):
 @pytest.fixture
 def record(store):
     return lambda intent_id: decode_record(
-        intent_id, intent_fields(store, intent_id.split(":")[0])[intent_id.encode()]
+        intent_id, intent_fields(store, intent_id.split(":")[0])[intent_id]
     )
 
 

@@ -134,6 +134,20 @@ class OperationResult(_Model, frozen=True, kw_only=True):
     error: str | None = None
 
 
+class Resolution(_Model, frozen=True, kw_only=True):
+    """The outcome of an unknown step, as an operator recorded it after the job's end."""
+
+    intent_id: str
+    kind: str  # "transfer" or "buy"
+    wallet: str
+    signature: str
+    executed: bool
+    spent: float
+    tokens: int
+    by: str  # the operator; "" if an earlier release of the server recorded it
+    at: int  # 0 as above
+
+
 class Job(_Model, frozen=True, kw_only=True):
     """A job with its complete history."""
 
@@ -145,6 +159,7 @@ class Job(_Model, frozen=True, kw_only=True):
     current_progress: float
     outcome: str | None = None  # ``None`` before the end
     needs_review: bool = False
+    resolutions: list[Resolution] = []
     operation_result: dict[str, Any] | None = (
         None  # docs: "The result of an operation"; ``None`` before the end
     )
