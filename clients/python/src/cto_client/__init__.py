@@ -11,11 +11,13 @@ from cto_client.models import (
     Details,
     Event,
     Job,
+    JobFilters,
     JobSummary,
     Operation,
     OperationResult,
     Stats,
     Step,
+    Summary,
     WalletResult,
 )
 
@@ -27,10 +29,12 @@ __all__ = [
     "Details",
     "Event",
     "Job",
+    "JobFilters",
     "JobSummary",
     "Operation",
     "OperationResult",
     "Stats",
     "Step",
+    "Summary",
     "WalletResult",
 ]
