@@ -200,3 +200,18 @@ test("polling ends after three refusals because of a limit, also with Retry-Afte
   for (let s = 0; s < 600; s += 1) await pass(1_000);
   assert.deepEqual([ended, requests], [["too_many_requests"], 3]);
 });
+
+test("polling requests missed events again after a failure, until there is a response", async () => {
+  const failures = [new CTOError("unreachable", "reset"), new CTOError("going_away", "stopping", { status: 503, retryAfterMs: 1_000 })];
+  const request = async (_, path) => {
+    if (path.includes("/events") && failures.length) throw failures.shift();
+    return { jobs: [], events: [event("j", 1)] };
+  };
+  const { signal } = new AbortController();
+  const received = [];
+  const session = await polling.open({ rest: { request }, emit: (...message) => received.push(message), onClosed: assert.fail, signal });
+  session.catchUp("j", 0);
+  for (let s = 0; s < 10; s += 1) await pass(1_000);
+  assert.deepEqual(received.map(([name, jobId]) => [name, jobId]), [["resumed", "j"]]);
+  session.close();
+});
