@@ -98,6 +98,10 @@ export class Rest {
   }
 }
 
+/** Return a path with the parameters that have a value; false and 0 are values. @param {string} path @param {object} parameters */
+export const withQuery = (path, parameters) =>
+  `${path}?${new URLSearchParams(Object.entries(parameters).filter(([, value]) => (value ?? "") !== ""))}`;
+
 /** Return a new key for `Idempotency-Key`. A page without a secure context has no `randomUUID`. */
 export const newIdempotencyKey = () => globalThis.crypto?.randomUUID?.() ?? Date.now() + Math.random().toString(36);
 

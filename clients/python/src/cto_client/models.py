@@ -5,7 +5,7 @@ Amounts are in SOL, times in milliseconds since 1970-01-01 UTC, tokens in base u
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -194,6 +194,52 @@ class JobSummary(_Model, frozen=True, kw_only=True):
     error_code: str | None = None
     parent_job_id: str | None = None
     retried_by: str | None = None
+
+
+class JobFilters(TypedDict, total=False):
+    """Which jobs: those that match every given filter. ``None`` is no filter."""
+
+    status: str | None  # "waiting", "active", "completed", "failed" or "needs_review"
+    outcome: str | None  # "full", "partial", "none" or "unknown"
+    needs_review: bool | None
+    user_id: str | None  # for operators and the service, which otherwise get the jobs of all users
+    token_address: str | None
+    wallet: str | None  # of the operation
+    signature: str | None  # of a transaction
+    error_code: str | None
+    mode: str | None
+    platform: str | None
+    from_ms: int | None  # created at or after this time
+    to_ms: int | None  # created before this time
+
+
+class StatusCounts(_Model, frozen=True, kw_only=True):
+    """The number of jobs with each status."""
+
+    waiting: int
+    active: int
+    completed: int
+    failed: int
+
+
+class OutcomeCounts(_Model, frozen=True, kw_only=True):
+    """The number of ended jobs with each outcome."""
+
+    full: int
+    partial: int
+    none: int
+    unknown: int
+
+
+class Summary(_Model, frozen=True, kw_only=True):
+    """The totals of some jobs."""
+
+    total: int
+    by_status: StatusCounts
+    by_outcome: OutcomeCounts
+    successful_buys: int
+    failed_buys: int
+    total_spent: float
 
 
 class Stats(_Model, frozen=True, kw_only=True):
