@@ -122,7 +122,10 @@ NOT_RUN = {
     ("docs/how-to/operating.md", "CTO_AUTH=off CTO_LOG_FORMAT"): "never ends; tests/acceptance/test_logs.py",
     ("docs/how-to/operating.md", "CTO_AUTH=off CTO_OTLP"): "needs Jaeger; tests/acceptance/test_traces.py",
     ("docs/reference/cli.md", "cto login"): "needs two gateways; tests/acceptance/test_profiles.py",
-    ("docs/how-to/telegram-bot.md", "pip"): "installs; tests/acceptance/test_aiogram_bot.py runs the bot",
+    (
+        "docs/how-to/telegram-bot.md",
+        "python3 -m venv",
+    ): "installs; tests/acceptance/test_aiogram_bot.py runs the bot",
 }
 
 
