@@ -397,4 +397,4 @@ def test_the_command_reports_why_it_refuses(run, stall, store, cto, words, statu
 def test_the_command_reports_an_unreachable_store(cto, tmp_path_factory):
     status, text = cto("j1", CTO_DATA_DIR=str(tmp_path_factory.mktemp("s")))
     assert status == 1
-    assert "the store is not reachable" in text
+    assert "the store is not reachable: no system has run in" in text
