@@ -76,7 +76,7 @@ def test_an_operation_is_followed_from_its_start_to_its_end(client, user):
     job = client.status(job_id)
     assert job.ended
     assert job.progress_events == client.events(job_id) == events
-    assert job.operation_result["successfulBuys"] == 3
+    assert (job.operation_result.successful_buys, job.operation_result.wallets[0].buy) == (3, "confirmed")
     assert list(client.follow(job_id, after=len(events))) == []
     assert [event.seq for event in client.events(job_id, after=3)] == list(range(4, len(events) + 1))
 

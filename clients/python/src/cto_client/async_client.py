@@ -56,7 +56,7 @@ class AsyncClient:
         """Start an operation and return its job id.
 
         A repeated call with the same key within a day returns the same job. Choose a key that survives a
-        restart of your program, for example the id of the Telegram update.
+        restart of your program, for example the ids of the bot and of the Telegram update.
         """
         return (await self._call(protocol.submit(operation, idempotency_key))).job_id
 

@@ -113,12 +113,9 @@ class OperationResult(_Model, frozen=True, kw_only=True):
     """The result of an operation that has ended."""
 
     success: bool
-    outcome: str  # "full", "partial", "none" or "unknown"
-    needs_review: bool
     mode: str
     platform: str
     buy_amount: float
-    planned_buys: int
     successful_buys: int
     failed_buys: int
     unknown_buys: int
@@ -129,7 +126,11 @@ class OperationResult(_Model, frozen=True, kw_only=True):
     transaction_signatures: list[str]
     duration_ms: int
     steps: list[Step]  # in the order of completion
-    wallets: list[WalletResult]
+    # Results of early releases lack these.
+    outcome: str | None = None  # "full", "partial", "none" or "unknown"
+    needs_review: bool = False  # when the job ended; ``Job.needs_review`` is the current value
+    planned_buys: int = 0
+    wallets: list[WalletResult] = []
     error_code: str | None = None
     error: str | None = None
 
@@ -160,9 +161,7 @@ class Job(_Model, frozen=True, kw_only=True):
     outcome: str | None = None  # ``None`` before the end
     needs_review: bool = False
     resolutions: list[Resolution] = []
-    operation_result: dict[str, Any] | None = (
-        None  # docs: "The result of an operation"; ``None`` before the end
-    )
+    operation_result: OperationResult | None = None  # ``None`` before the end
 
     @property
     def ended(self) -> bool:
