@@ -56,10 +56,11 @@ PAGES_RUN_BY = {
 # The test that runs a block, by page and beginning of its first line.
 RUN_BY = {
     ("README.md", ".venv/bin/cto submit"): COMMANDS,
-    ("README.md", "<script"): BROWSER,
+    ("README.md", "<button"): BROWSER,
     ("README.md", "curl -X POST"): COMMANDS,
-    ("clients/js/README.md", "import { connect }"): BROWSER,
-    ("clients/js/README.md", "<"): BROWSER,
+    ("clients/js/README.md", "import { connect"): BROWSER,
+    ("clients/js/README.md", "<cto-progress"): BROWSER,
+    ("clients/js/README.md", "<script setup>"): BROWSER,
     ("clients/js/README.md", '"use client"'): BROWSER,
     ("clients/python/README.md", "from cto_client"): COMMANDS,
     ("clients/python/README.md", "import asyncio"): COMMANDS,
@@ -76,7 +77,9 @@ RUN_BY = {
     ("docs/how-to/existing-login.md", "import time"): COMMANDS,
     ("docs/how-to/existing-login.md", "import { connect }"): BROWSER,
     ("docs/how-to/existing-login.md", "cto revoke"): COMMANDS,
+    ("docs/how-to/nextjs.md", "NEXT_PUBLIC_CTO_URL"): BROWSER,
     ("docs/how-to/nextjs.md", '"use client"'): BROWSER,
+    ("docs/how-to/nextjs.md", "import { CTO }"): BROWSER,
     ("docs/how-to/nextjs.md", "export async function POST"): BROWSER,
     ("docs/how-to/operating.md", "cto jobs --status needs_review"): COMMANDS,
     ("docs/how-to/operating.md", "cto market ledger --json"): COMMANDS,
@@ -106,6 +109,7 @@ NOT_RUN = {
     ("README.md", "make demo"): "installs; tests/acceptance/test_commands.py runs `cto demo` and `cto up`",
     ("benchmarks/README.md", ""): _MEASURES,
     ("clients/js/README.md", "npm"): _REGISTRY,
+    ("clients/js/README.md", "mkdir -p vendor"): _REGISTRY,
     ("clients/python/README.md", "pip"): _REGISTRY,
     (
         "docs/explanation/scaling.md",
