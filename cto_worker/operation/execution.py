@@ -34,7 +34,7 @@ class Execution:
         """Execute all steps. There is one event at the beginning, and one for each step that ends.
 
         Raises :class:`CancelRequested` or :class:`Handover` if steps are left. The event of the last step is
-        appended together with the next event. The guard and the journal raise their own.
+        appended together with the next event. Errors of guard and journal are passed on.
         """
         begun_s = time.monotonic()
         ended = self._reconcile() if self.run.in_flight else []
@@ -65,7 +65,7 @@ class Execution:
         return ended
 
     def _settle(self, ended: list[EndedStep]) -> None:
-        """Count the steps that have ended. Makes the events of all but the last, which tells what is next."""
+        """Count the steps that have ended. Makes the events of all but the last, which is reported later."""
         for place, step in enumerate(ended, 1):
             self.waiting = self.run.settle(step, self.waiting)
             if place < len(ended):
