@@ -59,10 +59,11 @@ PAGES_RUN_BY = {
 # The test that runs a block, by page and beginning of its first line.
 RUN_BY = {
     ("README.md", ".venv/bin/cto submit"): COMMANDS,
-    ("README.md", "<script"): BROWSER,
+    ("README.md", "<button"): BROWSER,
     ("README.md", "curl -X POST"): COMMANDS,
-    ("clients/js/README.md", "import { connect }"): BROWSER,
-    ("clients/js/README.md", "<"): BROWSER,
+    ("clients/js/README.md", "import { connect"): BROWSER,
+    ("clients/js/README.md", "<cto-progress"): BROWSER,
+    ("clients/js/README.md", "<script setup>"): BROWSER,
     ("clients/js/README.md", '"use client"'): BROWSER,
     ("clients/python/README.md", "from cto_client"): COMMANDS,
     ("clients/python/README.md", "import asyncio"): COMMANDS,
@@ -81,7 +82,9 @@ RUN_BY = {
     ("docs/how-to/existing-login.md", "cto revoke"): COMMANDS,
     ("docs/how-to/local-chain.md", "cto local-chain"): LOCAL_CHAIN,
     ("docs/how-to/local-chain.md", "curl -s"): LOCAL_CHAIN,
+    ("docs/how-to/nextjs.md", "NEXT_PUBLIC_CTO_URL"): BROWSER,
     ("docs/how-to/nextjs.md", '"use client"'): BROWSER,
+    ("docs/how-to/nextjs.md", "import { CTO }"): BROWSER,
     ("docs/how-to/nextjs.md", "export async function POST"): BROWSER,
     ("docs/how-to/own-market.md", '"""A market'): OWN_MARKET,
     ("docs/how-to/own-market.md", '"""The contract'): OWN_MARKET,
@@ -117,6 +120,7 @@ NOT_RUN = {
     ("README.md", "make demo"): "installs; tests/acceptance/test_commands.py runs `cto demo` and `cto up`",
     ("benchmarks/README.md", ""): _MEASURES,
     ("clients/js/README.md", "npm"): _REGISTRY,
+    ("clients/js/README.md", "mkdir -p vendor"): _REGISTRY,
     ("clients/python/README.md", "pip"): _REGISTRY,
     (
         "docs/explanation/scaling.md",

@@ -7,6 +7,7 @@ import shlex
 import socket
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
@@ -19,12 +20,13 @@ from api.auth.auth_settings_check import validate_auth_settings
 from api.cli import profiles
 from api.cli.program_name import program
 from api.cli.system.process_supervisor import Spec, Supervisor
-from cto_worker.config import Settings
+from cto_worker.config import ENV_PREFIX, VARIABLES, Settings
 from cto_worker.errors import ConfigError
 from cto_worker.market_registry import platforms
 from cto_worker.observability import flower_options
 from cto_worker.observability.heartbeat_reader import running_processes
 from cto_worker.observability.logging_setup import json_line
+from cto_worker.setting_fields import declaration
 from cto_worker.store.embedded import answers, check_unused
 from cto_worker.store.store_connection import connect
 from cto_worker.store.store_reachability import AGAIN_S, WAITING, unreachable
@@ -221,8 +223,16 @@ def _check_free(settings: Settings, port: int, name: str) -> None:
         except OSError as error:
             raise ConfigError(
                 f"port {port} on {host} is in use ({error.strerror}): stop the process that uses it, "
-                f"or choose another port: CTO_AUTH={settings.auth} {name}={port + 1} {program()} up"
+                f"or choose another port: {_command_with(**{name: str(port + 1)})}"
             ) from error
+
+
+def _command_with(**changes: str) -> str:
+    """Return the command that starts the system again with these changes. It contains no secrets."""
+    secret = {ENV_PREFIX + each.name.upper() for each in fields(Settings) if declaration(each).secret}
+    given = {name: value for name, value in os.environ.items() if value and name in VARIABLES - secret}
+    words = [f"{name}={shlex.quote(value)}" for name, value in sorted((given | changes).items())]
+    return " ".join([*words, f"{program()} up"])
 
 
 def _answers(url: str) -> bool:

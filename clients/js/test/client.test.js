@@ -70,6 +70,31 @@ test("every other address is rejected", () => {
   }
 });
 
+test("a page whose origin the gateway refuses gets the reason, although its browser hides the response", async (context) => {
+  const refused = { success: false, error: { code: "origin_not_allowed", message: "restart it with CTO_CORS_ORIGINS=http://page" } };
+  const requests = [];
+  let plain = () => Response.json(refused, { status: 403 }); // the response to a request without headers
+  globalThis.location = { origin: "http://page" };
+  context.after(() => delete globalThis.location);
+  mock.method(globalThis, "fetch", async (address, { method, headers } = {}) => {
+    requests.push(method ?? "plain");
+    if (headers) throw new TypeError("Failed to fetch");
+    return plain();
+  });
+  const reason = { code: "origin_not_allowed", status: 403, message: refused.error.message };
+  await assert.rejects(connect({ url: "http://gateway" }).status("j"), reason);
+  await assert.rejects(connect({ url: "http://gateway" }).submit({ userId: "7" }), reason);
+  assert.deepEqual(requests, ["GET", "plain", "POST", "plain"], "the refusal is final: no request is repeated");
+  plain = () => Response.json({ success: true, data: { jobs: [] } }); // the gateway was away only for the first request
+  await assert.rejects(connect({ url: "http://gateway" }).status("j"), { code: "unreachable" });
+  plain = () => { throw new TypeError("Failed to fetch"); };
+  await assert.rejects(connect({ url: "http://gateway" }).status("j"), { code: "unreachable" });
+  requests.length = 0;
+  await assert.rejects(connect({ url: "http://page" }).status("j"), { code: "unreachable" });
+  assert.deepEqual(requests, ["GET"], "the page's own gateway answers every request");
+  mock.restoreAll();
+});
+
 test("the client leaves the rooms of ended jobs, five per second", async () => {
   const jobs = [...Array(20).keys()].map(String);
   const { client, commands, emit } = await connected((client) => client.track(jobs));

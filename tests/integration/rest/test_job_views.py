@@ -402,7 +402,7 @@ def test_the_gateways_own_page_can_submit(rest, body):
     data(rest.post("/api/cto/jobs", json=body, headers={"Origin": "http://localhost"}), 202)
 
 
-def test_allowed_origins_get_cors_headers_and_others_do_not(store, settings, journal, body):
+def test_allowed_origins_get_cors_headers_and_others_only_with_a_refusal(store, settings, journal, body):
     settings = replace(settings, cors_origins=("https://app.example",))
     celery = celery_app(settings)
     app = create_app(
@@ -419,7 +419,10 @@ def test_allowed_origins_get_cors_headers_and_others_do_not(store, settings, jou
     data(allowed, 202)
     assert allowed.headers["Access-Control-Allow-Origin"] == "https://app.example"
     foreign = rest.get("/api/cto/jobs", headers={"Origin": "https://evil.example"})
-    assert "Access-Control-Allow-Origin" not in foreign.headers
+    assert foreign.status_code == 403
+    assert foreign.headers["Access-Control-Allow-Origin"] == "*"  # its page may read why it is refused
+    public = rest.get("/openapi.json", headers={"Origin": "https://evil.example"})
+    assert "Access-Control-Allow-Origin" not in public.headers
     celery.close()
 
 
