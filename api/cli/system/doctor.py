@@ -97,8 +97,10 @@ def _finding(name: str, check: Callable[[], str]) -> Finding:
 
 
 def _store_mend(settings: Settings) -> str:
+    if elsewhere := missing_system(settings):
+        return f"{elsewhere}. If you have no system yet, start it with `{_up()}`"
     if settings.embedded:
-        return missing_system(settings) or f"start it with `{_up()}`, or set CTO_REDIS_URL to a running store"
+        return f"start it with `{_up()}`, or set CTO_REDIS_URL to a running store"
     return "start the store that CTO_REDIS_URL names, or correct the URL"
 
 
