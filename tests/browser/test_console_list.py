@@ -232,8 +232,7 @@ def test_thousands_of_events_keep_the_list_small(system, page, user):
     expect(page.get_by_text("End of the list")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1_920])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1_920), ("dark", 320)])
 def test_the_list_is_accessible_and_fits_the_screen(rough, page, user, axe, screenshot, scheme, width):
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 900})

@@ -79,8 +79,7 @@ def test_it_is_cancelled_only_after_confirmation(slow, page, user, axe):
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1_280])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1_280), ("dark", 320)])
 def test_it_shows_which_wallets_failed_and_why(rough, page, user, axe, screenshot, scheme, width):
     partial, unknown = with_outcomes(rough, user, "partial", "unknown", mode="standard", walletCount=6)
     page.emulate_media(color_scheme=scheme)

@@ -16,8 +16,7 @@ def review_of(page, job_id):
     return page.locator(".review").filter(has=page.locator(f"a[href='/operations/{job_id}']"))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1_280])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1_280), ("dark", 320)])
 def test_an_operator_resolves_every_unknown_step(rough, page, user, axe, screenshot, scheme, width):
     (unknown,) = with_outcomes(rough, user, "unknown", mode="standard", walletCount=6)
     job_id = unknown["jobId"]
@@ -39,22 +38,14 @@ def test_an_operator_resolves_every_unknown_step(rough, page, user, axe, screens
         expect(dialog).to_contain_text("This cannot be undone.")
         expect(dialog.get_by_title(step["signature"])).to_be_visible()
         expect(dialog).to_contain_text(f"cto market operation {job_id}")
-        record = dialog.get_by_role("button", name="Record as executed")
         if number == 0:
             assert axe(page) == []
             screenshot(page, f"review-dialog-{scheme}-{width}")
             dialog.locator("[name=spent]").fill("abc")
-            record.click()
+            dialog.get_by_role("button", name="Record as executed").click()
             expect(dialog.locator("#spent-error")).to_contain_text("Must be a number")
             expect(dialog).to_contain_text("Not recorded")
-        dialog.locator("[name=spent]").fill("0.5")
-        record.click()
-        expect(dialog.get_by_role("alert").filter(has_text="Check these figures")).to_contain_text("0.5 SOL")
-        if step["kind"] == "buy":
-            dialog.locator("[name=tokens]").fill("1,000.5")
-            record.click()  # another value is checked again
-        record.click()
-        expect(dialog).to_have_count(0)
+        record_after_warnings(dialog, step)
     expect(review).to_have_count(0)
     status = rough.get(f"/api/cto/job/{job_id}/status")
     assert not status["needsReview"]
@@ -70,23 +61,41 @@ def test_an_operator_resolves_every_unknown_step(rough, page, user, axe, screens
         expect(shown).to_contain_text("recorded by anonymous")
     assert page.evaluate(FITS)
     screenshot(page, f"operation-reviewed-{scheme}-{width}")
-    open_console(page, rough, f"/audit?jobId={job_id}")
-    expect(page.locator(".audit-entries tbody tr")).to_have_count(1 + len(steps))
-    expect(page.locator(".audit-entries tbody tr").first).to_contain_text("unknown confirmed")
-    page.get_by_label("Action").select_option("job.submit")
-    expect(page.locator(".audit-entries tbody tr")).to_have_count(1)
-    open_console(page, rough, "/audit")
-    page.locator("#audit-jobId").fill(job_id[:8])
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"**/audit?jobId={job_id}")
-    expect(page.locator(".audit-entries tbody tr")).to_have_count(1 + len(steps))
+    shows_its_audit_log(page, rough, job_id, 1 + len(steps))
     assert axe(page) == []
     assert page.evaluate(FITS)
     screenshot(page, f"audit-{scheme}-{width}")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1_280])
+def record_after_warnings(dialog, step):
+    """Record unusual figures, which the dialog asks for again."""
+    record = dialog.get_by_role("button", name="Record as executed")
+    dialog.locator("[name=spent]").fill("0.5")
+    record.click()
+    expect(dialog.get_by_role("alert").filter(has_text="Check these figures")).to_contain_text("0.5 SOL")
+    if step["kind"] == "buy":
+        dialog.locator("[name=tokens]").fill("1,000.5")
+        record.click()  # another value is checked again
+    record.click()
+    expect(dialog).to_have_count(0)
+
+
+def shows_its_audit_log(page, system, job_id, count):
+    """Open the audit log of an operation by its id, by an action, and by the beginning of its id."""
+    entries = page.locator(".audit-entries tbody tr")
+    open_console(page, system, f"/audit?jobId={job_id}")
+    expect(entries).to_have_count(count)
+    expect(entries.first).to_contain_text("unknown confirmed")
+    page.get_by_label("Action").select_option("job.submit")
+    expect(entries).to_have_count(1)
+    open_console(page, system, "/audit")
+    page.locator("#audit-jobId").fill(job_id[:8])
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/audit?jobId={job_id}")
+    expect(entries).to_have_count(count)
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1_280), ("dark", 320)])
 def test_the_system_is_shown(rough, page, user, axe, screenshot, scheme, width):
     rough.ended(rough.submit(userId=user))
     page.emulate_media(color_scheme=scheme)
