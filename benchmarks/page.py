@@ -18,7 +18,7 @@ from benchmarks.system import BODY, client, embedded_store, free_port, listens, 
 from benchmarks.worker import worker_on
 from cto_worker.archive.database import connect
 from cto_worker.archive.job_archive import archive
-from cto_worker.archive.schema import prepare
+from cto_worker.archive.schema_preparation import prepare
 from cto_worker.config import Settings
 from cto_worker.domain.ended_job import EndedJob
 from cto_worker.store import keys

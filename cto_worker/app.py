@@ -28,7 +28,7 @@ from cto_worker.config import Settings
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.errors import ConfigError
 from cto_worker.jobs.archiver import Archiver
-from cto_worker.jobs.audit_log import AuditArchiver
+from cto_worker.jobs.audit_archiver import AuditArchiver
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.celery_task import register
 from cto_worker.jobs.job_producer import make_send
@@ -45,8 +45,8 @@ from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 from cto_worker.observability.traces_factory import make_traces
 from cto_worker.store.ended_jobs import EndedJobs
 from cto_worker.store.redis_journal import RedisJournal
-from cto_worker.store.startup_wait import wait_for_store
 from cto_worker.store.store_connection import check_durable, connect
+from cto_worker.store.store_reachability import wait_for_store
 from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ _ALIKE = 0.6  # minimal similarity, 0–1
 def unknown_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return a warning for each variable that begins with ``CTO_`` and is not a setting, by name.
 
-    The warning contains the setting with the most similar name, if any. An empty variable counts as not set.
+    The warning contains the setting with the most similar name, if there is a similar one. An empty variable
+    counts as not set.
     Values are never shown, because they may be secrets.
     """
     return {name: _warning(name) for name in sorted(environ) if environ[name] and _unknown(name)}

@@ -52,7 +52,7 @@ class Authenticator:
         self._revoked = revoked
 
     def admit(self, token: Any, user_id: Any = None) -> Caller:
-        """Return the caller of a token. ``user_id`` is the user id that the client sends beside it, if any.
+        """Return the caller of a token. ``user_id`` is what the client sends with the token, or ``None``.
 
         Raises :class:`~api.errors.UnauthorizedError` ``unauthorized`` (no token) or ``token_revoked``, the
         errors of :func:`~api.auth.tokens.make_verifier`, and :class:`ForbiddenError` ``user_mismatch``.

@@ -1,4 +1,4 @@
-"""The caller of a request or a socket: its role, and what the role may do to which users' jobs."""
+"""The caller of a request or a socket, its role, and the policy: the actions that each role may do."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Caller:
     unrestricted: bool = False
 
     def may(self, action: Action, user_id: str | None = None) -> bool:
-        """Return whether this caller may act on that user's jobs; without ``user_id``, on all users' jobs."""
+        """Return whether the caller may do an action on a user's jobs; without ``user_id``, on all jobs."""
         scope = _POLICY[self.role][action]
         own = scope is _Scope.OWN and user_id is not None and user_id == self.user_id
         return own or scope is _Scope.ALL_USERS or self.unrestricted

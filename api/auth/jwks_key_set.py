@@ -16,7 +16,7 @@ from api.errors import KeysUnavailableError
 REFRESH_S = 240  # the age at which the key set is fetched again in the background
 LIFESPAN_S = 300  # the age at which a token waits for the fetch, unless the last fetch failed
 STALE_S = 3_600  # the age at which the key set is discarded, even if no other can be fetched
-COOLDOWN_S = 10  # the minimum time between two fetches, so that tokens with unknown keys cause no more
+COOLDOWN_S = 10  # the minimum time between two fetches, also if many tokens have unknown keys
 RETRY_S = 2.0  # the same after a failed fetch
 TIMEOUT_S = 2.0
 
@@ -34,8 +34,8 @@ class SigningKey:
 class KeySet:
     """The key set at one URL. Any number of threads may share it; at most one of them fetches it.
 
-    A token whose key is cached waits for a fetch only if the set is older than :data:`LIFESPAN_S` and the
-    last fetch succeeded, and then for :data:`TIMEOUT_S` at most.
+    A token whose key is cached normally does not wait for a fetch. It waits if the set is older than
+    :data:`LIFESPAN_S` and the last fetch succeeded, for at most :data:`TIMEOUT_S`.
     """
 
     def __init__(self, url: str) -> None:

@@ -27,7 +27,7 @@ class OriginAndHostPolicy:
         self._names = LOOPBACK_NAMES | {as_host_name(settings.host)} if settings.auth == "off" else None
 
     def allows(self, host: str, origin: str) -> bool:
-        """Return whether pages of this origin may use the gateway. The origin ``null`` never may."""
+        """Return whether pages of this origin may use the gateway. ``null`` is never allowed."""
         own = host.lower()
         return origin in self._listed or (bool(own) and origin in {f"https://{own}", f"http://{own}"})
 
@@ -44,7 +44,10 @@ class OriginAndHostPolicy:
             )
 
     def check_origin(self, host: str, origin: str | None) -> None:
-        """Raise :class:`ForbiddenError` ``origin_not_allowed`` unless its pages may use the gateway."""
+        """Raise :class:`ForbiddenError` ``origin_not_allowed`` unless :meth:`allows` accepts the origin.
+
+        A request without ``Origin`` passes.
+        """
         if origin and not self.allows(host, origin):
             raise ForbiddenError(
                 "origin_not_allowed",

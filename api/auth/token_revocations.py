@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.audit_entry import Change, local_actor
+from cto_worker.domain.audit_entry import Action, Change, local_actor
 from cto_worker.store import keys
 from cto_worker.store.script_runner import Script, run_durably
 
@@ -36,7 +36,7 @@ def revoke(  # noqa: PLR0913 - the parts of a revocation
     now_s = int(time.time())
     change = Change(
         actor=actor or local_actor(),
-        action="token.revoke",
+        action=Action.TOKEN_REVOKE,
         target=f"{_TOKEN}{token_id}" if token_id else f"{_USER}{user_id}",
         after={"revokedUntil": (now_s + keep_s) * 1_000},
     )

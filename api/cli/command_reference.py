@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from api.cli.command_group import SectionedGroup, commands_of
 from api.cli.main import main
 
 if TYPE_CHECKING:
@@ -27,21 +28,29 @@ def updated(text: str) -> str:
 
 def reference() -> str:
     """Return the reference of all commands as Markdown, in the order and the sections of ``cto --help``."""
+    assert isinstance(main, SectionedGroup)  # noqa: S101 - for the type checker
     lines: list[str] = []
     context = click.Context(main, info_name="cto", **main.context_settings)
+    commands = commands_of(main)
     for title, names in main.sections.items():
         lines += [f"### {title}", ""]
         for name in names:
-            lines += _described(main.commands[name], context)
+            lines += _described(commands[name], context)
     return "\n".join(lines)
 
 
 def _described(command: click.Command, parent: click.Context) -> Iterator[str]:
     context = click.Context(command, info_name=command.name, parent=parent, **main.context_settings)
     if isinstance(command, click.Group):
-        for each in command.commands.values():
+        if command.invoke_without_command:
+            yield from _section(command, context)
+        for each in commands_of(command).values():
             yield from _described(each, context)
-        return
+    else:
+        yield from _section(command, context)
+
+
+def _section(command: click.Command, context: click.Context) -> Iterator[str]:
     yield from (f"#### {context.command_path}", "")
     yield from ("```", " ".join([context.command_path, *command.collect_usage_pieces(context)]), "```", "")
     yield from (_paragraphs(command.help or ""), "")

@@ -29,7 +29,7 @@ COMPLETED = 50  # newest jobs that a shell offers
 
 
 class JobIdError(CtoError):
-    """A text does not name exactly one job."""
+    """A text matches no job, or several jobs."""
 
 
 class JobIdParameter(click.ParamType[str]):
@@ -79,7 +79,7 @@ def find_job_id(gateway: RestClient, text: str) -> str:
 
 
 def match_prefix(text: str, jobs: Iterable[tuple[str, str]]) -> str:
-    """Return the job id that is ``text``, or the only one that begins with it.
+    """Return the job id that equals ``text``, or the only job id that begins with it.
 
     ``jobs`` has pairs of id and description.
     Raises :class:`JobIdError` if there is none, or more than one.

@@ -24,7 +24,7 @@ _Arrived = queue.SimpleQueue[dict[str, Any]]
 
 
 def watch(gateway: RestClient, job_ids: Sequence[str], screen: Screen) -> list[dict[str, Any]]:
-    """Show every event of these jobs once, from the first, until all jobs ended. Return their last events.
+    """Show every event of these jobs once, until all jobs have ended. Return their last events.
 
     Raises :class:`GatewayError` for an unknown job, and if the gateway is not reachable at the start.
     """
@@ -96,7 +96,7 @@ def _in_rooms(gateway: RestClient, rooms: Iterable[str]) -> Iterator[_Arrived]:
 
 
 def _received(arrived: _Arrived) -> dict[str, Any] | None:
-    """Return the next event; ``None`` after a time without one. Raises :class:`GatewayError` if refused."""
+    """Return the next event, or ``None`` at the timeout. Raises :class:`GatewayError` if a join fails."""
     while True:
         try:
             message = arrived.get(timeout=QUIET_S)
@@ -109,7 +109,7 @@ def _received(arrived: _Arrived) -> dict[str, Any] | None:
 
 
 def _next(gateway: RestClient, arrived: _Arrived, seen: dict[str, int]) -> list[dict[str, Any]]:
-    """Return the next events: the one that arrived, or the missing ones from the history after a gap."""
+    """Return the next events: the event that arrived, or after a gap the missing events from the history."""
     behind = {job_id: seq for job_id, seq in seen.items() if seq == 0}
     if not behind:
         event = _received(arrived)

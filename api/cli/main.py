@@ -4,22 +4,48 @@ from __future__ import annotations
 
 import click
 
-from api.cli.audit.commands import audit
 from api.cli.command_group import SectionedGroup
-from api.cli.commands import operators, system
-from api.cli.commands.cancel import cancel
-from api.cli.commands.completion import completion
-from api.cli.commands.jobs import jobs
-from api.cli.commands.login import list_profiles, login, logout
-from api.cli.commands.market import market
-from api.cli.commands.resolve import resolve
-from api.cli.commands.show import show
-from api.cli.commands.submit import submit
-from api.cli.commands.watch import watch_jobs
+
+# Each command, by its name: its module in api/cli, and its function.
+SECTIONS = {
+    "Operations": {
+        "submit": "commands.submit:submit",
+        "watch": "commands.watch:watch_jobs",
+        "show": "commands.show:show",
+        "jobs": "commands.jobs:jobs",
+        "cancel": "commands.cancel:cancel",
+    },
+    "Run a system": {
+        "up": "commands.up_demo_doctor:run_system",
+        "demo": "commands.up_demo_doctor:run_demo",
+        "doctor": "commands.up_demo_doctor:check_system",
+    },
+    "Access": {
+        "login": "commands.login:login",
+        "logout": "commands.login:logout",
+        "profiles": "commands.login:list_profiles",
+        "token": "commands.operator_commands:token",
+        "revoke": "commands.operator_commands:revoke",
+    },
+    "Operate a system": {
+        "resolve": "commands.resolve:resolve",
+        "audit": "audit.commands:audit",
+        "backup": "commands.operator_commands:backup",
+        "park": "commands.operator_commands:park",
+        "migrate": "commands.operator_commands:migrate_archive",
+        "secrets": "commands.operator_commands:secrets",
+    },
+    "Tools": {
+        "market": "commands.market:market",
+        "completion": "commands.completion:completion",
+    },
+}
 
 
 @click.group(
-    cls=SectionedGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+    cls=SectionedGroup,
+    sections=SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
 @click.version_option(package_name="cto")
 def main() -> None:
@@ -28,17 +54,6 @@ def main() -> None:
     Settings are CTO_* environment variables. docs/reference/settings.md lists them, and
     docs/reference/cli.md describes the commands.
     """
-
-
-assert isinstance(main, SectionedGroup)  # noqa: S101 - for the type checker
-main.add_section("Operations", [submit, watch_jobs, show, jobs, cancel])
-main.add_section("Run a system", [system.run_system, system.run_demo, system.check_system])
-main.add_section("Access", [login, logout, list_profiles, operators.token, operators.revoke])
-main.add_section(
-    "Operate a system",
-    [resolve, audit, operators.backup, operators.park, operators.migrate_archive, operators.secrets],
-)
-main.add_section("Tools", [market, completion])
 
 
 if __name__ == "__main__":

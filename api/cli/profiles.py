@@ -44,7 +44,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """All saved profiles by name, and the name of the one that commands use by default ("": none)."""
+    """All saved profiles by name, and the name of the default profile ("": none)."""
 
     default: str = ""
     by_name: dict[str, Profile] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Profiles:
         return Profiles(name, self.by_name | {name: profile})
 
     def without(self, name: str) -> Profiles:
-        """Return the profiles without one. Raises :class:`ConfigError` if there is none of this name."""
+        """Return the other profiles. Raises :class:`ConfigError` if there is none of this name."""
         self.get(name)
         rest = {other: profile for other, profile in self.by_name.items() if other != name}
         return replace(self, default="" if self.default == name else self.default, by_name=rest)

@@ -37,12 +37,18 @@ class GatewayError(CtoError):
 
 
 def client_for(settings: Settings, url: str | None = None, profile_name: str | None = None) -> RestClient:
-    """Return a client for a gateway.
+    """Return a client for a gateway. Raises :class:`ConfigError`.
 
-    Its URL is ``url``, or that of the profile, or that of ``CTO_HOST`` and ``CTO_PORT``, or that of the
-    default profile. It sends ``CTO_TOKEN``, or the token of the profile whose URL it is. Without one, and
-    with a signing key, it issues tokens of the service role, but only for the gateway of these settings:
-    another gateway could use such a token here. Raises :class:`ConfigError`.
+    The URL is the first that is given of:
+
+    1. ``url``
+    2. the profile's URL
+    3. ``CTO_HOST`` and ``CTO_PORT``
+    4. the default profile's URL
+
+    The client sends ``CTO_TOKEN``, or the profile's token. Without a token, but with a signing key, it issues
+    tokens of the service role. It does so only for the gateway of these settings: another gateway could use
+    such a token here.
     """
     if url and profile_name:
         raise ConfigError("--url and --profile both name a gateway: give one of them")
@@ -77,7 +83,7 @@ class RestClient:
         """``token`` is called before each request, so its tokens may have a short lifetime."""
         self.url = url.rstrip("/")
         self.token = token
-        self.options = ""  # with which another command reaches the same gateway, for hints
+        self.options = ""  # options for hints: with these, another command uses the same gateway
         self._session = requests.Session()
         self._session.auth = self._sign  # credentials from .netrc would replace a session header
 
@@ -100,7 +106,9 @@ class RestClient:
             try:
                 yield from (line.decode() for line in response.iter_lines())
             except requests.RequestException as error:
-                raise GatewayError("interrupted", f"the response ended early: repeat ({error})") from error
+                raise GatewayError(
+                    "interrupted", f"the response ended early: run the command again ({error})"
+                ) from error
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if token := self.token():
@@ -147,4 +155,6 @@ class RestClient:
         return document["data"]
 
     def _not_a_gateway(self, reason: str) -> GatewayError:
-        return GatewayError("unreachable", f"{self.url} does not respond like a gateway: {reason}")
+        return GatewayError(
+            "unreachable", f"{self.url} does not respond like a gateway; check the URL: {reason}"
+        )

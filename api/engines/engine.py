@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from api.relay.socket_reader import SocketReader
+    from api.relay.pubsub_socket_reader import SocketReader
     from api.server.socket_poller import SocketPoller
 
 T = TypeVar("T")

@@ -22,13 +22,13 @@ from eventlet.support import greendns  # noqa: E402
 from eventlet.support.greenlets import getcurrent, greenlet  # noqa: E402
 
 from api import library_patches  # noqa: E402
-from api.relay.socket_reader import BlockingReader, HubReader  # noqa: E402
+from api.relay.pubsub_socket_reader import BlockingReader, HubReader  # noqa: E402
 from api.server.socket_poller import CallbackThreads, SocketPoller  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from api.relay.socket_reader import SocketReader
+    from api.relay.pubsub_socket_reader import SocketReader
 
 ASYNC_MODE = "eventlet"
 BLOCKING_SELECT = eventlet.patcher.original("select")

@@ -19,7 +19,7 @@ from gevent.threadpool import ThreadPool  # noqa: E402
 from greenlet import getcurrent, greenlet  # noqa: E402
 
 from api import library_patches  # noqa: E402
-from api.relay.socket_reader import BlockingReader  # noqa: E402
+from api.relay.pubsub_socket_reader import BlockingReader  # noqa: E402
 from api.server.socket_poller import CallbackThreads, SocketPoller  # noqa: E402
 
 if TYPE_CHECKING:

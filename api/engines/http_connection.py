@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from api.engines.http_response import IDLE_TIMEOUT_S, HttpResponse
-from api.limits.client_network import network_of
+from api.limits.client_address_prefix import network_of
 from api.server.fair_queueing import CALLER
 from api.server.http_head_parser import MAX_LINE_BYTES, error_response, read_head
 from api.server.protocol_errors import HeadError
@@ -46,7 +46,7 @@ class Service:
 
 
 class HttpConnection:
-    """A client's connection. It can be detached from a request, and then outlives it."""
+    """A client's connection. A request can detach it; the connection then remains open after the request."""
 
     def __init__(self, service: Service, connection: Any, address: Any) -> None:
         self._service, self._connection, self._address = service, connection, address
@@ -119,7 +119,7 @@ class HttpConnection:
         if len(line) >= MAX_URL_BYTES:
             raise HeadError(f"the request line has {MAX_URL_BYTES} bytes or more: shorten the URL", 414)
         if self._service.heads:
-            # By the last caller: users behind one address do not wait for each other's requests.
+            # Queued by the last caller: users behind one address do not wait for each other's requests.
             self._service.heads.wait(self._last_caller or network_of(self._address[0]))
         return read_head(line, iter(partial(self._file.readline, MAX_LINE_BYTES), b""))
 
@@ -194,5 +194,5 @@ class HttpConnection:
 
 
 def detach_socket(environ: dict[str, Any]) -> Any:
-    """Return the socket of a request's client. The request then neither gets a response nor closes it."""
+    """Return the socket of a request's client. The server then sends no response and does not close it."""
     return environ[_CONNECTION].detach()

@@ -1,4 +1,4 @@
-"""The gateway's HTTP server: one green thread for each connection that is not detached."""
+"""The gateway's HTTP server. Each connection has a green thread until it is detached."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from api.limits.fifo_semaphore import FifoSemaphore
 from cto_worker.archive.archive_queries import ArchiveQueries
 from cto_worker.archive.database import connect
-from cto_worker.archive.schema import check_schema, prepare
+from cto_worker.archive.schema_preparation import prepare
+from cto_worker.archive.schema_version import check_schema
 from cto_worker.errors import ArchiveUnavailableError
 
 if TYPE_CHECKING:

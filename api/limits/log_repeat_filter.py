@@ -1,4 +1,4 @@
-"""A log filter that limits repeated lines, so that a flood of requests is not a flood of lines.
+"""A log filter that limits repeated lines, so that a flood of requests does not flood the log.
 
 It limits lines at WARNING or above, of this project or of a library, for each place in the code that writes
 them. :mod:`api.limits.refusal_log` counts the gateway's refusals instead.
@@ -18,7 +18,7 @@ TRACEBACKS_AT_ONCE, TRACEBACKS_PER_S = 2, 0.05  # the same, for lines with a tra
 class RepeatFilter(logging.Filter):
     """Limits how often each place in the code may write a line at WARNING or above.
 
-    The next line that is written has the number of omitted lines.
+    The next written line states the number of omitted lines.
     """
 
     def __init__(self) -> None:

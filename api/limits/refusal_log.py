@@ -1,4 +1,4 @@
-"""Logs the gateway's refusals as counts, so that a flood of requests is not a flood of lines.
+"""Logs the gateway's refusals as counts, so that a flood of requests does not flood the log.
 
 Refusals are counted by address and reason, and logged once a second. :mod:`api.limits.log_repeat_filter`
 limits the other lines.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-# A client that follows 500 jobs joins and resumes 500 times when it reconnects: at once, and rarely.
+# A client that follows 500 jobs joins and resumes 500 times at once when it reconnects.
 BURST = 1_200
 PER_SECOND = 20.0
 

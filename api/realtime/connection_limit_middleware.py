@@ -12,15 +12,15 @@ from werkzeug.wsgi import ClosingIterator
 
 from api import metric_definitions
 from api.errors import error_body
-from api.limits.client_network import network_of
+from api.limits.client_address_prefix import network_of
 from api.limits.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 RETRY_AFTER_S = 5
-MAX_ADDRESSES = 10_000  # whose token buckets are kept
-_SESSION = re.compile(r"(?:^|&)sid=[^&]")  # matches what parse_qs finds, which Engine.IO uses
+MAX_ADDRESSES = 10_000  # maximum number of addresses whose token buckets are kept
+_SESSION = re.compile(r"(?:^|&)sid=[^&]")  # matches the parameter as Engine.IO's parse_qs does
 
 
 class ConnectionLimitMiddleware:
@@ -43,7 +43,7 @@ class ConnectionLimitMiddleware:
 
     @property
     def detached(self) -> int:
-        """The number of connections that have no request, so that the server does not count them."""
+        """The number of connections without a request, which the server does not count."""
         return sum(count() for count in self._detached.values())
 
     def counts(self) -> dict[str, int]:
@@ -93,7 +93,7 @@ class AddressRateLimiter:
         self._buckets: dict[str, TokenBucket] = {}  # by network; the least recently used first
 
     def spend(self, address: str) -> bool:
-        """Take a token from the address's bucket. Return whether there was one."""
+        """Remove a token from the address's bucket. Return whether there was one."""
         network = network_of(address)
         bucket = self._buckets.pop(network, None) or TokenBucket(self._burst, self._burst / 10)
         self._buckets[network] = bucket

@@ -19,13 +19,13 @@ def drain(
 ) -> None:
     """Close all connections for events. Queued items are sent first, for ``within_s`` seconds at most.
 
-    Engine.IO sessions end like a broken connection, upon which stock clients reconnect. They would not
-    reconnect after Socket.IO's ``disconnect`` packet, and stock Python clients not after Engine.IO's close
-    packet either.
+    Engine.IO sessions end like a broken connection, so stock clients reconnect. After Socket.IO's
+    ``disconnect`` packet no stock client reconnects. After Engine.IO's close packet stock Python clients do
+    not reconnect.
     """
     ending: set[Any] = set()
     ends_s = time.monotonic() + within_s
-    while True:  # again, because clients may be connecting
+    while True:  # repeated, because clients may be connecting meanwhile
         connections.close_all()
         sessions = set(server.eio.sockets.values())
         for session in sessions & ending:

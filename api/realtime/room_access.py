@@ -1,4 +1,4 @@
-"""Access to rooms: parses what a client wants to join or resume, and decides whether it may."""
+"""Access to rooms: parses the room or job that a client names, and checks the client's permission."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def parse_resume(arguments: tuple[Any, ...]) -> tuple[str, int]:
 
 
 def authorize_room(caller: Caller, room: str, history: JournalQueries) -> bool:
-    """Return whether this is the room of a job that has ended.
+    """Check that the caller may join the room. Returns whether it is the room of a job that has ended.
 
-    Raises :class:`RoomError` unless the caller may join the room. A job's room requires a stored job.
+    Raises :class:`RoomError` if the caller may not join, or if the room is of a job that is not stored.
     """
     if room == ADMIN_ROOM:
         if not caller.may(Action.WATCH_ALL):

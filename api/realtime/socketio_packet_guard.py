@@ -27,7 +27,7 @@ class PacketGuard:
         """Call ``handle``, or close the session that sent the message."""
         session = self._server.eio.sockets.get(eio_sid)
         if session is None or session.closed:
-            return  # handled after the end of its session, its data would never be removed
+            return  # if it were handled now, the data that it adds would never be removed
         fault = _fault(session.queue, message)
         if fault is None:
             try:

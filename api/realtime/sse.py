@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A client that has closed answers the first write by a reset, and the next write fails.
+# After a client closes, the first write causes a reset, and the second write fails.
 HEARTBEAT_S = 7
 HEARTBEAT = b": \n\n"
 UNACKNOWLEDGED_MS = 15_000  # a client that acknowledges no bytes for this long is gone
 
 
 def blueprint(sessions: ClientSessions) -> Blueprint:
-    """Return the two routes."""
+    """Return the SSE routes of a job and of a user."""
     routes = Blueprint("streams", __name__, url_prefix="/api/cto")
     history = sessions.history
 
@@ -109,7 +109,7 @@ def _start(history: JournalQueries, user_id: str, room: str) -> UserStreamCursor
 
 
 def _behind(history: JournalQueries, user_id: str, room: str, cursor: UserStreamCursor) -> list[str]:
-    """Return the jobs of which a client at this cursor may have missed events."""
+    """Return the jobs whose events a client at this cursor may have missed."""
     newer = history.jobs_after(user_id, cursor.newest)
     # Includes the jobs of other owners, and those that the cursor's text omits.
     unfinished = [stored.job_id for stored in history.unfinished_jobs(room)]
@@ -197,7 +197,7 @@ class _Stream(Subscriber):
         self._sessions.disconnect(self)
 
     def put_gap(self, job_id: str, oldest_seq: int) -> None:
-        """Queue a gap, which is left out if the client has the events from elsewhere."""
+        """Queue a gap. It is omitted if the client has received these events meanwhile."""
         self.put((job_id, oldest_seq))
 
     def close(self, reason: tuple[str, str]) -> None:

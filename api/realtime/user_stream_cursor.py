@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from api.relay.encoded_event import EncodedEvent
 
-MAX_JOBS = 50  # in one text: as a header it must stay below the 8 KiB that servers accept per line
+MAX_JOBS = 50  # in one text: it is sent as a header, and servers accept 8 KiB per line
 REMEMBERED_ENDS = 1_000
 NOTHING = "-"  # the text for a user without jobs
 _ENTRY = r"[A-Za-z0-9_-]{1,128}:[0-9]{1,15}"
@@ -28,7 +28,7 @@ class UserStreamCursor:
 
     def __init__(self, seqs: Iterable[tuple[str, int]] = ()) -> None:
         self._seqs = dict(seqs)
-        self._ended: dict[str, None] = {}  # in the order of their ends, for their events may be repeated
+        self._ended: dict[str, None] = {}  # in the order of their ends; kept: events may repeat
         self.newest: str | None = next(reversed(self._seqs), None)
 
     @classmethod

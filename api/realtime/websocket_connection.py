@@ -56,7 +56,7 @@ class WebSocketClients:
         return len(self.opened)
 
     def connect(self, caller: Caller) -> WebSocketConnection:
-        """Return a connection that is to be opened next.
+        """Return a new connection, which is not open yet.
 
         Raises the errors of :meth:`~api.realtime.client_sessions.ClientSessions.connect`.
         """
@@ -131,7 +131,7 @@ class WebSocketConnection(WebSocketTransport, Subscriber):
         return False
 
     def _ping(self) -> None:
-        if self.has_items:  # it reads slowly, and must not get the ping only after megabytes of events
+        if self.has_items:  # the client reads slowly: the ping must not wait behind megabytes of events
             self._ping_due = True
         else:
             self.put(_PING)
@@ -213,7 +213,7 @@ class WebSocketConnection(WebSocketTransport, Subscriber):
         self._answer({"type": "auth_refreshed", **echo})
 
     def _pong(self, _: dict[str, Any], echo: dict[str, Any]) -> None:
-        # A page cannot see the pings of the protocol, so it needs its own to notice a dead link.
+        # A page cannot see the protocol's pings. It sends its own messages to detect a dead link.
         self._answer({"type": "pong", **echo})
 
     _HANDLERS: ClassVar[dict[str, Callable[[WebSocketConnection, dict[str, Any], dict[str, Any]], None]]] = {

@@ -27,7 +27,7 @@ BATCH_SIZE = 100  # requests that are served before queued events are sent
 
 @dataclass(eq=False, slots=True)
 class JoinRequest:
-    """A request to join a room, or, with ``after``, to resume the job whose room it is.
+    """A request to join a room. With ``after`` it is a request to resume the room's job.
 
     The room of an ``ended`` job gets no more events, so the subscriber is not added to it. ``archived`` has
     the events of a job that the store does not have any more.
@@ -129,7 +129,7 @@ class JoinQueue:
             return
         self._delivery.add(subscriber, request.room, latest_serial)
         for event in valid_events(stored.event for stored in latest):
-            if event.job_id in subscriber.cursors:  # it follows the job, or did so before
+            if event.job_id in subscriber.cursors:  # it follows the job, or followed it before
                 self._delivery.replay({event.job_id: [subscriber]})
             else:
                 subscriber.put_event(event)

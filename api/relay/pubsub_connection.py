@@ -14,7 +14,7 @@ import hiredis
 from redis.exceptions import ConnectionError as StoreConnectionError
 
 from api import library_patches
-from api.relay.socket_reader import BlockingReader
+from api.relay.pubsub_socket_reader import BlockingReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from api.relay.socket_reader import SocketReader
+    from api.relay.pubsub_socket_reader import SocketReader
 
 _PING = b"*1\r\n$4\r\nPING\r\n"
 _PARTS = 3  # of a message and of a confirmation: kind, channel and payload; a PONG has fewer

@@ -28,9 +28,9 @@ from api import metric_definitions
 from api.relay.encoded_event import valid_event
 from api.relay.join_queue import JoinQueue, JoinRequest
 from api.relay.pubsub_connection import PubSubConnection
+from api.relay.pubsub_socket_reader import BlockingReader
 from api.relay.room_subscriptions import JOB_BATCH_SIZE, RoomSubscriptions, yield_to_others
 from api.relay.send_queue import flush
-from api.relay.socket_reader import BlockingReader
 from cto_worker.domain.ids_and_rooms import job_room
 from cto_worker.store import keys
 from cto_worker.store.script_runner import Script
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from api.relay.encoded_event import EncodedEvent
-    from api.relay.socket_reader import SocketReader
+    from api.relay.pubsub_socket_reader import SocketReader
     from api.relay.subscriber import Subscriber
     from cto_worker.store.journal_queries import JournalQueries, StoredEvents
 
@@ -88,7 +88,7 @@ class Relay:
 
     @property
     def seconds_since_heartbeat(self) -> float:
-        """Seconds since the last heartbeat arrived, which takes the same way as events."""
+        """Seconds since the last heartbeat arrived. Heartbeats take the same path as events."""
         return time.monotonic() - self._heartbeat_received_s
 
     def join(self, subscriber: Subscriber, room: str, *, ended: bool = False) -> None:
@@ -164,7 +164,7 @@ class Relay:
         self._wake()
 
     def _wake(self) -> None:
-        """Make the loop look at the join queue. Without a connection, it does so after it has reconnected."""
+        """Make the loop serve the join queue; without a connection, after it has reconnected."""
         if self._pubsub:
             with suppress(OSError):
                 self._pubsub.wake()

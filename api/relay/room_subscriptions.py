@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from api import metric_definitions
-from api.relay import latency_measurement
+from api.relay import latency_pings
 from api.relay.encoded_event import rooms_of, valid_events
 from api.relay.send_queue import flush
 from api.relay.subscriber import ENDED
@@ -64,11 +64,11 @@ class RoomSubscriptions:
             subscriber.followed[job_id] = subscriber.left.pop(job_id)
 
     def follow(self, subscriber: Subscriber, job_id: str, rooms: Iterable[str]) -> None:
-        """Note that a subscriber with a cursor on an unfinished job is in one of the job's ``rooms``."""
+        """Record that a subscriber with a cursor on an unfinished job is in one of the job's ``rooms``."""
         subscriber.followed[job_id] = self._rooms.setdefault(job_id, frozenset(rooms))
 
     def rooms_of(self, event: EncodedEvent) -> frozenset[str]:
-        """Return the rooms of an event's job. Decodes the event only if nobody follows the job."""
+        """Return the rooms of an event's job. Decodes the event only if no subscriber follows the job."""
         rooms = self._rooms.get(event.job_id)
         if rooms is None:
             rooms = self._rooms[event.job_id] = frozenset(rooms_of(event))
@@ -175,7 +175,7 @@ class RoomSubscriptions:
         metric_definitions.RELAY_LAG.observe(lag_s)
         if candidates := [subscriber for subscriber in subscribers if subscriber.answers_pings]:
             chosen = random.choice(candidates)  # noqa: S311 - needs no secure randomness
-            chosen.put(latency_measurement.new_ping(lag_s))
+            chosen.put(latency_pings.new_ping(lag_s))
 
     def end_job(self, job_id: str, subscribers: Collection[Subscriber]) -> None:
         """Remove subscribers that have a job's last event from its room: no event follows.
@@ -200,7 +200,7 @@ class RoomSubscriptions:
 
 
 def _jobs_of_room(room: str, jobs: Mapping[str, frozenset[str]]) -> list[str]:
-    """Return those of ``jobs``, given with their rooms, that a room belongs to."""
+    """Return the jobs that have this room. ``jobs`` maps each job to its rooms."""
     prefix = job_room("")
     if room.startswith(prefix):
         job_id = room.removeprefix(prefix)

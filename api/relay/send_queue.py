@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 MAX_BYTES = 4 * 1024 * 1024  # queued for one connection: more than the whole history of the longest job
 MAX_WRITE_BYTES = 256 * 1024  # of one write, so that one client does not delay the others
-_ITEM_BYTES = 64  # what an item that is not an event costs in addition to its text
+_ITEM_BYTES = 64  # memory of an item that is not an event, in addition to its text
 
 
 class SendQueue:
@@ -29,9 +29,9 @@ class SendQueue:
 
     The item ``None`` marks the end: nothing after it is sent.
 
-    Above :data:`MAX_BYTES` the queue removes the events between the first and the last of each phase, for a
-    later event contains what the earlier ones reported. If that is not enough, it calls ``drop``, once, and
-    accepts nothing more. The client then reconnects and resumes by ``seq``.
+    Above :data:`MAX_BYTES` the queue removes the events between the first and the last of each phase,
+    because a later event contains what the earlier ones reported. If that is not enough, it calls ``drop``
+    once, and accepts no more items. The client then reconnects and resumes by ``seq``.
 
     A connection that can be written to without blocking rarely needs a thread as its consumer: see
     :meth:`switch_to_direct_writes`.
@@ -78,7 +78,7 @@ class SendQueue:
 
     def put(self, item: Any) -> None:
         """Add an item that is not an event, and flush. Never blocks."""
-        if self._bytes > MAX_BYTES:  # checked first, for one answer alone may be larger
+        if self._bytes > MAX_BYTES:  # checked before the item is added: one answer may be larger
             self._merge_or_drop()
         if self.dropped and item is not None:
             return

@@ -21,13 +21,13 @@ class Subscriber(SendQueue):
 
     ``rooms`` maps a room to the serial of the newest job when the client joined. ``cursors`` maps a job to
     the ``seq`` of the latest event queued. ``followed`` and ``left`` map each unfinished job with a cursor to
-    the job's rooms: the client is in one of them, or has left them all; the job that it left first comes
-    first. No method blocks.
+    the job's rooms. The client is in a room of each followed job, and has left all rooms of the others, in
+    the order of ``left``. No method blocks.
     """
 
     __slots__ = ("caller", "cursors", "followed", "gone", "left", "rooms")
 
-    caller: Caller  # once it has connected
+    caller: Caller  # set when it has connected
     answers_pings = False  # whether the client is a WebSocket, so that a ping may be put
 
     def __init__(self, drop: Callable[[], object] = lambda: None) -> None:

@@ -46,7 +46,8 @@ class ConcurrencyLimit:
         """Wait, in the order of arrival, until a request of this caller may run. Return what ends it.
 
         Raises :class:`RateLimitedError` if the caller's earlier requests take longer than :data:`WAIT_S`, and
-        :class:`~api.errors.RoomError` ``busy`` if those of all callers do.
+        :class:`~api.errors.RoomError` ``busy`` if those of all callers take longer than
+        :data:`~api.limits.fifo_semaphore.SLOT_TIMEOUT_S`.
         """
         with self._lock:
             caller = self._callers.get(name)

@@ -12,7 +12,7 @@ from api.auth.authentication import caller
 from api.auth.caller import Action, Role
 from api.rest.concurrency_limit import ConcurrencyLimit
 from api.rest.job_filter_parsing import PARAMETERS, format_cursor, parse_cursor, parse_filter
-from api.rest.job_rows import csv_header, csv_line, row
+from api.rest.job_row_formats import csv_header, csv_line, row
 from api.rest.request_parsing import integer, query, wrong
 from api.rest.responses import success
 from cto_worker.domain.field_types import Amount, Count, doc

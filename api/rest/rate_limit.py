@@ -24,7 +24,7 @@ from api import metric_definitions
 from api.auth.authentication import PUBLIC, TOKEN_IN_QUERY
 from api.auth.caller import Role
 from api.errors import RateLimitedError, error_body
-from api.limits.client_network import network_of
+from api.limits.client_address_prefix import network_of
 from api.rest.concurrency_limit import AT_ONCE, ConcurrencyLimit
 from api.server.fair_queueing import CALLER
 from cto_worker.store import keys

@@ -1,4 +1,4 @@
-"""The two shapes of REST responses, and the handlers that give every exception the second one.
+"""The envelope of REST responses, and the handlers that convert exceptions to error responses.
 
 ``{"success": true, "data": …}`` and ``{"success": false, "error": {"code", "message", "details"?}}``.
 """
@@ -25,18 +25,18 @@ RETRY_AFTER_S = 2
 
 
 def register(app: Flask) -> None:
-    """Answer every exception that leaves a view in this shape."""
+    """Register handlers that convert a view's exceptions to error responses."""
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, _failed)
 
 
 def success(*data: bytes) -> Response:
-    """Return the response with these data, which are the parts of a JSON value."""
+    """Return a success response. ``data`` are the parts of one JSON value."""
     return Response(b"".join((b'{"success":true,"data":', *data, b"}")), mimetype="application/json")
 
 
 def failure(http_status: int, code: str, message: str, details: dict[str, Any] | None = None) -> Response:
-    """Return the response for one failure."""
+    """Return an error response. ``details`` are omitted if there are none."""
     error: dict[str, Any] = {"code": code, "message": message}
     if details:
         error["details"] = details
@@ -46,7 +46,7 @@ def failure(http_status: int, code: str, message: str, details: dict[str, Any] |
 
 
 def unavailable(code: str) -> Response:
-    """Return the response 503 with this code: the client may try again, here or at another gateway."""
+    """Return an error response with the status 503. The client may try again, also at another gateway."""
     response = failure(HTTPStatus.SERVICE_UNAVAILABLE, code, ERRORS[code].message)
     response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response

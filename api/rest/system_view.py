@@ -14,8 +14,8 @@ from api.rest.request_parsing import query
 from api.rest.responses import success
 from cto_worker.domain.field_types import Count, JobId, doc
 from cto_worker.observability.heartbeat_reader import read_system_counts
+from cto_worker.observability.last_hour_statistics import EndedJobs, read_last_hour
 from cto_worker.observability.process_heartbeat import VERSION
-from cto_worker.observability.recent_history import EndedJobs, read_last_hour
 from cto_worker.store.journal_queries import JournalQueries
 
 if TYPE_CHECKING:

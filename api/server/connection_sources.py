@@ -15,7 +15,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from api.limits.client_network import network_of
+from api.limits.client_address_prefix import network_of
 from api.server.fair_queueing import newest_and_oldest
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def listen(settings: Settings, process: str) -> socket.socket:
 
 
 class PortListener:
-    """A listening socket that serves addresses in turn: a burst of connections from one delays no other.
+    """A listening socket that serves client addresses in turn: a burst from one does not delay the others.
 
     Among connections of one address, the newest and the oldest are served in turn. The listener also retries
     when no file descriptor is left, which would end eventlet's server.
@@ -109,7 +109,7 @@ class PortListener:
                 time.sleep(RETRY_S)
 
     def _next(self) -> tuple[Any, Any]:
-        """Return a connection of the network that has waited longest for its turn."""
+        """Return a connection of the network whose turn is next."""
         self._count += 1
         if self._count % ACCEPT_BATCH == 0:
             time.sleep(0)  # connected clients are served

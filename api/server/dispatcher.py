@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from api.auth.auth_settings import settings_or_exit
+from api.auth.auth_settings_check import settings_or_exit
 from api.server.connection_sources import REPORT, allow_descriptors, listen
 from cto_worker.observability import logging_setup
 
@@ -91,7 +91,7 @@ class ConnectionDispatcher:
             connection, _ = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return None
-        except OSError as error:  # most likely, no file descriptor is left
+        except OSError as error:  # probably no file descriptor is left
             log.warning("cannot accept a connection: %s", error)
             if self._waiting:
                 self._close_oldest()
@@ -211,13 +211,13 @@ class ConnectionDispatcher:
 
 
 def _wake_at(connection: socket.socket, size: int) -> None:
-    """Make a selector report a connection when ``size`` bytes can be read, or it has ended."""
+    """Make a selector report a connection when ``size`` bytes can be read or the connection has ended."""
     with suppress(OSError):  # the client is gone
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
 
 
 def listen_for_gateways(path: Path) -> socket.socket:
-    """Listen on a Unix socket that only this user can open: a process that connects to it gets clients."""
+    """Listen on a Unix socket. Only this user can open it, because a process that connects gets clients."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Of the request, for the handler of Socket.IO's CONNECT and for the log.
+# Variables of the request that are kept for the handler of Socket.IO's CONNECT and for the log.
 RETAINED_ENVIRON = ("HTTP_AUTHORIZATION", "QUERY_STRING", "REMOTE_ADDR")
 MAX_PAYLOAD_PACKETS = 16  # engineio.payload.Payload.max_decode_packets of a stock Python client
 UNJOINED_PACKETS = 16  # that a session may send before it has joined the namespace, in total
@@ -113,7 +113,7 @@ def _connect(
     sid: str,
     environ: dict[str, Any],
 ) -> Any:
-    """Connect with the needed part of the request, for python-socketio keeps it as long as the session."""
+    """Pass only the needed request variables: python-socketio keeps them until the session ends."""
     on_opened(sid)
     return connect(sid, {name: environ[name] for name in RETAINED_ENVIRON if name in environ})
 
@@ -149,7 +149,7 @@ class PacketQueue(Subscriber):
         return self._end is not None
 
     def note_joined(self) -> None:
-        """Note that the session has joined the namespace."""
+        """Record that the session has joined the namespace."""
         self.joined = True
         self.allowance = TokenBucket()
 
@@ -159,7 +159,7 @@ class PacketQueue(Subscriber):
         return self.is_direct
 
     def refuse(self, close: Callable[[], object]) -> None:
-        """Call ``close`` when the refusal, which is in the queue, has been sent.
+        """Call ``close`` after the queued refusal has been sent.
 
         A polling client gets the refusal in one answer and the end in the next. If one answer contained both,
         stock JavaScript clients would report a lost connection and no refusal.
@@ -179,7 +179,8 @@ class PacketQueue(Subscriber):
     def get(self, block: bool = True, timeout: float | None = None) -> _Batch | None:  # noqa: FBT001, FBT002
         """Return the queued items as one packet, or ``None`` at the end.
 
-        Raises ``queue.Empty``, upon which Engine.IO ends the session, also for a second simultaneous poll.
+        Raises ``queue.Empty`` at the timeout, and for a second simultaneous poll. Engine.IO then ends the
+        session.
         """
         if not block or self.has_waiter:
             raise queue.Empty

@@ -1,8 +1,9 @@
 """Fair queueing: requests of a caller that sends many at once are interleaved with those of other callers.
 
-The gateway has one thread. Without this it would answer requests in the order of arrival: one user's two
-thousand requests before the next user's first. A request waits for two turns: the server lets its head be
-parsed (:data:`HEADS`), and :func:`queued_fairly` lets it reach the application (:data:`REQUESTS`).
+The gateway has one thread. Without this module it would answer requests in the order of arrival: two
+thousand requests of one user before the first request of the next. A request waits twice for a turn: before
+the server parses its head (:data:`HEADS`), and before it reaches the application (:data:`REQUESTS`, see
+:func:`queued_fairly`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import Counter, deque
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from api.limits.client_network import network_of
+from api.limits.client_address_prefix import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,9 +29,9 @@ _NOT_QUEUED = ("/socket.io/", "/ws")  # long connections, which have limits of t
 
 
 def newest_and_oldest() -> Callable[[deque[Any]], Any]:
-    """Return a function that removes the newest and the oldest item of a queue in turn.
+    """Return a function that alternately removes the newest and the oldest item of a queue.
 
-    A client that arrives after a burst from its own address is served soon, and no other waits for ever.
+    A client that arrives after a burst from its own address is served soon, and no client waits for ever.
     """
     ends = cycle((deque.pop, deque.popleft))
 
@@ -51,11 +52,11 @@ class FairQueue:
         self._started: Counter[str] = Counter()
         self._since_s = 0.0
         self._waiting: dict[str, deque[threading.Event]] = {}
-        self._lock = threading.Lock()  # is never held while another thread runs: waiters would queue for it
+        self._lock = threading.Lock()  # never held while another thread runs
         self._has_waiting = threading.Event()
 
     def wait(self, name: str) -> None:
-        """Return at a turn of this caller."""
+        """Wait until it is this caller's turn."""
         with self._lock:
             self._reset_after_tick()
             if name not in self._waiting and self._started[name] < self._quantum:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from api.server.http_head_parser import Head
 
-# A client with too large a body can still read the error response.
+# If a body is too large, its client can still read the error response.
 MAX_SENT_BYTES = 16 * 1024 * 1024  # after a head
-MIN_COUNTED_BYTES = 128  # a read counts for at least this many bytes, for many small chunks are as much work
+MIN_COUNTED_BYTES = 128  # a read counts for at least this many bytes, because each small chunk is work, too
 MAX_CHUNK_LINE_BYTES = 4_096  # of the lines between chunks
 DISCARD_BYTES = 16_384  # at once
 
@@ -45,7 +45,7 @@ class Chunks(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read into ``buffer``. Return the number of bytes, which is 0 after the end.
+        """Read into ``buffer``. Return the number of bytes; 0 after the end.
 
         Raises :class:`ChunkError`, also at every later read: what follows must not look like a body.
         """
@@ -142,9 +142,9 @@ class RequestBody:
         return iter(self.readline, b"")
 
     def note_response(self) -> bool:
-        """Note that the response begins. Return whether the connection must end after it.
+        """Record that the response begins. Return whether the connection must end after the response.
 
-        It must if the end of the body cannot be found, or if the client may still wait to send it.
+        It must end if the end of the body cannot be found, or if the client may still wait to send the body.
         """
         waits, self._allow = self._allow is not None, None
         return waits or self._broken

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SOCKETIO = "/socket.io/"
-# A foreign page may not even read these: a response could be an open connection. It may not write others.
+# Pages of other origins may not even read these paths: a response can be an open connection. They may read
+# all other paths.
 GUARDED = ("/api/", SOCKETIO, "/ws")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _JSONP = re.compile(r"(?:^|&)(?:j|%6[aA])=")

@@ -1,4 +1,4 @@
-"""A poller: calls back when connections can be read, so that no green thread waits per connection."""
+"""A poller: calls functions when connections can be read, so that connections need no waiting threads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_IDLE_THREADS = 64  # that are kept for the next callbacks
+MAX_IDLE_THREADS = 64  # idle threads that are kept for the next callbacks
 _READABLE = 1  # EPOLLIN; an end and an error are reported in any case
 
 

@@ -1,4 +1,6 @@
-"""A WebSocket that needs no thread while its client is idle. Engine.IO's and that of ``/ws`` extend it.
+"""A WebSocket that needs no thread while its client is idle.
+
+The WebSockets of Engine.IO and of ``/ws`` are subclasses.
 
 The request ends with the opening handshake. A poller reports incoming bytes, and a green thread runs only
 while they are handled. Queued items are written when they are put, without blocking. A green thread writes
@@ -15,7 +17,7 @@ from socket import SHUT_WR
 from typing import TYPE_CHECKING, Any
 
 from api.limits.token_bucket import TokenBucket
-from api.relay import latency_measurement
+from api.relay import latency_pings
 from api.relay.send_queue import abort
 from api.relay.websocket_frame_encoder import CLOSE, FRAGMENT, PING, PONG, close_frame, control_frame
 from api.server.protocol_errors import WebSocketError
@@ -73,7 +75,7 @@ class WebSocketTransport:
         self._over, self._close_frame = True, close_frame(error.status, error.reason)
 
     def handled(self) -> None:
-        """Note that all bytes that have been received are handled."""
+        """Do nothing. Called when all received bytes are handled."""
 
     def closed(self) -> None:
         """Release what belongs to the connection, which is closed now."""
@@ -161,7 +163,7 @@ class WebSocketTransport:
         if opcode == PING:
             self.send_queue.put(control_frame(PONG, payload))
         elif opcode == PONG:
-            latency_measurement.record_pong(payload)
+            latency_pings.record_pong(payload)
         elif opcode == CLOSE:
             self._close_frame = close_frame(close_status(payload), "")
             self._over = True

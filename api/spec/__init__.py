@@ -1,1 +1,1 @@
-"""The published OpenAPI and AsyncAPI documents."""
+"""The published OpenAPI and AsyncAPI documents, and the generated parts of docs/reference/."""

@@ -14,9 +14,10 @@ from api.errors import CODE_OF_STATUS, ERRORS
 from api.realtime.user_stream_cursor import PATTERN
 from api.rest.job_filter_parsing import CURSOR, MAX_INTEGER, PATTERNS, STATUSES
 from api.rest.job_list_views import DEFAULT_LIMIT, MAX_LIMIT, MAX_STATS
-from api.rest.job_rows import COLUMNS
+from api.rest.job_row_formats import COLUMNS
 from api.spec import yaml_template
 from api.spec.json_schemas import json_schemas
+from cto_worker.domain.audit_entry import Action
 from cto_worker.domain.progress_event import Mode, dumps
 from cto_worker.domain.purchase_outcome import PurchaseOutcome
 
@@ -63,6 +64,7 @@ def _template(*, secured: bool) -> dict[str, Any]:
         statuses=[str(status) for status in STATUSES],
         outcomes=list(map(str, PurchaseOutcome)),
         modes=list(map(str, Mode)),
+        audit_actions=list(map(str, Action)),
         list_cursor=f"^{CURSOR}$",
         list_cursor_example=f"1700000000000:{examples['job_id']}",
         csv_header=",".join(COLUMNS),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.errors import ERRORS
-from api.spec import openapi, reference_sections, source_reference
+from api.spec import call_and_message_reference, metric_and_client_reference, openapi
 from api.spec.json_schemas import response_schemas
 from cto_worker.config import ENV_PREFIX, Settings
 from cto_worker.setting_fields import declaration
@@ -31,14 +31,16 @@ def tables() -> dict[str, str]:
         "lastStep": _event_table("StepResult"),
         "calls": _call_table(),
         "errors": _error_table(),
-        **reference_sections.sections(),
-        **source_reference.sections(),
+        **call_and_message_reference.sections(),
+        **metric_and_client_reference.sections(),
         **{f"settings, {section}": _settings_table(section) for section in sections},
     }
 
 
 def updated(text: str) -> str:
     """Return a document with the current tables between its marks."""
+    if not _MARKED.search(text):
+        return text
     current = tables()
     return _MARKED.sub(lambda mark: mark[1] + current[mark[2]] + mark[3], text)
 

@@ -19,7 +19,7 @@ from cto_worker.archive.archive_queries import ArchiveQueries
 from cto_worker.archive.compression import packed
 from cto_worker.archive.database import SQLITE, connect
 from cto_worker.archive.job_totals import DAY_MS
-from cto_worker.archive.schema import migrate
+from cto_worker.archive.schema_migration import migrate
 from cto_worker.archive.tables import METADATA
 from cto_worker.config import Settings
 from cto_worker.domain.job_filter import JobFilter

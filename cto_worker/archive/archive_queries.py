@@ -124,7 +124,7 @@ def page_query(wanted: JobFilter, limit: int, after: JobPosition | None = None) 
 def totals_queries(
     wanted: JobFilter, without: Collection[str], dialect: str
 ) -> list[tuple[int, Select[Any]]]:
-    """Return the queries of :meth:`ArchiveQueries.totals`, each with the sign with which its totals count.
+    """Return the queries of :meth:`ArchiveQueries.totals`, each with the sign of its totals: 1 or -1.
 
     The totals of whole days are read from their table, if it has the columns of the filter.
     """
@@ -172,7 +172,7 @@ def _totals(status: str, outcome: str | None, sums: list[int]) -> Totals:
 
 
 def _array(texts: Iterable[str], dialect: str) -> Select[Any]:
-    """Return a query of the texts. One parameter, because databases limit the number of parameters."""
+    """Return a query that yields the texts. It has one parameter: databases limit their number."""
     if dialect == SQLITE:
         return select(func.json_each(json.dumps(list(texts))).table_valued("value").c.value)
     return select(func.unnest(literal(list(texts), ARRAY(String))))

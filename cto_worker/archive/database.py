@@ -51,7 +51,7 @@ def connected(settings: Settings) -> Iterator[Engine]:
 
 
 def location(settings: Settings) -> str:
-    """Return where the database is, for people and without its password."""
+    """Return a description of the database's address, without its password."""
     if not settings.archive_url:
         return f"SQLite in {settings.archive_path}"
     url = make_url(settings.archive_url)

@@ -30,11 +30,11 @@ _Rows = list[dict[str, Any]]
 
 
 def archive(engine: Engine, jobs: Sequence[EndedJob]) -> set[str]:
-    """Write jobs in one transaction, which is on disk afterwards. Returns the ids of those that it then has.
+    """Write jobs in one transaction, and return when it is on disk. Returns the ids of the archived jobs.
 
-    A job that the archive already has is left as it is. Only a job whose id the archive has from another job
-    is missing in the result. Raises :class:`ArchiveUnavailableError`; none of the jobs was then written,
-    unless only the answer to the commit was lost.
+    An archived job is not changed. The result lacks a job only if the archive has another job with its id.
+    Raises :class:`ArchiveUnavailableError`. No job was then written, unless only the answer to the commit was
+    lost.
     """
     # All processes write in the same order, so that two of them cannot block each other.
     rows = [_Row.of(job) for job in sorted(jobs, key=lambda job: job.job_id)]
@@ -132,7 +132,7 @@ def _insert(connection: Connection, table: Table, rows: _Rows) -> set[str]:
 
 
 def _known(connection: Connection, jobs: _Rows) -> set[str]:
-    """Return the ids of the jobs that the archive has. Another job with the same id was created earlier."""
+    """Return the ids of the jobs that the archive has. A different time of creation means another job."""
     created = tuple_(JOBS.c.job_id, JOBS.c.created_ms)
     wanted = [(job["job_id"], job["created_ms"]) for job in jobs]
     return set(connection.scalars(select(JOBS.c.job_id).where(created.in_(wanted)))) if wanted else set()

@@ -99,7 +99,7 @@ TOTALS = Table(
     METADATA,
     Column("day", Integer, primary_key=True, autoincrement=False),  # UTC, days since the Unix epoch
     *(
-        Column(name, Text, primary_key=True)  # as of the jobs; empty for null
+        Column(name, Text, primary_key=True)  # the job's value; an empty string for null
         for name in ("status", "outcome", "error_code", "mode", "platform")
     ),
     *(

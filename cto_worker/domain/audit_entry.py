@@ -16,6 +16,7 @@ import os
 import socket
 import time
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from cto_worker.domain.progress_event import dumps
@@ -32,19 +33,35 @@ class Actor:
     address: str  # network address of the caller, or the host on which a command or a client runs
 
 
+class Action(StrEnum):
+    """The kind of a change: its subject, and what was done to it."""
+
+    JOB_SUBMIT = "job.submit"
+    JOB_CANCEL = "job.cancel"
+    JOB_RESOLVE = "job.resolve"
+    JOB_CLOSE_REVIEW = "job.close_review"
+    JOB_PARK = "job.park"
+    TOKEN_REVOKE = "token.revoke"  # noqa: S105 - not a secret
+    STORE_BACKUP = "store.backup"
+    ARCHIVE_MIGRATE = "archive.migrate"
+    SECRETS_WRITE = "secrets.write"
+    MARKET_DEPOSIT = "market.deposit"
+    MARKET_RESET = "market.reset"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A change, before it has its place in the log. ``before`` and ``after`` are JSON objects, or null."""
 
     actor: Actor
-    action: str  # what was done to what, e.g. "job.cancel"
+    action: Action
     job_id: str = ""
-    target: str = ""  # what was changed, if it is not a job or not all of it: an intent, a token
+    target: str = ""  # the changed object, if it is not a whole job: an intent, a token
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
 
     def encode(self) -> str:
-        """Return the change as a script of the store takes it: the hash of its content, and the content.
+        """Return the change in the form that the store's scripts need: hash of its content, and content.
 
         The time is the present, in milliseconds since the Unix epoch.
         """

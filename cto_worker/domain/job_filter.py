@@ -1,4 +1,4 @@
-"""Which jobs a list, a summary or an export contains, and the totals of such a selection."""
+"""The filter of jobs for lists, summaries and exports, and the totals of the selected jobs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class JobFilter:
     user_id: str | None = None
     token_address: str | None = None
     wallet: str | None = None  # an operation wallet of the job
-    signature: str | None = None  # of a transaction of the job, whatever its outcome
+    signature: str | None = None  # of any transaction of the job, also of a failed one
     error_code: str | None = None
     mode: Mode | None = None
     platform: str | None = None
@@ -102,7 +102,7 @@ class Totals:
         self.spent_lamports += to_lamports(details.get("totalSpent", 0))
 
     def __iadd__(self, other: Totals) -> Totals:  # noqa: PYI034 - cannot be subclassed usefully
-        """Add the totals of other jobs, or subtract jobs of these, whose totals are negative."""
+        """Add the totals of other jobs. Negative totals subtract jobs."""
         self.by_status.update(other.by_status)
         self.by_outcome.update(other.by_outcome)
         self.successful_buys += other.successful_buys

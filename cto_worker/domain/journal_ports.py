@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """The identity of a submission: a repeated one returns the same job."""
+    """The identity of a submission. A repeated submission returns the same job."""
 
     caller: str  # "service", or "user:" and a user id; each caller has its own keys
     key: str  # from the caller
@@ -114,7 +114,7 @@ class CancelResult:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A job without a living owner: its message must be sent again."""
+    """A job that no worker will continue: its message must be sent again."""
 
     job_id: str
     request: bytes
@@ -137,7 +137,7 @@ class JobStore(Protocol):
         ``trace`` is the trace context for the job's runs; see :attr:`Claim.trace`. ``change`` enters the
         audit log in the same step, if the job is new. Raises
         :class:`IdempotencyConflictError` if the key was used for another request, and
-        :class:`NotDurableError` if the job is not on disk; the job may then be recorded all the same.
+        :class:`NotDurableError` if the job may not be on disk; it may nevertheless be recorded.
         """
 
     def request_cancel(self, job_id: str, change: Change | None = None) -> CancelResult:
@@ -145,13 +145,13 @@ class JobStore(Protocol):
 
         ``change`` enters the audit log in the same step, unless a cancellation was requested before.
         Raises :class:`JobNotFoundError` or :class:`JobEndedError`, and :class:`NotDurableError` if the
-        request is not on disk; it may then be recorded all the same.
+        request may not be on disk; it may nevertheless be recorded.
         """
 
     def find_orphans(self) -> list[Orphan]:
-        """Return the orphans, jobs that were begun first. A job is returned again after a while.
+        """Return the orphans: first the jobs that a run has begun. The caller must send the message of each.
 
-        The caller must send the message of each.
+        A job that is still an orphan is returned again after a while.
         """
 
     def ms_until_due(self) -> int | None:
@@ -207,7 +207,7 @@ class EventLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The three ports, for code that needs more than one. Metrics and traces wrap each on its own."""
+    """The three ports, for code that needs several. Metrics and traces wrap each port separately."""
 
     jobs: JobStore
     leases: Leases

@@ -30,7 +30,7 @@ USER_ID = re.compile(r"[A-Za-z0-9_.:@+-]{1,64}\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationRequest:
-    """A valid request to buy a token. Only :func:`parse_request` creates one that may be run."""
+    """A request to buy a token. Only requests from :func:`parse_request` are valid and may be run."""
 
     token_address: str  # mint, base58
     user_id: str
@@ -161,7 +161,7 @@ class RequestSchema(Schema):
     """The schema of a request. The fields' metadata become JSON Schema in the API reference."""
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
-        """Name a field in documents as in Python, but in camelCase."""
+        """Convert the field's Python name to camelCase in documents."""
         head, *tail = field_name.split("_")
         field_obj.data_key = head + "".join(map(str.title, tail))
 

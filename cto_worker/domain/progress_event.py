@@ -159,7 +159,7 @@ class Details(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
 
 
 class ProgressEvent(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One progress report of a job. The declaration of its encoding, its validation and its JSON Schema.
+    """One progress report of a job. Declares the encoding, the validation and the JSON Schema.
 
     The fields are encoded in this order, and :func:`peek_header` relies on the first four. ``attempt`` is the
     fencing token.

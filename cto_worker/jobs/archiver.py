@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisError
 
 from cto_worker.archive.job_archive import DELETED_AT_ONCE, archive, delete_ended_before
-from cto_worker.archive.schema import check_schema, prepare
+from cto_worker.archive.schema_preparation import prepare
+from cto_worker.archive.schema_version import check_schema
 from cto_worker.crash_points import crash_point
 from cto_worker.errors import ArchiveUnavailableError, NotDurableError
 from cto_worker.observability import metric_definitions
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from cto_worker.config import Settings
     from cto_worker.domain.ended_job import EndedJob
-    from cto_worker.jobs.audit_log import AuditArchiver
+    from cto_worker.jobs.audit_archiver import AuditArchiver
     from cto_worker.store.ended_jobs import EndedJobs
 
 log = logging.getLogger(__name__)

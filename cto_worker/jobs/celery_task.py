@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cto_worker.observability.traces_port import Traces
 
 
-# Characters of a result in Celery's task events. Celery formats every result, also when nobody reads events.
+# Characters of a result in Celery's task events. Celery formats every result, also if no process reads them.
 RESULT_TEXT = 100
 
 

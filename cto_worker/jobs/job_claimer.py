@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from cto_worker.domain.audit_entry import Actor, Change
+from cto_worker.domain.audit_entry import Action, Actor, Change
 from cto_worker.domain.ids_and_rooms import JOB_ID
 from cto_worker.domain.operation_request import parse_request, refused_request
 from cto_worker.errors import (
@@ -73,7 +73,7 @@ class JobClaimer:
         if claim is None and not recorded:
             request, reason = _parse(document, self.platforms)
             stored = {INVALID_REQUEST: reason} if reason else request.to_document()
-            change = Change(actor=_BY_MESSAGE, action="job.submit", job_id=job_id, after=stored)
+            change = Change(actor=_BY_MESSAGE, action=Action.JOB_SUBMIT, job_id=job_id, after=stored)
             if not self.journal.jobs.create(accepted_event(job_id, request), stored, change=change).new:
                 return None
             claim = self.journal.leases.claim(job_id, claimant)

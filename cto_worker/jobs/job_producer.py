@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from cto_worker.crash_points import crash_point
-from cto_worker.domain.audit_entry import Change, local_actor
+from cto_worker.domain.audit_entry import Action, Change, local_actor
 from cto_worker.domain.journal_ports import CreateResult, Idempotency, Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import JobStatus, dumps
@@ -88,7 +88,9 @@ class JobProducer:
 
 def submission(actor: Actor, job_id: str, document: dict[str, Any]) -> Change:
     """Return the change of the audit log for a new job with this request."""
-    return Change(actor=actor, action="job.submit", job_id=job_id, after={"status": "waiting", **document})
+    return Change(
+        actor=actor, action=Action.JOB_SUBMIT, job_id=job_id, after={"status": "waiting", **document}
+    )
 
 
 def make_send(app: Celery) -> Callable[[str, dict[str, Any], bool], None]:

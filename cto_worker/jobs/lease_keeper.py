@@ -4,7 +4,8 @@ A lease is measured in the store's time. This process measures with its own mono
 before each renewal is sent. A run therefore stops before the store lets another worker claim its job.
 
 A process may also stall: its machine is suspended, or another thread has the interpreter lock. When it
-continues, its leases may have ended here, but not in the store. A run then asks the store before it stops.
+continues, its leases may have ended by its own clock, but not in the store. A run then asks the store before
+it stops.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RENEWALS_PER_LEASE = 16  # a worker that stalls just before a renewal has this part of a lease less
+RENEWALS_PER_LEASE = 16  # a worker that stalls just before a renewal loses this part of a lease
 MARGIN = 0.1  # a run stops this part of a lease before the lease expires
 
 

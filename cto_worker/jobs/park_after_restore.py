@@ -69,7 +69,7 @@ def park_all_in_time(
 ) -> list[str]:
     """Run :func:`park_all`, and retry it for up to ``wait_s`` seconds. Returns the ids of the parked jobs.
 
-    Raises the last error if the time is over.
+    Raises the error of the last attempt.
     """
     deadline = time.monotonic() + wait_s
     parked: dict[str, None] = {}  # also the jobs of an attempt that failed later

@@ -23,7 +23,7 @@ from cto_worker.host_header import host_name
 from cto_worker.observability import logging_setup
 from cto_worker.observability.flower_options import environment, names, options
 from cto_worker.observability.warning_limiter import MAX_KEY, WarningLimiter
-from cto_worker.store.startup_wait import wait_for_store
+from cto_worker.store.store_reachability import wait_for_store
 from cto_worker.unknown_settings import unknown_settings
 
 FORGET_INTERVAL_MS = 10_000

@@ -1,4 +1,4 @@
-"""Reads the heartbeats of all processes: the sums of their counts, and which of them run."""
+"""Reads the heartbeats of all processes: the sums of their counts, and the running processes."""
 
 from __future__ import annotations
 

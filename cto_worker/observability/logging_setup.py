@@ -35,6 +35,7 @@ QUIET = (
     "socketio.client",
     "celery.app.trace",
     "celery.worker.strategy",
+    "alembic",  # reports each check of the schema
 )
 
 # C0, DEL and C1; line and paragraph separators; marks that change the direction of text.

@@ -146,12 +146,12 @@ class PhaseTimer:
         self._phases: dict[str, tuple[int, int | None, int | None]] = {}
 
     def continue_job(self, latest: ProgressEvent) -> None:
-        """Begin with the latest event of a claimed job. Only phase 1 of a new job is timed from it."""
+        """Start with the latest event of a claimed job. Times phase 1 only if the job is new."""
         start_ms = latest.timestamp if latest.seq == 1 else None
         self._track(latest, start_ms, start_ms)
 
     def note(self, event: ProgressEvent) -> None:
-        """Note an event. The first event of a phase ends the phase before it."""
+        """Process an event. The first event of a phase ends the phase before it."""
         phase, start_ms, accepted_ms = self._phases.get(event.job_id, (event.phase, None, None))
         if phase != event.phase:
             if start_ms is not None:

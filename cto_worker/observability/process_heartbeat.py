@@ -1,8 +1,8 @@
 """The heartbeat of a process: every two seconds it adds its new counts to the store, and reports its gauges.
 
 Any process can therefore read the sums of all processes on all machines
-(:mod:`cto_worker.observability.heartbeat_reader`). Counts outlive their process,
-except those of its last two seconds if the process is killed.
+(:mod:`cto_worker.observability.heartbeat_reader`). Counts remain after their process has ended.
+A killed process loses the counts of its last two seconds.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cto_worker.domain.audit_entry import Change, local_actor
+from cto_worker.domain.audit_entry import Action, Change, local_actor
 from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import FencedError, OperationFailed
 from cto_worker.operation.phases import finish_operation
@@ -29,7 +29,7 @@ def cancel(journal: Journal, job_id: str, latest: ProgressEvent, actor: Actor | 
     status = JobStatus.ACTIVE if latest.attempt else JobStatus.WAITING
     change = Change(
         actor=actor or local_actor("service"),
-        action="job.cancel",
+        action=Action.JOB_CANCEL,
         job_id=job_id,
         before={"status": status, "cancelRequested": False},
         after={"cancelRequested": True},

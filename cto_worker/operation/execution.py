@@ -35,7 +35,7 @@ class Execution:
         """Execute all steps. There is one event at the beginning, and one for each step that ends.
 
         Raises :class:`CancelRequested` or :class:`Handover` if steps are left. The event of the last step is
-        appended together with the next event. The guard and the journal raise their own.
+        appended together with the next event. Errors of guard and journal are passed on.
         """
         begun_s = time.monotonic()
         ended = self._reconcile() if self.run.in_flight else []
@@ -66,7 +66,7 @@ class Execution:
         return ended
 
     def _settle(self, ended: list[EndedStep]) -> None:
-        """Count the steps that have ended. Makes the events of all but the last, which tells what is next.
+        """Count the steps that have ended. Makes the events of all but the last, which is reported later.
 
         A step whose order has expired has not ended: it waits for its next order.
         """

@@ -50,7 +50,7 @@ def run_operation(run: RunState, market: Market) -> dict[str, Any]:
     A run that takes over a job continues where the intent log ends. Raises :class:`OperationFailed`, which
     contains the same result, after the job's ``failed`` event is written, and :class:`Handover` at the next
     step boundary when this worker stops. An error of the journal ends the run at once: this run then no
-    longer owns the job, or cannot find out.
+    longer owns the job, or cannot check whether it does.
     """
     try:
         _run_phases(run, StepExecutor(market, run))
@@ -74,7 +74,7 @@ def _run_phases(run: RunState, executor: StepExecutor) -> None:
 
 
 def validate(run: RunState, executor: StepExecutor) -> Account:
-    """Phase 2: the user exists, owns the wallets, and they hold the amount plus the network's fees."""
+    """Phase 2: check that the user exists and owns the wallets, and that these hold amount and fees."""
     request, market = run.request, executor.market
     run.report_or_stop(Phase.VALIDATING, f"Checking {request.buyers} wallets")
     account = executor.with_retries(lambda: market.account(request.user_id, request.buyers))
@@ -208,7 +208,7 @@ def park(run: RunState, claim: Claim, reason: str, *, uncertain: bool = False) -
     """
     try:
         run.intent_log = claim.intent_log
-    except (ValueError, KeyError, TypeError):  # it may be the reason for which the job cannot continue
+    except (ValueError, KeyError, TypeError):  # the unreadable log may be why the job cannot continue
         log.exception("cannot read the intent log; its outcomes are not counted")
     unreadable = bool(claim.intent_log_fields) and run.intent_log is None
     run.uncertain = uncertain or unreadable

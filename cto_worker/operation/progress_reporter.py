@@ -84,7 +84,7 @@ class ProgressReporter:
 
         Returns whether a cancellation of the job is requested.
 
-        ``starting`` are the steps that the run begins next, of a different wallet each.
+        ``starting`` are the steps to begin next; each has a different wallet.
         After a takeover a run repeats the phases before the first transfer; the reported phase and progress
         never decrease. A new plan and new outcomes go into the intent log. Raises what
         :meth:`EventLog.append` raises.

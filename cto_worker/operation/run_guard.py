@@ -1,4 +1,4 @@
-"""The guard of a run: whether the run may continue, checked before every step."""
+"""The guard of a run: checks that the run still holds its lease, and that its worker is not stopping."""
 
 from __future__ import annotations
 

@@ -36,13 +36,13 @@ class StepExecutor:
 
     market: Market
     run: RunState
-    followed_s: float = 0.0  # how long orders were followed since the worker must stop
+    followed_s: float = 0.0  # seconds spent awaiting outcomes since the worker was asked to stop
 
     def begin(self, steps: Sequence[Step]) -> list[EndedStep]:
         """Prepare, record and submit the orders of steps that no run has begun, or whose order has expired.
 
-        Returns the rejected steps. Raises :class:`CancelRequested`, with nothing submitted. The guard and the
-        journal raise their own.
+        Returns the rejected steps. Raises :class:`CancelRequested`, with nothing submitted. Errors of guard
+        and journal are passed on.
         """
         rejected, orders = [], []
         for step, answer in zip(steps, self._prepare(steps), strict=True):
@@ -95,7 +95,7 @@ class StepExecutor:
             wait_s = self._wait_s()
 
     def with_retries(self, query: Callable[[], T]) -> T:
-        """Return what ``query`` returns, a call to the market that moves no money; repeat it on failure.
+        """Call ``query``, which must move no money, and return its result. Calls it again on failure.
 
         Raises :class:`MarketError` when it still fails after the market's ``patience_s``, and
         :class:`OrderRejectedError` at once.

@@ -1,4 +1,4 @@
-"""The schedule of an operation's steps: which may begin, how long the rest takes, and what users read."""
+"""The schedule of an operation's steps: the next steps, the rounds that are left, and a text for users."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def next_steps(waiting: Sequence[Step], in_flight: Sequence[Step], limit: int) -
 
 
 def rounds(steps: Sequence[Step], limit: int) -> int:
-    """Return in how many rounds of at most ``limit`` orders these steps run: transfers, and then buys."""
+    """Return the number of rounds of at most ``limit`` orders that these steps take: transfers, then buys."""
     transfers = sum(isinstance(step.intent, Transfer) for step in steps)
     buys = Counter(step.wallet for step in steps if isinstance(step.intent, Buy))
     return -(-transfers // limit) + max(-(-buys.total() // limit), *buys.values(), 0)
 
 
 def description(active: Sequence[Step], totals: Totals) -> str:
-    """Return what the active steps do, e.g. "Buying with 7 wallets, 3 of 10 done"."""
+    """Return a text about the active steps, e.g. "Buying with 7 wallets, 3 of 10 done"."""
     if len(active) == 1:
         return active[0].description
     counts = {kind: sum(isinstance(step.intent, kind) for step in active) for kind in _TEXTS}

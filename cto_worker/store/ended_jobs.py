@@ -33,7 +33,7 @@ class EndedJobs:
         self._relist = Script(store, "relist")
 
     def take(self, limit: int) -> list[EndedJob]:
-        """Take up to ``limit`` jobs for archiving, the job that ended first first.
+        """Take up to ``limit`` jobs for archiving, oldest end first.
 
         Other workers do not get them for :data:`TAKEN_MS`. Their ends are on disk, so the store cannot lose
         an end that the archive has. Raises :class:`NotDurableError` if that is not certain.
@@ -58,7 +58,7 @@ class EndedJobs:
         return bool(self._relist(index=keys.jobs(keys.ALL_OWNERS), limit=keys.SWEEP_LIMIT))
 
     def _read(self, job_id: str) -> EndedJob | None:
-        """Return a job. It does not change any more, so several reads are as good as one."""
+        """Return a job. It no longer changes, so separate reads are consistent."""
         with self._store.pipeline(transaction=False) as pipeline:
             pipeline.hgetall(keys.job(job_id))
             pipeline.xrange(keys.events(job_id))

@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.audit_entry import Change, local_actor
+from cto_worker.domain.audit_entry import Action, Change, local_actor
 from cto_worker.domain.buy_plan import kind_of
 from cto_worker.domain.intent_log import IntentStatus, decode_log, decode_record, encode_record, resolved
 from cto_worker.domain.market_port import Outcome, OutcomeStatus
@@ -91,12 +91,12 @@ def resolve(  # noqa: PLR0913 - the parts of a resolution
 
     The intent's record is then ``resolved``, and ``confirmed`` or ``failed``. When no unknown intent is left,
     the same atomic step removes the job from the review lists. It also writes the audit log, with ``actor``
-    as the author, by default the user who runs this process. All is on disk then, also on ``replicas``
-    replicas.
+    as the author, by default the user who runs this process. On return all of this is on disk, also on
+    ``replicas`` replicas.
 
     Raises :class:`JobNotFoundError`, :class:`JobNotEndedError`, :class:`IntentNotFoundError`,
     :class:`IntentNotUnknownError` or :class:`InvalidRequestError`; nothing is written then. Raises
-    :class:`NotDurableError`; it may be recorded all the same, and can be repeated.
+    :class:`NotDurableError`; the outcome may nevertheless be recorded, and the call can be repeated.
     """
     log = _intent_log(store, job_id)
     record = log.records.get(intent_id) if log else None
@@ -112,7 +112,7 @@ def resolve(  # noqa: PLR0913 - the parts of a resolution
         raise InvalidRequestError({"tokens": ["Must be 0 unless the intent is a buy that was executed."]})
     change = Change(
         actor=actor or local_actor(),
-        action="job.resolve",
+        action=Action.JOB_RESOLVE,
         job_id=job_id,
         target=intent_id,
         before={"status": record.status},
@@ -134,7 +134,11 @@ def close(store: Redis, job_id: str, *, actor: Actor | None = None, replicas: in
     """
     before, after = ({"needsReview": needed} for needed in (True, False))
     change = Change(
-        actor=actor or local_actor(), action="job.close_review", job_id=job_id, before=before, after=after
+        actor=actor or local_actor(),
+        action=Action.JOB_CLOSE_REVIEW,
+        job_id=job_id,
+        before=before,
+        after=after,
     )
     _, removed = _resolve(store, change, replicas)
     return bool(removed)

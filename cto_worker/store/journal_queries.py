@@ -104,7 +104,7 @@ class Counts:
     missing: list[str]
 
     def stats(self) -> Stats:
-        """Return the statistics with these numbers."""
+        """Return these numbers as statistics."""
         found, missing = sum(self.by_status.values()), len(self.missing)
         average = round(self.progress_sum / found, 2) if found else 0.0
         return Stats(found + missing, *self.by_status.values(), missing, average)  # type: ignore[call-arg]

@@ -45,7 +45,7 @@ REVIEW = "needs_review"  # used like a status: the list of ended jobs that an op
 ALL_OWNERS = "*"  # the owner whose lists contain every job; it is not a valid user id
 
 IDEMPOTENCY_TTL_S = 86_400
-NEW_MESSAGE_CHECK_DELAY_MS = 8_000  # a new job that is overdue by this time has lost its message
+NEW_MESSAGE_CHECK_DELAY_MS = 8_000  # a new job that waits longer counts as having lost its message
 RESUME_CHECK_DELAY_MS = 500  # the same for a job to take over; a superfluous message costs less than waiting
 RESENT_MESSAGE_TTL_MS = 10_000  # how long a resent message is assumed to be still in ``RESUMED_QUEUE``
 RELIST_INTERVAL_MS = 600_000  # between two searches for jobs of earlier releases

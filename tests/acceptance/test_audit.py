@@ -16,6 +16,7 @@ from support.system import SplitSystem
 from support.tokens import GUARDED, bearer, token
 from support.waiting import wait_until
 
+from api.cli.command_group import commands_of
 from api.cli.main import main
 from api.spec import asyncapi, openapi
 
@@ -45,10 +46,16 @@ def audited():
         system.close()
 
 
-def entries(system, *options):
-    done = system.cto("audit", "--json", "--limit", "1000", *options)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)[::-1]
+def listed(system, **query):
+    response = requests.get(
+        f"{system.url}/api/cto/audit", params={"limit": 500, **query}, headers=bearer(ADMIN), timeout=10
+    )
+    assert response.ok, response.text
+    return response.json()["data"]
+
+
+def entries(system):
+    return listed(system)["entries"][::-1]
 
 
 class Watch:
@@ -203,7 +210,7 @@ def commands(command, path=()):
     if isinstance(command, click.Group):
         if command.invoke_without_command:
             yield " ".join(path)
-        for name, inner in command.commands.items():
+        for name, inner in commands_of(command).items():
             yield from commands(inner, (*path, name))
     else:
         yield " ".join(path)
@@ -250,27 +257,32 @@ def test_each_change_has_one_entry_and_the_log_is_verified(audited):
     check_verification(audited)
 
 
+def printed_by(system, *command):
+    done = system.cto(*command)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def check_lists(audited):
-    listed = requests.get(
-        f"{audited.url}/api/cto/audit",
-        params={"action": "job.cancel", "limit": 1},
-        headers=bearer(ADMIN),
-        timeout=10,
-    ).json()["data"]
-    assert [entry["action"] for entry in listed["entries"]] == ["job.cancel"]
-    following = requests.get(
-        f"{audited.url}/api/cto/audit",
-        params={"action": "job.cancel", "cursor": listed["nextCursor"]},
-        headers=bearer(ADMIN),
-        timeout=10,
-    ).json()["data"]["entries"]
-    numbers = [entry["number"] for entry in [*listed["entries"], *following]]
-    assert numbers == [entry["number"] for entry in entries(audited, "--action", "job.cancel")][::-1]
+    first = listed(audited, action="job.cancel", limit=1)
+    assert [entry["action"] for entry in first["entries"]] == ["job.cancel"]
+    following = listed(audited, action="job.cancel", cursor=first["nextCursor"])
+    numbers = [entry["number"] for entry in [*first["entries"], *following["entries"]]]
+    printed = json.loads(printed_by(audited, "audit", "--json", "--action", "job.cancel"))
+    assert numbers == [entry["number"] for entry in printed]
     everything = entries(audited)
     assert [entry["number"] for entry in everything] == list(range(1, len(everything) + 1))
-    shown = audited.cto("audit", "--actor", "boss").stdout
+    shown = printed_by(audited, "audit", "--actor", "boss", "--from", "1h")
     assert "job.resolve" in shown
     assert "token.revoke" not in shown
+    assert "job.resolve" not in printed_by(audited, "audit", "--to", "1h")
+    job_id = first["entries"][0]["jobId"]
+    of_job = json.loads(printed_by(audited, "audit", "--json", "--job", job_id[:12]))
+    assert {entry["jobId"] for entry in of_job} == {job_id}
+    misspelt = requests.get(
+        f"{audited.url}/api/cto/audit", params={"action": "job.cancl"}, headers=bearer(ADMIN), timeout=10
+    )
+    assert (misspelt.status_code, misspelt.json()["error"]["code"]) == (400, "invalid_query")
     intact = audited.cto("audit", "verify")
     assert (intact.returncode, intact.stdout.partition(":")[0]) == (0, "intact")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from copy import deepcopy
@@ -48,9 +49,10 @@ CHECKS = [
 # A number in this query may be a job id, which the generator counts as wrong.
 LENIENT = {"/api/cto/jobs/stats"}
 ANY_TEXT = {"GET /operations/{jobId}"}  # the console opens at every address: no case is invalid
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))  # of each kind; `make soak` tries more
 # The same examples each time, so that a failure can be repeated.
 BOUNDED = settings(
-    max_examples=150,
+    max_examples=EXAMPLES,
     deadline=None,
     derandomize=True,
     database=None,

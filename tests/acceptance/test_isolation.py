@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from random import Random
 
@@ -14,7 +15,7 @@ from support.threads import in_threads
 from support.tokens import GUARDED, bearer, token
 from support.waiting import wait_until
 
-ACTIONS = 10_000
+ACTIONS = int(os.environ.get("ISOLATION_ACTIONS", "3000"))  # of all users; `make soak` tries more
 USERS = 24
 SEED = 20
 

@@ -22,7 +22,7 @@ from support.waiting import wait_until
 
 from cto_worker.archive.compression import unpacked
 from cto_worker.archive.database import connect
-from cto_worker.archive.schema import migrate
+from cto_worker.archive.schema_migration import migrate
 from cto_worker.archive.tables import DOCUMENTS, JOBS
 from cto_worker.store import keys
 from cto_worker.store.job_review import with_resolutions

@@ -20,7 +20,7 @@ from support.samples import new_user
 from support.waiting import wait_until
 
 from cto_worker.archive.database import connect
-from cto_worker.archive.schema import migrate
+from cto_worker.archive.schema_migration import migrate
 from cto_worker.store import keys
 
 ATTEMPTS = 3  # on a busy machine the other requests may take longer than the list, which gets 503 after 3 s

@@ -11,7 +11,7 @@ from api.flask_app import create_app
 from api.history.archive_reader import archive_reader
 from api.server.security_middleware import SecurityMiddleware
 from cto_worker.archive.database import connect
-from cto_worker.archive.schema import prepare
+from cto_worker.archive.schema_preparation import prepare
 from cto_worker.archive.tables import JOBS, TOTALS
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.jobs.celery_app import celery_app

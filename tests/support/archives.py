@@ -5,7 +5,7 @@ from __future__ import annotations
 from api.history.archive_reader import archive_reader
 from cto_worker.archive.database import connect
 from cto_worker.archive.job_archive import archive
-from cto_worker.archive.schema import migrate
+from cto_worker.archive.schema_migration import migrate
 from cto_worker.config import Settings
 from cto_worker.domain.ended_job import EndedJob
 from cto_worker.store import keys

@@ -12,9 +12,9 @@ from redis.exceptions import RedisError
 
 from cto_worker.archive import database
 from cto_worker.config import Settings
-from cto_worker.domain.audit_entry import Change, local_actor
+from cto_worker.domain.audit_entry import Action, Change, local_actor
 from cto_worker.errors import ArchiveUnavailableError
-from cto_worker.jobs.audit_log import continue_chain
+from cto_worker.jobs.audit_archiver import continue_chain
 from cto_worker.store import audit_stream, keys
 from cto_worker.store.store_connection import connect
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 2.0  # the machine on which secrets are made often has no store
 
 
-def enter_if_possible(action: str, target: str, after: dict[str, Any] | None = None) -> None:
+def enter_if_possible(action: Action, target: str, after: dict[str, Any] | None = None) -> None:
     """Enter a change in the audit log, if the store is reachable; otherwise report that it is not entered."""
     settings = Settings.from_env()
     change = Change(actor=local_actor(), action=action, target=target, after=after)
@@ -58,7 +58,7 @@ def enter_parking(store: Redis, replicas: int) -> Callable[[str], None]:
         status: Any = store.hget(keys.job(job_id), "status")
         change = Change(
             actor=local_actor(),
-            action="job.park",
+            action=Action.JOB_PARK,
             job_id=job_id,
             before={"status": status.decode()} if status else None,
             after={"status": "failed", "needsReview": True},

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import time
-from datetime import datetime
 from typing import Any
 
 import click
@@ -17,6 +15,7 @@ from api.cli.shared_options import as_json, at_gateway
 from api.cli.terminal.job_state_labels import ENDED, RUNNING, buys_of, short_label_of
 from api.cli.terminal.table_output import print_table, terminal
 from api.cli.terminal.time_format import exact_duration, local_time, short_duration
+from api.cli.time_parameter import TimeParameter
 from cto_worker.config import Settings
 from cto_worker.domain.progress_event import JobStatus, Mode
 from cto_worker.domain.purchase_outcome import PurchaseOutcome
@@ -25,23 +24,6 @@ from cto_worker.store import keys
 COLUMNS = ("job", "owner", "token", "mode", "SOL", "outcome", "buys", "age", "duration", "error")
 OPTIONAL = ("mode", "token", "duration", "owner", "SOL", "error")  # on narrow terminals the first goes first
 SHORT_ID = 8
-_AGO = re.compile(r"(\d+)([smhd])\Z")
-_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-
-
-class TimeParameter(click.ParamType[int]):
-    """A time, in milliseconds since 1970: an ISO 8601 time, or an age such as ``24h`` or ``7d``."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the milliseconds. A time without a zone is in the zone of this machine."""
-        if ago := _AGO.match(str(value)):
-            return round(time.time() * 1_000) - int(ago[1]) * _UNIT_MS[ago[2]]
-        try:
-            return round(datetime.fromisoformat(value).timestamp() * 1_000)
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r}: use 2026-11-30, 2026-11-30T08:05:12Z, or an age such as 24h", param, ctx)
 
 
 @click.command("jobs")

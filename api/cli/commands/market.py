@@ -16,11 +16,12 @@ from api.cli.shared_options import as_json
 from api.cli.terminal.confirmation import confirm, yes_option
 from api.cli.terminal.table_output import print_table
 from cto_worker.config import Settings
+from cto_worker.domain.audit_entry import Action
 from cto_worker.domain.lamports import to_lamports, to_sol
 from cto_worker.errors import ConfigError
 from cto_worker.markets.paper import ledger
 from cto_worker.markets.paper.deposits import deposit, reset
-from cto_worker.markets.paper.operation_costs import job_ids, operation_costs
+from cto_worker.markets.paper.ledger_summary import job_ids, operation_costs
 from cto_worker.store.store_connection import connect
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from cto_worker.markets.paper.operation_costs import OperationCosts
+    from cto_worker.markets.paper.ledger_summary import OperationCosts
 
 MAX_DEPOSIT_SOL = 1_000_000
 TOKEN_UNITS = 10**6  # base units of a paper token
@@ -74,7 +75,7 @@ def _deposit(*, user: str, amount: float, wallet: str, as_json: bool) -> None:
     """Add SOL to a wallet of the paper market."""
     settings, lamports = Settings.from_env(), to_lamports(amount)
     with _paper_store(settings) as store:
-        enter_if_possible("market.deposit", user, {"lamports": lamports, "wallet": wallet})
+        enter_if_possible(Action.MARKET_DEPOSIT, user, {"lamports": lamports, "wallet": wallet})
         balance = deposit(store, settings, user, lamports, wallet)
     if as_json:
         click.echo(json.dumps({"userId": user, "deposited": lamports, "balance": balance}))
@@ -93,7 +94,7 @@ def _reset(*, yes: bool, as_json: bool) -> None:
     settings = Settings.from_env()
     with _paper_store(settings) as store:
         confirm("Reset the wallets and tokens of all users? This cannot be undone.", yes=yes)
-        enter_if_possible("market.reset", "paper")
+        enter_if_possible(Action.MARKET_RESET, "paper")
         added = reset(store, settings)
     click.echo(json.dumps({"entries": added}) if as_json else f"reset; new entries in the ledger: {added}")
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import RedisError
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -26,6 +27,7 @@ from api.cli.terminal.progress_display import Bars, Lines, bars
 from cto_worker.config import Settings
 from cto_worker.errors import CtoError
 from cto_worker.markets.paper.ledger import audit
+from cto_worker.observability.heartbeat_reader import running_processes
 from cto_worker.store.store_connection import connect
 
 if TYPE_CHECKING:
@@ -153,14 +155,22 @@ def _system(environ: dict[str, str], settings: Settings) -> Iterator[None]:
 def _wait_until_ready(child: subprocess.Popen[bytes], settings: Settings, log: Path) -> None:
     deadline_s = time.monotonic() + READY_S
     while True:
-        try:
-            RestClient(settings.base_url).get("/readyz")
-        except GatewayError as error:
-            if child.poll() is not None or time.monotonic() > deadline_s:
-                raise DemoError(f"the system did not start:\n{log.read_text()}") from error
-            time.sleep(POLL_S)
-        else:
+        if child.poll() is not None or time.monotonic() > deadline_s:
+            raise DemoError(f"the system did not start:\n{log.read_text()}")
+        if is_ready(settings):
             return
+        time.sleep(POLL_S)
+
+
+def is_ready(settings: Settings) -> bool:
+    """Return whether this system's gateway answers, and not another one that has taken its port."""
+    try:
+        with connect(settings, 1, retry_timeouts=False) as store:
+            started = bool(running_processes(store, "gateway"))
+        RestClient(settings.base_url).get("/readyz")
+    except (RedisError, GatewayError):
+        return False
+    return started
 
 
 def _port(wanted: int) -> int:

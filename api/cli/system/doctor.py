@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from api.auth.auth_settings import validate_auth_settings
+from api.auth.auth_settings_check import validate_auth_settings
 from api.cli.program_name import program
 from api.cli.rest_client import GatewayError, RestClient
 from cto_worker.archive import database
-from cto_worker.archive.schema import check_schema
+from cto_worker.archive.schema_version import check_schema
 from cto_worker.errors import ArchiveUnavailableError, ConfigError, MarketError
 from cto_worker.markets.market_loader import make_market
 from cto_worker.observability.heartbeat_reader import running_processes

@@ -18,7 +18,7 @@ SUPERVISOR = "cto"  # the name for the supervisor's own lines
 LABEL_COLOURS = (36, 33, 32, 35, 34)
 LEVEL_COLOURS = {"warning": 33, "error": 31, "critical": 31}
 HIDDEN_LINES = 20  # per process; shown if the process fails
-# Of our console lines, of our JSON lines, and of the store. A traceback without a log line is an error.
+# Levels in our console lines, our JSON lines, and the store's lines. A bare traceback is an error.
 _LEVEL = re.compile(
     r"^\S+ \[(debug|info|warning|error|critical)\s*\] "
     r'|"level": ?"(debug|info|warning|error|critical)"'

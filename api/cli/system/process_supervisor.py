@@ -147,7 +147,7 @@ class Supervisor:
             self._read(key.data)
 
     def _read(self, child: _Child) -> bool:
-        """Copy the output of a process that is there now. Returns whether there was any."""
+        """Copy the available output of a process. Returns whether there was any."""
         if child.process is None or child.process.stdout is None:
             return False
         try:

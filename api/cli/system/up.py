@@ -15,7 +15,7 @@ from urllib.request import urlopen
 from honcho.environ import parse_procfile
 from redis.exceptions import RedisError
 
-from api.auth.auth_settings import validate_auth_settings
+from api.auth.auth_settings_check import validate_auth_settings
 from api.cli import profiles
 from api.cli.program_name import program
 from api.cli.system.process_supervisor import Spec, Supervisor
@@ -26,12 +26,12 @@ from cto_worker.observability import flower_options
 from cto_worker.observability.heartbeat_reader import running_processes
 from cto_worker.observability.logging_setup import json_line
 from cto_worker.store.embedded import answers, check_unused
-from cto_worker.store.startup_wait import AGAIN_S, unreachable
 from cto_worker.store.store_connection import connect
+from cto_worker.store.store_reachability import AGAIN_S, WAITING, unreachable
 from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 PROBE_S = 0.5
 READY_EVERY_S = 0.25  # interval of the check whether the system is ready
@@ -55,7 +55,7 @@ def up(
         _check_free(settings, port, name)
     if settings.embedded:
         check_unused(settings)
-    readiness = _Readiness(settings, workers=workers, flower=flower)
+    readiness = Readiness(settings, {"worker": workers, "gateway": gateways}, flower=flower)
 
     def announce() -> None:
         if readiness.reached():
@@ -89,21 +89,26 @@ class _StoreWait:
         self._over = not reason
         if reason and not self._reported:
             self._reported = True
-            self._write_line(f"{reason}; waiting")
+            self._write_line(f"{reason}; {WAITING}")
         self._next_s = time.monotonic() + AGAIN_S
         return self._over
 
 
-class _Readiness:
-    """The check whether gateway, workers and Flower answer."""
+class Readiness:
+    """The check whether gateways, workers and Flower of this system answer.
 
-    def __init__(self, settings: Settings, *, workers: int, flower: bool) -> None:
-        self._settings, self._workers = settings, workers
+    An answer at the gateway's address may come from another system, which has taken the port in the meantime.
+    The heartbeats of ``wanted`` processes by kind, in this system's store, show that these have started.
+    """
+
+    def __init__(self, settings: Settings, wanted: Mapping[str, int], *, flower: bool) -> None:
+        self._settings, self._wanted = settings, wanted
         self._urls = [f"{settings.base_url}/readyz"]
         if flower:
             host = f"[{settings.flower_host}]" if ":" in settings.flower_host else settings.flower_host
             self._urls.append(f"http://{host}:{settings.flower_port}/healthcheck")
-        self._earlier: set[str] | None = None  # workers of an earlier run, whose heartbeats have not expired
+        # Processes of an earlier run, whose heartbeats have not expired, by kind.
+        self._earlier: dict[str, set[str]] | None = None
         self._reached = False
         self._next_s = 0.0
 
@@ -113,23 +118,25 @@ class _Readiness:
             return False
         self._next_s = time.monotonic() + READY_EVERY_S
         # In this order: the gateway answers only after the store does.
-        self._reached = self._store_answers() and all(map(_answers, self._urls)) and self._enough_workers()
+        self._reached = self._store_answers() and all(map(_answers, self._urls)) and self._enough_processes()
         return self._reached
 
     def _store_answers(self) -> bool:
-        """Return whether the store answers. The first answer contains the workers of an earlier run."""
+        """Return whether the store answers. The first answer contains the processes of an earlier run."""
         if self._earlier is None:
-            self._earlier = self._alive_workers()
+            self._earlier = self._alive()
         return self._earlier is not None
 
-    def _enough_workers(self) -> bool:
-        alive = self._alive_workers()
-        return alive is not None and len(alive - (self._earlier or set())) >= self._workers
+    def _enough_processes(self) -> bool:
+        alive, earlier = self._alive(), self._earlier or {}
+        return alive is not None and all(
+            len(alive[kind] - earlier.get(kind, set())) >= number for kind, number in self._wanted.items()
+        )
 
-    def _alive_workers(self) -> set[str] | None:
+    def _alive(self) -> dict[str, set[str]] | None:
         try:
             with connect(self._settings, 1, timeout_s=PROBE_S, retry_timeouts=False) as store:
-                return set(running_processes(store, "worker"))
+                return {kind: set(running_processes(store, kind)) for kind in self._wanted}
         except RedisError:
             return None
 

@@ -36,7 +36,7 @@ class Lines:
     def show(self, event: dict[str, Any]) -> None:
         """See :class:`Screen`."""
         line = json.dumps(event) if self._as_json else describe(event)
-        # Not through rich, which would interpret markup and emoji in users' texts, and wrap long lines.
+        # Not printed with rich: it would interpret markup and emoji in users' texts, and wrap long lines.
         self._console.file.write(line + "\n")
         self._console.file.flush()
 

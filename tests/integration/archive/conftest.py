@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cto_worker.archive.database import connect
-from cto_worker.archive.schema import migrate
+from cto_worker.archive.schema_migration import migrate
 from cto_worker.config import Settings
 
 

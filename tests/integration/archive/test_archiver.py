@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from support.waiting import wait_until
 
 from cto_worker.archive.database import connect
-from cto_worker.archive.schema import migrate
+from cto_worker.archive.schema_migration import migrate
 from cto_worker.archive.tables import DOCUMENTS, JOBS
 from cto_worker.config import Settings
 from cto_worker.domain.journal_ports import Journal

@@ -15,7 +15,8 @@ from cto_worker.config import Settings
 from cto_worker.domain.audit_entry import Actor, AuditFilter, Change, link
 from cto_worker.errors import ArchiveUnavailableError
 from cto_worker.jobs.archiver import Archiver
-from cto_worker.jobs.audit_log import AuditArchiver, continue_chain, page
+from cto_worker.jobs.audit_archiver import AuditArchiver, continue_chain
+from cto_worker.jobs.audit_pages import page
 from cto_worker.jobs.audit_verification import verify
 from cto_worker.store import audit_stream, keys
 from cto_worker.store.ended_jobs import EndedJobs

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from api.cli.main import main
-from cto_worker.archive.schema import check_schema
+from cto_worker.archive.schema_version import check_schema
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from api.auth.authentication import Authenticator
 from api.flask_app import create_app
 from api.history.archive_reader import archive_reader
 from cto_worker.archive.database import connect
-from cto_worker.archive.schema import migrate
+from cto_worker.archive.schema_migration import migrate
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.jobs.archiver import Archiver
 from cto_worker.store.ended_jobs import EndedJobs

@@ -11,8 +11,8 @@ from cto_worker.domain.lamports import to_lamports
 from cto_worker.domain.market_port import Transfer
 from cto_worker.markets.paper import ledger
 from cto_worker.markets.paper.deposits import HIGHEST_LAMPORTS, DepositError, deposit, reset
+from cto_worker.markets.paper.ledger_summary import job_ids, operation_costs
 from cto_worker.markets.paper.market import PaperMarket, address
-from cto_worker.markets.paper.operation_costs import job_ids, operation_costs
 from cto_worker.store import keys
 
 

@@ -18,7 +18,7 @@ from api.flask_app import create_app
 from api.rest import concurrency_limit
 from api.rest.job_filter_parsing import PARAMETERS
 from api.rest.job_list_views import EXPORTS_OF_EACH
-from api.rest.job_rows import COLUMNS
+from api.rest.job_row_formats import COLUMNS
 from cto_worker.archive.job_archive import archive as write_to_archive
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Phase

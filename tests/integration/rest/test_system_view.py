@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from api.metric_definitions import HEARTBEAT_LATE
 from cto_worker.domain.operation_request import parse_request
+from cto_worker.observability.last_hour_statistics import quantile, read_last_hour
 from cto_worker.observability.metric_definitions import PHASE_BUCKETS_S
 from cto_worker.observability.process_heartbeat import VERSION, ProcessHeartbeat
-from cto_worker.observability.recent_history import quantile, read_last_hour
 from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store import keys
 

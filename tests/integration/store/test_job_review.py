@@ -320,7 +320,8 @@ def test_the_command_shows_what_is_unknown_and_how_to_resolve_it(run, store, cto
     assert "0.300000000" in text
     for intent_id in (FIRST, SECOND):
         assert (
-            f"\nsignature 1 of {intent_id}\n  {program()} resolve j1 --intent {intent_id} --executed\n" in text
+            f"\nsignature 1 of {intent_id}\n  {program()} resolve j1 --intent {intent_id} --executed\n"
+            in text
         )
     assert "--not-executed" in text
     assert dump(store) == before, "looking changes nothing"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from api.cli.command_group import summary
+from api.cli.command_group import commands_of, summary
 from api.cli.command_reference import PAGE, updated
 from api.cli.main import main
 
 
 def commands(group=main, path=()):
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
+    for name, command in commands_of(group).items():
+        if isinstance(command, click.Group):
             yield from commands(command, (*path, name))
         else:
             yield (*path, name), command
@@ -34,7 +35,7 @@ def test_the_reference_has_every_command_and_option():
 
 def test_every_command_is_in_one_section():
     listed = [name for names in main.sections.values() for name in names]
-    assert sorted(listed) == sorted(main.commands)
+    assert sorted(listed) == sorted(commands_of(main))
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -43,7 +44,7 @@ def test_the_list_of_commands_shows_every_summary_in_full(width):
     words = " ".join(text.split())
     for title in main.sections:
         assert f"\n{title}:\n" in text
-    for command in main.commands.values():
+    for command in commands_of(main).values():
         assert summary(command) in words
     assert "..." not in text.replace("[ARGS]...", "")
 

@@ -1,4 +1,4 @@
-"""The check that a gateway is safe to start with its settings of authentication."""
+"""The check of the authentication settings before a gateway starts."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def validate_auth_settings(settings: Settings) -> None:
 
 
 def settings_or_exit(program: str, *checks: Callable[[Settings], object]) -> Settings:
-    """Return the settings of the environment, with which a gateway is safe to start.
+    """Return the settings of the environment if a gateway is safe to start with them.
 
-    ``checks`` are further checks, which raise :class:`ConfigError`. If one fails, the process ends with the
-    status ``EX_CONFIG``, and the message names the ``program``.
+    ``checks`` are further checks, which raise :class:`ConfigError`. If one fails, end the process with the
+    status ``EX_CONFIG`` and a message that names the ``program``.
     """
     try:
         settings = Settings.from_env()

@@ -19,7 +19,10 @@ def read(timeout_s=60):
     return reader.read(timeout_s, lambda: waits.append(1))
 """
 READERS = {
-    "blocking": {"imports": "from api.relay.socket_reader import BlockingReader", "reader": "BlockingReader"},
+    "blocking": {
+        "imports": "from api.relay.pubsub_socket_reader import BlockingReader",
+        "reader": "BlockingReader",
+    },
     "hub": {
         "imports": "from api.engines.selected import engine\nfrom eventlet.hubs import get_hub\n"
         "import socket",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cto_worker.config import Settings
-from cto_worker.store.startup_wait import store_name, unreachable
+from cto_worker.store.store_reachability import store_name, unreachable
 
 SENTINELS = "redis+sentinel://worker:secret@one:26379,two:26380/mymaster/0"
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from cto_worker.archive import schema_version
 from cto_worker.archive.database import connect
-from cto_worker.archive.schema import check_schema, migrate, prepare
+from cto_worker.archive.schema_migration import migrate
+from cto_worker.archive.schema_preparation import prepare
+from cto_worker.archive.schema_version import check_schema
 from cto_worker.archive.tables import METADATA
 from cto_worker.errors import ArchiveUnavailableError
 
@@ -19,6 +25,14 @@ def test_the_migrations_create_the_declared_tables(engine):
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, METADATA) == []
+
+
+def test_the_known_versions_are_those_of_the_migrations():
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema_version.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(config).walk_revisions()
+    assert [script.revision for script in scripts][::-1] == [*schema_version.VERSIONS]
 
 
 def test_a_migration_can_be_repeated(empty):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from cto_worker.markets.paper.ledger import Entry
 
-FEES = ("network_fees", "priority_fees", "platform_fees")  # accounts
+FEES = ("network_fees", "priority_fees", "platform_fees")  # ledger accounts that receive fees
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The wait for the store when a process starts."""
+"""Checks whether the store is reachable, and waits until it is."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 PROBE_TIMEOUT_S = 1.0
 AGAIN_S = 1.0
+WAITING = "waiting: start it, or correct CTO_REDIS_URL"
 REMIND_S = 60.0  # interval of the log lines while the store is unreachable
 
 
@@ -33,7 +34,7 @@ def store_name(settings: Settings) -> str:
 
 
 def unreachable(settings: Settings) -> str:
-    """Ping the store once. Returns why it is not reachable, in one line that names the store, or ""."""
+    """Ping the store once. Returns "" if it answers, otherwise one line: the store and the reason."""
     try:
         with connect(settings, 1, timeout_s=PROBE_TIMEOUT_S, retry_timeouts=False) as store:
             store.ping()
@@ -48,7 +49,7 @@ def wait_for_store(settings: Settings) -> None:
     while reason := unreachable(settings):
         if logged_s is None or time.monotonic() - logged_s >= REMIND_S:
             logged_s = time.monotonic()
-            log.warning("%s; waiting", reason)
+            log.warning("%s; %s", reason, WAITING)
         time.sleep(AGAIN_S)
     if logged_s is not None:
         log.info("%s is reachable", store_name(settings))

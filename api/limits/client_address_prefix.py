@@ -1,4 +1,4 @@
-"""Client addresses in the form that limits by address use."""
+"""The part of a client's address that limits by address count: IPv4 addresses, and /64 networks of IPv6."""
 
 from __future__ import annotations
 

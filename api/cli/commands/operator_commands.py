@@ -18,9 +18,9 @@ from api.cli.shared_options import as_json
 from api.cli.system import deployment_secrets
 from api.cli.terminal.confirmation import confirm, yes_option
 from cto_worker.archive import database
-from cto_worker.archive.schema import migrate
+from cto_worker.archive.schema_migration import migrate
 from cto_worker.config import Settings
-from cto_worker.domain.audit_entry import Change, local_actor
+from cto_worker.domain.audit_entry import Action, Change, local_actor
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import USER_ID
 from cto_worker.jobs.celery_app import celery_app
@@ -42,7 +42,7 @@ def backup() -> None:
     """
     settings = Settings.from_env()
     with connect(settings) as store:
-        audit_stream.append(store, Change(actor=local_actor(), action="store.backup"), settings.replicas)
+        audit_stream.append(store, Change(actor=local_actor(), action=Action.STORE_BACKUP), settings.replicas)
         snapshot(store)
     click.echo("written: dump.rdb in the store's data directory. Copy it to another machine")
 
@@ -54,7 +54,7 @@ def migrate_archive() -> None:
     With PostgreSQL, run it before the processes of a new release start. SQLite is migrated at start.
     """
     settings = Settings.from_env()
-    enter_if_possible("archive.migrate", target=database.location(settings))
+    enter_if_possible(Action.ARCHIVE_MIGRATE, target=database.location(settings))
     with database.connected(settings) as engine:
         before, after = migrate(engine)
     if before == after:
@@ -142,7 +142,7 @@ def secrets(*, directory: Path, rights: Path, rotate: tuple[str, ...]) -> None:
     passwords too, until you run the command again without --rotate. docs/how-to/deploying.md lists the
     processes to restart.
     """
-    enter_if_possible("secrets.write", target=str(directory), after={"rotated": list(rotate)})
+    enter_if_possible(Action.SECRETS_WRITE, target=str(directory), after={"rotated": list(rotate)})
     for path in deployment_secrets.make(directory, rights, rotate):
         click.echo(f"written: {path}")
 

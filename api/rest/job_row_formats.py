@@ -1,4 +1,4 @@
-"""A job as a row of a list: the JSON object, and the line of an export as CSV."""
+"""The formats of a job in a list: a JSON object, and a line of CSV."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLUMNS = (
     "tokenAddress", "userId", "mode", "platform", "buyAmount", "plannedBuys", "successfulBuys", "failedBuys",
     "totalSpent", "errorCode", "parentJobId", "retriedBy",
 )  # fmt: skip
-# A spreadsheet takes a text that begins with one of these for a formula.
+# A spreadsheet treats text that starts with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

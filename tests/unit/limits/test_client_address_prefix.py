@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.limits.client_network import network_of
+from api.limits.client_address_prefix import network_of
 
 
 @pytest.mark.parametrize(

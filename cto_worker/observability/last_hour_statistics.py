@@ -1,4 +1,4 @@
-"""The last hour by the minute: ended jobs, and how long they waited and took."""
+"""Statistics of the last hour, by the minute: ended jobs, and the durations of their waits and runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ENDED, _WAIT, _DURATION = "cto_jobs_ended_total", "cto_phase_seconds_bucket", "
 
 
 class Quantiles(Struct, rename="camel"):
-    """Quantiles of durations, estimated from a histogram. Values above its last bound count as that bound."""
+    """Quantiles of durations, estimated from a histogram. Values above the last bound count as that bound."""
 
     p50_ms: Annotated[Count, doc("The median, in milliseconds")]
     p95_ms: Annotated[Count, doc("The 95th percentile, in milliseconds")]

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from api import metric_definitions
 from api.relay.websocket_frame_encoder import PING, control_frame
 
-MAX_PENDING = 64  # pings without an answer that are kept; answers to older ones are unlikely
+MAX_PENDING = 64  # maximum number of unanswered pings kept; answers to older ones are unlikely
 _pending: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # token → when sent, lag of the event
 
 
