@@ -29,7 +29,7 @@ OTHER_MINT = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
 FIRST = "7oPa2PHQdZmjSPqvpZN7MQxnC7Dcf3uL4oLqknGLk2S3"
 SECOND = "4Nd1mBQtrMJVYVfKf2PJy9NZUZdTAsp7D4xWLs4gDB4T"
 BALANCES = dict.fromkeys((FUNDING, FIRST, SECOND), BALANCE_LAMPORTS)
-SIGNATURE = f"signature of partial:{SECOND}:buy.1"
+SIGNATURE = f"signature 1 of partial:{SECOND}:buy.1"
 ENDED = ("full", "partial", "none", "refused")
 
 # Each query, and the jobs of the fixture that match.
@@ -252,7 +252,7 @@ def test_a_user_gets_the_users_own_jobs_only(store, settings, archive, jobs):
     assert data(client.get("/api/cto/jobs/summary", headers=headers))["total"] == 2
     assert len(client.get("/api/cto/jobs.csv", headers=headers, buffered=True).text.splitlines()) == 3
     for path in ("jobs", "jobs.csv", "jobs/summary"):
-        for query in (f"wallet={FIRST}", "signature=signature of full:x", "status=completed"):
+        for query in (f"wallet={FIRST}", "signature=signature 1 of full:x", "status=completed"):
             text = client.get(f"/api/cto/{path}?{query}", headers=headers, buffered=True).text
             assert "full" not in text.replace('"full":', ""), (path, query)
         assert client.get(f"/api/cto/{path}?userId=7", headers=headers).status_code == 403

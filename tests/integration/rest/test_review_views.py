@@ -86,9 +86,9 @@ def test_the_review_shows_each_unknown_step_with_its_times(rest, run):
         "kind": "buy",
         "wallet": "wallet-3",
         "amount": 0.3,
-        "signature": "signature of j1:wallet-3:buy.1",
+        "signature": "signature 1 of j1:wallet-3:buy.1",
         "startedAt": began[-1],
-        "reportedAt": reported["signature of j1:wallet-3:buy.1"],
+        "reportedAt": reported["signature 1 of j1:wallet-3:buy.1"],
         "attempt": 1,
     }
 

@@ -109,7 +109,7 @@ def test_unknown_intents_are_listed_with_their_signatures(run, store):
         kind="transfer",
         wallet="wallet-2",
         lamports=300_006_000,
-        signature="signature of j1:wallet-2:transfer",
+        signature="signature 1 of j1:wallet-2:transfer",
     )
     assert buy == UnknownIntent(
         intent_id="j1:wallet-3:buy.1",
@@ -117,7 +117,7 @@ def test_unknown_intents_are_listed_with_their_signatures(run, store):
         kind="buy",
         wallet="wallet-3",
         lamports=300_000_000,
-        signature="signature of j1:wallet-3:buy.1",
+        signature="signature 1 of j1:wallet-3:buy.1",
     )
 
 
@@ -320,7 +320,7 @@ def test_the_command_shows_what_is_unknown_and_how_to_resolve_it(run, store, cto
     assert "0.300000000" in text
     for intent_id in (FIRST, SECOND):
         command = f"{program()} resolve j1 --intent {intent_id} --not-executed"  # no entry in the ledger
-        assert f"\nsignature of {intent_id}\n  {command}\n" in text
+        assert f"\nsignature 1 of {intent_id}\n  {command}\n" in text
     assert dump(store) == before, "looking changes nothing"
     assert listed() == ["j1"]
 
@@ -362,7 +362,7 @@ def test_the_command_prints_json(run, cto):
                 "kind": "buy",
                 "wallet": "wallet-1",
                 "lamports": 300_000_000,
-                "signature": f"signature of {FIRST}",
+                "signature": f"signature 1 of {FIRST}",
             }
         ],
     }
