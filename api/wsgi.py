@@ -35,6 +35,7 @@ from api.realtime.client_sessions import ClientSessions
 from api.realtime.connection_limit_middleware import AddressRateLimiter, ConnectionLimitMiddleware
 from api.realtime.connection_registry import ConnectionRegistry
 from api.realtime.drain import drain
+from api.realtime.namespace_timeout import NamespaceTimeout
 from api.realtime.socketio_packet_guard import PacketGuard
 from api.realtime.socketio_transport import (
     MAX_MESSAGE_BYTES,
@@ -43,7 +44,6 @@ from api.realtime.socketio_transport import (
     make_socketio,
     register,
 )
-from api.realtime.unjoined_session_reaper import UnjoinedSessionReaper
 from api.realtime.websocket_connection import WebSocketClients
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
@@ -135,22 +135,22 @@ def main() -> None:
     socketio = make_socketio(app, async_mode=engine.ASYNC_MODE)
     connections = ConnectionRegistry(revocations, settings.max_user_sockets)
     sessions = ClientSessions(authenticator, connections, FifoSemaphore(), relay, history)
-    session_reaper = UnjoinedSessionReaper(socketio.server, NAMESPACE)
+    namespace_timeout = NamespaceTimeout(socketio.server, NAMESPACE)
     websocket_engine = WebSocketEngine(detach_socket, engine.poller(), engine.spawn)
     install_engine(
         socketio.server.eio,
         websocket_engine,
         create_queue=partial(SocketIOClient, socketio.server),
         on_message=PacketGuard(socketio.server, NAMESPACE).check_and_handle,
-        on_opened=session_reaper.note,
+        on_opened=namespace_timeout.note,
     )
-    register(socketio, sessions, session_reaper.note)
+    register(socketio, sessions, namespace_timeout.note)
     engine.log_failures()
     app.register_blueprint(sse.blueprint(sessions))
     websockets = WebSocketClients(sessions, websocket_engine, MAX_MESSAGE_BYTES)
     app.register_blueprint(websocket_route.blueprint(websockets))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
-    threading.Thread(target=session_reaper.run, name="session reaper", daemon=True).start()
+    threading.Thread(target=namespace_timeout.run, name="namespace timeout", daemon=True).start()
     threading.Thread(target=websockets.run, name="websocket pings", daemon=True).start()
     threading.Thread(target=refusals.run, name="refusals", daemon=True).start()
     if settings.auth == "required":

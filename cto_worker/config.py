@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from marshmallow import EXCLUDE, Schema, ValidationError
 
 from cto_worker.errors import ConfigError
-from cto_worker.host_header import as_host_name, is_loopback
+from cto_worker.host_names import as_host_name, is_loopback
 from cto_worker.setting_fields import (
     addresses,
     crash_point,

@@ -148,7 +148,9 @@ class SignerUnavailableError(SignerError):
 
 
 class SignerRefusedError(SignerError):
-    """The signer's policy refuses a message. A repetition is refused too, except above a daily limit.
+    """The signer's policy refuses a message. Repeating it does not help.
+
+    Only a message above a daily limit may be signed later.
 
     ``code`` is stable and machine-readable, as ``destination_not_allowed``; see docs/how-to/signer.md.
     """

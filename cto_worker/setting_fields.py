@@ -13,7 +13,7 @@ import base58
 from marshmallow import ValidationError, fields, validate
 
 from cto_worker.crash_points import CRASH_POINTS
-from cto_worker.host_header import host_name
+from cto_worker.host_names import host_name
 from cto_worker.market_registry import is_market, names
 from cto_worker.store_url import SCHEME, parse
 

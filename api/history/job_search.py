@@ -41,7 +41,7 @@ class JobSearch:
         live = islice(self._unarchived.matching(wanted, after, limit + 1), limit + 1)
         found = {job.job_id: job for job in live}
         if wanted.matches_archived_jobs:
-            # The store's copy counts, as for the calls about one job.
+            # If both have a job, the store's copy is used, as in calls about one job.
             found = {job.job_id: job for job in self._archive.page(wanted, limit + 1, after)} | found
         jobs = sorted(found.values(), key=lambda job: job.position, reverse=True)
         return Page(jobs[:limit], jobs[limit - 1].position if len(jobs) > limit else None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from api.errors import RelayUnavailableError, TooManyRoomsError
 from api.relay.encoded_event import valid_events
-from api.relay.room_subscriptions import channel_of, yield_to_others
+from api.relay.room_delivery import channel_of, yield_to_others
 from api.relay.subscriber import ENDED
 from cto_worker.errors import EventsGoneError, JobNotFoundError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from api.relay.encoded_event import EncodedEvent
-    from api.relay.room_subscriptions import RoomSubscriptions
+    from api.relay.room_delivery import RoomDelivery
     from api.relay.subscriber import Subscriber
     from cto_worker.store.journal_queries import JournalQueries, StoredEvent, StoredEvents
 
@@ -64,9 +64,7 @@ class JoinQueue:
     ``wake`` makes the loop look at the queue.
     """
 
-    def __init__(
-        self, history: JournalQueries, delivery: RoomSubscriptions, wake: Callable[[], object]
-    ) -> None:
+    def __init__(self, history: JournalQueries, delivery: RoomDelivery, wake: Callable[[], object]) -> None:
         self._history, self._delivery, self._wake = history, delivery, wake
         self._new: deque[JoinRequest] = deque()  # not yet seen by the loop
         self._waiting: list[JoinRequest] = []  # for the confirmation of their channel

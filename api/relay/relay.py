@@ -8,8 +8,8 @@ heartbeat does not return, the connection is dead.
 
 A heartbeat contains the serial of the job that was accepted last. The store keeps the order of publications:
 a relay that receives a heartbeat has received the first event of that job and of every job before it. So
-after a lost connection subscribers can lack only events of jobs on which they have a cursor, and of jobs
-accepted after the last received heartbeat, ended or not.
+the events missed during a lost connection belong to jobs on which the subscriber has a cursor, or to jobs
+that were accepted after the last received heartbeat, even if these have ended.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from api.relay.encoded_event import valid_event
 from api.relay.join_queue import JoinQueue, JoinRequest
 from api.relay.pubsub_connection import PubSubConnection
 from api.relay.pubsub_socket_reader import BlockingReader
-from api.relay.room_subscriptions import JOB_BATCH_SIZE, RoomSubscriptions, yield_to_others
+from api.relay.room_delivery import JOB_BATCH_SIZE, RoomDelivery, yield_to_others
 from api.relay.send_queue import flush
 from cto_worker.domain.ids_and_rooms import job_room
 from cto_worker.store import keys
@@ -75,7 +75,7 @@ class Relay:
         self._store, self._make_reader = store, make_reader
         self._on_store_lost = on_store_lost
         self._history = history
-        self._delivery = RoomSubscriptions(history, max_rooms)
+        self._delivery = RoomDelivery(history, max_rooms)
         self._join_queue = JoinQueue(history, self._delivery, self._wake)
         # The first events of all jobs up to this serial have been sent. None before the first connection.
         self._last_serial: int | None = None
@@ -94,8 +94,8 @@ class Relay:
     def join(self, subscriber: Subscriber, room: str, *, ended: bool = False) -> None:
         """Add a subscriber to a room, and send it the latest event of each of the room's unfinished jobs.
 
-        It leaves a job's room with the job's last event. The room of a job that has ``ended`` gets no events,
-        so the subscriber is not added to it. Raises :class:`~api.errors.RelayUnavailableError` or
+        The job's last event removes it from the job's room. The room of a job that has ``ended`` gets no
+        events, so the subscriber is not added to it. Raises :class:`~api.errors.RelayUnavailableError` or
         :class:`~api.errors.TooManyRoomsError`; then it is not in the room.
         """
         self._join_queue.submit(JoinRequest(subscriber, room, ended=ended))
@@ -113,8 +113,8 @@ class Relay:
         """Add a subscriber to a job's room, and call ``answer`` with the job's events of ``seq`` > ``after``.
 
         The events are read from the store, unless ``archived`` has them. ``answer`` must not block. Later
-        events are put after it has returned. As with :meth:`join`, the subscriber leaves the room with the
-        job's last event. Raises
+        events are queued only after it has returned. As with :meth:`join`, the job's last event removes the
+        subscriber from the room. Raises
         :class:`~cto_worker.errors.EventsGoneError` when events after ``after`` have expired,
         :class:`~cto_worker.errors.JobNotFoundError`, and the errors of :meth:`join`.
         """

@@ -21,8 +21,8 @@ class Subscriber(SendQueue):
 
     ``rooms`` maps a room to the serial of the newest job when the client joined. ``cursors`` maps a job to
     the ``seq`` of the latest event queued. ``followed`` and ``left`` map each unfinished job with a cursor to
-    the job's rooms. The client is in a room of each followed job, and has left all rooms of the others, in
-    the order of ``left``. No method blocks.
+    the job's rooms. The client is in at least one room of a followed job. It has left all rooms of the
+    others, the earliest first. No method blocks.
     """
 
     __slots__ = ("caller", "cursors", "followed", "gone", "left", "rooms")

@@ -1,9 +1,9 @@
 """Fair queueing: requests of a caller that sends many at once are interleaved with those of other callers.
 
-The gateway has one thread. Without this module it would answer requests in the order of arrival: two
-thousand requests of one user before the first request of the next. A request waits twice for a turn: before
-the server parses its head (:data:`HEADS`), and before it reaches the application (:data:`REQUESTS`, see
-:func:`queued_fairly`).
+All green threads of a gateway share one OS thread. Without this module it would answer requests in the order
+of arrival: two thousand requests of one user before the first request of the next. A request waits twice for
+a turn: before the server parses its head (:data:`HEADS`), and before it reaches the application
+(:data:`REQUESTS`, see :func:`queued_fairly`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _NOT_QUEUED = ("/socket.io/", "/ws")  # long connections, which have limits of t
 def newest_and_oldest() -> Callable[[deque[Any]], Any]:
     """Return a function that alternately removes the newest and the oldest item of a queue.
 
-    A client that arrives after a burst from its own address is served soon, and no client waits for ever.
+    The newest: a client behind a burst from its own address is served soon. The oldest: no client waits for
+    ever.
     """
     ends = cycle((deque.pop, deque.popleft))
 

@@ -88,7 +88,10 @@ def response_schemas() -> dict[str, Any]:
 
 
 def _described_responses(schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return the schemas of ``response_schemas.yaml``, with those of the same fields in events."""
+    """Return the schemas of ``response_schemas.yaml``.
+
+    A field that events also have gets its schema from there.
+    """
     described = yaml_template.load(
         "response_schemas",
         **schemas["ProgressEvent"]["properties"] | {"status": schemas["Created"]["properties"]["status"]},

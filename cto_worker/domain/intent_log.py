@@ -52,7 +52,7 @@ class IntentRecord:
     status: IntentStatus
     order: Order | None = None
     outcome: Outcome | None = None  # present in the last three statuses
-    place: int = 0  # among the ended steps of the job, from 1; 0: not ended, or ended in an earlier release
+    place: int = 0  # in the order in which the job's steps ended, from 1; 0: not ended, or unknown
     resolver: Resolver | None = None  # the operator who supplied the outcome, instead of the market
 
     @property

@@ -19,7 +19,7 @@ from tornado.web import RequestHandler
 
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
-from cto_worker.host_header import host_name
+from cto_worker.host_names import host_name
 from cto_worker.observability import logging_setup
 from cto_worker.observability.flower_options import environment, names, options
 from cto_worker.observability.warning_limiter import MAX_KEY, WarningLimiter

@@ -67,7 +67,7 @@ class RunState:
     uncertain: bool = False  # whether more may have happened than is recorded
     started_s: float = field(default_factory=time.monotonic)  # of the first run, on this process's clock
     parallelism: int = 1  # the maximum number of orders in flight
-    in_flight: dict[str, OrderInFlight] = field(default_factory=dict)  # by intent id, as submitted
+    in_flight: dict[str, OrderInFlight] = field(default_factory=dict)  # by intent id, in order of submission
     expired: dict[str, OrderInFlight] = field(default_factory=dict)  # to be replaced; their steps are waiting
     measured_round_ms: float | None = None  # average duration in this run
 
@@ -95,7 +95,7 @@ class RunState:
 
     @property
     def steps_in_flight(self) -> list[Step]:
-        """The steps whose orders are in flight, as submitted."""
+        """The steps whose orders are in flight, in order of submission."""
         return [sent.step for sent in self.in_flight.values()]
 
     def settle(self, ended: EndedStep, waiting: list[Step]) -> list[Step]:

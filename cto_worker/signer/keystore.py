@@ -61,7 +61,7 @@ class Keystore:
         return [secret_key.address for secret_key in secret_keys]
 
     def open_wallets(self, user_id: str, count: int) -> list[str]:
-        """Return the user's addresses, after adding the missing ones of ``count`` operation wallets.
+        """Add operation wallets until there are ``count``, and return all addresses of the user.
 
         Raises :class:`SignerRefusedError` ``user_not_found`` if the user has no funding wallet, because only
         an operator adds users, or ``too_many_wallets``.
@@ -142,7 +142,7 @@ class Keystore:
         if row is not None and row[0] != self._master_key.key_id:
             raise KeystoreError(
                 f"the keys are sealed with the master key {row[0]}, but CTO_SIGNER_KEY_FILE has "
-                f"{self._master_key.key_id}: set it to the file with the first"
+                f"{self._master_key.key_id}: set CTO_SIGNER_KEY_FILE to the file of the master key {row[0]}"
             )
 
 

@@ -52,7 +52,7 @@ class InMemoryMarket:
     failing: tuple[str, ...] = ()  # the order fails on the chain
     lost: tuple[str, ...] = ()  # the order is executed, and ``submit`` raises
     silent: tuple[str, ...] = ()  # the order is executed, and its outcome stays unknown
-    expiring: Mapping[str, int] = field(default_factory=dict)  # how many first orders of the intent expire
+    expiring: Mapping[str, int] = field(default_factory=dict)  # the first n orders of the intent expire
     dropped: bool = False  # no order arrives
     broken: tuple[str, ...] = ()  # names of methods that raise MarketError
     one_by_one: bool = False  # each query returns one outcome at most

@@ -19,7 +19,7 @@ from api.errors import RoomError
 from api.limits.fifo_semaphore import FifoSemaphore
 from api.metric_definitions import HEARTBEAT_LATE
 from api.relay.encoded_event import EncodedEvent
-from api.relay.room_subscriptions import RoomSubscriptions
+from api.relay.room_delivery import RoomDelivery
 from api.relay.send_queue import MAX_BYTES, SendQueue, flush
 from api.relay.subscriber import Subscriber
 from api.rest import metrics_endpoint
@@ -252,7 +252,7 @@ def test_merged_events_and_disconnects_of_slow_subscribers_are_counted(growth):
 
 
 def test_events_are_counted_once_per_subscriber(growth, store):
-    delivery, frames = RoomSubscriptions(JournalQueries(store)), [big_event("j1", seq) for seq in range(1, 4)]
+    delivery, frames = RoomDelivery(JournalQueries(store)), [big_event("j1", seq) for seq in range(1, 4)]
     subscribers = [Subscriber() for _ in range(5)]
 
     def send():

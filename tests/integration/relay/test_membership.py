@@ -63,7 +63,7 @@ def test_jobs_that_were_left_are_not_read_after_an_outage(store, journal, inbox)
 
 
 def test_the_cursors_of_jobs_that_were_left_are_limited(relay, journal, inbox, monkeypatch):
-    monkeypatch.setattr("api.relay.room_subscriptions.REMEMBERED_LEFT", 3)
+    monkeypatch.setattr("api.relay.room_delivery.REMEMBERED_LEFT", 3)
     subscriber = inbox("socket")
     relay.join(subscriber, "user_7")
     start(journal)

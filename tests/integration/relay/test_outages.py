@@ -128,7 +128,7 @@ def test_a_job_that_ended_while_the_store_was_lost_is_sent_to_its_end(relay, jou
 
 
 def test_jobs_that_started_and_ended_while_the_store_was_lost_are_sent(proxied, journal, inbox, monkeypatch):
-    monkeypatch.setattr("api.relay.room_subscriptions.JOB_BATCH_SIZE", 2)
+    monkeypatch.setattr("api.relay.room_delivery.JOB_BATCH_SIZE", 2)
     proxy, relay = proxied
     for room in ("user_7", "user_9", "user_8", "admin_launches"):
         relay.join(inbox(room), room)
@@ -181,7 +181,7 @@ def test_an_end_is_remembered_until_a_heartbeat_shows_that_it_cannot_be_replayed
     relay, journal, store, inbox, monkeypatch
 ):
     monkeypatch.setattr("api.relay.relay.HEARTBEAT_INTERVAL_S", 1_000)
-    monkeypatch.setattr("api.relay.room_subscriptions.REMEMBERED_ENDS", 2)
+    monkeypatch.setattr("api.relay.room_delivery.REMEMBERED_ENDS", 2)
     relay.join(inbox("socket"), "user_7")
     jobs = [f"j{number}" for number in range(10)]
     for job_id in jobs:

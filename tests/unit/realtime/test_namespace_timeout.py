@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.realtime.unjoined_session_reaper import MAX_UNJOINED_TICKS, UnjoinedSessionReaper
+from api.realtime.namespace_timeout import MAX_UNJOINED_TICKS, NamespaceTimeout
 from cto_worker.observability.metric_definitions import REGISTRY
 
 
@@ -40,7 +40,7 @@ def opened(reaper, server, eio_sid):
 def test_only_sessions_that_never_join_are_closed():
     server = Server()
     reaper, before = (
-        UnjoinedSessionReaper(server, "/"),
+        NamespaceTimeout(server, "/"),
         REGISTRY.get_sample_value("cto_gateway_refused_total", {"reason": "silent"}),
     )
     used, silent = (opened(reaper, server, eio_sid) for eio_sid in ("used", "silent"))
@@ -58,7 +58,7 @@ def test_only_sessions_that_never_join_are_closed():
 
 def test_a_session_that_has_left_is_closed_too():
     server = Server()
-    reaper = UnjoinedSessionReaper(server, "/")
+    reaper = NamespaceTimeout(server, "/")
     left = opened(reaper, server, "left")
     server.joined.add(("left", "/"))
     for _ in range(MAX_UNJOINED_TICKS + 1):

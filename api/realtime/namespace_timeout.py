@@ -14,7 +14,7 @@ from api.server.engineio_overrides import end_session
 MAX_UNJOINED_TICKS, TICK_S = 8, 0.5  # 4 to 4.5 s; the documented limit is 5 s
 
 
-class UnjoinedSessionReaper:
+class NamespaceTimeout:
     """Closes sessions that do not join the namespace within 5 s.
 
     Time is counted in iterations of this thread. A gateway that is too busy to read its clients' packets

@@ -1,8 +1,8 @@
 """The subscribers of each room, and the events that each subscriber has.
 
 A subscriber has a cursor per job: the ``seq`` of the last event that was queued for it. A repeated event is
-dropped. If events are missing, they are read from the journal and queued before it. So each subscriber gets
-each event once and in order, even if several of its rooms get the event.
+dropped. If events are missing, they are read from the journal and queued before the new one. So each
+subscriber gets each event once and in order, even if several of its rooms get the event.
 
 A subscriber follows a job while it is in one of the job's rooms. The cursors of the latest jobs that it has
 left are kept, so that it misses no event if it joins again.
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 JOB_BATCH_SIZE = 100  # jobs that are read from the journal before other threads run
 REMEMBERED_ENDS = 1_000  # ended jobs whose cursors are kept
-REMEMBERED_LEFT = 1_000  # unfinished jobs of each subscriber whose cursors are kept after it has left them
+REMEMBERED_LEFT = 1_000  # unfinished jobs, of each subscriber, that it left and whose cursors are kept
 
 
-class RoomSubscriptions:
+class RoomDelivery:
     """The subscribers, by room. Methods that read the journal may raise ``redis.exceptions.RedisError``."""
 
     def __init__(self, history: JournalQueries, max_rooms: int = sys.maxsize) -> None:
@@ -50,7 +50,7 @@ class RoomSubscriptions:
         self.members: dict[bytes, set[Subscriber]] = {}
         self.sample_due = False  # whether the latency of the next event is to be measured
         self._ends: deque[tuple[str, list[dict[str, int]]]] = deque()  # ended jobs, with the cursors on them
-        # The rooms of each job that has followers, which share the set.
+        # Rooms by job id. All followers of a job share one set.
         self._rooms: WeakValueDictionary[str, frozenset[str]] = WeakValueDictionary()
 
     def add(self, subscriber: Subscriber, room: str, latest_serial: int = 0) -> None:
