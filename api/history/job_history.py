@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ class _Latest(Struct):
     progress: Raw
 
 
+log = logging.getLogger(__name__)
 _latest = msgspec.json.Decoder(_Latest)
 
 
@@ -92,12 +94,20 @@ class JobHistory(JournalQueries):
         return StoredEvents(job.user_id, job.events[max(0, after + 1 - first_seq) :], [])
 
     def resolved_intents(self, job_id: str) -> list[ResolvedIntent]:
-        """Return the intents of an ended job whose outcomes an operator has recorded."""
+        """Return the intents of an ended job whose outcomes an operator has recorded.
+
+        None of a job whose intent log is unreadable, for example because a later release has written it: such
+        a job ends for review, and its page must then be readable.
+        """
         try:
             fields = intent_fields(self._store, job_id)
         except JobNotFoundError:
             fields = self._archive.intents(job_id)
-        return resolved_intents(fields)
+        try:
+            return resolved_intents(fields)
+        except (ValueError, KeyError, TypeError):
+            log.warning("cannot read the intent log of the job %s", job_id, exc_info=True)
+            return []
 
     def counts(self, job_ids: Sequence[str], user_id: str | None = None) -> Counts:
         """Count jobs by status."""

@@ -72,9 +72,12 @@ class ResolvedStep(Struct, rename="camel"):
     executed: Annotated[bool, doc("Whether it was executed")]
     spent: Annotated[Amount, doc("SOL spent, fees included")]
     tokens: Annotated[Count, doc("Tokens that a buy received, in base units")]
-    by: Annotated[str, doc("The operator; empty if an earlier release recorded the outcome")]
+    by: Annotated[
+        str, doc("The operator; empty for callers who are none, and if an earlier release recorded it")
+    ]
     at: Annotated[
-        Count, doc("The time of the record, in milliseconds since 1970-01-01 UTC; 0 if `by` is empty")
+        Count,
+        doc("The time of the record, in milliseconds since 1970-01-01 UTC; 0 if unknown"),
     ]
 
 
@@ -124,12 +127,14 @@ def blueprint(  # noqa: C901 - a list of routes
             raise JobNotFoundError(job_id)
         outcome = view.outcome
         resolved = history.resolved_intents(job_id) if outcome is PurchaseOutcome.UNKNOWN else []
+        with_name = caller().may(Action.OPERATE)  # owners do not learn who operates the system
+        resolutions = [_resolved_step(each, with_name=with_name) for each in resolved]
         return success(
             b'{"jobId":"', job_id.encode(),
             b'","status":"', view.status.encode(),
             b'","outcome":', b'"%b"' % outcome.encode() if outcome else b"null",
             b',"needsReview":', b"true" if view.needs_review else b"false",
-            b',"resolutions":', msgspec.json.encode(list(map(_resolved_step, resolved))),
+            b',"resolutions":', msgspec.json.encode(resolutions),
             b',"progressEvents":[', b",".join(view.events),
             b'],"latestProgress":', view.events[-1],
             b',"operationResult":', view.result_json,
@@ -177,7 +182,7 @@ def blueprint(  # noqa: C901 - a list of routes
     return routes
 
 
-def _resolved_step(intent: ResolvedIntent) -> ResolvedStep:
+def _resolved_step(intent: ResolvedIntent, *, with_name: bool) -> ResolvedStep:
     found, resolver = intent.resolution, intent.resolver
     return ResolvedStep(
         intent_id=intent.intent_id,
@@ -187,7 +192,7 @@ def _resolved_step(intent: ResolvedIntent) -> ResolvedStep:
         executed=found.executed,
         spent=to_sol(found.spent_lamports),
         tokens=found.tokens,
-        by=resolver.name,
+        by=resolver.name if with_name else "",
         at=resolver.at_ms,
     )
 

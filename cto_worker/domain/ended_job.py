@@ -32,10 +32,12 @@ def wallets_of(request: bytes, intents: Mapping[str, bytes]) -> set[str]:
 
 
 def signatures_of(event: bytes, intents: Mapping[str, bytes]) -> set[str]:
-    """Return the signatures of a job's transactions: those in its latest event, and those of its orders."""
+    """Return the signatures of a job's transactions: those in its latest event and of all its orders."""
     confirmed = json.loads(event).get("details", {}).get("transactionSignatures", ())
     log = decode_log(intents)
     records = log.records.values() if log else ()
-    ordered = [record.order.signature for record in records if record.order]
+    ordered = [
+        each for record in records if (order := record.order) for each in (order.signature, *order.replaced)
+    ]
     settled = [record.outcome.signature for record in records if record.outcome]
     return {signature for signature in (*confirmed, *ordered, *settled) if signature}

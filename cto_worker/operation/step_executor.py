@@ -170,10 +170,18 @@ class StepExecutor:
             self.run.guard.reached("after_submitted")
 
     def _outcomes(self, *, wait_s: float) -> dict[str, Outcome]:
-        """Return the known outcomes of the orders in flight, by intent id; none if the market fails."""
-        orders = [sent.order for sent in self.run.in_flight.values()]
+        """Return the known outcomes of the orders in flight, by intent id; none if the market fails.
+
+        The outcome of another order, such as one that has been replaced, says nothing about an order.
+        """
+        orders = {intent_id: sent.order for intent_id, sent in self.run.in_flight.items()}
         try:
-            return dict(self.market.outcomes(orders, wait_s=wait_s))
+            found = self.market.outcomes([*orders.values()], wait_s=wait_s)
+            return {
+                intent_id: outcome
+                for intent_id, outcome in found.items()
+                if outcome.signature == orders[intent_id].signature
+            }
         except MarketError:
             log.warning("no outcomes of %d orders", len(orders), exc_info=True)
             self.run.guard.pause(wait_s)

@@ -23,6 +23,8 @@ TOKEN_2022 = "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb"  # noqa: S105 - the a
 ASSOCIATED_TOKEN = "ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL"  # noqa: S105 - the address of a program
 MEMO = "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"
 WRAPPED_SOL = "So11111111111111111111111111111111111111112"
+# The most that a new account costs: exact for SPL Token; with room for extensions for Token-2022.
+MAX_RENT_LAMPORTS = {TOKEN: 2_039_280, TOKEN_2022: 5_000_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,11 @@ def _batched(batch: Instruction) -> list[Instruction]:
 
 
 def check_associated_token(instruction: Instruction, context: Context) -> int:
-    """Allow the creation of token accounts of the user. Their rent is refunded when they are closed."""
+    """Allow the creation of token accounts of the user. The rent counts as spent.
+
+    An account of wrapped SOL gives it back when it is closed. One that holds tokens which somebody has minted
+    into it cannot be closed.
+    """
     require(
         instruction.data in {b"", b"\0", b"\x01"}, instruction, "only the creation of an account is allowed"
     )
@@ -107,7 +113,7 @@ def check_associated_token(instruction: Instruction, context: Context) -> int:
     require(program in {TOKEN, TOKEN_2022}, instruction, f"{program} is not a token program")
     if not context.is_own(owner) or instruction.account(1) != token_account(owner, mint, program):
         raise _foreign(f"the owner {owner} of the new token account is not a wallet of this user")
-    return 0
+    return 0 if mint == WRAPPED_SOL else MAX_RENT_LAMPORTS[program]
 
 
 def check_memo(_: Instruction, __: Context) -> int:

@@ -120,8 +120,9 @@ def _resolution_line(found: dict[str, Any]) -> Text:
     """Return what an operator recorded for an unknown step."""
     result, colour = ("executed", GOOD) if found["executed"] else ("not executed", BAD)
     line = Text(INDENT * 2).append(f"recorded as {result}", colour)
-    if found["by"]:
-        line.append(f" by {found['by']}, {local_time(found['at'])}")
+    if found["at"]:
+        by = f" by {found['by']}" if found["by"] else ""
+        line.append(f"{by}, {local_time(found['at'])}")
     return line.append(f": {_cost(found)}")
 
 

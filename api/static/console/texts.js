@@ -132,7 +132,7 @@ export const T = {
     results: { bought: "bought", failed: "failed", unknown: "unknown", running: "in flight", funded: "funded", leftFunded: "funded, no buy", left: "not reached", waiting: "waiting" },
     failedAt: (kind) => `${kind} failed`,
     recordedAs: (kind, executed) => `${kind} ${executed ? "executed" : "not executed"}`,
-    recordedBy: (name, time) => (name ? `recorded by ${name}, ${time}` : "recorded by an operator"),
+    recordedBy: (name, time) => `recorded by ${name || "an operator"}${time && `, ${time}`}`,
     recordedBuys: (count) => `${count} of them as recorded`, recordedSpent: (amount) => `${amount} of it as recorded`,
     unknownAt: (kind) => `${kind} unknown`,
     failedFirst: "Failed first", showAll: "Show all wallets", 

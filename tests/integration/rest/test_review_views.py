@@ -107,7 +107,7 @@ def test_a_job_is_resolved_step_by_step(rest, run, resolve, store):
         "intentId": FIRST,
         "kind": "buy",
         "wallet": "wallet-1",
-        "signature": f"signature of {FIRST}",
+        "signature": f"signature 1 of {FIRST}",
         "executed": True,
         "spent": 0.3000051,
         "tokens": 17,
@@ -127,6 +127,13 @@ def test_a_parked_job_without_orders_leaves_the_list(rest, park, resolve):
     assert review["unknownIntents"] == []
     assert not resolve("parked")["needsReview"]
     assert not resolve("parked")["needsReview"], "the call can be repeated"
+
+
+def test_the_page_of_a_job_with_an_unreadable_log_is_readable(rest, run, store):
+    run("j1", "wallet-1:buy", "wallet-2:buy")
+    store.hset(keys.intents("j1"), FIRST, b"written by a later release")
+    status = rest.get("/api/cto/job/j1/status")
+    assert (status.status_code, status.get_json()["data"]["resolutions"]) == (200, [])
 
 
 def test_invalid_resolutions_are_refused_and_change_nothing(rest, run, resolve, store, journal, body):

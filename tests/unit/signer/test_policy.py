@@ -94,7 +94,11 @@ ALLOWED = {  # message, and the lamports that it may spend
     "several payments": (of(*[transfer(WALLET, EXCHANGE, SOL)] * 3), FEE + 3 * SOL),
     "wrapped SOL for a purchase": (of(transfer(WALLET, WRAPPED, SOL), call(TOKEN, b"\x11", WRAPPED)), FEE),
     "wrapped SOL back to the wallet": (of(call(TOKEN, b"\x09", WRAPPED, WALLET, WALLET)), FEE),
-    "new token accounts": (of(open_account(WALLET), open_account(OTHER_OWN, program=TOKEN_2022)), FEE),
+    "new token accounts": (
+        of(open_account(WALLET), open_account(OTHER_OWN, program=TOKEN_2022)),
+        FEE + 2_039_280 + 5_000_000,
+    ),
+    "a new account of wrapped SOL": (of(open_account(WALLET, mint=WRAPPED_SOL)), FEE),
     "tokens into the wallet's account": (of(move_tokens(TOKENS)), FEE),
     "the same with Token-2022": (
         of(move_tokens(token_account(WALLET, MINT, TOKEN_2022), program=TOKEN_2022)),

@@ -49,7 +49,7 @@ export const Track = ({ bars, from, nowMs, axisMs }) => html`<span class="track"
 /** The result of a wallet, and in a second line the reason of a failure, or the author of a recorded result. */
 export function Result({ row: { result, reason } }) {
   const { recorded } = result;
-  const note = recorded ? X.recordedBy(recorded.by, shortTime(recorded.at)) : reason && (reason.text ?? reason.code);
+  const note = recorded ? X.recordedBy(recorded.by, recorded.at ? shortTime(recorded.at) : "") : reason && (reason.text ?? reason.code);
   return html`<span class="result"><${Icon} kind=${ICONS[result.result]} />${stepText(result)}${result.count && `, ${result.count}`}</span>
     ${note && html`<span class="reason" title=${recorded ? note : `${reason.code}: ${note}`}>${note}</span>`}`;
 }

@@ -145,7 +145,7 @@ class Resolution(_Model, frozen=True, kw_only=True):
     executed: bool
     spent: float
     tokens: int
-    by: str  # the operator; "" if an earlier release of the server recorded it
+    by: str  # the operator; "" unless the caller is one, or if unknown
     at: int  # 0 as above
 
 
