@@ -38,7 +38,7 @@ def test_solana_py_sends_simulates_and_reads(chain):
 
 
 async def _use_solana_py(chain):
-    async with AsyncClient(f"{chain.url}/", commitment=Confirmed) as client:
+    async with AsyncClient(f"{chain.url}/", commitment=Confirmed, http2=False) as client:
         await _send_simulate_and_read(chain, client)
 
 
