@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marshmallow import EXCLUDE, Schema, ValidationError
+from marshmallow import ValidationError
 
 from cto_worker.errors import ConfigError
 from cto_worker.host_header import is_loopback
@@ -20,7 +20,9 @@ from cto_worker.setting_fields import (
     crash_point,
     database_address,
     declaration,
+    environment_schema,
     explorer_url,
+    genesis_hash,
     host_names,
     market_name,
     origins,
@@ -29,6 +31,7 @@ from cto_worker.setting_fields import (
     setting,
     store_address,
     url,
+    urls,
     words,
 )
 from cto_worker.store_url import parse
@@ -149,6 +152,17 @@ class Settings:
         "Milliseconds from its preparation until an order expires; 0: never. Above `CTO_PAPER_TIMEOUT_MS`, "
         "orders that do not arrive are unknown")
 
+    solana_rpc_url: tuple[str, ...] = setting("Solana", (), field=urls(), secret=True, description=
+        "JSON-RPC addresses of independent providers, comma-separated. Empty: the local chain")
+    solana_genesis: str = setting("Solana", "", field=genesis_hash(), description=
+        "Genesis hash of the cluster. Nodes with another are not used. Empty: a local chain")
+    solana_mainnet: str = setting("Solana", "no", one_of=("yes", "no"), description=
+        "`yes`: orders may spend real money, on mainnet ([review](../how-to/solana.md#before-real-money))")
+    solana_swap_url: str = setting("Solana", "", field=url("be like https://host/swap/v2"), description=
+        "Address of Jupiter's Swap API V2, or of its equal. Empty: that of the local chain")
+    solana_swap_key: str = setting("Solana", "", secret=True, description=
+        "Key of that interface, sent as `x-api-key`")
+
     signer_socket: str = setting("Signer", "", description=
         "Unix socket of the [signer](../how-to/signer.md). Empty: `signer.sock` in `CTO_DATA_DIR`")
     signer_key_file: str = setting("Signer", "", description=
@@ -205,12 +219,12 @@ class Settings:
         """
         given = {name: value for name, value in environ.items() if name.startswith(ENV_PREFIX) and value}
         try:
-            settings = cls(**_environment_schema().load(given))
+            settings = cls(**environment_schema(cls, ENV_PREFIX).load(given))
         except ValidationError as error:
             secrets = {ENV_PREFIX + each.name.upper() for each in fields(cls) if declaration(each).secret}
             lines = [
                 f"  {name}={'…' if name in secrets else repr(given[name])}: {' '.join(texts)}"
-                for name, texts in _messages(error)
+                for name, texts in sorted(error.normalized_messages().items())
             ]
             raise ConfigError("\n".join(["invalid settings in the environment:", *lines])) from error
         paths = [settings.dispatcher_path, *([settings.socket_path] if settings.embedded else [])]
@@ -280,19 +294,6 @@ class Settings:
     def loopback(self) -> bool:
         """Whether only this machine can reach the gateway."""
         return is_loopback(self.host)
-
-
-def _messages(error: ValidationError) -> list[tuple[str, list[str]]]:
-    messages = error.normalized_messages()
-    return sorted((name, texts) for name, texts in messages.items())
-
-
-def _environment_schema() -> Schema:
-    """Return the schema of the environment, whose keys are the names of variables."""
-    declared = {each.name: declaration(each).field for each in fields(Settings)}
-    for name, field in declared.items():
-        field.data_key = ENV_PREFIX + name.upper()
-    return Schema.from_dict(declared)(unknown=EXCLUDE)
 
 
 VARIABLES = frozenset(ENV_PREFIX + each.name.upper() for each in fields(Settings))
