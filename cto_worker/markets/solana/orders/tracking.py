@@ -1,4 +1,4 @@
-"""What becomes of orders: they are sent, sent again while they may still execute, and judged by receipts."""
+"""Sends orders, sends them again while they may still execute, and reports their outcomes by receipts."""
 
 from __future__ import annotations
 
