@@ -127,8 +127,8 @@ class Settings:
         "Milliseconds without a lease renewal until another worker takes over a job")
 
     market: str = setting("Market", "paper", field=market_name(), description=
-        "Market on which operations trade: `paper`, the simulated one; the name of an installed market; or "
-        "`package.module:factory` ([own-market.md](../how-to/own-market.md))")
+        "Market on which operations trade: `paper`, the simulated one; [`solana`](../how-to/solana.md); the "
+        "name of an installed market; or `package.module:factory` ([own-market.md](../how-to/own-market.md))")
 
     paper_url: str = setting("Paper market", "", field=store_address(), secret=True, description=
         "Store for the paper market's ledger. Empty: the store of `CTO_REDIS_URL`")

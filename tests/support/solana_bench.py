@@ -8,7 +8,7 @@ from dataclasses import replace
 from cto_worker.config import Settings
 from cto_worker.markets.solana.chain_reader import ChainReader
 from cto_worker.markets.solana.factory import make_solana_market
-from cto_worker.markets.solana.memo import digest_in, digest_of
+from cto_worker.markets.solana.orders.memo import digest_in, digest_of
 from cto_worker.markets.solana.rpc_client import Provider, Providers
 from cto_worker.markets.solana.token_program import token_account
 from cto_worker.markets.solana.tradable_token import read_token

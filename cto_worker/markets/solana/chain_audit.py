@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.markets.solana.memo import digest_in
+from cto_worker.markets.solana.orders.memo import digest_in
 from cto_worker.markets.solana.receipts import Receipt, receipt_of
 from cto_worker.markets.solana.rpc_client import NoAnswerError, Provider, Providers
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from cto_worker.domain.market_port import Account
 from cto_worker.errors import MarketError, OrderRejectedError, SignerError, SignerRefusedError
-from cto_worker.markets.solana.block_time import BlockTime
 from cto_worker.markets.solana.cluster import MAINNET
 from cto_worker.markets.solana.local_chain.genesis import GENESIS_PREFIX
+from cto_worker.markets.solana.orders.block_time import BlockTime
 from cto_worker.markets.solana.orders.funds import first_buy_costs
 from cto_worker.markets.solana.orders.messages import BASE_FEE_LAMPORTS, TRANSFER_FEE_LAMPORTS
 from cto_worker.markets.solana.orders.preparation import OrderPreparation

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from cto_worker.errors import OrderRejectedError
 from cto_worker.markets.solana import token_program
-from cto_worker.markets.solana.memo import MEMO_PROGRAM
 from cto_worker.markets.solana.receipts import JUPITER, error_code
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ ALLOWED_PROGRAMS = frozenset(
         "ComputeBudget111111111111111111111111111111",
         *map(str, token_program.TOKEN_PROGRAMS),
         str(token_program.ASSOCIATED_PROGRAM),
-        str(MEMO_PROGRAM),
+        str(token_program.MEMO_PROGRAM),
         JUPITER,
     }
 )

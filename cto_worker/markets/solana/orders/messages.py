@@ -13,7 +13,7 @@ from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from cto_worker.markets.solana.memo import memo_of
+from cto_worker.markets.solana.orders.memo import memo_of
 from cto_worker.markets.solana.swap_offer import SwapOffer, swap_message
 
 if TYPE_CHECKING:

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from cto_worker.markets.solana.aggregator import Aggregator
-    from cto_worker.markets.solana.block_time import BlockTime
     from cto_worker.markets.solana.chain_reader import Blockhash, ChainReader
     from cto_worker.markets.solana.cluster import Cluster
+    from cto_worker.markets.solana.orders.block_time import BlockTime
     from cto_worker.markets.solana.swap_offer import SwapOffer
     from cto_worker.signer.client import SignerClient
 

@@ -11,9 +11,9 @@ import re
 import secrets
 
 from solders.instruction import Instruction
-from solders.pubkey import Pubkey
 
-MEMO_PROGRAM = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
+from cto_worker.markets.solana.token_program import MEMO_PROGRAM
+
 _MEMO = re.compile(r"\bcto ([0-9a-f]{32}) [0-9a-f]{16}\b")
 
 
