@@ -15,6 +15,8 @@ from cto_worker.markets.solana.chain_audit import audit_node
 from cto_worker.markets.solana.local_chain.genesis import DEMO_TOKENS
 from cto_worker.markets.solana.orders.memo import digest_of
 
+NETWORK = {"drop": 0.3, "delay": 0.3, "delay_blocks": 60, "lag_blocks": 20}
+
 
 @pytest.fixture
 def services(opened):
@@ -46,7 +48,10 @@ def user_id(services, canary):
 
 
 def test_the_chain_shows_one_execution_of_each_intent(services, system, user_id, canary):
-    """One worker dies before its orders are sent, and they expire. Another dies after it has sent some."""
+    """One worker dies before its orders are sent, and they expire. Another dies after it has sent some.
+
+    The third has a network that loses and delays orders, and a node that lags.
+    """
     order = {"userId": user_id, "buyAmount": 1.2, "slippageBps": 1_000}
     gateway = system.gateway()
     first = system.worker(CTO_CRASH_AT="after_intent")
@@ -56,8 +61,11 @@ def test_the_chain_shows_one_execution_of_each_intent(services, system, user_id,
     second = system.worker(CTO_CRASH_AT="after_submit")
     jobs.append(system.submit(**order, tokenAddress=str(DEMO_TOKENS[2].mint)))
     wait_until(lambda: not second.alive)
+    services.chain.call("localSetFaults", NETWORK)
     third = system.worker()
+    jobs += [system.submit(**order, tokenAddress=str(token.mint)) for token in DEMO_TOKENS[:2]]
     system.wait_for_end(jobs)
+    services.chain.call("localSetFaults", {})
     assert canary.in_memory(third.process.pid, gateway.process.pid) == {}
     check_chain(services, system, jobs, user_id)
     assert canary.in_store(system.client) == {}, "with jobs, intents, events and Celery's messages"
@@ -71,15 +79,17 @@ def check_chain(services, system, jobs, user_id):
         for job_id in jobs
         for intent_id, record in system.intent_log(job_id).records.items()
     }
-    assert {record.status for record in records.values()} == {"confirmed"}
-    assert len(records) == 2 * (3 + 3), "transfers and buys of three wallets"
+    ended = {"confirmed", "failed"}
+    assert {record.status for record in records.values()} <= ended, "the chain knows each outcome"
     assert any(record.order.replaced for record in records.values()), "orders that expired were replaced"
+    confirmed = {intent_id for intent_id, record in records.items() if record.status == "confirmed"}
+    assert len(confirmed) >= len(jobs)
     audit = audit_node(services.chain.url, services.signer.client.addresses(user_id))
     assert audit.discrepancies == []
-    assert audit.executions == {digest_of(intent_id): 1 for intent_id in records}
+    assert audit.executions == {digest_of(intent_id): 1 for intent_id in confirmed}
     services.chain.assert_conserved()
-    shown = {each for job_id in jobs for each in signatures_of(system, job_id)}
-    assert shown == {record.order.signature for record in records.values()}
+    shown = {signature for job_id in jobs for signature in signatures_of(system, job_id)}
+    assert shown == {records[intent_id].order.signature for intent_id in confirmed}
 
 
 def signatures_of(system, job_id):

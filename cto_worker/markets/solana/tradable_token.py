@@ -50,7 +50,7 @@ def read_token(reader: ChainReader, mint: str) -> TradableToken:
     """
     account = reader.accounts([mint]).get(mint)
     program = Pubkey.from_string(account.owner) if account else None
-    if account is None or program not in _ACCOUNT_BYTES or len(account.data) < MINT_BYTES:
+    if account is None or program not in _ACCOUNT_BYTES:
         raise OrderRejectedError("token_not_tradable", f"there is no token {mint} on this cluster")
     if len(account.data) != MINT_BYTES:
         raise OrderRejectedError(
