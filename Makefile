@@ -67,6 +67,7 @@ lock: $(VENV)/.tools ## Pin the newest dependencies that pyproject.toml and pack
 	$(BIN)/$(LOCK) --upgrade --group pyproject.toml:build --constraint requirements.lock --output-file requirements-build.lock
 	$(BIN)/$(LOCK) --upgrade --group pyproject.toml:docs --constraint requirements.lock --output-file requirements-docs.lock
 	$(BIN)/$(LOCK) --upgrade --extra solana --group build --group docs --group dev pyproject.toml --constraint requirements.lock --constraint requirements-build.lock --constraint requirements-docs.lock --output-file requirements-dev.lock
+	$(BIN)/$(LOCK) --upgrade --group pyproject.toml:release --constraint requirements.lock --output-file requirements-release.lock
 	@set -e; for directory in $(NODE_DIRS); do (cd $$directory && $(NPM) update --package-lock-only); done
 
 tables: $(VENV)/.tools ## Write the declarations of the code into the tables of docs/

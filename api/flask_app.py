@@ -30,7 +30,8 @@ from api.rest.readiness_check import ReadinessCheck
 from api.rest.request_parsing import MAX_BODY_BYTES
 from api.rest.responses import unavailable
 from api.spec import asyncapi, openapi
-from cto_worker.market_registry import platforms
+from cto_worker.domain.audit_entry import Action
+from cto_worker.market_registry import account_reader, platforms
 from cto_worker.store.unarchived_jobs import UnarchivedJobs
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 LATE_S = 10.0  # the relay receives its own heartbeat every 2 s, and reconnects after 6 s without one
 STATIC = Path(__file__).parent / "static"
-CONSOLE_ADDRESSES = ("/", "/operations/<job_id>", "/review", "/system")
+CONSOLE_ADDRESSES = ("/", "/operations/<job_id>", "/review", "/audit", "/system")
 
 
 def create_app(  # noqa: PLR0913, PLR0917 - the parts that the app is built from
@@ -106,13 +107,15 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that the app is built from
             )
         return jsonify(success=True, data={"status": "ready"})
 
-    _add_pages(app, settings)
     history = JobHistory(store, archive)
     app.register_blueprint(job_views.blueprint(history, journal, producer))
+    if read_account := account_reader(settings, store):
+        app.register_blueprint(job_views.wallets_blueprint(read_account))
     app.register_blueprint(job_list_views.blueprint(history, JobSearch(UnarchivedJobs(store), archive)))
     app.register_blueprint(review_views.blueprint(store, history, settings.replicas))
     app.register_blueprint(system_view.blueprint(store))
     app.register_blueprint(audit_view.blueprint(store, archive))
+    _add_pages(app, settings)
     return app
 
 
@@ -128,12 +131,18 @@ def _measure(response: Response) -> None:
         metric_definitions.BROKEN.inc()
 
 
-def _console_view(settings: Settings) -> Callable[..., str]:
+def _console_view(settings: Settings, *, has_balances: bool) -> Callable[..., str]:
     """Return a view of the console's page. It is the same at every address."""
     known = platforms(settings.market)
 
     def console(**_: str) -> str:
-        return render_template("console.html", settings=settings, platforms=known)
+        return render_template(
+            "console.html",
+            settings=settings,
+            platforms=known,
+            has_balances=has_balances,
+            audit_actions=list(Action),
+        )
 
     return console
 
@@ -143,7 +152,7 @@ def _add_pages(app: Flask, settings: Settings) -> None:
     app.register_blueprint(browser_client.blueprint())
     app.register_blueprint(guide_pages.blueprint())
 
-    console = _console_view(settings)
+    console = _console_view(settings, has_balances="wallets.wallets" in app.view_functions)
     for address in CONSOLE_ADDRESSES:
         app.add_url_rule(address, "page", console)
 

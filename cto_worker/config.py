@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 from marshmallow import ValidationError
 
 from cto_worker.errors import ConfigError
-from cto_worker.host_header import is_loopback
+from cto_worker.host_header import as_host_name, is_loopback
 from cto_worker.setting_fields import (
     addresses,
     crash_point,
     database_address,
     declaration,
     environment_schema,
-    explorer_url,
     genesis_hash,
     host_names,
+    link,
     market_name,
     origins,
     password,
@@ -52,10 +52,8 @@ class Settings:
 
     # fmt: off
     # The table of settings: section of docs/reference/settings.md, default, allowed values, description.
-    host: str = setting("Gateway", "127.0.0.1", description=
-        "Address on which the gateway listens")
-    port: int = setting("Gateway", 3000, between=(1, 65_535), description=
-        "Port on which the gateway listens")
+    host: str = setting("Gateway", "127.0.0.1", description="Address on which the gateway listens")
+    port: int = setting("Gateway", 3000, between=(1, 65_535), description="Port on which the gateway listens")
     engine: str = setting("Gateway", "eventlet", one_of=("eventlet", "gevent"), description=
         "Event loop of the gateway ([decision 0017](../decisions/0017-two-engines.md))")
     cors_origins: tuple[str, ...] = setting("Gateway", (), field=origins(), description=
@@ -78,9 +76,14 @@ class Settings:
     max_rooms: int = setting("Gateway", 1_200, between=(1, 1_000_000), description=
         "Rooms that one connection can be in at the same time, whatever its role")
 
-    explorer_url: str = setting("Console", "", field=explorer_url(), description=
+    explorer_url: str = setting(
+        "Console", "", field=link("https://explorer.example/tx/{signature}"), description=
         "Address of a transaction in a blockchain explorer, with `{signature}`: "
         "`https://explorer.example/tx/{signature}`. Empty: signatures are no links")
+    trace_url: str = setting(
+        "Console", "", field=link("https://traces.example/trace/{traceId}"), description=
+        "Address of an operation's trace, with `{traceId}`: `https://traces.example/trace/{traceId}`. Only "
+        "operations that were accepted with `CTO_OTLP_ENDPOINT` have a trace. Empty: no link")
     confirm_sol: float = setting("Console", 10.0, between=(0, 1_000_000), description=
         "The console asks for confirmation before it starts an operation of this many SOL or more")
 
@@ -160,8 +163,7 @@ class Settings:
         "`yes`: orders may spend real money, on mainnet ([review](../how-to/solana.md#before-real-money))")
     solana_swap_url: str = setting("Solana", "", field=url("be like https://host/swap/v2"), description=
         "Address of Jupiter's Swap API V2, or of its equal. Empty: that of the local chain")
-    solana_swap_key: str = setting("Solana", "", secret=True, description=
-        "Key of that interface, sent as `x-api-key`")
+    solana_swap_key: str = setting("Solana", "", secret=True, description="Its key, sent as `x-api-key`")
 
     signer_socket: str = setting("Signer", "", description=
         "Unix socket of the [signer](../how-to/signer.md). Empty: `signer.sock` in `CTO_DATA_DIR`")
@@ -282,8 +284,7 @@ class Settings:
     @property
     def listen_url(self) -> str:
         """The URL with the address that the gateway listens on, which may be a wildcard."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"http://{as_host_name(self.host)}:{self.port}"
 
     @property
     def retention_s(self) -> int:

@@ -62,6 +62,16 @@ def platforms(name: str) -> tuple[str, ...]:
     return tuple(getattr(load_factory(name), "platforms", ()))
 
 
+def account_reader(settings: Any, store: Any) -> Any:
+    """Return a function of a user id and a number of wallets that returns an ``Account``, for gateways.
+
+    Unlike :meth:`~cto_worker.domain.market_port.Market.account` it changes nothing: a wallet that does not
+    exist has the balance that it will be opened with. ``None`` if the market's factory has no such function.
+    """
+    make = getattr(load_factory(settings.market), "account_reader", None)
+    return make(settings, store) if make else None
+
+
 def _target(name: str) -> str:
     """Return ``module:attribute`` of a market's factory."""
     if name in MARKETS or ":" in name:

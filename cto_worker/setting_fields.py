@@ -109,10 +109,10 @@ def genesis_hash() -> fields.Field[Any]:
     return _matching(r"[1-9A-HJ-NP-Za-km-z]{32,44}\Z", "Must be a genesis hash: 32 bytes in base58.")
 
 
-def explorer_url() -> fields.Field[Any]:
-    """Return a field of the address of a transaction, with ``{signature}`` in place of its signature."""
-    error = "Must be like https://explorer.example/tx/{signature}."
-    return _matching(r"https?://[^{}]*\{signature\}[^{}]*\Z", error)
+def link(example: str) -> fields.Field[Any]:
+    """Return a field of a link with a name in braces, as in the example, in place of an id."""
+    name = re.escape(example[example.index("{") : example.index("}") + 1])
+    return _matching(rf"https?://[^{{}}]*{name}[^{{}}]*\Z", f"Must be like {example}.")
 
 
 def rate() -> fields.Field[Any]:

@@ -1,11 +1,13 @@
 """A Telegram bot: starts operations, and shows the progress of each in one message that it edits.
 
-    pip install aiogram cto-client
+    pip install aiogram ./clients/python
     BOT_TOKEN=... CTO_URL=http://localhost:3000 CTO_TOKEN=... python examples/aiogram_bot.py state.json
 
+``TELEGRAM_URL`` replaces Telegram's address, for example by that of ``examples/telegram_stub.py``.
+
 Telegram limits how often a bot may edit a message, so a message is edited every three seconds at most, and
-always at the end. The bot can be killed at any moment: the id of an update is the idempotency key, so no
-operation starts twice, and the messages of unfinished operations are continued after a restart.
+always at the end. The bot can be killed at any moment: the ids of bot and update are the idempotency key, so
+no operation starts twice, and the messages of unfinished operations are continued after a restart.
 """
 
 from __future__ import annotations
@@ -16,17 +18,29 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiogram import Bot, Dispatcher
 from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
-from aiogram.exceptions import TelegramBadRequest, TelegramRetryAfter
+from aiogram.exceptions import (
+    TelegramBadRequest,
+    TelegramForbiddenError,
+    TelegramNetworkError,
+    TelegramRetryAfter,
+    TelegramServerError,
+)
 from aiogram.filters import Command, CommandObject
 from aiogram.types import Message, Update  # noqa: TC002 - a bot library may read annotations
 from cto_client import AsyncClient, CTOError, Event
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+
 EDIT_EVERY_S = 3.0
+RETRY_S = 3.0  # delay after a request that Telegram did not answer
 USAGE = "Use /cto <token> <SOL> [wallets], or /cancel <jobId>"
 
 
@@ -52,7 +66,7 @@ class Progress:
         """
         if update_id <= self._last_update:
             return
-        message = await self._bot.send_message(chat_id, f"Starting {job_id} …")
+        message = await until_answered(lambda: self._bot.send_message(chat_id, f"Starting {job_id} …"))
         self._last_update = update_id
         self._messages[job_id] = [chat_id, message.message_id]
         self._save()
@@ -86,23 +100,28 @@ class Progress:
                 await self._edit(job_id, text_of(shown))
 
     async def _edit(self, job_id: str, text: str) -> None:
-        """Edit the message. Telegram says how long to wait if that was too often."""
         chat_id, message_id = self._messages[job_id]
-        while True:
-            try:
-                with suppress(
-                    TelegramBadRequest
-                ):  # the text has not changed, or the user deleted the message
-                    await self._bot.edit_message_text(text, chat_id=chat_id, message_id=message_id)
-            except TelegramRetryAfter as limit:
-                await asyncio.sleep(limit.retry_after)
-            else:
-                return
+        # The text has not changed, the user deleted the message, or blocked the bot.
+        with suppress(TelegramBadRequest, TelegramForbiddenError):
+            await until_answered(
+                lambda: self._bot.edit_message_text(text, chat_id=chat_id, message_id=message_id)
+            )
 
     def _save(self) -> None:
         draft = self._path.with_suffix(".draft")
         draft.write_text(json.dumps({"messages": self._messages, "lastUpdate": self._last_update}))
         draft.replace(self._path)
+
+
+async def until_answered(request: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a request while Telegram is not reachable, fails, or refuses too many requests."""
+    while True:
+        try:
+            return await request()
+        except TelegramRetryAfter as limit:
+            await asyncio.sleep(limit.retry_after)
+        except (TelegramNetworkError, TelegramServerError):
+            await asyncio.sleep(RETRY_S)
 
 
 def text_of(event: Event) -> str:
@@ -118,6 +137,11 @@ def text_of(event: Event) -> str:
 def user_of(message: Message) -> str:
     """Return the id of the user that wrote a message."""
     return str(message.from_user.id if message.from_user else message.chat.id)
+
+
+def key_of(bot: Bot, update: Update) -> str:
+    """Return the idempotency key of an update. It contains the bot's id: each bot counts its own updates."""
+    return f"bot-{bot.id}-update-{update.update_id}"
 
 
 def operation_of(message: Message, arguments: str) -> dict[str, Any]:
@@ -138,14 +162,14 @@ def dispatcher(cto: AsyncClient, progress: Progress) -> Dispatcher:
     handlers = Dispatcher()
 
     @handlers.message(Command("cto"))
-    async def start(message: Message, command: CommandObject, event_update: Update) -> None:
+    async def start(message: Message, bot: Bot, command: CommandObject, event_update: Update) -> None:
         try:
             operation = operation_of(message, command.args or "")
         except ValueError:
             await message.answer(USAGE)
             return
         try:
-            job_id = await cto.submit(operation, idempotency_key=f"update-{event_update.update_id}")
+            job_id = await cto.submit(operation, idempotency_key=key_of(bot, event_update))
         except CTOError as error:
             await message.answer(f"Sorry: {error.message}")
             return
@@ -162,6 +186,8 @@ def dispatcher(cto: AsyncClient, progress: Progress) -> Dispatcher:
             await cto.cancel(job_id)
         except CTOError as error:
             await message.answer(f"Sorry: {error.message}")
+            return
+        await message.answer(f"Cancelling {job_id}: it begins no further transfer or buy")
 
     return handlers
 
@@ -178,6 +204,7 @@ async def main(state: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:  # noqa: PLR2004
-        sys.exit(__doc__)
+    missing = [name for name in ("BOT_TOKEN", "CTO_URL") if not os.environ.get(name)]
+    if len(sys.argv) != 2 or missing:  # noqa: PLR2004
+        sys.exit(f"{__doc__}\nNot set: {', '.join(missing)}" if missing else __doc__)
     asyncio.run(main(Path(sys.argv[1])))

@@ -1,6 +1,6 @@
 """A bot's main loop: starts the operations that users request, and updates one chat message per operation.
 
-    pip install cto-client
+    pip install ./clients/python
     CTO_URL=http://127.0.0.1:3000 CTO_TOKEN=... python examples/bot.py state.json
 
 It reads updates from standard input, one per line, as ``<updateId> <userId> <chatId> /cto <token> <SOL>

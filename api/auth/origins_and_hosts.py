@@ -49,8 +49,14 @@ class OriginAndHostPolicy:
         A request without ``Origin`` passes.
         """
         if origin and not self.allows(host, origin):
-            raise ForbiddenError(
-                "origin_not_allowed",
-                f"the origin {origin[:MAX_SHOWN]!r} is neither the gateway's own nor in CTO_CORS_ORIGINS: "
-                "add it there if its pages may use this gateway",
-            )
+            raise ForbiddenError("origin_not_allowed", self._refusal(origin[:MAX_SHOWN]))
+
+    def _refusal(self, origin: str) -> str:
+        """Return a message for the page's developer. It does not contain the listed origins."""
+        if origin == "null":
+            return "the gateway refuses pages of the origin 'null', such as local files: serve them over HTTP"
+        listed = "…," if self._listed else ""
+        return (
+            f"the gateway refuses pages of the origin {origin!r}: to allow them, "
+            f"restart it with CTO_CORS_ORIGINS={listed}{origin}"
+        )

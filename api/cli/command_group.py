@@ -10,7 +10,9 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import NoPermissionError, RedisError
 
 from api.cli.program_name import program
+from cto_worker.config import Settings
 from cto_worker.errors import CtoError
+from cto_worker.store.store_reachability import missing_system
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,9 +65,10 @@ class SectionedGroup(click.Group):
                 "Run this command where a worker runs, with the worker's settings"
             ) from error
         except (RedisError, OperationalError) as error:
-            raise click.ClickException(
-                f"the store is not reachable: {error}. Run `{program()} doctor` to find out why"
-            ) from error
+            reason = (
+                missing_system(Settings.from_env()) or f"{error}. Run `{program()} doctor` to find out why"
+            )
+            raise click.ClickException(f"the store is not reachable: {reason}") from error
 
 
 def commands_of(group: click.Group) -> dict[str, click.Command]:

@@ -60,11 +60,24 @@ def client_for(settings: Settings, url: str | None = None, profile_name: str | N
 
 def _client(settings: Settings, url: str | None, profile: profiles.Profile | None) -> RestClient:
     if profile:
-        return RestClient(profile.url, lambda: settings.token or profile.current_token())
+        client = RestClient(profile.url, lambda: settings.token or profile.current_token())
+        client.access_advice = _advice_without_signing("a saved profile names the gateway", settings)
+        return client
     own = url is None or url.rstrip("/") == settings.base_url
     if settings.token or not (own and settings.jwt_secret and settings.auth == "required"):
-        return RestClient(url or settings.base_url, lambda: settings.token)
+        client = RestClient(url or settings.base_url, lambda: settings.token)
+        if not own:
+            client.access_advice = _advice_without_signing("--url names another gateway", settings)
+        return client
     return RestClient(settings.base_url, lambda: issue(settings, "cto", Role.SERVICE, TOKEN_S))
+
+
+def _advice_without_signing(reason: str, settings: Settings) -> str:
+    """Return the advice for a gateway that gets no token signed by this program."""
+    advice = f"Run `{program()} login`, or set CTO_TOKEN"
+    if not settings.jwt_secret:
+        return advice
+    return f"{advice}. CTO_JWT_SECRET has no effect here: {reason}, and not --url {settings.base_url}"
 
 
 def _profile(settings: Settings, name: str | None) -> profiles.Profile | None:
@@ -83,6 +96,10 @@ class RestClient:
         """``token`` is called before each request, so its tokens may have a short lifetime."""
         self.url = url.rstrip("/")
         self.token = token
+        # The advice if the gateway refuses the credentials.
+        self.access_advice = (
+            f"Run `{program()} login`, set CTO_TOKEN, or set CTO_JWT_SECRET to the gateway's value"
+        )
         self.options = ""  # options for hints: with these, another command uses the same gateway
         self._session = requests.Session()
         self._session.auth = self._sign  # credentials from .netrc would replace a session header
@@ -147,10 +164,7 @@ class RestClient:
             failure = document["error"]
             fields = (failure.get("details") or {}).get("fields")
             if failure["code"] == "unauthorized":
-                failure["message"] = (
-                    f"{failure['message']}. Run `{program()} login`, set CTO_TOKEN, "
-                    "or set CTO_JWT_SECRET to the gateway's value"
-                )
+                failure["message"] = f"{failure['message']}. {self.access_advice}"
             raise GatewayError(failure["code"], failure["message"], fields)
         return document["data"]
 

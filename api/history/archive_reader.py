@@ -72,6 +72,10 @@ class ArchiveReader:
         """See :meth:`ArchiveQueries.job`."""
         return self._call(lambda archive: archive.job(job_id))
 
+    def intents(self, job_id: str) -> dict[str, bytes]:
+        """See :meth:`ArchiveQueries.intents`."""
+        return self._call(lambda archive: archive.intents(job_id))
+
     def statuses(self, job_ids: Sequence[str], user_id: str | None) -> dict[str, JobStatus]:
         """See :meth:`ArchiveQueries.statuses`."""
         return self._call(lambda archive: archive.statuses(job_ids, user_id))

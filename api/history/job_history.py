@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw, Struct
 
+from cto_worker.errors import JobNotFoundError
+from cto_worker.store.job_review import intent_fields, resolved_intents
 from cto_worker.store.journal_queries import (
     Counts,
     JobDetails,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from api.history.archive_reader import ArchiveReader
+    from cto_worker.store.job_review import ResolvedIntent
 
 ENDED_PROGRESS = 100  # of every ended job, in per cent
 
@@ -87,6 +90,14 @@ class JobHistory(JournalQueries):
             return None
         first_seq = _latest.decode(job.events[0]).seq
         return StoredEvents(job.user_id, job.events[max(0, after + 1 - first_seq) :], [])
+
+    def resolved_intents(self, job_id: str) -> list[ResolvedIntent]:
+        """Return the intents of an ended job whose outcomes an operator has recorded."""
+        try:
+            fields = intent_fields(self._store, job_id)
+        except JobNotFoundError:
+            fields = self._archive.intents(job_id)
+        return resolved_intents(fields)
 
     def counts(self, job_ids: Sequence[str], user_id: str | None = None) -> Counts:
         """Count jobs by status."""

@@ -1,4 +1,4 @@
-"""The views of one job under ``/api/cto``: submit, read and cancel it.
+"""The views of one job under ``/api/cto``: submit, read and cancel it, and the balances for a new one.
 
 Events are sent as the bytes that the worker wrote, and are not decoded.
 """
@@ -17,19 +17,26 @@ from api.auth.authentication import actor, caller
 from api.auth.caller import Action
 from api.auth.origins_and_hosts import MAX_SHOWN
 from api.errors import ForbiddenError
-from api.rest.job_filter_parsing import MAX_INTEGER
-from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query
+from api.rest.job_filter_parsing import MAX_INTEGER, check_user_id
+from api.rest.request_parsing import idempotency_key, integer, json_object, parse_job_id, query, wrong
 from api.rest.responses import success
-from cto_worker.domain.field_types import JobId, doc
+from cto_worker.domain.field_types import Amount, Count, JobId, OwnerId, doc
+from cto_worker.domain.lamports import to_sol
+from cto_worker.domain.operation_request import MAX_WALLETS
 from cto_worker.domain.progress_event import JobStatus, decode
+from cto_worker.domain.purchase_outcome import PurchaseOutcome
 from cto_worker.errors import JobEndedError, JobNotFoundError
 from cto_worker.operation.cancel_job import cancel as cancel_job
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from api.auth.caller import Caller
+    from api.history.job_history import JobHistory
     from cto_worker.domain.journal_ports import Journal
+    from cto_worker.domain.market_port import Account
     from cto_worker.jobs.job_producer import JobProducer
-    from cto_worker.store.journal_queries import JournalQueries
+    from cto_worker.store.job_review import ResolvedIntent
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +62,39 @@ class Cancelling(Struct, rename="camel"):
     cancel_requested: Annotated[bool, doc("Always true")]
 
 
+class ResolvedStep(Struct, rename="camel"):
+    """A transfer or buy whose outcome was unknown when the job ended, and was recorded by an operator."""
+
+    intent_id: Annotated[str, doc("The id of the step")]
+    kind: Annotated[str, doc("`transfer` or `buy`")]
+    wallet: Annotated[str, doc("The address of the operation's wallet")]
+    signature: Annotated[str, doc("The signature of the transaction")]
+    executed: Annotated[bool, doc("Whether it was executed")]
+    spent: Annotated[Amount, doc("SOL spent, fees included")]
+    tokens: Annotated[Count, doc("Tokens that a buy received, in base units")]
+    by: Annotated[str, doc("The operator; empty if an earlier release recorded the outcome")]
+    at: Annotated[
+        Count, doc("The time of the record, in milliseconds since 1970-01-01 UTC; 0 if `by` is empty")
+    ]
+
+
+class WalletBalance(Struct):
+    """A wallet and the SOL in it."""
+
+    wallet: Annotated[str, doc("The address of the wallet")]
+    balance: Annotated[Amount, doc("SOL in the wallet")]
+
+
+class Wallets(Struct, rename="camel"):
+    """The wallets with which an operation of the user would begin."""
+
+    user_id: OwnerId
+    funding: Annotated[WalletBalance, doc("The wallet that pays for operations of the mode `standard`")]
+    wallets: Annotated[list[WalletBalance], doc("The operation's wallets, in the order of their use")]
+
+
 def blueprint(  # noqa: C901 - a list of routes
-    history: JournalQueries, journal: Journal, producer: JobProducer
+    history: JobHistory, journal: Journal, producer: JobProducer
 ) -> Blueprint:
     """Return the routes."""
     routes = Blueprint("jobs", __name__, url_prefix="/api/cto")
@@ -85,11 +123,13 @@ def blueprint(  # noqa: C901 - a list of routes
         if view is None or not caller().may(Action.READ, view.user_id):
             raise JobNotFoundError(job_id)
         outcome = view.outcome
+        resolved = history.resolved_intents(job_id) if outcome is PurchaseOutcome.UNKNOWN else []
         return success(
             b'{"jobId":"', job_id.encode(),
             b'","status":"', view.status.encode(),
             b'","outcome":', b'"%b"' % outcome.encode() if outcome else b"null",
             b',"needsReview":', b"true" if view.needs_review else b"false",
+            b',"resolutions":', msgspec.json.encode(list(map(_resolved_step, resolved))),
             b',"progressEvents":[', b",".join(view.events),
             b'],"latestProgress":', view.events[-1],
             b',"operationResult":', view.result_json,
@@ -135,6 +175,46 @@ def blueprint(  # noqa: C901 - a list of routes
         return success(msgspec.json.encode(Cancelling(job_id, job_status, cancel_requested=True))), 202
 
     return routes
+
+
+def _resolved_step(intent: ResolvedIntent) -> ResolvedStep:
+    found, resolver = intent.resolution, intent.resolver
+    return ResolvedStep(
+        intent_id=intent.intent_id,
+        kind=intent.kind,
+        wallet=intent.wallet,
+        signature=intent.signature,
+        executed=found.executed,
+        spent=to_sol(found.spent_lamports),
+        tokens=found.tokens,
+        by=resolver.name,
+        at=resolver.at_ms,
+    )
+
+
+def wallets_blueprint(read_account: Callable[[str, int], Account]) -> Blueprint:
+    """Return the route of the balances.
+
+    ``read_account`` is that of :func:`cto_worker.market_registry.account_reader`.
+    """
+    routes = Blueprint("wallets", __name__, url_prefix="/api/cto")
+
+    @routes.get("/wallets")
+    def wallets() -> Response:
+        parameters = query(request, ["userId", "walletCount"])
+        count = integer(parameters, "walletCount", 1, MAX_WALLETS, 1)
+        user_id = parameters.get("userId", caller().user_id)
+        if user_id is None:
+            raise wrong("userId", "Required, because the caller is not a user.")
+        check_user_id(caller(), user_id)
+        return success(msgspec.json.encode(_wallets(user_id, read_account(user_id, count))))
+
+    return routes
+
+
+def _wallets(user_id: str, account: Account) -> Wallets:
+    balances = [WalletBalance(wallet, to_sol(lamports)) for wallet, lamports in account.wallets.items()]
+    return Wallets(user_id, WalletBalance(account.funding_wallet, to_sol(account.funding_lamports)), balances)
 
 
 def _check_may_submit_for(submitter: Caller, field: str, user_id: Any) -> None:

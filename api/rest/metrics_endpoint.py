@@ -98,6 +98,14 @@ def _backlog_metrics(backlog: Backlog) -> Iterator[Metric]:
         "cto_archive_success_seconds", "Time when jobs were last archived (Unix time).", backlog.archived_s
     )
     yield GaugeMetricFamily(
+        "cto_audit_backlog",
+        "Entries of the audit log that are not in the archive yet.",
+        backlog.audit_entries,
+    )
+    yield GaugeMetricFamily(
+        "cto_audit_oldest_seconds", "Age of the oldest of these entries.", backlog.oldest_audit_entry_s
+    )
+    yield GaugeMetricFamily(
         "cto_oldest_waiting_seconds",
         "Waiting time of the oldest waiting job, in seconds.",
         backlog.oldest_waiting_s,

@@ -15,6 +15,9 @@ EXPOSED = (
     "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
 )
 
+# Every page may read why it is refused. A refused preflight request stays refused: its status is not 2xx.
+REFUSED = [("Access-Control-Allow-Origin", "*")]
+
 
 def is_preflight(environ: dict[str, Any]) -> bool:
     """Return whether this is a preflight request."""

@@ -45,19 +45,20 @@ class SecurityMiddleware:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve a request, or refuse it."""
-        allowed: list[tuple[str, str]] = []  # filled when the origin is allowed
+        cors: list[tuple[str, str]] = []  # filled when the origin is known to be allowed or refused
 
         def start(status: str, headers: list[tuple[str, str]], *failure: Any) -> Any:
-            return start_response(status, _complete(headers, allowed), *failure)
+            return start_response(status, _complete(headers, cors), *failure)
 
         try:
             origin = self._checked_origin(environ)
         except ForbiddenError as refusal:
             self._log(environ, refusal)
+            cors += cors_headers.REFUSED
             return _refuse(start, HTTPStatus.FORBIDDEN, refusal.code, str(refusal))
         path: str = environ.get("PATH_INFO", "")
         if origin and path.startswith(GUARDED):
-            allowed += cors_headers.headers(origin, credentials=path.startswith(SOCKETIO))
+            cors += cors_headers.headers(origin, credentials=path.startswith(SOCKETIO))
             if cors_headers.is_preflight(environ):
                 start("204 No Content", cors_headers.preflight_headers(environ))
                 return []
@@ -104,21 +105,21 @@ class SecurityMiddleware:
         )
 
 
-def _complete(headers: list[tuple[str, str]], allowed: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _complete(headers: list[tuple[str, str]], cors: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return a response's headers together with those of every response."""
     names = {name.lower() for name, _ in headers}
     complete = [*headers, *SECURITY_HEADERS]
     if "cache-control" not in names:
         # A cache must not serve one caller's response to another caller.
         complete.append(("Cache-Control", "no-store"))
-    if allowed:
-        complete += [*allowed, ("Vary", "Origin")]
+    if cors:
+        complete += [*cors, ("Vary", "Origin")]
     return complete
 
 
 def _refuse(start: Callable[..., Any], status: HTTPStatus, code: str, message: str) -> Iterable[bytes]:
     body = error_body(code, message)
-    # A browser hides the body of a refused request from its page, but shows the status.
+    # A browser hides the body of a refused preflight request or handshake, but shows the status.
     start(
         f"{status} {code.replace('_', ' ').capitalize()}",
         [("Content-Type", "application/json"), ("Content-Length", str(len(body)))],

@@ -14,7 +14,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from api.errors import ERRORS
 from api.rest.audit_view import AuditList
 from api.rest.job_list_views import Summary
-from api.rest.job_views import Cancelling, Created
+from api.rest.job_views import Cancelling, Created, ResolvedStep, Wallets
 from api.rest.review_views import JobReview, ResolutionSchema
 from api.rest.system_view import SystemState
 from api.spec import yaml_template
@@ -63,7 +63,18 @@ def _request_schema(name: str, schema: Schema) -> dict[str, Any]:
 
 def response_schemas() -> dict[str, Any]:
     """Return the schemas of responses and events by name."""
-    classes = (Created, Cancelling, Stats, Summary, ProgressEvent, JobReview, SystemState, AuditList)
+    responses = (
+        Created,
+        Cancelling,
+        ResolvedStep,
+        Wallets,
+        Stats,
+        Summary,
+        JobReview,
+        SystemState,
+        AuditList,
+    )
+    classes = (*responses, ProgressEvent)
     _, found = msgspec.json.schema_components(classes, ref_template=_REFERENCE)
     enums = {_REFERENCE.format(name=name): found[name]["enum"] for name in found if "enum" in found[name]}
     schemas = {}

@@ -18,6 +18,7 @@ from api.rest.job_row_formats import COLUMNS
 from api.spec import yaml_template
 from api.spec.json_schemas import json_schemas
 from cto_worker.domain.audit_entry import Action
+from cto_worker.domain.operation_request import MAX_WALLETS
 from cto_worker.domain.progress_event import Mode, dumps
 from cto_worker.domain.purchase_outcome import PurchaseOutcome
 
@@ -70,6 +71,7 @@ def _template(*, secured: bool) -> dict[str, Any]:
         csv_header=",".join(COLUMNS),
         **{f"{name}_pattern": f"^{pattern}$" for name, pattern in PATTERNS.items()},
         max_limit=MAX_LIMIT,
+        max_wallets=MAX_WALLETS,
         default_limit=DEFAULT_LIMIT,
         most_ids=f"At most {MAX_STATS} ids",
         distinct_ids=f"Job ids, separated by commas; at most {MAX_STATS} distinct ids",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cto_worker.domain.job_summary import JobPosition
 
 _events = msgspec.json.Decoder(list[msgspec.Raw])
+_intents = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SUMS = ("successful_buys", "failed_buys", "spent_lamports")
 # The fields of a filter that are compared with a column of the same name.
 _COLUMNS = ("status", "outcome", "user_id", "token_address", "error_code", "mode", "platform")
@@ -94,6 +95,14 @@ class ArchiveQueries:
         user_id, status, earlier, last, result = row
         events = [*map(bytes, _events.decode(unpacked(earlier))), unpacked(last)]
         return ArchivedJob(job_id, user_id, JobStatus(status), events, unpacked(result))
+
+    def intents(self, job_id: str) -> dict[str, bytes]:
+        """Return the fields of a job's intent log, with the resolutions applied; empty without one."""
+        query = select(DOCUMENTS.c.intents).where(DOCUMENTS.c.job_id == job_id)
+        with database_errors(), self._engine.connect() as connection:
+            packed = connection.scalar(query)
+        fields = _intents.decode(unpacked(packed)) if packed else {}
+        return {name: bytes(record) for name, record in fields.items()}
 
     def statuses(self, job_ids: Sequence[str], user_id: str | None = None) -> dict[str, JobStatus]:
         """Return the statuses of those jobs that are archived, and belong to ``user_id`` if it is given."""

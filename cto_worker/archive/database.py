@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SQLITE, POSTGRESQL = "sqlite", "postgresql"  # names of dialects
 _BUSY_S = 5.0  # how long SQLite waits for another process that writes
 _CONNECT_S = 3
+_RETRY_S = 0.5  # between two attempts to connect
 _SILENCE_MS = 10_000  # after this time without an answer a connection is closed
 EXCLUSIVE = "cto_exclusive"  # execution option: the transaction excludes other writers from its start
 _PRAGMAS = (
@@ -48,6 +50,22 @@ def connected(settings: Settings) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def wait_until_reachable(engine: Engine, within_s: float) -> None:
+    """Return when the database accepts a connection.
+
+    Raises :class:`ArchiveUnavailableError` if it does not within this time.
+    """
+    deadline_s = time.monotonic() + within_s
+    while True:
+        try:
+            with database_errors(), engine.connect():
+                return
+        except ArchiveUnavailableError:
+            if time.monotonic() >= deadline_s:
+                raise
+        time.sleep(_RETRY_S)
 
 
 def location(settings: Settings) -> str:

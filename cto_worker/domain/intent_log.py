@@ -38,6 +38,14 @@ class IntentStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Resolver:
+    """The author of a resolution."""
+
+    name: str = ""  # "" for a resolution that an earlier release recorded
+    at_ms: int = 0  # time of the resolution, ms since the Unix epoch; 0: as above
+
+
+@dataclass(frozen=True, slots=True)
 class IntentRecord:
     """The latest record of one step. ``order`` is ``None`` if the market rejected it before submission."""
 
@@ -45,7 +53,12 @@ class IntentRecord:
     order: Order | None = None
     outcome: Outcome | None = None  # present in the last three statuses
     place: int = 0  # among the ended steps of the job, from 1; 0: not ended, or ended in an earlier release
-    resolved: bool = False  # whether an operator, not the market, supplied the outcome
+    resolver: Resolver | None = None  # the operator who supplied the outcome, instead of the market
+
+    @property
+    def resolved(self) -> bool:
+        """Whether an operator, not the market, supplied the outcome."""
+        return self.resolver is not None
 
     @property
     def unsettled(self) -> bool:
@@ -66,9 +79,9 @@ def settled(order: Order | None, outcome: Outcome, place: int = 0) -> IntentReco
     return IntentRecord(IntentStatus(outcome.status.value), order, outcome, place)
 
 
-def resolved(record: IntentRecord, outcome: Outcome) -> IntentRecord:
+def resolved(record: IntentRecord, outcome: Outcome, resolver: Resolver) -> IntentRecord:
     """Return the record of an unknown step with the outcome that an operator supplied."""
-    return replace(settled(record.order, outcome, record.place), resolved=True)
+    return replace(settled(record.order, outcome, record.place), resolver=resolver)
 
 
 def encode_record(record: IntentRecord) -> bytes:
@@ -80,8 +93,9 @@ def encode_record(record: IntentRecord) -> bytes:
         document["outcome"] = asdict(record.outcome)
     if record.place:
         document["place"] = record.place
-    if record.resolved:
+    if record.resolver:
         document["resolved"] = True
+        document["resolver"] = asdict(record.resolver)
     return dumps(document)
 
 
@@ -95,7 +109,8 @@ def decode_record(intent_id: str, text: bytes) -> IntentRecord:
         fields = document["outcome"]
         outcome = Outcome(**(fields | {"status": OutcomeStatus(fields["status"])}))
     status, place = IntentStatus(document["status"]), document.get("place", 0)
-    return IntentRecord(status, order, outcome, place, resolved=document.get("resolved", False))
+    resolver = Resolver(**document.get("resolver", {})) if document.get("resolved") else None
+    return IntentRecord(status, order, outcome, place, resolver)
 
 
 def encode_plan(plan: Plan) -> bytes:

@@ -156,6 +156,9 @@ class Details(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     ] = None
     current_operation: Annotated[str | None, doc("The current activity, as text")] = None
     last_step: Annotated[StepResult | None, doc("The transfer or buy that ended before this event")] = None
+    trace_id: Annotated[
+        str | None, doc("In the first event, if traces are enabled: the job's trace, 32 hexadecimal digits")
+    ] = None
 
 
 class ProgressEvent(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

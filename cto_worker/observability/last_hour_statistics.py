@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Struct
 
 from cto_worker.domain.field_types import Count, doc
+from cto_worker.domain.purchase_outcome import PurchaseOutcome
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ class EndedJobs(Struct, rename="camel"):
     since: Annotated[Count, doc("The beginning of the period, in milliseconds since 1970-01-01 UTC")]
     completed: Annotated[Count, doc("Jobs that ended `completed`")]
     failed: Annotated[Count, doc("Jobs that ended `failed`")]
+    full: Annotated[Count, doc("Jobs of which every planned buy was confirmed")]
+    partial: Annotated[Count, doc("Jobs of which some buys were confirmed")]
+    none: Annotated[Count, doc("Jobs that bought nothing")]
+    unknown: Annotated[Count, doc("Jobs with a transfer or buy whose outcome was not known at the end")]
     wait: Annotated[Quantiles | None, doc("Time from acceptance until a worker began; null without a job")]
     duration: Annotated[Quantiles | None, doc("Time from acceptance to the end; null without a job")]
 
@@ -54,22 +59,27 @@ def read_last_hour(store: Redis) -> tuple[EndedJobs, list[EndedJobs]]:
 
 
 def _counts(fields: dict[bytes, bytes]) -> Counter[tuple[str, str]]:
-    """Return the jobs of one minute by sample and by status, or by the upper bound of a bucket."""
+    """Return the jobs of one minute by sample, and by status, outcome or upper bound of a bucket."""
     counted: Counter[tuple[str, str]] = Counter()
     for field, value in fields.items():
         name, *labels = json.loads(field)
-        found = dict(labels)
-        counted[name, found.get("le") or found.get("status", "")] += round(float(value))
+        for label, text in labels:
+            if label in ("status", "outcome", "le"):
+                counted[name, text] += round(float(value))
     return counted
 
 
 def _ended_jobs(since_ms: int, counts: Counter[tuple[str, str]]) -> EndedJobs:
     return EndedJobs(
-        since_ms,
-        counts[_ENDED, "completed"],
-        counts[_ENDED, "failed"],
-        _quantiles(counts, _WAIT),
-        _quantiles(counts, _DURATION),
+        since=since_ms,
+        completed=counts[_ENDED, "completed"],
+        failed=counts[_ENDED, "failed"],
+        full=counts[_ENDED, PurchaseOutcome.FULL],
+        partial=counts[_ENDED, PurchaseOutcome.PARTIAL],
+        none=counts[_ENDED, PurchaseOutcome.NONE],
+        unknown=counts[_ENDED, PurchaseOutcome.UNKNOWN],
+        wait=_quantiles(counts, _WAIT),
+        duration=_quantiles(counts, _DURATION),
     )
 
 

@@ -132,7 +132,7 @@ class MeteredEventLog:
         self._timer.note(event)
         if event.status.terminal:
             metric_definitions.JOBS_ENDED.labels(
-                event.mode, event.status, event.details.error_code or ""
+                event.mode, event.status, event.details.outcome or "", event.details.error_code or ""
             ).inc()
 
 

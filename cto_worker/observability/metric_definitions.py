@@ -33,7 +33,7 @@ JOURNAL_WRITE = _histogram(
 JOBS_ENDED = _counter(
     "cto_jobs_ended",
     "Jobs that have ended; `error_code` is the reason of a failure.",
-    ["mode", "status", "error_code"],
+    ["mode", "status", "outcome", "error_code"],
 )
 PHASE = _histogram(
     "cto_phase_seconds",
@@ -76,6 +76,6 @@ for _kind, _status in product(("transfer", "buy"), (*IntentStatus, "replaced")):
 for _mode in Mode:
     JOB.labels(_mode)
     # Counted by `cto park` after a restore.
-    JOBS_ENDED.labels(_mode, "failed", "needs_review")
+    JOBS_ENDED.labels(_mode, "failed", "unknown", "needs_review")
 for _reason in ("lease", "store"):
     RUNS_LOST.labels(_reason)

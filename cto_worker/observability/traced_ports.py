@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from opentelemetry.propagate import inject
 from opentelemetry.trace import SpanKind, use_span
 
@@ -49,13 +50,18 @@ class TracedJobStore:
         trace: str = "",
         change: Change | None = None,
     ) -> CreateResult:
-        """See :meth:`JobStore.create`. The span's context is stored with a new job."""
+        """See :meth:`JobStore.create`.
+
+        The span's context is stored with a new job, and its trace id is in the event.
+        """
         attributes = MESSAGING | {"messaging.operation.type": "create", "cto.mode": event.mode}
         creation = self._tracer.start_span("create job", kind=SpanKind.PRODUCER, attributes=attributes)
         with use_span(creation, record_exception=False, set_status_on_exception=False):
             carrier = {"traceparent": trace}
             inject(carrier)
-            created = self._jobs.create(event, request, idempotency, carrier["traceparent"], change)
+            details = replace(event.details, trace_id=f"{creation.get_span_context().trace_id:032x}")
+            traced = replace(event, details=details)
+            created = self._jobs.create(traced, request, idempotency, carrier["traceparent"], change)
         if created.new:  # otherwise no job was created; a span that never ends is not exported
             creation.set_attributes({"messaging.message.id": created.job_id, "cto.job_id": created.job_id})
             creation.end()

@@ -59,7 +59,8 @@ class Totals:
 
     def summary(self) -> str:
         """Return the counts in one line of text, in SOL."""
-        counts = [f"{self.successful_buys} buys succeeded", f"{self.failed_buys} failed"]
+        buys = "buy" if self.successful_buys == 1 else "buys"
+        counts = [f"{self.successful_buys} {buys} succeeded", f"{self.failed_buys} failed"]
         if self.unknown:
             counts.append(f"{self.unknown} unknown")
         return f"{', '.join(counts)}; {to_sol(self.spent_lamports):.9g} SOL spent"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.audit_entry import AuditEntry
@@ -70,6 +71,26 @@ def continue_from(store: Redis, number: int, digest: str) -> bool:
     whether the store had lost any.
     """
     return bool(Script(store, "audit_continue")(number=number, hash=digest))
+
+
+@dataclass(frozen=True, slots=True)
+class AuditBacklog:
+    """The entries that wait for the archive."""
+
+    entries: int
+    oldest_s: float  # age of the oldest; 0 without one, or if its time was made unreadable
+
+
+def backlog(head: bytes | None, oldest: list[Any], now_s: float) -> AuditBacklog:
+    """Return the backlog, from the number of the last entry and a list with the oldest row of the stream."""
+    if not oldest:
+        return AuditBacklog(0, 0.0)
+    (entry,) = _entries(oldest)
+    try:
+        age_s = now_s - entry.fields["at"] / 1_000
+    except (ValueError, TypeError, KeyError):  # somebody has modified the entry
+        age_s = 0.0
+    return AuditBacklog(max(1, int(head or 0) - entry.number + 1), max(0.0, age_s))
 
 
 def _entries(rows: Any) -> list[AuditEntry]:

@@ -14,6 +14,8 @@ class Backlog:
     accepted: int  # jobs accepted since the store was created
     unarchived: int  # ended jobs that are to be archived
     archived_s: int  # Unix time when jobs were last archived; 0: never
+    audit_entries: int  # entries of the audit log that are to be archived
+    oldest_audit_entry_s: float  # age of the oldest of them; 0 without one
     oldest_waiting_s: float  # age of the oldest waiting job; 0 without a waiting job
     oldest_waiting: str | None  # its id
     memory_bytes: int  # memory that the store uses

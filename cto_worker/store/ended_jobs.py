@@ -68,5 +68,5 @@ class EndedJobs:
         if not (job and entries and metadata):
             return None  # a job of an earlier release has just expired
         events = [fields[b"event"] for _, fields in entries]
-        log = {name.decode(): text for name, text in with_resolutions(job, intents).items()}
+        log = with_resolutions(job, intents)
         return EndedJob(job_id, int(job[b"created"]), job[b"request"], events, result_json(metadata), log)

@@ -8,12 +8,20 @@ records resolutions, such as a gateway, needs no right to write orders.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.audit_entry import Action, Change, local_actor
 from cto_worker.domain.buy_plan import kind_of
-from cto_worker.domain.intent_log import IntentStatus, decode_log, decode_record, encode_record, resolved
+from cto_worker.domain.intent_log import (
+    IntentStatus,
+    Resolver,
+    decode_log,
+    decode_record,
+    encode_record,
+    resolved,
+)
 from cto_worker.domain.market_port import Outcome, OutcomeStatus
 from cto_worker.domain.progress_event import JobStatus, dumps
 from cto_worker.errors import (
@@ -54,6 +62,43 @@ class Resolution:
     executed: bool
     spent_lamports: int = 0  # fees, and the SOL paid for a buy; a failed transaction also costs fees
     tokens: int = 0  # base units received by a buy
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedIntent:
+    """An unknown intent whose outcome an operator has recorded."""
+
+    intent_id: str
+    kind: str  # "transfer" or "buy"
+    wallet: str  # the operation wallet of the step
+    signature: str
+    resolution: Resolution
+    resolver: Resolver
+
+
+def resolved_intents(fields: Mapping[str, bytes]) -> list[ResolvedIntent]:
+    """Return the resolved intents in an intent log, in the order of the plan.
+
+    ``fields`` are those of the log, with the resolutions applied.
+    """
+    log = decode_log(fields)
+    if log is None:
+        return []
+    records = ((step, log.records.get(step.intent.intent_id)) for step in log.plan.steps)
+    return [
+        ResolvedIntent(
+            intent_id=step.intent.intent_id,
+            kind=kind_of(step.intent.intent_id),
+            wallet=step.wallet,
+            signature=outcome.signature,
+            resolution=Resolution(
+                outcome.status is OutcomeStatus.CONFIRMED, outcome.spent_lamports, outcome.tokens
+            ),
+            resolver=record.resolver,
+        )
+        for step, record in records
+        if record and record.resolver and (outcome := record.outcome)
+    ]
 
 
 def unknown_intents(store: Redis, job_id: str) -> list[UnknownIntent]:
@@ -110,8 +155,9 @@ def resolve(  # noqa: PLR0913 - the parts of a resolution
         )
     if found.tokens and not (found.executed and kind_of(intent_id) == "buy"):
         raise InvalidRequestError({"tokens": ["Must be 0 unless the intent is a buy that was executed."]})
+    author = actor or local_actor()
     change = Change(
-        actor=actor or local_actor(),
+        actor=author,
         action=Action.JOB_RESOLVE,
         job_id=job_id,
         target=intent_id,
@@ -122,7 +168,8 @@ def resolve(  # noqa: PLR0913 - the parts of a resolution
             "tokens": found.tokens,
         },
     )
-    unknown, _ = _resolve(store, change, replicas, dumps(asdict(found)))
+    resolver = Resolver(author.name, time.time_ns() // 1_000_000)
+    unknown, _ = _resolve(store, change, replicas, dumps(asdict(found)), dumps(asdict(resolver)))
     return unknown
 
 
@@ -150,8 +197,8 @@ def count(store: Redis) -> int:
     return int(listed)
 
 
-def intent_fields(store: Redis, job_id: str) -> dict[bytes, bytes]:
-    """Return the fields of a job's intent log, as the store has them, with the resolutions applied.
+def intent_fields(store: Redis, job_id: str) -> dict[str, bytes]:
+    """Return the fields of a job's intent log, with the resolutions applied.
 
     Raises :class:`JobNotFoundError` or :class:`JobNotEndedError`.
     """
@@ -166,27 +213,36 @@ def intent_fields(store: Redis, job_id: str) -> dict[bytes, bytes]:
     return with_resolutions(job, fields)
 
 
-def with_resolutions(job: Mapping[bytes, bytes], intents: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    """Return the fields of an intent log with the resolutions in the fields of the job record applied."""
-    fields = dict(intents)
+def with_resolutions(job: Mapping[bytes, bytes], intents: Mapping[bytes, bytes]) -> dict[str, bytes]:
+    """Return the fields of an intent log with the resolutions in the fields of the job record applied.
+
+    Both parameters are hashes as the store has them.
+    """
+    fields = {name.decode(): text for name, text in intents.items()}
     for intent_id, text in intents.items():
         if resolution := job.get(keys.RESOLVED_FIELD.encode() + intent_id):
-            fields[intent_id] = _resolved(intent_id.decode(), text, Resolution(**json.loads(resolution)))
+            resolver = json.loads(job.get(keys.RESOLVER_FIELD.encode() + intent_id, b"{}"))
+            fields[intent_id.decode()] = _resolved(
+                intent_id.decode(), text, Resolution(**json.loads(resolution)), Resolver(**resolver)
+            )
     return fields
 
 
-def _resolved(intent_id: str, text: bytes, found: Resolution) -> bytes:
+def _resolved(intent_id: str, text: bytes, found: Resolution, resolver: Resolver) -> bytes:
     record = decode_record(intent_id, text)
     status = OutcomeStatus.CONFIRMED if found.executed else OutcomeStatus.FAILED
     signature = record.order.signature if record.order else ""
-    return encode_record(resolved(record, Outcome(status, signature, found.spent_lamports, found.tokens)))
+    outcome = Outcome(status, signature, found.spent_lamports, found.tokens)
+    return encode_record(resolved(record, outcome, resolver))
 
 
 def _intent_log(store: Redis, job_id: str) -> IntentLog | None:
-    return decode_log({name.decode(): text for name, text in intent_fields(store, job_id).items()})
+    return decode_log(intent_fields(store, job_id))
 
 
-def _resolve(store: Redis, change: Change, replicas: int, resolution: bytes = b"") -> tuple[int, int]:
+def _resolve(
+    store: Redis, change: Change, replicas: int, resolution: bytes = b"", resolver: bytes = b""
+) -> tuple[int, int]:
     """Run the script. Returns the number of unknown intents left, and 1 if the job left the review lists."""
     job_id, intent_id = change.job_id, change.target
     with translate_script_errors(
@@ -204,6 +260,7 @@ def _resolve(store: Redis, change: Change, replicas: int, resolution: bytes = b"
             job_id=job_id,
             intent_id=intent_id,
             resolution=resolution,
+            resolver=resolver,
             change=change.encode(),
         )
     return int(unknown), int(removed)

@@ -17,7 +17,7 @@ from cto_worker.domain.field_types import Count, Percent, doc
 from cto_worker.domain.job_summary import JobSummary
 from cto_worker.domain.progress_event import JobStatus, dumps
 from cto_worker.domain.purchase_outcome import PurchaseOutcome, outcome_of
-from cto_worker.store import keys
+from cto_worker.store import audit_stream, keys
 from cto_worker.store.backlog import Backlog
 from cto_worker.store.script_runner import Script, run_many
 
@@ -210,18 +210,26 @@ class JournalQueries:
             pipeline.get(keys.SERIAL)
             pipeline.zcard(keys.ENDED)
             pipeline.get(keys.ARCHIVED)
+            pipeline.hget(keys.AUDIT_HEAD, "number")
+            pipeline.xrange(keys.AUDIT, count=1)
             pipeline.zrange(lists[JobStatus.WAITING.value], 0, 0)
             pipeline.time()
             pipeline.info("memory", "persistence")
-            *counts, accepted, unarchived, archived_ms, oldest, (now_s, now_us), info = pipeline.execute()
+            *counts, accepted, unarchived, archived_ms, head, oldest_change, oldest, now, info = (
+                pipeline.execute()
+            )
+        now_s = now[0] + now[1] / 1e6
         created_ms: Any = self._store.hget(keys.job(oldest[0].decode()), "created") if oldest else None
-        waited_s = now_s + now_us / 1e6 - int(created_ms) / 1_000 if created_ms else 0.0
+        waited_s = now_s - int(created_ms) / 1_000 if created_ms else 0.0
+        changes = audit_stream.backlog(head, oldest_change, now_s)
         return Backlog(
             jobs=dict(zip(statuses, counts[: len(statuses)], strict=True)),
             messages=dict(zip(queues, counts[len(statuses) :], strict=True)),
             accepted=int(accepted or 0),
             unarchived=unarchived,
             archived_s=int(archived_ms or 0) // 1_000,
+            audit_entries=changes.entries,
+            oldest_audit_entry_s=changes.oldest_s,
             oldest_waiting_s=max(0.0, waited_s),
             oldest_waiting=oldest[0].decode() if created_ms else None,
             memory_bytes=info["used_memory"],

@@ -40,6 +40,7 @@ PROCESSES = "cto:processes"  # hash: by process id, the last heartbeat: time (th
 AUDIT = "cto:audit"  # stream: the latest entries of the audit log; entry n has the id ``n-0``
 AUDIT_HEAD = "cto:audit:head"  # hash: number and hash of the audit log's last entry
 RESOLVED_FIELD = "resolved:"  # + intent id: field of a job record
+RESOLVER_FIELD = "resolver:"  # the same
 REVIEW = "needs_review"  # used like a status: the list of ended jobs that an operator must look at
 
 ALL_OWNERS = "*"  # the owner whose lists contain every job; it is not a valid user id
@@ -64,7 +65,7 @@ def job(job_id: str) -> str:
     job), sent (ms, when the message was last put on ``RESUMED_QUEUE``; 0 while the job has an owner), stalls
     (takeovers without progress in between), trace (W3C traceparent of the span that recorded the job, if
     traces are enabled); :data:`RESOLVED_FIELD` + intent id: the outcome that an operator recorded for an
-    unknown intent.
+    unknown intent; :data:`RESOLVER_FIELD` + intent id: who recorded it, and when.
     """
     return f"{JOB_PREFIX}{job_id}"
 

@@ -33,6 +33,16 @@ def store_name(settings: Settings) -> str:
     return f"the store at {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+def missing_system(settings: Settings) -> str:
+    """Return "" if a system has run with this store, else the advice to look for it in another folder."""
+    if not settings.embedded or (settings.data_dir / "store").exists():
+        return ""
+    return (
+        f"no system has run in {settings.data_dir.absolute()}: run the command in the system's folder, "
+        "or set CTO_DATA_DIR"
+    )
+
+
 def unreachable(settings: Settings) -> str:
     """Ping the store once. Returns "" if it answers, otherwise one line: the store and the reason."""
     try:

@@ -28,7 +28,13 @@ INVALID = {
     "wrong audience": token(aud="others"),
 }
 
-BY_USER = {"/api/cto/jobs", "/api/cto/jobs.csv", "/api/cto/jobs/summary", "/api/cto/stream"}
+BY_USER = {
+    "/api/cto/jobs",
+    "/api/cto/wallets",
+    "/api/cto/jobs.csv",
+    "/api/cto/jobs/summary",
+    "/api/cto/stream",
+}
 TRANSPORTS = ("websocket", "polling", "ws", "sse")
 
 

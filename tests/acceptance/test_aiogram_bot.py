@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import runpy
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from aiogram import Bot
+from aiogram.client.session.aiohttp import AiohttpSession
+from aiogram.client.telegram import TelegramAPIServer
 from support.samples import MINT
 from support.telegram import USER, Telegram
 from support.waiting import wait_until
@@ -54,8 +61,9 @@ def last(telegram, number=1):
 def test_an_operation_is_shown_in_one_message_that_is_edited_until_its_end(telegram, bot):
     bot()
     telegram.write(f"/cto {MINT} 0.5 8")
-    telegram.refuse_next_edit = True
+    telegram.failures = [429, 502, 0]
     wait_until(lambda: "CTO Operation Completed" in last(telegram), timeout_s=120)
+    assert not telegram.failures
     assert list(telegram.messages) == [1]
     assert "8 buys succeeded" in last(telegram)
     assert max(len(text) for text in telegram.messages[1]) <= TEXT_LIMIT
@@ -92,4 +100,39 @@ def test_a_user_cannot_cancel_the_operation_of_another(telegram, bot, system):
     telegram.write(f"/cancel {job_id}", user=1)
     wait_until(lambda: f"you have no operation {job_id}" in last(telegram, 2))
     telegram.write(f"/cancel {job_id}")
+    wait_until(lambda: last(telegram, 3).startswith(f"Cancelling {job_id}"))
     wait_until(lambda: "Cancelled on request" in last(telegram))
+
+
+def test_a_bot_without_its_settings_names_them():
+    command = [sys.executable, ROOT / "examples/aiogram_bot.py", "state.json"]
+    env = {"PYTHONPATH": str(ROOT / "clients/python/src"), "CTO_URL": "http://127.0.0.1:1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("Not set: BOT_TOKEN\n")
+
+
+def test_the_stub_of_the_examples_is_a_chat_with_a_bot(capsys):
+    stub = SimpleNamespace(**runpy.run_path(str(ROOT / "examples/telegram_stub.py")))
+    chat = stub.Chat()
+    server = stub.server(chat, 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    api = TelegramAPIServer.from_base(f"http://127.0.0.1:{server.server_port}")
+
+    async def talk():
+        async with Bot("1:stub", session=AiohttpSession(api=api)) as bot:
+            assert (await bot.me()).username == "stub_bot"
+            assert await bot.get_updates() == []
+            chat.write("/cto x")
+            (update,) = await bot.get_updates()
+            assert update.message.text == "/cto x"
+            assert await bot.get_updates(offset=update.update_id + 1) == []
+            sent = await bot.send_message(update.message.chat.id, "first")
+            await bot.edit_message_text("second", chat_id=sent.chat.id, message_id=sent.message_id)
+
+    asyncio.run(talk())
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert capsys.readouterr().out == "[1] first\n[1] second\n"

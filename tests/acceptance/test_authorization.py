@@ -41,6 +41,7 @@ ROUTES = {
     ("GET", "/api/cto/jobs.csv"): EXCEPT_B,
     ("GET", "/api/cto/jobs/summary"): EXCEPT_B,
     ("GET", "/api/cto/jobs/stats"): ALL,  # jobs of others count as not found
+    ("GET", "/api/cto/wallets"): EXCEPT_B,
     ("GET", "/api/cto/job/<job_id>/status"): EXCEPT_B,
     ("GET", "/api/cto/job/<job_id>/latest"): EXCEPT_B,
     ("GET", "/api/cto/job/<job_id>/events"): EXCEPT_B,

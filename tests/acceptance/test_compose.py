@@ -167,8 +167,11 @@ def test_each_store_user_has_only_the_rights_that_it_needs(composed):
                 user.execute_command(*command.split())
         with pytest.raises(NoPermissionError):
             user.set("anything", 1)
+    gateway.hgetall(keys.paper_wallets("7"))
     with pytest.raises(NoPermissionError):
-        gateway.hgetall(keys.paper_wallets("7"))
+        gateway.hset(keys.paper_wallets("7"), "wallet", 1)
+    with pytest.raises(NoPermissionError):
+        gateway.xlen(keys.PAPER_LEDGER)
     for user, key in (
         *((flower, key) for key in (keys.job("j"), keys.intents("j"), keys.meta("j"))),
         *((user, key) for user in (backup, health) for key in (keys.job("j"), keys.QUEUE)),

@@ -135,11 +135,16 @@ def test_a_job_with_unknown_outcomes_is_resolved_as_described(launch, tmp_path):
     settings = {"CTO_PAPER_SILENT_RATE": "1", "CTO_PAPER_TIMEOUT_MS": "100"}
     system = launch("--no-flower", **settings).ready()
     shell = Shell(tmp_path, system.env)
-    job_id = system.submit(mode="prefunded", walletCount=2)
+    job_id = system.submit(mode="prefunded", walletCount=3)
     assert system.ended(job_id)["outcome"] == "unknown"
     listed = shell.run(block(OPERATING, "cto jobs --status needs_review").code.replace("JOB", job_id))
     assert job_id[:8] in listed
     executed, not_executed = block(OPERATING, "cto resolve JOB --intent").code.splitlines()
+    shown = [line.split() for line in system.cto("resolve", job_id).stdout.splitlines() if "--intent" in line]
+    assert len(shown) == 3
+    assert "--tokens" in shown[0], "the figures of the ledger"
+    recorded = system.cto(*shown[0][shown[0].index("resolve") :], "--yes")
+    assert (recorded.returncode, recorded.stderr) == (0, "")
     for command, number in ((executed, 1), (not_executed, 2)):
         intent = json.loads(system.cto("resolve", job_id, "--json").stdout)["unknownIntents"][0]["intentId"]
         ledger = block(OPERATING, "cto market ledger --json").code.replace("INTENT", intent)

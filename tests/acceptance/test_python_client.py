@@ -8,12 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
-from cto_client import AsyncClient, Client, CTOError, Operation, models
+from cto_client import AsyncClient, Client, CTOError, Operation, models, protocol
 from support.samples import operation
 from support.tcp_proxy import TcpProxy
 from support.tokens import token
 
+from api.spec import openapi
 from api.spec.json_schemas import json_schemas, response_schemas
+
+MODES = ("prefunded", "standard")
 
 
 class Blocking:
@@ -73,7 +76,7 @@ def test_an_operation_is_followed_from_its_start_to_its_end(client, user):
     job = client.status(job_id)
     assert job.ended
     assert job.progress_events == client.events(job_id) == events
-    assert job.operation_result["successfulBuys"] == 3
+    assert (job.operation_result.successful_buys, job.operation_result.wallets[0].buy) == (3, "confirmed")
     assert list(client.follow(job_id, after=len(events))) == []
     assert [event.seq for event in client.events(job_id, after=3)] == list(range(4, len(events) + 1))
 
@@ -96,6 +99,21 @@ def test_jobs_are_listed_over_several_pages(client, user):
         list(client.follow(job_id))
     assert client.stats(jobs).completed == 5
     assert len(list(client.jobs(user_id=user, status="completed"))) == 5
+
+
+def test_jobs_are_filtered_and_summed_up(client, user):
+    full, _ = (client.submit(operation(userId=user, walletCount=2, mode=mode)) for mode in MODES)
+    *_, last = client.follow(full)
+    created = client.events(full)[0].timestamp
+    filters = {"user_id": user, "mode": MODES[0], "outcome": "full", "needs_review": False, "status": None}
+    for more in ({}, {"signature": last.details.transaction_signatures[0]}, {"from_ms": created}):
+        assert [job.job_id for job in client.jobs(**filters, **more)] == [full]
+        totals = client.summary(**filters, **more)
+        assert (totals.total, totals.by_status.completed, totals.by_outcome.full) == (1, 1, 1)
+        assert (totals.successful_buys, totals.total_spent) == (2, last.details.total_spent)
+    assert client.summary(user_id=user, to_ms=created).total == 0
+    with pytest.raises(TypeError, match="userid"):
+        client.summary(userid=user)
 
 
 def test_a_job_is_cancelled(client, user):
@@ -196,6 +214,9 @@ def test_a_token_may_come_from_a_function(connect, guarded, user):
         (models.Created, "Created"),
         (models.Cancelling, "Cancelling"),
         (models.Stats, "Stats"),
+        (models.Summary, "Summary"),
+        (models.StatusCounts, "StatusCounts"),
+        (models.OutcomeCounts, "OutcomeCounts"),
         (models.Events, "Events"),
         (models.Event, "ProgressEvent"),
         (models.Details, "Details"),
@@ -204,6 +225,7 @@ def test_a_token_may_come_from_a_function(connect, guarded, user):
         (models.JobSummary, "JobSummary"),
         (models.Page, "Page"),
         (models.OperationResult, "OperationResult"),
+        (models.Resolution, "ResolvedStep"),
         (models.WalletResult, "WalletResult"),
     ],
     ids=str,
@@ -211,6 +233,12 @@ def test_a_token_may_come_from_a_function(connect, guarded, user):
 def test_a_model_has_the_fields_of_the_api_document(model, schema):
     published = set(response_schemas()[schema]["properties"]) - {"workerType"}
     assert {field.encode_name for field in msgspec.structs.fields(model)} == published
+
+
+def test_the_filters_are_those_of_the_api_document():
+    described = openapi.document()["paths"]["/api/cto/jobs/summary"]["get"]["parameters"]
+    values = {name: 1 if name.endswith("_ms") else "text" for name in models.JobFilters.__annotations__}
+    assert protocol.query_of(values).keys() == {parameter["name"] for parameter in described}
 
 
 def test_the_request_has_the_fields_of_the_api_document():

@@ -247,6 +247,8 @@ def test_jobs_sent_by_task_name_or_from_python_are_traced(system, collector, tra
     app.close()
     run = only(wait_until(lambda: collector.of(trace, "cto.run")))
     assert only(collector.of(trace, "create job")).parent == CALLER
+    first = system.get(f"/api/cto/job/{run.attributes['cto.job_id']}/events")["events"][0]
+    assert first["details"]["traceId"] == trace
     assert (run.failed, run.status, run.attributes["cto.outcome"]) == (
         True,
         "insufficient_funds",

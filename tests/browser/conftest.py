@@ -20,6 +20,28 @@ NODE_DIR = Path(__file__).parent / "node"
 UNPACKED = NODE_DIR / "unpacked"
 WAIT_MS = 60_000  # long enough for a busy machine
 
+BUNDLE = """
+import { build } from "esbuild";
+import { compileScript, parse } from "vue/compiler-sfc";
+
+const [options, files] = [OPTIONS, FILES];
+const inline = { id: "component", inlineTemplate: true };
+const compiled = (code) => compileScript(parse(code).descriptor, inline).content;
+const otherFiles = {
+  name: "other files",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^[.]/ }, ({ path }) => (path in files ? { path, namespace: "files" } : null));
+    onLoad({ filter: /./, namespace: "files" }, ({ path }) => ({
+      contents: path.endsWith(".vue") ? compiled(files[path]) : files[path],
+      loader: path.endsWith(".vue") ? "js" : "jsx",
+      resolveDir: options.stdin.resolveDir,
+    }));
+  },
+};
+const { outputFiles } = await build({ ...options, plugins: [otherFiles] });
+process.stdout.write(outputFiles[0].text);
+"""
+
 expect.set_options(timeout=WAIT_MS)
 
 
@@ -125,7 +147,11 @@ def slow():
 def rough():
     """A system whose market rejects some orders, and does not report others before the timeout."""
     rates = {"CTO_PAPER_FAILURE_RATE": "0.3", "CTO_PAPER_SILENT_RATE": "0.1", "CTO_PAPER_TIMEOUT_MS": "50"}
-    links = {"CTO_EXPLORER_URL": "https://explorer.example/tx/{signature}"}
+    links = {
+        "CTO_EXPLORER_URL": "https://explorer.example/tx/{signature}",
+        "CTO_TRACE_URL": "https://traces.example/trace/{traceId}",
+        "CTO_OTLP_ENDPOINT": "http://127.0.0.1:9",  # jobs have trace ids, and the spans are lost
+    }
     started = System(environment(**rates, **links), "--no-flower").ready()
     yield started
     started.close()
@@ -160,9 +186,12 @@ def axe(axe_source):
 
 @pytest.fixture(scope="session")
 def bundle():
-    """Bundle a program for browsers: ``bundle(code, kind)`` returns the JavaScript."""
+    """Bundle a program for browsers: ``bundle(code, kind)`` returns the JavaScript.
 
-    def bundle(code, kind="js", **aliases):
+    ``files`` contains the other files of the program, by the path with which it imports them.
+    """
+
+    def bundle(code, kind="js", files=None, **aliases):
         options = {
             "stdin": {"contents": code, "loader": kind, "resolveDir": str(CLIENT)},
             "bundle": True,
@@ -174,11 +203,7 @@ def bundle():
             "define": {"process.env.NODE_ENV": '"production"', "__VUE_OPTIONS_API__": "true"}
             | {"__VUE_PROD_DEVTOOLS__": "false", "__VUE_PROD_HYDRATION_MISMATCH_DETAILS__": "false"},
         }
-        program = (
-            'import { build } from "esbuild";'
-            f"const {{ outputFiles }} = await build({json.dumps(options)});"
-            "process.stdout.write(outputFiles[0].text);"
-        )
+        program = BUNDLE.replace("OPTIONS", json.dumps(options)).replace("FILES", json.dumps(files or {}))
         return evaluate(program, DEV)
 
     return bundle

@@ -5,6 +5,12 @@ from __future__ import annotations
 from playwright.sync_api import expect
 
 FITS = "document.documentElement.scrollWidth <= innerWidth"
+WIDTHS = (320, 480, 768, 1_024, 1_280, 1_920)
+# The containers whose element ends outside of them.
+CUT = """([container, element]) => [...document.querySelectorAll(container)].filter((each) => {
+    const right = each.querySelector(element)?.getBoundingClientRect().right ?? 0;
+    return right > Math.ceil(each.getBoundingClientRect().right);
+}).map((each) => each.outerHTML)"""
 
 
 def open_console(page, system, path="/"):
@@ -12,6 +18,17 @@ def open_console(page, system, path="/"):
     page.goto(system.url + path)
     expect(page.locator("#connection")).to_have_attribute("data-state", "live")
     return page
+
+
+def cut_at_any_width(page, container, element):
+    """Return the containers that are too narrow for their element, by the width of the page."""
+    found = {}
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        cut = page.evaluate(CUT, [container, element])
+        if cut or not page.evaluate(FITS):
+            found[width] = cut
+    return found
 
 
 def row(page, job_id):

@@ -7,8 +7,9 @@ import json
 import re
 
 import pytest
-from browser.console_page import FITS, open_console, row, start, with_outcomes
+from browser.console_page import FITS, cut_at_any_width, open_console, row, start, with_outcomes
 from playwright.sync_api import expect
+from support.samples import operation
 from support.waiting import wait_until
 
 
@@ -28,6 +29,7 @@ def test_operations_appear_live_and_unfinished_ones_come_first(slow, page, user,
     later = slow.submit(userId=user, buyAmount=1_000)
     expect(row(page, later).locator(".badge")).to_have_text("failed")
     expect(row(page, later).locator(".reason")).to_have_text("insufficient_funds")
+    expect(row(page, later).get_by_role("link")).to_have_text(later[:8])
     assert ids(page) == [running, later, first]
     screenshot(page, "list-running")
 
@@ -39,6 +41,9 @@ def test_a_reload_shows_the_same_list_and_its_totals(rough, page, user):
         expect(row(page, job["jobId"])).to_be_visible()
     expect(row(page, partial["jobId"]).locator(".badge")).to_have_text("partial")
     expect(row(page, unknown["jobId"]).locator(".badge")).to_have_text("needs review")
+    failed = partial["operationResult"]["failedBuys"]
+    reason = f"{failed} {'buy' if failed == 1 else 'buys'} failed"
+    expect(row(page, partial["jobId"]).locator(".reason")).to_have_text(reason)
     before = ids(page)
     page.reload()
     expect(row(page, unknown["jobId"])).to_be_visible()
@@ -68,12 +73,12 @@ def test_filters_and_search_are_in_the_address(system, page, user):
     open_console(page, system)
     expect(row(page, other)).to_be_visible()
     page.keyboard.press("/")
-    page.get_by_label("Search by").select_option("userId")
-    page.keyboard.press("/")
     page.locator("#search").fill(user)
     page.keyboard.press("Enter")
     expect(row(page, other)).to_have_count(0)
     expect(page.locator("[data-job]")).to_have_count(2)
+    page.keyboard.press("j")
+    expect(row(page, failed).get_by_role("link")).to_be_focused()
     page.get_by_label("Status").select_option("Failed")
     expect(row(page, mine)).to_have_count(0)
     expect(row(page, failed)).to_be_visible()
@@ -86,20 +91,35 @@ def test_filters_and_search_are_in_the_address(system, page, user):
     page.get_by_role("button", name=re.compile("Remove filter Owner")).click()
     expect(row(page, other)).to_be_visible()
     result = system.get(f"/api/cto/job/{mine}/status")["operationResult"]
-    for text, kind in (
-        (result["wallets"][0]["wallet"], "wallet"),
+    wallet = result["wallets"][0]["wallet"]
+    for text, name in (
+        (wallet, "wallet"),
+        (operation()["tokenAddress"], "tokenAddress"),
         (result["transactionSignatures"][0], "signature"),
+        (user, "userId"),
+        (result["platform"], "platform"),
+        ("insufficient_funds", "errorCode"),
     ):
         page.locator("#search").fill(text)
-        expect(page.locator("#search-by")).to_have_value(kind)
         page.keyboard.press("Enter")
-        expect(row(page, mine)).to_be_visible()
-        expect(row(page, other)).to_have_count(0)
-        page.get_by_role("button", name=re.compile("Remove filter")).click()
-        expect(row(page, other)).to_be_visible()
-    page.locator("#search").fill(other)
+        page.wait_for_url(f"{system.url}/?{name}={text}")  # the next text replaces it
+        expect(row(page, failed if name == "errorCode" else mine)).to_be_visible()
+        expect(page.get_by_role("button", name=re.compile("Remove filter"))).to_have_count(1)
+        if name == "wallet":
+            expect(row(page, mine).locator(".reason")).to_have_text("wallet: bought")
+    page.locator("#search").fill(f"{wallet[:-1]}{'A' if wallet[-1] != 'A' else 'B'}")
     page.keyboard.press("Enter")
-    page.wait_for_url(f"**/operations/{other}")
+    expect(page.get_by_text("No operation matches these filters")).to_be_visible()
+    page.get_by_role("button", name="Search as token").click()
+    expect(page.get_by_role("button", name=re.compile("Remove filter Token"))).to_be_visible()
+    page.goto(f"{system.url}/?status=failed&userId={user}")
+    expect(row(page, failed)).to_be_visible()
+    expect(page.get_by_label("Status")).to_have_value("status=failed")
+    for text in (other, other[:8]):
+        open_console(page, system)
+        page.locator("#search").fill(text)
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**/operations/{other}")
 
 
 def test_a_period_is_a_filter(system, page, user):
@@ -212,8 +232,7 @@ def test_thousands_of_events_keep_the_list_small(system, page, user):
     expect(page.get_by_text("End of the list")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1_920])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1_920), ("dark", 320)])
 def test_the_list_is_accessible_and_fits_the_screen(rough, page, user, axe, screenshot, scheme, width):
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 900})
@@ -228,6 +247,7 @@ def test_the_list_is_accessible_and_fits_the_screen(rough, page, user, axe, scre
     assert axe(page) == []
     assert page.evaluate(FITS)
     screenshot(page, f"list-{scheme}-{width}")
+    assert cut_at_any_width(page, ".operations td", ".badge") == {}
 
 
 def test_an_operation_is_started_in_the_dialog(slow, page, user, troubles, axe, screenshot):
@@ -265,6 +285,14 @@ def test_a_large_start_is_confirmed(system, page, user):
         dialog.locator(f"[name={name}]").fill(value)
     expect(dialog.locator(".preview")).to_contain_text("12 SOL to buy")
     expect(dialog.locator(".preview")).to_contain_text("2.4 SOL for each wallet")
+    expect(dialog.locator(".preview")).to_contain_text("100 SOL in the funding wallet")
+    dialog.locator("[name=buyAmount]").fill("112")
+    dialog.get_by_role("button", name="Start", exact=True).click()
+    expect(dialog.locator("#buyAmount-error")).to_have_text("The balance is 12 SOL too low, before fees.")
+    dialog.locator("[name=buyAmount]").fill("12")
+    dialog.locator("[name=mode]").select_option("prefunded")
+    expect(dialog.locator(".preview")).to_contain_text("100 SOL in the wallet with the least")
+    dialog.locator("[name=mode]").select_option("standard")
     dialog.get_by_role("button", name="Start", exact=True).click()
     expect(dialog).to_contain_text("It spends up to 12 SOL from 5 wallets.")
     dialog.get_by_role("button", name="Back").click()

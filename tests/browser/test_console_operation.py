@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from browser.console_page import FITS, open_console, start, wallets, with_outcomes
+from browser.console_page import FITS, cut_at_any_width, open_console, row, start, wallets, with_outcomes
 from playwright.sync_api import expect
 from support.waiting import wait_until
 
@@ -79,8 +79,7 @@ def test_it_is_cancelled_only_after_confirmation(slow, page, user, axe):
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1_280])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1_280), ("dark", 320)])
 def test_it_shows_which_wallets_failed_and_why(rough, page, user, axe, screenshot, scheme, width):
     partial, unknown = with_outcomes(rough, user, "partial", "unknown", mode="standard", walletCount=6)
     page.emulate_media(color_scheme=scheme)
@@ -102,16 +101,40 @@ def test_it_shows_which_wallets_failed_and_why(rough, page, user, axe, screensho
             " row.querySelector('.w-result .reason')?.textContent ?? ''])"
         )
         assert cells == expected
-        groups = page.locator(".failures li").all_inner_texts()
-        assert sum(int(text.split()[0]) for text in groups) == sum(
-            text != "bought" for _, text, _ in expected
-        )
-        link = page.locator(".waterfall a").first
+        groups = page.locator(".failures button")
+        counts = [int(text.split()[0]) for text in groups.all_inner_texts()]
+        assert sum(counts) == sum(text != "bought" for _, text, _ in expected)
+        groups.first.click()
+        expect(wallets(page)).to_have_count(counts[0])
+        page.get_by_role("button", name="Show all wallets").click()
+        page.get_by_role("button", name="Failed first").click()
+        expect(wallets(page)).to_have_count(6)
+        assert wallets(page).first.get_attribute("data-result") in {"failed", "unknown"}
+        heights = wallets(page).evaluate_all("rows => rows.map((row) => row.clientHeight)")
+        assert width < 1_000 or max(heights) - min(heights) <= 1, "rows do not move when a reason appears"
+        link = page.locator(".w-transactions a").first
         assert link.get_attribute("href").startswith("https://explorer.example/tx/")
+        trace_id = status["progressEvents"][0]["details"]["traceId"]
+        trace = page.get_by_title("Open the trace of this operation")
+        assert trace.get_attribute("href") == f"https://traces.example/trace/{trace_id}"
         assert axe(page) == []
         assert page.evaluate(FITS)
         screenshot(page, f"operation-{name}-{scheme}-{width}")
-    expect(page.get_by_role("link", name="Review", exact=True).last).to_have_attribute("href", "/review")
+    expect(page.get_by_role("link", name="Review", exact=True).last).to_have_attribute(
+        "href", f"/review#{unknown['jobId']}"
+    )
+    bad = next(each for each in expected if each[1] != "bought")[0]
+    page.get_by_text("Events", exact=False).first.click()
+    page.get_by_label("Filter events").fill(bad)
+    number = [each[0] for each in expected].index(bad) + 1
+    expect(page.locator(".events .error").last).to_contain_text(f"wallet {number} ({bad[:4]}…{bad[-4:]})")
+    page.get_by_text("Audit log").click()
+    expect(page.locator(".audit-entries tbody tr")).to_contain_text(["job.submit"])
+    assert cut_at_any_width(page, ".parameters dd", "time") == {}
+    page.locator(f".w-wallet a[title='{bad}']").click()
+    page.wait_for_url(f"{rough.url}/?wallet={bad}")
+    row(page, unknown["jobId"]).get_by_role("link").click()
+    expect(page.locator(f"[data-marked=true] a[title='{bad}']")).to_be_visible()
 
 
 def test_a_run_is_replayed_from_its_events(rough, page, user, axe, screenshot):
@@ -133,30 +156,46 @@ def test_a_run_is_replayed_from_its_events(rough, page, user, axe, screenshot):
     expect(page.locator(".run .badge")).to_have_text(final)
     page.get_by_role("button", name="Leave replay").click()
     expect(slider).to_have_count(0)
+    page.get_by_role("button", name="Start again…").click()
+    request = {"buyAmount": "0.05", "walletCount": "6", "mode": "standard", "userId": user}
+    for name, value in request.items():
+        expect(page.locator(f"dialog [name={name}]")).to_have_value(value)
+    page.keyboard.press("Escape")
 
 
-def test_two_runs_are_shown_side_by_side_on_one_axis(rough, page, user, axe, screenshot):
+def test_two_runs_are_compared_in_one_table_on_one_axis(rough, page, user, axe, screenshot):
     one, other = (rough.submit(userId=user, mode="standard", walletCount=count) for count in (2, 6))
     for job_id in (one, other):
         rough.ended(job_id)
     page.set_viewport_size({"width": 1_440, "height": 900})
     open_console(page, rough, f"/operations/{one}")
     page.get_by_role("button", name="Compare").click()
+    recent = page.get_by_role("dialog").get_by_role("button", name=re.compile(other[:8]))
+    expect(recent).to_contain_text("0.05 SOL")
     page.get_by_label("Id of an operation").fill(other)
     page.get_by_role("dialog").get_by_role("button", name="Compare").click()
     assert page.url.endswith(f"/operations/{one}?with={other}")
-    runs = page.locator(".run")
-    expect(runs).to_have_count(2)
-    expect(runs.nth(0).locator(".waterfall tbody tr")).to_have_count(2)
-    expect(runs.nth(1).locator(".waterfall tbody tr")).to_have_count(6)
-    ends = [
-        [element.inner_text() for element in run.locator(".waterfall .axis span").all()] for run in runs.all()
-    ]
+    expect(page.locator(".run .badge")).to_have_count(2)
+    expect(wallets(page)).to_have_count(6)
+    texts = wallets(page).evaluate_all(
+        "rows => rows.map(({ cells }) => [...cells].slice(1)"
+        ".map((cell) => cell.querySelector('.result')?.textContent))"
+    )
+    for place, job_id in enumerate((one, other)):
+        results = rough.get(f"/api/cto/job/{job_id}/status")["operationResult"]["wallets"]
+        assert [("bought" in row[place]) for row in texts if row[place]] == [
+            each["buy"] == "confirmed" for each in results
+        ]
+    ends = page.locator(".compared .axis").all_inner_texts()
     assert ends[0] == ends[1]
+    expect(page.locator(".differences tr").filter(has_text="Wallets that bought")).to_be_visible()
     assert axe(page) == []
     screenshot(page, "operation-compare")
+    page.set_viewport_size({"width": 320, "height": 900})
+    assert page.evaluate(FITS)
+    screenshot(page, "operation-compare-320")
     page.get_by_role("button", name="Close comparison").click()
-    expect(runs).to_have_count(1)
+    expect(page.locator(".run")).to_have_count(1)
 
 
 def test_a_link_of_an_earlier_release_leads_to_the_operation(system, page, user):
@@ -165,6 +204,9 @@ def test_a_link_of_an_earlier_release_leads_to_the_operation(system, page, user)
     open_console(page, system, f"/?room=job_{job_id}")
     expect(wallets(page)).to_have_count(2)
     assert page.url.endswith(f"/operations/{job_id}")
+    ago = page.locator(".facts .ago")
+    shown = ago.inner_text()
+    wait_until(lambda: ago.inner_text() != shown)  # the time runs on after the end
     open_console(page, system, f"/?room=user_{user}")
     wait_until(lambda: page.url.endswith(f"/?userId={user}"))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from browser.console_page import FITS, open_console, row, with_outcomes
 from playwright.sync_api import expect
@@ -14,16 +16,15 @@ def review_of(page, job_id):
     return page.locator(".review").filter(has=page.locator(f"a[href='/operations/{job_id}']"))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1_280])
-def test_an_operator_resolves_every_unknown_step(rough, page, troubles, user, axe, screenshot, scheme, width):
-    troubles.expect("400 (BAD REQUEST)")
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1_280), ("dark", 320)])
+def test_an_operator_resolves_every_unknown_step(rough, page, user, axe, screenshot, scheme, width):
     (unknown,) = with_outcomes(rough, user, "unknown", mode="standard", walletCount=6)
     job_id = unknown["jobId"]
     steps = rough.get(f"/api/cto/job/{job_id}/review")["unknownIntents"]
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 900})
-    open_console(page, rough, "/review")
+    open_console(page, rough, f"/review#{job_id}")
+    expect(page.locator(".review").first).to_have_attribute("aria-current", "true")
     review = review_of(page, job_id)
     expect(review.locator("tbody tr")).to_have_count(len(steps))
     for step in steps:
@@ -35,25 +36,66 @@ def test_an_operator_resolves_every_unknown_step(rough, page, troubles, user, ax
         review.get_by_role("button", name="Executed", exact=True).first.click()
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("This cannot be undone.")
+        expect(dialog.get_by_title(step["signature"])).to_be_visible()
+        expect(dialog).to_contain_text(f"cto market operation {job_id}")
         if number == 0:
             assert axe(page) == []
             screenshot(page, f"review-dialog-{scheme}-{width}")
-            dialog.locator("[name=spent]").fill("-1")
+            dialog.locator("[name=spent]").fill("abc")
             dialog.get_by_role("button", name="Record as executed").click()
-            expect(dialog.locator("#spent-error")).to_contain_text("greater than or equal to 0")
-        dialog.locator("[name=spent]").fill("0.02")
-        if step["kind"] == "buy":
-            dialog.locator("[name=tokens]").fill("1000")
-        dialog.get_by_role("button", name="Record as executed").click()
-        expect(dialog).to_have_count(0)
+            expect(dialog.locator("#spent-error")).to_contain_text("Must be a number")
+            expect(dialog).to_contain_text("Not recorded")
+        record_after_warnings(dialog, step)
     expect(review).to_have_count(0)
-    assert not rough.get(f"/api/cto/job/{job_id}/status")["needsReview"]
+    status = rough.get(f"/api/cto/job/{job_id}/status")
+    assert not status["needsReview"]
+    assert [each["tokens"] for each in status["resolutions"] if each["kind"] == "buy"] == [
+        1_000_500_000 for step in steps if step["kind"] == "buy"
+    ]
     open_console(page, rough, f"/?userId={user}")
     expect(row(page, job_id).locator(".badge")).to_have_text("unknown, reviewed")
+    row(page, job_id).get_by_role("link").click()
+    for step in steps:
+        shown = page.locator("tr").filter(has=page.get_by_title(step["wallet"]))
+        expect(shown).to_contain_text(f"{step['kind']} executed")
+        expect(shown).to_contain_text("recorded by anonymous")
+    assert page.evaluate(FITS)
+    screenshot(page, f"operation-reviewed-{scheme}-{width}")
+    shows_its_audit_log(page, rough, job_id, 1 + len(steps))
+    assert axe(page) == []
+    assert page.evaluate(FITS)
+    screenshot(page, f"audit-{scheme}-{width}")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1_280])
+def record_after_warnings(dialog, step):
+    """Record unusual figures, which the dialog asks for again."""
+    record = dialog.get_by_role("button", name="Record as executed")
+    dialog.locator("[name=spent]").fill("0.5")
+    record.click()
+    expect(dialog.get_by_role("alert").filter(has_text="Check these figures")).to_contain_text("0.5 SOL")
+    if step["kind"] == "buy":
+        dialog.locator("[name=tokens]").fill("1,000.5")
+        record.click()  # another value is checked again
+    record.click()
+    expect(dialog).to_have_count(0)
+
+
+def shows_its_audit_log(page, system, job_id, count):
+    """Open the audit log of an operation by its id, by an action, and by the beginning of its id."""
+    entries = page.locator(".audit-entries tbody tr")
+    open_console(page, system, f"/audit?jobId={job_id}")
+    expect(entries).to_have_count(count)
+    expect(entries.first).to_contain_text("unknown confirmed")
+    page.get_by_label("Action").select_option("job.submit")
+    expect(entries).to_have_count(1)
+    open_console(page, system, "/audit")
+    page.locator("#audit-jobId").fill(job_id[:8])
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/audit?jobId={job_id}")
+    expect(entries).to_have_count(count)
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1_280), ("dark", 320)])
 def test_the_system_is_shown(rough, page, user, axe, screenshot, scheme, width):
     rough.ended(rough.submit(userId=user))
     page.emulate_media(color_scheme=scheme)
@@ -64,7 +106,12 @@ def test_the_system_is_shown(rough, page, user, axe, screenshot, scheme, width):
     expect(page.get_by_role("row").filter(has_text=worker["id"])).to_contain_text(f"/{worker['slots']}")
     expect(page.locator(".tile").filter(has_text="Workers")).to_contain_text("1")
     expect(page.get_by_role("img", name="Operations that ended in each")).to_be_visible()
-    expect(page.locator(".minutes .completed")).to_have_count(60)
+    for outcome in ("full", "partial", "unknown", "none"):
+        expect(page.locator(f".minutes .{outcome}")).to_have_count(60)
+    (partial,) = with_outcomes(rough, user, "partial", walletCount=6)
+    assert partial["outcome"] == "partial"
+    wait_until(lambda: rough.get("/api/cto/system")["lastHour"]["partial"] > 0)
+    expect(page.locator(".outcomes .partial")).to_have_text(re.compile("[1-9][0-9]* partial"))
     assert axe(page) == []
     assert page.evaluate(FITS)
     screenshot(page, f"system-{scheme}-{width}")
@@ -101,6 +148,11 @@ def test_users_see_neither_reviews_nor_the_system(guarded, page, troubles, user)
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("#connection")).to_have_attribute("data-state", "live")
     expect(page.get_by_role("link", name="System")).to_have_count(0)
-    for path, text in (("/system", "see the state of the system"), ("/review", "review operations")):
-        page.goto(guarded.url + path)
+    only = {
+        "system": "see the state of the system",
+        "review": "review operations",
+        "audit": "see the audit log",
+    }
+    for path, text in only.items():
+        page.goto(f"{guarded.url}/{path}")
         expect(page.get_by_text(f"Only operators can {text}")).to_be_visible()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing, contextmanager
 
 import pytest
 import requests
@@ -112,6 +114,45 @@ def test_an_error_of_the_list_is_shown_and_tried_again(system, tcp_proxy, page, 
     assert axe(page) == []
     page.get_by_role("button", name="Remove filter Wallet nonsense").click()
     expect(page.get_by_role("alert").filter(has_text="wallet")).to_have_count(0)
+
+
+@contextmanager
+def without_archive(system):
+    """Let the archive's database refuse all queries of jobs."""
+    with closing(sqlite3.connect(system.settings.archive_path, timeout=30)) as database:
+        database.execute("ALTER TABLE jobs RENAME TO jobs_away")
+        try:
+            yield
+        finally:
+            database.execute("ALTER TABLE jobs_away RENAME TO jobs")
+
+
+def test_without_the_archive_unfinished_operations_are_shown_and_the_others_come_back(
+    slow, page, troubles, user, axe, screenshot
+):
+    troubles.expect("503")
+    ended = slow.submit(userId=user, walletCount=1)
+    slow.ended(ended)
+    running = slow.submit(userId=user, walletCount=30, buyAmount=0.6)
+    note, list_only = page.get_by_text("Ended operations are not available"), f"/?userId={user}"
+    with without_archive(slow):
+        open_console(page, slow, list_only)
+        expect(note).to_be_visible()
+        expect(row(page, running).locator(".badge")).to_have_text("running")
+        expect(row(page, ended)).to_have_count(0)
+        later = slow.submit(userId=user, walletCount=30, buyAmount=0.6)
+        expect(row(page, later)).to_be_visible()
+        assert axe(page) == []
+        screenshot(page, "archive-away")
+        open_console(page, slow, f"{list_only}&outcome=full")
+        expect(page.get_by_text("No unfinished operation to show")).to_be_visible()
+        open_console(page, slow, list_only)
+        expect(row(page, running)).to_be_visible()
+    expect(row(page, ended)).to_be_visible()
+    expect(note).to_have_count(0)
+    expect(page.locator(".t-total dd")).to_have_text("3")
+    for job_id in (running, later):
+        slow.cto("cancel", job_id)
 
 
 def test_an_unknown_address_is_a_page_and_that_of_the_api_is_json(system, page, troubles, axe, screenshot):

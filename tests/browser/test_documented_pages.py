@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import uuid
 
 import pytest
@@ -24,11 +25,19 @@ import { createRoot } from "react-dom/client";
 import { createElement } from "react";
 createRoot(document.getElementById("root")).render(ELEMENT);
 """
+SHOW_COMPONENT = """
+import { createApp } from "vue";
+import { connect } from "cto-progress";
+import { cto } from "cto-progress/vue";
+import App from "./App.vue";
+createApp(App, { jobId: "JOB" }).use(cto(connect())).mount("#root");
+"""
 # The page and beginning of a block, code before and after it, and the text that it shows or logs at the end.
 CASES = [
-    ("README.md", "<script", "", "", "full"),
-    (CLIENT, "import { connect }", "", "", "SOL"),
-    (CLIENT, "<", "", "", "100"),
+    ("README.md", "<button", "", "", "full"),
+    (CLIENT, "import { connect", "", "", "full"),
+    (CLIENT, "<cto-progress", "", "", "100"),
+    (CLIENT, "<script setup>", "", "", "100 %"),
     (CLIENT, '"use client"', "", RENDER.replace("ELEMENT", 'createElement(Page, { jobId: "JOB" })'), "100 %"),
     (CONTRACT, "const latest", SOCKET, "", "completed"),
     (CONTRACT, "const stream", "", "", "completed"),
@@ -40,7 +49,7 @@ CASES = [
 def show(page, troubles, bundle):
     """Show a block on a page of the gateway, and wait until it shows a text."""
 
-    def show(system, code, kind, expected, user):
+    def show(system, code, kind, expected, user, files=None):
         for trouble in ("Failed to load resource", "401 (Unauthorized)"):
             troubles.expect(trouble)
         logged = []
@@ -51,16 +60,21 @@ def show(page, troubles, bundle):
         if kind == "html":
             html += code
         else:
-            program = bundle(code, kind)
+            program = bundle(code, kind, files)
             page.route(
                 "**/block.js", lambda route: route.fulfill(body=program, content_type="text/javascript")
             )
             html += '<script type="module" src="/block.js"></script>'
         page.route("**/a-page", lambda route: route.fulfill(body=html, content_type="text/html"))
         page.goto(f"{system.url}/a-page")
+        if re.search(">Start", "".join([code, *(files or {}).values()])):
+            page.get_by_role("button", name="Start").click()
 
         def shown():
-            return any(expected in text for text in [page.text_content("body"), *logged])
+            outcomes = page.evaluate(
+                "[...document.querySelectorAll('[outcome]')].map((each) => each.outerHTML).join()"
+            )
+            return any(expected in text for text in [page.text_content("body"), outcomes, *logged])
 
         for _ in itertools.takewhile(lambda _: not shown(), range(1_200)):
             page.wait_for_timeout(50)
@@ -89,7 +103,10 @@ def test_a_block_shows_live_operations(system, show, name, first, before, after,
     job_id = system.submit(userId=user, mode="standard", walletCount=20)
     each = block(name, first)
     code = adapted(before + each.code.replace('"use client";', "") + after, system, user, job_id)
-    show(system, code, each.language, expected, user)
+    if each.language == "vue":
+        show(system, SHOW_COMPONENT.replace("JOB", job_id), "js", expected, user, {"./App.vue": code})
+    else:
+        show(system, code, each.language, expected, user)
 
 
 def test_a_token_is_renewed_on_an_open_socket(guarded, show):
@@ -102,15 +119,30 @@ def test_a_page_gets_its_tokens_from_the_login(guarded, show):
     show(guarded, code, "js", "live", "7")
 
 
-def test_the_components_of_next_show_a_job(system, show):
+START_NEXT = """
+import { createRoot } from "react-dom/client";
+import Layout from "./layout";
+import Page from "./page";
+createRoot(document).render(<Layout><Page /></Layout>);
+"""
+
+
+def test_the_app_of_next_starts_an_operation_and_shows_it(system, show, page):
     user = f"p{uuid.uuid4().hex[:10]}"
-    job_id = system.submit(userId=user)
-    provider, job = nextjs('"use client"')
-    element = f"createElement(CTO, null, createElement(Job, {{ jobId: '{job_id}' }}))"
-    code = "\n".join([provider, job, RENDER.replace("ELEMENT", element)]).replace('"use client";', "")
-    show(
-        system, code.replace("process.env.NEXT_PUBLIC_CTO_URL", f'"{system.url}"'), "jsx", "100 % full", user
-    )
+    names = ["./cto", "./layout", "./job", "./page"]
+    codes = [each.code for each in blocks(NEXT) if each.language == "jsx"]
+    files = {name: adapted(code, system, user, "") for name, code in zip(names, codes, strict=True)}
+    (variables,) = nextjs("NEXT_PUBLIC_CTO_URL")
+    for name, value in (line.split("=") for line in adapted(variables, system, user, "").splitlines()):
+        files = {path: code.replace(f"process.env.{name}", f'"{value}"') for path, code in files.items()}
+
+    def operations(route):  # the route handler, which the next test runs
+        assert uuid.UUID(route.request.headers["idempotency-key"])
+        job_id = system.submit(userId=user, tokenAddress=route.request.post_data_json["tokenAddress"])
+        route.fulfill(json={"success": True, "data": {"jobId": job_id}})
+
+    page.route("**/api/operations", operations)
+    show(system, START_NEXT, "jsx", "100 % full", user, files)
 
 
 def test_the_route_of_next_starts_an_operation_once(system):

@@ -8,6 +8,12 @@ import pytest
 from support.javascript import CLIENT, NODE
 from support.waiting import wait_until
 
+ADD_ELEMENT = """([url, job]) => {
+  const element = document.createElement("cto-progress");
+  element.setAttribute("url", url);
+  element.setAttribute("job", job);
+  document.getElementById("jobs").append(element);
+}"""
 EXAMPLES = ["vanilla", "element", "react", "vue", "react-native"]
 
 
@@ -58,14 +64,24 @@ def test_an_example_runs_on_simulated_operations(site, page, name):
     start_two(page)
 
 
+def test_an_example_says_how_to_allow_its_origin(gateway, site, page, troubles):
+    for expected in ("blocked by CORS policy", "Failed to load resource", "WebSocket connection"):
+        troubles.expect(expected)
+    foreign = site.replace("127.0.0.1", "localhost")  # another origin, which the gateway does not accept
+    advice = f"restart it with CTO_CORS_ORIGINS=…,{foreign}"
+    for name in EXAMPLES:
+        page.goto(f"{foreign}/dist/{name}/?url={gateway.url}")
+        page.get_by_role("button", name="Start an operation").click()
+        page.get_by_text(advice).first.wait_for()
+    page.goto(f"{foreign}/dist/element/?simulate")
+    page.evaluate(ADD_ELEMENT, [gateway.url, "a-job"])
+    page.get_by_text("Not connected").wait_for()
+    page.get_by_role("alert").get_by_text(advice).wait_for()
+
+
 def test_the_element_shows_that_a_job_does_not_exist(gateway, site, page, axe):
     page.goto(f"{site}/client/examples/element/?simulate")
-    page.evaluate(f"""() => {{
-      const element = document.createElement("cto-progress");
-      element.setAttribute("url", "{gateway.url}");
-      element.setAttribute("job", "unknown");
-      document.getElementById("jobs").append(element);
-    }}""")
+    page.evaluate(ADD_ELEMENT, [gateway.url, "unknown"])
     page.get_by_role("alert").get_by_text("no job").wait_for()
     assert axe(page) == []
 

@@ -15,10 +15,24 @@ DOCS = Path(__file__).parents[2] / "docs" / "how-to"
 GUIDE = DOCS / "frontend.md"
 TEXT = GUIDE.read_text()
 BLOCK = re.compile(r"(?:<!-- shows: (.*?) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
+START = re.compile(r'[>"]Start')  # the label of a button
+
+
+def programs(page):
+    """Return the text that each program shows, its language, its code, and its other files."""
+    found = []
+    for shows, kind, code in BLOCK.findall(page.read_text()):
+        if kind == "vue":  # a component of the program before it
+            found[-1][3]["./App.vue"] = code
+        else:
+            found.append((shows, kind, code, {}))
+    return found
+
+
 RUN = [
-    pytest.param(*block, id=f"{page.stem}-{number}-{block[1]}")
+    pytest.param(*program, id=f"{page.stem}-{number}-{program[1]}")
     for page in (GUIDE, DOCS / "migrating.md")
-    for number, block in enumerate(BLOCK.findall(page.read_text()))
+    for number, program in enumerate(programs(page))
 ]
 ADDRESS = "127.0.0.1:3000"  # in the guide
 JOBS = """
@@ -31,28 +45,37 @@ setInterval(() => fetch("/api/cto/jobs", {
 """  # starts jobs for the blocks that only track
 
 
-@pytest.mark.parametrize(("shows", "kind", "code"), RUN)
-def test_a_block_shows_its_expected_text(request, page, troubles, bundle, shows, kind, code):
+@pytest.mark.parametrize(("shows", "kind", "code", "files"), RUN)
+def test_a_block_shows_its_expected_text(request, page, troubles, bundle, shows, kind, code, files):
     assert shows, "add the expected text before the block: <!-- shows: … -->"
     system = request.getfixturevalue("guarded" if "token:" in code else "system")
     code = code.replace(ADDRESS, system.url.removeprefix("http://"))
     user = f"g{uuid.uuid4().hex[:10]}"
     code = code.replace("demo", user)
+    files = {name: text.replace("demo", user) for name, text in files.items()}
+    starts = START.search("".join([code, *files.values()]))
+    submits = re.search("submit|POST", code + "".join(files.values()), re.IGNORECASE)
+    assert starts or not submits or "nonsense" in code or "simulate" in code, "a page must not buy at load"
     for expected in ("Failed to load resource", "no-such-job"):
         troubles.expect(expected)
     logged = []
     page.on("console", lambda message: logged.append(message.text))
     page.route("**/session/cto-token", lambda route: route.fulfill(body=token(user)))
-    html = '<!doctype html><html lang="en"><meta charset="utf-8"><title>guide</title><div id="root"></div>'
+    html = '<!doctype html><html lang="en"><meta charset="utf-8"><title>guide</title>'
+    html += '<div id="root"></div><div id="app"></div>'
     if kind == "html":
         page.route("**/guide", lambda route: route.fulfill(body=html + code, content_type="text/html"))
     else:
-        program = bundle(code, "jsx" if kind == "jsx" else "js")
+        program = bundle(code, "jsx" if kind == "jsx" else "js", files)
         page.route("**/block.js", lambda route: route.fulfill(body=program, content_type="text/javascript"))
         html += '<script type="module" src="/block.js"></script>'
         page.route("**/guide", lambda route: route.fulfill(body=html, content_type="text/html"))
     page.goto(f"{system.url}/guide")
-    if "submit" not in code and "POST" not in code and system.settings.auth == "off":
+    if starts:
+        page.wait_for_timeout(100)
+        assert not system.get("/api/cto/jobs", userId=user)["jobs"], "nobody has pressed Start"
+        page.get_by_role("button", name="Start").click()
+    elif not submits and system.settings.auth == "off":
         page.evaluate(JOBS.replace("demo", user))
 
     def shown():

@@ -15,7 +15,7 @@ from support.telegram import USER, Telegram
 from support.waiting import wait_until
 
 PAGE = "docs/tutorial.md"
-BOT_PATH = [ROOT / "clients" / "python" / "src", ROOT / "tests" / "support" / "stub_of_telegram"]
+CLIENT = ROOT / "clients" / "python" / "src"
 
 
 class Reader:
@@ -58,8 +58,8 @@ class Reader:
         return self.started[-1]
 
     def start_bot(self, first, telegram):
-        path = os.pathsep.join(map(str, BOT_PATH))
-        return self.start(block(PAGE, first).code, PYTHONPATH=path, TELEGRAM_URL=telegram.url)
+        code = block(PAGE, first).code.replace("bot-venv/bin/", "")  # without the installation
+        return self.start(code, PYTHONPATH=str(CLIENT), TELEGRAM_URL=telegram.url)
 
     def interrupt(self, process):
         process.signal(signal.SIGINT)

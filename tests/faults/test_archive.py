@@ -96,9 +96,7 @@ def check(system, engine, job_ids):
         assert unpacked(row.result) == result_json(system.client.get(keys.meta(job_id)))
         job = system.client.hgetall(keys.job(job_id))
         log = with_resolutions(job, system.client.hgetall(keys.intents(job_id)))
-        assert json.loads(unpacked(row.intents)) == {
-            name.decode(): json.loads(record) for name, record in log.items()
-        }
+        assert json.loads(unpacked(row.intents)) == {name: json.loads(record) for name, record in log.items()}
         for key in (keys.job, keys.events, keys.meta, keys.intents):
             assert system.client.ttl(key(job_id)) > 0, f"{key(job_id)} does not expire"
 

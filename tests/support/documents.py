@@ -60,10 +60,11 @@ PAGES_RUN_BY = {
 # The test that runs a block, by page and beginning of its first line.
 RUN_BY = {
     ("README.md", ".venv/bin/cto submit"): COMMANDS,
-    ("README.md", "<script"): BROWSER,
+    ("README.md", "<button"): BROWSER,
     ("README.md", "curl -X POST"): COMMANDS,
-    ("clients/js/README.md", "import { connect }"): BROWSER,
-    ("clients/js/README.md", "<"): BROWSER,
+    ("clients/js/README.md", "import { connect"): BROWSER,
+    ("clients/js/README.md", "<cto-progress"): BROWSER,
+    ("clients/js/README.md", "<script setup>"): BROWSER,
     ("clients/js/README.md", '"use client"'): BROWSER,
     ("clients/python/README.md", "from cto_client"): COMMANDS,
     ("clients/python/README.md", "import asyncio"): COMMANDS,
@@ -82,7 +83,9 @@ RUN_BY = {
     ("docs/how-to/existing-login.md", "cto revoke"): COMMANDS,
     ("docs/how-to/local-chain.md", "cto local-chain"): LOCAL_CHAIN,
     ("docs/how-to/local-chain.md", "curl -s"): LOCAL_CHAIN,
+    ("docs/how-to/nextjs.md", "NEXT_PUBLIC_CTO_URL"): BROWSER,
     ("docs/how-to/nextjs.md", '"use client"'): BROWSER,
+    ("docs/how-to/nextjs.md", "import { CTO }"): BROWSER,
     ("docs/how-to/nextjs.md", "export async function POST"): BROWSER,
     ("docs/how-to/own-market.md", '"""A market'): OWN_MARKET,
     ("docs/how-to/own-market.md", '"""The contract'): OWN_MARKET,
@@ -119,11 +122,13 @@ NOT_RUN = {
     ("README.md", "make demo"): "installs; tests/acceptance/test_commands.py runs `cto demo` and `cto up`",
     ("benchmarks/README.md", ""): _MEASURES,
     ("clients/js/README.md", "npm"): _REGISTRY,
+    ("clients/js/README.md", "mkdir -p vendor"): _REGISTRY,
     ("clients/python/README.md", "pip"): _REGISTRY,
     (
         "docs/explanation/scaling.md",
         "export CTO_REDIS_URL",
     ): "needs three machines; tests/faults has Sentinels",
+    ("docs/how-to/console.md", "CTO_PAPER_SILENT_RATE"): "never ends; the browser tests run such a system",
     ("docs/how-to/deploying.md", "make secrets"): _DOCKER,
     ("docs/how-to/deploying.md", "services:"): _DOCKER,
     ("docs/how-to/deploying.md", "PYTHON_IMAGE="): _DOCKER,
@@ -142,7 +147,10 @@ NOT_RUN = {
     ("docs/how-to/solana.md", "CTO_AUTH=off CTO_MARKET=solana"): "never ends; `cto demo` runs it",
     ("docs/how-to/solana.md", "CTO_SIGNER_KEY_FILE"): "tests/integration/signer has the command",
     ("docs/reference/cli.md", "cto login"): "needs two gateways; tests/acceptance/test_profiles.py",
-    ("docs/how-to/telegram-bot.md", "pip"): "installs; tests/acceptance/test_aiogram_bot.py runs the bot",
+    (
+        "docs/how-to/telegram-bot.md",
+        "python3 -m venv",
+    ): "installs; tests/acceptance/test_aiogram_bot.py runs the bot",
 }
 
 

@@ -266,8 +266,7 @@ class SplitSystem(Access):
     def intent_log(self, job_id):
         """Return the job's intent log, with resolutions; ``None`` if it has no plan yet."""
         job = self.client.hgetall(keys.job(job_id))
-        fields = with_resolutions(job, self.client.hgetall(keys.intents(job_id)))
-        return decode_log({name.decode(): text for name, text in fields.items()})
+        return decode_log(with_resolutions(job, self.client.hgetall(keys.intents(job_id))))
 
     def wait_for_events(self, job_id, count, timeout_s=60):
         wait_until(lambda: len(self.events(job_id)) >= count, timeout_s)

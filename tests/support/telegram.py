@@ -22,7 +22,7 @@ class Telegram(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.updates, self.messages = [], {}
         self.first_update = time.time_ns() // 1_000_000  # each bot has its own ids
-        self.refuse_next_edit = False
+        self.failures = []  # of the next edits: an HTTP status, or 0 to close the connection
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def write(self, text, user=USER):
@@ -67,15 +67,18 @@ class Method(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
         fields = {name: values[0] for name, values in parse_qs(body).items()}
         method, server = self.path.rpartition("/")[2], self.server
-        if method == "editMessageText" and server.refuse_next_edit:
-            server.refuse_next_edit = False
-            self._send(
-                429, {"ok": False, "description": "Too Many Requests", "parameters": {"retry_after": 1}}
-            )
+        if method == "editMessageText" and server.failures:
+            self._fail(server.failures.pop(0))
         else:
             self._send(200, {"ok": True, "result": server.answer(method, fields)})
 
     do_GET = do_POST  # noqa: N815 - the name that the base class calls
+
+    def _fail(self, status):
+        if status:
+            failure = {"ok": False, "error_code": status, "description": "failed"}
+            self._send(status, failure | ({"parameters": {"retry_after": 1}} if status == 429 else {}))
+        self.close_connection = True
 
     def _send(self, status, document):
         body = json.dumps(document).encode()

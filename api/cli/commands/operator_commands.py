@@ -48,14 +48,21 @@ def backup() -> None:
 
 
 @click.command("migrate")
-def migrate_archive() -> None:
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 3_600),
+    default=0,
+    help="Seconds to wait until the database accepts connections.",
+)
+def migrate_archive(*, wait: float) -> None:
     """Bring the archive's database to the schema of this release.
 
     With PostgreSQL, run it before the processes of a new release start. SQLite is migrated at start.
     """
     settings = Settings.from_env()
-    enter_if_possible(Action.ARCHIVE_MIGRATE, target=database.location(settings))
     with database.connected(settings) as engine:
+        database.wait_until_reachable(engine, wait)
+        enter_if_possible(Action.ARCHIVE_MIGRATE, target=database.location(settings))
         before, after = migrate(engine)
     if before == after:
         click.echo(f"nothing to do: {database.location(settings)} has version {after}")

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
+from api.cli.commands.resolution_advice import NOT_EXECUTED, doubts, options, placeholders, results_in_ledger
 from api.cli.job_ids import PAGE, SEARCHED, JobIdParameter, match_prefix
 from api.cli.program_name import program
 from api.cli.shared_options import as_json
@@ -23,7 +24,7 @@ from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.store.store_connection import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from redis import Redis
 
@@ -37,7 +38,10 @@ if TYPE_CHECKING:
 @click.option("--not-executed", is_flag=True, help="The intent was not executed. This cannot be undone.")
 @click.option("--spent", type=click.FloatRange(0, MAX_BUY_SOL), default=0, help="SOL spent, fees included.")
 @click.option(
-    "--tokens", type=click.IntRange(0), default=0, help="Tokens that the buy received, in base units."
+    "--tokens",
+    type=click.IntRange(0),
+    default=0,
+    help="Tokens that the buy received, in base units: with six decimals, 1 token is 1000000.",
 )
 @yes_option
 @as_json
@@ -63,9 +67,10 @@ def resolve(  # noqa: PLR0913 - one parameter per option
     with connect(settings) as store:
         job = _stored_job_id(store, job)
         if intent is not None:
+            resolution = Resolution(executed, to_lamports(spent), tokens)
+            _warn(settings, store, job, intent, resolution)
             found = "executed" if executed else "not executed"
             confirm(f"Record that {intent} was {found}? This cannot be undone.", yes=yes)
-            resolution = Resolution(executed, to_lamports(spent), tokens)
             job_review.resolve(store, job, intent, resolution, actor=actor, replicas=settings.replicas)
         unknown = job_review.unknown_intents(store, job)
         closed = not unknown and job_review.close(store, job, actor=actor, replicas=settings.replicas)
@@ -76,7 +81,7 @@ def resolve(  # noqa: PLR0913 - one parameter per option
     if intent is not None:
         click.echo(f"{intent}: {'executed' if executed else 'not executed'}")
     if unknown:
-        _show_unknown(job, unknown)
+        _show_unknown(job, unknown, results_in_ledger(settings, job))
     elif closed or intent is not None:
         click.echo(f"{job} has no unknown intents left and no longer needs review")
     else:
@@ -101,6 +106,13 @@ def _newest(history: JournalQueries) -> Iterator[JobSummary]:
             return
 
 
+def _warn(settings: Settings, store: Redis, job: str, intent_id: str, entered: Resolution) -> None:
+    for intent in job_review.unknown_intents(store, job):
+        if intent.intent_id == intent_id:
+            for doubt in doubts(intent, entered, results_in_ledger(settings, job)):
+                click.echo(f"warning: {doubt}", err=True)
+
+
 def _intent_fields(intent: job_review.UnknownIntent) -> dict[str, Any]:
     return {
         "intentId": intent.intent_id,
@@ -112,14 +124,23 @@ def _intent_fields(intent: job_review.UnknownIntent) -> dict[str, Any]:
     }
 
 
-def _show_unknown(job: str, unknown: list[job_review.UnknownIntent]) -> None:
+def _show_unknown(
+    job: str, unknown: list[job_review.UnknownIntent], results: Mapping[str, Resolution] | None
+) -> None:
     table = Table("step", "kind", Column("wallet", overflow="fold"), "SOL")
     for intent in unknown:
         table.add_row(intent.description, intent.kind, intent.wallet, f"{to_sol(intent.lamports):.9f}")
     Console().print(table)
-    click.echo("Look up each signature at the market or in an explorer, and record whether it was executed:")
-    for intent in unknown:  # outside the table, which would break such long words
+    if results is None:
         click.echo(
-            f"\n{intent.signature}\n  {program()} resolve {job} --intent {intent.intent_id} --executed"
+            "Look up each signature at the market or in an explorer, and record whether it was executed:"
         )
-    click.echo("\nor --not-executed. This cannot be undone.")
+    else:
+        click.echo("These commands record what the ledger of the paper market has now:")
+    for intent in unknown:  # outside the table, which would break such long words
+        given = (
+            placeholders(intent) if results is None else options(results.get(intent.intent_id, NOT_EXECUTED))
+        )
+        click.echo(f"\n{intent.signature}\n  {program()} resolve {job} --intent {intent.intent_id} {given}")
+    other = "or --not-executed" if results is None else "An order without an entry may still be executed late"
+    click.echo(f"\n{other}. A resolution cannot be undone.")

@@ -40,7 +40,8 @@ def run_demo(*, keep: bool) -> None:
 def check_system(*, as_json: bool) -> None:
     """Check the configuration, store, gateway and workers.
 
-    Exits with 1 if a check fails.
+    It checks the system of the CTO_* settings, by default the one in this folder. Saved profiles have no
+    effect. Exits with 1 if a check fails.
     """
     findings = []
     for finding in examine(Settings.from_env()):

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from redis import Redis
+from redis.exceptions import ConnectionError as StoreConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as StoreTimeoutError
 
 from api.auth.auth_settings_check import validate_auth_settings
 from api.cli.program_name import program
-from api.cli.rest_client import GatewayError, RestClient
+from api.cli.rest_client import GatewayError, RestClient, client_for
 from cto_worker.archive import database
 from cto_worker.archive.schema_version import check_schema
 from cto_worker.errors import ArchiveUnavailableError, ConfigError, MarketError
@@ -20,6 +22,7 @@ from cto_worker.observability.heartbeat_reader import running_processes
 from cto_worker.store import job_review, keys
 from cto_worker.store.sentinel import connection_options
 from cto_worker.store.store_connection import check_durable, connect
+from cto_worker.store.store_reachability import missing_system, store_name
 from cto_worker.unknown_settings import unknown_settings
 
 if TYPE_CHECKING:
@@ -52,7 +55,10 @@ class _CheckFailed(Exception):  # noqa: N818 - a finding, not an error
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Run all checks in order: configuration, store, archive, market, gateway, workers, queue, review."""
+    """Run all checks in order: configuration, store, archive, market, gateway, workers, queue, review.
+
+    If the store is not reachable, this is the only finding of the checks that need it.
+    """
     for text in unknown_settings().values():
         yield Finding("environment", right=True, text=text, warning=True)
     sentinels = settings.sentinels
@@ -70,22 +76,32 @@ def examine(settings: Settings) -> Iterator[Finding]:
             "queue": lambda: f"{store.llen(keys.QUEUE)} queued messages",
             "review": lambda: _review(store),
         }
+        reported = False
         for name, check in checks.items():
-            yield _finding(name, check, settings)
+            try:
+                yield _finding(name, check)
+            except RedisError as error:
+                if reported and isinstance(error, (StoreConnectionError, StoreTimeoutError)):
+                    continue
+                reported = True
+                text = f"{store_name(settings)} is not reachable: {error}"
+                yield Finding(name, right=False, text=text, mend=_store_mend(settings))
 
 
-def _finding(name: str, check: Callable[[], str], settings: Settings) -> Finding:
+def _finding(name: str, check: Callable[[], str]) -> Finding:
+    """Run a check. Raises ``RedisError`` if the store does not answer it."""
     try:
         return Finding(name, right=True, text=check())
     except _CheckFailed as failure:
         return Finding(name, right=False, text=str(failure), mend=failure.mend)
-    except RedisError as error:
-        mend = (
-            f"start it with `{_up()}`, or set CTO_REDIS_URL to a running store"
-            if settings.embedded
-            else "start the store that CTO_REDIS_URL names, or correct the URL"
-        )
-        return Finding(name, right=False, text=f"the store is not reachable: {error}", mend=mend)
+
+
+def _store_mend(settings: Settings) -> str:
+    if elsewhere := missing_system(settings):
+        return f"{elsewhere}. If you have no system yet, start it with `{_up()}`"
+    if settings.embedded:
+        return f"start it with `{_up()}`, or set CTO_REDIS_URL to a running store"
+    return "start the store that CTO_REDIS_URL names, or correct the URL"
 
 
 def _configuration(settings: Settings, store: Redis) -> str:
@@ -192,6 +208,8 @@ def _market(settings: Settings, store: Redis) -> str:
     except ConfigError as error:
         raise _CheckFailed(str(error), "correct CTO_MARKET (docs/how-to/own-market.md)") from error
     except MarketError as error:
+        if isinstance(error.__cause__, RedisError):  # of the paper market: reported with the store
+            raise error.__cause__ from error
         raise _CheckFailed(f"{settings.market} does not answer: {error}", "check its services") from error
 
 
@@ -225,8 +243,34 @@ def _gateway(settings: Settings, store: Redis) -> str:
         if error.code == "unreachable" and (others := _known_gateways(settings, store)):
             return f"none at {settings.base_url}; running elsewhere: {', '.join(others)}"
         start = f"`{_up()}`" if settings.embedded else "`python -m api.wsgi`, or its container"
-        raise _CheckFailed(_text(error, settings), f"start it with {start}, and read its output") from error
+        mend = missing_system(settings) or f"start it with {start}, and read its output"
+        raise _CheckFailed(_text(error, settings), mend) from error
+    _check_store_of_gateway(settings, store)
     return f"ready at {settings.base_url}"
+
+
+def _check_store_of_gateway(settings: Settings, store: Redis) -> None:
+    """Check that the gateway at the address of these settings, which is ready, uses their store."""
+    try:
+        own = set(running_processes(store, "gateway"))
+    except (StoreConnectionError, StoreTimeoutError):
+        own = set()
+    if own and not own.isdisjoint(_gateways_of_system(settings) or own):
+        return
+    raise _CheckFailed(
+        f"{settings.base_url} is the gateway of another system: it does not use {store_name(settings)}",
+        "run the command with that system's CTO_DATA_DIR or CTO_REDIS_URL, "
+        "or set CTO_PORT to the port of this system",
+    )
+
+
+def _gateways_of_system(settings: Settings) -> set[str]:
+    """Return the names of the gateways in the store of the gateway; none if it does not tell this caller."""
+    try:
+        system = client_for(settings, settings.base_url).get("/api/cto/system")
+    except GatewayError:
+        return set()
+    return {gateway["id"] for gateway in system["gateways"]}
 
 
 def _text(error: GatewayError, settings: Settings) -> str:

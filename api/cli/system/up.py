@@ -7,6 +7,7 @@ import shlex
 import socket
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
@@ -20,12 +21,13 @@ from api.cli import profiles
 from api.cli.program_name import program
 from api.cli.system.market_processes import chain_url, market_processes, uses_local_chain
 from api.cli.system.process_supervisor import Spec, Supervisor
-from cto_worker.config import Settings
+from cto_worker.config import ENV_PREFIX, VARIABLES, Settings
 from cto_worker.errors import ConfigError
 from cto_worker.market_registry import platforms
 from cto_worker.observability import flower_options
 from cto_worker.observability.heartbeat_reader import running_processes
 from cto_worker.observability.logging_setup import json_line
+from cto_worker.setting_fields import declaration
 from cto_worker.store.embedded import answers, check_unused
 from cto_worker.store.store_connection import connect
 from cto_worker.store.store_reachability import AGAIN_S, WAITING, unreachable
@@ -53,9 +55,9 @@ def up(
         flower_options.environment(settings)
         ports["CTO_FLOWER_PORT"] = settings.flower_port
     for name, port in ports.items():
-        _check_free(settings, settings.host, port, name)
+        _check_free(settings.host, port, name)
     if uses_local_chain(settings):
-        _check_free(settings, "127.0.0.1", settings.local_chain_port, "CTO_LOCAL_CHAIN_PORT")
+        _check_free("127.0.0.1", settings.local_chain_port, "CTO_LOCAL_CHAIN_PORT")
     if settings.embedded:
         check_unused(settings)
     readiness = Readiness(settings, {"worker": workers, "gateway": gateways}, flower=flower)
@@ -220,7 +222,7 @@ def _default_gateway_is_saved() -> bool:
         return True
 
 
-def _check_free(settings: Settings, host: str, port: int, name: str) -> None:
+def _check_free(host: str, port: int, name: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -229,8 +231,16 @@ def _check_free(settings: Settings, host: str, port: int, name: str) -> None:
         except OSError as error:
             raise ConfigError(
                 f"port {port} on {host} is in use ({error.strerror}): stop the process that uses it, "
-                f"or choose another port: CTO_AUTH={settings.auth} {name}={port + 1} {program()} up"
+                f"or choose another port: {_command_with(**{name: str(port + 1)})}"
             ) from error
+
+
+def _command_with(**changes: str) -> str:
+    """Return the command that starts the system again with these changes. It contains no secrets."""
+    secret = {ENV_PREFIX + each.name.upper() for each in fields(Settings) if declaration(each).secret}
+    given = {name: value for name, value in os.environ.items() if value and name in VARIABLES - secret}
+    words = [f"{name}={shlex.quote(value)}" for name, value in sorted((given | changes).items())]
+    return " ".join([*words, f"{program()} up"])
 
 
 def _answers(url: str) -> bool:

@@ -50,6 +50,8 @@ def _facts(job: dict[str, Any]) -> Iterator[tuple[str, str | Text]]:
     yield "buys", buys_of(latest) or "not planned yet"
     if "tokensBought" in result:
         yield "tokens", f"{result['tokensBought']:,} base units"
+    if recorded := job.get("resolutions"):
+        yield "recorded", _recorded(recorded)
     yield "created", f"{local_time(first['timestamp'])} {time_zone(first['timestamp'])}"
     if job["status"] in ENDED:
         lasted = exact_duration(max(0, latest["timestamp"] - first["timestamp"]))
@@ -57,6 +59,16 @@ def _facts(job: dict[str, Any]) -> Iterator[tuple[str, str | Text]]:
     yield "runs", str(latest["attempt"])
     if "error" in details:
         yield "error", Text(f"{details.get('errorCode', '')}: {details['error']}", BAD)
+
+
+def _recorded(resolutions: list[dict[str, Any]]) -> str:
+    """Return the sums of what operators recorded, which the counts of the job do not include."""
+    executed = sum(each["executed"] for each in resolutions)
+    spent, tokens = (sum(each[name] for each in resolutions) for name in ("spent", "tokens"))
+    return (
+        f"{executed} of {len(resolutions)} unknown steps as executed: "
+        f"in addition {sol(spent)} SOL spent, {tokens:,} base units"
+    )
 
 
 def _state(job: dict[str, Any]) -> tuple[str, str]:
@@ -80,8 +92,11 @@ def _steps_by_wallet(job: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _wallet_lines(job: dict[str, Any], wallet: str, steps: list[dict[str, Any]]) -> Iterator[Text]:
+    resolutions = {each["signature"]: each for each in job.get("resolutions", ())}
     for step in steps:
         yield _step_line(step)
+        if found := resolutions.get(step["signature"]):
+            yield _resolution_line(found)
         if step.get("error"):
             yield Text(f"{INDENT * 2}{step['errorCode']}: {step['error']}", STATE_COLOURS["failed"])
         if step["signature"]:
@@ -97,11 +112,22 @@ def _wallet_lines(job: dict[str, Any], wallet: str, steps: list[dict[str, Any]])
 def _step_line(step: dict[str, Any]) -> Text:
     line = Text(f"{INDENT}{step['kind']:<{LABEL_WIDTH}}")
     line.append(f"{step['status']:<10}", STATE_COLOURS.get(step["status"], ""))
-    cost = "fees" if step["kind"] == "transfer" else "spent"
-    line.append(f" {cost} {sol(step['spent'])} SOL")
-    if step["kind"] == "buy" and step["tokens"]:
-        line.append(f", {step['tokens']:,} base units")
+    line.append(" cost not known" if step["status"] == "unknown" else f" {_cost(step)}")
     return line
+
+
+def _resolution_line(found: dict[str, Any]) -> Text:
+    """Return what an operator recorded for an unknown step."""
+    result, colour = ("executed", GOOD) if found["executed"] else ("not executed", BAD)
+    line = Text(INDENT * 2).append(f"recorded as {result}", colour)
+    if found["by"]:
+        line.append(f" by {found['by']}, {local_time(found['at'])}")
+    return line.append(f": {_cost(found)}")
+
+
+def _cost(step: dict[str, Any]) -> str:
+    cost = f"{'fees' if step['kind'] == 'transfer' else 'spent'} {sol(step['spent'])} SOL"
+    return cost + (f", {step['tokens']:,} base units" if step["tokens"] else "")
 
 
 def _event_line(event: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 // The frame of every view: header, banners, dialogs, and the view of the address.
 import { html, useEffect, useState } from "/static/third_party/preact.js";
+import { AuditView } from "/static/console/audit/view.js";
 import { Banners } from "/static/console/banners.js";
 import { Header } from "/static/console/header.js";
 import { KeysDialog, useKeys } from "/static/console/keys.js";
@@ -14,22 +15,27 @@ import { SystemView } from "/static/console/system/view.js";
 import { T } from "/static/console/texts.js";
 import { Empty } from "/static/console/ui.js";
 
-const VIEWS = { operations: OperationsView, operation: OperationView, review: ReviewView, system: SystemView, unknown: UnknownPage };
+const VIEWS = { operations: OperationsView, operation: OperationView, review: ReviewView, audit: AuditView, system: SystemView, unknown: UnknownPage };
 
 export function App({ session, signIn }) {
   const route = useRoute();
   const [dialog, setDialog] = useState(null);
   const connection = useObservable(session.connection);
+  const [startValues, setStartValues] = useState({});
   const open = (name) => setDialog((before) => before ?? name);
+  /** Open the start dialog with these values instead of its defaults. */
+  const start = (values = {}) => {
+    setStartValues(values);
+    open("start");
+  };
   useKeys({
-    "?": () => open("keys"), n: () => open("start"),
-    "g o": () => navigate("/"), "g r": () => navigate("/review"), "g s": () => navigate("/system"),
+    "?": () => open("keys"), n: () => start(),
+    "g o": () => navigate("/"), "g r": () => navigate("/review"), "g a": () => navigate("/audit"), "g s": () => navigate("/system"),
   });
   const View = VIEWS[route.view];
   const title = route.view === "unknown" ? T.unknownPage.title : T.nav[route.view] ?? T.operation.title;
   useEffect(() => { document.title = `${title} · ${T.product}`; }, [title]);
   if (session.isSignedOut) return html`<${SignIn} session=${session} error=${connection.error} signIn=${signIn} />`;
-  const start = () => open("start");
   return html`<a class="skip" href="#main">${T.skip}</a>
     <${Header} session=${session} route=${route} openKeys=${() => open("keys")} />
     <${Banners} session=${session} />
@@ -37,7 +43,7 @@ export function App({ session, signIn }) {
       <${View} key=${route.jobId ?? route.view} session=${session} route=${route} start=${start} />
     </main>
     ${dialog === "keys" && html`<${KeysDialog} onClose=${() => setDialog(null)} />`}
-    ${dialog === "start" && html`<${StartDialog} session=${session} onClose=${() => setDialog(null)} />`}`;
+    ${dialog === "start" && html`<${StartDialog} session=${session} initial=${startValues} onClose=${() => setDialog(null)} />`}`;
 }
 
 function UnknownPage() {

@@ -3,12 +3,12 @@ import { html, useState } from "/static/third_party/preact.js";
 import { T } from "/static/console/texts.js";
 import { errorText, joined } from "/static/console/ui.js";
 
-/** Return the errors of a form: `fields` by name, and a `general` text. `show` takes an error of the gateway, `set` own ones. */
-export function useFieldErrors() {
+/** Return the errors of a form: `fields` by name, and a `general` text. `show` takes an error of the gateway, `set` own ones; `text` is the general text for wrong fields. */
+export function useFieldErrors(text = T.start.correct) {
   const [{ fields, general }, setErrors] = useState({ fields: {}, general: "" });
   const set = (found) => {
     const names = Object.keys(found);
-    setErrors({ fields: found, general: names.length ? T.start.correct : "" });
+    setErrors({ fields: found, general: names.length ? text : "" });
     if (names.length) requestAnimationFrame(() => document.querySelector("dialog [aria-invalid=true]")?.focus());
     return names.length > 0;
   };

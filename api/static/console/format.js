@@ -4,6 +4,7 @@ import { LOCALE, T } from "/static/console/texts.js";
 
 const EXACT = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 9 });
 const ALIGNED = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 4, maximumFractionDigits: 4 });
+const FINE = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 6, maximumFractionDigits: 6 });
 const COMPACT = new Intl.NumberFormat(LOCALE, { notation: "compact", minimumSignificantDigits: 4, maximumSignificantDigits: 4 });
 const INTEGER = new Intl.NumberFormat(LOCALE);
 const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
@@ -11,16 +12,22 @@ const TIME = new Intl.DateTimeFormat(LOCALE, CLOCK);
 const DAY = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short" });
 const DATE = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", year: "numeric" });
 const FULL = new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric", month: "short", year: "numeric", ...CLOCK, timeZoneName: "short" });
-const DECIMALS = 6; // of the mints that are traded
+export const DECIMALS = 6; // of the mints that are traded
 const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉";
 
 /** Shorten an address to its first and last characters. */
 export const shorten = (text, keep = 4) => (text.length > 2 * keep + 1 ? `${text.slice(0, keep)}…${text.slice(-keep)}` : text);
 
+/** Return the first characters of an operation's id, as the commands print them. */
+export const shortId = (jobId) => jobId.slice(0, 8);
+
 export const integer = (number) => INTEGER.format(number);
 
 /** Format SOL with 4 decimals, for columns. Smaller amounts than can be shown are marked. */
 export const sol = (amount) => (amount && amount < 0.00005 ? `<${ALIGNED.format(0.0001)}` : ALIGNED.format(amount));
+
+/** Format SOL with 6 decimals, for columns with fees. */
+export const fineSol = (amount) => (amount && amount < 0.0000005 ? `<${FINE.format(0.000001)}` : FINE.format(amount));
 
 /** Format SOL to the lamport. */
 export const exactSol = (amount) => `${EXACT.format(amount)} SOL`;
@@ -41,6 +48,9 @@ export const exactPrice = (amount) => `${amount.toFixed(18).replace(/0+$/, "")} 
 
 /** Format a time with its date and time zone. */
 export const fullTime = (ms) => FULL.format(ms);
+
+/** Return the time zone of all times, e.g. "UTC" or "GMT+2". */
+export const zone = () => FULL.formatToParts().find(({ type }) => type === "timeZoneName").value;
 
 /** Format a time for a column: with the day, unless it is today, and with the year, unless it is this year. */
 export function shortTime(ms, nowMs = Date.now()) {

@@ -18,6 +18,7 @@ export function Header({ session, route, openKeys }) {
     <nav aria-label=${T.nav.label}>
       ${link("operations", "/")}
       ${session.isOperator && link("review", "/review", reviews > 0 && html` <span class="count" title=${T.waitingForReview(reviews)}>${reviews}${reviews === REVIEW_LIMIT ? "+" : ""}</span>`)}
+      ${session.isOperator && link("audit", "/audit")}
       ${session.isOperator && link("system", "/system")}
     </nav>
     <div class="tools">

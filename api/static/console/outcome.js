@@ -20,6 +20,16 @@ export function displayState(latest, needsReview = neededReview(latest)) {
   return { kind: "completed", text: T.states.completed, reason };
 }
 
+/** Return why an ended operation is not complete: the buys that are missing, or else the code of its error. */
+export function reasonOf(latest, { kind, reason }) {
+  if (!hasEnded(latest) || kind === "completed" || kind === "cancelled") return "";
+  const { bought, parts } = buyParts(latest);
+  const counts = Object.fromEntries(parts);
+  const missing = ["unknown", "failed", "left"].filter((part) => counts[part]).map((part) => T.missingBuys[part](counts[part]));
+  if (!missing.length || (kind === "failed" && !bought && reason !== "all_buys_failed")) return reason;
+  return [...(reason === "cancelled" ? [T.states.cancelled] : []), ...missing].join(", ");
+}
+
 export const hasEnded = (latest) => latest.status === "completed" || latest.status === "failed";
 
 /** Return the buys by result as `{ bought, planned, parts }`; `parts` has the counts that are not 0, e.g. `[["failed", 2]]`. */

@@ -3,27 +3,28 @@ import { Observable, useObservable } from "/static/console/observable.js";
 
 const current = new Observable(read());
 
-/** Return the view of the current address, e.g. `{ view: "operation", jobId, query }`. */
+/** Return the view of the current address, e.g. `{ view: "operation", jobId, query }`; `part` is its fragment. */
 export const useRoute = () => useObservable(current);
 
 /** Show another address of the console. `replace`: without a new entry in the browser's history. */
 export function navigate(address, { replace = false } = {}) {
-  if (address === location.pathname + location.search) return;
+  if (address === location.pathname + location.search + location.hash) return;
   history[replace ? "replaceState" : "pushState"](null, "", address);
   current.set(read());
 }
 
-export const operationPath = (jobId) => `/operations/${encodeURIComponent(jobId)}`;
+/** Return the address of an operation, with a marked wallet if there is one. */
+export const operationPath = (jobId, wallet) => `/operations/${encodeURIComponent(jobId)}${wallet ? `?wallet=${encodeURIComponent(wallet)}` : ""}`;
 
 function read() {
   return parse(new URL(location.href));
 }
 
-function parse({ pathname, searchParams: query }) {
+function parse({ pathname, searchParams: query, hash }) {
   const [, jobId] = /^\/operations\/([^/]+)\/?$/.exec(pathname) ?? [];
   if (jobId) return { view: "operation", jobId: decodeURIComponent(jobId), query };
-  const view = { "/": "operations", "/review": "review", "/system": "system" }[pathname] ?? "unknown";
-  return { view, query };
+  const view = { "/": "operations", "/review": "review", "/audit": "audit", "/system": "system" }[pathname] ?? "unknown";
+  return { view, query, part: decodeURIComponent(hash.slice(1)) };
 }
 
 /** Replace an address of earlier releases (`/?room=…`). */
@@ -37,9 +38,9 @@ addEventListener("click", (click) => {
   const link = click.target.closest("a[href]");
   const isPlain = !(click.defaultPrevented || click.button || click.ctrlKey || click.metaKey || click.shiftKey || click.altKey);
   if (!link || !isPlain || link.target || link.download || link.origin !== location.origin) return;
-  if (parse(new URL(link.href)).view === "unknown" || link.hash) return;
+  if (parse(new URL(link.href)).view === "unknown" || link.getAttribute("href").startsWith("#")) return;
   click.preventDefault();
-  navigate(link.pathname + link.search);
+  navigate(link.pathname + link.search + link.hash);
   scrollTo(0, 0);
 });
 replaceOldAddress();

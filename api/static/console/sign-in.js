@@ -17,5 +17,6 @@ export function SignIn({ session, error, signIn }) {
       <p id="sign-in-error" class="error" role="alert">${session.hasToken ? error.message : ""}</p>
       <button class="primary">${T.session.signIn}</button>
     </form>
-    <p class="hint">${T.session.hint}<br /><code>${T.session.command}</code></p></section></main>`;
+    <p class="hint">${T.session.hint}<br /><code>${T.session.command}</code></p>
+    <p class="hint">${T.session.operatorHint}<br /><code>${T.session.operatorCommand}</code></p></section></main>`;
 }

@@ -1,11 +1,13 @@
 // Small parts that several views use.
 import { html, useEffect, useRef, useState } from "/static/third_party/preact.js";
 import { explorerUrl } from "/static/console/config.js";
-import { ago, exactPrice, exactSol, exactTokens, fullTime, price, shortTime, shorten, sol, tokens } from "/static/console/format.js";
+import { ago, exactPrice, exactSol, exactTokens, fullTime, fineSol, price, shortTime, shorten, sol, tokens } from "/static/console/format.js";
+import { useNow } from "/static/console/observable.js";
 import { buyParts, buyText } from "/static/console/outcome.js";
 import { T } from "/static/console/texts.js";
 
 const FEEDBACK_MS = 1_500;
+const MINUTE_MS = 60_000;
 const ICONS = {
   waiting: "M8 3.5v5l3 2M8 14A6 6 0 1 1 8 2a6 6 0 0 1 0 12Z", running: "M5.5 3.5v9l7-4.5z", completed: "m3.5 8.5 3 3 6-7",
   partial: "M8 2a6 6 0 1 0 0 12zM8 2a6 6 0 0 1 0 12", failed: "m4 4 8 8m0-8-8 8", review: "M8 3v6m0 3v.5", reviewed: "M8 3v6m0 3v.5",
@@ -19,6 +21,9 @@ export const Badge = ({ state: { kind, text } }) => html`<span class="badge" dat
 /** An amount of SOL, rounded; the exact value is its title. */
 export const Sol = ({ amount, unit = false }) => html`<span class="number" title=${exactSol(amount)}>${sol(amount)}${unit ? " SOL" : ""}</span>`;
 
+/** An amount of SOL of a single wallet, with fees. */
+export const FineSol = ({ amount }) => html`<span class="number" title=${exactSol(amount)}>${fineSol(amount)}</span>`;
+
 export const Tokens = ({ baseUnits }) => html`<span class="number" title=${exactTokens(baseUnits)}>${tokens(baseUnits)}</span>`;
 
 export const Price = ({ amount }) => html`<span class="number" title=${exactPrice(amount)}>${price(amount)}</span>`;
@@ -26,6 +31,15 @@ export const Price = ({ amount }) => html`<span class="number" title=${exactPric
 /** A moment: the time of day, the date if it is not today, and how long ago it was. */
 export const Time = ({ ms, nowMs, relative = true, since = relative && ago(ms, nowMs) }) => html`<time datetime=${new Date(ms).toISOString()} title=${fullTime(ms)}>
   <span class="clock">${shortTime(ms, nowMs)}</span>${since && html` <span class="ago">${since}</span>`}</time>`;
+
+/** A moment, and how long ago it was: the text is drawn again as time passes. */
+export function LiveTime({ ms }) {
+  const nowMs = useNow(Date.now() - ms < MINUTE_MS ? 1_000 : MINUTE_MS / 2);
+  return html`<${Time} ms=${ms} nowMs=${nowMs} />`;
+}
+
+/** A moment with its date and zone, and how long ago it was. */
+export const Moment = ({ ms }) => html`<time datetime=${new Date(ms).toISOString()}><span class="clock number">${fullTime(ms)}</span> <span class="ago">${ago(ms)}</span></time>`;
 
 /** Buys of an operation: a bar that is split by their results, and "8/10". */
 export function Buys({ latest }) {
@@ -63,11 +77,13 @@ export const Address = ({ text, target, keep }) => html`<span class="address"><s
 /** The signature of a transaction, with a link to the explorer if one is configured. */
 export function Signature({ signature }) {
   const url = explorerUrl(signature);
-  const short = shorten(signature);
-  return html`<span class="address">${url
-    ? html`<a class="mono" href=${url} target="_blank" rel="noopener noreferrer" title=${T.openExplorer(signature)}>${short}</a>`
-    : html`<span class="mono" title=${signature}>${short}</span>`}<${Copy} text=${signature} target=${T.signature} /></span>`;
+  return url ? html`<${ExternalId} id=${signature} url=${url} title=${T.openExplorer(signature)} target=${T.signature} />`
+    : html`<${Address} text=${signature} target=${T.signature} />`;
 }
+
+/** A shortened id that links to another site, with a button that copies it. */
+export const ExternalId = ({ id, url, title, target }) => html`<span class="address">
+  <a class="mono" href=${url} target="_blank" rel="noopener noreferrer" title=${title}>${shorten(id)}</a><${Copy} text=${id} target=${target} /></span>`;
 
 /** The placeholders of a view that loads, has an error, or is empty. */
 export const Loading = () => html`<p class="placeholder" role="status">${T.loading}</p>`;

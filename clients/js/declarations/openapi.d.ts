@@ -77,6 +77,40 @@ export interface components {
             /** @description Always true */
             cancelRequested: boolean;
         };
+        ResolvedStep: {
+            /** @description The id of the step */
+            intentId: string;
+            /** @description `transfer` or `buy` */
+            kind: string;
+            /** @description The address of the operation's wallet */
+            wallet: string;
+            /** @description The signature of the transaction */
+            signature: string;
+            /** @description Whether it was executed */
+            executed: boolean;
+            /** @description SOL spent, fees included */
+            spent: number;
+            /** @description Tokens that a buy received, in base units */
+            tokens: number;
+            /** @description The operator; empty if an earlier release recorded the outcome */
+            by: string;
+            /** @description The time of the record, in milliseconds since 1970-01-01 UTC; 0 if `by` is empty */
+            at: number;
+        };
+        Wallets: {
+            /** @description The owner of the job */
+            userId: string;
+            /** @description The wallet that pays for operations of the mode `standard` */
+            funding: components["schemas"]["WalletBalance"];
+            /** @description The operation's wallets, in the order of their use */
+            wallets: components["schemas"]["WalletBalance"][];
+        };
+        WalletBalance: {
+            /** @description The address of the wallet */
+            wallet: string;
+            /** @description SOL in the wallet */
+            balance: number;
+        };
         Stats: {
             /** @description Distinct ids in the request */
             total: number;
@@ -126,121 +160,6 @@ export interface components {
             none: number;
             /** @description Jobs with a transfer or buy whose outcome is not known */
             unknown: number;
-        };
-        ProgressEvent: {
-            /**
-             * @description Always `cto_operation`
-             * @enum {string}
-             */
-            workerType: "cto_operation";
-            /**
-             * @description Always 5
-             * @enum {integer}
-             */
-            totalPhases: 5;
-            /** @description The job */
-            jobId: string;
-            /** @description The number of the event within its job: 1, 2, 3 …, without gaps or repeats */
-            seq: number;
-            /** @description The run of the job: 0 at acceptance, 1 in the first run, +1 for each takeover */
-            attempt: number;
-            /** @description The mint address of the token, base58 */
-            tokenAddress: string;
-            /** @description The owner of the job */
-            userId: string;
-            /** @description The owner's Telegram chat */
-            userChatId: number;
-            /** @description The phase of the operation, 1 to 5 */
-            phase: number;
-            /** @description The title of the phase */
-            phaseTitle: string;
-            /** @description The description of the phase */
-            phaseDescription: string;
-            /** @description Progress in per cent; never decreases within a job */
-            progress: number;
-            /**
-             * @description `started` in the first event, then `in_progress`; `completed` or `failed` in the last
-             * @enum {string}
-             */
-            status: "completed" | "failed" | "in_progress" | "started";
-            /** @description The time of the event, in milliseconds since 1970-01-01 UTC */
-            timestamp: number;
-            /**
-             * @description `standard`: the user's funding wallet pays; `prefunded`: the operation's wallets pay
-             * @enum {string}
-             */
-            mode: "prefunded" | "standard";
-            /** @description The platform on which the token trades; `unknown` until phase 3, unless the request named it */
-            platform: string;
-            /** @description SOL to spend in total */
-            buyAmount: number;
-            /** @description A second user whose room also receives the events */
-            socketUserId?: string;
-            /** @description Further values; each is present only when it is known */
-            details?: components["schemas"]["Details"];
-        };
-        Details: {
-            /** @description Buys confirmed so far */
-            successfulBuys?: number;
-            /** @description Buys failed so far */
-            failedBuys?: number;
-            /** @description Buys sent whose outcome the market does not report */
-            unknownBuys?: number;
-            /** @description The same for transfers; their wallets buy nothing */
-            unknownTransfers?: number;
-            /** @description SOL spent so far, fees included */
-            totalSpent?: number;
-            /** @description Wallets that have bought */
-            walletsUsed?: number;
-            /** @description Planned buys, from phase 4 on */
-            plannedBuys?: number;
-            /** @description The addresses of the planned wallets, in order; in the first event of phase 4 */
-            plannedWallets?: string[];
-            /** @description The addresses of the wallets whose next transfer or buy begins after this event */
-            startingWallets?: string[];
-            /**
-             * @description In the last event. `full`: every planned buy was confirmed; `partial`: some were confirmed, the others failed or were not made; `none`: nothing was bought; `unknown`: the outcome of a transfer or buy is not known
-             * @enum {string}
-             */
-            outcome?: "full" | "none" | "partial" | "unknown";
-            /** @description In the last event: whether an operator had to review the job when it ended */
-            needsReview?: boolean;
-            /** @description The reason for the job's failure, as text */
-            error?: string;
-            /** @description The reason for the job's failure, machine-readable and stable */
-            errorCode?: string;
-            /** @description The signatures of the transactions confirmed so far */
-            transactionSignatures?: string[];
-            /** @description The remaining time in milliseconds, estimated from earlier runs of this mode and platform */
-            estimatedTimeRemaining?: number;
-            /** @description The current activity, as text */
-            currentOperation?: string;
-            /** @description The transfer or buy that ended before this event */
-            lastStep?: components["schemas"]["StepResult"];
-        };
-        StepResult: {
-            /**
-             * @description `transfer`: SOL to a wallet of the operation; `buy`: a buy with it
-             * @enum {string}
-             */
-            kind: "buy" | "transfer";
-            /** @description The address of the operation's wallet */
-            wallet: string;
-            /**
-             * @description The outcome of the step
-             * @enum {string}
-             */
-            status: "confirmed" | "failed" | "unknown";
-            /** @description The signature of the transaction; null if none was sent */
-            signature: string | null;
-            /** @description SOL spent, fees included */
-            spent: number;
-            /** @description Tokens bought, in base units */
-            tokens: number;
-            /** @description The reason for a failure, machine-readable */
-            errorCode?: string;
-            /** @description The reason for a failure, as text */
-            error?: string;
         };
         JobReview: {
             /** @description The job */
@@ -366,6 +285,14 @@ export interface components {
             completed: number;
             /** @description Jobs that ended `failed` */
             failed: number;
+            /** @description Jobs of which every planned buy was confirmed */
+            full: number;
+            /** @description Jobs of which some buys were confirmed */
+            partial: number;
+            /** @description Jobs that bought nothing */
+            none: number;
+            /** @description Jobs with a transfer or buy whose outcome was not known at the end */
+            unknown: number;
             /** @description Time from acceptance until a worker began; null without a job */
             wait: components["schemas"]["Quantiles"] | null;
             /** @description Time from acceptance to the end; null without a job */
@@ -418,6 +345,123 @@ export interface components {
             previous: string;
             /** @description SHA-256 of the previous hash and the hash of this entry's content */
             hash: string;
+        };
+        ProgressEvent: {
+            /**
+             * @description Always `cto_operation`
+             * @enum {string}
+             */
+            workerType: "cto_operation";
+            /**
+             * @description Always 5
+             * @enum {integer}
+             */
+            totalPhases: 5;
+            /** @description The job */
+            jobId: string;
+            /** @description The number of the event within its job: 1, 2, 3 …, without gaps or repeats */
+            seq: number;
+            /** @description The run of the job: 0 at acceptance, 1 in the first run, +1 for each takeover */
+            attempt: number;
+            /** @description The mint address of the token, base58 */
+            tokenAddress: string;
+            /** @description The owner of the job */
+            userId: string;
+            /** @description The owner's Telegram chat */
+            userChatId: number;
+            /** @description The phase of the operation, 1 to 5 */
+            phase: number;
+            /** @description The title of the phase */
+            phaseTitle: string;
+            /** @description The description of the phase */
+            phaseDescription: string;
+            /** @description Progress in per cent; never decreases within a job */
+            progress: number;
+            /**
+             * @description `started` in the first event, then `in_progress`; `completed` or `failed` in the last
+             * @enum {string}
+             */
+            status: "completed" | "failed" | "in_progress" | "started";
+            /** @description The time of the event, in milliseconds since 1970-01-01 UTC */
+            timestamp: number;
+            /**
+             * @description `standard`: the user's funding wallet pays; `prefunded`: the operation's wallets pay
+             * @enum {string}
+             */
+            mode: "prefunded" | "standard";
+            /** @description The platform on which the token trades; `unknown` until phase 3, unless the request named it */
+            platform: string;
+            /** @description SOL to spend in total */
+            buyAmount: number;
+            /** @description A second user whose room also receives the events */
+            socketUserId?: string;
+            /** @description Further values; each is present only when it is known */
+            details?: components["schemas"]["Details"];
+        };
+        Details: {
+            /** @description Buys confirmed so far */
+            successfulBuys?: number;
+            /** @description Buys failed so far */
+            failedBuys?: number;
+            /** @description Buys sent whose outcome the market does not report */
+            unknownBuys?: number;
+            /** @description The same for transfers; their wallets buy nothing */
+            unknownTransfers?: number;
+            /** @description SOL spent so far, fees included */
+            totalSpent?: number;
+            /** @description Wallets that have bought */
+            walletsUsed?: number;
+            /** @description Planned buys, from phase 4 on */
+            plannedBuys?: number;
+            /** @description The addresses of the planned wallets, in order; in the first event of phase 4 */
+            plannedWallets?: string[];
+            /** @description The addresses of the wallets whose next transfer or buy begins after this event */
+            startingWallets?: string[];
+            /**
+             * @description In the last event. `full`: every planned buy was confirmed; `partial`: some were confirmed, the others failed or were not made; `none`: nothing was bought; `unknown`: the outcome of a transfer or buy is not known
+             * @enum {string}
+             */
+            outcome?: "full" | "none" | "partial" | "unknown";
+            /** @description In the last event: whether an operator had to review the job when it ended */
+            needsReview?: boolean;
+            /** @description The reason for the job's failure, as text */
+            error?: string;
+            /** @description The reason for the job's failure, machine-readable and stable */
+            errorCode?: string;
+            /** @description The signatures of the transactions confirmed so far */
+            transactionSignatures?: string[];
+            /** @description The remaining time in milliseconds, estimated from earlier runs of this mode and platform */
+            estimatedTimeRemaining?: number;
+            /** @description The current activity, as text */
+            currentOperation?: string;
+            /** @description The transfer or buy that ended before this event */
+            lastStep?: components["schemas"]["StepResult"];
+            /** @description In the first event, if traces are enabled: the job's trace, 32 hexadecimal digits */
+            traceId?: string;
+        };
+        StepResult: {
+            /**
+             * @description `transfer`: SOL to a wallet of the operation; `buy`: a buy with it
+             * @enum {string}
+             */
+            kind: "buy" | "transfer";
+            /** @description The address of the operation's wallet */
+            wallet: string;
+            /**
+             * @description The outcome of the step
+             * @enum {string}
+             */
+            status: "confirmed" | "failed" | "unknown";
+            /** @description The signature of the transaction; null if none was sent */
+            signature: string | null;
+            /** @description SOL spent, fees included */
+            spent: number;
+            /** @description Tokens bought, in base units */
+            tokens: number;
+            /** @description The reason for a failure, machine-readable */
+            errorCode?: string;
+            /** @description The reason for a failure, as text */
+            error?: string;
         };
         Health: {
             /**
@@ -512,6 +556,8 @@ export interface components {
             outcome: ("full" | "none" | "partial" | "unknown") | null;
             /** @description Whether an operator must review the job now */
             needsReview: boolean;
+            /** @description Outcomes that operators recorded after the end. The events and the result do not change */
+            resolutions: components["schemas"]["ResolvedStep"][];
             /** @description All events of the job, oldest first */
             progressEvents: components["schemas"]["ProgressEvent"][];
             /** @description The latest event */

@@ -1,6 +1,6 @@
 import { CTOError } from "./errors.js";
 import { ConnectionManager } from "./connection-manager.js";
-import { Rest, newIdempotencyKey } from "./rest.js";
+import { Rest, newIdempotencyKey, withQuery } from "./rest.js";
 import { ADMIN_ROOM, latestOfRecentJobs } from "./recent-jobs.js";
 import { EventCache } from "./event-cache.js";
 import { SharedConnection, canShare } from "./shared-connection.js";
@@ -180,8 +180,17 @@ export class Client {
    * @returns {Promise<import("./types.js").JobsPage>}
    */
   jobs(query = {}) {
-    const params = /** @type {[string, string][]} */ (Object.entries(query).filter(([, value]) => value));
-    return this.#rest.request("GET", `/api/cto/jobs?${new URLSearchParams(params)}`);
+    return this.#rest.request("GET", withQuery("/api/cto/jobs", query));
+  }
+
+  /**
+   * Return the totals of all jobs that match the filters: counts by status and outcome, buys, and SOL spent.
+   *
+   * @param {import("./types.js").JobsFilters} [filters]
+   * @returns {Promise<import("./types.js").JobsSummary>}
+   */
+  summary(filters = {}) {
+    return this.#rest.request("GET", withQuery("/api/cto/jobs/summary", filters));
   }
 
   /**
@@ -191,7 +200,7 @@ export class Client {
    * @returns {Promise<import("./types.js").JobCounts>}
    */
   stats(jobIds) {
-    return this.#rest.request("GET", `/api/cto/jobs/stats?jobIds=${jobIds.map(encodeURIComponent).join(",")}`);
+    return this.#rest.request("GET", withQuery("/api/cto/jobs/stats", { jobIds }));
   }
 
   /** Connect again now, also after a refusal. */

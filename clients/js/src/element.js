@@ -2,9 +2,10 @@
  * `<cto-progress job="…" url="…">`: a custom element that shows the progress of one job.
  *
  * Attributes: `job`; `url`, by default the page's origin; `token`. Elements with the same `url` and `token` share a
- * client. A page with its own client sets the property `client` instead. The element sets its attributes `status` and, at
- * the end, `outcome`. It dispatches `cto-progress` and `cto-complete`, which bubble, with the event as `detail`. Style it with
- * `--cto-accent`, `--cto-good`, `--cto-warn`, `--cto-bad`, `--cto-track`, and the parts `bar`, `fill`, `title`, `percent`, `now`, `error`.
+ * client. A page with its own client sets the property `client` instead. While there is no connection, the element shows why.
+ * It sets its attributes `status` and, at the end, `outcome`. It dispatches `cto-progress` and `cto-complete`, which bubble, with
+ * the event as `detail`. Style it with `--cto-accent`, `--cto-good`, `--cto-warn`, `--cto-bad`, `--cto-track`, and the parts
+ * `bar`, `fill`, `title`, `percent`, `now`, `error`.
  *
  * @module
  */
@@ -112,9 +113,17 @@ export class CTOProgress extends Base {
     const job = this.getAttribute("job");
     this.#draw(null, null);
     if (this.isConnected && job) {
-      const tracker = this.#connect().track(job);
+      const client = this.#connect();
+      const tracker = client.track(job);
+      const draw = () => this.#draw(tracker.job()?.latest ?? null, tracker.job()?.error ?? null, client.connection);
+      const [unsubscribe, release] = [client.onConnection(draw), this.#release];
       this.#tracker = tracker;
-      tracker.onChange(() => this.#draw(tracker.job()?.latest ?? null, tracker.job()?.error ?? null));
+      this.#release = () => {
+        unsubscribe();
+        release();
+      };
+      draw();
+      tracker.onChange(draw);
       tracker.onProgress((event) => this.#dispatch("cto-progress", event));
       tracker.onComplete((event) => this.#dispatch("cto-complete", event));
     }
@@ -144,19 +153,25 @@ export class CTOProgress extends Base {
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
   }
 
-  /** @param {import("./types.js").ProgressEvent | null} latest @param {Error | null} failure */
-  #draw(latest, failure) {
+  /**
+   * @param {import("./types.js").ProgressEvent | null} latest
+   * @param {Error | null} failure why the job was refused
+   * @param {import("./types.js").Connection} [connection]
+   */
+  #draw(latest, failure, connection) {
     const { title, percent, bar, fill, now, error } = this.#parts;
     const progress = latest?.progress ?? 0;
     const details = latest?.details ?? {};
     const ended = latest !== null && hasEnded(latest);
     const leftMs = details.estimatedTimeRemaining;
+    const isLost = !ended && (connection?.state === "waiting" || connection?.state === "refused");
     const left = leftMs && !ended ? `about ${Math.ceil(leftMs / 1000)} s left` : "";
-    title.textContent = titleOf(latest) ?? (failure ? "Not found" : "Waiting for the first event");
+    const waiting = this.hasAttribute("job") ? "Waiting for the first event" : "No operation";
+    title.textContent = titleOf(latest) ?? (failure ? "Not found" : isLost ? "Not connected" : waiting);
     percent.textContent = `${Math.round(progress)} %`;
     fill.style.transform = `scaleX(${progress / 100})`;
     now.textContent = [ended ? latest.phaseDescription : details.currentOperation, left].filter(Boolean).join(" · ");
-    error.textContent = failure?.message ?? details.error ?? "";
+    error.textContent = failure?.message ?? details.error ?? (isLost && connection?.error?.message || "");
     bar.setAttribute("aria-label", this.getAttribute("aria-label") ?? "Progress of the operation");
     bar.setAttribute("aria-valuenow", String(Math.round(progress)));
     bar.setAttribute("aria-valuetext", `${Math.round(progress)} %, ${title.textContent}`);

@@ -23,8 +23,10 @@ export { claimsOf } from "./token.js";
 /** @typedef {import("./types.js").JobStatus} JobStatus */
 /** @typedef {import("./types.js").JobSummary} JobSummary */
 /** @typedef {import("./job.js").JobView} JobView */
+/** @typedef {import("./types.js").JobsFilters} JobsFilters */
 /** @typedef {import("./types.js").JobsPage} JobsPage */
 /** @typedef {import("./types.js").JobsQuery} JobsQuery */
+/** @typedef {import("./types.js").JobsSummary} JobsSummary */
 /** @typedef {import("./types.js").OperationRequest} OperationRequest */
 /** @typedef {import("./types.js").OperationResult} OperationResult */
 /** @typedef {import("./client.js").Options} Options */

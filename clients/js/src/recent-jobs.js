@@ -1,3 +1,5 @@
+import { withQuery } from "./rest.js";
+
 export const ADMIN_ROOM = "admin_launches";
 const RECENT_JOBS = 50; // jobs of a room that are requested
 
@@ -9,7 +11,7 @@ const RECENT_JOBS = 50; // jobs of a room that are requested
  * @returns {Promise<import("./types.js").ProgressEvent[]>}
  */
 export async function latestOfRecentJobs(get, room) {
-  const user = room === ADMIN_ROOM ? "" : `&userId=${encodeURIComponent(room.slice("user_".length))}`;
-  const { jobs } = await get(`/api/cto/jobs?limit=${RECENT_JOBS}${user}`);
+  const userId = room === ADMIN_ROOM ? "" : room.slice("user_".length);
+  const { jobs } = await get(withQuery("/api/cto/jobs", { limit: RECENT_JOBS, userId }));
   return jobs.map((job) => job.latestProgress).toReversed();
 }

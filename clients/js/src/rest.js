@@ -28,26 +28,21 @@ export class Rest {
   async fetch(method, path, { body, headers = {}, signal } = {}) {
     for (let renewed = false; ; renewed = true) {
       const token = await this.token.get();
-      /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
       let response;
       try {
-        response = await Promise.race([
-          fetch(this.url + path, {
-            method,
-            signal,
-            body: JSON.stringify(body),
-            headers: {
-              ...(body ? { "Content-Type": "application/json" } : {}),
-              ...(token && { Authorization: `Bearer ${token}` }),
-              ...headers,
-            },
-          }),
-          new Promise((/** @type {(never: never) => void} */ _, reject) => { timer = setTimeout(reject, TIMEOUT_MS); }),
-        ]);
-      } catch {
-        throw unreachable();
-      } finally {
-        clearTimeout(timer);
+        response = await respond(this.url + path, {
+          method,
+          signal,
+          body: JSON.stringify(body),
+          headers: {
+            ...(body ? { "Content-Type": "application/json" } : {}),
+            ...(token && { Authorization: `Bearer ${token}` }),
+            ...headers,
+          },
+        });
+      } catch (cause) {
+        response = cause instanceof TypeError && await refusal(this.url);
+        if (!response) throw unreachable();
       }
       if (response.ok) return response;
       const error = await errorOf(response);
@@ -98,8 +93,37 @@ export class Rest {
   }
 }
 
+/** Return a path with the parameters that have a value; false and 0 are values. @param {string} path @param {object} parameters */
+export const withQuery = (path, parameters) =>
+  `${path}?${new URLSearchParams(Object.entries(parameters).filter(([, value]) => (value ?? "") !== ""))}`;
+
 /** Return a new key for `Idempotency-Key`. A page without a secure context has no `randomUUID`. */
 export const newIdempotencyKey = () => globalThis.crypto?.randomUUID?.() ?? Date.now() + Math.random().toString(36);
+
+/**
+ * Like `fetch`, and reject if the response does not begin in time.
+ *
+ * @param {string} address
+ * @param {RequestInit} [options]
+ * @returns {Promise<Response>}
+ */
+function respond(address, options) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
+  const timeout = new Promise((/** @type {(never: never) => void} */ _, reject) => { timer = setTimeout(reject, TIMEOUT_MS); });
+  return Promise.race([fetch(address, options), timeout]).finally(() => clearTimeout(timer));
+}
+
+/**
+ * Return the gateway's refusal of this page, if it refuses its origin. A browser hides the response to a preflight request, but
+ * not the one to a request without headers: every page may read a refusal.
+ *
+ * @param {string} url
+ */
+async function refusal(url) {
+  if ((globalThis.location?.origin ?? url) === url) return undefined;
+  const response = await respond(`${url}/api/cto/jobs?limit=1`).catch(() => {});
+  return response?.status === 403 && response;
+}
 
 /** @param {Response} response */
 async function errorOf(response) {

@@ -1,7 +1,7 @@
 import { Client } from "./client.js";
 import { CTOError } from "./errors.js";
 import { hasEnded } from "./job.js";
-import { pageOf, statusOf } from "./simulated-responses.js";
+import { pageOf, statusOf, totalsOf } from "./simulated-responses.js";
 import { statsOf } from "./stats.js";
 
 const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
@@ -37,7 +37,7 @@ const SIGNATURE_LENGTH = 88;
 
 /**
  * Create a client that simulates operations without a gateway. It sends the events of real operations, in the same order
- * and at the same speed. Tracking an unknown job id starts a job; `submit`, `cancel`, `jobs` and `stats` work.
+ * and at the same speed. Tracking an unknown job id starts a job; `submit`, `cancel`, `jobs`, `summary` and `stats` work.
  *
  * @param {Simulation} [simulation]
  */
@@ -102,6 +102,7 @@ export function simulate({ speed = 1, failureRate = 0.1, unknownRate = 0, userId
     if (pathname.endsWith("/jobs/stats")) {
       return statsOf((searchParams.get("jobIds") ?? "").split(",").map((id) => ({ latest: jobs.get(id)?.latest ?? null })));
     }
+    if (pathname.endsWith("/jobs/summary")) return totalsOf([...jobs.values()], searchParams);
     if (!jobId) return pageOf([...jobs.values()], searchParams);
     const job = jobs.get(decodeURIComponent(jobId));
     if (!job) throw new CTOError("job_not_found", `no job ${jobId}`, { status: 404 });
@@ -245,7 +246,7 @@ class SimulatedJob {
     const outcome = unknownBuys ? "unknown" : !successfulBuys ? "none" : successfulBuys === plannedBuys ? "full" : "partial";
     return {
       phase: 5, progress: 100, status: error.errorCode ? "failed" : "completed", platform, waitMs: 0,
-      phaseDescription: `${successfulBuys} buys succeeded, ${failedBuys} failed${unknownBuys ? `, ${unknownBuys} unknown` : ""}; ${totalSpent} SOL spent`,
+      phaseDescription: `${successfulBuys} ${successfulBuys === 1 ? "buy" : "buys"} succeeded, ${failedBuys} failed${unknownBuys ? `, ${unknownBuys} unknown` : ""}; ${totalSpent} SOL spent`,
       details: { ...totals, outcome, needsReview: outcome === "unknown", ...error },
     };
   }

@@ -1,7 +1,9 @@
 import { hasEnded } from "./job.js";
 import { neededReview, outcomeOf } from "./outcome.js";
+import { statsOf } from "./stats.js";
 
 const DEFAULT_LIMIT = 50; // jobs of a page
+const COMPARED = /** @type {const} */ (["status", "outcome", "needsReview", "userId", "tokenAddress", "errorCode", "mode", "platform"]);
 
 /** @typedef {import("./types.js").ProgressEvent} ProgressEvent */
 /** @typedef {{ jobId: string, events: readonly ProgressEvent[], latest: ProgressEvent }} SimulatedJob */
@@ -9,6 +11,7 @@ const DEFAULT_LIMIT = 50; // jobs of a page
 /** Return the status of a simulated job. @param {SimulatedJob} job @returns {import("./types.js").JobStatus} */
 export const statusOf = ({ jobId, events, latest }) => ({
   ...stateOf(jobId, latest),
+  resolutions: [],
   progressEvents: [...events],
   operationResult: hasEnded(latest) ? resultOf(events) : null,
 });
@@ -68,19 +71,43 @@ function resultOf(events) {
  * Return one page of the simulated jobs that match a query, newest first.
  *
  * @param {readonly SimulatedJob[]} jobs oldest first
- * @param {URLSearchParams} query `status`, `userId`, `limit` and `cursor`
+ * @param {URLSearchParams} query the filters, `limit` and `cursor`
  * @returns {import("./types.js").JobsPage}
  */
 export function pageOf(jobs, query) {
-  const status = query.get("status");
-  const userId = query.get("userId");
   const limit = Number(query.get("limit") ?? DEFAULT_LIMIT);
   const matching = jobs.map((job, index) => ({ ...summaryOf(job), index }))
     .filter(({ index }) => index < Number(query.get("cursor") ?? jobs.length))
-    .filter((job) => !userId || job.userId === userId)
-    .filter((job) => !status || (status === "needs_review" ? job.needsReview : job.status === status))
+    .filter((job) => matches(job, query))
     .toReversed();
   const page = matching.slice(0, limit);
   const last = page.at(-1);
   return { jobs: page.map(({ index, ...job }) => job), nextCursor: matching.length > limit && last ? String(last.index) : null };
+}
+
+/**
+ * Return the totals of the simulated jobs that match a query.
+ *
+ * @param {readonly SimulatedJob[]} jobs
+ * @param {URLSearchParams} query the filters
+ * @returns {import("./types.js").JobsSummary}
+ */
+export function totalsOf(jobs, query) {
+  const matching = jobs.filter((job) => matches(summaryOf(job), query));
+  const { total, queued: waiting, active, completed, failed, byOutcome, successfulBuys, failedBuys, totalSpent } = statsOf(matching);
+  return { total, byStatus: { waiting, active, completed, failed }, byOutcome, successfulBuys, failedBuys, totalSpent };
+}
+
+/**
+ * Return whether a job matches all filters. Those by wallet and transaction are ignored.
+ *
+ * @param {import("./types.js").JobSummary} job
+ * @param {URLSearchParams} query
+ */
+function matches(job, query) {
+  const { status, from = "0", to = "Infinity", ...others } = Object.fromEntries(query);
+  /** @type {Record<string, string>} */
+  const wanted = { ...others, ...(status === "needs_review" ? { needsReview: "true" } : status && { status }) };
+  const equals = COMPARED.every((name) => !(name in wanted) || String(job[name]) === wanted[name]);
+  return equals && job.createdAt >= Number(from) && job.createdAt < Number(to);
 }

@@ -20,8 +20,11 @@
 /** @typedef {Schemas["JobSummary"]} JobSummary a job in a list */
 /** @typedef {Schemas["Page"]} JobsPage one page of jobs, newest first */
 
-/** @typedef {NonNullable<import("../declarations/openapi.js").operations["listJobs"]["parameters"]["query"]>} JobsFilters */
-/** @typedef {Omit<JobsFilters, "cursor"> & { cursor?: string | null }} JobsQuery filters; `cursor` is the `nextCursor` of the page before */
+/** @typedef {Schemas["Summary"]} JobsSummary the totals of all jobs that match filters */
+
+/** @typedef {NonNullable<import("../declarations/openapi.js").operations["listJobs"]["parameters"]["query"]>} ListParameters */
+/** @typedef {Omit<ListParameters, "cursor" | "limit">} JobsFilters which jobs: those that match all filters */
+/** @typedef {JobsFilters & { limit?: number, cursor?: string | null }} JobsQuery filters, and a page; `cursor` is the `nextCursor` of the page before */
 
 /**
  * The state of the client's connection. `via` is the name of the transport in use.

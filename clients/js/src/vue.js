@@ -20,8 +20,15 @@ const IN_BROWSER = globalThis.window !== undefined; // a server renders without 
 
 /** @type {import("vue").InjectionKey<Client>} */ const CLIENT = Symbol("cto-progress");
 
-/** Provide the client to the components inside; also as a plugin: `app.use({ install: (app) => provideCTO(client, app) })`.
- * @param {Client} client @param {import("vue").App} [app] */
+/** Return a plugin that provides the client to all components: `app.use(cto(connect(…)))`. @param {Client} client */
+export const cto = (client) => ({ install: (/** @type {import("vue").App} */ app) => provideCTO(client, app) });
+
+/**
+ * Provide the client to the components inside this one, but not to this one itself; with `app`, to all components.
+ *
+ * @param {Client} client
+ * @param {import("vue").App} [app]
+ */
 export function provideCTO(client, app) {
   if (app) app.provide(CLIENT, client);
   else provide(CLIENT, client);
@@ -30,7 +37,7 @@ export function provideCTO(client, app) {
 /** Return the provided client. @returns {Client} */
 export function useCTOClient() {
   const client = getCurrentInstance() ? inject(CLIENT, null) : null;
-  if (!client) throw new Error("no CTO client: call provideCTO(connect(…)) in setup() of a component around those that use CTO composables");
+  if (!client) throw new Error("no CTO client: call app.use(cto(connect(…))) before app.mount(…), or provideCTO(connect(…)) in a component around this one");
   return client;
 }
 

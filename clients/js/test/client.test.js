@@ -47,10 +47,52 @@ test("the address of a gateway has a scheme of HTTP or WebSocket", async () => {
   mock.restoreAll();
 });
 
+test("filters and ids are sent as parameters, without those that have no value", async () => {
+  const requested = [];
+  mock.method(globalThis, "fetch", async (address) => {
+    requested.push(address.replace("http://a/api/cto/jobs", ""));
+    return Response.json({ success: true, data: {} });
+  });
+  const client = connect({ url: "http://a" });
+  await client.jobs();
+  await client.jobs({ needsReview: false, from: 0, status: undefined, cursor: null, userId: "", limit: 5 });
+  await client.summary({ outcome: "partial", needsReview: true, userId: "a b" });
+  await client.stats(["a", "b"]);
+  assert.deepEqual(requested, [
+    "?", "?needsReview=false&from=0&limit=5", "/summary?outcome=partial&needsReview=true&userId=a+b", "/stats?jobIds=a%2Cb",
+  ]);
+  mock.restoreAll();
+});
+
 test("every other address is rejected", () => {
   for (const url of ["gateway.example:3000", "//gateway", "ftp://gateway", "http://", "http://a?b", "http://a b", "", "null", undefined]) {
     assert.throws(() => connect({ url }), (error) => error.code === "invalid_options" && error.message.includes(`"${url}"`), url);
   }
+});
+
+test("a page whose origin the gateway refuses gets the reason, although its browser hides the response", async (context) => {
+  const refused = { success: false, error: { code: "origin_not_allowed", message: "restart it with CTO_CORS_ORIGINS=http://page" } };
+  const requests = [];
+  let plain = () => Response.json(refused, { status: 403 }); // the response to a request without headers
+  globalThis.location = { origin: "http://page" };
+  context.after(() => delete globalThis.location);
+  mock.method(globalThis, "fetch", async (address, { method, headers } = {}) => {
+    requests.push(method ?? "plain");
+    if (headers) throw new TypeError("Failed to fetch");
+    return plain();
+  });
+  const reason = { code: "origin_not_allowed", status: 403, message: refused.error.message };
+  await assert.rejects(connect({ url: "http://gateway" }).status("j"), reason);
+  await assert.rejects(connect({ url: "http://gateway" }).submit({ userId: "7" }), reason);
+  assert.deepEqual(requests, ["GET", "plain", "POST", "plain"], "the refusal is final: no request is repeated");
+  plain = () => Response.json({ success: true, data: { jobs: [] } }); // the gateway was away only for the first request
+  await assert.rejects(connect({ url: "http://gateway" }).status("j"), { code: "unreachable" });
+  plain = () => { throw new TypeError("Failed to fetch"); };
+  await assert.rejects(connect({ url: "http://gateway" }).status("j"), { code: "unreachable" });
+  requests.length = 0;
+  await assert.rejects(connect({ url: "http://page" }).status("j"), { code: "unreachable" });
+  assert.deepEqual(requests, ["GET"], "the page's own gateway answers every request");
+  mock.restoreAll();
 });
 
 test("the client leaves the rooms of ended jobs, five per second", async () => {
@@ -182,4 +224,19 @@ test("polling ends after three refusals because of a limit, also with Retry-Afte
   session.follow("j", 0);
   for (let s = 0; s < 600; s += 1) await pass(1_000);
   assert.deepEqual([ended, requests], [["too_many_requests"], 3]);
+});
+
+test("polling requests missed events again after a failure, until there is a response", async () => {
+  const failures = [new CTOError("unreachable", "reset"), new CTOError("going_away", "stopping", { status: 503, retryAfterMs: 1_000 })];
+  const request = async (_, path) => {
+    if (path.includes("/events") && failures.length) throw failures.shift();
+    return { jobs: [], events: [event("j", 1)] };
+  };
+  const { signal } = new AbortController();
+  const received = [];
+  const session = await polling.open({ rest: { request }, emit: (...message) => received.push(message), onClosed: assert.fail, signal });
+  session.catchUp("j", 0);
+  for (let s = 0; s < 10; s += 1) await pass(1_000);
+  assert.deepEqual(received.map(([name, jobId]) => [name, jobId]), [["resumed", "j"]]);
+  session.close();
 });

@@ -13,7 +13,7 @@ const tsc = join(installed, "typescript", "bin", "tsc");
 const INSTALLED = ["@types", "react", "vue", "@vue", "csstype", "socket.io-client", "socket.io-parser", "engine.io-client", "@socket.io"];
 const GOOD = {
   "client.ts": `
-import { connect, statsOf, timeline, CTOError, type ErrorCode, type JobsPage, type ProgressEvent, type Stats, type Timeline } from "cto-progress";
+import { connect, statsOf, timeline, CTOError, type ErrorCode, type JobsPage, type JobsSummary, type ProgressEvent, type Stats, type Timeline } from "cto-progress";
 import { simulate } from "cto-progress/simulate";
 import { connectNative } from "cto-progress/react-native";
 import { io } from "socket.io-client";
@@ -32,6 +32,8 @@ const spent: number | undefined = (await client.status(jobId)).operationResult?.
 const page: JobsPage = await client.jobs({ status: "needs_review", limit: 5 });
 const next = client.jobs({ cursor: page.nextCursor });
 const notFound: number = (await client.stats([jobId])).notFound;
+const totals: JobsSummary = await client.summary({ outcome: "partial", needsReview: false, from: 0 });
+const partial: number = totals.byOutcome.partial + totals.byStatus.waiting;
 const requested: boolean = (await client.cancel(jobId)).cancelRequested;
 function adviceFor(error: CTOError): string {
   switch (error.code) {
@@ -96,6 +98,7 @@ const BAD = {
     "client.jobs({ status: \"ended\" });",
     "const misspelt: ErrorCode = \"job_not_fund\";",
     "(await client.stats([])).unknown;",
+    "client.summary({ limit: 5 });",
   ],
   "react.tsx": [
     "export const wrong = <cto-progress jobs=\"one\" />;",

@@ -106,6 +106,13 @@ export declare class Client {
      */
     jobs(query?: import("./types.js").JobsQuery): Promise<import("./types.js").JobsPage>;
     /**
+     * Return the totals of all jobs that match the filters: counts by status and outcome, buys, and SOL spent.
+     *
+     * @param {import("./types.js").JobsFilters} [filters]
+     * @returns {Promise<import("./types.js").JobsSummary>}
+     */
+    summary(filters?: import("./types.js").JobsFilters): Promise<import("./types.js").JobsSummary>;
+    /**
      * Return how many of up to 500 jobs are queued, active, completed, failed or not found.
      *
      * @param {readonly string[]} jobIds

@@ -2,9 +2,10 @@
  * `<cto-progress job="…" url="…">`: a custom element that shows the progress of one job.
  *
  * Attributes: `job`; `url`, by default the page's origin; `token`. Elements with the same `url` and `token` share a
- * client. A page with its own client sets the property `client` instead. The element sets its attributes `status` and, at
- * the end, `outcome`. It dispatches `cto-progress` and `cto-complete`, which bubble, with the event as `detail`. Style it with
- * `--cto-accent`, `--cto-good`, `--cto-warn`, `--cto-bad`, `--cto-track`, and the parts `bar`, `fill`, `title`, `percent`, `now`, `error`.
+ * client. A page with its own client sets the property `client` instead. While there is no connection, the element shows why.
+ * It sets its attributes `status` and, at the end, `outcome`. It dispatches `cto-progress` and `cto-complete`, which bubble, with
+ * the event as `detail`. Style it with `--cto-accent`, `--cto-good`, `--cto-warn`, `--cto-bad`, `--cto-track`, and the parts
+ * `bar`, `fill`, `title`, `percent`, `now`, `error`.
  *
  * @module
  */

@@ -21,8 +21,10 @@ export type JobCounts = import("./types.js").JobCounts;
 export type JobStatus = import("./types.js").JobStatus;
 export type JobSummary = import("./types.js").JobSummary;
 export type JobView = import("./job.js").JobView;
+export type JobsFilters = import("./types.js").JobsFilters;
 export type JobsPage = import("./types.js").JobsPage;
 export type JobsQuery = import("./types.js").JobsQuery;
+export type JobsSummary = import("./types.js").JobsSummary;
 export type OperationRequest = import("./types.js").OperationRequest;
 export type OperationResult = import("./types.js").OperationResult;
 export type Options = import("./client.js").Options;
@@ -47,8 +49,10 @@ export type WalletResult = import("./types.js").WalletResult;
 /** @typedef {import("./types.js").JobStatus} JobStatus */
 /** @typedef {import("./types.js").JobSummary} JobSummary */
 /** @typedef {import("./job.js").JobView} JobView */
+/** @typedef {import("./types.js").JobsFilters} JobsFilters */
 /** @typedef {import("./types.js").JobsPage} JobsPage */
 /** @typedef {import("./types.js").JobsQuery} JobsQuery */
+/** @typedef {import("./types.js").JobsSummary} JobsSummary */
 /** @typedef {import("./types.js").OperationRequest} OperationRequest */
 /** @typedef {import("./types.js").OperationResult} OperationResult */
 /** @typedef {import("./client.js").Options} Options */

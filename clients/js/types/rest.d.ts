@@ -43,5 +43,7 @@ export declare class Rest {
      */
     requestWithRetry<T>(method: string, path: string, options?: RequestOptions): Promise<T>;
 }
+/** Return a path with the parameters that have a value; false and 0 are values. @param {string} path @param {object} parameters */
+export declare const withQuery: (path: string, parameters: object) => string;
 /** Return a new key for `Idempotency-Key`. A page without a secure context has no `randomUUID`. */
 export declare const newIdempotencyKey: () => `${string}-${string}-${string}-${string}-${string}`;

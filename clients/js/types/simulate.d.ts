@@ -40,7 +40,7 @@ export type Simulation = {
  */
 /**
  * Create a client that simulates operations without a gateway. It sends the events of real operations, in the same order
- * and at the same speed. Tracking an unknown job id starts a job; `submit`, `cancel`, `jobs` and `stats` work.
+ * and at the same speed. Tracking an unknown job id starts a job; `submit`, `cancel`, `jobs`, `summary` and `stats` work.
  *
  * @param {Simulation} [simulation]
  */

@@ -12,7 +12,15 @@ export declare const statusOf: ({ jobId, events, latest }: SimulatedJob) => impo
  * Return one page of the simulated jobs that match a query, newest first.
  *
  * @param {readonly SimulatedJob[]} jobs oldest first
- * @param {URLSearchParams} query `status`, `userId`, `limit` and `cursor`
+ * @param {URLSearchParams} query the filters, `limit` and `cursor`
  * @returns {import("./types.js").JobsPage}
  */
 export declare function pageOf(jobs: readonly SimulatedJob[], query: URLSearchParams): import("./types.js").JobsPage;
+/**
+ * Return the totals of the simulated jobs that match a query.
+ *
+ * @param {readonly SimulatedJob[]} jobs
+ * @param {URLSearchParams} query the filters
+ * @returns {import("./types.js").JobsSummary}
+ */
+export declare function totalsOf(jobs: readonly SimulatedJob[], query: URLSearchParams): import("./types.js").JobsSummary;

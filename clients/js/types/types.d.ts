@@ -17,8 +17,11 @@ export type CancelRequested = Schemas["Cancelling"];
 export type JobCounts = Schemas["Stats"];
 export type JobSummary = Schemas["JobSummary"];
 export type JobsPage = Schemas["Page"];
-export type JobsFilters = NonNullable<import("../declarations/openapi.js").operations["listJobs"]["parameters"]["query"]>;
-export type JobsQuery = Omit<JobsFilters, "cursor"> & {
+export type JobsSummary = Schemas["Summary"];
+export type ListParameters = NonNullable<import("../declarations/openapi.js").operations["listJobs"]["parameters"]["query"]>;
+export type JobsFilters = Omit<ListParameters, "cursor" | "limit">;
+export type JobsQuery = JobsFilters & {
+    limit?: number;
     cursor?: string | null;
 };
 export type Connection = {
@@ -111,8 +114,10 @@ export type Transport = {
 /** @typedef {Schemas["Stats"]} JobCounts the number of jobs by status */
 /** @typedef {Schemas["JobSummary"]} JobSummary a job in a list */
 /** @typedef {Schemas["Page"]} JobsPage one page of jobs, newest first */
-/** @typedef {NonNullable<import("../declarations/openapi.js").operations["listJobs"]["parameters"]["query"]>} JobsFilters */
-/** @typedef {Omit<JobsFilters, "cursor"> & { cursor?: string | null }} JobsQuery filters; `cursor` is the `nextCursor` of the page before */
+/** @typedef {Schemas["Summary"]} JobsSummary the totals of all jobs that match filters */
+/** @typedef {NonNullable<import("../declarations/openapi.js").operations["listJobs"]["parameters"]["query"]>} ListParameters */
+/** @typedef {Omit<ListParameters, "cursor" | "limit">} JobsFilters which jobs: those that match all filters */
+/** @typedef {JobsFilters & { limit?: number, cursor?: string | null }} JobsQuery filters, and a page; `cursor` is the `nextCursor` of the page before */
 /**
  * The state of the client's connection. `via` is the name of the transport in use.
  *

@@ -11,8 +11,16 @@ export type TrackedKey = import("./selector.js").Tracked & {
     snapshot: Snapshot;
 };
 export type Reactive<T> = import("vue").MaybeRefOrGetter<T>;
-/** Provide the client to the components inside; also as a plugin: `app.use({ install: (app) => provideCTO(client, app) })`.
- * @param {Client} client @param {import("vue").App} [app] */
+/** Return a plugin that provides the client to all components: `app.use(cto(connect(…)))`. @param {Client} client */
+export declare const cto: (client: Client) => {
+    install: (/** @type {import("vue").App} */ app: import("vue").App) => void;
+};
+/**
+ * Provide the client to the components inside this one, but not to this one itself; with `app`, to all components.
+ *
+ * @param {Client} client
+ * @param {import("vue").App} [app]
+ */
 export declare function provideCTO(client: Client, app?: import("vue").App): void;
 /** Return the provided client. @returns {Client} */
 export declare function useCTOClient(): Client;
@@ -91,6 +99,7 @@ export declare function useCTOJob(jobId: Reactive<string | null | undefined>): {
         estimatedTimeRemaining?: number;
         currentOperation?: string;
         lastStep?: import("../declarations/openapi.js").components["schemas"]["StepResult"];
+        traceId?: string;
     }>;
 };
 /** Track several jobs, all jobs of a user, or (admins) all jobs, with the latest event of each. @param {Reactive<Selection | null>} selection */

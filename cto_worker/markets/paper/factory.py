@@ -1,10 +1,13 @@
-"""Makes the paper market of a worker, or only names its platforms."""
+"""Makes the paper market of a worker; for gateways, its platforms and the balances of its wallets."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cto_worker.markets.paper.market import PLATFORMS, PaperMarket
+from cto_worker.domain.lamports import to_lamports
+from cto_worker.domain.market_port import Account
+from cto_worker.markets.paper.market import PLATFORMS, PaperMarket, address
+from cto_worker.store import keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +25,21 @@ class PaperMarketFactory:
     def __call__(self, settings: Settings, connect: Callable[[str], Redis]) -> PaperMarket:
         """Return the paper market in the store of ``CTO_PAPER_URL``."""
         return PaperMarket(connect(settings.paper_url), settings)
+
+    def account_reader(self, settings: Settings, store: Redis) -> Callable[[str, int], Account] | None:
+        """See :func:`cto_worker.market_registry.account_reader`. ``None`` with a store of its own."""
+        if settings.paper_url:
+            return None
+        initial = to_lamports(settings.paper_balance_sol)
+
+        def read(user_id: str, wallet_count: int) -> Account:
+            addresses = [address(user_id, index) for index in range(wallet_count + 1)]
+            found: Any = store.hmget(keys.paper_wallets(user_id), addresses)
+            balances = [initial if lamports is None else int(lamports) for lamports in found]
+            funding, *wallets = zip(addresses, balances, strict=True)
+            return Account(*funding, dict(wallets))
+
+        return read
 
 
 make_paper_market = PaperMarketFactory()

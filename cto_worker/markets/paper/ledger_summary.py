@@ -28,6 +28,18 @@ class StepCosts:
     platform_fees: int
     tokens: int
     signature: str
+    intent_id: str
+
+    @property
+    def executed(self) -> bool:
+        """Whether the market executed the step, and not only charged the fees of a failed transaction."""
+        return self.kind in {"transfer", "buy"}
+
+    @property
+    def spent(self) -> int:
+        """The costs of the step in lamports: its fees, and the SOL paid for a buy."""
+        paid = self.amount if self.kind == "buy" else 0
+        return paid + self.network_fees + self.priority_fees + self.platform_fees
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,5 +99,6 @@ def _step_costs(entry: Entry) -> StepCosts:
         amount=sum(amount for amount in lamports.values() if amount > 0),
         tokens=tokens,
         signature=entry.signature,
+        intent_id=entry.intent_id,
         **fees,
     )

@@ -2,10 +2,10 @@
 -- the review lists if no intent is unknown. The job is then archived. Its intents, events and Celery's metadata do not
 -- change.
 -- KEYS: job. The intents are not among the keys, because a gateway may only read them.
--- ARGV: job id, intent id (or ""), its resolution, the change for the audit log
+-- ARGV: job id, intent id (or ""), its resolution, the author of the resolution, the change for the audit log
 -- Returns {number of unknown intents left, 1 if this call removed the job from the lists}
 local job = unpack(KEYS)
-local job_id, intent_id, resolution, change = unpack(ARGV)
+local job_id, intent_id, resolution, resolver, change = unpack(ARGV)
 local intents = INTENTS_PREFIX .. job_id
 
 local function unknown(text)
@@ -27,7 +27,7 @@ if intent_id ~= "" then
       return redis.error_reply("NOTUNKNOWN the intent is already resolved")
     end
     append_audit(change)
-    redis.call("HSET", job, field, resolution)
+    redis.call("HSET", job, field, resolution, RESOLVER_FIELD .. intent_id, resolver)
   end
 end
 

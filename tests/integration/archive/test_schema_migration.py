@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,14 +11,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import event, text
+from support.waiting import wait_until
 
 from cto_worker.archive import schema_version
-from cto_worker.archive.database import connect
+from cto_worker.archive.database import connect, wait_until_reachable
 from cto_worker.archive.schema_migration import migrate
 from cto_worker.archive.schema_preparation import prepare
 from cto_worker.archive.schema_version import check_schema
 from cto_worker.archive.tables import METADATA
+from cto_worker.config import Settings
 from cto_worker.errors import ArchiveUnavailableError
 
 
@@ -50,6 +53,23 @@ def test_concurrent_migrations_do_the_work_once(archive_settings):
     for engine in engines:
         check_schema(engine)
         engine.dispose()
+
+
+def test_a_migration_waits_for_a_database_that_starts(postgresql):
+    url, attempts = postgresql.new_database(), []
+    engine = connect(Settings(archive_url=url, auth="off"))
+    event.listen(engine, "do_connect", lambda *_: attempts.append(None))
+    postgresql.stop()
+    waiting = threading.Thread(target=wait_until_reachable, args=(engine, 60))
+    waiting.start()
+    try:
+        wait_until(lambda: attempts)
+    finally:
+        postgresql.start()
+    waiting.join()
+    assert len(attempts) > 1
+    migrate(engine)
+    engine.dispose()
 
 
 def test_a_failed_migration_changes_nothing(empty, monkeypatch):

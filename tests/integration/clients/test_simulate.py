@@ -40,6 +40,7 @@ const cancelling = await client.cancel((await client.submit({ ...request, mode: 
 await client.track(created.jobId).done;
 console.log(JSON.stringify({
   Created: created, Page: waiting, Cancelling: cancelling, JobStatus: await client.status(created.jobId),
+  Summary: await client.summary({ mode: "standard", needsReview: false, from: 0 }),
 }));
 process.exit();
 """
@@ -62,6 +63,8 @@ def test_simulated_responses_match_the_openapi_document(failure_rate):
     result = responses["JobStatus"]["operationResult"]
     assert result["success"] == (failure_rate == 0)
     assert len(result["steps"]) == 10
+    totals, ended = responses["Summary"], "completed" if result["success"] else "failed"
+    assert (totals["total"], totals["byStatus"][ended], totals["totalSpent"]) == (1, 1, result["totalSpent"])
     for name, response in responses.items():
         validator(name).validate(response)
 

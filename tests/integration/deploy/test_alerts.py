@@ -39,7 +39,7 @@ PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 def exported(app, rest, store):
     """Return the labels of every metric of the gateway, by its name."""
     for family, labels in (
-        (JOBS_ENDED, ("standard", "completed", "")),
+        (JOBS_ENDED, ("standard", "completed", "full", "")),
         (PHASE, ("standard", 1)),
         (REQUEST, ("GET", "/", 200)),
     ):

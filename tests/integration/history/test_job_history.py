@@ -53,6 +53,7 @@ def expire(store):
 
 def test_every_response_has_the_same_bytes_before_and_after_archiving(rest, store, jobs, archiver):
     before = answers(rest)
+    assert b'"resolutions":[{"intentId":"resolved:' in before["job/resolved/status"][1]
     assert {status for status, _, _ in before.values()} == {200}
     archiver.archive_batch()
     assert answers(rest) == before, "archived, and still in the store"

@@ -58,7 +58,7 @@ def test_each_demo_token_has_its_platform(bench):
     assert found == ["pumpfun", "bonk", "raydium"]
 
 
-def test_what_is_no_token_is_not_tradable(bench):
+def test_an_address_without_a_token_is_not_tradable(bench):
     market = bench.open()
     account = market.account(bench.user_id, WALLETS)
     for address in (account.funding_wallet, str(Keypair().pubkey()), str(TOKEN_PROGRAM)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from api.relay.room_subscriptions import RoomSubscriptions
 from api.relay.send_queue import MAX_BYTES, SendQueue, flush
 from api.relay.subscriber import Subscriber
 from api.rest import metrics_endpoint
+from cto_worker.domain.audit_entry import GENESIS, Actor, Change
 from cto_worker.domain.journal_ports import Entry, Journal
 from cto_worker.domain.progress_event import Details, Status, encode
 from cto_worker.errors import OperationFailed
@@ -31,6 +33,7 @@ from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import FORGET_MS, ProcessHeartbeat
 from cto_worker.store import keys
+from cto_worker.store.audit_stream import append, trim
 from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.store.rdb_snapshot import snapshot
 from cto_worker.store.store_connection import connect
@@ -90,21 +93,21 @@ def test_a_metric_without_counts_is_zero(scrape):
 def test_counts_of_all_processes_are_summed_and_outlive_them(store, scrape):
     def process(kind, **gauges):
         registry = CollectorRegistry()
-        jobs = Counter("cto_jobs_ended", "", ["mode", "status", "error_code"], registry=registry)
+        jobs = Counter("cto_jobs_ended", "", ["mode", "status", "outcome", "error_code"], registry=registry)
         step = Histogram("cto_journal_step_seconds", "", buckets=(0.001, 0.1), registry=registry)
         return ProcessHeartbeat(store, kind, registry, lambda: gauges), jobs, step
 
     for number in (1, 2):
         sender, jobs, step = process("worker", operations=number, slots=20)
         for _ in range(number):
-            jobs.labels("standard", "failed", "cancelled").inc()
+            jobs.labels("standard", "failed", "none", "cancelled").inc()
             step.observe(0.0005)
             step.observe(3)
             sender.send()
     gateway = process("gateway", socketio=7, **{HEARTBEAT_LATE: 3})[0]
     gateway.send()
     scraped = scrape()
-    assert scraped["jobs_ended_total", "cancelled", "standard", "failed"] == 3
+    assert scraped["jobs_ended_total", "cancelled", "standard", "none", "failed"] == 3
     assert (
         scraped["journal_step_seconds_bucket", "0.001"] == scraped["journal_step_seconds_bucket", "0.1"] == 3
     )
@@ -126,7 +129,7 @@ def test_counts_of_all_processes_are_summed_and_outlive_them(store, scrape):
     silent_for(SILENCE_MS + 1_000)
     gone = scrape()
     assert gone["processes", "worker"] == gone["processes", "gateway"] == 0
-    assert gone["jobs_ended_total", "cancelled", "standard", "failed"] == 3
+    assert gone["jobs_ended_total", "cancelled", "standard", "none", "failed"] == 3
     gateway._number -= 1
     gateway.send()
     assert scrape()["processes", "gateway"] == 0, "a late repeated heartbeat is recognized"
@@ -195,8 +198,8 @@ def test_an_operation_is_counted_as_it_is_journalled(store, journal, growth, bod
             runner.run_job(failed, body | {"mode": "prefunded", "buyAmount": 5_000, "walletCount": 1})
 
     grown = growth(run)
-    assert grown["jobs_ended_total", "", "standard", "completed"] == 1
-    assert grown["jobs_ended_total", "insufficient_funds", "prefunded", "failed"] == 1
+    assert grown["jobs_ended_total", "", "standard", "partial", "completed"] == 1
+    assert grown["jobs_ended_total", "insufficient_funds", "prefunded", "none", "failed"] == 1
     assert [grown["phase_seconds_count", "standard", str(phase)] for phase in (1, 2, 3, 4)] == [1] * 4
     assert grown["phase_seconds_count", "prefunded", "2"] == 1
     assert ("phase_seconds_count", "prefunded", "4") not in grown
@@ -309,6 +312,27 @@ def test_unfinished_work_of_the_whole_system_is_reported(scrape, journal):
     assert 0 < scraped["store_memory_bytes",] < scraped["store_memory_limit_bytes",]
     assert scraped["queue_messages", "cto"] == scraped["queue_messages", "cto.resumed"] == 0
     assert 0 < wait_until(lambda: scrape()["oldest_waiting_seconds",]) < 60
+
+
+def test_audit_entries_that_wait_for_the_archive_are_counted(scrape, store):
+    def waiting():
+        metrics = scrape()
+        return metrics["audit_backlog",], metrics["audit_oldest_seconds",]
+
+    assert waiting() == (0, 0)
+    ten_minutes_ago = json.dumps({"at": round(1_000 * (time.time() - 600))})
+    store.xadd(keys.AUDIT, {"content": ten_minutes_ago, "previous": GENESIS, "hash": "ab" * 32}, id="1-0")
+    append(store, Change(actor=Actor("7", "user", "192.0.2.7"), action="test"), 0)
+    number, age_s = waiting()
+    assert number == 2
+    assert age_s > 590
+    trim(store, archived=1)
+    number, age_s = waiting()
+    assert number == 1
+    assert age_s < 590
+    store.delete(keys.AUDIT)
+    store.xadd(keys.AUDIT, {"content": "modified"}, id="2-0")
+    assert waiting() == (1, 0)
 
 
 def test_an_unreachable_store_is_the_only_thing_reported(app, rest):

@@ -20,6 +20,7 @@ from cto_worker.domain.progress_event import Phase
 from cto_worker.domain.purchase_outcome import PurchaseOutcome
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
+from cto_worker.markets.paper.market import PaperMarket
 from cto_worker.operation.progress_reporter import ProgressReporter, accepted_event
 from cto_worker.store import keys
 from cto_worker.store.redis_journal import RedisJournal
@@ -199,6 +200,24 @@ def test_the_events_after_a_seq(rest, record):
         assert answer["jobId"] == "j1"
         assert [event["seq"] for event in answer["events"]] == list(range(after + 1, 5))
     assert len(data(rest.get("/api/cto/job/j1/events"))["events"]) == 4
+
+
+def test_balances_are_those_of_the_market_and_reading_opens_no_wallet(rest, store, settings):
+    path = "/api/cto/wallets?userId=7&walletCount=2"
+    before = data(rest.get(path))
+    assert not store.exists(keys.paper_wallets("7"), keys.PAPER_LEDGER)
+    account = PaperMarket.from_settings(settings, lambda _: store).account("7", 2)
+    opened = [account.funding_wallet, *account.wallets]
+    initial = settings.paper_balance_sol
+    assert before == {
+        "userId": "7",
+        "funding": {"wallet": opened[0], "balance": initial},
+        "wallets": [{"wallet": wallet, "balance": initial} for wallet in opened[1:]],
+    }
+    store.hincrby(keys.paper_wallets("7"), opened[2], -1_500_000_000)
+    assert data(rest.get(path))["wallets"][1]["balance"] == initial - 1.5
+    for bad in ("", "?userId=7&walletCount=51", "?userId=a%20b"):
+        error(rest.get(f"/api/cto/wallets{bad}"), 400, "invalid_query")
 
 
 def test_statistics_count_each_job_once(rest, record):
@@ -383,7 +402,7 @@ def test_the_gateways_own_page_can_submit(rest, body):
     data(rest.post("/api/cto/jobs", json=body, headers={"Origin": "http://localhost"}), 202)
 
 
-def test_allowed_origins_get_cors_headers_and_others_do_not(store, settings, journal, body):
+def test_allowed_origins_get_cors_headers_and_others_only_with_a_refusal(store, settings, journal, body):
     settings = replace(settings, cors_origins=("https://app.example",))
     celery = celery_app(settings)
     app = create_app(
@@ -400,7 +419,10 @@ def test_allowed_origins_get_cors_headers_and_others_do_not(store, settings, jou
     data(allowed, 202)
     assert allowed.headers["Access-Control-Allow-Origin"] == "https://app.example"
     foreign = rest.get("/api/cto/jobs", headers={"Origin": "https://evil.example"})
-    assert "Access-Control-Allow-Origin" not in foreign.headers
+    assert foreign.status_code == 403
+    assert foreign.headers["Access-Control-Allow-Origin"] == "*"  # its page may read why it is refused
+    public = rest.get("/openapi.json", headers={"Origin": "https://evil.example"})
+    assert "Access-Control-Allow-Origin" not in public.headers
     celery.close()
 
 
@@ -449,7 +471,7 @@ def test_every_route_is_public_or_by_caller(app):
     documents = {"/docs", "/guide", "/openapi.json", "/asyncapi.json"}
     client = {"/client/cto-progress.js", "/client/cto-progress.tgz", "/client/<path:filename>"}
     files = {"/static/<path:filename>", "/guide/<path:filename>"} | client
-    console = {"/", "/operations/<job_id>", "/review", "/system"}
+    console = {"/", "/operations/<job_id>", "/review", "/audit", "/system"}
     open_to_all = {"/healthz", "/readyz"} | console | documents | files
     by_caller = {
         "/api/cto/jobs",
@@ -463,6 +485,7 @@ def test_every_route_is_public_or_by_caller(app):
         "/api/cto/job/<job_id>/review",
         "/api/cto/job/<job_id>/resolve",
         "/api/cto/system",
+        "/api/cto/wallets",
         "/api/cto/audit",
     }
     assert {rule.rule for rule in app.url_map.iter_rules()} == open_to_all | by_caller

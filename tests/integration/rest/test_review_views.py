@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
 import pytest
@@ -99,9 +100,24 @@ def test_a_job_is_resolved_step_by_step(rest, run, resolve, store):
     done = resolve("j1", intentId=SECOND, executed=False)
     assert (done["needsReview"], done["unknownIntents"]) == (False, [])
     assert rest.get("/api/cto/jobs?status=needs_review").get_json()["data"]["jobs"] == []
+    status = rest.get("/api/cto/job/j1/status").get_json()["data"]
+    first, second = status["resolutions"]
+    assert abs(first.pop("at") - time.time() * 1_000) < 600_000
+    assert first == {
+        "intentId": FIRST,
+        "kind": "buy",
+        "wallet": "wallet-1",
+        "signature": f"signature of {FIRST}",
+        "executed": True,
+        "spent": 0.3000051,
+        "tokens": 17,
+        "by": "anonymous",
+    }
+    assert (second["intentId"], second["executed"], second["spent"]) == (SECOND, False, 0)
+    assert status["operationResult"]["unknownBuys"] == 2, "the result stays that of the end"
     recorded = intent_fields(store, "j1")
-    assert b'"spent_lamports":300005100,"tokens":17' in recorded[FIRST.encode()]
-    assert b'"status":"failed"' in recorded[SECOND.encode()]
+    assert b'"spent_lamports":300005100,"tokens":17' in recorded[FIRST]
+    assert b'"status":"failed"' in recorded[SECOND]
 
 
 def test_a_parked_job_without_orders_leaves_the_list(rest, park, resolve):

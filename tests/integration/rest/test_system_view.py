@@ -27,7 +27,9 @@ class Counts:
 
     def __init__(self, store, kind="worker", **gauges):
         registry = CollectorRegistry()
-        self.ended = Counter("cto_jobs_ended", "", ["mode", "status", "error_code"], registry=registry)
+        self.ended = Counter(
+            "cto_jobs_ended", "", ["mode", "status", "outcome", "error_code"], registry=registry
+        )
         labels = {"buckets": PHASE_BUCKETS_S, "registry": registry}
         self.phase = Histogram("cto_phase_seconds", "", ["mode", "phase"], **labels)
         self.job = Histogram("cto_job_seconds", "", ["mode"], **labels)
@@ -66,22 +68,25 @@ def test_the_last_hour_has_throughput_and_latency(store, system):
     counts = Counts(store)
     counts.heartbeat.send()
     for _ in range(90):
-        counts.ended.labels("standard", "completed", "").inc()
+        counts.ended.labels("standard", "completed", "full", "").inc()
         counts.job.labels("standard").observe(0.08)
         counts.phase.labels("standard", 1).observe(0.02)
     for _ in range(10):
-        counts.ended.labels("prefunded", "failed", "all_buys_failed").inc()
+        counts.ended.labels("prefunded", "failed", "none", "all_buys_failed").inc()
         counts.job.labels("prefunded").observe(9)
+    for outcome in ("partial", "partial", "unknown"):
+        counts.ended.labels("standard", "completed", outcome, "").inc()
     counts.phase.labels("standard", 4).observe(100)  # not the wait for a worker
     counts.heartbeat.send()
     found = system()
     hour = found["lastHour"]
-    assert (hour["completed"], hour["failed"]) == (90, 10)
+    assert (hour["completed"], hour["failed"]) == (93, 10)
+    assert [hour[outcome] for outcome in ("full", "partial", "none", "unknown")] == [90, 2, 10, 1]
     assert 10 < hour["wait"]["p50Ms"] <= hour["wait"]["p99Ms"] <= 50
     assert 50 < hour["duration"]["p50Ms"] <= 100
     assert 5_000 < hour["duration"]["p95Ms"] <= 10_000
     assert len(found["minutes"]) == 60
-    assert sum(minute["completed"] for minute in found["minutes"]) == 90
+    assert sum(minute["full"] for minute in found["minutes"]) == 90
     assert hour["since"] == found["minutes"][0]["since"]
     assert {after["since"] - before["since"] for before, after in pairwise(found["minutes"])} == {60_000}
     assert found["minutes"][0]["duration"] is None
@@ -90,20 +95,21 @@ def test_the_last_hour_has_throughput_and_latency(store, system):
 def test_a_minute_is_kept_for_an_hour_and_has_few_counts(store):
     counts = Counts(store)
     counts.sweeps.inc()
-    counts.ended.labels("standard", "completed", "").inc()
+    counts.ended.labels("standard", "completed", "full", "").inc()
     counts.phase.labels("standard", 4).observe(100)
     counts.heartbeat.send()
     (key,) = store.scan_iter(f"{keys.MINUTE_PREFIX}*")
     assert 3_600 < store.ttl(key) <= keys.MINUTE_TTL_S
     assert store.hgetall(key) == {
-        b'["cto_jobs_ended_total", ["error_code", ""], ["mode", "standard"], ["status", "completed"]]': b"1"
+        b'["cto_jobs_ended_total", ["error_code", ""], ["mode", "standard"], ["outcome", "full"], '
+        b'["status", "completed"]]': b"1"
     }
     assert len(store.hgetall(keys.COUNTS)) > 3, "the sums have all counts"
 
 
 def test_a_repeated_heartbeat_counts_once(store):
     counts = Counts(store)
-    counts.ended.labels("standard", "completed", "").inc()
+    counts.ended.labels("standard", "completed", "full", "").inc()
     counts.heartbeat.send()
     counts.heartbeat._stored = {}  # as if the first answer were lost
     counts.heartbeat._number -= 1

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
+import socket
 from pathlib import Path
 
 import pytest
 import yaml
 from honcho.environ import parse_procfile
 
-from api.cli.system.up import processes, procfile
-from cto_worker.config import Settings
+from api.cli.system.up import processes, procfile, up
+from cto_worker.config import VARIABLES, Settings
+from cto_worker.errors import ConfigError
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.store import keys
 
@@ -23,8 +25,7 @@ def test_the_procfile_and_docker_compose_start_the_same_commands():
     commands = {
         name: service["command"]
         for name, service in services.items()
-        if service["image"] == "cto"
-        and "profiles" not in service  # a service with a profile runs on request only
+        if service["image"] == "cto" and service["restart"] != "no"  # the others end by themselves
     }
     assert commands.pop("gateway-1") == commands.pop("gateway-2") == PROCFILE["gateway"]
     assert commands == {name: command for name, command in PROCFILE.items() if name != "gateway"}
@@ -54,6 +55,27 @@ def test_several_gateways_have_numbers_and_a_dispatcher():
     assert [spec.name for spec in specs] == ["store", "worker", "dispatcher", "gateway.1", "gateway.2"]
     line = shlex.split(PROCFILE["gateway"])
     assert [spec.command for spec in specs[3:]] == [[*line, "--number", number] for number in ("1", "2")]
+
+
+def test_a_port_in_use_is_reported_with_a_command_that_keeps_the_other_settings(monkeypatch):
+    given = {
+        "CTO_AUTH": "off",
+        "CTO_CORS_ORIGINS": "http://localhost:5173",
+        "CTO_FLOWER_PORT": "5999",
+        "CTO_TOKEN": "secret",
+        "CTO_OPERATION_PARALLELISM": "",
+    }
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        for name, value in (given | {"CTO_PORT": str(port)}).items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(ConfigError, match=f"port {port} on 127.0.0.1 is in use") as refusal:
+            up(Settings.from_env())
+    kept = "CTO_AUTH=off CTO_CORS_ORIGINS=http://localhost:5173 CTO_FLOWER_PORT=5999"
+    assert f": {kept} CTO_PORT={port + 1} " in str(refusal.value)
+    assert "secret" not in str(refusal.value)
 
 
 def test_every_queue_has_a_consumer():

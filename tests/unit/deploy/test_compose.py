@@ -9,7 +9,8 @@ import yaml
 from support.deployment import COMPOSE, GATEWAYS, GUIDE, ROOT, SECRETS_IN, interpolated
 from support.processes import BIN
 
-ON_REQUEST = {"backup", "migrate"}
+ON_REQUEST = {"backup"}
+ONE_TIME = {"migrate"}
 
 
 @pytest.mark.parametrize("file", [COMPOSE, ROOT / "deploy" / "tls.yml"], ids=lambda file: file.name)
@@ -41,11 +42,24 @@ def test_a_scheduled_backup_does_not_start_a_stopped_store():
     assert services["flower"]["depends_on"] == {"store": {"condition": "service_healthy"}}
 
 
-def test_no_service_waits_for_the_archive_but_its_migration():
+def test_the_archive_is_migrated_before_the_workers_start_and_never_prevents_a_start():
     """Operations run without the archive; ended jobs then stay in the store."""
     services = yaml.safe_load(COMPOSE.read_text())["services"]
-    waiting = {name for name, service in services.items() if "archive" in service.get("depends_on", ())}
-    assert waiting == {"migrate"}
+    waits = {
+        (name, dependency): services[name]["depends_on"][dependency]
+        for name in services
+        for dependency in ("archive", "migrate")
+        if dependency in services[name].get("depends_on", ())
+    }
+    assert waits == {
+        ("migrate", "archive"): {"condition": "service_healthy", "required": False},
+        ("worker", "migrate"): {"condition": "service_completed_successfully", "required": False},
+    }
+    assert services["worker"]["depends_on"]["store"] == {"condition": "service_healthy"}
+    assert {name for name, service in services.items() if service.get("restart") == "no"} == {
+        *ON_REQUEST,
+        *ONE_TIME,
+    }
 
 
 def test_compose_requires_the_secrets():
@@ -60,7 +74,7 @@ def test_every_service_is_confined():
         assert service["deploy"]["resources"]["limits"]["pids"] == 512, name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}, name
-        assert "healthcheck" in service or name in ON_REQUEST, name
+        assert "healthcheck" in service or name in ON_REQUEST | ONE_TIME, name
         assert "cap_add" not in service or name == "proxy", name
         assert "profiles" not in service or name in ON_REQUEST, f"{name} is not started"
         own = [port for port in service.get("ports", []) if not port.startswith("127.0.0.1:")]
@@ -73,7 +87,7 @@ def test_every_service_is_confined():
 
 def test_the_guide_states_the_sum_of_the_resource_limits():
     services = yaml.safe_load(COMPOSE.read_text())["services"].values()
-    limits = [service["deploy"]["resources"]["limits"] for service in services if "profiles" not in service]
+    limits = [service["deploy"]["resources"]["limits"] for service in services if service["restart"] != "no"]
     units = {"G": 1.0, "M": 0.001}
     cpus = sum(float(limit["cpus"]) for limit in limits)
     memory_gb = sum(float(limit["memory"][:-1]) * units[limit["memory"][-1]] for limit in limits)

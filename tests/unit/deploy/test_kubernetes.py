@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -75,12 +76,7 @@ CONTAINERS = {name: pod["spec"]["containers"][0] for name, pod in PODS.items()}
 OURS = set(PROCFILE)
 (BACKUP,) = (document for document in DOCUMENTS if document["kind"] == "CronJob")
 PARK = yaml.safe_load((FOLDER / "park.yaml").read_text())
-MIGRATE = yaml.safe_load((FOLDER / "migrate.yaml").read_text())
-JOBS = {
-    "backup": BACKUP["spec"]["jobTemplate"]["spec"],
-    "park": PARK["spec"],
-    "migrate": MIGRATE["spec"],
-}
+JOBS = {"backup": BACKUP["spec"]["jobTemplate"]["spec"], "park": PARK["spec"]}
 PASSWORDS = ("STORE_", "ARCHIVE_")  # the other variables are settings
 
 
@@ -125,20 +121,24 @@ def test_the_park_job_has_the_settings_of_a_worker():
             assert generator["options"] == {"disableNameSuffixHash": True}
 
 
-def test_the_migrate_job_is_that_of_docker_compose():
-    for version in VERSIONS:
-        kubernetes_validate.validate({**MIGRATE, "metadata": {"name": "migrate"}}, version, strict=True)
-    (container,) = MIGRATE["spec"]["template"]["spec"]["containers"]
-    (park,) = PARK["spec"]["template"]["spec"]["containers"]
-    assert container["args"] == shlex.split(COMPOSE["migrate"]["command"])
-    assert [variable["name"] for variable in container["env"]] == ["ARCHIVE_PASSWORD", "CTO_ARCHIVE_URL"]
-    assert all(variable in park["env"] for variable in container["env"])
+def test_a_worker_starts_after_the_migration_of_the_archive_also_if_it_fails():
+    (migrate,) = PODS["worker"]["spec"]["initContainers"]
+    shell, option, command = migrate["args"]
+    assert (shell, option) == ("sh", "-c")
+    assert command.startswith(COMPOSE["migrate"]["command"])
+    for status in (0, 1):
+        attempt = command.replace("cto migrate", f"exit_{status}")
+        functions = f"exit_{status}() {{ return {status}; }}; "
+        assert (
+            subprocess.run([shell, option, functions + attempt], capture_output=True, check=False).returncode
+            == 0
+        )
+    assert [variable["name"] for variable in migrate["env"]] == ["ARCHIVE_PASSWORD", "CTO_ARCHIVE_URL"]
+    worker = CONTAINERS["worker"]
+    assert all(variable in worker["env"] for variable in migrate["env"])
     for same in ("image", "securityContext", "volumeMounts"):
-        assert container[same] == park[same]
-    assert (
-        MIGRATE["spec"]["template"]["spec"]["securityContext"]
-        == PARK["spec"]["template"]["spec"]["securityContext"]
-    )
+        assert migrate[same] == worker[same]
+    assert set(migrate["resources"]) == {"requests", "limits"}
 
 
 def test_a_backup_is_made_every_hour_as_with_docker_compose():
@@ -346,7 +346,7 @@ def selected(selector):
 def test_network_policies_allow_only_the_necessary_traffic():
     policies = named("NetworkPolicy")
     assert policies["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    clients = {"store": {*OURS, "backup", "park"}, "archive": {"worker", "gateway", "migrate"}}
+    clients = {"store": {*OURS, "backup", "park"}, "archive": {"worker", "gateway"}}
     for name, expected in clients.items():
         (rule,) = policies[name]["ingress"]
         assert selected(policies[name]["podSelector"]) == {name}

@@ -11,6 +11,7 @@ from cto_worker.domain.intent_log import (
     PLAN,
     IntentRecord,
     IntentStatus,
+    Resolver,
     decode_log,
     decode_plan,
     decode_record,
@@ -35,7 +36,7 @@ REJECTED = Outcome(OutcomeStatus.FAILED, "", error_code="insufficient_funds", er
         settled(ORDER, CONFIRMED, 3),
         settled(ORDER, Outcome(OutcomeStatus.UNKNOWN, "signature"), 1),
         settled(None, REJECTED, 100),
-        IntentRecord(IntentStatus.CONFIRMED, ORDER, CONFIRMED, 2, resolved=True),
+        IntentRecord(IntentStatus.CONFIRMED, ORDER, CONFIRMED, 2, Resolver("ops", 1_790_000_000_000)),
     ],
     ids=["intended", "submitted", "replacement", "confirmed", "unknown", "rejected", "resolved"],
 )
@@ -51,6 +52,8 @@ def test_a_record_of_an_earlier_release_has_no_place():
     )
     assert decode_record(ORDER.intent_id, text) == settled(ORDER, CONFIRMED)
     assert settled(ORDER, CONFIRMED).place == 0
+    resolved = decode_record(ORDER.intent_id, text[:-1] + b',"resolved":true}')
+    assert (resolved.resolved, resolved.resolver) == (True, Resolver()), "nor the author of a resolution"
 
 
 @pytest.mark.parametrize("status", [IntentStatus.INTENDED, IntentStatus.SUBMITTED])

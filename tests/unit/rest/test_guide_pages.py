@@ -19,6 +19,10 @@ def test_the_guide_says_how_to_build_it_while_it_is_not_built(client):
     answer = client.get("/guide")
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (404, "not_found")
     assert "run `make docs`" in answer.get_json()["error"]["message"]
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    with client.get("/guide", headers=browser) as page:
+        assert (page.status_code, page.mimetype) == (404, "text/html")
+        assert "Run <code>make docs</code>" in page.text
 
 
 def test_the_guide_leads_to_the_first_page_without_a_redirect(client, tmp_path):

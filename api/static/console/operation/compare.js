@@ -1,8 +1,8 @@
 // The choice of a second run to compare with.
 import { html, useState } from "/static/third_party/preact.js";
-import { shortTime } from "/static/console/format.js";
+import { exactSol, shortId, shorten, shortTime } from "/static/console/format.js";
 import { useRequest } from "/static/console/observable.js";
-import { displayState } from "/static/console/outcome.js";
+import { buyParts, displayState } from "/static/console/outcome.js";
 import { T } from "/static/console/texts.js";
 import { Dialog } from "/static/console/ui.js";
 
@@ -22,5 +22,13 @@ export function CompareDialog({ session, jobId, onChoose, onClose }) {
       <input id="compare-id" value=${id} spellcheck="false" autocomplete="off" onInput=${({ target }) => setId(target.value)} />
       <button class="primary">${T.compare.open}</button></form>
     ${recent.length > 0 && html`<p class="soft">${T.compare.recent}</p><ul class="recent">${recent.map((job) => html`<li key=${job.jobId}>
-      <button class="quiet" type="button" onClick=${() => onChoose(job.jobId)}><span class="mono">${job.tokenAddress.slice(0, 6)}…</span> ${job.userId} · ${displayState(job.latestProgress, job.needsReview).text} · ${shortTime(job.createdAt)}</button></li>`)}</ul>`}<//>`;
+      <button class="quiet" type="button" onClick=${() => onChoose(job.jobId)}><span class="mono">${shortId(job.jobId)}</span>
+      <span>${describe(job)}</span></button></li>`)}</ul>`}<//>`;
+}
+
+/** Return what distinguishes an operation from others of the same token. */
+function describe({ tokenAddress, userId, buyAmount, createdAt, latestProgress: latest, needsReview }) {
+  const { bought, planned } = buyParts(latest);
+  const buys = planned ? ` ${bought}/${planned}` : "";
+  return `${displayState(latest, needsReview).text}${buys} · ${exactSol(buyAmount)} · ${shorten(tokenAddress)} · ${userId} · ${shortTime(createdAt)}`;
 }

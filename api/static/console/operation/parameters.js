@@ -1,15 +1,17 @@
 // The parameters of an operation, and its status response as JSON.
 import { html, useEffect, useState } from "/static/third_party/preact.js";
-import { AUTH_REQUIRED } from "/static/console/config.js";
+import { AUTH_REQUIRED, traceUrl } from "/static/console/config.js";
 import { addressOf } from "/static/console/operations/filters.js";
 import { T } from "/static/console/texts.js";
-import { Address, Copy, errorText, Sol, Time } from "/static/console/ui.js";
+import { Address, Copy, errorText, ExternalId, Moment, Sol } from "/static/console/ui.js";
 
 const X = T.operation;
+const WIDE = ["jobId", "tokenAddress", "started", "ended"];
 const statusPath = (jobId) => `/api/cto/job/${encodeURIComponent(jobId)}/status`;
 
 export function Parameters({ first, latest }) {
   const { jobId, tokenAddress, userId, userChatId, socketUserId, mode, buyAmount } = first;
+  const trace = traceUrl(first.details?.traceId);
   const ended = latest.status === "completed" || latest.status === "failed";
   const fields = {
     jobId: html`<${Address} text=${jobId} target=${T.targets.id} keep=${40} />`,
@@ -19,11 +21,12 @@ export function Parameters({ first, latest }) {
     ...(socketUserId && { socketUserId }),
     mode, platform: latest.platform, buyAmount: html`<${Sol} amount=${buyAmount} unit />`,
     attempt: String(latest.attempt),
-    started: html`<${Time} ms=${first.timestamp} />`,
-    ...(ended && { ended: html`<${Time} ms=${latest.timestamp} />` }),
+    started: html`<${Moment} ms=${first.timestamp} />`,
+    ...(ended && { ended: html`<${Moment} ms=${latest.timestamp} />` }),
+    ...(trace && { trace: html`<${ExternalId} id=${first.details.traceId} url=${trace} title=${X.openTrace} target=${T.targets.traceId} />` }),
   };
   return html`<section class="panel"><h3>${X.parameters}</h3>
-    <dl class="parameters">${Object.entries(fields).map(([name, value]) => html`<div><dt>${X.fields[name]}</dt><dd>${value}</dd></div>`)}</dl></section>`;
+    <dl class="parameters">${Object.entries(fields).map(([name, value]) => html`<div data-wide=${String(WIDE.includes(name))}><dt>${X.fields[name]}</dt><dd>${value}</dd></div>`)}</dl></section>`;
 }
 
 /** Return the command that requests an operation's status. */

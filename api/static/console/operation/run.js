@@ -1,86 +1,63 @@
 // One run of an operation: its state, its wallets, and everything that is known about it.
-import { html, useEffect, useState } from "/static/third_party/preact.js";
+import { html, useEffect } from "/static/third_party/preact.js";
+import { AuditSection } from "/static/console/audit/section.js";
 import { duration } from "/static/console/format.js";
-import { hasEnded, displayState, buyParts } from "/static/console/outcome.js";
+import { hasEnded, displayState } from "/static/console/outcome.js";
 import { Events } from "/static/console/operation/events.js";
 import { useJob } from "/static/console/operation/job.js";
 import { Parameters, RawJson } from "/static/console/operation/parameters.js";
+import { requestOf } from "/static/console/operation/request.js";
+import { Summary } from "/static/console/operation/summary.js";
 import { runOf } from "/static/console/operation/wallet-rows.js";
-import { stepText, Waterfall } from "/static/console/operation/waterfall.js";
-import { CancelDialog } from "/static/console/operations/bulk-cancel.js";
+import { Wallets } from "/static/console/operation/wallets.js";
 import { T } from "/static/console/texts.js";
-import { Address, Badge, Failure, Icon, Loading, Sol, Time } from "/static/console/ui.js";
+import { Failure, Loading } from "/static/console/ui.js";
 
 const X = T.operation;
+const NO_RESOLUTIONS = [];
 
 /**
- * `replayMs`: null, or the time since the start at which the run is shown. `axisMs`: the duration of its chart, or null for its
- * own. `onDuration` gets the duration of a run that has ended.
+ * Return a run as it is shown, or `{ error }`; `{}` while it loads. `replayMs`: null, or the time since the start at which it is
+ * shown. `onEnd` gets `{ durationMs, request }` of a run that has ended; `request` has the values of the start dialog.
  */
-export function Run({ session, jobId, replayMs, axisMs, onDuration }) {
+export function useRun(session, jobId, replayMs, onEnd) {
   const { job, status, nowMs: liveMs } = useJob(session, jobId);
-  const { latest: last, events: all } = job;
+  const { latest: last, events: all, ended, error } = job;
   const from = all[0]?.timestamp;
-  useEffect(() => { if (job.ended) onDuration(jobId, last.timestamp - from); }, [job.ended]);
-  if (job.error) return html`<${Failure} error=${job.error.code === "job_not_found" ? { ...job.error, message: X.notFound } : job.error} />`;
-  if (!last) return html`<${Loading} />`;
-
+  useEffect(() => { if (ended) onEnd(jobId, { durationMs: last.timestamp - from, request: requestOf(all) }); }, [ended]);
+  if (error) return { error: error.code === "job_not_found" ? { ...error, message: X.notFound } : error };
+  if (!last) return {};
   const isReplay = replayMs !== null;
   const nowMs = isReplay ? Math.min(from + replayMs, last.timestamp) : liveMs;
   const events = isReplay ? all.filter(({ timestamp }) => timestamp <= nowMs) : all;
   const latest = events.at(-1);
-  const run = runOf(events);
-  const needsReview = hasEnded(latest) ? status?.needsReview : undefined;
-  return html`<article class="run" data-state=${displayState(latest, needsReview).kind}>
-    <${Summary} session=${session} latest=${latest} from=${from} nowMs=${nowMs} needsReview=${needsReview} isReplay=${isReplay} />
-    <section class="panel"><h3>${X.wallets}</h3>
-      <${Phases} run=${run} nowMs=${nowMs} />
-      <${Failures} wallets=${run.wallets} />
-      <${Waterfall} run=${run} nowMs=${nowMs} axisMs=${Math.max(1, axisMs ?? (isReplay ? last.timestamp : nowMs) - from)} /></section>
-    <${Parameters} first=${all[0]} latest=${last} />
-    <${Events} events=${events} from=${from} isComplete=${all[0].seq === 1} />
-    <${RawJson} session=${session} jobId=${jobId} version=${last.seq} /></article>`;
+  const current = hasEnded(latest) ? status : null; // what is known since the end
+  const resolutions = current?.resolutions ?? NO_RESOLUTIONS;
+  return {
+    jobId, first: all[0], last, latest, events, from, nowMs, isReplay, resolutions, needsReview: current?.needsReview,
+    run: runOf(events, resolutions), lengthMs: (isReplay ? last.timestamp : nowMs) - from,
+  };
 }
 
-function Summary({ session, latest, from, nowMs, needsReview, isReplay }) {
-  const [isCancelling, setCancelling] = useState(false);
-  const { jobId, details = {}, progress, phaseTitle } = latest;
-  const state = displayState(latest, needsReview);
-  const ended = hasEnded(latest);
-  const { bought, planned } = buyParts(latest);
-  const leftMs = details.estimatedTimeRemaining;
-  return html`<header class="summary">
-    <div class="headline"><${Badge} state=${state} />
-      <h2 class="run-title"><${Address} text=${latest.tokenAddress} target=${T.targets.token} keep=${6} /></h2>
-      ${!ended && !isReplay && html`<button class="danger" type="button" onClick=${() => setCancelling(true)}>${T.cancel.button}</button>`}</div>
-    <p class="facts">
-      ${planned > 0 && html`<span>${X.summary(bought, planned)}</span>`}
-      ${details.totalSpent > 0 && html`<span><${Sol} amount=${details.totalSpent} unit /> ${T.list.columns.spent.toLowerCase()}</span>`}
-      <span class="number">${(ended ? X.took : X.since)(duration(nowMs - from))}</span>
-      <span><${Time} ms=${from} nowMs=${isReplay ? nowMs : Date.now()} relative=${!isReplay} /></span></p>
-    ${!ended && html`<p class="now"><span class="progress" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(progress)} aria-label=${phaseTitle}>
-      <i style=${{ transform: `scaleX(${progress / 100})` }}></i></span> <span>${details.currentOperation ?? phaseTitle}</span>
-      ${leftMs !== undefined && html`<span class="soft number">${X.remaining(Math.ceil(leftMs / 1_000))}</span>`}</p>`}
-    ${details.error && html`<p class="error"><code>${details.errorCode}</code> ${details.error}</p>`}
-    ${state.kind === "review" && html`<p class="note">${X.review} <a href="/review">${X.reviewLink}</a></p>`}
-    ${state.kind === "reviewed" && html`<p class="note">${X.reviewed}</p>`}
-    ${isCancelling && !ended && html`<${CancelDialog} session=${session} jobIds=${[jobId]} onClose=${() => setCancelling(false)} />`}</header>`;
+/** The placeholder of a run that loads, or that cannot be shown. */
+export const NoRun = ({ error }) => (error ? html`<${Failure} error=${error} />` : html`<${Loading} />`);
+
+/** `marked`: the address of a wallet that is shown first. */
+export function Run({ session, jobId, replayMs, onEnd, marked }) {
+  const view = useRun(session, jobId, replayMs, onEnd);
+  const { first, last, latest, events, from, nowMs, needsReview, run, lengthMs } = view;
+  if (!run) return html`<${NoRun} error=${view.error} />`;
+  return html`<article class="run" data-state=${displayState(latest, needsReview).kind}>
+    <${Summary} session=${session} view=${view} />
+    <section class="panel"><h3>${X.wallets}</h3>
+      <${Phases} run=${run} nowMs=${nowMs} />
+      <${Wallets} run=${run} nowMs=${nowMs} axisMs=${Math.max(1, lengthMs)} marked=${marked} /></section>
+    <${Parameters} first=${first} latest=${last} />
+    <${Events} events=${events} from=${from} wallets=${run.wallets} isComplete=${first.seq === 1} />
+    ${session.isOperator && html`<${AuditSection} session=${session} jobId=${jobId} version=${last.seq} />`}
+    <${RawJson} session=${session} jobId=${jobId} version=${last.seq} /></article>`;
 }
 
 /** The phases in order, with the duration of each. */
 const Phases = ({ run: { phases }, nowMs }) => html`<ol class="phases" aria-label=${X.phases}>${phases.filter(({ phase }) => phase < 5).map(({ phase, from, to }) => html`
   <li aria-current=${to === null ? "step" : undefined}>${(to === null ? X.currentPhases : X.phaseNames)[phase]} <span class="soft number">${duration((to ?? nowMs) - from)}</span></li>`)}</ol>`;
-
-/** The failures, grouped by step and reason: the answer to "which wallets failed, and why". */
-function Failures({ wallets }) {
-  const groups = new Map();
-  for (const { result, reason } of wallets) {
-    if (result.failedKind) {
-      const text = stepText(result);
-      const key = `${text} ${reason?.text}`;
-      groups.set(key, { text, result: result.result, reason: reason?.text, count: (groups.get(key)?.count ?? 0) + 1 });
-    }
-  }
-  return groups.size > 0 && html`<ul class="failures">${[...groups].map(([key, { text, result, reason, count }]) => html`
-    <li key=${key} data-result=${result}><span class="result"><${Icon} kind=${result} />${X.failures(count, text, reason)}</span></li>`)}</ul>`;
-}

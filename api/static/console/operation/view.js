@@ -1,6 +1,7 @@
-// One operation, at "/operations/<id>"; with `?with=<id>`, two operations side by side.
+// One operation, at "/operations/<id>"; with `?with=<id>`, two operations side by side; with `?wallet=<address>`, with a marked wallet.
 import { html, useState } from "/static/third_party/preact.js";
 import { CompareDialog } from "/static/console/operation/compare.js";
+import { Comparison } from "/static/console/operation/comparison.js";
 import { curlOf } from "/static/console/operation/parameters.js";
 import { Replay } from "/static/console/operation/replay.js";
 import { Run } from "/static/console/operation/run.js";
@@ -10,15 +11,15 @@ import { Copy, Icon } from "/static/console/ui.js";
 
 const X = T.operation;
 
-export function OperationView({ session, route: { jobId, query } }) {
+export function OperationView({ session, route: { jobId, query }, start }) {
   const other = query.get("with");
   const jobIds = other ? [jobId, other] : [jobId];
-  const [durations, setDurations] = useState({});
+  const [ends, setEnds] = useState({}); // of the runs that have ended, as `onEnd` gets them, by id
   const [replayMs, setReplayMs] = useState(null);
   const [isChoosing, setChoosing] = useState(false);
-  const onDuration = (id, ms) => setDurations((before) => ({ ...before, [id]: ms }));
-  const areEnded = jobIds.every((id) => id in durations);
-  const totalMs = Math.max(1, ...jobIds.map((id) => durations[id] ?? 0));
+  const onEnd = (id, end) => setEnds((before) => ({ ...before, [id]: end }));
+  const areEnded = jobIds.every((id) => id in ends);
+  const totalMs = Math.max(1, ...jobIds.map((id) => ends[id]?.durationMs ?? 0));
   const compareWith = (id) => {
     setChoosing(false);
     setReplayMs(null);
@@ -26,13 +27,14 @@ export function OperationView({ session, route: { jobId, query } }) {
   };
   return html`<div class="list-head"><p><a class="back" href="/"><${Icon} kind="back" />${X.back}</a></p>
       <div class="actions">
+        ${ends[jobId] && html`<button type="button" onClick=${() => start(ends[jobId].request)}>${X.again}</button>`}
         ${areEnded && replayMs === null && html`<button type="button" onClick=${() => setReplayMs(0)}>${T.replay.start}</button>`}
         ${other ? html`<button type="button" onClick=${() => compareWith(null)}>${T.compare.close}</button>`
           : html`<button type="button" onClick=${() => setChoosing(true)}>${T.compare.start}</button>`}
         <${Copy} text=${curlOf(jobId)} target=${X.curlTarget} label=${X.curl} /></div></div>
     ${replayMs !== null && html`<${Replay} atMs=${replayMs} totalMs=${totalMs} onMove=${setReplayMs} onLeave=${() => setReplayMs(null)} />`}
-    <h1 class="hidden">${X.title}</h1>
-    <div class="runs" data-count=${jobIds.length}>${jobIds.map((id) => html`<${Run} key=${id} session=${session} jobId=${id}
-      replayMs=${replayMs} axisMs=${other && areEnded ? totalMs : null} onDuration=${onDuration} />`)}</div>
+    <h1 class="hidden">${other ? T.compare.title : X.title}</h1>
+    ${other ? html`<${Comparison} key=${other} session=${session} jobIds=${jobIds} replayMs=${replayMs} onEnd=${onEnd} />`
+      : html`<${Run} session=${session} jobId=${jobId} replayMs=${replayMs} onEnd=${onEnd} marked=${query.get("wallet")} />`}
     ${isChoosing && html`<${CompareDialog} session=${session} jobId=${jobId} onChoose=${compareWith} onClose=${() => setChoosing(false)} />`}`;
 }

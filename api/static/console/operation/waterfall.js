@@ -1,46 +1,62 @@
 // The wallets of an operation: when each made its transfer and buys, and with what result.
-import { html } from "/static/third_party/preact.js";
-import { duration, shorten } from "/static/console/format.js";
+import { html, useEffect, useRef } from "/static/third_party/preact.js";
+import { duration, shorten, shortTime } from "/static/console/format.js";
+import { addressOf } from "/static/console/operations/filters.js";
 import { T } from "/static/console/texts.js";
-import { Copy, Icon, Price, Signature, Sol, Tokens } from "/static/console/ui.js";
+import { Copy, FineSol, Icon, Price, Signature, Tokens } from "/static/console/ui.js";
 
 const MIN_WIDTH = 0.5; // per cent of the chart, so that the shortest step is visible
 const COLUMNS = ["wallet", "timeline", "result", "tokens", "price", "spent", "fee", "transactions"];
-const ICONS = { bought: "completed", failed: "failed", unknown: "unknown", running: "running", skipped: "cancelled", left: "cancelled", waiting: "waiting" };
+const ICONS = { bought: "completed", failed: "failed", unknown: "unknown", running: "running", funded: "waiting", leftFunded: "partial", left: "cancelled", waiting: "waiting" };
 const X = T.operation;
 
-/** `axisMs`: the duration of the whole chart. `run` is that of wallet-rows.js; steps in flight extend to `nowMs`. */
-export function Waterfall({ run, nowMs, axisMs }) {
-  const { wallets, from } = run;
-  if (!wallets.length) return html`<p class="soft">${run.to ? X.noBuysPlanned : X.noWallets}</p>`;
+/** `axisMs`: the duration of the whole chart. `run` is that of wallet-rows.js, `wallets` those of its rows that are shown; steps in flight extend to `nowMs`. */
+export function Waterfall({ run, wallets = run.wallets, nowMs, axisMs, marked }) {
+  const { from } = run;
+  if (!run.wallets.length) return html`<p class="soft">${run.to ? X.noBuysPlanned : X.noWallets}</p>`;
   return html`<table class="waterfall">
       <caption class="hidden">${X.wallets}</caption>
       <thead><tr>${COLUMNS.map((name) => html`<th scope="col" class=${`w-${name}`} title=${name === "fee" ? X.feeTitle : undefined}>${X.columns[name]}
         ${name === "timeline" && html`<${Axis} axisMs=${axisMs} />`}</th>`)}</tr></thead>
-      <tbody>${wallets.map((row, index) => html`<${WalletRow} key=${row.wallet} row=${row} number=${index + 1} from=${from} nowMs=${nowMs} axisMs=${axisMs} />`)}</tbody>
-    </table><${Legend} wallets=${wallets} />`;
+      <tbody>${wallets.map((row) => html`<${WalletRow} key=${row.wallet} row=${row} from=${from} nowMs=${nowMs} axisMs=${axisMs} isMarked=${row.wallet === marked} />`)}</tbody>
+    </table><${Legend} wallets=${run.wallets} />`;
 }
 
-const Axis = ({ axisMs }) => html`<span class="axis number" aria-hidden="true"><span>0</span><span>${duration(axisMs / 2)}</span><span>${duration(axisMs)}</span></span>`;
+export const Axis = ({ axisMs }) => html`<span class="axis number" aria-hidden="true"><span>0</span><span>${duration(axisMs / 2)}</span><span>${duration(axisMs)}</span></span>`;
 
-function WalletRow({ row, number, from, nowMs, axisMs }) {
-  const { wallet, bars, result, reason, tokens, price, spent, fee, transactions } = row;
+function WalletRow({ row, from, nowMs, axisMs, isMarked }) {
+  const { wallet, number, bars, result, tokens, price, spent, fee, transactions } = row;
+  const node = useRef();
+  useEffect(() => { if (isMarked) node.current.scrollIntoView({ block: "center" }); }, [isMarked]);
   const cell = (name, content) => html`<td class=${`w-${name}`} data-empty=${String(content === "–")} data-label=${X.columns[name]}>${content}</td>`;
-  return html`<tr data-result=${result.result}>
-    <th scope="row" class="w-wallet"><span class="soft number">${number}</span> <span class="mono" title=${wallet}>${shorten(wallet)}</span><${Copy} text=${wallet} target=${T.targets.wallet} /></th>
-    ${cell("timeline", html`<span class="track">${bars.map((bar) => html`<${Bar} bar=${bar} from=${from} nowMs=${nowMs} axisMs=${axisMs} />`)}</span>`)}
-    ${cell("result", html`<span class="result"><${Icon} kind=${ICONS[result.result]} />${stepText(result)}${result.count && `, ${result.count}`}</span>
-      ${reason && html`<span class="reason" title=${reason.code}>${reason.text ?? reason.code}</span>`}`)}
+  return html`<tr ref=${node} data-result=${result.result} data-marked=${String(isMarked)}>
+    <th scope="row" class="w-wallet"><span class="soft number">${number}</span> <${WalletLink} wallet=${wallet} /><${Copy} text=${wallet} target=${T.targets.wallet} /></th>
+    ${cell("timeline", html`<${Track} bars=${bars} from=${from} nowMs=${nowMs} axisMs=${axisMs} />`)}
+    ${cell("result", html`<${Result} row=${row} />`)}
     ${cell("tokens", tokens ? html`<${Tokens} baseUnits=${tokens} />` : "–")}
     ${cell("price", price ? html`<${Price} amount=${price} />` : "–")}
-    ${cell("spent", spent === null ? "–" : html`<${Sol} amount=${spent} />`)}
-    ${cell("fee", fee === null ? "–" : html`<${Sol} amount=${fee} />`)}
+    ${cell("spent", spent === null ? "–" : html`<${FineSol} amount=${spent} />`)}
+    ${cell("fee", fee === null ? "–" : html`<${FineSol} amount=${fee} />`)}
     ${cell("transactions", transactions.length ? transactions.map(({ kind, signature }) => html`<span class="transaction"><span class="soft">${X[kind]}</span> <${Signature} signature=${signature} /></span>`) : "–")}
   </tr>`;
 }
 
-/** Return the result of a wallet as text; a failed or unknown step is named. */
-export function stepText({ result, failedKind }) {
+/** A wallet, with a link to all its operations. */
+export const WalletLink = ({ wallet }) => html`<a class="mono" href=${addressOf({ wallet })} title=${wallet} aria-label=${X.openWallet(shorten(wallet))}>${shorten(wallet)}</a>`;
+
+export const Track = ({ bars, from, nowMs, axisMs }) => html`<span class="track">${bars.map((bar) => html`<${Bar} bar=${bar} from=${from} nowMs=${nowMs} axisMs=${axisMs} />`)}</span>`;
+
+/** The result of a wallet, and in a second line the reason of a failure, or the author of a recorded result. */
+export function Result({ row: { result, reason } }) {
+  const { recorded } = result;
+  const note = recorded ? X.recordedBy(recorded.by, shortTime(recorded.at)) : reason && (reason.text ?? reason.code);
+  return html`<span class="result"><${Icon} kind=${ICONS[result.result]} />${stepText(result)}${result.count && `, ${result.count}`}</span>
+    ${note && html`<span class="reason" title=${recorded ? note : `${reason.code}: ${note}`}>${note}</span>`}`;
+}
+
+/** Return the result of a wallet as text; a failed, unknown or recorded step is named. */
+export function stepText({ result, failedKind, recorded }) {
+  if (recorded) return X.recordedAs(X[recorded.kind], recorded.executed);
   if (!failedKind) return X.results[result];
   return (result === "failed" ? X.failedAt : X.unknownAt)(X[failedKind]);
 }

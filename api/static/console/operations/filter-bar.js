@@ -1,18 +1,20 @@
 // The filters above the table. A change is a new address.
 import { html, useState } from "/static/third_party/preact.js";
 import { shorten } from "/static/console/format.js";
-import { addressOf, guessKind, SEARCHED } from "/static/console/operations/filters.js";
-import { navigate, operationPath } from "/static/console/router.js";
+import { addressOf, SEARCHED } from "/static/console/operations/filters.js";
+import { search } from "/static/console/operations/search.js";
+import { navigate } from "/static/console/router.js";
 import { T } from "/static/console/texts.js";
-import { Icon } from "/static/console/ui.js";
+import { errorText, Icon } from "/static/console/ui.js";
 
 const KINDS = Object.keys(T.filters.kinds);
+const ANY = "";
 const STATE_NAMES = ["status", "outcome", "needsReview"];
 
-export function FilterBar({ filters, searchField, isOwn }) {
+export function FilterBar({ session, filters, searchField }) {
   const change = (changes) => navigate(addressOf({ ...filters, ...changes }));
   return html`<div class="filters" role="search" aria-label=${T.filters.label}>
-    <${Search} change=${change} field=${searchField} kinds=${isOwn ? KINDS.filter((kind) => kind !== "userId") : KINDS} />
+    <${Search} session=${session} filters=${filters} field=${searchField} kinds=${session.user ? KINDS.filter((kind) => kind !== "userId") : KINDS} />
     <${StateFilter} filters=${filters} change=${change} />
     <${Choice} name="mode" label=${T.filters.mode} value=${filters.mode ?? ""} onChange=${(mode) => change({ mode })}
       choices=${{ "": T.filters.anyMode, standard: "standard", prefunded: "prefunded" }} />
@@ -30,8 +32,10 @@ function StateFilter({ filters, change }) {
     const [name, value] = choice.split("=");
     change({ status: "", outcome: "", needsReview: "", ...(name && { [name]: value }) });
   };
-  return html`<${Choice} name="state" label=${T.filters.state} value=${set ? `${set}=${filters[set]}` : ""} onChange=${onChange}
-    choices=${{ "": T.filters.anyState, ...T.filters.states }} />`;
+  const value = set ? `${set}=${filters[set]}` : "";
+  const typed = value && !T.filters.states[value] && { [value]: `${set}: ${filters[set]}` }; // e.g. status=failed, by hand
+  return html`<${Choice} name="state" label=${T.filters.state} value=${value} onChange=${onChange}
+    choices=${{ "": T.filters.anyState, ...T.filters.states, ...typed }} />`;
 }
 
 function RangeFilter({ filters, change }) {
@@ -46,27 +50,32 @@ function RangeFilter({ filters, change }) {
 /** Return a time in ms as the value of a field of local time. */
 const localTime = (ms) => (ms ? new Date(ms - new Date(Number(ms)).getTimezoneOffset() * 60_000).toISOString().slice(0, 19) : "");
 
-function Search({ change, field, kinds }) {
-  const [{ chosen, isChosen }, choose] = useState({ chosen: "tokenAddress", isChosen: false }); // by the user
+function Search({ session, filters, field, kinds }) {
+  const [kind, setKind] = useState(ANY); // chosen by the user
   const [text, setText] = useState("");
-  const guess = text.trim() ? guessKind(text.trim(), chosen) : chosen;
-  const kind = isChosen || !kinds.includes(guess) ? chosen : guess;
-  const submit = (submission) => {
+  const [{ isBusy, error }, setState] = useState({ isBusy: false, error: "" });
+  const submit = async (submission) => {
     submission.preventDefault();
-    const value = text.trim();
-    if (!value) return;
-    setText("");
-    choose({ chosen: kind, isChosen: false });
-    if (kind === "jobId") navigate(operationPath(value));
-    else change({ [kind]: value });
+    if (!text.trim() || isBusy) return;
+    setState({ isBusy: true, error: "" });
+    try {
+      await search(session, filters, text.trim(), kind);
+      setText("");
+      setKind(ANY);
+      setState({ isBusy: false, error: "" });
+      document.getElementById("main").focus({ preventScroll: true }); // so that j and k move through the result
+    } catch (failure) {
+      setState({ isBusy: false, error: errorText(failure) });
+    }
   };
   const onKeyDown = ({ key, target }) => { if (key === "Escape") target.blur(); };
-  return html`<form class="search" onSubmit=${submit}>
+  return html`<form class="search" onSubmit=${submit} aria-busy=${String(isBusy)}>
     <label class="hidden" for="search-by">${T.filters.searchBy}</label>
-    <select id="search-by" value=${kind} onChange=${({ target }) => choose({ chosen: target.value, isChosen: true })}>${kinds.map((each) => html`<option value=${each}>${T.filters.kinds[each]}</option>`)}</select>
+    <select id="search-by" value=${kind} onChange=${({ target }) => setKind(target.value)}><option value=${ANY}>${T.filters.anyKind}</option>${kinds.map((each) => html`<option value=${each}>${T.filters.kinds[each]}</option>`)}</select>
     <label class="hidden" for="search">${T.filters.search}</label>
     <input ref=${field} id="search" type="search" value=${text} placeholder=${T.filters.placeholder} spellcheck="false" autocomplete="off"
-      onInput=${({ target }) => setText(target.value)} onKeyDown=${onKeyDown} /></form>`;
+      onInput=${({ target }) => setText(target.value)} onKeyDown=${onKeyDown} /></form>
+    ${error && html`<p class="error" role="alert">${error}</p>`}`;
 }
 
 /** The searched values, each with a button that removes it. */

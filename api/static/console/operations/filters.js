@@ -41,14 +41,3 @@ function period({ range, from, to }, nowMs) {
   if (range in RANGES_MS) return { fromMs: nowMs - RANGES_MS[range], toMs: null };
   return { fromMs: from ? Number(from) : null, toMs: to ? Number(to) : null };
 }
-
-const BASE58 = /^[1-9A-HJ-NP-Za-km-z]+$/;
-
-/** Return what a searched text probably is; `current` is kept if it is possible. */
-export function guessKind(text, current) {
-  if (/^[0-9a-f]{8}-[0-9a-f]{4}-/i.test(text)) return "jobId";
-  if (BASE58.test(text) && text.length >= 80) return "signature";
-  if (BASE58.test(text) && text.length >= 32) return current === "wallet" || current === "tokenAddress" ? current : /(pump|bonk)$/.test(text) ? "tokenAddress" : "wallet";
-  if (/^[a-z]+_[a-z_]+$/.test(text)) return "errorCode";
-  return ["userId", "platform", "errorCode"].includes(current) ? current : "userId";
-}

@@ -1,5 +1,6 @@
 // The operations that match the filters: pages of the REST API, kept current by live events. Unfinished operations come first;
-// within both groups the newest is first.
+// within both groups the newest is first. While the archive is away, only operations that are not in it are loaded.
+import { isTransient } from "/client/errors.js";
 import { neededReview } from "/client/index.js";
 import { hasEnded } from "/static/console/outcome.js";
 import { apiQuery, canMatchEvents, matches } from "/static/console/operations/filters.js";
@@ -7,6 +8,7 @@ import { apiQuery, canMatchEvents, matches } from "/static/console/operations/fi
 const PAGE = 100;
 const REFRESH_MS = 500; // until the newest page is requested after an event of an unknown operation
 const SLOW_REFRESH_MS = 5_000; // the same if only the gateway knows whether an operation matches
+const ARCHIVE_RETRY_MS = 5_000;
 const CHANGE_MS = 100; // between two calls of `onChange`; the page stays smooth between them
 
 /**
@@ -26,12 +28,13 @@ export class JobList {
   isLoading = true;
   isLoadingMore = false;
   hasMore = false;
+  isArchiveAway = false; // ended operations cannot be loaded
   /** @type {Error | null} */ error = null;
   changes = 0; // operations that were added by an event, or that ended, since the list was loaded
   #byId = new Map();
   #unlisted = new Set(); // ids of operations with events that the newest pages do not contain
   #isUnsorted = false;
-  #cursor = null;
+  #cursor = undefined; // of the next page; null after the last one, undefined before the first
   #closed = false;
   #refreshTimer;
   #changeTimer;
@@ -67,10 +70,12 @@ export class JobList {
     this.error = null;
     this.#changed();
     await this.#attempt(async () => {
-      const [page, ...unfinished] = await Promise.all([this.#page({}), ...this.#unfinishedPages()]);
-      this.#byId.clear();
-      this.#add([...unfinished, page].flatMap(({ jobs }) => jobs));
-      this.#continueAt(page.nextCursor);
+      const pages = await this.#newestPages();
+      if (!this.isArchiveAway) {
+        this.#byId.clear();
+        this.#cursor = undefined;
+      }
+      this.#addNewest(pages);
     });
     this.isLoading = false;
     this.#changed();
@@ -82,7 +87,8 @@ export class JobList {
     this.isLoadingMore = true;
     this.#changed();
     await this.#attempt(async () => {
-      const page = await this.#page({ cursor: this.#cursor });
+      const page = await this.#archivedPage({ cursor: this.#cursor });
+      if (!page) return;
       this.#add(page.jobs);
       this.#continueAt(page.nextCursor);
     });
@@ -108,17 +114,42 @@ export class JobList {
     }
   }
 
-  /** Requests of the unfinished operations, unless the filters select other ones. */
-  #unfinishedPages() {
+  /** Return the newest page, null while the archive is away, and pages of operations that are never in the archive. */
+  async #newestPages() {
     const { status, outcome, needsReview } = this.#filters;
-    return status || outcome || needsReview ? [] : ["waiting", "active"].map((each) => this.#page({ status: each }));
+    const isAny = !(status || outcome || needsReview);
+    const unfinished = isAny ? ["waiting", "active"].map((each) => this.#page({ status: each })) : [];
+    const pages = await Promise.all([this.#archivedPage({}), ...unfinished]);
+    return this.isArchiveAway && isAny ? [...pages, await this.#page({ needsReview: true })] : pages;
+  }
+
+  /** Return a page, or null while the archive is away; it is then requested again until the archive is back. */
+  async #archivedPage(more) {
+    let page = null;
+    try {
+      page = await this.#session.rest.request("GET", this.#path(more));
+    } catch (error) {
+      if (error.code !== "archive_unavailable") page = isTransient(error) ? await this.#page(more) : Promise.reject(error);
+    }
+    this.isArchiveAway = page === null;
+    if (this.isArchiveAway) this.#scheduleRefresh(ARCHIVE_RETRY_MS);
+    return page;
+  }
+
+  /** @param {[{ jobs: object[], nextCursor: string | null } | null, ...{ jobs: object[] }[]]} pages */
+  #addNewest([page, ...live]) {
+    this.#add([...live, ...(page ? [page] : [])].flatMap(({ jobs }) => jobs));
+    if (page && this.#cursor === undefined) this.#continueAt(page.nextCursor);
   }
 
   #page(more) {
+    return this.#session.rest.requestWithRetry("GET", this.#path(more));
+  }
+
+  #path(more) {
     const query = apiQuery(this.#filters);
-    for (const [name, value] of Object.entries(more)) query.set(name, value);
-    query.set("limit", PAGE);
-    return this.#session.rest.requestWithRetry("GET", `/api/cto/jobs?${query}`);
+    for (const [name, value] of Object.entries({ ...more, limit: PAGE })) query.set(name, value);
+    return `/api/cto/jobs?${query}`;
   }
 
   #continueAt(cursor) {
@@ -159,6 +190,7 @@ export class JobList {
   }
 
   #scheduleRefresh(ms) {
+    if (this.#closed) return;
     this.#refreshTimer ??= setTimeout(() => {
       this.#refreshTimer = undefined;
       void this.#refresh();
@@ -168,8 +200,7 @@ export class JobList {
   async #refresh() {
     if (this.isLoading) return;
     await this.#attempt(async () => {
-      const pages = await Promise.all([this.#page({}), ...this.#unfinishedPages()]);
-      this.#add(pages.flatMap(({ jobs }) => jobs));
+      this.#addNewest(await this.#newestPages());
       this.changes += 1;
     });
     this.#changed();

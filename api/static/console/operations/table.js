@@ -1,9 +1,10 @@
 // The table of operations. Only the visible rows are in the page, so that 10,000 rows scroll smoothly.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "/static/third_party/preact.js";
-import { ago, duration, fullTime, percent, shorten } from "/static/console/format.js";
+import { ago, duration, fullTime, percent, shortId, shorten, zone } from "/static/console/format.js";
 import { useNow } from "/static/console/observable.js";
-import { displayState, hasEnded } from "/static/console/outcome.js";
+import { displayState, hasEnded, reasonOf } from "/static/console/outcome.js";
 import { operationPath } from "/static/console/router.js";
+import { WalletResult } from "/static/console/operations/wallet-result.js";
 import { T } from "/static/console/texts.js";
 import { Badge, Buys, Sol, Time } from "/static/console/ui.js";
 
@@ -12,10 +13,10 @@ const STEP = 4; // scrolled rows after which the table is drawn again
 const MORE_ROWS = 40; // older operations are loaded when so few rows are left below
 const NARROW = matchMedia("(max-width: 47.99rem)");
 const rowHeight = () => (NARROW.matches ? 72 : 38); // px, as in operations.css
-const COLUMNS = ["select", "state", "token", "owner", "mode", "amount", "buys", "spent", "started", "duration"];
+const COLUMNS = ["select", "id", "state", "token", "owner", "mode", "amount", "buys", "spent", "started", "duration"];
 
-/** `active` is the id of the row with the focus; `selected` a set of ids. */
-export function OperationsTable({ list, active, setActive, selected, toggle, toggleAll, children }) {
+/** `active` is the id of the row with the focus; `selected` a set of ids; `wallet` is marked on the pages of the operations. */
+export function OperationsTable({ session, list, wallet, active, setActive, selected, toggle, toggleAll, children }) {
   const frame = useRef();
   const [height, setHeight] = useState(rowHeight);
   const [top, setTop] = useState(0); // index of the first visible row, rounded down to a multiple of STEP
@@ -44,13 +45,13 @@ export function OperationsTable({ list, active, setActive, selected, toggle, tog
   return html`<div class="frame" ref=${frame} onScroll=${onScroll}>
     <table class="operations" aria-rowcount=${rows.length + 1} style=${{ "--row": `${height}px` }}>
       <caption class="hidden">${T.list.title}</caption>
-      <thead><tr>${COLUMNS.map((name) => html`<th scope="col" class=${`c-${name}`}>${name !== "select" ? T.list.columns[name]
+      <thead><tr>${COLUMNS.map((name) => html`<th scope="col" class=${`c-${name}`}>${name !== "select" ? html`${T.list.columns[name]}${name === "started" && html` <span class="zone">${zone()}</span>`}`
         : running.length > 0 && html`<input type="checkbox" aria-label=${T.list.selectAll} title=${T.list.selectAll}
           checked=${running.every(({ jobId }) => selected.has(jobId))} onChange=${() => toggleAll(running)} />`}</th>`)}</tr></thead>
       <tbody>
         <tr class="space" aria-hidden="true" style=${{ height: `${first * height}px` }}></tr>
         ${rows.slice(first, last).map((row, index) => html`<${Row} key=${row.jobId} row=${row} index=${first + index + 2} ...${timesOf(row, nowMs)}
-          isActive=${row.jobId === active} onFocus=${setActive} isSelected=${selected.has(row.jobId)} toggle=${toggle} />`)}
+          session=${session} wallet=${wallet} isActive=${row.jobId === active} onFocus=${setActive} isSelected=${selected.has(row.jobId)} toggle=${toggle} />`)}
         <tr class="space" aria-hidden="true" style=${{ height: `${(rows.length - last) * height}px` }}></tr>
       </tbody>
     </table>${children}</div>`;
@@ -80,22 +81,25 @@ function timesOf({ createdAt, latest }, nowMs) {
 }
 
 /** A row. It is drawn again only if one of its values has changed. */
-function Row({ row, index, since, took, isActive, onFocus, isSelected, toggle }) {
+function Row({ row, index, session, wallet, since, took, isActive, onFocus, isSelected, toggle }) {
   return useMemo(() => {
     const { jobId, createdAt, needsReview, latest } = row;
     const state = displayState(latest, needsReview);
     const ended = hasEnded(latest);
     const { details = {} } = latest;
-    const name = shorten(latest.tokenAddress, 6);
+    const id = shortId(jobId);
+    const reason = reasonOf(latest, state);
     const onClick = ({ target, currentTarget }) => {
       if (!target.closest("a, input, button") && !getSelection().toString()) currentTarget.querySelector("a").click();
     };
     return html`<tr data-job=${jobId} data-state=${state.kind} aria-rowindex=${index} data-active=${String(isActive)} onClick=${onClick} onFocusIn=${() => onFocus(jobId)}>
-      <td class="c-select">${!ended && html`<input type="checkbox" aria-label=${T.list.select(name)} checked=${isSelected} onChange=${() => toggle(jobId)} />`}</td>
+      <td class="c-select">${!ended && html`<input type="checkbox" aria-label=${T.list.select(id)} checked=${isSelected} onChange=${() => toggle(jobId)} />`}</td>
+      <td class="c-id"><a class="mono" href=${operationPath(jobId, wallet)} title=${jobId} aria-label=${T.list.open(id)}>${id}</a></td>
       <td class="c-state"><${Badge} state=${state} />${state.kind === "running"
         ? html`<span class="progress" title=${details.currentOperation}><i style=${{ transform: `scaleX(${latest.progress / 100})` }}></i></span><span class="number soft">${percent(latest.progress)}</span>`
-        : state.reason && html`<span class="reason soft" title=${details.error}>${state.reason}</span>`}</td>
-      <td class="c-token"><a class="mono" href=${operationPath(jobId)} title=${latest.tokenAddress} aria-label=${T.list.open(name)}>${name}</a></td>
+        : wallet && ended ? html`<${WalletResult} session=${session} jobId=${jobId} wallet=${wallet} />`
+        : reason && html`<span class="reason soft" title=${details.error ?? reason}>${reason}</span>`}</td>
+      <td class="c-token mono" title=${latest.tokenAddress}>${shorten(latest.tokenAddress)}</td>
       <td class="c-owner" title=${latest.userId}>${latest.userId}</td>
       <td class="c-mode">${latest.mode}</td>
       <td class="c-amount"><${Sol} amount=${latest.buyAmount} /></td>
@@ -103,5 +107,5 @@ function Row({ row, index, since, took, isActive, onFocus, isSelected, toggle })
       <td class="c-spent">${details.totalSpent ? html`<${Sol} amount=${details.totalSpent} />` : "–"}</td>
       <td class="c-started"><${Time} ms=${createdAt} since=${since} /></td>
       <td class="c-duration number" title=${ended ? fullTime(latest.timestamp) : undefined}>${took}</td></tr>`;
-  }, [row, index, since, took, isActive, isSelected]);
+  }, [row, index, wallet, since, took, isActive, isSelected]);
 }

@@ -6,8 +6,9 @@ import { displayState } from "/static/console/outcome.js";
 import { BulkCancel } from "/static/console/operations/bulk-cancel.js";
 import { CsvButton } from "/static/console/operations/csv.js";
 import { FilterBar } from "/static/console/operations/filter-bar.js";
-import { addressOf, fromQuery } from "/static/console/operations/filters.js";
+import { addressOf, fromQuery, SEARCHED } from "/static/console/operations/filters.js";
 import { JobList } from "/static/console/operations/job-list.js";
+import { addressWith, kindsOf } from "/static/console/operations/search.js";
 import { SavedViews } from "/static/console/operations/saved-views.js";
 import { OperationsTable } from "/static/console/operations/table.js";
 import { Totals, useTotals } from "/static/console/operations/totals.js";
@@ -40,11 +41,12 @@ export function OperationsView({ session, route, start }) {
         ${cancellable.length > 0 && html`<${BulkCancel} session=${session} rows=${cancellable} onDone=${() => setSelected(new Set())} />`}
         <${SavedViews} current=${key} />
         <${CsvButton} session=${session} filters=${filters} />
-        <button class="primary" type="button" onClick=${start}>${T.list.start}</button></div></div>
-    <${FilterBar} filters=${filters} searchField=${searchField} isOwn=${Boolean(session.user)} />
+        <button class="primary" type="button" onClick=${() => start()}>${T.list.start}</button></div></div>
+    <${FilterBar} session=${session} filters=${filters} searchField=${searchField} />
     <${Totals} totals=${totals} filters=${filters} />
+    ${list?.isArchiveAway && html`<p class="note" role="status">${T.list.archiveAway}</p>`}
     ${list?.error && html`<${Failure} error=${list.error} retry=${() => list.load()} />`}
-    <${Contents} list=${list} filters=${filters} start=${start}
+    <${Contents} session=${session} list=${list} filters=${filters} start=${start}
       tableProps=${{ active, setActive, selected, toggle, toggleAll }} total=${totals?.total} />
     <${Announcer} session=${session} />`;
 }
@@ -65,17 +67,25 @@ function useJobList(session, filters) {
   return list;
 }
 
-function Contents({ list, filters, start, tableProps, total }) {
+function Contents({ session, list, filters, start, tableProps, total }) {
   if (!list || (list.isLoading && !list.rows.length)) return html`<${Loading} />`;
   if (!list.rows.length) {
     if (list.error) return null;
+    if (list.isArchiveAway) return html`<${Empty} title=${T.list.noUnfinished} />`;
     return Object.keys(filters).length
-      ? html`<${Empty} title=${T.list.noMatch}><button type="button" onClick=${() => navigate("/")}>${T.list.clear}</button><//>`
-      : html`<${Empty} title=${T.list.empty}><p>${T.list.emptyHint}</p><button class="primary" type="button" onClick=${start}>${T.list.start}</button><//>`;
+      ? html`<${Empty} title=${T.list.noMatch}><${OtherKinds} session=${session} filters=${filters} /><button type="button" onClick=${() => navigate("/")}>${T.list.clear}</button><//>`
+      : html`<${Empty} title=${T.list.empty}><p>${T.list.emptyHint}</p><button class="primary" type="button" onClick=${() => start()}>${T.list.start}</button><//>`;
   }
-  return html`<${OperationsTable} list=${list} ...${tableProps}>
-      <p class="list-end soft" role="status">${list.isLoadingMore ? T.list.loadingMore : list.hasMore ? "" : T.list.end}</p><//>
+  return html`<${OperationsTable} session=${session} list=${list} wallet=${filters.wallet} ...${tableProps}>
+      <p class="list-end soft" role="status">${list.isLoadingMore ? T.list.loadingMore : list.hasMore || list.isArchiveAway ? "" : T.list.end}</p><//>
     <p class="list-count soft">${T.list.count(list.rows.length, total)}</p>`;
+}
+
+/** Offers to search the same text as something else. */
+function OtherKinds({ session, filters }) {
+  const name = SEARCHED.find((each) => filters[each]);
+  const others = name ? kindsOf(filters[name], Boolean(session.user)).filter((kind) => kind !== name && kind !== "jobId") : [];
+  return others.length > 0 && html`<p class="other-kinds">${others.map((kind) => html`<button type="button" onClick=${() => navigate(addressWith(filters, kind, filters[name]))}>${T.list.searchAs(T.filters.kinds[kind])}</button>`)}</p>`;
 }
 
 /** Announces the end of operations to screen readers. */

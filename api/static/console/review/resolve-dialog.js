@@ -1,25 +1,39 @@
 // Records the result of an unknown step, after a confirmation.
 import { html, useState } from "/static/third_party/preact.js";
-import { exactSol, shorten } from "/static/console/format.js";
+import { MARKET } from "/static/console/config.js";
 import { Field, useFieldErrors } from "/static/console/form.js";
+import { exactSol, shorten } from "/static/console/format.js";
+import { useRequest } from "/static/console/observable.js";
+import { bodyOf, check, usualPrice, warningsOf } from "/static/console/review/resolution.js";
 import { T } from "/static/console/texts.js";
-import { Dialog } from "/static/console/ui.js";
+import { Copy, Dialog, Signature } from "/static/console/ui.js";
 
 const X = T.review;
 
-/** `resolve` sends the body of `POST …/resolve`. */
-export function ResolveDialog({ step, executed, resolve, onClose }) {
+/** `resolve` sends the body of `POST …/resolve`. Unusual figures must be recorded twice. */
+export function ResolveDialog({ session, jobId, step, executed, resolve, onClose }) {
   const isBuy = step.kind === "buy";
   const [values, setValues] = useState({ spent: executed && isBuy ? String(step.amount) : "", tokens: "" });
   const [isBusy, setBusy] = useState(false);
-  const errors = useFieldErrors();
-  const set = (name) => (value) => setValues((before) => ({ ...before, [name]: value }));
+  const [warnings, setWarnings] = useState([]);
+  const errors = useFieldErrors(X.notSaved);
+  const { data: price } = useRequest(() => session.client.status(jobId).then(usualPrice), jobId);
+  const set = (name) => (value) => {
+    setWarnings([]);
+    setValues((before) => ({ ...before, [name]: value }));
+  };
   const submit = async (submission) => {
     submission.preventDefault();
+    if (errors.set(check(values))) return;
+    const body = bodyOf(values, step, executed);
+    const found = warningsOf(body, step, price);
+    if (found.length && !warnings.length) {
+      setWarnings(found);
+      return;
+    }
     setBusy(true);
-    const numbers = Object.entries(values).filter(([, text]) => text.trim()).map(([name, text]) => [name, Number(text)]);
     try {
-      await resolve({ intentId: step.intentId, executed, ...Object.fromEntries(numbers) });
+      await resolve(body);
       onClose();
     } catch (error) {
       errors.show(error);
@@ -28,9 +42,12 @@ export function ResolveDialog({ step, executed, resolve, onClose }) {
   };
   return html`<${Dialog} title=${X.confirm(executed)} onClose=${onClose}>
     <p><strong>${step.description}</strong>, <span class="mono">${shorten(step.wallet)}</span>, ${exactSol(step.amount)}</p>
+    ${step.signature && html`<p>${X.signature} <${Signature} signature=${step.signature} /></p>`}
+    ${MARKET === "paper" && html`<p>${X.ledger} <code class="break">${X.ledgerCommand(jobId)}</code><${Copy} text=${X.ledgerCommand(jobId)} target=${X.command} /></p>`}
     <form class="form" onSubmit=${submit} novalidate>
       ${(executed || isBuy) && html`<${Field} name="spent" label=${X.spent} value=${values.spent} onInput=${set("spent")} inputmode="decimal" hint=${X.spentHint} errors=${errors} />`}
-      ${executed && isBuy && html`<${Field} name="tokens" label=${X.tokens} value=${values.tokens} onInput=${set("tokens")} inputmode="numeric" hint=${X.tokensHint} errors=${errors} />`}
+      ${executed && isBuy && html`<${Field} name="tokens" label=${X.tokens} value=${values.tokens} onInput=${set("tokens")} inputmode="decimal" hint=${X.tokensHint} errors=${errors} />`}
+      ${warnings.length > 0 && html`<div class="wide note" role="alert"><p>${X.check}</p><ul>${warnings.map((text) => html`<li>${text}</li>`)}</ul></div>`}
       <p class="wide"><strong>${X.confirmText}</strong></p>
       <p class="error wide" role="alert">${errors.general}</p>
       <div class="buttons wide"><button type="button" onClick=${onClose}>${X.keep}</button><button class="primary" disabled=${isBusy}>${X.record(executed)}</button></div></form><//>`;

@@ -1,6 +1,7 @@
 // Operations with unknown results, at "/review". Operators resolve them.
 import { html, useState } from "/static/third_party/preact.js";
-import { exactSol, shorten } from "/static/console/format.js";
+import { MARKET } from "/static/console/config.js";
+import { exactSol, shortId } from "/static/console/format.js";
 import { useRequest } from "/static/console/observable.js";
 import { operationPath } from "/static/console/router.js";
 import { ResolveDialog } from "/static/console/review/resolve-dialog.js";
@@ -12,21 +13,34 @@ const PAGE = 20; // operations at once: each is a request of its own
 const INTERVAL_MS = 15_000;
 const X = T.review;
 
-export function ReviewView({ session }) {
+export function ReviewView({ session, route: { part } }) {
   const [limit, setLimit] = useState(PAGE);
-  const load = () => session.rest.request("GET", `/api/cto/jobs?status=needs_review&limit=${limit}`);
-  const { data, error, isLoading, reload } = useRequest(load, limit, INTERVAL_MS);
+  const load = async () => {
+    const page = await session.rest.request("GET", `/api/cto/jobs?status=needs_review&limit=${limit}`);
+    return { ...page, jobs: await withLinked(session, page.jobs, part) };
+  };
+  const { data, error, isLoading, reload } = useRequest(load, `${limit} ${part}`, INTERVAL_MS);
+  const jobs = data?.jobs ?? [];
   if (!session.isOperator) return html`<h1>${X.title}</h1><${Empty} title=${X.onlyOperators} />`;
   return html`<h1>${X.title}</h1>
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
     ${!data && isLoading && html`<${Loading} />`}
     ${data?.jobs.length === 0 && html`<${Empty} title=${X.none}><p>${X.noneText}</p><//>`}
-    ${data?.jobs.length > 0 && html`<p class="soft">${X.text}</p>`}
-    ${data?.jobs.map((job) => html`<${Job} key=${job.jobId} session=${session} job=${job} onClosed=${reload} />`)}
+    ${data?.jobs.length > 0 && html`<p class="soft">${MARKET === "paper" ? X.paperText : X.text}</p>`}
+    ${jobs.map((job) => html`<${Job} key=${job.jobId} session=${session} job=${job} isLinked=${job.jobId === part} onClosed=${reload} />`)}
     ${data?.nextCursor && html`<p><button type="button" onClick=${() => setLimit(limit + PAGE)}>${X.more}</button></p>`}`;
 }
 
-function Job({ session, job: { jobId, latestProgress: latest, createdAt, needsReview }, onClosed }) {
+/** Return the operations, that of the address first, even if it is on a later page. */
+async function withLinked(session, jobs, jobId) {
+  const others = jobs.filter((job) => job.jobId !== jobId);
+  if (!jobId) return jobs;
+  if (others.length < jobs.length) return [jobs.find((job) => job.jobId === jobId), ...others];
+  const status = await session.client.status(jobId).catch(() => null);
+  return status?.needsReview ? [{ ...status, createdAt: status.progressEvents[0].timestamp }, ...jobs] : jobs;
+}
+
+function Job({ session, job: { jobId, latestProgress: latest, createdAt, needsReview }, isLinked, onClosed }) {
   const path = `/api/cto/job/${encodeURIComponent(jobId)}`;
   const [resolved, setResolved] = useState(null); // the review after this page changed it
   const { data, error, reload } = useRequest(() => session.rest.request("GET", `${path}/review`), jobId);
@@ -36,23 +50,23 @@ function Job({ session, job: { jobId, latestProgress: latest, createdAt, needsRe
     setResolved(next);
     if (!next.needsReview) onClosed();
   };
-  return html`<article class="panel review" aria-label=${T.list.open(shorten(latest.tokenAddress, 6))}>
+  return html`<article class="panel review" aria-label=${T.list.open(shortId(jobId))} aria-current=${isLinked ? "true" : undefined}>
     <header class="headline"><${Badge} state=${displayState(latest, needsReview)} />
       <h2><${Address} text=${latest.tokenAddress} target=${T.targets.token} keep=${6} /></h2>
       <span class="soft">${latest.userId} · ${latest.mode} · ${exactSol(latest.buyAmount)} · <${Time} ms=${createdAt} /></span>
-      <a class="end" href=${operationPath(jobId)}>${X.open}</a></header>
+      <a class="mono" href=${operationPath(jobId)} title=${jobId}>${shortId(jobId)}</a><a class="end" href=${operationPath(jobId)}>${X.open}</a></header>
     ${review?.error && html`<p class="soft"><code>${review.errorCode}</code> ${review.error}</p>`}
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
-    ${review && (review.unknownIntents.length ? html`<${Steps} steps=${review.unknownIntents} resolve=${resolve} />`
+    ${review && (review.unknownIntents.length ? html`<${Steps} session=${session} jobId=${jobId} steps=${review.unknownIntents} resolve=${resolve} />`
       : html`<${CloseReview} review=${review} close=${() => resolve({})} />`)}</article>`;
 }
 
-function Steps({ steps, resolve }) {
+function Steps({ session, jobId, steps, resolve }) {
   const [choice, setChoice] = useState(null); // `{ step, executed }`
   const column = (name) => html`<th scope="col" class=${`r-${name}`}>${X.columns[name]}</th>`;
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${X.columns.step}><table class="steps"><thead><tr>${Object.keys(X.columns).map(column)}</tr></thead>
     <tbody>${steps.map((step) => html`<${Step} key=${step.intentId} step=${step} choose=${(executed) => setChoice({ step, executed })} />`)}</tbody></table></div>
-    ${choice && html`<${ResolveDialog} ...${choice} resolve=${resolve} onClose=${() => setChoice(null)} />`}`;
+    ${choice && html`<${ResolveDialog} session=${session} jobId=${jobId} ...${choice} resolve=${resolve} onClose=${() => setChoice(null)} />`}`;
 }
 
 function Step({ step: { description, kind, wallet, amount, signature, startedAt, reportedAt, attempt }, choose }) {

@@ -4,6 +4,7 @@ import { CONFIRM_SOL, MARKET, PLATFORMS } from "/static/console/config.js";
 import { Field, useFieldErrors } from "/static/console/form.js";
 import { exactSol } from "/static/console/format.js";
 import { navigate, operationPath } from "/static/console/router.js";
+import { useBalances } from "/static/console/start/balances.js";
 import { randomMint } from "/static/console/start/random-mint.js";
 import { bodyOf, check } from "/static/console/start/request.js";
 import { T } from "/static/console/texts.js";
@@ -12,11 +13,13 @@ import { Dialog } from "/static/console/ui.js";
 const X = T.start;
 const DEFAULTS = { tokenAddress: "", mode: "standard", buyAmount: "1", walletCount: "5", platform: "", slippage: "", userId: "", userChatId: "1" };
 
-export function StartDialog({ session, onClose }) {
-  const [values, setValues] = useState({ ...DEFAULTS, userId: session.user ?? session.caller?.name ?? "demo" });
+/** `initial` has values that replace the defaults. */
+export function StartDialog({ session, initial, onClose }) {
+  const [values, setValues] = useState({ ...DEFAULTS, userId: session.user ?? session.caller?.name ?? "demo", ...initial });
   const [stage, setStage] = useState("form"); // "form", "confirm" or "busy"
   const attempt = useRef({ body: "", key: "" }); // the same request again gets the same operation
   const errors = useFieldErrors();
+  const balances = useBalances(session, values);
   const set = (name) => (value) => setValues((before) => ({ ...before, [name]: value }));
 
   const start = async () => {
@@ -35,15 +38,15 @@ export function StartDialog({ session, onClose }) {
   };
   const submit = (submission) => {
     submission.preventDefault();
-    if (errors.set(check(values))) return;
+    if (errors.set(check(values, balances?.missing))) return;
     if (Number(values.buyAmount) >= CONFIRM_SOL && stage === "form") setStage("confirm");
     else void start();
   };
   const close = stage === "busy" ? () => {} : onClose;
   return html`<${Dialog} title=${stage === "confirm" ? X.confirmTitle : X.title} onClose=${close}>
     <form class="form" onSubmit=${submit} novalidate>
-      ${stage === "confirm" ? html`<${Confirm} values=${values} back=${() => setStage("form")} />`
-        : html`<${Fields} values=${values} set=${set} errors=${errors} isOwn=${Boolean(session.user)} /><${Preview} values=${values} />
+      ${stage === "confirm" ? html`<${Confirm} values=${values} balances=${balances} back=${() => setStage("form")} />`
+        : html`<${Fields} values=${values} set=${set} errors=${errors} isOwn=${Boolean(session.user)} /><${Preview} values=${values} balances=${balances} />
           <p class="error wide" role="alert">${errors.general}</p>
           <div class="buttons wide"><button type="button" onClick=${close}>${X.cancel}</button>
             <button class="primary" disabled=${stage === "busy"}>${stage === "busy" ? X.starting : X.submit}</button></div>`}</form><//>`;
@@ -65,14 +68,18 @@ function Fields({ values, set, errors, isOwn }) {
     ${field("userChatId", { inputmode: "numeric" })}`;
 }
 
-function Preview({ values: { buyAmount, walletCount } }) {
+/** The balance that the operation begins with: the funding wallet's, or that of the wallet with the least SOL. */
+const Balance = ({ mode, balances }) => (balances ? html`<dt>${X.balance}</dt><dd><span class=${balances.missing ? "error" : ""}>${X.available[mode](exactSol(balances.available))}</span></dd>` : null);
+
+function Preview({ values: { mode, buyAmount, walletCount }, balances }) {
   const [amount, wallets] = [Number(buyAmount), Number(walletCount)];
   const isKnown = amount > 0 && Number.isInteger(wallets) && wallets > 0;
-  return html`<dl class="preview wide"><dt>${X.preview}</dt><dd>${isKnown ? html`<strong>${X.total(exactSol(amount))}</strong><br /><span class="soft">${X.perWallet(exactSol(amount / wallets))}</span>` : "–"}
+  return html`<dl class="preview wide"><${Balance} mode=${mode} balances=${balances} /><dt>${X.preview}</dt><dd>${isKnown ? html`<strong>${X.total(exactSol(amount))}</strong><br /><span class="soft">${X.perWallet(exactSol(amount / wallets))}</span>` : "–"}
     ${MARKET === "paper" && html`<br /><span class="soft">${X.paper}</span>`}</dd></dl>`;
 }
 
-const Confirm = ({ values: { buyAmount, walletCount, tokenAddress, mode }, back }) => html`
+const Confirm = ({ values: { buyAmount, walletCount, tokenAddress, mode }, balances, back }) => html`
   <p class="wide">${X.confirmText(exactSol(Number(buyAmount)), Number(walletCount))}</p>
+  ${balances && html`<dl class="preview wide"><${Balance} mode=${mode} balances=${balances} /></dl>`}
   <p class="wide soft">${T.operation.fields.tokenAddress} <span class="mono break">${tokenAddress}</span><br />${X.modes[mode]}</p>
   <div class="buttons wide"><button type="button" onClick=${back}>${X.back}</button><button class="danger">${X.confirm(exactSol(Number(buyAmount)))}</button></div>`;

@@ -3,7 +3,7 @@ import { html } from "/static/third_party/preact.js";
 import { bytes, duration, integer } from "/static/console/format.js";
 import { useRequest } from "/static/console/observable.js";
 import { operationPath } from "/static/console/router.js";
-import { MinutesChart } from "/static/console/system/minutes-chart.js";
+import { MinutesChart, OUTCOMES } from "/static/console/system/minutes-chart.js";
 import { T } from "/static/console/texts.js";
 import { Empty, Failure, Loading, Time } from "/static/console/ui.js";
 
@@ -31,7 +31,7 @@ function State({ state: { workers, gateways, lost, queues, jobs, oldestWaiting, 
       ${tile("needsReview", html`<a href="/review">${integer(jobs.needsReview)}</a>`, "", jobs.needsReview ? "warn" : "")}
       ${tile("memory", bytes(store.memoryBytes), X.limit(bytes(store.memoryLimitBytes)))}</dl>
     <section class="panel"><h2>${X.lastHour}</h2>
-      <p class="soft">${X.ended(integer(lastHour.completed), integer(lastHour.failed))}</p>
+      <p class="outcomes">${OUTCOMES.map((outcome) => html`<span class=${outcome}><i></i>${integer(lastHour[outcome])} ${X.outcomes[outcome]}</span>`)}</p>
       <${MinutesChart} minutes=${minutes} />
       <${Latencies} lastHour=${lastHour} /></section>
     ${lost.length > 0 && html`<section class="panel" data-kind="bad"><h2>${X.lost}</h2>
@@ -39,12 +39,13 @@ function State({ state: { workers, gateways, lost, queues, jobs, oldestWaiting, 
     <section class="panel"><h2>${X.workers}</h2>${workers.length === 0 ? html`<p class="error">${X.none}</p>`
       : html`<${Table} name=${X.workers} columns=${["id", "operations", "heartbeat", "version"]} rows=${workers.map((each) => [each.id, html`<${Slots} used=${each.operations} all=${each.slots} />`, X.before(duration(each.heartbeatAgeMs)), each.version])} />`}</section>
     <section class="panel"><h2>${X.gateways}</h2>
-      <${Table} name=${X.gateways} columns=${["id", "connections", "delay", "heartbeat", "version"]} rows=${gateways.map((each) => [each.id, connectionsOf(each), duration(each.relayDelayMs), X.before(duration(each.heartbeatAgeMs)), each.version])} /></section>
+      <${Table} name=${X.gateways} columns=${["id", "connections", "delay", "heartbeat", "version"]} rows=${gateways.map((each) => [each.id, connectionsOf(each), duration(each.relayDelayMs), X.before(duration(each.heartbeatAgeMs)), each.version])} />
+      <p class="hint">${X.delayHint}</p></section>
     <section class="panel"><h2>${X.queues}</h2><${Table} name=${X.queues} columns=${["queue", "messages"]} rows=${Object.entries(queues).map(([name, number]) => [name, integer(number)])} />
       <p class="soft">${X.snapshot} <${Time} ms=${store.snapshotAt} /></p></section>`;
 }
 
-const connectionsOf = ({ connections }) => Object.entries(connections).map(([name, number]) => `${integer(number)} ${name}`).join(", ") || "0";
+const connectionsOf = ({ connections }) => Object.entries(connections).filter(([, number]) => number).map(([name, number]) => `${integer(number)} ${name}`).join(", ") || "0";
 
 const Slots = ({ used, all }) => html`<span class="slots"><span class="progress"><i style=${{ transform: `scaleX(${all ? used / all : 0})` }}></i></span> <span class="number">${used}/${all}</span></span>`;
 

@@ -5,18 +5,20 @@ import { client as connectTo, request } from "../client.js";
 const client = connectTo();
 const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
-find("start").onclick = async () => {
-  const { jobId } = await client.submit(request());
+find("start").onclick = () => client.submit(request()).then(show, (error) => { find("batch").textContent = error.message; });
+
+/** @param {{ jobId: string }} job */
+function show({ jobId }) {
   const card = Object.assign(document.createElement("div"), { className: "job" });
   const progress = document.createElement("cto-progress");
   Object.assign(progress, { client });
   progress.setAttribute("job", jobId);
   card.append(progress);
   find("jobs").prepend(card);
-};
+}
 
 // The element's events bubble.
 find("jobs").addEventListener("cto-complete", (event) => {
-  const { status, details } = /** @type {CustomEvent} */ (event).detail;
-  find("batch").textContent = `The last operation ${status}, with ${details.successfulBuys} buys.`;
+  const { outcome, successfulBuys } = /** @type {CustomEvent} */ (event).detail.details;
+  find("batch").textContent = `The outcome of the last operation is ${outcome}, with ${successfulBuys} buys.`;
 });

@@ -3,7 +3,8 @@
 import { useState } from "react";
 import { AppRegistry, AppState, Pressable, StyleSheet, Text, View } from "react-native";
 import { io } from "socket.io-client";
-import { CTOProvider, connectNative, useCTOBatch, useCTOClient, useCTOJob } from "cto-progress/react-native";
+import { outcomeOf } from "cto-progress";
+import { CTOProvider, connectNative, useCTOBatch, useCTOClient, useCTOConnection, useCTOJob } from "cto-progress/react-native";
 import { request } from "../client.js";
 
 const query = new URLSearchParams(location.search);
@@ -18,15 +19,21 @@ function App() {
   const client = useCTOClient();
   const [jobIds, setJobIds] = useState([]);
   const { stats } = useCTOBatch(jobIds);
-  const start = async () => {
-    const { jobId } = await client.submit(request());
-    setJobIds((others) => [jobId, ...others]);
-  };
+  const [error, setError] = useState("");
+  const connection = useCTOConnection();
+  const problem = error || connection.error?.message;
+  const start = () => client.submit(request()).then(
+    ({ jobId }) => setJobIds((others) => [jobId, ...others]),
+    (failure) => setError(failure.message),
+  );
   return (
     <View style={styles.page}>
       <Text role="heading" aria-level={1} style={styles.title}>React Native</Text>
       <Pressable role="button" style={styles.button} onPress={start}><Text style={styles.label}>Start an operation</Text></Pressable>
-      <Text style={styles.text}>{stats.completed} of {stats.total} completed, {stats.totalSpent.toFixed(4)} SOL spent</Text>
+      <Text style={styles.text}>
+        {stats.completed + stats.failed} of {stats.total} ended, {stats.byOutcome.full} in full, {stats.totalSpent.toFixed(4)} SOL spent
+      </Text>
+      {problem && <Text role="alert" style={styles.error}>{problem}</Text>}
       {jobIds.map((jobId) => <Job key={jobId} jobId={jobId} />)}
     </View>
   );
@@ -40,7 +47,7 @@ function Job({ jobId }) {
       <View role="progressbar" aria-label={`Progress of ${jobId}`} aria-valuenow={progress} style={styles.track}>
         <View style={[styles.fill, { width: `${progress}%` }]} />
       </View>
-      <Text style={styles.text}>{error?.message ?? details.error ?? details.currentOperation ?? latest?.status}</Text>
+      <Text style={styles.text}>{error?.message ?? details.error ?? outcomeOf(latest) ?? details.currentOperation}</Text>
     </View>
   );
 }
@@ -53,6 +60,7 @@ const styles = StyleSheet.create({
   job: { gap: 8, padding: 16, borderRadius: 12, backgroundColor: "#fff" },
   strong: { fontSize: 16, fontWeight: "600" },
   text: { fontSize: 15, color: "#3c4250" },
+  error: { fontSize: 15, color: "#b3261e" },
   track: { height: 8, borderRadius: 8, overflow: "hidden", backgroundColor: "#d9dce3" },
   fill: { height: 8, borderRadius: 8, backgroundColor: "#4f5bd5" },
 });

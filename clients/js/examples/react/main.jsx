@@ -2,6 +2,7 @@
 import { StrictMode, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { io } from "socket.io-client";
+import { outcomeOf } from "cto-progress";
 import { CTOProvider, useCTOBatch, useCTOClient, useCTOConnection, useCTOJob } from "cto-progress/react";
 import { client, request } from "../client.js";
 
@@ -9,6 +10,8 @@ function App() {
   const client = useCTOClient();
   const [jobIds, setJobIds] = useState([]);
   const [error, setError] = useState("");
+  const connection = useCTOConnection();
+  const problem = error || connection.error?.message;
   const start = () => client.submit(request()).then(
     ({ jobId }) => setJobIds((others) => [jobId, ...others]),
     (failure) => setError(failure.message),
@@ -18,7 +21,7 @@ function App() {
       <h1>React</h1>
       <button type="button" onClick={start}>Start an operation</button>
       <Batch jobIds={jobIds} />
-      {error && <p className="error" role="alert">{error}</p>}
+      {problem && <p className="error" role="alert">{problem}</p>}
       {jobIds.map((jobId) => <Job key={jobId} jobId={jobId} />)}
     </>
   );
@@ -29,7 +32,7 @@ function Batch({ jobIds }) {
   const { state, via } = useCTOConnection();
   return (
     <p className="batch" role="status">
-      {stats.completed} of {stats.total} completed, {stats.totalSpent.toFixed(4)} SOL spent{done && ", all done"} · {state} {via}
+      {stats.completed + stats.failed} of {stats.total} ended, {stats.byOutcome.full} in full, {stats.totalSpent.toFixed(4)} SOL spent{done && ", all done"} · {state} {via}
     </p>
   );
 }
@@ -40,7 +43,7 @@ function Job({ jobId }) {
     <div className="job">
       <strong>{progress.toFixed(0)} % {latest?.phaseTitle}</strong>
       <progress max="100" value={progress} aria-label={`Progress of ${jobId}`} />
-      <span>{error?.message ?? details.error ?? details.currentOperation ?? latest?.status}</span>
+      <span>{error?.message ?? details.error ?? outcomeOf(latest) ?? details.currentOperation}</span>
     </div>
   );
 }

@@ -1,5 +1,5 @@
 // Plain JavaScript: no build. Serve clients/js and open /examples/vanilla/?url=http://127.0.0.1:3000
-import { statsOf } from "../../src/index.js";
+import { outcomeOf, statsOf } from "../../src/index.js";
 import { client as connectTo, request } from "../client.js";
 
 const client = connectTo();
@@ -8,15 +8,17 @@ const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.
 // All jobs of one user, also those that another page starts.
 const tracker = client.trackUser(request().userId);
 tracker.onChange(() => {
-  const { total, completed, failed, totalSpent } = statsOf(tracker.snapshot.jobs);
-  find("batch").textContent = `${completed} of ${total} completed, ${failed} failed, ${totalSpent.toFixed(4)} SOL spent`;
+  const { total, completed, failed, byOutcome, totalSpent } = statsOf(tracker.snapshot.jobs);
+  find("batch").textContent = `${completed + failed} of ${total} ended, ${byOutcome.full} in full, ${totalSpent.toFixed(4)} SOL spent`;
 });
+client.onConnection(({ error }) => { if (error) find("batch").textContent = error.message; });
 tracker.onProgress(draw);
 
 find("start").onclick = () => client.submit(request()).catch((error) => { find("batch").textContent = error.message; });
 
 /** @param {import("../../src/types.js").ProgressEvent} event */
-function draw({ jobId, progress, phaseTitle, status, details }) {
+function draw(event) {
+  const { jobId, progress, phaseTitle, details } = event;
   let job = document.getElementById(jobId);
   if (!job) {
     job = Object.assign(document.createElement("div"), { id: jobId, className: "job" });
@@ -27,5 +29,5 @@ function draw({ jobId, progress, phaseTitle, status, details }) {
   const [title, bar, now] = job.children;
   title.textContent = `${progress.toFixed(0)} % ${phaseTitle}`;
   /** @type {HTMLProgressElement} */ (bar).value = progress;
-  now.textContent = details?.error ?? details?.currentOperation ?? status;
+  now.textContent = details?.error ?? outcomeOf(event) ?? details?.currentOperation ?? "";
 }

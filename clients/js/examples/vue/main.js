@@ -2,14 +2,15 @@
 // It uses render functions, so it needs no compiler. In a .vue file this is the <template>.
 import { computed, createApp, h, shallowRef } from "vue";
 import { io } from "socket.io-client";
-import { provideCTO, useCTOBatch, useCTOClient, useCTOJob } from "cto-progress/vue";
+import { outcomeOf } from "cto-progress";
+import { cto, useCTOBatch, useCTOClient, useCTOConnection, useCTOJob } from "cto-progress/vue";
 import { client, request } from "../client.js";
 
 const Job = {
   props: ["jobId"],
   setup(props) {
     const { progress, latest, details, error } = useCTOJob(() => props.jobId);
-    const now = computed(() => error.value?.message ?? details.value.error ?? details.value.currentOperation ?? latest.value?.status);
+    const now = computed(() => error.value?.message ?? details.value.error ?? outcomeOf(latest.value) ?? details.value.currentOperation);
     return () => h("div", { class: "job" }, [
       h("strong", `${progress.value.toFixed(0)} % ${latest.value?.phaseTitle ?? ""}`),
       h("progress", { max: 100, value: progress.value, "aria-label": `Progress of ${props.jobId}` }),
@@ -24,6 +25,8 @@ const Page = {
     const jobIds = shallowRef([]);
     const error = shallowRef("");
     const { stats, done } = useCTOBatch(jobIds);
+    const connection = useCTOConnection();
+    const problem = computed(() => error.value || connection.value.error?.message);
     const start = () => client.submit(request()).then(
       ({ jobId }) => { jobIds.value = [jobId, ...jobIds.value]; },
       (failure) => { error.value = failure.message; },
@@ -32,13 +35,12 @@ const Page = {
       h("h1", "Vue"),
       h("button", { type: "button", onClick: start }, "Start an operation"),
       h("p", { class: "batch", role: "status" },
-        `${stats.value.completed} of ${stats.value.total} completed, ${stats.value.totalSpent.toFixed(4)} SOL spent${done.value ? ", all done" : ""}`),
-      error.value && h("p", { class: "error", role: "alert" }, error.value),
+        `${stats.value.completed + stats.value.failed} of ${stats.value.total} ended, ${stats.value.byOutcome.full} in full, `
+        + `${stats.value.totalSpent.toFixed(4)} SOL spent${done.value ? ", all done" : ""}`),
+      problem.value && h("p", { class: "error", role: "alert" }, problem.value),
       ...jobIds.value.map((jobId) => h(Job, { key: jobId, jobId })),
     ];
   },
 };
 
-const app = createApp(Page);
-provideCTO(client(io), app);
-app.mount("#root");
+createApp(Page).use(cto(client(io))).mount("#root");

@@ -82,16 +82,22 @@ function poll(context) {
   };
   signal.addEventListener("abort", close);
 
-  /** @param {import("../types.js").Target} target @param {() => Promise<unknown>} request */
+  /**
+   * Send a request, and report a refusal. Returns whether it is done: a request that failed for a time is not.
+   *
+   * @param {import("../types.js").Target} target
+   * @param {() => Promise<unknown>} request
+   */
   const attempt = async (target, request) => {
-    if (!isOpen) return;
+    if (!isOpen) return true;
     await new Promise((resolve) => setTimeout(resolve, Math.max(REQUEST_GAP_MS, notBeforeMs - Date.now())));
     try {
       if (isOpen) await request();
       failures = 0;
+      return true;
     } catch (cause) {
       const error = /** @type {import("../errors.js").CTOError} */ (cause);
-      if (!isOpen) return;
+      if (!isOpen) return true;
       if (error.retryAfterMs) notBeforeMs = Date.now() + error.retryAfterMs;
       const counts = isTransient(error) && (!error.retryAfterMs || isLimit(error));
       if (error.status === 401 || (counts && (failures += 1) === MAX_FAILURES)) {
@@ -101,8 +107,15 @@ function poll(context) {
         if ("room" in target) rooms.delete(target.room);
         else jobs.delete(target.jobId);
         emit("refused", target, error);
+        return true;
       }
+      return false;
     }
+  };
+
+  /** Request the missed events of a job until there is a response: nothing else repeats this request. @param {string} jobId @param {number} after */
+  const catchUp = async (jobId, after) => {
+    while (!(await attempt({ jobId }, () => fetchJob(context, jobId, after))));
   };
 
   /** @param {string} jobId @param {Map<string, number>} seqs */
@@ -154,7 +167,7 @@ function poll(context) {
       jobs.set(jobId, after);
       wake();
     },
-    catchUp: (jobId, after) => void attempt({ jobId }, () => fetchJob(context, jobId, after)),
+    catchUp: (jobId, after) => void catchUp(jobId, after),
     refresh: () => {}, // every request uses the newest token
     subscriptions: () => [
       ...[...rooms.keys()].map((room) => /** @type {import("../types.js").Subscription} */ (["join", room])),

@@ -11,11 +11,14 @@ from cto_client.models import (
     Details,
     Event,
     Job,
+    JobFilters,
     JobSummary,
     Operation,
     OperationResult,
+    Resolution,
     Stats,
     Step,
+    Summary,
     WalletResult,
 )
 
@@ -27,10 +30,13 @@ __all__ = [
     "Details",
     "Event",
     "Job",
+    "JobFilters",
     "JobSummary",
     "Operation",
     "OperationResult",
+    "Resolution",
     "Stats",
     "Step",
+    "Summary",
     "WalletResult",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import httpx
 from httpx_sse import SSEError, aconnect_sse
@@ -16,7 +16,7 @@ from cto_client.errors import CTOError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
-    from cto_client.models import Cancelling, Event, Job, JobSummary, Operation, Stats
+    from cto_client.models import Cancelling, Event, Job, JobFilters, JobSummary, Operation, Stats, Summary
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class AsyncClient:
         """Start an operation and return its job id.
 
         A repeated call with the same key within a day returns the same job. Choose a key that survives a
-        restart of your program, for example the id of the Telegram update.
+        restart of your program, for example the ids of the bot and of the Telegram update.
         """
         return (await self._call(protocol.submit(operation, idempotency_key))).job_id
 
@@ -85,23 +85,25 @@ class AsyncClient:
         """Return the events of a job with ``seq`` above ``after``, oldest first."""
         return (await self._call(protocol.events(job_id, after))).events
 
-    async def jobs(
-        self, *, status: str | None = None, user_id: str | None = None, page_size: int = 50
-    ) -> AsyncIterator[JobSummary]:
+    async def jobs(self, *, page_size: int = 50, **filters: Unpack[JobFilters]) -> AsyncIterator[JobSummary]:
         """Yield jobs, newest first; the pages are requested as needed.
 
-        ``status``: waiting, active, completed, failed or needs_review. ``user_id``: only for operators and
-        the service, which otherwise get the jobs of all users.
+        ``filters``: ``status``, ``outcome``, ``needs_review``, ``user_id``, ``token_address``, ``wallet``,
+        ``signature``, ``error_code``, ``mode``, ``platform``, ``from_ms`` and ``to_ms`` (of the creation).
         """
-        filters = protocol.job_filters(status, user_id, page_size)
+        query = protocol.query_of(filters)
         cursor = None
         while True:
-            page = await self._call(protocol.page(filters, cursor))
+            page = await self._call(protocol.page(query, page_size, cursor))
             for job in page.jobs:
                 yield job
             cursor = page.next_cursor
             if not cursor:
                 return
+
+    async def summary(self, **filters: Unpack[JobFilters]) -> Summary:
+        """Return the totals of all jobs that match the filters, which are those of :meth:`jobs`."""
+        return await self._call(protocol.summary(protocol.query_of(filters)))
 
     async def stats(self, job_ids: Iterable[str]) -> Stats:
         """Count up to 500 jobs by state."""

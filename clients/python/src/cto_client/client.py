@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import httpx
 from httpx_sse import SSEError, connect_sse
@@ -14,7 +14,7 @@ from cto_client.errors import CTOError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from cto_client.models import Cancelling, Event, Job, JobSummary, Operation, Stats
+    from cto_client.models import Cancelling, Event, Job, JobFilters, JobSummary, Operation, Stats, Summary
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class Client:
         """Start an operation and return its job id.
 
         A repeated call with the same key within a day returns the same job. Choose a key that survives a
-        restart of your program, for example the id of the Telegram update.
+        restart of your program, for example the ids of the bot and of the Telegram update.
         """
         return self._call(protocol.submit(operation, idempotency_key)).job_id
 
@@ -81,22 +81,24 @@ class Client:
         """Return the events of a job with ``seq`` above ``after``, oldest first."""
         return self._call(protocol.events(job_id, after)).events
 
-    def jobs(
-        self, *, status: str | None = None, user_id: str | None = None, page_size: int = 50
-    ) -> Iterator[JobSummary]:
+    def jobs(self, *, page_size: int = 50, **filters: Unpack[JobFilters]) -> Iterator[JobSummary]:
         """Yield jobs, newest first; the pages are requested as needed.
 
-        ``status``: waiting, active, completed, failed or needs_review. ``user_id``: only for operators and
-        the service, which otherwise get the jobs of all users.
+        ``filters``: ``status``, ``outcome``, ``needs_review``, ``user_id``, ``token_address``, ``wallet``,
+        ``signature``, ``error_code``, ``mode``, ``platform``, ``from_ms`` and ``to_ms`` (of the creation).
         """
-        filters = protocol.job_filters(status, user_id, page_size)
+        query = protocol.query_of(filters)
         cursor = None
         while True:
-            page = self._call(protocol.page(filters, cursor))
+            page = self._call(protocol.page(query, page_size, cursor))
             yield from page.jobs
             cursor = page.next_cursor
             if not cursor:
                 return
+
+    def summary(self, **filters: Unpack[JobFilters]) -> Summary:
+        """Return the totals of all jobs that match the filters, which are those of :meth:`jobs`."""
+        return self._call(protocol.summary(protocol.query_of(filters)))
 
     def stats(self, job_ids: Iterable[str]) -> Stats:
         """Count up to 500 jobs by state."""

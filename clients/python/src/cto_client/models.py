@@ -5,7 +5,7 @@ Amounts are in SOL, times in milliseconds since 1970-01-01 UTC, tokens in base u
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -64,6 +64,7 @@ class Details(_Model, frozen=True, kw_only=True):
     estimated_time_remaining: int | None = None
     current_operation: str | None = None
     last_step: Step | None = None
+    trace_id: str | None = None
 
 
 class Event(_Model, frozen=True, kw_only=True):
@@ -112,12 +113,9 @@ class OperationResult(_Model, frozen=True, kw_only=True):
     """The result of an operation that has ended."""
 
     success: bool
-    outcome: str  # "full", "partial", "none" or "unknown"
-    needs_review: bool
     mode: str
     platform: str
     buy_amount: float
-    planned_buys: int
     successful_buys: int
     failed_buys: int
     unknown_buys: int
@@ -128,9 +126,27 @@ class OperationResult(_Model, frozen=True, kw_only=True):
     transaction_signatures: list[str]
     duration_ms: int
     steps: list[Step]  # in the order of completion
-    wallets: list[WalletResult]
+    # Results of early releases lack these.
+    outcome: str | None = None  # "full", "partial", "none" or "unknown"
+    needs_review: bool = False  # when the job ended; ``Job.needs_review`` is the current value
+    planned_buys: int = 0
+    wallets: list[WalletResult] = []
     error_code: str | None = None
     error: str | None = None
+
+
+class Resolution(_Model, frozen=True, kw_only=True):
+    """The outcome of an unknown step, as an operator recorded it after the job's end."""
+
+    intent_id: str
+    kind: str  # "transfer" or "buy"
+    wallet: str
+    signature: str
+    executed: bool
+    spent: float
+    tokens: int
+    by: str  # the operator; "" if an earlier release of the server recorded it
+    at: int  # 0 as above
 
 
 class Job(_Model, frozen=True, kw_only=True):
@@ -144,9 +160,8 @@ class Job(_Model, frozen=True, kw_only=True):
     current_progress: float
     outcome: str | None = None  # ``None`` before the end
     needs_review: bool = False
-    operation_result: dict[str, Any] | None = (
-        None  # docs: "The result of an operation"; ``None`` before the end
-    )
+    resolutions: list[Resolution] = []
+    operation_result: OperationResult | None = None  # ``None`` before the end
 
     @property
     def ended(self) -> bool:
@@ -178,6 +193,52 @@ class JobSummary(_Model, frozen=True, kw_only=True):
     error_code: str | None = None
     parent_job_id: str | None = None
     retried_by: str | None = None
+
+
+class JobFilters(TypedDict, total=False):
+    """Which jobs: those that match every given filter. ``None`` is no filter."""
+
+    status: str | None  # "waiting", "active", "completed", "failed" or "needs_review"
+    outcome: str | None  # "full", "partial", "none" or "unknown"
+    needs_review: bool | None
+    user_id: str | None  # for operators and the service, which otherwise get the jobs of all users
+    token_address: str | None
+    wallet: str | None  # of the operation
+    signature: str | None  # of a transaction
+    error_code: str | None
+    mode: str | None
+    platform: str | None
+    from_ms: int | None  # created at or after this time
+    to_ms: int | None  # created before this time
+
+
+class StatusCounts(_Model, frozen=True, kw_only=True):
+    """The number of jobs with each status."""
+
+    waiting: int
+    active: int
+    completed: int
+    failed: int
+
+
+class OutcomeCounts(_Model, frozen=True, kw_only=True):
+    """The number of ended jobs with each outcome."""
+
+    full: int
+    partial: int
+    none: int
+    unknown: int
+
+
+class Summary(_Model, frozen=True, kw_only=True):
+    """The totals of some jobs."""
+
+    total: int
+    by_status: StatusCounts
+    by_outcome: OutcomeCounts
+    successful_buys: int
+    failed_buys: int
+    total_spent: float
 
 
 class Stats(_Model, frozen=True, kw_only=True):

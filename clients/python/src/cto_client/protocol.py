@@ -18,9 +18,11 @@ from cto_client.models import (
     Event,
     Events,
     Job,
+    JobFilters,
     Operation,
     Page,
     Stats,
+    Summary,
 )
 
 if TYPE_CHECKING:
@@ -93,15 +95,33 @@ def cancel(job_id: str) -> Call[Cancelling]:
     return Call("POST", f"{_job(job_id)}/cancel", Cancelling)
 
 
-def page(filters: Mapping[str, str], cursor: Any) -> Call[Page]:
+def page(filters: Mapping[str, str], size: int, cursor: Any) -> Call[Page]:
     """Return the call for one page of the list of jobs."""
-    return Call("GET", "/api/cto/jobs", Page, {**filters, **({"cursor": str(cursor)} if cursor else {})})
+    position = {"cursor": str(cursor)} if cursor else {}
+    return Call("GET", "/api/cto/jobs", Page, {**filters, "limit": str(size), **position})
 
 
-def job_filters(state: str | None, user_id: str | None, page_size: int) -> dict[str, str]:
-    """Return the query of a list of jobs."""
-    filters = {"status": state, "userId": user_id, "limit": str(page_size)}
-    return {name: value for name, value in filters.items() if value is not None}
+def summary(filters: Mapping[str, str]) -> Call[Summary]:
+    """Return the call for the totals of the jobs that match a query."""
+    return Call("GET", "/api/cto/jobs/summary", Summary, filters)
+
+
+def query_of(filters: JobFilters) -> dict[str, str]:
+    """Return the query of filters. Raises ``TypeError`` for an unknown one."""
+    if unknown := filters.keys() - JobFilters.__annotations__.keys():
+        raise TypeError(f"unknown filters {sorted(unknown)}: use {', '.join(JobFilters.__annotations__)}")
+    given = {name: value for name, value in filters.items() if value is not None}
+    return {_query_name(name): _query_value(value) for name, value in given.items()}
+
+
+def _query_name(name: str) -> str:
+    """Return the API's name of a filter: ``userId`` for ``user_id``, ``from`` for ``from_ms``."""
+    first, *others = name.removesuffix("_ms").split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _query_value(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def stream_path(job_id: str) -> str:

@@ -1,0 +1,73 @@
+// Finds out what a searched text is. An address may be a token, a wallet or a user id, so the gateway is asked.
+import { navigate, operationPath } from "/static/console/router.js";
+import { addressOf, SEARCHED } from "/static/console/operations/filters.js";
+
+const BASE58 = /^[1-9A-HJ-NP-Za-km-z]+$/;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const ID = /^[\w-]{1,128}$/; // of an operation; clients may choose their own
+const ID_START = /^[0-9a-f][0-9a-f-]{3,}$/i; // the first characters of a UUID
+const SHOWN = 8; // characters of an id that lists show
+const NEWEST = 1_000; // operations among which the first characters of an id are searched
+const PAGE = 100;
+
+/** Return the kinds that a text can be, the likeliest first. `isOwn`: the caller sees only their own operations. */
+export function kindsOf(text, isOwn = false) {
+  if (UUID.test(text)) return ["jobId"];
+  if (BASE58.test(text) && text.length >= 80) return ["signature"];
+  const isAddress = BASE58.test(text) && text.length >= 32 && text.length <= 44;
+  const addresses = /(pump|bonk)$/.test(text) ? ["tokenAddress", "wallet"] : ["wallet", "tokenAddress"];
+  const others = [
+    !isOwn && /^[\w.:@+-]{1,64}$/.test(text) && "userId", /^[a-z0-9_-]{1,32}$/.test(text) && "platform",
+    /^[a-z]+_[a-z_]+$/.test(text) && "errorCode", ID.test(text) && "jobId",
+  ].filter(Boolean);
+  if (isAddress) return [...addresses, ...others];
+  return ID_START.test(text) && text.length >= SHOWN ? ["jobId", ...others.slice(0, -1)] : others.length ? others : ["jobId"];
+}
+
+/**
+ * Show the operations of a text: those of the first kind that has any. The text replaces an earlier one in `filters`.
+ * `kind`: as chosen by the user, or "" for any.
+ */
+export async function search(session, filters, text, kind) {
+  const kinds = kind ? [kind] : kindsOf(text, Boolean(session.user));
+  const addresses = await Promise.all(kinds.map((each) => find(session, filters, text, each, kinds.length > 1)));
+  navigate(addresses.find(Boolean) ?? addressWith(filters, kinds.find((each) => each !== "jobId") ?? "jobId", text));
+}
+
+/** Return the address of the list in which a text is the only one. */
+export const addressWith = (filters, kind, text) => addressOf({ ...filters, ...Object.fromEntries(SEARCHED.map((name) => [name, ""])), [kind]: text });
+
+/** Return the address that shows the operations of a text, or null if there are none. Without `isChecked` they are not looked up. */
+async function find(session, filters, text, kind, isChecked) {
+  if (kind === "jobId") return findOperation(session, text, isChecked);
+  if (!isChecked) return addressWith(filters, kind, text);
+  try {
+    const { jobs } = await session.client.jobs({ [kind]: text, limit: 1 });
+    return jobs.length ? addressWith(filters, kind, text) : null;
+  } catch (error) {
+    if (error.status === 400 || error.status === 403) return null; // it cannot be of this kind
+    throw error;
+  }
+}
+
+async function findOperation(session, text, isChecked) {
+  const jobId = await idOf(session, text);
+  if (jobId) return operationPath(jobId);
+  return isChecked ? null : operationPath(text); // its page says that there is no such operation
+}
+
+/** Return the id of the operation that a text names: a whole id, or the first characters of one of the newest; otherwise null. */
+export async function idOf(session, text) {
+  if (UUID.test(text) || (ID.test(text) && (await exists(session, text)))) return text;
+  let cursor = null;
+  for (let seen = 0; seen < NEWEST && ID_START.test(text); seen += PAGE) {
+    const { jobs, nextCursor } = await session.client.jobs({ limit: PAGE, cursor });
+    const found = jobs.find(({ jobId }) => jobId.startsWith(text.toLowerCase()));
+    if (found) return found.jobId;
+    if (!nextCursor) return null;
+    cursor = nextCursor;
+  }
+  return null;
+}
+
+const exists = (session, jobId) => session.rest.request("GET", `/api/cto/jobs/stats?jobIds=${jobId}`).then(({ notFound }) => notFound === 0);
