@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marshmallow import EXCLUDE, Schema, ValidationError
+from marshmallow import ValidationError
 
 from cto_worker.errors import ConfigError
 from cto_worker.host_names import as_host_name, is_loopback
@@ -20,6 +20,8 @@ from cto_worker.setting_fields import (
     crash_point,
     database_address,
     declaration,
+    environment_schema,
+    genesis_hash,
     host_names,
     link,
     market_name,
@@ -29,6 +31,7 @@ from cto_worker.setting_fields import (
     setting,
     store_address,
     url,
+    urls,
     words,
 )
 from cto_worker.store_url import parse
@@ -49,10 +52,8 @@ class Settings:
 
     # fmt: off
     # The table of settings: section of docs/reference/settings.md, default, allowed values, description.
-    host: str = setting("Gateway", "127.0.0.1", description=
-        "Address on which the gateway listens")
-    port: int = setting("Gateway", 3000, between=(1, 65_535), description=
-        "Port on which the gateway listens")
+    host: str = setting("Gateway", "127.0.0.1", description="Address on which the gateway listens")
+    port: int = setting("Gateway", 3000, between=(1, 65_535), description="Port on which the gateway listens")
     engine: str = setting("Gateway", "eventlet", one_of=("eventlet", "gevent"), description=
         "Event loop of the gateway ([decision 0017](../decisions/0017-two-engines.md))")
     cors_origins: tuple[str, ...] = setting("Gateway", (), field=origins(), description=
@@ -129,8 +130,8 @@ class Settings:
         "Milliseconds without a lease renewal until another worker takes over a job")
 
     market: str = setting("Market", "paper", field=market_name(), description=
-        "Market on which operations trade: `paper`, the simulated one; the name of an installed market; or "
-        "`package.module:factory` ([own-market.md](../how-to/own-market.md))")
+        "Market on which operations trade: `paper`, the simulated one; [`solana`](../how-to/solana.md); the "
+        "name of an installed market; or `package.module:factory` ([own-market.md](../how-to/own-market.md))")
 
     paper_url: str = setting("Paper market", "", field=store_address(), secret=True, description=
         "Store for the paper market's ledger. Empty: the store of `CTO_REDIS_URL`")
@@ -153,6 +154,16 @@ class Settings:
     paper_expiry_ms: int = setting("Paper market", 8_000, between=(0, 600_000), description=
         "Milliseconds from its preparation until an order expires; 0: never. Above `CTO_PAPER_TIMEOUT_MS`, "
         "orders that do not arrive are unknown")
+
+    solana_rpc_url: tuple[str, ...] = setting("Solana", (), field=urls(), secret=True, description=
+        "JSON-RPC addresses of independent providers, comma-separated. Empty: the local chain")
+    solana_genesis: str = setting("Solana", "", field=genesis_hash(), description=
+        "Genesis hash of the cluster. Nodes with another are not used. Empty: a local chain")
+    solana_mainnet: str = setting("Solana", "no", one_of=("yes", "no"), description=
+        "`yes`: orders may spend real money, on mainnet ([review](../how-to/solana.md#before-real-money))")
+    solana_swap_url: str = setting("Solana", "", field=url("be like https://host/swap/v2"), description=
+        "Address of Jupiter's Swap API V2, or of its equal. Empty: that of the local chain")
+    solana_swap_key: str = setting("Solana", "", secret=True, description="Its key, sent as `x-api-key`")
 
     signer_socket: str = setting("Signer", "", description=
         "Unix socket of the [signer](../how-to/signer.md). Empty: `signer.sock` in `CTO_DATA_DIR`")
@@ -210,7 +221,7 @@ class Settings:
         """
         given = {name: value for name, value in environ.items() if name.startswith(ENV_PREFIX) and value}
         try:
-            settings = cls(**_environment_schema().load(given))
+            settings = cls(**environment_schema(cls, ENV_PREFIX).load(given))
         except ValidationError as error:
             secrets = {ENV_PREFIX + each.name.upper() for each in fields(cls) if declaration(each).secret}
             lines = [
@@ -284,14 +295,6 @@ class Settings:
     def loopback(self) -> bool:
         """Whether only this machine can reach the gateway."""
         return is_loopback(self.host)
-
-
-def _environment_schema() -> Schema:
-    """Return the schema of the environment, whose keys are the names of variables."""
-    declared = {each.name: declaration(each).field for each in fields(Settings)}
-    for name, field in declared.items():
-        field.data_key = ENV_PREFIX + name.upper()
-    return Schema.from_dict(declared)(unknown=EXCLUDE)
 
 
 VARIABLES = frozenset(ENV_PREFIX + each.name.upper() for each in fields(Settings))

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 # The factory of each of our markets by name. A new market is one line in this table, and its sub-package.
-MARKETS = {"paper": "cto_worker.markets.paper.factory:make_paper_market"}
+MARKETS = {
+    "paper": "cto_worker.markets.paper.factory:make_paper_market",
+    "solana": "cto_worker.markets.solana.factory:make_solana_market",
+}
 ENTRY_POINTS = "cto.markets"  # the group of entry points in which a package names its markets
 
 _WORD = r"[A-Za-z_]\w*"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import base58
-from marshmallow import ValidationError, fields, validate
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from cto_worker.crash_points import CRASH_POINTS
 from cto_worker.host_names import host_name
@@ -30,7 +30,7 @@ _FIELDS: dict[type, Callable[[Any], fields.Field[Any]]] = {
 }
 Section = Literal[
     "Gateway", "Console", "Authentication", "Store", "Archive", "Worker", "Market", "Paper market",
-    "Signer", "Local chain", "Observability", "Deployment", "Tests",
+    "Solana", "Signer", "Local chain", "Observability", "Deployment", "Tests",
 ]  # fmt: skip
 
 
@@ -81,6 +81,14 @@ def declaration(field: dataclasses.Field[Any]) -> Declaration:
     return declared
 
 
+def environment_schema(settings: type, prefix: str) -> Schema:
+    """Return the schema of the environment, whose keys are the names of variables."""
+    declared = {each.name: declaration(each).field for each in dataclasses.fields(settings)}
+    for name, field in declared.items():
+        field.data_key = prefix + name.upper()
+    return Schema.from_dict(declared)(unknown=EXCLUDE)
+
+
 def password(length: int) -> fields.Field[Any]:
     """Return a field of a text with a minimal length in characters."""
     return fields.String(validate=validate.Length(length, error="Must have {min} characters or more."))
@@ -89,6 +97,16 @@ def password(length: int) -> fields.Field[Any]:
 def url(form: str) -> fields.Field[Any]:
     """Return a field of an HTTP URL, with the form that the error message states."""
     return _matching(r"https?://.+", f"Must {form}.")
+
+
+def urls() -> fields.Field[Any]:
+    """Return a field of HTTP URLs."""
+    return Words(validate=_check_urls)
+
+
+def genesis_hash() -> fields.Field[Any]:
+    """Return a field of a cluster's genesis hash: 32 bytes in base58."""
+    return _matching(r"[1-9A-HJ-NP-Za-km-z]{32,44}\Z", "Must be a genesis hash: 32 bytes in base58.")
 
 
 def link(example: str) -> fields.Field[Any]:
@@ -168,6 +186,12 @@ def _check_origins(origins: tuple[str, ...]) -> None:
                 f"{origin!r} is not an origin: write it as browsers do, like http://localhost:5173, "
                 "in lower case, without a final slash and without *."
             )
+
+
+def _check_urls(urls: tuple[str, ...]) -> None:
+    for address in urls:  # it may contain a key, so the message does not
+        if not re.match(r"https?://[^/]+", address):
+            raise ValidationError("Must be addresses like https://host/path, separated by commas.")
 
 
 def _check_host_names(names: tuple[str, ...]) -> None:

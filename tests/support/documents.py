@@ -49,6 +49,7 @@ TUTORIAL, GUIDE = "tests/browser/test_tutorial.py", "tests/browser/test_guide.py
 OWN_MARKET = "tests/integration/markets/test_own_market.py"
 COMPOSE, BACKUP = "tests/acceptance/test_compose.py", "tests/faults/test_backup.py"
 SIGNER = "tests/integration/signer/test_signer_process.py"
+SOLANA_DEMO = "tests/acceptance/test_solana_demo.py"
 LOCAL_CHAIN = "tests/integration/markets/test_local_chain.py"
 # The test that runs every block of a page.
 PAGES_RUN_BY = {
@@ -98,6 +99,7 @@ RUN_BY = {
     ("docs/how-to/operating.md", "sh deploy/valkey/restore.sh"): BACKUP,
     ("docs/how-to/signer.md", "cto signer"): SIGNER,
     ("docs/how-to/signer.md", "from cto_worker"): SIGNER,
+    ("docs/how-to/solana.md", "CTO_MARKET=solana cto demo"): SOLANA_DEMO,
     ("docs/reference/cli.md", "cto submit --watch"): COMMANDS,
     ("docs/reference/cli.md", "cto submit --yes"): COMMANDS,
     ("docs/reference/cli.md", "cto market deposit"): COMMANDS,
@@ -142,6 +144,8 @@ NOT_RUN = {
         "CTO_MARKET=",
     ): "never ends; tests/integration/markets/test_own_market.py runs an operation on the market",
     ("docs/how-to/signer.md", "# /etc/systemd"): "needs systemd",
+    ("docs/how-to/solana.md", "CTO_AUTH=off CTO_MARKET=solana"): "never ends; `cto demo` runs it",
+    ("docs/how-to/solana.md", "CTO_SIGNER_KEY_FILE"): "tests/integration/signer has the command",
     ("docs/reference/cli.md", "cto login"): "needs two gateways; tests/acceptance/test_profiles.py",
     (
         "docs/how-to/telegram-bot.md",

@@ -123,6 +123,11 @@ class ChainProcess(_Client):
         assert self.process.alive, self.output()
         return self
 
+    def page(self):
+        """Return the page that says what the chain is."""
+        with requests.get(f"{self.url}/", timeout=30) as response:
+            return response.json()
+
     def output(self):
         return self.process.log.read_text()
 

@@ -10,14 +10,14 @@ import click
 from api.cli.commands.watch import show_progress
 from api.cli.rest_client import client_for
 from api.cli.shared_options import as_json, at_gateway
-from api.cli.system.demo import PUMPFUN
+from api.cli.system.demo_market import demo_tokens
 from api.cli.terminal.confirmation import confirm, yes_option
 from cto_worker.config import Settings
 from cto_worker.domain.progress_event import Mode
 
 
 @click.command("submit")
-@click.option("--token", "tokenAddress", default=PUMPFUN, help="Mint address of the token to buy.")
+@click.option("--token", "tokenAddress", help="Mint address of the token to buy (default: a demo token).")
 @click.option("--user", "userId", default="demo", help="Owner of the operation.")
 @click.option("--chat", "userChatId", type=int, default=1, help="The owner's Telegram chat id.")
 @click.option(
@@ -49,9 +49,11 @@ def submit(  # noqa: PLR0913 - one parameter per option
     In a terminal it asks for confirmation, because it spends money. --yes answers the question. Without a
     terminal, as in a script, it does not ask.
     """
+    settings = Settings.from_env()
+    fields["tokenAddress"] = fields["tokenAddress"] or demo_tokens(settings)[0]
     document = {name: value for name, value in fields.items() if value not in (None, ())}
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
-    gateway = client_for(Settings.from_env(), url, profile)
+    gateway = client_for(settings, url, profile)
     question = (
         f"Buy {fields['tokenAddress']} for {fields['buyAmount']:g} SOL of user {fields['userId']} "
         f"at {gateway.url}?"

@@ -11,7 +11,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from redis.exceptions import RedisError
 from rich.markup import escape
@@ -21,12 +21,12 @@ from rich.text import Text
 from api.cli.job_watcher import watch
 from api.cli.program_name import program
 from api.cli.rest_client import GatewayError, RestClient
+from api.cli.system.demo_market import USER_ID, DemoError, audit, demo_tokens
+from api.cli.system.market_processes import uses_local_chain
 from api.cli.system.process_supervisor import die_with_parent, handled
 from api.cli.terminal.job_state_labels import buys_of, label_of
 from api.cli.terminal.progress_display import Bars, Lines, bars
 from cto_worker.config import Settings
-from cto_worker.errors import CtoError
-from cto_worker.markets.paper.ledger import audit
 from cto_worker.observability.heartbeat_reader import running_processes
 from cto_worker.store.store_connection import connect
 
@@ -39,24 +39,23 @@ READY_S = 60.0
 STOP_S = 30.0
 POLL_S = 0.1
 
-PUMPFUN, BONK, RAYDIUM = (
-    "9FdjJ7S6g5LjAKFANKTm4WmAexYhHGusGFGi4VxEpump",
-    "9FdjJ7S6g5LjAKFANKTm4WmAexYhHGusGFGi4VxEbonk",
-    "So11111111111111111111111111111111111111112",
-)
-USER = {"userId": "demo", "userChatId": 1}
-# Each operation, and the errorCode that it must end with.
-OPERATIONS: list[tuple[dict[str, Any], str | None]] = [
-    ({"tokenAddress": PUMPFUN, "mode": "standard", "buyAmount": 2.5, "walletCount": 5}, None),
-    ({"tokenAddress": BONK, "mode": "prefunded", "buyAmount": 1.2, "walletCount": 8}, None),
-    ({"tokenAddress": RAYDIUM, "mode": "standard", "buyAmount": 0.6, "walletCount": 3}, None),
-    ({"tokenAddress": PUMPFUN, "mode": "prefunded", "buyAmount": 0.9, "walletCount": 3}, None),
-    ({"tokenAddress": BONK, "mode": "standard", "buyAmount": 5_000, "walletCount": 5}, "insufficient_funds"),
-]
+USER = {"userId": USER_ID, "userChatId": 1}
+Operation: TypeAlias = tuple[dict[str, Any], str | None]
 
 
-class DemoError(CtoError):
-    """An operation of the demonstration had an unexpected result, or the system did not start."""
+def operations(settings: Settings) -> list[Operation]:
+    """Return each operation, and the errorCode that it must end with."""
+    pumpfun, bonk, raydium = demo_tokens(settings)
+    return [
+        ({"tokenAddress": pumpfun, "mode": "standard", "buyAmount": 2.5, "walletCount": 5}, None),
+        ({"tokenAddress": bonk, "mode": "prefunded", "buyAmount": 1.2, "walletCount": 8}, None),
+        ({"tokenAddress": raydium, "mode": "standard", "buyAmount": 0.6, "walletCount": 3}, None),
+        ({"tokenAddress": pumpfun, "mode": "prefunded", "buyAmount": 0.9, "walletCount": 3}, None),
+        (
+            {"tokenAddress": bonk, "mode": "standard", "buyAmount": 5_000, "walletCount": 5},
+            "insufficient_funds",
+        ),
+    ]
 
 
 def demo(console: Console, *, keep: bool = False) -> None:
@@ -72,36 +71,33 @@ def demo(console: Console, *, keep: bool = False) -> None:
     ):
         environ = {**os.environ, "CTO_DATA_DIR": directory, "CTO_AUTH": "off", "CTO_REDIS_URL": ""}
         environ["CTO_PORT"] = environ.get("CTO_PORT") or str(_port(3000))
+        environ["CTO_LOCAL_CHAIN_PORT"] = environ.get("CTO_LOCAL_CHAIN_PORT") or str(_port(8899))
         settings = Settings.from_env(environ)
-        console.print("Starting store, worker and gateway …")
+        chain = "a local chain, signer, " if uses_local_chain(settings) else ""
+        console.print(f"Starting {chain}store, worker and gateway …")
         with _system(environ, settings):
             console.print(f"Dashboard, while this runs: [bold]{settings.base_url}/[/]\n")
-            _run_operations(console, RestClient(settings.base_url))
-            with connect(settings) as store:
-                books = audit(store)
-            if books.discrepancies:
-                raise DemoError(
-                    "the paper market's ledger does not balance: " + "; ".join(books.discrepancies)
-                )
-            console.print(f"The paper market's ledger balances: {books.entries} entries.")
+            _run_operations(console, RestClient(settings.base_url), operations(settings))
+            console.print(audit(settings))
             if keep:
                 console.print(f"The system keeps running at [bold]{settings.base_url}/[/]; Ctrl-C stops it.")
                 _wait_for_interrupt()
     cto = escape(program())
     console.print("Next: keep a system running, and start an operation on it from another terminal:")
-    console.print(f"  [bold]CTO_AUTH=off {cto} up[/]", soft_wrap=True, highlight=False)
-    console.print(f"  [bold]{cto} submit --watch[/]", soft_wrap=True, highlight=False)
+    market = f"CTO_MARKET={settings.market} " if settings.market != "paper" else ""
+    console.print(f"  [bold]CTO_AUTH=off {market}{cto} up[/]", soft_wrap=True, highlight=False)
+    console.print(f"  [bold]{market}{cto} submit --watch[/]", soft_wrap=True, highlight=False)
 
 
-def _run_operations(console: Console, gateway: RestClient) -> None:
-    job_ids = [gateway.post("/api/cto/jobs", USER | body)["jobId"] for body, _ in OPERATIONS]
+def _run_operations(console: Console, gateway: RestClient, planned: list[Operation]) -> None:
+    job_ids = [gateway.post("/api/cto/jobs", USER | body)["jobId"] for body, _ in planned]
     if console.is_terminal:
         with bars(console) as progress:
             last = watch(gateway, job_ids, Bars(progress))
     else:
         last = watch(gateway, job_ids, Lines(console))
-    console.print(_summary(last))
-    for event, (_, expected) in zip(last, OPERATIONS, strict=True):
+    console.print(_summary(last, planned))
+    for event, (_, expected) in zip(last, planned, strict=True):
         code = event.get("details", {}).get("errorCode")
         if code != expected:
             raise DemoError(
@@ -109,9 +105,9 @@ def _run_operations(console: Console, gateway: RestClient) -> None:
             )
 
 
-def _summary(last: list[dict[str, Any]]) -> Table:
+def _summary(last: list[dict[str, Any]], planned: list[Operation]) -> Table:
     table = Table("job", "mode", "platform", "SOL", "result", "buys", "spent")
-    for event, (_, expected) in zip(last, OPERATIONS, strict=True):
+    for event, (_, expected) in zip(last, planned, strict=True):
         details = event.get("details", {})
         code, (label, colour) = details.get("errorCode"), label_of(event)
         table.add_row(

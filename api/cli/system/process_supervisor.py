@@ -35,6 +35,7 @@ class Spec:
     name: str
     command: Sequence[str]
     ready: Callable[[], bool] = lambda: True
+    needed: bool = False  # by later processes: it is stopped after them
 
 
 @dataclass(slots=True)
@@ -52,8 +53,8 @@ class Supervisor:
     """Keeps processes running until :meth:`stop`, or until one of them rejects its settings.
 
     SIGINT and SIGTERM call :meth:`stop`. Each process leads a session, so Ctrl-C reaches only the supervisor,
-    and the children of a process end with it. The first process is stopped last: the others may need it. If
-    the supervisor is killed, the kernel stops the processes (on Linux; elsewhere they continue).
+    and the children of a process end with it. The first process, and those that are ``needed``, are stopped
+    last. If the supervisor is killed, the kernel stops the processes (on Linux; elsewhere they continue).
     """
 
     specs: Sequence[Spec]
@@ -175,8 +176,10 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         self._stopping = False  # a second signal sets it again, which ends the wait below
-        first, others = self._children[:1], self._children[1:]
-        for group in (others, first):
+        first, rest = self._children[:1], self._children[1:]
+        last = first + [child for child in rest if child.spec.needed]
+        others = [child for child in rest if not child.spec.needed]
+        for group in (others, last):
             running = [child for child in group if child.process]
             for child in running:
                 _signal_group(child.process, signal.SIGTERM)

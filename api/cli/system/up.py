@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from api.auth.auth_settings_check import validate_auth_settings
 from api.cli import profiles
 from api.cli.program_name import program
+from api.cli.system.market_processes import chain_url, market_processes, uses_local_chain
 from api.cli.system.process_supervisor import Spec, Supervisor
 from cto_worker.config import ENV_PREFIX, VARIABLES, Settings
 from cto_worker.errors import ConfigError
@@ -54,7 +55,9 @@ def up(
         flower_options.environment(settings)
         ports["CTO_FLOWER_PORT"] = settings.flower_port
     for name, port in ports.items():
-        _check_free(settings, port, name)
+        _check_free(settings.host, port, name)
+    if uses_local_chain(settings):
+        _check_free("127.0.0.1", settings.local_chain_port, "CTO_LOCAL_CHAIN_PORT")
     if settings.embedded:
         check_unused(settings)
     readiness = Readiness(settings, {"worker": workers, "gateway": gateways}, flower=flower)
@@ -144,12 +147,16 @@ class Readiness:
 
 
 def processes(settings: Settings, *, workers: int = 1, gateways: int = 1, flower: bool = True) -> list[Spec]:
-    """Return the Procfile's processes, after an embedded store. Several gateways get a dispatcher."""
+    """Return the Procfile's processes, after an embedded store and those of the market.
+
+    Several gateways get a dispatcher.
+    """
     lines = parse_procfile(procfile().read_text()).processes
     specs = []
     if settings.embedded:
         command = [sys.executable, "-m", "cto_worker.store.embedded"]
         specs.append(Spec("store", command, ready=lambda: answers(settings)))
+    specs += market_processes(settings)
     for kind, line in lines.items():
         command = shlex.split(line)
         if kind == "worker":
@@ -200,6 +207,8 @@ def _addresses(settings: Settings, *, flower: bool) -> list[str]:
     lines.append(
         f"store       {settings.data_dir.absolute()}" if settings.embedded else "store       CTO_REDIS_URL"
     )
+    if uses_local_chain(settings):
+        lines.append(f"chain       {chain_url(settings)} (local, its SOL is worth nothing)")
     # Another terminal does not have the port that was set in this one.
     elsewhere = settings.base_url != Settings().base_url or _default_gateway_is_saved()
     url = f" --url {settings.base_url}" if elsewhere else ""
@@ -213,8 +222,7 @@ def _default_gateway_is_saved() -> bool:
         return True
 
 
-def _check_free(settings: Settings, port: int, name: str) -> None:
-    host = settings.host
+def _check_free(host: str, port: int, name: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

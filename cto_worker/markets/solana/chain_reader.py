@@ -30,15 +30,29 @@ class Blockhash:
     slot: int
 
 
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """An account. ``owner`` is the program that may change it."""
+
+    owner: str
+    lamports: int
+    data: bytes
+
+
 class ChainReader:
     """One cluster, asked through its providers."""
 
     def __init__(self, providers: Providers) -> None:
         self._providers = providers
 
-    def genesis_hashes(self) -> set[str]:
-        """Return the identities that the providers report: one if they are of the same cluster."""
-        return set(self._providers.ask_each(lambda provider: provider.call("getGenesisHash")))
+    @property
+    def provider_count(self) -> int:
+        """The number of providers, whether they answer or not."""
+        return len(self._providers)
+
+    def genesis_hashes(self) -> list[str]:
+        """Return the identity that each provider reports. One that does not answer is missing."""
+        return [str(each) for each in self._providers.ask_each(lambda each: each.call("getGenesisHash"))]
 
     def latest_blockhash(self) -> Blockhash:
         """Return the latest confirmed blockhash."""
@@ -62,6 +76,18 @@ class ChainReader:
                 for address, account in zip(part, found, strict=True):
                     lamports[address] = account["lamports"] if account else 0
         return lamports
+
+    def accounts(self, addresses: Sequence[str]) -> dict[str, AccountState]:
+        """Return the confirmed accounts that exist, by address."""
+        states: dict[str, AccountState] = {}
+        for part in _parts(addresses, _MAX_ACCOUNTS):
+            with _well_formed("getMultipleAccounts"):
+                found = self._providers.read("getMultipleAccounts", part, {**_CONFIRMED, **_ENCODED})["value"]
+                for address, account in zip(part, found, strict=True):
+                    if account:
+                        data = base64.b64decode(account["data"][0])
+                        states[address] = AccountState(account["owner"], account["lamports"], data)
+        return states
 
     def send(self, transaction: bytes, *, preflight: bool) -> None:
         """Send a transaction through every provider; the nodes do not repeat it.

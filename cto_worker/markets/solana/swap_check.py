@@ -7,6 +7,7 @@ than was decided, and brings no less than was promised. Everything else is refus
 from __future__ import annotations
 
 import base64
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,14 @@ ALLOWED_PROGRAMS = frozenset(
         "ComputeBudget111111111111111111111111111111",
         *map(str, token_program.TOKEN_PROGRAMS),
         str(token_program.ASSOCIATED_PROGRAM),
+        str(token_program.MEMO_PROGRAM),
         JUPITER,
     }
 )
+# Positions of the amount in the data of Jupiter's instructions: route_v2, shared_accounts_route_v2.
+_JUPITER_AMOUNT = {bytes.fromhex("bb64facc31c4af14"): 8, bytes.fromhex("d19853937cfed8e9"): 9}
+_JUPITER_LIMIT = struct.Struct("<QQH")  # the amount, the quote in base units, and the slippage in bps
+_MAX_BPS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,10 @@ class Holdings:
 
 
 def check_message(message: MessageV0, bounds: SwapBounds) -> None:
-    """Raise :class:`OrderRejectedError` unless the wallet alone signs and all programs are allowed."""
+    """Raise :class:`OrderRejectedError` unless the wallet alone signs and all programs are allowed.
+
+    A swap by Jupiter must contain the limit: a simulation shows only what the swap brings now.
+    """
     keys = [str(key) for key in message.account_keys]
     signers = keys[: message.header.num_required_signatures]
     if signers != [bounds.wallet]:
@@ -55,6 +64,18 @@ def check_message(message: MessageV0, bounds: SwapBounds) -> None:
         program = keys[each.program_id_index] if each.program_id_index < len(keys) else "of a lookup table"
         if program not in ALLOWED_PROGRAMS:
             raise _refused(f"it calls the program {program}")
+        if program == JUPITER:
+            _check_jupiter_limit(bytes(each.data), bounds)
+
+
+def _check_jupiter_limit(data: bytes, bounds: SwapBounds) -> None:
+    position = _JUPITER_AMOUNT.get(data[:8])
+    if position is None or len(data) < position + _JUPITER_LIMIT.size:
+        raise _refused("its instruction of Jupiter is not a known one")
+    _, quoted, slippage_bps = _JUPITER_LIMIT.unpack_from(data, position)
+    least = quoted * max(0, _MAX_BPS - slippage_bps) // _MAX_BPS
+    if least < bounds.least_tokens:
+        raise _refused(f"its limit is {least} base units, below {bounds.least_tokens}")
 
 
 def check_simulation(

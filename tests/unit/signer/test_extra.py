@@ -19,6 +19,6 @@ def test_only_the_signer_needs_its_packages(tmp_path):
     key = tmp_path / "key"
     done = subprocess.run([sys.executable, "-c", CODE, key], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: the signer needs the extra cto[solana]: ")
+    assert "\nError: the signer needs the extra cto[solana]: " in f"\n{done.stderr}"
     assert "requirements-solana.lock" in done.stderr
     assert not Path(key).exists()

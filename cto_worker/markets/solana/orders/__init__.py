@@ -1,0 +1,1 @@
+"""Orders: their messages, their preparation, and what becomes of them."""
