@@ -208,9 +208,9 @@ def wallets_blueprint(read_account: Callable[[str, int], Account]) -> Blueprint:
     def wallets() -> Response:
         parameters = query(request, ["userId", "walletCount"])
         count = integer(parameters, "walletCount", 1, MAX_WALLETS, 1)
-        user_id = parameters.get("userId", caller().user_id)
+        user_id = parameters.get("userId")
         if user_id is None:
-            raise wrong("userId", "Required, because the caller is not a user.")
+            raise wrong("userId", "Required: send the owner of the wallets.")
         check_user_id(caller(), user_id)
         return success(msgspec.json.encode(_wallets(user_id, read_account(user_id, count))))
 

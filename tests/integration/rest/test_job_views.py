@@ -206,7 +206,7 @@ def test_balances_are_those_of_the_market_and_reading_opens_no_wallet(rest, stor
     path = "/api/cto/wallets?userId=7&walletCount=2"
     before = data(rest.get(path))
     assert not store.exists(keys.paper_wallets("7"), keys.PAPER_LEDGER)
-    account = PaperMarket.from_settings(settings, lambda _: store).account("7", 2)
+    account = PaperMarket(store, settings).account("7", 2)
     opened = [account.funding_wallet, *account.wallets]
     initial = settings.paper_balance_sol
     assert before == {
