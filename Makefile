@@ -100,7 +100,7 @@ $(VENV)/.docs: requirements-docs.lock $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.tools: requirements-dev.lock $(VENV)/.installed
-	$(PIP) install --require-hashes --requirement requirements-dev.lock
+	$(PIP) install --no-deps --require-hashes --requirement requirements-dev.lock # complete, but for [tool.uv] in pyproject.toml
 	@touch $@
 
 $(VENV)/bin/python:
