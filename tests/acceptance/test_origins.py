@@ -252,12 +252,12 @@ def test_no_address_is_answered_with_a_redirect(system):
 def test_a_client_cannot_forge_a_line_of_the_log(listing):
     forged = "gateway | 2001-01-01T00:00:00.000000Z [info     ] accepted from user:FORGED"
     target = f"/socket.io/?EIO=4&transport=polling&sid=x%0A{forged.replace(' ', '%20')}"
-    assert asked(listing, "GET", target)[0] == 400
     origin = "https://evil.example\x1b[31m\x0b\x85RED"
     assert requests.get(
         f"{listing.url}/ws", headers={"Origin": origin.encode("latin-1")}, timeout=10
     ).status_code in {400, 403}
-    wait_until(lambda: "FORGED" in listing.output())
+    # Repeated, because refusals of other tests may use up the lines of their second.
+    wait_until(lambda: asked(listing, "GET", target)[0] == 400 and "FORGED" in listing.output())
     lines = listing.log.read_bytes().decode().split("\n")
     assert not [line for line in lines if line.startswith("gateway | gateway")]
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]", "".join(lines))

@@ -33,6 +33,7 @@ from cto_worker.store.store_connection import connect
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from redis import Redis
     from rich.console import Console
 
 READY_S = 60.0
@@ -150,20 +151,20 @@ def _system(environ: dict[str, str], settings: Settings) -> Iterator[None]:
 
 def _wait_until_ready(child: subprocess.Popen[bytes], settings: Settings, log: Path) -> None:
     deadline_s = time.monotonic() + READY_S
-    while True:
-        if child.poll() is not None or time.monotonic() > deadline_s:
-            raise DemoError(f"the system did not start:\n{log.read_text()}")
-        if is_ready(settings):
-            return
-        time.sleep(POLL_S)
+    # One connection: Python would swallow a SystemExit that a signal raises while an old one is finalized.
+    with connect(settings, 1, retry_timeouts=False) as store:
+        gateway = RestClient(settings.base_url)
+        while not is_ready(store, gateway):
+            if child.poll() is not None or time.monotonic() > deadline_s:
+                raise DemoError(f"the system did not start:\n{log.read_text()}")
+            time.sleep(POLL_S)
 
 
-def is_ready(settings: Settings) -> bool:
+def is_ready(store: Redis, gateway: RestClient) -> bool:
     """Return whether this system's gateway answers, and not another one that has taken its port."""
     try:
-        with connect(settings, 1, retry_timeouts=False) as store:
-            started = bool(running_processes(store, "gateway"))
-        RestClient(settings.base_url).get("/readyz")
+        started = bool(running_processes(store, "gateway"))
+        gateway.get("/readyz")
     except (RedisError, GatewayError):
         return False
     return started

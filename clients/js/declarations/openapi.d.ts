@@ -92,9 +92,9 @@ export interface components {
             spent: number;
             /** @description Tokens that a buy received, in base units */
             tokens: number;
-            /** @description The operator; empty if an earlier release recorded the outcome */
+            /** @description The operator; empty for callers who are none, and if an earlier release recorded it */
             by: string;
-            /** @description The time of the record, in milliseconds since 1970-01-01 UTC; 0 if `by` is empty */
+            /** @description The time of the record, in milliseconds since 1970-01-01 UTC; 0 if unknown */
             at: number;
         };
         Wallets: {

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 
+from api.cli.rest_client import RestClient
 from api.cli.system.demo import is_ready
 from api.cli.system.up import READY_EVERY_S, Readiness
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
@@ -51,9 +52,10 @@ def reached(readiness):
 
 
 def test_an_answer_of_another_system_is_not_taken_for_the_demos(store, occupied):
-    assert not is_ready(occupied)
+    gateway = RestClient(occupied.base_url)
+    assert not is_ready(store, gateway)
     start(store, "gateway")
-    assert is_ready(occupied)
+    assert is_ready(store, gateway)
 
 
 def test_a_system_is_ready_after_its_own_processes_have_started(store, occupied):
