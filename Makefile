@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(
 	$(name) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(name))))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Most tests wait for processes most of the time, so more of them run than there are cores.
-TESTS_AT_ONCE ?= $(shell $(firstword $(PYTHON)) -c 'import os; print(os.cpu_count() * 2)' 2>/dev/null || echo 4)
+TESTS_AT_ONCE ?= $(shell $(firstword $(PYTHON)) -c 'import os; print(os.cpu_count() * 3 // 2)' 2>/dev/null || echo 3)
 TESTED := clients/js/dev clients/console tests/acceptance/node tests/browser/apps tests/browser/node
 NODE_DIRS := $(TESTED) benchmarks/node
 # Node comes from a Python package, which does not put its programs on the PATH.
