@@ -173,7 +173,7 @@ def test_a_stalled_worker_keeps_its_jobs(build):
         stalled.signal(signal.SIGSTOP)
         threading.Event().wait(0.6 * lease_ms / 1000)
         stalled.signal(signal.SIGCONT)
-        # That takes about two seconds: without a renewal, the lease would expire in the next stall.
+        # Three steps take about two seconds: without a renewal, the lease would expire in the next stall.
         _wait_for_three_steps(system, jobs)
     system.wait_for_end(jobs)
     assert check(system, jobs)["takeovers"] == 0

@@ -4,38 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import requests
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 
+from support.local_server import Handler, LocalServer
 
-class HostileAggregator:
+
+class HostileAggregator(LocalServer):
     """``change`` replaces members of each offer."""
 
     def __init__(self, chain, change):
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
+        class Offers(Handler):
+            def respond(self):
                 with requests.get(f"{chain.url}/swap/v2{self.path}", timeout=30) as response:
-                    body = json.dumps(response.json() | change).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                    self.answer(200, json.dumps(response.json() | change).encode())
 
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Offers)
 
 
 def instruction_document(source, destination, lamports):

@@ -5,14 +5,18 @@ Source: https://dev.jup.ag/docs/swap/v2/build. A request moves no money.
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
 from cto_worker.errors import OrderRejectedError
-from cto_worker.markets.solana.rpc_client import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, NoAnswerError
+from cto_worker.markets.solana.rpc_client import (
+    ANSWER_TIMEOUT_S,
+    CONNECT_TIMEOUT_S,
+    NoAnswerError,
+    Sessions,
+)
 from cto_worker.markets.solana.swap_offer import SwapOffer, offer_of
 from cto_worker.markets.solana.token_program import WRAPPED_SOL
 
@@ -33,7 +37,7 @@ class Aggregator:
         self.host = urlsplit(url).netloc.rpartition("@")[2]
         self._url = f"{url.rstrip('/')}/build"
         self._headers = {"x-api-key": key} if key else {}
-        self._threads = threading.local()
+        self._sessions = Sessions()
 
     def offer(self, mint: str, lamports: int, taker: str, slippage_bps: int) -> SwapOffer:
         """Return an offer to buy a token, whose limit is not below the quote minus ``slippage_bps``.
@@ -59,7 +63,7 @@ class Aggregator:
 
     def _get(self, query: dict[str, str]) -> Any:
         try:
-            response = self._session().get(
+            response = self._sessions.current.get(
                 self._url,
                 params=query,
                 headers=self._headers,
@@ -83,10 +87,3 @@ class Aggregator:
         if status in {_BAD_REQUEST, _NOT_FOUND} and code not in _NOT_NOW:
             return OrderRejectedError("swap_unavailable", message)
         return NoAnswerError(message)
-
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._threads, "session", None)
-        if session is None:
-            session = self._threads.session = requests.Session()
-            session.trust_env = False  # no proxy and no .netrc for requests that move money
-        return session

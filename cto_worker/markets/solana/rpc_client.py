@@ -42,6 +42,14 @@ class RefusedError(MarketError):
         self.code, self.message, self.data = code, message, data
 
 
+class Sessions(threading.local):
+    """An HTTP session for each thread, because a session is not thread-safe."""
+
+    def __init__(self) -> None:
+        self.current = requests.Session()
+        self.current.trust_env = False  # no proxy and no .netrc for requests that move money
+
+
 class Provider:
     """One provider. Thread-safe: each thread has connections of its own."""
 
@@ -56,14 +64,14 @@ class Provider:
         self._url = url
         self._timeouts_s = (connect_timeout_s, answer_timeout_s)
         self._numbers = itertools.count(1)
-        self._threads = threading.local()
+        self._sessions = Sessions()
 
     def call(self, method: str, *params: Any) -> Any:
         """Return the result of a method. Raises :class:`NoAnswerError` or :class:`RefusedError`."""
         number = next(self._numbers)
         call: dict[str, Any] = {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
         try:
-            response = self._session().post(self._url, json=call, timeout=self._timeouts_s)
+            response = self._sessions.current.post(self._url, json=call, timeout=self._timeouts_s)
         except requests.RequestException as error:
             # The text of the error contains the address, which contains a key.
             raise NoAnswerError(f"{self.host} did not answer {method}: {type(error).__name__}") from None
@@ -96,13 +104,6 @@ class Provider:
         if code in _NOT_NOW:
             return NoAnswerError(f"{self.host} cannot answer {method} now: {message} ({code})")
         return RefusedError(self.host, method, code, message, error.get("data"))
-
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._threads, "session", None)
-        if session is None:
-            session = self._threads.session = requests.Session()
-            session.trust_env = False  # no proxy and no .netrc for requests that move money
-        return session
 
 
 class Providers:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import http.server
 import threading
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
+from support.local_server import Handler, LocalServer
 
 from api.cli.rest_client import RestClient
 from api.cli.system.demo import is_ready
@@ -15,30 +16,18 @@ from api.cli.system.up import READY_EVERY_S, Readiness
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 
 
-class Ready(http.server.BaseHTTPRequestHandler):
+class Ready(Handler):
     """Answers as the gateway of another system does."""
 
-    def do_GET(self):
-        body = b'{"success": true, "data": {}}'
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+    def respond(self):
+        self.answer(200, b'{"success": true, "data": {}}')
 
 
 @pytest.fixture
 def occupied(store, settings):
     """Settings of a gateway at whose address another system answers, with an empty store."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ready)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield replace(settings, port=server.server_port)
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with closing(LocalServer(Ready)) as server:
+        yield replace(settings, port=server.port)
 
 
 def start(store, kind):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from support.local_server import Handler, LocalServer
 
 from cto_worker.errors import MarketError
 from cto_worker.markets.solana.chain_reader import ChainReader
@@ -21,7 +21,7 @@ from cto_worker.markets.solana.rpc_client import (
 )
 
 
-class Node:
+class Node(LocalServer):
     """An HTTP server whose ``reply`` returns the status and the body for a call."""
 
     def __init__(self):
@@ -29,30 +29,21 @@ class Node:
         self.reply = lambda call: (200, {"jsonrpc": "2.0", "id": call["id"], "result": call["method"]})
         node = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        class Calls(Handler):
+            def respond(self):
+                call = json.loads(self.body())
                 node.calls.append(call["method"])
                 status, document = node.reply(call)
                 if status is None:
                     self.connection.close()
                     self.close_connection = True
                     return
-                body = document if isinstance(document, bytes) else json.dumps(document).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(
+                    status, document if isinstance(document, bytes) else json.dumps(document).encode()
+                )
 
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/?api-key=secret-key"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        super().__init__(Calls)
+        self.url += "/?api-key=secret-key"
 
     def results(self, results):
         """Answer each method with its result."""
@@ -60,10 +51,6 @@ class Node:
             200,
             {"jsonrpc": "2.0", "id": call["id"], "result": results[call["method"]]},
         )
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture(scope="module")
