@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, request
 
 from api.auth.authentication import caller, check_user_matches_token
-from api.rest.request_parsing import query, wrong
+from api.rest.request_parsing import check_user_id_form, query
 from api.rest.responses import failure
 from api.server.protocol_errors import HandshakeError
 from api.server.websocket_handshake import handshake
-from cto_worker.domain.operation_request import USER_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,8 +30,8 @@ def blueprint(clients: WebSocketClients) -> Blueprint:
     @routes.get("/ws", websocket=True)
     def websocket() -> Response:
         user_id = query(request, ["token", "userId"]).get("userId", "")
-        if user_id and not USER_ID.match(user_id):
-            raise wrong("userId", "Must be 1 to 64 letters, digits or any of _ . : @ + -.")
+        if user_id:
+            check_user_id_form(user_id)
         check_user_matches_token(caller(), user_id)
         try:
             answer = handshake(request.environ)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from api.auth.authentication import user_mismatch
 from api.auth.caller import Action
-from api.rest.request_parsing import integer, wrong
+from api.rest.request_parsing import check_user_id_form, integer, wrong
 from cto_worker.domain.ids_and_rooms import JOB_ID_PATTERN
 from cto_worker.domain.job_filter import JobFilter
 from cto_worker.domain.job_summary import JobPosition
-from cto_worker.domain.operation_request import USER_ID
 from cto_worker.domain.progress_event import JobStatus, Mode
 from cto_worker.domain.purchase_outcome import PurchaseOutcome
 from cto_worker.store import keys
@@ -85,8 +84,7 @@ def format_cursor(position: JobPosition | None) -> str | None:
 
 def check_user_id(reader: Caller, user_id: str) -> None:
     """Raise an error unless the parameter ``userId`` is a user id whose jobs this caller may read."""
-    if not USER_ID.match(user_id):
-        raise wrong("userId", "Must be 1 to 64 letters, digits or any of _ . : @ + -.")
+    check_user_id_form(user_id)
     if not reader.may(Action.READ, user_id):
         raise user_mismatch(reader, user_id)
 

@@ -72,13 +72,8 @@ class ResolvedStep(Struct, rename="camel"):
     executed: Annotated[bool, doc("Whether it was executed")]
     spent: Annotated[Amount, doc("SOL spent, fees included")]
     tokens: Annotated[Count, doc("Tokens that a buy received, in base units")]
-    by: Annotated[
-        str, doc("The operator; empty for callers who are none, and if an earlier release recorded it")
-    ]
-    at: Annotated[
-        Count,
-        doc("The time of the record, in milliseconds since 1970-01-01 UTC; 0 if unknown"),
-    ]
+    by: Annotated[str, doc("The operator; empty unless the caller is one, or if unknown")]
+    at: Annotated[Count, doc("The time of the record, in milliseconds since 1970-01-01 UTC; 0 if unknown")]
 
 
 class WalletBalance(Struct):

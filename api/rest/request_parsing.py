@@ -10,6 +10,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.errors import BadRequestError
 from cto_worker.domain.ids_and_rooms import JOB_ID
+from cto_worker.domain.operation_request import USER_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,6 +88,12 @@ def parse_job_id(job_id: str) -> str:
         text = "Must be 1 to 128 letters, digits, _ or -."
         raise BadRequestError("invalid_job_id", f"jobId: {text}", fields={"jobId": [text]})
     return job_id
+
+
+def check_user_id_form(user_id: str) -> None:
+    """Raise :class:`BadRequestError` ``invalid_query`` if the parameter ``userId`` is no user id."""
+    if not USER_ID.match(user_id):
+        raise wrong("userId", "Must be 1 to 64 letters, digits or any of _ . : @ + -.")
 
 
 def idempotency_key(request: Request) -> str:

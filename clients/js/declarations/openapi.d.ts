@@ -92,7 +92,7 @@ export interface components {
             spent: number;
             /** @description Tokens that a buy received, in base units */
             tokens: number;
-            /** @description The operator; empty for callers who are none, and if an earlier release recorded it */
+            /** @description The operator; empty unless the caller is one, or if unknown */
             by: string;
             /** @description The time of the record, in milliseconds since 1970-01-01 UTC; 0 if unknown */
             at: number;
