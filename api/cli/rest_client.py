@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import requests
 
 from api.auth.caller import Role
@@ -89,6 +90,24 @@ def _profile(settings: Settings, name: str | None) -> profiles.Profile | None:
     return saved.get(name) if name else None
 
 
+class _Details(msgspec.Struct):
+    fields: dict[str, list[Any]] | None = None
+
+
+class _Error(msgspec.Struct):
+    code: str
+    message: str
+    details: _Details | None = None
+
+
+class _Body(msgspec.Struct):
+    """The JSON of a gateway's response: with ``data``, or with ``error``."""
+
+    success: bool
+    data: Any = msgspec.UNSET
+    error: _Error | None = None
+
+
 class RestClient:
     """A client for the gateway at a base URL, e.g. ``http://127.0.0.1:3000``."""
 
@@ -150,6 +169,8 @@ class RestClient:
             raise GatewayError("invalid_request", text) from error
         except (requests.exceptions.InvalidJSONError, ValueError) as error:  # NaN, or an invalid URL
             raise GatewayError("invalid_request", f"cannot send the request: {error}") from error
+        except requests.Timeout as error:
+            raise GatewayError("unreachable", _no_response(self.url, method)) from error
         except requests.RequestException as error:
             raise self._not_a_gateway(str(error)) from error
 
@@ -158,17 +179,29 @@ class RestClient:
             document = response.json()
         except ValueError as error:
             raise self._not_a_gateway(str(error)) from error
-        if not isinstance(document, dict):
-            raise self._not_a_gateway("the response is not a JSON object")
-        if not document.get("success"):
-            failure = document["error"]
-            fields = (failure.get("details") or {}).get("fields")
-            if failure["code"] == "unauthorized":
-                failure["message"] = f"{failure['message']}. {self.access_advice}"
-            raise GatewayError(failure["code"], failure["message"], fields)
-        return document["data"]
+        try:
+            body = msgspec.convert(document, _Body)
+        except msgspec.ValidationError as error:
+            raise self._not_a_gateway(f"unexpected JSON: {error}") from error
+        if body.error:
+            raise self._refusal(body.error)
+        if not body.success or body.data is msgspec.UNSET:
+            raise self._not_a_gateway("the JSON has neither data nor an error")
+        return body.data
+
+    def _refusal(self, error: _Error) -> GatewayError:
+        advice = f". {self.access_advice}" if error.code == "unauthorized" else ""
+        fields = error.details.fields if error.details else None
+        return GatewayError(error.code, error.message + advice, fields)
 
     def _not_a_gateway(self, reason: str) -> GatewayError:
         return GatewayError(
             "unreachable", f"{self.url} does not respond like a gateway; check the URL: {reason}"
         )
+
+
+def _no_response(url: str, method: str) -> str:
+    text = f"no response from {url} within {TIMEOUT_S:g} s: "
+    if method == "GET":
+        return f"{text}try again later, or check the gateway with `{program()} doctor`"
+    return f"{text}the request may have been executed. Check with `{program()} jobs` before you repeat it"
