@@ -22,6 +22,7 @@ from api.cli.job_watcher import watch
 from api.cli.program_name import program
 from api.cli.rest_client import GatewayError, RestClient
 from api.cli.system.demo_market import USER_ID, DemoError, audit, demo_tokens
+from api.cli.system.demo_settings import demo_environment
 from api.cli.system.market_processes import uses_local_chain
 from api.cli.system.process_supervisor import die_with_parent, handled
 from api.cli.terminal.job_state_labels import buys_of, label_of
@@ -70,7 +71,7 @@ def demo(console: Console, *, keep: bool = False) -> None:
         handled(ending, lambda number: sys.exit(128 + number)),
         tempfile.TemporaryDirectory(prefix="cto-demo-") as directory,
     ):
-        environ = {**os.environ, "CTO_DATA_DIR": directory, "CTO_AUTH": "off", "CTO_REDIS_URL": ""}
+        environ = demo_environment(directory, os.environ)
         environ["CTO_PORT"] = environ.get("CTO_PORT") or str(_port(3000))
         environ["CTO_LOCAL_CHAIN_PORT"] = environ.get("CTO_LOCAL_CHAIN_PORT") or str(_port(8899))
         settings = Settings.from_env(environ)
