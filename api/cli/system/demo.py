@@ -52,7 +52,17 @@ def operations(settings: Settings) -> list[Operation]:
         ({"tokenAddress": pumpfun, "mode": "standard", "buyAmount": 2.5, "walletCount": 5}, None),
         ({"tokenAddress": bonk, "mode": "prefunded", "buyAmount": 1.2, "walletCount": 8}, None),
         ({"tokenAddress": raydium, "mode": "standard", "buyAmount": 0.6, "walletCount": 3}, None),
-        ({"tokenAddress": pumpfun, "mode": "prefunded", "buyAmount": 0.9, "walletCount": 3}, None),
+        (
+            # The first operation's buys, which run at the same time, raise the price by 17 %.
+            {
+                "tokenAddress": pumpfun,
+                "mode": "prefunded",
+                "buyAmount": 0.9,
+                "walletCount": 3,
+                "slippageBps": 3_000,
+            },
+            None,
+        ),
         (
             {"tokenAddress": bonk, "mode": "standard", "buyAmount": 5_000, "walletCount": 5},
             "insufficient_funds",
