@@ -25,6 +25,7 @@ from api.cli.system.demo_market import USER_ID, DemoError, audit, demo_tokens
 from api.cli.system.demo_settings import demo_environment
 from api.cli.system.market_processes import uses_local_chain
 from api.cli.system.process_supervisor import die_with_parent, handled
+from api.cli.terminal.amount_format import sol
 from api.cli.terminal.job_state_labels import buys_of, label_of
 from api.cli.terminal.progress_display import Bars, Lines, bars
 from cto_worker.config import Settings
@@ -126,7 +127,7 @@ def _summary(last: list[dict[str, Any]], planned: list[Operation]) -> Table:
             event["jobId"][:8],
             event["mode"],
             event["platform"],
-            f"{event['buyAmount']:g}",
+            sol(event["buyAmount"]),
             Text(f"failed: {code}, as expected" if code and code == expected else code or label, colour),
             buys_of(event).replace("/", " of "),
             f"{details.get('totalSpent', 0):.6f}",

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from api.cli.terminal.amount_format import sol
 from api.cli.terminal.job_state_labels import BAD, ENDED, GOOD, RUNNING, WARNING, buys_of, short_label_of
 from api.cli.terminal.progress_display import text_of
 from api.cli.terminal.time_format import exact_duration, local_time, time_zone
-from cto_worker.domain.lamports import LAMPORTS_PER_SOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def _facts(job: dict[str, Any]) -> Iterator[tuple[str, str | Text]]:
     yield "owner", f"{latest['userId']}, chat {latest['userChatId']}"
     yield "token", latest["tokenAddress"]
     yield "mode", f"{latest['mode']} on {latest['platform']}"
-    yield "amount", f"{latest['buyAmount']:g} SOL"
+    yield "amount", f"{sol(latest['buyAmount'])} SOL"
     yield "spent", f"{sol(details.get('totalSpent', 0))} SOL, fees included"
     yield "buys", buys_of(latest) or "not planned yet"
     if "tokensBought" in result:
@@ -137,8 +137,3 @@ def _event_line(event: dict[str, Any]) -> str:
         f"{local_time(event['timestamp'])}  {event['seq']:>3}  {run:<6} {event['progress']:>6.2f} %  "
         + " ".join(text_of(event).split())
     )
-
-
-def sol(amount: float) -> str:
-    """Return an amount of SOL with all its decimals, and without trailing zeros."""
-    return f"{round(amount * LAMPORTS_PER_SOL) / LAMPORTS_PER_SOL:.9f}".rstrip("0").rstrip(".")

@@ -6,6 +6,7 @@ from msgspec import json
 from rich.console import Console
 from support.samples import FIRST_EVENT
 
+from api.cli.terminal.amount_format import sol
 from api.cli.terminal.job_details import print_job
 
 STEP = {"kind": "buy", "wallet": "w1", "status": "unknown", "signature": "s1", "spent": 0, "tokens": 0}
@@ -32,6 +33,19 @@ def shown(*resolutions, **event):
             },
         )
     return captured.get()
+
+
+def test_amounts_are_shown_with_all_their_decimals_and_without_an_exponent():
+    for amount, text in (
+        (1_000_000, "1000000"),
+        (1_234.5678, "1234.5678"),
+        (0.5, "0.5"),
+        (1e-9, "0.000000001"),
+    ):
+        assert f"amount     {text} SOL" in shown(buyAmount=amount), amount
+        assert f"spent      {text} SOL" in shown(details={"totalSpent": amount}), amount
+    assert sol(0.1 + 0.2) == "0.3"
+    assert sol(float("inf")) == "inf", "an input that the gateway refuses"
 
 
 def test_an_unknown_step_has_no_cost_until_an_operator_records_it():
