@@ -247,7 +247,7 @@ class MarketContract:
 
     def test_lamports_and_tokens_are_conserved(self, bench: MarketBench) -> None:
         market = bench.open()
-        before, held = balances_of(market, bench), {}
+        before = balances_of(market, bench)
         transfer, buys = transfer_of(bench), buys_of(bench)
         orders = orders_of(market, [transfer, *buys])
         held = {buy.wallet: bench.tokens(buy.wallet) for buy in buys}
