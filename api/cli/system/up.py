@@ -16,7 +16,7 @@ from urllib.request import urlopen
 from honcho.environ import parse_procfile
 from redis.exceptions import RedisError
 
-from api.auth.auth_settings_check import validate_auth_settings
+from api.auth.startup_settings import validate_auth_settings
 from api.cli import profiles
 from api.cli.program_name import program
 from api.cli.system.market_processes import chain_url, market_processes, uses_local_chain

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 from api.auth.authentication import Authenticator
 from api.flask_app import create_app
-from api.realtime.client_sessions import ClientSessions
+from api.realtime.client_service import ClientService
 from api.realtime.sse import blueprint as streams
-from api.rest.request_tracing import trace_requests
+from api.rest.request_spans import trace_requests
 from cto_worker.config import Settings
 from cto_worker.observability.traces_port import Traces
 
@@ -30,7 +30,7 @@ def test_every_route_of_rest_is_traced_and_nothing_else(tmp_path):
     app = create_app(settings, Authenticator(settings, lambda _: False), None, None, None, None)
     traces = RecordedTraces()
     trace_requests(app, traces)
-    app.register_blueprint(streams(ClientSessions(None, None, None, None, None)))
+    app.register_blueprint(streams(ClientService(None, None, None, None, None)))
     app.before_request_funcs[None][1:] = [lambda: "answered instead of the view, after the timer's start"]
     client, rest = app.test_client(), set()
     for rule in app.url_map.iter_rules():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 VALID_S = 0.5  # how long the result of a check is used
 
 
-class ReadinessCheck:
+class StorePing:
     """Pings the store. Health checks are not counted, so they must not use up its connections."""
 
     def __init__(self, store: Redis) -> None:

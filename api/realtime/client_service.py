@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientSessions:
+class ClientService:
     """The parts that all transports share, and the operations on them."""
 
     authenticator: Authenticator

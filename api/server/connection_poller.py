@@ -16,7 +16,7 @@ MAX_IDLE_THREADS = 64  # idle threads that are kept for the next callbacks
 _READABLE = 1  # EPOLLIN; an end and an error are reported in any case
 
 
-class SocketPoller:
+class ConnectionPoller:
     """A set of connections, each with a callback for incoming bytes or the end."""
 
     def __init__(self, epoll: Any, run: Callable[[Callable[[], object]], object]) -> None:

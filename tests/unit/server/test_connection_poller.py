@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import pytest
 from greenlet import getcurrent, greenlet
 
-from api.server.socket_poller import CallbackThreads, SocketPoller
+from api.server.connection_poller import CallbackThreads, ConnectionPoller
 
 
 @pytest.fixture
 def poller():
     with select.epoll() as epoll:
-        yield SocketPoller(epoll, lambda callback: callback())
+        yield ConnectionPoller(epoll, lambda callback: callback())
 
 
 @pytest.fixture
