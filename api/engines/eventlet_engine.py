@@ -22,8 +22,9 @@ from eventlet.support import greendns  # noqa: E402
 from eventlet.support.greenlets import getcurrent, greenlet  # noqa: E402
 
 from api import library_patches  # noqa: E402
+from api.engines.callback_threads import CallbackThreads  # noqa: E402
 from api.relay.pubsub_socket_reader import BlockingReader, HubReader  # noqa: E402
-from api.server.connection_poller import CallbackThreads, ConnectionPoller  # noqa: E402
+from api.server.connection_poller import ConnectionPoller  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,8 +19,9 @@ from gevent.threadpool import ThreadPool  # noqa: E402
 from greenlet import getcurrent, greenlet  # noqa: E402
 
 from api import library_patches  # noqa: E402
+from api.engines.callback_threads import CallbackThreads  # noqa: E402
 from api.relay.pubsub_socket_reader import BlockingReader  # noqa: E402
-from api.server.connection_poller import CallbackThreads, ConnectionPoller  # noqa: E402
+from api.server.connection_poller import ConnectionPoller  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,9 +13,7 @@ from api import metric_definitions
 from api.relay.websocket_frame_encoder import PING, control_frame
 
 MAX_PENDING = 64  # maximum number of unanswered pings kept; answers to older ones are unlikely
-_pending: OrderedDict[bytes, tuple[float, float]] = (
-    OrderedDict()
-)  # token → (created, lag of the event)
+_pending: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # token → (created, lag of the event)
 
 
 def new_ping(lag_s: float) -> bytes:
