@@ -19,7 +19,7 @@ class ConnectionPoller:
     """A set of connections, each with a callback for incoming bytes or the end."""
 
     def __init__(self, epoll: Any, run: Callable[[Callable[[], object]], object]) -> None:
-        """``epoll`` is a :class:`select.epoll`. ``run`` starts a function, and returns when it blocks or ends."""
+        """``epoll`` is a :class:`select.epoll`. ``run`` starts a function until it blocks or ends."""
         self._epoll, self._run = epoll, run
         self._callbacks: dict[int, Callable[[], object]] = {}
 

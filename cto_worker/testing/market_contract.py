@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cto_worker.domain.intent_log import IntentRecord, IntentStatus, decode_record, encode_record
+from cto_worker.domain.intent_codec import decode_record, encode_record
+from cto_worker.domain.intent_log import IntentRecord, IntentStatus
 from cto_worker.domain.market_port import Order, Outcome, OutcomeStatus, Rejection, limited_by, replacing
 from cto_worker.errors import MarketError, OrderRejectedError
 from cto_worker.testing.market_bench import Fault
