@@ -25,7 +25,7 @@ from api.rest import (
     review_views,
     system_view,
 )
-from api.rest.rate_limit import limit_requests
+from api.rest.request_limits import limit_requests
 from api.rest.request_parsing import MAX_BODY_BYTES
 from api.rest.responses import unavailable
 from api.rest.store_ping import StorePing

@@ -47,8 +47,8 @@ from api.realtime.socketio_transport import (
 from api.realtime.websocket_connection import WebSocketClients
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
-from api.rest.concurrency_limit import AT_ONCE
-from api.rest.rate_limit import REFUSE_EARLY
+from api.rest.concurrency_limit import MAX_RUNNING
+from api.rest.request_limits import REFUSE_EARLY
 from api.rest.request_spans import trace_requests
 from api.server.connection_sources import DispatchedListener, PortListener, allow_descriptors, listen
 from api.server.engineio_overrides import install_engine
@@ -83,7 +83,7 @@ FLUSH_S, DRAIN_S, TRACES_S = 1.0, 8.0, 1.0
 # Half of a client's longest wait for a 503: it may wait for a pooled connection, and then for the store.
 STORE_TIMEOUT_S = 2.5
 # One for each request and look-up that may run, and some for health checks and background threads.
-STORE_CONNECTIONS = AT_ONCE + LOOKUPS_AT_ONCE + 8
+STORE_CONNECTIONS = MAX_RUNNING + LOOKUPS_AT_ONCE + 8
 
 log = logging.getLogger("api.wsgi")
 
