@@ -69,21 +69,12 @@ class Crowd:
 
 def test_one_caller_does_not_delay_another():
     tested = ConcurrencyLimit()
-    crowds = [
-        Crowd(tested, "user:A", MANY),
-        Crowd(tested, "service", MANY, service=True),
-    ]
+    crowds = [Crowd(tested, "user:A", MANY), Crowd(tested, "service", MANY, service=True)]
+    full = [MAX_RUNNING_PER_CALLER, MAX_RUNNING_OF_SERVICE]
     try:
-        wait_until(
-            lambda: (
-                [len(crowd.running) for crowd in crowds] == [MAX_RUNNING_PER_CALLER, MAX_RUNNING_OF_SERVICE]
-            )
-        )
+        wait_until(lambda: [len(crowd.running) for crowd in crowds] == full)
         with slot(tested, "user:B"):
-            assert [len(crowd.running) for crowd in crowds] == [
-                MAX_RUNNING_PER_CALLER,
-                MAX_RUNNING_OF_SERVICE,
-            ]
+            assert [len(crowd.running) for crowd in crowds] == full
     finally:
         for crowd in crowds:
             crowd.end()
