@@ -17,7 +17,7 @@ from cto_worker.domain.progress_event import Mode
 from cto_worker.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
 DEFAULT_WALLET_COUNT = 5
 MAX_WALLETS = 50
@@ -84,9 +84,13 @@ def _with_hint(name: str, texts: Any) -> Any:
     """Add the name of the most similar field to the message about an unknown field."""
     if texts != [_SCHEMA.error_messages["unknown"]]:
         return texts
-    head, *tail = re.split(r"[_-]+", name.strip("_-"))
-    near = get_close_matches(head + "".join(word.title() for word in tail), _NAMES, n=1)
+    near = get_close_matches(_camel_case(re.split(r"[_-]+", name.strip("_-"))), _NAMES, n=1)
     return [f"Unknown field: did you mean {near[0]}?"] if near else texts
+
+
+def _camel_case(words: Iterable[str]) -> str:
+    head, *tail = words
+    return head + "".join(word.title() for word in tail)
 
 
 def recorded_request(document: bytes) -> OperationRequest:
@@ -162,8 +166,7 @@ class RequestSchema(Schema):
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         """Convert the field's Python name to camelCase in documents."""
-        head, *tail = field_name.split("_")
-        field_obj.data_key = head + "".join(map(str.title, tail))
+        field_obj.data_key = _camel_case(field_name.split("_"))
 
     token_address = fields.String(
         required=True,
