@@ -91,7 +91,7 @@ log = logging.getLogger("api.wsgi")
 def main() -> None:
     """Serve until a signal. With ``--number``, serve the connections that the dispatcher hands over."""
     parser = argparse.ArgumentParser(
-        description="Serve REST, Socket.IO, Server-Sent Events, /ws and the dashboard."
+        description="Serve REST, Socket.IO, Server-Sent Events, /ws and the console."
     )
     parser.add_argument("--number", type=int, help="number of this gateway behind the dispatcher")
     number = parser.parse_args().number

@@ -111,7 +111,7 @@ heartbeat = ProcessHeartbeat(
     background_store,
     "worker",
     REGISTRY,
-    lambda: {"operations": keeper.held, "slots": settings.worker_concurrency},
+    lambda: {"operations": keeper.running_jobs, "slots": settings.worker_concurrency},
 )
 register(app, runner, traces)
 

@@ -31,9 +31,7 @@ class GatewayError(CtoError):
 
     def __init__(self, code: str, message: str, fields: dict[str, list[str]] | None = None) -> None:
         lines = [f"  {name}: {' '.join(map(str, texts))}" for name, texts in (fields or {}).items()]
-        super().__init__(
-            "\n".join([f"{code}: {message}", *lines]) if not lines else "\n".join([code, *lines])
-        )
+        super().__init__("\n".join([code, *lines]) if lines else f"{code}: {message}")
         self.code = code
 
 
@@ -48,8 +46,8 @@ def client_for(settings: Settings, url: str | None = None, profile_name: str | N
     4. the default profile's URL
 
     The client sends ``CTO_TOKEN``, or the profile's token. Without a token, but with a signing key, it issues
-    tokens of the service role. It does so only for the gateway of these settings: another gateway could use
-    such a token here.
+    tokens of the service role. It does so only for the gateway of these settings: another gateway could
+    reuse such a token at this gateway.
     """
     if url and profile_name:
         raise ConfigError("--url and --profile both name a gateway: give one of them")
@@ -62,13 +60,13 @@ def client_for(settings: Settings, url: str | None = None, profile_name: str | N
 def _client(settings: Settings, url: str | None, profile: profiles.Profile | None) -> RestClient:
     if profile:
         client = RestClient(profile.url, lambda: settings.token or profile.current_token())
-        client.access_advice = _advice_without_signing("a saved profile names the gateway", settings)
+        client.access_advice = _advice_without_signing("a saved profile selects the gateway", settings)
         return client
     own = url is None or url.rstrip("/") == settings.base_url
     if settings.token or not (own and settings.jwt_secret and settings.auth == "required"):
         client = RestClient(url or settings.base_url, lambda: settings.token)
         if not own:
-            client.access_advice = _advice_without_signing("--url names another gateway", settings)
+            client.access_advice = _advice_without_signing("--url selects another gateway", settings)
         return client
     return RestClient(settings.base_url, lambda: issue(settings, "cto", Role.SERVICE, TOKEN_S))
 
@@ -78,7 +76,7 @@ def _advice_without_signing(reason: str, settings: Settings) -> str:
     advice = f"Run `{program()} login`, or set CTO_TOKEN"
     if not settings.jwt_secret:
         return advice
-    return f"{advice}. CTO_JWT_SECRET has no effect here: {reason}, and not --url {settings.base_url}"
+    return f"{advice}. CTO_JWT_SECRET is ignored, because {reason}. To use it, pass --url {settings.base_url}"
 
 
 def _profile(settings: Settings, name: str | None) -> profiles.Profile | None:

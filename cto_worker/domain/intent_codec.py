@@ -48,7 +48,7 @@ def decode_record(intent_id: str, text: bytes) -> IntentRecord:
 
 
 def encode_plan(plan: Plan) -> bytes:
-    """Return the plan's steps as JSON. The needs of the wallets are not encoded."""
+    """Return the plan's steps as JSON. The SOL that each wallet needs is not encoded."""
     return dumps([_step_document(step) for step in plan.steps])
 
 

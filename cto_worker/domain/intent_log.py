@@ -42,12 +42,15 @@ class Resolver:
 
 @dataclass(frozen=True, slots=True)
 class IntentRecord:
-    """The latest record of one step. ``order`` is ``None`` if the market rejected it before submission."""
+    """The latest record of one step.
+
+    ``order`` is ``None`` if the market rejected the intent, and so prepared no order.
+    """
 
     status: IntentStatus
     order: Order | None = None
     outcome: Outcome | None = None  # present in the last three statuses
-    place: int = 0  # in the order in which the job's steps ended, from 1; 0: not ended, or unknown
+    place: int = 0  # position in the order in which the job's steps ended, from 1; 0: not ended, or unknown
     resolver: Resolver | None = None  # the operator who supplied the outcome, instead of the market
 
     @property

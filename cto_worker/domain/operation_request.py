@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -63,7 +64,7 @@ def parse_request(document: Any, platforms: Collection[str] = ()) -> OperationRe
     """Validate a JSON value and return the request.
 
     ``platforms`` are the platforms of the market; if empty, every platform is accepted. Raises
-    :class:`InvalidRequestError` with every invalid field. No value is coerced.
+    :class:`InvalidRequestError` with every invalid field. Strings are not converted to numbers.
     """
     messages: dict[str, Any] = {}
     try:
@@ -151,8 +152,9 @@ def _public_key(text: str) -> None:
 
 
 def _distinct(wallets: list[str]) -> None:
-    if len(set(wallets)) < len(wallets):
-        raise ValidationError("Must not name a wallet twice.")
+    for wallet, count in Counter(wallets).items():
+        if count > 1:
+            raise ValidationError(f"Contains the wallet {wallet} {count} times: name each wallet once.")
 
 
 # 32 bytes have 32 to 44 base58 digits. The length is checked first, because decoding takes quadratic time.
@@ -236,7 +238,8 @@ class RequestSchema(Schema):
         least = count * MIN_LAMPORTS_PER_WALLET
         if to_lamports(data["buy_amount"]) < least:
             raise ValidationError(
-                f"Must be at least {to_sol(least):.5f} SOL for {count} wallets.", "buyAmount"
+                f"Must be at least {to_sol(least):.5f} SOL for {count} wallet{'s' * (count > 1)}.",
+                "buyAmount",
             )
 
 

@@ -47,11 +47,11 @@ CONFIRMED, FAILED, EXPIRED = OutcomeStatus.CONFIRMED, OutcomeStatus.FAILED, Outc
 
 
 class MarketContract:
-    """Each method is a test. ``bench`` is a fixture of the subclass, with a market that nobody else uses."""
+    """Each method is a test. ``bench`` is a fixture of the subclass: a market that no other test uses."""
 
     # --- accounts and platforms
 
-    def test_the_market_says_which_one_it_is(self, bench: MarketBench) -> None:
+    def test_check_describes_the_market(self, bench: MarketBench) -> None:
         assert bench.open().check()
 
     def test_an_account_keeps_its_wallets(self, bench: MarketBench) -> None:

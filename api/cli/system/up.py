@@ -198,7 +198,7 @@ def _json_line(text: str, name: str) -> str:
 
 def _addresses(settings: Settings, *, flower: bool) -> list[str]:
     lines = [
-        f"dashboard   {settings.base_url}/",
+        f"console     {settings.base_url}/",
         f"REST        {settings.base_url}/api/cto/jobs",
         f"Socket.IO   {settings.base_url}/socket.io/",
     ]
