@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 IMPORTED = ("PYTHONPATH", "CTO_ENGINE")  # variables that decide what is imported
 GATEWAY = (sys.executable, "-m", "api.wsgi")
 WORKER = (str(Path(sys.executable).parent / "celery"), "--app", "cto_worker.app", "worker")
-# What Celery imports only when a worker starts.
+# Modules that Celery imports only when a worker starts.
 CELERY = (
     "celery.bin.celery",
     "celery.bin.worker",
