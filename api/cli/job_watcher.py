@@ -146,8 +146,8 @@ def _missing(gateway: RestClient, seen: dict[str, int]) -> list[dict[str, Any]]:
         try:
             missing += gateway.get(f"/api/cto/job/{job_id}/events", after=seq)["events"]
         except GatewayError as error:
-            if error.code != "unreachable":
-                raise  # an unreachable gateway may be restarting
+            if error.code not in {"unreachable", "timeout"}:
+                raise  # otherwise the gateway may be restarting
     return missing
 
 

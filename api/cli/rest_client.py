@@ -25,8 +25,8 @@ TOKEN_S = 60  # lifetime of a token that is issued for one request
 class GatewayError(CtoError):
     """A request to the gateway failed.
 
-    ``code`` is the error code of the response, ``unreachable`` without a response, or ``invalid_request`` if
-    the request could not be sent.
+    ``code`` is the error code of the response. Without one it is ``unreachable``, ``timeout``, or
+    ``invalid_request`` if the request could not be sent.
     """
 
     def __init__(self, code: str, message: str, fields: dict[str, list[str]] | None = None) -> None:
@@ -168,7 +168,7 @@ class RestClient:
         except (requests.exceptions.InvalidJSONError, ValueError) as error:  # NaN, or an invalid URL
             raise GatewayError("invalid_request", f"cannot send the request: {error}") from error
         except requests.Timeout as error:
-            raise GatewayError("unreachable", _no_response(self.url, method)) from error
+            raise GatewayError("timeout", _no_response(self.url, method)) from error
         except requests.RequestException as error:
             raise self._not_a_gateway(str(error)) from error
 

@@ -57,7 +57,7 @@ def test_a_gateway_that_does_not_respond_in_time_is_not_called_something_else(mo
     monkeypatch.setattr(rest_client, "TIMEOUT_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = RestClient(f"http://127.0.0.1:{silent.getsockname()[1]}")
-        with pytest.raises(GatewayError, match=r"no response from http://127\.0\.0\.1:\d+ within 0\.1 s"):
+        with pytest.raises(GatewayError, match=r"^timeout: no response from http://\S+ within 0\.1 s"):
             client.get("/api/cto/jobs")
         with pytest.raises(GatewayError, match=r"may have been executed\. Check .* before you repeat it"):
             client.post("/api/cto/jobs", {})
