@@ -20,7 +20,7 @@ NETWORK = {"drop": 0.3, "delay": 0.3, "delay_blocks": 60, "lag_blocks": 20}
 
 @pytest.fixture
 def services(opened):
-    return opened(SolanaServices())
+    return opened(SolanaServices(slot_ms=25))
 
 
 @pytest.fixture
