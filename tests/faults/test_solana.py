@@ -86,7 +86,9 @@ def check_chain(services, system, jobs, user_id):
     assert len(confirmed) >= len(jobs)
     audit = audit_node(services.chain.url, services.signer.client.addresses(user_id))
     assert audit.discrepancies == []
-    assert audit.executions == {digest_of(intent_id): 1 for intent_id in confirmed}
+    assert audit.executions == {
+        digest_of(intent_id): [records[intent_id].order.signature] for intent_id in confirmed
+    }
     services.chain.assert_conserved()
     shown = {signature for job_id in jobs for signature in signatures_of(system, job_id)}
     assert shown == {records[intent_id].order.signature for intent_id in confirmed}

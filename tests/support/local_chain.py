@@ -14,6 +14,7 @@ from cto_worker.markets.solana.local_chain.exchange.aggregator import build
 from cto_worker.markets.solana.local_chain.genesis import DEMO_TOKENS
 from cto_worker.markets.solana.local_chain.local_chain import LocalChain
 from cto_worker.markets.solana.local_chain.rpc.dispatcher import answer
+from cto_worker.markets.solana.rpc_client import RefusedError
 from support.processes import BIN, Process, environment, free_port
 from support.solana import SOL, in_base64, transfer_of
 from support.waiting import wait_until
@@ -105,6 +106,21 @@ class ChainInProcess(_Client):
         """Open the chain again from the disk."""
         self.local.close()
         self.local = LocalChain(self.path, step_ppm=0)
+
+
+class NodeOf:
+    """A provider that is a node of a chain in this process."""
+
+    def __init__(self, chain, path):
+        self.chain, self.path = chain, path
+
+    def call(self, method, *params):
+        try:
+            return self.chain.call(method, *params, node=self.path)
+        except RpcAnswerError as error:
+            raise RefusedError(
+                self.path, method, error.args[0]["code"], error.args[0]["message"], None
+            ) from error
 
 
 class ChainProcess(_Client):

@@ -70,6 +70,7 @@ class SolanaBench:
     def __init__(self, services):
         self.chain = services.chain
         self.chain.call("localSetPriceStep", 0)  # a limit without slippage holds however slow the machine is
+        self.env = services.signer.env
         self.settings = services.settings()
         self.user_id = services.new_user(WALLETS + 1, sol=2)
         self.reader = ChainReader(Providers([Provider(self.chain.url)]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from solders.hash import Hash
 from solders.keypair import Keypair
-from support.local_chain import RpcAnswerError
+from support.local_chain import NodeOf
 from support.solana import SOL, transfer_of
 
 from cto_worker.markets.solana.chain_reader import ChainReader
@@ -18,21 +18,6 @@ from cto_worker.markets.solana.rpc_client import NoAnswerError, Providers, Refus
 INTENTS = 40
 STEP_BLOCKS = 25
 FAULTS = {"drop": 0.5, "delay": 0.86, "delay_blocks": 170, "lag_blocks": 60}
-
-
-class NodeOf:
-    """A provider that is a node of a chain in this process."""
-
-    def __init__(self, chain, path):
-        self.chain, self.path = chain, path
-
-    def call(self, method, *params):
-        try:
-            return self.chain.call(method, *params, node=self.path)
-        except RpcAnswerError as error:
-            raise RefusedError(
-                self.path, method, error.args[0]["code"], error.args[0]["message"], None
-            ) from error
 
 
 @dataclass
