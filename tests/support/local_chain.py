@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 
 import requests
@@ -177,3 +178,29 @@ class ChainProcess(_Client):
     def close(self):
         if self.process:
             self.process.kill()
+
+
+class BlockProducer:
+    """Produces the blocks of a chain whose slots take 0 ms. While it is paused, the chain's time stands."""
+
+    def __init__(self, chain, block_s=0.025):
+        self._chain, self._block_s = chain, block_s
+        self._running, self._ended = threading.Event(), threading.Event()
+        self._running.set()
+        self._thread = threading.Thread(target=self._produce)
+        self._thread.start()
+
+    def _produce(self):
+        while not self._ended.wait(self._block_s):
+            if self._running.is_set():
+                self._chain.call("localAdvance", 1)
+
+    def pause(self):
+        self._running.clear()
+
+    def resume(self):
+        self._running.set()
+
+    def close(self):
+        self._ended.set()
+        self._thread.join()
