@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from support.fork_server import fork_server_for
+
 BIN = Path(sys.executable).parent
 
 
@@ -48,10 +50,16 @@ def is_ready(output):
 
 
 class Process:
-    """A process and its children, in a process group of their own. Its output is appended to ``log``."""
+    """A process and its children, in a process group of their own. Its output is appended to ``log``.
+
+    A fork server starts a command that it can start.
+    """
 
     def __init__(self, command, env, log):
         self.log = log
+        if server := fork_server_for(command, env):
+            self.process = server.start(command, env, log)
+            return
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 command, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
