@@ -49,21 +49,13 @@ Operation: TypeAlias = tuple[dict[str, Any], str | None]
 def operations(settings: Settings) -> list[Operation]:
     """Return the operations, each with its expected ``errorCode``; ``None``: it must succeed."""
     pumpfun, bonk, raydium = demo_tokens(settings)
+    # Two operations buy this token at the same time. Each raises the price for the other.
+    pumpfun_buys = {"tokenAddress": pumpfun, "slippageBps": 3_000}
     return [
-        ({"tokenAddress": pumpfun, "mode": "standard", "buyAmount": 2.5, "walletCount": 5}, None),
+        (pumpfun_buys | {"mode": "standard", "buyAmount": 2.5, "walletCount": 5}, None),
         ({"tokenAddress": bonk, "mode": "prefunded", "buyAmount": 1.2, "walletCount": 8}, None),
         ({"tokenAddress": raydium, "mode": "standard", "buyAmount": 0.6, "walletCount": 3}, None),
-        (
-            # The first operation's buys, which run at the same time, raise the price by 17 %.
-            {
-                "tokenAddress": pumpfun,
-                "mode": "prefunded",
-                "buyAmount": 0.9,
-                "walletCount": 3,
-                "slippageBps": 3_000,
-            },
-            None,
-        ),
+        (pumpfun_buys | {"mode": "prefunded", "buyAmount": 0.9, "walletCount": 3}, None),
         (
             {"tokenAddress": bonk, "mode": "standard", "buyAmount": 5_000, "walletCount": 5},
             "insufficient_funds",
