@@ -47,3 +47,20 @@ def test_a_process_skips_optional_packages_only_while_it_starts(tmp_path):
 
 def test_the_embedded_store_starts_without_a_client_library(tmp_path):
     assert run(STORE, directory=tmp_path) == []
+
+
+COMMANDS = """
+import contextlib, io, json, sys
+import api.cli.main
+with contextlib.redirect_stdout(io.StringIO()):
+    api.cli.main.main(["--help"], standalone_mode=False)
+help = [name for name in sys.modules if name.startswith("api.cli.commands.")]
+import api.cli.commands.cancel, api.cli.commands.jobs, api.cli.commands.show, api.cli.commands.watch
+over_rest = [name for name in ("kombu", "redis", "sqlalchemy") if name in sys.modules]
+import api.cli.commands.up_demo
+print(json.dumps([help, over_rest, "sqlalchemy" in sys.modules]))
+"""
+
+
+def test_commands_import_only_what_they_need(tmp_path):
+    assert run(COMMANDS, directory=tmp_path) == [[], [], False]
