@@ -55,7 +55,7 @@ import api.cli.main
 with contextlib.redirect_stdout(io.StringIO()):
     api.cli.main.main(["--help"], standalone_mode=False)
 help = [name for name in sys.modules if name.startswith("api.cli.commands.")]
-import api.cli.commands.cancel, api.cli.commands.jobs, api.cli.commands.show, api.cli.commands.watch
+import api.cli.commands.cancel, api.cli.commands.jobs, api.cli.commands.show, api.cli.commands.submit
 over_rest = [name for name in ("kombu", "redis", "sqlalchemy") if name in sys.modules]
 import api.cli.commands.up_demo
 print(json.dumps([help, over_rest, "sqlalchemy" in sys.modules]))
