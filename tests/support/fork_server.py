@@ -1,4 +1,4 @@
-"""Servers that fork workers and gateways, which so start without importing their modules again.
+"""Servers that fork workers, gateways and commands, which so start without importing their modules again.
 
 Tests start hundreds of these processes, and the imports took more time than the tests. A forked process runs
 the same program with its own environment, session, log and exit status. COLD_STARTS=1 turns this off.
@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -23,7 +24,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 IMPORTED = ("PYTHONPATH", "CTO_ENGINE")  # variables that decide what is imported
 GATEWAY = (sys.executable, "-m", "api.wsgi")
+CTO = (str(Path(sys.executable).parent / "cto"),)
 WORKER = (str(Path(sys.executable).parent / "celery"), "--app", "cto_worker.app", "worker")
+SYSTEM_COMMANDS = {
+    "up",
+    "demo",
+    "signer",
+    "local-chain",
+}  # of `cto`: they start or are the processes of a system
 # What Celery imports only when a worker starts.
 CELERY = (
     "celery.bin.celery",
@@ -77,10 +85,10 @@ class ForkServer:
         threading.Thread(target=self._receive, name=f"fork server {program}", daemon=True).start()
         atexit.register(self._close)
 
-    def start(self, command, env, log):
-        """Start the program. Its output is appended to ``log``."""
+    def start(self, command, env, log, errors=None):
+        """Start the program. Its output is appended to ``log``, and its errors to ``errors`` if given."""
         log.touch()
-        order = {"command": [*map(str, command)], "env": env, "log": str(log)}
+        order = {"command": [*map(str, command)], "env": env, "log": str(log), "errors": str(errors or log)}
         with self._requests, self.changed:
             print(json.dumps(order), file=self._process.stdin, flush=True)
             assert self.changed.wait_for(lambda: self._started, 60), "the fork server has ended"
@@ -116,9 +124,9 @@ def fork_server_for(command, env):
     if "COLD_STARTS" in os.environ or any(env.get(name) != os.environ.get(name) for name in IMPORTED):
         return None
     words = tuple(map(str, command))
-    if words[: len(GATEWAY)] == GATEWAY:
-        return fork_server("gateway")
-    return fork_server("worker") if words[: len(WORKER)] == WORKER else None
+    programs = {"gateway": GATEWAY, "worker": WORKER, "cto": CTO}
+    program = [name for name, first in programs.items() if words[: len(first)] == first]
+    return fork_server(*program) if program and not SYSTEM_COMMANDS & set(words) else None
 
 
 def serve():
@@ -150,17 +158,21 @@ def _report_ended():
         pass
 
 
-def _become(command, env, log):
+def _become(command, env, log, errors):
     """Make this process the requested one: its arguments, environment, session, files and signals."""
     os.setsid()
     environ.clear()
     environ.update(env)
     sys.argv[:] = command[2:] if command[1] == "-m" else command
-    nothing, output = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    for source, target in ((nothing, 0), (output, 1), (output, 2)):
-        os.dup2(source, target)
-    os.close(nothing)
-    os.close(output)
+    time.tzset()  # the time zone of its environment
+    files = (
+        (os.devnull, os.O_RDONLY),
+        *((each, os.O_WRONLY | os.O_APPEND | os.O_CREAT) for each in (log, errors)),
+    )
+    for descriptor, (path, flags) in enumerate(files):
+        opened = os.open(path, flags)
+        os.dup2(opened, descriptor)
+        os.close(opened)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
 
@@ -180,9 +192,17 @@ def _worker():
     return import_module("celery.__main__").main
 
 
+def _cto():
+    main = import_module("api.cli.main")
+    for commands in main.SECTIONS.values():
+        for place in commands.values():
+            import_module(f"api.cli.{place.partition(':')[0]}")
+    return main.main
+
+
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # as with `python -m`, instead of this file's directory
-    main = {"gateway": _gateway, "worker": _worker}[sys.argv[1]]()
+    main = {"gateway": _gateway, "worker": _worker, "cto": _cto}[sys.argv[1]]()
     assert threading.active_count() == 1, threading.enumerate()
     gc.freeze()  # collections in forked processes would copy the pages of all objects
     serve()

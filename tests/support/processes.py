@@ -44,6 +44,24 @@ def environment(**settings):
     }
 
 
+def run(command, env, timeout_s=60):
+    """Run a command to its end, by a fork server if one can. Its input is empty."""
+    if not (server := fork_server_for(command, env)):
+        return subprocess.run(
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    with tempfile.TemporaryDirectory(prefix="cto-run-") as directory:
+        output, errors = Path(directory, "output"), Path(directory, "errors")
+        status = server.start(command, env, output, errors).wait(timeout_s)
+        return subprocess.CompletedProcess(command, status, output.read_text(), errors.read_text())
+
+
 def is_ready(output):
     """Return whether ``cto up``, whose output this is, has started its gateway and a worker."""
     return "ready: try" in output and "ready." in output
