@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 
-from cto_worker.archive.database import POSTGRESQL, database_errors
+from cto_worker.archive.database import database_errors, insertion
 from cto_worker.archive.tables import AUDIT
 from cto_worker.domain.audit_entry import AuditEntry
 
@@ -41,7 +40,6 @@ class ArchivedEntry:
 
 def archive(engine: Engine, entries: Sequence[AuditEntry]) -> None:
     """Write entries in one transaction, which is on disk afterwards. Entries that exist stay as they are."""
-    insert = postgresql.insert if engine.dialect.name == POSTGRESQL else sqlite.insert
     rows = [
         {
             "number": entry.number,
@@ -53,7 +51,7 @@ def archive(engine: Engine, entries: Sequence[AuditEntry]) -> None:
         for entry in entries
     ]
     with database_errors(), engine.begin() as connection:
-        connection.execute(insert(AUDIT).on_conflict_do_nothing(), rows)
+        connection.execute(insertion(engine, AUDIT).on_conflict_do_nothing(), rows)
 
 
 def page(

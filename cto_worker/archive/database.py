@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, make_url
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Table
 
     from cto_worker.config import Settings
 
@@ -50,6 +51,14 @@ def connected(settings: Settings) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def insertion(bind: Engine | Connection, table: Table) -> Any:
+    """Return an INSERT of the database's dialect, which has ``on_conflict_do_nothing`` and so on.
+
+    SQLAlchemy has imported the module of this dialect. Nobody needs the other one, which takes time.
+    """
+    return import_module(f"sqlalchemy.dialects.{bind.dialect.name}").insert(table)
 
 
 def wait_until_reachable(engine: Engine, within_s: float) -> None:

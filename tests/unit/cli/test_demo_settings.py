@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api.cli.system.demo_settings import demo_environment
-from api.cli.system.market_processes import uses_local_chain
+from api.cli.system.demo_tokens import uses_local_chain
 from cto_worker.config import VARIABLES, Settings
 from cto_worker.errors import ConfigError
 
