@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from sqlalchemy import event, text
 from support.waiting import wait_until
 
 from cto_worker.archive import schema_version
-from cto_worker.archive.database import connect, wait_until_reachable
+from cto_worker.archive.database import connected, wait_until_reachable
 from cto_worker.archive.schema_migration import migrate
 from cto_worker.archive.schema_preparation import prepare
 from cto_worker.archive.schema_version import check_schema
@@ -46,30 +46,27 @@ def test_a_migration_can_be_repeated(empty):
 
 
 def test_concurrent_migrations_do_the_work_once(archive_settings):
-    engines = [connect(archive_settings) for _ in range(6)]
-    with ThreadPoolExecutor(len(engines)) as threads:
+    with ExitStack() as stack, ThreadPoolExecutor(6) as threads:
+        engines = [stack.enter_context(connected(archive_settings)) for _ in range(6)]
         results = list(threads.map(migrate, engines))
-    assert sorted(results) == [("", "2"), *[("2", "2")] * 5]
-    for engine in engines:
-        check_schema(engine)
-        engine.dispose()
+        assert sorted(results) == [("", "2"), *[("2", "2")] * 5]
+        for engine in engines:
+            check_schema(engine)
 
 
 def test_a_migration_waits_for_a_database_that_starts(postgresql):
     url, attempts = postgresql.new_database(), []
-    engine = connect(Settings(archive_url=url, auth="off"))
-    event.listen(engine, "do_connect", lambda *_: attempts.append(None))
-    postgresql.stop()
-    waiting = threading.Thread(target=wait_until_reachable, args=(engine, 60))
-    waiting.start()
-    try:
-        wait_until(lambda: attempts)
-    finally:
-        postgresql.start()
-    waiting.join()
-    assert len(attempts) > 1
-    migrate(engine)
-    engine.dispose()
+    with ThreadPoolExecutor(1) as threads, connected(Settings(archive_url=url, auth="off")) as engine:
+        event.listen(engine, "do_connect", lambda *_: attempts.append(None))
+        postgresql.stop()
+        try:
+            waiting = threads.submit(wait_until_reachable, engine, 60)
+            wait_until(lambda: attempts)
+        finally:
+            postgresql.start()
+        waiting.result()
+        assert len(attempts) > 1
+        migrate(engine)
 
 
 def test_a_failed_migration_changes_nothing(empty, monkeypatch):
