@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event, text
 from support.waiting import wait_until
 
-from cto_worker.archive import schema_version
+from cto_worker.archive import database, schema_version
 from cto_worker.archive.database import connected, wait_until_reachable
 from cto_worker.archive.schema_migration import migrate
 from cto_worker.archive.schema_preparation import prepare
@@ -45,13 +46,40 @@ def test_a_migration_can_be_repeated(empty):
     check_schema(empty)
 
 
-def test_concurrent_migrations_do_the_work_once(archive_settings):
+def test_concurrent_migrations_do_the_work_once(archive_settings, monkeypatch):
+    monkeypatch.setattr(database, "_BUSY_S", 0)  # as if the first one took longer than SQLite waits
     with ExitStack() as stack, ThreadPoolExecutor(6) as threads:
         engines = [stack.enter_context(connected(archive_settings)) for _ in range(6)]
         results = list(threads.map(migrate, engines))
         assert sorted(results) == [("", "2"), *[("2", "2")] * 5]
         for engine in engines:
             check_schema(engine)
+
+
+def test_a_connection_waits_for_a_process_that_creates_the_database(tmp_path):
+    settings = Settings(data_dir=tmp_path, auth="off")
+    with closing(sqlite3.connect(settings.archive_path)) as other, connected(settings) as engine:
+
+        def end_at_wait(statement):
+            if statement == "BEGIN IMMEDIATE" and other.in_transaction:
+                other.rollback()
+
+        event.listen(
+            engine, "connect", lambda connection, _: connection.set_trace_callback(end_at_wait), insert=True
+        )
+        other.execute("BEGIN IMMEDIATE")
+        assert migrate(engine) == ("", "2")
+        assert not other.in_transaction
+
+
+def test_the_wait_for_another_migration_is_limited(tmp_path):
+    settings = Settings(data_dir=tmp_path, auth="off")
+    with connected(settings) as engine, connected(settings) as other:
+        locked = other.execution_options(**{database.EXCLUSIVE: 0}).begin()
+        with locked, pytest.raises(ArchiveUnavailableError, match="locked"):
+            prepare(engine, wait_s=0.01)
+        prepare(engine)
+        check_schema(engine)
 
 
 def test_a_migration_waits_for_a_database_that_starts(postgresql):
