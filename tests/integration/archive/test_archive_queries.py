@@ -8,10 +8,10 @@ import re
 import pytest
 from sqlalchemy import select, text
 from support.ended_jobs import ended_job
+from support.query_plans import plan
 
 from cto_worker.archive import archive_queries
 from cto_worker.archive.archive_queries import ArchiveQueries
-from cto_worker.archive.database import SQLITE
 from cto_worker.archive.job_archive import archive
 from cto_worker.archive.tables import DOCUMENTS, JOBS, METADATA, SIGNATURES, TOTALS, WALLETS
 from cto_worker.domain.job_filter import JobFilter
@@ -219,20 +219,6 @@ FILTERS = [
     JobFilter(user_id="u7", status=JobStatus.COMPLETED, from_ms=1_000),
     JobFilter(wallet="w7", status=JobStatus.COMPLETED, to_ms=5_000),
 ]
-
-
-def plan(engine, query):
-    """Return the database's plan for a query, as text."""
-    explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == SQLITE else "EXPLAIN "
-    compiled = query.compile(engine, compile_kwargs={"render_postcompile": True})
-    with engine.connect() as connection:
-        rows = connection.exec_driver_sql(
-            explain + str(compiled),
-            compiled.params
-            if compiled.positiontup is None
-            else tuple(map(compiled.params.get, compiled.positiontup)),
-        )
-        return "\n".join(str(row[-1]) for row in rows)
 
 
 @pytest.mark.parametrize("after", [None, JobPosition(4_000, "j012000")])
