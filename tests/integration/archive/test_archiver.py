@@ -235,6 +235,19 @@ def test_old_jobs_are_deleted_after_the_configured_days(engine, make, run, monke
     assert archived(engine) == ["j3"]
 
 
+def test_statistics_are_updated_at_the_start_and_after_an_interval(engine, make, run, monkeypatch):
+    updates = []
+    monkeypatch.setattr(archiver, "update_statistics", updates.append)
+    worker = make()
+    for expected in (1, 1):
+        run(f"j{expected}")
+        worker.attempt()
+        assert len(updates) == expected
+    worker._next_statistics_s -= archiver.STATISTICS_INTERVAL_S
+    worker.attempt()
+    assert len(updates) == 2
+
+
 def test_a_full_disk_keeps_the_jobs_in_the_store(engine, make, run, store, caplog):
     names = [f"j{number:02}" for number in range(40)]
     worker = make()
