@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from api.cli.system.market_processes import chain_url, uses_local_chain
+from api.cli.system.market_processes import uses_local_chain
 from cto_worker.errors import CtoError
 from cto_worker.markets.paper import ledger
 from cto_worker.signer.client import SignerClient
@@ -54,7 +54,7 @@ def _audit_ledger(settings: Settings) -> str:
 
 def _audit_chain(settings: Settings) -> str:
     wallets = SignerClient.from_settings(settings).addresses(USER_ID)
-    found = import_module(_CHAIN_AUDIT).audit_node(chain_url(settings), wallets)
+    found = import_module(_CHAIN_AUDIT).audit_cluster(settings, wallets)
     _check("the chain's transactions do not add up", found.discrepancies)
     return (
         f"The chain's {found.transactions} transactions of {len(wallets)} wallets add up, "

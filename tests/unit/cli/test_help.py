@@ -54,3 +54,12 @@ def test_every_option_has_a_description():
         assert command.help, path
         for parameter in command.params:
             assert parameter.param_type_name == "argument" or parameter.help, (path, parameter.name)
+
+
+@pytest.mark.parametrize(("market", "command"), [("paper", "chain"), ("solana", "ledger")])
+def test_a_command_of_another_market_says_so(monkeypatch, market, command):
+    monkeypatch.setenv("CTO_MARKET", market)
+    refused = CliRunner().invoke(main, ["market", command])
+    assert refused.exit_code == 1
+    assert refused.output.startswith(f"Error: CTO_MARKET is {market}: ")
+    assert "for the market `" in refused.output
