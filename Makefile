@@ -35,7 +35,7 @@ test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/un
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd clients/js && PATH="$(NODE_BIN):$$PATH" $(NPM) test --silent
-	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist worksteal -m "not alone"
+	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadgroup -m "not alone"
 	$(BIN)/pytest -m alone
 
 release-check: $(VENV)/.tools ## Check that this commit can be released

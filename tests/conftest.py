@@ -19,6 +19,22 @@ pytest.register_assert_rewrite(
 )
 
 
+SYSTEMS = ("composed", "guarded", "system", "gateway", "rough", "slow")  # fixtures that start a system
+
+
+def pytest_collection_modifyitems(items):
+    """Divide the tests into groups, each of which runs in one test process.
+
+    Tests that share a system are a group, so that it is started once; otherwise each file is one. Fault tests
+    are slow and share nothing: each is a group of its own.
+    """
+    for item in items:
+        folder, file = item.path.parent.name, item.path.stem
+        shared = [name for name in SYSTEMS if name in item.fixturenames and not hasattr(item.module, name)]
+        if folder != "faults":
+            item.add_marker(pytest.mark.xdist_group(f"{folder} {(*shared, file)[0]}"))
+
+
 @pytest.fixture(scope="session")
 def _server():
     """One embedded store per test process. A short path: Unix sockets allow 103 bytes."""

@@ -20,7 +20,8 @@ class Fault(Enum):
 class MarketBench(Protocol):
     """Controls one market with one user. Write one for your market, and return it from a fixture ``bench``.
 
-    The user has a funding wallet and operation wallets, each with SOL for at least twenty buys.
+    The user has a funding wallet and operation wallets, each with SOL for at least twenty buys. The token's
+    price moves only by buys and by ``raise_price``: some tests allow no slippage at all.
     """
 
     user_id: str

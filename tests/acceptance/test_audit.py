@@ -25,7 +25,7 @@ METHODS = {"post", "put", "patch", "delete"}
 # Commands without an entry. `submit` and `cancel` change something, over REST.
 CHANGE_NOTHING = {
     "watch", "show", "jobs", "token", "doctor", "audit", "audit verify",
-    "market wallets", "market ledger", "market operation",
+    "market wallets", "market ledger", "market operation", "market chain",
     "login", "logout", "profiles", "completion",  # change files of their user only
     "up", "demo",  # run a system, whose calls have their own entries
     "local-chain",  # play money of one machine, in a database of its own

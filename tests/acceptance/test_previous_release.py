@@ -130,7 +130,8 @@ def contains(document, part):
 def test_a_release_replaces_the_other_one_while_jobs_run(system, previous, opened, direction):
     before, after = (previous, CURRENT) if direction == "upgrade" else (CURRENT, previous)
     user, rest = new_user(), Access(system.env)
-    workers = [system.worker(**before.environment, wait=False) for _ in range(2)]
+    slowly = {"CTO_PAPER_LATENCY_MS": "1500"}  # so that no job ends before its worker is stopped
+    workers = [system.worker(**before.environment, **slowly, wait=False) for _ in range(2)]
     gateway = system.gateway(**before.environment)
     browser = opened(BrowserClient(before, system.url, user))
 

@@ -8,13 +8,13 @@ import subprocess
 from support.documents import block
 from support.processes import BIN, environment, free_port
 
-from api.cli.system.demo_market import demo_tokens
+from api.cli.system.demo_tokens import demo_tokens
 from cto_worker.config import Settings
 from cto_worker.markets.solana.local_chain.genesis import DEMO_TOKENS
 
 
 def test_the_demo_runs_on_a_local_chain():
-    setting, *command = block("docs/how-to/solana.md", "CTO_MARKET=solana").code.split()
+    setting, *command = block("docs/how-to/solana.md", "CTO_MARKET=solana cto demo").code.split()
     env = environment(
         CTO_LOCAL_CHAIN_PORT=str(free_port()), CTO_LOCAL_CHAIN_SLOT_MS="50", **dict([setting.split("=")])
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 import base58
 from nacl.signing import SigningKey
 
-_CHUNK_BYTES = 1 << 24
+_CHUNK_BYTES = 1 << 20
 _ALL_FILES = "*"
 
 
@@ -40,7 +40,7 @@ class Canary:
         return _found({str(path): self.in_bytes(path.read_bytes()) for path in files})
 
     def in_memory(self, *pids):
-        """Return the forms in the memory of child processes: names by process id."""
+        """Return the forms in the memory that child processes can write to: names by process id."""
         return _found({pid: self._in_process(pid) for pid in pids})
 
     def in_store(self, store):
@@ -51,11 +51,11 @@ class Canary:
         names, overlap = set(), max(map(len, self.forms.values()))
         maps = Path(f"/proc/{pid}/maps").read_text()
         with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
-            for start, end in re.findall(r"^(\w+)-(\w+) r", maps, re.MULTILINE):
+            for start, end in re.findall(r"^(\w+)-(\w+) rw", maps, re.MULTILINE):
                 for position in range(int(start, 16), int(end, 16), _CHUNK_BYTES):
-                    names |= self.in_bytes(
-                        _read(memory, position, min(_CHUNK_BYTES + overlap, int(end, 16) - position))
-                    )
+                    data = _read(memory, position, min(_CHUNK_BYTES + overlap, int(end, 16) - position))
+                    if data.strip(b"\0"):  # most of a thread's stack has never been used
+                        names |= self.in_bytes(data)
         return names
 
 

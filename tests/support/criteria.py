@@ -69,8 +69,8 @@ def check_resumed(system, job_ids, killed_ms, within_s=15):
     return waits
 
 
-def _check_job(system, job_id, by_intent, *, unknown_allowed):
-    view = system.history.job_details(job_id)
+def check_journal(view):
+    """Assert the criteria for the journal of an ended job, whatever its market. Return its events."""
     events = [decode(event) for event in view.events]
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert [event.status in ENDED for event in events] == [False] * (len(events) - 1) + [True]
@@ -79,6 +79,12 @@ def _check_job(system, job_id, by_intent, *, unknown_allowed):
         assert values == sorted(values), f"{attribute} falls: {values}"
     reported = [event.details for event in events if event.details.total_spent is not None]
     assert [d.total_spent for d in reported] == sorted(d.total_spent for d in reported)
+    return events
+
+
+def _check_job(system, job_id, by_intent, *, unknown_allowed):
+    view = system.history.job_details(job_id)
+    events = check_journal(view)
     log = system.intent_log(job_id)
     records = log.records if log else {}
     spent, unknown, buys = 0, 0, 0

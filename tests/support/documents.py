@@ -50,6 +50,7 @@ OWN_MARKET = "tests/integration/markets/test_own_market.py"
 COMPOSE, BACKUP = "tests/acceptance/test_compose.py", "tests/faults/test_backup.py"
 SIGNER = "tests/integration/signer/test_signer_process.py"
 SOLANA_DEMO = "tests/acceptance/test_solana_demo.py"
+SOLANA = "tests/integration/markets/test_solana.py"
 LOCAL_CHAIN = "tests/integration/markets/test_local_chain.py"
 # The test that runs every block of a page.
 PAGES_RUN_BY = {
@@ -100,6 +101,7 @@ RUN_BY = {
     ("docs/how-to/signer.md", "cto signer"): SIGNER,
     ("docs/how-to/signer.md", "from cto_worker"): SIGNER,
     ("docs/how-to/solana.md", "CTO_MARKET=solana cto demo"): SOLANA_DEMO,
+    ("docs/how-to/solana.md", "CTO_MARKET=solana cto market chain"): SOLANA,
     ("docs/reference/cli.md", "cto submit --watch"): COMMANDS,
     ("docs/reference/cli.md", "cto submit --yes"): COMMANDS,
     ("docs/reference/cli.md", "cto market deposit"): COMMANDS,

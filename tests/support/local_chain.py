@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 
 import requests
@@ -14,6 +15,7 @@ from cto_worker.markets.solana.local_chain.exchange.aggregator import build
 from cto_worker.markets.solana.local_chain.genesis import DEMO_TOKENS
 from cto_worker.markets.solana.local_chain.local_chain import LocalChain
 from cto_worker.markets.solana.local_chain.rpc.dispatcher import answer
+from cto_worker.markets.solana.rpc_client import RefusedError
 from support.processes import BIN, Process, environment, free_port
 from support.solana import SOL, in_base64, transfer_of
 from support.waiting import wait_until
@@ -107,6 +109,21 @@ class ChainInProcess(_Client):
         self.local = LocalChain(self.path, step_ppm=0)
 
 
+class NodeOf:
+    """A provider that is a node of a chain in this process."""
+
+    def __init__(self, chain, path):
+        self.chain, self.path = chain, path
+
+    def call(self, method, *params):
+        try:
+            return self.chain.call(method, *params, node=self.path)
+        except RpcAnswerError as error:
+            raise RefusedError(
+                self.path, method, error.args[0]["code"], error.args[0]["message"], None
+            ) from error
+
+
 class ChainProcess(_Client):
     """``cto local-chain``, with a block every ``slot_ms``."""
 
@@ -161,3 +178,29 @@ class ChainProcess(_Client):
     def close(self):
         if self.process:
             self.process.kill()
+
+
+class BlockProducer:
+    """Produces the blocks of a chain whose slots take 0 ms. While it is paused, the chain's time stands."""
+
+    def __init__(self, chain, block_s=0.025):
+        self._chain, self._block_s = chain, block_s
+        self._running, self._ended = threading.Event(), threading.Event()
+        self._running.set()
+        self._thread = threading.Thread(target=self._produce)
+        self._thread.start()
+
+    def _produce(self):
+        while not self._ended.wait(self._block_s):
+            if self._running.is_set():
+                self._chain.call("localAdvance", 1)
+
+    def pause(self):
+        self._running.clear()
+
+    def resume(self):
+        self._running.set()
+
+    def close(self):
+        self._ended.set()
+        self._thread.join()

@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from support.fork_server import fork_server_for
+
 BIN = Path(sys.executable).parent
 
 
@@ -42,16 +44,40 @@ def environment(**settings):
     }
 
 
+def run(command, env, timeout_s=60):
+    """Run a command to its end, by a fork server if one can. Its input is empty."""
+    if not (server := fork_server_for(command, env)):
+        return subprocess.run(
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    with tempfile.TemporaryDirectory(prefix="cto-run-") as directory:
+        output, errors = Path(directory, "output"), Path(directory, "errors")
+        status = server.start(command, env, output, errors).wait(timeout_s)
+        return subprocess.CompletedProcess(command, status, output.read_text(), errors.read_text())
+
+
 def is_ready(output):
     """Return whether ``cto up``, whose output this is, has started its gateway and a worker."""
     return "ready: try" in output and "ready." in output
 
 
 class Process:
-    """A process and its children, in a process group of their own. Its output is appended to ``log``."""
+    """A process and its children, in a process group of their own. Its output is appended to ``log``.
+
+    A fork server starts a command that it can start.
+    """
 
     def __init__(self, command, env, log):
         self.log = log
+        if server := fork_server_for(command, env):
+            self.process = server.start(command, env, log)
+            return
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 command, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True

@@ -25,10 +25,13 @@ EXPIRY_BLOCKS = 190  # 150 of a blockhash, 32 until they are final, and a few
 
 
 class SolanaServices:
-    """A local chain and a signer that pays its exchange."""
+    """A local chain and a signer that pays its exchange.
 
-    def __init__(self):
-        self.chain = ChainProcess(slot_ms=25).start()
+    An order expires after 150 slots of ``slot_ms``, which must be longer than a pause of a busy machine.
+    """
+
+    def __init__(self, slot_ms=50):
+        self.chain = ChainProcess(slot_ms).start()
         exchange = self.chain.page()["exchange"]
         self.signer = Signer(CTO_SIGNER_PAYEES=exchange, CTO_SIGNER_DAILY_SOL="100000")
         self.signer.env["CTO_LOCAL_CHAIN_PORT"] = self.chain.env["CTO_LOCAL_CHAIN_PORT"]
@@ -66,6 +69,8 @@ class SolanaBench:
 
     def __init__(self, services):
         self.chain = services.chain
+        self.chain.call("localSetPriceStep", 0)  # a limit without slippage holds however slow the machine is
+        self.env = services.signer.env
         self.settings = services.settings()
         self.user_id = services.new_user(WALLETS + 1, sol=2)
         self.reader = ChainReader(Providers([Provider(self.chain.url)]))

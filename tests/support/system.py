@@ -31,7 +31,7 @@ from cto_worker.store.job_review import with_resolutions
 from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.store_connection import connect
-from support.processes import BIN, Process, environment
+from support.processes import BIN, Process, environment, run
 from support.proxy import Proxy
 from support.samples import operation
 from support.waiting import wait_until
@@ -72,14 +72,7 @@ class Access:
 
     def cto(self, *arguments, timeout_s=60):
         """Run the command line to its end."""
-        return subprocess.run(
-            [BIN / "cto", *arguments],
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
+        return run([BIN / "cto", *arguments], self.env, timeout_s)
 
     def store(self):
         return connect(self.settings)

@@ -1,4 +1,4 @@
-"""``cto market``: the paper market's wallets, deposits and ledger. These commands use the store."""
+"""``cto market``: the paper market's wallets, deposits and ledger in the store, and an audit of the chain."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,10 +23,11 @@ from cto_worker.errors import ConfigError
 from cto_worker.markets.paper import ledger
 from cto_worker.markets.paper.deposits import deposit, reset
 from cto_worker.markets.paper.ledger_summary import job_ids, operation_costs
+from cto_worker.signer.client import SignerClient
 from cto_worker.store.store_connection import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from redis import Redis
 
@@ -33,11 +35,12 @@ if TYPE_CHECKING:
 
 MAX_DEPOSIT_SOL = 1_000_000
 TOKEN_UNITS = 10**6  # base units of a paper token
+_CHAIN_AUDIT = "cto_worker.markets.solana.chain_audit"  # needs the packages of cto[solana]
 
 
 @click.group()
 def market() -> None:
-    """Show the paper market's wallets and ledger, and refill its wallets."""
+    """Show the paper market's wallets and ledger, refill its wallets, and audit wallets on a chain."""
 
 
 @market.command("wallets")
@@ -148,6 +151,47 @@ def _ledger(*, user: str | None, limit: int | None, as_json: bool) -> None:
     sys.exit(not balanced)
 
 
+@market.command("chain")
+@click.option("--user", default="demo", help="Owner of the wallets; the signer knows them.")
+@click.option("--wallet", "wallets", multiple=True, help="Address of a wallet, instead of a user's wallets.")
+@as_json
+def _chain(*, user: str, wallets: tuple[str, ...], as_json: bool) -> None:
+    """Audit wallets of the market `solana` from the chain alone.
+
+    No intent may have executed twice, and the lamports of each wallet must be the sum of its transactions.
+    Exits with 1 otherwise. Uses neither the store nor the worker's records. Run it while no operation of the
+    user runs, and with providers that keep the whole history.
+    """
+    settings = Settings.from_env()
+    audit_cluster = _chain_audit(settings)
+    addresses = wallets or SignerClient.from_settings(settings).addresses(user)
+    if not addresses:
+        raise ConfigError(f"user {user} has no wallets in the signer: give another --user, or --wallet")
+    found = audit_cluster(settings, addresses)
+    if as_json:
+        click.echo(json.dumps({**asdict(found), "balanced": not found.discrepancies}))
+    else:
+        _print_chain_audit(found)
+    sys.exit(bool(found.discrepancies))
+
+
+def _chain_audit(settings: Settings) -> Callable[..., Any]:
+    """Return the function that audits wallets, which needs the packages of the extra."""
+    if settings.market != "solana":
+        raise ConfigError(
+            f"CTO_MARKET is {settings.market}: `cto market chain` is for the market `solana` only. "
+            "`cto market ledger` audits the paper market"
+        )
+    try:
+        function: Callable[..., Any] = import_module(_CHAIN_AUDIT).audit_cluster
+    except ImportError as error:
+        raise ConfigError(
+            f"`cto market chain` needs the extra cto[solana]: {error}. "
+            "Run pip install --requirement requirements-solana.lock"
+        ) from error
+    return function
+
+
 @contextmanager
 def _paper_store(settings: Settings) -> Iterator[Redis]:
     if settings.market != "paper":
@@ -164,6 +208,17 @@ def _print_entries(entries: list[ledger.Entry]) -> None:
         for posting in entry.postings or (no_posting,)
     ]
     print_table(("entry", "kind", "user", "amount", "asset", "account"), rows)
+
+
+def _print_chain_audit(found: Any) -> None:
+    rows = [(wallet, f"{to_sol(lamports):.9f} SOL") for wallet, lamports in found.balances.items()]
+    print_table(("wallet", "balance"), rows)
+    for discrepancy in found.discrepancies:
+        click.echo(f"error: {discrepancy}")
+    click.echo(
+        f"{found.transactions} transactions, {to_sol(found.fees):.9f} SOL of fees, "
+        f"{len(found.executions)} executed intents; they {'do NOT ' if found.discrepancies else ''}add up"
+    )
 
 
 def _print_costs(costs: OperationCosts) -> None:

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cto_worker.markets.solana.cluster import connected
 from cto_worker.markets.solana.orders.memo import digest_in
 from cto_worker.markets.solana.receipts import Receipt, receipt_of
 from cto_worker.markets.solana.rpc_client import NoAnswerError, Provider, Providers
@@ -16,18 +17,32 @@ from cto_worker.markets.solana.rpc_client import NoAnswerError, Provider, Provid
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from cto_worker.config import Settings
+
 _PAGE = 1_000
 _CONFIRMED = {"commitment": "confirmed"}
 
 
 @dataclass(slots=True)
 class ChainAudit:
-    """The result. ``executions`` counts the executed transactions of each intent by its digest."""
+    """The result."""
 
+    balances: dict[str, int]  # lamports by wallet
     transactions: int = 0
-    fees: int = 0  # lamports
-    executions: Counter[str] = field(default_factory=Counter)
+    fees: int = 0  # lamports that the wallets paid
+    executions: dict[str, list[str]] = field(default_factory=dict)  # signatures by an intent's digest
     discrepancies: list[str] = field(default_factory=list)
+
+
+def audit_cluster(settings: Settings, wallets: Iterable[str]) -> ChainAudit:
+    """Return the audit of wallets on the cluster of the settings.
+
+    Raises :class:`~cto_worker.errors.ConfigError`, and :class:`~cto_worker.errors.MarketError` if the
+    providers serve another cluster.
+    """
+    providers, cluster = connected(settings)
+    cluster.genesis_hash()
+    return audit(providers, list(wallets))
 
 
 def audit_node(url: str, wallets: Iterable[str]) -> ChainAudit:
@@ -40,32 +55,34 @@ def audit(providers: Providers, wallets: list[str]) -> ChainAudit:
 
     Raises :class:`~cto_worker.errors.MarketError`.
     """
-    result = ChainAudit()
+    result = ChainAudit(dict.fromkeys(wallets, 0))
     memos = {entry["signature"]: entry["memo"] for wallet in wallets for entry in _history(providers, wallet)}
     changes: Counter[str] = Counter()
     for signature, memo in memos.items():
         receipt = _receipt(providers, signature)
         _count(result, signature, digest_in(memo), receipt)
         changes.update({wallet: receipt.lamports.get(wallet, 0) for wallet in wallets})
-    for wallet in wallets:
-        held = providers.read("getBalance", wallet, _CONFIRMED)["value"]
+    for wallet in result.balances:
+        held = result.balances[wallet] = providers.read("getBalance", wallet, _CONFIRMED)["value"]
         if held != changes[wallet]:
             result.discrepancies.append(
                 f"wallet {wallet} holds {held} lamports, but its transactions add up to {changes[wallet]}"
             )
     result.discrepancies += [
-        f"the intent with the digest {digest} executed {count} times"
-        for digest, count in result.executions.items()
-        if count > 1
+        f"the intent with the digest {digest} executed {len(signatures)} times: {', '.join(signatures)}"
+        for digest, signatures in result.executions.items()
+        if len(signatures) > 1
     ]
     return result
 
 
 def _count(result: ChainAudit, signature: str, digest: str | None, receipt: Receipt) -> None:
     result.transactions += 1
-    result.fees += receipt.fee
-    if digest and receipt.error is None:
-        result.executions[digest] += 1
+    # Everybody can read a memo, and repeat it in a transaction that sends a wallet something.
+    if receipt.payer in result.balances:
+        result.fees += receipt.fee
+        if digest and receipt.error is None:
+            result.executions.setdefault(digest, []).append(signature)
     if sum(receipt.lamports.values()) != -receipt.fee:
         result.discrepancies.append(
             f"the balances of transaction {signature} change by {sum(receipt.lamports.values())} lamports, "

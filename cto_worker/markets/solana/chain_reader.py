@@ -19,6 +19,7 @@ _MAX_SIGNATURES = 256
 _MAX_ACCOUNTS = 100
 _CONFIRMED = {"commitment": "confirmed"}
 _ENCODED = {"encoding": "base64"}
+_UNKNOWN_BLOCKHASH = "BlockhashNotFound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,10 @@ class ChainReader:
         self._providers.send("sendTransaction", base64.b64encode(transaction).decode(), config)
 
     def simulate(self, transaction: bytes, addresses: Sequence[str]) -> dict[str, Any]:
-        """Return the simulation of a transaction, with the accounts at these addresses afterwards."""
+        """Return the simulation of a transaction, with the accounts at these addresses afterwards.
+
+        Raises :class:`NoAnswerError` if the node does not know the blockhash: it lags, or it is too old.
+        """
         accounts = {"encoding": "base64", "addresses": list(addresses)}
         config = {**_ENCODED, **_CONFIRMED, "sigVerify": False, "accounts": accounts}
         with _well_formed("simulateTransaction"):
@@ -111,7 +115,11 @@ class ChainReader:
                 "simulateTransaction", base64.b64encode(transaction).decode(), config
             )
             value: dict[str, Any] = answer["value"]
-            return value
+        if value["err"] == _UNKNOWN_BLOCKHASH:
+            raise NoAnswerError(
+                "a node does not know the blockhash of an order: it lags, or the hash is too old"
+            )
+        return value
 
     def transaction(self, signature: str) -> dict[str, Any] | None:
         """Return a confirmed transaction with its balances, or ``None`` if the node knows none."""

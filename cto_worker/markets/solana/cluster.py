@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cto_worker.errors import ConfigError, MarketError
+from cto_worker.markets.solana.chain_reader import ChainReader
 from cto_worker.markets.solana.local_chain.genesis import GENESIS_PREFIX
+from cto_worker.markets.solana.rpc_client import Provider, Providers
 
 if TYPE_CHECKING:
-    from cto_worker.markets.solana.chain_reader import ChainReader
+    from cto_worker.config import Settings
 
 MAINNET = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d"
 
@@ -54,3 +56,19 @@ class Cluster:
             f"the providers' genesis hash is {', '.join(sorted(set(answers)))}, not {expected}: correct "
             "CTO_SOLANA_RPC_URL or CTO_SOLANA_GENESIS"
         )
+
+
+def connected(settings: Settings) -> tuple[Providers, Cluster]:
+    """Return the providers of ``CTO_SOLANA_RPC_URL``, or the local chain, and the cluster they must serve.
+
+    Raises :class:`ConfigError`.
+    """
+    urls = settings.solana_rpc_url or (local_chain_url(settings),)
+    providers = Providers([Provider(url) for url in urls])
+    mainnet = settings.solana_mainnet == "yes"
+    return providers, Cluster(ChainReader(providers), settings.solana_genesis, mainnet=mainnet)
+
+
+def local_chain_url(settings: Settings) -> str:
+    """Return the address of the first node of the local chain."""
+    return f"http://127.0.0.1:{settings.local_chain_port}/"

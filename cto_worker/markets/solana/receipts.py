@@ -34,7 +34,8 @@ class Receipt:
     """A transaction's effect on its accounts. A negative number left the account."""
 
     slot: int
-    fee: int  # lamports, paid by the first account
+    payer: str  # the account that signed the transaction and paid its fee
+    fee: int  # lamports
     error: Any  # None: executed
     error_code: str  # empty: executed
     lamports: dict[str, int]  # change by address
@@ -54,6 +55,7 @@ def receipt_of(document: dict[str, Any]) -> Receipt:
         error = meta["err"]
         return Receipt(
             slot=int(document["slot"]),
+            payer=addresses[0],
             fee=int(meta["fee"]),
             error=error,
             error_code=error_code(error, _programs(message, addresses)),

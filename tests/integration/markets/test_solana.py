@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from dataclasses import replace
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from solders.keypair import Keypair
+from support.documents import block
 from support.hostile_aggregator import HostileAggregator, instruction_document
 from support.solana import SOL
 from support.solana_bench import SolanaBench, SolanaServices
 
+from api.cli.main import main
 from cto_worker.domain.market_port import OutcomeStatus
 from cto_worker.errors import ConfigError, MarketError, OrderRejectedError
-from cto_worker.markets.solana.chain_audit import audit_node
 from cto_worker.markets.solana.cluster import MAINNET
 from cto_worker.markets.solana.factory import make_solana_market
 from cto_worker.markets.solana.local_chain.genesis import DEMO_TOKENS
@@ -168,17 +171,45 @@ def test_a_wrong_signature_is_not_sent(bench, tmp_path):
         thread.join()
 
 
-def test_the_audit_finds_a_second_execution(bench):
+def test_the_command_of_the_audit_finds_a_second_execution(bench):
     """Two orders of one intent, of which the worker would send the second only after the first expired."""
     market = bench.open()
     transfer = transfer_of(bench)
     orders = [orders_of(market, [transfer])[0] for _ in range(2)]
-    for order in orders:
+    account = market.account(bench.user_id, WALLETS)
+    for order, exit_code in zip(orders, (0, 1), strict=True):
         market.submit([order])
         outcomes_of(market, [order])
-    account = market.account(bench.user_id, WALLETS)
-    wallets = [account.funding_wallet, *account.wallets]
-    audit = audit_node(bench.chain.url, wallets)
+        audited = audit_command(bench, "--user", bench.user_id, "-o", "json")
+        assert audited.exit_code == exit_code, audited.output
+        found = json.loads(audited.output)
+        assert found["balanced"] is (exit_code == 0)
+    signatures = [order.signature for order in orders]
     digest = digest_of(transfer.intent_id)
-    assert audit.discrepancies == [f"the intent with the digest {digest} executed 2 times"]
-    assert audit_node(bench.chain.url, wallets[:0]).discrepancies == []
+    assert sorted(found["executions"][digest]) == sorted(signatures)
+    assert found["fees"] == 2 * market.transfer_fee()
+    account = market.account(bench.user_id, WALLETS)
+    assert found["balances"] == {account.funding_wallet: account.funding_lamports, **account.wallets}
+    (discrepancy,) = found["discrepancies"]
+    assert discrepancy.startswith(f"the intent with the digest {digest} executed 2 times: ")
+    table = audit_command(bench, "--wallet", account.funding_wallet)
+    assert table.exit_code == 1
+    assert f"error: {discrepancy}" in table.output
+    assert "3 transactions, 0.000020000 SOL of fees, 1 executed intents; they do NOT add up" in table.output
+
+
+def test_the_command_of_the_audit_does_not_pass_without_wallets_or_on_another_chain(bench):
+    nobody = audit_command(bench, "--user", "nobody")
+    assert nobody.exit_code == 1
+    assert "user nobody has no wallets in the signer" in nobody.output
+    elsewhere = {"CTO_SOLANA_RPC_URL": bench.chain.url, "CTO_SOLANA_GENESIS": str(Keypair().pubkey())}
+    other = audit_command(bench, "--user", bench.user_id, **elsewhere)
+    assert other.exit_code == 1
+    assert "genesis hash is LocaLChain" in other.output
+
+
+def audit_command(bench, *arguments, **changes):
+    """Run the command of the page with other arguments."""
+    setting, _, *command = block("docs/how-to/solana.md", "CTO_MARKET=solana cto market").code.split()
+    env = {**bench.env, **dict([setting.split("=")]), **changes}
+    return CliRunner().invoke(main, [*command[: command.index("--user")], *arguments], env=env)

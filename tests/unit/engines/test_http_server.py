@@ -86,7 +86,8 @@ def serve():
 
 def answer(connection, data):
     """Send bytes, and return what is received until the server closes the connection."""
-    connection.sendall(data)
+    if data:  # the server may have closed the connection, which fails even if there is nothing to send
+        connection.sendall(data)
     received = b""
     with suppress(ConnectionError):
         while more := connection.recv(65_536):

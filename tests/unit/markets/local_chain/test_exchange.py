@@ -9,8 +9,7 @@ from support.local_chain import MINT, RpcAnswerError
 from support.solana import SOL, build_query, in_base64, swap_of
 
 from cto_worker.markets.solana.local_chain.exchange.local_exchange import NoQuoteError
-from cto_worker.markets.solana.local_chain.exchange.price_curve import STEP_PPM, PriceCurve
-from cto_worker.markets.solana.local_chain.local_chain import LocalChain
+from cto_worker.markets.solana.local_chain.exchange.price_curve import MAX_STEP_PPM, STEP_PPM, PriceCurve
 from cto_worker.markets.solana.token_program import WRAPPED_SOL, associated_account, token_account
 
 REVOKED = {"Custom": 4}  # SPL Token: the authority is neither owner nor delegate
@@ -220,11 +219,15 @@ def test_the_curve_keeps_its_product():
         assert (curve.reserve > before) is (chance == 255)
 
 
-def test_prices_move_with_time(tmp_path):
-    local = LocalChain(tmp_path / "moving.db")
-    reserves = set()
-    for _ in range(20):
-        local.mempool.produce_block()
-        reserves.add(local.exchange.curves[MINT].reserve)
-    local.close()
-    assert len(reserves) > 10
+def test_prices_move_with_time_as_far_as_the_step_says(chain):
+    def reserves():
+        chain.produce(20)
+        return chain.local.exchange.curves[MINT].reserve
+
+    assert chain.call("localSetPriceStep", STEP_PPM) == STEP_PPM
+    assert len({reserves() for _ in range(3)}) == 3
+    assert chain.call("localSetPriceStep", 0) == 0
+    assert len({reserves() for _ in range(3)}) == 1
+    for step_ppm in (-1, MAX_STEP_PPM + 1):
+        with pytest.raises(RpcAnswerError, match=f"the step is {step_ppm}: give 0 to"):
+            chain.call("localSetPriceStep", step_ppm)

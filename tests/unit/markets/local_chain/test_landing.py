@@ -8,31 +8,16 @@ from dataclasses import dataclass, field
 import pytest
 from solders.hash import Hash
 from solders.keypair import Keypair
-from support.local_chain import RpcAnswerError
+from support.local_chain import NodeOf
 from support.solana import SOL, transfer_of
 
 from cto_worker.markets.solana.chain_reader import ChainReader
 from cto_worker.markets.solana.landing_rule import Fate, SentOrder
-from cto_worker.markets.solana.rpc_client import Providers, RefusedError
+from cto_worker.markets.solana.rpc_client import NoAnswerError, Providers, RefusedError
 
 INTENTS = 40
 STEP_BLOCKS = 25
 FAULTS = {"drop": 0.5, "delay": 0.86, "delay_blocks": 170, "lag_blocks": 60}
-
-
-class NodeOf:
-    """A provider that is a node of a chain in this process."""
-
-    def __init__(self, chain, path):
-        self.chain, self.path = chain, path
-
-    def call(self, method, *params):
-        try:
-            return self.chain.call(method, *params, node=self.path)
-        except RpcAnswerError as error:
-            raise RefusedError(
-                self.path, method, error.args[0]["code"], error.args[0]["message"], None
-            ) from error
 
 
 @dataclass
@@ -101,3 +86,35 @@ def test_the_reader_reads_a_chain(chain):
     assert reader.transaction(order.signature)["meta"]["postBalances"][1] == SOL
     with pytest.raises(RefusedError, match="already been processed"):
         reader.send(bytes(transaction), preflight=True)
+
+
+def test_a_node_without_the_blockhash_rejects_no_order(chain):
+    """The order is prepared again: the wallet could pay, and the price is right."""
+    key, reader = chain.funded(), ChainReader(Providers([NodeOf(chain, "/")]))
+    _, transaction = signed_order(chain, reader, key, Keypair().pubkey())
+    chain.produce(151)
+    with pytest.raises(NoAnswerError, match="does not know the blockhash"):
+        reader.simulate(bytes(transaction), [str(key.pubkey())])
+
+
+def test_two_nodes_behind_one_address_do_not_prove_an_expiry_together(chain):
+    """One node knows that the last valid block is final, the other has not seen the order land."""
+
+    class LoadBalancer(NodeOf):
+        lagging = None
+
+        def call(self, method, *params):
+            if self.lagging and method == "getSignatureStatuses":
+                return self.lagging
+            return super().call(method, *params)
+
+    key, provider = chain.funded(), LoadBalancer(chain, "/")
+    reader = ChainReader(Providers([provider]))
+    orders = [signed_order(chain, reader, key, Keypair().pubkey()) for _ in range(2)]
+    landed, lost = (order for order, _ in orders)
+    provider.lagging = provider.call("getSignatureStatuses", [landed.signature, lost.signature], {})
+    chain.send(orders[0][1])
+    chain.produce(190)
+    assert reader.fates([landed, lost]) == dict.fromkeys((landed.signature, lost.signature), Fate.PENDING)
+    provider.lagging = None
+    assert reader.fates([landed, lost]) == {landed.signature: Fate.LANDED, lost.signature: Fate.EXPIRED}

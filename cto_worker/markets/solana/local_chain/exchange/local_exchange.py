@@ -72,7 +72,7 @@ class LocalExchange:
 
     def __init__(self, chain: Chain, step_ppm: int) -> None:
         self._chain = chain
-        self._step_ppm = step_ppm
+        self.step_ppm = step_ppm  # largest movement of a reserve per block, in millionths
         self._key = chain.genesis.exchange
         self._address = self._key.pubkey()
         self.vault = token_program.associated_account(self._address, token_program.WRAPPED_SOL)
@@ -142,7 +142,7 @@ class LocalExchange:
         for quote, _ in self._begun:
             self._quotes[quote.account] = self._changed[quote.account] = quote
         for number, curve in enumerate(self.curves.values()):
-            curve.wander(bytes(block.hash)[number], self._step_ppm)
+            curve.wander(bytes(block.hash)[number], self.step_ppm)
 
     def save(self, cursor: sqlite3.Cursor) -> None:
         """See :class:`~cto_worker.markets.solana.local_chain.chain.Participant`."""

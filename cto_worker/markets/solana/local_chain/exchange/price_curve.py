@@ -11,6 +11,7 @@ from math import isqrt
 
 _BPS = 10_000
 STEP_PPM = 300  # largest movement of a reserve per block, in millionths
+MAX_STEP_PPM = 100_000
 
 
 @dataclass(slots=True)

@@ -58,6 +58,7 @@ METHODS: dict[str, Callable[[Request], Any]] = {
     "localDemoTokens": local_methods.demo_tokens,
     "localMovePrice": local_methods.move_price,
     "localSetFaults": local_methods.set_faults,
+    "localSetPriceStep": local_methods.set_price_step,
 }
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cto_worker.markets.solana.local_chain.exchange.price_curve import MAX_STEP_PPM
 from cto_worker.markets.solana.local_chain.faucet import airdrop
 from cto_worker.markets.solana.local_chain.faults import Faults
 from cto_worker.markets.solana.local_chain.genesis import DEMO_TOKENS
@@ -57,6 +58,15 @@ def move_price(request: Request) -> Any:
     curve = request.node.exchange.curves[mint]
     curve.move(bps)
     return curve.reserve
+
+
+def set_price_step(request: Request) -> Any:
+    """Set how far prices move by themselves in each block, in millionths of a reserve: 0 holds them still."""
+    step_ppm = request.parameter(0, int)
+    if not 0 <= step_ppm <= MAX_STEP_PPM:
+        raise RpcError(INVALID_PARAMS, f"the step is {step_ppm}: give 0 to {MAX_STEP_PPM} millionths")
+    request.node.exchange.step_ppm = step_ppm
+    return step_ppm
 
 
 def demo_tokens(request: Request) -> Any:
