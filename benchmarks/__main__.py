@@ -92,6 +92,11 @@ def operation_lines() -> Iterator[Line]:
         yield Line(what, f"{traffic.round_trips} / {wallets}", traffic.round_trips / wallets, at_most=1.5)
         what = f"{wallets} wallets, {mode}: synced writes of the journal / limit"
         yield Line(what, f"{traffic.durable_writes} / 8", traffic.durable_writes / 8, at_most=1)
+
+
+def at_once_lines() -> Iterator[Line]:
+    """Measure one worker process with many operations of many wallets."""
+    wallets = operations.WALLETS
     full, ideal, memory_mb = operations.at_once(LARGE_AT_ONCE)
     what = f"{LARGE_AT_ONCE} operations of {wallets} wallets at once / what CPU and market allow, per s"
     yield Line(what, f"{full:.0f} / {ideal:.0f}, {memory_mb:.0f} MB", full / ideal, at_least=0.8)
@@ -212,6 +217,7 @@ GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
     "gateway": gateway_lines,
     "worker": worker_lines,
     "operations": operation_lines,
+    "at-once": at_once_lines,
     "archive": archive_lines,
     "start": start_lines,
     "page": page_lines,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cto_worker.domain.lamports import format_sol, split_evenly
@@ -28,19 +29,19 @@ class Step:
     description: str  # e.g. "Buying with wallet 3 of 5"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for the cached properties: every event contains the number of buys
 class Plan:
     """All steps in order, and the lamports that each wallet needs before the first step."""
 
     steps: list[Step]
     needs: dict[str, int]
 
-    @property
+    @cached_property
     def buys(self) -> int:
         """The number of buys."""
         return sum(isinstance(step.intent, Buy) for step in self.steps)
 
-    @property
+    @cached_property
     def wallets(self) -> tuple[str, ...]:
         """The wallets that buy, in order and without duplicates."""
         return tuple(dict.fromkeys(step.wallet for step in self.steps))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
 
 from cto_worker.domain.buy_plan import Plan, Step
 from cto_worker.domain.intent_log import IntentLog, IntentRecord, IntentStatus, Resolver
@@ -24,12 +25,12 @@ def encode_record(record: IntentRecord) -> bytes:
     if record.order:
         document |= _order_document(record.order)
     if record.outcome:
-        document["outcome"] = asdict(record.outcome)
+        document["outcome"] = to_builtins(record.outcome)
     if record.place:
         document["place"] = record.place
     if record.resolver:
         document["resolved"] = True
-        document["resolver"] = asdict(record.resolver)
+        document["resolver"] = to_builtins(record.resolver)
     return dumps(document)
 
 
@@ -49,7 +50,10 @@ def decode_record(intent_id: str, text: bytes) -> IntentRecord:
 
 def encode_plan(plan: Plan) -> bytes:
     """Return the plan's steps as JSON. The SOL that each wallet needs is not encoded."""
-    return dumps([_step_document(step) for step in plan.steps])
+    steps = to_builtins(plan.steps)
+    for step in steps:
+        step["intent"].pop("min_tokens", None)  # always 0 in a plan; earlier releases cannot read it
+    return dumps(steps)
 
 
 def decode_plan(text: bytes) -> Plan:
@@ -89,12 +93,6 @@ def _order(intent_id: str, document: dict[str, Any]) -> Order:
         document.get("context", ""),
         tuple(document.get("replaced", ())),
     )
-
-
-def _step_document(step: Step) -> dict[str, Any]:
-    document = asdict(step)
-    document["intent"].pop("min_tokens", None)  # always 0 in a plan; earlier releases cannot read it
-    return document
 
 
 def _step(document: dict[str, Any]) -> Step:

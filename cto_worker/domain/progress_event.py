@@ -243,6 +243,10 @@ def peek_header(payload: bytes) -> tuple[str, int, bool]:
     return head[1].decode(), int(head[2]), payload[payload.find(_STATUS) + len(_STATUS)] in _ENDS
 
 
+# `json.dumps` makes an encoder for each call, unless all options are the default ones.
+_ENCODE_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
 def dumps(document: Any) -> bytes:
     """Return compact UTF-8 JSON. Raises ``ValueError`` for NaN and infinities, which JSON does not have."""
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _ENCODE_JSON(document).encode()

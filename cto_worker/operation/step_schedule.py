@@ -53,7 +53,9 @@ def description(active: Sequence[Step], totals: Totals) -> str:
 
 
 def _planned(kind: type, totals: Totals) -> int:
-    return sum(isinstance(step.intent, kind) for step in totals.plan.steps) if totals.plan else 0
+    if totals.plan is None:
+        return 0
+    return totals.plan.buys if kind is Buy else len(totals.plan.steps) - totals.plan.buys
 
 
 def _ended(kind: type, totals: Totals) -> int:

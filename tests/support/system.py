@@ -31,7 +31,7 @@ from cto_worker.store.job_review import with_resolutions
 from cto_worker.store.journal_queries import JournalQueries
 from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.store_connection import connect
-from support.processes import BIN, Process, environment, run
+from support.processes import BIN, Process, environment, is_ready, run
 from support.proxy import Proxy
 from support.samples import operation
 from support.waiting import wait_until
@@ -96,9 +96,8 @@ class System(Access):
 
     def ready(self):
         """Wait until the gateway serves and a worker runs."""
-        wait_until(lambda: "ready: try" in self.output() or self.process.poll() is not None)
+        wait_until(lambda: is_ready(self.output()) or self.process.poll() is not None, timeout_s=150)
         assert self.process.poll() is None, self.output()
-        wait_until(lambda: "ready." in self.output() or self.process.poll() is not None)
         return self
 
     def output(self):

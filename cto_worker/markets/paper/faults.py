@@ -31,10 +31,11 @@ class Faults:
             Fault.SILENT: settings.paper_silent_rate,
             Fault.LATE: settings.paper_late_rate,
         }
+        self._any = any((self._dropped_rate, *self._rates.values()))  # otherwise an order needs no hashes
 
     def fails(self, order: Order) -> bool:
         """Return whether an order fails when it is executed."""
-        return _chance(order.intent_id) < self._failure_rate
+        return bool(self._failure_rate) and _chance(order.intent_id) < self._failure_rate
 
     def of(self, order: Order) -> Fault | None:
         """Return the fault of an order.
@@ -42,6 +43,8 @@ class Faults:
         Only ``DROPPED`` can be different for the order that replaces it: otherwise no replacement would ever
         arrive.
         """
+        if not self._any:
+            return None
         if _chance(f"arrival of {len(order.replaced)} for {order.intent_id}") < self._dropped_rate:
             return Fault.DROPPED
         remainder = _chance(f"fate of {order.intent_id}")
