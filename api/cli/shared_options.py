@@ -1,7 +1,8 @@
-"""Options that several commands share."""
+"""Options and parameter types that several commands share."""
 
 from __future__ import annotations
 
+import math
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,17 @@ from cto_worker.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+class FiniteRange(click.FloatRange):
+    """The type of a number in a range. Refuses ``nan``, which :class:`click.FloatRange` accepts."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number. Raises :class:`click.BadParameter` if it is not finite or not in the range."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 def as_json(command: Callable[..., Any]) -> Callable[..., Any]:

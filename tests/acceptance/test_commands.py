@@ -240,9 +240,8 @@ def test_the_market_shows_addresses_in_full(system):
     assert max(map(len, shown.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("option", [("--amount", "nan"), ("--idempotency-key", "ключ")])
-def test_a_request_that_cannot_be_sent_is_invalid(system, option):
-    done = system.cto("submit", *option)
+def test_a_request_that_cannot_be_sent_is_invalid(system):
+    done = system.cto("submit", "--idempotency-key", "ключ")
     assert done.returncode == 1
     assert "invalid_request" in done.stderr
 

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from api.cli.audit.change_entries import continue_log, enter_if_possible, enter_parking
 from api.cli.program_name import program
-from api.cli.shared_options import as_json
+from api.cli.shared_options import FiniteRange, as_json
 from api.cli.terminal.confirmation import confirm, yes_option
 from cto_worker.archive import database
 from cto_worker.archive.schema_migration import migrate
@@ -44,7 +44,7 @@ def backup() -> None:
 @click.command("migrate")
 @click.option(
     "--wait",
-    type=click.FloatRange(0, 3_600),
+    type=FiniteRange(0, 3_600),
     default=0,
     help="Seconds to wait until the database accepts connections.",
 )
@@ -67,7 +67,7 @@ def migrate_archive(*, wait: float) -> None:
 @click.command("park")
 @click.option(
     "--wait",
-    type=click.FloatRange(0, 3_600),
+    type=FiniteRange(0, 3_600),
     default=60,
     help="Seconds to wait until the store answers and all workers are gone.",
 )

@@ -13,7 +13,7 @@ import click
 
 from api.cli.audit.change_entries import enter_if_possible
 from api.cli.job_ids import JobIdParameter, match_prefix
-from api.cli.shared_options import as_json
+from api.cli.shared_options import FiniteRange, as_json
 from api.cli.terminal.confirmation import confirm, yes_option
 from api.cli.terminal.table_output import print_table
 from cto_worker.config import Settings
@@ -68,7 +68,7 @@ def _wallets(*, user: str, as_json: bool) -> None:
 @click.option("--user", default="demo", help="Owner of the wallet.")
 @click.option(
     "--amount",
-    type=click.FloatRange(0, MAX_DEPOSIT_SOL, min_open=True),
+    type=FiniteRange(0, MAX_DEPOSIT_SOL, min_open=True),
     required=True,
     help="SOL to add.",
 )

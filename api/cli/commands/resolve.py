@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from api.cli.commands.resolution_advice import NOT_EXECUTED, doubts, options, placeholders, results_in_ledger
 from api.cli.job_ids import PAGE, SEARCHED, JobIdParameter, match_prefix
 from api.cli.program_name import program
-from api.cli.shared_options import as_json
+from api.cli.shared_options import FiniteRange, as_json
 from api.cli.terminal.confirmation import confirm, yes_option
 from cto_worker.config import Settings
 from cto_worker.domain.audit_entry import local_actor
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--intent", help="Id of the unknown intent to resolve.")
 @click.option("--executed", is_flag=True, help="The intent was executed. This cannot be undone.")
 @click.option("--not-executed", is_flag=True, help="The intent was not executed. This cannot be undone.")
-@click.option("--spent", type=click.FloatRange(0, MAX_BUY_SOL), default=0, help="SOL spent, fees included.")
+@click.option("--spent", type=FiniteRange(0, MAX_BUY_SOL), default=0, help="SOL spent, fees included.")
 @click.option(
     "--tokens",
     type=click.IntRange(0),

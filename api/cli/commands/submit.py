@@ -9,11 +9,12 @@ import click
 
 from api.cli.commands.watch import show_progress
 from api.cli.rest_client import client_for
-from api.cli.shared_options import as_json, at_gateway
+from api.cli.shared_options import FiniteRange, as_json, at_gateway
 from api.cli.system.demo_tokens import demo_tokens
 from api.cli.terminal.amount_format import sol
 from api.cli.terminal.confirmation import confirm, yes_option
 from cto_worker.config import Settings
+from cto_worker.domain.operation_request import MAX_BUY_SOL
 from cto_worker.domain.progress_event import Mode
 
 
@@ -24,7 +25,13 @@ from cto_worker.domain.progress_event import Mode
 @click.option(
     "--mode", type=click.Choice([mode.value for mode in Mode]), default="standard", help="Source of the SOL."
 )
-@click.option("--amount", "buyAmount", type=float, default=1.0, help="Total SOL to spend.")
+@click.option(
+    "--amount",
+    "buyAmount",
+    type=FiniteRange(0, MAX_BUY_SOL, min_open=True),
+    default=1.0,
+    help="Total SOL to spend.",
+)
 @click.option("--wallets", "walletCount", type=int, help="Number of wallets that buy (default 5).")
 @click.option("--wallet", "wallets", multiple=True, help="Wallet address to buy with; repeatable.")
 @click.option("--platform", help="Platform to buy on (default: detected).")

@@ -10,6 +10,7 @@ from api.auth import token_revocations
 from api.auth.caller import Role
 from api.auth.token_issuer import issue
 from api.cli.audit.change_entries import enter_if_possible
+from api.cli.shared_options import FiniteRange
 from api.cli.system import deployment_secrets
 from cto_worker.config import Settings
 from cto_worker.domain.audit_entry import Action, local_actor
@@ -25,7 +26,7 @@ from cto_worker.store.store_connection import connect
     default="user",
     help="Role, for the claim `role`.",
 )
-@click.option("--hours", type=click.FloatRange(0, 8_760), default=12, help="Lifetime of the token, in hours.")
+@click.option("--hours", type=FiniteRange(0, 8_760), default=12, help="Lifetime of the token, in hours.")
 def token(*, user: str, role: str, hours: float) -> None:
     """Print an access token for development.
 

@@ -57,6 +57,18 @@ def test_every_option_has_a_description():
             assert parameter.param_type_name == "argument" or parameter.help, (path, parameter.name)
 
 
+def test_every_option_with_a_number_refuses_numbers_that_are_not_finite():
+    checked = set()
+    for path, command in commands():
+        for parameter in command.params:
+            if isinstance(parameter.type, click.types.FloatParamType):
+                checked.add(path[-1])
+                for text in ("nan", "inf", "-inf"):
+                    with pytest.raises(click.BadParameter):
+                        pytest.fail(f"{path} {parameter.name}: {parameter.type.convert(text, None, None)}")
+    assert checked >= {"submit", "resolve", "deposit", "token", "park", "migrate"}
+
+
 @pytest.mark.parametrize(("market", "command"), [("paper", "chain"), ("solana", "ledger")])
 def test_a_command_of_another_market_says_so(monkeypatch, market, command):
     monkeypatch.setenv("CTO_MARKET", market)
