@@ -124,7 +124,7 @@ def _backlog_metrics(backlog: Backlog) -> Iterator[Metric]:
 
 
 def _process_metrics(processes: list[Process]) -> Iterator[Metric]:
-    yield _by_kind("cto_processes", "Live processes.", processes)
+    yield _by_kind("cto_processes", "Running processes.", processes)
     sockets = GaugeMetricFamily(
         "cto_gateway_sockets", "Connected clients that receive events.", labels=["process", "door"]
     )

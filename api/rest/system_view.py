@@ -91,8 +91,12 @@ class SystemState(Struct, rename="camel"):
     """The state of the whole system."""
 
     version: Annotated[str, doc("The release of the gateway that responds")]
-    workers: Annotated[list[Worker], doc("Workers with a heartbeat in the last 15 s, by id")]
-    gateways: Annotated[list[Gateway], doc("Gateways with a heartbeat in the last 15 s, by id")]
+    workers: Annotated[
+        list[Worker], doc("Running workers: with a heartbeat in the last 15 s, and not shut down; by id")
+    ]
+    gateways: Annotated[
+        list[Gateway], doc("Running gateways: with a heartbeat in the last 15 s, and not shut down; by id")
+    ]
     lost: Annotated[
         list[LostProcess],
         doc("Processes that stopped within a day without a clean exit, and were not replaced"),

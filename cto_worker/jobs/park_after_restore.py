@@ -20,7 +20,7 @@ from structlog.contextvars import bound_contextvars
 from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import InvalidRequestError, NotDurableError, OperationFailed, WorkersRunningError
 from cto_worker.jobs.job_claimer import JobClaimer, ended_by_loss
-from cto_worker.observability.heartbeat_reader import running_processes
+from cto_worker.observability.heartbeat_reader import recent_processes
 from cto_worker.operation.phases import park
 from cto_worker.operation.run_guard import RunGuard
 from cto_worker.operation.run_state import RunState
@@ -94,12 +94,14 @@ def park_all(
     Each job ends ``failed`` with ``errorCode`` ``needs_review``. The market is not contacted, and the queues
     are empty afterwards. Repeating the call is harmless.
 
-    Raises :class:`WorkersRunningError` before any change if a worker sent a heartbeat in the last 15 s. Also
-    raises it at the end if the lease of a job has not expired; the other jobs are parked then.
+    Raises :class:`WorkersRunningError` before any change if a worker sent a heartbeat in the last 15 s, even
+    if it has shut down since. Also raises it at the end if the lease of a job has not expired; the other
+    jobs are parked then.
     """
-    if workers := running_processes(store, "worker"):
+    if workers := recent_processes(store, "worker"):
         raise WorkersRunningError(
-            f"a worker runs ({', '.join(workers)}): stop every worker, wait for 15 s, and try again"
+            f"a worker has sent a heartbeat in the last 15 s ({', '.join(workers)}): "
+            "stop every worker, wait for 15 s, and try again"
         )
     for job_id in _unfinished(store):
         before_parking(job_id)

@@ -21,7 +21,7 @@ SILENCE_MS = 15_000  # after this time without a heartbeat a process counts as d
 class Process:
     """A process as its last heartbeat describes it."""
 
-    kind: str  # "worker" or "gateway"
+    kind: str  # "worker", "gateway", or "park" of `cto park`
     name: str  # host name and process id
     gauges: Mapping[str, float]  # current values by name
     ended: bool = False  # whether it has shut down; otherwise it runs, or was killed
@@ -34,7 +34,8 @@ class SystemCounts:
     """The sums of the counters of all processes, and the processes themselves."""
 
     counts: Mapping[tuple[str, tuple[tuple[str, str], ...]], float]  # by sample name and labels
-    processes: list[Process]  # that sent a heartbeat in the last 15 s
+    processes: list[Process]  # running: with a heartbeat in the last 15 s, and not shut down
+    ended: list[Process]  # that have shut down in the last 15 s
     lost: list[Process]  # silent for less than a day, not shut down, and not replaced by one of the same name
 
 
@@ -45,16 +46,22 @@ def read_system_counts(store: Redis) -> SystemCounts:
         pipeline.hgetall(keys.PROCESSES)
         pipeline.time()
         counts, processes, (now_s, now_us) = pipeline.execute()
-    alive: dict[tuple[str, str], Process] = {}
+    recent: list[Process] = []
     silent: dict[tuple[str, str], Process] = {}
     for entry in processes.values():
         sent_ms, _, content = entry.split(b" ", 2)
         age_ms = now_s * 1_000 + now_us // 1_000 - int(sent_ms)
         process = _process(json.loads(content), age_ms)
-        (alive if age_ms <= SILENCE_MS else silent)[process.kind, process.name] = process
-    lost = [process for name, process in silent.items() if not process.ended and name not in alive]
+        if age_ms <= SILENCE_MS:
+            recent.append(process)
+        else:
+            silent[process.kind, process.name] = process
+    replaced = {(process.kind, process.name) for process in recent}
     return SystemCounts(
-        {_key(field): float(value) for field, value in counts.items()}, list(alive.values()), lost
+        counts={_key(field): float(value) for field, value in counts.items()},
+        processes=[process for process in recent if not process.ended],
+        ended=[process for process in recent if process.ended],
+        lost=[process for name, process in silent.items() if not process.ended and name not in replaced],
     )
 
 
@@ -69,7 +76,16 @@ def running_processes(store: Redis, kind: str) -> list[str]:
 
     Raises ``RedisError``.
     """
-    return sorted(process.name for process in read_system_counts(store).processes if process.kind == kind)
+    return sorted({process.name for process in read_system_counts(store).processes if process.kind == kind})
+
+
+def recent_processes(store: Redis, kind: str) -> list[str]:
+    """Return the names of a kind's processes with a heartbeat in the last 15 s, also of those that ended.
+
+    Raises ``RedisError``.
+    """
+    found = read_system_counts(store)
+    return sorted({process.name for process in [*found.processes, *found.ended] if process.kind == kind})
 
 
 def _key(field: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:

@@ -284,7 +284,7 @@ def _workers(store: Redis, settings: Settings) -> str:
         start = (
             f"it is part of `{_up()}`" if settings.embedded else "the Procfile's `worker`, or its container"
         )
-        raise _CheckFailed("no heartbeat from a worker for 15 s", f"start one: {start}")
+        raise _CheckFailed("no worker is running", f"start one: {start}")
     return ", ".join(names)
 
 

@@ -19,7 +19,7 @@ function Stale({ session }) {
     <button type="button" onClick=${() => session.client.reconnect()}>${T.tryNow}</button></p>`;
 }
 
-/** For operators: the gateway lists the workers of the last 15 s. */
+/** For operators: the gateway lists the running workers. */
 function NoWorker({ session }) {
   const { data, error } = useRequest(() => session.rest.request("GET", "/api/cto/system"), "workers", INTERVAL_MS);
   return data?.workers.length === 0 && !error && html`<p class="banner" data-kind="workers" role="alert">${T.noWorker}</p>`;

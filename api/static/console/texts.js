@@ -39,7 +39,7 @@ export const T = {
   },
   stale: (ago) => (ago ? `Not connected to the gateway. Last update ${ago}.` : "Not connected to the gateway."),
   tryNow: "Try now",
-  noWorker: "No worker has been alive for 15 s. Operations wait until one starts.",
+  noWorker: "No worker is running. Operations wait until one starts.",
   waitsForWorker: (time) => `An operation has waited for a worker for ${time}.`,
   session: {
     operatorHint: "Operators, who also see reviews, the audit log and the system, need another role:",

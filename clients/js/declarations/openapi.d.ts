@@ -205,9 +205,9 @@ export interface components {
         SystemState: {
             /** @description The release of the gateway that responds */
             version: string;
-            /** @description Workers with a heartbeat in the last 15 s, by id */
+            /** @description Running workers: with a heartbeat in the last 15 s, and not shut down; by id */
             workers: components["schemas"]["Worker"][];
-            /** @description Gateways with a heartbeat in the last 15 s, by id */
+            /** @description Running gateways: with a heartbeat in the last 15 s, and not shut down; by id */
             gateways: components["schemas"]["Gateway"][];
             /** @description Processes that stopped within a day without a clean exit, and were not replaced */
             lost: components["schemas"]["LostProcess"][];

@@ -128,7 +128,9 @@ def test_the_message_of_an_expired_job_is_ignored(store, celery, body, park):
 
 def test_no_job_is_ended_while_a_worker_runs(store, journal, body, park):
     waiting = JobProducer(journal, lambda *_: None).submit(body).job_id
-    ProcessHeartbeat(store, "worker", CollectorRegistry(), dict).send()
-    with pytest.raises(WorkersRunningError, match="stop every worker"):
-        park()
+    heartbeat = ProcessHeartbeat(store, "worker", CollectorRegistry(), dict)
+    for send in (heartbeat.send, heartbeat.end):
+        send()
+        with pytest.raises(WorkersRunningError, match="stop every worker"):
+            park()
     assert last(store, waiting)["status"] == "started"

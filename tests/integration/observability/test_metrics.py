@@ -28,7 +28,12 @@ from cto_worker.domain.journal_ports import Entry, Journal
 from cto_worker.domain.progress_event import Details, Status, encode
 from cto_worker.errors import OperationFailed
 from cto_worker.jobs.job_runner import JobRunner
-from cto_worker.observability.heartbeat_reader import SILENCE_MS, read_system_counts
+from cto_worker.observability.heartbeat_reader import (
+    SILENCE_MS,
+    read_system_counts,
+    recent_processes,
+    running_processes,
+)
 from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import FORGET_MS, ProcessHeartbeat
@@ -147,7 +152,12 @@ def test_a_killed_process_is_lost_and_an_ended_one_is_not(store, scrape):
         senders[name].send()
     senders["ended:1"].end()
     scraped = scrape()
-    assert (scraped["processes", "worker"], scraped["processes_lost", "worker"]) == (3, 0)
+    assert (scraped["processes", "worker"], scraped["processes_lost", "worker"]) == (2, 0)
+    assert running_processes(store, "worker") == ["killed:1", "restarted:1"]
+    assert recent_processes(store, "worker") == ["ended:1", "killed:1", "restarted:1"], (
+        "`cto park` waits for all"
+    )
+    assert running_processes(store, "gateway") == []
     for process_id, words in store.hgetall(keys.PROCESSES).items():
         at_ms, rest_of_it = words.split(b" ", 1)
         long_ago_ms = int(at_ms) - SILENCE_MS - 1_000
