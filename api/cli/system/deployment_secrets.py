@@ -47,9 +47,9 @@ def make(directory: Path, rights: Path, rotate: Collection[str] = ()) -> list[Pa
 
     In the template, ``#{name}`` stands for the hashes of a store user's passwords. Existing secrets stay,
     because running processes use them. A call creates missing secrets and those that ``rotate`` names (see
-    :data:`ROTATED`). It renews a token for Prometheus that it issued and that expires soon. It always writes
-    the ACL file, because an upgrade may change its template. After a rotation of its passwords the store also
-    accepts the previous ones, until the next call.
+    :data:`ROTATED`). It renews a token for Prometheus that is damaged, or that it issued and that expires
+    soon. It always writes the ACL file, because an upgrade may change its template. After a rotation of its
+    passwords the store also accepts the previous ones, until the next call.
 
     Returns the written files. Raises :class:`ConfigError` if the directory belongs to something else, or if
     the template is not readable.
@@ -68,9 +68,12 @@ def make(directory: Path, rights: Path, rotate: Collection[str] = ()) -> list[Pa
     new = {name: secrets.token_hex(BYTES) for name in _variables_to_create(existing, rotate)}
     values = existing | new
     directory.mkdir(parents=True, mode=0o700, exist_ok=True)
-    written = [_replace_file(env, _with_values(env_text, new))] if new else []
+    env.touch(0o600)  # so a call that stops after this line can be repeated
     previous = existing if "store" in rotate else {}
-    written.append(_overwrite_file(directory / ACL, _acl_file(template, values, previous)))
+    # The ACL file comes first. If the call stops behind it, the store still accepts the passwords in env.
+    written = [_overwrite_file(directory / ACL, _acl_file(template, values, previous))]
+    if new:
+        written.append(_replace_file(env, _with_values(env_text, new)))
     if {"jwt", "prometheus"} & set(rotate) or _needs_token(token, values[KEY]):
         signed = issue(Settings(jwt_secret=values[KEY]), "prometheus", Role.ADMIN, SCRAPER_S)
         written.append(_overwrite_file(token, signed))
@@ -109,7 +112,7 @@ def _acl_file(template: str, values: Mapping[str, str], previous: Mapping[str, s
 
 
 def _needs_token(path: Path, key: str) -> bool:
-    """Return whether Prometheus's token is missing, or is signed with ``key`` and expires soon."""
+    """Return whether Prometheus's token is missing or damaged, or is signed with ``key`` and expires soon."""
     if not path.exists():
         return True
     try:
@@ -119,8 +122,10 @@ def _needs_token(path: Path, key: str) -> bool:
             algorithms=["HS256"],
             options={"verify_exp": False, "verify_aud": False},
         )
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError):
         return False  # signed with another key, so issued elsewhere
+    except jwt.InvalidTokenError:
+        return True  # empty or cut: an earlier call stopped while it wrote the file
     return bool(claims["exp"] < time.time() + RENEW_S)
 
 

@@ -7,6 +7,8 @@ import subprocess
 import time
 
 import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from redis.exceptions import AuthenticationError
 from support.deployment import ROOT, Deployment
 from support.processes import BIN
@@ -105,4 +107,26 @@ def test_the_prometheus_token_is_renewed_before_it_expires_and_with_a_new_key(tm
         token("prometheus", key=key(), aud=None, exp=time.time() + deployment_secrets.RENEW_S - 3_600)
     )
     assert not has(token("prometheus", key=key(), aud=None, exp=time.time() - 1))
-    assert has("of.another.login")
+    assert has(token("prometheus", key="k" * 32)), "the token of another login"
+    elsewhere = jwt.encode({"sub": "prometheus"}, generate_private_key(65537, 2048), algorithm="RS256")
+    assert has(elsewhere)
+    for damaged in ("", elsewhere[:50], "of.another.login"):
+        assert not has(damaged)
+        assert claims()["sub"] == "prometheus"
+
+
+def test_a_rotation_that_stops_between_two_files_keeps_the_passwords_in_use(tmp_path):
+    folder, rights = tmp_path / "s", ROOT / "deploy" / "valkey" / "users.acl"
+    deployment_secrets.make(folder, rights)
+    env, users = (folder / "env").read_text(), (folder / "users.acl").read_text()
+    (folder / "users.acl").unlink()
+    for in_the_way in (folder / "users.acl", folder / "env.new"):
+        in_the_way.mkdir()
+        with pytest.raises(IsADirectoryError):
+            deployment_secrets.make(folder, rights, ["store"])
+        in_the_way.rmdir()
+        assert (folder / "env").read_text() == env
+    written = (folder / "users.acl").read_text()
+    assert all(hashed in written for hashed in re.findall(r"#[0-9a-f]{64}", users))
+    deployment_secrets.make(folder, rights)
+    assert ((folder / "env").read_text(), (folder / "users.acl").read_text()) == (env, users)
