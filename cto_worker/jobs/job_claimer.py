@@ -36,16 +36,9 @@ MAX_REASON = 500  # characters of the reason for which a request is invalid
 # Field of the stored document that replaces an invalid request; contains the reason.
 INVALID_REQUEST = "refused"
 _BY_MESSAGE = Actor("service", "service", "queue")  # a message does not name its sender
-# These errors end a run that has lost its job or the store. Another run then takes over the job.
-_LOST = (
-    FencedError,
-    JobEndedError,
-    JobNotFoundError,
-    LeaseLostError,
-    NotDurableError,
-    RedisError,
-    SequenceError,
-)
+# These errors end a run that has lost its job, or the store. Another run then takes over the job.
+JOB_LOST = (FencedError, JobEndedError, JobNotFoundError, LeaseLostError, SequenceError)
+_STORE_LOST = (NotDurableError, RedisError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +78,8 @@ def ended_by_loss() -> Iterator[None]:
     """End the block without an error if its run loses the job or the store."""
     try:
         yield
-    except _LOST as lost:
-        store_lost = isinstance(lost, (RedisError, NotDurableError))
+    except (*JOB_LOST, *_STORE_LOST) as lost:
+        store_lost = isinstance(lost, _STORE_LOST)
         metric_definitions.RUNS_LOST.labels("store" if store_lost else "lease").inc()
         log.warning("stopped, another run takes over: %s", lost)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -19,7 +18,7 @@ from structlog.contextvars import bound_contextvars
 
 from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import InvalidRequestError, NotDurableError, OperationFailed, WorkersRunningError
-from cto_worker.jobs.job_claimer import JobClaimer, ended_by_loss
+from cto_worker.jobs.job_claimer import JOB_LOST, JobClaimer
 from cto_worker.observability.heartbeat_reader import recent_processes
 from cto_worker.operation.phases import park
 from cto_worker.operation.run_guard import RunGuard
@@ -41,26 +40,32 @@ RETRY_S = 1.0
 _UNACKED = "unacked"  # kombu's hash (kombu.transport.redis): messages that workers had received, by tag
 
 
-def park_job(journal: Journal, job_id: str, document: Any = None) -> None:
+def park_job(journal: Journal, job_id: str, claimant: str, document: Any = None) -> bool:
     """Park one job, unless it has ended, another run owns it, or its id is not a valid job id.
 
-    A job without a record is recorded first, with ``document`` as its request. Raises what
-    :meth:`JobClaimer.claim` raises.
+    A job without a record is recorded first, with ``document`` as its request. Returns whether the job was
+    parked. Raises ``RedisError`` or :class:`NotDurableError`. A later call with the same ``claimant`` then
+    parks the job.
     """
-    with bound_contextvars(job_id=job_id), suppress(InvalidRequestError):
-        claim = JobClaimer(journal).claim(job_id, document, str(uuid4()), recorded=False)
-        if claim is None:
-            log.info("skipped: claimed by another run, or already ended")
-            return
-        with ended_by_loss():
-            run = RunState.of_claim(journal.events, job_id, claim, RunGuard())
-            try:
+    with bound_contextvars(job_id=job_id):
+        try:
+            claim = JobClaimer(journal).claim(job_id, document, claimant, recorded=False)
+            if claim is None:
+                log.info("skipped: claimed by another run, or already ended")
+            else:
+                run = RunState.of_claim(journal.events, job_id, claim, RunGuard())
                 park(run, claim, REASON, uncertain=True)
-            except OperationFailed as parked:
-                log.info("failed: %s", parked)
+        except OperationFailed as parked:
+            log.info("parked: %s", parked)
+            return True
+        except InvalidRequestError as invalid:
+            log.info("skipped: %s", invalid)
+        except JOB_LOST as lost:
+            log.warning("skipped: another run has the job now: %s", lost)
+        return False
 
 
-def park_all_in_time(
+def park_all_with_retries(
     store: Redis,
     journal: Journal,
     app: Celery,
@@ -72,10 +77,11 @@ def park_all_in_time(
     Raises the error of the last attempt.
     """
     deadline = time.monotonic() + wait_s
+    claimant = str(uuid4())  # of all attempts, so that each can continue with the jobs of the previous one
     parked: dict[str, None] = {}  # also the jobs of an attempt that failed later
     while True:
         try:
-            for job_id in park_all(store, journal, app, before_parking):
+            for job_id in park_all(store, journal, app, claimant, before_parking):
                 parked[job_id] = None
         except (RedisError, OperationalError, NotDurableError, OperationFailed, WorkersRunningError):
             if time.monotonic() > deadline:
@@ -86,17 +92,22 @@ def park_all_in_time(
 
 
 def park_all(
-    store: Redis, journal: Journal, app: Celery, before_parking: Callable[[str], object] = lambda _: None
+    store: Redis,
+    journal: Journal,
+    app: Celery,
+    claimant: str,
+    before_parking: Callable[[str], object] = lambda _: None,
 ) -> Iterator[str]:
     """End every unfinished job, including jobs that exist only as a message. Yields the jobs' ids.
 
-    ``before_parking`` is called with the id of each job, before the job changes.
+    ``claimant`` names this run in its claims. ``before_parking`` is called with the id of each job, before the
+    job changes.
     Each job ends ``failed`` with ``errorCode`` ``needs_review``. The market is not contacted, and the queues
     are empty afterwards. Repeating the call is harmless.
 
     Raises :class:`WorkersRunningError` before any change if a worker sent a heartbeat in the last 15 s, even
     if it has shut down since. Also raises it at the end if the lease of a job has not expired; the other
-    jobs are parked then.
+    jobs are parked then. Raises ``RedisError`` or :class:`NotDurableError`.
     """
     if workers := recent_processes(store, "worker"):
         raise WorkersRunningError(
@@ -105,13 +116,12 @@ def park_all(
         )
     for job_id in _unfinished(store):
         before_parking(job_id)
-        park_job(journal, job_id)  # the job record contains the request
-        yield job_id
+        if park_job(journal, job_id, claimant):  # the job record contains the request
+            yield job_id
     for job_id, document in _messages(store, app):
         if not store.exists(keys.job(job_id)):
             before_parking(job_id)
-            park_job(journal, job_id, document)
-            if store.exists(keys.job(job_id)):
+            if park_job(journal, job_id, claimant, document):
                 yield job_id
     if leased := _unfinished(store):
         raise WorkersRunningError(

@@ -18,7 +18,7 @@ from cto_worker.config import Settings
 from cto_worker.domain.audit_entry import Action, Change, local_actor
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.jobs.celery_app import celery_app
-from cto_worker.jobs.park_after_restore import park_all_in_time
+from cto_worker.jobs.park_after_restore import park_all_with_retries
 from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import REGISTRY
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
@@ -84,7 +84,7 @@ def park(*, wait: float, yes: bool, as_json: bool) -> None:
         journal = metered(Journal.of(RedisJournal(store, settings)))
         continue_log(store, settings)
         try:
-            parked = park_all_in_time(store, journal, app, wait, enter_parking(store, settings.replicas))
+            parked = park_all_with_retries(store, journal, app, wait, enter_parking(store, settings.replicas))
         finally:
             with suppress(RedisError):
                 # Adds the jobs that this process ended to the system's counters.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 from kombu import Queue
@@ -12,14 +13,15 @@ from support.waiting import wait_until
 
 from cto_worker.domain.intent_codec import decode_log
 from cto_worker.domain.journal_ports import Journal
-from cto_worker.errors import WorkersRunningError
+from cto_worker.errors import NotDurableError, WorkersRunningError
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import JobProducer, make_send
 from cto_worker.jobs.job_runner import JobRunner
-from cto_worker.jobs.park_after_restore import REASON, park_all, park_all_in_time
+from cto_worker.jobs.park_after_restore import REASON, park_all, park_all_with_retries
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 from cto_worker.store import keys
 from cto_worker.store.journal_queries import JournalQueries
+from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
 JOB = "00000000-0000-4000-8000-00000000000"
@@ -45,7 +47,7 @@ def celery(settings):
 
 @pytest.fixture
 def park(store, journal, celery):
-    return lambda: list(park_all(store, Journal.of(journal), celery))
+    return lambda: list(park_all(store, Journal.of(journal), celery, "cto park"))
 
 
 @pytest.fixture
@@ -115,9 +117,22 @@ def test_jobs_that_an_earlier_attempt_ended_are_returned_too(store, journal, bod
 
     lease = threading.Thread(target=run_out)
     lease.start()
-    assert set(park_all_in_time(store, Journal.of(journal), celery, 60)) == {running, waiting}
+    assert set(park_all_with_retries(store, Journal.of(journal), celery, 60)) == {running, waiting}
     lease.join()
     assert {JournalQueries(store).latest(job_id).user_id for job_id in (running, waiting)} == {"7"}
+
+
+def test_an_error_of_the_store_is_raised(store, settings, journal, body, celery):
+    JobProducer(journal, lambda *_: None).submit(body)
+    without_replica = Journal.of(RedisJournal(store, replace(settings, replicas=1)))
+    with pytest.raises(NotDurableError):
+        list(park_all(store, without_replica, celery, "cto park"))
+
+
+def test_the_next_attempt_continues_with_a_job_that_an_earlier_one_claimed(store, journal, body, park):
+    job_id = JobProducer(journal, lambda *_: None).submit(body).job_id
+    journal.claim(job_id, "cto park")
+    assert park() == [job_id]
 
 
 def test_the_message_of_an_expired_job_is_ignored(store, celery, body, park):

@@ -184,7 +184,7 @@ def test_a_run_that_takes_over_counts_the_plan_of_the_earlier_run(journal):
 
 def test_a_job_parked_after_a_restore_is_unknown_whatever_its_log_says(journal):
     create(journal)
-    park_job(Journal.of(journal), "j1")
+    park_job(Journal.of(journal), "j1", "cto park")
     result = journal.metadata["j1"]["result"]["exc_message"][2]
     final = final_event(journal, result)
     assert (final["details"]["errorCode"], result["outcome"], result["needsReview"]) == (
