@@ -100,10 +100,9 @@ def park_all(
 ) -> Iterator[str]:
     """End every unfinished job, including jobs that exist only as a message. Yields the jobs' ids.
 
-    ``claimant`` names this run in its claims. ``before_parking`` is called with the id of each job, before the
-    job changes.
-    Each job ends ``failed`` with ``errorCode`` ``needs_review``. The market is not contacted, and the queues
-    are empty afterwards. Repeating the call is harmless.
+    ``claimant`` names this run in its claims. ``before_parking`` is called with the id of each job, before
+    the job changes. Each job ends ``failed`` with ``errorCode`` ``needs_review``. The market is not
+    contacted, and the queues are empty afterwards. Repeating the call is harmless.
 
     Raises :class:`WorkersRunningError` before any change if a worker sent a heartbeat in the last 15 s, even
     if it has shut down since. Also raises it at the end if the lease of a job has not expired; the other

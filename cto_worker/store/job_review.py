@@ -185,6 +185,11 @@ def close(store: Redis, job_id: str, *, actor: Actor | None = None, replicas: in
     return bool(removed)
 
 
+def is_listed(store: Redis, job_id: str) -> bool:
+    """Return whether a job is on the list of jobs that need review."""
+    return store.zscore(keys.jobs(keys.ALL_OWNERS, keys.REVIEW), job_id) is not None
+
+
 def count(store: Redis) -> int:
     """Return the number of jobs that need review."""
     listed: Any = store.zcard(keys.jobs(keys.ALL_OWNERS, keys.REVIEW))

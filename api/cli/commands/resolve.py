@@ -59,7 +59,9 @@ def resolve(  # noqa: PLR0913 - one parameter per option
     """Show the unknown intents of an ended job, or resolve one of them.
 
     JOB is a job id or its first characters.
-    After the last one is resolved, the job leaves the list of `cto jobs --status needs_review`.
+    After the last one is resolved, the job leaves the list of `cto jobs --status needs_review`. If the job
+    has no unknown intents, this command asks whether to remove it from the list. With -o json it only shows
+    the job, unless --intent is given.
     """
     if executed + not_executed != (intent is not None):
         raise click.UsageError("Give --intent together with one of --executed and --not-executed.")
@@ -73,10 +75,18 @@ def resolve(  # noqa: PLR0913 - one parameter per option
             confirm(f"Record that {intent} was {found}? This cannot be undone.", yes=yes)
             job_review.resolve(store, job, intent, resolution, actor=actor, replicas=settings.replicas)
         unknown = job_review.unknown_intents(store, job)
-        closed = not unknown and job_review.close(store, job, actor=actor, replicas=settings.replicas)
+        listed = job_review.is_listed(store, job)
+        closed = listed and not unknown and not as_json
+        if closed:
+            confirm(
+                f"{job} has no unknown intents. "
+                "Remove it from the list of jobs that need review? This cannot be undone.",
+                yes=yes,
+            )
+            job_review.close(store, job, actor=actor, replicas=settings.replicas)
     if as_json:
         intents = [_intent_fields(each) for each in unknown]
-        click.echo(json.dumps({"jobId": job, "needsReview": bool(unknown), "unknownIntents": intents}))
+        click.echo(json.dumps({"jobId": job, "needsReview": listed, "unknownIntents": intents}))
         return
     if intent is not None:
         click.echo(f"{intent}: {'executed' if executed else 'not executed'}")
@@ -142,5 +152,8 @@ def _show_unknown(
             placeholders(intent) if results is None else options(results.get(intent.intent_id, NOT_EXECUTED))
         )
         click.echo(f"\n{intent.signature}\n  {program()} resolve {job} --intent {intent.intent_id} {given}")
-    other = "or --not-executed" if results is None else "An order without an entry may still be executed late"
-    click.echo(f"\n{other}. A resolution cannot be undone.")
+    if results is None:
+        advice = "If the order was not executed, give --not-executed instead."
+    else:
+        advice = "An order without an entry may still be executed late."
+    click.echo(f"\n{advice} A resolution cannot be undone.")

@@ -341,10 +341,20 @@ def test_the_command_resolves_one_intent_after_the_other(run, cto, record, liste
     assert cto("j1") == (0, "Nothing to review in j1.\n")
 
 
-def test_the_command_closes_a_parked_job(run, stall, cto, listed):
+def test_the_command_asks_before_it_closes_a_parked_job(run, stall, cto, store, listed):
     stall("parked")
     run("parked")
-    assert cto("parked") == (0, "parked has no unknown intents left and no longer needs review\n")
+    before = dump(store)
+    status, text = cto("parked")
+    assert status == 1
+    assert "Remove it from the list of jobs that need review? This cannot be undone. " in text
+    assert "repeat it with --yes" in text
+    for words in (["--json"], ["--json", "--yes"]):
+        status, text = cto("parked", *words)
+        assert (status, json.loads(text)["needsReview"]) == (0, True)
+    assert dump(store) == before
+    assert listed() == ["parked"]
+    assert cto("parked", "--yes") == (0, "parked has no unknown intents left and no longer needs review\n")
     assert listed() == []
 
 
