@@ -94,9 +94,12 @@ class Relay:
     def join(self, subscriber: Subscriber, room: str, *, ended: bool = False) -> None:
         """Add a subscriber to a room, and send it the latest event of each of the room's unfinished jobs.
 
-        The job's last event removes it from the job's room. The room of a job that has ``ended`` gets no
-        events, so the subscriber is not added to it. Raises :class:`~api.errors.RelayUnavailableError` or
-        :class:`~api.errors.TooManyRoomsError`; then it is not in the room.
+        The job's last event removes the subscriber from the job's room. The room of a job that has ``ended``
+        gets no events, so the subscriber is not added to it.
+
+        Raises :class:`~api.errors.TooManyRoomsError`; then the subscriber is not in the room. Raises
+        :class:`~api.errors.RelayUnavailableError`, for example after a time-out; it may then be in the room
+        nevertheless, and may join again.
         """
         self._join_queue.submit(JoinRequest(subscriber, room, ended=ended))
 

@@ -203,7 +203,7 @@ def test_the_process_ends_if_it_cannot_write_a_block(chain):
         connection.execute("BEGIN IMMEDIATE")  # until the process gives up
         wait_until(lambda: not chain.process.alive)
         connection.execute("ROLLBACK")
-    assert "could not be written" in chain.output()
+    assert "could not be produced" in chain.output()
     chain.start()
     assert chain.balance(other) == 0
     chain.send(transaction)

@@ -91,7 +91,7 @@ class Chain:
         try:
             return self._produce_block()
         except BaseException:
-            logger.critical("the block after height %d could not be written", self.tip.height, exc_info=True)
+            logger.critical("the block after height %d could not be produced", self.tip.height, exc_info=True)
             logging.shutdown()
             os._exit(os.EX_SOFTWARE)
 
