@@ -22,7 +22,7 @@ from eventlet.support import greendns  # noqa: E402
 from eventlet.support.greenlets import getcurrent, greenlet  # noqa: E402
 
 from api import library_patches  # noqa: E402
-from api.engines.callback_threads import CallbackThreads  # noqa: E402
+from api.engines.green_thread_pool import GreenThreadPool  # noqa: E402
 from api.relay.pubsub_socket_reader import BlockingReader, HubReader  # noqa: E402
 from api.server.connection_poller import ConnectionPoller  # noqa: E402
 
@@ -56,7 +56,7 @@ def poller() -> ConnectionPoller:
     """
     epoll = BLOCKING_SELECT.epoll()
     hub = get_hub()
-    connections = ConnectionPoller(epoll, CallbackThreads(hub, greenlet, getcurrent).run)
+    connections = ConnectionPoller(epoll, GreenThreadPool(hub, greenlet, getcurrent).run)
     hub.add(hub.READ, epoll.fileno(), lambda _: connections.poll(), None, None)
     return connections
 

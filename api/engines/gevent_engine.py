@@ -19,7 +19,7 @@ from gevent.threadpool import ThreadPool  # noqa: E402
 from greenlet import getcurrent, greenlet  # noqa: E402
 
 from api import library_patches  # noqa: E402
-from api.engines.callback_threads import CallbackThreads  # noqa: E402
+from api.engines.green_thread_pool import GreenThreadPool  # noqa: E402
 from api.relay.pubsub_socket_reader import BlockingReader  # noqa: E402
 from api.server.connection_poller import ConnectionPoller  # noqa: E402
 
@@ -66,7 +66,7 @@ def poller() -> ConnectionPoller:
     """Return a poller that gevent's hub calls. The hub watches one file that stands for all connections."""
     epoll = BLOCKING_SELECT.epoll()
     hub = gevent.get_hub()
-    connections = ConnectionPoller(epoll, CallbackThreads(hub, greenlet, getcurrent).run)
+    connections = ConnectionPoller(epoll, GreenThreadPool(hub, greenlet, getcurrent).run)
     watcher = hub.loop.io(epoll.fileno(), READ)
     watcher.start(connections.poll)
     return connections

@@ -1,4 +1,4 @@
-"""Green threads for the callbacks of :class:`~api.server.connection_poller.ConnectionPoller`."""
+"""A pool of green threads for the callbacks of :class:`~api.server.connection_poller.ConnectionPoller`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 MAX_IDLE_THREADS = 64  # idle threads that are kept for the next callbacks
 
 
-class CallbackThreads:
+class GreenThreadPool:
     """A pool of green threads that run callbacks.
 
     Idle threads are reused: the kernel maps memory for each new thread, which costs more than a short
