@@ -74,8 +74,11 @@ class _ForbiddenHost(RequestHandler):
         self.set_status(403)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Content-Type", "text/plain; charset=utf-8")
+        host = self.request.headers.get("Host", "")[:MAX_KEY]
+        port = self.application.options.port  # type: ignore[attr-defined]  # of Flower's application
         self.finish(
-            "This host name is not allowed: use http://127.0.0.1, or add the name to CTO_FLOWER_NAMES.\n"
+            f"The host {host} is not allowed: use http://127.0.0.1:{port} on this machine, "
+            "or add the host's name to CTO_FLOWER_NAMES.\n"
         )
 
 

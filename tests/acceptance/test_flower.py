@@ -91,6 +91,7 @@ def test_flower_on_loopback_accepts_known_names_and_no_commands(launch):
         for path in ("/", "/tasks", "/api/tasks", "/metrics", "/static/css/flower.css", "/healthcheck"):
             refused = asked(host, path)
             assert (refused.status_code, "CTO_FLOWER_NAMES" in refused.text) == (403, True), (host, path)
+            assert f"The host {host} is not allowed: use {flower(system)} on" in refused.text
         assert asked(host, "/api/worker/shutdown/any", "POST").status_code == 403, host
     wait_until(lambda: "the host evil.example is not allowed: add it to CTO_FLOWER_NAMES" in system.output())
 
