@@ -55,7 +55,10 @@ class ArchiveReader:
     """The archive's queries. Any may raise :class:`ArchiveUnavailableError`."""
 
     def __init__(self, connect: Callable[[], ArchiveQueries], run: ThreadRunner = run_here) -> None:
-        """``connect`` is called by ``run`` before the first query, and again after it has failed."""
+        """``run`` calls ``connect`` before the first query.
+
+        If ``connect`` fails, the next query calls it again.
+        """
         self._connect, self._run = connect, run
         self._turn = FifoSemaphore(1, TIMEOUT_S, _too_slow)
         self._queries: ArchiveQueries | None = None
@@ -82,7 +85,7 @@ class ArchiveReader:
         return self._call(lambda archive: archive.statuses(job_ids, user_id))
 
     def close(self) -> None:
-        """Close the connections of the database, if there are any."""
+        """Close the connections to the database, if there are any."""
         if self._queries:
             self._call(ArchiveQueries.close)
 
@@ -110,7 +113,10 @@ class ArchiveReader:
 
 
 def prepare_archive(settings: Settings) -> None:
-    """Create or upgrade the tables of an SQLite archive. A failure is logged: the archive is unavailable."""
+    """Create or upgrade the tables of an SQLite archive.
+
+    If this fails, it logs a warning, and the gateway runs without the archive.
+    """
     engine = connect(settings, connections=1)
     try:
         prepare(engine, MIGRATION_S)
@@ -137,5 +143,6 @@ def archive_reader(settings: Settings, run: ThreadRunner = run_here) -> ArchiveR
 
 def _too_slow() -> Exception:
     return ArchiveUnavailableError(
-        f"the archive's database has not answered within {TIMEOUT_S:.0f} s: check it, and its load"
+        f"the archive's database is too slow, or does not answer (limit: {TIMEOUT_S:.0f} s): "
+        "check the database and its load"
     )

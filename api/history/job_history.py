@@ -45,10 +45,10 @@ _latest = msgspec.json.Decoder(_Latest)
 
 
 class JobHistory(JournalQueries):
-    """The journal's queries. Those of single jobs read the archive if the store does not have a job.
+    """The journal's queries. ``counts`` and the queries of one job also read the archive.
 
-    They return the same bytes as before the job was archived, and may raise
-    :class:`ArchiveUnavailableError`. All others read the store only.
+    They read it for jobs that the store no longer has, return the same bytes as before the job was archived,
+    and may raise :class:`ArchiveUnavailableError`. All others read the store only.
     """
 
     def __init__(self, store: Redis, archive: ArchiveReader) -> None:
@@ -89,7 +89,10 @@ class JobHistory(JournalQueries):
         return super().events(job_id, after) or self.archived_events(job_id, after)
 
     def archived_events(self, job_id: str, after: int = 0) -> StoredEvents | None:
-        """Return the same from the archive, without rooms: no more events follow."""
+        """Return the events of an archived job with ``seq`` > ``after``.
+
+        Its list of rooms is empty, because no more events follow.
+        """
         job = self._archive.job(job_id)
         if job is None:
             return None
@@ -99,8 +102,8 @@ class JobHistory(JournalQueries):
     def resolved_intents(self, job_id: str) -> list[ResolvedIntent]:
         """Return the intents of an ended job whose outcomes an operator has recorded.
 
-        None of a job whose intent log is unreadable, for example because a later release has written it: such
-        a job ends for review, and its page must then be readable.
+        Returns an empty list if the intent log cannot be read, for example because a later release wrote it.
+        Such a job ends for review, and its page must still load.
         """
         try:
             fields = intent_fields(self._store, job_id)

@@ -1,7 +1,7 @@
 """The operations of a connected client: connect, disconnect, join, resume, refresh its token.
 
 A join or a resume reads from the store first. The number of simultaneous look-ups is limited, and the others
-wait in order. So thousands of clients that reconnect together leave the store's connections to REST.
+wait in order. So when thousands of clients reconnect at once, store connections remain free for REST.
 """
 
 from __future__ import annotations

@@ -90,7 +90,10 @@ class ConnectionRegistry:
                     self._close(subscriber, REVOKED)
 
     def close_all(self) -> None:
-        """Close every connection, so that its client reconnects to another gateway or a later one."""
+        """Close every connection.
+
+        Its client then reconnects to another gateway, or to this gateway's successor.
+        """
         for subscriber in list(self._subscribers):
             self._closing.append(subscriber)
             self._close(subscriber, GOING_AWAY)

@@ -83,7 +83,7 @@ class JoinQueue:
             raise request.error
 
     def has_new_requests(self) -> bool:
-        """Whether requests were submitted since the last call of :meth:`channels`."""
+        """Return whether requests were submitted since the last call of :meth:`channels`."""
         return bool(self._new)
 
     def channels(self) -> set[bytes]:
@@ -109,7 +109,8 @@ class JoinQueue:
         joining = [request for request in requests if request.after is None]
         archived = [request for request in requests if request.archived]
         resuming = [request for request in requests if request.after is not None and not request.archived]
-        # Read before the jobs: a newer job that is not among them is accepted after the join.
+        # Read the serial before the jobs. A job that is accepted between the two reads then has a higher
+        # serial, and counts as accepted after the join.
         latest_serial = self._history.latest_serial() if joining else 0
         unfinished = self._history.unfinished_jobs_of_rooms([request.room for request in joining])
         missed = self._history.events_of_jobs([(request.job_id, request.after or 0) for request in resuming])

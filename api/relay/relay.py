@@ -53,7 +53,7 @@ HEARTBEAT_INTERVAL_S = 2.0
 SILENCE_TIMEOUT_S = 6.0  # without any message for this long, the connection counts as dead
 # After a failover the latest serials may be assigned again, so catching up starts this many jobs earlier.
 FAILOVER_OVERLAP = 50
-MAX_BATCH_S = 0.05  # of a burst, before other threads run; its events are written together
+MAX_BATCH_S = 0.05  # time within a burst after which the queues are flushed and other threads run
 
 
 class Relay:
@@ -84,7 +84,7 @@ class Relay:
         self._own_channel = f"{keys.GATEWAY_PREFIX}{uuid4()}".encode()
         self._stopped = False
         self._heartbeat_received_s = time.monotonic()
-        self._heartbeat_sent_s: float | None = None  # of the first one that has not been received
+        self._heartbeat_sent_s: float | None = None  # when the oldest one that has not come back was sent
 
     @property
     def seconds_since_heartbeat(self) -> float:

@@ -48,7 +48,7 @@ class WebSocketFactory:
     def _upgrade(self, session: Any, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if session.upgrading or session.closed:  # a session must not have two WebSockets
             start_response("400 BAD REQUEST", [("Connection", "close")])
-            return ()  # Engine.IO passes on anything but a list
+            return ()  # a list would be sent as packets; anything else is returned to the server unchanged
         try:
             answer = handshake(environ)
         except HandshakeError as refused:
@@ -133,7 +133,10 @@ class _EngineIOWebSocket(WebSocketTransport):
             self._session.receive(packet)
 
     def spend(self) -> None:
-        """Count a frame or packet that is not a message. A session that has not joined has one limit."""
+        """Count a frame or packet that is not a message.
+
+        Before the session has joined, its frames and packets share one token bucket.
+        """
         if self._session.queue.joined:
             super().spend()
         else:
@@ -147,7 +150,10 @@ class _EngineIOWebSocket(WebSocketTransport):
 
 
 def _silence_timeout_s(session: Any) -> float:
-    """Return after how many seconds without a byte, not even the answer to a ping, a client is gone."""
+    """Return the seconds without any received byte after which a client counts as disconnected.
+
+    Answers to pings count as bytes.
+    """
     seconds: float = session.server.ping_interval + session.server.ping_timeout
     return seconds
 

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
     from api.server.http_head_parser import Head
 
-# If a body is too large, its client can still read the error response.
-MAX_SENT_BYTES = 16 * 1024 * 1024  # after a head
+# The server reads up to this many bytes after a head, also of a body that is too large, so that the client
+# can read the error response.
+MAX_SENT_BYTES = 16 * 1024 * 1024
 MIN_COUNTED_BYTES = 128  # a read counts for at least this many bytes, because each small chunk is work, too
 MAX_CHUNK_LINE_BYTES = 4_096  # of the lines between chunks
 DISCARD_BYTES = 16_384  # at once
 
-# No other spelling of a size: a proxy in front might read it as another size.
+# Only this form of a size is accepted, because a proxy could parse another form differently.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t -~\x80-\xff]*)?\r\n")
 
 
@@ -32,7 +33,10 @@ class ChunkError(BadRequest):
 
 
 class Chunks(io.RawIOBase):
-    """A stream of the decoded body. ``file``, with ``read`` and ``readline``, is at its first chunk."""
+    """A stream of the decoded body.
+
+    ``file`` has ``read`` and ``readline``, and is positioned at the first chunk.
+    """
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -116,7 +120,10 @@ class RequestBody:
     """The body of a request: WSGI's input stream. It ends where the request ends."""
 
     def __init__(self, file: Any, head: Head, send: Callable[[bytes], object]) -> None:
-        """``file`` is behind the head. ``send`` sends bytes to the client, which may wait for permission."""
+        """``file`` is positioned after the head.
+
+        ``send`` sends ``100 Continue`` to a client that waits for it.
+        """
         reader = LimitedReader(file)
         self.chunked = "transfer-encoding" in head.fields
         self._left = int(head.fields.get("content-length", 0))  # unread bytes, unless chunked

@@ -1,4 +1,4 @@
-"""Generates the parts of docs/ that repeat declarations of the code: from events and calls to metrics.
+"""Generates the reference tables in docs/ from the code: events, REST calls, errors, settings, metrics.
 
 Run ``make tables`` after a change of a declaration.
 """

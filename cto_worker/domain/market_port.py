@@ -106,7 +106,7 @@ class OutcomeStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The market's report on an order. With ``UNKNOWN`` every number is zero, without a meaning.
+    """The market's report on an order. With ``UNKNOWN`` all amounts are 0 and must be ignored.
 
     The amounts are those that the market has booked, for example a transaction's balances before and after.
     They never come from the quote.
@@ -199,7 +199,7 @@ class MarketFactory(Protocol):
 
 
 def limited_by(expired: Order, intent: Transfer | Buy) -> Transfer | Buy:
-    """Return the intent of an order that replaces an expired one: with the limit of that order."""
+    """Return ``intent`` with the ``min_tokens`` of the expired order, for the order that replaces it."""
     return replace(intent, min_tokens=expired.min_tokens) if isinstance(intent, Buy) else intent
 
 

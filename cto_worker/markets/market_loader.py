@@ -27,7 +27,7 @@ def make_market(settings: Settings, connect: Callable[[str], Any]) -> Market:
         market: Market = factory(settings, connect)
     except ConfigError:
         raise
-    except Exception as error:  # a factory of others may raise anything
+    except Exception as error:  # a third-party factory may raise anything
         raise ConfigError(
             f"CTO_MARKET={settings.market}: its factory raised {type(error).__name__}: {error}. "
             "Correct the market's own settings, or the factory"

@@ -51,8 +51,9 @@ def connect(
 
     If ``max_connections`` are in use, a thread waits up to ``timeout_s`` for a free connection; redis-py's
     default pool would raise at once. A command fails if the store does not answer within ``timeout_s``. With
-    ``retry_timeouts`` it is first repeated :data:`RETRIES` times; switch that off where a caller waits.
-    ``url`` is the address of a store other than that of the jobs, as in ``CTO_LIMITS_URL``.
+    ``retry_timeouts``, a command that timed out is repeated up to :data:`RETRIES` times. Pass ``False`` where
+    a user waits for the result. ``url`` is the address of a store other than that of the jobs, as in
+    ``CTO_LIMITS_URL``.
     """
     if url:
         settings = replace(settings, redis_url=url)

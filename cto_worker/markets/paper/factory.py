@@ -1,4 +1,7 @@
-"""Makes the paper market of a worker; for gateways, its platforms and the balances of its wallets."""
+"""The factory of the paper market.
+
+Workers get the market from it, gateways its platforms and the balances of its wallets.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ class PaperMarketFactory:
         return PaperMarket(connect(settings.paper_url), settings)
 
     def account_reader(self, settings: Settings, store: Redis) -> Callable[[str, int], Account] | None:
-        """See :func:`cto_worker.market_registry.account_reader`. ``None`` with a store of its own."""
+        """See :func:`cto_worker.market_registry.account_reader`.
+
+        Returns ``None`` if the market has its own store (``CTO_PAPER_URL``).
+        """
         if settings.paper_url:
             return None
         initial = to_lamports(settings.paper_balance_sol)

@@ -179,10 +179,11 @@ class PaperMarket:
         return {name: outcomes[name] for name in completed if due_ms[name] <= waited_ms}
 
     def _query(self, orders: Sequence[Order]) -> tuple[dict[str, Outcome], dict[str, float]]:
-        """Return the outcomes that are known or will be, and the milliseconds until each is to be reported.
+        """Return the outcome of each order, and in how many milliseconds it may be reported.
 
-        An order that the store has not executed will expire, unless it is executed before. It has expired if
-        its time has passed: the script that executes orders compares the same clock.
+        An order that has not been executed gets the outcome ``EXPIRED``, due at its expiry. After that time
+        it is final: the script that executes orders compares the same clock. Without an expiry, such an order
+        has no outcome.
         """
         with _store_errors():
             now_ms, *answers = self._outcomes(

@@ -81,7 +81,8 @@ class Chain:
     def submit(self, transaction: VersionedTransaction) -> None:
         """Add a transaction with valid signatures to those that wait for a block.
 
-        A repeated one has no effect. The transaction is lost if too many wait, as at a busy leader.
+        A transaction that already waits is ignored. If :data:`MAX_PENDING` transactions wait, a new one is
+        dropped, as a busy leader does.
         """
         if len(self._pending) < MAX_PENDING:
             self._pending.setdefault(bytes(transaction.signatures[0]), transaction)
@@ -125,7 +126,7 @@ class Chain:
             participant.save(cursor)
 
     def is_known(self, address: Pubkey) -> bool:
-        """Return whether an account is in the books: on disk, or once was."""
+        """Return whether an account is, or ever was, stored on disk."""
         return bytes(address) in self._known
 
     def may_execute(self, transaction: VersionedTransaction, height: int) -> bool:
@@ -143,7 +144,7 @@ class _BlockState:
         self._block = block
         self.receipts: list[Receipt] = []
         self.changed: dict[Pubkey, None] = {}
-        self.issued = 0  # lamports that an account of the runtime had before it entered the books
+        self.issued = 0  # lamports of accounts that existed only in the runtime, counted when first stored
         self._signatures: set[bytes] = set()
 
     def execute(self, transaction: VersionedTransaction) -> None:
@@ -184,7 +185,7 @@ class _BlockState:
 
 
 def _identity(database: ChainDatabase) -> Genesis:
-    """Return the identity of the chain, which begins now if the file is new."""
+    """Return the chain's genesis. Creates it if the database is new."""
     if stored := database.identity():
         return Genesis(*stored)
     genesis = Genesis.new()
