@@ -2,7 +2,8 @@
 
 No other module of ``api/`` uses them; tests/unit/test_library_patches.py checks that. A function below
 installs one row, or several rows that depend on each other. Functions may be called in any order: the order
-of hooks and of middleware is decided here.
+of hooks and of middleware is decided here. Optional packages that libraries do without are listed in
+:mod:`cto_worker.process_imports`.
 
 What is replaced or private, why, and the test in ``tests/`` that fails without it:
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from api.engines.selected import engine  # isort: skip - it patches the standard library, so it must be the first import
+from cto_worker.process_imports import end_of_imports  # isort: skip - it must be the first import
+from api.engines.selected import engine  # isort: skip - it patches the standard library, so it comes before all others
 
 import argparse
 import gc
@@ -75,6 +76,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cto_worker.config import Settings
+
+end_of_imports()
 
 REST_CONNECTIONS = 1_000  # in addition to CTO_MAX_SOCKETS: the server's limit counts every connection
 OTHER_DESCRIPTORS = 200  # open files besides clients: connections of the store, logs

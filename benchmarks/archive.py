@@ -16,6 +16,7 @@ from cto_worker.archive.database import connected
 from cto_worker.archive.schema_migration import migrate
 from cto_worker.config import Settings
 from cto_worker.jobs.archiver import Archiver
+from cto_worker.jobs.audit_archiver import AuditArchiver
 from cto_worker.store.ended_jobs import EndedJobs
 from cto_worker.store.redis_journal import RedisJournal
 
@@ -70,7 +71,8 @@ def archive_jobs(count: int = 2_000) -> Archiving:
 
 
 def _archive_all(worker: Worker, engine: Engine, settings: Settings) -> float:
-    archiver = Archiver(EndedJobs(worker.store, settings), engine, settings)
+    audit = AuditArchiver(worker.store, engine, settings.replicas)
+    archiver = Archiver(EndedJobs(worker.store, settings), engine, settings, audit)
     start_s = time.perf_counter()
     while archiver.attempt() == 0:
         pass

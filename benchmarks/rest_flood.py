@@ -20,7 +20,7 @@ from statistics import quantiles
 from typing import TYPE_CHECKING
 
 from api.auth.caller import Role
-from api.auth.tokens import issue
+from api.auth.token_issuer import issue
 from benchmarks.system import allow_descriptors, embedded_store, free_port, listens, process, wait_until
 from cto_worker.config import Settings
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cto_worker.process_imports import end_of_imports  # isort: skip - it must be the first import
+
 import logging
 import os
 import sys
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from cto_worker.domain.market_port import Market
+
+end_of_imports()
 
 _SPARE_CONNECTIONS = 10  # beyond one for each operation thread
 # Of lease keeper, sweeper, heartbeat and archiver; operations cannot use them up.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from marshmallow import ValidationError
 
+from cto_worker.addresses import as_host_name, is_loopback, parse_store_url
 from cto_worker.errors import ConfigError
-from cto_worker.host_names import as_host_name, is_loopback
 from cto_worker.setting_fields import (
     addresses,
     crash_point,
@@ -34,12 +34,11 @@ from cto_worker.setting_fields import (
     urls,
     words,
 )
-from cto_worker.store_url import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cto_worker.store_url import Sentinels
+    from cto_worker.addresses import Sentinels
 
 ENV_PREFIX = "CTO_"
 # The path of a Unix socket has at most 104 (macOS) or 108 (Linux) bytes, with its final zero byte.
@@ -273,7 +272,7 @@ class Settings:
     @property
     def sentinels(self) -> Sentinels | None:
         """The store's Sentinels; ``None`` without any."""
-        return parse(self.redis_url, self.sentinel_password)
+        return parse_store_url(self.redis_url, self.sentinel_password)
 
     @property
     def base_url(self) -> str:

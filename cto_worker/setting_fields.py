@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 import base58
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
+from cto_worker.addresses import SCHEME, host_name, parse_store_url
 from cto_worker.crash_points import CRASH_POINTS
-from cto_worker.host_names import host_name
 from cto_worker.market_registry import is_market, names
-from cto_worker.store_url import SCHEME, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -223,7 +222,7 @@ def _check_addresses(addresses: tuple[str, ...]) -> None:
 
 def _check_store_address(url: str) -> None:
     try:
-        valid = parse(url) or re.match(r"rediss?://.+", url)
+        valid = parse_store_url(url) or re.match(r"rediss?://.+", url)
     except ValueError:
         valid = None
     if not valid:

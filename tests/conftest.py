@@ -29,12 +29,10 @@ def pytest_collection_modifyitems(items):
     are slow and share nothing: each is a group of its own.
     """
     for item in items:
-        folder = item.path.parent.name
-        shared = [name for name in SYSTEMS if name in item.fixturenames]
-        if shared:
-            item.add_marker(pytest.mark.xdist_group(f"{folder} {shared[0]}"))
-        elif folder != "faults":
-            item.add_marker(pytest.mark.xdist_group(f"{folder} {item.path.stem}"))
+        folder, file = item.path.parent.name, item.path.stem
+        shared = [name for name in SYSTEMS if name in item.fixturenames and not hasattr(item.module, name)]
+        if folder != "faults":
+            item.add_marker(pytest.mark.xdist_group(f"{folder} {(*shared, file)[0]}"))
 
 
 @pytest.fixture(scope="session")

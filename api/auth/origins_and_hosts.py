@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from api.errors import ForbiddenError
-from cto_worker.host_names import LOOPBACK_NAMES, as_host_name, host_name
+from cto_worker.addresses import LOOPBACK_NAMES, as_host_name, host_name
 
 if TYPE_CHECKING:
     from cto_worker.config import Settings

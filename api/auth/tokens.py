@@ -1,11 +1,10 @@
-"""Tokens: JSON Web Tokens (RFC 7519) with the user, the role and the expiry of a caller."""
+"""Verifies tokens: JSON Web Tokens (RFC 7519) with the user, the role and the expiry of a caller."""
 
 from __future__ import annotations
 
 import time
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -23,6 +22,7 @@ from jwt.exceptions import (
 from api.auth.caller import Caller, Role
 from api.auth.jwks_key_set import KeySet, SigningKey
 from api.auth.origins_and_hosts import MAX_SHOWN
+from api.auth.token_issuer import secret_key
 from api.errors import ERRORS, UnauthorizedError
 from cto_worker.domain.operation_request import USER_ID
 from cto_worker.errors import ConfigError
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from cto_worker.config import Settings
 
-MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: the size of the hash
 MIN_RSA_BITS = 2_048  # RFC 7518, section 3.3
 MAX_TOKEN_CHARS = 8_192
 JWT_DOTS = 2  # header.payload.signature
@@ -98,23 +97,6 @@ def _check_form(token: str) -> None:
         raise _invalid("it is not a JWT, which has three parts separated by dots")
 
 
-def issue(settings: Settings, user_id: str, role: Role, lifetime_s: int) -> str:
-    """Return a token signed with ``CTO_JWT_SECRET``. Raises :class:`ConfigError` if that is not set."""
-    if not settings.jwt_secret:
-        raise ConfigError("CTO_JWT_SECRET is not set, so no token can be signed: set it")
-    now_s = int(time.time())
-    claims: dict[str, Any] = {
-        "sub": user_id,
-        "iat": now_s,
-        "exp": now_s + lifetime_s,
-        "jti": str(uuid4()),
-        **({} if role is Role.USER else {"role": role.value}),
-        **({"aud": settings.jwt_audience} if settings.jwt_audience else {}),
-        **({"iss": settings.jwt_issuer} if settings.jwt_issuer else {}),
-    }
-    return jwt.encode(claims, _secret(settings.jwt_secret), algorithm="HS256")
-
-
 def _keys(settings: Settings) -> Callable[[str], SigningKey]:
     """Return a function that returns the key of a token."""
     named = {
@@ -133,18 +115,8 @@ def _keys(settings: Settings) -> Callable[[str], SigningKey]:
     if settings.jwks_url:
         return partial(_key_in_set, KeySet(settings.jwks_url))
     secret, public_key = settings.jwt_secret, settings.jwt_public_key
-    key = SigningKey(_secret(secret), "HS256") if secret else _public_key(public_key)
+    key = SigningKey(secret_key(secret), "HS256") if secret else _public_key(public_key)
     return lambda _: key
-
-
-def _secret(text: str) -> bytes:
-    secret = text.encode()
-    if len(secret) < MIN_SECRET_BYTES:
-        raise ConfigError(
-            f"CTO_JWT_SECRET has {len(secret)} bytes, but needs at least {MIN_SECRET_BYTES}: "
-            "use the output of `openssl rand -hex 32`, for example"
-        )
-    return secret
 
 
 def _public_key(pem: str) -> SigningKey:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from kombu.exceptions import OperationalError
-from redis.exceptions import NoPermissionError, RedisError
+from click.shell_completion import CompletionItem
 
-from api.cli.program_name import program
-from cto_worker.config import Settings
 from cto_worker.errors import CtoError
-from cto_worker.store.store_reachability import missing_system
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,11 +45,19 @@ class SectionedGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections. A line has the first sentence of a command's help, in full."""
         del ctx
-        commands = commands_of(self)
-        width = max(map(len, commands))
-        for title, names in self.sections.items():
+        width = max(map(len, self._places))
+        for title, commands in self.sections.items():
             with formatter.section(title):
-                formatter.write_dl([(f"{name:<{width}}", summary(commands[name])) for name in names])
+                formatter.write_dl([(f"{name:<{width}}", summary(place)) for name, place in commands.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command, or of an option of this group."""
+        commands = [
+            CompletionItem(name, help=summary(place))
+            for name, place in self._places.items()
+            if name.startswith(incomplete)
+        ]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
@@ -59,16 +65,14 @@ class SectionedGroup(click.Group):
             return super().invoke(ctx)
         except CtoError as error:
             raise click.ClickException(str(error)) from error
-        except NoPermissionError as error:
-            raise click.ClickException(
-                f"the store user in CTO_REDIS_URL lacks a permission: {error}. "
-                "Run this command where a worker runs, with the worker's settings"
-            ) from error
-        except (RedisError, OperationalError) as error:
-            reason = (
-                missing_system(Settings.from_env()) or f"{error}. Run `{program()} doctor` to find out why"
-            )
-            raise click.ClickException(f"the store is not reachable: {reason}") from error
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            # Imported only now: most commands do not use the store, and its library delays them by a third.
+            message = import_module("api.cli.store_errors").message(error)
+            if not message:
+                raise
+            raise click.ClickException(message) from error
 
 
 def commands_of(group: click.Group) -> dict[str, click.Command]:
@@ -78,7 +82,13 @@ def commands_of(group: click.Group) -> dict[str, click.Command]:
     return {name: command for name, command in found.items() if command}
 
 
-def summary(command: click.Command) -> str:
-    """Return the first sentence of a command's help."""
-    first_line = (command.help or "").strip().partition("\n\n")[0]
-    return " ".join(first_line.split())
+def summary(place: str) -> str:
+    """Return the first sentence of a command's help: of the docstring at ``module:function`` in this package.
+
+    It is read from the source, because an import of all commands takes longer than a second.
+    """
+    module, _, function = place.partition(":")
+    source = Path(__file__).parent.joinpath(*module.split(".")).with_suffix(".py").read_text()
+    found = (part for part in ast.parse(source).body if isinstance(part, ast.FunctionDef))
+    text = next(ast.get_docstring(part) or "" for part in found if part.name == function)
+    return " ".join(text.partition("\n\n")[0].split())

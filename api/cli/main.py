@@ -16,9 +16,9 @@ SECTIONS = {
         "cancel": "commands.cancel:cancel",
     },
     "Run a system": {
-        "up": "commands.up_demo_doctor:run_system",
-        "demo": "commands.up_demo_doctor:run_demo",
-        "doctor": "commands.up_demo_doctor:check_system",
+        "up": "commands.up_demo:run_system",
+        "demo": "commands.up_demo:run_demo",
+        "doctor": "commands.doctor:check_system",
         "local-chain": "commands.local_chain:run_local_chain",
     },
     "Access": {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from api.auth.caller import Role
-from api.auth.tokens import issue
+from api.auth.token_issuer import issue
 from api.cli import profiles
 from api.cli.program_name import program
 from cto_worker.config import Settings

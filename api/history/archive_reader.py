@@ -35,6 +35,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 3.0  # of a query, and of the wait for earlier ones
+MIGRATION_S = 5.0  # a gateway starts without the archive if another process migrates it for longer
 STATEMENT_TIMEOUT_MS = 2_500  # PostgreSQL ends a query before that, which frees the thread
 
 
@@ -112,7 +113,7 @@ def prepare_archive(settings: Settings) -> None:
     """Create or upgrade the tables of an SQLite archive. A failure is logged: the archive is unavailable."""
     engine = connect(settings, connections=1)
     try:
-        prepare(engine)
+        prepare(engine, MIGRATION_S)
     except ArchiveUnavailableError as error:
         log.warning("archived jobs cannot be read: %s", error)
     finally:

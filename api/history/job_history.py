@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw, Struct
 
+from cto_worker.domain.purchase_outcome import PurchaseOutcome, outcome_of
 from cto_worker.errors import JobNotFoundError
 from cto_worker.store.job_review import intent_fields, resolved_intents
 from cto_worker.store.journal_queries import (
@@ -70,6 +72,7 @@ class JobHistory(JournalQueries):
             progress=bytes(latest.progress),
             result_json=job.result_json,
             needs_review=False,  # a job is archived when no operator must look at it
+            resolved=outcome_of(json.loads(job.events[-1])) is PurchaseOutcome.UNKNOWN,
         )
 
     def latest(self, job_id: str) -> StoredEvent | None:

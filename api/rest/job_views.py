@@ -24,7 +24,6 @@ from cto_worker.domain.field_types import Amount, Count, JobId, OwnerId, doc
 from cto_worker.domain.lamports import to_sol
 from cto_worker.domain.operation_request import MAX_WALLETS
 from cto_worker.domain.progress_event import JobStatus, decode
-from cto_worker.domain.purchase_outcome import PurchaseOutcome
 from cto_worker.errors import JobEndedError, JobNotFoundError
 from cto_worker.operation.cancel_job import cancel as cancel_job
 
@@ -121,7 +120,7 @@ def blueprint(  # noqa: C901 - a list of routes
         if view is None or not caller().may(Action.READ, view.user_id):
             raise JobNotFoundError(job_id)
         outcome = view.outcome
-        resolved = history.resolved_intents(job_id) if outcome is PurchaseOutcome.UNKNOWN else []
+        resolved = history.resolved_intents(job_id) if view.resolved else []
         with_name = caller().may(Action.OPERATE)  # owners do not learn who operates the system
         resolutions = [_resolved_step(each, with_name=with_name) for each in resolved]
         return success(

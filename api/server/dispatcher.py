@@ -9,6 +9,8 @@ the living gateway with the fewest connections. docs/decisions/0008 explains why
 
 from __future__ import annotations
 
+from cto_worker.process_imports import end_of_imports  # isort: skip - it must be the first import
+
 import logging
 import os
 import re
@@ -26,6 +28,8 @@ from cto_worker.observability import logging_setup
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+end_of_imports()
 
 log = logging.getLogger("api.server.dispatcher")
 

@@ -1,103 +1,68 @@
-"""The cost of more archived jobs: response times of every filter, on both databases, and bytes per job."""
+"""The cost of more archived jobs: response times of every filter, on both databases, and bytes per job.
+
+Also the throughput of the archiver, and what is left of an archived job in the store. The environment
+variable ``BENCH_ARCHIVE_JOBS`` sets the number of jobs. A run with few checks that the benchmark works.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import tempfile
 import time
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
 from support.postgresql import PostgreSQL
 
+from benchmarks.archive import archive_jobs
+from benchmarks.scale.archive_rows import ERRORS, EVERY_MS, FIRST_MS, TOKENS, USERS, WALLETS, fill, report
 from benchmarks.scale.curves import Panel, Study
-from benchmarks.system import BODY
 from cto_worker.archive.archive_queries import ArchiveQueries
-from cto_worker.archive.compression import packed
 from cto_worker.archive.database import SQLITE, connect
 from cto_worker.archive.job_totals import DAY_MS
 from cto_worker.archive.schema_migration import migrate
-from cto_worker.archive.tables import METADATA
 from cto_worker.config import Settings
 from cto_worker.domain.job_filter import JobFilter
 from cto_worker.domain.job_summary import JobPosition
-from cto_worker.domain.journal_ports import Journal
-from cto_worker.domain.operation_request import parse_request
-from cto_worker.domain.progress_event import JobStatus, Mode, dumps, encode
+from cto_worker.domain.progress_event import JobStatus, Mode
 from cto_worker.domain.purchase_outcome import PurchaseOutcome
-from cto_worker.jobs.job_runner import JobRunner
-from cto_worker.operation.progress_reporter import accepted_event
-from cto_worker.testing.in_memory_journal import InMemoryJournal
-from cto_worker.testing.in_memory_market import InMemoryMarket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import Engine
 
-JOBS = [1_000, 10_000, 100_000, 1_000_000]
+    from benchmarks.archive import Archiving
+
+MOST = int(os.environ.get("BENCH_ARCHIVE_JOBS", "1000000"))
+JOBS = sorted({1_000, MOST // 10, MOST})
 LIMIT = 21  # a page of 20, and one more
 PAGES, SUMMARIES = 300, 12  # requests of each kind that are measured
 SLOW_S = 5.0  # a summary that takes longer in all is measured less often
-USERS, TOKENS, ERRORS, WALLETS = 1_000, 3_000, 20, 20_000
-FIRST_MS, EVERY_MS = 1_700_000_000_000, 31_000  # of jobs: a million in a year
-
-# Rows are made by the database itself. Job ids are in no order, like random ones: 9,999,991 is a prime.
-NUMBERS = """
-WITH RECURSIVE numbers(n) AS
-  (SELECT CAST(0 AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < :count - 1)
-"""
-ID = "CAST(10000000 + n * 7654321 % 9999991 AS TEXT) || '-4000-8000-000000000000'"
-FILL = {
-    "jobs": f"""
-INSERT INTO jobs (job_id, user_id, token_address, mode, platform, status, outcome, error_code, buy_lamports,
-  spent_lamports, successful_buys, failed_buys, created_ms, ended_ms) {NUMBERS}
-SELECT {ID}, 'user-' || (n * 31 % {USERS}), 'token-' || (n * 37 % {TOKENS}),
-  CASE WHEN n % 3 = 0 THEN 'prefunded' ELSE 'standard' END,
-  CASE n % 5 WHEN 0 THEN 'bonk' WHEN 1 THEN 'raydium' ELSE 'pumpfun' END,
-  CASE WHEN n % 10 = 0 THEN 'failed' ELSE 'completed' END,
-  CASE WHEN n % 10 = 0 THEN 'none' WHEN n % 10 = 1 THEN 'partial' ELSE 'full' END,
-  CASE WHEN n % 10 = 0 THEN 'error-' || (n / 10 % {ERRORS}) END,
-  500000000, 500030000, 5, 0, {FIRST_MS} + {EVERY_MS} * n, {FIRST_MS} + {EVERY_MS} * n + 2500
-FROM numbers""",
-    "job_documents": f"""
-INSERT INTO job_documents (job_id, request, earlier_events, last_event, result, intents) {NUMBERS}
-SELECT {ID}, :request, :earlier_events, :last_event, :result, :intents FROM numbers""",
-    "job_totals": f"""
-INSERT INTO job_totals (day, status, outcome, error_code, mode, platform, jobs, successful_buys, failed_buys,
-  spent_lamports)
-SELECT created_ms / {DAY_MS}, status, outcome, COALESCE(error_code, ''), mode, platform, COUNT(*),
-  SUM(successful_buys), SUM(failed_buys), SUM(spent_lamports)
-FROM jobs GROUP BY 1, 2, 3, 4, 5, 6""",
-    "job_wallets": f"""
-INSERT INTO job_wallets (wallet, created_ms, job_id) {NUMBERS}
-SELECT 'wallet-' || ((n + w * 7) * 41 % {WALLETS}), {FIRST_MS} + {EVERY_MS} * n, {ID}
-FROM numbers, (SELECT 0 AS w UNION ALL SELECT 1) AS both_wallets""",
-    "job_signatures": f"""
-INSERT INTO job_signatures (signature, job_id) {NUMBERS}
-SELECT 'signature-' || (n * 7654321 % 9999991) || '-' || w || '-{"x" * 60}', {ID}
-FROM numbers, (SELECT 0 AS w UNION ALL SELECT 1) AS both_signatures""",
-}
 
 
 def study() -> Study:
-    """Measure pages of every filter, and summaries, with a thousand to a million archived jobs.
+    """Measure archiving, and pages of every filter and summaries with a thousand to a million archived jobs.
 
     Prints the figures of every filter. The curves show the slowest.
     """
     p50_p99_ms: dict[str, dict[str, list[tuple[float, float]]]] = {}
     bytes_per_job: dict[str, list[float]] = {}
-    for size in JOBS:
-        for database, engine in _databases():
-            _fill(engine, size)
+    for database, engine in _databases():
+        print(f"{database}:")
+        for before, size in pairwise([0, *JOBS]):
+            fill(engine, before, size)
             bytes_per_job.setdefault(database, []).append(_bytes_used(engine) / size)
             for name, times_ms in _measure(ArchiveQueries(engine), size).items():
                 figures = median(times_ms), quantiles(times_ms, n=100)[98]
                 p50_p99_ms.setdefault(database, {}).setdefault(name, []).append(figures)
-    _print_all(p50_p99_ms)
+            report(f"queries with {size:,} jobs measured")
+    _print_all(p50_p99_ms, bytes_per_job)
+    _print_archiving(archive_jobs())
     slowest = {
         f"{kind}, {database}": [max(p99 for _, p99 in at_size) for at_size in zip(*found, strict=True)]
         for kind in ("page", "summary")
@@ -116,13 +81,35 @@ def study() -> Study:
     )
 
 
-def _print_all(p50_p99_ms: dict[str, dict[str, list[tuple[float, float]]]]) -> None:
+def _print_all(
+    p50_p99_ms: dict[str, dict[str, list[tuple[float, float]]]], bytes_per_job: dict[str, list[float]]
+) -> None:
     """Print p50 and p99 of each request at each size, as a Markdown table per database."""
     for database, by_name in p50_p99_ms.items():
-        print(f"\n| {database}: ms, p50 / p99 | {' | '.join(f'{size:,}' for size in JOBS)} |")
-        print(f"| :--- | {' | '.join('---:' for _ in JOBS)} |")
+        heads = [*(f"{size:,}" for size in JOBS), f"p50, most / {JOBS[0]:,}"]
+        print(f"\n| {database}: ms, p50 / p99 | {' | '.join(heads)} |")
+        print(f"| :--- | {' | '.join('---:' for _ in heads)} |")
         for name, figures in by_name.items():
-            print(f"| {name} | {' | '.join(f'{p50:.2g} / {p99:.2g}' for p50, p99 in figures)} |", flush=True)
+            shown = " | ".join(f"{p50:.2g} / {p99:.2g}" for p50, p99 in figures)
+            print(f"| {name} | {shown} | {figures[-1][0] / figures[0][0]:.2f} |")
+        sizes = " | ".join(f"{size / 1_000:.1f}" for size in bytes_per_job[database])
+        print(f"| kB on disk per job | {sizes} | |", flush=True)
+
+
+def _print_archiving(measured: Archiving) -> None:
+    """Print what the archiver does with jobs of a real worker, in SQLite."""
+    ratio = measured.archived_per_s / measured.operations_per_s
+    print("\n| Archiver, SQLite | |")
+    print("| :--- | ---: |")
+    print(f"| jobs that it archives, per s | {measured.archived_per_s:.0f} |")
+    print(f"| jobs that one worker ends, per s | {measured.operations_per_s:.0f} |")
+    print(f"| ratio, target ≥ 5 | {ratio:.1f} |")
+    print(f"| kB on disk per job | {measured.disk_bytes / 1_000:.1f} |")
+    print(f"| bytes in the store per job, before | {measured.stored_bytes:.0f} |")
+    print(
+        f"| bytes in the store per archived and expired job, target 0 | {measured.left_bytes:.0f} |",
+        flush=True,
+    )
 
 
 def _databases() -> Iterator[tuple[str, Engine]]:
@@ -139,41 +126,6 @@ def _databases() -> Iterator[tuple[str, Engine]]:
             stack.callback(engine.dispose)
             migrate(engine)
             yield name, engine
-
-
-def _fill(engine: Engine, count: int) -> None:
-    """Insert jobs. Indexes are made afterwards, which is faster."""
-    documents = _documents()
-    indexes = [index for table in METADATA.sorted_tables for index in table.indexes]
-    with engine.begin() as connection:
-        for index in indexes:
-            index.drop(connection)
-        for table, statement in FILL.items():
-            values = documents if table == "job_documents" else {}
-            connection.execute(text(statement), {"count": count, **values})
-        for index in indexes:
-            index.create(connection)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("ANALYZE" if engine.dialect.name == SQLITE else "VACUUM ANALYZE")
-
-
-def _documents() -> dict[str, bytes]:
-    """Return the documents of an operation with one wallet, as the archive stores them."""
-    journal, body = InMemoryJournal(lease_ms=60_000), BODY | {"mode": "standard"}
-    request = parse_request(body)
-    journal.create(accepted_event("j", request), request.to_document())
-    result = JobRunner(Journal.of(journal), InMemoryMarket()).run_job("j", body)
-    job = journal.jobs["j"]
-    *earlier, last = map(encode, job.events)
-    log = b",".join(dumps(name) + b":" + record for name, record in job.log.items())
-    documents = {
-        "request": dumps(request.to_document()),
-        "earlier_events": b"[" + b",".join(earlier) + b"]",
-        "last_event": last,
-        "result": dumps(result),
-        "intents": b"{" + log + b"}",
-    }
-    return {name: packed(document) for name, document in documents.items()}
 
 
 def _bytes_used(engine: Engine) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, make_url
@@ -15,18 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Table
 
     from cto_worker.config import Settings
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"  # names of dialects
 _BUSY_S = 5.0  # how long SQLite waits for another process that writes
+_CREATION_S = 30.0  # the same while another process creates the database
 _CONNECT_S = 3
+_ANALYZED_ROWS = 1_000  # of each index, for statistics
 _RETRY_S = 0.5  # between two attempts to connect
 _SILENCE_MS = 10_000  # after this time without an answer a connection is closed
-EXCLUSIVE = "cto_exclusive"  # execution option: the transaction excludes other writers from its start
+# Execution option of SQLite: the transaction excludes other writers from its start. The value is the time for
+# which it waits for them, in seconds.
+EXCLUSIVE = "cto_exclusive_s"
 _PRAGMAS = (
-    "PRAGMA journal_mode = WAL",  # readers do not wait for the writer
     "PRAGMA synchronous = FULL",  # a commit is on disk, because the store then forgets the job
     "PRAGMA foreign_keys = ON",
 )
@@ -52,6 +57,14 @@ def connected(settings: Settings) -> Iterator[Engine]:
         engine.dispose()
 
 
+def insertion(bind: Engine | Connection, table: Table) -> Any:
+    """Return an INSERT of the database's dialect, which has ``on_conflict_do_nothing`` and so on.
+
+    SQLAlchemy has imported the module of this dialect. Nobody needs the other one, which takes time.
+    """
+    return import_module(f"sqlalchemy.dialects.{bind.dialect.name}").insert(table)
+
+
 def wait_until_reachable(engine: Engine, within_s: float) -> None:
     """Return when the database accepts a connection.
 
@@ -66,6 +79,21 @@ def wait_until_reachable(engine: Engine, within_s: float) -> None:
             if time.monotonic() >= deadline_s:
                 raise
         time.sleep(_RETRY_S)
+
+
+def update_statistics(engine: Engine) -> None:
+    """Tell SQLite's planner which indexes are selective; PostgreSQL's autovacuum does this by itself.
+
+    Without statistics, a page of a user's failed jobs reads all failed jobs. Takes some milliseconds, however
+    many jobs there are. Raises :class:`ArchiveUnavailableError`.
+    """
+    if engine.dialect.name != SQLITE:
+        return
+    with database_errors(), engine.execution_options(**{EXCLUSIVE: _BUSY_S}).begin() as connection:
+        connection.exec_driver_sql(f"PRAGMA analysis_limit = {_ANALYZED_ROWS}")
+        # Other connections read the statistics again only if their table is new.
+        connection.exec_driver_sql("DROP TABLE IF EXISTS sqlite_stat1")
+        connection.exec_driver_sql("ANALYZE")
 
 
 def location(settings: Settings) -> str:
@@ -116,7 +144,7 @@ def _sqlite(settings: Settings, connections: int) -> Engine:
         max_overflow=0,
         pool_timeout=_CONNECT_S,
         hide_parameters=True,
-        connect_args={"timeout": _BUSY_S, "check_same_thread": False},
+        connect_args={"timeout": _CREATION_S, "check_same_thread": False},
     )
     event.listen(engine, "do_connect", lambda *_: _make_directory(settings.data_dir))
     event.listen(engine, "connect", _configure)
@@ -137,10 +165,42 @@ def _make_directory(directory: Path) -> None:
 def _configure(connection: Any, _: object) -> None:
     """Configure a new connection, and leave transactions to SQLAlchemy: the driver would begin them late."""
     connection.isolation_level = None
+    _use_wal(connection)
     for pragma in _PRAGMAS:
         connection.execute(pragma)
+    connection.execute(_busy_timeout(_BUSY_S))
+
+
+def _use_wal(connection: Any) -> None:
+    """Turn on the write-ahead log, so that readers do not wait for the writer.
+
+    While another process creates the database, SQLite refuses this at once, whatever its busy time-out.
+    """
+    deadline_s = time.monotonic() + _CREATION_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # the other bits give the reason
+            if not busy or time.monotonic() >= deadline_s:
+                raise
+        else:
+            return
+        connection.execute("BEGIN IMMEDIATE")  # waits for the other process
+        connection.execute("ROLLBACK")
 
 
 def _begin(connection: Connection) -> None:
-    exclusive = connection.get_execution_options().get(EXCLUSIVE)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if exclusive else "BEGIN")
+    wait_s = connection.get_execution_options().get(EXCLUSIVE)
+    if wait_s is None:
+        connection.exec_driver_sql("BEGIN")
+        return
+    connection.exec_driver_sql(_busy_timeout(wait_s))
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        connection.exec_driver_sql(_busy_timeout(_BUSY_S))
+
+
+def _busy_timeout(seconds: float) -> str:
+    return f"PRAGMA busy_timeout = {seconds * 1_000:.0f}"

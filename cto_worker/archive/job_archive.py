@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 
 from cto_worker.archive.compression import packed
-from cto_worker.archive.database import POSTGRESQL, database_errors
+from cto_worker.archive.database import POSTGRESQL, database_errors, insertion
 from cto_worker.archive.job_totals import add_to_totals, subtract_from_totals
 from cto_worker.archive.tables import DOCUMENTS, JOBS, SIGNATURES, WALLETS
 from cto_worker.domain.ended_job import signatures_of, wallets_of
@@ -126,8 +125,7 @@ def _insert(connection: Connection, table: Table, rows: _Rows) -> set[str]:
     """Insert the rows that the table does not have. Returns the ids of their jobs."""
     if not rows:
         return set()
-    insert = postgresql.insert if connection.dialect.name == POSTGRESQL else sqlite.insert
-    statement = insert(table).on_conflict_do_nothing().returning(table.c.job_id)
+    statement = insertion(connection, table).on_conflict_do_nothing().returning(table.c.job_id)
     return set(connection.scalars(statement, rows))
 
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.dialects import postgresql, sqlite
-
-from cto_worker.archive.database import POSTGRESQL
+from cto_worker.archive.database import insertion
 from cto_worker.archive.tables import TOTALS
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ def _change(connection: Connection, jobs: Iterable[Mapping[str, Any]], sign: int
         ]
     if not sums:
         return
-    insert = (postgresql.insert if connection.dialect.name == POSTGRESQL else sqlite.insert)(TOTALS)
+    insert = insertion(connection, TOTALS)
     increased = {name: TOTALS.c[name] + insert.excluded[name] for name in _SUMS}
     statement = insert.on_conflict_do_update(index_elements=_KEYS, set_=increased)
     # All processes write in the same order, so that two of them cannot block each other.

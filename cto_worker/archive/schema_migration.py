@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 _LOCK_ID = 0x63746F5F617263  # of PostgreSQL's advisory lock; any number that no other program uses
+WAIT_S = 600.0  # for another process that migrates SQLite: a large archive on a slow disk takes minutes
 
 
-def migrate(engine: Engine) -> tuple[str, str]:
+def migrate(engine: Engine, wait_s: float = WAIT_S) -> tuple[str, str]:
     """Bring the schema to this release's version. Returns the versions before and after; "" without tables.
 
-    Several processes may do so at the same time: one migrates, the others wait. Raises
-    :class:`ArchiveUnavailableError` if the database is unreachable or has the schema of a later release;
-    nothing was then changed.
+    Several processes may do so at the same time: one migrates, the others wait, with SQLite up to ``wait_s``.
+    Raises :class:`ArchiveUnavailableError` if the database is unreachable or has the schema of a later
+    release, or if the wait was too short; nothing was then changed.
     """
-    exclusive = engine.execution_options(**{EXCLUSIVE: True})
+    exclusive = engine.execution_options(**{EXCLUSIVE: wait_s})
     with database_errors(), exclusive.begin() as connection:
         if engine.dialect.name == POSTGRESQL:
             connection.execute(text("SET LOCAL statement_timeout = 0"))

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
-def prepare(engine: Engine) -> None:
+def prepare(engine: Engine, wait_s: float | None = None) -> None:
     """Migrate an SQLite database, which belongs to this system alone. PostgreSQL needs ``cto migrate``.
 
-    Raises :class:`ArchiveUnavailableError`.
+    Waits ``wait_s`` for another process that migrates; by default as long as a migration may take. Raises
+    :class:`ArchiveUnavailableError`.
     """
     if engine.dialect.name != SQLITE:
         return
@@ -23,4 +24,5 @@ def prepare(engine: Engine) -> None:
         version = version_of(connection)
     if version != VERSIONS[-1]:
         # Imported only now: Alembic takes a fifth of the start of a process, and most find the newest schema.
-        import_module("cto_worker.archive.schema_migration").migrate(engine)
+        migration = import_module("cto_worker.archive.schema_migration")
+        migration.migrate(engine, migration.WAIT_S if wait_s is None else wait_s)

@@ -89,8 +89,17 @@ AUDIT = Table(
     Column("actor", Text, nullable=False),
     Column("action", Text, nullable=False),
     Column("job_id", Text),
-    Index("audit_by_time", "at_ms"),
     *(Index(f"audit_by_{name}", name, "number", "hash") for name in ("actor", "action", "job_id")),
+)
+
+# The lowest and highest number of the audit log's entries of a day. Entries are listed by number and filtered
+# by time. The clocks of their authors differ, so that no index on the time has the order of the list.
+AUDIT_DAYS = Table(
+    "audit_days",
+    METADATA,
+    Column("day", BigInteger, primary_key=True, autoincrement=False),  # UTC, days since the Unix epoch
+    Column("first_number", BigInteger, nullable=False),
+    Column("last_number", BigInteger, nullable=False),
 )
 
 # The totals of all jobs, by the day of their creation. Summaries read it instead of the jobs.

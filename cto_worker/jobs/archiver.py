@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
+from cto_worker.archive.database import update_statistics
 from cto_worker.archive.job_archive import DELETED_AT_ONCE, archive, delete_ended_before
 from cto_worker.archive.schema_preparation import prepare
 from cto_worker.archive.schema_version import check_schema
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 BATCH = 100  # jobs per transaction
 IDLE_S = 1.0  # pause if no job is to be archived
 MAX_PAUSE_S = 30.0  # between attempts while the database is unavailable
-DELETION_INTERVAL_S = 3_600.0
+DELETION_INTERVAL_S = STATISTICS_INTERVAL_S = 3_600.0
 _DAY_MS = 86_400_000
 
 
@@ -54,7 +55,7 @@ class Archiver:
         self._ready = False  # whether the schema was found to be right after the last failure
         self._failures = 0  # in a row
         self._reported: set[str] = set()  # reasons of these failures: each is logged once
-        self._next_deletion_s = 0.0  # monotonic
+        self._next_deletion_s = self._next_statistics_s = 0.0  # monotonic
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -63,13 +64,14 @@ class Archiver:
             self._stopped.wait(self.attempt())
 
     def attempt(self) -> float:
-        """Archive one batch, and delete old jobs if that is due. Returns the seconds until the next attempt.
+        """Archive one batch, and delete old jobs and update statistics if that is due.
 
-        Errors are logged.
+        Returns the seconds until the next attempt. Errors are logged.
         """
         try:
             more = self.archive_batch()
             more = self._delete_old() or more
+            self._update_statistics()
         except (ArchiveUnavailableError, RedisError, NotDurableError) as error:
             self._report(error)
         except Exception:
@@ -150,6 +152,11 @@ class Archiver:
             return True
         self._next_deletion_s = time.monotonic() + DELETION_INTERVAL_S
         return False
+
+    def _update_statistics(self) -> None:
+        if time.monotonic() >= self._next_statistics_s:
+            update_statistics(self._engine)
+            self._next_statistics_s = time.monotonic() + STATISTICS_INTERVAL_S
 
     def _report(self, error: Exception) -> None:
         reason = str(error)

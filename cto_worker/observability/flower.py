@@ -17,9 +17,9 @@ from flower.app import Flower
 from tornado.ioloop import PeriodicCallback
 from tornado.web import RequestHandler
 
+from cto_worker.addresses import host_name
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
-from cto_worker.host_names import host_name
 from cto_worker.observability import logging_setup
 from cto_worker.observability.flower_options import environment, names, options
 from cto_worker.observability.warning_limiter import MAX_KEY, WarningLimiter

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cto_worker.addresses import LOOPBACK_NAMES, as_host_name, is_loopback
 from cto_worker.errors import ConfigError
-from cto_worker.host_names import LOOPBACK_NAMES, as_host_name, is_loopback
 
 if TYPE_CHECKING:
     from cto_worker.config import Settings

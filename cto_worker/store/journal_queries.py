@@ -42,6 +42,7 @@ class JobDetails:
     progress: bytes  # JSON
     result_json: bytes  # the operation's result; ``null`` before the job ends
     needs_review: bool  # whether an operator must look at the job now
+    resolved: bool  # whether an operator may have recorded outcomes of unknown steps
 
     @property
     def outcome(self) -> PurchaseOutcome | None:
@@ -140,7 +141,7 @@ class JournalQueries:
         )
         if not answer:
             return None
-        user_id, status, phase, progress, metadata, events, review = answer
+        user_id, status, phase, progress, metadata, events, review, resolved = answer
         return JobDetails(
             job_id=job_id,
             user_id=user_id.decode(),
@@ -150,6 +151,7 @@ class JournalQueries:
             progress=progress,
             result_json=result_json(metadata),
             needs_review=bool(review),
+            resolved=bool(resolved),
         )
 
     def latest(self, job_id: str) -> StoredEvent | None:

@@ -16,7 +16,7 @@ from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConn
 if TYPE_CHECKING:
     from redis import ConnectionPool
 
-    from cto_worker.store_url import Sentinels
+    from cto_worker.addresses import Sentinels
 
 TIMEOUT_S = 0.5  # after this time without an answer the next Sentinel is asked
 # To one Sentinel: after a failover all threads ask at once, and each must get an answer.

@@ -8,7 +8,7 @@ import subprocess
 from support.documents import block
 from support.processes import BIN, environment, free_port
 
-from api.cli.system.demo_market import demo_tokens
+from api.cli.system.demo_tokens import demo_tokens
 from cto_worker.config import Settings
 from cto_worker.markets.solana.local_chain.genesis import DEMO_TOKENS
 

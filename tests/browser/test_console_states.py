@@ -12,9 +12,11 @@ from browser.console_page import FITS, open_console, row, start, wallets
 from playwright.sync_api import expect
 from prometheus_client import CollectorRegistry
 from support.tokens import token
+from support.waiting import wait_until
 
 from api.auth.token_revocations import revoke
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
+from cto_worker.store import keys
 
 
 def sign_in(page, text):
@@ -155,6 +157,29 @@ def test_without_the_archive_unfinished_operations_are_shown_and_the_others_come
     expect(page.locator(".t-total dd")).to_have_text("3")
     for job_id in (running, later):
         slow.cto("cancel", job_id)
+
+
+def test_an_archived_operation_says_that_the_archive_is_away_and_comes_back(
+    system, page, troubles, user, axe, screenshot
+):
+    troubles.expect("503")
+    job_id = system.submit(userId=user, walletCount=2)
+    system.ended(job_id)
+    with closing(sqlite3.connect(system.settings.archive_path, timeout=30)) as database:
+        query = "SELECT 1 FROM jobs WHERE job_id = ?"
+        wait_until(lambda: database.execute(query, [job_id]).fetchall())
+    with system.store() as store:
+        store.delete(
+            keys.job(job_id), keys.events(job_id), keys.intents(job_id), keys.meta(job_id)
+        )  # expired
+    note = page.get_by_role("alert").filter(has_text="archive of ended operations does not respond")
+    with without_archive(system):
+        open_console(page, system, f"/operations/{job_id}")
+        expect(note).to_contain_text("tries again by itself")
+        assert axe(page) == []
+        screenshot(page, "operation-archive-away")
+    expect(wallets(page)).to_have_count(2)
+    expect(note).to_have_count(0)
 
 
 def test_an_unknown_address_is_a_page_and_that_of_the_api_is_json(system, page, troubles, axe, screenshot):

@@ -26,13 +26,8 @@ IMPORTED = ("PYTHONPATH", "CTO_ENGINE")  # variables that decide what is importe
 GATEWAY = (sys.executable, "-m", "api.wsgi")
 CTO = (str(Path(sys.executable).parent / "cto"),)
 WORKER = (str(Path(sys.executable).parent / "celery"), "--app", "cto_worker.app", "worker")
-SYSTEM_COMMANDS = {
-    "up",
-    "demo",
-    "signer",
-    "local-chain",
-}  # of `cto`: they start or are the processes of a system
-# What Celery imports only when a worker starts.
+SYSTEM_COMMANDS = {"up", "demo", "signer", "local-chain"}  # they start the processes of a system, or are one
+# Modules that Celery imports only when a worker starts.
 CELERY = (
     "celery.bin.celery",
     "celery.bin.worker",

@@ -13,8 +13,8 @@ from api.cli.profiles import Profile
 from api.cli.rest_client import RestClient
 from api.cli.shared_options import as_json, profile_option
 from api.cli.terminal.table_output import print_table
+from cto_worker.addresses import is_loopback
 from cto_worker.config import Settings
-from cto_worker.host_names import is_loopback
 
 
 @click.command("login")

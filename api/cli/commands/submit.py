@@ -10,7 +10,7 @@ import click
 from api.cli.commands.watch import show_progress
 from api.cli.rest_client import client_for
 from api.cli.shared_options import as_json, at_gateway
-from api.cli.system.demo_market import demo_tokens
+from api.cli.system.demo_tokens import demo_tokens
 from api.cli.terminal.confirmation import confirm, yes_option
 from cto_worker.config import Settings
 from cto_worker.domain.progress_event import Mode

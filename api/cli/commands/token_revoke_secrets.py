@@ -8,7 +8,7 @@ import click
 
 from api.auth import token_revocations
 from api.auth.caller import Role
-from api.auth.tokens import issue
+from api.auth.token_issuer import issue
 from api.cli.audit.change_entries import enter_if_possible
 from api.cli.system import deployment_secrets
 from cto_worker.config import Settings

@@ -21,8 +21,8 @@ from rich.text import Text
 from api.cli.job_watcher import watch
 from api.cli.program_name import program
 from api.cli.rest_client import GatewayError, RestClient
-from api.cli.system.demo_market import USER_ID, DemoError, audit, demo_tokens
-from api.cli.system.market_processes import uses_local_chain
+from api.cli.system.demo_market import USER_ID, DemoError, audit
+from api.cli.system.demo_tokens import demo_tokens, uses_local_chain
 from api.cli.system.process_supervisor import die_with_parent, handled
 from api.cli.terminal.job_state_labels import buys_of, label_of
 from api.cli.terminal.progress_display import Bars, Lines, bars

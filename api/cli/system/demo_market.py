@@ -1,11 +1,11 @@
-"""The markets of the demonstration: their tokens, and the audit of their books."""
+"""The markets of the demonstration: the audit of their books."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from api.cli.system.market_processes import uses_local_chain
+from api.cli.system.demo_tokens import uses_local_chain
 from cto_worker.errors import CtoError
 from cto_worker.markets.paper import ledger
 from cto_worker.signer.client import SignerClient
@@ -17,27 +17,11 @@ if TYPE_CHECKING:
     from cto_worker.config import Settings
 
 USER_ID = "demo"
-# Mints that trade on pumpfun, bonk and raydium. The paper market sells every mint.
-_PAPER_TOKENS = (
-    "9FdjJ7S6g5LjAKFANKTm4WmAexYhHGusGFGi4VxEpump",
-    "9FdjJ7S6g5LjAKFANKTm4WmAexYhHGusGFGi4VxEbonk",
-    "So11111111111111111111111111111111111111112",
-)
-_LOCAL_CHAIN_TOKENS = (  # the demo tokens of every local chain
-    "4sneXzeHsXezfgkhEhtY9AdUnQ7Zg7xY7mLR6gTxfLtf",
-    "4shizicwEyv1RZ7UBNz2gCvrjtkxVs6GP4vrNkAmsTh5",
-    "AwFcU2VXmzTvBvaLkdT8nnPzhL7qLSmHKihXCtRyvNqw",
-)
 _CHAIN_AUDIT = "cto_worker.markets.solana.chain_audit"  # needs the packages of cto[solana]
 
 
 class DemoError(CtoError):
     """An operation of the demonstration had an unexpected result, or the system did not start."""
-
-
-def demo_tokens(settings: Settings) -> tuple[str, str, str]:
-    """Return the mints of tokens that trade on pumpfun, bonk and raydium."""
-    return _LOCAL_CHAIN_TOKENS if uses_local_chain(settings) else _PAPER_TOKENS
 
 
 def audit(settings: Settings) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import jwt
 
 from api.auth.caller import Role
-from api.auth.tokens import issue
+from api.auth.token_issuer import issue
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 

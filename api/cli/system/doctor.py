@@ -28,8 +28,8 @@ from cto_worker.unknown_settings import unknown_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cto_worker.addresses import Sentinels
     from cto_worker.config import Settings
-    from cto_worker.store_url import Sentinels
 
 OLDEST_REDIS = (7, 2)
 

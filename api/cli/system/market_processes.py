@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from api.cli.system.demo_tokens import uses_local_chain
 from api.cli.system.process_supervisor import Spec
 from cto_worker.errors import SignerError
 from cto_worker.signer.client import SignerClient
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
 PROBE_S = 0.5
 _CTO = (sys.executable, "-m", "api.cli.main")
 _LOCAL_SIGNER = (sys.executable, "-m", "cto_worker.markets.solana.local_system")
-
-
-def uses_local_chain(settings: Settings) -> bool:
-    """Return whether the market runs on the local chain."""
-    return settings.market == "solana" and not settings.solana_rpc_url
 
 
 def chain_url(settings: Settings) -> str:

@@ -19,7 +19,8 @@ from redis.exceptions import RedisError
 from api.auth.auth_settings_check import validate_auth_settings
 from api.cli import profiles
 from api.cli.program_name import program
-from api.cli.system.market_processes import chain_url, market_processes, uses_local_chain
+from api.cli.system.demo_tokens import uses_local_chain
+from api.cli.system.market_processes import chain_url, market_processes
 from api.cli.system.process_supervisor import Spec, Supervisor
 from cto_worker.config import ENV_PREFIX, VARIABLES, Settings
 from cto_worker.errors import ConfigError

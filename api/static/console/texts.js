@@ -118,6 +118,8 @@ export const T = {
     title: "Operation",
     back: "Operations",
     again: "Start again…",
+    obstacle: (text) => `${text} The page tries again by itself.`,
+    obstacles: { archive_unavailable: "The archive of ended operations does not respond. The page tries again by itself, and then shows the operation." },
     waitingFor: "Waiting for a worker",
     took: (text) => `took ${text}`, since: (text) => `for ${text}`,
     remaining: (seconds) => `about ${seconds} s left`,

@@ -1,7 +1,7 @@
 -- Returns the details of one job.
 -- KEYS: job, events, meta. ARGV: job id
--- Returns {user, status, phase, progress, Celery's metadata, all events, 1 if the job needs review}, or nothing if the
--- job is unknown
+-- Returns {user, status, phase, progress, Celery's metadata, all events, 1 if the job needs review, 1 if an operator has
+-- recorded an outcome}, or nothing if the job is unknown
 local job, events, meta = unpack(KEYS)
 local job_id = unpack(ARGV)
 local user, status, phase, progress = unpack(redis.call("HMGET", job, "user", "status", "phase", "progress"))
@@ -14,4 +14,10 @@ for index, entry in ipairs(history) do
   history[index] = entry[2][2]
 end
 local review = redis.call("ZSCORE", LIST_PREFIX .. user .. ":" .. REVIEW, job_id)
-return #history > 0 and { user, status, phase, progress, result, history, review and 1 or 0 } or false
+local resolved = 0
+for _, field in ipairs(ended(status) and redis.call("HKEYS", job) or {}) do
+  if string.sub(field, 1, #RESOLVED_FIELD) == RESOLVED_FIELD then
+    resolved = 1
+  end
+end
+return #history > 0 and { user, status, phase, progress, result, history, review and 1 or 0, resolved } or false

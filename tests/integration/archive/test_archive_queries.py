@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select, text
 from support.ended_jobs import ended_job
+from support.query_plans import plan
 
 from cto_worker.archive import archive_queries
 from cto_worker.archive.archive_queries import ArchiveQueries
-from cto_worker.archive.database import SQLITE
+from cto_worker.archive.database import SQLITE, connected, update_statistics
 from cto_worker.archive.job_archive import archive
 from cto_worker.archive.tables import DOCUMENTS, JOBS, METADATA, SIGNATURES, TOTALS, WALLETS
 from cto_worker.domain.job_filter import JobFilter
@@ -199,8 +201,11 @@ def filled(engine):
     with engine.begin() as connection:
         for table, rows in tables.items():
             connection.execute(table.insert(), rows)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ANALYZE"))
+    if engine.dialect.name == SQLITE:
+        update_statistics(engine)
+    else:  # as its autovacuum does
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("ANALYZE"))
     return engine
 
 
@@ -221,20 +226,6 @@ FILTERS = [
 ]
 
 
-def plan(engine, query):
-    """Return the database's plan for a query, as text."""
-    explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == SQLITE else "EXPLAIN "
-    compiled = query.compile(engine, compile_kwargs={"render_postcompile": True})
-    with engine.connect() as connection:
-        rows = connection.exec_driver_sql(
-            explain + str(compiled),
-            compiled.params
-            if compiled.positiontup is None
-            else tuple(map(compiled.params.get, compiled.positiontup)),
-        )
-        return "\n".join(str(row[-1]) for row in rows)
-
-
 @pytest.mark.parametrize("after", [None, JobPosition(4_000, "j012000")])
 def test_each_page_reads_its_index_in_the_order_of_the_list(filled, after):
     for wanted in FILTERS:
@@ -250,6 +241,41 @@ def tables_read_whole(found):
     names = {table.name for table in METADATA.sorted_tables}
     scans = re.findall(r"SCAN (\w+)$|Seq Scan on (\w+)", found, re.MULTILINE)
     return names & {name for pair in scans for name in pair}
+
+
+def test_a_page_of_a_user_does_not_read_all_jobs_of_a_status(filled):
+    for field in (
+        {"status": JobStatus.FAILED},
+        {"outcome": PurchaseOutcome.PARTIAL},
+        {"mode": Mode.STANDARD},
+        {"platform": "bonk"},
+        {"error_code": "e0"},
+    ):
+        found = plan(filled, archive_queries.page_query(JobFilter(user_id="u7", **field), 21))
+        assert "jobs_by_user_id" in found, (field, found)
+
+
+def test_other_connections_use_new_statistics(engine, archive_settings):
+    if engine.dialect.name != SQLITE:
+        return
+    user_and_status = JobFilter(user_id="u", status=JobStatus.FAILED)
+    # The second query differs: EXPLAIN alone would not make SQLite discard the plan of an earlier one.
+    cases = [
+        ("user_id", "status", user_and_status),
+        ("status", "user_id", replace(user_and_status, from_ms=1)),
+    ]
+    with connected(archive_settings) as reader:
+        for same, different, wanted in cases:
+            rows = [
+                {column.name: f"{same} {each}" for column in JOBS.columns} | {same: "x"}
+                for each in range(300)
+            ]
+            with engine.begin() as connection:
+                connection.execute(JOBS.delete())
+                connection.execute(JOBS.insert(), rows)
+            update_statistics(engine)
+            ArchiveQueries(reader).page(wanted, 21)
+            assert f"jobs_by_{different}" in plan(reader, archive_queries.page_query(wanted, 21)), different
 
 
 def test_the_check_of_plans_finds_a_query_without_an_index(filled):

@@ -50,11 +50,26 @@ def make(store, settings, archive_settings):
         engine.dispose()
 
 
+@pytest.fixture
+def running(engine, make):
+    """Run an archiver in a thread until the test ends, also if it fails."""
+    worker = make()
+    thread = Thread(target=worker.run)
+    thread.start()
+    yield
+    worker.stop()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
 def archived(engine):
+    """Return the ids of the archived jobs. Each of them must have its documents."""
+    # One statement: an archiver may commit between two.
+    query = select(JOBS.c.job_id, DOCUMENTS.c.job_id).outerjoin(DOCUMENTS).order_by(JOBS.c.job_id)
     with engine.connect() as connection:
-        job_ids = list(connection.scalars(select(JOBS.c.job_id).order_by(JOBS.c.job_id)))
-        assert list(connection.scalars(select(DOCUMENTS.c.job_id).order_by(DOCUMENTS.c.job_id))) == job_ids
-    return job_ids
+        rows = connection.execute(query).all()
+    assert [row for row in rows if row[1] is None] == []
+    return [job_id for job_id, _ in rows]
 
 
 def let_take_again(store):
@@ -89,16 +104,11 @@ def test_ended_jobs_are_archived_and_expire_a_day_later(engine, make, run, store
     assert worker.attempt() == archiver.IDLE_S
 
 
-def test_a_thread_archives_until_it_is_stopped(engine, make, run):
-    worker = make()
-    thread = Thread(target=worker.run)
-    thread.start()
+@pytest.mark.usefixtures("running")
+def test_a_thread_archives_until_it_is_stopped(engine, run):
     for number in range(3):
         run(f"j{number}")
     wait_until(lambda: len(archived(engine)) == 3)
-    worker.stop()
-    thread.join(30)
-    assert not thread.is_alive()
 
 
 def test_a_job_that_another_worker_has_written_is_forgotten(engine, make, run, store, settings):
@@ -223,6 +233,19 @@ def test_old_jobs_are_deleted_after_the_configured_days(engine, make, run, monke
     assert len(archived(engine)) == 2
     assert worker.attempt() == archiver.IDLE_S
     assert archived(engine) == ["j3"]
+
+
+def test_statistics_are_updated_at_the_start_and_after_an_interval(engine, make, run, monkeypatch):
+    updates = []
+    monkeypatch.setattr(archiver, "update_statistics", updates.append)
+    worker = make()
+    for expected in (1, 1):
+        run(f"j{expected}")
+        worker.attempt()
+        assert len(updates) == expected
+    worker._next_statistics_s -= archiver.STATISTICS_INTERVAL_S
+    worker.attempt()
+    assert len(updates) == 2
 
 
 def test_a_full_disk_keeps_the_jobs_in_the_store(engine, make, run, store, caplog):

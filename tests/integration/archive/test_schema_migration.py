@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,16 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event, text
 from support.waiting import wait_until
 
-from cto_worker.archive import schema_version
-from cto_worker.archive.database import connect, wait_until_reachable
+from cto_worker.archive import database, schema_version
+from cto_worker.archive.database import connected, wait_until_reachable
 from cto_worker.archive.schema_migration import migrate
 from cto_worker.archive.schema_preparation import prepare
 from cto_worker.archive.schema_version import check_schema
 from cto_worker.archive.tables import METADATA
 from cto_worker.config import Settings
 from cto_worker.errors import ArchiveUnavailableError
+
+NEWEST = schema_version.VERSIONS[-1]
 
 
 def test_the_migrations_create_the_declared_tables(engine):
@@ -40,36 +43,60 @@ def test_the_known_versions_are_those_of_the_migrations():
 
 def test_a_migration_can_be_repeated(empty):
     before, after = migrate(empty)
-    assert (before, after) == ("", "2")
+    assert (before, after) == ("", NEWEST)
     assert migrate(empty) == (after, after)
     check_schema(empty)
 
 
-def test_concurrent_migrations_do_the_work_once(archive_settings):
-    engines = [connect(archive_settings) for _ in range(6)]
-    with ThreadPoolExecutor(len(engines)) as threads:
+def test_concurrent_migrations_do_the_work_once(archive_settings, monkeypatch):
+    monkeypatch.setattr(database, "_BUSY_S", 0)  # as if the first one took longer than SQLite waits
+    with ExitStack() as stack, ThreadPoolExecutor(6) as threads:
+        engines = [stack.enter_context(connected(archive_settings)) for _ in range(6)]
         results = list(threads.map(migrate, engines))
-    assert sorted(results) == [("", "2"), *[("2", "2")] * 5]
-    for engine in engines:
+        assert sorted(results) == [("", NEWEST), *[(NEWEST, NEWEST)] * 5]
+        for engine in engines:
+            check_schema(engine)
+
+
+def test_a_connection_waits_for_a_process_that_creates_the_database(tmp_path):
+    settings = Settings(data_dir=tmp_path, auth="off")
+    with closing(sqlite3.connect(settings.archive_path)) as other, connected(settings) as engine:
+
+        def end_at_wait(statement):
+            if statement == "BEGIN IMMEDIATE" and other.in_transaction:
+                other.rollback()
+
+        event.listen(
+            engine, "connect", lambda connection, _: connection.set_trace_callback(end_at_wait), insert=True
+        )
+        other.execute("BEGIN IMMEDIATE")
+        assert migrate(engine) == ("", NEWEST)
+        assert not other.in_transaction
+
+
+def test_the_wait_for_another_migration_is_limited(tmp_path):
+    settings = Settings(data_dir=tmp_path, auth="off")
+    with connected(settings) as engine, connected(settings) as other:
+        locked = other.execution_options(**{database.EXCLUSIVE: 0}).begin()
+        with locked, pytest.raises(ArchiveUnavailableError, match="locked"):
+            prepare(engine, wait_s=0.01)
+        prepare(engine)
         check_schema(engine)
-        engine.dispose()
 
 
 def test_a_migration_waits_for_a_database_that_starts(postgresql):
     url, attempts = postgresql.new_database(), []
-    engine = connect(Settings(archive_url=url, auth="off"))
-    event.listen(engine, "do_connect", lambda *_: attempts.append(None))
-    postgresql.stop()
-    waiting = threading.Thread(target=wait_until_reachable, args=(engine, 60))
-    waiting.start()
-    try:
-        wait_until(lambda: attempts)
-    finally:
-        postgresql.start()
-    waiting.join()
-    assert len(attempts) > 1
-    migrate(engine)
-    engine.dispose()
+    with ThreadPoolExecutor(1) as threads, connected(Settings(archive_url=url, auth="off")) as engine:
+        event.listen(engine, "do_connect", lambda *_: attempts.append(None))
+        postgresql.stop()
+        try:
+            waiting = threads.submit(wait_until_reachable, engine, 60)
+            wait_until(lambda: attempts)
+        finally:
+            postgresql.start()
+        waiting.result()
+        assert len(attempts) > 1
+        migrate(engine)
 
 
 def test_a_failed_migration_changes_nothing(empty, monkeypatch):
@@ -77,7 +104,7 @@ def test_a_failed_migration_changes_nothing(empty, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         migrate(empty)
     monkeypatch.undo()
-    assert migrate(empty) == ("", "2")
+    assert migrate(empty) == ("", NEWEST)
 
 
 def test_an_empty_database_is_reported(empty):

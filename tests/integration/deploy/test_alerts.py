@@ -11,6 +11,8 @@ import json
 import re
 import shutil
 import subprocess
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 import promql_parser
@@ -20,10 +22,20 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.metric_definitions import REQUEST
 from api.rest import metrics_endpoint
+from cto_worker.domain.journal_ports import Journal
+from cto_worker.domain.progress_event import Mode
+from cto_worker.domain.purchase_outcome import PurchaseOutcome
+from cto_worker.errors import OperationFailed
+from cto_worker.jobs.archiver import Archiver
+from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.observability.heartbeat_reader import read_system_counts
+from cto_worker.observability.metered_journal import metered
 from cto_worker.observability.metric_definitions import JOBS_ENDED, PHASE, REGISTRY
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
+from cto_worker.store import keys
+from cto_worker.store.ended_jobs import EndedJobs
 from cto_worker.store.journal_queries import JournalQueries
+from cto_worker.testing.in_memory_market import InMemoryMarket
 
 ROOT = Path(__file__).parents[3]
 RULES = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text())["groups"][0]["rules"]
@@ -36,7 +48,21 @@ PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
 
 @pytest.fixture
-def exported(app, rest, store):
+def scrape(app, rest, store):
+    """Return all samples of the gateway's metrics."""
+    app.register_blueprint(
+        metrics_endpoint.blueprint(lambda: read_system_counts(store), JournalQueries(store).backlog)
+    )
+
+    def scrape():
+        families = text_string_to_metric_families(rest.get("/metrics").text)
+        return [sample for family in families for sample in family.samples]
+
+    return scrape
+
+
+@pytest.fixture
+def exported(scrape, store):
     """Return the labels of every metric of the gateway, by its name."""
     for family, labels in (
         (JOBS_ENDED, ("standard", "completed", "full", "")),
@@ -46,14 +72,7 @@ def exported(app, rest, store):
         family.labels(*labels)  # creates the series, as the first observation does
     ProcessHeartbeat(store, "worker", REGISTRY, lambda: {"operations": 0, "slots": 1}).send()
     ProcessHeartbeat(store, "gateway", REGISTRY, lambda: {"socketio": 0}).send()
-    app.register_blueprint(
-        metrics_endpoint.blueprint(lambda: read_system_counts(store), JournalQueries(store).backlog)
-    )
-    return {
-        sample.name: set(sample.labels)
-        for family in text_string_to_metric_families(rest.get("/metrics").text)
-        for sample in family.samples
-    }
+    return {sample.name: set(sample.labels) for sample in scrape()}
 
 
 # Metrics of other sources: Prometheus itself, node_exporter in the compose file, kubelets on Kubernetes.
@@ -119,6 +138,99 @@ def test_the_dashboard_shows_every_metric(exported):
     shown = "\n".join(target["expr"] for panel in PANELS for target in panel["targets"])
     families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exported}
     assert {name for name in families if name not in shown} == {"cto_worker_operations", "cto_sweeps_total"}
+
+
+def test_the_jobs_of_every_status_stay_counted_after_they_were_archived(
+    scrape, store, settings, journal, archive, body
+):
+    sender = ProcessHeartbeat(store, "worker", REGISTRY, lambda: {"operations": 0, "slots": 1})
+    sender.send()
+
+    def counts():
+        sender.send()
+        return {
+            (sample.name, *sample.labels.values()): sample.value
+            for sample in scrape()
+            if sample.name in {"cto_jobs_ended_total", "cto_jobs_accepted_total", "cto_jobs"}
+        }
+
+    before = counts()
+    runner = JobRunner(metered(Journal.of(journal)), InMemoryMarket())
+    for job_id in ("j1", "j2"):
+        runner.run_job(job_id, body)
+    with suppress(OperationFailed):
+        runner.run_job("j3", body | {"buyAmount": 5_000})
+    ended = counts()
+    grown = {name: value - before.get(name, 0) for name, value in ended.items()}
+    assert {name: value for name, value in grown.items() if value} == {
+        ("cto_jobs_accepted_total",): 3,
+        ("cto_jobs_ended_total", "", "standard", "full", "completed"): 2,
+        ("cto_jobs_ended_total", "insufficient_funds", "standard", "none", "failed"): 1,
+    }
+    Archiver(EndedJobs(store, settings), archive, settings).archive_batch()
+    for job_id in ("j1", "j2", "j3"):
+        assert store.ttl(keys.job(job_id)) > 0
+        store.delete(keys.job(job_id), keys.events(job_id), keys.intents(job_id), keys.meta(job_id))
+    journal.find_orphans()  # cleans the lists
+    assert counts() == ended
+
+
+def test_the_first_completed_job_of_each_outcome_is_an_increase(exported, scrape):
+    assert "cto_jobs_ended_total" in exported
+    first = {
+        (sample.labels["mode"], sample.labels["outcome"])
+        for sample in scrape()
+        if sample.name == "cto_jobs_ended_total" and sample.labels["status"] == "completed"
+    }
+    assert first >= set(product(Mode, PurchaseOutcome))
+
+
+TWO_GATEWAYS = """
+evaluation_interval: 10s
+tests:
+  - interval: 10s
+    input_series:
+{series}
+    promql_expr_test:
+      - expr: {query}
+        eval_time: 5m
+        exp_samples:
+{samples}
+"""
+ENDED = [  # labels, jobs in 10 s, jobs per minute of both modes
+    ("completed", "full", "", 2, 24),
+    ("completed", "partial", "", 1, 12),
+    ("failed", "none", "cancelled", 3, 36),
+]
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+def test_a_panel_adds_ended_jobs_once_although_every_gateway_reports_them(tmp_path):
+    (query,) = (
+        target["expr"]
+        for panel in PANELS
+        if panel["title"] == "Jobs per minute"
+        for target in panel["targets"]
+        if "ended" in target["expr"]
+    )
+    series = [
+        f'      - series: \'cto_jobs_ended_total{{instance="{instance}",mode="{mode}",status="{status}",'
+        f'outcome="{outcome}",error_code="{code}"}}\'\n        values: \'0+{jobs}x40\''
+        for instance, mode, (status, outcome, code, jobs, _) in product("ab", Mode, ENDED)
+    ]
+    samples = [
+        f'          - {{labels: \'{{status="{status}",outcome="{outcome}"}}\', value: {rate}}}'
+        for status, outcome, _, _, rate in ENDED
+    ]
+    case = TWO_GATEWAYS.format(
+        series="\n".join(series),
+        samples="\n".join(samples),
+        query=json.dumps(query.replace("$__rate_interval", "1m")),
+    )
+    (tmp_path / "case.yml").write_text(case)
+    command = ["promtool", "test", "rules", tmp_path / "case.yml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_panels_do_not_overlap():

@@ -120,6 +120,21 @@ def test_a_job_is_resolved_step_by_step(rest, run, resolve, store):
     assert b'"status":"failed"' in recorded[SECOND]
 
 
+def test_the_status_reads_the_intent_log_only_after_a_resolution(rest, run, resolve, store):
+    def commands():
+        store.config_resetstat()
+        status = rest.get("/api/cto/job/j1/status").get_json()["data"]
+        counted = store.info("commandstats")
+        reads = counted.get("cmdstat_hgetall", {"calls": 0})["calls"]
+        return status["outcome"], len(status["resolutions"]), counted["cmdstat_evalsha"]["calls"], reads
+
+    run("j1", "wallet-1:buy", "wallet-2:buy")
+    commands()  # loads the script
+    assert commands() == ("unknown", 0, 1, 0)
+    resolve("j1", intentId=FIRST, executed=False)
+    assert commands() == ("unknown", 1, 1, 2)
+
+
 def test_a_parked_job_without_orders_leaves_the_list(rest, park, resolve):
     park("parked")
     review = rest.get("/api/cto/job/parked/review").get_json()["data"]

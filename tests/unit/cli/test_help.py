@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from api.cli.command_group import commands_of, summary
+from api.cli.command_group import commands_of
 from api.cli.command_reference import PAGE, updated
 from api.cli.main import main
 
@@ -45,7 +45,8 @@ def test_the_list_of_commands_shows_every_summary_in_full(width):
     for title in main.sections:
         assert f"\n{title}:\n" in text
     for command in commands_of(main).values():
-        assert summary(command) in words
+        first_sentence = command.help.partition("\n\n")[0]
+        assert " ".join(first_sentence.split()) in words
     assert "..." not in text.replace("[ARGS]...", "")
 
 

@@ -13,7 +13,7 @@ const X = T.compare;
 export function Comparison({ session, jobIds: [one, other], replayMs, onEnd }) {
   const views = [useRun(session, one, replayMs, onEnd), useRun(session, other, replayMs, onEnd)];
   const summaries = html`<div class="runs" data-count="2">${views.map((view) => html`<article class="run" key=${view.jobId}>
-    ${view.run ? html`<${Summary} session=${session} view=${view} isLinked />` : html`<${NoRun} error=${view.error} />`}</article>`)}</div>`;
+    ${view.run ? html`<${Summary} session=${session} view=${view} isLinked />` : html`<${NoRun} view=${view} />`}</article>`)}</div>`;
   return html`${summaries}${views.every(({ run }) => run) && html`<${Differences} views=${views} /><${ComparedWallets} views=${views} />`}`;
 }
 

@@ -11,22 +11,22 @@ import { Summary } from "/static/console/operation/summary.js";
 import { runOf } from "/static/console/operation/wallet-rows.js";
 import { Wallets } from "/static/console/operation/wallets.js";
 import { T } from "/static/console/texts.js";
-import { Failure, Loading } from "/static/console/ui.js";
+import { Failure, Loading, errorText } from "/static/console/ui.js";
 
 const X = T.operation;
 const NO_RESOLUTIONS = [];
 
 /**
- * Return a run as it is shown, or `{ error }`; `{}` while it loads. `replayMs`: null, or the time since the start at which it is
+ * Return a run as it is shown, or `{ error }`; `{ obstacle }` while it loads. `replayMs`: null, or the time since the start at which it is
  * shown. `onEnd` gets `{ durationMs, request }` of a run that has ended; `request` has the values of the start dialog.
  */
 export function useRun(session, jobId, replayMs, onEnd) {
-  const { job, status, nowMs: liveMs } = useJob(session, jobId);
+  const { job, status, nowMs: liveMs, obstacle } = useJob(session, jobId);
   const { latest: last, events: all, ended, error } = job;
   const from = all[0]?.timestamp;
   useEffect(() => { if (ended) onEnd(jobId, { durationMs: last.timestamp - from, request: requestOf(all) }); }, [ended]);
   if (error) return { error: error.code === "job_not_found" ? { ...error, message: X.notFound } : error };
-  if (!last) return {};
+  if (!last) return { obstacle };
   const isReplay = replayMs !== null;
   const nowMs = isReplay ? Math.min(from + replayMs, last.timestamp) : liveMs;
   const events = isReplay ? all.filter(({ timestamp }) => timestamp <= nowMs) : all;
@@ -40,13 +40,16 @@ export function useRun(session, jobId, replayMs, onEnd) {
 }
 
 /** The placeholder of a run that loads, or that cannot be shown. */
-export const NoRun = ({ error }) => (error ? html`<${Failure} error=${error} />` : html`<${Loading} />`);
+export function NoRun({ view: { error, obstacle } }) {
+  if (error) return html`<${Failure} error=${error} />`;
+  return obstacle ? html`<div class="placeholder failure" role="alert"><p>${X.obstacles[obstacle.code] ?? X.obstacle(errorText(obstacle))}</p></div>` : html`<${Loading} />`;
+}
 
 /** `marked`: the address of a wallet that is shown first. */
 export function Run({ session, jobId, replayMs, onEnd, marked }) {
   const view = useRun(session, jobId, replayMs, onEnd);
   const { first, last, latest, events, from, nowMs, needsReview, run, lengthMs } = view;
-  if (!run) return html`<${NoRun} error=${view.error} />`;
+  if (!run) return html`<${NoRun} view=${view} />`;
   return html`<article class="run" data-state=${displayState(latest, needsReview).kind}>
     <${Summary} session=${session} view=${view} />
     <section class="panel"><h3>${X.wallets}</h3>

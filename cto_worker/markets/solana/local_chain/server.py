@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
+from cto_worker.addresses import LOOPBACK_NAMES, host_name
 from cto_worker.errors import ConfigError
-from cto_worker.host_names import LOOPBACK_NAMES, host_name
 from cto_worker.markets.solana.local_chain.exchange.aggregator import build
 from cto_worker.markets.solana.local_chain.exchange.local_exchange import NoQuoteError
 from cto_worker.markets.solana.local_chain.genesis import DEMO_TOKENS
