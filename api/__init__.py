@@ -8,10 +8,10 @@ docs/explanation/architecture.md shows the layers, and the path of a request and
 * ``spec``: the published OpenAPI and AsyncAPI documents;
 * ``realtime``: Socket.IO, Server-Sent Events and ``/ws``: sessions, connections, rooms;
 * ``rest``: request parsing, views, error responses, rate limits;
-* ``server``: the HTTP parser, the WebSocket codec, Engine.IO;
+* ``server``: the HTTP parser, WebSocket handshakes and frames, Engine.IO;
 * ``relay``: events from the store's pub/sub to the send queue of each subscriber;
 * ``auth``: tokens, callers, permissions, origins, revocations;
-* ``limits``: token buckets, semaphores, client networks, limits on log lines;
+* ``limits``: token buckets, semaphores, the request counter, client networks, limits on log lines;
 * ``metric_definitions`` and ``errors``;
 * ``library_patches``: every private or replaced part of a library.
 """

@@ -25,10 +25,10 @@ from api.rest import (
     review_views,
     system_view,
 )
-from api.rest.rate_limit import limit_requests
-from api.rest.readiness_check import ReadinessCheck
+from api.rest.request_limits import limit_requests
 from api.rest.request_parsing import MAX_BODY_BYTES
 from api.rest.responses import unavailable
+from api.rest.store_ping import StorePing
 from api.spec import asyncapi, openapi
 from cto_worker.domain.audit_entry import Action
 from cto_worker.market_registry import account_reader, platforms
@@ -93,14 +93,14 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that the app is built from
         """Answer without using the store."""
         return jsonify(success=True, data={"status": "alive"})
 
-    store_check = ReadinessCheck(store)
+    store_ping = StorePing(store)
 
     @app.get("/readyz")
     def readyz() -> Response:
         """Answer 200 while the store responds and delivers events, and 503 while the gateway stops."""
         if stopping():
             return unavailable("going_away")
-        store_check.check()
+        store_ping.check()
         if seconds_since_heartbeat() > LATE_S:
             raise StoreConnectionError(
                 f"no heartbeat has arrived through the store for {seconds_since_heartbeat():.0f} s"

@@ -19,8 +19,8 @@ from redis.exceptions import RedisError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import library_patches
-from api.auth.auth_settings_check import settings_or_exit
 from api.auth.authentication import Authenticator
+from api.auth.startup_settings import settings_or_exit
 from api.auth.token_revocations import Revocations
 from api.engines.http_connection import detach_socket
 from api.engines.http_server import HttpServer
@@ -32,7 +32,7 @@ from api.limits.log_repeat_filter import RepeatFilter
 from api.limits.refusal_log import refusals
 from api.metric_definitions import HEARTBEAT_LATE
 from api.realtime import sse, websocket_route
-from api.realtime.client_sessions import ClientSessions
+from api.realtime.client_service import ClientService
 from api.realtime.connection_limit_middleware import AddressRateLimiter, ConnectionLimitMiddleware
 from api.realtime.connection_registry import ConnectionRegistry
 from api.realtime.drain import drain
@@ -48,9 +48,9 @@ from api.realtime.socketio_transport import (
 from api.realtime.websocket_connection import WebSocketClients
 from api.relay.relay import Relay
 from api.rest import metrics_endpoint
-from api.rest.concurrency_limit import AT_ONCE
-from api.rest.rate_limit import REFUSE_EARLY
-from api.rest.request_tracing import trace_requests
+from api.rest.concurrency_limit import MAX_RUNNING
+from api.rest.request_limits import REFUSE_EARLY
+from api.rest.request_spans import trace_requests
 from api.server.connection_sources import DispatchedListener, PortListener, allow_descriptors, listen
 from api.server.engineio_overrides import install_engine
 from api.server.fair_queueing import HEADS, FairQueue, newest_and_oldest, queued_fairly
@@ -86,7 +86,7 @@ FLUSH_S, DRAIN_S, TRACES_S = 1.0, 8.0, 1.0
 # Half of a client's longest wait for a 503: it may wait for a pooled connection, and then for the store.
 STORE_TIMEOUT_S = 2.5
 # One for each request and look-up that may run, and some for health checks and background threads.
-STORE_CONNECTIONS = AT_ONCE + LOOKUPS_AT_ONCE + 8
+STORE_CONNECTIONS = MAX_RUNNING + LOOKUPS_AT_ONCE + 8
 
 log = logging.getLogger("api.wsgi")
 
@@ -94,7 +94,7 @@ log = logging.getLogger("api.wsgi")
 def main() -> None:
     """Serve until a signal. With ``--number``, serve the connections that the dispatcher hands over."""
     parser = argparse.ArgumentParser(
-        description="Serve REST, Socket.IO, Server-Sent Events, /ws and the dashboard."
+        description="Serve REST, Socket.IO, Server-Sent Events, /ws and the console."
     )
     parser.add_argument("--number", type=int, help="number of this gateway behind the dispatcher")
     number = parser.parse_args().number
@@ -137,7 +137,7 @@ def main() -> None:
         trace_requests(app, traces)
     socketio = make_socketio(app, async_mode=engine.ASYNC_MODE)
     connections = ConnectionRegistry(revocations, settings.max_user_sockets)
-    sessions = ClientSessions(authenticator, connections, FifoSemaphore(), relay, history)
+    service = ClientService(authenticator, connections, FifoSemaphore(), relay, history)
     namespace_timeout = NamespaceTimeout(socketio.server, NAMESPACE)
     websocket_engine = WebSocketEngine(detach_socket, engine.poller(), engine.spawn)
     install_engine(
@@ -147,10 +147,10 @@ def main() -> None:
         on_message=PacketGuard(socketio.server, NAMESPACE).check_and_handle,
         on_opened=namespace_timeout.note,
     )
-    register(socketio, sessions, namespace_timeout.note)
+    register(socketio, service, namespace_timeout.note)
     engine.log_failures()
-    app.register_blueprint(sse.blueprint(sessions))
-    websockets = WebSocketClients(sessions, websocket_engine, MAX_MESSAGE_BYTES)
+    app.register_blueprint(sse.blueprint(service))
+    websockets = WebSocketClients(service, websocket_engine, MAX_MESSAGE_BYTES)
     app.register_blueprint(websocket_route.blueprint(websockets))
     threading.Thread(target=relay.run, name="relay", daemon=True).start()
     threading.Thread(target=namespace_timeout.run, name="namespace timeout", daemon=True).start()
@@ -161,7 +161,7 @@ def main() -> None:
     _collect_rarely()
     app.register_blueprint(metrics_endpoint.blueprint(partial(read_system_counts, store), history.backlog))
     detached = {"socketio": lambda: len(socketio.server.eio.sockets), "websocket": lambda: len(websockets)}
-    _serve(socketio, sessions, detached, settings, number=number, stopping=stopping)
+    _serve(socketio, service, detached, settings, number=number, stopping=stopping)
     traces.stop(TRACES_S)
     refusals.flush()
     os._exit(0)  # clients that are still connected do not read
@@ -169,7 +169,7 @@ def main() -> None:
 
 def _serve(  # noqa: PLR0913 - the parts of a gateway
     socketio: Any,
-    sessions: ClientSessions,
+    service: ClientService,
     detached: Mapping[str, Callable[[], int]],
     settings: Settings,
     *,
@@ -181,13 +181,13 @@ def _serve(  # noqa: PLR0913 - the parts of a gateway
     The listener is closed before clients are disconnected, because they reconnect at once.
     """
     server, limit = socketio.server, _connection_limit(settings)
-    capacity = _wrap(socketio, sessions.authenticator, detached, settings, limit)
+    capacity = _wrap(socketio, service.authenticator, detached, settings, limit)
     heartbeat_store = connect(settings, 1, timeout_s=STORE_TIMEOUT_S, retry_timeouts=False)
     heartbeat = ProcessHeartbeat(
         heartbeat_store,
         "gateway",
         REGISTRY,
-        lambda: {**capacity.counts(), HEARTBEAT_LATE: sessions.relay.seconds_since_heartbeat},
+        lambda: {**capacity.counts(), HEARTBEAT_LATE: service.relay.seconds_since_heartbeat},
     )
     listener = (
         PortListener(listen(settings, "gateway"))
@@ -217,7 +217,7 @@ def _serve(  # noqa: PLR0913 - the parts of a gateway
     log.info("draining %d connections", http.count + capacity.detached)
     stopping.set()
     listener.close()
-    drain(server, sessions.connections, capacity, FLUSH_S)
+    drain(server, service.connections, capacity, FLUSH_S)
     log.info("waiting for %d requests", http.count)
     http.wait_for_requests(DRAIN_S)
     with suppress(RedisError):

@@ -115,7 +115,7 @@ heartbeat = ProcessHeartbeat(
     background_store,
     "worker",
     REGISTRY,
-    lambda: {"operations": keeper.held, "slots": settings.worker_concurrency},
+    lambda: {"operations": keeper.running_jobs, "slots": settings.worker_concurrency},
     description(market, settings.market),
 )
 register(app, runner, traces)

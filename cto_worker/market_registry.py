@@ -17,7 +17,7 @@ from cto_worker.errors import ConfigError
 if TYPE_CHECKING:
     from types import ModuleType
 
-# The factory of each of our markets by name. A new market is one line in this table, and its sub-package.
+# The factory of each built-in market by name. A new market is one line in this table, and its sub-package.
 MARKETS = {
     "paper": "cto_worker.markets.paper.factory:make_paper_market",
     "solana": "cto_worker.markets.solana.factory:make_solana_market",
@@ -29,7 +29,7 @@ _FACTORY = re.compile(rf"{_WORD}(\.{_WORD})*:{_WORD}(\.{_WORD})*\Z")
 
 
 def names() -> list[str]:
-    """Return the names of our markets, and of those of installed packages."""
+    """Return the names of the built-in markets, and of the markets of installed packages."""
     return [*MARKETS, *sorted(entry_points(group=ENTRY_POINTS).names - MARKETS.keys())]
 
 
@@ -63,7 +63,7 @@ def platforms(name: str) -> tuple[str, ...]:
 
 
 def account_reader(settings: Any, store: Any) -> Any:
-    """Return a function of a user id and a number of wallets that returns an ``Account``, for gateways.
+    """Return the market's read-only function ``(user_id, wallet_count) -> Account``, which gateways use.
 
     Unlike :meth:`~cto_worker.domain.market_port.Market.account` it changes nothing: a wallet that does not
     exist has the balance that it will be opened with. ``None`` if the market's factory has no such function.
@@ -88,6 +88,6 @@ def _module(name: str, module_name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         text = f"there is no module {error.name}. Install its package where gateways and workers run"
         raise ConfigError(f"CTO_MARKET={name}: {text}, or add its folder to PYTHONPATH") from error
-    except Exception as error:  # a module of others may raise anything
+    except Exception as error:  # third-party code may raise anything
         text = f"the import of {module_name} raised {type(error).__name__}: {error}"
         raise ConfigError(f"CTO_MARKET={name}: {text}. Correct the module") from error

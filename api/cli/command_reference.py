@@ -5,7 +5,6 @@ Run ``make tables`` after a change of a command.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,17 +12,17 @@ import click
 
 from api.cli.command_group import SectionedGroup, commands_of
 from api.cli.main import main
+from api.spec.generated_parts import with_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
-_MARKED = re.compile(r"(<!-- commands -->\n).*?(<!-- end of commands -->)", re.DOTALL)
 
 
 def updated(text: str) -> str:
-    """Return the page with the current reference between its marks."""
-    return _MARKED.sub(lambda mark: mark[1] + reference() + mark[2], text)
+    """Return the page with the current reference."""
+    return with_parts(text, {"commands": reference()})
 
 
 def reference() -> str:

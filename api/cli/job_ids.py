@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from api.cli.rest_client import GatewayError, client_for
+from api.cli.terminal.amount_format import sol
 from api.cli.terminal.time_format import short_duration
 from cto_worker.config import Settings
 from cto_worker.domain.ids_and_rooms import JOB_ID
@@ -112,4 +113,4 @@ def newest_jobs(gateway: RestClient, limit: int = SEARCHED, **filters: Any) -> I
 
 def _summary(job: dict[str, Any]) -> str:
     age_s = max(0.0, time.time() - job["createdAt"] / 1_000)
-    return f"{job['outcome'] or job['status']}, {job['buyAmount']:g} SOL, {short_duration(age_s)} ago"
+    return f"{job['outcome'] or job['status']}, {sol(job['buyAmount'])} SOL, {short_duration(age_s)} ago"

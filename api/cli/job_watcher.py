@@ -1,4 +1,4 @@
-"""Follows jobs over Socket.IO, and reads what it missed from their history."""
+"""Follows jobs over Socket.IO. Reads missed events from the jobs' history."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 QUIET_S = 5.0  # without an event for this long, the history is read
 CONNECT_S = 10
-JOIN_AGAIN_S = 1.0  # after a refusal because the store was not reachable
+JOIN_AGAIN_S = 1.0  # delay before a join is repeated after `store_unavailable`
 
 _Arrived = queue.SimpleQueue[dict[str, Any]]
 
@@ -42,7 +42,7 @@ def watch(gateway: RestClient, job_ids: Sequence[str], screen: Screen) -> list[d
 def watch_room(gateway: RestClient, room: str, screen: Screen) -> NoReturn:
     """Show the latest event of each unfinished job of a room, then every event of the room's jobs, for ever.
 
-    Raises :class:`GatewayError` if the room is not the caller's.
+    Raises :class:`GatewayError` if the caller may not join the room.
     """
     seen: dict[str, int] = {}
     ended: set[str] = set()
@@ -90,7 +90,8 @@ def _in_rooms(gateway: RestClient, rooms: Iterable[str]) -> Iterator[_Arrived]:
         client.connect(gateway.url, auth=lambda: {"token": gateway.token()}, wait_timeout=CONNECT_S)
         yield arrived
     except socketio.exceptions.ConnectionError as error:
-        raise GatewayError("unreachable", f"{gateway.url} accepts no connection: {error}") from error
+        text = f"no Socket.IO connection to {gateway.url}: {error}. Check the URL and the token"
+        raise GatewayError("unreachable", text) from error
     finally:
         client.disconnect()
 
@@ -125,7 +126,7 @@ def _next(gateway: RestClient, arrived: _Arrived, seen: dict[str, int]) -> list[
 def next_of_room(
     gateway: RestClient, arrived: _Arrived, seen: dict[str, int], ended: set[str]
 ) -> list[dict[str, Any]]:
-    """Return the next events of a room. The first event of a job that is not known yet begins its display."""
+    """Return the next events of a room. The display of an unknown job begins with this event."""
     event = _received(arrived)
     if event is None:
         return _missing(gateway, seen)
@@ -136,14 +137,17 @@ def next_of_room(
 
 
 def _missing(gateway: RestClient, seen: dict[str, int]) -> list[dict[str, Any]]:
-    """Return the events after these from the history; none while the gateway is not reachable."""
+    """Return each job's events after its ``seq`` in ``seen``, from the history.
+
+    Returns no events while the gateway is unreachable.
+    """
     missing = []
     for job_id, seq in seen.items():
         try:
             missing += gateway.get(f"/api/cto/job/{job_id}/events", after=seq)["events"]
         except GatewayError as error:
-            if error.code != "unreachable":
-                raise  # an unreachable gateway may be restarting
+            if error.code not in {"unreachable", "timeout"}:
+                raise  # otherwise the gateway may be restarting
     return missing
 
 

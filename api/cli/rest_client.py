@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import requests
 
 from api.auth.caller import Role
@@ -24,15 +25,13 @@ TOKEN_S = 60  # lifetime of a token that is issued for one request
 class GatewayError(CtoError):
     """A request to the gateway failed.
 
-    ``code`` is the error code of the response, ``unreachable`` without a response, or ``invalid_request`` if
-    the request could not be sent.
+    ``code`` is the error code of the response. Without one it is ``unreachable``, ``timeout``, or
+    ``invalid_request`` if the request could not be sent.
     """
 
     def __init__(self, code: str, message: str, fields: dict[str, list[str]] | None = None) -> None:
         lines = [f"  {name}: {' '.join(map(str, texts))}" for name, texts in (fields or {}).items()]
-        super().__init__(
-            "\n".join([f"{code}: {message}", *lines]) if not lines else "\n".join([code, *lines])
-        )
+        super().__init__("\n".join([code, *lines]) if lines else f"{code}: {message}")
         self.code = code
 
 
@@ -47,8 +46,8 @@ def client_for(settings: Settings, url: str | None = None, profile_name: str | N
     4. the default profile's URL
 
     The client sends ``CTO_TOKEN``, or the profile's token. Without a token, but with a signing key, it issues
-    tokens of the service role. It does so only for the gateway of these settings: another gateway could use
-    such a token here.
+    tokens of the service role. It does so only for the gateway of these settings: another gateway could
+    reuse such a token at this gateway.
     """
     if url and profile_name:
         raise ConfigError("--url and --profile both name a gateway: give one of them")
@@ -61,13 +60,13 @@ def client_for(settings: Settings, url: str | None = None, profile_name: str | N
 def _client(settings: Settings, url: str | None, profile: profiles.Profile | None) -> RestClient:
     if profile:
         client = RestClient(profile.url, lambda: settings.token or profile.current_token())
-        client.access_advice = _advice_without_signing("a saved profile names the gateway", settings)
+        client.access_advice = _advice_without_signing("a saved profile selects the gateway", settings)
         return client
     own = url is None or url.rstrip("/") == settings.base_url
     if settings.token or not (own and settings.jwt_secret and settings.auth == "required"):
         client = RestClient(url or settings.base_url, lambda: settings.token)
         if not own:
-            client.access_advice = _advice_without_signing("--url names another gateway", settings)
+            client.access_advice = _advice_without_signing("--url selects another gateway", settings)
         return client
     return RestClient(settings.base_url, lambda: issue(settings, "cto", Role.SERVICE, TOKEN_S))
 
@@ -77,7 +76,7 @@ def _advice_without_signing(reason: str, settings: Settings) -> str:
     advice = f"Run `{program()} login`, or set CTO_TOKEN"
     if not settings.jwt_secret:
         return advice
-    return f"{advice}. CTO_JWT_SECRET has no effect here: {reason}, and not --url {settings.base_url}"
+    return f"{advice}. CTO_JWT_SECRET is ignored, because {reason}. To use it, pass --url {settings.base_url}"
 
 
 def _profile(settings: Settings, name: str | None) -> profiles.Profile | None:
@@ -87,6 +86,24 @@ def _profile(settings: Settings, name: str | None) -> profiles.Profile | None:
     saved = profiles.load()
     name = name or saved.default
     return saved.get(name) if name else None
+
+
+class _Details(msgspec.Struct):
+    fields: dict[str, list[Any]] | None = None
+
+
+class _Error(msgspec.Struct):
+    code: str
+    message: str
+    details: _Details | None = None
+
+
+class _Body(msgspec.Struct):
+    """The JSON of a gateway's response: with ``data``, or with ``error``."""
+
+    success: bool
+    data: Any = msgspec.UNSET
+    error: _Error | None = None
 
 
 class RestClient:
@@ -150,6 +167,8 @@ class RestClient:
             raise GatewayError("invalid_request", text) from error
         except (requests.exceptions.InvalidJSONError, ValueError) as error:  # NaN, or an invalid URL
             raise GatewayError("invalid_request", f"cannot send the request: {error}") from error
+        except requests.Timeout as error:
+            raise GatewayError("timeout", _no_response(self.url, method)) from error
         except requests.RequestException as error:
             raise self._not_a_gateway(str(error)) from error
 
@@ -158,17 +177,29 @@ class RestClient:
             document = response.json()
         except ValueError as error:
             raise self._not_a_gateway(str(error)) from error
-        if not isinstance(document, dict):
-            raise self._not_a_gateway("the response is not a JSON object")
-        if not document.get("success"):
-            failure = document["error"]
-            fields = (failure.get("details") or {}).get("fields")
-            if failure["code"] == "unauthorized":
-                failure["message"] = f"{failure['message']}. {self.access_advice}"
-            raise GatewayError(failure["code"], failure["message"], fields)
-        return document["data"]
+        try:
+            body = msgspec.convert(document, _Body)
+        except msgspec.ValidationError as error:
+            raise self._not_a_gateway(f"unexpected JSON: {error}") from error
+        if body.error:
+            raise self._refusal(body.error)
+        if not body.success or body.data is msgspec.UNSET:
+            raise self._not_a_gateway("the JSON has neither data nor an error")
+        return body.data
+
+    def _refusal(self, error: _Error) -> GatewayError:
+        advice = f". {self.access_advice}" if error.code == "unauthorized" else ""
+        fields = error.details.fields if error.details else None
+        return GatewayError(error.code, error.message + advice, fields)
 
     def _not_a_gateway(self, reason: str) -> GatewayError:
         return GatewayError(
             "unreachable", f"{self.url} does not respond like a gateway; check the URL: {reason}"
         )
+
+
+def _no_response(url: str, method: str) -> str:
+    text = f"no response from {url} within {TIMEOUT_S:g} s: "
+    if method == "GET":
+        return f"{text}try again later, or check the gateway with `{program()} doctor`"
+    return f"{text}the request may have been executed. Check with `{program()} jobs` before you repeat it"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.relay.pubsub_socket_reader import SocketReader
-    from api.server.socket_poller import SocketPoller
+    from api.server.connection_poller import ConnectionPoller
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class Engine(Protocol):
         error, or :class:`TimeoutError`; the function may then still run.
         """
 
-    def poller(self) -> SocketPoller:
+    def poller(self) -> ConnectionPoller:
         """Return a poller that the event loop calls. Its callbacks run at once, each in a green thread."""
 
     def socket_reader(self, sock: Any) -> SocketReader:

@@ -22,8 +22,9 @@ from eventlet.support import greendns  # noqa: E402
 from eventlet.support.greenlets import getcurrent, greenlet  # noqa: E402
 
 from api import library_patches  # noqa: E402
+from api.engines.callback_threads import CallbackThreads  # noqa: E402
 from api.relay.pubsub_socket_reader import BlockingReader, HubReader  # noqa: E402
-from api.server.socket_poller import CallbackThreads, SocketPoller  # noqa: E402
+from api.server.connection_poller import ConnectionPoller  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ def call_in_os_thread(function: Callable[[], T], timeout_s: float, /) -> T:
         return tpool.execute(function)  # type: ignore[no-any-return]
 
 
-def poller() -> SocketPoller:
+def poller() -> ConnectionPoller:
     """Return a poller that eventlet's hub calls.
 
     For each wait the hub makes one system call to watch its file and another one after it. So the hub watches
@@ -55,7 +56,7 @@ def poller() -> SocketPoller:
     """
     epoll = BLOCKING_SELECT.epoll()
     hub = get_hub()
-    connections = SocketPoller(epoll, CallbackThreads(hub, greenlet, getcurrent).run)
+    connections = ConnectionPoller(epoll, CallbackThreads(hub, greenlet, getcurrent).run)
     hub.add(hub.READ, epoll.fileno(), lambda _: connections.poll(), None, None)
     return connections
 

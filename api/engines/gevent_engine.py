@@ -19,8 +19,9 @@ from gevent.threadpool import ThreadPool  # noqa: E402
 from greenlet import getcurrent, greenlet  # noqa: E402
 
 from api import library_patches  # noqa: E402
+from api.engines.callback_threads import CallbackThreads  # noqa: E402
 from api.relay.pubsub_socket_reader import BlockingReader  # noqa: E402
-from api.server.socket_poller import CallbackThreads, SocketPoller  # noqa: E402
+from api.server.connection_poller import ConnectionPoller  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,11 +62,11 @@ def call_in_os_thread(function: Callable[[], T], timeout_s: float, /) -> T:
         return _os_thread.apply(function)  # type: ignore[no-any-return]
 
 
-def poller() -> SocketPoller:
+def poller() -> ConnectionPoller:
     """Return a poller that gevent's hub calls. The hub watches one file that stands for all connections."""
     epoll = BLOCKING_SELECT.epoll()
     hub = gevent.get_hub()
-    connections = SocketPoller(epoll, CallbackThreads(hub, greenlet, getcurrent).run)
+    connections = ConnectionPoller(epoll, CallbackThreads(hub, greenlet, getcurrent).run)
     watcher = hub.loop.io(epoll.fileno(), READ)
     watcher.start(connections.poll)
     return connections

@@ -26,3 +26,8 @@ def network_of(address: str) -> str:
     except ValueError:
         return address
     return str(ip.ipv4_mapped or ip_network((ip, 64), strict=False))
+
+
+def caller_of(address: str) -> str:
+    """Return the name of the caller of a request without a user: its address, or network."""
+    return f"address:{network_of(address)}"

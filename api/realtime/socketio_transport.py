@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from api.realtime.client_sessions import ClientSessions
+    from api.realtime.client_service import ClientService
     from api.relay.encoded_event import EncodedEvent
 
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 5
@@ -61,7 +61,7 @@ def make_socketio(app: Flask, async_mode: str) -> SocketIO:
 
 
 def register(
-    socketio: SocketIO, sessions: ClientSessions, on_left: Callable[[str], object] = lambda _: None
+    socketio: SocketIO, service: ClientService, on_left: Callable[[str], object] = lambda _: None
 ) -> None:
     """Register the handlers of connect, disconnect, and the events that clients send.
 
@@ -70,7 +70,7 @@ def register(
     more than most handlers and which they do not use.
     """
     server = socketio.server
-    handlers = _Handlers(server, sessions, on_left)
+    handlers = _Handlers(server, service, on_left)
     server.on("connect", handlers.connect)
     for name, handler in zip(
         _CLIENT_EVENTS, (handlers.join, handlers.leave, handlers.resume, handlers.refresh), strict=True
@@ -149,18 +149,18 @@ class SocketIOClient(PacketQueue):
 class _Handlers:
     """The handlers of the events. The client of a session is its queue."""
 
-    def __init__(self, server: Any, sessions: ClientSessions, on_left: Callable[[str], object]) -> None:
-        self._server, self._sessions, self._on_left = server, sessions, on_left
+    def __init__(self, server: Any, service: ClientService, on_left: Callable[[str], object]) -> None:
+        self._server, self._service, self._on_left = server, service, on_left
 
     def connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         session = self._session(sid)
         client: SocketIOClient = session.queue
         try:
-            caller = self._sessions.authenticator.admit_handshake(environ, auth)
+            caller = self._service.authenticator.admit_handshake(environ, auth)
             if session.closed:  # while keys were fetched
                 raise ConnectionRefused("gone")
             client.start(sid)
-            self._sessions.connect(client, caller)
+            self._service.connect(client, caller)
         except (CtoError, RedisError) as failure:
             error, _ = error_payload(failure)
             refusals.note("refused a client", environ.get("REMOTE_ADDR"), error["code"])
@@ -172,7 +172,7 @@ class _Handlers:
         if client and client.sid == sid:
             client.sid = ""
             self._on_left(session.sid)
-            self._sessions.disconnect(client)
+            self._service.disconnect(client)
             if reason == self._server.reason.CLIENT_DISCONNECT:
                 client.put(None)  # a session in no namespace must not count for the connection limit
             if reason == self._server.reason.PING_TIMEOUT:
@@ -197,12 +197,12 @@ class _Handlers:
 
     def join(self, client: SocketIOClient, *arguments: Any) -> dict[str, Any]:
         room = parse_room(arguments)
-        self._sessions.join(client, room)
+        self._service.join(client, room)
         return {"success": True, "room": room}
 
     def leave(self, client: SocketIOClient, *arguments: Any) -> dict[str, Any]:
         room = parse_room(arguments)
-        self._sessions.relay.leave(client, room)
+        self._service.relay.leave(client, room)
         return {"success": True, "room": room}
 
     def resume(self, client: SocketIOClient, *arguments: Any) -> Any:
@@ -216,12 +216,12 @@ class _Handlers:
             else:
                 client.put(_resume_ack(packet_id, events, after))
 
-        self._sessions.resume(client, job_id, after, answer)
+        self._service.resume(client, job_id, after, answer)
         return self._server.not_handled  # so that python-socketio does not send a second answer
 
     def refresh(self, client: SocketIOClient, *arguments: Any) -> dict[str, Any]:
         message = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
-        self._sessions.refresh(client, message.get("token"), message.get("userId"))
+        self._service.refresh(client, message.get("token"), message.get("userId"))
         return {"success": True}
 
 

@@ -32,7 +32,7 @@ from cto_worker.errors import ArchiveUnavailableError, JobNotFoundError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from api.realtime.client_sessions import ClientSessions
+    from api.realtime.client_service import ClientService
     from cto_worker.store.journal_queries import JournalQueries
 
 log = logging.getLogger(__name__)
@@ -43,15 +43,15 @@ HEARTBEAT = b": \n\n"
 UNACKNOWLEDGED_MS = 15_000  # a client that acknowledges no bytes for this long is gone
 
 
-def blueprint(sessions: ClientSessions) -> Blueprint:
+def blueprint(service: ClientService) -> Blueprint:
     """Return the SSE routes of a job and of a user."""
     routes = Blueprint("streams", __name__, url_prefix="/api/cto")
-    history = sessions.history
+    history = service.history
 
     @routes.get("/job/<job_id>/stream")
     def job_stream(job_id: str) -> Response:
         parameters = query(request, ["after", "token"])
-        with sessions.lookup_slots.slot():
+        with service.lookup_slots.slot():
             latest = history.latest(parse_job_id(job_id))
         if latest is None or not caller().may(Action.READ, latest.user_id):
             raise JobNotFoundError(job_id)
@@ -59,7 +59,7 @@ def blueprint(sessions: ClientSessions) -> Blueprint:
         after = integer(_last_event_id(), "Last-Event-ID", 0, MAX_SEQ - 1, after)
         if after >= latest.seq and EncodedEvent(latest.event).terminal:
             return Response(status=204)  # the only answer after which an EventSource does not reconnect
-        stream = _Stream(sessions, job_room(job_id), UserStreamCursor([(job_id, after)]), only=job_id)
+        stream = _Stream(service, job_room(job_id), UserStreamCursor([(job_id, after)]), only=job_id)
         return stream.response(lambda: [job_id])
 
     @routes.get("/stream")
@@ -75,10 +75,10 @@ def blueprint(sessions: ClientSessions) -> Blueprint:
             if name in {"after", "Last-Event-ID"}:
                 cursor = _parse_cursor(name, text)
         if cursor is None:
-            with sessions.lookup_slots.slot():
+            with service.lookup_slots.slot():
                 start = _start(history, user_id, room)
-            return _Stream(sessions, room, start).response(list)
-        return _Stream(sessions, room, cursor).response(lambda: _behind(history, user_id, room, cursor))
+            return _Stream(service, room, start).response(list)
+        return _Stream(service, room, cursor).response(lambda: _behind(history, user_id, room, cursor))
 
     return routes
 
@@ -120,22 +120,22 @@ class _Stream(Subscriber):
     """The client of one streaming response: the missed events, then the live ones."""
 
     def __init__(
-        self, sessions: ClientSessions, room: str, cursor: UserStreamCursor, only: str | None = None
+        self, service: ClientService, room: str, cursor: UserStreamCursor, only: str | None = None
     ) -> None:
         super().__init__()
-        self._sessions = sessions
+        self._service = service
         self._room = room
         self._cursor = cursor
         self._only = only  # the job whose last event ends the stream
         self._ended = False
-        sessions.connect(self, caller())
+        service.connect(self, caller())
 
     def response(self, behind: Callable[[], list[str]]) -> Response:
         """Join the room, read which jobs the client is ``behind`` on, and return the response."""
         self.drop = partial(self._drop, _connection())
         try:
-            self._sessions.relay.join(self, self._room)
-            with self._sessions.lookup_slots.slot():
+            self._service.relay.join(self, self._room)
+            with self._service.lookup_slots.slot():
                 jobs = behind()
             response = Response(self._events(jobs), mimetype="text/event-stream")
         except BaseException:
@@ -166,8 +166,8 @@ class _Stream(Subscriber):
     def _catch_up(self, job_id: str) -> Iterator[bytes]:
         """Yield the events of a job that the journal has and the client lacks."""
         # The last event that the client has is read again: it may be the job's last.
-        with self._sessions.lookup_slots.slot():
-            stored = self._sessions.history.events(job_id, max(0, self._cursor.seq(job_id) - 1))
+        with self._service.lookup_slots.slot():
+            stored = self._service.history.events(job_id, max(0, self._cursor.seq(job_id) - 1))
         events = list(valid_events(stored.events)) if stored else []
         if not events or self._room not in rooms_of(events[0]):  # expired, or not a job of this room
             self._cursor.end(job_id)
@@ -194,7 +194,7 @@ class _Stream(Subscriber):
         return b"id: %b\n" % str(entry_id).encode() + event.rendered(server_sent_event)
 
     def _leave(self) -> None:
-        self._sessions.disconnect(self)
+        self._service.disconnect(self)
 
     def put_gap(self, job_id: str, oldest_seq: int) -> None:
         """Queue a gap. It is omitted if the client has received these events meanwhile."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.auth.caller import Caller
-    from api.realtime.client_sessions import ClientSessions
+    from api.realtime.client_service import ClientService
     from api.server.protocol_errors import WebSocketError
     from api.server.websocket_transport import WebSocketEngine
 
@@ -48,8 +48,8 @@ _PING = control_frame(PING)
 class WebSocketClients:
     """The clients of one gateway. Each is pinged, and disconnected if it sends nothing."""
 
-    def __init__(self, sessions: ClientSessions, engine: WebSocketEngine, max_message_bytes: int) -> None:
-        self.sessions, self.engine, self.max_message_bytes = sessions, engine, max_message_bytes
+    def __init__(self, service: ClientService, engine: WebSocketEngine, max_message_bytes: int) -> None:
+        self.service, self.engine, self.max_message_bytes = service, engine, max_message_bytes
         self.opened: set[WebSocketConnection] = set()
 
     def __len__(self) -> int:
@@ -58,10 +58,10 @@ class WebSocketClients:
     def connect(self, caller: Caller) -> WebSocketConnection:
         """Return a new connection, which is not open yet.
 
-        Raises the errors of :meth:`~api.realtime.client_sessions.ClientSessions.connect`.
+        Raises the errors of :meth:`~api.realtime.client_service.ClientService.connect`.
         """
         client = WebSocketConnection(self)
-        self.sessions.connect(client, caller)
+        self.service.connect(client, caller)
         return client
 
     def run(self) -> None:
@@ -110,12 +110,12 @@ class WebSocketConnection(WebSocketTransport, Subscriber):
 
     def end(self) -> None:
         """End the subscription. The items queued so far are still sent, and then the close frame."""
-        self._clients.sessions.disconnect(self)
+        self._clients.service.disconnect(self)
         super().end()
 
     def closed(self) -> None:
         """Remove the client."""
-        self._clients.sessions.disconnect(self)
+        self._clients.service.disconnect(self)
         self._clients.opened.discard(self)
 
     def keep_alive(self, now_s: float) -> bool:
@@ -192,12 +192,12 @@ class WebSocketConnection(WebSocketTransport, Subscriber):
 
     def _join(self, message: dict[str, Any], echo: dict[str, Any]) -> None:
         room = parse_room((message.get("room"),))
-        self._clients.sessions.join(self, room)
+        self._clients.service.join(self, room)
         self._answer({"type": "joined", "room": room, **echo})
 
     def _leave(self, message: dict[str, Any], echo: dict[str, Any]) -> None:
         room = parse_room((message.get("room"),))
-        self._clients.sessions.relay.leave(self, room)
+        self._clients.service.relay.leave(self, room)
         self._answer({"type": "left", "room": room, **echo})
 
     def _resume(self, message: dict[str, Any], echo: dict[str, Any]) -> None:
@@ -206,10 +206,10 @@ class WebSocketConnection(WebSocketTransport, Subscriber):
         def answer(events: list[EncodedEvent]) -> None:
             self._answer({"type": "resumed", "jobId": job_id, **echo}, b"," + resume_fields(events, after))
 
-        self._clients.sessions.resume(self, job_id, after, answer)
+        self._clients.service.resume(self, job_id, after, answer)
 
     def _refresh(self, message: dict[str, Any], echo: dict[str, Any]) -> None:
-        self._clients.sessions.refresh(self, message.get("token"), message.get("userId"))
+        self._clients.service.refresh(self, message.get("token"), message.get("userId"))
         self._answer({"type": "auth_refreshed", **echo})
 
     def _pong(self, _: dict[str, Any], echo: dict[str, Any]) -> None:

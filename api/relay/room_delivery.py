@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from api import metric_definitions
-from api.relay import latency_pings
+from api.relay import latency_probe
 from api.relay.encoded_event import rooms_of, valid_events
 from api.relay.send_queue import flush
 from api.relay.subscriber import ENDED
@@ -175,7 +175,7 @@ class RoomDelivery:
         metric_definitions.RELAY_LAG.observe(lag_s)
         if candidates := [subscriber for subscriber in subscribers if subscriber.answers_pings]:
             chosen = random.choice(candidates)  # noqa: S311 - needs no secure randomness
-            chosen.put(latency_pings.new_ping(lag_s))
+            chosen.put(latency_probe.new_ping(lag_s))
 
     def end_job(self, job_id: str, subscribers: Collection[Subscriber]) -> None:
         """Remove subscribers that have a job's last event from its room: no event follows.

@@ -17,9 +17,9 @@ from api.limits.fifo_semaphore import FifoSemaphore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-AT_ONCE = 40  # running requests of all callers
-EACH_AT_ONCE = 8  # running requests of each user or address
-SERVICE_AT_ONCE = 24  # running requests of the service (the bot backend)
+MAX_RUNNING = 40  # running requests of all callers
+MAX_RUNNING_PER_CALLER = 8  # running requests of each user or address
+MAX_RUNNING_OF_SERVICE = 24  # running requests of the service (the bot backend)
 WAIT_S = 30.0  # the longest that a request waits for earlier ones of its caller
 RETRY_AFTER_S = 1
 
@@ -31,10 +31,13 @@ class _Caller:
 
 
 class ConcurrencyLimit:
-    """The REST requests in flight in this gateway, by caller."""
+    """Limits the REST requests that run at the same time in this gateway."""
 
     def __init__(
-        self, at_once: int = AT_ONCE, each: int = EACH_AT_ONCE, service: int = SERVICE_AT_ONCE
+        self,
+        at_once: int = MAX_RUNNING,
+        each: int = MAX_RUNNING_PER_CALLER,
+        service: int = MAX_RUNNING_OF_SERVICE,
     ) -> None:
         """Limit the requests of all callers, of each user or address, and of the service."""
         self._callers: dict[str, _Caller] = {}
@@ -43,7 +46,9 @@ class ConcurrencyLimit:
         self._lock = Lock()
 
     def acquire(self, name: str, *, service: bool = False) -> Callable[[], None]:
-        """Wait, in the order of arrival, until a request of this caller may run. Return what ends it.
+        """Wait, in the order of arrival, until a request of this caller may run.
+
+        Returns the function that releases the slot.
 
         Raises :class:`RateLimitedError` if the caller's earlier requests take longer than :data:`WAIT_S`, and
         :class:`~api.errors.RoomError` ``busy`` if those of all callers take longer than

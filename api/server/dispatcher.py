@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from api.auth.auth_settings_check import settings_or_exit
+from api.auth.startup_settings import settings_or_exit
 from api.server.connection_sources import REPORT, allow_descriptors, listen
 from cto_worker.observability import logging_setup
 

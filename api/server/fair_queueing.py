@@ -14,7 +14,7 @@ from collections import Counter, deque
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from api.limits.client_address_prefix import network_of
+from api.limits.client_address_prefix import caller_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -106,8 +106,8 @@ def queued_fairly(
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if not environ.get("PATH_INFO", "").startswith(_NOT_QUEUED):
-            address = f"address:{network_of(environ.get('REMOTE_ADDR', ''))}"
-            environ[CALLER] = name = authenticator.user_of(environ) or address
+            name = authenticator.user_of(environ) or caller_of(environ.get("REMOTE_ADDR", ""))
+            environ[CALLER] = name
             queue.wait(name)
         return app(environ, start_response)
 

@@ -17,7 +17,7 @@ from socket import SHUT_WR
 from typing import TYPE_CHECKING, Any
 
 from api.limits.token_bucket import TokenBucket
-from api.relay import latency_pings
+from api.relay import latency_probe
 from api.relay.send_queue import abort
 from api.relay.websocket_frame_encoder import CLOSE, FRAGMENT, PING, PONG, close_frame, control_frame
 from api.server.protocol_errors import WebSocketError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.relay.send_queue import SendQueue
-    from api.server.socket_poller import SocketPoller
+    from api.server.connection_poller import ConnectionPoller
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class WebSocketEngine:
     """
 
     detach_socket: Callable[[dict[str, Any]], Any]
-    poller: SocketPoller
+    poller: ConnectionPoller
     spawn: Callable[[Callable[[], object]], object]
 
 
@@ -163,7 +163,7 @@ class WebSocketTransport:
         if opcode == PING:
             self.send_queue.put(control_frame(PONG, payload))
         elif opcode == PONG:
-            latency_pings.record_pong(payload)
+            latency_probe.record_pong(payload)
         elif opcode == CLOSE:
             self._close_frame = close_frame(close_status(payload), "")
             self._over = True

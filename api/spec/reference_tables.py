@@ -6,12 +6,13 @@ Run ``make tables`` after a change of a declaration.
 from __future__ import annotations
 
 import dataclasses
-import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.errors import ERRORS
 from api.spec import call_and_message_reference, metric_and_client_reference, openapi
+from api.spec.generated_parts import with_parts
 from api.spec.json_schemas import response_schemas
 from cto_worker.config import ENV_PREFIX, Settings
 from cto_worker.setting_fields import declaration
@@ -19,9 +20,8 @@ from cto_worker.setting_fields import declaration
 if TYPE_CHECKING:
     from api.errors import ErrorCode
 
-_MARKED = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-
+@cache
 def tables() -> dict[str, str]:
     """Return the tables as Markdown, by the names of their marks in the documents."""
     sections = dict.fromkeys(declaration(field).section for field in dataclasses.fields(Settings))
@@ -38,11 +38,8 @@ def tables() -> dict[str, str]:
 
 
 def updated(text: str) -> str:
-    """Return a document with the current tables between its marks."""
-    if not _MARKED.search(text):
-        return text
-    current = tables()
-    return _MARKED.sub(lambda mark: mark[1] + current[mark[2]] + mark[3], text)
+    """Return a document with the current tables."""
+    return with_parts(text, tables())
 
 
 def _call_table() -> str:

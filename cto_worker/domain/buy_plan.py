@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cto_worker.domain.lamports import split_evenly, to_sol
+from cto_worker.domain.lamports import format_sol, split_evenly
 from cto_worker.domain.market_port import Buy, Transfer
 from cto_worker.domain.progress_event import Mode
 from cto_worker.errors import OrderRejectedError
@@ -104,8 +104,8 @@ def check_funds(plan: Plan, account: Account) -> None:
             kind = "funding wallet" if wallet == account.funding_wallet else "wallet"
             raise OrderRejectedError(
                 "insufficient_funds",
-                f"{kind} {wallet} holds {to_sol(balances[wallet]):.9g} SOL, "
-                f"but needs {to_sol(lamports):.9g} SOL with fees: deposit more, or lower buyAmount",
+                f"{kind} {wallet} holds {format_sol(balances[wallet])} SOL, "
+                f"but needs {format_sol(lamports)} SOL with fees: deposit more, or lower buyAmount",
             )
 
 
@@ -141,9 +141,9 @@ def _transfers(job_id: str, request: OperationRequest, account: Account, needs: 
 
 def _check_size(request: OperationRequest, strategy: Strategy, buys: int) -> None:
     if buys > MAX_BUYS:
-        largest = to_sol(strategy.max_order_lamports)
+        amount, largest = format_sol(request.buy_lamports), format_sol(strategy.max_order_lamports)
         raise OrderRejectedError(
             "order_too_large",
-            f"{request.buy_amount:g} SOL in orders of at most {largest:g} SOL on {strategy.platform} "
+            f"{amount} SOL in orders of at most {largest} SOL on {strategy.platform} "
             f"would take more than {MAX_BUYS} buys: lower buyAmount",
         )

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cto_worker.domain.intent_log import decode_log
+from cto_worker.domain.intent_codec import decode_log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cto_worker.domain.intent_log import decode_log
+from cto_worker.domain.intent_codec import decode_log
 from cto_worker.domain.progress_event import Status
 from cto_worker.errors import OperationFailed, SequenceError
 

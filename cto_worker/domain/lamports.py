@@ -20,6 +20,11 @@ def to_sol(lamports: int) -> float:
     return lamports / LAMPORTS_PER_SOL
 
 
+def format_sol(lamports: int) -> str:
+    """Return an amount in SOL with all its decimals, and without trailing zeros: ``1234.5678``."""
+    return f"{Decimal(lamports) / LAMPORTS_PER_SOL:.9f}".rstrip("0").rstrip(".")
+
+
 def split_evenly(lamports: int, count: int) -> list[int]:
     """Return ``count`` parts whose sum is exactly ``lamports`` and that differ by at most one lamport."""
     part, rest = divmod(lamports, count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,7 +18,7 @@ from cto_worker.domain.progress_event import Mode
 from cto_worker.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
 DEFAULT_WALLET_COUNT = 5
 MAX_WALLETS = 50
@@ -63,7 +64,7 @@ def parse_request(document: Any, platforms: Collection[str] = ()) -> OperationRe
     """Validate a JSON value and return the request.
 
     ``platforms`` are the platforms of the market; if empty, every platform is accepted. Raises
-    :class:`InvalidRequestError` with every invalid field. No value is coerced.
+    :class:`InvalidRequestError` with every invalid field. Strings are not converted to numbers.
     """
     messages: dict[str, Any] = {}
     try:
@@ -84,9 +85,13 @@ def _with_hint(name: str, texts: Any) -> Any:
     """Add the name of the most similar field to the message about an unknown field."""
     if texts != [_SCHEMA.error_messages["unknown"]]:
         return texts
-    head, *tail = re.split(r"[_-]+", name.strip("_-"))
-    near = get_close_matches(head + "".join(word.title() for word in tail), _NAMES, n=1)
+    near = get_close_matches(_camel_case(re.split(r"[_-]+", name.strip("_-"))), _NAMES, n=1)
     return [f"Unknown field: did you mean {near[0]}?"] if near else texts
+
+
+def _camel_case(words: Iterable[str]) -> str:
+    head, *tail = words
+    return head + "".join(word.title() for word in tail)
 
 
 def recorded_request(document: bytes) -> OperationRequest:
@@ -147,8 +152,9 @@ def _public_key(text: str) -> None:
 
 
 def _distinct(wallets: list[str]) -> None:
-    if len(set(wallets)) < len(wallets):
-        raise ValidationError("Must not name a wallet twice.")
+    for wallet, count in Counter(wallets).items():
+        if count > 1:
+            raise ValidationError(f"Contains the wallet {wallet} {count} times: name each wallet once.")
 
 
 # 32 bytes have 32 to 44 base58 digits. The length is checked first, because decoding takes quadratic time.
@@ -162,8 +168,7 @@ class RequestSchema(Schema):
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         """Convert the field's Python name to camelCase in documents."""
-        head, *tail = field_name.split("_")
-        field_obj.data_key = head + "".join(map(str.title, tail))
+        field_obj.data_key = _camel_case(field_name.split("_"))
 
     token_address = fields.String(
         required=True,
@@ -233,7 +238,8 @@ class RequestSchema(Schema):
         least = count * MIN_LAMPORTS_PER_WALLET
         if to_lamports(data["buy_amount"]) < least:
             raise ValidationError(
-                f"Must be at least {to_sol(least):.5f} SOL for {count} wallets.", "buyAmount"
+                f"Must be at least {to_sol(least):.5f} SOL for {count} wallet{'s' * (count > 1)}.",
+                "buyAmount",
             )
 
 

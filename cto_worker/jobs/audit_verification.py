@@ -23,7 +23,7 @@ _ARCHIVE, _STORE = "archive", "store"
 
 @dataclass(slots=True)
 class Verification:
-    """The result."""
+    """The result of a verification, as ``cto audit verify --json`` prints it."""
 
     archived: int = 0  # entries in the archive
     stored: int = 0  # entries in the store
@@ -40,11 +40,13 @@ class _Found:
 
 
 def verify(store: Redis, engine: Engine) -> Verification:
-    """Check every entry of the store and the archive. Raises ``RedisError`` or ArchiveUnavailableError.
+    """Check every entry of the store and the archive.
 
     The last number is known from the chain's head in the store, so missing entries at the end are found too.
+    Raises ``RedisError`` or :class:`~cto_worker.errors.ArchiveUnavailableError`.
     """
-    # In this order: an entry that is appended or moved meanwhile is then found once or twice, never not.
+    # Read in this order, so that an entry that is appended or moved meanwhile is not missed. It may be found
+    # twice.
     head, _ = audit_stream.head(store)
     stored = [_Found(entry, _STORE, entry.intact) for entry in audit_stream.newest_first(store)][::-1]
     archived = (_Found(each.entry, _ARCHIVE, each.intact) for each in audit_archive.oldest_first(engine))
@@ -66,7 +68,8 @@ def _position(found: _Found) -> tuple[int, str]:
 
 
 def _problems(chain: Iterable[_Found], head: int) -> Iterator[str]:
-    number, hashes, intact = 0, {GENESIS}, True  # of the last entry, or of several with one number
+    # Of the last entry. ``hashes`` has one hash of each entry with this number.
+    number, hashes, intact = 0, {GENESIS}, True
     for found in chain:
         entry = found.entry
         if not found.intact:
@@ -80,7 +83,7 @@ def _problems(chain: Iterable[_Found], head: int) -> Iterator[str]:
         if entry.number > number + 1:
             yield _missing(number + 1, entry.number - 1)
         elif intact and found.intact and entry.previous not in hashes:
-            yield f"entry {number} was replaced: entry {number + 1} follows another one"
+            yield f"entry {number} was replaced: entry {number + 1} contains the hash of a different entry"
         number, hashes, intact = entry.number, {entry.hash}, found.intact
     if head > number:
         yield _missing(number + 1, head)

@@ -41,7 +41,7 @@ def celery_app(settings: Settings) -> Celery:
         result_serializer="json",
         accept_content=["json"],
         result_expires=settings.retention_s,
-        worker_pool="cto_worker.jobs.celery_thread_pool:TaskPool",
+        worker_pool="cto_worker.jobs.waking_thread_pool:WakingThreadPool",
         worker_concurrency=settings.worker_concurrency,
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,  # a worker receives a message only if it has a free thread

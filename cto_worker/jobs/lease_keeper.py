@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RENEWALS_PER_LEASE = 16  # a worker that stalls just before a renewal loses this part of a lease
+# Renewals in the time of one lease. A stall just before a renewal costs 1/16 of the lease.
+RENEWALS_PER_LEASE = 16
 MARGIN = 0.1  # a run stops this part of a lease before the lease expires
 
 
@@ -85,10 +86,10 @@ class LeaseKeeper:
                 try:
                     self.renew()
                 except RedisError as error:
-                    log.warning("cannot renew leases that have ended: %s", error)
+                    log.warning("the late renewal of leases failed: %s", error)
 
     @property
-    def held(self) -> int:
+    def running_jobs(self) -> int:
         """The number of jobs that this process runs."""
         return len(self._leases)
 

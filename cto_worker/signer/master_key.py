@@ -1,7 +1,7 @@
 """The master key, which seals the secret keys of all wallets at rest.
 
-A sealed key is bound to its user and its address: in another row of the database it does not open. The cipher
-is XChaCha20-Poly1305 with a random nonce for each seal.
+A sealed key is bound to its user and its address: moved to another row of the database, it cannot be
+decrypted. The cipher is XChaCha20-Poly1305 with a random nonce for each seal.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from cto_worker.signer.private_files import check_private, create_private
 from cto_worker.signer.secret_key import SecretKey
 
 _BYTES = 32
-_CONTEXT = b"cto signer wallet 1"  # a key that is sealed for another purpose does not open
-# 32 random bytes have fewer distinct values in one of 10**16 cases; a placeholder has fewer.
+_CONTEXT = b"cto signer wallet 1"  # a key that was sealed for another purpose cannot be decrypted
+# A random key has fewer distinct bytes with a probability of 10**-16; a placeholder usually has fewer.
 _MIN_DISTINCT_BYTES = 16
 _MAX_FILE_BYTES = 1_024
 
@@ -50,7 +50,8 @@ class MasterKey:
             secret_key = None
         if secret_key is None or secret_key.address != address:
             raise KeystoreError(
-                f"the sealed key of wallet {address} of user {user_id} does not open: restore the database"
+                f"cannot decrypt the key of wallet {address} of user {user_id}: the master key is wrong, or "
+                "the database was modified. Check CTO_SIGNER_KEY_FILE, then restore the database"
             )
         return secret_key
 
@@ -86,7 +87,7 @@ def _master_key(path: Path) -> MasterKey:
         text = file.read(_MAX_FILE_BYTES)
     try:
         key = bytes.fromhex(text.decode("ascii"))
-    except ValueError:  # its text quotes the file
+    except ValueError:  # the error's text would quote the file's contents
         key = b""
     if len(key) != _BYTES or len(set(key)) < _MIN_DISTINCT_BYTES:
         raise ConfigError(

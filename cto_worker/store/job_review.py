@@ -14,14 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.audit_entry import Action, Change, local_actor
 from cto_worker.domain.buy_plan import kind_of
-from cto_worker.domain.intent_log import (
-    IntentStatus,
-    Resolver,
-    decode_log,
-    decode_record,
-    encode_record,
-    resolved,
-)
+from cto_worker.domain.intent_codec import decode_log, decode_record, encode_record
+from cto_worker.domain.intent_log import IntentStatus, Resolver, resolved
 from cto_worker.domain.market_port import Outcome, OutcomeStatus
 from cto_worker.domain.progress_event import JobStatus, dumps
 from cto_worker.errors import (

@@ -6,13 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cto_worker.domain.ids_and_rooms import rooms as rooms_of_job
-from cto_worker.domain.intent_log import (
-    PLAN,
-    IntentRecord,
-    IntentStatus,
-    encode_plan,
-    encode_record,
-)
+from cto_worker.domain.intent_codec import PLAN, encode_plan, encode_record
+from cto_worker.domain.intent_log import IntentRecord, IntentStatus
 from cto_worker.domain.journal_ports import (
     AppendResult,
     CancelResult,

@@ -7,15 +7,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.intent_log import (
-    PLAN,
-    IntentRecord,
-    IntentStatus,
-    decode_record,
-    encode_plan,
-    encode_record,
-    may_follow,
-)
+from cto_worker.domain.intent_codec import PLAN, decode_record, encode_plan, encode_record
+from cto_worker.domain.intent_log import IntentRecord, IntentStatus, may_follow
 from cto_worker.domain.journal_ports import (
     AppendResult,
     CancelResult,

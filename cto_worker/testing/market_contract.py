@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cto_worker.domain.intent_log import IntentRecord, IntentStatus, decode_record, encode_record
+from cto_worker.domain.intent_codec import decode_record, encode_record
+from cto_worker.domain.intent_log import IntentRecord, IntentStatus
 from cto_worker.domain.market_port import Order, Outcome, OutcomeStatus, Rejection, limited_by, replacing
 from cto_worker.errors import MarketError, OrderRejectedError
 from cto_worker.testing.market_bench import Fault
@@ -46,11 +47,11 @@ CONFIRMED, FAILED, EXPIRED = OutcomeStatus.CONFIRMED, OutcomeStatus.FAILED, Outc
 
 
 class MarketContract:
-    """Each method is a test. ``bench`` is a fixture of the subclass, with a market that nobody else uses."""
+    """Each method is a test. ``bench`` is a fixture of the subclass: a market that no other test uses."""
 
     # --- accounts and platforms
 
-    def test_the_market_says_which_one_it_is(self, bench: MarketBench) -> None:
+    def test_check_describes_the_market(self, bench: MarketBench) -> None:
         assert bench.open().check()
 
     def test_an_account_keeps_its_wallets(self, bench: MarketBench) -> None:
@@ -247,7 +248,7 @@ class MarketContract:
 
     def test_lamports_and_tokens_are_conserved(self, bench: MarketBench) -> None:
         market = bench.open()
-        before, held = balances_of(market, bench), {}
+        before = balances_of(market, bench)
         transfer, buys = transfer_of(bench), buys_of(bench)
         orders = orders_of(market, [transfer, *buys])
         held = {buy.wallet: bench.tokens(buy.wallet) for buy in buys}

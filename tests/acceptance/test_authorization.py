@@ -18,7 +18,7 @@ from api.flask_app import create_app
 from api.history.archive_reader import archive_reader
 from api.limits.fifo_semaphore import FifoSemaphore
 from api.realtime import sse, websocket_route
-from api.realtime.client_sessions import ClientSessions
+from api.realtime.client_service import ClientService
 from api.realtime.connection_registry import ConnectionRegistry
 from api.realtime.socketio_transport import make_socketio, register
 from api.realtime.websocket_connection import WebSocketClients
@@ -196,12 +196,12 @@ def application():
     authenticator, history = Authenticator(settings, Revocations(store).revoked), JournalQueries(store)
     app = create_app(settings, authenticator, store, None, None, archive_reader(settings))
     socketio_server = make_socketio(app, async_mode="threading")
-    sessions = ClientSessions(
+    service = ClientService(
         authenticator, ConnectionRegistry(None, 1), FifoSemaphore(), Relay(store, history), history
     )
-    register(socketio_server, sessions)
-    app.register_blueprint(sse.blueprint(sessions))
-    app.register_blueprint(websocket_route.blueprint(WebSocketClients(sessions, None, 1)))
+    register(socketio_server, service)
+    app.register_blueprint(sse.blueprint(service))
+    app.register_blueprint(websocket_route.blueprint(WebSocketClients(service, None, 1)))
     app.register_blueprint(metrics_endpoint.blueprint(lambda: read_system_counts(store), history.backlog))
     return app, socketio_server.server
 

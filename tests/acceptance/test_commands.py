@@ -263,6 +263,6 @@ def test_a_quiet_system_shows_only_addresses_and_warnings(elsewhere, started):
     _, read = started(
         [BIN / "cto", "up", "--quiet", "--no-flower"], elsewhere(), lambda text: "ready: try" in text
     )
-    assert "dashboard" in read()
+    assert "console  " in read()
     assert "[info" not in read()
     assert {line.partition("|")[0].strip() for line in read().splitlines()} <= {"cto", "store"}

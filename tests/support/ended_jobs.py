@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from cto_worker.domain.buy_plan import Plan, Step
 from cto_worker.domain.ended_job import EndedJob
-from cto_worker.domain.intent_log import PLAN, IntentRecord, IntentStatus, encode_plan, encode_record
+from cto_worker.domain.intent_codec import PLAN, encode_plan, encode_record
+from cto_worker.domain.intent_log import IntentRecord, IntentStatus
 from cto_worker.domain.market_port import Buy, Order
 from cto_worker.domain.progress_event import Details, Status, dumps, encode
 from support.samples import FIRST_EVENT

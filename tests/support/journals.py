@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from cto_worker.config import Settings
 from cto_worker.domain.buy_plan import Plan, Step
-from cto_worker.domain.intent_log import PLAN, decode_record
+from cto_worker.domain.intent_codec import PLAN, decode_record
 from cto_worker.domain.journal_ports import Entry, Idempotency
 from cto_worker.domain.market_port import Buy, Order, Outcome, OutcomeStatus, Transfer
 from cto_worker.domain.progress_event import Details, Status, decode

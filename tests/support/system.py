@@ -19,7 +19,7 @@ import requests
 from redis.exceptions import RedisError
 
 from cto_worker.config import Settings
-from cto_worker.domain.intent_log import decode_log
+from cto_worker.domain.intent_codec import decode_log
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.progress_event import decode
 from cto_worker.jobs.celery_app import celery_app

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from cto_worker.domain.intent_log import IntentStatus, decode_log
+from cto_worker.domain.intent_codec import decode_log
+from cto_worker.domain.intent_log import IntentStatus
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Mode, encode

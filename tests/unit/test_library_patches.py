@@ -8,14 +8,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import engineio
 import pytest
 from flask import Flask, abort
 
 from api import library_patches
-from api.rest.request_tracing import BLUEPRINT, trace_requests
+from api.rest.request_spans import REST_PREFIX, trace_requests
 
 ROOT = Path(__file__).parents[2]
 LIBRARIES = ("eventlet", "gevent", "engineio", "socketio", "flask_socketio", "flask", "redis")
@@ -162,11 +161,10 @@ class RecordedTraces:
 def test_a_request_that_an_earlier_hook_refuses_is_traced():
     app, traces = Flask("api"), RecordedTraces()
     app.before_request(lambda: abort(401))
-    app.add_url_rule("/jobs", f"{BLUEPRINT}.all", lambda: "")
-    app.blueprints[BLUEPRINT] = SimpleNamespace(name=BLUEPRINT)
+    app.add_url_rule(f"{REST_PREFIX}jobs", "all", lambda: "")
     trace_requests(app, traces)
-    assert app.test_client().get("/jobs").status_code == 401
-    assert traces.requests == [("GET", "/jobs", "/jobs", ""), 401]
+    assert app.test_client().get("/api/cto/jobs").status_code == 401
+    assert traces.requests == [("GET", "/api/cto/jobs", "/api/cto/jobs", ""), 401]
 
 
 FAILING = """

@@ -12,6 +12,7 @@ from rich.text import Text
 from api.cli.program_name import program
 from api.cli.rest_client import client_for
 from api.cli.shared_options import as_json, at_gateway
+from api.cli.terminal.amount_format import sol
 from api.cli.terminal.job_state_labels import ENDED, RUNNING, buys_of, short_label_of
 from api.cli.terminal.table_output import print_table, terminal
 from api.cli.terminal.time_format import exact_duration, local_time, short_duration
@@ -96,7 +97,7 @@ def _row(job: dict[str, Any], *, shortened: bool) -> tuple[str | Text, ...]:
         job["userId"],
         f"{token[:4]}…{token[-4:]}" if shortened else token,
         job["mode"],
-        f"{job['buyAmount']:g}",
+        sol(job["buyAmount"]),
         _outcome(job),
         buys_of(event),
         short_duration((now_ms - created_ms) / 1_000) if shortened else local_time(created_ms),

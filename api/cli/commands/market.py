@@ -21,6 +21,7 @@ from cto_worker.domain.audit_entry import Action
 from cto_worker.domain.lamports import to_lamports, to_sol
 from cto_worker.errors import ConfigError
 from cto_worker.markets.paper import ledger
+from cto_worker.markets.paper.bonding_curve import TOKEN_UNITS
 from cto_worker.markets.paper.deposits import deposit, reset
 from cto_worker.markets.paper.ledger_summary import job_ids, operation_costs
 from cto_worker.signer.client import SignerClient
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from cto_worker.markets.paper.ledger_summary import OperationCosts
 
 MAX_DEPOSIT_SOL = 1_000_000
-TOKEN_UNITS = 10**6  # base units of a paper token
 _CHAIN_AUDIT = "cto_worker.markets.solana.chain_audit"  # needs the packages of cto[solana]
 
 

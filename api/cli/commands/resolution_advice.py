@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from cto_worker.domain.lamports import to_sol
 from cto_worker.markets.paper import ledger
+from cto_worker.markets.paper.bonding_curve import TOKEN_UNITS
 from cto_worker.markets.paper.ledger_summary import operation_costs
 from cto_worker.store.job_review import Resolution
 from cto_worker.store.store_connection import connect
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from cto_worker.store.job_review import UnknownIntent
 
 NOT_EXECUTED = Resolution(executed=False)
-TOKEN_UNITS = 10**6  # base units of a token with six decimals, as on the supported platforms
 MAX_TIMES_PLANNED = 2  # an executed buy that spent more than this many times its plan is improbable
 
 

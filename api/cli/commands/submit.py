@@ -11,6 +11,7 @@ from api.cli.commands.watch import show_progress
 from api.cli.rest_client import client_for
 from api.cli.shared_options import as_json, at_gateway
 from api.cli.system.demo_tokens import demo_tokens
+from api.cli.terminal.amount_format import sol
 from api.cli.terminal.confirmation import confirm, yes_option
 from cto_worker.config import Settings
 from cto_worker.domain.progress_event import Mode
@@ -55,7 +56,7 @@ def submit(  # noqa: PLR0913 - one parameter per option
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
     gateway = client_for(settings, url, profile)
     question = (
-        f"Buy {fields['tokenAddress']} for {fields['buyAmount']:g} SOL of user {fields['userId']} "
+        f"Buy {fields['tokenAddress']} for {sol(fields['buyAmount'])} SOL of user {fields['userId']} "
         f"at {gateway.url}?"
     )
     confirm(question, yes=yes, required=False)

@@ -26,5 +26,9 @@ def run_system(*, no_flower: bool, workers: int, gateways: int, quiet: bool) -> 
 @click.command("demo")
 @click.option("--keep", is_flag=True, help="Keep the system running after the operations ended.")
 def run_demo(*, keep: bool) -> None:
-    """Run a few operations on a temporary system and show them."""
+    """Run a few operations on a temporary system and show them.
+
+    The system uses no store, archive, signer or key that a CTO_* variable names, and no provider of a
+    blockchain. It runs only on the markets `paper` and `solana`; for `solana` it starts a local chain.
+    """
     demo(terminal(markup=True), keep=keep)

@@ -1,4 +1,4 @@
-"""``cto demo``: a temporary system that runs a few operations of both modes and shows their progress."""
+"""``cto demo``: a temporary system that runs a few operations of both modes, and shows their progress."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from api.cli.job_watcher import watch
 from api.cli.program_name import program
 from api.cli.rest_client import GatewayError, RestClient
 from api.cli.system.demo_market import USER_ID, DemoError, audit
+from api.cli.system.demo_settings import demo_environment
 from api.cli.system.demo_tokens import demo_tokens, uses_local_chain
 from api.cli.system.process_supervisor import die_with_parent, handled
+from api.cli.terminal.amount_format import sol
 from api.cli.terminal.job_state_labels import buys_of, label_of
-from api.cli.terminal.progress_display import Bars, Lines, bars
+from api.cli.terminal.progress_display import Bars, Lines, bars, text_of
 from cto_worker.config import Settings
 from cto_worker.observability.heartbeat_reader import running_processes
 from cto_worker.store.store_connection import connect
@@ -45,13 +47,15 @@ Operation: TypeAlias = tuple[dict[str, Any], str | None]
 
 
 def operations(settings: Settings) -> list[Operation]:
-    """Return each operation, and the errorCode that it must end with."""
+    """Return the operations, each with its expected ``errorCode``; ``None``: it must succeed."""
     pumpfun, bonk, raydium = demo_tokens(settings)
+    # Two operations buy this token at the same time. Each raises the price for the other.
+    pumpfun_buys = {"tokenAddress": pumpfun, "slippageBps": 3_000}
     return [
-        ({"tokenAddress": pumpfun, "mode": "standard", "buyAmount": 2.5, "walletCount": 5}, None),
+        (pumpfun_buys | {"mode": "standard", "buyAmount": 2.5, "walletCount": 5}, None),
         ({"tokenAddress": bonk, "mode": "prefunded", "buyAmount": 1.2, "walletCount": 8}, None),
         ({"tokenAddress": raydium, "mode": "standard", "buyAmount": 0.6, "walletCount": 3}, None),
-        ({"tokenAddress": pumpfun, "mode": "prefunded", "buyAmount": 0.9, "walletCount": 3}, None),
+        (pumpfun_buys | {"mode": "prefunded", "buyAmount": 0.9, "walletCount": 3}, None),
         (
             {"tokenAddress": bonk, "mode": "standard", "buyAmount": 5_000, "walletCount": 5},
             "insufficient_funds",
@@ -70,14 +74,14 @@ def demo(console: Console, *, keep: bool = False) -> None:
         handled(ending, lambda number: sys.exit(128 + number)),
         tempfile.TemporaryDirectory(prefix="cto-demo-") as directory,
     ):
-        environ = {**os.environ, "CTO_DATA_DIR": directory, "CTO_AUTH": "off", "CTO_REDIS_URL": ""}
+        environ = demo_environment(directory, os.environ)
         environ["CTO_PORT"] = environ.get("CTO_PORT") or str(_port(3000))
         environ["CTO_LOCAL_CHAIN_PORT"] = environ.get("CTO_LOCAL_CHAIN_PORT") or str(_port(8899))
         settings = Settings.from_env(environ)
         chain = "a local chain, signer, " if uses_local_chain(settings) else ""
         console.print(f"Starting {chain}store, worker and gateway …")
         with _system(environ, settings):
-            console.print(f"Dashboard, while this runs: [bold]{settings.base_url}/[/]\n")
+            console.print(f"Console, while this runs: [bold]{settings.base_url}/[/]\n")
             _run_operations(console, RestClient(settings.base_url), operations(settings))
             console.print(audit(settings))
             if keep:
@@ -99,11 +103,14 @@ def _run_operations(console: Console, gateway: RestClient, planned: list[Operati
         last = watch(gateway, job_ids, Lines(console))
     console.print(_summary(last, planned))
     for event, (_, expected) in zip(last, planned, strict=True):
-        code = event.get("details", {}).get("errorCode")
-        if code != expected:
-            raise DemoError(
-                f"job {event['jobId']} ended with {code or 'success'}, not {expected or 'success'}"
-            )
+        details = event.get("details", {})
+        if details.get("errorCode") != expected:
+            wanted, got = _result(expected), _result(details.get("errorCode"))
+            raise DemoError(f"job {event['jobId']}: expected {wanted}, got {got}: {text_of(event)}")
+
+
+def _result(code: str | None) -> str:
+    return f"the error {code}" if code else "success"
 
 
 def _summary(last: list[dict[str, Any]], planned: list[Operation]) -> Table:
@@ -115,7 +122,7 @@ def _summary(last: list[dict[str, Any]], planned: list[Operation]) -> Table:
             event["jobId"][:8],
             event["mode"],
             event["platform"],
-            f"{event['buyAmount']:g}",
+            sol(event["buyAmount"]),
             Text(f"failed: {code}, as expected" if code and code == expected else code or label, colour),
             buys_of(event).replace("/", " of "),
             f"{details.get('totalSpent', 0):.6f}",
@@ -151,7 +158,8 @@ def _system(environ: dict[str, str], settings: Settings) -> Iterator[None]:
 
 def _wait_until_ready(child: subprocess.Popen[bytes], settings: Settings, log: Path) -> None:
     deadline_s = time.monotonic() + READY_S
-    # One connection: Python would swallow a SystemExit that a signal raises while an old one is finalized.
+    # One connection for all polls: if a signal raises SystemExit while a closed connection is finalized,
+    # Python ignores it.
     with connect(settings, 1, retry_timeouts=False) as store:
         gateway = RestClient(settings.base_url)
         while not is_ready(store, gateway):
@@ -161,7 +169,7 @@ def _wait_until_ready(child: subprocess.Popen[bytes], settings: Settings, log: P
 
 
 def is_ready(store: Redis, gateway: RestClient) -> bool:
-    """Return whether this system's gateway answers, and not another one that has taken its port."""
+    """Return whether this system's gateway answers, and not that of another system at the same port."""
     try:
         started = bool(running_processes(store, "gateway"))
         gateway.get("/readyz")

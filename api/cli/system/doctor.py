@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as StoreConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as StoreTimeoutError
 
-from api.auth.auth_settings_check import validate_auth_settings
+from api.auth.startup_settings import validate_auth_settings
 from api.cli.program_name import program
 from api.cli.rest_client import GatewayError, RestClient, client_for
 from cto_worker.archive import database

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 from honcho.environ import parse_procfile
 from redis.exceptions import RedisError
 
-from api.auth.auth_settings_check import validate_auth_settings
+from api.auth.startup_settings import validate_auth_settings
 from api.cli import profiles
 from api.cli.program_name import program
 from api.cli.system.demo_tokens import uses_local_chain
@@ -199,7 +199,7 @@ def _json_line(text: str, name: str) -> str:
 
 def _addresses(settings: Settings, *, flower: bool) -> list[str]:
     lines = [
-        f"dashboard   {settings.base_url}/",
+        f"console     {settings.base_url}/",
         f"REST        {settings.base_url}/api/cto/jobs",
         f"Socket.IO   {settings.base_url}/socket.io/",
     ]

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from api.cli.terminal.amount_format import sol
 from api.cli.terminal.job_state_labels import BAD, ENDED, GOOD, RUNNING, WARNING, buys_of, short_label_of
 from api.cli.terminal.progress_display import text_of
 from api.cli.terminal.time_format import exact_duration, local_time, time_zone
-from cto_worker.domain.lamports import LAMPORTS_PER_SOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,13 +45,13 @@ def _facts(job: dict[str, Any]) -> Iterator[tuple[str, str | Text]]:
     yield "owner", f"{latest['userId']}, chat {latest['userChatId']}"
     yield "token", latest["tokenAddress"]
     yield "mode", f"{latest['mode']} on {latest['platform']}"
-    yield "amount", f"{latest['buyAmount']:g} SOL"
+    yield "amount", f"{sol(latest['buyAmount'])} SOL"
     yield "spent", f"{sol(details.get('totalSpent', 0))} SOL, fees included"
     yield "buys", buys_of(latest) or "not planned yet"
     if "tokensBought" in result:
         yield "tokens", f"{result['tokensBought']:,} base units"
-    if recorded := job.get("resolutions"):
-        yield "recorded", _recorded(recorded)
+    if resolutions := job.get("resolutions"):
+        yield "resolved", _resolved(resolutions)
     yield "created", f"{local_time(first['timestamp'])} {time_zone(first['timestamp'])}"
     if job["status"] in ENDED:
         lasted = exact_duration(max(0, latest["timestamp"] - first["timestamp"]))
@@ -61,13 +61,13 @@ def _facts(job: dict[str, Any]) -> Iterator[tuple[str, str | Text]]:
         yield "error", Text(f"{details.get('errorCode', '')}: {details['error']}", BAD)
 
 
-def _recorded(resolutions: list[dict[str, Any]]) -> str:
-    """Return the sums of what operators recorded, which the counts of the job do not include."""
+def _resolved(resolutions: list[dict[str, Any]]) -> str:
+    """Return the sums of the operators' resolutions. The job's counts do not include them."""
     executed = sum(each["executed"] for each in resolutions)
     spent, tokens = (sum(each[name] for each in resolutions) for name in ("spent", "tokens"))
     return (
-        f"{executed} of {len(resolutions)} unknown steps as executed: "
-        f"in addition {sol(spent)} SOL spent, {tokens:,} base units"
+        f"{executed} of {len(resolutions)} unknown steps resolved as executed: "
+        f"{sol(spent)} SOL and {tokens:,} base units in addition to the figures above"
     )
 
 
@@ -117,9 +117,9 @@ def _step_line(step: dict[str, Any]) -> Text:
 
 
 def _resolution_line(found: dict[str, Any]) -> Text:
-    """Return what an operator recorded for an unknown step."""
+    """Return an operator's resolution of an unknown step."""
     result, colour = ("executed", GOOD) if found["executed"] else ("not executed", BAD)
-    line = Text(INDENT * 2).append(f"recorded as {result}", colour)
+    line = Text(INDENT * 2).append(f"resolved as {result}", colour)
     if found["at"]:
         by = f" by {found['by']}" if found["by"] else ""
         line.append(f"{by}, {local_time(found['at'])}")
@@ -137,8 +137,3 @@ def _event_line(event: dict[str, Any]) -> str:
         f"{local_time(event['timestamp'])}  {event['seq']:>3}  {run:<6} {event['progress']:>6.2f} %  "
         + " ".join(text_of(event).split())
     )
-
-
-def sol(amount: float) -> str:
-    """Return an amount of SOL with all its decimals, and without trailing zeros."""
-    return f"{round(amount * LAMPORTS_PER_SOL) / LAMPORTS_PER_SOL:.9f}".rstrip("0").rstrip(".")

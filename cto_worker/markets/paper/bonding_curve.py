@@ -10,9 +10,10 @@ All arithmetic uses integers and is exact: lamports, and base units (a millionth
 
 from __future__ import annotations
 
+TOKEN_UNITS = 10**6  # base units of a token
 VIRTUAL_LAMPORTS = 30 * 10**9
-VIRTUAL_TOKENS = 1_073_000_000 * 10**6
-TOKENS_FOR_SALE = 793_100_000 * 10**6
+VIRTUAL_TOKENS = 1_073_000_000 * TOKEN_UNITS
+TOKENS_FOR_SALE = 793_100_000 * TOKEN_UNITS
 FEE_BPS = 100
 
 

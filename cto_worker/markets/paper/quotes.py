@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cto_worker.domain.lamports import to_sol
+from cto_worker.domain.lamports import format_sol
 from cto_worker.errors import OrderRejectedError
 from cto_worker.markets.paper import bonding_curve
 
@@ -37,7 +37,7 @@ class Quotes:
         if tokens < min_tokens:
             raise OrderRejectedError(
                 "slippage_exceeded",
-                f"{to_sol(lamports):.9g} SOL now buy {tokens} base units, less than the order's limit of "
+                f"{format_sol(lamports)} SOL now buy {tokens} base units, less than the order's limit of "
                 f"{min_tokens}",
             )
         self.lamports[wallet] = balance - lamports - fees
@@ -52,6 +52,6 @@ class Quotes:
         if balance < needed:
             raise OrderRejectedError(
                 "insufficient_funds",
-                f"wallet {wallet} holds {to_sol(balance):.9g} SOL, but {to_sol(needed):.9g} SOL are needed",
+                f"wallet {wallet} holds {format_sol(balance)} SOL, but {format_sol(needed)} SOL are needed",
             )
         return balance

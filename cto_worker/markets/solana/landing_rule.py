@@ -4,7 +4,8 @@ Two transactions of one intent can both execute, so an order is replaced only if
 A node's answer is relative to the block that this node has seen: a missing status and a height from two
 different views prove nothing. An order has expired if a node that knows every *finalized* block up to the
 last one that could contain the order, and searched its history, has no status for it. The answers of several
-independent providers must agree. Everything else is pending: the caller asks again, and never replaces it.
+independent providers must agree. Everything else is pending: the caller queries again, and never replaces a
+pending order.
 
 Heights decide, not times: a blockhash is valid for 150 blocks, whatever a block takes.
 """

@@ -211,7 +211,7 @@ IN_ARCHIVE = {
         ["entry 3 was modified in the archive"],
     ),
     "deleted": (damage_row("DELETE FROM audit_entries"), ["entry 3 is missing"]),
-    "replaced": (forge_row, ["entry 3 was replaced: entry 4 follows another one"]),
+    "replaced": (forge_row, ["entry 3 was replaced: entry 4 contains the hash of a different entry"]),
 }
 
 

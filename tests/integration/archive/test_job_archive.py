@@ -16,7 +16,8 @@ from cto_worker.archive.compression import unpacked
 from cto_worker.archive.job_archive import DELETED_AT_ONCE, archive, delete_ended_before
 from cto_worker.archive.tables import DOCUMENTS, JOBS, METADATA, SIGNATURES, WALLETS
 from cto_worker.domain.ended_job import EndedJob
-from cto_worker.domain.intent_log import IntentRecord, IntentStatus, encode_plan, encode_record
+from cto_worker.domain.intent_codec import encode_plan, encode_record
+from cto_worker.domain.intent_log import IntentRecord, IntentStatus
 from cto_worker.domain.progress_event import Details, Status, encode
 from cto_worker.domain.purchase_outcome import PurchaseOutcome
 from cto_worker.errors import ArchiveUnavailableError

@@ -28,7 +28,8 @@ from support.samples import FIRST_EVENT
 
 from cto_worker.config import Settings
 from cto_worker.domain.buy_plan import Plan, Step
-from cto_worker.domain.intent_log import PLAN, IntentRecord, IntentStatus, decode_record, settled
+from cto_worker.domain.intent_codec import PLAN, decode_record
+from cto_worker.domain.intent_log import IntentRecord, IntentStatus, settled
 from cto_worker.domain.journal_ports import Entry
 from cto_worker.domain.market_port import Buy, Order, Outcome, OutcomeStatus, Transfer
 from cto_worker.domain.progress_event import Details, ProgressEvent, Status, decode

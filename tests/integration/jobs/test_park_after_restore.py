@@ -10,7 +10,7 @@ from kombu import Queue
 from prometheus_client import CollectorRegistry
 from support.waiting import wait_until
 
-from cto_worker.domain.intent_log import decode_log
+from cto_worker.domain.intent_codec import decode_log
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.errors import WorkersRunningError
 from cto_worker.jobs.celery_app import celery_app

@@ -11,7 +11,7 @@ from support.journals import LEASE_MS, Real
 from support.samples import operation
 from support.takeover import InterruptedPort, Interruption, Killed
 
-from cto_worker.domain.intent_log import decode_log
+from cto_worker.domain.intent_codec import decode_log
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.errors import OperationFailed

@@ -17,7 +17,7 @@ from api.realtime.websocket_connection import PING_INTERVAL_S, SILENCE_TIMEOUT_S
 from api.realtime.websocket_route import _Upgraded
 from api.relay.send_queue import MAX_WRITE_BYTES
 from api.relay.websocket_frame_encoder import text_frame
-from api.server.socket_poller import SocketPoller
+from api.server.connection_poller import ConnectionPoller
 from api.server.websocket_transport import WebSocketEngine
 
 ANSWER = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
@@ -43,11 +43,11 @@ class Connection:
 class Served:
     """The clients of a gateway, and the far ends of their connections."""
 
-    def __init__(self, sessions, epoll):
+    def __init__(self, service, epoll):
         self.threads, self.theirs = [], []
-        self.poller = SocketPoller(epoll, lambda callback: callback())
+        self.poller = ConnectionPoller(epoll, lambda callback: callback())
         self.clients = WebSocketClients(
-            sessions, WebSocketEngine(self._detach, self.poller, self._spawn), 32_768
+            service, WebSocketEngine(self._detach, self.poller, self._spawn), 32_768
         )
 
     def _detach(self, _):
@@ -75,9 +75,9 @@ class Served:
 
 
 @pytest.fixture
-def served(sessions):
+def served(service):
     with select.epoll() as epoll:
-        served = Served(sessions, epoll)
+        served = Served(service, epoll)
         yield served
         for theirs in served.theirs:
             theirs.close()
@@ -176,16 +176,16 @@ def test_a_client_whose_token_ends_before_its_handshake_is_answered_is_closed(se
     assert sent.endswith(CLOSE_1008)
 
 
-def test_a_connection_that_cannot_be_opened_does_not_count(served, sessions):
+def test_a_connection_that_cannot_be_opened_does_not_count(served, service):
     def fail(_):
         raise OSError("unexpected")
 
     served.clients.engine = WebSocketEngine(fail, served.poller, served._spawn)
     client = served.connect()
-    assert sessions.connections._by_user
+    assert service.connections._by_user
     with Flask("api").app_context(), pytest.raises(OSError, match="unexpected"):
         _Upgraded(client, ANSWER)({}, None)
-    assert not sessions.connections._by_user
+    assert not service.connections._by_user
 
 
 def test_bytes_of_the_client_do_not_delay_the_close_frame(served):

@@ -17,7 +17,7 @@ from api.auth.token_revocations import Revocations
 from api.errors import CODE_OF_STATUS, ERRORS
 from api.limits.fifo_semaphore import FifoSemaphore
 from api.realtime import sse, websocket_route
-from api.realtime.client_sessions import ClientSessions
+from api.realtime.client_service import ClientService
 from api.realtime.connection_registry import ConnectionRegistry
 from api.realtime.socketio_transport import make_socketio, register
 from api.realtime.websocket_connection import WebSocketClients
@@ -78,13 +78,13 @@ def whole(app, store, settings):
     """The app and its Socket.IO server with all routes and handlers, for inspection only."""
     socketio = make_socketio(app, async_mode="threading")
     authenticator, history = Authenticator(settings, Revocations(store).revoked), JournalQueries(store)
-    sessions = ClientSessions(
+    service = ClientService(
         authenticator, ConnectionRegistry(None, 1), FifoSemaphore(), Relay(store, history), history
     )
-    register(socketio, sessions)
+    register(socketio, service)
     app.register_blueprint(metrics_endpoint.blueprint(lambda: read_system_counts(store), history.backlog))
-    app.register_blueprint(sse.blueprint(sessions))
-    app.register_blueprint(websocket_route.blueprint(WebSocketClients(sessions, None, 1)))
+    app.register_blueprint(sse.blueprint(service))
+    app.register_blueprint(websocket_route.blueprint(WebSocketClients(service, None, 1)))
     return app, socketio.server
 
 

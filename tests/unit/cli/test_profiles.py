@@ -87,8 +87,8 @@ def test_options_come_before_the_environment_and_both_before_the_default_profile
 def test_a_signed_token_is_never_sent_to_a_saved_gateway():
     client = client_for(Settings(jwt_secret="s" * 32), None, "main")
     assert client.token() == SAVED.token
-    assert "CTO_JWT_SECRET has no effect here: a saved profile names the gateway" in client.access_advice
-    assert "has no effect" in client_for(Settings(jwt_secret="s" * 32), "http://x").access_advice
+    assert "CTO_JWT_SECRET is ignored, because a saved profile selects the gateway" in client.access_advice
+    assert "is ignored" in client_for(Settings(jwt_secret="s" * 32), "http://x").access_advice
     assert "set CTO_JWT_SECRET" in client_for(Settings(jwt_secret="s" * 32), LOCAL).access_advice
 
 

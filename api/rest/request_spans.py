@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
     from cto_worker.observability.traces_port import Traces
 
-BLUEPRINT = "jobs"  # not the streams: their spans would last as long as the connection
+REST_PREFIX = "/api/cto/"
+STREAMS = "streams"  # the blueprint of event streams, which last as long as their connections
 
 
 def trace_requests(app: Flask, traces: Traces) -> None:
-    """Trace each request to a route of REST, including refused requests."""
+    """Trace each request to a route of the REST API, including refused requests."""
 
     def dispatch_traced(dispatch: Callable[..., Response], *context: Any) -> Response:
-        if request.blueprint != BLUEPRINT:
+        if not _is_rest():
             return dispatch(*context)
         route, cause = str(request.url_rule), request.headers.get("traceparent", "")
         with traces.request(request.method, route, request.path, cause) as set_status:
@@ -31,3 +32,9 @@ def trace_requests(app: Flask, traces: Traces) -> None:
             return response
 
     library_patches.wrap_dispatch(app, dispatch_traced)
+
+
+def _is_rest() -> bool:
+    """Return whether the request is to a route of the REST API. Pages and health checks are not."""
+    rule = request.url_rule
+    return rule is not None and rule.rule.startswith(REST_PREFIX) and request.blueprint != STREAMS

@@ -1,4 +1,4 @@
-"""The check of the store for ``/readyz``: at most one at a time, however many requests ask."""
+"""The ping of the store for ``/readyz``, which concurrent requests share."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 VALID_S = 0.5  # how long the result of a check is used
 
 
-class ReadinessCheck:
-    """Pings the store. Health checks are not counted, so they must not use up its connections."""
+class StorePing:
+    """Pings the store. Health checks have no rate limit, so at most one of them uses a connection."""
 
     def __init__(self, store: Redis) -> None:
         self._store = store

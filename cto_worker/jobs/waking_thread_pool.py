@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from celery.concurrency.thread import TaskPool as ThreadPool
+from celery.concurrency.thread import TaskPool
 from kombu.asynchronous import get_event_loop
 
 if TYPE_CHECKING:
     from celery.concurrency.thread import ApplyResult
 
 
-class TaskPool(ThreadPool):  # type: ignore[misc]  # Celery ships no types
+class WakingThreadPool(TaskPool):  # type: ignore[misc]  # Celery ships no types
     """A thread pool that wakes Celery's event loop when a task ends.
 
     With ``worker_disable_prefetch`` a full worker stops reading its queue. Celery 5.7 checks for a free

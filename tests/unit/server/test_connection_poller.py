@@ -5,18 +5,16 @@ from __future__ import annotations
 import select
 import socket
 from functools import partial
-from types import SimpleNamespace
 
 import pytest
-from greenlet import getcurrent, greenlet
 
-from api.server.socket_poller import CallbackThreads, SocketPoller
+from api.server.connection_poller import ConnectionPoller
 
 
 @pytest.fixture
 def poller():
     with select.epoll() as epoll:
-        yield SocketPoller(epoll, lambda callback: callback())
+        yield ConnectionPoller(epoll, lambda callback: callback())
 
 
 @pytest.fixture
@@ -65,21 +63,3 @@ def test_an_error_of_one_callback_stops_only_that_callback(poller, pair, caplog)
     poller.poll()
     assert caplog.text.count("unexpected error in a connection's callback") == 1
     assert len(served) == 2
-
-
-def test_callbacks_run_one_after_another_in_the_same_thread_unless_one_blocks():
-    main, threads, blocked = getcurrent(), [], []
-    runner = CallbackThreads(SimpleNamespace(switch=main.switch), greenlet, getcurrent)
-
-    def block():
-        threads.append(getcurrent())
-        blocked.append(getcurrent())
-        main.switch()
-
-    for callback in (lambda: threads.append(getcurrent()), block, lambda: threads.append(getcurrent())):
-        runner.run(callback)
-    assert threads[0] is threads[1], "an idle thread runs the next callback"
-    assert threads[2] is not threads[1], "a blocked thread does not"
-    blocked[0].switch()
-    runner.run(lambda: threads.append(getcurrent()))
-    assert threads[3] is threads[1], "the blocked one ended last, so it runs the next"

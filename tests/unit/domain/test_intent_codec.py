@@ -7,18 +7,15 @@ import json
 import pytest
 
 from cto_worker.domain.buy_plan import Plan, Step
-from cto_worker.domain.intent_log import (
+from cto_worker.domain.intent_codec import (
     PLAN,
-    IntentRecord,
-    IntentStatus,
-    Resolver,
     decode_log,
     decode_plan,
     decode_record,
     encode_plan,
     encode_record,
-    settled,
 )
+from cto_worker.domain.intent_log import IntentRecord, IntentStatus, Resolver, settled
 from cto_worker.domain.market_port import Buy, Order, Outcome, OutcomeStatus
 
 ORDER = Order("j1:w1:buy.1", "signature", b"\x00exact bytes\xff")

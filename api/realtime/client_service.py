@@ -1,4 +1,4 @@
-"""Sessions: connecting, joining, resuming and renewing a token, the same for Socket.IO, SSE and ``/ws``.
+"""The operations of a connected client: connect, disconnect, join, resume, refresh its token.
 
 A join or a resume reads from the store first. The number of simultaneous look-ups is limited, and the others
 wait in order. So thousands of clients that reconnect together leave the store's connections to REST.
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientSessions:
-    """The parts that all transports share, and the operations on them."""
+class ClientService:
+    """The operations that a transport calls for a client."""
 
     authenticator: Authenticator
     connections: ConnectionRegistry
@@ -46,7 +46,7 @@ class ClientSessions:
         self.connections.add(subscriber, caller)
 
     def disconnect(self, subscriber: Subscriber) -> None:
-        """Remove a client, whose connection has ended or ends after the queued items."""
+        """Remove a client. Its connection has ended, or ends after the queued items."""
         self.connections.remove(subscriber)
         self.relay.remove(subscriber)
 
@@ -76,7 +76,7 @@ class ClientSessions:
         ended = self._authorize(subscriber, job_room(job_id))
         try:
             self.relay.resume(subscriber, job_id, after, answer, ended=ended)
-        except JobNotFoundError:  # in the store
+        except JobNotFoundError:  # the store no longer has the job: read the archive
             with self.lookup_slots.slot():
                 archived = self.history.archived_events(job_id, after)
             if archived is None:

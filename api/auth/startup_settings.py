@@ -1,4 +1,4 @@
-"""The check of the authentication settings before a gateway starts."""
+"""The settings of a gateway or dispatcher at its start, and the check of their authentication."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def validate_auth_settings(settings: Settings) -> None:
 
 
 def settings_or_exit(program: str, *checks: Callable[[Settings], object]) -> Settings:
-    """Return the settings of the environment if a gateway is safe to start with them.
+    """Return the settings of the environment. Ends the process with ``EX_CONFIG`` if a check fails.
 
-    ``checks`` are further checks, which raise :class:`ConfigError`. If one fails, the process ends with the
-    status ``EX_CONFIG``, and the message names the ``program``.
+    ``checks`` are checks besides :func:`validate_auth_settings`, which raise :class:`ConfigError`. The error
+    message names the ``program``.
     """
     try:
         settings = Settings.from_env()
