@@ -38,7 +38,7 @@ from cto_worker.jobs.job_runner import JobRunner
 from cto_worker.jobs.lease_keeper import LeaseKeeper
 from cto_worker.jobs.orphan_sweeper import OrphanSweeper
 from cto_worker.market_registry import platforms
-from cto_worker.markets.market_loader import make_market
+from cto_worker.markets.market_loader import description, make_market
 from cto_worker.observability import logging_setup
 from cto_worker.observability.flower_phase_events import FlowerPhaseEvents
 from cto_worker.observability.metered_journal import MeteredJobStore, metered
@@ -116,6 +116,7 @@ heartbeat = ProcessHeartbeat(
     "worker",
     REGISTRY,
     lambda: {"operations": keeper.running_jobs, "slots": settings.worker_concurrency},
+    description(market, settings.market),
 )
 register(app, runner, traces)
 

@@ -1,4 +1,7 @@
-"""``GET /api/cto/system`` for operators: processes, queues, and the jobs of the last hour."""
+"""``GET /api/cto/system`` for operators: processes, queues, and the jobs of the last hour.
+
+``GET /api/cto/market`` tells every caller the kind of money that moves.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,14 @@ from api.metric_definitions import HEARTBEAT_LATE
 from api.rest.request_parsing import query
 from api.rest.responses import success
 from cto_worker.domain.field_types import Count, JobId, doc
-from cto_worker.observability.heartbeat_reader import read_system_counts
+from cto_worker.observability.heartbeat_reader import read_processes, read_system_counts
 from cto_worker.observability.last_hour_statistics import EndedJobs, read_last_hour
 from cto_worker.observability.process_heartbeat import VERSION
 from cto_worker.store.journal_queries import JournalQueries
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from redis import Redis
 
     from cto_worker.observability.heartbeat_reader import Process
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 
 ProcessName = Annotated[str, doc("Host name and process id")]
 Version = Annotated[str, doc("The release that the process runs; empty before 0.3")]
+_KINDS_OF_MONEY = "`simulated`, `local_chain` (play money) or `real`"
 HeartbeatAge = Annotated[Count, doc("Milliseconds since its last heartbeat; it sends one every 2 s")]
 
 
@@ -37,6 +43,8 @@ class Worker(Struct, rename="camel"):
     slots: Annotated[Count, doc("Operations that may run at the same time")]
     heartbeat_age_ms: HeartbeatAge
     version: Version
+    market: Annotated[str, doc("Its market, such as `solana: local chain`; empty before 0.3")]
+    money: Annotated[str, doc(f"The kind of money in this market: {_KINDS_OF_MONEY}; empty before 0.3")]
 
 
 class Gateway(Struct, rename="camel"):
@@ -87,6 +95,18 @@ class StoreState(Struct, rename="camel"):
     ]
 
 
+class MarketState(Struct, rename="camel"):
+    """The market in which operations run."""
+
+    money: Annotated[
+        str,
+        doc(
+            f"The kind of money that moves: {_KINDS_OF_MONEY}; empty if no worker runs, or if the running "
+            "workers do not all report the same"
+        ),
+    ]
+
+
 class SystemState(Struct, rename="camel"):
     """The state of the whole system."""
 
@@ -110,7 +130,7 @@ class SystemState(Struct, rename="camel"):
 
 
 def blueprint(store: Redis) -> Blueprint:
-    """Return the route."""
+    """Return the routes."""
     routes = Blueprint("system", __name__, url_prefix="/api/cto")
     history = JournalQueries(store)
 
@@ -120,7 +140,18 @@ def blueprint(store: Redis) -> Blueprint:
         require_operator("the state of the system")
         return success(msgspec.json.encode(system_state(store, history)))
 
+    @routes.get("/market")
+    def market() -> Response:
+        query(request, ())
+        return success(msgspec.json.encode(MarketState(money_of(read_processes(store)))))
+
     return routes
+
+
+def money_of(processes: Sequence[Process]) -> str:
+    """Return the kind of money of all running workers. Empty if it differs, or one does not report it."""
+    kinds = {process.money for process in processes if process.kind == "worker" and not process.ended}
+    return kinds.pop() if len(kinds) == 1 else ""
 
 
 def system_state(store: Redis, history: JournalQueries) -> SystemState:
@@ -144,7 +175,9 @@ def system_state(store: Redis, history: JournalQueries) -> SystemState:
 
 def _worker(process: Process) -> Worker:
     operations, slots = (round(process.gauges.get(name, 0)) for name in ("operations", "slots"))
-    return Worker(process.name, operations, slots, process.age_ms, process.version)
+    return Worker(
+        process.name, operations, slots, process.age_ms, process.version, process.market, process.money
+    )
 
 
 def _gateway(process: Process) -> Gateway:

@@ -16,7 +16,7 @@ from api.rest.audit_view import AuditList
 from api.rest.job_list_views import Summary
 from api.rest.job_views import Cancelling, Created, ResolvedStep, Wallets
 from api.rest.review_views import JobReview, ResolutionSchema
-from api.rest.system_view import SystemState
+from api.rest.system_view import MarketState, SystemState
 from api.spec import yaml_template
 from cto_worker.domain.operation_request import RequestSchema
 from cto_worker.domain.progress_event import ProgressEvent, StepResult
@@ -72,6 +72,7 @@ def response_schemas() -> dict[str, Any]:
         Summary,
         JobReview,
         SystemState,
+        MarketState,
         AuditList,
     )
     classes = (*responses, ProgressEvent)

@@ -120,8 +120,28 @@ class Outcome:
     error: str = ""
 
 
+class Money(StrEnum):
+    """The kind of money that moves in a market."""
+
+    SIMULATED = "simulated"  # numbers in a store, without a chain
+    LOCAL_CHAIN = "local_chain"  # play money on a chain for development
+    REAL = "real"  # or possibly real: of any market that does not say otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class MarketDescription:
+    """Description of a market, for operators and the console."""
+
+    text: str  # for operators, e.g. "solana: mainnet"
+    money: Money = Money.REAL
+
+
 class Market(Protocol):
-    """A place where orders execute. Every method may raise :class:`~cto_worker.errors.MarketError`."""
+    """A place where orders execute. Every method may raise :class:`~cto_worker.errors.MarketError`.
+
+    A market may have an attribute ``description``, a :class:`MarketDescription`. Without it, its money counts
+    as real.
+    """
 
     patience_s: float  # how long a run retries a query or waits for an outcome; more than an order's life
 

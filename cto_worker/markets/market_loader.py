@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from cto_worker.domain.market_port import Market
+from cto_worker.domain.market_port import Market, MarketDescription
 from cto_worker.errors import ConfigError
 from cto_worker.market_registry import load_factory
 
@@ -38,6 +38,12 @@ def make_market(settings: Settings, connect: Callable[[str], Any]) -> Market:
             f"{', '.join(missing)}. Implement the port (docs/how-to/own-market.md)"
         )
     return market
+
+
+def description(market: Market, name: str) -> MarketDescription:
+    """Return the market's own description, or one with its name in ``CTO_MARKET``."""
+    own = getattr(market, "description", None)
+    return own if isinstance(own, MarketDescription) else MarketDescription(name)
 
 
 def missing_parts(market: object) -> list[str]:

@@ -27,6 +27,8 @@ class Process:
     ended: bool = False  # whether it has shut down; otherwise it runs, or was killed
     version: str = ""  # of the project; empty if the process is of a release that does not report it
     age_ms: int = 0  # of the heartbeat
+    market: str = ""  # of a worker, as its market describes itself; empty if its release does not report it
+    money: str = ""  # of this market, a value of :class:`cto_worker.domain.market_port.Money`; or empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,6 @@ class SystemCounts:
 
     counts: Mapping[tuple[str, tuple[tuple[str, str], ...]], float]  # by sample name and labels
     processes: list[Process]  # running: with a heartbeat in the last 15 s, and not shut down
-    ended: list[Process]  # that have shut down in the last 15 s
     lost: list[Process]  # silent for less than a day, not shut down, and not replaced by one of the same name
 
 
@@ -45,30 +46,16 @@ def read_system_counts(store: Redis) -> SystemCounts:
         pipeline.hgetall(keys.COUNTS)
         pipeline.hgetall(keys.PROCESSES)
         pipeline.time()
-        counts, processes, (now_s, now_us) = pipeline.execute()
-    recent: list[Process] = []
-    silent: dict[tuple[str, str], Process] = {}
-    for entry in processes.values():
-        sent_ms, _, content = entry.split(b" ", 2)
-        age_ms = now_s * 1_000 + now_us // 1_000 - int(sent_ms)
-        process = _process(json.loads(content), age_ms)
-        if age_ms <= SILENCE_MS:
-            recent.append(process)
-        else:
-            silent[process.kind, process.name] = process
-    replaced = {(process.kind, process.name) for process in recent}
+        counts, entries, now = pipeline.execute()
+    recent, lost = _recent_and_lost(entries, now)
     return SystemCounts(
-        counts={_key(field): float(value) for field, value in counts.items()},
-        processes=[process for process in recent if not process.ended],
-        ended=[process for process in recent if process.ended],
-        lost=[process for name, process in silent.items() if not process.ended and name not in replaced],
+        {_key(field): float(value) for field, value in counts.items()}, _not_ended(recent), lost
     )
 
 
-def _process(content: dict[str, Any], age_ms: int) -> Process:
-    gauges = content["gauges"]
-    ended = bool(gauges.pop(ENDED, 0))
-    return Process(content["kind"], content["name"], gauges, ended, content.get("version", ""), age_ms)
+def read_processes(store: Redis) -> list[Process]:
+    """Return the running processes, as in :class:`SystemCounts`. Raises ``RedisError``."""
+    return _not_ended(_read_recent(store))
 
 
 def running_processes(store: Redis, kind: str) -> list[str]:
@@ -76,7 +63,7 @@ def running_processes(store: Redis, kind: str) -> list[str]:
 
     Raises ``RedisError``.
     """
-    return sorted({process.name for process in read_system_counts(store).processes if process.kind == kind})
+    return sorted(process.name for process in read_processes(store) if process.kind == kind)
 
 
 def recent_processes(store: Redis, kind: str) -> list[str]:
@@ -84,8 +71,46 @@ def recent_processes(store: Redis, kind: str) -> list[str]:
 
     Raises ``RedisError``.
     """
-    found = read_system_counts(store)
-    return sorted({process.name for process in [*found.processes, *found.ended] if process.kind == kind})
+    return sorted(process.name for process in _read_recent(store) if process.kind == kind)
+
+
+def _read_recent(store: Redis) -> list[Process]:
+    with store.pipeline(transaction=False) as pipeline:
+        pipeline.hgetall(keys.PROCESSES)
+        pipeline.time()
+        return _recent_and_lost(*pipeline.execute())[0]
+
+
+def _not_ended(processes: list[Process]) -> list[Process]:
+    return [process for process in processes if not process.ended]
+
+
+def _recent_and_lost(
+    entries: Mapping[bytes, bytes], now: tuple[int, int]
+) -> tuple[list[Process], list[Process]]:
+    """Return the processes with a heartbeat in the last 15 s, and the lost ones as in :class:`SystemCounts`.
+
+    ``now`` is in seconds and microseconds.
+    """
+    recent: dict[tuple[str, str], Process] = {}
+    silent: dict[tuple[str, str], Process] = {}
+    processes = [_process(entry, now[0] * 1_000 + now[1] // 1_000) for entry in entries.values()]
+    # The newest last: a container that starts again has the name of the process before it.
+    for process in sorted(processes, key=lambda process: -process.age_ms):
+        (recent if process.age_ms <= SILENCE_MS else silent)[process.kind, process.name] = process
+    lost = [process for name, process in silent.items() if not process.ended and name not in recent]
+    return list(recent.values()), lost
+
+
+def _process(entry: bytes, now_ms: int) -> Process:
+    sent_ms, _, text = entry.split(b" ", 2)
+    content: dict[str, Any] = json.loads(text)
+    gauges = content["gauges"]
+    ended = bool(gauges.pop(ENDED, 0))
+    version, market, money = (content.get(name, "") for name in ("version", "market", "money"))
+    return Process(
+        content["kind"], content["name"], gauges, ended, version, now_ms - int(sent_ms), market, money
+    )
 
 
 def _key(field: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from redis import Redis
 
+    from cto_worker.domain.market_port import MarketDescription
+
 log = logging.getLogger(__name__)
 
 VERSION = version("cto")
@@ -39,14 +41,23 @@ ENDED = "ended"  # stored among the gauges, because readers of an earlier releas
 
 
 class ProcessHeartbeat:
-    """Sends the heartbeats of this process. ``gauges`` returns its current values by name."""
+    """Sends the heartbeats of this process. ``gauges`` returns its current values by name.
+
+    ``market`` is that of a worker.
+    """
 
     def __init__(
-        self, store: Redis, kind: str, registry: CollectorRegistry, gauges: Callable[[], Mapping[str, float]]
+        self,
+        store: Redis,
+        kind: str,
+        registry: CollectorRegistry,
+        gauges: Callable[[], Mapping[str, float]],
+        market: MarketDescription | None = None,
     ) -> None:
         self._write = Script(store, "heartbeat")
         self._kind, self._registry, self._gauges = kind, registry, gauges
         self._id, self._name = str(uuid4()), f"{socket.gethostname()}:{os.getpid()}"
+        self._market = {"market": market.text, "money": market.money} if market else {}
         self._stored: dict[str, float] = {}  # counts that the store has of this process
         self._number = 0
         self._unsent: tuple[dict[str, float], list[Any], dict[str, Any]] | None = None
@@ -95,6 +106,7 @@ class ProcessHeartbeat:
             growth = {field: value - self._stored.get(field, 0.0) for field, value in counts.items()}
             gauges = {**self._gauges(), **({ENDED: 1.0} if self._ended else {})}
             content = {"kind": self._kind, "name": self._name, "version": VERSION, "gauges": gauges}
+            content |= self._market
             self._number += 1
             grown = {field: value for field, value in growth.items() if value}
             by_minute = {field: value for field, value in grown.items() if BY_MINUTE.match(field)}

@@ -51,6 +51,7 @@ ROUTES = {
     ("GET", "/api/cto/job/<job_id>/review"): OPERATORS,
     ("POST", "/api/cto/job/<job_id>/resolve"): OPERATORS,
     ("GET", "/api/cto/system"): OPERATORS,
+    ("GET", "/api/cto/market"): ALL,
     ("GET", "/api/cto/audit"): OPERATORS,
     ("GET", "/metrics"): WATCHERS,
     ("GET", "/ws"): ALL,  # each room is authorized later

@@ -148,6 +148,7 @@ def test_users_see_neither_reviews_nor_the_system(guarded, page, troubles, user)
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("#connection")).to_have_attribute("data-state", "live")
     expect(page.get_by_role("link", name="System")).to_have_count(0)
+    expect(page.get_by_text("Simulated market: no real money", exact=True)).to_be_visible()
     only = {
         "system": "see the state of the system",
         "review": "review operations",

@@ -8,12 +8,14 @@ from contextlib import closing, contextmanager
 
 import pytest
 import requests
-from browser.console_page import open_console, row, start, wallets
+from browser.console_page import FITS, open_console, row, start, wallets
 from playwright.sync_api import expect
+from prometheus_client import CollectorRegistry
 from support.tokens import token
 from support.waiting import wait_until
 
 from api.auth.token_revocations import revoke
+from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 from cto_worker.store import keys
 
 
@@ -195,6 +197,25 @@ def test_an_unknown_address_is_a_page_and_that_of_the_api_is_json(system, page, 
         == "not_found"
     )
     assert requests.get(f"{system.url}/nope", timeout=10).json()["error"]["code"] == "not_found"
+
+
+def test_play_money_is_called_so_on_every_page(system, page, screenshot):
+    badge = page.get_by_text("Simulated market: no real money", exact=True)
+    for width in (1_200, 360):
+        page.set_viewport_size({"width": width, "height": 800})
+        for path in ("/", "/operations/unknown", "/review", "/audit", "/system"):
+            open_console(page, system, path)
+            expect(badge).to_be_visible()
+            assert page.evaluate(FITS), (path, width)
+        screenshot(page, f"play-money-{width}")
+    with system.store() as store:
+        other = ProcessHeartbeat(store, "worker", CollectorRegistry(), dict)  # reports no market
+        other.send()
+        with page.expect_response("**/api/cto/market") as response:
+            open_console(page, system)
+        other.end()
+    assert response.value.json()["data"] == {"money": ""}
+    expect(badge).to_have_count(0)
 
 
 def test_the_theme_is_remembered(system, page):

@@ -110,6 +110,7 @@ def test_the_chain_shows_one_execution_of_each_intent(services, blocks, system, 
     assert stopped.process.wait(60) == 0, "it follows its orders in flight, and hands its jobs over"
     system.wait_for_end(trial.jobs, timeout_s=120)
     trial.faults({})
+    assert system.get("/api/cto/market") == {"money": "local_chain"}
     assert all(trial.attempt(job_id) >= 3 for job_id in jobs), "two takeovers"
     assert canary.in_memory(frozen.process.pid, gateway.process.pid) == {}
     check_jobs_and_chain(trial)

@@ -15,11 +15,12 @@ from api.cli.system.doctor import examine
 from api.spec import openapi
 from cto_worker import market_registry
 from cto_worker.config import Settings
+from cto_worker.domain.market_port import MarketDescription, Money
 from cto_worker.errors import ConfigError, InvalidRequestError
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
 from cto_worker.market_registry import MARKETS, names, platforms
-from cto_worker.markets.market_loader import make_market
+from cto_worker.markets.market_loader import description, make_market
 from cto_worker.store.store_connection import connect
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
@@ -96,6 +97,12 @@ def test_each_of_our_markets_has_every_part_of_the_port_and_names_its_platforms(
         assert made(name, lambda _: store)
         assert platforms(name)
     assert made("paper", lambda _: store).check().startswith("paper")
+
+
+def test_a_market_without_a_description_counts_as_real_money(here, store):
+    plain = made(f"{here}:anonymous")
+    assert description(plain, "acme") == MarketDescription("acme", Money.REAL)
+    assert description(made("paper", lambda _: store), "paper").money is Money.SIMULATED
 
 
 def test_a_factory_is_called_with_the_settings_and_the_way_to_the_store(here):

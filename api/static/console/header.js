@@ -6,6 +6,7 @@ import { Session } from "/static/console/session.js";
 import { T } from "/static/console/texts.js";
 
 const REVIEW_INTERVAL_MS = 30_000;
+const MONEY_INTERVAL_MS = 10_000;
 const REVIEW_LIMIT = 100;
 
 export function Header({ session, route, openKeys }) {
@@ -21,6 +22,7 @@ export function Header({ session, route, openKeys }) {
       ${session.isOperator && link("audit", "/audit")}
       ${session.isOperator && link("system", "/system")}
     </nav>
+    <${PlayMoney} session=${session} />
     <div class="tools">
       <${ConnectionState} session=${session} />
       <${Caller} session=${session} />
@@ -36,6 +38,13 @@ function useReviewCount(session) {
   const { data, reload } = useRequest(load, "reviews", REVIEW_INTERVAL_MS);
   useEffect(() => session.events.onComplete((event) => { if (neededReview(event)) reload(); }), [session]);
   return data ?? 0;
+}
+
+/** Without an answer, and for real money, nothing is shown: a wrong "play money" would be worse. */
+function PlayMoney({ session }) {
+  const { data, error } = useRequest(() => session.rest.request("GET", "/api/cto/market"), "market", MONEY_INTERVAL_MS);
+  const text = !error && T.playMoney[data?.money];
+  return text && html`<span class="badge play-money">${text}</span>`;
 }
 
 function ConnectionState({ session }) {

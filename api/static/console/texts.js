@@ -37,6 +37,7 @@ export const T = {
     idle: "connecting", connecting: "connecting", live: "live", polling: "live, by polling", waiting: "not connected", refused: "refused",
     closed: "closed", signedOut: "not signed in",
   },
+  playMoney: { simulated: "Simulated market: no real money", local_chain: "Local chain: play money" },
   stale: (ago) => (ago ? `Not connected to the gateway. Last update ${ago}.` : "Not connected to the gateway."),
   tryNow: "Try now",
   noWorker: "No worker is running. Operations wait until one starts.",
@@ -224,7 +225,7 @@ export const T = {
     snapshot: "Last snapshot of the store:", before: (time) => `${time} ago`,
     latencies: { wait: "Until a worker began", duration: "Until the end" },
     columns: {
-      id: "Process", kind: "Kind", operations: "Operations", heartbeat: "Heartbeat", version: "Release", connections: "Live clients", delay: "Relay delay", queue: "Queue",
+      id: "Process", kind: "Kind", operations: "Operations", market: "Market", heartbeat: "Heartbeat", version: "Release", connections: "Live clients", delay: "Relay delay", queue: "Queue",
       messages: "Messages", latency: "Time from acceptance", p50: "Median", p95: "95 %", p99: "99 %",
     },
   },

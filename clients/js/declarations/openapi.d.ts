@@ -237,6 +237,10 @@ export interface components {
             heartbeatAgeMs: number;
             /** @description The release that the process runs; empty before 0.3 */
             version: string;
+            /** @description Its market, such as `solana: local chain`; empty before 0.3 */
+            market: string;
+            /** @description The kind of money in this market: `simulated`, `local_chain` (play money) or `real`; empty before 0.3 */
+            money: string;
         };
         Gateway: {
             /** @description Host name and process id */
@@ -313,6 +317,10 @@ export interface components {
             memoryLimitBytes: number;
             /** @description The time of its last snapshot, or of its start, in milliseconds since 1970-01-01 UTC */
             snapshotAt: number;
+        };
+        MarketState: {
+            /** @description The kind of money that moves: `simulated`, `local_chain` (play money) or `real`; empty if no worker runs, or if the running workers do not all report the same */
+            money: string;
         };
         AuditList: {
             /** @description The entries, newest first */

@@ -28,6 +28,8 @@ from cto_worker.domain.lamports import LAMPORTS_PER_SOL, to_lamports
 from cto_worker.domain.market_port import (
     Account,
     Buy,
+    MarketDescription,
+    Money,
     Order,
     Outcome,
     OutcomeStatus,
@@ -65,6 +67,8 @@ AFTER_TIMEOUT_S = 1.0  # time from the timeout until a late outcome is reported,
 
 class PaperMarket:
     """Implements :class:`cto_worker.domain.market_port.Market`. A call takes one round trip to the store."""
+
+    description = MarketDescription("paper: simulated", Money.SIMULATED)
 
     def __init__(self, store: Redis, settings: Settings) -> None:
         self._store = store

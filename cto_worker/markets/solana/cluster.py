@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cto_worker.domain.market_port import MarketDescription, Money
 from cto_worker.errors import ConfigError, MarketError
 from cto_worker.markets.solana.chain_reader import ChainReader
 from cto_worker.markets.solana.local_chain.genesis import GENESIS_PREFIX
@@ -27,6 +28,14 @@ class Cluster:
         self._reader = reader
         self._pinned = pinned
         self._verified = ""
+
+    @property
+    def description(self) -> MarketDescription:
+        """The only cluster to which orders go. No provider is asked."""
+        if not self._pinned or self._pinned.startswith(GENESIS_PREFIX):
+            return MarketDescription("solana: local chain", Money.LOCAL_CHAIN)
+        name = "mainnet" if self._pinned == MAINNET else f"cluster with genesis hash {self._pinned}"
+        return MarketDescription(f"solana: {name}")
 
     def genesis_hash(self) -> str:
         """Return the genesis hash. It is asked for until every provider has confirmed it.

@@ -38,6 +38,7 @@ class SolanaMarket:
     def __init__(
         self, reader: ChainReader, cluster: Cluster, aggregator: Aggregator, signer: SignerClient
     ) -> None:
+        self.description = cluster.description
         self._reader = reader
         self._cluster = cluster
         self._aggregator = aggregator

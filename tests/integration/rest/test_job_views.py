@@ -485,6 +485,7 @@ def test_every_route_is_public_or_by_caller(app):
         "/api/cto/job/<job_id>/review",
         "/api/cto/job/<job_id>/resolve",
         "/api/cto/system",
+        "/api/cto/market",
         "/api/cto/wallets",
         "/api/cto/audit",
     }

@@ -9,12 +9,15 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from api.metric_definitions import HEARTBEAT_LATE
+from cto_worker.domain.market_port import MarketDescription, Money
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.observability.last_hour_statistics import quantile, read_last_hour
 from cto_worker.observability.metric_definitions import PHASE_BUCKETS_S
 from cto_worker.observability.process_heartbeat import VERSION, ProcessHeartbeat
 from cto_worker.operation.progress_reporter import accepted_event
 from cto_worker.store import keys
+
+LOCAL_CHAIN = MarketDescription("solana: local chain", Money.LOCAL_CHAIN)
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def system(rest):
 class Counts:
     """A process that counts jobs, and sends heartbeats."""
 
-    def __init__(self, store, kind="worker", **gauges):
+    def __init__(self, store, kind="worker", market=None, **gauges):
         registry = CollectorRegistry()
         self.ended = Counter(
             "cto_jobs_ended", "", ["mode", "status", "outcome", "error_code"], registry=registry
@@ -34,20 +37,57 @@ class Counts:
         self.phase = Histogram("cto_phase_seconds", "", ["mode", "phase"], **labels)
         self.job = Histogram("cto_job_seconds", "", ["mode"], **labels)
         self.sweeps = Counter("cto_sweeps", "", registry=registry)
-        self.heartbeat = ProcessHeartbeat(store, kind, registry, lambda: gauges)
+        self.heartbeat = ProcessHeartbeat(store, kind, registry, lambda: gauges, market)
 
 
 def test_workers_and_gateways_are_listed_with_their_state(store, system):
-    Counts(store, operations=3, slots=20).heartbeat.send()
+    Counts(store, market=LOCAL_CHAIN, operations=3, slots=20).heartbeat.send()
     Counts(store, "gateway", socketio=7, websocket=2, **{HEARTBEAT_LATE: 0.5}).heartbeat.send()
     found = system()
     (worker,), (gateway,) = found["workers"], found["gateways"]
     assert 0 <= worker.pop("heartbeatAgeMs") < 15_000
-    assert worker == {"id": worker["id"], "operations": 3, "slots": 20, "version": VERSION}
+    assert worker == {
+        "id": worker["id"],
+        "operations": 3,
+        "slots": 20,
+        "version": VERSION,
+        "market": "solana: local chain",
+        "money": "local_chain",
+    }
     assert gateway["connections"] == {"socketio": 7, "websocket": 2}
     assert gateway["relayDelayMs"] == 500
     assert found["lost"] == []
     assert found["version"] == VERSION
+
+
+def test_money_is_called_play_money_only_if_all_running_workers_report_the_same(store, system, rest):
+    def money():
+        return rest.get("/api/cto/market").get_json()["data"]["money"]
+
+    def worker(name, market):
+        heartbeat = Counts(store, market=market).heartbeat
+        heartbeat._name = name
+        heartbeat.send()
+        return heartbeat
+
+    assert money() == "", "no worker runs"
+    Counts(store, "gateway").heartbeat.send()
+    local = worker("a", LOCAL_CHAIN), worker("b", LOCAL_CHAIN)
+    assert money() == "local_chain"
+    for other in (MarketDescription("solana: mainnet"), None):  # the latter of an earlier release
+        heartbeat = worker("c", other)
+        assert money() == "", other
+        heartbeat.end()
+        assert money() == "local_chain", "the other worker has shut down"
+    local[0].end()
+    worker("b", MarketDescription("solana: mainnet"))
+    assert money() == "real", "the newest heartbeat of a name counts"
+
+
+def test_a_worker_of_an_earlier_release_has_no_market(store, system):
+    Counts(store).heartbeat.send()
+    (worker,) = system()["workers"]
+    assert (worker["market"], worker["money"]) == ("", "")
 
 
 def test_the_backlog_names_the_oldest_waiting_job(system, journal, body, store):

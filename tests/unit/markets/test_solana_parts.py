@@ -12,8 +12,10 @@ from solders.keypair import Keypair
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
 
-from cto_worker.domain.market_port import Buy, Transfer
+from cto_worker.domain.market_port import Buy, MarketDescription, Money, Transfer
 from cto_worker.errors import OrderRejectedError
+from cto_worker.markets.solana.cluster import MAINNET, Cluster
+from cto_worker.markets.solana.local_chain.genesis import GENESIS_PREFIX
 from cto_worker.markets.solana.orders.block_time import LIFE_BLOCKS, BlockTime
 from cto_worker.markets.solana.orders.funds import Funds, Rent, first_buy_costs
 from cto_worker.markets.solana.orders.memo import digest_in, digest_of, memo_of
@@ -25,6 +27,18 @@ from cto_worker.markets.solana.swap_check import SwapBounds, check_message
 RENT = Rent(wallet=890_880, wrapped_sol=2_039_280, token=2_074_080)
 BUY = Buy("job:w:buy.1", "7", "w", "mint", 10_000_000, 100, 20_000)
 TRANSFER = Transfer("job:w:transfer", "7", "f", "w", 10_000_000)
+
+
+def test_only_a_local_chain_is_described_as_play_money():
+    described = {
+        "": ("solana: local chain", Money.LOCAL_CHAIN),
+        f"{GENESIS_PREFIX}1": ("solana: local chain", Money.LOCAL_CHAIN),
+        MAINNET: ("solana: mainnet", Money.REAL),
+        "EtWT": ("solana: cluster with genesis hash EtWT", Money.REAL),
+    }
+    for pinned, expected in described.items():
+        cluster = Cluster(None, pinned, mainnet=True)  # which asks no provider
+        assert cluster.description == MarketDescription(*expected), pinned
 
 
 def test_a_buy_needs_its_rent_and_that_of_wrapped_sol():

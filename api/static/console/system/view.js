@@ -37,7 +37,7 @@ function State({ state: { workers, gateways, lost, queues, jobs, oldestWaiting, 
     ${lost.length > 0 && html`<section class="panel" data-kind="bad"><h2>${X.lost}</h2>
       <${Table} name=${X.lost} columns=${["id", "kind", "heartbeat", "version"]} rows=${lost.map((each) => [each.id, each.kind, X.before(duration(each.heartbeatAgeMs)), each.version])} /></section>`}
     <section class="panel"><h2>${X.workers}</h2>${workers.length === 0 ? html`<p class="error">${X.none}</p>`
-      : html`<${Table} name=${X.workers} columns=${["id", "operations", "heartbeat", "version"]} rows=${workers.map((each) => [each.id, html`<${Slots} used=${each.operations} all=${each.slots} />`, X.before(duration(each.heartbeatAgeMs)), each.version])} />`}</section>
+      : html`<${Table} name=${X.workers} columns=${["id", "operations", "market", "heartbeat", "version"]} rows=${workers.map((each) => [each.id, html`<${Slots} used=${each.operations} all=${each.slots} />`, each.market, X.before(duration(each.heartbeatAgeMs)), each.version])} />`}</section>
     <section class="panel"><h2>${X.gateways}</h2>
       <${Table} name=${X.gateways} columns=${["id", "connections", "delay", "heartbeat", "version"]} rows=${gateways.map((each) => [each.id, connectionsOf(each), duration(each.relayDelayMs), X.before(duration(each.heartbeatAgeMs)), each.version])} />
       <p class="hint">${X.delayHint}</p></section>
