@@ -150,7 +150,7 @@ def blueprint(store: Redis) -> Blueprint:
 
 def money_of(processes: Sequence[Process]) -> str:
     """Return the kind of money of all running workers. Empty if it differs, or one does not report it."""
-    kinds = {process.money for process in processes if process.kind == "worker" and not process.ended}
+    kinds = {process.money for process in processes if process.kind == "worker"}
     return kinds.pop() if len(kinds) == 1 else ""
 
 
