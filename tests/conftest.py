@@ -22,6 +22,7 @@ pytest.register_assert_rewrite(
 SYSTEMS = ("composed", "guarded", "system", "gateway", "rough", "slow")  # fixtures that start a system
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Divide the tests into groups, each of which runs in one test process.
 
@@ -29,10 +30,35 @@ def pytest_collection_modifyitems(items):
     are slow and share nothing: each is a group of its own.
     """
     for item in items:
-        folder, file = item.path.parent.name, item.path.stem
-        shared = [name for name in SYSTEMS if name in item.fixturenames and not hasattr(item.module, name)]
-        if folder != "faults":
-            item.add_marker(pytest.mark.xdist_group(f"{folder} {(*shared, file)[0]}"))
+        if name := group(item):
+            item.add_marker(pytest.mark.xdist_group(name))
+
+
+def group(item):
+    """Return the name of the test's group, or None."""
+    folder, file = item.path.parent.name, item.path.stem
+    shared = [name for name in SYSTEMS if name in item.fixturenames and not hasattr(item.module, name)]
+    return f"{folder} {(*shared, file)[0]}" if folder != "faults" else None
+
+
+_until_group_ends = ExitStack()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """End the system of a group after its last test: an idle system uses the CPU too.
+
+    Without pytest-xdist the groups are mixed, and systems run until the end.
+    """
+    if hasattr(item.config, "workerinput") and (nextitem is None or group(item) != group(nextitem)):
+        _until_group_ends.close()
+
+
+@pytest.fixture(scope="session")
+def until_group_ends():
+    """Enter a context until the group ends: ``until_group_ends(context)`` returns its value."""
+    yield _until_group_ends.enter_context
+    _until_group_ends.close()
 
 
 @pytest.fixture(scope="session")

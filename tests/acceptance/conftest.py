@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing, contextmanager
+
 import pytest
 from acceptance.guarded import CALLERS, INVALID
 from support.clients import EventStream, NodeClient, PythonClient, WebSocketClient
@@ -13,32 +15,39 @@ from support.tokens import GUARDED
 
 
 @pytest.fixture(scope="session")
-def system():
+def system(until_group_ends):
     """One running system for all tests of this process. Each test uses users of its own.
 
     Two orders are in flight, and not ten, so that a test can interrupt a client during an operation.
     """
     slowly = environment(CTO_OPERATION_PARALLELISM="2", CTO_PAPER_LATENCY_MS="40")
-    system = System(slowly, "--no-flower").ready()
-    yield system
-    system.close()
+    return until_group_ends(closing(System(slowly, "--no-flower").ready()))
 
 
 @pytest.fixture(scope="session")
-def guarded():
+def guarded(until_group_ends):
     """One running system that requires tokens. No token may appear in its logs."""
-    system = System(environment(**GUARDED), "--no-flower").ready()
-    yield system
-    assert system.stop() == 0
-    output = system.output()
-    for text in [*filter(None, INVALID.values()), *CALLERS.values()]:
-        assert text == "garbage" or text not in output
-    system.close()
+    return until_group_ends(_guarded())
+
+
+@contextmanager
+def _guarded():
+    with closing(System(environment(**GUARDED), "--no-flower").ready()) as system:
+        yield system
+        assert system.stop() == 0
+        output = system.output()
+        for text in [*filter(None, INVALID.values()), *CALLERS.values()]:
+            assert text == "garbage" or text not in output
 
 
 @pytest.fixture(scope="session")
-def composed():
+def composed(until_group_ends):
     """The services of docker-compose.yml, for all tests of this process."""
+    return until_group_ends(_composed())
+
+
+@contextmanager
+def _composed():
     deployment = Deployment()
     deployment.services["worker"]["environment"]["CTO_OPERATION_PARALLELISM"] = "1"  # for long operations
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -107,11 +108,10 @@ def file_site():
 
 
 @pytest.fixture(scope="session")
-def gateway(file_site):
+def gateway(file_site, until_group_ends):
     """A system that accepts requests from the pages of `file_site`."""
-    running = System(environment(CTO_CORS_ORIGINS=file_site.url), "--no-flower").ready()
-    yield running
-    running.close()
+    allowing = environment(CTO_CORS_ORIGINS=file_site.url)
+    return until_group_ends(closing(System(allowing, "--no-flower").ready()))
 
 
 @pytest.fixture
@@ -135,16 +135,14 @@ def screenshot(request):
 
 
 @pytest.fixture(scope="session")
-def slow():
+def slow(until_group_ends):
     """A system with slow transfers and buys, three at a time, which can be watched and cancelled."""
-    slowly = environment(CTO_PAPER_LATENCY_MS="900", CTO_OPERATION_PARALLELISM="3")
-    started = System(slowly, "--no-flower").ready()
-    yield started
-    started.close()
+    slowly = environment(CTO_PAPER_LATENCY_MS="2500", CTO_OPERATION_PARALLELISM="3")
+    return until_group_ends(closing(System(slowly, "--no-flower").ready()))
 
 
 @pytest.fixture(scope="session")
-def rough():
+def rough(until_group_ends):
     """A system whose market rejects some orders, and does not report others before the timeout."""
     rates = {"CTO_PAPER_FAILURE_RATE": "0.3", "CTO_PAPER_SILENT_RATE": "0.1", "CTO_PAPER_TIMEOUT_MS": "50"}
     links = {
@@ -152,9 +150,7 @@ def rough():
         "CTO_TRACE_URL": "https://traces.example/trace/{traceId}",
         "CTO_OTLP_ENDPOINT": "http://127.0.0.1:9",  # jobs have trace ids, and the spans are lost
     }
-    started = System(environment(**rates, **links), "--no-flower").ready()
-    yield started
-    started.close()
+    return until_group_ends(closing(System(environment(**rates, **links), "--no-flower").ready()))
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def test_operations_appear_live_and_unfinished_ones_come_first(slow, page, user,
     slow.ended(first)
     expect(row(page, first).locator(".badge")).to_have_text("completed")
     expect(row(page, first).locator(".c-buys")).to_contain_text("3/3")
-    running = slow.submit(userId=user, walletCount=30, buyAmount=0.6)
+    running = slow.submit(userId=user, walletCount=50, buyAmount=1)
     expect(row(page, running).locator(".badge")).to_have_text("running")
     later = slow.submit(userId=user, buyAmount=1_000)
     expect(row(page, later).locator(".badge")).to_have_text("failed")
@@ -136,7 +136,7 @@ def test_a_period_is_a_filter(system, page, user):
 
 
 def test_the_keyboard_moves_selects_and_opens(slow, page, user):
-    older, newer = (slow.submit(userId=user, walletCount=30, buyAmount=0.6) for _ in range(2))
+    older, newer = (slow.submit(userId=user, walletCount=50, buyAmount=1) for _ in range(2))
     open_console(page, slow, f"/?userId={user}")
     expect(row(page, older)).to_be_visible()
     focused = "document.activeElement.closest('[data-job]')?.dataset.job"
@@ -160,7 +160,7 @@ def test_the_keyboard_moves_selects_and_opens(slow, page, user):
 
 
 def test_several_operations_are_cancelled_after_their_number_was_shown(slow, page, user, axe, screenshot):
-    job_ids = [slow.submit(userId=user, walletCount=30, buyAmount=0.6) for _ in range(3)]
+    job_ids = [slow.submit(userId=user, walletCount=50, buyAmount=1) for _ in range(3)]
     open_console(page, slow, f"/?userId={user}")
     for job_id in job_ids:
         expect(row(page, job_id).locator(".badge")).to_have_text("running")

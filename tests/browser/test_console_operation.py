@@ -61,7 +61,7 @@ def test_an_operation_is_watched_to_its_end(slow, context, user, screenshot):
 
 
 def test_it_is_cancelled_only_after_confirmation(slow, page, user, axe):
-    job_id = slow.submit(userId=user, walletCount=30, buyAmount=0.6)
+    job_id = slow.submit(userId=user, walletCount=50, buyAmount=1)
     open_console(page, slow, f"/operations/{job_id}")
     expect(page.locator(".span.running")).to_have_count(3)
     expect(page.locator("[data-result=running]")).to_have_count(3)

@@ -137,14 +137,14 @@ def test_without_the_archive_unfinished_operations_are_shown_and_the_others_come
     troubles.expect("503")
     ended = slow.submit(userId=user, walletCount=1)
     slow.ended(ended)
-    running = slow.submit(userId=user, walletCount=30, buyAmount=0.6)
+    running = slow.submit(userId=user, walletCount=50, buyAmount=1)
     note, list_only = page.get_by_text("Ended operations are not available"), f"/?userId={user}"
     with without_archive(slow):
         open_console(page, slow, list_only)
         expect(note).to_be_visible()
         expect(row(page, running).locator(".badge")).to_have_text("running")
         expect(row(page, ended)).to_have_count(0)
-        later = slow.submit(userId=user, walletCount=30, buyAmount=0.6)
+        later = slow.submit(userId=user, walletCount=50, buyAmount=1)
         expect(row(page, later)).to_be_visible()
         assert axe(page) == []
         screenshot(page, "archive-away")

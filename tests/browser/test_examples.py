@@ -88,7 +88,7 @@ def test_the_element_shows_that_a_job_does_not_exist(gateway, site, page, axe):
 
 def test_elements_share_a_connection_and_the_last_closes_it(gateway, site, page):
     page.goto(f"{site}/client/examples/element/?simulate")
-    job_ids = [gateway.submit(userId="element", walletCount=30, buyAmount=0.6) for _ in range(3)]
+    job_ids = [gateway.submit(userId="element", walletCount=50, buyAmount=1) for _ in range(3)]
     sockets = []
     page.on("websocket", lambda socket: sockets.append(socket))  # noqa: PLW0108
     page.evaluate(
