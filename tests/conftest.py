@@ -19,15 +19,15 @@ pytest.register_assert_rewrite(
 )
 
 
-SYSTEMS = ("composed", "guarded", "system", "gateway", "rough", "slow")  # fixtures that start a system
+SYSTEMS = ("composed", "guarded", "system")  # fixtures that start a system for acceptance tests
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Divide the tests into groups, each of which runs in one test process.
 
-    Tests that share a system are a group, so that it is started once; otherwise each file is one. Fault tests
-    are slow and share nothing: each is a group of its own.
+    Acceptance tests that share a system are a group, so that it is started once, and all tests of the browser
+    are one. Otherwise each file is a group. Fault tests are slow and share nothing: each is one of its own.
     """
     for item in items:
         if name := group(item):
@@ -36,9 +36,11 @@ def pytest_collection_modifyitems(items):
 
 def group(item):
     """Return the name of the test's group, or None."""
-    folder, file = item.path.parent.name, item.path.stem
-    shared = [name for name in SYSTEMS if name in item.fixturenames and not hasattr(item.module, name)]
-    return f"{folder} {(*shared, file)[0]}" if folder != "faults" else None
+    folder = item.path.parent.name
+    if folder == "browser":
+        return folder
+    shared = [name for name in SYSTEMS if name in item.fixturenames and folder == "acceptance"]
+    return f"{folder} {(*shared, item.path.stem)[0]}" if folder != "faults" else None
 
 
 _until_group_ends = ExitStack()
@@ -46,9 +48,10 @@ _until_group_ends = ExitStack()
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item, nextitem):
-    """End the system of a group after its last test: an idle system uses the CPU too.
+    """End what a group shares after its last test.
 
-    Without pytest-xdist the groups are mixed, and systems run until the end.
+    An idle system uses the CPU too, and the browser's event loop would disturb other tests. Without
+    pytest-xdist groups are mixed, and all systems run until the end.
     """
     if hasattr(item.config, "workerinput") and (nextitem is None or group(item) != group(nextitem)):
         _until_group_ends.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,8 +47,13 @@ expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture(scope="session")
-def chromium():
+def chromium(until_group_ends):
     """One browser for all tests of this process."""
+    return until_group_ends(_chromium())
+
+
+@contextmanager
+def _chromium():
     env = {
         **os.environ,
         "LD_LIBRARY_PATH": str(UNPACKED / "al2023" / "lib"),

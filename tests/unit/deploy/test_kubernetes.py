@@ -45,10 +45,9 @@ def documents(folder):
 def secret_names():
     """Return the variables that `cto secrets` writes."""
     with TemporaryDirectory() as directory:
-        env_file, *_ = deployment_secrets.make(
-            Path(directory) / "secrets", ROOT / "deploy" / "valkey" / "users.acl"
-        )
-        return [line.partition("=")[0] for line in env_file.read_text().splitlines()]
+        folder = Path(directory) / "secrets"
+        deployment_secrets.make(folder, ROOT / "deploy" / "valkey" / "users.acl")
+        return [line.partition("=")[0] for line in (folder / "env").read_text().splitlines()]
 
 
 def generated(folder, kind):
