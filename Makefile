@@ -35,7 +35,9 @@ test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/un
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd clients/js && PATH="$(NODE_BIN):$$PATH" $(NPM) test --silent
-	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadgroup -m "not alone"
+# Tests that fail while others load the machine (status 1) run once more, one after another, and must then pass.
+	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadgroup -m "not alone" || { test $$? -eq 1 && \
+		$(BIN)/pytest -n 1 --dist loadgroup -m "not alone" --last-failed --last-failed-no-failures none; }
 	$(BIN)/pytest -m alone
 
 release-check: $(VENV)/.tools ## Check that this commit can be released

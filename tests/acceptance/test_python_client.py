@@ -171,7 +171,7 @@ def test_a_stream_that_is_cut_resumes_without_a_gap_or_a_repetition(connect, sys
         if len(seen) in {2, 5, 9}:
             proxy.cut()
     assert seen == list(range(1, len(system.events(job_id)) + 1))
-    assert proxy.asked("/stream") >= 3
+    assert proxy.asked("/stream") >= 2  # the operation may end before the last cut
 
 
 def test_a_program_that_was_restarted_continues_after_the_last_event_it_has(client, user):
