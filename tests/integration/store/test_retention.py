@@ -63,7 +63,7 @@ def run(journal, body):
 
 
 @pytest.fixture
-def archive(store, settings):
+def archive(store, settings, _archive):
     """Record that all ended jobs that need no review are archived. Returns their ids."""
 
     def archive():
