@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell \
 	$(name) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(name))))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Most tests wait for processes most of the time, so more of them run than there are cores.
-TESTS_AT_ONCE ?= $(shell $(firstword $(PYTHON)) -c 'import os; print(os.cpu_count() * 3 // 2)' 2>/dev/null || echo 3)
+# A test starts several processes, so that one for each core uses the whole machine.
+TESTS_AT_ONCE ?= $(shell $(firstword $(PYTHON)) -c 'import os; print(os.cpu_count())' 2>/dev/null || echo 2)
 TESTED := clients/js/dev clients/console tests/acceptance/node tests/browser/apps tests/browser/node
 NODE_DIRS := $(TESTED) benchmarks/node
 # Node comes from a Python package, which does not put its programs on the PATH.
@@ -35,9 +35,7 @@ test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/un
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd clients/js && PATH="$(NODE_BIN):$$PATH" $(NPM) test --silent
-# Tests that fail while others load the machine (status 1) run once more, one after another, and must then pass.
-	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadgroup -m "not alone" || { test $$? -eq 1 && \
-		$(BIN)/pytest -n 1 --dist loadgroup -m "not alone" --last-failed --last-failed-no-failures none; }
+	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadgroup -m "not alone"
 	$(BIN)/pytest -m alone
 
 release-check: $(VENV)/.tools ## Check that this commit can be released
