@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -88,7 +89,9 @@ class Process:
         return self.process.poll() is None
 
     def signal(self, number):
-        os.killpg(self.process.pid, number)
+        """Send a signal to the process group. A process that has ended meanwhile does not get it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
 
     def kill(self):
         if self.alive:
