@@ -26,9 +26,11 @@ async function start({ mode, walletCount }) {
   list.prepend(item);
 }
 
-document.querySelector("form").addEventListener("submit", (event) => {
+const form = document.querySelector("form");
+form.addEventListener("submit", (event) => {
   event.preventDefault();
-  const form = new FormData(event.target);
-  start({ mode: form.get("mode"), walletCount: Number(form.get("wallets")) });
+  const fields = new FormData(form);
+  start({ mode: fields.get("mode"), walletCount: Number(fields.get("wallets")) });
 });
+form.querySelector("button").disabled = false; // before this line, the browser would send the form and load the page again
 FIRST.forEach(start);

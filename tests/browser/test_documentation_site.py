@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
+from support.waiting import wait_until
 
 from api.server.security_headers import SECURITY_HEADERS
 
@@ -72,11 +74,17 @@ def test_the_search_finds_pages_without_another_host(address, page):
 
 
 def test_the_demonstration_simulates_operations_and_says_so(address, page, axe, screenshot):
+    held = []
+    page.route("**/simulate.js", lambda route: held.append(route))  # noqa: PLW0108 - Playwright needs its signature
     page.goto(f"{address}/index.html")
     page.get_by_role("link", name="the demonstration").click()
     page.get_by_text("Simulation.").wait_for()
+    button = page.get_by_role("button", name="Start an operation")
+    expect(button).to_be_disabled()  # without its scripts the page cannot start anything
+    wait_until(lambda: page.wait_for_timeout(10) or held)
+    held[0].continue_()
     page.get_by_label("Wallets").fill("2")
-    page.get_by_role("button", name="Start an operation").click()
+    button.click()
     page.locator("cto-progress").nth(3).wait_for()
     page.locator("li", has_text="of 2 bought").filter(has_text="Outcome:").wait_for()
     screenshot(page, "guide-demo")
