@@ -11,7 +11,7 @@ from cto_worker.store.journal_queries import result_json
 from cto_worker.store.script_runner import Script, run_durably
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from redis import Redis
 
@@ -46,8 +46,7 @@ class EndedJobs:
             max_events=TAKEN_EVENTS,
             lease_ms=TAKEN_MS,
         )
-        job_ids = [job_id.decode() for job_id in taken]
-        return [job for job in map(self._read, job_ids) if job]
+        return self._read([job_id.decode() for job_id in taken])
 
     def archived(self, job_ids: Collection[str]) -> None:
         """Record that the archive has these jobs. They expire ``CTO_RETENTION_DAYS`` after their end."""
@@ -57,16 +56,28 @@ class EndedJobs:
         """Continue the search for jobs of earlier releases. Returns whether there is more to search now."""
         return bool(self._relist(index=keys.jobs(keys.ALL_OWNERS), limit=keys.SWEEP_LIMIT))
 
-    def _read(self, job_id: str) -> EndedJob | None:
-        """Return a job. It no longer changes, so separate reads are consistent."""
+    def _read(self, job_ids: Sequence[str]) -> list[EndedJob]:
+        """Return the jobs, in one round trip. They no longer change, so separate reads are consistent."""
         with self._store.pipeline(transaction=False) as pipeline:
-            pipeline.hgetall(keys.job(job_id))
-            pipeline.xrange(keys.events(job_id))
-            pipeline.get(keys.meta(job_id))
-            pipeline.hgetall(keys.intents(job_id))
-            job, entries, metadata, intents = pipeline.execute()
-        if not (job and entries and metadata):
-            return None  # a job of an earlier release has just expired
-        events = [fields[b"event"] for _, fields in entries]
-        log = with_resolutions(job, intents)
-        return EndedJob(job_id, int(job[b"created"]), job[b"request"], events, result_json(metadata), log)
+            for job_id in job_ids:
+                pipeline.hgetall(keys.job(job_id))
+                pipeline.xrange(keys.events(job_id))
+                pipeline.get(keys.meta(job_id))
+                pipeline.hgetall(keys.intents(job_id))
+            answers = iter(pipeline.execute())
+        # The same iterator four times: the four answers of each job.
+        found = zip(job_ids, answers, answers, answers, answers, strict=True)
+        # A job of an earlier release may have just expired.
+        return [_ended_job(job_id, *parts) for job_id, *parts in found if all(parts[:3])]
+
+
+def _ended_job(
+    job_id: str,
+    job: dict[bytes, bytes],
+    entries: list[tuple[bytes, dict[bytes, bytes]]],
+    metadata: bytes,
+    intents: dict[bytes, bytes],
+) -> EndedJob:
+    events = [fields[b"event"] for _, fields in entries]
+    log = with_resolutions(job, intents)
+    return EndedJob(job_id, int(job[b"created"]), job[b"request"], events, result_json(metadata), log)

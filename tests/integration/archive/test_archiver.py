@@ -96,12 +96,24 @@ def test_ended_jobs_are_archived_and_expire_a_day_later(engine, make, run, store
         run(job_id)
     counted = metric_definitions.JOBS_ARCHIVED._value.get()
     worker = make()
-    assert worker.attempt() == 0, "there may be more"
+    assert worker.attempt() == archiver.IDLE_S
     assert archived(engine) == ["j1", "j2"]
     assert store.zcard(keys.unarchived(keys.ALL_OWNERS)) == store.zcard(keys.ENDED) == 0
     assert 0 < store.ttl(keys.job("j1")) <= DAY_MS / 1_000
     assert metric_definitions.JOBS_ARCHIVED._value.get() == counted + 2
     assert worker.attempt() == archiver.IDLE_S
+
+
+@pytest.mark.parametrize("limit", ["BATCH", "TAKEN_EVENTS"])
+def test_a_full_batch_is_followed_by_the_next_one_at_once(engine, make, run, store, monkeypatch, limit):
+    for number in range(5):
+        run(f"j{number}")
+    events = store.xlen(keys.events("j0"))
+    for module in ("cto_worker.jobs.archiver", "cto_worker.store.ended_jobs"):
+        monkeypatch.setattr(f"{module}.{limit}", 2 if limit == "BATCH" else 2 * events, raising=False)
+    worker = make()
+    assert [worker.attempt() for _ in range(3)] == [0, 0, archiver.IDLE_S]
+    assert len(archived(engine)) == 5
 
 
 @pytest.mark.usefixtures("running")
@@ -144,7 +156,7 @@ def test_a_database_that_fails_loses_nothing_and_is_reported_once(engine, make, 
     assert [store.ttl(keys.job(f"j{number}")) for number in range(2, 6)] == [-1] * 4
     repair_table(engine)
     let_take_again(store)
-    assert worker.attempt() == 0
+    assert worker.attempt() == archiver.IDLE_S
     assert caplog.messages[-1] == "ended jobs are archived again"
     assert archived(engine) == ["j1", "j2", "j3", "j4", "j5"]
 
@@ -164,7 +176,7 @@ def test_a_defective_job_does_not_keep_the_others_out(engine, make, run, store, 
         run(job_id)
     store.hset(keys.job("j2"), "request", b"no JSON")
     worker = make()
-    assert worker.attempt() == 0
+    assert worker.attempt() == archiver.IDLE_S
     assert archived(engine) == ["j1", "j3"]
     assert [message.partition(":")[0] for message in warnings(caplog)] == ["job j2 stays in the store"]
     assert store.ttl(keys.job("j2")) == -1
@@ -192,7 +204,8 @@ def test_a_worker_waits_for_the_schema_of_its_release(empty, make, run, store, c
     run("j1")
     worker = make()
     if empty.dialect.name == "sqlite":
-        assert worker.attempt() == 0, "SQLite migrates itself"
+        assert worker.attempt() == archiver.IDLE_S, "SQLite migrates itself"
+        assert archived(empty) == ["j1"]
         return
     assert [worker.attempt(), worker.attempt()] == [1, 2]
     assert warnings(caplog) == [
@@ -200,7 +213,7 @@ def test_a_worker_waits_for_the_schema_of_its_release(empty, make, run, store, c
     ]
     assert store.zscore(keys.ENDED, "j1") < (store.time()[0] + 1) * 1_000, "taken without a database"
     migrate(empty)
-    assert worker.attempt() == 0
+    assert worker.attempt() == archiver.IDLE_S
     assert archived(empty) == ["j1"]
 
 
