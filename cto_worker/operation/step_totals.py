@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cto_worker.domain.lamports import to_sol
+from cto_worker.domain.lamports import format_sol
 from cto_worker.domain.market_port import Buy, OutcomeStatus
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Totals:
         counts = [f"{self.successful_buys} {buys} succeeded", f"{self.failed_buys} failed"]
         if self.unknown:
             counts.append(f"{self.unknown} unknown")
-        return f"{', '.join(counts)}; {to_sol(self.spent_lamports):.9g} SOL spent"
+        return f"{', '.join(counts)}; {format_sol(self.spent_lamports)} SOL spent"
 
     def _count(self, outcome: Outcome) -> None:
         self.spent_lamports += outcome.spent_lamports

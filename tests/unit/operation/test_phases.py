@@ -61,7 +61,7 @@ def test_titles_and_descriptions_of_phases_match_the_contract(journal):
         2: ("Validating Parameters", "Checking wallet balances and operation parameters"),
         3: ("Platform Detection", "Optimizing for pumpfun platform"),
         4: ("Executing Operation", "Executing standard CTO with 0.00003 SOL"),
-        5: ("CTO Operation Completed", "1 buy succeeded, 0 failed; 4.1e-05 SOL spent"),
+        5: ("CTO Operation Completed", "1 buy succeeded, 0 failed; 0.000041 SOL spent"),
     }
 
 
