@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell \
 	$(name) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(name))))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# A test starts several processes, so that one for each core uses the whole machine.
-TESTS_AT_ONCE ?= $(shell $(firstword $(PYTHON)) -c 'import os; print(os.cpu_count())' 2>/dev/null || echo 2)
+# Tests wait for most of their time, for leases and time-outs for example, so that several share a core.
+TESTS_AT_ONCE ?= $(shell $(firstword $(PYTHON)) -c 'import os; print(2 * os.cpu_count())' 2>/dev/null || echo 4)
 TESTED := clients/js/dev clients/console tests/acceptance/node tests/browser/apps tests/browser/node
 NODE_DIRS := $(TESTED) benchmarks/node
 # Node comes from a Python package, which does not put its programs on the PATH.
@@ -35,7 +35,7 @@ test: $(VENV)/.tools $(TESTED:%=%/node_modules/.installed) tests/browser/node/un
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd clients/js && PATH="$(NODE_BIN):$$PATH" $(NPM) test --silent
-	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadgroup -m "not alone"
+	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadgroup --no-loadscope-reorder -m "not alone"
 	$(BIN)/pytest -m alone
 
 release-check: $(VENV)/.tools ## Check that this commit can be released

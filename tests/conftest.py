@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from contextlib import ExitStack, closing
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,8 @@ SYSTEMS = ("composed", "guarded", "system")  # fixtures that start a system for 
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Divide the tests into groups, each of which runs in one test process.
+def pytest_collection_modifyitems(config, items):
+    """Divide the tests into groups, each of which runs in one test process, and order the groups.
 
     Acceptance tests that share a system are a group, so that it is started once, and all tests of the browser
     are one. Otherwise each file is a group. Fault tests are slow and share nothing: each is one of its own.
@@ -32,6 +33,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if name := group(item):
             item.add_marker(pytest.mark.xdist_group(name))
+    if hasattr(config, "workerinput"):
+        items[:] = mixed(items)
 
 
 def group(item):
@@ -39,8 +42,25 @@ def group(item):
     folder = item.path.parent.name
     if folder == "browser":
         return folder
-    shared = [name for name in SYSTEMS if name in item.fixturenames and folder == "acceptance"]
-    return f"{folder} {(*shared, item.path.stem)[0]}" if folder != "faults" else None
+    return f"{folder} {(*shared_systems(item), item.path.stem)[0]}" if folder != "faults" else None
+
+
+def shared_systems(item):
+    return [name for name in SYSTEMS if name in item.fixturenames and item.path.parent.name == "acceptance"]
+
+
+def mixed(items):
+    """Return the longest groups first. Fault tests, which mostly wait, are spread evenly over the rest."""
+    longest, faults, others = [], [], []
+    for item in items:
+        if group(item) == "browser" or shared_systems(item):
+            longest.append(item)
+        elif group(item):
+            others.append(item)
+        else:
+            faults.append(item)
+    rest = [(place / len(part), item) for part in (faults, others) for place, item in enumerate(part)]
+    return longest + [item for _, item in sorted(rest, key=itemgetter(0))]
 
 
 _until_group_ends = ExitStack()
