@@ -121,6 +121,11 @@ class PythonClient(RecordingClient):
         """Return events in order of ``seq``: this client handles each message in a thread of its own."""
         return sorted(super().events(job_id), key=lambda event: event["seq"])
 
+    def ended(self):
+        """Return the jobs of which the last event, and all events between it and the first, are recorded."""
+        numbers = {job_id: [event["seq"] for event in self.events(job_id)] for job_id in super().ended()}
+        return {job_id for job_id, seqs in numbers.items() if len(set(seqs)) == seqs[-1] - seqs[0] + 1}
+
     def answer_of(self, room):
         return lambda answer: self.record({"room": room, "answer": answer})
 
