@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import (
     archive,
+    chain_operations,
     gateway,
     idle,
     intents,
@@ -209,6 +210,9 @@ def chain_lines() -> Iterator[Line]:
     measured = f"{bought.per_s:.0f} / {at_most:.0f}, {bought.memory_mb:.0f} MB"
     what = f"Swaps on the local chain, {local_chain.BUYERS} at a time / one per block each, per s"
     yield Line(what, measured, bought.per_s / at_most)
+    on_chain_ms, on_paper_ms = chain_operations.cpu_on_chain_and_on_paper()
+    what = "CPU of an operation in the worker, 10 wallets: local chain / paper market"
+    yield Line(what, f"{on_chain_ms:.0f} / {on_paper_ms:.0f} ms", on_chain_ms / on_paper_ms)
 
 
 GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
