@@ -1,7 +1,7 @@
 """Addresses: names of servers, also in the ``Host`` header (RFC 9110, section 7.2), and the store's URL.
 
-The URL is ``redis://``, ``rediss://``, or ``redis+sentinel://``. A Sentinel URL contains the Sentinels, their
-name for the store, and the database:
+The store's URL is ``redis://``, ``rediss://``, or ``redis+sentinel://``. A Sentinel URL contains the
+Sentinels, their name for the store, and the database:
 ``redis+sentinel://user:password@host1:26379,host2:26379,host3:26379/mymaster/0``. User and password belong to
 the store. The database, or name and database, may be omitted. https://valkey.io/topics/sentinel/
 """
@@ -15,12 +15,12 @@ from functools import lru_cache
 from urllib.parse import quote, unquote
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-SCHEME = "redis+sentinel"
-PORT = 26_379  # of a Sentinel, if the URL has no port
+SENTINEL_SCHEME = "redis+sentinel"
+SENTINEL_PORT = 26_379  # of a Sentinel, if the URL has no port
 
 _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{0,5})?")
-_ADDRESS = re.compile(
-    rf"{re.escape(SCHEME)}://(?:(?P<user>[^:@/]*):(?P<password>[^@/]*)@)?"
+_SENTINEL_URL = re.compile(
+    rf"{re.escape(SENTINEL_SCHEME)}://(?:(?P<user>[^:@/]*):(?P<password>[^@/]*)@)?"
     r"(?P<hosts>[\w.-]+(?::\d{1,5})?(?:,[\w.-]+(?::\d{1,5})?)*)(?:/(?P<primary>[\w.-]+)(?:/(?P<db>\d+))?)?\Z"
 )
 
@@ -65,18 +65,18 @@ class Sentinels:
         return ";".join(f"sentinel://{login}{host}:{port}/{self.db}" for host, port in self.hosts)
 
 
-def parse_store_url(url: str, own_password: str = "") -> Sentinels | None:
+def parse_sentinel_url(url: str, own_password: str = "") -> Sentinels | None:
     """Return the parts of a Sentinel URL; ``None`` for another scheme. Raises ``ValueError``."""
-    if not url.startswith(f"{SCHEME}:"):
+    if not url.startswith(f"{SENTINEL_SCHEME}:"):
         return None
-    found = _ADDRESS.match(url)
+    found = _SENTINEL_URL.match(url)
     if not found:
         raise ValueError(
-            f"malformed Sentinel URL: write it like {SCHEME}://host1:26379,host2:26379,host3:26379/mymaster/0"
+            f"malformed Sentinel URL: write it like {SENTINEL_SCHEME}://host1:26379,host2:26379,host3:26379/mymaster/0"
         )
     hosts = (host.partition(":") for host in found["hosts"].split(","))
     return Sentinels(
-        hosts=tuple((name, int(port or PORT)) for name, _, port in hosts),
+        hosts=tuple((name, int(port or SENTINEL_PORT)) for name, _, port in hosts),
         primary=found["primary"] or "mymaster",
         db=int(found["db"] or 0),
         username=unquote(found["user"] or ""),

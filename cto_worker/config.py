@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from marshmallow import ValidationError
 
-from cto_worker.addresses import as_host_name, is_loopback, parse_store_url
+from cto_worker.addresses import as_host_name, is_loopback, parse_sentinel_url
 from cto_worker.errors import ConfigError
 from cto_worker.setting_fields import (
     addresses,
@@ -272,7 +272,7 @@ class Settings:
     @property
     def sentinels(self) -> Sentinels | None:
         """The store's Sentinels; ``None`` without any."""
-        return parse_store_url(self.redis_url, self.sentinel_password)
+        return parse_sentinel_url(self.redis_url, self.sentinel_password)
 
     @property
     def base_url(self) -> str:

@@ -24,7 +24,7 @@ class InvalidRequestError(CtoError):
     """
 
     def __init__(self, fields: dict[str, Any]) -> None:
-        super().__init__("; ".join(f"{name}: {_flat(messages)}" for name, messages in fields.items()))
+        super().__init__("; ".join(f"{name}: {flat_messages(messages)}" for name, messages in fields.items()))
         self.fields = fields
 
 
@@ -180,9 +180,10 @@ class OperationFailed(CtoError):  # noqa: N818 - Celery's metadata and Flower sh
         return f"{self.code}: {self.message}"
 
 
-def _flat(messages: Any) -> str:
+def flat_messages(messages: Any) -> str:
+    """Return validation messages, which may be nested by field and index, as one line of text."""
     if isinstance(messages, dict):
-        return ", ".join(f"{key}: {_flat(value)}" for key, value in messages.items())
+        return ", ".join(f"{key}: {flat_messages(value)}" for key, value in messages.items())
     if isinstance(messages, list):
         return " ".join(str(message) for message in messages)
     return str(messages)

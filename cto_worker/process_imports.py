@@ -28,7 +28,7 @@ gc.disable()
 
 
 def end_of_imports() -> None:
-    """Allow imports of these packages, and collect garbage, but never again visit what exists now."""
+    """Make the skipped packages importable again, and collect garbage, but not the objects that exist now."""
     while _hidden:
         del sys.modules[_hidden.pop()]
     gc.freeze()

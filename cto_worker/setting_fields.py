@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import base58
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from cto_worker.addresses import SCHEME, host_name, parse_store_url
+from cto_worker.addresses import SENTINEL_SCHEME, host_name, parse_sentinel_url
 from cto_worker.crash_points import CRASH_POINTS
 from cto_worker.market_registry import is_market, names
 
@@ -222,13 +222,13 @@ def _check_addresses(addresses: tuple[str, ...]) -> None:
 
 def _check_store_address(url: str) -> None:
     try:
-        valid = parse_store_url(url) or re.match(r"rediss?://.+", url)
+        valid = parse_sentinel_url(url) or re.match(r"rediss?://.+", url)
     except ValueError:
         valid = None
     if not valid:
         raise ValidationError(
             "Must be empty, or like redis://127.0.0.1:6379/0, or "
-            f"{SCHEME}://user:password@host1:26379,host2:26379,host3:26379/mymaster/0, "
+            f"{SENTINEL_SCHEME}://user:password@host1:26379,host2:26379,host3:26379/mymaster/0, "
             "with user and password percent-encoded."
         )
 

@@ -46,7 +46,9 @@ def group(item):
 
 
 def shared_systems(item):
-    return [name for name in SYSTEMS if name in item.fixturenames and item.path.parent.name == "acceptance"]
+    names = [name for name in SYSTEMS if name in item.fixturenames and item.path.parent.name == "acceptance"]
+    assert len(names) < 2, f"{item.nodeid} uses {names}: a test may use one shared system"
+    return names
 
 
 def mixed(items):

@@ -13,7 +13,7 @@ from api.auth.token_issuer import issue
 from api.cli import profiles
 from api.cli.program_name import program
 from cto_worker.config import Settings
-from cto_worker.errors import ConfigError, CtoError
+from cto_worker.errors import ConfigError, CtoError, flat_messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,8 +29,8 @@ class GatewayError(CtoError):
     ``invalid_request`` if the request could not be sent.
     """
 
-    def __init__(self, code: str, message: str, fields: dict[str, list[str]] | None = None) -> None:
-        lines = [f"  {name}: {' '.join(map(str, texts))}" for name, texts in (fields or {}).items()]
+    def __init__(self, code: str, message: str, fields: dict[str, Any] | None = None) -> None:
+        lines = [f"  {name}: {flat_messages(texts)}" for name, texts in (fields or {}).items()]
         super().__init__("\n".join([code, *lines]) if lines else f"{code}: {message}")
         self.code = code
 
@@ -89,7 +89,7 @@ def _profile(settings: Settings, name: str | None) -> profiles.Profile | None:
 
 
 class _Details(msgspec.Struct):
-    fields: dict[str, list[Any]] | None = None
+    fields: dict[str, Any] | None = None  # messages, which may be nested
 
 
 class _Error(msgspec.Struct):

@@ -71,7 +71,7 @@ class ResolvedStep(Struct, rename="camel"):
     executed: Annotated[bool, doc("Whether it was executed")]
     spent: Annotated[Amount, doc("SOL spent, fees included")]
     tokens: Annotated[Count, doc("Tokens that a buy received, in base units")]
-    by: Annotated[str, doc("The operator; empty unless the caller is one, or if unknown")]
+    by: Annotated[str, doc("The operator; empty if unknown, or if the caller is not an operator")]
     at: Annotated[Count, doc("The time of the record, in milliseconds since 1970-01-01 UTC; 0 if unknown")]
 
 

@@ -1,6 +1,6 @@
 """``GET /api/cto/system`` for operators: processes, queues, and the jobs of the last hour.
 
-``GET /api/cto/market`` tells every caller the kind of money that moves.
+``GET /api/cto/market`` returns the kind of money in the market, to every caller.
 """
 
 from __future__ import annotations

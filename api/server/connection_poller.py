@@ -19,7 +19,10 @@ class ConnectionPoller:
     """A set of connections, each with a callback for incoming bytes or the end."""
 
     def __init__(self, epoll: Any, run: Callable[[Callable[[], object]], object]) -> None:
-        """``epoll`` is a :class:`select.epoll`. ``run`` starts a function until it blocks or ends."""
+        """``epoll`` is a :class:`select.epoll`.
+
+        ``run`` calls a function, and returns when the function blocks or ends.
+        """
         self._epoll, self._run = epoll, run
         self._callbacks: dict[int, Callable[[], object]] = {}
 
@@ -45,8 +48,6 @@ class ConnectionPoller:
     def _call(self, fileno: int, callback: Callable[[], object]) -> None:
         try:
             callback()
-        except Exception:
-            log.exception(
-                "unexpected error in a connection's callback"
-            )  # those of other connections must still run
+        except Exception:  # the callbacks of other connections must still run
+            log.exception("unexpected error in a connection's callback")
             self.unwatch(fileno)

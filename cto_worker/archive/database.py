@@ -60,7 +60,7 @@ def connected(settings: Settings) -> Iterator[Engine]:
 def insertion(bind: Engine | Connection, table: Table) -> Any:
     """Return an INSERT of the database's dialect, which has ``on_conflict_do_nothing`` and so on.
 
-    SQLAlchemy has imported the module of this dialect. Nobody needs the other one, which takes time.
+    SQLAlchemy has already imported this dialect. The other one is not imported, because that takes time.
     """
     return import_module(f"sqlalchemy.dialects.{bind.dialect.name}").insert(table)
 
@@ -82,7 +82,7 @@ def wait_until_reachable(engine: Engine, within_s: float) -> None:
 
 
 def update_statistics(engine: Engine) -> None:
-    """Tell SQLite's planner which indexes are selective; PostgreSQL's autovacuum does this by itself.
+    """Update SQLite's statistics, by which it chooses indexes. PostgreSQL's autovacuum updates its own.
 
     Without statistics, a page of a user's failed jobs reads all failed jobs. Takes some milliseconds, however
     many jobs there are. Raises :class:`ArchiveUnavailableError`.

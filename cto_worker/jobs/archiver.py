@@ -1,4 +1,6 @@
-"""The archiver: moves ended jobs and the audit log to the archive, and deletes old jobs there.
+"""The archiver: moves ended jobs and the audit log to the archive, and keeps the archive in order.
+
+It deletes old jobs there, and updates SQLite's statistics.
 
 Every worker has an archiver, and one is enough. Several do no harm: the store gives a job to one of them at a
 time, and a job that is written again changes nothing. The store keeps a job until an archiver has reported
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH = 100  # jobs per transaction
-# Pause unless more jobs wait than one transaction takes. Each transaction has a cost of its own, so a busy
-# worker that archived jobs as they end would run fewer operations.
+# Pause after a batch that is not full. Each transaction has a fixed cost, so a busy worker that archived each
+# job at its end would run fewer operations.
 IDLE_S = 1.0
 MAX_PAUSE_S = 30.0  # between attempts while the database is unavailable
 DELETION_INTERVAL_S = STATISTICS_INTERVAL_S = 3_600.0
@@ -88,7 +90,7 @@ class Archiver:
         return min(MAX_PAUSE_S, 2.0 ** min(self._failures - 1, 10))
 
     def archive_batch(self) -> bool:
-        """Archive up to :data:`BATCH` ended jobs. Returns whether more than these may wait.
+        """Archive a batch of ended jobs and one of audit entries. Returns whether more may wait.
 
         Raises :class:`ArchiveUnavailableError`, :class:`NotDurableError` or ``RedisError``. The store then
         still has every job.
@@ -158,8 +160,8 @@ class Archiver:
 
     def _update_statistics(self) -> None:
         if time.monotonic() >= self._next_statistics_s:
+            self._next_statistics_s = time.monotonic() + STATISTICS_INTERVAL_S  # also after a failure
             update_statistics(self._engine)
-            self._next_statistics_s = time.monotonic() + STATISTICS_INTERVAL_S
 
     def _report(self, error: Exception) -> None:
         reason = str(error)
@@ -176,4 +178,5 @@ class Archiver:
 
 def _is_full(jobs: Sequence[EndedJob]) -> bool:
     """Return whether the limits of a batch may have kept other jobs out."""
+    # A batch ends before the job that would exceed TAKEN_EVENTS. Each job has far less than half of that.
     return len(jobs) == BATCH or sum(len(job.events) for job in jobs) > TAKEN_EVENTS // 2

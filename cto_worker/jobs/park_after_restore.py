@@ -45,7 +45,7 @@ def park_job(journal: Journal, job_id: str, claimant: str, document: Any = None)
 
     A job without a record is recorded first, with ``document`` as its request. Returns whether the job was
     parked. Raises ``RedisError`` or :class:`NotDurableError`. A later call with the same ``claimant`` then
-    parks the job.
+    parks the job, or returns ``False`` if the end of the job was written before the error.
     """
     with bound_contextvars(job_id=job_id):
         try:
@@ -61,7 +61,7 @@ def park_job(journal: Journal, job_id: str, claimant: str, document: Any = None)
         except InvalidRequestError as invalid:
             log.info("skipped: %s", invalid)
         except JOB_LOST as lost:
-            log.warning("skipped: another run has the job now: %s", lost)
+            log.warning("skipped, because this run lost the job: %s", lost)
         return False
 
 
@@ -83,7 +83,7 @@ def park_all_with_retries(
         try:
             for job_id in park_all(store, journal, app, claimant, before_parking):
                 parked[job_id] = None
-        except (RedisError, OperationalError, NotDurableError, OperationFailed, WorkersRunningError):
+        except (RedisError, OperationalError, NotDurableError, WorkersRunningError):
             if time.monotonic() > deadline:
                 raise
         else:

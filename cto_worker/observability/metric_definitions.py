@@ -68,7 +68,8 @@ SWEEPS = _counter("cto_sweeps", "Sweeps for orphaned jobs.")
 ORPHANS = _counter("cto_orphans", "Orphaned jobs whose message was sent again.")
 JOBS_ARCHIVED = _counter("cto_jobs_archived", "Ended jobs written to the archive.")
 ARCHIVE_FAILURES = _counter(
-    "cto_archive_failures", "Failed attempts to write ended jobs to the archive, or to delete old ones."
+    "cto_archive_failures",
+    "Failed attempts to archive ended jobs, to delete old ones, or to update SQLite's statistics.",
 )
 
 # Series with alerts, and those of completed jobs, exist from the start, because Prometheus sees no increase

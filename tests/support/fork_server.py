@@ -1,4 +1,4 @@
-"""Servers that fork workers, gateways and commands, which so start without importing their modules again.
+"""Fork servers: they start workers, gateways and commands without a new import of their modules.
 
 Tests start hundreds of these processes, and the imports took more time than the tests. A forked process runs
 the same program with its own environment, session, log and exit status. COLD_STARTS=1 turns this off.
@@ -43,20 +43,17 @@ CELERY = (
 class ForkedProcess:
     """A process that a server forked: the part of ``subprocess.Popen`` that tests use."""
 
-    def __init__(self, server, pid):
+    def __init__(self, changed, pid):
         self.pid = pid
-        self._server = server
-
-    @property
-    def returncode(self):
-        return self._server.ended.get(self.pid)
+        self.returncode = None  # set by the server when the process has ended
+        self._changed = changed
 
     def poll(self):
         return self.returncode
 
     def wait(self, timeout=None):
-        with self._server.changed:
-            if not self._server.changed.wait_for(lambda: self.returncode is not None, timeout):
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.returncode is not None, timeout):
                 raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
         return self.returncode
 
@@ -66,7 +63,7 @@ class ForkServer:
 
     def __init__(self, program):
         self.changed = threading.Condition()
-        self.ended = {}  # exit status by process
+        self._running = {}  # by process id
         self._started = []
         self._requests = threading.Lock()
         self._process = subprocess.Popen(
@@ -86,18 +83,20 @@ class ForkServer:
         order = {"command": [*map(str, command)], "env": env, "log": str(log), "errors": str(errors or log)}
         with self._requests, self.changed:
             print(json.dumps(order), file=self._process.stdin, flush=True)
-            assert self.changed.wait_for(lambda: self._started, 60), "the fork server has ended"
-            return ForkedProcess(self, self._started.pop())
+            assert self.changed.wait_for(lambda: self._started, 60), (
+                f"the fork server has not started {command[0]} within 60 s"
+            )
+            return self._started.pop()
 
     def _receive(self):
         for line in self._process.stdout:
             report = json.loads(line)
             with self.changed:
                 if "status" in report:
-                    self.ended[report["pid"]] = report["status"]
+                    self._running.pop(report["pid"]).returncode = report["status"]
                 else:
-                    self.ended.pop(report["pid"], None)
-                    self._started.append(report["pid"])
+                    process = self._running[report["pid"]] = ForkedProcess(self.changed, report["pid"])
+                    self._started.append(process)
                 self.changed.notify_all()
 
     def _close(self):
@@ -121,7 +120,7 @@ def fork_server_for(command, env):
     words = tuple(map(str, command))
     programs = {"gateway": GATEWAY, "worker": WORKER, "cto": CTO}
     program = [name for name, first in programs.items() if words[: len(first)] == first]
-    return fork_server(*program) if program and not SYSTEM_COMMANDS & set(words) else None
+    return fork_server(*program) if program and not SYSTEM_COMMANDS.intersection(words[1:2]) else None
 
 
 def serve():
@@ -131,13 +130,9 @@ def serve():
     while more := read(0, 65_536):
         *orders, received = (received + more).split(b"\n")
         for order in map(json.loads, orders):
-            # So that the start of a process is reported before its end.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-            if (pid := fork()) == 0:
+            if fork() == 0:
                 _become(**order)
                 return
-            _report(pid=pid)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     sys.exit()
 
 
@@ -155,7 +150,9 @@ def _report_ended():
 
 def _become(command, env, log, errors):
     """Make this process the requested one: its arguments, environment, session, files and signals."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
+    _report(pid=os.getpid())  # only now does a signal to its process group reach it
     environ.clear()
     environ.update(env)
     sys.argv[:] = command[2:] if command[1] == "-m" else command
@@ -168,8 +165,6 @@ def _become(command, env, log, errors):
         opened = os.open(path, flags)
         os.dup2(opened, descriptor)
         os.close(opened)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
 
 
 def _gateway():

@@ -187,16 +187,19 @@ class BlockProducer:
         self._chain, self._block_s = chain, block_s
         self._running, self._ended = threading.Event(), threading.Event()
         self._running.set()
-        self._thread = threading.Thread(target=self._produce)
+        self._lock = threading.Lock()  # held while a block is produced
+        self._thread = threading.Thread(target=self._produce, daemon=True)
         self._thread.start()
 
     def _produce(self):
         while not self._ended.wait(self._block_s):
-            if self._running.is_set():
-                self._chain.call("localAdvance", 1)
+            with self._lock:
+                if self._running.is_set():
+                    self._chain.call("localAdvance", 1)
 
     def pause(self):
-        self._running.clear()
+        with self._lock:
+            self._running.clear()
 
     def resume(self):
         self._running.set()

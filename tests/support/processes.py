@@ -59,7 +59,12 @@ def run(command, env, timeout_s=60):
         )
     with tempfile.TemporaryDirectory(prefix="cto-run-") as directory:
         output, errors = Path(directory, "output"), Path(directory, "errors")
-        status = server.start(command, env, output, errors).wait(timeout_s)
+        process = server.start(command, env, output, errors)
+        try:
+            status = process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         return subprocess.CompletedProcess(command, status, output.read_text(), errors.read_text())
 
 

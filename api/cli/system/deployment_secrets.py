@@ -70,7 +70,7 @@ def make(directory: Path, rights: Path, rotate: Collection[str] = ()) -> list[Pa
     directory.mkdir(parents=True, mode=0o700, exist_ok=True)
     env.touch(0o600)  # so a call that stops after this line can be repeated
     previous = existing if "store" in rotate else {}
-    # The ACL file comes first. If the call stops behind it, the store still accepts the passwords in env.
+    # The ACL file comes first. If the call stops after it, the store still accepts the passwords in env.
     written = [_overwrite_file(directory / ACL, _acl_file(template, values, previous))]
     if new:
         written.append(_replace_file(env, _with_values(env_text, new)))

@@ -275,6 +275,8 @@ def _gateways_of_system(settings: Settings) -> set[str]:
 
 def _text(error: GatewayError, settings: Settings) -> str:
     """Return the error without its advice, which is right on one machine only."""
+    if error.code == "timeout":
+        return f"the gateway at {settings.base_url} does not respond"
     return f"no gateway at {settings.base_url}" if error.code == "unreachable" else str(error)
 
 

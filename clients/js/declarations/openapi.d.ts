@@ -92,7 +92,7 @@ export interface components {
             spent: number;
             /** @description Tokens that a buy received, in base units */
             tokens: number;
-            /** @description The operator; empty unless the caller is one, or if unknown */
+            /** @description The operator; empty if unknown, or if the caller is not an operator */
             by: string;
             /** @description The time of the record, in milliseconds since 1970-01-01 UTC; 0 if unknown */
             at: number;

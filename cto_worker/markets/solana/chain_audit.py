@@ -25,7 +25,7 @@ _CONFIRMED = {"commitment": "confirmed"}
 
 @dataclass(slots=True)
 class ChainAudit:
-    """The result."""
+    """The result of an audit of wallets, as ``cto market chain -o json`` prints it."""
 
     balances: dict[str, int]  # lamports by wallet
     transactions: int = 0
@@ -78,7 +78,8 @@ def audit(providers: Providers, wallets: list[str]) -> ChainAudit:
 
 def _count(result: ChainAudit, signature: str, digest: str | None, receipt: Receipt) -> None:
     result.transactions += 1
-    # Everybody can read a memo, and repeat it in a transaction that sends a wallet something.
+    # Any account can copy a memo into a transaction that sends SOL to a wallet. Only transactions that a
+    # wallet paid for count.
     if receipt.payer in result.balances:
         result.fees += receipt.fee
         if digest and receipt.error is None:

@@ -106,7 +106,8 @@ class ChainReader:
     def simulate(self, transaction: bytes, addresses: Sequence[str]) -> dict[str, Any]:
         """Return the simulation of a transaction, with the accounts at these addresses afterwards.
 
-        Raises :class:`NoAnswerError` if the node does not know the blockhash: it lags, or it is too old.
+        Raises :class:`NoAnswerError` if the node does not know the blockhash: the node lags, or the blockhash
+        is too old.
         """
         accounts = {"encoding": "base64", "addresses": list(addresses)}
         config = {**_ENCODED, **_CONFIRMED, "sigVerify": False, "accounts": accounts}
@@ -115,7 +116,8 @@ class ChainReader:
                 "simulateTransaction", base64.b64encode(transaction).decode(), config
             )
             value: dict[str, Any] = answer["value"]
-        if value["err"] == _UNKNOWN_BLOCKHASH:
+            unknown_blockhash = value["err"] == _UNKNOWN_BLOCKHASH
+        if unknown_blockhash:
             raise NoAnswerError(
                 "a node does not know the blockhash of an order: it lags, or the hash is too old"
             )

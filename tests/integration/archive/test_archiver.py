@@ -15,7 +15,7 @@ from cto_worker.archive.schema_migration import migrate
 from cto_worker.archive.tables import DOCUMENTS, JOBS
 from cto_worker.config import Settings
 from cto_worker.domain.journal_ports import Journal
-from cto_worker.errors import OperationFailed
+from cto_worker.errors import ArchiveUnavailableError, OperationFailed
 from cto_worker.jobs import archiver
 from cto_worker.jobs.archiver import Archiver
 from cto_worker.jobs.job_runner import JobRunner
@@ -259,6 +259,20 @@ def test_statistics_are_updated_at_the_start_and_after_an_interval(engine, make,
     worker._next_statistics_s -= archiver.STATISTICS_INTERVAL_S
     worker.attempt()
     assert len(updates) == 2
+
+
+def test_statistics_that_fail_do_not_delay_archiving(engine, make, run, monkeypatch):
+    def fail(_):
+        raise ArchiveUnavailableError("locked")
+
+    monkeypatch.setattr(archiver, "update_statistics", fail)
+    worker = make()
+    run("j1")
+    assert worker.attempt() == 1, "the failure is reported"
+    run("j2")
+    assert worker.attempt() == archiver.IDLE_S
+    assert worker._failures == 0
+    assert archived(engine) == ["j1", "j2"]
 
 
 def test_a_full_disk_keeps_the_jobs_in_the_store(engine, make, run, store, caplog):

