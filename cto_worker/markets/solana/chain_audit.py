@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.markets.solana.cluster import connected
+from cto_worker.markets.solana.cluster import providers_and_cluster
 from cto_worker.markets.solana.orders.memo import digest_in
 from cto_worker.markets.solana.receipts import Receipt, receipt_of
 from cto_worker.markets.solana.rpc_client import NoAnswerError, Provider, Providers
@@ -40,7 +40,7 @@ def audit_cluster(settings: Settings, wallets: Iterable[str]) -> ChainAudit:
     Raises :class:`~cto_worker.errors.ConfigError`, and :class:`~cto_worker.errors.MarketError` if the
     providers serve another cluster.
     """
-    providers, cluster = connected(settings)
+    providers, cluster = providers_and_cluster(settings)
     cluster.genesis_hash()
     return audit(providers, list(wallets))
 

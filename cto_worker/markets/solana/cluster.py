@@ -67,7 +67,7 @@ class Cluster:
         )
 
 
-def connected(settings: Settings) -> tuple[Providers, Cluster]:
+def providers_and_cluster(settings: Settings) -> tuple[Providers, Cluster]:
     """Return the providers of ``CTO_SOLANA_RPC_URL``, or the local chain, and the cluster they must serve.
 
     Raises :class:`ConfigError`.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cto_worker.errors import ConfigError
 from cto_worker.markets.solana.aggregator import Aggregator
 from cto_worker.markets.solana.chain_reader import ChainReader
-from cto_worker.markets.solana.cluster import connected, local_chain_url
+from cto_worker.markets.solana.cluster import local_chain_url, providers_and_cluster
 from cto_worker.markets.solana.market import SolanaMarket
 from cto_worker.markets.solana.strategies import PLATFORMS
 from cto_worker.signer.client import SignerClient
@@ -30,7 +30,7 @@ class SolanaMarketFactory:
                 "CTO_SOLANA_RPC_URL is set: set CTO_SOLANA_GENESIS to the genesis hash of the cluster and "
                 "CTO_SOLANA_SWAP_URL to the address of the aggregator, too"
             )
-        providers, cluster = connected(settings)
+        providers, cluster = providers_and_cluster(settings)
         swaps = settings.solana_swap_url or f"{local_chain_url(settings)}swap/v2"
         aggregator = Aggregator(swaps, settings.solana_swap_key)
         return SolanaMarket(ChainReader(providers), cluster, aggregator, SignerClient.from_settings(settings))

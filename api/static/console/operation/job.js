@@ -4,10 +4,10 @@ import { isTransient } from "/client/errors.js";
 import { useNow } from "/static/console/observable.js";
 
 const REDRAW_MS = 250; // while steps are in flight
-const OBSTACLE_MS = 2_000; // between two questions why the first event has not arrived
+const LOAD_ERROR_MS = 2_000; // interval of the status requests while no event has arrived
 
 /**
- * Return `{ job, status, nowMs, obstacle }`: its view, its status response once it has ended, the gateway's time, and the
+ * Return `{ job, status, nowMs, loadError }`: its view, its status response once it has ended, the gateway's time, and the
  * error for which the first event cannot be loaded at present, or null.
  */
 export function useJob(session, jobId) {
@@ -25,11 +25,11 @@ export function useJob(session, jobId) {
   }, [session, jobId]);
   const job = tracker.current?.job() ?? { latest: null, events: [], ended: false, error: null };
   const status = useStatus(session, jobId, job.ended);
-  const obstacle = useObstacle(session, jobId, !job.latest && !job.error);
+  const loadError = useLoadError(session, jobId, !job.latest && !job.error);
   useNow(job.ended || job.error ? 0 : REDRAW_MS);
   const offsetMs = Number.isFinite(clockOffsetMs.current) ? clockOffsetMs.current : 0;
   const nowMs = job.ended ? job.latest.timestamp : Math.max(job.latest?.timestamp ?? 0, Date.now() + offsetMs);
-  return { job, status, nowMs, obstacle };
+  return { job, status, nowMs, loadError };
 }
 
 /** Return the status response of an ended operation, or null. An operator may have resolved it since its last event. */
@@ -44,18 +44,18 @@ function useStatus(session, jobId, ended) {
 }
 
 /** Return the error of the operation's status while `isPending`, or null. The tracker repeats its own request, and reports no such error. */
-function useObstacle(session, jobId, isPending) {
-  const [obstacle, setObstacle] = useState(null);
+function useLoadError(session, jobId, isPending) {
+  const [loadError, setLoadError] = useState(null);
   useEffect(() => {
     let isCurrent = true;
-    const set = (error) => { if (isCurrent) setObstacle(error); };
-    const ask = () => session.rest.request("GET", `/api/cto/job/${jobId}/status`).then(() => set(null), (error) => set(isTransient(error) ? error : null));
-    const timer = isPending && setInterval(ask, OBSTACLE_MS);
+    const set = (error) => { if (isCurrent) setLoadError(error); };
+    const request = () => session.rest.request("GET", `/api/cto/job/${jobId}/status`).then(() => set(null), (error) => set(isTransient(error) ? error : null));
+    const timer = isPending && setInterval(request, LOAD_ERROR_MS);
     return () => {
       isCurrent = false;
       clearInterval(timer);
-      setObstacle(null);
+      setLoadError(null);
     };
   }, [session, jobId, isPending]);
-  return obstacle;
+  return loadError;
 }

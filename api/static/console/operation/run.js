@@ -17,16 +17,16 @@ const X = T.operation;
 const NO_RESOLUTIONS = [];
 
 /**
- * Return a run as it is shown, or `{ error }`; `{ obstacle }` while it loads. `replayMs`: null, or the time since the start at which it is
+ * Return a run as it is shown, or `{ error }`; `{ loadError }` while it loads. `replayMs`: null, or the time since the start at which it is
  * shown. `onEnd` gets `{ durationMs, request }` of a run that has ended; `request` has the values of the start dialog.
  */
 export function useRun(session, jobId, replayMs, onEnd) {
-  const { job, status, nowMs: liveMs, obstacle } = useJob(session, jobId);
+  const { job, status, nowMs: liveMs, loadError } = useJob(session, jobId);
   const { latest: last, events: all, ended, error } = job;
   const from = all[0]?.timestamp;
   useEffect(() => { if (ended) onEnd(jobId, { durationMs: last.timestamp - from, request: requestOf(all) }); }, [ended]);
   if (error) return { error: error.code === "job_not_found" ? { ...error, message: X.notFound } : error };
-  if (!last) return { obstacle };
+  if (!last) return { loadError };
   const isReplay = replayMs !== null;
   const nowMs = isReplay ? Math.min(from + replayMs, last.timestamp) : liveMs;
   const events = isReplay ? all.filter(({ timestamp }) => timestamp <= nowMs) : all;
@@ -40,9 +40,9 @@ export function useRun(session, jobId, replayMs, onEnd) {
 }
 
 /** The placeholder of a run that loads, or that cannot be shown. */
-export function NoRun({ view: { error, obstacle } }) {
+export function NoRun({ view: { error, loadError } }) {
   if (error) return html`<${Failure} error=${error} />`;
-  return obstacle ? html`<div class="placeholder failure" role="alert"><p>${X.obstacles[obstacle.code] ?? X.obstacle(errorText(obstacle))}</p></div>` : html`<${Loading} />`;
+  return loadError ? html`<div class="placeholder failure" role="alert"><p>${X.loadErrors[loadError.code] ?? X.loadError(errorText(loadError))}</p></div>` : html`<${Loading} />`;
 }
 
 /** `marked`: the address of a wallet that is shown first. */
