@@ -454,3 +454,11 @@ def test_a_reset_leaves_a_ledger_that_balances(launch):
     assert booked["entries"][-1]["kind"] == "reset"
     assert system.ended(system.submit())["status"] == "completed"
     assert system.cto("market", "ledger").returncode == 0
+
+
+def test_an_empty_idempotency_key_starts_no_operation(system):
+    user = new_user()
+    refused = system.cto("submit", "--yes", "--user", user, "--idempotency-key", "")
+    assert refused.returncode == 1
+    assert "invalid_idempotency_key" in refused.stderr
+    assert system.get("/api/cto/jobs", userId=user)["jobs"] == []

@@ -89,6 +89,14 @@ def test_a_model_and_a_dictionary_start_the_same_operation(client, user):
     assert client.submit(model) != first, "without a key each call is a new operation"
 
 
+@pytest.mark.parametrize("key", ["", 17, "schlüssel"])
+def test_a_wrong_idempotency_key_starts_no_operation(client, user, key):
+    with pytest.raises(CTOError) as refused:
+        client.submit(operation(userId=user), idempotency_key=key)
+    assert refused.value.code == "invalid_idempotency_key"
+    assert list(client.jobs(user_id=user)) == []
+
+
 def test_jobs_are_listed_over_several_pages(client, user):
     jobs = [client.submit(operation(userId=user)) for _ in range(5)]
     listed = list(client.jobs(user_id=user, page_size=2))

@@ -60,7 +60,7 @@ def submit(  # noqa: PLR0913 - one parameter per option
     settings = Settings.from_env()
     fields["tokenAddress"] = fields["tokenAddress"] or demo_tokens(settings)[0]
     document = {name: value for name, value in fields.items() if value not in (None, ())}
-    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
+    headers = None if idempotency_key is None else {"Idempotency-Key": idempotency_key}
     gateway = client_for(settings, url, profile)
     question = (
         f"Buy {fields['tokenAddress']} for {sol(fields['buyAmount'])} SOL of user {fields['userId']} "

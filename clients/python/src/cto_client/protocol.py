@@ -65,12 +65,18 @@ class Call(Generic[T]):
 
 
 def submit(operation: Operation | Mapping[str, Any], idempotency_key: str | None) -> Call[Created]:
-    """Return the call that starts an operation. Without a key of the caller it gets a random one."""
+    """Return the call that starts an operation. Without a key of the caller it gets a random one.
+
+    Raises :class:`CTOError` if the key cannot be sent. The gateway refuses an empty key.
+    """
+    key = str(uuid4()) if idempotency_key is None else idempotency_key
+    if not (isinstance(key, str) and key.isascii() and key.isprintable()):
+        raise CTOError("invalid_idempotency_key", f"the idempotency key must be a str of ASCII, not {key!r}")
     return Call(
         "POST",
         "/api/cto/jobs",
         Created,
-        headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key or str(uuid4())},
+        headers={"Content-Type": "application/json", "Idempotency-Key": key},
         body=msgspec.json.encode(operation),
     )
 
