@@ -15,7 +15,7 @@ import { hasEnded } from "./job.js";
 import { buysOf, neededReview, outcomeOf } from "./outcome.js";
 
 const STYLE = `
-  :host { display: block; font: 14px/1.45 system-ui, sans-serif; color: CanvasText; container-type: inline-size;
+  :host { display: block; font: 14px/1.45 system-ui, sans-serif; container-type: inline-size;
     --accent: var(--cto-accent, #4f5bd5); --good: var(--cto-good, #1c7c4a); --bad: var(--cto-bad, #b3261e);
     --warn: var(--cto-warn, #8a5c00);
     --track: var(--cto-track, color-mix(in srgb, currentColor 14%, transparent)); }
@@ -30,9 +30,9 @@ const STYLE = `
   :host([status="failed"]) .fill { background: var(--bad); }
   :host(:is([outcome="partial"], [outcome="unknown"])) .fill { background: var(--warn); }
   :host([outcome="full"]) .fill { background: var(--good); }
-  @media (prefers-color-scheme: dark) {
-    :host { --accent: var(--cto-accent, #99a2ff); --good: var(--cto-good, #5fd197); --bad: var(--cto-bad, #ff8a80);
-      --warn: var(--cto-warn, #f0c264); }
+  @supports (color: light-dark(red, red)) { /* the page's scheme, which may differ from that of the system */
+    :host { --accent: var(--cto-accent, light-dark(#4f5bd5, #99a2ff)); --good: var(--cto-good, light-dark(#1c7c4a, #5fd197));
+      --bad: var(--cto-bad, light-dark(#b3261e, #ff8a80)); --warn: var(--cto-warn, light-dark(#8a5c00, #f0c264)); }
   }
   @media (prefers-reduced-motion: reduce) { .fill { transition: none; } }
 `;
