@@ -86,7 +86,8 @@ def _module(name: str, module_name: str) -> ModuleType:
     try:
         return import_module(module_name)
     except ModuleNotFoundError as error:
-        text = f"there is no module {error.name}. Install its package where gateways and workers run"
+        package = "requirements-solana.lock" if name == "solana" else "its package"
+        text = f"there is no module {error.name}. Install {package} where gateways and workers run"
         raise ConfigError(f"CTO_MARKET={name}: {text}, or add its folder to PYTHONPATH") from error
     except Exception as error:  # third-party code may raise anything
         text = f"the import of {module_name} raised {type(error).__name__}: {error}"

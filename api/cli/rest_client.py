@@ -138,7 +138,8 @@ class RestClient:
             if not response.ok:
                 self._data(response)  # raises
             try:
-                yield from (line.decode() for line in response.iter_lines())
+                # Without the delimiter, an end of line that is divided between two chunks would be two.
+                yield from (line.decode() for line in response.iter_lines(delimiter=b"\r\n") if line)
             except requests.RequestException as error:
                 raise GatewayError(
                     "interrupted", f"the response ended early: run the command again ({error})"

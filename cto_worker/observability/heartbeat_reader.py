@@ -66,6 +66,11 @@ def running_processes(store: Redis, kind: str) -> list[str]:
     return sorted(process.name for process in read_processes(store) if process.kind == kind)
 
 
+def worker_markets(store: Redis) -> set[str]:
+    """Return the markets of the running workers, as they describe themselves."""
+    return {process.market for process in read_processes(store) if process.market}
+
+
 def recent_processes(store: Redis, kind: str) -> list[str]:
     """Return the names of a kind's processes with a heartbeat in the last 15 s, also of those that ended.
 

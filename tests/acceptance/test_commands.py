@@ -22,6 +22,7 @@ from support.terminal import in_terminal
 from support.waiting import wait_until
 
 from api.cli.system.doctor import examine
+from cto_worker.domain.market_port import MarketDescription, Money
 from cto_worker.observability.process_heartbeat import ProcessHeartbeat
 
 
@@ -161,6 +162,16 @@ def test_a_command_for_the_store_names_the_folder_without_a_system(elsewhere):
     assert done.stderr.startswith(
         f"Error: the store is not reachable: no system has run in {env['CTO_DATA_DIR']}: run the command in"
     )
+
+
+def test_doctor_finds_workers_of_another_market(settings, store):
+    def finding():
+        return next(finding for finding in examine(settings) if finding.check == "market")
+
+    assert finding().right
+    local = MarketDescription("solana: local chain", Money.LOCAL_CHAIN)
+    ProcessHeartbeat(store, "worker", CollectorRegistry(), dict, local).send()
+    assert finding().text == "the workers use solana: local chain; this command uses paper: simulated"
 
 
 def test_doctor_finds_a_gateway_of_another_system(system, settings, store):

@@ -123,6 +123,7 @@ NOT_RUN = {
     ("CONTRIBUTING.md", ".venv/bin/pytest"): _SUITE,
     ("README.md", "make demo"): "installs; tests/acceptance/test_commands.py runs `cto demo` and `cto up`",
     ("benchmarks/README.md", ""): _MEASURES,
+    ("docs/how-to/solana.md", ".venv/bin/python -m pip"): _REGISTRY,
     ("clients/js/README.md", "npm"): _REGISTRY,
     ("clients/js/README.md", "mkdir -p vendor"): _REGISTRY,
     ("clients/python/README.md", "pip"): _REGISTRY,

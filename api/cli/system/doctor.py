@@ -18,7 +18,7 @@ from cto_worker.archive import database
 from cto_worker.archive.schema_version import check_schema
 from cto_worker.errors import ArchiveUnavailableError, ConfigError, MarketError
 from cto_worker.markets.market_loader import make_market
-from cto_worker.observability.heartbeat_reader import running_processes
+from cto_worker.observability.heartbeat_reader import running_processes, worker_markets
 from cto_worker.store import job_review, keys
 from cto_worker.store.sentinel import connection_options
 from cto_worker.store.store_connection import check_durable, connect
@@ -204,13 +204,18 @@ def _market(settings: Settings, store: Redis) -> str:
     """Make the market as a worker does, and let it check its services."""
     try:
         market = make_market(settings, lambda url: connect(settings, url=url) if url else store)
-        return market.check()
+        text = market.check()
     except ConfigError as error:
         raise _CheckFailed(str(error), "correct CTO_MARKET (docs/how-to/own-market.md)") from error
     except MarketError as error:
         if isinstance(error.__cause__, RedisError):  # of the paper market: reported with the store
             raise error.__cause__ from error
         raise _CheckFailed(f"{settings.market} does not answer: {error}", "check its services") from error
+    own = getattr(market, "description", None)
+    if own and (others := worker_markets(store) - {own.text}):
+        found = f"the workers use {', '.join(sorted(others))}; this command uses {own.text}"
+        raise _CheckFailed(found, "set CTO_MARKET and its settings as for the workers")
+    return text
 
 
 def _review(store: Redis) -> str:

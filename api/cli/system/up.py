@@ -213,7 +213,9 @@ def _addresses(settings: Settings, *, flower: bool) -> list[str]:
     # Another terminal does not have the port that was set in this one.
     elsewhere = settings.base_url != Settings().base_url or _default_gateway_is_saved()
     url = f" --url {settings.base_url}" if elsewhere else ""
-    return [*lines, f"ready: try `{program()} submit --watch{url}` in another terminal"]
+    # The market decides which token `cto submit` buys.
+    market = "" if settings.market == Settings().market else f"CTO_MARKET={settings.market} "
+    return [*lines, f"ready: try `{market}{program()} submit --watch{url}` in another terminal"]
 
 
 def _default_gateway_is_saved() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from contextlib import closing
 
 import pytest
@@ -55,6 +56,24 @@ def test_a_refusal_names_the_code_and_the_fields():
         Answering.document = {"success": False, "error": texts | {"details": {"other": 1}}}
         with pytest.raises(GatewayError, match=r"^invalid_request: wrong$"):
             RestClient(server.url).get("/")
+
+
+def test_an_end_of_line_between_two_chunks_is_one():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def respond():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                for chunk in (b"a\r", b"\nb\r\n", b"c\r\n", b""):
+                    connection.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+
+        thread = threading.Thread(target=respond)
+        thread.start()
+        client = RestClient(f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert list(client.lines("/")) == ["a", "b", "c"]
+        thread.join()
 
 
 def test_a_gateway_that_does_not_respond_in_time_is_not_called_something_else(monkeypatch):
