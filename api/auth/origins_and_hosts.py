@@ -55,8 +55,9 @@ class OriginAndHostPolicy:
         """Return a message for the page's developer. It does not contain the listed origins."""
         if origin == "null":
             return "the gateway refuses pages of the origin 'null', such as local files: serve them over HTTP"
-        listed = "…," if self._listed else ""
-        return (
-            f"the gateway refuses pages of the origin {origin!r}: to allow them, "
-            f"restart it with CTO_CORS_ORIGINS={listed}{origin}"
+        change = (
+            f"add {origin} to its CTO_CORS_ORIGINS, after a comma, and restart it"
+            if self._listed
+            else f"restart it with CTO_CORS_ORIGINS={origin}"
         )
+        return f"the gateway refuses pages of the origin {origin!r}: to allow them, {change}"

@@ -68,7 +68,7 @@ def test_an_example_says_how_to_allow_its_origin(gateway, site, page, troubles):
     for expected in ("blocked by CORS policy", "Failed to load resource", "WebSocket connection"):
         troubles.expect(expected)
     foreign = site.replace("127.0.0.1", "localhost")  # another origin, which the gateway does not accept
-    advice = f"restart it with CTO_CORS_ORIGINS=…,{foreign}"
+    advice = f"add {foreign} to its CTO_CORS_ORIGINS, after a comma, and restart it"
     for name in EXAMPLES:
         page.goto(f"{foreign}/dist/{name}/?url={gateway.url}")
         page.get_by_role("button", name="Start an operation").click()
