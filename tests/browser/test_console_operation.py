@@ -6,7 +6,16 @@ import json
 import re
 
 import pytest
-from browser.console_page import FITS, cut_at_any_width, open_console, row, start, wallets, with_outcomes
+from browser.console_page import (
+    FITS,
+    cut_at_any_width,
+    fill_in,
+    open_console,
+    row,
+    start,
+    wallets,
+    with_outcomes,
+)
 from playwright.sync_api import expect
 from support.waiting import wait_until
 
@@ -58,6 +67,43 @@ def test_an_operation_is_watched_to_its_end(slow, context, user, screenshot):
     page.get_by_text("Raw JSON").click()
     expect(page.locator("pre")).to_contain_text(job_id)
     assert json.loads(page.locator("pre").inner_text())["operationResult"] == result
+
+
+def test_the_start_dialog_stays_open_until_the_gateway_has_answered(slow, page, user):
+    held = []
+    open_console(page, slow)
+    page.route("**/api/cto/jobs", lambda route: held.append(route))  # noqa: PLW0108 - Playwright needs its signature
+    page.get_by_role("button", name="Start operation").first.click()
+    page.get_by_role("button", name="Random").click()
+    fill_in(page, userId=user, walletCount=1, buyAmount=0.02)
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Start", exact=True).click()
+    expect(dialog.get_by_text("has not answered yet")).to_be_visible()
+    for _ in range(3):
+        page.keyboard.press("Escape")
+    expect(dialog.get_by_role("button", name="Starting…")).to_be_visible()
+    assert len(held) == 1
+    held[0].continue_()
+    page.wait_for_url("**/operations/*")
+    expect(dialog).to_have_count(0)
+
+
+def test_a_requested_cancellation_is_shown_until_the_operation_ends(slow, page, user):
+    job_id = slow.submit(userId=user, walletCount=50, buyAmount=1)
+    open_console(page, slow, f"/?userId={user}")
+    row(page, job_id).get_by_role("link").click()
+    accepted = {"jobId": job_id, "status": "active", "cancelRequested": True}
+    page.route("**/cancel", lambda route: route.fulfill(status=202, json={"success": True, "data": accepted}))
+    cancel = page.get_by_role("button", name="Cancel operation")
+    cancel.click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel operation").click()
+    expect(page.locator(".run .badge")).to_have_text("cancelling")
+    expect(cancel).to_be_disabled()
+    page.locator("a.back").click()
+    assert page.url.endswith(f"/?userId={user}"), "the list has its filters"
+    expect(row(page, job_id).locator(".badge")).to_have_text("cancelling")
+    slow.cto("cancel", job_id)
+    expect(row(page, job_id).locator(".c-state")).to_contain_text("cancelled")  # or: partial, cancelled
 
 
 def test_it_is_cancelled_only_after_confirmation(slow, page, user, axe):

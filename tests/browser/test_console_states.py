@@ -199,7 +199,7 @@ def test_an_unknown_address_is_a_page_and_that_of_the_api_is_json(system, page, 
     assert requests.get(f"{system.url}/nope", timeout=10).json()["error"]["code"] == "not_found"
 
 
-def test_play_money_is_called_so_on_every_page(system, page, screenshot):
+def test_the_kind_of_money_is_shown_on_every_page(system, page, screenshot):
     badge = page.get_by_text("Simulated market: no real money", exact=True)
     for width in (1_200, 360):
         page.set_viewport_size({"width": width, "height": 800})
@@ -207,7 +207,7 @@ def test_play_money_is_called_so_on_every_page(system, page, screenshot):
             open_console(page, system, path)
             expect(badge).to_be_visible()
             assert page.evaluate(FITS), (path, width)
-        screenshot(page, f"play-money-{width}")
+        screenshot(page, f"money-{width}")
     with system.store() as store:
         other = ProcessHeartbeat(store, "worker", CollectorRegistry(), dict)  # reports no market
         other.send()
@@ -216,6 +216,12 @@ def test_play_money_is_called_so_on_every_page(system, page, screenshot):
         other.end()
     assert response.value.json()["data"] == {"money": ""}
     expect(badge).to_have_count(0)
+    expect(page.get_by_text("Kind of money unknown", exact=True)).to_be_visible()
+    page.route(
+        "**/api/cto/market", lambda route: route.fulfill(json={"success": True, "data": {"money": "real"}})
+    )
+    open_console(page, system)
+    expect(page.get_by_text("Real money", exact=True)).to_be_visible()
 
 
 def test_the_theme_is_remembered(system, page):

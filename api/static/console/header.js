@@ -22,7 +22,7 @@ export function Header({ session, route, openKeys }) {
       ${session.isOperator && link("audit", "/audit")}
       ${session.isOperator && link("system", "/system")}
     </nav>
-    <${PlayMoney} session=${session} />
+    <${Money} session=${session} />
     <div class="tools">
       <${ConnectionState} session=${session} />
       <${Caller} session=${session} />
@@ -40,11 +40,12 @@ function useReviewCount(session) {
   return data ?? 0;
 }
 
-/** Without an answer, and for real money, nothing is shown: a wrong "play money" would be worse. */
-function PlayMoney({ session }) {
+/** The kind of money that moves. It is unknown without an answer, and if not all running workers report the same kind. */
+function Money({ session }) {
   const { data, error } = useRequest(() => session.rest.request("GET", "/api/cto/market"), "market", MONEY_INTERVAL_MS);
-  const text = !error && T.playMoney[data?.money];
-  return text && html`<span class="badge play-money">${text}</span>`;
+  if (!data && !error) return null;
+  const kind = (!error && data.money) || "unknown";
+  return html`<span class="badge money" data-money=${kind}>${T.money[kind] ?? T.money.unknown}</span>`;
 }
 
 function ConnectionState({ session }) {

@@ -37,6 +37,19 @@ export function useObservable(observable) {
   return observable.value;
 }
 
+/** Return whether `isOn` has been true for this long. */
+export function useDelay(isOn, delayMs) {
+  const [isOver, setOver] = useState(false);
+  useEffect(() => {
+    const timer = isOn && setTimeout(() => setOver(true), delayMs);
+    return () => {
+      clearTimeout(timer);
+      setOver(false);
+    };
+  }, [isOn, delayMs]);
+  return isOn && isOver;
+}
+
 /** Return the current time in ms, and draw the component again at each interval while the page is visible. */
 export function useNow(intervalMs = 1_000) {
   const [now, setNow] = useState(Date.now());

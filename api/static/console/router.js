@@ -1,6 +1,7 @@
 // The addresses of the views. Links are ordinary links; a click on one changes the view without loading the page.
 import { Observable, useObservable } from "/static/console/observable.js";
 
+let list = "/"; // the address of the list of operations, as it was shown last
 const current = new Observable(read());
 
 /** Return the view of the current address, e.g. `{ view: "operation", jobId, query }`; `part` is its fragment. */
@@ -13,11 +14,16 @@ export function navigate(address, { replace = false } = {}) {
   current.set(read());
 }
 
+/** Return the address of the list with the filters that were shown last. */
+export const listAddress = () => list;
+
 /** Return the address of an operation, with a marked wallet if there is one. */
 export const operationPath = (jobId, wallet) => `/operations/${encodeURIComponent(jobId)}${wallet ? `?wallet=${encodeURIComponent(wallet)}` : ""}`;
 
 function read() {
-  return parse(new URL(location.href));
+  const route = parse(new URL(location.href));
+  if (route.view === "operations") list = location.pathname + location.search;
+  return route;
 }
 
 function parse({ pathname, searchParams: query, hash }) {

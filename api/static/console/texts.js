@@ -28,7 +28,7 @@ export const T = {
 
   states: {
     waiting: "waiting", running: "running", completed: "completed", partial: "partial", failed: "failed", cancelled: "cancelled",
-    review: "needs review", reviewed: "unknown, reviewed",
+    review: "needs review", reviewed: "unknown, reviewed", cancelling: "cancelling",
   },
   missingBuys: { failed: (count) => `${plural(count, "buy")} failed`, unknown: (count) => `${count} unknown`, left: (count) => `${count} not made` },
   buys: { bought: "bought", failed: "failed", unknown: "unknown", left: "not made" },
@@ -37,7 +37,7 @@ export const T = {
     idle: "connecting", connecting: "connecting", live: "live", polling: "live, by polling", waiting: "not connected", refused: "refused",
     closed: "closed", signedOut: "not signed in",
   },
-  playMoney: { simulated: "Simulated market: no real money", local_chain: "Local chain: play money" },
+  money: { simulated: "Simulated market: no real money", local_chain: "Local chain: play money", real: "Real money", unknown: "Kind of money unknown" },
   stale: (ago) => (ago ? `Not connected to the gateway. Last update ${ago}.` : "Not connected to the gateway."),
   tryNow: "Try now",
   noWorker: "No worker is running. Operations wait until one starts.",
@@ -245,6 +245,7 @@ export const T = {
     total: (amount) => `${amount} to buy, and network fees`,
     paper: "Simulated market: no real money moves.",
     submit: "Start", starting: "Starting…", cancel: "Close",
+    slow: "The gateway has not answered yet. The operation may still start: keep this page open.",
     confirmTitle: "Start this operation?",
     confirmText: (amount, wallets) => `It spends up to ${amount} from ${plural(wallets, "wallet")}.`,
     confirm: (amount) => `Spend ${amount}`, back: "Back",

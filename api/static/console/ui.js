@@ -101,14 +101,18 @@ export function errorText(error) {
 
 export const joined = (texts) => [texts].flat(3).map((text) => (typeof text === "string" ? text : JSON.stringify(text))).join(" ");
 
-/** A modal dialog, open while it is drawn. The browser keeps the focus in it and restores it afterwards. */
-export function Dialog({ title, onClose, children, className = "" }) {
+/**
+ * A modal dialog, open while it is drawn. The browser keeps the focus in it and restores it afterwards. While `isBusy`, it stays
+ * open: some browsers close a dialog at the second Escape in any case.
+ */
+export function Dialog({ title, onClose, children, className = "", isBusy = false }) {
   const node = useRef();
   useEffect(() => {
     node.current.showModal();
   }, []);
-  const close = () => node.current.close();
-  return html`<dialog ref=${node} class=${className} aria-labelledby="dialog-title" onClose=${onClose}
+  const close = () => { if (!isBusy) node.current.close(); };
+  return html`<dialog ref=${node} class=${className} aria-labelledby="dialog-title"
+    onCancel=${(event) => { if (isBusy) event.preventDefault(); }} onClose=${() => (isBusy ? node.current.showModal() : onClose())}
     onClick=${({ target }) => { if (target === node.current) close(); }}>
     <div class="dialog"><header><h2 id="dialog-title">${title}</h2>
       <button class="quiet" type="button" aria-label=${T.close} onClick=${close}><${Icon} kind="close" /></button></header>${children}</div></dialog>`;

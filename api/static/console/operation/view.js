@@ -5,7 +5,7 @@ import { Comparison } from "/static/console/operation/comparison.js";
 import { curlOf } from "/static/console/operation/parameters.js";
 import { Replay } from "/static/console/operation/replay.js";
 import { Run } from "/static/console/operation/run.js";
-import { navigate, operationPath } from "/static/console/router.js";
+import { listAddress, navigate, operationPath } from "/static/console/router.js";
 import { T } from "/static/console/texts.js";
 import { Copy, Icon } from "/static/console/ui.js";
 
@@ -25,7 +25,7 @@ export function OperationView({ session, route: { jobId, query }, start }) {
     setReplayMs(null);
     navigate(operationPath(jobId) + (id ? `?with=${encodeURIComponent(id)}` : ""));
   };
-  return html`<div class="list-head"><p><a class="back" href="/"><${Icon} kind="back" />${X.back}</a></p>
+  return html`<div class="list-head"><p><a class="back" href=${listAddress()}><${Icon} kind="back" />${X.back}</a></p>
       <div class="actions">
         ${ends[jobId] && html`<button type="button" onClick=${() => start(ends[jobId].request)}>${X.again}</button>`}
         ${areEnded && replayMs === null && html`<button type="button" onClick=${() => setReplayMs(0)}>${T.replay.start}</button>`}

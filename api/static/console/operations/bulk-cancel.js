@@ -1,5 +1,6 @@
 // Cancels the selected operations after a confirmation with their number.
 import { html, useState } from "/static/third_party/preact.js";
+import { addCancellation } from "/static/console/operations/cancellations.js";
 import { T } from "/static/console/texts.js";
 import { Dialog, errorText } from "/static/console/ui.js";
 
@@ -21,7 +22,7 @@ export function CancelDialog({ session, jobIds: given, onClose }) {
     const failures = [];
     for (const [index, jobId] of jobIds.entries()) {
       setState({ done: index, failures, isBusy: true, isOver: false });
-      await session.client.cancel(jobId).catch((error) => failures.push(error));
+      await session.client.cancel(jobId).then(() => addCancellation(jobId), (error) => failures.push(error));
     }
     if (failures.length) setState({ done: jobIds.length, failures, isBusy: false, isOver: true });
     else onClose(true);

@@ -4,6 +4,7 @@ import { ago, duration, fullTime, percent, shortId, shorten, zone } from "/stati
 import { useNow } from "/static/console/observable.js";
 import { displayState, hasEnded, reasonOf } from "/static/console/outcome.js";
 import { operationPath } from "/static/console/router.js";
+import { useIsCancelling } from "/static/console/operations/cancellations.js";
 import { WalletResult } from "/static/console/operations/wallet-result.js";
 import { T } from "/static/console/texts.js";
 import { Badge, Buys, Sol, Time } from "/static/console/ui.js";
@@ -82,10 +83,12 @@ function timesOf({ createdAt, latest }, nowMs) {
 
 /** A row. It is drawn again only if one of its values has changed. */
 function Row({ row, index, session, wallet, since, took, isActive, onFocus, isSelected, toggle }) {
+  const isCancelling = useIsCancelling(row.jobId);
   return useMemo(() => {
     const { jobId, createdAt, needsReview, latest } = row;
     const state = displayState(latest, needsReview);
     const ended = hasEnded(latest);
+    const badge = isCancelling && !ended ? { ...state, text: T.states.cancelling } : state;
     const { details = {} } = latest;
     const id = shortId(jobId);
     const reason = reasonOf(latest, state);
@@ -95,7 +98,7 @@ function Row({ row, index, session, wallet, since, took, isActive, onFocus, isSe
     return html`<tr data-job=${jobId} data-state=${state.kind} aria-rowindex=${index} data-active=${String(isActive)} onClick=${onClick} onFocusIn=${() => onFocus(jobId)}>
       <td class="c-select">${!ended && html`<input type="checkbox" aria-label=${T.list.select(id)} checked=${isSelected} onChange=${() => toggle(jobId)} />`}</td>
       <td class="c-id"><a class="mono" href=${operationPath(jobId, wallet)} title=${jobId} aria-label=${T.list.open(id)}>${id}</a></td>
-      <td class="c-state"><${Badge} state=${state} />${state.kind === "running"
+      <td class="c-state"><${Badge} state=${badge} />${state.kind === "running"
         ? html`<span class="progress" title=${details.currentOperation}><i style=${{ transform: `scaleX(${latest.progress / 100})` }}></i></span><span class="number soft">${percent(latest.progress)}</span>`
         : wallet && ended ? html`<${WalletResult} session=${session} jobId=${jobId} wallet=${wallet} />`
         : reason && html`<span class="reason soft" title=${details.error ?? reason}>${reason}</span>`}</td>
@@ -107,5 +110,5 @@ function Row({ row, index, session, wallet, since, took, isActive, onFocus, isSe
       <td class="c-spent">${details.totalSpent ? html`<${Sol} amount=${details.totalSpent} />` : "–"}</td>
       <td class="c-started"><${Time} ms=${createdAt} since=${since} /></td>
       <td class="c-duration number" title=${ended ? fullTime(latest.timestamp) : undefined}>${took}</td></tr>`;
-  }, [row, index, wallet, since, took, isActive, isSelected]);
+  }, [row, index, wallet, since, took, isActive, isSelected, isCancelling]);
 }

@@ -3,6 +3,7 @@ import { html, useRef, useState } from "/static/third_party/preact.js";
 import { CONFIRM_SOL, MARKET, PLATFORMS } from "/static/console/config.js";
 import { Field, useFieldErrors } from "/static/console/form.js";
 import { exactSol } from "/static/console/format.js";
+import { useDelay } from "/static/console/observable.js";
 import { navigate, operationPath } from "/static/console/router.js";
 import { useBalances } from "/static/console/start/balances.js";
 import { randomMint } from "/static/console/start/random-mint.js";
@@ -11,6 +12,7 @@ import { T } from "/static/console/texts.js";
 import { Dialog } from "/static/console/ui.js";
 
 const X = T.start;
+const SLOW_MS = 3_000;
 const DEFAULTS = { tokenAddress: "", mode: "standard", buyAmount: "1", walletCount: "5", platform: "", slippage: "", userId: "", userChatId: "1" };
 
 /** `initial` has values that replace the defaults. */
@@ -20,6 +22,7 @@ export function StartDialog({ session, initial, onClose }) {
   const attempt = useRef({ body: "", key: "" }); // the same request again gets the same operation
   const errors = useFieldErrors();
   const balances = useBalances(session, values);
+  const isSlow = useDelay(stage === "busy", SLOW_MS);
   const set = (name) => (value) => setValues((before) => ({ ...before, [name]: value }));
 
   const start = async () => {
@@ -42,13 +45,13 @@ export function StartDialog({ session, initial, onClose }) {
     if (Number(values.buyAmount) >= CONFIRM_SOL && stage === "form") setStage("confirm");
     else void start();
   };
-  const close = stage === "busy" ? () => {} : onClose;
-  return html`<${Dialog} title=${stage === "confirm" ? X.confirmTitle : X.title} onClose=${close}>
+  return html`<${Dialog} title=${stage === "confirm" ? X.confirmTitle : X.title} onClose=${onClose} isBusy=${stage === "busy"}>
     <form class="form" onSubmit=${submit} novalidate>
       ${stage === "confirm" ? html`<${Confirm} values=${values} balances=${balances} back=${() => setStage("form")} />`
         : html`<${Fields} values=${values} set=${set} errors=${errors} isOwn=${Boolean(session.user)} /><${Preview} values=${values} balances=${balances} />
           <p class="error wide" role="alert">${errors.general}</p>
-          <div class="buttons wide"><button type="button" onClick=${close}>${X.cancel}</button>
+          <p class="soft wide" role="status">${isSlow && X.slow}</p>
+          <div class="buttons wide"><button type="button" disabled=${stage === "busy"} onClick=${onClose}>${X.cancel}</button>
             <button class="primary" disabled=${stage === "busy"}>${stage === "busy" ? X.starting : X.submit}</button></div>`}</form><//>`;
 }
 
