@@ -175,9 +175,16 @@ def dispatcher(cto: AsyncClient, progress: Progress) -> Dispatcher:
             return
         await progress.show(job_id, message.chat.id, event_update.update_id)
 
+    @handlers.message(Command("start", "help"))
+    async def explain(message: Message) -> None:
+        await message.answer(USAGE)
+
     @handlers.message(Command("cancel"))
     async def cancel(message: Message, command: CommandObject) -> None:
         job_id = (command.args or "").strip()
+        if not job_id:
+            await message.answer(USAGE)
+            return
         try:
             job = await cto.status(job_id)
             if job.latest_progress.user_id != user_of(message):  # the bot's token may cancel every job

@@ -90,6 +90,9 @@ def test_a_wrong_command_is_answered_with_its_usage_and_an_error_with_its_text(t
     wait_until(lambda: last(telegram, 2).startswith("Sorry: "))
     telegram.write("/cancel 12345")
     wait_until(lambda: last(telegram, 3).startswith("Sorry: "))
+    for number, text in enumerate(("/cancel", "/start", "/help"), 4):
+        telegram.write(text)
+        wait_until(lambda number=number: "Use /cto" in last(telegram, number))
 
 
 def test_a_user_cannot_cancel_the_operation_of_another(telegram, bot, system):
@@ -128,6 +131,7 @@ def test_the_stub_of_the_examples_is_a_chat_with_a_bot(capsys):
             (update,) = await bot.get_updates()
             assert update.message.text == "/cto x"
             assert await bot.get_updates(offset=update.update_id + 1) == []
+            assert await bot.get_updates() == [], "a restarted bot does not get confirmed updates again"
             sent = await bot.send_message(update.message.chat.id, "first")
             await bot.edit_message_text("second", chat_id=sent.chat.id, message_id=sent.message_id)
 
