@@ -251,6 +251,23 @@ def test_the_market_shows_addresses_in_full(system):
     assert max(map(len, shown.splitlines())) <= 80
 
 
+def test_the_market_shows_an_operations_steps_as_a_review_asks_for_them(system):
+    status = system.ended(
+        system.submit(userId=uuid.uuid4().hex, mode="prefunded", walletCount=1, buyAmount=0.02)
+    )
+    (wallet,) = status["operationResult"]["wallets"]
+    lines = system.cto("market", "operation", status["jobId"]).stdout.splitlines()
+    (step,) = [line.split() for line in lines if wallet["wallet"] in line]
+    spent = f"{status['operationResult']['totalSpent']:.9f}"
+    assert (step[0], step[4], step[-1]) == (
+        "buy",
+        spent,
+        status["operationResult"]["transactionSignatures"][0],
+    )
+    booked = system.cto("market", "ledger").stdout
+    assert f"-{spent}" in booked
+
+
 def test_a_request_that_cannot_be_sent_is_invalid(system):
     done = system.cto("submit", "--idempotency-key", "ключ")
     assert done.returncode == 1

@@ -203,11 +203,18 @@ def _paper_store(settings: Settings) -> Iterator[Redis]:
 def _print_entries(entries: list[ledger.Entry]) -> None:
     no_posting = ledger.Posting("-", "-", 0)
     rows = [
-        (entry.entry_id, entry.kind, entry.user_id, f"{posting.amount:,}", posting.asset, posting.account)
+        (entry.entry_id, entry.kind, entry.user_id, _amount(posting), posting.asset, posting.account)
         for entry in entries
         for posting in entry.postings or (no_posting,)
     ]
     print_table(("entry", "kind", "user", "amount", "asset", "account"), rows)
+
+
+def _amount(posting: ledger.Posting) -> str:
+    """Return the amount in SOL or in whole tokens."""
+    if posting.asset == ledger.SOL:
+        return f"{to_sol(posting.amount):,.9f}"
+    return f"{posting.amount / TOKEN_UNITS:,.6f}" if posting.amount else ""
 
 
 def _print_chain_audit(found: Any) -> None:
@@ -241,8 +248,11 @@ def _print_costs(costs: OperationCosts) -> None:
             step.wallet,
             f"{to_sol(step.amount):.9f}",
             f"{to_sol(step.network_fees + step.priority_fees + step.platform_fees):.9f}",
+            f"{to_sol(step.spent):.9f}",
             f"{step.tokens / TOKEN_UNITS:,.6f}" if step.tokens else "",
+            step.signature,
         )
         for step in costs.steps
     ]
-    print_table(("step", "wallet", "SOL", "fees", "tokens"), rows, optional=("tokens", "fees"))
+    columns = ("step", "wallet", "SOL", "fees", "spent", "tokens", "signature")
+    print_table(columns, rows, optional=("signature", "fees", "SOL", "tokens"))
