@@ -82,8 +82,8 @@ def test_the_start_dialog_stays_open_until_the_gateway_has_answered(slow, page, 
     for _ in range(3):
         page.keyboard.press("Escape")
     expect(dialog.get_by_role("button", name="Starting…")).to_be_visible()
-    assert len(held) == 1
-    held[0].continue_()
+    for route in held:  # several on a busy machine: after 10 s the client sends the same request again
+        route.continue_()
     page.wait_for_url("**/operations/*")
     expect(dialog).to_have_count(0)
 
