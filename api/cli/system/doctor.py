@@ -17,7 +17,7 @@ from api.cli.rest_client import GatewayError, RestClient, client_for
 from cto_worker.archive import database
 from cto_worker.archive.schema_version import check_schema
 from cto_worker.errors import ArchiveUnavailableError, ConfigError, MarketError
-from cto_worker.markets.market_loader import make_market
+from cto_worker.markets.market_loader import description, make_market
 from cto_worker.observability.heartbeat_reader import running_processes, worker_markets
 from cto_worker.store import job_review, keys
 from cto_worker.store.sentinel import connection_options
@@ -211,9 +211,9 @@ def _market(settings: Settings, store: Redis) -> str:
         if isinstance(error.__cause__, RedisError):  # of the paper market: reported with the store
             raise error.__cause__ from error
         raise _CheckFailed(f"{settings.market} does not answer: {error}", "check its services") from error
-    own = getattr(market, "description", None)
-    if own and (others := worker_markets(store) - {own.text}):
-        found = f"the workers use {', '.join(sorted(others))}; this command uses {own.text}"
+    own = description(market, settings.market).text
+    if others := worker_markets(store) - {own}:
+        found = f"the workers use {', '.join(sorted(others))}; this command uses {own}"
         raise _CheckFailed(found, "set CTO_MARKET and its settings as for the workers")
     return text
 
