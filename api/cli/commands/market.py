@@ -57,10 +57,7 @@ def _wallets(*, user: str, as_json: bool) -> None:
     for wallet in wallets:
         rows.append((wallet["address"], wallet["kind"], f"{to_sol(wallet['lamports']):.9f} SOL"))
         # On rows of their own: two addresses do not fit on one line of most terminals.
-        rows += [
-            (f"  {mint}", "token", f"{amount / TOKEN_UNITS:,.6f}")
-            for mint, amount in wallet["tokens"].items()
-        ]
+        rows += [(f"  {mint}", "token", _tokens(amount)) for mint, amount in wallet["tokens"].items()]
     print_table(("wallet", "kind", "balance"), rows)
 
 
@@ -214,7 +211,11 @@ def _amount(posting: ledger.Posting) -> str:
     """Return the amount in SOL or in whole tokens."""
     if posting.asset == ledger.SOL:
         return f"{to_sol(posting.amount):,.9f}"
-    return f"{posting.amount / TOKEN_UNITS:,.6f}" if posting.amount else ""
+    return _tokens(posting.amount) if posting.amount else ""
+
+
+def _tokens(base_units: int) -> str:
+    return f"{base_units / TOKEN_UNITS:,.6f}"
 
 
 def _print_chain_audit(found: Any) -> None:
@@ -240,7 +241,7 @@ def _print_costs(costs: OperationCosts) -> None:
     }
     for label, lamports in amounts.items():
         click.echo(f"  {label:<16}{to_sol(lamports):>16.9f} SOL")
-    click.echo(f"  {'tokens':<16}{costs.tokens / TOKEN_UNITS:>16,.6f}")
+    click.echo(f"  {'tokens':<16}{_tokens(costs.tokens):>16}")
     click.echo(f"  {'steps':<16}{', '.join(f'{count} {kind}' for kind, count in costs.counts.items())}\n")
     rows = [
         (
@@ -249,7 +250,7 @@ def _print_costs(costs: OperationCosts) -> None:
             f"{to_sol(step.amount):.9f}",
             f"{to_sol(step.network_fees + step.priority_fees + step.platform_fees):.9f}",
             f"{to_sol(step.spent):.9f}",
-            f"{step.tokens / TOKEN_UNITS:,.6f}" if step.tokens else "",
+            _tokens(step.tokens) if step.tokens else "",
             step.signature,
         )
         for step in costs.steps

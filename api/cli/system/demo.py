@@ -23,7 +23,7 @@ from api.cli.program_name import program
 from api.cli.rest_client import GatewayError, RestClient
 from api.cli.system.demo_market import USER_ID, DemoError, audit
 from api.cli.system.demo_settings import demo_environment
-from api.cli.system.demo_tokens import demo_tokens, uses_local_chain
+from api.cli.system.demo_tokens import demo_tokens, market_prefix, uses_local_chain
 from api.cli.system.process_supervisor import die_with_parent, handled
 from api.cli.terminal.amount_format import sol
 from api.cli.terminal.job_state_labels import buys_of, label_of
@@ -89,7 +89,7 @@ def demo(console: Console, *, keep: bool = False) -> None:
                 _wait_for_interrupt()
     cto = escape(program())
     console.print("Next: keep a system running, and start an operation on it from another terminal:")
-    market = f"CTO_MARKET={settings.market} " if settings.market != "paper" else ""
+    market = market_prefix(settings)
     console.print(f"  [bold]CTO_AUTH=off {market}{cto} up[/]", soft_wrap=True, highlight=False)
     console.print(f"  [bold]{market}{cto} submit --watch[/]", soft_wrap=True, highlight=False)
 

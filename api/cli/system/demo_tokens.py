@@ -25,6 +25,11 @@ def uses_local_chain(settings: Settings) -> bool:
     return settings.market == "solana" and not settings.solana_rpc_url
 
 
+def market_prefix(settings: Settings) -> str:
+    """Return what a command in another terminal must begin with, to buy a demo token of this market."""
+    return "" if settings.market == "paper" else f"CTO_MARKET={settings.market} "
+
+
 def demo_tokens(settings: Settings) -> tuple[str, str, str]:
     """Return the mints of tokens that trade on pumpfun, bonk and raydium."""
     return _LOCAL_CHAIN_TOKENS if uses_local_chain(settings) else _PAPER_TOKENS

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from api.auth.startup_settings import validate_auth_settings
 from api.cli import profiles
 from api.cli.program_name import program
-from api.cli.system.demo_tokens import uses_local_chain
+from api.cli.system.demo_tokens import market_prefix, uses_local_chain
 from api.cli.system.market_processes import chain_url, market_processes
 from api.cli.system.process_supervisor import Spec, Supervisor
 from cto_worker.config import ENV_PREFIX, VARIABLES, Settings
@@ -213,9 +213,10 @@ def _addresses(settings: Settings, *, flower: bool) -> list[str]:
     # Another terminal does not have the port that was set in this one.
     elsewhere = settings.base_url != Settings().base_url or _default_gateway_is_saved()
     url = f" --url {settings.base_url}" if elsewhere else ""
-    # The market decides which token `cto submit` buys.
-    market = "" if settings.market == Settings().market else f"CTO_MARKET={settings.market} "
-    return [*lines, f"ready: try `{market}{program()} submit --watch{url}` in another terminal"]
+    return [
+        *lines,
+        f"ready: try `{market_prefix(settings)}{program()} submit --watch{url}` in another terminal",
+    ]
 
 
 def _default_gateway_is_saved() -> bool:
