@@ -5,12 +5,14 @@ import { T } from "/static/console/texts.js";
 /**
  * Return the state to show: `kind` for colours and icons, `text` for the badge, and `reason`, the code of an error or "".
  * `needsReview` is the current value of a list; the default is that of the final event.
+ * `isCancelling`: this page has requested its cancellation.
  */
-export function displayState(latest, needsReview = neededReview(latest)) {
+export function displayState(latest, needsReview = neededReview(latest), isCancelling = false) {
   const outcome = outcomeOf(latest);
   const reason = latest.details?.errorCode ?? "";
   if (outcome === null && !hasEnded(latest)) {
-    return latest.attempt ? { kind: "running", text: T.states.running, reason: "" } : { kind: "waiting", text: T.states.waiting, reason: "" };
+    const kind = latest.attempt ? "running" : "waiting";
+    return { kind, text: isCancelling ? T.states.cancelling : T.states[kind], reason: "" };
   }
   if (needsReview) return { kind: "review", text: T.states.review, reason };
   if (outcome === "unknown") return { kind: "reviewed", text: T.states.reviewed, reason };

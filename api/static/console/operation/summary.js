@@ -15,13 +15,12 @@ export function Summary({ session, view: { jobId, latest, from, nowMs, needsRevi
   const [isAsking, setAsking] = useState(false); // whether to cancel
   const isCancelling = useIsCancelling(jobId);
   const { details = {}, progress, phaseTitle } = latest;
-  const state = displayState(latest, needsReview);
+  const state = displayState(latest, needsReview, isCancelling && !isReplay);
   const ended = hasEnded(latest);
-  const badge = isCancelling && !ended && !isReplay ? { ...state, text: T.states.cancelling } : state;
   const leftMs = details.estimatedTimeRemaining;
   const id = isLinked ? html`<a class="mono" href=${operationPath(jobId)} title=${jobId}>${shortId(jobId)}</a>` : html`<span class="mono run-id">${jobId}</span>`;
   return html`<header class="summary">
-    <div class="headline"><${Badge} state=${badge} />
+    <div class="headline"><${Badge} state=${state} />
       <h2 class="run-title"><${Address} text=${latest.tokenAddress} target=${T.targets.token} keep=${6} /></h2>
       <span class="address">${id}<${Copy} text=${jobId} target=${T.targets.id} /></span>
       ${!ended && !isReplay && html`<button class="danger" type="button" disabled=${isCancelling} onClick=${() => setAsking(true)}>${T.cancel.button}</button>`}</div>

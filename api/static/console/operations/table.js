@@ -86,9 +86,8 @@ function Row({ row, index, session, wallet, since, took, isActive, onFocus, isSe
   const isCancelling = useIsCancelling(row.jobId);
   return useMemo(() => {
     const { jobId, createdAt, needsReview, latest } = row;
-    const state = displayState(latest, needsReview);
+    const state = displayState(latest, needsReview, isCancelling);
     const ended = hasEnded(latest);
-    const badge = isCancelling && !ended ? { ...state, text: T.states.cancelling } : state;
     const { details = {} } = latest;
     const id = shortId(jobId);
     const reason = reasonOf(latest, state);
@@ -98,7 +97,7 @@ function Row({ row, index, session, wallet, since, took, isActive, onFocus, isSe
     return html`<tr data-job=${jobId} data-state=${state.kind} aria-rowindex=${index} data-active=${String(isActive)} onClick=${onClick} onFocusIn=${() => onFocus(jobId)}>
       <td class="c-select">${!ended && html`<input type="checkbox" aria-label=${T.list.select(id)} checked=${isSelected} onChange=${() => toggle(jobId)} />`}</td>
       <td class="c-id"><a class="mono" href=${operationPath(jobId, wallet)} title=${jobId} aria-label=${T.list.open(id)}>${id}</a></td>
-      <td class="c-state"><${Badge} state=${badge} />${state.kind === "running"
+      <td class="c-state"><${Badge} state=${state} />${state.kind === "running"
         ? html`<span class="progress" title=${details.currentOperation}><i style=${{ transform: `scaleX(${latest.progress / 100})` }}></i></span><span class="number soft">${percent(latest.progress)}</span>`
         : wallet && ended ? html`<${WalletResult} session=${session} jobId=${jobId} wallet=${wallet} />`
         : reason && html`<span class="reason soft" title=${details.error ?? reason}>${reason}</span>`}</td>
