@@ -17,7 +17,7 @@ import pytest
 import requests
 from prometheus_client import CollectorRegistry
 from support.cases import check_all
-from support.processes import BIN, free_port
+from support.processes import BIN, Process, free_port
 from support.terminal import in_terminal
 from support.waiting import wait_until
 
@@ -60,27 +60,19 @@ def test_doctor_finds_nothing_wrong_from_a_second_terminal(system):
 
 
 @pytest.fixture
-def started():
+def started(tmp_path):
     """Start a command and wait for its output. Returns the process, and a function that reads its output."""
     processes = []
 
     def started(command, env, condition):
-        log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
-        process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT, text=True)
-        processes.append((process, log))
-
-        def read():
-            log.seek(0)
-            return log.read()
-
-        wait_until(lambda: condition(read()) or process.poll() is not None)
-        return process, read
+        process = Process(command, env, tmp_path / f"{len(processes)}.log")
+        processes.append(process)
+        wait_until(lambda: condition(process.log.read_text()) or not process.alive)
+        return process, process.log.read_text
 
     yield started
-    for process, log in processes:
-        process.terminate()
-        process.wait(60)
-        log.close()
+    for process in processes:
+        process.terminate(60)
 
 
 COMMANDS = {
@@ -103,7 +95,7 @@ def test_an_unreachable_store_is_named_once_without_its_password(elsewhere, star
     time.sleep(3)  # long enough for a repeated message
 
     def check(process, read):
-        assert process.poll() is None, read()
+        assert process.alive, read()
         assert read().count(named) == 1, read()
         assert "sEcReT" not in read()
         assert "Trying again" not in read()
