@@ -12,11 +12,12 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage, RedisStorage
+from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from redis.exceptions import RedisError
 
 from api.errors import RateLimitedError
+from api.limits.request_window_storage import RequestWindowStorage
 from cto_worker.store import keys
 from cto_worker.store.store_connection import connect
 
@@ -41,7 +42,9 @@ class RequestCounter:
         self._limit: RateLimitItem = parse(settings.rate_limit)
         self._in_store = SlidingWindowCounterRateLimiter(
             # The URL is unused: the pool has the store's address.
-            RedisStorage("redis://", connection_pool=store.connection_pool, key_prefix=keys.LIMITS_PREFIX)
+            RequestWindowStorage(
+                "redis://", connection_pool=store.connection_pool, key_prefix=keys.LIMITS_PREFIX
+            )
         )
         self._in_memory = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._refused: OrderedDict[str, tuple[float, WindowStats]] = OrderedDict()
