@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import requests
 
@@ -18,6 +19,7 @@ class FaultyNode(LocalServer):
         self.fault = fault
         self.finalized = chain.call("getEpochInfo", {"commitment": "finalized"})
         self.slot = chain.call("getSlot", {"commitment": "confirmed"})
+        self.calls = Counter()  # by method
         node = self
 
         class Calls(Handler):
@@ -29,6 +31,7 @@ class FaultyNode(LocalServer):
     def handle(self, request):
         body = request.body()
         call = json.loads(body)
+        self.calls[call["method"]] += 1
         sends = call["method"] == "sendTransaction"
         if sends and self.fault is Fault.DROPPED:
             request.close_connection = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import msgspec
@@ -23,8 +24,10 @@ from cto_worker.markets.solana.cluster import MAINNET
 from cto_worker.markets.solana.factory import make_solana_market
 from cto_worker.markets.solana.local_chain.genesis import DEMO_TOKENS
 from cto_worker.markets.solana.orders.memo import digest_of
+from cto_worker.markets.solana.orders.shared_fates import INTERVAL_S
 from cto_worker.markets.solana.token_program import TOKEN_PROGRAM
 from cto_worker.signer.protocol import Signature, Signatures
+from cto_worker.testing.market_bench import Fault
 from cto_worker.testing.market_contract import MarketContract
 from cto_worker.testing.market_orders import (
     WALLETS,
@@ -169,6 +172,27 @@ def test_a_wrong_signature_is_not_sent(bench, tmp_path):
         with pytest.raises(MarketError, match="a signature that is not of"):
             market.prepare([transfer])
         thread.join()
+
+
+def test_operations_share_the_queries_of_their_orders(bench):
+    """A node is asked at most once per interval, however many operations wait."""
+    orders = orders_of(bench.open(), buys_of(bench))
+    market = bench.open(Fault.BLIND)
+    market.submit(orders)
+    with ThreadPoolExecutor(16) as operations:
+        waiting = [operations.submit(market.outcomes, orders, wait_s=4) for _ in range(16)]
+        assert [outcomes.result() for outcomes in waiting] == [{}] * 16
+    queries = bench.nodes[0].calls["getSignatureStatuses"]
+    assert 2 < queries <= 4 / INTERVAL_S + 3, "each for itself would ask up to 256 times"
+
+
+def test_an_order_with_a_malformed_signature_does_not_delay_others(bench):
+    market = bench.open()
+    good, bad = orders_of(market, buys_of(bench)[:2])
+    market.submit([good])
+    with pytest.raises(MarketError, match="order 0 has no signature of this market"):
+        market.outcomes([replace(bad, signature="0")], wait_s=1)
+    assert outcomes_of(market, [good])[0].status is OutcomeStatus.CONFIRMED
 
 
 def test_the_command_of_the_audit_finds_a_second_execution(bench):

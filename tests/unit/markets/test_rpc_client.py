@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.local_server import Handler, LocalServer
+from support.rpc_node import RpcNode
 
 from cto_worker.errors import MarketError
 from cto_worker.markets.solana.chain_reader import ChainReader
@@ -21,41 +20,9 @@ from cto_worker.markets.solana.rpc_client import (
 )
 
 
-class Node(LocalServer):
-    """An HTTP server whose ``reply`` returns the status and the body for a call."""
-
-    def __init__(self):
-        self.calls = []
-        self.reply = lambda call: (200, {"jsonrpc": "2.0", "id": call["id"], "result": call["method"]})
-        node = self
-
-        class Calls(Handler):
-            def respond(self):
-                call = json.loads(self.body())
-                node.calls.append(call["method"])
-                status, document = node.reply(call)
-                if status is None:
-                    self.connection.close()
-                    self.close_connection = True
-                    return
-                self.answer(
-                    status, document if isinstance(document, bytes) else json.dumps(document).encode()
-                )
-
-        super().__init__(Calls)
-        self.url += "/?api-key=secret-key"
-
-    def results(self, results):
-        """Answer each method with its result."""
-        self.reply = lambda call: (
-            200,
-            {"jsonrpc": "2.0", "id": call["id"], "result": results[call["method"]]},
-        )
-
-
 @pytest.fixture(scope="module")
 def _nodes():
-    nodes = Node(), Node()
+    nodes = RpcNode(), RpcNode()
     yield nodes
     for node in nodes:
         node.close()
@@ -113,7 +80,7 @@ def test_no_server_and_a_slow_server_do_not_answer(nodes):
     with pytest.raises(NoAnswerError, match="ReadTimeout"):
         Provider(nodes[0].url, answer_timeout_s=0.1).call("getHealth")
     release.set()
-    closed = Node()
+    closed = RpcNode()
     closed.close()
     with pytest.raises(NoAnswerError, match="ConnectionError"):
         Provider(closed.url).call("getHealth")

@@ -8,11 +8,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
 from cto_worker.domain.market_port import Order, Outcome, OutcomeStatus
 from cto_worker.errors import MarketError
 from cto_worker.markets.solana.landing_rule import Fate, SentOrder
+from cto_worker.markets.solana.orders.shared_fates import SharedFates
 from cto_worker.markets.solana.receipts import Receipt, receipt_of
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class OrderTracking:
 
     def __init__(self, reader: ChainReader, executor: Executor) -> None:
         self._reader = reader
+        self._fates = SharedFates(reader)
         self._executor = executor
         self._sent_s: dict[str, float] = {}  # time of the latest send by signature
         self._lock = threading.Lock()
@@ -82,7 +85,7 @@ class OrderTracking:
 
     def _known(self, orders: Sequence[Order]) -> dict[str, Outcome]:
         """Return the outcomes that are certain now, in the order of execution. Expired orders come last."""
-        fates = self._reader.fates([_sent(order) for order in orders])
+        fates = self._fates.fates([_sent(order) for order in orders])
         executed = [order for order in orders if fates[order.signature] in {Fate.LANDED, Fate.FAILED}]
         receipts = zip(executed, self._executor.map(self._receipt, executed), strict=True)
         landed = [(order, receipt) for order, receipt in receipts if receipt]
@@ -112,7 +115,12 @@ def _context(order: Order) -> dict[str, Any]:
 
 
 def _sent(order: Order) -> SentOrder:
+    """Return the facts about an order. A malformed one must not spoil the query of others."""
     context = _context(order)
+    try:
+        Signature.from_string(order.signature)
+    except ValueError as error:
+        raise MarketError(f"order {order.signature} has no signature of this market: {error}") from error
     return SentOrder(order.signature, order.expires, context["slot"], context["genesis"])
 
 
