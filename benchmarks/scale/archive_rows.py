@@ -11,7 +11,7 @@ from sqlalchemy import text
 from benchmarks.system import BODY
 from cto_worker.archive.compression import packed
 from cto_worker.archive.database import POSTGRESQL, update_statistics
-from cto_worker.archive.job_totals import DAY_MS
+from cto_worker.archive.job_totals import DAY_MS, PERIOD_MS
 from cto_worker.archive.tables import METADATA
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.operation_request import parse_request
@@ -59,12 +59,13 @@ INSERT INTO job_signatures (signature, job_id) {NUMBERS}
 SELECT 'signature-' || (n * 7654321 % 9999991) || '-' || w || '-{"x" * 60}', {ID}
 FROM numbers, (SELECT 0 AS w UNION ALL SELECT 1) AS both_signatures""",
 }
-TOTALS = f"""
-INSERT INTO job_totals (day, status, outcome, error_code, mode, platform, jobs, successful_buys, failed_buys,
+TOTALS = """
+INSERT INTO {table} ({unit}, status, outcome, error_code, mode, platform, jobs, successful_buys, failed_buys,
   spent_lamports)
-SELECT created_ms / {DAY_MS}, status, outcome, COALESCE(error_code, ''), mode, platform, COUNT(*),
+SELECT created_ms / {unit_ms}, status, outcome, COALESCE(error_code, ''), mode, platform, COUNT(*),
   SUM(successful_buys), SUM(failed_buys), SUM(spent_lamports)
 FROM jobs GROUP BY 1, 2, 3, 4, 5, 6"""
+UNITS = {"job_totals": ("day", DAY_MS), "job_period_totals": ("period", PERIOD_MS)}
 # Settings of the connection that inserts the rows. They change neither rows nor indexes: only a loss of power
 # would cost the database.
 SQLITE_SETTINGS = (
@@ -99,8 +100,9 @@ def fill(engine: Engine, first: int, size: int) -> None:
         with connection.begin():
             for index in indexes:
                 index.create(connection)
-            connection.execute(text("DELETE FROM job_totals"))
-            connection.execute(text(TOTALS))
+            for table, (unit, unit_ms) in UNITS.items():
+                connection.execute(text(f"DELETE FROM {table}"))
+                connection.execute(text(TOTALS.format(table=table, unit=unit, unit_ms=unit_ms)))
         report("indexes and totals made")
     engine.dispose()
     update_statistics(engine)  # as the archiver does in SQLite

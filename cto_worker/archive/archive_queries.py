@@ -17,8 +17,16 @@ from sqlalchemy import ARRAY, ColumnElement, String, func, literal, select, tupl
 from cto_worker.archive import audit_archive
 from cto_worker.archive.compression import unpacked
 from cto_worker.archive.database import POSTGRESQL, SQLITE, database_errors
-from cto_worker.archive.job_totals import DAY_MS
-from cto_worker.archive.tables import DOCUMENTS, JOBS, SIGNATURES, TOTALS, WALLETS
+from cto_worker.archive.job_totals import DAY_MS, PERIOD_DAYS
+from cto_worker.archive.tables import (
+    DAY_TOTALS,
+    DOCUMENTS,
+    JOBS,
+    PERIOD_TOTALS,
+    SIGNATURES,
+    TOTAL_NAMES,
+    WALLETS,
+)
 from cto_worker.domain.job_filter import Totals
 from cto_worker.domain.job_summary import JobSummary
 from cto_worker.domain.progress_event import JobStatus
@@ -34,7 +42,6 @@ if TYPE_CHECKING:
 
 _events = msgspec.json.Decoder(list[msgspec.Raw])
 _intents = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_SUMS = ("successful_buys", "failed_buys", "spent_lamports")
 # The fields of a filter that are compared with a column of the same name.
 _COLUMNS = ("status", "outcome", "user_id", "token_address", "error_code", "mode", "platform")
 
@@ -135,14 +142,14 @@ def totals_queries(
 ) -> list[tuple[int, Select[Any]]]:
     """Return the queries of :meth:`ArchiveQueries.totals`, each with the sign of its totals: 1 or -1.
 
-    The totals of whole days are read from their table, if it has the columns of the filter.
+    The totals of whole days are read from the tables of totals, if these have the columns of the filter.
     """
     from_ms, to_ms = wanted.from_ms or 0, wanted.to_ms
     first_day, end_day = -(-from_ms // DAY_MS), None if to_ms is None else to_ms // DAY_MS
     by_job = (wanted.user_id, wanted.token_address, wanted.wallet, wanted.signature)
     if any(value is not None for value in by_job) or (end_day is not None and first_day >= end_day):
         return [(1, _totals_of_jobs(wanted, dialect, without=without))]
-    queries = [(1, _totals_of_days(wanted, first_day, end_day))]
+    queries = [(1, query) for query in _totals_of_days(wanted, first_day, end_day)]
     if from_ms % DAY_MS:
         queries.append((1, _totals_of_jobs(replace(wanted, to_ms=first_day * DAY_MS), dialect)))
     if to_ms is not None and end_day is not None and to_ms % DAY_MS:
@@ -152,20 +159,33 @@ def totals_queries(
     return queries
 
 
-def _totals_of_days(wanted: JobFilter, first_day: int, end_day: int | None) -> Select[Any]:
-    query = select(
-        TOTALS.c.status, TOTALS.c.outcome, *(func.sum(TOTALS.c[name]) for name in ("jobs", *_SUMS))
-    )
-    query = query.where(TOTALS.c.day >= first_day, *_conditions(wanted, TOTALS))
-    if end_day is not None:
-        query = query.where(TOTALS.c.day < end_day)
-    return query.group_by(TOTALS.c.status, TOTALS.c.outcome)
+def _totals_of_days(wanted: JobFilter, first_day: int, end_day: int | None) -> list[Select[Any]]:
+    """Return the queries of the totals of days. Whole periods are read from their own table."""
+    first, end = -(-first_day // PERIOD_DAYS), None if end_day is None else end_day // PERIOD_DAYS
+    if end is not None and first >= end:
+        return [_stored_totals(wanted, DAY_TOTALS, first_day, end_day)]
+    queries = [_stored_totals(wanted, PERIOD_TOTALS, first, end)]
+    if first_day < first * PERIOD_DAYS:
+        queries.append(_stored_totals(wanted, DAY_TOTALS, first_day, first * PERIOD_DAYS))
+    if end is not None and end_day is not None and end * PERIOD_DAYS < end_day:
+        queries.append(_stored_totals(wanted, DAY_TOTALS, end * PERIOD_DAYS, end_day))
+    return queries
+
+
+def _stored_totals(wanted: JobFilter, table: Table, first: int, end: int | None) -> Select[Any]:
+    """Return the query of a table of totals, from its unit ``first`` to the one before ``end``."""
+    unit = next(iter(table.primary_key.columns))
+    query = select(table.c.status, table.c.outcome, *(func.sum(table.c[name]) for name in TOTAL_NAMES))
+    query = query.where(unit >= first, *_conditions(wanted, table))
+    if end is not None:
+        query = query.where(unit < end)
+    return query.group_by(table.c.status, table.c.outcome)
 
 
 def _totals_of_jobs(
     wanted: JobFilter, dialect: str, *, only: Collection[str] = (), without: Collection[str] = ()
 ) -> Select[Any]:
-    sums = (func.sum(JOBS.c[name]) for name in _SUMS)
+    sums = (func.sum(JOBS.c[name]) for name in TOTAL_NAMES[1:])
     query, _, job_id = _selection(wanted, JOBS.c.status, JOBS.c.outcome, func.count(), *sums)
     if only:
         query = query.where(job_id.in_(_array(only, dialect)))

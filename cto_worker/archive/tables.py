@@ -102,17 +102,23 @@ AUDIT_DAYS = Table(
     Column("last_number", BigInteger, nullable=False),
 )
 
-# The totals of all jobs, by the day of their creation. Summaries read it instead of the jobs.
-TOTALS = Table(
-    "job_totals",
-    METADATA,
-    Column("day", Integer, primary_key=True, autoincrement=False),  # UTC, days since the Unix epoch
-    *(
-        Column(name, Text, primary_key=True)  # the job's value; an empty string for null
-        for name in ("status", "outcome", "error_code", "mode", "platform")
-    ),
-    *(
-        Column(name, BigInteger, nullable=False)
-        for name in ("jobs", "successful_buys", "failed_buys", "spent_lamports")
-    ),
-)
+# The totals of all jobs, by the time of their creation. Summaries read them instead of the jobs.
+TOTAL_NAMES = ("jobs", "successful_buys", "failed_buys", "spent_lamports")
+
+
+def _totals_by(table: str, unit: str) -> Table:
+    """Return a table of totals by a unit of time since the Unix epoch, in UTC."""
+    return Table(
+        table,
+        METADATA,
+        Column(unit, Integer, primary_key=True, autoincrement=False),
+        *(
+            Column(name, Text, primary_key=True)  # the job's value; an empty string for null
+            for name in ("status", "outcome", "error_code", "mode", "platform")
+        ),
+        *(Column(name, BigInteger, nullable=False) for name in TOTAL_NAMES),
+    )
+
+
+DAY_TOTALS = _totals_by("job_totals", "day")
+PERIOD_TOTALS = _totals_by("job_period_totals", "period")  # of 32 days, for the summaries of years

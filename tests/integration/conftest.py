@@ -16,7 +16,7 @@ from api.history.archive_reader import archive_reader
 from api.server.security_middleware import SecurityMiddleware
 from cto_worker.archive.database import connect
 from cto_worker.archive.schema_preparation import prepare
-from cto_worker.archive.tables import JOBS, TOTALS
+from cto_worker.archive.tables import DAY_TOTALS, JOBS, PERIOD_TOTALS
 from cto_worker.config import Settings
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.jobs.celery_app import celery_app
@@ -48,7 +48,7 @@ def _archive(_server):
 def archive(_archive):
     """The database of ended jobs, which is empty."""
     with _archive.begin() as connection:
-        for table in (JOBS, TOTALS):  # the others follow by cascade
+        for table in (JOBS, DAY_TOTALS, PERIOD_TOTALS):  # the others follow by cascade
             connection.execute(table.delete())
     return _archive
 

@@ -15,7 +15,15 @@ from cto_worker.archive import archive_queries
 from cto_worker.archive.archive_queries import ArchiveQueries
 from cto_worker.archive.database import SQLITE, connected, update_statistics
 from cto_worker.archive.job_archive import archive
-from cto_worker.archive.tables import DOCUMENTS, JOBS, METADATA, SIGNATURES, TOTALS, WALLETS
+from cto_worker.archive.tables import (
+    DAY_TOTALS,
+    DOCUMENTS,
+    JOBS,
+    METADATA,
+    PERIOD_TOTALS,
+    SIGNATURES,
+    WALLETS,
+)
 from cto_worker.domain.job_filter import JobFilter
 from cto_worker.domain.job_summary import JobPosition
 from cto_worker.domain.progress_event import JobStatus, Mode, Status
@@ -99,7 +107,8 @@ def test_each_filter_selects_the_same_jobs_in_sql_and_in_python(engine, queries)
         jobs.append(ended_job(f"no{number}", **{"created_ms": 1} | other))
         with engine.begin() as connection:
             connection.execute(JOBS.delete())
-            connection.execute(TOTALS.delete())
+            for table in (DAY_TOTALS, PERIOD_TOTALS):
+                connection.execute(table.delete())
         archive(engine, jobs)
         found = queries.page(wanted, 10)
         assert ids(found) == [f"yes{number}"], wanted
