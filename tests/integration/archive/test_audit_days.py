@@ -74,6 +74,7 @@ def test_entries_of_an_earlier_release_are_found(engine, entries):
         expected = connection.execute(select(AUDIT_DAYS).order_by(AUDIT_DAYS.c.day)).all()
         for table in (AUDIT_DAYS, PERIOD_TOTALS):
             table.drop(connection)
+        connection.execute(text("DROP INDEX jobs_by_user_id_and_status"))
         connection.execute(text("CREATE INDEX audit_by_time ON audit_entries (at_ms)"))
         connection.execute(text("UPDATE alembic_version SET version_num = '2'"))
     assert migrate(engine)[0] == "2"
