@@ -84,8 +84,8 @@ def wait_until_reachable(engine: Engine, within_s: float) -> None:
 def update_statistics(engine: Engine) -> None:
     """Update SQLite's statistics, by which it chooses indexes. PostgreSQL's autovacuum updates its own.
 
-    Without statistics, a page of a user's failed jobs reads all failed jobs. Takes some milliseconds, however
-    many jobs there are. Raises :class:`ArchiveUnavailableError`.
+    Without statistics, a page of a user's jobs with one error reads all jobs with it. Takes some
+    milliseconds, however many jobs there are. Raises :class:`ArchiveUnavailableError`.
     """
     if engine.dialect.name != SQLITE:
         return
