@@ -31,7 +31,7 @@ from api.rest.responses import unavailable
 from api.rest.store_ping import StorePing
 from api.spec import asyncapi, openapi
 from cto_worker.domain.audit_entry import Action
-from cto_worker.market_registry import account_reader, platforms
+from cto_worker.market_registry import account_reader, order_reader, platforms
 from cto_worker.store.unarchived_jobs import UnarchivedJobs
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def create_app(  # noqa: PLR0913, PLR0917 - the parts that the app is built from
     if read_account := account_reader(settings, store):
         app.register_blueprint(job_views.wallets_blueprint(read_account))
     app.register_blueprint(job_list_views.blueprint(history, JobSearch(UnarchivedJobs(store), archive)))
-    app.register_blueprint(review_views.blueprint(store, history, settings.replicas))
+    app.register_blueprint(review_views.blueprint(store, history, settings, order_reader(settings, store)))
     app.register_blueprint(system_view.blueprint(store))
     app.register_blueprint(audit_view.blueprint(store, archive))
     _add_pages(app, settings)

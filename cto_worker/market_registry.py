@@ -72,6 +72,18 @@ def account_reader(settings: Any, store: Any) -> Any:
     return make(settings, store) if make else None
 
 
+def order_reader(settings: Any, store: Any) -> Any:
+    """Return the market's read-only function of orders, which gateways use for reviews.
+
+    It takes a sequence of :class:`~cto_worker.domain.market_port.Order` of one job, and returns the
+    :class:`~cto_worker.domain.market_port.OrderState` of each by intent id. An order that the market does not
+    know any more is missing. It may raise :class:`~cto_worker.errors.MarketError`. ``None`` if the market's
+    factory has no such function.
+    """
+    make = getattr(load_factory(settings.market), "order_reader", None)
+    return make(settings, store) if make else None
+
+
 def _target(name: str) -> str:
     """Return ``module:attribute`` of a market's factory."""
     if name in MARKETS or ":" in name:

@@ -1,10 +1,11 @@
-"""``/api/cto/job/<id>/review`` and ``…/resolve`` for operators: the jobs whose outcome nobody knows yet."""
+"""``/api/cto/job/<id>/review``, ``…/market`` and ``…/resolve`` for operators: jobs with unknown outcomes."""
 
 from __future__ import annotations
 
 import json
 import logging
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import msgspec
 from flask import Blueprint, Response, request
@@ -19,15 +20,21 @@ from cto_worker.domain.field_types import Amount, Count, JobId, doc
 from cto_worker.domain.lamports import to_lamports, to_sol
 from cto_worker.domain.operation_request import MAX_BUY_SOL, MAX_SAFE_INTEGER, Number, WholeNumber
 from cto_worker.domain.progress_event import JobStatus
-from cto_worker.errors import InvalidRequestError, JobNotFoundError, OutcomeUnknownError
+from cto_worker.errors import InvalidRequestError, JobNotFoundError, MarketError, OutcomeUnknownError
 from cto_worker.store import job_review
 from cto_worker.store.job_review import Resolution
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from redis import Redis
 
-    from cto_worker.store.job_review import UnknownIntent
+    from cto_worker.config import Settings
+    from cto_worker.domain.market_port import Order, OrderState
+    from cto_worker.store.job_review import StepOrder, UnknownIntent
     from cto_worker.store.journal_queries import JournalQueries
+
+    OrderReader = Callable[[Sequence[Order]], Mapping[str, OrderState]]
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +74,37 @@ class JobReview(Struct, rename="camel"):
     error_code: Annotated[str | None, doc("The reason for the job's failure, machine-readable")]
     error: Annotated[str | None, doc("The reason for the job's failure, as text")]
     unknown_intents: Annotated[list[UnknownStep], doc("The steps to resolve, in the order of the plan")]
+
+
+class MarketOrder(Struct, rename="camel"):
+    """The order of a transfer or buy, and what the market knows about it now."""
+
+    intent_id: Annotated[str, doc("The id of the step")]
+    kind: Annotated[str, doc("`transfer` or `buy`")]
+    wallet: Annotated[str, doc("The address of the operation's wallet")]
+    signature: Annotated[str, doc("The signature of the transaction")]
+    explorer_url: Annotated[
+        str | None, doc("The address of the transaction in the explorer; null without CTO_EXPLORER_URL")
+    ]
+    executed: Annotated[bool | None, doc("Whether it was executed; null if the market does not know")]
+    final: Annotated[bool, doc("Whether this cannot change; an order may still be executed late otherwise")]
+    spent: Annotated[Amount, doc("SOL spent, fees included. An order that failed also costs fees")]
+    tokens: Annotated[Count, doc("Tokens that a buy received, in base units")]
+    at: Annotated[
+        Count | None,
+        doc("The time at which it was executed or failed, in milliseconds since 1970-01-01 UTC"),
+    ]
+    error: Annotated[str | None, doc("The reason for which the order failed, as text")]
+
+
+class MarketAnswer(Struct, rename="camel"):
+    """The knowledge of the market about the orders of an ended job."""
+
+    job_id: JobId
+    market: Annotated[str, doc("The name of the market, as in CTO_MARKET")]
+    available: Annotated[bool, doc("Whether the market answered. Otherwise `executed` is null in each order")]
+    reason: Annotated[str | None, doc("The reason for which it did not, and what to do; null if it did")]
+    orders: Annotated[list[MarketOrder], doc("The latest order of each step, in the order of the plan")]
 
 
 class _Flag(fields.Boolean):
@@ -111,8 +149,10 @@ class ResolutionSchema(Schema):
             raise ValidationError("Give intentId and executed, too.", "intentId")
 
 
-def blueprint(store: Redis, history: JournalQueries, replicas: int) -> Blueprint:
-    """Return the routes."""
+def blueprint(
+    store: Redis, history: JournalQueries, settings: Settings, read_orders: OrderReader | None
+) -> Blueprint:
+    """Return the routes. ``read_orders`` is that of :func:`cto_worker.market_registry.order_reader`."""
     routes = Blueprint("review", __name__, url_prefix="/api/cto")
 
     @routes.get("/job/<job_id>/review")
@@ -121,6 +161,13 @@ def blueprint(store: Redis, history: JournalQueries, replicas: int) -> Blueprint
         require_operator(SUBJECT)
         return success(msgspec.json.encode(_review(store, history, parse_job_id(job_id))))
 
+    @routes.get("/job/<job_id>/market")
+    def market(job_id: str) -> Response:
+        query(request, ())
+        require_operator(SUBJECT)
+        orders = job_review.orders(store, parse_job_id(job_id))
+        return success(msgspec.json.encode(_market_answer(job_id, orders, settings, read_orders)))
+
     @routes.post("/job/<job_id>/resolve")
     def resolve(job_id: str) -> Response:
         query(request, ())
@@ -128,9 +175,9 @@ def blueprint(store: Redis, history: JournalQueries, replicas: int) -> Blueprint
         parse_job_id(job_id)
         intent_id, found = _resolution(json_object(request))
         if found:
-            job_review.resolve(store, job_id, intent_id, found, actor=actor(), replicas=replicas)
+            job_review.resolve(store, job_id, intent_id, found, actor=actor(), replicas=settings.replicas)
         elif not job_review.close(
-            store, job_id, actor=actor(), replicas=replicas
+            store, job_id, actor=actor(), replicas=settings.replicas
         ) and job_review.unknown_intents(store, job_id):
             raise OutcomeUnknownError(f"job {job_id} has unknown intents: resolve each of them first")
         with bound_contextvars(job_id=job_id):
@@ -194,4 +241,41 @@ def _step(intent: UnknownIntent, events: list[dict[str, Any]]) -> UnknownStep:
         started_at=started.get("timestamp"),
         reported_at=reported.get("timestamp"),
         attempt=reported.get("attempt"),
+    )
+
+
+def _market_answer(
+    job_id: str, orders: list[StepOrder], settings: Settings, read_orders: OrderReader | None
+) -> MarketAnswer:
+    states: Mapping[str, OrderState] = {}
+    reason = None
+    if read_orders is None:
+        reason = (
+            f"gateways cannot ask the market {settings.market}: look up each signature at the market, "
+            "or in an explorer"
+        )
+    else:
+        try:
+            states = read_orders([step.order for step in orders])
+        except MarketError as error:
+            reason = f"the market {settings.market} did not answer: {error}. Try again later"
+    found = [_market_order(step, states.get(step.order.intent_id), settings) for step in orders]
+    return MarketAnswer(job_id, settings.market, reason is None, reason, found)
+
+
+def _market_order(step: StepOrder, state: OrderState | None, settings: Settings) -> MarketOrder:
+    signature = step.order.signature
+    url = settings.explorer_url.replace("{signature}", quote(signature, safe=""))
+    return MarketOrder(
+        intent_id=step.order.intent_id,
+        kind=step.kind,
+        wallet=step.wallet,
+        signature=signature,
+        explorer_url=url or None,
+        executed=state.executed if state else None,
+        final=bool(state and state.final),
+        spent=to_sol(state.spent_lamports if state else 0),
+        tokens=state.tokens if state else 0,
+        at=state.at_ms if state else None,
+        error=(state.error or None) if state else None,
     )

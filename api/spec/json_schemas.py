@@ -15,7 +15,7 @@ from api.errors import ERRORS
 from api.rest.audit_view import AuditList
 from api.rest.job_list_views import Summary
 from api.rest.job_views import Cancelling, Created, ResolvedStep, Wallets
-from api.rest.review_views import JobReview, ResolutionSchema
+from api.rest.review_views import JobReview, MarketAnswer, ResolutionSchema
 from api.rest.system_view import MarketState, SystemState
 from api.spec import yaml_template
 from cto_worker.domain.operation_request import RequestSchema
@@ -71,6 +71,7 @@ def response_schemas() -> dict[str, Any]:
         Stats,
         Summary,
         JobReview,
+        MarketAnswer,
         SystemState,
         MarketState,
         AuditList,

@@ -120,6 +120,21 @@ class Outcome:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class OrderState:
+    """A market's present knowledge of an order, which gateways read for operators.
+
+    An order that is neither ``executed`` nor ``final`` may still be executed.
+    """
+
+    executed: bool
+    final: bool  # whether the market excludes that the state changes
+    spent_lamports: int = 0  # fees, and the SOL paid for a buy; a failed transaction also costs fees
+    tokens: int = 0  # base units received
+    at_ms: int | None = None  # the market's time at which the order executed or failed
+    error: str = ""  # the reason of a failed order
+
+
 class Money(StrEnum):
     """The kind of money that moves in a market."""
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from cto_worker.domain.audit_entry import Actor
     from cto_worker.domain.intent_log import IntentLog
+    from cto_worker.domain.market_port import Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,15 @@ class UnknownIntent:
     wallet: str  # the operation wallet of the step
     lamports: int  # amount to transfer or spend, without network fees
     signature: str  # identifies the transaction at the market and in a blockchain explorer
+
+
+@dataclass(frozen=True, slots=True)
+class StepOrder:
+    """The latest order of a step. It may have been sent or not."""
+
+    kind: str  # "transfer" or "buy"
+    wallet: str  # the operation wallet of the step
+    order: Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,20 @@ def unknown_intents(store: Redis, job_id: str) -> list[UnknownIntent]:
         )
         for step in log.plan.steps
         if (record := log.records.get(step.intent.intent_id)) and record.status is IntentStatus.UNKNOWN
+    ]
+
+
+def orders(store: Redis, job_id: str) -> list[StepOrder]:
+    """Return the latest order of each step of an ended job that has one, in the order of its plan.
+
+    Raises :class:`JobNotFoundError` or :class:`JobNotEndedError`.
+    """
+    log = _intent_log(store, job_id)
+    steps = log.plan.steps if log else []
+    return [
+        StepOrder(kind_of(step.intent.intent_id), step.wallet, record.order)
+        for step in steps
+        if log and (record := log.records.get(step.intent.intent_id)) and record.order
     ]
 
 

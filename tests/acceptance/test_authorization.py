@@ -49,6 +49,7 @@ ROUTES = {
     ("GET", "/api/cto/job/<job_id>/stream"): EXCEPT_B,
     ("GET", "/api/cto/stream"): EXCEPT_B,
     ("GET", "/api/cto/job/<job_id>/review"): OPERATORS,
+    ("GET", "/api/cto/job/<job_id>/market"): OPERATORS,
     ("POST", "/api/cto/job/<job_id>/resolve"): OPERATORS,
     ("GET", "/api/cto/system"): OPERATORS,
     ("GET", "/api/cto/market"): ALL,

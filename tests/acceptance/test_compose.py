@@ -181,6 +181,9 @@ def test_each_store_user_has_only_the_rights_that_it_needs(composed):
         gateway.hset(keys.paper_wallets("7"), "wallet", 1)
     with pytest.raises(NoPermissionError):
         gateway.xlen(keys.PAPER_LEDGER)
+    gateway.hgetall(keys.paper_intent("i"))
+    with pytest.raises(NoPermissionError):
+        gateway.hset(keys.paper_intent("i"), "status", "confirmed")
     for user, key in (
         *((flower, key) for key in (keys.job("j"), keys.intents("j"), keys.meta("j"))),
         *((user, key) for user in (backup, health) for key in (keys.job("j"), keys.QUEUE)),
@@ -196,7 +199,12 @@ def test_each_store_user_has_only_the_rights_that_it_needs(composed):
         flower.eval("return redis.call('EXISTS', KEYS[1])", 1, keys.job("j"))
     with Redis(port=composed.ports["store"]) as anonymous, pytest.raises(AuthenticationError):
         anonymous.ping()
-    composed.ended(composed.submit(mode="standard"))
+    job_id = composed.submit(mode="standard")
+    composed.ended(job_id)
+    admin = token("root", key=composed.values["CTO_JWT_SECRET"], aud=None, role="admin")
+    address = f"{composed.url('proxy')}/api/cto/job/{job_id}/market"
+    answer = requests.get(address, headers={"Authorization": f"Bearer {admin}"}, timeout=10).json()["data"]
+    assert {order["executed"] for order in answer["orders"]} == {True}
     status, output = composed.run("gateway-1", "cto doctor")
     assert status == 0, output
     status, output = composed.run("worker", "cto doctor")

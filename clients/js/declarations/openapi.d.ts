@@ -202,6 +202,42 @@ export interface components {
             /** @description The run of the job that stopped waiting, in the same form */
             attempt: number | null;
         };
+        MarketAnswer: {
+            /** @description The job */
+            jobId: string;
+            /** @description The name of the market, as in CTO_MARKET */
+            market: string;
+            /** @description Whether the market answered. Otherwise `executed` is null in each order */
+            available: boolean;
+            /** @description The reason for which it did not, and what to do; null if it did */
+            reason: string | null;
+            /** @description The latest order of each step, in the order of the plan */
+            orders: components["schemas"]["MarketOrder"][];
+        };
+        MarketOrder: {
+            /** @description The id of the step */
+            intentId: string;
+            /** @description `transfer` or `buy` */
+            kind: string;
+            /** @description The address of the operation's wallet */
+            wallet: string;
+            /** @description The signature of the transaction */
+            signature: string;
+            /** @description The address of the transaction in the explorer; null without CTO_EXPLORER_URL */
+            explorerUrl: string | null;
+            /** @description Whether it was executed; null if the market does not know */
+            executed: boolean | null;
+            /** @description Whether this cannot change; an order may still be executed late otherwise */
+            final: boolean;
+            /** @description SOL spent, fees included. An order that failed also costs fees */
+            spent: number;
+            /** @description Tokens that a buy received, in base units */
+            tokens: number;
+            /** @description The time at which it was executed or failed, in milliseconds since 1970-01-01 UTC */
+            at: number | null;
+            /** @description The reason for which the order failed, as text */
+            error: string | null;
+        };
         SystemState: {
             /** @description The release of the gateway that responds */
             version: string;

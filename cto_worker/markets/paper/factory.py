@@ -1,6 +1,6 @@
 """The factory of the paper market.
 
-Workers get the market from it, gateways its platforms and the balances of its wallets.
+Workers get the market from it, gateways its platforms, the balances of its wallets, and the states of orders.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cto_worker.domain.lamports import to_lamports
 from cto_worker.domain.market_port import Account
 from cto_worker.markets.paper.market import PLATFORMS, PaperMarket, address
+from cto_worker.markets.paper.order_states import OrderStates
 from cto_worker.store import keys
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ class PaperMarketFactory:
             return Account(*funding, dict(wallets))
 
         return read
+
+    def order_reader(self, settings: Settings, store: Redis) -> OrderStates | None:
+        """See :func:`cto_worker.market_registry.order_reader`. ``None`` as for the accounts."""
+        return None if settings.paper_url else OrderStates(store)
 
 
 make_paper_market = PaperMarketFactory()

@@ -480,6 +480,7 @@ def test_every_route_is_public_or_by_caller(app):
         "/api/cto/job/<job_id>/events",
         "/api/cto/job/<job_id>/cancel",
         "/api/cto/job/<job_id>/review",
+        "/api/cto/job/<job_id>/market",
         "/api/cto/job/<job_id>/resolve",
         "/api/cto/system",
         "/api/cto/market",
