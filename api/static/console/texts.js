@@ -173,7 +173,7 @@ export const T = {
   review: {
     title: "Review",
     text: "The market did not report the result of these transfers and buys in time. Look up each signature in an explorer, and record whether it was executed.",
-    none: "Nothing to review", noneText: "Operations with unknown results appear here.",
+    none: "Nothing to review", noneText: "Operations with unknown results appear here.", noMatch: "No operation to review matches these filters",
     executed: "Executed", notExecuted: "Not executed",
     confirm: (executed) => (executed ? "Record as executed?" : "Record as not executed?"),
     confirmText: "This cannot be undone.",

@@ -3,41 +3,41 @@ import { html, useState } from "/static/third_party/preact.js";
 import { MARKET } from "/static/console/config.js";
 import { exactSol, shortId } from "/static/console/format.js";
 import { useRequest } from "/static/console/observable.js";
-import { operationPath } from "/static/console/router.js";
+import { navigate, operationPath } from "/static/console/router.js";
+import { FilterForm } from "/static/console/review/filter-form.js";
+import { filtersOf, loadReviews, queryOf, SHOWN } from "/static/console/review/list.js";
 import { ResolveDialog } from "/static/console/review/resolve-dialog.js";
 import { T } from "/static/console/texts.js";
 import { Address, Badge, Empty, errorText, Failure, Loading, Signature, Sol, Time } from "/static/console/ui.js";
 import { displayState } from "/static/console/outcome.js";
 
-const PAGE = 20; // operations at once: each is a request of its own
 const INTERVAL_MS = 15_000;
 const X = T.review;
 
-export function ReviewView({ session, route: { part } }) {
-  const [limit, setLimit] = useState(PAGE);
-  const load = async () => {
-    const page = await session.rest.request("GET", `/api/cto/jobs?status=needs_review&limit=${limit}`);
-    return { ...page, jobs: await withLinked(session, page.jobs, part) };
-  };
-  const { data, error, isLoading, reload } = useRequest(load, `${limit} ${part}`, INTERVAL_MS);
-  const jobs = data?.jobs ?? [];
+export function ReviewView({ session, route: { query, part } }) {
+  const filters = filtersOf(query);
+  const key = String(queryOf(filters));
   if (!session.isOperator) return html`<h1>${X.title}</h1><${Empty} title=${X.onlyOperators} />`;
   return html`<h1>${X.title}</h1>
-    ${error && html`<${Failure} error=${error} retry=${reload} />`}
-    ${!data && isLoading && html`<${Loading} />`}
-    ${data?.jobs.length === 0 && html`<${Empty} title=${X.none}><p>${X.noneText}</p><//>`}
-    ${data?.jobs.length > 0 && html`<p class="soft">${MARKET === "paper" ? X.paperText : X.text}</p>`}
-    ${jobs.map((job) => html`<${Job} key=${job.jobId} session=${session} job=${job} isLinked=${job.jobId === part} onClosed=${reload} />`)}
-    ${data?.nextCursor && html`<p><button type="button" onClick=${() => setLimit(limit + PAGE)}>${X.more}</button></p>`}`;
+    <${FilterForm} key=${`filters ${key}`} filters=${filters} />
+    <${Reviews} key=${`${key}#${part}`} session=${session} query=${queryOf(filters)} linkedId=${part} />`;
 }
 
-/** Return the operations, that of the address first, even if it is on a later page. */
-async function withLinked(session, jobs, jobId) {
-  const others = jobs.filter((job) => job.jobId !== jobId);
-  if (!jobId) return jobs;
-  if (others.length < jobs.length) return [jobs.find((job) => job.jobId === jobId), ...others];
-  const status = await session.client.status(jobId).catch(() => null);
-  return status?.needsReview ? [{ ...status, createdAt: status.progressEvents[0].timestamp }, ...jobs] : jobs;
+/** The newest operations, loaded again at an interval, and older ones on demand. */
+function Reviews({ session, query, linkedId }) {
+  const [count, setCount] = useState(SHOWN);
+  const { data, error, reload } = useRequest(() => loadReviews(session, query, count, linkedId), "reviews", INTERVAL_MS);
+  const showMore = () => {
+    setCount(count + SHOWN);
+    reload();
+  };
+  if (!data) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
+  const failure = error && html`<${Failure} error=${error} retry=${reload} />`;
+  if (!data.jobs.length && query.size) return html`${failure}<${Empty} title=${X.noMatch}><button type="button" onClick=${() => navigate("/review")}>${T.list.clear}</button><//>`;
+  if (!data.jobs.length) return html`${failure}<${Empty} title=${X.none}><p>${X.noneText}</p><//>`;
+  return html`${failure}<p class="soft">${MARKET === "paper" ? X.paperText : X.text}</p>
+    ${data.jobs.map((job) => html`<${Job} key=${job.jobId} session=${session} job=${job} isLinked=${job.jobId === linkedId} onClosed=${reload} />`)}
+    ${data.hasMore && html`<p><button type="button" disabled=${data.count < count} onClick=${showMore}>${X.more}</button></p>`}`;
 }
 
 function Job({ session, job: { jobId, latestProgress: latest, createdAt, needsReview }, isLinked, onClosed }) {
