@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 
 import pytest
@@ -72,7 +73,10 @@ def test_every_review_can_be_reached(silent, page):
     review = reviews.first
     review.get_by_role("button", name="Executed", exact=True).click()
     dialog = page.get_by_role("dialog")
-    dialog.locator("[name=tokens]").fill("1,000,000")
+    job_id = review.get_by_title(re.compile("^[0-9a-f-]{36}$")).get_attribute("title")
+    dialog.locator("[name=tokens]").fill("140,116,000.261221")  # times 10^6 this is no whole number
     dialog.get_by_role("button", name="Record as executed").click()
     expect(dialog).to_have_count(0)
     expect(reviews).to_have_count(REVIEWS - 1)
+    (recorded,) = silent.get(f"/api/cto/job/{job_id}/status")["resolutions"]
+    assert recorded["tokens"] == 140_116_000_261_221

@@ -5,15 +5,16 @@ import { T } from "/static/console/texts.js";
 const SPENT_FACTOR = 1.5; // a buy rarely costs more than its amount by this factor, or less
 const FEE_SHARE = 0.1; // of the amount of a step; fees are rarely higher
 const PRICE_FACTOR = 3; // the same for the prices of one operation
+const HAS_UNITS = new RegExp(String.raw`^\d*(\.\d{0,${DECIMALS}}0*)?$`); // a product with 10 ** DECIMALS would not be exact
 const X = T.review;
 
-const numberOf = (text) => Number(text.replaceAll(",", "").trim());
+const textOf = (text) => text.replaceAll(",", "").trim();
+const numberOf = (text) => Number(textOf(text));
 const unitsOf = (text) => Math.round(numberOf(text) * 10 ** DECIMALS);
 
 /** Return the errors of the form's values by name. An empty value is 0. */
 export function check({ spent, tokens }) {
-  const hasUnits = Math.abs(unitsOf(tokens) - numberOf(tokens) * 10 ** DECIMALS) < 1e-3;
-  return { ...(!(numberOf(spent) >= 0) && { spent: X.number }), ...(!(numberOf(tokens) >= 0 && hasUnits) && { tokens: X.tokenNumber }) };
+  return { ...(!(numberOf(spent) >= 0) && { spent: X.number }), ...(!(numberOf(tokens) >= 0 && HAS_UNITS.test(textOf(tokens))) && { tokens: X.tokenNumber }) };
 }
 
 /** Return the body of the request. Tokens become base units. */
