@@ -29,13 +29,19 @@ export const sol = (amount) => (amount && amount < 0.00005 ? `<${ALIGNED.format(
 /** Format SOL with 6 decimals, for columns with fees. */
 export const fineSol = (amount) => (amount && amount < 0.0000005 ? `<${FINE.format(0.000001)}` : FINE.format(amount));
 
+/** Format SOL to the lamport, without the unit. */
+export const solNumber = (amount) => EXACT.format(amount);
+
 /** Format SOL to the lamport. */
-export const exactSol = (amount) => `${EXACT.format(amount)} SOL`;
+export const exactSol = (amount) => `${solNumber(amount)} SOL`;
 
 /** Format base units as tokens, rounded. */
 export const tokens = (baseUnits) => COMPACT.format(baseUnits / 10 ** DECIMALS);
 
-export const exactTokens = (baseUnits) => T.exactTokens(new Intl.NumberFormat(LOCALE, { maximumFractionDigits: DECIMALS }).format(baseUnits / 10 ** DECIMALS));
+/** Format base units as an exact number of tokens. */
+export const tokenNumber = (baseUnits) => new Intl.NumberFormat(LOCALE, { maximumFractionDigits: DECIMALS }).format(baseUnits / 10 ** DECIMALS);
+
+export const exactTokens = (baseUnits) => T.exactTokens(tokenNumber(baseUnits));
 
 /** Format the price of a token with 4 digits; leading zeros are counted: 0.0₇2844 is 0.00000002844. */
 export function price(amount) {
