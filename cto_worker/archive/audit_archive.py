@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import case, func, select, tuple_
 
 from cto_worker.archive.database import database_errors, insertion
+from cto_worker.archive.schema_version import write_transaction
 from cto_worker.archive.tables import AUDIT, AUDIT_DAYS
 from cto_worker.domain.audit_entry import AuditEntry
 
@@ -52,7 +53,7 @@ def archive(engine: Engine, entries: Sequence[AuditEntry]) -> None:
         }
         for entry in entries
     ]
-    with database_errors(), engine.begin() as connection:
+    with write_transaction(engine) as connection:
         connection.execute(insertion(connection, AUDIT).on_conflict_do_nothing(), rows)
         _extend_days(connection, rows)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cto_worker.config import Settings
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"  # names of dialects
-_BUSY_S = 5.0  # how long SQLite waits for another process that writes
+BUSY_S = 5.0  # how long SQLite waits for another process that writes
 _CREATION_S = 30.0  # the same while another process creates the database
 _CONNECT_S = 3
 _ANALYZED_ROWS = 1_000  # of each index, for statistics
@@ -89,7 +89,7 @@ def update_statistics(engine: Engine) -> None:
     """
     if engine.dialect.name != SQLITE:
         return
-    with database_errors(), engine.execution_options(**{EXCLUSIVE: _BUSY_S}).begin() as connection:
+    with database_errors(), engine.execution_options(**{EXCLUSIVE: BUSY_S}).begin() as connection:
         connection.exec_driver_sql(f"PRAGMA analysis_limit = {_ANALYZED_ROWS}")
         # Other connections read the statistics again only if their table is new.
         connection.exec_driver_sql("DROP TABLE IF EXISTS sqlite_stat1")
@@ -168,7 +168,7 @@ def _configure(connection: Any, _: object) -> None:
     _use_wal(connection)
     for pragma in _PRAGMAS:
         connection.execute(pragma)
-    connection.execute(_busy_timeout(_BUSY_S))
+    connection.execute(_busy_timeout(BUSY_S))
 
 
 def _use_wal(connection: Any) -> None:
@@ -199,7 +199,7 @@ def _begin(connection: Connection) -> None:
     try:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     finally:
-        connection.exec_driver_sql(_busy_timeout(_BUSY_S))
+        connection.exec_driver_sql(_busy_timeout(BUSY_S))
 
 
 def _busy_timeout(seconds: float) -> str:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, select, tuple_
 
 from cto_worker.archive.compression import packed
-from cto_worker.archive.database import POSTGRESQL, database_errors, insertion
+from cto_worker.archive.database import POSTGRESQL, insertion
 from cto_worker.archive.job_totals import add_to_totals, subtract_from_totals
+from cto_worker.archive.schema_version import write_transaction
 from cto_worker.archive.tables import DOCUMENTS, JOBS, SIGNATURES, WALLETS
 from cto_worker.domain.ended_job import signatures_of, wallets_of
 from cto_worker.domain.lamports import to_lamports
@@ -37,7 +38,7 @@ def archive(engine: Engine, jobs: Sequence[EndedJob]) -> set[str]:
     """
     # All processes write in the same order, so that two of them cannot block each other.
     rows = [_Row.of(job) for job in sorted(jobs, key=lambda job: job.job_id)]
-    with database_errors(), engine.begin() as connection:
+    with write_transaction(engine) as connection:
         new = _insert(connection, JOBS, [row.job for row in rows])
         added = [row for row in rows if row.job["job_id"] in new]
         _insert(connection, DOCUMENTS, [row.documents for row in added])
@@ -53,7 +54,7 @@ def delete_ended_before(engine: Engine, ended_ms: int) -> int:
     Raises :class:`ArchiveUnavailableError`.
     """
     old = select(JOBS.c.job_id).where(JOBS.c.ended_ms < ended_ms).order_by(JOBS.c.ended_ms)
-    with database_errors(), engine.begin() as connection:
+    with write_transaction(engine) as connection:
         batch = old.limit(DELETED_AT_ONCE)
         if engine.dialect.name == POSTGRESQL:
             batch = batch.with_for_update(skip_locked=True)  # several processes delete different jobs

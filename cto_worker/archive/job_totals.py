@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
 DAY_MS = 86_400_000
-PERIOD_DAYS = 32
+PERIOD_DAYS = 32  # long, so that years have few; short, so that few days of a selection are outside of one
 PERIOD_MS = PERIOD_DAYS * DAY_MS
 
 

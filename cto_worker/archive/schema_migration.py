@@ -10,12 +10,11 @@ from alembic.config import Config
 from sqlalchemy import text
 
 from cto_worker.archive.database import EXCLUSIVE, POSTGRESQL, database_errors
-from cto_worker.archive.schema_version import VERSIONS, check_not_newer, version_of
+from cto_worker.archive.schema_version import MIGRATION_LOCK, VERSIONS, check_not_newer, version_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-_LOCK_ID = 0x63746F5F617263  # of PostgreSQL's advisory lock; any number that no other program uses
 WAIT_S = 600.0  # for another process that migrates SQLite: a large archive on a slow disk takes minutes
 
 
@@ -30,7 +29,7 @@ def migrate(engine: Engine, wait_s: float = WAIT_S) -> tuple[str, str]:
     with database_errors(), exclusive.begin() as connection:
         if engine.dialect.name == POSTGRESQL:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK_ID})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": MIGRATION_LOCK})
         before = version_of(connection)
         check_not_newer(before)
         if before == VERSIONS[-1]:

@@ -41,7 +41,8 @@ JOBS = Table(
     Column("ended_ms", BigInteger, nullable=False),
     Index("jobs_by_creation", "created_ms", "job_id"),
     Index("jobs_by_end", "ended_ms"),  # for retention
-    Index("jobs_by_user_id_and_status", "user_id", "status", "created_ms", "job_id"),  # a front end's filter
+    # The list that users filter most: their own jobs of one status.
+    Index("jobs_by_user_id_and_status", "user_id", "status", "created_ms", "job_id"),
     *(
         Index(f"jobs_by_{name}", name, "created_ms", "job_id")
         for name in ("user_id", "token_address", "mode", "platform", "status", "outcome", "error_code")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -13,15 +15,20 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event, text
+from support.ended_jobs import ended_job
 from support.waiting import wait_until
 
-from cto_worker.archive import database, schema_version
+from cto_worker.archive import audit_archive, database, schema_version
+from cto_worker.archive.archive_queries import ArchiveQueries
 from cto_worker.archive.database import connected, wait_until_reachable
+from cto_worker.archive.job_archive import archive, delete_ended_before
 from cto_worker.archive.schema_migration import migrate
 from cto_worker.archive.schema_preparation import prepare
-from cto_worker.archive.schema_version import check_schema
+from cto_worker.archive.schema_version import check_schema, write_transaction
 from cto_worker.archive.tables import METADATA
 from cto_worker.config import Settings
+from cto_worker.domain.audit_entry import GENESIS, AuditEntry, AuditFilter, link
+from cto_worker.domain.progress_event import JobStatus
 from cto_worker.errors import ArchiveUnavailableError
 
 NEWEST = schema_version.VERSIONS[-1]
@@ -49,7 +56,7 @@ def test_a_migration_can_be_repeated(empty):
 
 
 def test_concurrent_migrations_do_the_work_once(archive_settings, monkeypatch):
-    monkeypatch.setattr(database, "_BUSY_S", 0)  # as if the first one took longer than SQLite waits
+    monkeypatch.setattr(database, "BUSY_S", 0)  # as if the first one took longer than SQLite waits
     with ExitStack() as stack, ThreadPoolExecutor(6) as threads:
         engines = [stack.enter_context(connected(archive_settings)) for _ in range(6)]
         results = list(threads.map(migrate, engines))
@@ -118,6 +125,35 @@ def test_the_schema_of_a_later_release_is_reported_and_not_changed(engine):
     for call in (check_schema, migrate):
         with pytest.raises(ArchiveUnavailableError, match=r"version 99.*upgrade this process"):
             call(engine)
+
+
+def test_nothing_is_written_in_another_schema(engine):
+    """During an upgrade, workers of the earlier release run beside the new schema."""
+    content = json.dumps({"at": 0, "actor": "a", "action": "x", "jobId": None})
+    archive(engine, [ended_job("a", 0)])
+    for version in (schema_version.VERSIONS[-2], "99"):
+        with engine.begin() as connection:
+            connection.execute(text(f"UPDATE alembic_version SET version_num = '{version}'"))
+        for write in (
+            lambda: archive(engine, [ended_job("b", 0)]),
+            lambda: delete_ended_before(engine, 10**15),
+            lambda: audit_archive.archive(engine, [AuditEntry(1, content, GENESIS, link(GENESIS, content))]),
+        ):
+            with pytest.raises(ArchiveUnavailableError, match=f"version {version}"):
+                write()
+    assert ArchiveQueries(engine).statuses(["a", "b"]) == {"a": JobStatus.COMPLETED}
+    assert audit_archive.page(engine, AuditFilter(), 10) == []
+
+
+def test_a_migration_waits_for_a_transaction_that_writes(engine):
+    done = []
+    with ThreadPoolExecutor(1) as threads:
+        with write_transaction(engine):
+            migration = threads.submit(lambda: (migrate(engine), done.append("migrated")))
+            time.sleep(0.5)  # enough for a migration that does not wait
+            done.append("written")
+        migration.result()
+    assert done == ["written", "migrated"]
 
 
 def test_only_sqlite_is_migrated_at_start(empty):
