@@ -404,6 +404,22 @@ def test_a_gateway_that_refuses_the_token_is_not_saved(guarded, cto, tmp_path):
     assert not list(tmp_path.rglob("*.toml"))
 
 
+def test_a_login_without_an_address_uses_that_of_the_other_commands(guarded, cto):
+    def urls():
+        return {row["profile"]: row["url"] for row in json.loads(cto("profiles", "--json").stdout)}
+
+    port = {"CTO_PORT": guarded.url.rpartition(":")[2]}
+    assert cto("login", typed=token("A") + "\n", **port).returncode == 0
+    assert urls() == {"default": guarded.url}
+    assert cto("login", "--profile", "b", typed=token("B") + "\n", **port).returncode == 0
+    for arguments in ((), ("--profile", "b")):
+        renewed = cto("login", *arguments, typed=token("A") + "\n")
+        assert renewed.returncode == 0, renewed.stderr
+    assert urls() == {"default": guarded.url, "b": guarded.url}
+    other = str(free_port())
+    assert f"no gateway at http://127.0.0.1:{other}" in cto("login", CTO_PORT=other).stderr
+
+
 def test_several_profiles_and_a_token_command(guarded, cto, tmp_path):
     secret = tmp_path / "token"
     secret.write_text(token("A"))
