@@ -336,6 +336,12 @@ def test_a_cancellation_asks_in_a_terminal_only(launch):
     assert system.get(f"/api/cto/job/{job_id}/status")["status"] in {"waiting", "active"}
     assert system.cto("cancel", job_id[:12]).returncode == 0
     assert system.ended(job_id)["latestProgress"]["details"]["errorCode"] == "cancelled"
+    assert "  status     cancelled\n" in system.cto("show", job_id).stdout
+    assert " cancelled " in system.cto("jobs").stdout
+    assert "failed" not in system.cto("jobs").stdout
+    watched = system.cto("watch", job_id)
+    assert (watched.returncode, "cancelled: Cancelled on request\n" in watched.stdout) == (1, True)
+    assert json.loads(system.cto("show", job_id, "-o", "json").stdout)["status"] == "failed"
 
 
 @pytest.mark.parametrize("command", [("market", "reset"), ("park",)])
