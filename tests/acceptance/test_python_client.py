@@ -23,8 +23,8 @@ class Blocking:
     """The asyncio client behind blocking calls, so that one test covers both clients."""
 
     def __init__(self, *arguments, **options):
-        self._loop = asyncio.new_event_loop()
         self._client = AsyncClient(*arguments, **options)
+        self._loop = asyncio.new_event_loop()
 
     def __enter__(self):
         return self
@@ -148,6 +148,29 @@ def test_errors_have_the_servers_code_status_and_fields(client, user):
 def test_an_address_of_another_scheme_is_refused_at_once(connect):
     with pytest.raises(ValueError, match="must begin with http"):
         Client("localhost:3000")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("<!doctype html>", "token contains '<'"),
+        ("secret\n", r"token contains '\n'"),
+        ("two words", "token contains ' '"),
+        ("sécret", "token contains 'é'"),
+        (b"secret", "token is a bytes: pass a str"),
+    ],
+)
+def test_a_text_that_is_no_token_is_refused_at_once_and_not_repeated(connect, text, reason):
+    with pytest.raises(CTOError) as refused:
+        connect("http://127.0.0.1:9", text)
+    assert refused.value.code == "invalid_token"
+    assert reason in refused.value.message
+    assert "secret" not in refused.value.message
+    client = connect("http://127.0.0.1:9", lambda: text)
+    for call in (client.status, lambda job_id: list(client.follow(job_id))):
+        with pytest.raises(CTOError) as refused:
+            call("x")
+        assert (refused.value.code, refused.value.status) == ("invalid_token", None)
 
 
 def test_an_unreachable_gateway_is_reported_after_the_retries(connect):

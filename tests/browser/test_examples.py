@@ -86,6 +86,16 @@ def test_the_element_shows_that_a_job_does_not_exist(gateway, site, page, axe):
     assert axe(page) == []
 
 
+def test_the_element_says_that_its_token_is_none(gateway, site, page):
+    page.goto(f"{site}/client/examples/element/?simulate")
+    page.evaluate(ADD_ELEMENT, [gateway.url, "unknown"])
+    page.evaluate("document.querySelector('cto-progress').setAttribute('token', '<!doctype html>')")
+    page.get_by_text("Not connected").wait_for()
+    page.get_by_role("alert").get_by_text('token contains "<": pass one JSON Web Token').wait_for()
+    page.evaluate("document.querySelector('cto-progress').removeAttribute('token')")
+    page.get_by_role("alert").get_by_text("no job").wait_for()
+
+
 def test_elements_share_a_connection_and_the_last_closes_it(gateway, site, page):
     page.goto(f"{site}/client/examples/element/?simulate")
     job_ids = [gateway.submit(userId="element", walletCount=50, buyAmount=1) for _ in range(3)]

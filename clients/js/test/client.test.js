@@ -70,6 +70,10 @@ test("every other address is rejected", () => {
   }
 });
 
+test("a text that is no token is rejected", () => {
+  assert.throws(() => connect({ url: "http://gateway", token: "<!doctype html>\n" }), { code: "invalid_options", message: /^token contains "<"/ });
+});
+
 test("a page whose origin the gateway refuses gets the reason, although its browser hides the response", async (context) => {
   const refused = { success: false, error: { code: "origin_not_allowed", message: "restart it with CTO_CORS_ORIGINS=http://page" } };
   const requests = [];

@@ -261,13 +261,13 @@ test("after too many messages the manager changes the transport", async () => {
 test("an expired token is renewed once, if the token is a function", async () => {
   const first = transport("first");
   let count = 0;
-  const { manager, state } = manage([first], async () => `token ${(count += 1)}`);
+  const { manager, state } = manage([first], async () => `token-${(count += 1)}`);
   await settle();
   await pass(60_000);
   first.context.onClosed(new CTOError("token_expired", "over"));
   await settle();
   assert.equal(state(), "first");
-  assert.deepEqual(first.tokens, ["token 1", "token 2"]);
+  assert.deepEqual(first.tokens, ["token-1", "token-2"]);
   first.context.onClosed(new CTOError("token_revoked", "cut off"));
   await settle();
   assert.equal(state(), "refused", "the new token was rejected, too");

@@ -33,7 +33,12 @@ class Client:
         *,
         retry_for_s: float = protocol.RETRY_FOR_S,
     ) -> None:
-        """``url``: of the gateway. ``token``: a JSON Web Token, or a function that returns a current one."""
+        """``url``: of the gateway. ``token``: a JSON Web Token, or a function that returns a current one.
+
+        Raises ``ValueError`` for a wrong address, and :class:`~cto_client.CTOError` for a wrong token.
+        """
+        if not callable(token):
+            protocol.authorization(token)
         self._token = token
         self._retry_for_s = retry_for_s
         self._http = httpx.Client(base_url=protocol.base_url(url), timeout=protocol.TIMEOUT_S)

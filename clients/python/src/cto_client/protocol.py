@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
@@ -11,7 +12,7 @@ from uuid import uuid4
 import httpx
 import msgspec
 
-from cto_client.errors import AUTH_EXPIRED, UNEXPECTED, UNREACHABLE, CTOError, error_of
+from cto_client.errors import AUTH_EXPIRED, INVALID_TOKEN, UNEXPECTED, UNREACHABLE, CTOError, error_of
 from cto_client.models import (
     Cancelling,
     Created,
@@ -37,6 +38,7 @@ TIMEOUT_S = 10.0
 STREAM_TIMEOUT = httpx.Timeout(TIMEOUT_S, read=20.0)  # a live stream sends something every seven seconds
 RETRY_FOR_S = 30.0  # how long a call is repeated
 _FIRST_DELAY_S, _MAX_DELAY_S = 0.25, 10.0
+_NOT_IN_TOKENS = re.compile(r"[^\w.~+/=-]", re.ASCII)  # RFC 6750, section 2.1
 _REPEATABLE = {429, 502, 503, 504}  # HTTP statuses after which the same call may succeed
 
 
@@ -190,7 +192,7 @@ class Delays:
 
     def after(self, error: CTOError) -> float:
         """Return how many seconds to wait before the next attempt. Raises ``error`` if there is none."""
-        if error.status is not None and error.status not in _REPEATABLE:
+        if error.code == INVALID_TOKEN or error.status not in {None, *_REPEATABLE}:
             raise error
         delay_s = error.retry_after_s
         if delay_s is None:
@@ -213,8 +215,21 @@ def base_url(url: str) -> str:
 
 
 def authorization(token: Token) -> dict[str, str]:
-    """Return the header with a token."""
-    return {"Authorization": f"Bearer {token}"} if token else {}
+    """Return the header with a token; no header without one.
+
+    Raises :class:`CTOError` ``invalid_token`` for anything else than a token. Its message never contains
+    the text.
+    """
+    if not token:
+        return {}
+    if not isinstance(token, str):
+        raise CTOError(
+            INVALID_TOKEN, f"token is a {type(token).__name__}: pass a str, or a function that returns one"
+        )
+    if other := _NOT_IN_TOKENS.search(token):
+        advice = "pass one JSON Web Token, without quotes, spaces, line breaks or HTML"
+        raise CTOError(INVALID_TOKEN, f"token contains {other[0]!r}: {advice}")
+    return {"Authorization": f"Bearer {token}"}
 
 
 def _job(job_id: str) -> str:
