@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import msgspec
 import pytest
 from cto_client import AsyncClient, Client, CTOError, Operation, models, protocol
@@ -204,6 +208,42 @@ def test_a_stream_that_is_cut_resumes_without_a_gap_or_a_repetition(connect, sys
             proxy.cut()
     assert seen == list(range(1, len(system.events(job_id)) + 1))
     assert proxy.asked("/stream") >= 3
+
+
+def test_requests_and_lost_connections_are_logged(connect, proxy, user, caplog):
+    caplog.set_level("DEBUG", "cto_client")
+    client = connect(proxy.url, "secret")  # the gateway ignores it: it requires no tokens
+    job_id = client.submit(operation(userId=user, mode="standard", walletCount=20))
+    assert ("cto_client", logging.DEBUG, "POST /api/cto/jobs: HTTP 202") in caplog.record_tuples
+    for number, _ in enumerate(client.follow(job_id)):
+        if number == 2:
+            proxy.cut()
+    opened = ("cto_client", logging.DEBUG, f"GET /api/cto/job/{job_id}/stream: HTTP 200")
+    assert caplog.record_tuples.count(opened) == 2
+    (lost,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert lost.getMessage().startswith(f"following {job_id}: the stream was interrupted: ")
+    assert "; next attempt in 0." in lost.getMessage()
+    assert "secret" not in caplog.text
+
+
+def test_a_gateway_that_does_not_answer_is_logged_while_the_client_waits(connect, caplog, monkeypatch):
+    monkeypatch.setattr(protocol, "STREAM_TIMEOUT", httpx.Timeout(0.2))
+
+    def token_until_two_warnings():
+        if len(caplog.records) == 2:
+            raise KeyError("stop")
+        return "token"
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = connect(f"http://127.0.0.1:{silent.getsockname()[1]}", token_until_two_warnings)
+        with pytest.raises(KeyError, match="stop"):
+            next(client.follow("a-job"))
+    for record in caplog.records:
+        assert record.levelno == logging.WARNING
+        assert re.fullmatch(
+            r"following a-job: the stream was interrupted: \w.*; next attempt in \d\.\d s",
+            record.getMessage(),
+        )
 
 
 def test_a_program_that_was_restarted_continues_after_the_last_event_it_has(client, user):

@@ -70,7 +70,7 @@ class AsyncClient:
 
         Resumes where it was after any disconnection, without a gap or a repetition.
         """
-        delays = protocol.Delays(time.monotonic, float("inf"))
+        delays = protocol.Delays(f"following {job_id}", time.monotonic, float("inf"))
         while True:
             try:
                 async for event in self._stream(job_id, after):
@@ -119,7 +119,7 @@ class AsyncClient:
         return await self._call(protocol.cancel(job_id))
 
     async def _call(self, call: protocol.Call[T]) -> T:
-        delays = protocol.Delays(time.monotonic, self._retry_for_s)
+        delays = protocol.Delays(call, time.monotonic, self._retry_for_s)
         while True:
             try:
                 return call.parse(await self._send(call))

@@ -66,7 +66,7 @@ class Client:
 
         Resumes where it was after any disconnection, without a gap or a repetition.
         """
-        delays = protocol.Delays(time.monotonic, float("inf"))
+        delays = protocol.Delays(f"following {job_id}", time.monotonic, float("inf"))
         while True:
             try:
                 for event in self._stream(job_id, after):
@@ -114,7 +114,7 @@ class Client:
         return self._call(protocol.cancel(job_id))
 
     def _call(self, call: protocol.Call[T]) -> T:
-        delays = protocol.Delays(time.monotonic, self._retry_for_s)
+        delays = protocol.Delays(call, time.monotonic, self._retry_for_s)
         while True:
             try:
                 return call.parse(self._send(call))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ _FIRST_DELAY_S, _MAX_DELAY_S = 0.25, 10.0
 _NOT_IN_TOKENS = re.compile(r"[^\w.~+/=-]", re.ASCII)  # RFC 6750, section 2.1
 _REPEATABLE = {429, 502, 503, 504}  # HTTP statuses after which the same call may succeed
 
+log = logging.getLogger("cto_client")
+
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
@@ -53,8 +56,12 @@ class Call(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
 
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
     def parse(self, response: httpx.Response) -> T:
         """Return the answer. Raises :class:`CTOError` for an error, or for an answer of another form."""
+        log.debug("%s: HTTP %d", self, response.status_code)
         if response.status_code >= 400:  # noqa: PLR2004 - client and server errors
             raise error_of(response.status_code, response.content, response.headers.get("Retry-After"))
         try:
@@ -158,6 +165,7 @@ def has_events(response: httpx.Response) -> bool:
 
     Raises :class:`CTOError` for an error response, whose body must have been read.
     """
+    log.debug("GET %s: HTTP %d", response.request.url.path, response.status_code)
     if response.is_error:
         raise error_of(response.status_code, response.content, response.headers.get("Retry-After"))
     return response.status_code != httpx.codes.NO_CONTENT
@@ -165,14 +173,13 @@ def has_events(response: httpx.Response) -> bool:
 
 def unreachable(url: httpx.URL, error: httpx.TransportError) -> CTOError:
     """Return the error for a call without an answer."""
-    return CTOError(
-        UNREACHABLE, f"{url} does not answer ({error or type(error).__name__}): is it the gateway?"
-    )
+    return CTOError(UNREACHABLE, f"{url} does not answer ({_reason(error)}): is it the gateway?")
 
 
 def interrupted(error: Exception | None = None) -> CTOError:
     """Return the error for a stream that ended before the job."""
-    return CTOError(UNREACHABLE, f"the stream was interrupted: {error or 'the gateway closed it'}")
+    reason = _reason(error) if error else "the gateway closed it"
+    return CTOError(UNREACHABLE, f"the stream was interrupted: {reason}")
 
 
 def renewable(error: CTOError, token: object) -> CTOError:
@@ -183,9 +190,13 @@ def renewable(error: CTOError, token: object) -> CTOError:
 
 
 class Delays:
-    """The delays between the attempts of one call: exponential, with jitter, or as the server asks."""
+    """The delays between the attempts of one call: exponential, with jitter, or as the server asks.
 
-    def __init__(self, now_s: Callable[[], float], retry_for_s: float) -> None:
+    Each one is logged: as a warning, or for debugging if only a token had expired.
+    """
+
+    def __init__(self, call: object, now_s: Callable[[], float], retry_for_s: float) -> None:
+        self._call = call
         self._now_s = now_s
         self._end_s = now_s() + retry_for_s
         self._next_s = _FIRST_DELAY_S
@@ -200,6 +211,8 @@ class Delays:
         if self._now_s() + delay_s > self._end_s:
             raise error
         self._next_s = min(_MAX_DELAY_S, self._next_s * 2)
+        level = logging.DEBUG if error.code == AUTH_EXPIRED else logging.WARNING
+        log.log(level, "%s: %s; next attempt in %.1f s", self._call, error.message, delay_s)
         return delay_s
 
     def restart(self) -> None:
@@ -230,6 +243,10 @@ def authorization(token: Token) -> dict[str, str]:
         advice = "pass one JSON Web Token, without quotes, spaces, line breaks or HTML"
         raise CTOError(INVALID_TOKEN, f"token contains {other[0]!r}: {advice}")
     return {"Authorization": f"Bearer {token}"}
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _job(job_id: str) -> str:
