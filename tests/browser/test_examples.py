@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 
 import pytest
@@ -77,6 +78,15 @@ def test_an_example_says_how_to_allow_its_origin(gateway, site, page, troubles):
     page.evaluate(ADD_ELEMENT, [gateway.url, "a-job"])
     page.get_by_text("Not connected").wait_for()
     page.get_by_role("alert").get_by_text(advice).wait_for()
+
+
+def test_an_example_shows_that_the_gateway_does_not_answer(site, page, troubles):
+    for expected in ("Failed to load resource", "WebSocket connection"):
+        troubles.expect(expected)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        page.goto(f"{site}/dist/vanilla/?url=http://127.0.0.1:{silent.getsockname()[1]}")
+        page.get_by_text("connecting").wait_for()
+        page.get_by_text("the gateway does not answer").wait_for()
 
 
 def test_the_element_shows_that_a_job_does_not_exist(gateway, site, page, axe):

@@ -228,6 +228,7 @@ export class Client {
 
   /** Connect when the user is known, because only tabs of the same user share a connection. */
   async #start() {
+    this.#show(disconnected("connecting"));
     const token = await this.#token.get().catch(() => undefined); // the connection manager retries
     if (this.#closed) return;
     const { sub, role } = claimsOf(token);

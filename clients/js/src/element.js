@@ -172,8 +172,8 @@ export class CTOProgress extends Base {
     const leftMs = details.estimatedTimeRemaining;
     const isLost = !ended && (connection?.state === "waiting" || connection?.state === "refused");
     const left = leftMs && !ended ? `about ${Math.ceil(leftMs / 1000)} s left` : "";
-    const waiting = this.hasAttribute("job") ? "Waiting for the first event" : "No operation";
-    title.textContent = titleOf(latest) ?? (failure ? "Not found" : isLost ? "Not connected" : waiting);
+    const waiting = connection?.state === "connecting" ? "Connecting" : "Waiting for the first event";
+    title.textContent = titleOf(latest) ?? (failure ? "Not found" : isLost ? "Not connected" : this.hasAttribute("job") ? waiting : "No operation");
     percent.textContent = `${Math.round(progress)} %`;
     fill.style.transform = `scaleX(${progress / 100})`;
     now.textContent = [ended ? latest.phaseDescription : details.currentOperation, left].filter(Boolean).join(" · ");

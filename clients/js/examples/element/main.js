@@ -4,6 +4,7 @@ import { client as connectTo, request } from "../client.js";
 
 const client = connectTo();
 const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
+client.onConnection(({ state, error }) => { find("connection").textContent = `Connection: ${error?.message ?? state}`; });
 
 find("start").onclick = () => client.submit(request()).then(show, (error) => { find("batch").textContent = error.message; });
 

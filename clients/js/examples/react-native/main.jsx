@@ -31,7 +31,7 @@ function App() {
       <Text role="heading" aria-level={1} style={styles.title}>React Native</Text>
       <Pressable role="button" style={styles.button} onPress={start}><Text style={styles.label}>Start an operation</Text></Pressable>
       <Text style={styles.text}>
-        {stats.completed + stats.failed} of {stats.total} ended, {stats.byOutcome.full} in full, {stats.totalSpent.toFixed(4)} SOL spent
+        {stats.completed + stats.failed} of {stats.total} ended, {stats.byOutcome.full} in full, {stats.totalSpent.toFixed(4)} SOL spent · {connection.state}
       </Text>
       {problem && <Text role="alert" style={styles.error}>{problem}</Text>}
       {jobIds.map((jobId) => <Job key={jobId} jobId={jobId} />)}

@@ -4,6 +4,7 @@ import { client as connectTo, request } from "../client.js";
 
 const client = connectTo();
 const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
+client.onConnection(({ state, error }) => { find("connection").textContent = `Connection: ${error?.message ?? state}`; });
 
 // All jobs of one user, also those that another page starts.
 const tracker = client.trackUser(request().userId);
@@ -11,7 +12,6 @@ tracker.onChange(() => {
   const { total, completed, failed, byOutcome, totalSpent } = statsOf(tracker.snapshot.jobs);
   find("batch").textContent = `${completed + failed} of ${total} ended, ${byOutcome.full} in full, ${totalSpent.toFixed(4)} SOL spent`;
 });
-client.onConnection(({ error }) => { if (error) find("batch").textContent = error.message; });
 tracker.onProgress(draw);
 
 find("start").onclick = () => client.submit(request()).catch((error) => { find("batch").textContent = error.message; });

@@ -36,7 +36,7 @@ const Page = {
       h("button", { type: "button", onClick: start }, "Start an operation"),
       h("p", { class: "batch", role: "status" },
         `${stats.value.completed + stats.value.failed} of ${stats.value.total} ended, ${stats.value.byOutcome.full} in full, `
-        + `${stats.value.totalSpent.toFixed(4)} SOL spent${done.value ? ", all done" : ""}`),
+        + `${stats.value.totalSpent.toFixed(4)} SOL spent${done.value ? ", all done" : ""} · ${connection.value.state}`),
       problem.value && h("p", { class: "error", role: "alert" }, problem.value),
       ...jobIds.value.map((jobId) => h(Job, { key: jobId, jobId })),
     ];

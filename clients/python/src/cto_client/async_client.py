@@ -43,7 +43,7 @@ class AsyncClient:
             protocol.authorization(token)
         self._token = token
         self._retry_for_s = retry_for_s
-        self._http = httpx.AsyncClient(base_url=protocol.base_url(url), timeout=protocol.TIMEOUT_S)
+        self._http = httpx.AsyncClient(base_url=protocol.base_url(url), timeout=protocol.TIMEOUT)
 
     async def __aenter__(self) -> Self:
         return self

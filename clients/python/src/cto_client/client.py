@@ -41,7 +41,7 @@ class Client:
             protocol.authorization(token)
         self._token = token
         self._retry_for_s = retry_for_s
-        self._http = httpx.Client(base_url=protocol.base_url(url), timeout=protocol.TIMEOUT_S)
+        self._http = httpx.Client(base_url=protocol.base_url(url), timeout=protocol.TIMEOUT)
 
     def __enter__(self) -> Self:
         return self

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Token = str | None  # a JSON Web Token
 
-TIMEOUT_S = 10.0
-STREAM_TIMEOUT = httpx.Timeout(TIMEOUT_S, read=20.0)  # a live stream sends something every seven seconds
+TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+STREAM_TIMEOUT = httpx.Timeout(10.0, connect=5.0, read=15.0)  # a live stream sends something every 7 s
 RETRY_FOR_S = 30.0  # how long a call is repeated
 _FIRST_DELAY_S, _MAX_DELAY_S = 0.25, 10.0
 _NOT_IN_TOKENS = re.compile(r"[^\w.~+/=-]", re.ASCII)  # RFC 6750, section 2.1
