@@ -66,7 +66,7 @@ def test_a_block_shows_its_expected_text(request, page, troubles, bundle, shows,
     if kind == "html":
         page.route("**/guide", lambda route: route.fulfill(body=html + code, content_type="text/html"))
     else:
-        program = bundle(code, "jsx" if kind == "jsx" else "js", files)
+        program = bundle(code, kind if kind in {"jsx", "tsx"} else "js", files)
         page.route("**/block.js", lambda route: route.fulfill(body=program, content_type="text/javascript"))
         html += '<script type="module" src="/block.js"></script>'
         page.route("**/guide", lambda route: route.fulfill(body=html, content_type="text/html"))
