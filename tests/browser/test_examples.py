@@ -53,6 +53,18 @@ def test_an_example_shows_operations_live(gateway, site, page, axe, screenshot, 
     screenshot(page, f"example-{name}-{scheme}-phone")
 
 
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_shows_its_operations_again_after_a_reload(gateway, site, page, name):
+    user = f"{name}-reload"
+    page.goto(f"{site}/dist/{name}/?url={gateway.url}&user={user}")
+    start_two(page)
+    page.evaluate("sessionStorage.clear()")
+    page.reload()
+    page.get_by_text("100 %").nth(1).wait_for()
+    assert page.get_by_text("100 %").count() == 2
+    assert len(gateway.get("/api/cto/jobs", userId=user)["jobs"]) == 2
+
+
 @pytest.mark.parametrize("name", ["vanilla", "element"])
 def test_an_example_without_a_framework_needs_no_bundler(gateway, site, page, name):
     page.goto(f"{site}/client/examples/{name}/?url={gateway.url}&user={name}-unbundled")

@@ -5,7 +5,7 @@ import { AppRegistry, AppState, Pressable, StyleSheet, Text, View } from "react-
 import { io } from "socket.io-client";
 import { outcomeOf } from "cto-progress";
 import { CTOProvider, connectNative, useCTOBatch, useCTOClient, useCTOConnection, useCTOJob } from "cto-progress/react-native";
-import { request } from "../client.js";
+import { keepJob, keptJobs, request } from "../client.js";
 
 const query = new URLSearchParams(location.search);
 const client = connectNative({
@@ -17,13 +17,16 @@ const client = connectNative({
 
 function App() {
   const client = useCTOClient();
-  const [jobIds, setJobIds] = useState([]);
+  const [jobIds, setJobIds] = useState(() => keptJobs().reverse());
   const { stats } = useCTOBatch(jobIds);
   const [error, setError] = useState("");
   const connection = useCTOConnection();
   const problem = error || connection.error?.message;
   const start = () => client.submit(request()).then(
-    ({ jobId }) => setJobIds((others) => [jobId, ...others]),
+    ({ jobId }) => {
+      keepJob(jobId);
+      setJobIds((others) => [jobId, ...others]);
+    },
     (failure) => setError(failure.message),
   );
   return (
