@@ -12,6 +12,7 @@ import pytest
 from support.cases import check_all
 from support.processes import BIN, free_port, inherited_environment
 from support.samples import MINT, new_user
+from support.tcp_proxy import TcpProxy
 from support.terminal import in_terminal, plain
 from support.tokens import token
 from support.waiting import wait_until
@@ -267,6 +268,22 @@ def test_the_newest_job_is_watched(system, ended, user):
     assert "no job of" in system.cto("watch", "--last", "--user", user).stderr
     for options in ([], ["--all", "--last"], [job_id, "--all"]):
         assert system.cto("watch", *options).returncode == 2
+
+
+def test_a_watch_says_that_its_connection_is_lost_and_back(system, user, watching):
+    proxy = TcpProxy(system.settings.port)
+    try:
+        process = watching("watch", "--user", user, "--url", proxy.url)
+        wait_until(lambda: system.is_followed(f"user_{user}"))
+        proxy.refuse("socket.io")
+        assert process.stdout.readline() == f"lost the connection to {proxy.url}: connecting again\n"
+        proxy.refuse()
+        assert process.stdout.readline() == f"connected to {proxy.url} again\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert "lost" not in process.stdout.read(), "the end of the watch is no loss"
+    finally:
+        proxy.close()
 
 
 @pytest.mark.parametrize("whose", ["--user", "--all"])
