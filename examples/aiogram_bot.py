@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from contextlib import suppress
@@ -214,4 +215,5 @@ if __name__ == "__main__":
     missing = [name for name in ("BOT_TOKEN", "CTO_URL") if not os.environ.get(name)]
     if len(sys.argv) != 2 or missing:  # noqa: PLR2004
         sys.exit(f"{__doc__}\nNot set: {', '.join(missing)}" if missing else __doc__)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")  # lost connections
     asyncio.run(main(Path(sys.argv[1])))

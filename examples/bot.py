@@ -14,6 +14,7 @@ no operation starts twice, and the ``seq`` of the last shown event is saved, so 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -132,5 +133,6 @@ class Bot:
 if __name__ == "__main__":
     if len(sys.argv) != 2:  # noqa: PLR2004
         sys.exit(__doc__)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")  # lost connections
     with Client(os.environ["CTO_URL"], os.environ.get("CTO_TOKEN")) as client:
         Bot(client, Chats(), State(Path(sys.argv[1]))).run(sys.stdin)

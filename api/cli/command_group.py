@@ -42,6 +42,16 @@ class SectionedGroup(click.Group):
         command: click.Command = getattr(import_module(f"api.cli.{module}"), function)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the arguments. The error for an unknown name suggests similar ones."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            # Click compares with `commands`, which is empty because commands are imported only when needed.
+            raise click.NoSuchCommand(error.command_name, possibilities=self._places, ctx=ctx) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections. A line has the first sentence of a command's help, in full."""
         del ctx

@@ -6,6 +6,8 @@ import queue
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import click
+
 from api.cli.rest_client import GatewayError
 from api.cli.terminal.job_state_labels import ENDED
 from cto_worker.domain.ids_and_rooms import job_room
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 QUIET_S = 5.0  # without an event for this long, the history is read
 CONNECT_S = 10
+OWN_DISCONNECT = "client disconnect"  # Socket.IO's reason after `disconnect()`
 JOIN_AGAIN_S = 1.0  # delay before a join is repeated after `store_unavailable`
 
 _Arrived = queue.SimpleQueue[dict[str, Any]]
@@ -57,17 +60,37 @@ def watch_room(gateway: RestClient, room: str, screen: Screen) -> NoReturn:
                     del seen[job_id]
 
 
+class _ConnectionNotices:
+    """Says on standard error that the connection to a gateway is lost, and that it is back."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lost = False
+
+    def connected(self) -> None:
+        if self._lost:
+            click.echo(f"connected to {self._url} again", err=True)
+        self._lost = False
+
+    def disconnected(self, reason: str) -> None:
+        if reason != OWN_DISCONNECT:
+            click.echo(f"lost the connection to {self._url}: connecting again", err=True)
+            self._lost = True
+
+
 @contextmanager
 def _in_rooms(gateway: RestClient, rooms: Iterable[str]) -> Iterator[_Arrived]:
     """Yield a queue of the events of these rooms, and of the replies to the requests to join them."""
     import socketio  # noqa: PLC0415 - a fifth of the start-up time; only watching needs it
 
     arrived: _Arrived = queue.SimpleQueue()
+    notices = _ConnectionNotices(gateway.url)
 
     def join(room: str) -> None:
         client.emit("join_room", room, callback=lambda reply: replied(room, reply))
 
-    def join_all() -> None:
+    def connected() -> None:
+        notices.connected()
         for room in rooms:
             join(room)
 
@@ -84,8 +107,9 @@ def _in_rooms(gateway: RestClient, rooms: Iterable[str]) -> Iterator[_Arrived]:
 
     client = socketio.Client(handle_sigint=False)  # Ctrl-C raises KeyboardInterrupt here
     client.on("worker_progress", arrived.put)
-    # On each connection, because a client that reconnects is in no room.
-    client.on("connect", join_all)
+    # It joins on each connection, because a client that reconnects is in no room.
+    client.on("connect", connected)
+    client.on("disconnect", notices.disconnected)
     try:
         client.connect(gateway.url, auth=lambda: {"token": gateway.token()}, wait_timeout=CONNECT_S)
         yield arrived

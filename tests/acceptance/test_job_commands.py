@@ -12,6 +12,7 @@ import pytest
 from support.cases import check_all
 from support.processes import BIN, free_port, inherited_environment
 from support.samples import MINT, new_user
+from support.tcp_proxy import TcpProxy
 from support.terminal import in_terminal, plain
 from support.tokens import token
 from support.waiting import wait_until
@@ -269,6 +270,22 @@ def test_the_newest_job_is_watched(system, ended, user):
         assert system.cto("watch", *options).returncode == 2
 
 
+def test_a_watch_says_that_its_connection_is_lost_and_back(system, user, watching):
+    proxy = TcpProxy(system.settings.port)
+    try:
+        process = watching("watch", "--user", user, "--url", proxy.url)
+        wait_until(lambda: system.is_followed(f"user_{user}"))
+        proxy.refuse("socket.io")
+        assert process.stdout.readline() == f"lost the connection to {proxy.url}: connecting again\n"
+        proxy.refuse()
+        assert process.stdout.readline() == f"connected to {proxy.url} again\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert "lost" not in process.stdout.read(), "the end of the watch is no loss"
+    finally:
+        proxy.close()
+
+
 @pytest.mark.parametrize("whose", ["--user", "--all"])
 def test_all_jobs_of_a_room_are_watched_until_the_interruption(system, user, watching, whose):
     process = watching("watch", "--json", whose, *([user] if whose == "--user" else []))
@@ -336,6 +353,12 @@ def test_a_cancellation_asks_in_a_terminal_only(launch):
     assert system.get(f"/api/cto/job/{job_id}/status")["status"] in {"waiting", "active"}
     assert system.cto("cancel", job_id[:12]).returncode == 0
     assert system.ended(job_id)["latestProgress"]["details"]["errorCode"] == "cancelled"
+    assert "  status     cancelled\n" in system.cto("show", job_id).stdout
+    assert " cancelled " in system.cto("jobs").stdout
+    assert "failed" not in system.cto("jobs").stdout
+    watched = system.cto("watch", job_id)
+    assert (watched.returncode, "cancelled: Cancelled on request\n" in watched.stdout) == (1, True)
+    assert json.loads(system.cto("show", job_id, "-o", "json").stdout)["status"] == "failed"
 
 
 @pytest.mark.parametrize("command", [("market", "reset"), ("park",)])
@@ -402,6 +425,22 @@ def test_a_gateway_that_refuses_the_token_is_not_saved(guarded, cto, tmp_path):
     assert done.returncode == 1
     assert "invalid_token" in done.stderr
     assert not list(tmp_path.rglob("*.toml"))
+
+
+def test_a_login_without_an_address_uses_that_of_the_other_commands(guarded, cto):
+    def urls():
+        return {row["profile"]: row["url"] for row in json.loads(cto("profiles", "--json").stdout)}
+
+    port = {"CTO_PORT": guarded.url.rpartition(":")[2]}
+    assert cto("login", typed=token("A") + "\n", **port).returncode == 0
+    assert urls() == {"default": guarded.url}
+    assert cto("login", "--profile", "b", typed=token("B") + "\n", **port).returncode == 0
+    for arguments in ((), ("--profile", "b")):
+        renewed = cto("login", *arguments, typed=token("A") + "\n")
+        assert renewed.returncode == 0, renewed.stderr
+    assert urls() == {"default": guarded.url, "b": guarded.url}
+    other = str(free_port())
+    assert f"no gateway at http://127.0.0.1:{other}" in cto("login", CTO_PORT=other).stderr
 
 
 def test_several_profiles_and_a_token_command(guarded, cto, tmp_path):

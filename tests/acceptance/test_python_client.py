@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import msgspec
 import pytest
 from cto_client import AsyncClient, Client, CTOError, Operation, models, protocol
@@ -23,8 +27,8 @@ class Blocking:
     """The asyncio client behind blocking calls, so that one test covers both clients."""
 
     def __init__(self, *arguments, **options):
-        self._loop = asyncio.new_event_loop()
         self._client = AsyncClient(*arguments, **options)
+        self._loop = asyncio.new_event_loop()
 
     def __enter__(self):
         return self
@@ -150,6 +154,29 @@ def test_an_address_of_another_scheme_is_refused_at_once(connect):
         Client("localhost:3000")
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("<!doctype html>", "token contains '<'"),
+        ("secret\n", r"token contains '\n'"),
+        ("two words", "token contains ' '"),
+        ("sécret", "token contains 'é'"),
+        (b"secret", "token is a bytes: pass a str"),
+    ],
+)
+def test_a_text_that_is_no_token_is_refused_at_once_and_not_repeated(connect, text, reason):
+    with pytest.raises(CTOError) as refused:
+        connect("http://127.0.0.1:9", text)
+    assert refused.value.code == "invalid_token"
+    assert reason in refused.value.message
+    assert "secret" not in refused.value.message
+    client = connect("http://127.0.0.1:9", lambda: text)
+    for call in (client.status, lambda job_id: list(client.follow(job_id))):
+        with pytest.raises(CTOError) as refused:
+            call("x")
+        assert (refused.value.code, refused.value.status) == ("invalid_token", None)
+
+
 def test_an_unreachable_gateway_is_reported_after_the_retries(connect):
     with pytest.raises(CTOError) as failed:
         connect("http://127.0.0.1:9", retry_for_s=0.1).status("x")
@@ -181,6 +208,42 @@ def test_a_stream_that_is_cut_resumes_without_a_gap_or_a_repetition(connect, sys
             proxy.cut()
     assert seen == list(range(1, len(system.events(job_id)) + 1))
     assert proxy.asked("/stream") >= 3
+
+
+def test_requests_and_lost_connections_are_logged(connect, proxy, user, caplog):
+    caplog.set_level("DEBUG", "cto_client")
+    client = connect(proxy.url, "secret")  # the gateway ignores it: it requires no tokens
+    job_id = client.submit(operation(userId=user, mode="standard", walletCount=20))
+    assert ("cto_client", logging.DEBUG, "POST /api/cto/jobs: HTTP 202") in caplog.record_tuples
+    for number, _ in enumerate(client.follow(job_id)):
+        if number == 2:
+            proxy.cut()
+    opened = ("cto_client", logging.DEBUG, f"GET /api/cto/job/{job_id}/stream: HTTP 200")
+    assert caplog.record_tuples.count(opened) == 2
+    (lost,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert lost.getMessage().startswith(f"following {job_id}: the stream was interrupted: ")
+    assert "; next attempt in 0." in lost.getMessage()
+    assert "secret" not in caplog.text
+
+
+def test_a_gateway_that_does_not_answer_is_logged_while_the_client_waits(connect, caplog, monkeypatch):
+    monkeypatch.setattr(protocol, "STREAM_TIMEOUT", httpx.Timeout(0.2))
+
+    def token_until_two_warnings():
+        if len(caplog.records) == 2:
+            raise KeyError("stop")
+        return "token"
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = connect(f"http://127.0.0.1:{silent.getsockname()[1]}", token_until_two_warnings)
+        with pytest.raises(KeyError, match="stop"):
+            next(client.follow("a-job"))
+    for record in caplog.records:
+        assert record.levelno == logging.WARNING
+        assert re.fullmatch(
+            r"following a-job: the stream was interrupted: \w.*; next attempt in \d\.\d s",
+            record.getMessage(),
+        )
 
 
 def test_a_program_that_was_restarted_continues_after_the_last_event_it_has(client, user):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.documents import all_blocks
 from support.javascript import APPS, NODE, NPM
 
 MODULES = APPS / "node_modules"
@@ -82,6 +83,16 @@ def test_an_app_of_another_origin_shows_a_live_operation(gateway, file_site, fol
     page.get_by_text(f"{job['latestProgress']['seq']} events, 100 %").wait_for()
     if name != "next":
         page.get_by_text("CTO Operation Completed").wait_for()
+
+
+def test_the_documented_components_in_typescript_compile(gateway, folder):
+    install(folder, gateway)
+    shutil.copy(APPS / "tsconfig.json", folder)
+    documented = [each for each in all_blocks() if each.language == "tsx"]
+    assert documented
+    for number, each in enumerate(documented):
+        (folder / f"block-{number}.tsx").write_text(each.code)
+    run(folder, TSC, "--noEmit")
 
 
 SERVER = """

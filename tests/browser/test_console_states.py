@@ -37,6 +37,8 @@ def test_sign_in_is_required_and_users_see_only_their_own_operations(
     screenshot(page, "sign-in")
     sign_in(page, "nonsense")
     expect(page.locator("#sign-in-error")).to_contain_text("token")
+    sign_in(page, "<!doctype html>")
+    expect(page.locator("#sign-in-error")).to_contain_text('token contains "<"')
     sign_in(page, token(user))
     expect(page.locator("#connection")).to_have_attribute("data-state", "live")
     expect(page.get_by_text(f"Signed in as {user}")).to_be_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 
 import pytest
@@ -52,6 +53,18 @@ def test_an_example_shows_operations_live(gateway, site, page, axe, screenshot, 
     screenshot(page, f"example-{name}-{scheme}-phone")
 
 
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_shows_its_operations_again_after_a_reload(gateway, site, page, name):
+    user = f"{name}-reload"
+    page.goto(f"{site}/dist/{name}/?url={gateway.url}&user={user}")
+    start_two(page)
+    page.evaluate("sessionStorage.clear()")
+    page.reload()
+    page.get_by_text("100 %").nth(1).wait_for()
+    assert page.get_by_text("100 %").count() == 2
+    assert len(gateway.get("/api/cto/jobs", userId=user)["jobs"]) == 2
+
+
 @pytest.mark.parametrize("name", ["vanilla", "element"])
 def test_an_example_without_a_framework_needs_no_bundler(gateway, site, page, name):
     page.goto(f"{site}/client/examples/{name}/?url={gateway.url}&user={name}-unbundled")
@@ -79,11 +92,30 @@ def test_an_example_says_how_to_allow_its_origin(gateway, site, page, troubles):
     page.get_by_role("alert").get_by_text(advice).wait_for()
 
 
+def test_an_example_shows_that_the_gateway_does_not_answer(site, page, troubles):
+    for expected in ("Failed to load resource", "WebSocket connection"):
+        troubles.expect(expected)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        page.goto(f"{site}/dist/vanilla/?url=http://127.0.0.1:{silent.getsockname()[1]}")
+        page.get_by_text("connecting").wait_for()
+        page.get_by_text("the gateway does not answer").wait_for()
+
+
 def test_the_element_shows_that_a_job_does_not_exist(gateway, site, page, axe):
     page.goto(f"{site}/client/examples/element/?simulate")
     page.evaluate(ADD_ELEMENT, [gateway.url, "unknown"])
     page.get_by_role("alert").get_by_text("no job").wait_for()
     assert axe(page) == []
+
+
+def test_the_element_says_that_its_token_is_none(gateway, site, page):
+    page.goto(f"{site}/client/examples/element/?simulate")
+    page.evaluate(ADD_ELEMENT, [gateway.url, "unknown"])
+    page.evaluate("document.querySelector('cto-progress').setAttribute('token', '<!doctype html>')")
+    page.get_by_text("Not connected").wait_for()
+    page.get_by_role("alert").get_by_text('token contains "<": pass one JSON Web Token').wait_for()
+    page.evaluate("document.querySelector('cto-progress').removeAttribute('token')")
+    page.get_by_role("alert").get_by_text("no job").wait_for()
 
 
 def test_elements_share_a_connection_and_the_last_closes_it(gateway, site, page):

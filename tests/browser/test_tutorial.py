@@ -127,6 +127,8 @@ def test_the_tutorial_works_as_pasted(reader, telegram, context, troubles):
     row.wait_for()
     page.reload()
     row.get_by_text("100 % CTO Operation Completed").wait_for()
+    page.reload()
+    row.get_by_text("100 % CTO Operation Completed").wait_for()
 
     worker = re.search(r"workers .*?:(\d+)", reader.run(block(PAGE, "cto doctor").code))[1]
     number = send(telegram)

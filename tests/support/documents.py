@@ -149,7 +149,7 @@ NOT_RUN = {
     ("docs/how-to/signer.md", "# /etc/systemd"): "needs systemd",
     ("docs/how-to/solana.md", "CTO_AUTH=off CTO_MARKET=solana"): "never ends; `cto demo` runs it",
     ("docs/how-to/solana.md", "CTO_SIGNER_KEY_FILE"): "tests/integration/signer has the command",
-    ("docs/reference/cli.md", "cto login"): "needs two gateways; tests/acceptance/test_profiles.py",
+    ("docs/reference/cli.md", "cto login"): "needs two gateways; tests/acceptance/test_job_commands.py",
     (
         "docs/how-to/telegram-bot.md",
         "python3 -m venv",

@@ -13,7 +13,7 @@ from api.cli.program_name import program
 from api.cli.rest_client import client_for
 from api.cli.shared_options import as_json, at_gateway
 from api.cli.terminal.amount_format import sol
-from api.cli.terminal.job_state_labels import ENDED, RUNNING, buys_of, short_label_of
+from api.cli.terminal.job_state_labels import ENDED, buys_of, short_label_of
 from api.cli.terminal.table_output import print_table, terminal
 from api.cli.terminal.time_format import exact_duration, local_time, short_duration
 from api.cli.time_parameter import TimeParameter
@@ -107,8 +107,7 @@ def _row(job: dict[str, Any], *, shortened: bool) -> tuple[str | Text, ...]:
 
 
 def _outcome(job: dict[str, Any]) -> Text:
-    """Return the outcome of a job that has ended, or the status and progress of another, in its colour."""
-    if job["status"] in ENDED:
-        return Text(*short_label_of(job["latestProgress"], needs_review=job["needsReview"]))
+    """Return the label of a job in its colour; that of a running job with its progress."""
+    label, colour = short_label_of(job["latestProgress"], needs_review=job["needsReview"])
     progress = f" {job['currentProgress']:.0f} %" if job["status"] == JobStatus.ACTIVE else ""
-    return Text(job["status"] + progress, RUNNING)
+    return Text(label + progress, colour)

@@ -10,7 +10,7 @@ import click
 
 from api.cli import profiles
 from api.cli.profiles import Profile
-from api.cli.rest_client import RestClient
+from api.cli.rest_client import RestClient, client_for
 from api.cli.shared_options import as_json, profile_option
 from api.cli.terminal.table_output import print_table
 from cto_worker.addresses import is_loopback
@@ -18,28 +18,32 @@ from cto_worker.config import Settings
 
 
 @click.command("login")
-@click.option("--url", default=Settings().base_url, help="URL of the gateway.")
-@click.option("--profile", default=profiles.DEFAULT_NAME, help="Name to save it under.")
+@click.option("--url", help="URL of the gateway (default: the one that the other commands use).")
+@click.option("--profile", help=f"Name to save it under (default: {profiles.DEFAULT_NAME}).")
 @click.option(
     "--token-command", default="", help="Command that prints a token; it runs whenever one is needed."
 )
-def login(*, url: str, profile: str, token_command: str) -> None:
+def login(*, url: str | None, profile: str | None, token_command: str) -> None:
     """Save a gateway and a token for later commands.
 
     In a terminal it asks for the token; otherwise it reads the token from the input. A gateway with
-    CTO_AUTH=off needs none: leave it empty. The file belongs to you alone. The saved gateway becomes the
-    default: commands use it unless --url, --profile, CTO_HOST or CTO_PORT name another. CTO_TOKEN replaces
-    its token.
+    CTO_AUTH=off needs none: leave it empty. Without --url, the gateway is that of CTO_HOST and CTO_PORT, or
+    of the saved profile. The file belongs to you alone. The saved gateway becomes the default: commands use
+    it unless --url, --profile, CTO_HOST or CTO_PORT name another. CTO_TOKEN replaces its token.
     """
-    if not profiles.NAME.match(profile):
+    name = profile or profiles.DEFAULT_NAME
+    if not profiles.NAME.match(name):
         raise click.UsageError(
-            f"--profile is {profile!r}: use 1 to 64 characters, each a letter, a digit, _ or -"
+            f"--profile is {name!r}: use 1 to 64 characters, each a letter, a digit, _ or -"
         )
+    if url is None:
+        known = profile if profile in profiles.load().by_name else None
+        url = client_for(Settings.from_env(), None, known).url
     if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
         raise click.UsageError(f"--url is {url!r}: use the gateway's address, as https://cto.example.org")
-    saved = Profile(url.rstrip("/"), "" if token_command else _entered_token(), token_command)
+    saved = Profile(url.rstrip("/"), "" if token_command else _entered_token(url), token_command)
     RestClient(saved.url, saved.current_token).get("/api/cto/jobs", limit=1)  # raises if it is not accepted
-    profiles.save(profiles.load().with_profile(profile, saved))
+    profiles.save(profiles.load().with_profile(name, saved))
     click.echo(f"saved in {profiles.path()}; {saved.url} is now the default gateway")
     if urlsplit(url).scheme == "http" and not is_loopback(urlsplit(url).hostname or ""):
         click.echo("warning: http:// sends the token unencrypted; use https://", err=True)
@@ -82,9 +86,11 @@ def list_profiles(*, use: str | None, as_json: bool) -> None:
         print_table(("profile", "url", "default", "token"), rows)
 
 
-def _entered_token() -> str:
+def _entered_token(url: str) -> str:
     if sys.stdin.isatty():
-        token: str = click.prompt("Token", default="", hide_input=True, show_default=False, err=True)
+        token: str = click.prompt(
+            f"Token for {url}", default="", hide_input=True, show_default=False, err=True
+        )
         return token.strip()
     return sys.stdin.readline().strip()
 

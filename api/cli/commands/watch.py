@@ -46,8 +46,8 @@ def watch_jobs(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Show the progress of jobs until they end.
 
-    JOB is a job id or its first characters. Ctrl-C ends only the display: the operations continue. Exits
-    with 1 if a job failed.
+    JOB is a job id or its first characters. Ctrl-C ends only the display: the operations continue. If the
+    connection is lost, the command says so and connects again. Exits with 1 if a job failed or was cancelled.
     """
     chosen = [bool(jobs), last or user is not None, every]
     if sum(chosen) != 1:
@@ -62,7 +62,7 @@ def watch_jobs(  # noqa: PLR0913 - one parameter per option
 
 
 def show_progress(gateway: RestClient, job_ids: Sequence[str], *, as_json: bool) -> None:
-    """Show the progress of jobs until they end, then exit: with 1 if a job failed."""
+    """Show the progress of jobs until they end, then exit: with 1 if a job failed or was cancelled."""
     with _interruptible(gateway, " ".join(job_ids)), _screen(as_json=as_json) as screen:
         last = watch(gateway, job_ids, screen)
     if isinstance(screen, Bars):

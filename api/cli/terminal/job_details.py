@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from api.cli.terminal.amount_format import sol
-from api.cli.terminal.job_state_labels import BAD, ENDED, GOOD, RUNNING, WARNING, buys_of, short_label_of
+from api.cli.terminal.job_state_labels import (
+    BAD,
+    CANCELLED,
+    ENDED,
+    GOOD,
+    WARNING,
+    buys_of,
+    short_label_of,
+)
 from api.cli.terminal.progress_display import text_of
 from api.cli.terminal.time_format import exact_duration, local_time, time_zone
 
@@ -72,11 +80,10 @@ def _resolved(resolutions: list[dict[str, Any]]) -> str:
 
 
 def _state(job: dict[str, Any]) -> tuple[str, str]:
-    """Return the status and its colour, with the outcome's label if that differs."""
-    if job["status"] not in ENDED:
-        return job["status"], RUNNING
+    """Return the label and its colour, with the status if that tells more."""
     label, colour = short_label_of(job["latestProgress"], needs_review=job["needsReview"])
-    return job["status"] if label == job["status"] else f"{label} ({job['status']})", colour
+    plain = job["status"] not in ENDED or label in (job["status"], CANCELLED)
+    return label if plain else f"{label} ({job['status']})", colour
 
 
 def _steps_by_wallet(job: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -1,4 +1,7 @@
-"""Labels and colours for the state of a job in a terminal. The colour is never the only sign."""
+"""Labels and colours for the state of a job in a terminal. The colour is never the only sign.
+
+The labels are those of the console (``api/static/console/outcome.js``). JSON output keeps the API's statuses.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from cto_worker.domain.purchase_outcome import PurchaseOutcome, outcome_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-GOOD, WARNING, BAD, RUNNING = "green", "yellow", "red", "cyan"
-NEEDS_REVIEW, PARTIAL = "needs review", "partial"
+GOOD, WARNING, BAD, RUNNING, STOPPED = "green", "yellow", "red", "cyan", "dim"
+NEEDS_REVIEW, PARTIAL, CANCELLED = "needs review", "partial", "cancelled"
 ENDED = ("completed", "failed")  # status of the last event of a job
 
 
@@ -25,6 +28,8 @@ def label_of(event: Mapping[str, Any], *, needs_review: bool | None = None) -> t
 
 def short_label_of(event: Mapping[str, Any], *, needs_review: bool | None = None) -> tuple[str, str]:
     """Return the same without the number of buys."""
+    if event["status"] not in ENDED:
+        return ("running" if event["attempt"] else "waiting"), RUNNING
     outcome = outcome_of(event)
     if needs_review is None:
         needs_review = event.get("details", {}).get("needsReview", outcome is PurchaseOutcome.UNKNOWN)
@@ -34,9 +39,9 @@ def short_label_of(event: Mapping[str, Any], *, needs_review: bool | None = None
         return "unknown, reviewed", WARNING
     if outcome is PurchaseOutcome.PARTIAL:
         return PARTIAL, WARNING
-    if event["status"] in ENDED:
-        return event["status"], GOOD if event["status"] == "completed" else BAD
-    return event["status"], RUNNING
+    if event.get("details", {}).get("errorCode") == CANCELLED:
+        return CANCELLED, STOPPED
+    return event["status"], GOOD if event["status"] == "completed" else BAD
 
 
 def buys_of(event: Mapping[str, Any]) -> str:

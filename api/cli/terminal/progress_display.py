@@ -137,7 +137,9 @@ def text_of(event: dict[str, Any]) -> str:
     details = event.get("details", {})
     if event["status"] in ENDED:
         label, _ = label_of(event)
-        reasons = [details[name] for name in ("errorCode", "error") if details.get(name)]
+        reasons = [
+            details[name] for name in ("errorCode", "error") if details.get(name) not in (None, "", label)
+        ]
         return ": ".join([label, *(reasons or [event["phaseDescription"]])])
     activity = details.get("currentOperation") or event["phaseTitle"]
     text = f"{event['phase']}/{event['totalPhases']} {activity}"

@@ -63,8 +63,11 @@ export class Session {
     this.client.close();
   }
 
-  static signIn(token) {
-    sessionStorage.setItem(TOKEN, token.trim());
+  /** Keep a token for the next session. Throws if the text is not one. */
+  static signIn(text) {
+    const token = text.trim();
+    new Token(token); // it checks the text
+    sessionStorage.setItem(TOKEN, token);
   }
 
   static signOut() {

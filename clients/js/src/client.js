@@ -26,7 +26,7 @@ const GATEWAY = /^(?:http|ws)(s?:\/\/[^\s/?#][^\s?#]*?)\/*$/i;
 /** @typedef {{ history?: boolean }} TrackOptions `history`: true: every event; false: only each job's latest */
 
 /**
- * Create a client of a gateway. It connects when the first job is tracked. Throws `invalid_options` if `url` is not an address.
+ * Create a client of a gateway. It connects when the first job is tracked. Throws `invalid_options` if `url` is not an address, or `token` not a token.
  *
  * @param {Options} [options]
  */
@@ -228,6 +228,7 @@ export class Client {
 
   /** Connect when the user is known, because only tabs of the same user share a connection. */
   async #start() {
+    this.#show(disconnected("connecting"));
     const token = await this.#token.get().catch(() => undefined); // the connection manager retries
     if (this.#closed) return;
     const { sub, role } = claimsOf(token);

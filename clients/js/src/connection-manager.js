@@ -128,6 +128,7 @@ export class ConnectionManager {
       };
       timer = setTimeout(() => {
         aborter.abort();
+        if (!this.isOpen) this.#show("waiting", unreachable()); // the other transports may take as long
         reject(unreachable());
       }, OPEN_TIMEOUT_MS);
       const emit = (/** @type {import("./types.js").ServerMessage} */ ...message) => { if (isCurrent()) this.#emit(...message); };

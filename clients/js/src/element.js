@@ -112,23 +112,29 @@ export class CTOProgress extends Base {
     this.#release = () => {};
     const job = this.getAttribute("job");
     this.#draw(null, null);
-    if (this.isConnected && job) {
-      const client = this.#connect();
-      const tracker = client.track(job);
-      const draw = () => this.#draw(tracker.job()?.latest ?? null, tracker.job()?.error ?? null, client.connection);
-      const [unsubscribe, release] = [client.onConnection(draw), this.#release];
-      this.#tracker = tracker;
-      this.#release = () => {
-        unsubscribe();
-        release();
-      };
-      draw();
-      tracker.onChange(draw);
-      tracker.onProgress((event) => this.#dispatch("cto-progress", event));
-      tracker.onComplete((event) => this.#dispatch("cto-complete", event));
+    try {
+      if (this.isConnected && job) this.#track(this.#connect(), job);
+    } catch (cause) { // the attribute `url` or `token` is wrong
+      this.#draw(null, null, { state: "refused", via: null, error: /** @type {import("./errors.js").CTOError} */ (cause) });
     }
     old.tracker?.close(); // last, so that a connection that both use stays open
     old.release();
+  }
+
+  /** @param {import("./client.js").Client} client @param {string} job */
+  #track(client, job) {
+    const tracker = client.track(job);
+    const draw = () => this.#draw(tracker.job()?.latest ?? null, tracker.job()?.error ?? null, client.connection);
+    const [unsubscribe, release] = [client.onConnection(draw), this.#release];
+    this.#tracker = tracker;
+    this.#release = () => {
+      unsubscribe();
+      release();
+    };
+    draw();
+    tracker.onChange(draw);
+    tracker.onProgress((event) => this.#dispatch("cto-progress", event));
+    tracker.onComplete((event) => this.#dispatch("cto-complete", event));
   }
 
   #connect() {
@@ -166,8 +172,8 @@ export class CTOProgress extends Base {
     const leftMs = details.estimatedTimeRemaining;
     const isLost = !ended && (connection?.state === "waiting" || connection?.state === "refused");
     const left = leftMs && !ended ? `about ${Math.ceil(leftMs / 1000)} s left` : "";
-    const waiting = this.hasAttribute("job") ? "Waiting for the first event" : "No operation";
-    title.textContent = titleOf(latest) ?? (failure ? "Not found" : isLost ? "Not connected" : waiting);
+    const waiting = connection?.state === "connecting" ? "Connecting" : "Waiting for the first event";
+    title.textContent = titleOf(latest) ?? (failure ? "Not found" : isLost ? "Not connected" : this.hasAttribute("job") ? waiting : "No operation");
     percent.textContent = `${Math.round(progress)} %`;
     fill.style.transform = `scaleX(${progress / 100})`;
     now.textContent = [ended ? latest.phaseDescription : details.currentOperation, left].filter(Boolean).join(" · ");

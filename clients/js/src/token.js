@@ -20,6 +20,17 @@ export function claimsOf(token) {
   }
 }
 
+/**
+ * Return a token. Throws if it contains a character that no token has (RFC 6750, section 2.1); the message never contains the token.
+ *
+ * @param {string | undefined} token
+ */
+function checked(token) {
+  const [other] = /[^\w.~+/=-]/.exec(token ?? "") ?? [];
+  if (other) throw new CTOError("invalid_options", `token contains ${JSON.stringify(other)}: pass one JSON Web Token, without quotes, spaces, line breaks or HTML`);
+  return token;
+}
+
 /** The current access token. If its source is a function, it is renewed before it expires. */
 export class Token {
   /** @type {string | undefined} */ #current;
@@ -33,7 +44,7 @@ export class Token {
    * @param {(token: string) => void} onRenewed called with each token after the first
    */
   constructor(source, onRenewed) {
-    this.#source = source;
+    this.#source = typeof source === "function" ? source : checked(source);
     this.#onRenewed = onRenewed;
   }
 
@@ -64,7 +75,7 @@ export class Token {
     const isFirst = this.#current === undefined;
     let token;
     try {
-      token = await this.#source();
+      token = /** @type {string} */ (checked(await this.#source()));
     } catch (cause) {
       throw new CTOError("token_unavailable", `the token function failed: ${cause instanceof Error ? cause.message : cause}`);
     }

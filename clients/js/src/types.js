@@ -31,8 +31,9 @@
  *
  * @typedef {object} Connection
  * @property {"idle" | "connecting" | "live" | "waiting" | "refused" | "closed"} state
- *   `waiting`: no transport works, the client retries later; `refused`: the client does not retry before `reconnect` is
- *   called
+ *   `idle`: nothing is tracked yet; `connecting`: at the start and after a loss; `waiting`: the gateway did not answer
+ *   within 5 s, or no transport works, and the client retries; `refused`: the client does not retry before `reconnect`
+ *   is called
  * @property {string | null} via
  * @property {import("./errors.js").CTOError | null} error why the connection is not live
  */

@@ -70,6 +70,22 @@ test("every other address is rejected", () => {
   }
 });
 
+test("a text that is no token is rejected", () => {
+  assert.throws(() => connect({ url: "http://gateway", token: "<!doctype html>\n" }), { code: "invalid_options", message: /^token contains "<"/ });
+});
+
+test("the connection is connecting as soon as a job is tracked, also while the token is awaited", () => {
+  const client = connect({ url: "http://gateway", token: () => new Promise(() => {}) });
+  const states = [];
+  client.onConnection(({ state }) => states.push(state));
+  assert.equal(client.connection.state, "idle");
+  client.track("a");
+  assert.equal(client.connection.state, "connecting");
+  client.track("b");
+  client.close();
+  assert.deepEqual(states, ["connecting", "closed"]);
+});
+
 test("a page whose origin the gateway refuses gets the reason, although its browser hides the response", async (context) => {
   const refused = { success: false, error: { code: "origin_not_allowed", message: "restart it with CTO_CORS_ORIGINS=http://page" } };
   const requests = [];

@@ -77,6 +77,22 @@ test("the interval between upgrades grows to five minutes", async () => {
   manager.close();
 });
 
+test("a gateway that does not answer is reported before the other transports are tried", async () => {
+  const [first, second] = [transport("first"), transport("second")];
+  first.works = "never";
+  const { manager, states, messages } = manage([first, second]);
+  await settle();
+  await pass(4_999);
+  assert.deepEqual(states(), ["connecting"]);
+  await pass(1);
+  assert.deepEqual(states(), ["connecting", "waiting", "second"]);
+  assert.equal(messages[1][1].error.code, "unreachable");
+  await pass(600_000);
+  assert.deepEqual(states(), ["connecting", "waiting", "second"], "a better transport that does not answer is no news");
+  assert.ok(first.tokens.length > 1);
+  manager.close();
+});
+
 test("a lost connection is reopened at once with the same transport", async () => {
   const [first, second] = [transport("first"), transport("second")];
   const { manager, states } = manage([first, second]);
@@ -261,13 +277,13 @@ test("after too many messages the manager changes the transport", async () => {
 test("an expired token is renewed once, if the token is a function", async () => {
   const first = transport("first");
   let count = 0;
-  const { manager, state } = manage([first], async () => `token ${(count += 1)}`);
+  const { manager, state } = manage([first], async () => `token-${(count += 1)}`);
   await settle();
   await pass(60_000);
   first.context.onClosed(new CTOError("token_expired", "over"));
   await settle();
   assert.equal(state(), "first");
-  assert.deepEqual(first.tokens, ["token 1", "token 2"]);
+  assert.deepEqual(first.tokens, ["token-1", "token-2"]);
   first.context.onClosed(new CTOError("token_revoked", "cut off"));
   await settle();
   assert.equal(state(), "refused", "the new token was rejected, too");

@@ -130,3 +130,12 @@ test("a job above the limit of streams is polled, and the others keep their stre
   assert.ok(!gateway.polled.some((path) => path.includes("/job/a/events")));
   manager.close();
 });
+
+test("an id from an address cannot select another path", async () => {
+  const gateway = scriptedGateway(1);
+  const { manager } = await follow(gateway, ["../../auth?x", "../audit"]);
+  await gateway.pass(10_000);
+  assert.deepEqual(gateway.requested, ["..%2F..%2Fauth%3Fx", "..%2Faudit"]);
+  assert.ok(gateway.polled.includes("/api/cto/job/..%2Faudit/events?after=0"), gateway.polled);
+  manager.close();
+});

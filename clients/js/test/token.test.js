@@ -44,8 +44,8 @@ test("a short-lived token is renewed before it expires, too", async () => {
 
 test("concurrent calls get the same token", async () => {
   let count = 0;
-  const current = new Token(async () => `token ${(count += 1)}`, () => {});
-  assert.deepEqual(await Promise.all([current.get(), current.get(), current.renew()]), ["token 1", "token 1", "token 1"]);
+  const current = new Token(async () => `token-${(count += 1)}`, () => {});
+  assert.deepEqual(await Promise.all([current.get(), current.get(), current.renew()]), ["token-1", "token-1", "token-1"]);
 });
 
 test("a token that expired during a suspension is not used", async () => {
@@ -55,6 +55,17 @@ test("a token that expired during a suspension is not used", async () => {
   mock.timers.setTime(NOW_MS + 600_000);
   assert.ok(claimsOf(await current.get()).n >= 2);
   current.close();
+});
+
+test("a text that is no token is refused, with its first wrong character and without the text itself", async () => {
+  const wrong = { "<!doctype html>": "<", "secret\n": "\n", "a b": " ", '"secret"': '"', "sécret": "é", "[object Promise]": "[" };
+  for (const [text, character] of Object.entries(wrong)) {
+    const message = `token contains ${JSON.stringify(character)}: pass one JSON Web Token, without quotes, spaces, line breaks or HTML`;
+    assert.throws(() => new Token(text, () => {}), { code: "invalid_options", message }, text);
+    await assert.rejects(new Token(() => text, () => {}).get(), { code: "token_unavailable", message: `the token function failed: ${message}` });
+  }
+  assert.throws(() => new Token(Promise.resolve("secret"), () => {}), { code: "invalid_options" });
+  for (const text of ["", "opaque", "a-b_c.d~e+f/g==", token({ sub: "7" })]) assert.equal(await new Token(text, () => {}).get(), text);
 });
 
 test("without a source there is no token, and a fixed token is not renewed", async () => {

@@ -47,7 +47,7 @@ export type TrackOptions = {
 /** @typedef {import("./connection-manager.js").ConnectionMessage} ConnectionMessage */
 /** @typedef {{ history?: boolean }} TrackOptions `history`: true: every event; false: only each job's latest */
 /**
- * Create a client of a gateway. It connects when the first job is tracked. Throws `invalid_options` if `url` is not an address.
+ * Create a client of a gateway. It connects when the first job is tracked. Throws `invalid_options` if `url` is not an address, or `token` not a token.
  *
  * @param {Options} [options]
  */

@@ -38,6 +38,19 @@ def test_every_command_is_in_one_section():
     assert sorted(listed) == sorted(commands_of(main))
 
 
+def test_an_unknown_command_is_refused_with_similar_names():
+    for mistyped, advice in {
+        "submitt": "Did you mean 'submit'?",
+        "job": "Did you mean 'jobs'?",
+        "lokal-chain": "Did you mean 'local-chain'?",
+    }.items():
+        refused = CliRunner().invoke(main, [mistyped])
+        assert refused.exit_code == 2, mistyped
+        assert f"No such command '{mistyped}'. {advice}" in refused.output, mistyped
+    assert CliRunner().invoke(main, ["xyz"]).output.endswith("No such command 'xyz'.\n")
+    assert "No such option" in CliRunner().invoke(main, ["--xyz"]).output
+
+
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_list_of_commands_shows_every_summary_in_full(width):
     text = CliRunner().invoke(main, ["--help"], terminal_width=width, env={"COLUMNS": str(width)}).output

@@ -18,7 +18,8 @@ EVENT = {
     "jobId": "0123456789abcdef",
     "tokenAddress": MINT,
     "mode": "prefunded",
-    "status": "active",
+    "attempt": 1,
+    "status": "in_progress",
     "progress": 40.0,
     "phase": 2,
     "totalPhases": 5,
@@ -82,6 +83,11 @@ def test_a_bar_stays_whole_beside_a_very_long_error(width):
         ),
         (
             "failed",
+            {"outcome": "none", "errorCode": "cancelled", "error": "Cancelled on request"},
+            " cancelled: Cancelled on request",
+        ),
+        (
+            "failed",
             {"outcome": "none", "successfulBuys": 0, "errorCode": "all_buys_failed", "error": "No buy"},
             "failed: all_buys_failed: No buy",
         ),
@@ -102,10 +108,17 @@ def test_an_ended_job_shows_its_outcome(status, details, words):
         ({"outcome": "partial", "successfulBuys": 2, "plannedBuys": 10}, False, ("partial 2/10", "yellow")),
         ({"outcome": "none", "successfulBuys": 0}, True, ("needs review", "yellow")),
         ({"outcome": "full", "successfulBuys": 2, "plannedBuys": 2}, False, ("completed", "green")),
+        ({"outcome": "none", "errorCode": "cancelled"}, False, ("cancelled", "dim")),
+        ({"outcome": "none", "errorCode": "cancelled"}, True, ("needs review", "yellow")),
     ],
 )
 def test_a_list_shows_whether_an_operator_must_look_at_a_job_now(details, needs_review, label):
     assert label_of(EVENT | {"status": "completed", "details": details}, needs_review=needs_review) == label
+
+
+@pytest.mark.parametrize(("attempt", "label"), [(0, "waiting"), (1, "running"), (2, "running")])
+def test_a_job_that_has_not_ended_has_the_label_of_the_console(attempt, label):
+    assert label_of(EVENT | {"attempt": attempt}, needs_review=False) == (label, "cyan")
 
 
 def test_text_from_users_is_not_interpreted_as_markup_or_emoji():

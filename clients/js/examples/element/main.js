@@ -1,14 +1,22 @@
 // The custom element: no build. Serve clients/js and open /examples/element/?url=http://127.0.0.1:3000
 import "../../src/element.js";
-import { client as connectTo, request } from "../client.js";
+import { client as connectTo, keepJob, keptJobs, request } from "../client.js";
 
 const client = connectTo();
 const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
+client.onConnection(({ state, error }) => { find("connection").textContent = `Connection: ${error?.message ?? state}`; });
 
-find("start").onclick = () => client.submit(request()).then(show, (error) => { find("batch").textContent = error.message; });
+find("start").onclick = () => client.submit(request()).then(
+  ({ jobId }) => {
+    keepJob(jobId);
+    show(jobId);
+  },
+  (error) => { find("batch").textContent = error.message; },
+);
+for (const jobId of keptJobs()) show(jobId);
 
-/** @param {{ jobId: string }} job */
-function show({ jobId }) {
+/** @param {string} jobId */
+function show(jobId) {
   const card = Object.assign(document.createElement("div"), { className: "job" });
   const progress = document.createElement("cto-progress");
   Object.assign(progress, { client });

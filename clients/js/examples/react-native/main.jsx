@@ -5,7 +5,7 @@ import { AppRegistry, AppState, Pressable, StyleSheet, Text, View } from "react-
 import { io } from "socket.io-client";
 import { outcomeOf } from "cto-progress";
 import { CTOProvider, connectNative, useCTOBatch, useCTOClient, useCTOConnection, useCTOJob } from "cto-progress/react-native";
-import { request } from "../client.js";
+import { keepJob, keptJobs, request } from "../client.js";
 
 const query = new URLSearchParams(location.search);
 const client = connectNative({
@@ -17,13 +17,16 @@ const client = connectNative({
 
 function App() {
   const client = useCTOClient();
-  const [jobIds, setJobIds] = useState([]);
+  const [jobIds, setJobIds] = useState(() => keptJobs().reverse());
   const { stats } = useCTOBatch(jobIds);
   const [error, setError] = useState("");
   const connection = useCTOConnection();
   const problem = error || connection.error?.message;
   const start = () => client.submit(request()).then(
-    ({ jobId }) => setJobIds((others) => [jobId, ...others]),
+    ({ jobId }) => {
+      keepJob(jobId);
+      setJobIds((others) => [jobId, ...others]);
+    },
     (failure) => setError(failure.message),
   );
   return (
@@ -31,7 +34,7 @@ function App() {
       <Text role="heading" aria-level={1} style={styles.title}>React Native</Text>
       <Pressable role="button" style={styles.button} onPress={start}><Text style={styles.label}>Start an operation</Text></Pressable>
       <Text style={styles.text}>
-        {stats.completed + stats.failed} of {stats.total} ended, {stats.byOutcome.full} in full, {stats.totalSpent.toFixed(4)} SOL spent
+        {stats.completed + stats.failed} of {stats.total} ended, {stats.byOutcome.full} in full, {stats.totalSpent.toFixed(4)} SOL spent · {connection.state}
       </Text>
       {problem && <Text role="alert" style={styles.error}>{problem}</Text>}
       {jobIds.map((jobId) => <Job key={jobId} jobId={jobId} />)}

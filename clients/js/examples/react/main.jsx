@@ -4,16 +4,19 @@ import { createRoot } from "react-dom/client";
 import { io } from "socket.io-client";
 import { outcomeOf } from "cto-progress";
 import { CTOProvider, useCTOBatch, useCTOClient, useCTOConnection, useCTOJob } from "cto-progress/react";
-import { client, request } from "../client.js";
+import { client, keepJob, keptJobs, request } from "../client.js";
 
 function App() {
   const client = useCTOClient();
-  const [jobIds, setJobIds] = useState([]);
+  const [jobIds, setJobIds] = useState(() => keptJobs().reverse());
   const [error, setError] = useState("");
   const connection = useCTOConnection();
   const problem = error || connection.error?.message;
   const start = () => client.submit(request()).then(
-    ({ jobId }) => setJobIds((others) => [jobId, ...others]),
+    ({ jobId }) => {
+      keepJob(jobId);
+      setJobIds((others) => [jobId, ...others]);
+    },
     (failure) => setError(failure.message),
   );
   return (

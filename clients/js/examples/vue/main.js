@@ -4,7 +4,7 @@ import { computed, createApp, h, shallowRef } from "vue";
 import { io } from "socket.io-client";
 import { outcomeOf } from "cto-progress";
 import { cto, useCTOBatch, useCTOClient, useCTOConnection, useCTOJob } from "cto-progress/vue";
-import { client, request } from "../client.js";
+import { client, keepJob, keptJobs, request } from "../client.js";
 
 const Job = {
   props: ["jobId"],
@@ -22,13 +22,16 @@ const Job = {
 const Page = {
   setup() {
     const client = useCTOClient();
-    const jobIds = shallowRef([]);
+    const jobIds = shallowRef(keptJobs().reverse());
     const error = shallowRef("");
     const { stats, done } = useCTOBatch(jobIds);
     const connection = useCTOConnection();
     const problem = computed(() => error.value || connection.value.error?.message);
     const start = () => client.submit(request()).then(
-      ({ jobId }) => { jobIds.value = [jobId, ...jobIds.value]; },
+      ({ jobId }) => {
+        keepJob(jobId);
+        jobIds.value = [jobId, ...jobIds.value];
+      },
       (failure) => { error.value = failure.message; },
     );
     return () => [
@@ -36,7 +39,7 @@ const Page = {
       h("button", { type: "button", onClick: start }, "Start an operation"),
       h("p", { class: "batch", role: "status" },
         `${stats.value.completed + stats.value.failed} of ${stats.value.total} ended, ${stats.value.byOutcome.full} in full, `
-        + `${stats.value.totalSpent.toFixed(4)} SOL spent${done.value ? ", all done" : ""}`),
+        + `${stats.value.totalSpent.toFixed(4)} SOL spent${done.value ? ", all done" : ""} · ${connection.value.state}`),
       problem.value && h("p", { class: "error", role: "alert" }, problem.value),
       ...jobIds.value.map((jobId) => h(Job, { key: jobId, jobId })),
     ];

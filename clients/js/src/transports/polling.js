@@ -31,7 +31,7 @@ const isHidden = () => globalThis.document?.visibilityState === "hidden";
  * @returns {Promise<import("../types.js").ProgressEvent[]>}
  */
 export async function fetchJob({ rest, emit, signal }, jobId, after) {
-  const { events } = await rest.request("GET", `/api/cto/job/${jobId}/events?after=${after}`, { signal });
+  const { events } = await rest.request("GET", `/api/cto/job/${encodeURIComponent(jobId)}/events?after=${after}`, { signal });
   if (events.length && events[0].seq > after + 1) emit("gap", jobId, events[0].seq);
   emit("resumed", jobId, events);
   return events;

@@ -116,7 +116,7 @@ export async function open(context) {
 
 /** Return the stream of a subscription, or undefined if it has none. @param {import("../types.js").Subscription} subscription */
 function sourceOf([name, target, after]) {
-  if (name === "follow") return { room: `job_${target}`, path: `/api/cto/job/${target}/stream?after=${after}`, target: { jobId: target } };
+  if (name === "follow") return { room: `job_${target}`, path: `/api/cto/job/${encodeURIComponent(target)}/stream?after=${after}`, target: { jobId: target } };
   const user = /^user_(.*)$/.exec(target)?.[1];
   return user === undefined ? undefined : { room: target, path: `/api/cto/stream?userId=${encodeURIComponent(user)}`, target: { room: target } };
 }

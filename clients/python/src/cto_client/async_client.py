@@ -35,10 +35,15 @@ class AsyncClient:
         *,
         retry_for_s: float = protocol.RETRY_FOR_S,
     ) -> None:
-        """``url``: of the gateway. ``token``: a JSON Web Token, or a function that returns one."""
+        """``url``: of the gateway. ``token``: a JSON Web Token, or a function that returns a current one.
+
+        Raises ``ValueError`` for a wrong address, and :class:`~cto_client.CTOError` for a wrong token.
+        """
+        if not callable(token):
+            protocol.authorization(token)
         self._token = token
         self._retry_for_s = retry_for_s
-        self._http = httpx.AsyncClient(base_url=protocol.base_url(url), timeout=protocol.TIMEOUT_S)
+        self._http = httpx.AsyncClient(base_url=protocol.base_url(url), timeout=protocol.TIMEOUT)
 
     async def __aenter__(self) -> Self:
         return self
@@ -65,7 +70,7 @@ class AsyncClient:
 
         Resumes where it was after any disconnection, without a gap or a repetition.
         """
-        delays = protocol.Delays(time.monotonic, float("inf"))
+        delays = protocol.Delays(f"following {job_id}", time.monotonic, float("inf"))
         while True:
             try:
                 async for event in self._stream(job_id, after):
@@ -114,7 +119,7 @@ class AsyncClient:
         return await self._call(protocol.cancel(job_id))
 
     async def _call(self, call: protocol.Call[T]) -> T:
-        delays = protocol.Delays(time.monotonic, self._retry_for_s)
+        delays = protocol.Delays(call, time.monotonic, self._retry_for_s)
         while True:
             try:
                 return call.parse(await self._send(call))

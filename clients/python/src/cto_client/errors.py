@@ -8,6 +8,7 @@ import msgspec
 
 UNREACHABLE = "unreachable"  # no answer, after all retries
 AUTH_EXPIRED = "auth_expired"  # during a stream; the server's code
+INVALID_TOKEN = "invalid_token"  # noqa: S105 - a code, here and of the server: not a token
 UNEXPECTED = "unexpected_response"  # the answer is not one of this API; a proxy may have sent it
 
 

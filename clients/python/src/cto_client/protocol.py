@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import random
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
@@ -11,7 +13,7 @@ from uuid import uuid4
 import httpx
 import msgspec
 
-from cto_client.errors import AUTH_EXPIRED, UNEXPECTED, UNREACHABLE, CTOError, error_of
+from cto_client.errors import AUTH_EXPIRED, INVALID_TOKEN, UNEXPECTED, UNREACHABLE, CTOError, error_of
 from cto_client.models import (
     Cancelling,
     Created,
@@ -33,11 +35,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Token = str | None  # a JSON Web Token
 
-TIMEOUT_S = 10.0
-STREAM_TIMEOUT = httpx.Timeout(TIMEOUT_S, read=20.0)  # a live stream sends something every seven seconds
+TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+STREAM_TIMEOUT = httpx.Timeout(10.0, connect=5.0, read=15.0)  # a live stream sends something every 7 s
 RETRY_FOR_S = 30.0  # how long a call is repeated
 _FIRST_DELAY_S, _MAX_DELAY_S = 0.25, 10.0
+_NOT_IN_TOKENS = re.compile(r"[^\w.~+/=-]", re.ASCII)  # RFC 6750, section 2.1
 _REPEATABLE = {429, 502, 503, 504}  # HTTP statuses after which the same call may succeed
+
+log = logging.getLogger("cto_client")
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,12 @@ class Call(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
 
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
     def parse(self, response: httpx.Response) -> T:
         """Return the answer. Raises :class:`CTOError` for an error, or for an answer of another form."""
+        log.debug("%s: HTTP %d", self, response.status_code)
         if response.status_code >= 400:  # noqa: PLR2004 - client and server errors
             raise error_of(response.status_code, response.content, response.headers.get("Retry-After"))
         try:
@@ -156,6 +165,7 @@ def has_events(response: httpx.Response) -> bool:
 
     Raises :class:`CTOError` for an error response, whose body must have been read.
     """
+    log.debug("GET %s: HTTP %d", response.request.url.path, response.status_code)
     if response.is_error:
         raise error_of(response.status_code, response.content, response.headers.get("Retry-After"))
     return response.status_code != httpx.codes.NO_CONTENT
@@ -163,14 +173,13 @@ def has_events(response: httpx.Response) -> bool:
 
 def unreachable(url: httpx.URL, error: httpx.TransportError) -> CTOError:
     """Return the error for a call without an answer."""
-    return CTOError(
-        UNREACHABLE, f"{url} does not answer ({error or type(error).__name__}): is it the gateway?"
-    )
+    return CTOError(UNREACHABLE, f"{url} does not answer ({_reason(error)}): is it the gateway?")
 
 
 def interrupted(error: Exception | None = None) -> CTOError:
     """Return the error for a stream that ended before the job."""
-    return CTOError(UNREACHABLE, f"the stream was interrupted: {error or 'the gateway closed it'}")
+    reason = _reason(error) if error else "the gateway closed it"
+    return CTOError(UNREACHABLE, f"the stream was interrupted: {reason}")
 
 
 def renewable(error: CTOError, token: object) -> CTOError:
@@ -181,16 +190,20 @@ def renewable(error: CTOError, token: object) -> CTOError:
 
 
 class Delays:
-    """The delays between the attempts of one call: exponential, with jitter, or as the server asks."""
+    """The delays between the attempts of one call: exponential, with jitter, or as the server asks.
 
-    def __init__(self, now_s: Callable[[], float], retry_for_s: float) -> None:
+    Each one is logged: as a warning, or for debugging if only a token had expired.
+    """
+
+    def __init__(self, call: object, now_s: Callable[[], float], retry_for_s: float) -> None:
+        self._call = call
         self._now_s = now_s
         self._end_s = now_s() + retry_for_s
         self._next_s = _FIRST_DELAY_S
 
     def after(self, error: CTOError) -> float:
         """Return how many seconds to wait before the next attempt. Raises ``error`` if there is none."""
-        if error.status is not None and error.status not in _REPEATABLE:
+        if error.code == INVALID_TOKEN or error.status not in {None, *_REPEATABLE}:
             raise error
         delay_s = error.retry_after_s
         if delay_s is None:
@@ -198,6 +211,8 @@ class Delays:
         if self._now_s() + delay_s > self._end_s:
             raise error
         self._next_s = min(_MAX_DELAY_S, self._next_s * 2)
+        level = logging.DEBUG if error.code == AUTH_EXPIRED else logging.WARNING
+        log.log(level, "%s: %s; next attempt in %.1f s", self._call, error.message, delay_s)
         return delay_s
 
     def restart(self) -> None:
@@ -213,8 +228,25 @@ def base_url(url: str) -> str:
 
 
 def authorization(token: Token) -> dict[str, str]:
-    """Return the header with a token."""
-    return {"Authorization": f"Bearer {token}"} if token else {}
+    """Return the header with a token; no header without one.
+
+    Raises :class:`CTOError` ``invalid_token`` for anything else than a token. Its message never contains
+    the text.
+    """
+    if not token:
+        return {}
+    if not isinstance(token, str):
+        raise CTOError(
+            INVALID_TOKEN, f"token is a {type(token).__name__}: pass a str, or a function that returns one"
+        )
+    if other := _NOT_IN_TOKENS.search(token):
+        advice = "pass one JSON Web Token, without quotes, spaces, line breaks or HTML"
+        raise CTOError(INVALID_TOKEN, f"token contains {other[0]!r}: {advice}")
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _job(job_id: str) -> str:
