@@ -60,6 +60,12 @@ class ForkedProcess:
         if self.returncode is None:
             os.kill(self.pid, number)
 
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
     def wait(self, timeout=None):
         with self._changed:
             if not self._changed.wait_for(lambda: self.returncode is not None, timeout):
@@ -87,14 +93,15 @@ class ForkServer:
         threading.Thread(target=self._receive, name=f"fork server {program}", daemon=True).start()
         atexit.register(self._close)
 
-    def start(self, command, env, log, errors=None, given=os.devnull):
-        """Start the program. It reads the file ``given``.
+    def start(self, command, env, log, errors=None, given=os.devnull, directory=ROOT):
+        """Start the program in a directory. It reads the file ``given``.
 
         Its output is appended to ``log``, and its errors to ``errors`` if given. A terminal can be all three.
         """
         log.touch()
-        files = {"given": str(given), "log": str(log), "errors": str(errors or log)}
-        order = {"command": [*map(str, command)], "env": env, **files}
+        files = {"given": given, "log": log, "errors": errors or log, "directory": directory}
+        paths = {name: str(path) for name, path in files.items()}
+        order = {"command": [*map(str, command)], "env": env, **paths}
         with self._requests, self.changed:
             print(json.dumps(order), file=self._process.stdin, flush=True)
             assert self.changed.wait_for(lambda: self._started, 60), (
@@ -166,7 +173,7 @@ def _report_ended():
         pass
 
 
-def _become(command, env, given, log, errors):
+def _become(command, env, given, log, errors, directory):
     """Make this process the requested one: its arguments, environment, session, files and signals."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
@@ -175,6 +182,7 @@ def _become(command, env, given, log, errors):
     environ.update(env)
     arguments = command[1:] if command[0] == sys.executable else command
     sys.argv[:] = arguments[1:] if arguments[0] == "-m" else arguments
+    os.chdir(directory)
     time.tzset()  # the time zone of its environment
     files = (
         (given, os.O_RDONLY | os.O_NOCTTY),
