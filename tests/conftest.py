@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import tempfile
 from contextlib import ExitStack, closing
@@ -21,6 +22,17 @@ pytest.register_assert_rewrite(
 
 
 SYSTEMS = ("composed", "guarded", "system")  # fixtures that start a system for acceptance tests
+
+
+def pytest_collection():
+    """Collect no garbage while the tests are imported: there is none."""
+    gc.disable()
+
+
+def pytest_collection_finish():
+    """Exclude the imported objects from later collections of garbage, which would visit them all."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups

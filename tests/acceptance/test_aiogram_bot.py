@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import runpy
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from aiogram import Bot
-from aiogram.client.session.aiohttp import AiohttpSession
-from aiogram.client.telegram import TelegramAPIServer
+from support.fork_server import BOT, CLIENT
+from support.processes import Process, run
 from support.samples import MINT
 from support.telegram import USER, Telegram
 from support.waiting import wait_until
@@ -37,21 +34,17 @@ def bot(system, telegram, tmp_path):
 
     def bot():
         env = {
-            "PYTHONPATH": str(ROOT / "clients/python/src"),
+            "PYTHONPATH": str(CLIENT),
             "BOT_TOKEN": "1:token",
             "CTO_URL": system.url,
             "TELEGRAM_URL": telegram.url,
         }
-        log = (tmp_path / "bot.log").open("ab")
-        command = [sys.executable, ROOT / "examples/aiogram_bot.py", tmp_path / "state.json"]
-        processes.append(subprocess.Popen(command, env=env, stdout=log, stderr=log))
-        log.close()
+        processes.append(Process([*BOT, tmp_path / "state.json"], env, tmp_path / "bot.log"))
         return processes[-1]
 
     yield bot
     for process in processes:
         process.kill()
-        process.wait()
 
 
 def last(telegram, number=1):
@@ -74,7 +67,6 @@ def test_a_restarted_bot_continues_the_message_and_starts_nothing_twice(telegram
     telegram.write(f"/cto {MINT} 0.5 10")
     wait_until((tmp_path / "state.json").exists)
     first.kill()
-    first.wait()
     bot()
     wait_until(lambda: "CTO Operation Completed" in last(telegram), timeout_s=120)
     assert list(telegram.messages) == [1], "the update that Telegram sends again gets no second message"
@@ -108,14 +100,17 @@ def test_a_user_cannot_cancel_the_operation_of_another(telegram, bot, system):
 
 
 def test_a_bot_without_its_settings_names_them():
-    command = [sys.executable, ROOT / "examples/aiogram_bot.py", "state.json"]
-    env = {"PYTHONPATH": str(ROOT / "clients/python/src"), "CTO_URL": "http://127.0.0.1:1"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    env = {"PYTHONPATH": str(CLIENT), "CTO_URL": "http://127.0.0.1:1"}
+    done = run([*BOT, "state.json"], env)
     assert done.returncode == 1
     assert done.stderr.endswith("Not set: BOT_TOKEN\n")
 
 
 def test_the_stub_of_the_examples_is_a_chat_with_a_bot(capsys):
+    from aiogram import Bot  # noqa: PLC0415 - every test process would spend seconds on these imports
+    from aiogram.client.session.aiohttp import AiohttpSession  # noqa: PLC0415
+    from aiogram.client.telegram import TelegramAPIServer  # noqa: PLC0415
+
     stub = SimpleNamespace(**runpy.run_path(str(ROOT / "examples/telegram_stub.py")))
     chat = stub.Chat()
     server = stub.server(chat, 0)

@@ -17,7 +17,7 @@ import pytest
 import requests
 from prometheus_client import CollectorRegistry
 from support.cases import check_all
-from support.processes import BIN, Process, free_port
+from support.processes import BIN, Process, free_port, run
 from support.terminal import in_terminal
 from support.waiting import wait_until
 
@@ -53,7 +53,7 @@ def test_the_error_of_a_failed_job_is_shown_in_full(system):
 
 def test_doctor_finds_nothing_wrong_from_a_second_terminal(system):
     env = {name: value for name, value in system.env.items() if name != "CTO_AUTH"}
-    done = subprocess.run([BIN / "cto", "doctor"], env=env, capture_output=True, text=True, check=False)
+    done = run([BIN / "cto", "doctor"], env)
     assert done.returncode == 0, done.stdout
     assert "CTO_AUTH=required" in done.stdout
     assert not re.search("^FAIL", done.stdout, re.MULTILINE)
@@ -114,7 +114,7 @@ def test_the_system_reports_ready_once_and_no_warnings_follow(elsewhere, started
     warning = "CTO_PAPER_FAILURERATE is not a setting and has no effect: did you mean CTO_PAPER_FAILURE_RATE?"
     assert before.count(warning) == 1
     assert "superuser" not in before
-    subprocess.run([BIN / "cto", "submit", "--watch"], env=env, check=True, capture_output=True, timeout=60)
+    assert run([BIN / "cto", "submit", "--watch"], env).returncode == 0
     time.sleep(6)  # in which Flower inspects a worker that has just started
     after = read().partition("ready: try")[2]
     assert "warning" not in after.lower(), after
@@ -122,25 +122,14 @@ def test_the_system_reports_ready_once_and_no_warnings_follow(elsewhere, started
 
 
 def test_doctor_warns_of_a_misspelt_setting(system):
-    found = subprocess.run(
-        [BIN / "cto", "doctor"],
-        env=system.env | {"CTO_REDISURL": "x"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    found = run([BIN / "cto", "doctor"], system.env | {"CTO_REDISURL": "x"})
+    assert found.returncode == 0, found.stderr
     assert "WARN  environment    CTO_REDISURL is not a setting and has no effect" in found.stdout
 
 
 @pytest.mark.parametrize("auth", ["off", "required"])
 def test_doctor_names_the_failed_checks_of_a_stopped_system(elsewhere, auth):
-    done = subprocess.run(
-        [BIN / "cto", "doctor", "--json"],
-        env=elsewhere(CTO_AUTH=auth),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run([BIN / "cto", "doctor", "--json"], elsewhere(CTO_AUTH=auth))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     passed = {finding["check"]: finding["right"] for finding in json.loads(done.stdout)}
@@ -150,7 +139,7 @@ def test_doctor_names_the_failed_checks_of_a_stopped_system(elsewhere, auth):
 
 def test_a_command_for_the_store_names_the_folder_without_a_system(elsewhere):
     env = elsewhere()
-    done = subprocess.run([BIN / "cto", "audit"], env=env, capture_output=True, text=True, check=False)
+    done = run([BIN / "cto", "audit"], env)
     assert done.stderr.startswith(
         f"Error: the store is not reachable: no system has run in {env['CTO_DATA_DIR']}: run the command in"
     )

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 from support.cases import check_all
-from support.processes import BIN, free_port, inherited_environment
+from support.processes import BIN, free_port, inherited_environment, run
 from support.samples import MINT, new_user
 from support.tcp_proxy import TcpProxy
 from support.terminal import in_terminal, plain
@@ -102,13 +102,8 @@ def test_a_shell_completes_job_ids_and_values_of_options(system, ended):
     words = {"_CTO_COMPLETE": "bash_complete", "COMP_CWORD": "2"}
 
     def completed(line):
-        done = subprocess.run(
-            [BIN / "cto"],
-            env=system.env | words | {"COMP_WORDS": line},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        done = run([BIN / "cto"], system.env | words | {"COMP_WORDS": line})
+        assert done.returncode == 0, done.stderr
         return done.stdout.split()
 
     assert f"plain,{job_id}" in completed(f"cto show {job_id[:6]}")
@@ -307,14 +302,7 @@ def test_all_jobs_of_a_room_are_watched_until_the_interruption(system, user, wat
 def test_the_room_of_another_user_is_refused(guarded):
     env = {"CTO_TOKEN": token("A")}
     for options, reason in ((["--user", "B"], "forbidden"), (["--all"], "forbidden")):
-        done = subprocess.run(
-            [BIN / "cto", "watch", *options],
-            env=guarded.env | env,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        done = run([BIN / "cto", "watch", *options], guarded.env | env)
         assert done.returncode == 1
         assert reason in done.stderr
 
@@ -390,15 +378,7 @@ def cto(tmp_path):
     env = inherited_environment() | {"XDG_CONFIG_HOME": str(tmp_path)}
 
     def cto(*arguments, typed="", **settings):
-        return subprocess.run(
-            [BIN / "cto", *arguments],
-            env=env | settings,
-            input=typed,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        return run([BIN / "cto", *arguments], env | settings, typed=typed)
 
     return cto
 

@@ -259,6 +259,7 @@ def test_the_keyboard_alone_is_enough(slow, page, user):
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/operations/{job_id}")
+    expect(page.get_by_role("button", name="Cancel operation")).to_be_visible()
     for _ in range(20):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.textContent") == "Cancel operation":

@@ -103,14 +103,7 @@ def test_nothing_is_parked_while_a_worker_runs(system):
     system.worker()
     running = system.submit()
     system.wait_for_events(running, 3)
-    refused = subprocess.run(
-        [BIN / "cto", "park", "--wait", "0", "--yes"],
-        env=system.env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    refused = system.cto("park", "--wait", "0", "--yes")
     assert refused.returncode == 1
     assert "a worker has sent a heartbeat in the last 15 s" in refused.stderr
     assert "stop every worker" in refused.stderr

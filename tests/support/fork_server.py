@@ -1,4 +1,4 @@
-"""Fork servers: they start workers, gateways and commands without a new import of their modules.
+"""Fork servers: they start workers, gateways, commands and a bot without a new import of their modules.
 
 Tests start hundreds of these processes, and the imports took more time than the tests. A forked process runs
 the same program with its own environment, session, log and exit status. COLD_STARTS=1 turns this off.
@@ -11,6 +11,7 @@ import atexit
 import gc
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -25,8 +26,12 @@ ROOT = Path(__file__).parents[2]
 IMPORTED = ("PYTHONPATH", "CTO_ENGINE")  # variables that decide what is imported
 GATEWAY = (sys.executable, "-m", "api.wsgi")
 CTO = (str(Path(sys.executable).parent / "cto"),)
+CLIENT = ROOT / "clients" / "python" / "src"
+BOT = (sys.executable, str(ROOT / "examples" / "aiogram_bot.py"))
 WORKER = (str(Path(sys.executable).parent / "celery"), "--app", "cto_worker.app", "worker")
-SYSTEM_COMMANDS = {"up", "demo", "signer", "local-chain"}  # they start the processes of a system, or are one
+PROGRAMS = {"gateway": GATEWAY, "worker": WORKER, "cto": CTO, "bot": BOT}
+FURTHER_PATHS = {"bot": {"PYTHONPATH": str(CLIENT)}}  # the environment of a server, beyond that of the tests
+SYSTEM_COMMANDS = {"demo", "signer", "local-chain"}  # these are started cold
 # Modules that Celery imports only when a worker starts.
 CELERY = (
     "celery.bin.celery",
@@ -51,6 +56,16 @@ class ForkedProcess:
     def poll(self):
         return self.returncode
 
+    def send_signal(self, number):
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
     def wait(self, timeout=None):
         with self._changed:
             if not self._changed.wait_for(lambda: self.returncode is not None, timeout):
@@ -68,6 +83,7 @@ class ForkServer:
         self._requests = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, __file__, program],
+            env=_environment(program),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -77,10 +93,15 @@ class ForkServer:
         threading.Thread(target=self._receive, name=f"fork server {program}", daemon=True).start()
         atexit.register(self._close)
 
-    def start(self, command, env, log, errors=None):
-        """Start the program. Its output is appended to ``log``, and its errors to ``errors`` if given."""
+    def start(self, command, env, log, errors=None, given=os.devnull, directory=ROOT):
+        """Start the program in a directory. It reads the file ``given``.
+
+        Its output is appended to ``log``, and its errors to ``errors`` if given. A terminal can be all three.
+        """
         log.touch()
-        order = {"command": [*map(str, command)], "env": env, "log": str(log), "errors": str(errors or log)}
+        files = {"given": given, "log": log, "errors": errors or log, "directory": directory}
+        paths = {name: str(path) for name, path in files.items()}
+        order = {"command": [*map(str, command)], "env": env, **paths}
         with self._requests, self.changed:
             print(json.dumps(order), file=self._process.stdin, flush=True)
             assert self.changed.wait_for(lambda: self._started, 60), (
@@ -115,12 +136,16 @@ def fork_server_for(command, env):
 
     It cannot if the environment changes what is imported.
     """
-    if "COLD_STARTS" in os.environ or any(env.get(name) != os.environ.get(name) for name in IMPORTED):
-        return None
     words = tuple(map(str, command))
-    programs = {"gateway": GATEWAY, "worker": WORKER, "cto": CTO}
-    program = [name for name, first in programs.items() if words[: len(first)] == first]
-    return fork_server(*program) if program and not SYSTEM_COMMANDS.intersection(words[1:2]) else None
+    program = next((name for name, first in PROGRAMS.items() if words[: len(first)] == first), None)
+    if not program or "COLD_STARTS" in os.environ or SYSTEM_COMMANDS.intersection(words[1:2]):
+        return None
+    given = _environment(program)
+    return fork_server(program) if all(env.get(name) == given.get(name) for name in IMPORTED) else None
+
+
+def _environment(program):
+    return os.environ | FURTHER_PATHS.get(program, {})
 
 
 def serve():
@@ -148,18 +173,20 @@ def _report_ended():
         pass
 
 
-def _become(command, env, log, errors):
+def _become(command, env, given, log, errors, directory):
     """Make this process the requested one: its arguments, environment, session, files and signals."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     _report(pid=os.getpid())  # only now does a signal to its process group reach it
     environ.clear()
     environ.update(env)
-    sys.argv[:] = command[2:] if command[1] == "-m" else command
+    arguments = command[1:] if command[0] == sys.executable else command
+    sys.argv[:] = arguments[1:] if arguments[0] == "-m" else arguments
+    os.chdir(directory)
     time.tzset()  # the time zone of its environment
     files = (
-        (os.devnull, os.O_RDONLY),
-        *((each, os.O_WRONLY | os.O_APPEND | os.O_CREAT) for each in (log, errors)),
+        (given, os.O_RDONLY | os.O_NOCTTY),
+        *((each, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY) for each in (log, errors)),
     )
     for descriptor, (path, flags) in enumerate(files):
         opened = os.open(path, flags)
@@ -190,9 +217,15 @@ def _cto():
     return main.main
 
 
+def _bot():
+    """Run the example once, as a module: this imports its packages, and starts no bot."""
+    runpy.run_path(BOT[1])
+    return lambda: runpy.run_path(BOT[1], run_name="__main__")
+
+
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # as with `python -m`, instead of this file's directory
-    main = {"gateway": _gateway, "worker": _worker, "cto": _cto}[sys.argv[1]]()
+    main = {"gateway": _gateway, "worker": _worker, "cto": _cto, "bot": _bot}[sys.argv[1]]()
     assert threading.active_count() == 1, threading.enumerate()
     gc.freeze()  # collections in forked processes would copy the pages of all objects
     serve()

@@ -45,21 +45,22 @@ def environment(**settings):
     }
 
 
-def run(command, env, timeout_s=60):
-    """Run a command to its end, by a fork server if one can. Its input is empty."""
+def run(command, env, timeout_s=60, typed=""):
+    """Run a command to its end, by a fork server if one can. Its input is ``typed``."""
     if not (server := fork_server_for(command, env)):
         return subprocess.run(
             command,
             env=env,
-            stdin=subprocess.DEVNULL,
+            input=typed,
             capture_output=True,
             text=True,
             timeout=timeout_s,
             check=False,
         )
     with tempfile.TemporaryDirectory(prefix="cto-run-") as directory:
-        output, errors = Path(directory, "output"), Path(directory, "errors")
-        process = server.start(command, env, output, errors)
+        given, output, errors = (Path(directory, name) for name in ("input", "output", "errors"))
+        given.write_text(typed)
+        process = server.start(command, env, output, errors, given)
         try:
             status = process.wait(timeout_s)
         except subprocess.TimeoutExpired:

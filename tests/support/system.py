@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 from contextlib import contextmanager
@@ -89,10 +88,7 @@ class System(Access):
     def __init__(self, env, *arguments):
         super().__init__(env)
         self.log = self.directory / "up.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [BIN / "cto", "up", *arguments], env=env, stdout=log, stderr=subprocess.STDOUT
-            )
+        self.process = Process([BIN / "cto", "up", *arguments], env, self.log).process
 
     def ready(self):
         """Wait until the gateway serves and a worker runs."""

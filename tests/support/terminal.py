@@ -10,7 +10,10 @@ import re
 import struct
 import subprocess
 import termios
+import threading
+from pathlib import Path
 
+from support.fork_server import fork_server_for
 from support.processes import BIN
 
 STYLE = re.compile(r"\x1b\[[?0-9;]*[A-Za-z]")
@@ -24,21 +27,28 @@ def in_terminal(env, *arguments, columns=80, typed="", **settings):
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     env = {name: value for name, value in env.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
-    process = subprocess.Popen(
-        [BIN / "cto", *arguments],
-        env=env | {"TERM": "xterm"} | settings,
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        start_new_session=True,
-    )
-    os.close(terminal)
+    process = _started([BIN / "cto", *arguments], env | {"TERM": "xterm"} | settings, terminal)
+
+    def close_at_end():  # not before, because a forked process opens the terminal itself
+        process.wait()
+        os.close(terminal)
+
+    threading.Thread(target=close_at_end).start()
     os.write(controller, typed.encode())
     output = b""
     while data := read(controller):
         output += data
     os.close(controller)
     return process.wait(60), output.decode()
+
+
+def _started(command, env, terminal):
+    if server := fork_server_for(command, env):
+        name = os.ttyname(terminal)
+        return server.start(command, env, Path(name), given=name)
+    return subprocess.Popen(
+        command, env=env, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
+    )
 
 
 def read(controller):

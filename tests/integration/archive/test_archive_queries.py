@@ -179,8 +179,8 @@ def test_a_database_without_tables_is_reported(empty):
 ROWS = 20_000
 
 
-@pytest.fixture
-def filled(engine):
+@pytest.fixture(scope="module")
+def filled(shared_engine):
     """An archive that is large enough for the planner to prefer indexes, where they help."""
     jobs = [
         {
@@ -207,15 +207,15 @@ def filled(engine):
         dict.fromkeys(DOCUMENTS.columns.keys(), b"x" * 200) | {"job_id": job["job_id"]} for job in jobs
     ]
     tables = {JOBS: jobs, WALLETS: wallets, SIGNATURES: signatures, DOCUMENTS: documents}
-    with engine.begin() as connection:
+    with shared_engine.begin() as connection:
         for table, rows in tables.items():
             connection.execute(table.insert(), rows)
-    if engine.dialect.name == SQLITE:
-        update_statistics(engine)
+    if shared_engine.dialect.name == SQLITE:
+        update_statistics(shared_engine)
     else:  # as its autovacuum does
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with shared_engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("ANALYZE"))
-    return engine
+    return shared_engine
 
 
 FILTERS = [

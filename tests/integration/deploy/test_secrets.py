@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 
 import jwt
@@ -11,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from redis.exceptions import AuthenticationError
 from support.deployment import ROOT, Deployment
-from support.processes import BIN
+from support.processes import BIN, inherited_environment, run
 from support.tokens import token
 
 from api.cli.system import deployment_secrets
@@ -19,7 +18,7 @@ from api.cli.system import deployment_secrets
 
 def test_secrets_are_created_once(tmp_path):
     make = [BIN / "cto", "secrets", tmp_path / "s"]
-    assert subprocess.run(make, cwd=ROOT, check=False, capture_output=True).returncode == 0
+    assert run(make, inherited_environment()).returncode == 0
     before = (tmp_path / "s" / "env").read_text()
     users = (tmp_path / "s" / "users.acl").read_text()
     rights = tmp_path / "rights"
@@ -27,7 +26,7 @@ def test_secrets_are_created_once(tmp_path):
         (ROOT / "deploy" / "valkey" / "users.acl").read_text() + "user auditor on #{worker} +ping\n"
     )
     (tmp_path / "s" / "env").write_text(before.replace("GRAFANA_PASSWORD", "CTO_SITE"))  # as a user may add
-    again = subprocess.run([*make, "--rights", rights], cwd=ROOT, check=False, capture_output=True, text=True)
+    again = run([*make, "--rights", rights], inherited_environment())
     assert again.returncode == 0, again.stderr
     after = (tmp_path / "s" / "env").read_text()
     assert after.startswith(before.replace("GRAFANA_PASSWORD", "CTO_SITE"))
@@ -47,7 +46,7 @@ def test_the_stores_passwords_are_rotated_in_two_steps():
 
     def secrets(*rotate):
         command = [BIN / "cto", "secrets", deployment.secrets, *rotate]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        assert run(command, inherited_environment()).returncode == 0
         if "store" in deployment.processes:
             deployment.stop("store")
         deployment.start_store()
