@@ -29,8 +29,7 @@ class RequestWindowStorage(RedisStorage):
 
     def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Return whether the request is within the limit."""
-        names = [self._previous_window_key(key), self._current_window_key(key)]
-        counted, window = self._count_and_read(list(map(self.prefixed_key, names)), [limit, expiry, amount])
+        counted, window = self._count_and_read(self._names(key), [limit, expiry, amount])
         self._read.window = key, window
         return bool(counted)
 
@@ -38,10 +37,15 @@ class RequestWindowStorage(RedisStorage):
         """Return the requests, and the seconds left, of the previous window and of the current one."""
         counted_key, window = vars(self._read).pop("window", (None, None))
         if counted_key != key:
-            return super().get_sliding_window(key, expiry)
+            window = self.lua_sliding_window(self._names(key), [expiry])
         previous, previous_ms, current, current_ms = window
         # The library takes the remainder by the window's length, which is 0 in its first millisecond.
         return int(previous or 0), _seconds(previous_ms), int(current or 0), _seconds(current_ms - 1)
+
+    def _names(self, key: str) -> list[str]:
+        """Return the names of the previous window and of the current one, as the library does."""
+        current = self.prefixed_key(f"{{{key}}}")
+        return [f"{current}/-1", current]
 
 
 def _seconds(ms: int) -> float:

@@ -85,7 +85,8 @@ class StepExecutor:
             known = self._outcomes(wait_s=wait_s)
             ended = self._ended(known | self._overdue(known))
             if self.run.guard.stopping.is_set():  # a market that fails at once counts as if it had waited
-                self.followed_s += time.monotonic() - begun_s if ended else wait_s
+                waited_s = time.monotonic() - begun_s
+                self.followed_s += waited_s if ended else max(waited_s, wait_s)
             if ended:
                 return ended
             self.run.guard.check_owned()

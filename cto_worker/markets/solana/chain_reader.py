@@ -134,18 +134,30 @@ class ChainReader:
 
         A provider that does not answer leaves orders pending that have no status elsewhere.
         """
+        return self.fates_by(self.answers([order.signature for order in orders]), orders)
 
-        def ask(provider: Provider) -> Mapping[str, NodeAnswer]:
-            with _well_formed("the state of orders"):
-                return _answers(provider, orders)
-
-        answers = self._providers.ask_each(ask)
+    def fates_by(
+        self, answers: Sequence[Mapping[str, NodeAnswer]], orders: Sequence[SentOrder]
+    ) -> dict[str, Fate]:
+        """Return the fate of each order, by signature, according to these answers about them."""
         return {
             order.signature: fate(
                 order, [each[order.signature] for each in answers], providers=len(self._providers)
             )
             for order in orders
         }
+
+    def answers(self, signatures: Sequence[str]) -> list[Mapping[str, NodeAnswer]]:
+        """Return what each provider answers about orders, by signature.
+
+        A provider that does not answer is missing.
+        """
+
+        def ask(provider: Provider) -> Mapping[str, NodeAnswer]:
+            with _well_formed("the state of orders"):
+                return _answers(provider, signatures)
+
+        return self._providers.ask_each(ask)
 
 
 @contextmanager
@@ -157,13 +169,13 @@ def _well_formed(method: str) -> Iterator[None]:
         raise NoAnswerError(f"a provider's answer to {method} has an unexpected form: {error!r}") from error
 
 
-def _answers(provider: Provider, orders: Sequence[SentOrder]) -> Mapping[str, NodeAnswer]:
+def _answers(provider: Provider, signatures: Sequence[str]) -> Mapping[str, NodeAnswer]:
     """Ask a provider about orders. The finalized height comes first: statuses must not be older than it."""
     genesis_hash = provider.call("getGenesisHash")
     first_available = provider.call("getFirstAvailableBlock")
     finalized = provider.call("getEpochInfo", {"commitment": "finalized"})
     found: dict[str, NodeAnswer] = {}
-    for part in _parts([order.signature for order in orders], _MAX_SIGNATURES):
+    for part in _parts(signatures, _MAX_SIGNATURES):
         answer = provider.call("getSignatureStatuses", part, {"searchTransactionHistory": True})
         for signature, status in zip(part, answer["value"], strict=True):
             found[signature] = NodeAnswer(

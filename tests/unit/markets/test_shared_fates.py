@@ -92,9 +92,40 @@ def test_an_answer_is_never_older_than_the_question(chain):
         assert late.result()["1"] is Fate.LANDED
 
 
-def test_after_an_error_the_next_query_works(chain):
-    shared = chain.shared(interval_s=0)
-    with pytest.raises(TypeError):
-        shared.fates([SentOrder("1", last_valid_block_height=None, slot=90, genesis_hash="genesis")])
+def test_an_order_that_cannot_be_judged_fails_alone(chain):
+    shared = chain.shared(interval_s=1)
+    shared.fates([order("first")])
+    malformed = SentOrder("1", last_valid_block_height=None, slot=90, genesis_hash="genesis")
+    with ThreadPoolExecutor(2) as operations:
+        failed = operations.submit(shared.fates, [malformed])
+        good = operations.submit(shared.fates, [order("2")])
+        with pytest.raises(TypeError):
+            failed.result()
+        assert good.result() == {"2": Fate.PENDING}
+    assert chain.queries <= 3
+
+
+def test_after_an_error_in_a_query_the_next_one_works(chain):
+    class Defective(Provider):
+        error = ZeroDivisionError
+
+        def call(self, method, *params):
+            if self.error:
+                raise self.error
+            return super().call(method, *params)
+
+    provider = Defective(chain.node.url)
+    shared = SharedFates(ChainReader(Providers([provider])), interval_s=0)
+    for _ in range(2):  # the first error must not leave a query behind that nobody asks
+        with pytest.raises(ZeroDivisionError):
+            shared.fates([order("1")])
+    provider.error = None
     assert shared.fates([order("1")]) == {"1": Fate.PENDING}
     assert shared.fates([]) == {}
+
+
+def test_a_provider_that_does_not_answer_leaves_orders_pending(chain):
+    chain.landed = {"1"}
+    silent = Provider("http://127.0.0.1:1")
+    shared = SharedFates(ChainReader(Providers([silent, Provider(chain.node.url)])))
+    assert shared.fates([order("1"), order("2")]) == {"1": Fate.LANDED, "2": Fate.PENDING}

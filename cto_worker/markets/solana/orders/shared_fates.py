@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cto_worker.markets.solana.chain_reader import ChainReader
-    from cto_worker.markets.solana.landing_rule import Fate, SentOrder
+    from cto_worker.markets.solana.landing_rule import Fate, NodeAnswer, SentOrder
 
 INTERVAL_S = 0.25  # between the starts of two queries
 
@@ -25,8 +25,8 @@ INTERVAL_S = 0.25  # between the starts of two queries
 class _Query:
     """The next query, or the one in progress."""
 
-    orders: dict[str, SentOrder] = field(default_factory=dict)  # by signature
-    fates: Future[Mapping[str, Fate]] = field(default_factory=Future)
+    signatures: dict[str, None] = field(default_factory=dict)  # in the order of the calls
+    answers: Future[list[Mapping[str, NodeAnswer]]] = field(default_factory=Future)
 
 
 class SharedFates:
@@ -36,33 +36,39 @@ class SharedFates:
         self._reader = reader
         self._interval_s = interval_s
         self._next = _Query()
-        self._joining = threading.Lock()  # of the next query
-        self._asking = threading.Lock()  # held during a query
-        self._begun_s = -interval_s
+        self._next_lock = threading.Lock()
+        self._query_lock = threading.Lock()  # held during a query
+        self._last_start_s = -interval_s
 
-    def fates(self, orders: Sequence[SentOrder]) -> Mapping[str, Fate]:
-        """Return the fates of these orders, and of others, by signature.
+    def fates(self, orders: Sequence[SentOrder]) -> dict[str, Fate]:
+        """Return the fate of each order, by signature.
 
         The query begins after this call, so its answers are never older than the call. See
         :meth:`~cto_worker.markets.solana.chain_reader.ChainReader.fates`.
         """
         if not orders:
             return {}
-        with self._joining:
+        with self._next_lock:
             query = self._next
-            first = not query.orders
-            query.orders.update({order.signature: order for order in orders})
+            first = not query.signatures
+            query.signatures.update((order.signature, None) for order in orders)
         if first:
             self._ask(query)
-        return query.fates.result()
+        return self._reader.fates_by(query.answers.result(), orders)
 
     def _ask(self, query: _Query) -> None:
-        with self._asking:
-            time.sleep(max(0.0, self._begun_s + self._interval_s - time.monotonic()))
-            with self._joining:  # from here on, threads join the query after this one
+        try:
+            with self._query_lock:
+                time.sleep(max(0.0, self._last_start_s + self._interval_s - time.monotonic()))
+                self._close(query)
+                self._last_start_s = time.monotonic()
+                query.answers.set_result(self._reader.answers([*query.signatures]))
+        except BaseException as error:  # noqa: BLE001 - raised in each thread
+            self._close(query)
+            query.answers.set_exception(error)
+
+    def _close(self, query: _Query) -> None:
+        """Let further threads join the query after this one."""
+        with self._next_lock:
+            if self._next is query:
                 self._next = _Query()
-            self._begun_s = time.monotonic()
-            try:
-                query.fates.set_result(self._reader.fates([*query.orders.values()]))
-            except BaseException as error:  # noqa: BLE001 - raised in each thread
-                query.fates.set_exception(error)

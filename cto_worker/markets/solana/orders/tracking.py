@@ -115,7 +115,7 @@ def _context(order: Order) -> dict[str, Any]:
 
 
 def _sent(order: Order) -> SentOrder:
-    """Return the facts about an order. A malformed one must not spoil the query of others."""
+    """Return the facts about an order. A malformed signature would make the query of others fail."""
     context = _context(order)
     try:
         Signature.from_string(order.signature)
