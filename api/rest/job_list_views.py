@@ -58,9 +58,13 @@ class Summary(Struct, rename="camel"):
     total: Annotated[Count, doc("The number of jobs")]
     by_status: Annotated[StatusCounts, doc("The number of jobs by status")]
     by_outcome: Annotated[OutcomeCounts, doc("The number of ended jobs by outcome")]
-    successful_buys: Annotated[Count, doc("Confirmed buys of all these jobs")]
-    failed_buys: Annotated[Count, doc("Failed buys of all these jobs")]
-    total_spent: Annotated[Amount, doc("SOL spent by all these jobs, fees included")]
+    successful_buys: Annotated[
+        Count, doc("Buys of all these jobs that were executed, also as recorded by operators")
+    ]
+    failed_buys: Annotated[Count, doc("Failed buys of all these jobs, also as recorded by operators")]
+    total_spent: Annotated[
+        Amount, doc("SOL spent by all these jobs, fees included, also as recorded by operators")
+    ]
 
 
 def blueprint(history: JournalQueries, search: JobSearch) -> Blueprint:

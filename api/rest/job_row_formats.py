@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cto_worker.domain.lamports import to_sol
 from cto_worker.domain.purchase_outcome import outcome_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def row(job: JobSummary) -> dict[str, Any]:
     """Return the values of :data:`COLUMNS`, and the latest event as ``latestProgress``.
 
+    The counts of buys and the SOL spent contain what operators have recorded; the event does not.
     Amounts are in SOL, times in milliseconds since the epoch.
     """
     latest = msgspec.json.decode(job.event)
@@ -44,9 +46,9 @@ def row(job: JobSummary) -> dict[str, Any]:
         "platform": latest["platform"],
         "buyAmount": latest["buyAmount"],
         "plannedBuys": details.get("plannedBuys"),
-        "successfulBuys": details.get("successfulBuys", 0),
-        "failedBuys": details.get("failedBuys", 0),
-        "totalSpent": details.get("totalSpent", 0),
+        "successfulBuys": job.figures.successful_buys,
+        "failedBuys": job.figures.failed_buys,
+        "totalSpent": to_sol(job.figures.spent_lamports),
         "errorCode": details.get("errorCode"),
         "parentJobId": None,
         "retriedBy": None,

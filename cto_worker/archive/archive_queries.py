@@ -28,7 +28,7 @@ from cto_worker.archive.tables import (
     WALLETS,
 )
 from cto_worker.domain.job_filter import Totals
-from cto_worker.domain.job_summary import JobSummary
+from cto_worker.domain.job_summary import Figures, JobSummary
 from cto_worker.domain.progress_event import JobStatus
 
 if TYPE_CHECKING:
@@ -72,8 +72,15 @@ class ArchiveQueries:
         with database_errors(), self._engine.connect() as connection:
             rows = connection.execute(page_query(wanted, limit, after)).all()
         return [
-            JobSummary(job_id, JobStatus(status), created_ms, unpacked(event), needs_review=False)
-            for job_id, status, created_ms, event in rows
+            JobSummary(
+                job_id,
+                JobStatus(status),
+                created_ms,
+                unpacked(event),
+                needs_review=False,
+                figures=Figures(*figures),
+            )
+            for job_id, status, created_ms, *figures, event in rows
         ]
 
     def totals(self, wanted: JobFilter, without: Collection[str] = ()) -> Totals:
@@ -126,12 +133,13 @@ class ArchiveQueries:
 
 def page_query(wanted: JobFilter, limit: int, after: JobPosition | None = None) -> Select[Any]:
     """Return the query of :meth:`ArchiveQueries.page`."""
-    jobs, created_ms, job_id = _selection(wanted, JOBS.c.job_id, JOBS.c.status, JOBS.c.created_ms)
+    columns = [JOBS.c[name] for name in ("job_id", "status", "created_ms", *TOTAL_NAMES[1:])]
+    jobs, created_ms, job_id = _selection(wanted, *columns)
     if after is not None:
         jobs = jobs.where(tuple_(created_ms, job_id) < tuple_(after.created_ms, after.job_id))
     page = jobs.order_by(created_ms.desc(), job_id.desc()).limit(limit).subquery()
     return (
-        select(page.c.job_id, page.c.status, page.c.created_ms, DOCUMENTS.c.last_event)
+        select(page, DOCUMENTS.c.last_event)
         .join(DOCUMENTS, DOCUMENTS.c.job_id == page.c.job_id)
         .order_by(page.c.created_ms.desc(), page.c.job_id.desc())
     )

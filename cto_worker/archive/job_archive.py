@@ -13,7 +13,8 @@ from cto_worker.archive.database import POSTGRESQL, insertion
 from cto_worker.archive.job_totals import add_to_totals, subtract_from_totals
 from cto_worker.archive.schema_version import write_transaction
 from cto_worker.archive.tables import DOCUMENTS, JOBS, SIGNATURES, WALLETS
-from cto_worker.domain.ended_job import signatures_of, wallets_of
+from cto_worker.domain.ended_job import recorded_steps, signatures_of, wallets_of
+from cto_worker.domain.job_summary import figures_of
 from cto_worker.domain.lamports import to_lamports
 from cto_worker.domain.progress_event import dumps
 from cto_worker.domain.purchase_outcome import outcome_of
@@ -98,7 +99,7 @@ class _Row:
 
 def _columns(job: EndedJob, event: dict[str, Any]) -> dict[str, Any]:
     details = event.get("details", {})
-    outcome = outcome_of(event)
+    outcome, figures = outcome_of(event), figures_of(event, recorded_steps(job.intents))
     return {
         "job_id": job.job_id,
         "user_id": _text(event["userId"]),
@@ -109,9 +110,9 @@ def _columns(job: EndedJob, event: dict[str, Any]) -> dict[str, Any]:
         "outcome": outcome.value if outcome else None,
         "error_code": _text(details["errorCode"]) if "errorCode" in details else None,
         "buy_lamports": to_lamports(event["buyAmount"]),
-        "spent_lamports": to_lamports(details.get("totalSpent", 0)),
-        "successful_buys": details.get("successfulBuys", 0),
-        "failed_buys": details.get("failedBuys", 0),
+        "spent_lamports": figures.spent_lamports,
+        "successful_buys": figures.successful_buys,
+        "failed_buys": figures.failed_buys,
         "created_ms": job.created_ms,
         "ended_ms": event["timestamp"],
     }

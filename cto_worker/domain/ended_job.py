@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cto_worker.domain.intent_codec import decode_log
+from cto_worker.domain.intent_log import IntentStatus
+from cto_worker.domain.job_summary import RecordedStep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +23,7 @@ class EndedJob:
     request: bytes  # JSON object
     events: Sequence[bytes]  # JSON objects: the complete history, oldest first
     result: bytes  # JSON: the operation's result
-    intents: Mapping[str, bytes]  # the fields of the intent log
+    intents: Mapping[str, bytes]  # the fields of the intent log, with the resolutions applied
 
 
 def wallets_of(request: bytes, intents: Mapping[str, bytes]) -> set[str]:
@@ -29,6 +31,16 @@ def wallets_of(request: bytes, intents: Mapping[str, bytes]) -> set[str]:
     requested = set(json.loads(request).get("wallets", ()))
     log = decode_log(intents)
     return requested | {step.wallet for step in log.plan.steps} if log else requested
+
+
+def recorded_steps(intents: Mapping[str, bytes]) -> list[RecordedStep]:
+    """Return the steps whose outcomes an operator has recorded."""
+    log = decode_log(intents)
+    return [
+        RecordedStep(intent_id, record.status is IntentStatus.CONFIRMED, record.outcome.spent_lamports)
+        for intent_id, record in (log.records if log else {}).items()
+        if record.resolved and record.outcome
+    ]
 
 
 def signatures_of(event: bytes, intents: Mapping[str, bytes]) -> set[str]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from cto_worker.domain.ended_job import signatures_of, wallets_of
-from cto_worker.domain.lamports import to_lamports
 from cto_worker.domain.purchase_outcome import outcome_of
 
 if TYPE_CHECKING:
@@ -91,15 +90,13 @@ class Totals:
         return self.by_status.total()
 
     def add(self, job: JobSummary) -> None:
-        """Add one job, with the counts of its latest event."""
-        latest: dict[str, Any] = msgspec.json.decode(job.event)
-        details = latest.get("details", {})
+        """Add one job."""
         self.by_status[job.status] += 1
-        if outcome := outcome_of(latest):
+        if outcome := outcome_of(msgspec.json.decode(job.event)):
             self.by_outcome[outcome] += 1
-        self.successful_buys += details.get("successfulBuys", 0)
-        self.failed_buys += details.get("failedBuys", 0)
-        self.spent_lamports += to_lamports(details.get("totalSpent", 0))
+        self.successful_buys += job.figures.successful_buys
+        self.failed_buys += job.figures.failed_buys
+        self.spent_lamports += job.figures.spent_lamports
 
     def __iadd__(self, other: Totals) -> Totals:  # noqa: PYI034 - cannot be subclassed usefully
         """Add the totals of other jobs. Negative totals subtract jobs."""

@@ -14,17 +14,19 @@ import msgspec
 from msgspec import Struct
 
 from cto_worker.domain.field_types import Count, Percent, doc
-from cto_worker.domain.job_summary import JobSummary
 from cto_worker.domain.progress_event import JobStatus, dumps
 from cto_worker.domain.purchase_outcome import PurchaseOutcome, outcome_of
 from cto_worker.store import audit_stream, keys
 from cto_worker.store.backlog import Backlog
+from cto_worker.store.job_rows import summary_of
 from cto_worker.store.script_runner import Script, run_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis import Redis
+
+    from cto_worker.domain.job_summary import JobSummary
 
 # Expired jobs that one query removes from a list. It is bounded because the script blocks the store.
 MAX_PURGES_PER_QUERY = 1_000
@@ -193,11 +195,7 @@ class JournalQueries:
         rows, next_cursor = self._page(
             index=index, limit=limit, cursor=cursor or "", removals=MAX_PURGES_PER_QUERY
         )
-        jobs = [
-            JobSummary(job_id.decode(), JobStatus(state.decode()), int(created), event, bool(review))
-            for job_id, state, created, event, review in rows
-        ]
-        return Page(jobs, int(next_cursor) if next_cursor else None)
+        return Page(list(map(summary_of, rows)), int(next_cursor) if next_cursor else None)
 
     def backlog(self) -> Backlog:
         """Return the unfinished work of the whole system. Takes two round trips."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.domain.job_summary import JobPosition, JobSummary
-from cto_worker.domain.progress_event import JobStatus
+from cto_worker.domain.job_summary import JobPosition
 from cto_worker.store import keys
+from cto_worker.store.job_rows import summary_of
 from cto_worker.store.script_runner import Script
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from cto_worker.domain.job_filter import JobFilter
+    from cto_worker.domain.job_summary import JobSummary
 
 MAX_BATCH = 400  # jobs per round trip, because the script blocks the store
 
@@ -35,11 +36,9 @@ class UnarchivedJobs:
         """
         while True:
             rows, *last = self._read(wanted, after, min(batch, MAX_BATCH))
-            for job_id, status, created_ms, event, review, *documents in rows:
-                job = JobSummary(
-                    job_id.decode(), JobStatus(status.decode()), int(created_ms), event, bool(review)
-                )
-                if wanted.matches(job, *_documents(*documents)):
+            for row in rows:
+                job = summary_of(row)
+                if wanted.matches(job, *_documents(*row[6:])):
                     yield job
             if not last:
                 return

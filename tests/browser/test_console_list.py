@@ -7,6 +7,7 @@ import json
 import re
 
 import pytest
+import requests
 from browser.console_page import FITS, cut_at_any_width, open_console, row, start, with_outcomes
 from playwright.sync_api import expect
 from support.samples import operation
@@ -62,6 +63,35 @@ def test_a_reload_shows_the_same_list_and_its_totals(rough, page, user):
     )
     bought = partial["operationResult"]["successfulBuys"]
     assert bars == [["bought", str(bought)], ["failed", str(6 - bought)]]
+
+
+def test_the_list_counts_what_an_operator_recorded(rough, page, user):
+    (unknown,) = with_outcomes(rough, user, "unknown", mode="prefunded", walletCount=6)
+    job_id, ended = unknown["jobId"], unknown["operationResult"]
+    steps = rough.get(f"/api/cto/job/{job_id}/review")["unknownIntents"]
+    for step in steps:
+        body = {"intentId": step["intentId"], "executed": True, "spent": 0.5, "tokens": 7}
+        requests.post(f"{rough.url}/api/cto/job/{job_id}/resolve", json=body, timeout=30).raise_for_status()
+    open_console(page, rough, f"/?userId={user}&outcome=unknown")
+    resolved = row(page, job_id)
+    bought = ended["successfulBuys"] + len(steps)
+    expect(resolved.locator(".badge")).to_have_text("unknown, reviewed")
+    expect(resolved.locator(".c-buys .number")).to_have_text(f"{bought}/6")
+    expect(resolved.locator(".buys")).to_have_attribute(
+        "title", re.compile(f"{len(steps)} of them as recorded")
+    )
+    spent = ended["totalSpent"] + 0.5 * len(steps)
+    expect(resolved.locator(".c-spent .number")).to_have_text(f"{spent:.4f}")
+    failed = ended["failedBuys"]
+    reason = [f"{failed} {'buy' if failed == 1 else 'buys'} failed"] if failed else []
+    assert resolved.locator(".reason").all_inner_texts() == reason
+    summary = rough.get("/api/cto/jobs/summary", userId=user, outcome="unknown")
+    total = sum(
+        job["successfulBuys"] for job in rough.get("/api/cto/jobs", userId=user, outcome="unknown")["jobs"]
+    )
+    assert summary["successfulBuys"] == total >= bought
+    buys = f"{total}/{total + summary['failedBuys']}"
+    expect(page.locator(".t-buys dd")).to_have_text(buys)
 
 
 def test_filters_and_search_are_in_the_address(system, page, user):

@@ -10,6 +10,7 @@ from cto_worker.config import Settings
 from cto_worker.domain.ended_job import EndedJob
 from cto_worker.store import keys
 from cto_worker.store.ended_jobs import EndedJobs
+from cto_worker.store.job_review import intent_fields
 from cto_worker.store.journal_queries import JournalQueries
 
 
@@ -33,5 +34,5 @@ def stored_job(store, job_id):
     """Return an ended job as the archiver reads it."""
     details = JournalQueries(store).job_details(job_id)
     created_ms, request = store.hmget(keys.job(job_id), "created", "request")
-    intents = {name.decode(): text for name, text in store.hgetall(keys.intents(job_id)).items()}
+    intents = intent_fields(store, job_id)
     return EndedJob(job_id, int(created_ms), request, details.events, details.result_json, intents)

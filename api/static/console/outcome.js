@@ -2,6 +2,8 @@
 import { buysOf, neededReview, outcomeOf } from "/client/index.js";
 import { T } from "/static/console/texts.js";
 
+const LAMPORTS = 1e9;
+
 /**
  * Return the state to show: `kind` for colours and icons, `text` for the badge, and `reason`, the code of an error or "".
  * `needsReview` is the current value of a list; the default is that of the final event.
@@ -22,10 +24,23 @@ export function displayState(latest, needsReview = neededReview(latest), isCance
   return { kind: "completed", text: T.states.completed, reason };
 }
 
+/** The buys and the SOL that operators recorded for unknown steps of an operation since its end. */
+export const NOTHING_RECORDED = Object.freeze({ bought: 0, failed: 0, spent: 0, isReviewed: false });
+
+/** Return what was recorded for an operation of a list response: its figures without those of its latest event. */
+export function recordedOf({ latestProgress: latest, needsReview, successfulBuys, failedBuys, totalSpent }) {
+  const { details = {} } = latest;
+  const spent = Math.round((totalSpent - (details.totalSpent ?? 0)) * LAMPORTS) / LAMPORTS;
+  return {
+    bought: successfulBuys - (details.successfulBuys ?? 0), failed: failedBuys - (details.failedBuys ?? 0), spent,
+    isReviewed: outcomeOf(latest) === "unknown" && !needsReview,
+  };
+}
+
 /** Return why an ended operation is not complete: the buys that are missing, or else the code of its error. */
-export function reasonOf(latest, { kind, reason }) {
+export function reasonOf(latest, { kind, reason }, recorded) {
   if (!hasEnded(latest) || kind === "completed" || kind === "cancelled") return "";
-  const { bought, parts } = buyParts(latest);
+  const { bought, parts } = buyParts(latest, recorded);
   const counts = Object.fromEntries(parts);
   const missing = ["unknown", "failed", "left"].filter((part) => counts[part]).map((part) => T.missingBuys[part](counts[part]));
   if (!missing.length || (kind === "failed" && !bought && reason !== "all_buys_failed")) return reason;
@@ -35,11 +50,19 @@ export function reasonOf(latest, { kind, reason }) {
 export const hasEnded = (latest) => latest.status === "completed" || latest.status === "failed";
 
 /** Return the buys by result as `{ bought, planned, parts }`; `parts` has the counts that are not 0, e.g. `[["failed", 2]]`. */
-export function buyParts(latest) {
-  const { planned, ...counts } = buysOf(latest);
+export function buyParts(latest, recorded = NOTHING_RECORDED) {
+  const { planned, ...atEnd } = buysOf(latest);
+  const counts = { bought: atEnd.bought + recorded.bought, failed: atEnd.failed + recorded.failed };
+  // After a review, buys without a record were not made, because the transfers before them were unknown.
+  counts.unknown = recorded.isReviewed ? 0 : Math.max(0, atEnd.unknown - recorded.bought - recorded.failed);
+  counts.left = planned - counts.bought - counts.failed - counts.unknown;
   const parts = ["bought", "failed", "unknown", "left"].filter((part) => counts[part] > 0).map((part) => [part, counts[part]]);
   return { bought: counts.bought, planned, parts };
 }
 
 /** Return the buys by result as text, e.g. "2 bought, 8 failed"; "" before there is a plan. */
-export const buyText = (latest) => buyParts(latest).parts.map(([part, count]) => `${count} ${T.buys[part]}`).join(", ");
+export function buyText(latest, recorded = NOTHING_RECORDED) {
+  const text = buyParts(latest, recorded).parts.map(([part, count]) => `${count} ${T.buys[part]}`).join(", ");
+  const count = recorded.bought + recorded.failed;
+  return count ? `${text} (${T.operation.recordedBuys(count)})` : text;
+}

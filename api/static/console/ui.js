@@ -18,8 +18,8 @@ export const Icon = ({ kind }) => html`<svg class="icon" viewBox="0 0 16 16" ari
 
 export const Badge = ({ state: { kind, text } }) => html`<span class="badge" data-state=${kind}><${Icon} kind=${kind} />${text}</span>`;
 
-/** An amount of SOL, rounded; the exact value is its title. */
-export const Sol = ({ amount, unit = false }) => html`<span class="number" title=${exactSol(amount)}>${sol(amount)}${unit ? " SOL" : ""}</span>`;
+/** An amount of SOL, rounded; the exact value is its title, with a note if there is one. */
+export const Sol = ({ amount, unit = false, note = "" }) => html`<span class="number" title=${note ? `${exactSol(amount)} (${note})` : exactSol(amount)}>${sol(amount)}${unit ? " SOL" : ""}</span>`;
 
 /** An amount of SOL of a single wallet, with fees. */
 export const FineSol = ({ amount }) => html`<span class="number" title=${exactSol(amount)}>${fineSol(amount)}</span>`;
@@ -42,10 +42,10 @@ export function LiveTime({ ms }) {
 export const Moment = ({ ms }) => html`<time datetime=${new Date(ms).toISOString()}><span class="clock number">${fullTime(ms)}</span> <span class="ago">${ago(ms)}</span></time>`;
 
 /** Buys of an operation: a bar that is split by their results, and "8/10". */
-export function Buys({ latest }) {
-  const { bought, planned, parts } = buyParts(latest);
+export function Buys({ latest, recorded }) {
+  const { bought, planned, parts } = buyParts(latest, recorded);
   if (!planned) return "–";
-  return html`<span class="buys" title=${buyText(latest)}>
+  return html`<span class="buys" title=${buyText(latest, recorded)}>
     <span class="parts" aria-hidden="true">${parts.map(([part, count]) => html`<i class=${part} style=${{ flexGrow: count }}></i>`)}</span>
     <span class="number">${bought}/${planned}</span></span>`;
 }

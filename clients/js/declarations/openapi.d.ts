@@ -134,11 +134,11 @@ export interface components {
             byStatus: components["schemas"]["StatusCounts"];
             /** @description The number of ended jobs by outcome */
             byOutcome: components["schemas"]["OutcomeCounts"];
-            /** @description Confirmed buys of all these jobs */
+            /** @description Buys of all these jobs that were executed, also as recorded by operators */
             successfulBuys: number;
-            /** @description Failed buys of all these jobs */
+            /** @description Failed buys of all these jobs, also as recorded by operators */
             failedBuys: number;
-            /** @description SOL spent by all these jobs, fees included */
+            /** @description SOL spent by all these jobs, fees included, also as recorded by operators */
             totalSpent: number;
         };
         StatusCounts: {
@@ -654,11 +654,11 @@ export interface components {
             buyAmount: number;
             /** @description Planned buys; null before the plan */
             plannedBuys: number | null;
-            /** @description Buys confirmed so far */
+            /** @description Buys executed so far, also as recorded by operators */
             successfulBuys: number;
-            /** @description Buys failed so far */
+            /** @description Buys failed so far, also as recorded by operators */
             failedBuys: number;
-            /** @description SOL spent so far, fees included */
+            /** @description SOL spent so far, with fees, also as recorded by operators */
             totalSpent: number;
             /** @description The reason for the job's failure, machine-readable; null without one */
             errorCode: string | null;

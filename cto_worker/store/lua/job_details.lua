@@ -14,10 +14,5 @@ for index, entry in ipairs(history) do
   history[index] = entry[2][2]
 end
 local review = redis.call("ZSCORE", LIST_PREFIX .. user .. ":" .. REVIEW, job_id)
-local resolved = 0
-for _, field in ipairs(ended(status) and redis.call("HKEYS", job) or {}) do
-  if string.sub(field, 1, #RESOLVED_FIELD) == RESOLVED_FIELD then
-    resolved = 1
-  end
-end
+local resolved = #resolutions(job, status) > 0 and 1 or 0
 return #history > 0 and { user, status, phase, progress, result, history, review and 1 or 0, resolved } or false

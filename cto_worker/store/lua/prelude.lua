@@ -20,6 +20,18 @@ local function latest_event(events)
   return entry and entry[2][2]
 end
 
+-- The outcomes that operators have recorded for unknown intents of a job: {intent id, resolution, intent id, …}
+local function resolutions(job, status)
+  local found = {}
+  for _, field in ipairs(ended(status) and redis.call("HKEYS", job) or {}) do
+    if string.sub(field, 1, #RESOLVED_FIELD) == RESOLVED_FIELD then
+      found[#found + 1] = string.sub(field, #RESOLVED_FIELD + 1)
+      found[#found + 1] = redis.call("HGET", job, field)
+    end
+  end
+  return found
+end
+
 -- Celery's result metadata. `result` and `date_done` are JSON.
 local function metadata(job_id, state, result, date_done)
   return '{"status":"' .. state .. '","result":' .. result .. ',"traceback":null,"children":[],"date_done":'

@@ -2,8 +2,8 @@
 -- KEYS: the set of an owner's unarchived jobs
 -- ARGV: how many jobs to look at; the position after which to start: created ms and job id, or "" and ""; the status
 -- that a job must have, or ""; 1 to return requests and intent logs
--- Returns {rows of {job id, status, created ms, latest event, 1 if the job needs review, request, intent log}, created
--- ms and id of the last job that was looked at}; without them if there are no more jobs
+-- Returns {rows of {job id, status, created ms, latest event, 1 if the job needs review, resolutions, request, intent
+-- log}, created ms and id of the last job that was looked at}; without them if there are no more jobs
 local index = unpack(KEYS)
 local count, after_ms, after_id, status, documents = unpack(ARGV)
 count = tonumber(count)
@@ -20,7 +20,8 @@ local function less(left, right)
 end
 
 local function row(id, created_ms)
-  local state, user, request = unpack(redis.call("HMGET", JOB_PREFIX .. id, "status", "user", "request"))
+  local job = JOB_PREFIX .. id
+  local state, user, request = unpack(redis.call("HMGET", job, "status", "user", "request"))
   if not state or (status ~= "" and status ~= state) then
     return
   end
@@ -29,9 +30,9 @@ local function row(id, created_ms)
     return
   end
   local review = redis.call("ZSCORE", LIST_PREFIX .. user .. ":" .. REVIEW, id)
-  local found = { id, state, created_ms, latest, review and 1 or 0 }
+  local found = { id, state, created_ms, latest, review and 1 or 0, resolutions(job, state) }
   if documents == "1" then
-    found[6], found[7] = request, redis.call("HGETALL", INTENTS_PREFIX .. id)
+    found[7], found[8] = request, redis.call("HGETALL", INTENTS_PREFIX .. id)
   end
   return found
 end

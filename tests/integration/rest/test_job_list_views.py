@@ -7,7 +7,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from support.archives import migrated_archive, move_to_archive
+from support.archives import migrated_archive, move_to_archive, stored_job
 from support.ended_jobs import ended_job
 from support.operations import run
 from support.samples import MINT
@@ -23,6 +23,7 @@ from cto_worker.archive.job_archive import archive as write_to_archive
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.domain.progress_event import Phase
 from cto_worker.operation.progress_reporter import ProgressReporter, accepted_event, request_from_event
+from cto_worker.store.job_review import Resolution, resolve
 from cto_worker.testing.in_memory_market import BALANCE_LAMPORTS, FUNDING, InMemoryMarket
 
 OTHER_MINT = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
@@ -134,6 +135,37 @@ def test_answers_are_the_same_bytes_before_and_after_archiving(rest, store, arch
     move_to_archive(store, archive, *ENDED)
     for path in paths:
         assert rest.get(path, buffered=True).data == before[path], path
+
+
+def test_figures_contain_what_an_operator_recorded(rest, store, journal, archive):
+    third = MINT
+    market = InMemoryMarket(
+        silent=(f"{FIRST}:buy", f"{SECOND}:buy"), balances=BALANCES | {third: BALANCE_LAMPORTS}
+    )
+    run(journal, market, "j1", mode="standard", walletCount=None, wallets=[FIRST, SECOND, third])
+    paths = [f"/api/cto/{kind}?outcome=unknown" for kind in ("jobs", "jobs/summary", "jobs.csv")]
+
+    def figures():
+        rows, totals = (data(rest.get(path)) for path in paths[:2])
+        (row,) = rows["jobs"]
+        found = [row[name] for name in ("successfulBuys", "failedBuys", "totalSpent")]
+        assert found == [totals[name] for name in ("successfulBuys", "failedBuys", "totalSpent")]
+        (line,) = csv.DictReader(io.StringIO(rest.get(paths[2], buffered=True).text))
+        assert [line["successfulBuys"], line["failedBuys"], line["totalSpent"]] == list(map(str, found))
+        return *found[:2], row["latestProgress"]["details"]["totalSpent"], found[2]
+
+    *counts, spent, total = figures()
+    assert (counts, total) == ([1, 0], spent)
+    resolve(store, "j1", f"j1:{FIRST}:buy.1", Resolution(executed=True, spent_lamports=300_005_000, tokens=7))
+    assert figures() == (2, 0, spent, pytest.approx(spent + 0.300005))
+    resolve(store, "j1", f"j1:{SECOND}:buy.1", Resolution(executed=False, spent_lamports=5_000))
+    assert figures() == (2, 1, spent, pytest.approx(spent + 0.30001))
+
+    resolved = {path: rest.get(path, buffered=True).data for path in paths}
+    write_to_archive(archive, [stored_job(store, "j1")])  # the store has it, too
+    assert {path: rest.get(path, buffered=True).data for path in paths} == resolved
+    move_to_archive(store, archive, "j1")
+    assert {path: rest.get(path, buffered=True).data for path in paths} == resolved
 
 
 def test_the_totals_are_those_of_the_rows(rest, store, archive, jobs):

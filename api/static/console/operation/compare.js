@@ -2,7 +2,7 @@
 import { html, useState } from "/static/third_party/preact.js";
 import { exactSol, shortId, shorten, shortTime } from "/static/console/format.js";
 import { useRequest } from "/static/console/observable.js";
-import { buyParts, displayState } from "/static/console/outcome.js";
+import { buyParts, displayState, recordedOf } from "/static/console/outcome.js";
 import { T } from "/static/console/texts.js";
 import { Dialog } from "/static/console/ui.js";
 
@@ -27,8 +27,9 @@ export function CompareDialog({ session, jobId, onChoose, onClose }) {
 }
 
 /** Return what distinguishes an operation from others of the same token. */
-function describe({ tokenAddress, userId, buyAmount, createdAt, latestProgress: latest, needsReview }) {
-  const { bought, planned } = buyParts(latest);
+function describe(job) {
+  const { tokenAddress, userId, buyAmount, createdAt, latestProgress: latest, needsReview } = job;
+  const { bought, planned } = buyParts(latest, recordedOf(job));
   const buys = planned ? ` ${bought}/${planned}` : "";
   return `${displayState(latest, needsReview).text}${buys} · ${exactSol(buyAmount)} · ${shorten(tokenAddress)} · ${userId} · ${shortTime(createdAt)}`;
 }

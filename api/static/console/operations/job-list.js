@@ -2,7 +2,7 @@
 // within both groups the newest is first. While the archive is away, only operations that are not in it are loaded.
 import { isTransient } from "/client/errors.js";
 import { neededReview } from "/client/index.js";
-import { hasEnded } from "/static/console/outcome.js";
+import { hasEnded, recordedOf } from "/static/console/outcome.js";
 import { apiQuery, canMatchEvents, matches } from "/static/console/operations/filters.js";
 
 const PAGE = 100;
@@ -20,6 +20,7 @@ const CHANGE_MS = 100; // between two calls of `onChange`; the page stays smooth
  * @property {string} status
  * @property {boolean} needsReview
  * @property {import("/client/index.js").ProgressEvent} latest
+ * @property {ReturnType<typeof recordedOf>} [recorded] without it, nothing was recorded
  */
 
 export class JobList {
@@ -159,10 +160,11 @@ export class JobList {
 
   #add(jobs) {
     if (this.#closed) return;
-    for (const { jobId, createdAt, status, needsReview, latestProgress: latest } of jobs) {
+    for (const job of jobs) {
+      const { jobId, createdAt, status, needsReview, latestProgress: latest } = job;
       const known = this.#byId.get(jobId);
       if (known && known.latest.seq > latest.seq) continue;
-      this.#byId.set(jobId, { jobId, createdAt, status, needsReview, latest });
+      this.#byId.set(jobId, { jobId, createdAt, status, needsReview, latest, recorded: recordedOf(job) });
     }
     this.#isUnsorted = true;
   }

@@ -1,8 +1,8 @@
 // The table of operations. Only the visible rows are in the page, so that 10,000 rows scroll smoothly.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "/static/third_party/preact.js";
-import { ago, duration, fullTime, percent, shortId, shorten, zone } from "/static/console/format.js";
+import { ago, duration, exactSol, fullTime, percent, shortId, shorten, zone } from "/static/console/format.js";
 import { useNow } from "/static/console/observable.js";
-import { displayState, hasEnded, reasonOf } from "/static/console/outcome.js";
+import { displayState, hasEnded, NOTHING_RECORDED, reasonOf } from "/static/console/outcome.js";
 import { operationPath } from "/static/console/router.js";
 import { useIsCancelling } from "/static/console/operations/cancellations.js";
 import { WalletResult } from "/static/console/operations/wallet-result.js";
@@ -81,16 +81,23 @@ function timesOf({ createdAt, latest }, nowMs) {
   return { since: ago(createdAt, nowMs), took: duration(Math.max(0, endMs - createdAt)) };
 }
 
+/** The SOL that an operation has spent. What operators recorded is included. */
+function Spent({ details, recorded: { spent: recorded } = NOTHING_RECORDED }) {
+  const amount = (details.totalSpent ?? 0) + recorded;
+  if (!amount) return "–";
+  return html`<${Sol} amount=${amount} note=${recorded ? T.operation.recordedSpent(exactSol(recorded)) : ""} />`;
+}
+
 /** A row. It is drawn again only if one of its values has changed. */
 function Row({ row, index, session, wallet, since, took, isActive, onFocus, isSelected, toggle }) {
   const isCancelling = useIsCancelling(row.jobId);
   return useMemo(() => {
-    const { jobId, createdAt, needsReview, latest } = row;
+    const { jobId, createdAt, needsReview, latest, recorded } = row;
     const state = displayState(latest, needsReview, isCancelling);
     const ended = hasEnded(latest);
     const { details = {} } = latest;
     const id = shortId(jobId);
-    const reason = reasonOf(latest, state);
+    const reason = reasonOf(latest, state, recorded);
     const onClick = ({ target, currentTarget }) => {
       if (!target.closest("a, input, button") && !getSelection().toString()) currentTarget.querySelector("a").click();
     };
@@ -105,8 +112,8 @@ function Row({ row, index, session, wallet, since, took, isActive, onFocus, isSe
       <td class="c-owner" title=${latest.userId}>${latest.userId}</td>
       <td class="c-mode">${latest.mode}</td>
       <td class="c-amount"><${Sol} amount=${latest.buyAmount} /></td>
-      <td class="c-buys"><${Buys} latest=${latest} /></td>
-      <td class="c-spent">${details.totalSpent ? html`<${Sol} amount=${details.totalSpent} />` : "–"}</td>
+      <td class="c-buys"><${Buys} latest=${latest} recorded=${recorded} /></td>
+      <td class="c-spent"><${Spent} details=${details} recorded=${recorded} /></td>
       <td class="c-started"><${Time} ms=${createdAt} since=${since} /></td>
       <td class="c-duration number" title=${ended ? fullTime(latest.timestamp) : undefined}>${took}</td></tr>`;
   }, [row, index, wallet, since, took, isActive, isSelected, isCancelling]);
