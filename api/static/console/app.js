@@ -3,12 +3,13 @@ import { html, useEffect, useState } from "/static/third_party/preact.js";
 import { AuditView } from "/static/console/audit/view.js";
 import { Banners } from "/static/console/banners.js";
 import { Header } from "/static/console/header.js";
+import { WholeIds } from "/static/console/job-ids.js";
 import { KeysDialog, useKeys } from "/static/console/keys.js";
 import { useObservable } from "/static/console/observable.js";
 import { OperationView } from "/static/console/operation/view.js";
 import { OperationsView } from "/static/console/operations/view.js";
 import { ReviewView } from "/static/console/review/view.js";
-import { navigate, useRoute } from "/static/console/router.js";
+import { idsIn, navigate, replaceId, useRoute } from "/static/console/router.js";
 import { SignIn } from "/static/console/sign-in.js";
 import { StartDialog } from "/static/console/start/dialog.js";
 import { SystemView } from "/static/console/system/view.js";
@@ -40,7 +41,8 @@ export function App({ session, signIn }) {
     <${Header} session=${session} route=${route} openKeys=${() => open("keys")} />
     <${Banners} session=${session} />
     <main id="main" tabindex="-1" class=${`view-${route.view}`} data-stale=${String(connection.state !== "live" && connection.heardMs !== null)}>
-      <${View} key=${route.jobId ?? route.view} session=${session} route=${route} start=${start} />
+      <${WholeIds} session=${session} texts=${idsIn(route)} isNoted=${route.view === "review"} replaced=${(text, jobId) => replaceId(route, text, jobId)}>
+        <${View} key=${route.jobId ?? route.view} session=${session} route=${route} start=${start} /><//>
     </main>
     ${dialog === "keys" && html`<${KeysDialog} onClose=${() => setDialog(null)} />`}
     ${dialog === "start" && html`<${StartDialog} session=${session} initial=${startValues} onClose=${() => setDialog(null)} />`}`;

@@ -20,6 +20,17 @@ export const listAddress = () => list;
 /** Return the address of an operation, with a marked wallet if there is one. */
 export const operationPath = (jobId, wallet) => `/operations/${encodeURIComponent(jobId)}${wallet ? `?wallet=${encodeURIComponent(wallet)}` : ""}`;
 
+/** Return the ids of operations in the address of a view. */
+export const idsIn = ({ view, jobId, query, part }) => [jobId, jobId && query.get("with"), view === "review" && part].filter(Boolean);
+
+/** Return the address of a view with another id of an operation instead of `text`. */
+export function replaceId({ jobId, query, part }, text, id) {
+  const next = new URLSearchParams(query);
+  if (jobId && query.get("with") === text) next.set("with", id);
+  const search = next.size ? `?${next}` : "";
+  return jobId ? `${operationPath(jobId === text ? id : jobId)}${search}` : `/review${search}#${encodeURIComponent(part === text ? id : part)}`;
+}
+
 function read() {
   const route = parse(new URL(location.href));
   if (route.view === "operations") list = location.pathname + location.search;

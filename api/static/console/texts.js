@@ -157,7 +157,7 @@ export const T = {
     eventColumns: { seq: "No.", time: "Time", after: "After", progress: "Progress", text: "Event" },
     noEvents: "No event contains this text.",
     olderMissing: "Older events have expired.",
-    notFound: "There is no such operation, or it belongs to another user.",
+    notFound: "There is no such operation, or it belongs to another user. The first characters of an id are enough for the newest operations.",
   },
   replay: {
     start: "Replay", title: "Replay", play: "Play", pause: "Pause", leave: "Leave replay", position: "Time since the start", speed: "Speed",
@@ -167,7 +167,12 @@ export const T = {
     title: "Comparison", differences: "Differences", difference: "Difference", fact: "Value", same: "same", different: "different", notUsed: "not used",
     facts: { outcome: "Result", bought: "Wallets that bought", duration: "Duration", waited: "Waited for a worker", spent: "SOL spent", fees: "Fees in SOL", tokens: "Tokens", price: "Average price in SOL" },
     onlyDifferent: (count) => `Only different results (${count})`, tokens: (number) => `${number} tokens`,
-    start: "Compare", label: "Compare with operation", hint: "Id of an operation", open: "Compare", close: "Close comparison", recent: "Recent operations",
+    start: "Compare", label: "Compare with operation", hint: "Id of an operation, or its first characters", open: "Compare", close: "Close comparison", recent: "Recent operations",
+  },
+
+  jobIds: {
+    several: (count, text) => `${plural(count, "operation")} begin with ${text}: choose one`,
+    none: (text) => `No operation has the id ${text}, and none of the newest begins with it.`,
   },
 
   review: {

@@ -3,7 +3,7 @@ import { html, useEffect, useState } from "/static/third_party/preact.js";
 import { AuditTable } from "/static/console/audit/table.js";
 import { AUDIT_ACTIONS } from "/static/console/config.js";
 import { useRequest } from "/static/console/observable.js";
-import { idOf } from "/static/console/operations/search.js";
+import { named } from "/static/console/job-ids.js";
 import { navigate } from "/static/console/router.js";
 import { T } from "/static/console/texts.js";
 import { Empty, Failure, Loading } from "/static/console/ui.js";
@@ -33,7 +33,7 @@ function Filters({ session, filters }) {
   const submit = async (submission) => {
     submission.preventDefault();
     const [actor, text] = [values.actor.trim(), values.jobId.trim()];
-    show({ actor, jobId: text && ((await idOf(session, text).catch(() => null)) ?? text) });
+    show({ actor, jobId: text && (await wholeId(session, text)) });
   };
   const field = (name) => html`<label class="hidden" for=${`audit-${name}`}>${X.filters[name]}</label>
     <input id=${`audit-${name}`} type="search" value=${values[name]} placeholder=${X.filters[name]} spellcheck="false" autocomplete="off"
@@ -44,6 +44,12 @@ function Filters({ session, filters }) {
     <select id="audit-action" value=${values.action} data-set=${String(values.action !== "")} onChange=${({ target }) => show({ action: target.value })}>
       <option value="">${X.anyAction}</option>${AUDIT_ACTIONS.map((action) => html`<option value=${action}>${action}</option>`)}</select>
     <button>${X.apply}</button></form>`;
+}
+
+/** Return the only id that begins with a text, or else the text. */
+async function wholeId(session, text) {
+  const found = await named(session, text).catch(() => []);
+  return found.length === 1 ? found[0].jobId : text;
 }
 
 /** The newest page, loaded again at an interval, and older pages on demand. */

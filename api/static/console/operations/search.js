@@ -1,14 +1,10 @@
 // Finds out what a searched text is. An address may be a token, a wallet or a user id, so the gateway is asked.
+import { ID, ID_START, named, UUID } from "/static/console/job-ids.js";
 import { navigate, operationPath } from "/static/console/router.js";
 import { addressOf, SEARCHED } from "/static/console/operations/filters.js";
 
 const BASE58 = /^[1-9A-HJ-NP-Za-km-z]+$/;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-const ID = /^[\w-]{1,128}$/; // of an operation; clients may choose their own
-const ID_START = /^[0-9a-f][0-9a-f-]{3,}$/i; // the first characters of a UUID
 const SHOWN = 8; // characters of an id that lists show
-const NEWEST = 1_000; // operations among which the first characters of an id are searched
-const PAGE = 100;
 
 /** Return the kinds that a text can be, the likeliest first. `isOwn`: the caller sees only their own operations. */
 export function kindsOf(text, isOwn = false) {
@@ -51,23 +47,7 @@ async function find(session, filters, text, kind, isChecked) {
 }
 
 async function findOperation(session, text, isChecked) {
-  const jobId = await idOf(session, text);
-  if (jobId) return operationPath(jobId);
+  const [job, ...others] = await named(session, text);
+  if (job) return operationPath(others.length ? text : job.jobId); // its page lets the user choose one of several
   return isChecked ? null : operationPath(text); // its page says that there is no such operation
 }
-
-/** Return the id of the operation that a text names: a whole id, or the first characters of one of the newest; otherwise null. */
-export async function idOf(session, text) {
-  if (UUID.test(text) || (ID.test(text) && (await exists(session, text)))) return text;
-  let cursor = null;
-  for (let seen = 0; seen < NEWEST && ID_START.test(text); seen += PAGE) {
-    const { jobs, nextCursor } = await session.client.jobs({ limit: PAGE, cursor });
-    const found = jobs.find(({ jobId }) => jobId.startsWith(text.toLowerCase()));
-    if (found) return found.jobId;
-    if (!nextCursor) return null;
-    cursor = nextCursor;
-  }
-  return null;
-}
-
-const exists = (session, jobId) => session.rest.request("GET", `/api/cto/jobs/stats?jobIds=${jobId}`).then(({ notFound }) => notFound === 0);
