@@ -306,6 +306,31 @@ def test_an_operation_is_started_in_the_dialog(slow, page, user, troubles, axe, 
     assert slow.get(f"/api/cto/job/{job_id}/status")["status"] == "completed"
 
 
+def test_a_balance_that_arrives_after_the_question_is_regarded(system, page, user):
+    held = []
+    page.route("**/api/cto/wallets?*", lambda request: held.append(request))  # noqa: PLW0108 - not a built-in
+    open_console(page, system)
+    page.get_by_role("button", name="Start operation").first.click()
+    dialog = page.get_by_role("dialog")
+    page.get_by_role("button", name="Random").click()
+    for name, value in {"userId": user, "buyAmount": "112"}.items():
+        dialog.locator(f"[name={name}]").fill(value)
+    dialog.get_by_role("button", name="Start", exact=True).click()
+    expect(dialog).to_contain_text("Reading the balance…")
+    spend = dialog.get_by_role("button", name="Spend 112 SOL")
+    expect(spend).to_be_disabled()
+    for request in held:
+        request.continue_()
+    page.unroute("**/api/cto/wallets?*")
+    expect(dialog.get_by_role("alert")).to_contain_text("The balance is 12 SOL too low, before fees.")
+    expect(spend).to_be_disabled()
+    dialog.get_by_role("button", name="Back").click()
+    dialog.locator("[name=buyAmount]").fill("12")
+    dialog.get_by_role("button", name="Start", exact=True).click()
+    expect(dialog.get_by_role("button", name="Spend 12 SOL")).to_be_enabled()
+    assert system.get("/api/cto/jobs", userId=user)["jobs"] == []
+
+
 def test_a_large_start_is_confirmed(system, page, user):
     open_console(page, system)
     page.get_by_role("button", name="Start operation").first.click()

@@ -254,6 +254,7 @@ export const T = {
     preview: "Cost",
     balance: "Balance",
     available: { standard: (amount) => `${amount} in the funding wallet`, prefunded: (amount) => `${amount} in the wallet with the least` },
+    readingBalance: "Reading the balance…",
     missing: (amount) => `The balance is ${amount} too low, before fees.`,
     total: (amount) => `${amount} to buy, and network fees`,
     paper: "Simulated market: no real money moves.",

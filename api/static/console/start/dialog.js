@@ -21,7 +21,7 @@ export function StartDialog({ session, initial, onClose }) {
   const [stage, setStage] = useState("form"); // "form", "confirm" or "busy"
   const attempt = useRef({ body: "", key: "" }); // the same request again gets the same operation
   const errors = useFieldErrors();
-  const balances = useBalances(session, values);
+  const { balances, isPending } = useBalances(session, values);
   const isSlow = useDelay(stage === "busy", SLOW_MS);
   const set = (name) => (value) => setValues((before) => ({ ...before, [name]: value }));
 
@@ -41,13 +41,13 @@ export function StartDialog({ session, initial, onClose }) {
   };
   const submit = (submission) => {
     submission.preventDefault();
-    if (errors.set(check(values, balances?.missing))) return;
-    if (Number(values.buyAmount) >= CONFIRM_SOL && stage === "form") setStage("confirm");
+    if (errors.set(check(values, balances?.missing))) setStage("form"); // the balance may have changed since the question
+    else if (Number(values.buyAmount) >= CONFIRM_SOL && stage === "form") setStage("confirm");
     else void start();
   };
   return html`<${Dialog} title=${stage === "confirm" ? X.confirmTitle : X.title} onClose=${onClose} isBusy=${stage === "busy"}>
     <form class="form" onSubmit=${submit} novalidate>
-      ${stage === "confirm" ? html`<${Confirm} values=${values} balances=${balances} back=${() => setStage("form")} />`
+      ${stage === "confirm" ? html`<${Confirm} values=${values} balances=${balances} isPending=${isPending} back=${() => setStage("form")} />`
         : html`<${Fields} values=${values} set=${set} errors=${errors} isOwn=${Boolean(session.user)} /><${Preview} values=${values} balances=${balances} />
           <p class="error wide" role="alert">${errors.general}</p>
           <p class="soft wide" role="status">${isSlow && X.slow}</p>
@@ -81,8 +81,11 @@ function Preview({ values: { mode, buyAmount, walletCount }, balances }) {
     ${MARKET === "paper" && html`<br /><span class="soft">${X.paper}</span>`}</dd></dl>`;
 }
 
-const Confirm = ({ values: { buyAmount, walletCount, tokenAddress, mode }, balances, back }) => html`
+/** The last question. It waits for the balance, and cannot be confirmed if that is too low. */
+const Confirm = ({ values: { buyAmount, walletCount, tokenAddress, mode }, balances, isPending, back }) => html`
   <p class="wide">${X.confirmText(exactSol(Number(buyAmount)), Number(walletCount))}</p>
   ${balances && html`<dl class="preview wide"><${Balance} mode=${mode} balances=${balances} /></dl>`}
+  <p class="error wide" role="alert">${balances?.missing > 0 && X.missing(exactSol(balances.missing))}</p>
+  <p class="soft wide" role="status">${isPending && X.readingBalance}</p>
   <p class="wide soft">${T.operation.fields.tokenAddress} <span class="mono break">${tokenAddress}</span><br />${X.modes[mode]}</p>
-  <div class="buttons wide"><button type="button" onClick=${back}>${X.back}</button><button class="danger">${X.confirm(exactSol(Number(buyAmount)))}</button></div>`;
+  <div class="buttons wide"><button type="button" onClick=${back}>${X.back}</button><button class="danger" disabled=${isPending || balances?.missing > 0}>${X.confirm(exactSol(Number(buyAmount)))}</button></div>`;
