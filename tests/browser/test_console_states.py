@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from contextlib import closing, contextmanager
@@ -99,6 +100,24 @@ def test_a_lost_connection_is_shown_and_no_event_is_missed(
     events = system.get(f"/api/cto/job/{job_id}/events")["events"]
     page.get_by_text("Events", exact=False).first.click()
     expect(page.locator(".events tbody tr")).to_have_count(len(events))
+
+
+def test_the_last_update_is_that_before_the_silence(system, tcp_proxy, page, troubles, user):
+    """A link that is silent but not closed is noticed later; the banner counts from its last message."""
+    troubles.expect("ERR_")
+    troubles.expect("WebSocket connection")
+    page.goto(f"{tcp_proxy.url}/?userId={user}")
+    job_id = system.submit(userId=user)
+    expect(row(page, job_id).locator(".badge")).to_have_text("completed")
+    tcp_proxy.sleep()
+    tcp_proxy.refuse("HTTP")
+    silent_since = time.monotonic()
+    banner = page.get_by_text("Not connected to the gateway. Last update")
+    expect(banner).to_be_visible()
+    silence_s = time.monotonic() - silent_since
+    assert silence_s > 4, "the loss was noticed at once, so this test shows nothing"
+    (shown_s,) = re.findall(r"Last update ([0-9]+) s ago", banner.inner_text())
+    assert int(shown_s) >= silence_s - 2
 
 
 def test_a_browser_without_network_is_shown_as_disconnected(system, page, troubles):

@@ -13,8 +13,11 @@ export const Banners = ({ session }) => html`<div class="banners"><${Stale} sess
 function Stale({ session }) {
   const { state, error, heardMs } = useObservable(session.connection);
   const isLost = state === "waiting" || state === "refused" || (state === "connecting" && heardMs !== null);
-  const nowMs = useNow(isLost ? 1_000 : 0);
-  if (!isLost) return null;
+  return isLost && html`<${Lost} session=${session} state=${state} error=${error} heardMs=${heardMs} />`;
+}
+
+function Lost({ session, state, error, heardMs }) {
+  const nowMs = useNow();
   return html`<p class="banner" data-kind="stale" role="alert"><span>${T.stale(heardMs && ago(heardMs, nowMs))} ${state === "refused" ? error?.message : ""}</span>
     <button type="button" onClick=${() => session.client.reconnect()}>${T.tryNow}</button></p>`;
 }

@@ -7,24 +7,34 @@ import { Observable } from "/static/console/observable.js";
 
 const TOKEN = "cto-token";
 const SIGN_IN_CODES = new Set(["unauthorized", "invalid_token", "token_expired", "token_revoked"]);
-const HEARD_INTERVAL_MS = 1_000;
+
+/** REST requests; `onResponse` is called at each successful response. */
+class HeardRest extends Rest {
+  onResponse = () => {};
+
+  async fetch(...request) {
+    const response = await super.fetch(...request);
+    this.onResponse();
+    return response;
+  }
+}
 
 /** One caller's connection to the gateway: requests, live events, and the state of both. */
 export class Session {
   #token = sessionStorage.getItem(TOKEN) ?? undefined;
   #claims = claimsOf(this.#token);
-  #heardTimer;
 
   constructor() {
     /** Requests to the REST API. */
-    this.rest = new Rest(location.origin, new Token(this.#token));
+    this.rest = new HeardRest(location.origin, new Token(this.#token));
+    this.rest.onResponse = this.#heard;
     this.client = connect({ token: this.#token });
-    /** `{ state, via, error, heardMs }`: the client's connection, and the time until which the data is current. */
+    /** `{ state, via, error, heardMs }`: the client's connection, and the time of the last event or response, or null before it was first live. */
     this.connection = new Observable({ state: "connecting", via: null, error: null, heardMs: null });
     this.client.onConnection((connection) => this.#show(connection));
     /** Live events of all operations that the caller may read. */
     this.events = this.user ? this.client.trackUser(this.user) : this.client.trackAll();
-    this.#heardTimer = setInterval(() => { if (this.isLive) this.#heard(); }, HEARD_INTERVAL_MS);
+    this.events.onProgress(this.#heard);
     addEventListener("offline", this.#onOffline);
   }
 
@@ -43,10 +53,6 @@ export class Session {
     return !AUTH_REQUIRED || this.#claims.role === "admin";
   }
 
-  get isLive() {
-    return this.connection.value.state === "live";
-  }
-
   get hasToken() {
     return this.#token !== undefined;
   }
@@ -58,7 +64,6 @@ export class Session {
   }
 
   close() {
-    clearInterval(this.#heardTimer);
     removeEventListener("offline", this.#onOffline);
     this.client.close();
   }
@@ -79,10 +84,11 @@ export class Session {
     this.connection.set({ state, via, error, heardMs });
   }
 
-  /** The connection notices a lost gateway within seconds; until then it counts as current. */
-  #heard() {
-    this.connection.value.heardMs = Date.now(); // nothing is drawn while it is live
-  }
+  /** A lost gateway is noticed after seconds of silence, so the change of the state is no sign of when it was heard last. */
+  #heard = () => {
+    const { value } = this.connection;
+    if (value.heardMs !== null) value.heardMs = Date.now(); // nothing is drawn: pages show the time while it stands still
+  };
 
   #onOffline = () => this.#show({ state: "waiting", via: null, error: null });
 }
