@@ -209,6 +209,17 @@ def test_several_operations_are_cancelled_after_their_number_was_shown(slow, pag
     for job_id in job_ids[:2]:
         expect(row(page, job_id).locator(".c-state")).to_contain_text("cancelled")  # or: partial, cancelled
     expect(row(page, job_ids[2]).locator(".badge")).to_have_text("running")
+    page.get_by_label("Status").select_option(label="Cancelled")
+    expect(page.locator("[data-job]")).to_have_count(2)
+    assert page.url.endswith(f"?userId={user}&errorCode=cancelled")
+    expect(page.locator(".chip")).to_have_count(1)  # the owner
+    expect(page.locator(".t-cancelled dd")).to_have_text("2")
+    page.get_by_label("Status").select_option(label="Any status")
+    expect(page.locator("[data-job]")).to_have_count(3)
+    expect(page.locator(".t-cancelled dd")).to_have_text("2")
+    page.locator(".t-cancelled a").click()
+    expect(page.get_by_label("Status")).to_have_value("errorCode=cancelled")
+    expect(page.locator("[data-job]")).to_have_count(2)
     slow.cto("cancel", job_ids[2])
 
 

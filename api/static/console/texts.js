@@ -82,14 +82,17 @@ export const T = {
     csvAbsent: "This gateway cannot export CSV",
     announce: (token, state) => `${token} ${state}`,
   },
-  totals: { label: "Totals of all operations that match", total: "Operations", running: "Running", full: "Completed", partial: "Partial", none: "Failed", unknown: "Unknown", buys: "Buys", spent: "Spent" },
+  totals: { label: "Totals of all operations that match", total: "Operations", running: "Running", full: "Completed", partial: "Partial", none: "Failed", unknown: "Unknown", cancelled: "Cancelled", buys: "Buys", spent: "Spent" },
+  totalHints: {
+    none: "Nothing was bought, also because of a cancellation", cancelled: "Cancelled operations are also counted by what they had bought: as failed or partial",
+  },
   totalBuys: (bought, failed) => `${plural(bought, "buy")} succeeded, ${failed.toLocaleString(LOCALE)} failed`,
   filters: {
     label: "Filters",
     state: "Status", anyState: "Any status",
     states: {
       "status=waiting": "Waiting", "status=active": "Running", "outcome=full": "Completed", "outcome=partial": "Partial", "outcome=none": "Failed",
-      "outcome=unknown": "Unknown", "needsReview=true": "Needs review",
+      "outcome=unknown": "Unknown", "errorCode=cancelled": "Cancelled", "needsReview=true": "Needs review",
     },
     mode: "Mode", anyMode: "Any mode",
     range: "Started", ranges: { "": "Any time", "1h": "Last hour", "24h": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days", custom: "From … to" },

@@ -1,7 +1,7 @@
 // The filters above the table. A change is a new address.
 import { html, useState } from "/static/third_party/preact.js";
 import { shorten } from "/static/console/format.js";
-import { addressOf, SEARCHED } from "/static/console/operations/filters.js";
+import { addressOf, SEARCHED, stateChanges, stateOf } from "/static/console/operations/filters.js";
 import { search } from "/static/console/operations/search.js";
 import { navigate } from "/static/console/router.js";
 import { T } from "/static/console/texts.js";
@@ -9,7 +9,6 @@ import { errorText, Icon } from "/static/console/ui.js";
 
 const KINDS = Object.keys(T.filters.kinds);
 const ANY = "";
-const STATE_NAMES = ["status", "outcome", "needsReview"];
 
 export function FilterBar({ session, filters, searchField }) {
   const change = (changes) => navigate(addressOf({ ...filters, ...changes }));
@@ -27,14 +26,9 @@ const Choice = ({ name, label, value, choices, onChange }) => html`<label class=
     ${Object.entries(choices).map(([key, text]) => html`<option value=${key}>${text}</option>`)}</select>`;
 
 function StateFilter({ filters, change }) {
-  const set = STATE_NAMES.find((name) => filters[name]);
-  const onChange = (choice) => {
-    const [name, value] = choice.split("=");
-    change({ status: "", outcome: "", needsReview: "", ...(name && { [name]: value }) });
-  };
-  const value = set ? `${set}=${filters[set]}` : "";
-  const typed = value && !T.filters.states[value] && { [value]: `${set}: ${filters[set]}` }; // e.g. status=failed, by hand
-  return html`<${Choice} name="state" label=${T.filters.state} value=${value} onChange=${onChange}
+  const value = stateOf(filters);
+  const typed = value && !T.filters.states[value] && { [value]: value.replace("=", ": ") }; // e.g. status=failed, by hand
+  return html`<${Choice} name="state" label=${T.filters.state} value=${value} onChange=${(choice) => change(stateChanges(filters, choice))}
     choices=${{ "": T.filters.anyState, ...T.filters.states, ...typed }} />`;
 }
 
@@ -79,6 +73,6 @@ function Search({ session, filters, field, kinds }) {
 }
 
 /** The searched values, each with a button that removes it. */
-const Chips = ({ filters, change }) => SEARCHED.filter((name) => filters[name]).map((name) => html`
+const Chips = ({ filters, change }) => SEARCHED.filter((name) => filters[name] && stateOf(filters) !== `${name}=${filters[name]}`).map((name) => html`
   <button key=${name} class="chip" type="button" title=${filters[name]} aria-label=${T.filters.remove(T.filters.kinds[name], filters[name])}
     onClick=${() => change({ [name]: "" })}><span class="soft">${T.filters.kinds[name]}</span> <span class="mono">${shorten(filters[name], 6)}</span> <${Icon} kind="close" /></button>`);

@@ -3,13 +3,30 @@ import { outcomeOf } from "/client/index.js";
 
 /** The filters that the search sets, and those of the REST API that are compared exactly. */
 export const SEARCHED = ["tokenAddress", "wallet", "userId", "signature", "errorCode", "platform"];
-const EXACT = [...SEARCHED, "status", "outcome", "needsReview", "mode"];
+const STATE_NAMES = ["status", "outcome", "needsReview"]; // at most one is set by the filter of states
+const EXACT = [...SEARCHED, ...STATE_NAMES, "mode"];
 const NAMES = [...EXACT, "range", "from", "to"];
 const RANGES_MS = { "1h": 3_600_000, "24h": 86_400_000, "7d": 7 * 86_400_000, "30d": 30 * 86_400_000 };
 const NOT_IN_EVENTS = ["wallet", "signature"]; // only the gateway can compare these
 
 /** Return the filters in the query of an address. */
 export const fromQuery = (query) => Object.fromEntries(NAMES.map((name) => [name, query.get(name)]).filter(([, value]) => value));
+
+/** A cancelled operation has this error code; its outcome says what it had bought. */
+export const CANCELLED = "cancelled";
+
+/** Return the choice of the filter of states, e.g. "outcome=partial"; "" for any state. */
+export function stateOf(filters) {
+  const name = STATE_NAMES.find((each) => filters[each]) ?? (filters.errorCode === CANCELLED ? "errorCode" : null);
+  return name ? `${name}=${filters[name]}` : "";
+}
+
+/** Return the changes of the filters for another choice of the filter of states. */
+export function stateChanges(filters, choice) {
+  const [name, value] = choice.split("=");
+  const isCancelled = stateOf(filters) === `errorCode=${CANCELLED}`;
+  return { ...Object.fromEntries(STATE_NAMES.map((each) => [each, ""])), ...(isCancelled && { errorCode: "" }), ...(name && { [name]: value }) };
+}
 
 /** Return the address of the list with these filters. */
 export function addressOf(filters) {

@@ -1,7 +1,7 @@
 // Finds out what a searched text is. An address may be a token, a wallet or a user id, so the gateway is asked.
 import { ID, ID_START, named, UUID } from "/static/console/job-ids.js";
 import { navigate, operationPath } from "/static/console/router.js";
-import { addressOf, SEARCHED } from "/static/console/operations/filters.js";
+import { addressOf, SEARCHED, stateOf } from "/static/console/operations/filters.js";
 
 const BASE58 = /^[1-9A-HJ-NP-Za-km-z]+$/;
 const SHOWN = 8; // characters of an id that lists show
@@ -31,7 +31,10 @@ export async function search(session, filters, text, kind) {
 }
 
 /** Return the address of the list in which a text is the only one. */
-export const addressWith = (filters, kind, text) => addressOf({ ...filters, ...Object.fromEntries(SEARCHED.map((name) => [name, ""])), [kind]: text });
+export function addressWith(filters, kind, text) {
+  const others = SEARCHED.filter((name) => stateOf(filters) !== `${name}=${filters[name]}`);
+  return addressOf({ ...filters, ...Object.fromEntries(others.map((name) => [name, ""])), [kind]: text });
+}
 
 /** Return the address that shows the operations of a text, or null if there are none. Without `isChecked` they are not looked up. */
 async function find(session, filters, text, kind, isChecked) {

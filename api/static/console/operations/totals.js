@@ -1,7 +1,7 @@
 // The totals of all operations that match the filters, from the gateway.
 import { html, useEffect, useRef, useState } from "/static/third_party/preact.js";
 import { integer } from "/static/console/format.js";
-import { addressOf, apiQuery } from "/static/console/operations/filters.js";
+import { addressOf, apiQuery, CANCELLED, stateChanges } from "/static/console/operations/filters.js";
 import { T } from "/static/console/texts.js";
 import { Sol } from "/static/console/ui.js";
 
@@ -20,7 +20,7 @@ export function useTotals(session, filters, version) {
     const load = async () => {
       latest.current.requestedMs = Date.now();
       try {
-        const data = await session.rest.request("GET", `/api/cto/jobs/summary?${apiQuery(filters)}`);
+        const data = await totalsOf(session, filters);
         if (latest.current.key === key) setTotals(data);
       } catch { /* the list shows errors, and earlier totals stay */ }
     };
@@ -30,15 +30,27 @@ export function useTotals(session, filters, version) {
   return totals;
 }
 
+/** Return the summary of the gateway, and the number of cancelled operations, which are also counted by their outcome. */
+async function totalsOf(session, filters) {
+  const summary = (wanted) => session.rest.request("GET", `/api/cto/jobs/summary?${apiQuery(wanted)}`);
+  if (filters.errorCode) {
+    const data = await summary(filters);
+    return { ...data, cancelled: filters.errorCode === CANCELLED ? data.total : 0 };
+  }
+  const [data, cancelled] = await Promise.all([summary(filters), summary({ ...filters, errorCode: CANCELLED })]);
+  return { ...data, cancelled: cancelled.total };
+}
+
 export function Totals({ totals, filters }) {
   if (!totals) return null;
-  const { total, byStatus, byOutcome, successfulBuys, failedBuys, totalSpent } = totals;
-  const item = (name, value, change) => html`<div key=${name} class=${`total t-${name}`}><dt>${T.totals[name]}</dt>
+  const { total, byStatus, byOutcome, cancelled, successfulBuys, failedBuys, totalSpent } = totals;
+  const item = (name, value, change) => html`<div key=${name} class=${`total t-${name}`} title=${T.totalHints[name]}><dt>${T.totals[name]}</dt>
     <dd>${change && value ? html`<a href=${addressOf({ ...filters, ...change })}>${integer(value)}</a>` : typeof value === "number" ? integer(value) : value}</dd></div>`;
   return html`<dl class="totals" aria-label=${T.totals.label}>
     ${item("total", total)}
     ${item("running", (byStatus.active ?? 0) + (byStatus.waiting ?? 0))}
     ${OUTCOMES.map((outcome) => item(outcome, byOutcome[outcome] ?? 0, { status: "", needsReview: "", outcome }))}
+    ${item("cancelled", cancelled, stateChanges(filters, `errorCode=${CANCELLED}`))}
     ${item("buys", html`<span title=${T.totalBuys(successfulBuys, failedBuys)}>${integer(successfulBuys)}/${integer(successfulBuys + failedBuys)}</span>`)}
     ${item("spent", html`<${Sol} amount=${totalSpent} unit />`)}</dl>`;
 }
