@@ -8,7 +8,7 @@ import re
 
 import pytest
 import requests
-from browser.console_page import FITS, cut_at_any_width, open_console, row, start, with_outcomes
+from browser.console_page import FITS, WIDTHS, cut_at_any_width, open_console, row, start, with_outcomes
 from playwright.sync_api import expect
 from support.samples import operation
 from support.waiting import wait_until
@@ -289,6 +289,23 @@ def test_the_list_is_accessible_and_fits_the_screen(rough, page, user, axe, scre
     assert page.evaluate(FITS)
     screenshot(page, f"list-{scheme}-{width}")
     assert cut_at_any_width(page, ".operations td", ".badge") == {}
+
+
+def test_the_reason_of_a_failure_can_be_read_at_any_width(rough, page, user):
+    (unknown,) = with_outcomes(rough, user, "unknown", mode="standard", walletCount=12)
+    failed = rough.submit(userId=user, buyAmount=1_000)
+    error = rough.ended(failed)["operationResult"]["error"]
+    open_console(page, rough, f"/?userId={user}")
+    reason = row(page, failed).locator(".reason")
+    expect(reason).to_have_attribute("title", f"insufficient_funds: {error}")
+    expect(row(page, unknown["jobId"]).locator(".reason")).to_be_visible()
+    for width in (*WIDTHS, 1_440):
+        page.set_viewport_size({"width": width, "height": 900})
+        clipped = page.locator(".reason").evaluate_all(
+            "all => all.filter((e) => e.scrollHeight > e.clientHeight + 1 || e.scrollWidth > e.clientWidth)"
+            ".map((e) => e.textContent)"
+        )
+        assert clipped == [], width
 
 
 def test_an_operation_is_started_in_the_dialog(slow, page, user, troubles, axe, screenshot):

@@ -18,6 +18,9 @@ export const Icon = ({ kind }) => html`<svg class="icon" viewBox="0 0 16 16" ari
 
 export const Badge = ({ state: { kind, text } }) => html`<span class="badge" data-state=${kind}><${Icon} kind=${kind} />${text}</span>`;
 
+/** The reason of a state, in up to two lines. Codes may break after an underscore. */
+export const Reason = ({ text, title = text }) => html`<span class="reason soft" title=${title}>${text.split("_").map((part, index) => (index ? html`_<wbr />${part}` : part))}</span>`;
+
 /** An amount of SOL, rounded; the exact value is its title, with a note if there is one. */
 export const Sol = ({ amount, unit = false, note = "" }) => html`<span class="number" title=${note ? `${exactSol(amount)} (${note})` : exactSol(amount)}>${sol(amount)}${unit ? " SOL" : ""}</span>`;
 

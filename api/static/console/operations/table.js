@@ -7,13 +7,13 @@ import { operationPath } from "/static/console/router.js";
 import { useIsCancelling } from "/static/console/operations/cancellations.js";
 import { WalletResult } from "/static/console/operations/wallet-result.js";
 import { T } from "/static/console/texts.js";
-import { Badge, Buys, Sol, Time } from "/static/console/ui.js";
+import { Badge, Buys, Reason, Sol, Time } from "/static/console/ui.js";
 
 const OVERSCAN = 4; // rows above and below the visible ones
 const STEP = 4; // scrolled rows after which the table is drawn again
 const MORE_ROWS = 40; // older operations are loaded when so few rows are left below
-const NARROW = matchMedia("(max-width: 47.99rem)");
-const rowHeight = () => (NARROW.matches ? 72 : 38); // px, as in operations.css
+const HEIGHTS = [["(max-width: 47.99rem)", 82], ["(max-width: 63.99rem)", 56], ["all", 38]].map(([query, height]) => [matchMedia(query), height]);
+const rowHeight = () => HEIGHTS.find(([query]) => query.matches)[1]; // px, for the layouts of operations.css
 const COLUMNS = ["select", "id", "state", "token", "owner", "mode", "amount", "buys", "spent", "started", "duration"];
 
 /** `active` is the id of the row with the focus; `selected` a set of ids; `wallet` is marked on the pages of the operations. */
@@ -104,10 +104,10 @@ function Row({ row, index, session, wallet, since, took, isActive, onFocus, isSe
     return html`<tr data-job=${jobId} data-state=${state.kind} aria-rowindex=${index} data-active=${String(isActive)} onClick=${onClick} onFocusIn=${() => onFocus(jobId)}>
       <td class="c-select">${!ended && html`<input type="checkbox" aria-label=${T.list.select(id)} checked=${isSelected} onChange=${() => toggle(jobId)} />`}</td>
       <td class="c-id"><a class="mono" href=${operationPath(jobId, wallet)} title=${jobId} aria-label=${T.list.open(id)}>${id}</a></td>
-      <td class="c-state"><${Badge} state=${state} />${state.kind === "running"
+      <td class="c-state"><div class="state"><${Badge} state=${state} />${state.kind === "running"
         ? html`<span class="progress" title=${details.currentOperation}><i style=${{ transform: `scaleX(${latest.progress / 100})` }}></i></span><span class="number soft">${percent(latest.progress)}</span>`
         : wallet && ended ? html`<${WalletResult} session=${session} jobId=${jobId} wallet=${wallet} />`
-        : reason && html`<span class="reason soft" title=${details.error ?? reason}>${reason}</span>`}</td>
+        : reason && html`<${Reason} text=${reason} title=${details.error ? `${reason}: ${details.error}` : reason} />`}</div></td>
       <td class="c-token mono" title=${latest.tokenAddress}>${shorten(latest.tokenAddress)}</td>
       <td class="c-owner" title=${latest.userId}>${latest.userId}</td>
       <td class="c-mode">${latest.mode}</td>

@@ -1,6 +1,7 @@
 // The result of the searched wallet in an operation of the list.
 import { html, useEffect, useState } from "/static/third_party/preact.js";
 import { T } from "/static/console/texts.js";
+import { Reason } from "/static/console/ui.js";
 
 const DELAY_MS = 300; // rows that are scrolled past are not requested
 const X = T.operation;
@@ -17,7 +18,7 @@ export function WalletResult({ session, jobId, wallet }) {
       clearTimeout(timer);
     };
   }, [jobId, wallet]);
-  return text && html`<span class="reason soft" title=${T.list.walletResult(text)}>${T.list.walletResult(text)}</span>`;
+  return text && html`<${Reason} text=${T.list.walletResult(text)} />`;
 }
 
 function textOf({ operationResult, resolutions }, wallet) {
