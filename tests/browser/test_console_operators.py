@@ -86,6 +86,7 @@ def shows_its_audit_log(page, system, job_id, count):
     open_console(page, system, f"/audit?jobId={job_id}")
     expect(entries).to_have_count(count)
     expect(entries.first).to_contain_text("unknown confirmed")
+    expect(entries.first).to_contain_text("0.5 SOL")
     page.get_by_label("Action").select_option("job.submit")
     expect(entries).to_have_count(1)
     open_console(page, system, "/audit")

@@ -218,6 +218,7 @@ export const T = {
     onlyOperators: "Only operators can see the audit log",
     verify: "Check that no entry was changed:",
     columns: { number: "No.", time: "Time", actor: "Actor", action: "Action", subject: "Subject", change: "Change" },
+    values: { buyAmount: "amount", spentLamports: "spent", lamports: "amount", tokens: "received", slippageBps: "slippage", revokedUntil: "revoked until" },
     filters: { actor: "Actor", action: "Action", jobId: "Operation id" },
     anyAction: "Any action",
     apply: "Filter", older: "Older entries",

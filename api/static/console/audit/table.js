@@ -1,12 +1,14 @@
 // Entries of the audit log as a table.
 import { html } from "/static/third_party/preact.js";
-import { integer, shortId, shorten } from "/static/console/format.js";
+import { exactSol, exactTokens, fullTime, integer, shortId, shorten } from "/static/console/format.js";
 import { operationPath } from "/static/console/router.js";
 import { T } from "/static/console/texts.js";
 import { Time } from "/static/console/ui.js";
 
 const COLUMNS = ["number", "time", "actor", "action", "subject", "change"];
 const X = T.audit;
+const ofLamports = (lamports) => exactSol(lamports / 1e9);
+const UNITS = { buyAmount: exactSol, spentLamports: ofLamports, lamports: ofLamports, tokens: exactTokens, slippageBps: (points) => `${points / 100} %`, revokedUntil: fullTime };
 
 /** `isOfOneJob`: the entries are those of one operation, which is not named again. */
 export const AuditTable = ({ entries, isOfOneJob = false }) => html`<div class="scroll audit-entries" tabindex="0" role="region" aria-label=${X.title}><table class="facts-table">
@@ -33,9 +35,13 @@ function partOf(target, jobId) {
 function Change({ before, after }) {
   const names = Object.keys({ ...before, ...after });
   if (!names.length) return "–";
-  const isChanged = (name) => before && after && name in before && textOf(before[name]) !== textOf(after[name]);
-  return html`<dl class="change">${names.map((name) => html`<div><dt>${name}</dt><dd title=${textOf((after ?? before)[name])}>
-    ${isChanged(name) && html`<s>${textOf(before[name])}</s> `}${shorten(textOf((after ?? before)[name]), 12)}</dd></div>`)}</dl>`;
+  const isChanged = (name) => before && after && name in before && name in after && textOf(before[name]) !== textOf(after[name]);
+  const valueOf = (name) => (after && name in after ? after : before)[name];
+  return html`<dl class="change">${names.map((name) => html`<div><dt title=${name}>${X.values[name] ?? name}</dt><dd title=${textOf(valueOf(name))}>
+    ${isChanged(name) && html`<s>${shown(name, before[name])}</s> `}${shown(name, valueOf(name))}</dd></div>`)}</dl>`;
 }
+
+/** Return a value with its unit. */
+const shown = (name, value) => (typeof value === "number" && UNITS[name] ? UNITS[name](value) : shorten(textOf(value), 12));
 
 const textOf = (value) => (value === undefined || value === null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
