@@ -165,6 +165,23 @@ def test_a_period_is_a_filter(system, page, user):
     expect(row(page, job_id)).to_be_visible()
 
 
+def test_an_empty_result_offers_other_filters(system, page, user):
+    job_id = system.submit(userId=user)
+    system.ended(job_id)
+    open_console(page, system, f"/?userId={user}&from=0&to=1")
+    page.get_by_role("button", name="Search all time").click()
+    expect(row(page, job_id)).to_be_visible()
+    assert page.url.endswith(f"/?userId={user}")
+    open_console(page, system, "/?to=1")
+    expect(page.get_by_role("button", name="Clear filters")).to_be_visible()
+    expect(page.get_by_role("button", name="Search all time")).to_have_count(0)  # it would do the same
+    page.get_by_role("button", name="Clear filters").click()
+    expect(page.locator("[data-job]").first).to_be_visible()
+    open_console(page, system, "/audit?actor=nobody")
+    page.get_by_role("button", name="Clear filters").click()
+    expect(page.locator(".audit-entries tbody tr").first).to_be_visible()
+
+
 def test_the_keyboard_moves_selects_and_opens(slow, page, user):
     older, newer = (slow.submit(userId=user, walletCount=50, buyAmount=1) for _ in range(2))
     open_console(page, slow, f"/?userId={user}")

@@ -73,7 +73,7 @@ export const T = {
     empty: "There are no operations yet",
     emptyHint: "An operation buys one token from several wallets. Started operations appear here at once.",
     noMatch: "No operation matches these filters",
-    clear: "Clear filters",
+    clear: "Clear filters", allTime: "Search all time",
     searchAs: (kind) => `Search as ${kind.toLowerCase()}`,
     archiveAway: "Ended operations are not available, because the archive does not respond. Unfinished operations are shown live. The others appear again by themselves.",
     noUnfinished: "No unfinished operation to show",

@@ -71,7 +71,9 @@ function Log({ session, query, isFiltered }) {
   };
   const failure = older.error ?? error;
   if (!data) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
-  if (!data.entries.length) return html`<${Empty} title=${isFiltered ? X.noMatch : X.none} />`;
+  if (!data.entries.length) {
+    return html`<${Empty} title=${isFiltered ? X.noMatch : X.none}>${isFiltered && html`<button type="button" onClick=${() => navigate("/audit")}>${T.list.clear}</button>`}<//>`;
+  }
   return html`${failure && html`<${Failure} error=${failure} retry=${reload} />`}
     <section class="panel"><${AuditTable} entries=${entries} /></section>
     ${cursor && html`<p><button type="button" disabled=${older.isBusy} onClick=${loadOlder}>${X.older}</button></p>`}`;

@@ -72,13 +72,21 @@ function Contents({ session, list, filters, start, tableProps, total }) {
   if (!list.rows.length) {
     if (list.error) return null;
     if (list.isArchiveAway) return html`<${Empty} title=${T.list.noUnfinished} />`;
-    return Object.keys(filters).length
-      ? html`<${Empty} title=${T.list.noMatch}><${OtherKinds} session=${session} filters=${filters} /><button type="button" onClick=${() => navigate("/")}>${T.list.clear}</button><//>`
+    return Object.keys(filters).length ? html`<${NoMatch} session=${session} filters=${filters} />`
       : html`<${Empty} title=${T.list.empty}><p>${T.list.emptyHint}</p><button class="primary" type="button" onClick=${() => start()}>${T.list.start}</button><//>`;
   }
   return html`<${OperationsTable} session=${session} list=${list} wallet=${filters.wallet} ...${tableProps}>
       <p class="list-end soft" role="status">${list.isLoadingMore ? T.list.loadingMore : list.hasMore || list.isArchiveAway ? "" : T.list.end}</p><//>
     <p class="list-count soft">${T.list.count(list.rows.length, total)}</p>`;
+}
+
+/** Offers to search again with other filters. */
+function NoMatch({ session, filters }) {
+  const { range, from, to, ...others } = filters;
+  const hasPeriod = Boolean(range || from || to);
+  return html`<${Empty} title=${T.list.noMatch}><${OtherKinds} session=${session} filters=${filters} />
+    <p class="buttons centered">${hasPeriod && Object.keys(others).length > 0 && html`<button type="button" onClick=${() => navigate(addressOf(others))}>${T.list.allTime}</button>`}
+      <button type="button" onClick=${() => navigate("/")}>${T.list.clear}</button></p><//>`;
 }
 
 /** Offers to search the same text as something else. */
