@@ -200,8 +200,17 @@ def test_a_run_is_replayed_from_its_events(rough, page, user, axe, screenshot):
     page.get_by_label("Speed").select_option("60×")
     page.get_by_role("button", name="Play", exact=True).click()
     expect(page.locator(".run .badge")).to_have_text(final)
-    page.get_by_role("button", name="Leave replay").click()
+    expect(slider).not_to_be_focused()
+    page.get_by_role("button", name="Leave replay").press("Enter")
     expect(slider).to_have_count(0)
+    expect(page.get_by_role("button", name="Replay")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(slider).to_be_focused()
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()  # it is over
+    page.keyboard.press("Home")
+    expect(slider).to_have_value("0")
+    expect(slider).to_be_focused()
+    page.get_by_role("button", name="Leave replay").click()
     page.get_by_role("button", name="Start again…").click()
     request = {"buyAmount": "0.05", "walletCount": "6", "mode": "standard", "userId": user}
     for name, value in request.items():

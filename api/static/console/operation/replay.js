@@ -1,5 +1,5 @@
 // Plays a run again from its recorded events.
-import { html, useEffect, useState } from "/static/third_party/preact.js";
+import { html, useEffect, useRef, useState } from "/static/third_party/preact.js";
 import { duration } from "/static/console/format.js";
 import { T } from "/static/console/texts.js";
 
@@ -12,6 +12,8 @@ export function Replay({ atMs, totalMs, onMove, onLeave }) {
   const [speed, setSpeed] = useState(1);
   const [isPlaying, setPlaying] = useState(true);
   const isOver = atMs >= totalMs;
+  const slider = useRef();
+  useEffect(() => slider.current.focus({ preventScroll: true }), []); // the button that started it is gone
   useEffect(() => {
     if (!isPlaying || isOver) return undefined;
     let [frame, lastMs] = [0, performance.now()];
@@ -30,7 +32,7 @@ export function Replay({ atMs, totalMs, onMove, onLeave }) {
   };
   return html`<div class="replay panel" role="group" aria-label=${X.title}>
     <button class="primary" type="button" onClick=${toggle}>${isPlaying && !isOver ? X.pause : X.play}</button>
-    <input type="range" min="0" max=${totalMs} step=${STEP_MS} value=${atMs} aria-label=${X.position} aria-valuetext=${X.at(duration(atMs), duration(totalMs))}
+    <input ref=${slider} type="range" min="0" max=${totalMs} step=${STEP_MS} value=${atMs} aria-label=${X.position} aria-valuetext=${X.at(duration(atMs), duration(totalMs))}
       onInput=${({ target }) => {
         setPlaying(false);
         onMove(() => Number(target.value));
