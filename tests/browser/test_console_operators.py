@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 
 import pytest
 from browser.console_page import FITS, open_console, row, with_outcomes
@@ -10,6 +12,8 @@ from playwright.sync_api import expect
 from support.system import SplitSystem
 from support.tokens import token
 from support.waiting import wait_until
+
+from cto_worker.store import keys
 
 
 def review_of(page, job_id):
@@ -116,6 +120,30 @@ def test_the_system_is_shown(rough, page, user, axe, screenshot, scheme, width):
     assert axe(page) == []
     assert page.evaluate(FITS)
     screenshot(page, f"system-{scheme}-{width}")
+
+
+def test_lost_processes_are_told_apart_from_those_lost_earlier(system, page, axe, screenshot):
+    ages_s = {"just-lost": 60, "lost-earlier": 3 * 3_600}
+    with system.store() as store:
+        for name, age_s in ages_s.items():
+            content = json.dumps({"kind": "worker", "name": name, "gauges": {}})
+            store.hset(keys.PROCESSES, name, f"{round((time.time() - age_s) * 1_000)} 1 {content}")
+        try:
+            open_console(page, system, "/system")
+            panels = {name: page.locator(".panel").filter(has_text=name) for name in ages_s}
+            expect(panels["just-lost"]).to_have_attribute("data-kind", "bad")
+            expect(panels["just-lost"].get_by_role("heading")).to_have_text("Lost processes")
+            expect(panels["just-lost"]).to_contain_text(re.compile("1 min ago"))
+            expect(panels["lost-earlier"].get_by_role("heading")).to_have_text("Lost earlier")
+            expect(panels["lost-earlier"]).to_contain_text("3 h ago")
+            assert panels["lost-earlier"].get_attribute("data-kind") is None
+            assert axe(page) == []
+            for width in (320, 768, 1_440):
+                page.set_viewport_size({"width": width, "height": 900})
+                assert page.evaluate(FITS)
+                screenshot(page, f"lost-{width}")
+        finally:
+            store.hdel(keys.PROCESSES, *ages_s)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import { T } from "/static/console/texts.js";
 import { Empty, Failure, Loading, Time } from "/static/console/ui.js";
 
 const INTERVAL_MS = 3_000;
+const RECENT_MS = 600_000; // a lost process needs attention for this time, as docs/how-to/console.md says
 const X = T.system;
 
 export function SystemView({ session }) {
@@ -34,15 +35,27 @@ function State({ state: { workers, gateways, lost, queues, jobs, oldestWaiting, 
       <p class="outcomes">${OUTCOMES.map((outcome) => html`<span class=${outcome}><i></i>${integer(lastHour[outcome])} ${X.outcomes[outcome]}</span>`)}</p>
       <${MinutesChart} minutes=${minutes} />
       <${Latencies} lastHour=${lastHour} /></section>
-    ${lost.length > 0 && html`<section class="panel" data-kind="bad"><h2>${X.lost}</h2>
-      <${Table} name=${X.lost} columns=${["id", "kind", "heartbeat", "version"]} rows=${lost.map((each) => [each.id, each.kind, X.before(duration(each.heartbeatAgeMs)), each.version])} /></section>`}
+    <${Lost} title=${X.lost} hint=${X.lostHint} kind="bad" processes=${lost.filter(isRecent)} />
     <section class="panel"><h2>${X.workers}</h2>${workers.length === 0 ? html`<p class="error">${X.none}</p>`
       : html`<${Table} name=${X.workers} columns=${["id", "operations", "market", "heartbeat", "version"]} rows=${workers.map((each) => [each.id, html`<${Slots} used=${each.operations} all=${each.slots} />`, each.market, X.before(duration(each.heartbeatAgeMs)), each.version])} />`}</section>
     <section class="panel"><h2>${X.gateways}</h2>
       <${Table} name=${X.gateways} columns=${["id", "connections", "delay", "heartbeat", "version"]} rows=${gateways.map((each) => [each.id, connectionsOf(each), duration(each.relayDelayMs), X.before(duration(each.heartbeatAgeMs)), each.version])} />
       <p class="hint">${X.delayHint}</p></section>
+    <${Lost} title=${X.lostEarlier} hint=${X.lostEarlierHint} processes=${lost.filter((each) => !isRecent(each))} />
     <section class="panel"><h2>${X.queues}</h2><${Table} name=${X.queues} columns=${["queue", "messages"]} rows=${Object.entries(queues).map(([name, number]) => [name, integer(number)])} />
       <p class="soft">${X.snapshot} <${Time} ms=${store.snapshotAt} /></p></section>`;
+}
+
+const isRecent = ({ heartbeatAgeMs }) => heartbeatAgeMs < RECENT_MS;
+
+/** Processes that stopped without a clean exit, the last one first. */
+function Lost({ title, hint, kind, processes }) {
+  if (!processes.length) return null;
+  const nowMs = Date.now();
+  const rows = [...processes].sort((one, other) => one.heartbeatAgeMs - other.heartbeatAgeMs)
+    .map((each) => [each.id, each.kind, html`<${Time} ms=${nowMs - each.heartbeatAgeMs} nowMs=${nowMs} />`, each.version]);
+  return html`<section class="panel" data-kind=${kind}><h2>${title}</h2>
+    <${Table} name=${title} columns=${["id", "kind", "lastSeen", "version"]} rows=${rows} /><p class="hint">${hint}</p></section>`;
 }
 
 const connectionsOf = ({ connections }) => Object.entries(connections).filter(([, number]) => number).map(([name, number]) => `${integer(number)} ${name}`).join(", ") || "0";
