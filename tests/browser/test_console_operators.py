@@ -15,6 +15,8 @@ from support.waiting import wait_until
 
 from cto_worker.store import keys
 
+TOO_WIDE = "all => all.filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.ariaLabel)"
+
 
 def review_of(page, job_id):
     return page.locator(".review").filter(has=page.locator(f"a[href='/operations/{job_id}']"))
@@ -141,6 +143,7 @@ def test_lost_processes_are_told_apart_from_those_lost_earlier(system, page, axe
             for width in (320, 768, 1_440):
                 page.set_viewport_size({"width": width, "height": 900})
                 assert page.evaluate(FITS)
+                assert page.locator(".scroll").evaluate_all(TOO_WIDE) == [], width
                 screenshot(page, f"lost-{width}")
         finally:
             store.hdel(keys.PROCESSES, *ages_s)

@@ -30,7 +30,7 @@ function Differences({ views }) {
     numbers(X.facts.tokens, one.tokens, other.tokens, tokens, exactTokens),
     numbers(X.facts.price, one.price, other.price, price),
     ...PARAMETERS.filter((name) => views[0].latest[name] !== views[1].latest[name])
-      .map((name) => [T.operation.fields[name], ...views.map(({ latest }) => shorten(String(latest[name]), 6)), X.different]),
+      .map((name) => [T.operation.fields[name], ...views.map(({ latest }) => (name === "buyAmount" ? exactSol(latest[name]) : shorten(String(latest[name]), 6))), X.different]),
   ];
   return html`<section class="panel"><h3>${X.differences}</h3>
     <table class="facts-table differences"><caption class="hidden">${X.differences}</caption><thead><tr><th scope="col"><span class="hidden">${X.fact}</span></th>

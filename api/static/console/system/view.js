@@ -63,7 +63,7 @@ const connectionsOf = ({ connections }) => Object.entries(connections).filter(([
 const Slots = ({ used, all }) => html`<span class="slots"><span class="progress"><i style=${{ transform: `scaleX(${all ? used / all : 0})` }}></i></span> <span class="number">${used}/${all}</span></span>`;
 
 const Table = ({ name, columns, rows }) => html`<div class="scroll" tabindex="0" role="region" aria-label=${name}><table class="facts-table"><thead><tr>${columns.map((name) => html`<th scope="col">${X.columns[name]}</th>`)}</tr></thead>
-  <tbody>${rows.map((cells) => html`<tr>${cells.map((cell, index) => (index ? html`<td class="number">${cell}</td>` : html`<th scope="row" class="mono">${cell}</th>`))}</tr>`)}</tbody></table></div>`;
+  <tbody>${rows.map((cells) => html`<tr>${cells.map((cell, index) => (index ? html`<td class="number" data-label=${X.columns[columns[index]]}>${cell}</td>` : html`<th scope="row" class="mono">${cell}</th>`))}</tr>`)}</tbody></table></div>`;
 
 function Latencies({ lastHour }) {
   const row = (name, times) => [X.latencies[name], ...["p50Ms", "p95Ms", "p99Ms"].map((quantile) => (times ? duration(times[quantile]) : "–"))];
