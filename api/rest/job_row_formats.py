@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,7 +19,6 @@ COLUMNS = (
     "tokenAddress", "userId", "mode", "platform", "buyAmount", "plannedBuys", "successfulBuys", "failedBuys",
     "totalSpent", "errorCode", "parentJobId", "retriedBy",
 )  # fmt: skip
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A spreadsheet treats text that starts with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -64,19 +62,9 @@ def csv_header() -> str:
 
 
 def csv_line(job: JobSummary) -> str:
-    """Return the line of a job. A missing value is an empty cell, and a text is never a formula.
-
-    Times are in ISO 8601, in UTC.
-    """
+    """Return the line of a job. A missing value is an empty cell, and a text is never a formula."""
     values = row(job)
-    times = {name: _time(values[name]) for name in ("createdAt", "endedAt")}
-    return _line([_cell((values | times)[name]) for name in COLUMNS])
-
-
-def _time(ms: int | None) -> str | None:
-    if ms is None:
-        return None
-    return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _line([_cell(values[name]) for name in COLUMNS])
 
 
 def _cell(value: Any) -> Any:
