@@ -41,6 +41,7 @@ from cto_worker.domain.progress_event import dumps
 from cto_worker.errors import MarketError, OrderRejectedError
 from cto_worker.markets.paper import bonding_curve
 from cto_worker.markets.paper.faults import Fault, Faults
+from cto_worker.markets.paper.order_outcomes import OutcomeReader
 from cto_worker.markets.paper.quotes import Quotes
 from cto_worker.store import keys
 from cto_worker.store.script_runner import Script
@@ -80,7 +81,7 @@ class PaperMarket:
         self._open = Script(store, "open", __package__)
         self._quote = Script(store, "quote", __package__)
         self._submit = Script(store, "submit", __package__)
-        self._outcomes = Script(store, "outcomes", __package__)
+        self._outcomes = OutcomeReader(store)
 
     def check(self) -> str:
         """See :meth:`cto_worker.domain.market_port.Market.check`."""
@@ -183,26 +184,18 @@ class PaperMarket:
         return {name: outcomes[name] for name in completed if due_ms[name] <= waited_ms}
 
     def _query(self, orders: Sequence[Order]) -> tuple[dict[str, Outcome], dict[str, float]]:
-        """Return the outcome of each order, and in how many milliseconds it may be reported.
-
-        An order that has not been executed gets the outcome ``EXPIRED``, due at its expiry. After that time
-        it is final: the script that executes orders compares the same clock. Without an expiry, such an order
-        has no outcome.
-        """
+        """Return the outcome of each order, and in how many milliseconds it may be reported."""
         with _store_errors():
-            now_ms, *answers = self._outcomes(
-                [part for order in orders for part in (order.intent_id, order.signature)]
-            )
+            found = self._outcomes(orders)
         outcomes: dict[str, Outcome] = {}
         due_ms: dict[str, float] = {}
-        for order, answer in zip(orders, answers, strict=True):
-            if answer:
-                *fields, executed_ms = answer
-                outcomes[order.intent_id] = _outcome(order, fields)
-                due_ms[order.intent_id] = self._reported_ms(order, int(executed_ms)) - now_ms
-            elif order.expires:
-                outcomes[order.intent_id] = Outcome(OutcomeStatus.EXPIRED, order.signature)
-                due_ms[order.intent_id] = order.expires + 1 - now_ms
+        for order in orders:
+            if order.intent_id not in found.by_intent:
+                continue
+            outcome, at_ms = found.by_intent[order.intent_id]
+            reported_ms = at_ms if _expired(outcome) else self._reported_ms(order, at_ms)
+            outcomes[order.intent_id] = outcome
+            due_ms[order.intent_id] = reported_ms - found.now_ms
         return outcomes, due_ms
 
     def _reported_ms(self, order: Order, executed_ms: int) -> float:
@@ -270,11 +263,6 @@ def _prepared(intent: Transfer | Buy, quotes: Quotes, expires_ms: int) -> Order 
 
 def _expired(outcome: Outcome) -> bool:
     return outcome.status is OutcomeStatus.EXPIRED
-
-
-def _outcome(order: Order, fields: list[bytes]) -> Outcome:
-    status, spent, tokens, code, error = (field.decode() for field in fields)
-    return Outcome(OutcomeStatus(status), order.signature, int(spent), int(tokens), code, error)
 
 
 def _sign(intent: Transfer | Buy, expires_ms: int, min_tokens: int = 0) -> Order:

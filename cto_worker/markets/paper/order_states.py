@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from cto_worker.domain.market_port import OrderState, OutcomeStatus
+from cto_worker.markets.paper.order_outcomes import OutcomeReader
 from cto_worker.store import keys
-from cto_worker.store.script_runner import Script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from cto_worker.domain.market_port import Order
+    from cto_worker.markets.paper.order_outcomes import Outcomes
 
 # The market forgets executed orders later than this after their preparation. A day less than the
 # time-to-live, because the clock of the worker that prepared an order may be wrong.
@@ -28,25 +29,21 @@ class OrderStates:
     """
 
     def __init__(self, store: Redis) -> None:
-        self._outcomes = Script(store, "outcomes", __package__)
+        self._outcomes = OutcomeReader(store)
 
     def __call__(self, orders: Sequence[Order]) -> Mapping[str, OrderState]:
         """Return the states by intent id. Raises an error of the store."""
-        parts = [part for order in orders for part in (order.intent_id, order.signature)]
-        now_ms, *answers = self._outcomes(parts)
-        states = {
-            order.intent_id: _state(order, answer, int(now_ms))
-            for order, answer in zip(orders, answers, strict=True)
-        }
+        found = self._outcomes(orders)
+        states = {order.intent_id: _state(order, found) for order in orders}
         return {intent_id: state for intent_id, state in states.items() if state}
 
 
-def _state(order: Order, answer: list[bytes], now_ms: int) -> OrderState | None:
-    if not answer:
-        prepared_ms = json.loads(order.payload).get("prepared_ns", 0) // 1_000_000
-        if now_ms - prepared_ms > KNOWN_MS:
-            return None
-        return OrderState(executed=False, final=0 < order.expires < now_ms)
-    status, spent, tokens, _, error, at_ms = (field.decode() for field in answer)
-    executed = status == OutcomeStatus.CONFIRMED
-    return OrderState(executed, True, int(spent), int(tokens), int(at_ms), error)
+def _state(order: Order, found: Outcomes) -> OrderState | None:
+    outcome, at_ms = found.by_intent.get(order.intent_id, (None, 0))
+    if outcome and outcome.status is not OutcomeStatus.EXPIRED:
+        executed = outcome.status is OutcomeStatus.CONFIRMED
+        return OrderState(executed, True, outcome.spent_lamports, outcome.tokens, at_ms, outcome.error)
+    prepared_ms = json.loads(order.payload).get("prepared_ns", 0) // 1_000_000
+    if found.now_ms - prepared_ms > KNOWN_MS:
+        return None
+    return OrderState(executed=False, final=outcome is not None and at_ms <= found.now_ms)
