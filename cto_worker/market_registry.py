@@ -77,8 +77,8 @@ def order_reader(settings: Any, store: Any) -> Any:
 
     It takes a sequence of :class:`~cto_worker.domain.market_port.Order` of one job, and returns the
     :class:`~cto_worker.domain.market_port.OrderState` of each by intent id. An order that the market does not
-    know any more is missing. It may raise :class:`~cto_worker.errors.MarketError`. ``None`` if the market's
-    factory has no such function.
+    know is missing; it may be one of another market. The function may raise
+    :class:`~cto_worker.errors.MarketError`. ``None`` if the market's factory has no such function.
     """
     make = getattr(load_factory(settings.market), "order_reader", None)
     return make(settings, store) if make else None

@@ -127,6 +127,7 @@ def step_durations(mode: str, platform: str) -> str:
 PAPER_INTENT_PREFIX = "cto:paper:intent:"  # + intent id: see :func:`paper_intent`
 PAPER_LEDGER = "cto:paper:ledger"  # stream: one entry per movement
 PAPER_SKIPPED_MS = "cto:paper:skipped"  # string: how far tests have moved the market's time into the future
+PAPER_LEDGER_ID = "cto:paper:ledger_id"  # hash: id (random) and quotes: how many quotes the ledger has given
 PAPER_INTENT_TTL_S = 90 * 86_400
 
 

@@ -184,6 +184,9 @@ def test_each_store_user_has_only_the_rights_that_it_needs(composed):
     gateway.hgetall(keys.paper_intent("i"))
     with pytest.raises(NoPermissionError):
         gateway.hset(keys.paper_intent("i"), "status", "confirmed")
+    gateway.hgetall(keys.PAPER_LEDGER_ID)
+    with pytest.raises(NoPermissionError):
+        gateway.hset(keys.PAPER_LEDGER_ID, "id", "x")
     for user, key in (
         *((flower, key) for key in (keys.job("j"), keys.intents("j"), keys.meta("j"))),
         *((user, key) for user in (backup, health) for key in (keys.job("j"), keys.QUEUE)),

@@ -17,7 +17,9 @@ import json
 import math
 import threading
 import time
+import uuid
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +43,7 @@ from cto_worker.domain.progress_event import dumps
 from cto_worker.errors import MarketError, OrderRejectedError
 from cto_worker.markets.paper import bonding_curve
 from cto_worker.markets.paper.faults import Fault, Faults
-from cto_worker.markets.paper.order_outcomes import OutcomeReader
+from cto_worker.markets.paper.order_outcomes import OutcomeReader, Quote
 from cto_worker.markets.paper.quotes import Quotes
 from cto_worker.store import keys
 from cto_worker.store.script_runner import Script
@@ -136,20 +138,26 @@ class PaperMarket:
     def prepare(self, intents: Sequence[Transfer | Buy]) -> list[Order | Rejection]:
         """See :meth:`cto_worker.domain.market_port.Market.prepare`.
 
-        The minimum number of tokens and the time of expiry are part of the signed bytes.
+        The minimum number of tokens and the time of expiry are part of the signed bytes. The context of the
+        orders is the quote.
         """
         sources = list({_source(intent) for intent in intents})
         mint = next((intent.token_address for intent in intents if isinstance(intent, Buy)), "")
         with _store_errors():
-            now_ms, gained, sold, *balances = self._quote(
-                sources, wallets=keys.paper_wallets(intents[0].user_id), curve=keys.paper_curve(mint)
+            now_ms, ledger_id, number, gained, sold, *balances = self._quote(
+                sources,
+                wallets=keys.paper_wallets(intents[0].user_id),
+                curve=keys.paper_curve(mint),
+                new_id=uuid.uuid4().hex,
             )
         lamports = {
             name: None if text is None else int(text) for name, text in zip(sources, balances, strict=True)
         }
         quotes = Quotes(lamports, int(gained), int(sold))
         expires_ms = int(now_ms) + self._expiry_ms if self._expiry_ms else 0
-        return [_prepared(intent, quotes, expires_ms) for intent in intents]
+        context = str(Quote(ledger_id.decode(), number))
+        prepared = [_prepared(intent, quotes, expires_ms) for intent in intents]
+        return [replace(each, context=context) if isinstance(each, Order) else each for each in prepared]
 
     def submit(self, orders: Sequence[Order]) -> None:
         """See :meth:`cto_worker.domain.market_port.Market.submit`. All orders execute in one atomic step."""

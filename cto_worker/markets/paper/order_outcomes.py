@@ -17,6 +17,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """A quote of a ledger. Its text is the context of the orders that were prepared with it."""
+
+    ledger_id: str  # random; empty before the first quote
+    number: int  # the ledger's first quote has the number 1
+
+    def __str__(self) -> str:
+        """Return the context of an order."""
+        return f"{self.ledger_id}:{self.number}"
+
+    def follows(self, order: Order) -> bool:
+        """Return whether an order was prepared with this quote of the ledger, or an earlier one.
+
+        A copy of a ledger has the same id, but no quotes that were given after it was made.
+        """
+        ledger_id, _, number = order.context.rpartition(":")
+        return bool(ledger_id) and ledger_id == self.ledger_id and int(number) <= self.number
+
+
+@dataclass(frozen=True, slots=True)
 class Outcomes:
     """The outcomes of orders by intent id, each with its time, in the market's time.
 
@@ -25,6 +45,7 @@ class Outcomes:
     """
 
     now_ms: int
+    ledger: Quote  # the latest quote of the ledger that has answered
     by_intent: dict[str, tuple[Outcome, int]]
 
 
@@ -37,9 +58,11 @@ class OutcomeReader:
     def __call__(self, orders: Sequence[Order]) -> Outcomes:
         """Return the outcomes. Raises an error of the store."""
         parts = [part for order in orders for part in (order.intent_id, order.signature)]
-        now_ms, *rows = self._outcomes(parts)
+        now_ms, ledger_id, quotes, *rows = self._outcomes(parts)
+        ledger = Quote(ledger_id.decode(), int(quotes))
         found = {order.intent_id: _outcome(order, row) for order, row in zip(orders, rows, strict=True)}
-        return Outcomes(now_ms, {intent_id: outcome for intent_id, outcome in found.items() if outcome})
+        known = {intent_id: outcome for intent_id, outcome in found.items() if outcome}
+        return Outcomes(now_ms, ledger, known)
 
 
 def _outcome(order: Order, row: list[bytes]) -> tuple[Outcome, int] | None:

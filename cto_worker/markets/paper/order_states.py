@@ -25,7 +25,9 @@ KNOWN_MS = (keys.PAPER_INTENT_TTL_S - 86_400) * 1_000
 class OrderStates:
     """Implements the function of :func:`cto_worker.market_registry.order_reader`, in one round trip.
 
-    The script that executes an order writes this state together with the entry in the ledger.
+    The script that executes an order writes this state together with the entry in the ledger. An order that
+    has not been executed is unknown unless it was prepared with a quote of this ledger: that of another
+    market, or of a worker with another ``CTO_PAPER_URL``, may have been executed there.
     """
 
     def __init__(self, store: Redis) -> None:
@@ -43,6 +45,8 @@ def _state(order: Order, found: Outcomes) -> OrderState | None:
     if outcome and outcome.status is not OutcomeStatus.EXPIRED:
         executed = outcome.status is OutcomeStatus.CONFIRMED
         return OrderState(executed, True, outcome.spent_lamports, outcome.tokens, at_ms, outcome.error)
+    if not found.ledger.follows(order):
+        return None
     prepared_ms = json.loads(order.payload).get("prepared_ns", 0) // 1_000_000
     if found.now_ms - prepared_ms > KNOWN_MS:
         return None

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 from flask import Flask
+from redis import Redis
 
 from api.rest import responses, review_views
-from cto_worker.domain.intent_codec import decode_log
+from cto_worker.domain.intent_codec import decode_log, encode_record
 from cto_worker.domain.journal_ports import Journal
 from cto_worker.domain.lamports import to_sol
+from cto_worker.domain.market_port import Order
 from cto_worker.domain.operation_request import parse_request
 from cto_worker.errors import MarketError, OperationFailed
 from cto_worker.jobs.job_runner import JobRunner
@@ -29,11 +31,11 @@ from cto_worker.store.job_review import intent_fields
 def run(store, settings, journal, body):
     """Run an operation of two wallets on a paper market with these faults."""
 
-    def run(job_id, **faults):
+    def run(job_id, ledger=store, **faults):
         rough = replace(settings, paper_latency_ms=0, paper_timeout_ms=50, **faults)
         with suppress(OperationFailed):
             document = body | {"mode": "standard", "walletCount": 2, "slippageBps": 10_000}
-            JobRunner(Journal.of(journal), PaperMarket(store, rough)).run_job(job_id, document)
+            JobRunner(Journal.of(journal), PaperMarket(ledger, rough)).run_job(job_id, document)
         return [step.intent.intent_id for step in decode_log(intent_fields(store, job_id)).plan.steps]
 
     return run
@@ -102,6 +104,55 @@ def test_an_order_that_the_market_has_forgotten_is_not_reported_as_not_executed(
     found = answer("j1")
     assert found["available"]
     assert {(order["executed"], order["final"]) for order in found["orders"]} == {(None, False)}
+
+
+@pytest.fixture
+def other_ledger(settings):
+    """A store of the paper market that gateways do not read: ``CTO_PAPER_URL`` is set for workers only."""
+    with Redis.from_url(settings.store_url, db=1) as client:
+        yield client
+
+
+def is_unknown(found):
+    return found["available"] and {
+        (order["executed"], order["final"], order["spent"]) for order in found["orders"]
+    } == {(None, False, 0)}
+
+
+@pytest.mark.parametrize("expiry_ms", [0, 60_000])
+def test_nothing_is_known_of_orders_in_another_ledger(run, answer, store, other_ledger, expiry_ms):
+    run("j1", other_ledger, paper_silent_rate=1.0, paper_expiry_ms=expiry_ms)
+    assert [entry.intent_id for entry in ledger.entries(other_ledger) if entry.executed], "it was executed"
+    store.set(keys.PAPER_SKIPPED_MS, 120_000)
+    assert is_unknown(answer("j1")), "the gateway's store has no ledger"
+    for number in range(3):  # it has one of the same user, with more quotes than the worker's ledger
+        run(f"other{number}")
+    assert is_unknown(answer("j1")), "the gateway's store has another ledger"
+    run("j2", other_ledger)
+    assert is_unknown(answer("j2"))
+
+
+def test_nothing_is_known_of_orders_after_the_ledger_was_copied_to_another_store(
+    run, answer, store, other_ledger
+):
+    run("before")
+    for key in store.keys("cto:paper:*"):
+        store.copy(key, key, destination_db=1)
+    run("after", other_ledger, paper_silent_rate=1.0)
+    store.set(keys.PAPER_SKIPPED_MS, 120_000)
+    assert is_unknown(answer("after"))
+    assert {order["executed"] for order in answer("before")["orders"]} == {True}
+
+
+def test_nothing_is_known_of_orders_of_another_market(run, answer, store):
+    """An operator has changed ``CTO_MARKET``. The payload is not JSON, or JSON of another form."""
+    first, *others = run("j1")
+    log = decode_log(intent_fields(store, "j1"))
+    for number, payload in enumerate((b"\x80\x01\x02", b"[]", b"{}")):
+        order = Order(first, f"signature{number}", payload, expires=1, context='{"slot": 5}')
+        store.hset(keys.intents("j1"), first, encode_record(replace(log.records[first], order=order)))
+        found = answer("j1")["orders"]
+        assert [order["executed"] for order in found] == [None, *[True for _ in others]], payload
 
 
 def test_only_an_ended_job_has_an_answer(rest, journal, body):
