@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 
 from cto_worker.domain.purchase_outcome import PurchaseOutcome, outcome_of
 from cto_worker.errors import JobNotFoundError
-from cto_worker.store.job_review import intent_fields, resolved_intents
+from cto_worker.store.job_review import intent_fields, resolved_in
 from cto_worker.store.journal_queries import (
     Counts,
     JobDetails,
@@ -99,18 +99,29 @@ class JobHistory(JournalQueries):
         first_seq = _latest.decode(job.events[0]).seq
         return StoredEvents(job.user_id, job.events[max(0, after + 1 - first_seq) :], [])
 
+    def intent_fields(self, job_id: str) -> dict[str, bytes]:
+        """Return the fields of an ended job's intent log, with the resolutions applied; empty without a log.
+
+        Raises :class:`JobNotFoundError` or :class:`JobNotEndedError`.
+        """
+        try:
+            return intent_fields(self._store, job_id)
+        except JobNotFoundError:
+            if fields := self._archive.intents(job_id):
+                return fields
+            if self._archive.job(job_id):
+                return {}
+            raise
+
     def resolved_intents(self, job_id: str) -> list[ResolvedIntent]:
         """Return the intents of an ended job whose outcomes an operator has recorded.
 
         Returns an empty list if the intent log cannot be read, for example because a later release wrote it.
         Such a job ends for review, and its page must still load.
         """
+        fields = self.intent_fields(job_id)
         try:
-            fields = intent_fields(self._store, job_id)
-        except JobNotFoundError:
-            fields = self._archive.intents(job_id)
-        try:
-            return resolved_intents(fields)
+            return resolved_in(fields)
         except (ValueError, KeyError, TypeError):
             log.warning("cannot read the intent log of the job %s", job_id, exc_info=True)
             return []

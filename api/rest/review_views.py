@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+    from api.history.job_history import JobHistory
     from cto_worker.config import Settings
     from cto_worker.domain.market_port import Order, OrderState
     from cto_worker.store.job_review import StepOrder, UnknownIntent
-    from cto_worker.store.journal_queries import JournalQueries
 
     OrderReader = Callable[[Sequence[Order]], Mapping[str, OrderState]]
 
@@ -150,7 +150,7 @@ class ResolutionSchema(Schema):
 
 
 def blueprint(
-    store: Redis, history: JournalQueries, settings: Settings, read_orders: OrderReader | None
+    store: Redis, history: JobHistory, settings: Settings, read_orders: OrderReader | None
 ) -> Blueprint:
     """Return the routes. ``read_orders`` is that of :func:`cto_worker.market_registry.order_reader`."""
     routes = Blueprint("review", __name__, url_prefix="/api/cto")
@@ -159,13 +159,13 @@ def blueprint(
     def review(job_id: str) -> Response:
         query(request, ())
         require_operator(SUBJECT)
-        return success(msgspec.json.encode(_review(store, history, parse_job_id(job_id))))
+        return success(msgspec.json.encode(_review(history, parse_job_id(job_id))))
 
     @routes.get("/job/<job_id>/market")
     def market(job_id: str) -> Response:
         query(request, ())
         require_operator(SUBJECT)
-        orders = job_review.orders(store, parse_job_id(job_id))
+        orders = job_review.orders_in(history.intent_fields(parse_job_id(job_id)))
         return success(msgspec.json.encode(_market_answer(job_id, orders, settings, read_orders)))
 
     @routes.post("/job/<job_id>/resolve")
@@ -182,7 +182,7 @@ def blueprint(
             raise OutcomeUnknownError(f"job {job_id} has unknown intents: resolve each of them first")
         with bound_contextvars(job_id=job_id):
             log.info("%s resolved by %s", intent_id or "the review", caller().name)
-        return success(msgspec.json.encode(_review(store, history, job_id)))
+        return success(msgspec.json.encode(_review(history, job_id)))
 
     return routes
 
@@ -202,8 +202,8 @@ def _resolution(document: dict[str, Any]) -> tuple[str, Resolution | None]:
     return loaded["intent_id"], Resolution(loaded["executed"], spent_lamports, loaded.get("tokens", 0))
 
 
-def _review(store: Redis, history: JournalQueries, job_id: str) -> JobReview:
-    intents = job_review.unknown_intents(store, job_id)
+def _review(history: JobHistory, job_id: str) -> JobReview:
+    intents = job_review.unknown_in(history.intent_fields(job_id))
     details = history.job_details(job_id)
     if details is None:
         raise JobNotFoundError(job_id)

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from cto_worker.domain.audit_entry import Actor
-    from cto_worker.domain.intent_log import IntentLog
     from cto_worker.domain.market_port import Order
 
 
@@ -80,7 +79,7 @@ class ResolvedIntent:
     resolver: Resolver
 
 
-def resolved_intents(fields: Mapping[str, bytes]) -> list[ResolvedIntent]:
+def resolved_in(fields: Mapping[str, bytes]) -> list[ResolvedIntent]:
     """Return the resolved intents in an intent log, in the order of the plan.
 
     ``fields`` are those of the log, with the resolutions applied.
@@ -106,11 +105,19 @@ def resolved_intents(fields: Mapping[str, bytes]) -> list[ResolvedIntent]:
 
 
 def unknown_intents(store: Redis, job_id: str) -> list[UnknownIntent]:
-    """Return the unknown intents of an ended job, in the order of its plan.
+    """Return the unknown intents of an ended job in the store, in the order of its plan.
 
     Raises :class:`JobNotFoundError` or :class:`JobNotEndedError`.
     """
-    log = _intent_log(store, job_id)
+    return unknown_in(intent_fields(store, job_id))
+
+
+def unknown_in(fields: Mapping[str, bytes]) -> list[UnknownIntent]:
+    """Return the unknown intents in an intent log, in the order of the plan.
+
+    ``fields`` are those of the log, with the resolutions applied.
+    """
+    log = decode_log(fields)
     if log is None:
         return []
     return [
@@ -127,17 +134,15 @@ def unknown_intents(store: Redis, job_id: str) -> list[UnknownIntent]:
     ]
 
 
-def orders(store: Redis, job_id: str) -> list[StepOrder]:
-    """Return the latest order of each step of an ended job that has one, in the order of its plan.
-
-    Raises :class:`JobNotFoundError` or :class:`JobNotEndedError`.
-    """
-    log = _intent_log(store, job_id)
-    steps = log.plan.steps if log else []
+def orders_in(fields: Mapping[str, bytes]) -> list[StepOrder]:
+    """Return the latest order of each step in an intent log that has one, in the order of the plan."""
+    log = decode_log(fields)
+    if log is None:
+        return []
     return [
         StepOrder(kind_of(step.intent.intent_id), step.wallet, record.order)
-        for step in steps
-        if log and (record := log.records.get(step.intent.intent_id)) and record.order
+        for step in log.plan.steps
+        if (record := log.records.get(step.intent.intent_id)) and record.order
     ]
 
 
@@ -161,7 +166,7 @@ def resolve(  # noqa: PLR0913 - the parts of a resolution
     :class:`IntentNotUnknownError` or :class:`InvalidRequestError`; nothing is written then. Raises
     :class:`NotDurableError`; the outcome may nevertheless be recorded, and the call can be repeated.
     """
-    log = _intent_log(store, job_id)
+    log = decode_log(intent_fields(store, job_id))
     record = log.records.get(intent_id) if log else None
     if record is None:
         raise IntentNotFoundError(job_id, intent_id)
@@ -257,10 +262,6 @@ def _resolved(intent_id: str, text: bytes, found: Resolution, resolver: Resolver
     signature = record.order.signature if record.order else ""
     outcome = Outcome(status, signature, found.spent_lamports, found.tokens)
     return encode_record(resolved(record, outcome, resolver))
-
-
-def _intent_log(store: Redis, job_id: str) -> IntentLog | None:
-    return decode_log(intent_fields(store, job_id))
 
 
 def _resolve(

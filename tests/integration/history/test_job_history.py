@@ -14,7 +14,9 @@ from cto_worker.store import keys
 from cto_worker.store.job_review import Resolution, resolve, unknown_intents
 from cto_worker.testing.in_memory_market import InMemoryMarket
 
-PATHS = ("status", "latest", "events", "events?after=0", "events?after=2", "events?after=99")
+PATHS = (
+    "status", "latest", "events", "events?after=0", "events?after=2", "events?after=99", "review", "market",
+)  # fmt: skip
 JOBS = ("completed", "partial", "failed", "cancelled", "resolved")
 
 
@@ -54,6 +56,8 @@ def expire(store):
 def test_every_response_has_the_same_bytes_before_and_after_archiving(rest, store, jobs, archiver):
     before = answers(rest)
     assert b'"resolutions":[{"intentId":"resolved:' in before["job/resolved/status"][1]
+    assert b'"intentId":"resolved:' in before["job/resolved/market"][1]
+    assert b'"orders":[]' in before["job/cancelled/market"][1], "it has no intent log"
     assert {status for status, _, _ in before.values()} == {200}
     archiver.archive_batch()
     assert answers(rest) == before, "archived, and still in the store"
@@ -89,5 +93,5 @@ def test_a_job_that_needs_review_is_read_from_the_store_until_it_is_resolved(res
 
 
 def test_an_unknown_job_is_in_neither(rest, jobs):
-    for path in ("status", "latest", "events"):
+    for path in ("status", "latest", "events", "review", "market"):
         assert rest.get(f"/api/cto/job/unknown/{path}").status_code == 404

@@ -9,6 +9,8 @@ import pytest
 from flask import Flask
 from redis import Redis
 
+from api.history.archive_reader import archive_reader
+from api.history.job_history import JobHistory
 from api.rest import responses, review_views
 from cto_worker.domain.intent_codec import decode_log, encode_record
 from cto_worker.domain.journal_ports import Journal
@@ -188,7 +190,8 @@ def test_a_market_that_cannot_be_asked_is_named_with_the_explorer(
     other = Flask("other")
     responses.register(other)
     other.before_request_funcs = app.before_request_funcs
-    other.register_blueprint(review_views.blueprint(store, None, links, reader))
+    history = JobHistory(store, archive_reader(settings))
+    other.register_blueprint(review_views.blueprint(store, history, links, reader))
     found = other.test_client().get("/api/cto/job/j1/market").get_json()["data"]
     assert (found["market"], found["available"]) == (market, False)
     assert reason in found["reason"]
