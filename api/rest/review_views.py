@@ -87,7 +87,10 @@ class MarketOrder(Struct, rename="camel"):
         str | None, doc("The address of the transaction in the explorer; null without CTO_EXPLORER_URL")
     ]
     executed: Annotated[bool | None, doc("Whether it was executed; null if the market does not know")]
-    final: Annotated[bool, doc("Whether this cannot change; an order may still be executed late otherwise")]
+    final: Annotated[
+        bool,
+        doc("Whether the state is final. If false, an order that is not executed may still be executed"),
+    ]
     spent: Annotated[Amount, doc("SOL spent, fees included. An order that failed also costs fees")]
     tokens: Annotated[Count, doc("Tokens that a buy received, in base units")]
     at: Annotated[
@@ -98,12 +101,12 @@ class MarketOrder(Struct, rename="camel"):
 
 
 class MarketAnswer(Struct, rename="camel"):
-    """The knowledge of the market about the orders of an ended job."""
+    """The market's answer about the orders of an ended job."""
 
     job_id: JobId
     market: Annotated[str, doc("The name of the market, as in CTO_MARKET")]
     available: Annotated[bool, doc("Whether the market answered. Otherwise `executed` is null in each order")]
-    reason: Annotated[str | None, doc("The reason for which it did not, and what to do; null if it did")]
+    reason: Annotated[str | None, doc("Why the market did not answer, and what to do; null if it answered")]
     orders: Annotated[list[MarketOrder], doc("The latest order of each step, in the order of the plan")]
 
 

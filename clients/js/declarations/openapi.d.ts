@@ -209,7 +209,7 @@ export interface components {
             market: string;
             /** @description Whether the market answered. Otherwise `executed` is null in each order */
             available: boolean;
-            /** @description The reason for which it did not, and what to do; null if it did */
+            /** @description Why the market did not answer, and what to do; null if it answered */
             reason: string | null;
             /** @description The latest order of each step, in the order of the plan */
             orders: components["schemas"]["MarketOrder"][];
@@ -227,7 +227,7 @@ export interface components {
             explorerUrl: string | null;
             /** @description Whether it was executed; null if the market does not know */
             executed: boolean | null;
-            /** @description Whether this cannot change; an order may still be executed late otherwise */
+            /** @description Whether the state is final. If false, an order that is not executed may still be executed */
             final: boolean;
             /** @description SOL spent, fees included. An order that failed also costs fees */
             spent: number;
