@@ -9,10 +9,10 @@ const X = T.review.market;
 
 const stateOf = ({ executed }) => (executed ? X.executed : X.notExecuted);
 
-function detailsOf({ executed, final, spent, tokens, at, error }) {
+function detailsOf({ executed, final, spent, tokens, error }) {
   const fees = X.fees(exactSol(spent));
   if (executed) return tokens ? X.bought(exactSol(spent), exactTokens(tokens)) : fees;
-  if (at !== null) return error ? X.failed(error, fees) : fees;
+  if (error || spent) return error ? X.failed(error, fees) : fees;
   return final ? X.expired : X.notYet;
 }
 

@@ -12,9 +12,9 @@ const X = T.review;
 
 /**
  * `order` is the market's answer about the step, if there is one; `resolve` sends the body of `POST …/resolve`. Unusual figures, and
- * those that differ from the market's, must be recorded twice.
+ * those that differ from the market's, must be recorded twice. Nothing can be recorded while the answer `isAwaited`.
  */
-export function ResolveDialog({ session, jobId, step, executed: chosen, order, resolve, onClose }) {
+export function ResolveDialog({ session, jobId, step, executed: chosen, order, isAwaited, resolve, onClose }) {
   const isBuy = step.kind === "buy";
   const [executed, setExecuted] = useState(chosen);
   const [values, setValues] = useState({ spent: executed && isBuy ? String(step.amount) : "", tokens: "" });
@@ -61,7 +61,7 @@ export function ResolveDialog({ session, jobId, step, executed: chosen, order, r
       ${warnings.length > 0 && html`<div class="wide note" role="alert"><p>${X.check}</p><ul>${warnings.map((text) => html`<li>${text}</li>`)}</ul></div>`}
       <p class="wide"><strong>${X.confirmText}</strong></p>
       <p class="error wide" role="alert">${errors.general}</p>
-      <div class="buttons wide"><button type="button" onClick=${onClose}>${X.keep}</button><button class="primary" disabled=${isBusy}>${X.record(executed)}</button></div></form><//>`;
+      <div class="buttons wide"><button type="button" onClick=${onClose}>${X.keep}</button><button class="primary" disabled=${isBusy || isAwaited}>${X.record(executed)}</button></div></form><//>`;
 }
 
 const marketWarnings = (order) => (isKnown(order) ? [X.warnings.market(marketText(order))] : []);
