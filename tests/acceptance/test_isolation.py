@@ -153,10 +153,15 @@ def test_users_receive_no_events_of_others(launch):
             )
         )
     for user in users:
-        lines = [line for line in user.ws.lines if "event" in line or "events" in line]
-        events = [event for line in lines for event in line.get("events", [line.get("event")])]
+        events = wait_until(lambda user=user: events_of(user))  # the last ones may still be under way
         assert {event["userId"] for event in events} == {user.name}
         assert set(user.received) <= {user.name}
     assert sum(user.received.total() for user in users) > USERS
     for user in users:
         user.close()
+
+
+def events_of(user):
+    """Return the events that a user's WebSocket has received."""
+    lines = [line for line in user.ws.lines if "event" in line or "events" in line]
+    return [event for line in lines for event in line.get("events", [line.get("event")])]
