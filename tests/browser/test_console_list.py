@@ -351,15 +351,21 @@ def test_an_operation_is_started_in_the_dialog(slow, page, user, troubles, axe, 
     assert slow.get(f"/api/cto/job/{job_id}/status")["status"] == "completed"
 
 
-def test_a_balance_that_arrives_after_the_question_is_regarded(system, page, user):
-    held = []
-    page.route("**/api/cto/wallets?*", lambda request: held.append(request))  # noqa: PLW0108 - not a built-in
+def start_dialog(page, system, user, amount):
+    """Open the console and its start dialog, and fill in a random token, a user and an amount of SOL."""
     open_console(page, system)
     page.get_by_role("button", name="Start operation").first.click()
     dialog = page.get_by_role("dialog")
     page.get_by_role("button", name="Random").click()
-    for name, value in {"userId": user, "buyAmount": "112"}.items():
+    for name, value in {"userId": user, "buyAmount": amount}.items():
         dialog.locator(f"[name={name}]").fill(value)
+    return dialog
+
+
+def test_a_balance_that_arrives_after_the_question_is_regarded(system, page, user):
+    held = []
+    page.route("**/api/cto/wallets?*", lambda request: held.append(request))  # noqa: PLW0108 - not a built-in
+    dialog = start_dialog(page, system, user, "112")
     dialog.get_by_role("button", name="Start", exact=True).click()
     expect(dialog).to_contain_text("Reading the balance…")
     spend = dialog.get_by_role("button", name="Spend 112 SOL")
@@ -377,12 +383,7 @@ def test_a_balance_that_arrives_after_the_question_is_regarded(system, page, use
 
 
 def test_a_large_start_is_confirmed(system, page, user):
-    open_console(page, system)
-    page.get_by_role("button", name="Start operation").first.click()
-    dialog = page.get_by_role("dialog")
-    page.get_by_role("button", name="Random").click()
-    for name, value in {"userId": user, "buyAmount": "12"}.items():
-        dialog.locator(f"[name={name}]").fill(value)
+    dialog = start_dialog(page, system, user, "12")
     expect(dialog.locator(".preview")).to_contain_text("12 SOL to buy")
     expect(dialog.locator(".preview")).to_contain_text("2.4 SOL for each wallet")
     expect(dialog.locator(".preview")).to_contain_text("100 SOL in the funding wallet")

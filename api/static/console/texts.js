@@ -88,7 +88,7 @@ export const T = {
   },
   totalBuys: (bought, failed) => `${plural(bought, "buy")} succeeded, ${failed.toLocaleString(LOCALE)} failed`,
   filters: {
-    label: "Filters",
+    apply: "Filter", label: "Filters",
     state: "Status", anyState: "Any status",
     states: {
       "status=waiting": "Waiting", "status=active": "Running", "outcome=full": "Completed", "outcome=partial": "Partial", "outcome=none": "Failed",
@@ -221,7 +221,7 @@ export const T = {
     values: { buyAmount: "amount", spentLamports: "spent", lamports: "amount", tokens: "received", slippageBps: "slippage", revokedUntil: "revoked until" },
     filters: { actor: "Actor", action: "Action", jobId: "Operation id" },
     anyAction: "Any action",
-    apply: "Filter", older: "Older entries",
+    older: "Older entries",
     none: "There are no entries", noMatch: "No entry matches these filters",
     hash: (hash) => `Hash ${hash}`,
   },

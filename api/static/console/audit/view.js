@@ -4,6 +4,7 @@ import { AuditTable } from "/static/console/audit/table.js";
 import { AUDIT_ACTIONS } from "/static/console/config.js";
 import { useRequest } from "/static/console/observable.js";
 import { named } from "/static/console/job-ids.js";
+import { addressOf, FilterText, filtersOf, queryOf } from "/static/console/query-filters.js";
 import { navigate } from "/static/console/router.js";
 import { T } from "/static/console/texts.js";
 import { Empty, Failure, Loading } from "/static/console/ui.js";
@@ -14,7 +15,7 @@ const INTERVAL_MS = 15_000;
 const X = T.audit;
 
 export function AuditView({ session, route: { query } }) {
-  const filters = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
+  const filters = filtersOf(query, FILTERS);
   const key = String(queryOf(filters));
   if (!session.isOperator) return html`<h1>${X.title}</h1><${Empty} title=${X.onlyOperators} />`;
   return html`<div class="list-head"><h1>${X.title}</h1><span class="soft">${X.verify} <code>cto audit verify</code></span></div>
@@ -22,28 +23,22 @@ export function AuditView({ session, route: { query } }) {
     <${Log} key=${key} session=${session} query=${queryOf(filters)} isFiltered=${key !== ""} />`;
 }
 
-const queryOf = (filters) => new URLSearchParams(Object.entries(filters).filter(([, value]) => value));
-
 function Filters({ session, filters }) {
   const [values, setValues] = useState(filters);
-  const show = (changes) => {
-    const query = queryOf({ ...values, ...changes });
-    navigate(query.size ? `/audit?${query}` : "/audit");
-  };
+  const show = (changes) => navigate(addressOf("/audit", { ...values, ...changes }));
   const submit = async (submission) => {
     submission.preventDefault();
     const [actor, text] = [values.actor.trim(), values.jobId.trim()];
     show({ actor, jobId: text && (await wholeId(session, text)) });
   };
-  const field = (name) => html`<label class="hidden" for=${`audit-${name}`}>${X.filters[name]}</label>
-    <input id=${`audit-${name}`} type="search" value=${values[name]} placeholder=${X.filters[name]} spellcheck="false" autocomplete="off"
-      onInput=${({ target }) => setValues({ ...values, [name]: target.value })} />`;
-  return html`<form class="filters audit-filters" role="search" aria-label=${T.filters.label} onSubmit=${submit}>
+  const field = (name) => html`<${FilterText} id=${`audit-${name}`} label=${X.filters[name]} value=${values[name]}
+    onInput=${(value) => setValues({ ...values, [name]: value })} />`;
+  return html`<form class="filters text-filters" role="search" aria-label=${T.filters.label} onSubmit=${submit}>
     ${field("actor")}${field("jobId")}
     <label class="hidden" for="audit-action">${X.filters.action}</label>
     <select id="audit-action" value=${values.action} data-set=${String(values.action !== "")} onChange=${({ target }) => show({ action: target.value })}>
       <option value="">${X.anyAction}</option>${AUDIT_ACTIONS.map((action) => html`<option value=${action}>${action}</option>`)}</select>
-    <button>${X.apply}</button></form>`;
+    <button>${T.filters.apply}</button></form>`;
 }
 
 /** Return the only id that begins with a text, or else the text. */

@@ -1,22 +1,15 @@
 // The operations that need review: pages of the REST API, with the filters in the query of the page's address.
 
-/** Operations that are shown at first, and added with each click: each is a request of its own. */
+/** Operations that are shown at first, and added with each click: each causes two requests. */
 export const SHOWN = 20;
-const MOST = 100; // of a page of the API
-const FILTERS = ["userId", "tokenAddress"];
-
-/** Return the filters in the query of an address. */
-export const filtersOf = (query) => Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
-
-/** Return the filters that are set, as a query. */
-export const queryOf = (filters) => new URLSearchParams(Object.entries(filters).filter(([, value]) => value));
+const MAX_PAGE = 100; // of the API
 
 /** Load the newest operations, at most `count`, and in addition that of the address, which comes first. */
 export async function loadReviews(session, query, count, linkedId) {
   const jobs = [];
   let cursor = null;
   do {
-    const page = new URLSearchParams([...query, ["needsReview", "true"], ["limit", Math.min(MOST, count - jobs.length)], ...(cursor ? [["cursor", cursor]] : [])]);
+    const page = new URLSearchParams([...query, ["needsReview", "true"], ["limit", Math.min(MAX_PAGE, count - jobs.length)], ...(cursor ? [["cursor", cursor]] : [])]);
     const { jobs: more, nextCursor } = await session.rest.request("GET", `/api/cto/jobs?${page}`);
     jobs.push(...more);
     cursor = nextCursor;

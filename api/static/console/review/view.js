@@ -2,20 +2,22 @@
 import { html, useState } from "/static/third_party/preact.js";
 import { exactSol, shortId } from "/static/console/format.js";
 import { useRequest } from "/static/console/observable.js";
+import { filtersOf, queryOf } from "/static/console/query-filters.js";
 import { navigate, operationPath } from "/static/console/router.js";
 import { FilterForm } from "/static/console/review/filter-form.js";
-import { filtersOf, loadReviews, queryOf, SHOWN } from "/static/console/review/list.js";
+import { loadReviews, SHOWN } from "/static/console/review/list.js";
 import { MarketAnswer, NoMarketAnswer } from "/static/console/review/market.js";
 import { ResolveDialog } from "/static/console/review/resolve-dialog.js";
 import { T } from "/static/console/texts.js";
 import { Address, Badge, Empty, errorText, Failure, Loading, Signature, Sol, Time } from "/static/console/ui.js";
 import { displayState } from "/static/console/outcome.js";
 
+const FILTERS = ["userId", "tokenAddress"];
 const INTERVAL_MS = 15_000;
 const X = T.review;
 
 export function ReviewView({ session, route: { query, part } }) {
-  const filters = filtersOf(query);
+  const filters = filtersOf(query, FILTERS);
   const key = String(queryOf(filters));
   if (!session.isOperator) return html`<h1>${X.title}</h1><${Empty} title=${X.onlyOperators} />`;
   return html`<h1>${X.title}</h1>
