@@ -38,7 +38,7 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
     with database_errors(), engine.execution_options(**{EXCLUSIVE: BUSY_S}).begin() as connection:
         if engine.dialect.name == POSTGRESQL:
             connection.execute(text("SELECT pg_advisory_xact_lock_shared(:id)"), {"id": MIGRATION_LOCK})
-        _check(_stored_version(connection))
+        _check(version_of(connection))
         yield connection
 
 
@@ -51,10 +51,8 @@ def _check(version: str) -> None:
 
 def version_of(connection: Connection) -> str:
     """Return the version of the schema; "" without tables."""
-    return _stored_version(connection) if inspect(connection).has_table(_TABLE) else ""
-
-
-def _stored_version(connection: Connection) -> str:
+    if not inspect(connection).has_table(_TABLE):
+        return ""
     return connection.scalar(text(f"SELECT version_num FROM {_TABLE}")) or ""  # noqa: S608 - a constant
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cto_worker.markets.solana.landing_rule import Fate, Level, NodeAnswer, SentOrder, Status, fate
+from cto_worker.markets.solana.landing_rule import Level, NodeAnswer, Status
 from cto_worker.markets.solana.rpc_client import NoAnswerError
 
 if TYPE_CHECKING:
@@ -128,24 +128,6 @@ class ChainReader:
         config = {**_CONFIRMED, "encoding": "json", "maxSupportedTransactionVersion": 0}
         found: dict[str, Any] | None = self._providers.read("getTransaction", signature, config)
         return found
-
-    def fates(self, orders: Sequence[SentOrder]) -> dict[str, Fate]:
-        """Return the fate of each order, by signature. Every provider is asked.
-
-        A provider that does not answer leaves orders pending that have no status elsewhere.
-        """
-        return self.fates_by(self.answers([order.signature for order in orders]), orders)
-
-    def fates_by(
-        self, answers: Sequence[Mapping[str, NodeAnswer]], orders: Sequence[SentOrder]
-    ) -> dict[str, Fate]:
-        """Return the fate of each order, by signature, according to these answers about them."""
-        return {
-            order.signature: fate(
-                order, [each[order.signature] for each in answers], providers=len(self._providers)
-            )
-            for order in orders
-        }
 
     def answers(self, signatures: Sequence[str]) -> list[Mapping[str, NodeAnswer]]:
         """Return what each provider answers about orders, by signature.

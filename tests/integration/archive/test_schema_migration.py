@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -16,7 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event, text
 from support.ended_jobs import ended_job
-from support.waiting import wait_until
+from support.waiting import assert_stays, wait_until
 
 from cto_worker.archive import audit_archive, database, schema_version
 from cto_worker.archive.archive_queries import ArchiveQueries
@@ -115,8 +114,9 @@ def test_a_failed_migration_changes_nothing(empty, monkeypatch):
 
 
 def test_an_empty_database_is_reported(empty):
-    with pytest.raises(ArchiveUnavailableError, match="is empty: run `cto migrate`"):
-        check_schema(empty)
+    for check in (check_schema, lambda engine: archive(engine, [ended_job("a", 0)])):
+        with pytest.raises(ArchiveUnavailableError, match="is empty: run `cto migrate`"):
+            check(empty)
 
 
 def test_the_schema_of_a_later_release_is_reported_and_not_changed(engine):
@@ -150,7 +150,7 @@ def test_a_migration_waits_for_a_transaction_that_writes(engine):
     with ThreadPoolExecutor(1) as threads:
         with write_transaction(engine):
             migration = threads.submit(lambda: (migrate(engine), done.append("migrated")))
-            time.sleep(0.5)  # enough for a migration that does not wait
+            assert_stays(lambda: not migration.done(), 0.5)
             done.append("written")
         migration.result()
     assert done == ["written", "migrated"]

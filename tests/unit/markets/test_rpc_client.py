@@ -11,6 +11,7 @@ from support.rpc_node import RpcNode
 from cto_worker.errors import MarketError
 from cto_worker.markets.solana.chain_reader import ChainReader
 from cto_worker.markets.solana.landing_rule import Fate, SentOrder
+from cto_worker.markets.solana.orders.shared_fates import SharedFates
 from cto_worker.markets.solana.rpc_client import (
     NoAnswerError,
     Provider,
@@ -159,9 +160,9 @@ def test_an_order_expires_only_if_both_providers_prove_it(nodes, providers):
     nodes[0].results(EXPIRED)
     for results, expected in cases:
         nodes[1].results(results)
-        assert reader.fates([ORDER]) == {"signature": expected}, results
+        assert SharedFates(reader, interval_s=0).fates([ORDER]) == {"signature": expected}, results
     nodes[1].reply = lambda _: (503, b"")
-    assert reader.fates([ORDER]) == {"signature": Fate.PENDING}
+    assert SharedFates(reader, interval_s=0).fates([ORDER]) == {"signature": Fate.PENDING}
     finalized, asked = nodes[0].calls.index("getEpochInfo"), nodes[0].calls.index("getSignatureStatuses")
     assert finalized < asked
     assert reader.genesis_hashes() == ["genesis"]

@@ -12,6 +12,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cto_worker.markets.solana.landing_rule import fate
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -43,8 +45,8 @@ class SharedFates:
     def fates(self, orders: Sequence[SentOrder]) -> dict[str, Fate]:
         """Return the fate of each order, by signature.
 
-        The query begins after this call, so its answers are never older than the call. See
-        :meth:`~cto_worker.markets.solana.chain_reader.ChainReader.fates`.
+        The query begins after this call, so its answers are never older than the call. Every provider is
+        asked; one that does not answer leaves orders pending that have no status elsewhere.
         """
         if not orders:
             return {}
@@ -54,7 +56,13 @@ class SharedFates:
             query.signatures.update((order.signature, None) for order in orders)
         if first:
             self._ask(query)
-        return self._reader.fates_by(query.answers.result(), orders)
+        answers = query.answers.result()
+        return {
+            order.signature: fate(
+                order, [each[order.signature] for each in answers], providers=self._reader.provider_count
+            )
+            for order in orders
+        }
 
     def _ask(self, query: _Query) -> None:
         try:

@@ -14,6 +14,7 @@ from support.solana import SOL, transfer_of
 
 from cto_worker.markets.solana.chain_reader import ChainReader
 from cto_worker.markets.solana.landing_rule import Fate, SentOrder
+from cto_worker.markets.solana.orders.shared_fates import SharedFates
 from cto_worker.markets.solana.rpc_client import NoAnswerError, Providers, RefusedError
 
 INTENTS = 40
@@ -41,7 +42,7 @@ def test_every_transfer_executes_once_however_the_nodes_fail(chain):
         waiting = [intent for intent in intents if not intent.landed]
         if not waiting:
             break
-        fates = reader.fates([intent.orders[-1][0] for intent in waiting if intent.orders])
+        fates = fates_of(reader, [intent.orders[-1][0] for intent in waiting if intent.orders])
         for intent in waiting:
             known = fates[intent.orders[-1][0].signature] if intent.orders else Fate.EXPIRED
             assert known is not Fate.FAILED
@@ -55,6 +56,10 @@ def test_every_transfer_executes_once_however_the_nodes_fail(chain):
     assert [chain.balance(intent.destination) for intent in intents] == [SOL] * INTENTS
     assert sum(len(intent.orders) - 1 for intent in intents) > 5, "no order expired"
     chain.assert_conserved()
+
+
+def fates_of(reader, orders):
+    return SharedFates(reader, interval_s=0).fates(orders)
 
 
 def signed_order(chain, reader, key, destination):
@@ -83,7 +88,7 @@ def test_the_reader_reads_a_chain(chain):
     assert (simulated["err"], simulated["accounts"][0]["lamports"]) == (None, SOL)
     reader.send(bytes(transaction), preflight=True)
     chain.produce(2)
-    assert reader.fates([order]) == {order.signature: Fate.LANDED}
+    assert fates_of(reader, [order]) == {order.signature: Fate.LANDED}
     assert reader.transaction(order.signature)["meta"]["postBalances"][1] == SOL
     with pytest.raises(RefusedError, match="already been processed"):
         reader.send(bytes(transaction), preflight=True)
@@ -123,6 +128,9 @@ def test_two_nodes_behind_one_address_do_not_prove_an_expiry_together(chain):
     provider.lagging = provider.call("getSignatureStatuses", [landed.signature, lost.signature], {})
     chain.send(orders[0][1])
     chain.produce(190)
-    assert reader.fates([landed, lost]) == dict.fromkeys((landed.signature, lost.signature), Fate.PENDING)
+    assert fates_of(reader, [landed, lost]) == dict.fromkeys((landed.signature, lost.signature), Fate.PENDING)
     provider.lagging = None
-    assert reader.fates([landed, lost]) == {landed.signature: Fate.LANDED, lost.signature: Fate.EXPIRED}
+    assert fates_of(reader, [landed, lost]) == {
+        landed.signature: Fate.LANDED,
+        lost.signature: Fate.EXPIRED,
+    }
