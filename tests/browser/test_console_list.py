@@ -290,6 +290,26 @@ def test_thousands_of_events_keep_the_list_small(system, page, user):
     expect(page.get_by_text("End of the list")).to_be_visible()
 
 
+def test_an_event_that_arrives_while_the_list_is_loaded_is_shown(slow, page, user):
+    """The list's pages are older than the event: they are held until it has arrived."""
+    job_id, held, frames = slow.submit(userId=user), [], []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(str(frame))))
+    page.route("**/api/cto/jobs?userId=*", lambda route: held.append((route, route.fetch())))
+    open_console(page, slow, f"/?userId={user}")
+
+    def in_page(condition):
+        wait_until(lambda: page.wait_for_timeout(20) or condition())
+
+    in_page(lambda: len(held) == 3)  # the newest, the waiting and the active operations
+    slow.ended(job_id)
+    in_page(lambda: any(job_id in frame and '"status":"completed"' in frame for frame in frames))
+    page.wait_for_timeout(1_000)  # longer than the list waits before it requests an unknown operation
+    for route, response in held:
+        route.fulfill(response=response)
+    page.unroute("**/api/cto/jobs?userId=*")
+    expect(row(page, job_id).locator(".badge")).to_have_text("completed")
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1_920), ("dark", 320)])
 def test_the_list_is_accessible_and_fits_the_screen(rough, page, user, axe, screenshot, scheme, width):
     page.emulate_media(color_scheme=scheme)

@@ -33,6 +33,7 @@ export class JobList {
   /** @type {Error | null} */ error = null;
   changes = 0; // operations that were added by an event, or that ended, since the list was loaded
   #byId = new Map();
+  #early = new Map(); // the latest events since the list is loaded, by operation: its pages may be older
   #unlisted = new Set(); // ids of operations with events that the newest pages do not contain
   #isUnsorted = false;
   #cursor = undefined; // of the next page; null after the last one, undefined before the first
@@ -69,6 +70,7 @@ export class JobList {
   async load() {
     this.isLoading = true;
     this.error = null;
+    this.#early.clear();
     this.#changed();
     await this.#attempt(async () => {
       const pages = await this.#newestPages();
@@ -79,6 +81,7 @@ export class JobList {
       this.#addNewest(pages);
     });
     this.isLoading = false;
+    for (const event of this.#early.values()) if (!(this.#byId.get(event.jobId)?.latest.seq >= event.seq)) this.#onEvent(event);
     this.#changed();
   }
 
@@ -170,6 +173,7 @@ export class JobList {
   }
 
   #onEvent(event) {
+    if (this.isLoading) this.#early.set(event.jobId, event);
     const known = this.#byId.get(event.jobId);
     const row = rowOf(event, known);
     const isMatch = matches(this.#filters, row);
@@ -200,7 +204,7 @@ export class JobList {
   }
 
   async #refresh() {
-    if (this.isLoading) return;
+    if (this.isLoading) return this.#scheduleRefresh(REFRESH_MS);
     await this.#attempt(async () => {
       this.#addNewest(await this.#newestPages());
       this.changes += 1;
