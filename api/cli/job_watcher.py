@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 QUIET_S = 5.0  # without an event for this long, the history is read
 CONNECT_S = 10
-OWN_DISCONNECT = "client disconnect"  # Socket.IO's reason after `disconnect()`
+# Socket.IO's reasons: this program's `disconnect()`; the gateway ended the session
+OWN_DISCONNECT, ENDED_BY_GATEWAY = "client disconnect", "server disconnect"
 JOIN_AGAIN_S = 1.0  # delay before a join is repeated after `store_unavailable`
 
 _Arrived = queue.SimpleQueue[dict[str, Any]]
@@ -60,64 +61,85 @@ def watch_room(gateway: RestClient, room: str, screen: Screen) -> NoReturn:
                     del seen[job_id]
 
 
-class _ConnectionNotices:
-    """Says on standard error that the connection to a gateway is lost, and that it is back."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._lost = False
-
-    def connected(self) -> None:
-        if self._lost:
-            click.echo(f"connected to {self._url} again", err=True)
-        self._lost = False
-
-    def disconnected(self, reason: str) -> None:
-        if reason != OWN_DISCONNECT:
-            click.echo(f"lost the connection to {self._url}: connecting again", err=True)
-            self._lost = True
-
-
 @contextmanager
 def _in_rooms(gateway: RestClient, rooms: Iterable[str]) -> Iterator[_Arrived]:
     """Yield a queue of the events of these rooms, and of the replies to the requests to join them."""
-    import socketio  # noqa: PLC0415 - a fifth of the start-up time; only watching needs it
-
-    arrived: _Arrived = queue.SimpleQueue()
-    notices = _ConnectionNotices(gateway.url)
-
-    def join(room: str) -> None:
-        client.emit("join_room", room, callback=lambda reply: replied(room, reply))
-
-    def connected() -> None:
-        notices.connected()
-        for room in rooms:
-            join(room)
-
-    def replied(room: str, reply: dict[str, Any]) -> None:
-        if reply["success"] or reply["error"]["code"] != "store_unavailable":
-            arrived.put(reply)
-        else:
-            client.start_background_task(join_later, room)
-
-    def join_later(room: str) -> None:
-        client.sleep(JOIN_AGAIN_S)
-        with suppress(socketio.exceptions.SocketIOError):  # not connected: the next connection joins
-            join(room)
-
-    client = socketio.Client(handle_sigint=False)  # Ctrl-C raises KeyboardInterrupt here
-    client.on("worker_progress", arrived.put)
-    # It joins on each connection, because a client that reconnects is in no room.
-    client.on("connect", connected)
-    client.on("disconnect", notices.disconnected)
+    connection = _Connection(gateway, rooms)
     try:
-        client.connect(gateway.url, auth=lambda: {"token": gateway.token()}, wait_timeout=CONNECT_S)
-        yield arrived
-    except socketio.exceptions.ConnectionError as error:
+        connection.open()
+        yield connection.arrived
+    except connection.errors.ConnectionError as error:
         text = f"no Socket.IO connection to {gateway.url}: {error}. Check the URL and the token"
         raise GatewayError("unreachable", text) from error
     finally:
-        client.disconnect()
+        connection.close()
+
+
+class _Connection:
+    """A Socket.IO connection that stays in its rooms, also when it is lost or its token expires."""
+
+    def __init__(self, gateway: RestClient, rooms: Iterable[str]) -> None:
+        import socketio  # noqa: PLC0415 - a fifth of the start-up time; only watching needs it
+
+        self.arrived: _Arrived = queue.SimpleQueue()
+        self.errors = socketio.exceptions
+        self._gateway, self._rooms = gateway, rooms
+        self._lost = False
+        self._client = socketio.Client(handle_sigint=False)  # Ctrl-C raises KeyboardInterrupt here
+        self._client.on("worker_progress", self.arrived.put)
+        self._client.on("connect", self._connected)
+        self._client.on("disconnect", self._disconnected)
+        self._client.on("auth_expired", self._token_expired)
+
+    def open(self, *, retry: bool = False) -> None:
+        """Connect. Raises Socket.IO's ``ConnectionError``, with ``retry`` only if the gateway refuses."""
+        self._client.connect(
+            self._gateway.url,
+            auth=lambda: {"token": self._gateway.token()},
+            wait_timeout=CONNECT_S,
+            retry=retry,
+        )
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._client.disconnect()
+
+    def _connected(self) -> None:
+        if self._lost:
+            click.echo(f"connected to {self._gateway.url} again", err=True)
+        self._lost = False
+        for room in self._rooms:  # on each connection, because a client that reconnects is in no room
+            self._join(room)
+
+    def _disconnected(self, reason: str) -> None:
+        if reason not in {OWN_DISCONNECT, ENDED_BY_GATEWAY}:
+            click.echo(f"lost the connection to {self._gateway.url}: connecting again", err=True)
+            self._lost = True
+
+    def _token_expired(self, problem: dict[str, Any]) -> None:
+        self._client.start_background_task(self._reopen, problem)
+
+    def _reopen(self, problem: dict[str, Any]) -> None:
+        """Connect with a new token. The library does not do so after the gateway has ended a connection."""
+        self._client.wait()  # until that connection has ended
+        try:
+            self.open(retry=True)
+        except self.errors.ConnectionError:
+            self.arrived.put({"success": False, "error": problem})
+
+    def _join(self, room: str) -> None:
+        self._client.emit("join_room", room, callback=lambda reply: self._replied(room, reply))
+
+    def _replied(self, room: str, reply: dict[str, Any]) -> None:
+        if reply["success"] or reply["error"]["code"] != "store_unavailable":
+            self.arrived.put(reply)
+        else:
+            self._client.start_background_task(self._join_later, room)
+
+    def _join_later(self, room: str) -> None:
+        self._client.sleep(JOIN_AGAIN_S)
+        with suppress(self.errors.SocketIOError):  # not connected: the next connection joins
+            self._join(room)
 
 
 def _received(arrived: _Arrived) -> dict[str, Any] | None:

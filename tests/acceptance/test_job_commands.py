@@ -421,6 +421,8 @@ def test_a_login_without_an_address_uses_that_of_the_other_commands(guarded, cto
     assert urls() == {"default": guarded.url, "b": guarded.url}
     other = str(free_port())
     assert f"no gateway at http://127.0.0.1:{other}" in cto("login", CTO_PORT=other).stderr
+    cto("login", "--profile", "new", typed=token("A") + "\n")
+    assert urls().get("new") != guarded.url, "a token for a new profile is not sent to a saved gateway"
 
 
 def test_several_profiles_and_a_token_command(guarded, cto, tmp_path):

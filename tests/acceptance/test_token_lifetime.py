@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 import requests
-from acceptance.guarded import TRANSPORTS, connect
+from acceptance.guarded import CALLERS, TRANSPORTS, ask, connect
 from support.clients import PythonClient
 from support.tokens import bearer, token
 from support.waiting import assert_stays, wait_until
 
 from api.auth.token_revocations import revoke
+from api.cli.job_watcher import watch_room
+from api.cli.rest_client import RestClient
 from api.realtime.connection_registry import TOKEN_CHECK_INTERVAL_S
 
 LIFETIME_S = 8  # of a token that expires during a test; all clients must connect before
@@ -68,6 +72,23 @@ def test_a_client_that_renews_its_token_in_time_stays_connected(guarded, opened)
         lambda: not any(client.has_ended() for client in clients.values()), expires_s + 1.5 - time.time()
     )
     assert [len(codes(client)) for client in clients.values()] == counts
+
+
+def test_a_watch_continues_with_a_new_token_and_ends_without_one(guarded):
+    shown, issued = [], []
+
+    def new_token():
+        issued.append(time.time() + LIFETIME_S * (-1 if len(issued) == 2 else 1))
+        return token("watched", exp=issued[-1])
+
+    with ThreadPoolExecutor(1) as pool:
+        gateway, screen = RestClient(guarded.url, new_token), SimpleNamespace(show=shown.append)
+        watch = pool.submit(watch_room, gateway, "user_watched", screen)
+        wait_until(lambda: len(issued) == 2 and guarded.is_followed("user_watched"))
+        assert ask(guarded, "POST", "/api/cto/jobs", CALLERS["service"], user="watched") == (202, None)
+        wait_until(lambda: "completed" in [event["status"] for event in shown])
+        assert watch.exception(60).code == "token_expired"
+        assert len(issued) == 3
 
 
 def test_revoked_tokens_and_all_tokens_of_revoked_users_are_refused(guarded, opened):

@@ -28,8 +28,9 @@ def login(*, url: str | None, profile: str | None, token_command: str) -> None:
 
     In a terminal it asks for the token; otherwise it reads the token from the input. A gateway with
     CTO_AUTH=off needs none: leave it empty. Without --url, the gateway is that of CTO_HOST and CTO_PORT, or
-    of the saved profile. The file belongs to you alone. The saved gateway becomes the default: commands use
-    it unless --url, --profile, CTO_HOST or CTO_PORT name another. CTO_TOKEN replaces its token.
+    of the saved profile; for a new --profile it is never that of another profile. The file belongs to you
+    alone. The saved gateway becomes the default: commands use it unless --url, --profile, CTO_HOST or
+    CTO_PORT name another. CTO_TOKEN replaces its token.
     """
     name = profile or profiles.DEFAULT_NAME
     if not profiles.NAME.match(name):
@@ -37,8 +38,9 @@ def login(*, url: str | None, profile: str | None, token_command: str) -> None:
             f"--profile is {name!r}: use 1 to 64 characters, each a letter, a digit, _ or -"
         )
     if url is None:
-        known = profile if profile in profiles.load().by_name else None
-        url = client_for(Settings.from_env(), None, known).url
+        settings, is_new = Settings.from_env(), profile is not None and profile not in profiles.load().by_name
+        # A token for a new profile must not reach the gateway of the default one.
+        url = settings.base_url if is_new else client_for(settings, None, profile).url
     if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
         raise click.UsageError(f"--url is {url!r}: use the gateway's address, as https://cto.example.org")
     saved = Profile(url.rstrip("/"), "" if token_command else _entered_token(url), token_command)
