@@ -237,6 +237,10 @@ def test_several_operations_are_cancelled_after_their_number_was_shown(slow, pag
     page.locator(".t-cancelled a").click()
     expect(page.get_by_label("Status")).to_have_value("errorCode=cancelled")
     expect(page.locator("[data-job]")).to_have_count(2)
+    open_console(page, slow, f"/?userId={user}&status=failed&errorCode=cancelled")
+    page.get_by_label("Status").select_option(label="Any status")
+    expect(page.locator("[data-job]")).to_have_count(3)
+    assert page.url.endswith(f"/?userId={user}")
     slow.cto("cancel", job_ids[2])
 
 

@@ -15,12 +15,15 @@ const X = T.jobIds;
 
 /** Return the operations that a text names: `[{ jobId }]` for a whole id, or those of the newest whose ids begin with it. */
 export async function named(session, text) {
-  if (UUID.test(text) || (ID.test(text) && (await exists(session, text)))) return [{ jobId: text }];
+  const lower = text.toLowerCase();
+  if (UUID.test(lower) && text === lower) return [{ jobId: text }];
+  if (ID.test(text) && (await exists(session, text))) return [{ jobId: text }];
+  if (UUID.test(lower)) return [{ jobId: lower }];
   const found = [];
   let cursor = null;
   for (let seen = 0; seen < NEWEST && ID_START.test(text); seen += PAGE) {
     const { jobs, nextCursor } = await session.client.jobs({ limit: PAGE, cursor });
-    found.push(...jobs.filter(({ jobId }) => jobId.startsWith(text.toLowerCase())));
+    found.push(...jobs.filter(({ jobId }) => jobId.startsWith(lower)));
     if (!nextCursor) break;
     cursor = nextCursor;
   }
@@ -35,7 +38,7 @@ const exists = (session, jobId) => session.rest.request("GET", `/api/cto/jobs/st
  * `isNoted`: the children do not say that there is no such operation.
  */
 export function WholeIds({ session, texts, replaced, isNoted, children }) {
-  const short = texts.filter((text) => !UUID.test(text));
+  const short = texts.filter((text) => !UUID.test(text) || text !== text.toLowerCase());
   const load = () => Promise.all(short.map(async (text) => ({ text, jobs: await named(session, text) })));
   const { data, isLoading } = useRequest(load, short.join(" "));
   const found = (short.length && data) || []; // empty after an error, too: the children show their own

@@ -81,6 +81,9 @@ export function useRequest(load, key, intervalMs = 0) {
   const isOfKey = state.key === key;
   return {
     data: isOfKey ? state.data : null, error: isOfKey ? state.error : null, isLoading: state.isLoading || !isOfKey,
-    reload: () => setRound((before) => before + 1),
+    reload: () => {
+      setState((before) => ({ ...before, isLoading: true }));
+      setRound((before) => before + 1);
+    },
   };
 }

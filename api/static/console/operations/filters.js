@@ -24,8 +24,8 @@ export function stateOf(filters) {
 /** Return the changes of the filters for another choice of the filter of states. */
 export function stateChanges(filters, choice) {
   const [name, value] = choice.split("=");
-  const isCancelled = stateOf(filters) === `errorCode=${CANCELLED}`;
-  return { ...Object.fromEntries(STATE_NAMES.map((each) => [each, ""])), ...(isCancelled && { errorCode: "" }), ...(name && { [name]: value }) };
+  const errorCode = filters.errorCode === CANCELLED ? "" : filters.errorCode;
+  return { ...Object.fromEntries(STATE_NAMES.map((each) => [each, ""])), errorCode, ...(name && { [name]: value }) };
 }
 
 /** Return the address of the list with these filters. */

@@ -1,7 +1,7 @@
 // The totals of all operations that match the filters, from the gateway.
 import { html, useEffect, useRef, useState } from "/static/third_party/preact.js";
 import { integer } from "/static/console/format.js";
-import { addressOf, apiQuery, CANCELLED, stateChanges } from "/static/console/operations/filters.js";
+import { addressOf, apiQuery, CANCELLED } from "/static/console/operations/filters.js";
 import { T } from "/static/console/texts.js";
 import { Sol } from "/static/console/ui.js";
 
@@ -50,7 +50,7 @@ export function Totals({ totals, filters }) {
     ${item("total", total)}
     ${item("running", (byStatus.active ?? 0) + (byStatus.waiting ?? 0))}
     ${OUTCOMES.map((outcome) => item(outcome, byOutcome[outcome] ?? 0, { status: "", needsReview: "", outcome }))}
-    ${item("cancelled", cancelled, stateChanges(filters, `errorCode=${CANCELLED}`))}
+    ${item("cancelled", cancelled, { errorCode: CANCELLED })}
     ${item("buys", html`<span title=${T.totalBuys(successfulBuys, failedBuys)}>${integer(successfulBuys)}/${integer(successfulBuys + failedBuys)}</span>`)}
     ${item("spent", html`<${Sol} amount=${totalSpent} unit />`)}</dl>`;
 }

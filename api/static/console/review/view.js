@@ -64,7 +64,7 @@ function Job({ session, job: { jobId, latestProgress: latest, createdAt, needsRe
       : html`<${CloseReview} review=${review} close=${() => resolve({})} />`)}</article>`;
 }
 
-function Steps({ session, jobId, steps, market: { data: answer, error, reload }, resolve }) {
+function Steps({ session, jobId, steps, market: { data: answer, error, isLoading, reload }, resolve }) {
   const [choice, setChoice] = useState(null); // `{ step, executed }`
   const orderOf = ({ intentId }) => answer?.orders.find((order) => order.intentId === intentId);
   const choose = (step, executed) => {
@@ -75,7 +75,7 @@ function Steps({ session, jobId, steps, market: { data: answer, error, reload },
   return html`<${NoMarketAnswer} jobId=${jobId} answer=${answer} error=${error} />
     <div class="scroll" tabindex="0" role="region" aria-label=${X.columns.step}><table class="steps"><thead><tr>${Object.keys(X.columns).map(column)}</tr></thead>
     <tbody>${steps.map((step) => html`<${Step} key=${step.intentId} step=${step} order=${orderOf(step)} hasAnswer=${answer?.available} choose=${(executed) => choose(step, executed)} />`)}</tbody></table></div>
-    ${choice && html`<${ResolveDialog} session=${session} jobId=${jobId} ...${choice} order=${orderOf(choice.step)} isAwaited=${!answer && !error} resolve=${resolve} onClose=${() => setChoice(null)} />`}`;
+    ${choice && html`<${ResolveDialog} session=${session} jobId=${jobId} ...${choice} order=${orderOf(choice.step)} isAwaited=${isLoading} resolve=${resolve} onClose=${() => setChoice(null)} />`}`;
 }
 
 function Step({ step: { description, kind, wallet, amount, signature, startedAt, reportedAt, attempt }, order, hasAnswer, choose }) {
