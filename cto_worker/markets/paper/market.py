@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import threading
 import time
 import uuid
@@ -34,7 +33,6 @@ from cto_worker.domain.market_port import (
     Money,
     Order,
     Outcome,
-    OutcomeStatus,
     Rejection,
     Strategy,
     Transfer,
@@ -44,6 +42,7 @@ from cto_worker.errors import MarketError, OrderRejectedError
 from cto_worker.markets.paper import bonding_curve
 from cto_worker.markets.paper.faults import Fault, Faults
 from cto_worker.markets.paper.order_outcomes import OutcomeReader, Quote
+from cto_worker.markets.paper.outcome_reports import OutcomeReports
 from cto_worker.markets.paper.quotes import Quotes
 from cto_worker.store import keys
 from cto_worker.store.script_runner import Script
@@ -83,7 +82,7 @@ class PaperMarket:
         self._open = Script(store, "open", __package__)
         self._quote = Script(store, "quote", __package__)
         self._submit = Script(store, "submit", __package__)
-        self._outcomes = OutcomeReader(store)
+        self._reports = OutcomeReports(OutcomeReader(store), self._delay_ms)
 
     def check(self) -> str:
         """See :meth:`cto_worker.domain.market_port.Market.check`."""
@@ -179,39 +178,29 @@ class PaperMarket:
         """See :meth:`cto_worker.domain.market_port.Market.outcomes`.
 
         The wait ends when the first order is known or expires. In the second case the store is asked again,
-        because the order may have executed meanwhile.
+        because the order may have executed meanwhile. The outcome of an executed order is final, and is not
+        queried again before it is reported.
         """
-        outcomes, due_ms = self._query(orders)
-        waited_ms = min(wait_s * 1000, max(0.0, min(due_ms.values(), default=math.inf)))
-        if waited_ms:
-            time.sleep(waited_ms / 1000)
-            if any(due_ms[name] <= waited_ms for name in outcomes if _expired(outcomes[name])):
-                outcomes, due_ms = self._query(orders)
-                waited_ms = 0
-        completed = sorted(due_ms, key=due_ms.__getitem__)
-        return {name: outcomes[name] for name in completed if due_ms[name] <= waited_ms}
-
-    def _query(self, orders: Sequence[Order]) -> tuple[dict[str, Outcome], dict[str, float]]:
-        """Return the outcome of each order, and in how many milliseconds it may be reported."""
         with _store_errors():
-            found = self._outcomes(orders)
-        outcomes: dict[str, Outcome] = {}
-        due_ms: dict[str, float] = {}
-        for order in orders:
-            if order.intent_id not in found.by_intent:
-                continue
-            outcome, at_ms = found.by_intent[order.intent_id]
-            reported_ms = at_ms if _expired(outcome) else self._reported_ms(order, at_ms)
-            outcomes[order.intent_id] = outcome
-            due_ms[order.intent_id] = reported_ms - found.now_ms
-        return outcomes, due_ms
+            reports = self._reports.of(orders)
+        now_s = time.monotonic()
+        until_s = max(now_s, min([now_s + wait_s, *(report.at_s for report in reports.values())]))
+        if until_s > now_s:
+            time.sleep(until_s - now_s)
+            if any(report.at_s <= until_s for report in reports.values() if not report.is_final):
+                with _store_errors():
+                    reports = self._reports.of(orders)
+                until_s = time.monotonic()
+        due = [name for name, report in reports.items() if report.is_final and report.at_s <= until_s]
+        outcomes = {name: reports[name].outcome for name in sorted(due, key=lambda name: reports[name].at_s)}
+        self._reports.forget(outcomes.values())
+        return outcomes
 
-    def _reported_ms(self, order: Order, executed_ms: int) -> float:
-        """Return when the outcome of an executed order is reported, in the store's time."""
-        reported_ms = executed_ms + self._latency_ms
+    def _delay_ms(self, order: Order) -> int:
+        """Return the time from the execution of an order until its outcome is reported."""
         if self._faults.of(order) is Fault.SILENT:
-            return reported_ms + (self.patience_s + AFTER_TIMEOUT_S) * 1000
-        return reported_ms
+            return self._latency_ms + int((self.patience_s + AFTER_TIMEOUT_S) * 1_000)
+        return self._latency_ms
 
     def _execute(self, orders: Sequence[Order]) -> None:
         documents = [json.loads(order.payload) for order in orders]
@@ -267,10 +256,6 @@ def _prepared(intent: Transfer | Buy, quotes: Quotes, expires_ms: int) -> Order 
         )
     except OrderRejectedError as rejection:
         return Rejection(rejection.code, str(rejection))
-
-
-def _expired(outcome: Outcome) -> bool:
-    return outcome.status is OutcomeStatus.EXPIRED
 
 
 def _sign(intent: Transfer | Buy, expires_ms: int, min_tokens: int = 0) -> Order:

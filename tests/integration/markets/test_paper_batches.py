@@ -242,12 +242,18 @@ def test_a_query_waits_only_for_the_first_outcome(faulty):
     assert len(known) == len(orders) - 1
 
 
-def test_a_query_waits_for_an_outcome_no_longer_than_asked(faulty):
+def test_a_query_waits_for_an_outcome_no_longer_than_asked(faulty, store):
     market = faulty("silent", paper_timeout_ms=SILENT_MS)
     order = prepare(market, mixed(market, Fault.SILENT)[1])
     market.submit([order])
     assert market.outcomes([order], wait_s=0.01) == {}
+    calls = script_calls(store)
     assert market.outcomes([order], wait_s=0) == {}
+    assert script_calls(store) == calls, "an executed order is not queried again"
+
+
+def script_calls(store):
+    return store.info("commandstats")["cmdstat_evalsha"]["calls"]
 
 
 # --- faults ------------------------------------------------------------------------------------------------
