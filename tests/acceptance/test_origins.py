@@ -249,16 +249,17 @@ def test_no_address_is_answered_with_a_redirect(system):
     assert requests.get(f"{system.url}/api/cto//jobs", timeout=10, allow_redirects=False).status_code == 404
 
 
-def test_a_client_cannot_forge_a_line_of_the_log(listing):
+def test_a_client_cannot_forge_a_line_of_the_log(launch):
+    system = launch("--no-flower").ready()  # python-engineio logs only the first invalid session
     forged = "gateway | 2001-01-01T00:00:00.000000Z [info     ] accepted from user:FORGED"
     target = f"/socket.io/?EIO=4&transport=polling&sid=x%0A{forged.replace(' ', '%20')}"
     origin = "https://evil.example\x1b[31m\x0b\x85RED"
     assert requests.get(
-        f"{listing.url}/ws", headers={"Origin": origin.encode("latin-1")}, timeout=10
+        f"{system.url}/ws", headers={"Origin": origin.encode("latin-1")}, timeout=10
     ).status_code in {400, 403}
-    # Repeated, because refusals of other tests may use up the lines of their second.
-    wait_until(lambda: asked(listing, "GET", target)[0] == 400 and "FORGED" in listing.output())
-    lines = listing.log.read_bytes().decode().split("\n")
+    assert asked(system, "GET", target)[0] == 400
+    wait_until(lambda: "FORGED" in system.output())
+    lines = system.log.read_bytes().decode().split("\n")
     assert not [line for line in lines if line.startswith("gateway | gateway")]
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]", "".join(lines))
-    assert urlsplit(listing.url).port == listing.settings.port
+    assert urlsplit(system.url).port == system.settings.port
