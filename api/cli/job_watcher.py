@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import queue
+import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -10,7 +13,9 @@ import click
 
 from api.cli.rest_client import GatewayError
 from api.cli.terminal.job_state_labels import ENDED
+from api.cli.token_expiry import replaced_at
 from cto_worker.domain.ids_and_rooms import job_room
+from cto_worker.errors import CtoError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,9 +25,8 @@ if TYPE_CHECKING:
 
 QUIET_S = 5.0  # without an event for this long, the history is read
 CONNECT_S = 10
-# Socket.IO's reasons: this program's `disconnect()`; the gateway ended the session
-OWN_DISCONNECT, ENDED_BY_GATEWAY = "client disconnect", "server disconnect"
-JOIN_AGAIN_S = 1.0  # delay before a join is repeated after `store_unavailable`
+CHECK_S = 1.0  # between two looks at the token, two attempts to connect, and two requests to join a room
+TOKEN_CODES = {"unauthorized", "invalid_token", "token_expired", "token_revoked"}  # repeating does not help
 
 _Arrived = queue.SimpleQueue[dict[str, Any]]
 
@@ -76,7 +80,10 @@ def _in_rooms(gateway: RestClient, rooms: Iterable[str]) -> Iterator[_Arrived]:
 
 
 class _Connection:
-    """A Socket.IO connection that stays in its rooms, also when it is lost or its token expires."""
+    """A Socket.IO connection that stays in its rooms, also when it is lost or its token expires.
+
+    ``arrived`` also gets an unsuccessful reply when the gateway refuses every token that there is.
+    """
 
     def __init__(self, gateway: RestClient, rooms: Iterable[str]) -> None:
         import socketio  # noqa: PLC0415 - a fifth of the start-up time; only watching needs it
@@ -84,25 +91,53 @@ class _Connection:
         self.arrived: _Arrived = queue.SimpleQueue()
         self.errors = socketio.exceptions
         self._gateway, self._rooms = gateway, rooms
-        self._lost = False
-        self._client = socketio.Client(handle_sigint=False)  # Ctrl-C raises KeyboardInterrupt here
+        self._lost = self._closed = False
+        self._replaced_s = math.inf  # when the latest token must be replaced
+        self._opening = threading.Lock()
+        # Ctrl-C raises KeyboardInterrupt here. The library does not connect again after the gateway has
+        # ended a connection.
+        self._client = socketio.Client(handle_sigint=False, reconnection=False)
         self._client.on("worker_progress", self.arrived.put)
         self._client.on("connect", self._connected)
+        self._client.on("connect_error", self._refused)
         self._client.on("disconnect", self._disconnected)
-        self._client.on("auth_expired", self._token_expired)
 
-    def open(self, *, retry: bool = False) -> None:
-        """Connect. Raises Socket.IO's ``ConnectionError``, with ``retry`` only if the gateway refuses."""
-        self._client.connect(
-            self._gateway.url,
-            auth=lambda: {"token": self._gateway.token()},
-            wait_timeout=CONNECT_S,
-            retry=retry,
-        )
+    def open(self) -> None:
+        """Connect, and renew the token from now on.
+
+        Raises Socket.IO's ``ConnectionError``, and :class:`~cto_worker.errors.CtoError` without a token.
+        """
+        self._auth()  # within a connection its error would be logged, and the attempt repeated
+        self._connect()
+        self._client.start_background_task(self._renew_token)
 
     def close(self) -> None:
         """Disconnect."""
+        self._closed = True
         self._client.disconnect()
+
+    def _connect(self) -> None:
+        self._client.connect(self._gateway.url, auth=self._auth, wait_timeout=CONNECT_S)
+
+    def _auth(self) -> dict[str, str]:
+        try:
+            token = self._gateway.token()
+        except CtoError as error:  # the command that prints a token failed
+            self._end("unauthorized", str(error))
+            raise
+        self._replaced_s = replaced_at(token)
+        return {"token": token}
+
+    def _renew_token(self) -> None:
+        while not self._closed:
+            self._client.sleep(CHECK_S)
+            before_s = self._replaced_s
+            if time.time() < before_s:
+                continue
+            with suppress(CtoError, self.errors.SocketIOError):  # the next connection uses a new token
+                auth = self._auth()
+                if self._replaced_s > before_s:
+                    self._client.emit("auth_refresh", auth)
 
     def _connected(self) -> None:
         if self._lost:
@@ -111,21 +146,30 @@ class _Connection:
         for room in self._rooms:  # on each connection, because a client that reconnects is in no room
             self._join(room)
 
-    def _disconnected(self, reason: str) -> None:
-        if reason not in {OWN_DISCONNECT, ENDED_BY_GATEWAY}:
+    def _refused(self, refusal: Any) -> None:
+        code = refusal.get("data", {}).get("code") if isinstance(refusal, dict) else None
+        if code in TOKEN_CODES:
+            self._end(code, refusal["message"])
+
+    def _end(self, code: str, message: str) -> None:
+        self.arrived.put({"success": False, "error": {"code": code, "message": message}})
+
+    def _disconnected(self, *_: str) -> None:
+        if self._closed:
+            return
+        if not self._lost:
             click.echo(f"lost the connection to {self._gateway.url}: connecting again", err=True)
-            self._lost = True
+        self._lost = True
+        self._client.start_background_task(self._connect_again)
 
-    def _token_expired(self, problem: dict[str, Any]) -> None:
-        self._client.start_background_task(self._reopen, problem)
-
-    def _reopen(self, problem: dict[str, Any]) -> None:
-        """Connect with a new token. The library does not do so after the gateway has ended a connection."""
-        self._client.wait()  # until that connection has ended
-        try:
-            self.open(retry=True)
-        except self.errors.ConnectionError:
-            self.arrived.put({"success": False, "error": problem})
+    def _connect_again(self) -> None:
+        with self._opening:
+            self._client.eio.wait()  # until the old connection has ended
+            while self._lost and not self._closed:
+                # A token that is issued in the second of a revocation is revoked, too.
+                self._client.sleep(CHECK_S)
+                with suppress(self.errors.ConnectionError, ValueError):  # ValueError: not ended yet
+                    self._connect()
 
     def _join(self, room: str) -> None:
         self._client.emit("join_room", room, callback=lambda reply: self._replied(room, reply))
@@ -137,22 +181,25 @@ class _Connection:
             self._client.start_background_task(self._join_later, room)
 
     def _join_later(self, room: str) -> None:
-        self._client.sleep(JOIN_AGAIN_S)
+        self._client.sleep(CHECK_S)
         with suppress(self.errors.SocketIOError):  # not connected: the next connection joins
             self._join(room)
 
 
 def _received(arrived: _Arrived) -> dict[str, Any] | None:
-    """Return the next event, or ``None`` at the timeout. Raises :class:`GatewayError` if a join fails."""
-    while True:
-        try:
-            message = arrived.get(timeout=QUIET_S)
-        except queue.Empty:
-            return None
-        if "jobId" in message:
-            return message
-        if not message["success"]:
-            raise GatewayError(message["error"]["code"], message["error"]["message"])
+    """Return the next event, or ``None`` at the timeout and after each join: events may be missing then.
+
+    Raises :class:`GatewayError` if a join fails, and if the gateway refuses the token.
+    """
+    try:
+        message = arrived.get(timeout=QUIET_S)
+    except queue.Empty:
+        return None
+    if "jobId" in message:
+        return message
+    if not message["success"]:
+        raise GatewayError(message["error"]["code"], message["error"]["message"])
+    return None
 
 
 def _next(gateway: RestClient, arrived: _Arrived, seen: dict[str, int]) -> list[dict[str, Any]]:

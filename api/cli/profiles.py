@@ -14,12 +14,13 @@ from pathlib import Path
 
 import click
 
+from api.cli.token_expiry import replaced_at
 from cto_worker.errors import ConfigError
 
 DEFAULT_NAME = "default"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 COMMAND_TIMEOUT_S = 30.0
-TOKEN_REUSE_S = 60.0  # how long the output of a token command is used
+TOKEN_REUSE_S = 60.0  # how long the output of a token command is used, unless it expires earlier
 
 
 @dataclass(slots=True)
@@ -38,7 +39,8 @@ class Profile:
             return self.token
         if time.monotonic() >= self._reused_until_s:
             self._printed = _output_of(self.token_command)
-            self._reused_until_s = time.monotonic() + TOKEN_REUSE_S
+            left_s = replaced_at(self._printed) - time.time()
+            self._reused_until_s = time.monotonic() + min(left_s, TOKEN_REUSE_S)
         return self._printed
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import pytest
 import requests
-from acceptance.guarded import CALLERS, TRANSPORTS, ask, connect
+from acceptance.guarded import CALLERS, TRANSPORTS, connect
 from support.clients import PythonClient
+from support.processes import BIN, Process, inherited_environment, run
+from support.samples import operation
 from support.tokens import bearer, token
 from support.waiting import assert_stays, wait_until
 
 from api.auth.token_revocations import revoke
-from api.cli.job_watcher import watch_room
-from api.cli.rest_client import RestClient
 from api.realtime.connection_registry import TOKEN_CHECK_INTERVAL_S
 
 LIFETIME_S = 8  # of a token that expires during a test; all clients must connect before
@@ -74,21 +72,64 @@ def test_a_client_that_renews_its_token_in_time_stays_connected(guarded, opened)
     assert [len(codes(client)) for client in clients.values()] == counts
 
 
-def test_a_watch_continues_with_a_new_token_and_ends_without_one(guarded):
-    shown, issued = [], []
+class Watch:
+    """``cto watch`` of a user's jobs."""
 
-    def new_token():
-        issued.append(time.time() + LIFETIME_S * (-1 if len(issued) == 2 else 1))
-        return token("watched", exp=issued[-1])
+    def __init__(self, system, user, env, log):
+        self.system, self.user, self.log = system, user, log
+        self.process = Process([BIN / "cto", "watch", "--user", user], env, log).process
+        wait_until(lambda: system.is_followed(f"user_{user}"))
 
-    with ThreadPoolExecutor(1) as pool:
-        gateway, screen = RestClient(guarded.url, new_token), SimpleNamespace(show=shown.append)
-        watch = pool.submit(watch_room, gateway, "user_watched", screen)
-        wait_until(lambda: len(issued) == 2 and guarded.is_followed("user_watched"))
-        assert ask(guarded, "POST", "/api/cto/jobs", CALLERS["service"], user="watched") == (202, None)
-        wait_until(lambda: "completed" in [event["status"] for event in shown])
-        assert watch.exception(60).code == "token_expired"
-        assert len(issued) == 3
+    def shows_a_new_job(self):
+        body, headers = operation(userId=self.user, walletCount=1), bearer(CALLERS["service"])
+        response = requests.post(f"{self.system.url}/api/cto/jobs", json=body, headers=headers, timeout=10)
+        assert response.status_code == 202, response.text
+        wait_until(lambda: "100.00 %" in self.log.read_text())
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def watching(guarded, opened, tmp_path):
+    """Watch the jobs of a user with the token in a file: ``watching(user, token)`` returns both."""
+
+    def watching(user, text):
+        file, env = tmp_path / "token", inherited_environment() | {"XDG_CONFIG_HOME": str(tmp_path)}
+        file.write_text(text)
+        done = run([BIN / "cto", "login", "--url", guarded.url, "--token-command", f"cat {file}"], env)
+        assert done.returncode == 0, done.stderr
+        return opened(Watch(guarded, user, env, tmp_path / "watch.log")), file
+
+    return watching
+
+
+def test_a_watch_uses_a_new_token_before_the_old_one_expires(watching):
+    expires_s = int(time.time()) + LIFETIME_S
+    watch, file = watching("renewing", token("renewing", exp=expires_s))
+    file.write_text(token("renewing"))
+    assert_stays(lambda: watch.process.poll() is None, expires_s + 1.5 - time.time())
+    watch.shows_a_new_job()
+    assert "lost" not in watch.log.read_text()
+
+
+def test_a_watch_ends_when_its_token_is_revoked(guarded, watching):
+    watch, _ = watching("ended", token("ended", jti="of a watch"))
+    with guarded.store() as store:
+        revoke(store, token_id="of a watch", keep_s=60)
+    assert watch.process.wait(60) == 1
+    assert "token_revoked" in watch.log.read_text()
+
+
+def test_a_watch_that_issues_its_tokens_continues_after_one_is_revoked(guarded, opened, tmp_path):
+    watch = opened(Watch(guarded, "continuing", guarded.env, tmp_path / "watch.log"))
+    with guarded.store() as store:
+        revoke(store, user_id="cto", keep_s=60)
+    wait_until(lambda: "connected to" in watch.log.read_text())
+    wait_until(lambda: guarded.is_followed("user_continuing"))
+    watch.shows_a_new_job()
 
 
 def test_revoked_tokens_and_all_tokens_of_revoked_users_are_refused(guarded, opened):

@@ -10,7 +10,7 @@ import click
 
 from api.cli import profiles
 from api.cli.profiles import Profile
-from api.cli.rest_client import RestClient, client_for
+from api.cli.rest_client import RestClient
 from api.cli.shared_options import as_json, profile_option
 from api.cli.terminal.table_output import print_table
 from cto_worker.addresses import is_loopback
@@ -28,7 +28,7 @@ def login(*, url: str | None, profile: str | None, token_command: str) -> None:
 
     In a terminal it asks for the token; otherwise it reads the token from the input. A gateway with
     CTO_AUTH=off needs none: leave it empty. Without --url, the gateway is that of CTO_HOST and CTO_PORT, or
-    of the saved profile; for a new --profile it is never that of another profile. The file belongs to you
+    of the saved profile, but never of another profile. The file belongs to you
     alone. The saved gateway becomes the default: commands use it unless --url, --profile, CTO_HOST or
     CTO_PORT name another. CTO_TOKEN replaces its token.
     """
@@ -38,9 +38,13 @@ def login(*, url: str | None, profile: str | None, token_command: str) -> None:
             f"--profile is {name!r}: use 1 to 64 characters, each a letter, a digit, _ or -"
         )
     if url is None:
-        settings, is_new = Settings.from_env(), profile is not None and profile not in profiles.load().by_name
-        # A token for a new profile must not reach the gateway of the default one.
-        url = settings.base_url if is_new else client_for(settings, None, profile).url
+        settings, known = Settings.from_env(), profiles.load().by_name.get(name)
+        # Never that of another profile, which must not receive the token.
+        url = (
+            known.url
+            if known and (profile or settings.base_url == Settings().base_url)
+            else settings.base_url
+        )
     if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
         raise click.UsageError(f"--url is {url!r}: use the gateway's address, as https://cto.example.org")
     saved = Profile(url.rstrip("/"), "" if token_command else _entered_token(url), token_command)

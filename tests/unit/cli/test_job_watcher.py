@@ -36,9 +36,12 @@ def test_an_event_is_shown_once_and_in_order():
     assert received(event(3), {}, ended=["j1"]) == []
 
 
+def test_histories_are_read_after_a_join():
+    with pytest.raises(GatewayError, match="invalid_request"):
+        received({"success": True, "room": "user_7"}, {"j1": 7})
+
+
 def test_a_refused_room_is_an_error():
-    arrived = queue.SimpleQueue()
-    arrived.put({"success": True, "room": "user_7"})
-    arrived.put({"success": False, "error": {"code": "forbidden", "message": "not yours"}})
+    refusal = {"success": False, "error": {"code": "forbidden", "message": "not yours"}}
     with pytest.raises(GatewayError, match="forbidden: not yours"):
-        next_of_room(UNREACHABLE, arrived, {}, set())
+        received(refusal, {})
