@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, repeat
 
 import pytest
 from msgspec.structs import replace
@@ -92,8 +93,9 @@ def test_a_claimed_orphan_is_sent_again_however_long_the_queue_is(book, started)
 
 
 def test_an_orphan_is_found_at_once_beside_thousands_of_waiting_jobs(book, started):
-    for number in range(2_000):
-        started.create(replace(FIRST, job_id=f"waiting {number}"), {})
+    jobs = [replace(FIRST, job_id=f"waiting {number}") for number in range(2_000)]
+    with ThreadPoolExecutor(32) as pool:  # each waits for the disk, and writes at the same time share a wait
+        list(pool.map(started.create, jobs, repeat({})))
     book.put_a_message_in_the_queue()
     book.let_pass(LEASE_MS + 1)
     assert orphans(started) == ["j1"]
