@@ -26,6 +26,7 @@ KINDS = {
     "progress plain": (10, "websocket"),
 }
 CROWD = sum(count for count, _ in KINDS.values())
+PROXY_NOTICES_S = 10  # above the Caddyfile's fail_duration and health_interval together
 BRIEF_S = 3.5  # above BRIEF_MS of connection-manager.js: a shorter connection counts as failed
 
 
@@ -37,6 +38,8 @@ def composed(composed):
         if composed.processes[name].poll() is not None:
             composed.start(name)
             wait_until(lambda name=name: composed.ready(composed.url(name)))
+            # Else the proxy may begin to use it while the next crowd connects, which is then on two gateways.
+            time.sleep(PROXY_NOTICES_S)
 
 
 class Crowd:
