@@ -67,7 +67,7 @@ def watch_room(gateway: RestClient, room: str, screen: Screen) -> NoReturn:
 
 @contextmanager
 def _in_rooms(gateway: RestClient, rooms: Iterable[str]) -> Iterator[_Arrived]:
-    """Yield a queue of the events of these rooms, and of the replies to the requests to join them."""
+    """Yield a queue of the events of these rooms, of one reply once all are joined, and of refusals."""
     connection = _Connection(gateway, rooms)
     try:
         connection.open()
@@ -90,7 +90,8 @@ class _Connection:
 
         self.arrived: _Arrived = queue.SimpleQueue()
         self.errors = socketio.exceptions
-        self._gateway, self._rooms = gateway, rooms
+        self._gateway, self._rooms = gateway, frozenset(rooms)
+        self._unjoined = set(self._rooms)
         self._lost = self._closed = False
         self._replaced_s = math.inf  # when the latest token must be replaced
         self._opening = threading.Lock()
@@ -143,6 +144,7 @@ class _Connection:
         if self._lost:
             click.echo(f"connected to {self._gateway.url} again", err=True)
         self._lost = False
+        self._unjoined = set(self._rooms)
         for room in self._rooms:  # on each connection, because a client that reconnects is in no room
             self._join(room)
 
@@ -175,10 +177,15 @@ class _Connection:
         self._client.emit("join_room", room, callback=lambda reply: self._replied(room, reply))
 
     def _replied(self, room: str, reply: dict[str, Any]) -> None:
-        if reply["success"] or reply["error"]["code"] != "store_unavailable":
+        if not reply["success"]:
+            if reply["error"]["code"] == "store_unavailable":
+                self._client.start_background_task(self._join_later, room)
+            else:
+                self.arrived.put(reply)
+            return
+        self._unjoined.discard(room)
+        if not self._unjoined:  # once, because all histories are read then
             self.arrived.put(reply)
-        else:
-            self._client.start_background_task(self._join_later, room)
 
     def _join_later(self, room: str) -> None:
         self._client.sleep(CHECK_S)
@@ -187,7 +194,7 @@ class _Connection:
 
 
 def _received(arrived: _Arrived) -> dict[str, Any] | None:
-    """Return the next event, or ``None`` at the timeout and after each join: events may be missing then.
+    """Return the next event, or ``None`` at the timeout and when all rooms are joined: events may be missing.
 
     Raises :class:`GatewayError` if a join fails, and if the gateway refuses the token.
     """

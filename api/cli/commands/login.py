@@ -28,9 +28,9 @@ def login(*, url: str | None, profile: str | None, token_command: str) -> None:
 
     In a terminal it asks for the token; otherwise it reads the token from the input. A gateway with
     CTO_AUTH=off needs none: leave it empty. Without --url, the gateway is that of CTO_HOST and CTO_PORT, or
-    of the saved profile, but never of another profile. The file belongs to you
-    alone. The saved gateway becomes the default: commands use it unless --url, --profile, CTO_HOST or
-    CTO_PORT name another. CTO_TOKEN replaces its token.
+    of the saved profile, but never of another profile. The file belongs to you alone. The saved gateway
+    becomes the default: commands use it unless --url, --profile, CTO_HOST or CTO_PORT name another.
+    CTO_TOKEN replaces its token.
     """
     name = profile or profiles.DEFAULT_NAME
     if not profiles.NAME.match(name):
